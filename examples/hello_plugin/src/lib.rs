@@ -1,0 +1,8 @@
+//! The smallest vlugin: every request gets the same answer.
+
+use valor::*;
+
+#[vlugin]
+pub async fn on_request(_req: http::Request) -> http::Response {
+    "OK response from a plugin".into()
+}

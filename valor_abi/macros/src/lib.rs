@@ -1,0 +1,71 @@
+//! The `#[vlugin]` attribute of `valor_abi`.
+//!
+//! It reads what it stands on, says what is wrong where something is, and writes an
+//! `impl Vlugin` plus one call of `valor`'s own macro that exports it. All that happens at run
+//! time is in `valor_abi`, where it can be read and tested as ordinary code.
+
+#![forbid(unsafe_code)]
+
+mod function;
+mod typed;
+
+use proc_macro::TokenStream;
+use proc_macro2::TokenStream as TokenStream2;
+use quote::quote;
+use syn::{Error, Item, spanned::Spanned};
+
+const FORMS: &str = "#[vlugin] stands on one of three things:\n\
+    - `pub async fn on_request(req: http::Request) -> http::Response`\n\
+    - `pub async fn on_create(cx: &mut Context)`, beside a `pub async fn on_request(cx: &Context, req: http::Request) -> …`\n\
+    - `impl Vlugin for YourType { … }`";
+
+/// Makes a vlugin of what it stands on, and exports it from the library.
+///
+/// It stands once in a crate, at the top level, on one of three things:
+///
+/// - `pub async fn on_request(req: http::Request) -> http::Response`: a handler. It may take
+///   `cx: &Context` first, and return anything that is `IntoResponse`.
+/// - `pub async fn on_create(cx: &mut Context)`: state for the `on_request` that stands beside
+///   it, which takes `cx: &Context` or leaves it out. It may return a `Result<(), E>`; an error
+///   fails the load with its message.
+/// - `impl Vlugin for YourType`: the typed form, with a `Config` of its own.
+///
+/// Beside what it stands on it writes `pub const VLUGIN`, with which a program can run the
+/// vlugin without a library file, and which tests pass to `valor::testing`.
+#[proc_macro_attribute]
+pub fn vlugin(attr: TokenStream, item: TokenStream) -> TokenStream {
+    let item: TokenStream2 = item.into();
+    match expand(attr.into(), item.clone()) {
+        Ok(tokens) => tokens,
+        // What was written stays, so that one fault is not followed by others.
+        Err(error) => {
+            let error = error.to_compile_error();
+            quote!(#item #error)
+        }
+    }
+    .into()
+}
+
+fn expand(attr: TokenStream2, item: TokenStream2) -> Result<TokenStream2, Error> {
+    if !attr.is_empty() {
+        return Err(Error::new(
+            attr.span(),
+            "#[vlugin] takes no arguments: the name, the prefix and the limits are set in plugins.json",
+        ));
+    }
+    match syn::parse2::<Item>(item)? {
+        Item::Fn(item) => function::expand(item),
+        Item::Impl(item) => typed::expand(item),
+        other => Err(Error::new(other.span(), FORMS)),
+    }
+}
+
+/// The call that exports a type; `form` is the number of the form in the metadata block.
+fn export(vlugin: TokenStream2, form: u8) -> TokenStream2 {
+    let name = std::env::var("CARGO_CRATE_NAME").unwrap_or_else(|_| "vlugin".into());
+    let module = format!("valor_module_{name}");
+    let metadata = format!("valor_metadata_{name}");
+    quote! {
+        ::valor::__export!(#vlugin, #form, #module, #metadata);
+    }
+}

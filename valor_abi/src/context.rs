@@ -1,0 +1,152 @@
+//! [`Context`]: a vlugin's configuration, its state, and its way to the host.
+
+use crate::{fault::Fault, host::Host, http, wire};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use std::{
+    any::{Any, TypeId, type_name},
+    collections::HashMap,
+    sync::Arc,
+};
+
+/// What `on_create` fills and `on_request` reads: one for each place where a vlugin is mounted.
+///
+/// State is kept by its type, one value of each:
+///
+/// ```
+/// use valor::*;
+///
+/// pub struct Visits(std::sync::atomic::AtomicU64);
+///
+/// #[vlugin]
+/// pub async fn on_create(cx: &mut Context) {
+///     cx.set(Visits(0.into()));
+/// }
+///
+/// pub async fn on_request(cx: &Context, _req: http::Request) -> http::Result<http::Response> {
+///     let before = cx.get::<Visits>().0.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+///     Ok(format!("{before} visits before yours").into())
+/// }
+/// # fn main() {}
+/// ```
+pub struct Context {
+    host: Arc<dyn Host>,
+    config: Value,
+    state: HashMap<TypeId, Box<dyn Any + Send + Sync>>,
+    #[cfg(feature = "surf")]
+    client: surf::Client,
+}
+
+impl Context {
+    /// A context as a host makes it; `config` is `Value::Null` where there is none.
+    pub fn new(host: Arc<dyn Host>, config: Value) -> Self {
+        Self {
+            #[cfg(feature = "surf")]
+            client: crate::client::new(host.clone()),
+            host,
+            config,
+            state: HashMap::new(),
+        }
+    }
+
+    /// The vlugin's name, as plugins.json gives it.
+    pub fn name(&self) -> &str {
+        self.host.name()
+    }
+
+    /// The vlugin's `config` from plugins.json as a `T`; `None` where there is none, or where
+    /// it is of another shape. [`Context::raw_config`] gives what is there, and the typed form
+    /// of a vlugin fails its load with the reason.
+    pub fn config<T: DeserializeOwned>(&self) -> Option<T> {
+        if self.config.is_null() {
+            return None;
+        }
+        match T::deserialize(&self.config) {
+            Ok(config) => Some(config),
+            Err(error) => {
+                log::warn!(
+                    "the config of `{}` is not as asked for: {error}",
+                    self.name()
+                );
+                None
+            }
+        }
+    }
+
+    /// The vlugin's `config` as it stands in plugins.json, `null` where there is none.
+    pub fn raw_config(&self) -> &Value {
+        &self.config
+    }
+
+    /// Keeps a value, in the place of one of the same type that was set before.
+    pub fn set<T: Any + Send + Sync>(&mut self, value: T) {
+        self.state.insert(TypeId::of::<T>(), Box::new(value));
+    }
+
+    /// The value of this type.
+    ///
+    /// # Panics
+    /// Where none was set: that is one failed request with a line in the log.
+    pub fn get<T: Any + Send + Sync>(&self) -> &T {
+        match self.try_get() {
+            Some(value) => value,
+            None => panic!(
+                "no value of type `{}` is in the context: `on_create` sets it with `cx.set(…)`",
+                type_name::<T>()
+            ),
+        }
+    }
+
+    /// The value of this type, where one was set.
+    pub fn try_get<T: Any + Send + Sync>(&self) -> Option<&T> {
+        self.state
+            .get(&TypeId::of::<T>())
+            .and_then(|value| value.downcast_ref())
+    }
+
+    /// An HTTP client whose requests the host sends: connections are shared by all vlugins,
+    /// and only the hosts that `allow` names can be reached.
+    #[cfg(feature = "surf")]
+    pub fn client(&self) -> surf::Client {
+        self.client.clone()
+    }
+
+    /// Hands a request to another vlugin, by its name and inside the process. That vlugin sees
+    /// the path as it is: it has no prefix here.
+    ///
+    /// # Errors
+    /// 404 where no vlugin has that name, 500 where it failed, 503 where it is busy, 504 where
+    /// it took too long.
+    pub async fn call(&self, vlugin: &str, req: http::Request) -> http::Result<http::Response> {
+        let request = crate::convert::request_into_wire(req)
+            .await
+            .map_err(to_http)?;
+        let response = self.host.call(vlugin, request).await.map_err(to_http)?;
+        crate::convert::response_from_wire(response).map_err(to_http)
+    }
+
+    /// Sends a request to another server, as the host allows. [`Context::client`] (feature
+    /// `surf`) is the comfortable way.
+    ///
+    /// # Errors
+    /// 403 where the host is not in `allow`, 502 where it cannot be reached, 504 where it took
+    /// too long.
+    pub async fn fetch(&self, req: http::Request) -> http::Result<http::Response> {
+        let request: wire::Request = crate::convert::request_into_wire_absolute(req)
+            .await
+            .map_err(to_http)?;
+        let response = self.host.fetch(request).await.map_err(to_http)?;
+        crate::convert::response_from_wire(response).map_err(to_http)
+    }
+
+    /// The host itself.
+    pub fn host(&self) -> &Arc<dyn Host> {
+        &self.host
+    }
+}
+
+pub(crate) fn to_http(fault: Fault) -> http::Error {
+    let status =
+        http::StatusCode::try_from(fault.status).unwrap_or(http::StatusCode::InternalServerError);
+    http::Error::from_str(status, fault.to_string())
+}

@@ -1,0 +1,319 @@
+//! From the wire's form to `http_types` and back.
+//!
+//! The glue around a handler written in Rust calls these, on whichever side of a boundary the
+//! handler lives. Bodies of known, small size are moved whole; others stay streams.
+
+use crate::{
+    fault::Fault,
+    http,
+    wire::{self, Body, Bytes, Chunk, ChunkStream, RequestHead, ResponseHead},
+};
+use futures_core::Stream;
+use futures_lite::io::{AsyncBufRead, AsyncRead};
+use std::{
+    io,
+    pin::Pin,
+    str::FromStr,
+    sync::Mutex,
+    task::{Context, Poll, ready},
+};
+
+/// How much of a reader is taken for one chunk.
+const CHUNK: usize = 64 * 1024;
+
+/// The request as a handler receives it.
+///
+/// The URL is the target behind `http://` or `https://` and the `host` header; without such a
+/// header the host is `localhost`.
+///
+/// # Errors
+/// A fault of status 400 for a URL or a header that `http_types` cannot carry (its header
+/// values are ASCII), and of 501 for a method that it does not know.
+pub fn request_from_wire(request: wire::Request) -> Result<http::Request, Fault> {
+    let head = &request.head;
+    let method = http::Method::from_str(head.method())
+        .map_err(|_| Fault::error(501, format!("the method {} is not known", head.method())))?;
+    let url = url_of(head)?;
+    let mut req = http::Request::new(method, url);
+    req.set_version(version_of(head.version()));
+    req.set_peer_addr(head.peer());
+    set_headers(head.headers(), &mut req)?;
+    if !request.body.is_empty() {
+        req.set_body(body_from_wire(request.body));
+    }
+    Ok(req)
+}
+
+/// A request for another vlugin: the target is path and query.
+///
+/// # Errors
+/// A fault of status 400 for what the wire cannot carry.
+pub async fn request_into_wire(req: http::Request) -> Result<wire::Request, Fault> {
+    let url = req.url();
+    let target = match url.query() {
+        Some(query) => format!("{}?{query}", url.path()),
+        None => url.path().to_owned(),
+    };
+    request_to(req, &target).await
+}
+
+/// A request for another server: the target is the whole URL.
+///
+/// # Errors
+/// A fault of status 400 for what the wire cannot carry.
+pub async fn request_into_wire_absolute(req: http::Request) -> Result<wire::Request, Fault> {
+    let mut url = req.url().clone();
+    url.set_fragment(None);
+    request_to(req, url.as_str()).await
+}
+
+async fn request_to(mut req: http::Request, target: &str) -> Result<wire::Request, Fault> {
+    let bad = |error: wire::HeadError| Fault::error(400, error.to_string());
+    let mut head = RequestHead::new(req.method().as_ref(), target).map_err(bad)?;
+    for (name, values) in req.iter() {
+        for value in values {
+            head.push(name.as_str(), value.as_str().as_bytes())
+                .map_err(bad)?;
+        }
+    }
+    let body = body_into_wire(req.take_body()).await;
+    Ok(wire::Request { head, body })
+}
+
+/// A response as code written in Rust receives it.
+///
+/// # Errors
+/// A fault of status 502 for a status or a header that `http_types` cannot carry.
+pub fn response_from_wire(response: wire::Response) -> Result<http::Response, Fault> {
+    let status = http::StatusCode::try_from(response.head.status()).map_err(|_| {
+        Fault::error(
+            502,
+            format!("the status {} is not known", response.head.status()),
+        )
+    })?;
+    let mut res = http::Response::new(status);
+    set_headers(response.head.headers(), &mut res)
+        .map_err(|fault| Fault::error(502, fault.message))?;
+    let typed = response.head.header("content-type").is_some();
+    if !response.body.is_empty() {
+        res.set_body(body_from_wire(response.body));
+        if !typed {
+            res.remove_header("content-type");
+        }
+    }
+    Ok(res)
+}
+
+/// A handler's response for the wire.
+///
+/// # Errors
+/// A fault of status 500 for a header that would break the response apart.
+pub async fn response_into_wire(mut res: http::Response) -> Result<wire::Response, Fault> {
+    let bad = |error: wire::HeadError| Fault::error(500, error.to_string());
+    let mut head = ResponseHead::new(res.status().into()).map_err(bad)?;
+    for (name, values) in res.iter() {
+        for value in values {
+            head.push(name.as_str(), value.as_str().as_bytes())
+                .map_err(bad)?;
+        }
+    }
+    let body = body_into_wire(res.take_body()).await;
+    Ok(wire::Response { head, body })
+}
+
+fn url_of(head: &RequestHead) -> Result<http::Url, Fault> {
+    let target = head.target();
+    let url = if target.starts_with('/') || !target.contains("://") {
+        let scheme = if head.is_https() {
+            "https://"
+        } else {
+            "http://"
+        };
+        let host = head.header_str("host").unwrap_or("localhost");
+        let slash = if target.starts_with('/') { "" } else { "/" };
+        http::Url::parse(&[scheme, host, slash, target].concat())
+    } else {
+        http::Url::parse(target)
+    };
+    url.map_err(|error| Fault::error(400, format!("the target {target} is not a URL: {error}")))
+}
+
+fn version_of(version: u8) -> Option<http::Version> {
+    match version {
+        9 => Some(http::Version::Http0_9),
+        10 => Some(http::Version::Http1_0),
+        11 => Some(http::Version::Http1_1),
+        20 => Some(http::Version::Http2_0),
+        30 => Some(http::Version::Http3_0),
+        _ => None,
+    }
+}
+
+fn set_headers<'a>(
+    headers: impl Iterator<Item = (&'a str, &'a [u8])>,
+    message: &mut impl AsMut<http::Headers>,
+) -> Result<(), Fault> {
+    let message = message.as_mut();
+    for (name, value) in headers {
+        let not_carried = || Fault::error(400, format!("the value of header {name} is not ASCII"));
+        let value =
+            http::headers::HeaderValue::from_bytes(value.to_vec()).map_err(|_| not_carried())?;
+        let name = http::headers::HeaderName::from_bytes(name.as_bytes().to_vec())
+            .map_err(|_| Fault::error(400, "a header name is not ASCII"))?;
+        message.append(name, value);
+    }
+    Ok(())
+}
+
+/// A body as `http_types` has it: bytes stay where they are, a stream is read as it is polled.
+pub fn body_from_wire(body: Body) -> http::Body {
+    let len = body.len().and_then(|len| usize::try_from(len).ok());
+    match body {
+        Body::Bytes(bytes) => http::Body::from_reader(Reader::of(bytes, None), len),
+        Body::Stream { chunks, .. } => {
+            http::Body::from_reader(Reader::of(Bytes::new(), Some(chunks)), len)
+        }
+    }
+}
+
+/// A body for the wire: whole where its reader has all of it at the first poll, else a stream.
+pub async fn body_into_wire(body: http::Body) -> Body {
+    let len = body.len().map(|len| len as u64);
+    if len == Some(0) {
+        return Body::empty();
+    }
+    let mut chunks = ReaderChunks {
+        reader: body.into_reader(),
+        left: len,
+    };
+    let first = std::future::poll_fn(|cx| Poll::Ready(chunks.poll_first(cx))).await;
+    match (first, len) {
+        (Some(Ok(data)), Some(len)) if data.len() as u64 == len => Body::Bytes(data),
+        (first, len) => Body::stream(
+            len,
+            FirstThen {
+                first,
+                rest: chunks,
+            },
+        ),
+    }
+}
+
+/// Chunks as the reader that `http_types` wants.
+struct Reader {
+    now: Bytes,
+    // `http_types` asks for `Sync`, which a stream need not be; the lock is never contended.
+    rest: Option<Mutex<ChunkStream>>,
+}
+
+impl Reader {
+    fn of(now: Bytes, rest: Option<ChunkStream>) -> Self {
+        Self {
+            now,
+            rest: rest.map(Mutex::new),
+        }
+    }
+}
+
+impl AsyncBufRead for Reader {
+    fn poll_fill_buf(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<&[u8]>> {
+        let this = self.get_mut();
+        while this.now.is_empty() {
+            let Some(rest) = &mut this.rest else { break };
+            let rest = rest.get_mut().unwrap_or_else(|e| e.into_inner());
+            match ready!(rest.as_mut().poll_next(cx)) {
+                Some(Ok(Chunk::Data(data))) => this.now = data,
+                Some(Ok(Chunk::Trailers(_))) => {}
+                None => this.rest = None,
+                Some(Err(error)) => {
+                    this.rest = None;
+                    return Poll::Ready(Err(error));
+                }
+            }
+        }
+        Poll::Ready(Ok(&this.now))
+    }
+
+    fn consume(mut self: Pin<&mut Self>, amount: usize) {
+        let _ = self.now.split_to(amount);
+    }
+}
+
+impl AsyncRead for Reader {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
+        let now = ready!(self.as_mut().poll_fill_buf(cx))?;
+        let amount = now.len().min(buf.len());
+        buf[..amount].copy_from_slice(&now[..amount]);
+        self.consume(amount);
+        Poll::Ready(Ok(amount))
+    }
+}
+
+/// The reader of an `http_types` body as chunks. A body that ends short of its length fails.
+struct ReaderChunks {
+    reader: Box<dyn AsyncBufRead + Unpin + Send + Sync>,
+    left: Option<u64>,
+}
+
+impl ReaderChunks {
+    /// What the reader has at once; `None` where it has nothing yet, or nothing at all.
+    fn poll_first(&mut self, cx: &mut Context<'_>) -> Option<io::Result<Bytes>> {
+        match self.poll_data(cx, usize::MAX) {
+            Poll::Ready(Some(first)) => Some(first),
+            Poll::Ready(None) | Poll::Pending => None,
+        }
+    }
+
+    fn poll_data(&mut self, cx: &mut Context<'_>, max: usize) -> Poll<Option<io::Result<Bytes>>> {
+        if self.left == Some(0) {
+            return Poll::Ready(None);
+        }
+        let buf = match ready!(Pin::new(&mut self.reader).poll_fill_buf(cx)) {
+            Ok(buf) => buf,
+            Err(error) => {
+                self.left = Some(0);
+                return Poll::Ready(Some(Err(error)));
+            }
+        };
+        if buf.is_empty() {
+            let short = self.left.replace(0).is_some();
+            return Poll::Ready(short.then(|| {
+                Err(io::Error::new(
+                    io::ErrorKind::UnexpectedEof,
+                    "the body ended short of its length",
+                ))
+            }));
+        }
+        let left = self
+            .left
+            .map_or(usize::MAX, |l| usize::try_from(l).unwrap_or(usize::MAX));
+        let amount = buf.len().min(max).min(left);
+        let data = Bytes::copy_from_slice(&buf[..amount]);
+        Pin::new(&mut self.reader).consume(amount);
+        if let Some(left) = &mut self.left {
+            *left -= amount as u64;
+        }
+        Poll::Ready(Some(Ok(data)))
+    }
+}
+
+struct FirstThen {
+    first: Option<io::Result<Bytes>>,
+    rest: ReaderChunks,
+}
+
+impl Stream for FirstThen {
+    type Item = io::Result<Chunk>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        if let Some(first) = self.first.take() {
+            return Poll::Ready(Some(first.map(Chunk::Data)));
+        }
+        let data = ready!(self.rest.poll_data(cx, CHUNK));
+        Poll::Ready(data.map(|data| data.map(Chunk::Data)))
+    }
+}

@@ -1,0 +1,583 @@
+//! The head of a request or a response as one contiguous block of bytes.
+//!
+//! This is the only encoding of a head in Valor: the server builds it from what it
+//! parsed, every boundary (native, guest) carries it as it is, and the receiving side
+//! reads it in place. Every caller may rely on this: a head that [`RequestHead::parse`] or
+//! [`ResponseHead::parse`] accepted has lengths that fit, header names that are lower-case
+//! tokens (RFC 9110, section 5.6.2) and header values without CR, LF or NUL.
+//!
+//! # Layout
+//!
+//! Integers are little endian. Both kinds begin with 12 bytes:
+//!
+//! | offset | type | request | response |
+//! |---|---|---|---|
+//! | 0 | u8 | kind, 1 | kind, 2 |
+//! | 1 | u8 | HTTP version: 10, 11, 20, or 0 where there is none | the same |
+//! | 2 | u16 | flags: bit 0 is set for `https` | status code |
+//! | 4 | u32 | length of the target | 0 |
+//! | 8 | u16 | number of headers | the same |
+//! | 10 | u8 | length of the method | 0 |
+//! | 11 | u8 | length of the peer's address | 0 |
+//!
+//! A request goes on with its method, its target and its peer's address (`ip:port`, UTF-8).
+//! Then follow the headers, each `u16` length of the name, `u32` length of the value, name, value.
+
+use std::fmt;
+
+const FIXED: usize = 12;
+const ENTRY: usize = 6;
+const KIND_REQUEST: u8 = 1;
+const KIND_RESPONSE: u8 = 2;
+
+/// Why bytes are not a head, or why something does not fit into one.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum HeadError {
+    /// The block is shorter than its own lengths say, or has bytes left over.
+    #[error("the head is {actual} bytes long, but its lengths add up to {expected}")]
+    Length {
+        /// What the lengths inside add up to, as far as they could be read.
+        expected: usize,
+        /// The length of the block.
+        actual: usize,
+    },
+    /// The first byte is of another kind than was asked for.
+    #[error("the head is of kind {0}, which is not the one expected here")]
+    Kind(u8),
+    /// The method is empty, too long or not a token.
+    #[error("`{0}` is not an HTTP method")]
+    Method(String),
+    /// The target is empty or has control characters or spaces in it.
+    #[error("the request target has a character that cannot stand in one")]
+    Target,
+    /// The status is outside of 100 to 599.
+    #[error("{0} is not an HTTP status")]
+    Status(u16),
+    /// A header's name is empty, too long or not a token.
+    #[error("`{0}` is not a header name")]
+    HeaderName(String),
+    /// A header's value has CR, LF or NUL in it.
+    #[error("the value of header `{0}` has a line break or NUL in it")]
+    HeaderValue(String),
+    /// There are more headers than a head can count.
+    #[error("a head carries at most {} headers", u16::MAX)]
+    TooManyHeaders,
+}
+
+/// The head of a request: method, target, headers and what is known of its peer.
+///
+/// ```
+/// use valor::wire::RequestHead;
+///
+/// let mut head = RequestHead::new("GET", "/greet?who=Zoe")?;
+/// head.push("Accept", b"text/plain")?;
+/// assert_eq!(head.path(), "/greet");
+/// assert_eq!(head.header("accept"), Some(&b"text/plain"[..]));
+/// assert_eq!(RequestHead::parse(head.as_bytes().to_vec())?, head);
+/// # Ok::<(), valor::wire::HeadError>(())
+/// ```
+#[derive(Clone, PartialEq, Eq)]
+pub struct RequestHead {
+    bytes: Vec<u8>,
+}
+
+/// The head of a response: status and headers.
+///
+/// ```
+/// use valor::wire::ResponseHead;
+///
+/// let mut head = ResponseHead::new(404)?;
+/// head.set("content-type", b"text/plain")?;
+/// assert_eq!((head.status(), head.headers().count()), (404, 1));
+/// # Ok::<(), valor::wire::HeadError>(())
+/// ```
+#[derive(Clone, PartialEq, Eq)]
+pub struct ResponseHead {
+    bytes: Vec<u8>,
+}
+
+impl RequestHead {
+    /// A head without headers.
+    ///
+    /// # Errors
+    /// [`HeadError::Method`] and [`HeadError::Target`].
+    pub fn new(method: &str, target: &str) -> Result<Self, HeadError> {
+        if method.is_empty() || method.len() > 255 || !method.bytes().all(is_token) {
+            return Err(HeadError::Method(shown(method.as_bytes())));
+        }
+        if !is_target(target.as_bytes()) {
+            return Err(HeadError::Target);
+        }
+        let mut bytes = Vec::with_capacity(FIXED + method.len() + target.len() + 256);
+        bytes.extend_from_slice(&[KIND_REQUEST, 11, 0, 0]);
+        bytes.extend_from_slice(&(target.len() as u32).to_le_bytes());
+        bytes.extend_from_slice(&[0, 0, method.len() as u8, 0]);
+        bytes.extend_from_slice(method.as_bytes());
+        bytes.extend_from_slice(target.as_bytes());
+        Ok(Self { bytes })
+    }
+
+    /// Takes a block that came from elsewhere, once it is seen to be sound.
+    ///
+    /// # Errors
+    /// Any [`HeadError`]: nothing of the block is believed.
+    pub fn parse(bytes: Vec<u8>) -> Result<Self, HeadError> {
+        check_fixed(&bytes, KIND_REQUEST)?;
+        let head = Self { bytes };
+        let start = head.headers_at();
+        if head.bytes.len() < start {
+            return Err(HeadError::Length {
+                expected: start,
+                actual: head.bytes.len(),
+            });
+        }
+        let method = &head.bytes[FIXED..head.target_at()];
+        if method.is_empty() || !method.iter().all(|&b| is_token(b)) {
+            return Err(HeadError::Method(shown(method)));
+        }
+        if !is_target(&head.bytes[head.target_at()..head.peer_at()]) {
+            return Err(HeadError::Target);
+        }
+        if std::str::from_utf8(&head.bytes[head.peer_at()..start]).is_err() {
+            return Err(HeadError::Target);
+        }
+        check_headers(&head.bytes, start)?;
+        Ok(head)
+    }
+
+    fn target_at(&self) -> usize {
+        FIXED + self.bytes[10] as usize
+    }
+
+    fn target_len(&self) -> usize {
+        u32::from_le_bytes([self.bytes[4], self.bytes[5], self.bytes[6], self.bytes[7]]) as usize
+    }
+
+    fn peer_at(&self) -> usize {
+        self.target_at().saturating_add(self.target_len())
+    }
+
+    fn headers_at(&self) -> usize {
+        self.peer_at().saturating_add(self.bytes[11] as usize)
+    }
+
+    /// The method, as it was sent: methods are case-sensitive (RFC 9110, section 9.1).
+    pub fn method(&self) -> &str {
+        text(&self.bytes[FIXED..self.target_at()])
+    }
+
+    /// The target, in origin form (`/path?query`) or in absolute form (`http://…`).
+    pub fn target(&self) -> &str {
+        text(&self.bytes[self.target_at()..self.peer_at()])
+    }
+
+    /// The target up to its query, without scheme and authority.
+    pub fn path(&self) -> &str {
+        let target = self.target();
+        let target = match target.find("://") {
+            Some(at) if !target.starts_with('/') => {
+                let rest = &target[at + 3..];
+                rest.find(['/', '?', '#'])
+                    .map_or("/", |slash| &rest[slash..])
+            }
+            _ => target,
+        };
+        let path = &target[..target.find(['?', '#']).unwrap_or(target.len())];
+        if path.is_empty() { "/" } else { path }
+    }
+
+    /// Puts another target in the place of this one.
+    ///
+    /// # Errors
+    /// [`HeadError::Target`]; the head is then as it was.
+    pub fn set_target(&mut self, target: &str) -> Result<(), HeadError> {
+        if !is_target(target.as_bytes()) {
+            return Err(HeadError::Target);
+        }
+        let (from, to) = (self.target_at(), self.peer_at());
+        self.bytes.splice(from..to, target.bytes());
+        self.bytes[4..8].copy_from_slice(&(target.len() as u32).to_le_bytes());
+        Ok(())
+    }
+
+    /// The address of the peer, `ip:port`, where the request came over a network.
+    pub fn peer(&self) -> Option<&str> {
+        let peer = &self.bytes[self.peer_at()..self.headers_at()];
+        (!peer.is_empty()).then(|| text(peer))
+    }
+
+    /// Notes the address of the peer. An address of more than 255 bytes is left out.
+    pub fn set_peer(&mut self, peer: &str) {
+        let peer = if peer.len() > 255 { "" } else { peer };
+        let (from, to) = (self.peer_at(), self.headers_at());
+        self.bytes.splice(from..to, peer.bytes());
+        self.bytes[11] = peer.len() as u8;
+    }
+
+    /// Whether the request came over TLS.
+    pub fn is_https(&self) -> bool {
+        self.bytes[2] & 1 == 1
+    }
+
+    /// Notes whether the request came over TLS.
+    pub fn set_https(&mut self, https: bool) {
+        self.bytes[2] = u8::from(https);
+    }
+}
+
+impl ResponseHead {
+    /// A head without headers.
+    ///
+    /// # Errors
+    /// [`HeadError::Status`] outside of 100 to 599.
+    pub fn new(status: u16) -> Result<Self, HeadError> {
+        if !(100..=599).contains(&status) {
+            return Err(HeadError::Status(status));
+        }
+        let mut bytes = Vec::with_capacity(FIXED + 192);
+        bytes.extend_from_slice(&[KIND_RESPONSE, 11]);
+        bytes.extend_from_slice(&status.to_le_bytes());
+        bytes.extend_from_slice(&[0; 8]);
+        Ok(Self { bytes })
+    }
+
+    /// Takes a block that came from elsewhere, once it is seen to be sound.
+    ///
+    /// # Errors
+    /// Any [`HeadError`]: nothing of the block is believed.
+    pub fn parse(bytes: Vec<u8>) -> Result<Self, HeadError> {
+        check_fixed(&bytes, KIND_RESPONSE)?;
+        let head = Self { bytes };
+        if !(100..=599).contains(&head.status()) {
+            return Err(HeadError::Status(head.status()));
+        }
+        check_headers(&head.bytes, FIXED)?;
+        Ok(head)
+    }
+
+    fn headers_at(&self) -> usize {
+        FIXED
+    }
+
+    /// The status code, 100 to 599.
+    pub fn status(&self) -> u16 {
+        u16::from_le_bytes([self.bytes[2], self.bytes[3]])
+    }
+}
+
+macro_rules! headers_of {
+    ($head:ty) => {
+        impl $head {
+            /// The block itself.
+            pub fn as_bytes(&self) -> &[u8] {
+                &self.bytes
+            }
+
+            /// The block itself, moved out.
+            pub fn into_bytes(self) -> Vec<u8> {
+                self.bytes
+            }
+
+            /// The HTTP version as major × 10 + minor, 0 where there is none.
+            pub fn version(&self) -> u8 {
+                self.bytes[1]
+            }
+
+            /// Notes the HTTP version: 10, 11, 20 or 0.
+            pub fn set_version(&mut self, version: u8) {
+                self.bytes[1] = version;
+            }
+
+            /// Every header in the order sent, duplicates included; names are lower-case.
+            pub fn headers(&self) -> impl Iterator<Item = (&str, &[u8])> {
+                entries(&self.bytes, self.headers_at()).map(|entry| {
+                    (
+                        text(&self.bytes[entry.name.clone()]),
+                        &self.bytes[entry.value.clone()],
+                    )
+                })
+            }
+
+            /// The first header of this lower-case name.
+            pub fn header(&self, name: &str) -> Option<&[u8]> {
+                self.headers()
+                    .find(|(n, _)| *n == name)
+                    .map(|(_, value)| value)
+            }
+
+            /// The first header of this lower-case name, where its value is UTF-8.
+            pub fn header_str(&self, name: &str) -> Option<&str> {
+                self.header(name)
+                    .and_then(|value| std::str::from_utf8(value).ok())
+            }
+
+            /// Adds a header behind those that are there.
+            ///
+            /// # Errors
+            /// [`HeadError::HeaderName`], [`HeadError::HeaderValue`] and
+            /// [`HeadError::TooManyHeaders`]; the head is then as it was.
+            pub fn push(&mut self, name: &str, value: &[u8]) -> Result<(), HeadError> {
+                push(&mut self.bytes, name, value)
+            }
+
+            /// Takes out every header of this lower-case name and says whether there was one.
+            pub fn remove(&mut self, name: &str) -> bool {
+                let start = self.headers_at();
+                remove(&mut self.bytes, start, name)
+            }
+
+            /// Puts one header in the place of all of its name.
+            ///
+            /// # Errors
+            /// As for `push`; headers of that name are gone then.
+            pub fn set(&mut self, name: &str, value: &[u8]) -> Result<(), HeadError> {
+                self.remove(name);
+                self.push(name, value)
+            }
+        }
+    };
+}
+
+headers_of!(RequestHead);
+headers_of!(ResponseHead);
+
+impl fmt::Debug for RequestHead {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {} ", self.method(), self.target())?;
+        debug_headers(self.headers(), f)
+    }
+}
+
+impl fmt::Debug for ResponseHead {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ", self.status())?;
+        debug_headers(self.headers(), f)
+    }
+}
+
+fn debug_headers<'a>(
+    headers: impl Iterator<Item = (&'a str, &'a [u8])>,
+    f: &mut fmt::Formatter<'_>,
+) -> fmt::Result {
+    f.debug_map()
+        .entries(headers.map(|(name, value)| (name, String::from_utf8_lossy(value))))
+        .finish()
+}
+
+struct Entry {
+    name: std::ops::Range<usize>,
+    value: std::ops::Range<usize>,
+}
+
+/// Walks headers that were checked when they came in.
+fn entries(bytes: &[u8], start: usize) -> impl Iterator<Item = Entry> + '_ {
+    let mut at = start;
+    std::iter::from_fn(move || {
+        if at >= bytes.len() {
+            return None;
+        }
+        let entry = entry_at(bytes, at)?;
+        at = entry.value.end;
+        Some(entry)
+    })
+}
+
+fn entry_at(bytes: &[u8], at: usize) -> Option<Entry> {
+    let fixed = bytes.get(at..at + ENTRY)?;
+    let name_len = u16::from_le_bytes([fixed[0], fixed[1]]) as usize;
+    let value_len = u32::from_le_bytes([fixed[2], fixed[3], fixed[4], fixed[5]]) as usize;
+    let name = at + ENTRY..at + ENTRY + name_len;
+    let end = name.end.checked_add(value_len)?;
+    let value = name.end..end;
+    (end <= bytes.len()).then_some(Entry { name, value })
+}
+
+fn push(bytes: &mut Vec<u8>, name: &str, value: &[u8]) -> Result<(), HeadError> {
+    check_header(name.as_bytes(), value)?;
+    let count = u16::from_le_bytes([bytes[8], bytes[9]]);
+    let count = count.checked_add(1).ok_or(HeadError::TooManyHeaders)?;
+    bytes[8..10].copy_from_slice(&count.to_le_bytes());
+    bytes.reserve(ENTRY + name.len() + value.len());
+    bytes.extend_from_slice(&(name.len() as u16).to_le_bytes());
+    bytes.extend_from_slice(&(value.len() as u32).to_le_bytes());
+    bytes.extend(name.bytes().map(|b| b.to_ascii_lowercase()));
+    bytes.extend_from_slice(value);
+    Ok(())
+}
+
+fn remove(bytes: &mut Vec<u8>, start: usize, name: &str) -> bool {
+    let mut at = start;
+    let mut removed = 0u16;
+    while let Some(entry) = entry_at(bytes, at) {
+        if &bytes[entry.name.clone()] == name.as_bytes() {
+            bytes.drain(at..entry.value.end);
+            removed += 1;
+        } else {
+            at = entry.value.end;
+        }
+    }
+    if removed > 0 {
+        let count = u16::from_le_bytes([bytes[8], bytes[9]]) - removed;
+        bytes[8..10].copy_from_slice(&count.to_le_bytes());
+    }
+    removed > 0
+}
+
+fn check_fixed(bytes: &[u8], kind: u8) -> Result<(), HeadError> {
+    match bytes.first() {
+        _ if bytes.len() < FIXED => Err(HeadError::Length {
+            expected: FIXED,
+            actual: bytes.len(),
+        }),
+        Some(&found) if found != kind => Err(HeadError::Kind(found)),
+        _ => Ok(()),
+    }
+}
+
+/// Reads every header of a block that nobody has vouched for.
+fn check_headers(bytes: &[u8], start: usize) -> Result<(), HeadError> {
+    let count = u16::from_le_bytes([bytes[8], bytes[9]]);
+    let mut at = start;
+    for _ in 0..count {
+        let Some(entry) = entry_at(bytes, at) else {
+            return Err(HeadError::Length {
+                expected: at + ENTRY,
+                actual: bytes.len(),
+            });
+        };
+        let (name, value) = (&bytes[entry.name], &bytes[entry.value.clone()]);
+        check_header(name, value)?;
+        if name.iter().any(u8::is_ascii_uppercase) {
+            return Err(HeadError::HeaderName(shown(name)));
+        }
+        at = entry.value.end;
+    }
+    if at != bytes.len() {
+        return Err(HeadError::Length {
+            expected: at,
+            actual: bytes.len(),
+        });
+    }
+    Ok(())
+}
+
+fn check_header(name: &[u8], value: &[u8]) -> Result<(), HeadError> {
+    if name.is_empty() || name.len() > u16::MAX as usize || !name.iter().all(|&b| is_token(b)) {
+        return Err(HeadError::HeaderName(shown(name)));
+    }
+    if value.len() > u32::MAX as usize || value.iter().any(|b| matches!(b, b'\r' | b'\n' | 0)) {
+        return Err(HeadError::HeaderValue(shown(name)));
+    }
+    Ok(())
+}
+
+/// `tchar` of RFC 9110, section 5.6.2.
+fn is_token(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+}
+
+fn is_target(target: &[u8]) -> bool {
+    !target.is_empty()
+        && target.len() <= u32::MAX as usize
+        && target.iter().all(|&b| b > b' ' && b != 0x7f)
+        && std::str::from_utf8(target).is_ok()
+}
+
+fn shown(bytes: &[u8]) -> String {
+    let end = bytes.len().min(64);
+    bytes[..end].escape_ascii().to_string()
+}
+
+/// Text that was checked when the head was built.
+fn text(bytes: &[u8]) -> &str {
+    std::str::from_utf8(bytes).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn the_path_of_every_form_of_target() {
+        for (target, path) in [
+            ("/", "/"),
+            ("/a/b?c=/d", "/a/b"),
+            ("http://example.com", "/"),
+            ("http://example.com?x=1", "/"),
+            ("http://example.com/a?x", "/a"),
+            ("/redirect?to=http://b/", "/redirect"),
+            ("//a//b", "//a//b"),
+            ("*", "*"),
+        ] {
+            assert_eq!(RequestHead::new("GET", target).unwrap().path(), path);
+        }
+    }
+
+    #[test]
+    fn refuses_what_would_split_a_response() {
+        let mut head = ResponseHead::new(200).unwrap();
+        let before = head.clone();
+        for (name, value) in [
+            ("a b", &b"x"[..]),
+            ("", b"x"),
+            ("a:", b"x"),
+            ("ok", b"x\r\nset-cookie: y"),
+            ("ok", b"\0"),
+        ] {
+            assert!(head.push(name, value).is_err(), "{name:?} {value:?}");
+        }
+        assert_eq!(head, before);
+        assert!(ResponseHead::new(99).is_err());
+        assert!(RequestHead::new("GE T", "/").is_err());
+        assert!(RequestHead::new("GET", "/a b").is_err());
+    }
+
+    #[test]
+    fn target_and_peer_change_without_touching_the_headers() {
+        let mut head = RequestHead::new("PUT", "/one/two?q").unwrap();
+        head.push("X-One", b"1").unwrap();
+        head.set_peer("127.0.0.1:99");
+        head.set_target("/two?q").unwrap();
+        head.set("x-one", b"2").unwrap();
+        assert_eq!(head.target(), "/two?q");
+        assert_eq!(head.peer(), Some("127.0.0.1:99"));
+        assert_eq!(head.headers().collect::<Vec<_>>(), [("x-one", &b"2"[..])]);
+        assert_eq!(RequestHead::parse(head.as_bytes().to_vec()).unwrap(), head);
+    }
+
+    proptest! {
+        #[test]
+        fn what_was_built_parses_back(
+            method in "[A-Z]{1,12}",
+            target in "/[!-~]{0,80}",
+            headers in proptest::collection::vec(("[a-z-]{1,20}", "[ -~]{0,60}"), 0..20),
+        ) {
+            let mut head = RequestHead::new(&method, &target).unwrap();
+            for (name, value) in &headers {
+                head.push(name, value.as_bytes()).unwrap();
+            }
+            let parsed = RequestHead::parse(head.into_bytes()).unwrap();
+            prop_assert_eq!(parsed.method(), method);
+            prop_assert_eq!(parsed.target(), target);
+            let seen: Vec<_> = parsed.headers()
+                .map(|(n, v)| (n.to_owned(), String::from_utf8(v.to_vec()).unwrap()))
+                .collect();
+            prop_assert_eq!(seen, headers);
+        }
+
+        #[test]
+        fn no_bytes_make_it_panic(mut bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+            for kind in [KIND_REQUEST, KIND_RESPONSE] {
+                if let Some(first) = bytes.first_mut() { *first = kind; }
+                if let Ok(head) = RequestHead::parse(bytes.clone()) {
+                    let _ = (head.path(), head.headers().count());
+                }
+                if let Ok(head) = ResponseHead::parse(bytes.clone()) {
+                    let _ = (head.status(), head.headers().count());
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,170 @@
+//! Panics caught where they happen, with their message and place.
+//!
+//! Nothing may unwind across a boundary: `abi_stable` and `async-ffi` abort the process then.
+//! So the glue runs every piece of an author's code, destructors included, through [`catch`].
+//! The message and place come from a panic hook that is installed once in each library (each
+//! has its own copy of std) and leaves panics outside of [`catch`] to the hook before it.
+
+use std::{
+    any::Any,
+    cell::{Cell, RefCell},
+    panic::{self, AssertUnwindSafe},
+    pin::Pin,
+    sync::Once,
+    task::{Context, Poll},
+};
+
+/// A panic that was caught.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Panicked {
+    /// What the panic was called with.
+    pub message: String,
+    /// `file:line:column`, where it is known.
+    pub place: Option<String>,
+}
+
+thread_local! {
+    static CATCHING: Cell<u32> = const { Cell::new(0) };
+    static LAST: RefCell<Option<Panicked>> = const { RefCell::new(None) };
+}
+
+/// Runs a piece of code and turns its panic into an error.
+///
+/// # Errors
+/// The panic's message and place.
+///
+/// ```
+/// let caught = valor::unwind::catch(|| panic!("no {}", "luck")).unwrap_err();
+/// assert_eq!(caught.message, "no luck");
+/// assert!(caught.place.unwrap().contains(".rs:"));
+/// ```
+pub fn catch<T>(code: impl FnOnce() -> T) -> Result<T, Panicked> {
+    install_hook();
+    CATCHING.with(|depth| depth.set(depth.get() + 1));
+    let outcome = panic::catch_unwind(AssertUnwindSafe(code));
+    CATCHING.with(|depth| depth.set(depth.get() - 1));
+    outcome.map_err(|payload| {
+        let noted = LAST.with(|last| last.borrow_mut().take());
+        let message = message_of(&*payload);
+        // A payload's own destructor may panic, so it is never run.
+        std::mem::forget(payload);
+        noted.unwrap_or(Panicked {
+            message,
+            place: None,
+        })
+    })
+}
+
+fn install_hook() {
+    static HOOK: Once = Once::new();
+    HOOK.call_once(|| {
+        let before = panic::take_hook();
+        panic::set_hook(Box::new(move |info| {
+            if CATCHING.try_with(Cell::get).unwrap_or(0) == 0 {
+                return before(info);
+            }
+            let panicked = Panicked {
+                message: message_of(info.payload()),
+                place: info.location().map(ToString::to_string),
+            };
+            let _ = LAST.try_with(|last| last.replace(Some(panicked)));
+        }));
+    });
+}
+
+fn message_of(payload: &(dyn Any + Send)) -> String {
+    payload
+        .downcast_ref::<&str>()
+        .map(|text| (*text).to_owned())
+        .or_else(|| payload.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "a panic without a message".to_owned())
+}
+
+/// A future or a stream whose polls and whose destructor are caught.
+///
+/// A poll that panics gives the panic and drops what is inside; what panics while it is
+/// dropped is leaked.
+pub struct Caught<T> {
+    inner: Option<Pin<Box<T>>>,
+}
+
+impl<T> Caught<T> {
+    /// Puts it on the heap, so that it can be dropped on its own.
+    pub fn new(inner: T) -> Self {
+        Self {
+            inner: Some(Box::pin(inner)),
+        }
+    }
+
+    /// Polls what is inside through `poll`, or gives `None` when it is gone already.
+    pub fn poll_with<R>(
+        &mut self,
+        cx: &mut Context<'_>,
+        poll: impl FnOnce(Pin<&mut T>, &mut Context<'_>) -> R,
+    ) -> Option<Result<R, Panicked>> {
+        let inner = self.inner.as_mut()?.as_mut();
+        let polled = catch(|| poll(inner, cx));
+        if polled.is_err() {
+            self.clear();
+        }
+        Some(polled)
+    }
+
+    /// Drops what is inside; a panic of its destructor is the result.
+    pub fn clear(&mut self) -> Option<Panicked> {
+        drop_caught(self.inner.take()?).err()
+    }
+}
+
+impl<T> Drop for Caught<T> {
+    fn drop(&mut self) {
+        self.clear();
+    }
+}
+
+impl<F: Future> Future for Caught<F> {
+    type Output = Result<F::Output, Panicked>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        match self.poll_with(cx, |future, cx| future.poll(cx)) {
+            Some(Ok(Poll::Pending)) => Poll::Pending,
+            Some(Ok(Poll::Ready(output))) => match self.clear() {
+                Some(panicked) => {
+                    let _ = drop_caught(output);
+                    Poll::Ready(Err(panicked))
+                }
+                None => Poll::Ready(Ok(output)),
+            },
+            Some(Err(panicked)) => Poll::Ready(Err(panicked)),
+            None => Poll::Ready(Err(Panicked {
+                message: "a future was polled after it had ended".into(),
+                place: None,
+            })),
+        }
+    }
+}
+
+/// Drops a value of an author's type, with the panic of its destructor as the error.
+///
+/// # Errors
+/// The panic's message and place.
+pub fn drop_caught<T>(value: T) -> Result<(), Panicked> {
+    catch(move || drop(value))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Bomb;
+    impl Drop for Bomb {
+        fn drop(&mut self) {
+            panic!("boom");
+        }
+    }
+
+    #[test]
+    fn a_destructor_that_panics_is_an_error() {
+        assert_eq!(drop_caught(Bomb).unwrap_err().message, "boom");
+    }
+}

@@ -1,0 +1,2 @@
+//! The program `valor_cli`.
+fn main() {}

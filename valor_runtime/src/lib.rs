@@ -1,0 +1,10 @@
+//! Valor's host as a library.
+
+#![deny(unsafe_code)]
+
+pub mod definition;
+mod vlugin;
+
+pub use definition::{Definition, Kind, Limits};
+pub use http_types as http;
+pub use vlugin::*;

@@ -1,0 +1,80 @@
+//! [`Vlugin`]: the one trait that every kind of vlugin is behind, and the ways to make one from
+//! code in this program.
+//!
+//! A request in, a response out. A loaded library is one, a closure is one, `/_health` is one,
+//! and the [`Runtime`](crate::Runtime) is one too, so that it can be embedded, nested and tested
+//! without a socket. Loaders make them, `dispatch` calls them, `server` serves one.
+
+pub use valor::{
+    fault::{Fault, FaultKind},
+    instance::Instance as Vlugin,
+    wire::{
+        Body, BoxFuture, Bytes, Chunk, ChunkStream, Request, RequestHead, Response, ResponseHead,
+    },
+};
+
+use std::sync::Arc;
+
+struct Closure<F>(F);
+
+/// A vlugin from a closure over requests and responses in the wire's form, which are cheap to
+/// take apart. [`from_http`] is the comfortable one.
+///
+/// ```
+/// use valor_runtime::{from_fn, Body, Request, Response};
+///
+/// let vlugin = from_fn(|request: Request| async move {
+///     let mut response = Response::new(200);
+///     response.body = Body::from(request.head.path().to_owned());
+///     Ok(response)
+/// });
+/// # let _ = vlugin;
+/// ```
+pub fn from_fn<F, Fut>(handler: F) -> Arc<dyn Vlugin>
+where
+    F: Fn(Request) -> Fut + Send + Sync + 'static,
+    Fut: Future<Output = Result<Response, Fault>> + Send + 'static,
+{
+    Arc::new(Closure(handler))
+}
+
+impl<F, Fut> Vlugin for Closure<F>
+where
+    F: Fn(Request) -> Fut + Send + Sync + 'static,
+    Fut: Future<Output = Result<Response, Fault>> + Send + 'static,
+{
+    fn on_request(
+        self: Arc<Self>,
+        request: Request,
+    ) -> BoxFuture<'static, Result<Response, Fault>> {
+        Box::pin((self.0)(request))
+    }
+}
+
+/// A vlugin from a closure over `http_types`' requests; it returns anything that is
+/// [`IntoResponse`](valor::IntoResponse).
+///
+/// ```
+/// use valor_runtime::{from_http, http};
+///
+/// let vlugin = from_http(|req: http::Request| async move {
+///     format!("you asked for {}", req.url().path())
+/// });
+/// # let _ = vlugin;
+/// ```
+pub fn from_http<F, Fut>(handler: F) -> Arc<dyn Vlugin>
+where
+    F: Fn(http_types::Request) -> Fut + Send + Sync + 'static,
+    Fut: Future + Send + 'static,
+    Fut::Output: valor::IntoResponse,
+{
+    let handler = Arc::new(handler);
+    from_fn(move |request| {
+        let handler = handler.clone();
+        async move {
+            let req = valor::convert::request_from_wire(request)?;
+            let res = valor::IntoResponse::into_response(handler(req).await)?;
+            valor::convert::response_into_wire(res).await
+        }
+    })
+}
