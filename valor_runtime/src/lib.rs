@@ -1,10 +1,28 @@
-//! Valor's host as a library.
+//! Valor's host as a library: load vlugins, route requests to them, guard them, serve them.
+//!
+//! # Layout
+//!
+//! From the ground up; a module imports only from those above it in this list.
+//!
+//! - [`definition`]: what plugins.json says. [`Vlugin`]: the trait that every kind is behind.
+//! - `metrics`: what is counted. [`registry`]: names and prefixes. [`host`]: what vlugins ask for.
+//! - [`loader`]: from a definition to a vlugin; [`inspect`]: what a file says of itself.
+//! - [`dispatch`]: a request's way to its vlugin, with ids, limits and panics.
+//! - [`admin`]: the runtime's own vlugins, on `/_health`, `/_metrics` and `/_plugins`.
+//! - [`Runtime`]: all of that together, a vlugin itself.
 
 #![deny(unsafe_code)]
 
+pub mod admin;
 pub mod definition;
+pub mod dispatch;
+mod metrics;
+mod place;
+pub mod registry;
 mod vlugin;
 
+pub use admin::{RegistryAccess, Token};
 pub use definition::{Definition, Kind, Limits};
 pub use http_types as http;
+pub use place::Place;
 pub use vlugin::*;

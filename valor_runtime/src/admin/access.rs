@@ -1,0 +1,187 @@
+//! Who may speak to `/_plugins`, which loads code.
+//!
+//! Without a token: loopback peers alone, whose `Host` is a loopback name too (else a page
+//! whose name was re-bound to 127.0.0.1 could speak to it), and nothing that a browser sends on
+//! behalf of a page, which is told by its `Origin`. With a token: whoever brings it.
+
+use crate::{RequestHead, Response};
+use std::net::{IpAddr, SocketAddr};
+use subtle::ConstantTimeEq;
+
+/// Who may register vlugins at run time.
+#[derive(Debug, Clone, Default)]
+#[non_exhaustive]
+pub enum RegistryAccess {
+    /// Nobody: there is no `/_plugins`.
+    #[default]
+    Off,
+    /// Programs on this machine.
+    Loopback,
+    /// Whoever sends `Authorization: Bearer` and the token.
+    Token(Token),
+}
+
+/// A secret. It is compared in constant time and never printed.
+#[derive(Clone)]
+pub struct Token(Vec<u8>);
+
+impl Token {
+    /// A token of this text, without the white space around it. `None` where it is shorter than
+    /// 16 characters, has white space within, or is not ASCII.
+    pub fn new(text: &str) -> Option<Self> {
+        let text = text.trim();
+        let fit = text.len() >= 16 && text.bytes().all(|b| b.is_ascii_graphic());
+        fit.then(|| Self(text.into()))
+    }
+
+    fn is(&self, other: &[u8]) -> bool {
+        self.0.ct_eq(other).into()
+    }
+}
+
+impl std::fmt::Debug for Token {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Token(…)")
+    }
+}
+
+impl RegistryAccess {
+    /// Lets a request through, or gives the refusal.
+    ///
+    /// # Errors
+    /// 401 for a missing or wrong token, 403 for who may not speak here at all.
+    pub fn check(&self, head: &RequestHead) -> Result<(), Response> {
+        match self {
+            Self::Off => Err(Response::problem(404, "there is no /_plugins here")),
+            Self::Token(token) => {
+                let bearer = head.header("authorization").and_then(bearer);
+                if bearer.is_some_and(|bearer| token.is(bearer)) {
+                    return Ok(());
+                }
+                let mut refusal =
+                    Response::problem(401, "send `Authorization: Bearer` and the registry's token");
+                let _ = refusal.head.push("www-authenticate", b"Bearer");
+                Err(refusal)
+            }
+            Self::Loopback => loopback_only(head).map_err(|reason| Response::problem(403, reason)),
+        }
+    }
+}
+
+/// The token of an `Authorization` header (RFC 6750, section 2.1); the scheme in any case.
+fn bearer(value: &[u8]) -> Option<&[u8]> {
+    let (scheme, rest) = value.split_at_checked(7)?;
+    scheme
+        .eq_ignore_ascii_case(b"bearer ")
+        .then(|| rest.trim_ascii())
+}
+
+fn loopback_only(head: &RequestHead) -> Result<(), &'static str> {
+    // Where there is no peer the request came from this program, or over a Unix socket whose
+    // file's permissions guard it.
+    let peer_is_loopback = head.peer().is_none_or(|peer| {
+        peer.parse::<SocketAddr>()
+            .is_ok_and(|peer| is_loopback(peer.ip()))
+    });
+    if !peer_is_loopback {
+        return Err("/_plugins is for this machine alone unless a registry token is set");
+    }
+    if !head.header_str("host").is_some_and(is_loopback_host) {
+        return Err("the Host of a request to /_plugins has to be localhost or a loopback address");
+    }
+    if head.header("origin").is_some() {
+        return Err("/_plugins is not for pages: the request has an Origin");
+    }
+    Ok(())
+}
+
+fn is_loopback(ip: IpAddr) -> bool {
+    ip.to_canonical().is_loopback()
+}
+
+fn is_loopback_host(host: &str) -> bool {
+    let name = match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|b| b.is_ascii_digit()) => name,
+        _ => host,
+    };
+    let bare = name.strip_prefix('[').and_then(|n| n.strip_suffix(']'));
+    match bare {
+        Some(ip) => ip.parse().is_ok_and(is_loopback),
+        None => {
+            name.eq_ignore_ascii_case("localhost")
+                || name
+                    .parse::<std::net::Ipv4Addr>()
+                    .is_ok_and(|ip| ip.is_loopback())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn head(peer: &str, headers: &[(&str, &str)]) -> RequestHead {
+        let mut head = RequestHead::new("GET", "/").unwrap();
+        head.set_peer(peer);
+        for (name, value) in headers {
+            head.push(name, value.as_bytes()).unwrap();
+        }
+        head
+    }
+
+    #[test]
+    fn this_machine_alone() {
+        let local = ("host", "localhost:8080");
+        for (peer, headers, allowed) in [
+            ("127.0.0.1:5", vec![local], true),
+            ("[::1]:5", vec![("host", "[::1]:8080")], true),
+            ("[::ffff:127.0.0.1]:5", vec![("host", "127.0.0.1")], true),
+            ("", vec![("host", "LOCALHOST")], true),
+            ("192.0.2.1:5", vec![local], false),
+            ("not an address", vec![local], false),
+            ("127.0.0.1:5", vec![], false),
+            ("127.0.0.1:5", vec![("host", "example.com")], false),
+            (
+                "127.0.0.1:5",
+                vec![("host", "localhost.example.com")],
+                false,
+            ),
+            (
+                "127.0.0.1:5",
+                vec![("host", "127.0.0.1.example.com")],
+                false,
+            ),
+            ("127.0.0.1:5", vec![("host", "[::2]")], false),
+            (
+                "127.0.0.1:5",
+                vec![local, ("origin", "http://localhost")],
+                false,
+            ),
+            ("127.0.0.1:5", vec![local, ("origin", "null")], false),
+        ] {
+            let checked = RegistryAccess::Loopback.check(&head(peer, &headers));
+            assert_eq!(checked.is_ok(), allowed, "{peer} {headers:?}");
+        }
+    }
+
+    #[test]
+    fn whoever_brings_the_token() {
+        let access = RegistryAccess::Token(Token::new(" 0123456789abcdef\n").unwrap());
+        for (value, status) in [
+            ("Bearer 0123456789abcdef", None),
+            ("bearer 0123456789abcdef", None),
+            ("Bearer 0123456789abcdeF", Some(401)),
+            ("Bearer 0123456789abcde", Some(401)),
+            ("Bearer ", Some(401)),
+            ("Basic 0123456789abcdef", Some(401)),
+            ("", Some(401)),
+        ] {
+            let head = head("192.0.2.1:5", &[("authorization", value)]);
+            let refused = access.check(&head).err().map(|r| r.head.status());
+            assert_eq!(refused, status, "{value}");
+        }
+        assert!(access.check(&head("127.0.0.1:5", &[])).is_err());
+        assert!(Token::new("short").is_none());
+        assert!(!format!("{access:?}").contains("0123"));
+    }
+}

@@ -1,0 +1,64 @@
+//! `/_health`: 200 once every vlugin has been created, 503 before. `/_health/live` is 200 as
+//! long as the process answers at all.
+
+use super::{json, method_not_allowed};
+use crate::{Vlugin, from_fn};
+use serde_json::json;
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
+/// Whether the runtime is ready to serve; set once, by whoever loads the vlugins.
+#[derive(Debug, Clone, Default)]
+pub struct Readiness(Arc<AtomicBool>);
+
+impl Readiness {
+    /// From here on the runtime is ready, or not.
+    pub fn set(&self, ready: bool) {
+        self.0.store(ready, Ordering::Release);
+    }
+
+    /// Whether it is.
+    pub fn get(&self) -> bool {
+        self.0.load(Ordering::Acquire)
+    }
+}
+
+/// The vlugin on `/_health`; `unavailable` names those that cannot be served, and why.
+pub fn health(
+    readiness: Readiness,
+    unavailable: impl Fn() -> Vec<(String, String)> + Send + Sync + 'static,
+) -> Arc<dyn Vlugin> {
+    let unavailable = Arc::new(unavailable);
+    from_fn(move |request| {
+        let ready = readiness.get();
+        let unavailable = unavailable.clone();
+        async move {
+            if !matches!(request.head.method(), "GET" | "HEAD") {
+                return Ok(method_not_allowed("GET, HEAD"));
+            }
+            match request.head.path() {
+                "/live" => Ok(json(200, &json!({ "status": "live" }))),
+                "/" | "/ready" => {
+                    let (code, status) = match ready {
+                        true => (200, "ready"),
+                        false => (503, "starting"),
+                    };
+                    let unavailable: serde_json::Map<_, _> = unavailable()
+                        .into_iter()
+                        .map(|(name, reason)| (name, reason.into()))
+                        .collect();
+                    let body = json!({ "status": status, "unavailable": unavailable });
+                    Ok(json(code, &body))
+                }
+                path => Ok(crate::Response::problem(
+                    404,
+                    &format!(
+                        "there is no /_health{path}: /_health, /_health/live and /_health/ready"
+                    ),
+                )),
+            }
+        }
+    })
+}

@@ -1,0 +1,146 @@
+//! Bodies on their way through dispatch: a request's is held to its limit, a response's keeps
+//! its [`Exchange`] open until it ends.
+
+use super::{exchange::Exchange, watch};
+use crate::{Body, Chunk, ChunkStream, registry::Mount};
+use futures_core::Stream;
+use std::{
+    io,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::{Context, Poll, ready},
+};
+use valor::unwind::{catch, drop_caught};
+
+/// Holds a request's body to a limit; `over` is set when it would be passed.
+pub fn limited(body: Body, limit: u64, over: &Arc<AtomicBool>) -> Body {
+    match body {
+        Body::Bytes(bytes) => Body::Bytes(bytes),
+        Body::Stream { len, chunks } => Body::stream(
+            len,
+            Limited {
+                chunks,
+                left: limit,
+                limit,
+                over: over.clone(),
+            },
+        ),
+    }
+}
+
+struct Limited {
+    chunks: ChunkStream,
+    left: u64,
+    limit: u64,
+    over: Arc<AtomicBool>,
+}
+
+impl Stream for Limited {
+    type Item = io::Result<Chunk>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let chunk = ready!(self.chunks.as_mut().poll_next(cx));
+        if let Some(Ok(Chunk::Data(data))) = &chunk {
+            match self.left.checked_sub(data.len() as u64) {
+                Some(left) => self.left = left,
+                None => {
+                    self.over.store(true, Ordering::Release);
+                    let message = format!("the request's body is over {} bytes", self.limit);
+                    return Poll::Ready(Some(Err(io::Error::new(
+                        io::ErrorKind::FileTooLarge,
+                        message,
+                    ))));
+                }
+            }
+        }
+        Poll::Ready(chunk)
+    }
+}
+
+/// Ends the exchange with the body: at once for bytes, else with the stream's end.
+pub fn tracked(body: Body, mount: &Arc<Mount>, mut exchange: Exchange) -> Body {
+    match body {
+        Body::Bytes(bytes) => {
+            exchange.bytes = bytes.len() as u64;
+            exchange.complete = true;
+            Body::Bytes(bytes)
+        }
+        Body::Stream { len, chunks } => Body::stream(
+            len,
+            Tracked {
+                chunks: Some(chunks),
+                mount: mount.clone(),
+                exchange: Some(exchange),
+            },
+        ),
+    }
+}
+
+/// A response's stream: a vlugin's code, so it is watched and caught like a handler.
+struct Tracked {
+    chunks: Option<ChunkStream>,
+    mount: Arc<Mount>,
+    exchange: Option<Exchange>,
+}
+
+impl Tracked {
+    fn end(&mut self) {
+        let chunks = self.chunks.take();
+        if let Err(panicked) = watch::run(&self.mount, || drop_caught(chunks)) {
+            super::log_fault(&self.mount, &panicked.into(), "");
+        }
+        self.exchange = None;
+    }
+}
+
+impl Stream for Tracked {
+    type Item = io::Result<Chunk>;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let this = self.get_mut();
+        let Some(chunks) = &mut this.chunks else {
+            return Poll::Ready(None);
+        };
+        let polled = watch::run(&this.mount, || catch(|| chunks.as_mut().poll_next(cx)));
+        let exchange = this.exchange.as_mut().expect("there as long as chunks are");
+        match polled {
+            Ok(Poll::Pending) => return Poll::Pending,
+            Ok(Poll::Ready(Some(Ok(chunk)))) => {
+                if let Chunk::Data(data) = &chunk {
+                    exchange.bytes += data.len() as u64;
+                }
+                return Poll::Ready(Some(Ok(chunk)));
+            }
+            Ok(Poll::Ready(None)) => {
+                exchange.complete = true;
+                this.end();
+                Poll::Ready(None)
+            }
+            Ok(Poll::Ready(Some(Err(error)))) => {
+                log::error!(
+                    target: "valor::dispatch", vlugin = &*this.mount.name, id = exchange.id();
+                    "the body of a response of the vlugin `{}` broke off: {error}", this.mount.name
+                );
+                this.end();
+                Poll::Ready(Some(Err(error)))
+            }
+            Err(panicked) => {
+                let fault = panicked.into();
+                super::log_fault(&this.mount, &fault, exchange.id());
+                this.end();
+                Poll::Ready(Some(Err(io::Error::other(fault))))
+            }
+        }
+    }
+}
+
+impl Drop for Tracked {
+    fn drop(&mut self) {
+        if self.chunks.is_some() {
+            self.end();
+        }
+    }
+}

@@ -1,0 +1,289 @@
+//! A request's way to its vlugin and back: routing, ids, the prefix, limits, panics.
+//!
+//! The [`Runtime`](crate::Runtime) hands every request to [`Dispatch::answer`], which always
+//! gives a response; what a vlugin did wrong ends here, as a status and a line in the log with
+//! the vlugin's name.
+
+mod body;
+mod exchange;
+mod id;
+mod path;
+pub mod watch;
+
+use crate::{
+    BoxFuture, Fault, FaultKind, Request, Response, Vlugin,
+    metrics::Metrics,
+    registry::{Mount, Registry},
+};
+use exchange::Exchange;
+use std::{
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::{Context, Poll},
+};
+use valor::unwind::{catch, drop_caught};
+
+/// The registry and the counters: what answers requests.
+#[derive(Default)]
+pub struct Dispatch {
+    /// Who is where.
+    pub registry: Registry,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+}
+
+impl Dispatch {
+    /// Answers a request that came from outside, by its path.
+    pub async fn answer(&self, mut request: Request) -> Response {
+        let head = &mut request.head;
+        let id = id::of(head);
+        let exchange = Exchange::begin(self.metrics.clone(), id, head.method(), head.path());
+        if let std::borrow::Cow::Owned(resolved) = path::resolve(head.target()) {
+            if head.set_target(&resolved).is_err() {
+                return refuse(exchange, 400, "the target is not one");
+            }
+        }
+        let Some((mount, len)) = self.registry.route(head.path()) else {
+            let detail = format!("no vlugin is mounted at {}", head.path());
+            return refuse(exchange, 404, &detail);
+        };
+        if let Err(error) = enter_prefix(&mut request, len) {
+            return refuse(exchange, 400, &error.to_string());
+        }
+        run(mount, request, exchange).await
+    }
+
+    /// Answers a request of one vlugin to another, by name; the target is as that one sees it.
+    pub async fn call(&self, name: &str, request: Request) -> Response {
+        let head = &request.head;
+        let id = id::of(head);
+        let exchange = Exchange::begin(self.metrics.clone(), id, head.method(), head.path());
+        match self.registry.get(name) {
+            // What the program itself mounts, `/_plugins` among them, trusts where a request
+            // comes from; no vlugin may speak through it.
+            Some(mount) if !name.starts_with('_') => run(mount, request, exchange).await,
+            _ => refuse(exchange, 404, &format!("no vlugin is named `{name}`")),
+        }
+    }
+}
+
+/// Takes the prefix off the path and puts it into `x-forwarded-prefix`, where a client's own
+/// never arrives.
+fn enter_prefix(request: &mut Request, len: usize) -> Result<(), valor::wire::HeadError> {
+    let head = &mut request.head;
+    head.remove("x-forwarded-prefix");
+    if len == 0 {
+        return Ok(());
+    }
+    let target = head.target();
+    let (prefix, rest) = target.split_at(len);
+    let prefix = prefix.to_owned();
+    let rest = match rest.starts_with('/') {
+        true => rest.to_owned(),
+        false => format!("/{rest}"),
+    };
+    head.set_target(&rest)?;
+    head.push("x-forwarded-prefix", prefix.as_bytes())
+}
+
+/// Runs a vlugin within its limits.
+async fn run(mount: Arc<Mount>, mut request: Request, mut exchange: Exchange) -> Response {
+    if !exchange.enter(&mount) {
+        let detail = format!(
+            "the vlugin `{}` runs {} requests already",
+            mount.name, mount.concurrency
+        );
+        let mut response = refuse(exchange, 503, &detail);
+        let _ = response.head.push("retry-after", b"1");
+        return named(response, &mount);
+    }
+    let too_large = format!("the body is over the limit of {} bytes", mount.body_limit);
+    if request.body.len().is_some_and(|len| len > mount.body_limit) {
+        return named(refuse(exchange, 413, &too_large), &mount);
+    }
+    let over = Arc::new(AtomicBool::new(false));
+    request.body = body::limited(request.body, mount.body_limit, &over);
+    let _ = request.head.set("x-request-id", exchange.id().as_bytes());
+
+    let outcome = Answering::new(&mount, request).await;
+
+    let mut response = match outcome {
+        // Whatever the vlugin made of a body that was cut off, the client is to know why.
+        _ if over.load(Ordering::Acquire) => Response::problem(413, &too_large),
+        Ok(response) => response,
+        Err(fault) => failed(&mount, &fault, exchange.id()),
+    };
+    exchange.status = response.head.status();
+    let _ = response
+        .head
+        .set("x-correlation-id", exchange.id().as_bytes());
+    response.body = body::tracked(response.body, &mount, exchange);
+    named(response, &mount)
+}
+
+/// A refusal in nobody's name; the exchange ends with it.
+fn refuse(mut exchange: Exchange, status: u16, detail: &str) -> Response {
+    let mut response = Response::problem(status, detail);
+    let _ = response
+        .head
+        .set("x-correlation-id", exchange.id().as_bytes());
+    exchange.status = status;
+    exchange.bytes = response.body.len().unwrap_or(0);
+    exchange.complete = true;
+    response
+}
+
+fn named(mut response: Response, mount: &Mount) -> Response {
+    let _ = response.head.set("x-valor-plugin", mount.name.as_bytes());
+    response
+}
+
+/// The response in the place of a vlugin's own. What went wrong inside stays in the log; the
+/// message of a status below 500 is meant for the client.
+fn failed(mount: &Mount, fault: &Fault, id: &str) -> Response {
+    log_fault(mount, fault, id);
+    if let Some(metrics) = mount.metrics.get() {
+        match fault.kind {
+            FaultKind::Panic => metrics.panics.inc(),
+            FaultKind::Timeout => metrics.timeouts.inc(),
+            _ => {}
+        }
+    }
+    let detail = match (fault.status, fault.kind) {
+        (..500, _) => fault.message.clone(),
+        (_, FaultKind::Timeout) => format!(
+            "the vlugin `{}` did not answer within {} s",
+            mount.name,
+            mount.timeout.as_secs_f64()
+        ),
+        _ => format!(
+            "the vlugin `{}` failed; the log says why, under id {id}",
+            mount.name
+        ),
+    };
+    Response::problem(fault.status, &detail)
+}
+
+fn log_fault(mount: &Mount, fault: &Fault, id: &str) {
+    let name = &*mount.name;
+    let (level, what) = match fault.kind {
+        FaultKind::Panic => (log::Level::Error, "panicked"),
+        FaultKind::Timeout => (log::Level::Error, "was stopped"),
+        _ if fault.status >= 500 => (log::Level::Error, "failed"),
+        _ => (log::Level::Debug, "refused a request"),
+    };
+    log::log!(
+        target: "valor::dispatch", level, vlugin = name, id = id;
+        "the vlugin `{name}` {what}: {fault}"
+    );
+}
+
+/// A vlugin's future within its time limit; watched, and caught where it was made by code of
+/// this program (a library catches its own).
+struct Answering {
+    mount: Arc<Mount>,
+    state: State,
+    deadline: smol::Timer,
+}
+
+enum State {
+    Begin(Option<Request>),
+    Runs(BoxFuture<'static, Result<Response, Fault>>),
+    Ended,
+}
+
+impl Answering {
+    fn new(mount: &Arc<Mount>, request: Request) -> Self {
+        Self {
+            mount: mount.clone(),
+            state: State::Begin(Some(request)),
+            deadline: smol::Timer::after(mount.timeout),
+        }
+    }
+
+    /// Drops the future, which is the vlugin's code.
+    fn end(&mut self) {
+        let state = std::mem::replace(&mut self.state, State::Ended);
+        if let Err(panicked) = watch::run(&self.mount, || drop_caught(state)) {
+            log_fault(&self.mount, &panicked.into(), "");
+        }
+    }
+}
+
+impl Future for Answering {
+    type Output = Result<Response, Fault>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.get_mut();
+        let (mount, state) = (&this.mount, &mut this.state);
+        let polled = watch::run(mount, || {
+            catch(|| {
+                if let State::Begin(request) = state {
+                    let request = request.take().expect("taken once");
+                    *state = State::Runs(mount.vlugin.clone().on_request(request));
+                }
+                match state {
+                    State::Runs(answer) => answer.as_mut().poll(cx),
+                    _ => Poll::Pending,
+                }
+            })
+        });
+        let outcome = match polled {
+            Ok(Poll::Ready(outcome)) => outcome,
+            Err(panicked) => Err(panicked.into()),
+            // The timer is set only here: a vlugin that answers at once never pays for it.
+            Ok(Poll::Pending) => match Pin::new(&mut this.deadline).poll(cx) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(_) => Err(Fault::new(
+                    FaultKind::Timeout,
+                    504,
+                    format!("no response within {} s", mount.timeout.as_secs_f64()),
+                )),
+            },
+        };
+        this.end();
+        Poll::Ready(outcome)
+    }
+}
+
+impl Drop for Answering {
+    fn drop(&mut self) {
+        if !matches!(self.state, State::Ended) {
+            self.end();
+        }
+    }
+}
+
+/// The vlugins of a dispatch by name instead of by path: `/NAME/the/rest` is `/the/rest` for the
+/// vlugin `NAME`. Hosts get this as a `dyn Vlugin`, so that they need to know nothing above them.
+pub struct ByName(pub std::sync::Weak<Dispatch>);
+
+impl Vlugin for ByName {
+    fn on_request(
+        self: Arc<Self>,
+        mut request: Request,
+    ) -> BoxFuture<'static, Result<Response, Fault>> {
+        Box::pin(async move {
+            let Some(dispatch) = self.0.upgrade() else {
+                return Err(Fault::refused(503, "the runtime has ended"));
+            };
+            let target = request.head.target().trim_start_matches('/');
+            let end = target.find(['/', '?']).unwrap_or(target.len());
+            let (name, rest) = target.split_at(end);
+            let (name, rest) = (name.to_owned(), rest.to_owned());
+            let rest = if rest.starts_with('/') {
+                rest
+            } else {
+                format!("/{rest}")
+            };
+            request
+                .head
+                .set_target(&rest)
+                .map_err(|error| Fault::refused(400, error.to_string()))?;
+            Ok(dispatch.call(&name, request).await)
+        })
+    }
+}

@@ -1,0 +1,202 @@
+//! What is counted, for `/_metrics`, in the text format of Prometheus (crate `prometheus`).
+//!
+//! One [`Metrics`] belongs to a runtime. Each mount keeps [`VluginMetrics`], the counters with
+//! its name filled in, so that a request pays a few atomic additions and no look-up.
+
+use prometheus::{
+    Encoder, Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
+    IntGaugeVec, Opts, Registry, TextEncoder,
+};
+use std::time::Duration;
+
+/// The counters of a runtime.
+pub struct Metrics {
+    registry: Registry,
+    requests: IntCounterVec,
+    duration: HistogramVec,
+    in_flight: IntGaugeVec,
+    panics: IntCounterVec,
+    timeouts: IntCounterVec,
+    blocked: IntCounterVec,
+    images: IntGauge,
+    vlugins: IntGauge,
+}
+
+/// The counters of one vlugin.
+pub struct VluginMetrics {
+    name: String,
+    requests: IntCounterVec,
+    ok: IntCounter,
+    duration: Histogram,
+    /// Requests that run now.
+    pub in_flight: IntGauge,
+    /// Requests that panicked.
+    pub panics: IntCounter,
+    /// Requests that were over their time limit.
+    pub timeouts: IntCounter,
+    /// Times that it blocked its thread for longer than a second.
+    pub blocked: IntCounter,
+}
+
+/// Seconds; from 100 µs, since a native vlugin answers within a few.
+const BUCKETS: &[f64] = &[
+    0.0001, 0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 30.0,
+];
+
+impl Metrics {
+    /// Counters that stand at zero.
+    ///
+    /// # Panics
+    /// Never: the names below are valid and differ.
+    pub fn new() -> Self {
+        let registry = Registry::new();
+        let by_name = |name: &str, help: &str| {
+            let counter = IntCounterVec::new(Opts::new(name, help), &["vlugin"]);
+            registered(&registry, counter.expect("a valid name"))
+        };
+        let panics = by_name("valor_panics_total", "Requests that panicked.");
+        let timeouts = by_name(
+            "valor_timeouts_total",
+            "Requests that were over their time limit.",
+        );
+        let blocked = by_name(
+            "valor_blocked_total",
+            "Times that a vlugin blocked its thread for longer than a second.",
+        );
+        let requests = IntCounterVec::new(
+            Opts::new("valor_requests_total", "Requests by vlugin and status."),
+            &["vlugin", "status"],
+        );
+        let duration = HistogramVec::new(
+            HistogramOpts::new(
+                "valor_request_duration_seconds",
+                "Time from the request's head to the response's end.",
+            )
+            .buckets(BUCKETS.to_vec()),
+            &["vlugin"],
+        );
+        let in_flight = IntGaugeVec::new(
+            Opts::new("valor_requests_in_flight", "Requests that run now."),
+            &["vlugin"],
+        );
+        let gauge = |name: &str, help: &str| {
+            registered(&registry, IntGauge::new(name, help).expect("a valid name"))
+        };
+        let images = gauge(
+            "valor_images_mapped",
+            "Native libraries that are mapped; they stay so until the process ends.",
+        );
+        let vlugins = gauge("valor_vlugins", "Vlugins that are mounted.");
+        let start = registered(
+            &registry,
+            Gauge::new(
+                "process_start_time_seconds",
+                "When this runtime was built, in seconds since 1970.",
+            )
+            .expect("a valid name"),
+        );
+        let since = std::time::UNIX_EPOCH.elapsed().unwrap_or_default();
+        start.set(since.as_secs_f64());
+        Self {
+            requests: registered(&registry, requests.expect("a valid name")),
+            duration: registered(&registry, duration.expect("a valid name")),
+            in_flight: registered(&registry, in_flight.expect("a valid name")),
+            panics,
+            timeouts,
+            blocked,
+            images,
+            vlugins,
+            registry,
+        }
+    }
+
+    /// The counters with this vlugin's name filled in.
+    pub fn of(&self, vlugin: &str) -> VluginMetrics {
+        let label = &[vlugin];
+        VluginMetrics {
+            name: vlugin.to_owned(),
+            ok: self.requests.with_label_values(&[vlugin, "200"]),
+            requests: self.requests.clone(),
+            duration: self.duration.with_label_values(label),
+            in_flight: self.in_flight.with_label_values(label),
+            panics: self.panics.with_label_values(label),
+            timeouts: self.timeouts.with_label_values(label),
+            blocked: self.blocked.with_label_values(label),
+        }
+    }
+
+    /// A request that no vlugin took.
+    pub fn unrouted(&self, status: u16) {
+        self.requests
+            .with_label_values(&["", &status.to_string()])
+            .inc();
+    }
+
+    /// All of it in Prometheus' text format, version 0.0.4.
+    pub fn text(&self, images: usize, vlugins: usize) -> String {
+        self.images.set(images as i64);
+        self.vlugins.set(vlugins as i64);
+        let mut text = Vec::new();
+        if let Err(error) = TextEncoder::new().encode(&self.registry.gather(), &mut text) {
+            log::error!(target: "valor::metrics", "the metrics cannot be written: {error}");
+        }
+        String::from_utf8_lossy(&text).into_owned()
+    }
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl VluginMetrics {
+    /// A request that has ended.
+    pub fn ended(&self, status: u16, duration: Duration) {
+        if status == 200 {
+            self.ok.inc();
+        } else {
+            self.requests
+                .with_label_values(&[self.name.as_str(), &status.to_string()])
+                .inc();
+        }
+        self.duration.observe(duration.as_secs_f64());
+    }
+}
+
+fn registered<C: prometheus::core::Collector + Clone + 'static>(
+    registry: &Registry,
+    collector: C,
+) -> C {
+    registry
+        .register(Box::new(collector.clone()))
+        .expect("each name is registered once");
+    collector
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_stand_in_the_text() {
+        let metrics = Metrics::new();
+        let hello = metrics.of("hello");
+        hello.ended(200, Duration::from_millis(2));
+        hello.ended(503, Duration::from_millis(2));
+        hello.panics.inc();
+        metrics.unrouted(404);
+        let text = metrics.text(3, 1);
+        for line in [
+            "valor_requests_total{status=\"200\",vlugin=\"hello\"} 1",
+            "valor_requests_total{status=\"503\",vlugin=\"hello\"} 1",
+            "valor_requests_total{status=\"404\",vlugin=\"\"} 1",
+            "valor_request_duration_seconds_bucket{vlugin=\"hello\",le=\"0.005\"} 2",
+            "valor_request_duration_seconds_bucket{vlugin=\"hello\",le=\"0.001\"} 0",
+            "valor_panics_total{vlugin=\"hello\"} 1",
+            "valor_images_mapped 3",
+        ] {
+            assert!(text.contains(line), "{line} is not in\n{text}");
+        }
+    }
+}

@@ -1,0 +1,75 @@
+//! [`Place`]: where a vlugin that this program made is mounted, and what it may do.
+
+use crate::{
+    Definition, Limits, Vlugin,
+    registry::{Mount, Origin},
+};
+use std::sync::Arc;
+
+/// A name, and what a definition in plugins.json would say beside it. A `&str` is a place of
+/// that name with everything else as it is by default.
+#[derive(Debug, Clone)]
+pub struct Place {
+    pub(crate) name: String,
+    pub(crate) prefix: String,
+    pub(crate) limits: Limits,
+    pub(crate) allow: Option<Vec<String>>,
+}
+
+impl Place {
+    /// A place of this name, mounted at `/` and the name.
+    pub fn new(name: impl Into<String>) -> Self {
+        let name = name.into();
+        Self {
+            prefix: format!("/{name}"),
+            name,
+            limits: Limits::default(),
+            allow: None,
+        }
+    }
+
+    /// Mounted at this prefix: `/`, or a path that does not end with a slash.
+    pub fn prefix(mut self, prefix: impl Into<String>) -> Self {
+        self.prefix = prefix.into();
+        self
+    }
+
+    /// What it may use; the runtime's defaults for what is not said.
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// The hosts that it may reach; all, unless this is called.
+    pub fn allow(mut self, hosts: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.allow = Some(hosts.into_iter().map(Into::into).collect());
+        self
+    }
+
+    pub(crate) fn mount(self, vlugin: Arc<dyn Vlugin>, origin: Origin, defaults: &Limits) -> Mount {
+        Mount::new(
+            &self.name,
+            &self.prefix,
+            vlugin,
+            origin,
+            &self.limits.or(defaults),
+        )
+    }
+}
+
+impl From<&str> for Place {
+    fn from(name: &str) -> Self {
+        Self::new(name)
+    }
+}
+
+impl From<&Definition> for Place {
+    fn from(definition: &Definition) -> Self {
+        Self {
+            name: definition.name.clone(),
+            prefix: definition.prefix(),
+            limits: definition.limits.clone(),
+            allow: definition.allow.clone(),
+        }
+    }
+}

@@ -1,0 +1,263 @@
+//! Which vlugin has which name and which prefix, at this moment.
+//!
+//! Readers (every request) take a snapshot without a lock; writers (a load, a replacement)
+//! make the next table and put it in the place of the last. A request holds its [`Mount`] for as
+//! long as it runs, so that a vlugin that is replaced or removed finishes what it has begun.
+
+mod routes;
+
+pub use routes::Routes;
+
+use crate::{Kind, Limits, Vlugin, metrics::VluginMetrics};
+use arc_swap::ArcSwap;
+use std::{
+    collections::BTreeMap,
+    path::PathBuf,
+    sync::{
+        Arc, Mutex, OnceLock, PoisonError,
+        atomic::{AtomicU32, AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+/// A vlugin in its place.
+pub struct Mount {
+    /// Its name.
+    pub name: Arc<str>,
+    /// Where it is mounted: `/`, or a path that begins with a slash and does not end with one.
+    pub prefix: Arc<str>,
+    /// Counts the vlugins that were mounted; a replacement has a higher one.
+    pub generation: u64,
+    /// The vlugin itself.
+    pub vlugin: Arc<dyn Vlugin>,
+    /// Where it came from.
+    pub origin: Origin,
+    /// The time until a response has to begin.
+    pub timeout: Duration,
+    /// Bytes in a request's body.
+    pub body_limit: u64,
+    /// Requests at once.
+    pub concurrency: u32,
+    /// Requests that run now, streaming responses included.
+    pub running: AtomicU32,
+    /// Made at the first request.
+    pub metrics: OnceLock<VluginMetrics>,
+}
+
+/// Where a vlugin came from.
+#[derive(Debug, Clone, Default)]
+pub struct Origin {
+    /// The kind of its definition; `None` for one that is part of the program.
+    pub kind: Option<Kind>,
+    /// The file it was loaded from.
+    pub file: Option<PathBuf>,
+    /// The SHA-256 of that file, in hexadecimal.
+    pub sha256: Option<String>,
+    /// The version of its crate.
+    pub version: Option<String>,
+    /// Why it cannot be served; what it answers is 503.
+    pub unavailable: Option<String>,
+}
+
+impl Mount {
+    /// A mount that has not been put anywhere yet.
+    pub fn new(
+        name: &str,
+        prefix: &str,
+        vlugin: Arc<dyn Vlugin>,
+        origin: Origin,
+        limits: &Limits,
+    ) -> Self {
+        Self {
+            name: name.into(),
+            prefix: prefix.into(),
+            generation: 0,
+            vlugin,
+            origin,
+            timeout: limits.timeout(),
+            body_limit: limits.body(),
+            concurrency: limits.concurrency(),
+            running: AtomicU32::new(0),
+            metrics: OnceLock::new(),
+        }
+    }
+}
+
+/// Why something cannot be put into the registry.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum RegistryError {
+    /// The name is in use.
+    #[error("the name `{name}` is taken by the vlugin at {prefix}: give one of them another name")]
+    NameTaken {
+        /// The name.
+        name: String,
+        /// Where the vlugin of that name is mounted.
+        prefix: String,
+    },
+    /// The prefix is in use.
+    #[error("the prefix {prefix} is taken by the vlugin `{name}`: give one of them another prefix")]
+    PrefixTaken {
+        /// The prefix.
+        prefix: String,
+        /// The vlugin that is mounted there.
+        name: String,
+    },
+    /// There is no vlugin of that name.
+    #[error("no vlugin is named `{0}`")]
+    NotFound(String),
+}
+
+#[derive(Clone, Default)]
+struct Table {
+    routes: Routes<Arc<Mount>>,
+    names: BTreeMap<Arc<str>, Arc<Mount>>,
+}
+
+/// The mounts of a runtime.
+#[derive(Default)]
+pub struct Registry {
+    table: ArcSwap<Table>,
+    writing: Mutex<()>,
+    generations: AtomicU64,
+}
+
+impl Registry {
+    /// Mounts several at once, which is cheaper than one by one. Either all are mounted or none.
+    ///
+    /// # Errors
+    /// [`RegistryError::NameTaken`] and [`RegistryError::PrefixTaken`].
+    pub fn insert(&self, mounts: Vec<Mount>) -> Result<(), RegistryError> {
+        self.write(|table| {
+            for mut mount in mounts {
+                if let Some(other) = table.names.get(&mount.name) {
+                    return Err(RegistryError::NameTaken {
+                        name: mount.name.to_string(),
+                        prefix: other.prefix.to_string(),
+                    });
+                }
+                mount.generation = self.next_generation();
+                put(table, mount)?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Puts a mount in the place of the one of the same name, which may have had another
+    /// prefix. Gives the one that was there.
+    ///
+    /// # Errors
+    /// [`RegistryError::NotFound`] and [`RegistryError::PrefixTaken`].
+    pub fn replace(&self, mut mount: Mount) -> Result<Arc<Mount>, RegistryError> {
+        self.write(|table| {
+            let before = take(table, &mount.name)?;
+            mount.generation = self.next_generation();
+            put(table, mount)?;
+            Ok(before)
+        })
+    }
+
+    /// Takes a vlugin out. Requests that run go on.
+    ///
+    /// # Errors
+    /// [`RegistryError::NotFound`].
+    pub fn remove(&self, name: &str) -> Result<Arc<Mount>, RegistryError> {
+        self.write(|table| take(table, name))
+    }
+
+    /// The mount with the longest prefix of this path, and how many bytes that prefix is.
+    pub fn route(&self, path: &str) -> Option<(Arc<Mount>, usize)> {
+        let table = self.table.load();
+        let (mount, len) = table.routes.find(path)?;
+        Some((mount.clone(), len))
+    }
+
+    /// The mount of this name.
+    pub fn get(&self, name: &str) -> Option<Arc<Mount>> {
+        self.table.load().names.get(name).cloned()
+    }
+
+    /// Every mount, by name.
+    pub fn list(&self) -> Vec<Arc<Mount>> {
+        self.table.load().names.values().cloned().collect()
+    }
+
+    fn next_generation(&self) -> u64 {
+        self.generations.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    /// Changes a copy of the table; the copy is dropped where that fails.
+    fn write<R>(
+        &self,
+        change: impl FnOnce(&mut Table) -> Result<R, RegistryError>,
+    ) -> Result<R, RegistryError> {
+        let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut table = Table::clone(&self.table.load());
+        let changed = change(&mut table)?;
+        self.table.store(Arc::new(table));
+        Ok(changed)
+    }
+}
+
+fn put(table: &mut Table, mount: Mount) -> Result<(), RegistryError> {
+    if let Some(other) = table.routes.get(&mount.prefix) {
+        return Err(RegistryError::PrefixTaken {
+            prefix: mount.prefix.to_string(),
+            name: other.name.to_string(),
+        });
+    }
+    let mount = Arc::new(mount);
+    table.routes.insert(&mount.prefix, mount.clone());
+    table.names.insert(mount.name.clone(), mount);
+    Ok(())
+}
+
+fn take(table: &mut Table, name: &str) -> Result<Arc<Mount>, RegistryError> {
+    let mount = table
+        .names
+        .remove(name)
+        .ok_or_else(|| RegistryError::NotFound(name.to_owned()))?;
+    table.routes.remove(&mount.prefix);
+    Ok(mount)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mount(name: &str, prefix: &str) -> Mount {
+        let vlugin = crate::from_fn(|_| async { Ok(crate::Response::new(200)) });
+        Mount::new(name, prefix, vlugin, Origin::default(), &Limits::default())
+    }
+
+    #[test]
+    fn all_or_none() {
+        let registry = Registry::default();
+        registry.insert(vec![mount("a", "/a")]).unwrap();
+        let taken = registry.insert(vec![mount("b", "/b"), mount("c", "/a")]);
+        assert_eq!(
+            taken.unwrap_err().to_string(),
+            "the prefix /a is taken by the vlugin `a`: give one of them another prefix"
+        );
+        assert_eq!(registry.list().len(), 1);
+        let taken = registry.insert(vec![mount("a", "/b")]).unwrap_err();
+        assert!(matches!(taken, RegistryError::NameTaken { .. }));
+    }
+
+    #[test]
+    fn a_replacement_may_move() {
+        let registry = Registry::default();
+        registry
+            .insert(vec![mount("a", "/a"), mount("b", "/b")])
+            .unwrap();
+        assert!(registry.replace(mount("a", "/b")).is_err());
+        assert_eq!(&*registry.route("/a").unwrap().0.name, "a");
+        let before = registry.replace(mount("a", "/c")).unwrap();
+        assert_eq!(&*before.prefix, "/a");
+        assert!(registry.route("/a").is_none());
+        assert!(registry.route("/c/x").unwrap().0.generation > before.generation);
+        registry.remove("a").unwrap();
+        assert!(registry.route("/c").is_none());
+        assert!(registry.replace(mount("a", "/c")).is_err());
+    }
+}
