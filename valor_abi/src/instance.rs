@@ -69,8 +69,14 @@ impl Entry {
 async fn create<V: Vlugin>(host: Arc<dyn Host>, config: Value) -> Result<Arc<dyn Instance>, Fault> {
     let mut cx = Context::new(host.clone(), config);
     let creating = Scoped::new(host.clone(), async move {
-        let config = serde_json::from_value(cx.raw_config().clone())
-            .map_err(|error| Fault::error(500, format!("`config` does not fit: {error}")))?;
+        let config = cx.raw_config();
+        let config = serde_json::from_value(config.clone()).map_err(|error| {
+            let wrong = match config {
+                Value::Null => "there is no `config`, but the vlugin needs one",
+                _ => "`config` does not fit",
+            };
+            Fault::error(500, format!("{wrong}: {error}"))
+        })?;
         let vlugin = V::on_create(config, &mut cx).await?;
         Ok::<_, Fault>((vlugin, cx))
     });

@@ -33,6 +33,7 @@
 //! - [`convert`]: from the wire's form to [`http`] and back.
 //! - [`host`]: what a vlugin may ask of its host.
 //! - [`instance`]: the glue around an author's code; [`unwind`] and [`fault`] serve it.
+//! - [`testing`]: for the tests of a vlugin, which runs inside of them.
 //! - [`native`]: the boundary between a library and the program that loads it.
 
 #![cfg_attr(not(test), warn(missing_docs))]
@@ -44,6 +45,7 @@ pub mod host;
 pub mod instance;
 #[allow(unsafe_code)] // A boundary: each block states the invariant it leans on.
 pub mod native;
+pub mod testing;
 pub mod unwind;
 pub mod wire;
 

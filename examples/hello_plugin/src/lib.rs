@@ -6,3 +6,11 @@ use valor::*;
 pub async fn on_request(_req: http::Request) -> http::Response {
     "OK response from a plugin".into()
 }
+
+#[test]
+fn says_ok() {
+    testing::create(VLUGIN, ())
+        .get("/")
+        .assert_status(200)
+        .assert_body("OK response from a plugin");
+}

@@ -1,0 +1,144 @@
+//! The clock of a test: it stands still while there is something to do, and jumps to the end of
+//! the shortest sleep when there is not.
+
+use std::{
+    collections::BTreeMap,
+    pin::{Pin, pin},
+    sync::{
+        Arc, Mutex, MutexGuard,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::{Context, Poll, Wake, Waker},
+    thread::{self, Thread},
+    time::{Duration, Instant, SystemTime},
+};
+
+/// How long nothing at all may happen before a test is given up, in real time.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+pub(super) struct Clock(Mutex<State>);
+
+struct State {
+    now: SystemTime,
+    next_id: u64,
+    sleepers: BTreeMap<(SystemTime, u64), Waker>,
+}
+
+impl Clock {
+    pub(super) fn new(now: SystemTime) -> Self {
+        Self(Mutex::new(State {
+            now,
+            next_id: 0,
+            sleepers: BTreeMap::new(),
+        }))
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(|e| e.into_inner())
+    }
+
+    pub(super) fn now(&self) -> SystemTime {
+        self.state().now
+    }
+
+    pub(super) fn set(&self, now: SystemTime) {
+        self.state().now = now;
+    }
+
+    pub(super) fn sleep(self: &Arc<Self>, time: Duration) -> Sleep {
+        let mut state = self.state();
+        state.next_id += 1;
+        Sleep {
+            // A time that no clock can show is waited for without an end.
+            until: state.now.checked_add(time).map(|end| (end, state.next_id)),
+            clock: self.clone(),
+        }
+    }
+
+    /// Jumps to the end of the shortest sleep, if anyone sleeps.
+    fn jump(&self) -> bool {
+        let mut state = self.state();
+        let Some(((end, _), waker)) = state.sleepers.pop_first() else {
+            return false;
+        };
+        state.now = state.now.max(end);
+        drop(state);
+        waker.wake();
+        true
+    }
+
+    /// Runs a future to its end, with time passing as it has to.
+    ///
+    /// # Panics
+    /// When nothing happens for a minute: somebody forgot to wake the future, or waits for
+    /// himself.
+    #[track_caller]
+    pub(super) fn run<F: Future>(&self, future: F) -> F::Output {
+        let mut future = pin!(future);
+        let bell = Arc::new(Bell {
+            thread: thread::current(),
+            rung: AtomicBool::new(false),
+        });
+        let waker = Waker::from(bell.clone());
+        let mut cx = Context::from_waker(&waker);
+        loop {
+            if let Poll::Ready(output) = future.as_mut().poll(&mut cx) {
+                return output;
+            }
+            let since = Instant::now();
+            while !bell.rung.swap(false, Ordering::Acquire) {
+                if self.jump() {
+                    continue;
+                }
+                match PATIENCE.checked_sub(since.elapsed()) {
+                    Some(left) => thread::park_timeout(left),
+                    None => panic!(
+                        "the vlugin waits for something, but nothing happened for a minute: \
+                         was its waker dropped?"
+                    ),
+                }
+            }
+        }
+    }
+}
+
+struct Bell {
+    thread: Thread,
+    rung: AtomicBool,
+}
+
+impl Wake for Bell {
+    fn wake(self: Arc<Self>) {
+        self.rung.store(true, Ordering::Release);
+        self.thread.unpark();
+    }
+}
+
+pub(super) struct Sleep {
+    until: Option<(SystemTime, u64)>,
+    clock: Arc<Clock>,
+}
+
+impl Future for Sleep {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let Some(until) = self.until else {
+            return Poll::Pending;
+        };
+        let mut state = self.clock.state();
+        if state.now >= until.0 {
+            return Poll::Ready(());
+        }
+        state.sleepers.insert(until, cx.waker().clone());
+        Poll::Pending
+    }
+}
+
+impl Drop for Sleep {
+    fn drop(&mut self) {
+        if let Some(until) = self.until {
+            self.clock.state().sleepers.remove(&until);
+        }
+    }
+}

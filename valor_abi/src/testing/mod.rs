@@ -1,0 +1,51 @@
+//! A vlugin's tests: the vlugin runs inside of the test, without a server, a library file or a
+//! runtime, before a host that the test makes up.
+//!
+//! ```
+//! use valor::*;
+//!
+//! #[vlugin]
+//! pub async fn on_create(cx: &mut Context) {
+//!     let name = cx.config::<String>().unwrap();
+//!     cx.set(name);
+//! }
+//!
+//! pub async fn on_request(cx: &Context, req: http::Request) -> String {
+//!     format!("{} says hello to {}", cx.get::<String>(), req.url().path())
+//! }
+//!
+//! # fn main() {
+//! let alice = testing::create(VLUGIN, "Alice");
+//! alice
+//!     .get("/bob")
+//!     .assert_status(200)
+//!     .assert_header("content-type", "text/plain;charset=utf-8")
+//!     .assert_body("Alice says hello to /bob");
+//! # }
+//! ```
+//!
+//! Everything blocks until it is answered, so a test is a plain `#[test]` function. What the
+//! vlugin asks of its host (other servers, other vlugins, the time) is said with [`TestHost`].
+//!
+//! Time does not pass by itself here. When all that is left to do is to wait, the host's clock
+//! jumps to the end of the shortest [`sleep`](crate::sleep), so that waiting costs no time and
+//! comes out the same each time.
+
+mod clock;
+mod exchange;
+mod host;
+
+pub use exchange::{TestRequest, TestResponse};
+pub use host::{LogLine, TestHost, TestVlugin};
+
+use crate::instance::Entry;
+
+/// Creates a vlugin with this config (`()` for none) and a host that has nothing to offer: it
+/// refuses every `fetch` and knows no other vlugin.
+///
+/// # Panics
+/// Where the vlugin cannot be created; [`TestHost::try_create`] returns the reason.
+#[track_caller]
+pub fn create(vlugin: Entry, config: impl serde::Serialize) -> TestVlugin {
+    TestHost::new().config(config).create(vlugin)
+}
