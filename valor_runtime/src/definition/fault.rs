@@ -1,4 +1,4 @@
-//! What is wrong with a plugins.json: each fault with its place, its key and what to do.
+//! What is wrong with a plugins.json: each fault with its position, its key and what to do.
 //!
 //! `read` and `rules` make them; the command line prints them, the registry's endpoint answers
 //! with them. A fault is one line, whatever the text has in it.
@@ -7,14 +7,14 @@ use std::{fmt, path::PathBuf};
 
 /// Where something stands in a text. Both count from 1, columns in characters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Place {
+pub struct Position {
     /// The line.
     pub line: usize,
     /// The column.
     pub column: usize,
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for Position {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}", self.line, self.column)
     }
@@ -24,7 +24,7 @@ impl fmt::Display for Place {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DefinitionFault {
     /// Where; `None` where there is no text, or none that could be read.
-    pub place: Option<Place>,
+    pub position: Option<Position>,
     /// The key, from the root: `plugins[2].limits.timeout`. Empty for the text as a whole.
     pub key: String,
     /// What is wrong, and what to do.
@@ -33,8 +33,8 @@ pub struct DefinitionFault {
 
 impl fmt::Display for DefinitionFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Some(place) = self.place {
-            write!(f, "{place}: ")?;
+        if let Some(position) = self.position {
+            write!(f, "{position}: ")?;
         }
         if !self.key.is_empty() {
             write!(f, "{}: ", self.key)?;
@@ -61,7 +61,7 @@ impl fmt::Display for DefinitionFaults {
                 f.write_str("\n")?;
             }
             if let Some(file) = &self.file {
-                let separator = if fault.place.is_some() { ":" } else { ": " };
+                let separator = if fault.position.is_some() { ":" } else { ": " };
                 write!(f, "{}{separator}", file.display())?;
             }
             write!(f, "{fault}")?;

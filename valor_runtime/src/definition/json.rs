@@ -4,7 +4,7 @@
 //! of bounded depth. Objects and arrays are then opened one level at a time through
 //! [`RawValue`], which borrows from the text, so that an offset is a difference of addresses.
 
-use super::fault::{DefinitionFault, Place, shown};
+use super::fault::{DefinitionFault, Position, shown};
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Value, value::RawValue};
 use std::fmt;
@@ -37,7 +37,7 @@ pub(super) fn parse(text: &str) -> Result<Node<'_>, DefinitionFault> {
     })
 }
 
-/// Where the lines of a text begin, to find places quickly however long it is.
+/// Where the lines of a text begin, to find positions quickly however long it is.
 pub(super) struct Lines<'t> {
     text: &'t str,
     starts: Vec<usize>,
@@ -54,12 +54,12 @@ impl<'t> Lines<'t> {
         }
     }
 
-    /// The place of a byte.
-    pub fn place(&self, at: usize) -> Place {
+    /// The position of a byte.
+    pub fn position(&self, at: usize) -> Position {
         let at = at.min(self.text.len());
         let line = self.starts.partition_point(|start| *start <= at);
         let before = &self.text.as_bytes()[self.starts[line - 1]..at];
-        Place {
+        Position {
             line,
             column: String::from_utf8_lossy(before).chars().count() + 1,
         }
@@ -178,7 +178,7 @@ fn syntax_fault(text: &str, error: &serde_json::Error) -> DefinitionFault {
         }
     };
     DefinitionFault {
-        place: Some(lines.place(at)),
+        position: Some(lines.position(at)),
         key: String::new(),
         message,
     }

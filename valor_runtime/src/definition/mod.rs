@@ -24,7 +24,7 @@ mod taken;
 #[cfg(test)]
 mod tests;
 
-pub use fault::{DefinitionFault, DefinitionFaults, Place};
+pub use fault::{DefinitionFault, DefinitionFaults, Position};
 pub use nearest::nearest;
 pub use schema::json_schema;
 
@@ -124,11 +124,11 @@ pub struct Limits {
     pub concurrency: Option<u32>,
 }
 
-/// All of a plugins.json, in its order, each with the places of its keys in the text.
+/// All of a plugins.json, in its order, each with the positions of its keys in the text.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Definitions {
     file: Option<PathBuf>,
-    entries: Vec<(Definition, read::Places)>,
+    entries: Vec<(Definition, read::Positions)>,
 }
 
 impl Kind {
@@ -216,12 +216,12 @@ impl Definition {
     /// Holds a definition that was put together in code to the rules of plugins.json.
     ///
     /// # Errors
-    /// Every rule that it breaks, by key, without a place.
+    /// Every rule that it breaks, by key, without a position.
     pub fn check(&self) -> Result<(), DefinitionFaults> {
         let faults: Vec<_> = rules::broken(self)
             .into_iter()
             .map(|(key, message)| DefinitionFault {
-                place: None,
+                position: None,
                 key,
                 message,
             })
@@ -284,9 +284,9 @@ impl Definitions {
 
     /// Where the value of a key of the definition at `index` stands, or the definition itself
     /// where it has no such key. `None` past the last one.
-    pub fn place(&self, index: usize, key: &str) -> Option<Place> {
-        let (_, places) = self.entries.get(index)?;
-        Some(places.of(key))
+    pub fn position(&self, index: usize, key: &str) -> Option<Position> {
+        let (_, positions) = self.entries.get(index)?;
+        Some(positions.of(key))
     }
 }
 

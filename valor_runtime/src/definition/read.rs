@@ -5,7 +5,7 @@
 //! is no fault at all.
 
 use super::{
-    Definition, DefinitionFault, DefinitionFaults, Definitions, Kind, Limits, Place,
+    Definition, DefinitionFault, DefinitionFaults, Definitions, Kind, Limits, Position,
     fault::shown,
     json::{self, Entry, Lines, Node},
     nearest::suggestion,
@@ -32,15 +32,15 @@ const LATER_LIMIT_KEYS: &[&str] = &["memory"];
 
 /// Where the parts of one definition stand.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Places {
-    whole: Place,
-    values: Vec<(String, Place)>,
+pub(super) struct Positions {
+    whole: Position,
+    values: Vec<(String, Position)>,
 }
 
-impl Places {
-    pub fn of(&self, key: &str) -> Place {
+impl Positions {
+    pub fn of(&self, key: &str) -> Position {
         let value = self.values.iter().find(|(known, _)| known == key);
-        value.map_or(self.whole, |(_, place)| *place)
+        value.map_or(self.whole, |(_, position)| *position)
     }
 }
 
@@ -93,9 +93,9 @@ fn without_mark(text: &str) -> &str {
     text.strip_prefix('\u{feff}').unwrap_or(text)
 }
 
-fn single(place: Option<Place>, message: String) -> DefinitionFaults {
+fn single(position: Option<Position>, message: String) -> DefinitionFaults {
     from_syntax(DefinitionFault {
-        place,
+        position,
         key: String::new(),
         message,
     })
@@ -116,7 +116,7 @@ fn not_utf8(error: &std::string::FromUtf8Error) -> DefinitionFaults {
     let valid = error.utf8_error().valid_up_to();
     let before = String::from_utf8_lossy(&bytes[..valid]);
     single(
-        Some(Lines::of(&before).place(valid)),
+        Some(Lines::of(&before).position(valid)),
         "this is not UTF-8 from here on; save the file as UTF-8".into(),
     )
 }
@@ -131,7 +131,7 @@ pub(super) struct ReadEntry {
     definition: Option<Definition>,
     pub name: Option<(String, usize)>,
     pub prefix: Option<(String, usize)>,
-    values: Vec<(String, Place)>,
+    values: Vec<(String, Position)>,
 }
 
 pub(super) struct Reader<'t> {
@@ -149,14 +149,14 @@ impl<'t> Reader<'t> {
 
     pub fn fault(&mut self, at: usize, key: impl Into<String>, message: impl Into<String>) {
         self.faults.push(DefinitionFault {
-            place: Some(self.lines.place(at)),
+            position: Some(self.lines.position(at)),
             key: key.into(),
             message: message.into(),
         });
     }
 
     fn into_faults(mut self) -> DefinitionFaults {
-        self.faults.sort_by_key(|fault| fault.place);
+        self.faults.sort_by_key(|fault| fault.position);
         DefinitionFaults {
             file: None,
             faults: self.faults,
@@ -170,7 +170,7 @@ impl<'t> Reader<'t> {
         Err(self.into_faults())
     }
 
-    fn plugins(&mut self, root: Node<'t>) -> Vec<(Definition, Places)> {
+    fn plugins(&mut self, root: Node<'t>) -> Vec<(Definition, Positions)> {
         let wrap = "write { \"plugins\": [ … ] }";
         if root.object().is_none() {
             let found = root.kind();
@@ -204,11 +204,11 @@ impl<'t> Reader<'t> {
             let key = format!("plugins[{index}]");
             let read = self.definition(element, &key);
             taken.note(self, &key, &read);
-            let places = Places {
-                whole: self.lines.place(element.at),
+            let positions = Positions {
+                whole: self.lines.position(element.at),
                 values: read.values,
             };
-            entries.extend(read.definition.map(|definition| (definition, places)));
+            entries.extend(read.definition.map(|definition| (definition, positions)));
         }
         entries
     }
@@ -227,7 +227,7 @@ impl<'t> Reader<'t> {
         let keys = self.keys(node, key, KEYS, LATER_KEYS);
         read.values = keys
             .iter()
-            .map(|(key, value)| ((*key).to_owned(), self.lines.place(value.at)))
+            .map(|(key, value)| ((*key).to_owned(), self.lines.position(value.at)))
             .collect();
         let sub = |name: &str| join(key, name);
 
@@ -294,7 +294,7 @@ impl<'t> Reader<'t> {
             let sub = join(key, &shown(&entry.key));
             if let Some(known) = known.iter().find(|known| **known == entry.key) {
                 if let Some((_, first)) = found.get(known) {
-                    let first = self.lines.place(*first);
+                    let first = self.lines.position(*first);
                     self.fault(
                         key_at,
                         sub,

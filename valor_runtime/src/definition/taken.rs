@@ -1,5 +1,5 @@
 //! Names and prefixes are each there once: `read` notes them here as it goes along, and a fault
-//! names both places.
+//! names both positions.
 
 use super::read::{ReadEntry, Reader, join};
 use std::collections::HashMap;
@@ -17,11 +17,13 @@ impl Taken {
         let mut name_taken = false;
         if let Some((name, at)) = &read.name {
             if let Some((first, first_at)) = self.names.get(name) {
-                let place = reader.lines.place(*first_at);
+                let position = reader.lines.position(*first_at);
                 reader.fault(
                     *at,
                     join(key, "name"),
-                    format!("the name `{name}` is taken by {first} at {place}; each has its own"),
+                    format!(
+                        "the name `{name}` is taken by {first} at {position}; each has its own"
+                    ),
                 );
                 name_taken = true;
             } else {
@@ -40,7 +42,7 @@ impl Taken {
             // Another name gives another prefix: one fault is enough.
             return;
         }
-        let place = reader.lines.place(*first_at);
+        let position = reader.lines.position(*first_at);
         let (key, what) = if by_default {
             (join(key, "name"), "; say another `prefix`")
         } else {
@@ -49,7 +51,7 @@ impl Taken {
         reader.fault(
             *at,
             key,
-            format!("the prefix `{prefix}` is taken by {first} at {place}{what}"),
+            format!("the prefix `{prefix}` is taken by {first} at {position}{what}"),
         );
     }
 }

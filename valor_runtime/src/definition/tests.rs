@@ -182,7 +182,7 @@ fn all_faults_at_once_and_in_the_order_of_the_text() {
 }
 
 #[test]
-fn what_is_right_is_taken_with_its_places() {
+fn what_is_right_is_taken_with_its_positions() {
     let text = "\u{feff}{ \"$schema\": \"x\", \"plugins\": [
         { \"type\": \"native\", \"name\": \"hello\" },
         { \"name\": \"ä\\u0041\", \"type\": \"native\" }
@@ -191,11 +191,15 @@ fn what_is_right_is_taken_with_its_places() {
     let definitions = Definitions::from_json(&text).unwrap();
     let names: Vec<_> = definitions.iter().map(|it| &*it.name).collect();
     assert_eq!(names, ["hello", "Alice"]);
-    let place = |index, key| definitions.place(index, key).map(|it| (it.line, it.column));
-    assert_eq!(place(0, "name"), Some((2, 37)));
-    assert_eq!(place(1, "type"), Some((3, 41)));
-    assert_eq!(place(1, "path"), Some((3, 9)), "the entry itself");
-    assert_eq!(place(2, "name"), None);
+    let position = |index, key| {
+        definitions
+            .position(index, key)
+            .map(|it| (it.line, it.column))
+    };
+    assert_eq!(position(0, "name"), Some((2, 37)));
+    assert_eq!(position(1, "type"), Some((3, 41)));
+    assert_eq!(position(1, "path"), Some((3, 9)), "the entry itself");
+    assert_eq!(position(2, "name"), None);
 }
 
 #[test]
