@@ -1,0 +1,88 @@
+//! What is wrong with a plugins.json: each fault with its position, its key and what to do.
+//!
+//! `read` and `rules` make them; the command line prints them, the registry's endpoint answers
+//! with them. A fault is one line, whatever the text has in it.
+
+use std::{fmt, path::PathBuf};
+
+/// Where something stands in a text. Both count from 1, columns in characters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Position {
+    /// The line.
+    pub line: usize,
+    /// The column.
+    pub column: usize,
+}
+
+impl fmt::Display for Position {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.line, self.column)
+    }
+}
+
+/// One thing that is wrong with a definition.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DefinitionFault {
+    /// Where; `None` where there is no text, or none that could be read.
+    pub position: Option<Position>,
+    /// The key, from the root: `plugins[2].limits.timeout`. Empty for the text as a whole.
+    pub key: String,
+    /// What is wrong, and what to do.
+    pub message: String,
+}
+
+impl fmt::Display for DefinitionFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(position) = self.position {
+            write!(f, "{position}: ")?;
+        }
+        if !self.key.is_empty() {
+            write!(f, "{}: ", self.key)?;
+        }
+        f.write_str(&self.message)
+    }
+}
+
+/// Every fault that was found, in the order of the text; at least one.
+///
+/// It prints as one line for each fault, `FILE:LINE:COLUMN: KEY: MESSAGE`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DefinitionFaults {
+    /// The file, where they are a file's.
+    pub file: Option<PathBuf>,
+    /// The faults.
+    pub faults: Vec<DefinitionFault>,
+}
+
+impl fmt::Display for DefinitionFaults {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, fault) in self.faults.iter().enumerate() {
+            if index > 0 {
+                f.write_str("\n")?;
+            }
+            if let Some(file) = &self.file {
+                let separator = if fault.position.is_some() { ":" } else { ": " };
+                write!(f, "{}{separator}", file.display())?;
+            }
+            write!(f, "{fault}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for DefinitionFaults {}
+
+/// A word from outside as it stands in a message: on one line, and not too long.
+pub(super) fn shown(word: &str) -> String {
+    const MAX: usize = 64;
+    let mut shown: String = word
+        .chars()
+        .take(MAX)
+        .flat_map(char::escape_debug)
+        .collect();
+    if word.chars().nth(MAX).is_some() {
+        shown.push('…');
+    }
+    // A quote needs no escape between back-ticks.
+    shown.replace("\\\"", "\"").replace("\\'", "'")
+}

@@ -1,0 +1,222 @@
+//! Strict JSON whose values know where they stand in the text.
+//!
+//! `serde_json` judges the whole text first, so everything behind [`parse`] is well-formed and
+//! of bounded depth. Objects and arrays are then opened one level at a time through
+//! [`RawValue`], which borrows from the text, so that an offset is a difference of addresses.
+
+use super::fault::{DefinitionFault, Position, shown};
+use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_json::{Value, value::RawValue};
+use std::fmt;
+
+/// A value of a text.
+#[derive(Clone, Copy)]
+pub(super) struct Node<'t> {
+    /// The byte that it begins at.
+    pub at: usize,
+    text: &'t str,
+}
+
+/// A key of an object with its value.
+pub(super) struct Entry<'t> {
+    pub key: String,
+    /// The byte that the key's opening quote stands at.
+    pub key_at: usize,
+    pub value: Node<'t>,
+}
+
+/// The value that the text is.
+pub(super) fn parse(text: &str) -> Result<Node<'_>, DefinitionFault> {
+    if let Err(error) = serde_json::from_str::<Value>(text) {
+        return Err(syntax_fault(text, &error));
+    }
+    let inner = text.trim_matches([' ', '\t', '\r', '\n']);
+    Ok(Node {
+        at: offset_in(text, inner),
+        text: inner,
+    })
+}
+
+/// Where the lines of a text begin, to find positions quickly however long it is.
+pub(super) struct Lines<'t> {
+    text: &'t str,
+    starts: Vec<usize>,
+}
+
+impl<'t> Lines<'t> {
+    pub fn of(text: &'t str) -> Self {
+        let breaks = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n');
+        Self {
+            text,
+            starts: std::iter::once(0)
+                .chain(breaks.map(|(at, _)| at + 1))
+                .collect(),
+        }
+    }
+
+    /// The position of a byte.
+    pub fn position(&self, at: usize) -> Position {
+        let at = at.min(self.text.len());
+        let line = self.starts.partition_point(|start| *start <= at);
+        let before = &self.text.as_bytes()[self.starts[line - 1]..at];
+        Position {
+            line,
+            column: String::from_utf8_lossy(before).chars().count() + 1,
+        }
+    }
+}
+
+impl<'t> Node<'t> {
+    /// What kind of value it is, with its article, for "expected …, found a string".
+    pub fn kind(&self) -> &'static str {
+        match self.text.as_bytes().first() {
+            Some(b'{') => "an object",
+            Some(b'[') => "an array",
+            Some(b'"') => "a string",
+            Some(b't' | b'f') => "a boolean",
+            Some(b'n') => "null",
+            _ => "a number",
+        }
+    }
+
+    /// The value itself.
+    pub fn value(&self) -> Value {
+        serde_json::from_str(self.text).unwrap_or_default()
+    }
+
+    /// The value as it stands in the text, cut short.
+    pub fn shown(&self) -> String {
+        shown(self.text)
+    }
+
+    /// The entries, where it is an object; a key that is there twice comes twice.
+    pub fn object(&self) -> Option<Vec<Entry<'t>>> {
+        if !self.text.starts_with('{') {
+            return None;
+        }
+        let Entries(entries) = serde_json::from_str(self.text).ok()?;
+        let mut end = 1;
+        let entries = entries.into_iter().map(|(key, value)| {
+            // Between two entries there is nothing but a comma and white space.
+            let gap = self.text.as_bytes()[end..]
+                .iter()
+                .take_while(|byte| **byte != b'"')
+                .count();
+            let key_at = self.at + end + gap;
+            let value = self.child(value);
+            end = value.at - self.at + value.text.len();
+            Entry { key, key_at, value }
+        });
+        Some(entries.collect())
+    }
+
+    /// The elements, where it is an array.
+    pub fn array(&self) -> Option<Vec<Node<'t>>> {
+        if !self.text.starts_with('[') {
+            return None;
+        }
+        let values: Vec<&'t RawValue> = serde_json::from_str(self.text).ok()?;
+        Some(values.into_iter().map(|value| self.child(value)).collect())
+    }
+
+    fn child(&self, value: &'t RawValue) -> Node<'t> {
+        let text = value.get();
+        Node {
+            at: self.at + offset_in(self.text, text),
+            text,
+        }
+    }
+}
+
+/// How far into `whole` its part begins.
+fn offset_in(whole: &str, part: &str) -> usize {
+    part.as_ptr().addr() - whole.as_ptr().addr()
+}
+
+struct Entries<'t>(Vec<(String, &'t RawValue)>);
+
+impl<'de> Deserialize<'de> for Entries<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct InOrder;
+        impl<'de> Visitor<'de> for InOrder {
+            type Value = Entries<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut entries = Vec::new();
+                while let Some(entry) = map.next_entry()? {
+                    entries.push(entry);
+                }
+                Ok(Entries(entries))
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, _: A) -> Result<Self::Value, A::Error> {
+                Err(serde::de::Error::custom("an array"))
+            }
+        }
+        deserializer.deserialize_map(InOrder)
+    }
+}
+
+fn syntax_fault(text: &str, error: &serde_json::Error) -> DefinitionFault {
+    // serde_json counts columns in bytes, from 1, and gives 0 right behind a line break.
+    let lines = Lines::of(text);
+    let line = error.line().clamp(1, lines.starts.len());
+    let at = match error.is_eof() {
+        true => text.trim_end().len(),
+        false => lines.starts[line - 1] + error.column().saturating_sub(1),
+    };
+    let message = match hint(text, at, error) {
+        Some(hint) => hint,
+        None => {
+            let full = error.to_string();
+            let end = full.rfind(" at line ").unwrap_or(full.len());
+            format!("not valid JSON: {}", &full[..end])
+        }
+    };
+    DefinitionFault {
+        position: Some(lines.position(at)),
+        key: String::new(),
+        message,
+    }
+}
+
+fn hint(text: &str, at: usize, error: &serde_json::Error) -> Option<String> {
+    if text.trim().is_empty() {
+        return Some("the text is empty; write { \"plugins\": [] } at least".into());
+    }
+    if error.is_eof() {
+        return Some("the text ends too early: a bracket, brace or quote is never closed".into());
+    }
+    let rest = text.get(at..)?;
+    if rest.starts_with("//") || rest.starts_with("/*") || rest.starts_with('#') {
+        return Some("JSON has no comments; take this one out".into());
+    }
+    if rest.starts_with('\'') {
+        return Some("JSON's strings stand in double quotes".into());
+    }
+    let full = error.to_string();
+    if full.starts_with("trailing comma") {
+        return Some("JSON allows no comma behind the last element; take it out".into());
+    }
+    if full.starts_with("key must be a string") {
+        return Some("a key stands in double quotes".into());
+    }
+    if full.starts_with("expected value") || full.starts_with("expected ident") {
+        return Some(
+            "not valid JSON: expected a string in double quotes, a number, true, false, null, \
+             an object or an array"
+                .into(),
+        );
+    }
+    if full.starts_with("expected `,`") {
+        return Some(format!(
+            "not valid JSON: expected a comma or a closing bracket, found `{}`",
+            shown(rest.chars().next()?.encode_utf8(&mut [0; 4]))
+        ));
+    }
+    None
+}

@@ -1,0 +1,301 @@
+//! What plugins.json says: which vlugins there are, where they come from and what each may do.
+//!
+//! The command line reads a whole file as [`Definitions`], the registry's endpoint reads one
+//! [`Definition`] from a request's body, and loaders turn each into a vlugin. A definition that
+//! comes out of here keeps every rule that can be seen without touching its files; one that is
+//! put together in code is held to the same rules by [`Definition::check`].
+//!
+//! # Layout
+//!
+//! - `fault`: what is wrong with a text, with line, column and JSON path.
+//! - `json`: strict JSON whose values know where they stand.
+//! - `read`: from a text to definitions, gathering every fault on the way.
+//! - `rules`: what a name, a prefix, a limit may be.
+//! - `taken`: no name and no prefix is there twice.
+//! - `schema`: the JSON Schema of plugins.json.
+
+mod fault;
+mod json;
+mod nearest;
+mod read;
+mod rules;
+mod schema;
+mod taken;
+#[cfg(test)]
+mod tests;
+
+pub use fault::{DefinitionFault, DefinitionFaults, Position};
+pub use nearest::nearest;
+pub use schema::json_schema;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+/// One vlugin of plugins.json.
+///
+/// ```
+/// use valor_runtime::{Definition, Kind};
+///
+/// let hello = Definition::from_json(r#"{ "type": "native", "name": "hello" }"#)?;
+/// assert_eq!((hello.kind, &*hello.prefix()), (Kind::Native, "/hello"));
+///
+/// let faults = Definition::from_json(r#"{ "type": "nativ", "name": "hello" }"#).unwrap_err();
+/// assert_eq!(
+///     faults.to_string(),
+///     "1:11: type: `nativ` is not a type of vlugin; did you mean `native`?"
+/// );
+/// # Ok::<(), valor_runtime::definition::DefinitionFaults>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(description = "One vlugin.")]
+pub struct Definition {
+    /// Which loader turns it into a vlugin.
+    #[serde(rename = "type")]
+    pub kind: Kind,
+    /// The name: in the log, in `x-valor-plugin`, and for `call`. Letters, digits, `_`, `.` and
+    /// `-`, at most 64, the first neither `_` nor `.`.
+    #[schemars(regex(pattern = r"^[A-Za-z0-9-][A-Za-z0-9_.-]{0,63}$"))]
+    pub name: String,
+    /// Where it is mounted; `/` and the name, where it is not said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(
+        with = "String",
+        regex(pattern = r"^(/|/[^/_?#\s\\][^/?#\s\\]*(/[^/?#\s\\]+)*)$")
+    )]
+    pub prefix: Option<String>,
+    /// The file, or a bare name to look for; where it is not said, the library of `source`, or
+    /// else the name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String", length(min = 1))]
+    pub path: Option<PathBuf>,
+    /// The crate that `--build` builds it from; relative to plugins.json.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String", length(min = 1))]
+    pub source: Option<PathBuf>,
+    /// Handed to the vlugin as it is.
+    #[serde(default, skip_serializing_if = "Value::is_null")]
+    pub config: Value,
+    /// The SHA-256 that the file must have, 64 hexadecimal digits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String", regex(pattern = r"^[0-9A-Fa-f]{64}$"))]
+    pub sha256: Option<String>,
+    /// The hosts that it may reach, `host`, `host:port` or `*.domain`, or `*` for all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Vec<String>", inner(length(min = 1)))]
+    pub allow: Option<Vec<String>>,
+    /// What it may use.
+    #[serde(default, skip_serializing_if = "Limits::is_empty")]
+    pub limits: Limits,
+    /// Whether to serve the rest where this one cannot be built or loaded for want of a tool.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub optional: bool,
+}
+
+/// The kinds of vlugin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum Kind {
+    /// A shared library.
+    Native,
+}
+
+/// What a vlugin may use. What is not said is taken from the runtime's defaults.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Limits {
+    /// Seconds until the response has to begin; 504 after that. Default 30.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "f64", range(max = rules::MAX_TIMEOUT), extend("exclusiveMinimum" = 0))]
+    pub timeout: Option<f64>,
+    /// Bytes in a request's body; 413 over that. Default 10 MiB.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "u64", range(min = 1, max = rules::MAX_BODY))]
+    pub body: Option<u64>,
+    /// Requests at once, streaming responses included; 503 over that. Default 1024.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "u32", range(min = 1, max = rules::MAX_CONCURRENCY))]
+    pub concurrency: Option<u32>,
+}
+
+/// All of a plugins.json, in its order, each with the positions of its keys in the text.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Definitions {
+    file: Option<PathBuf>,
+    entries: Vec<(Definition, read::Positions)>,
+}
+
+impl Kind {
+    /// Every kind.
+    pub const ALL: &'static [Self] = &[Self::Native];
+
+    /// The word in plugins.json.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Native => "native",
+        }
+    }
+}
+
+impl std::fmt::Display for Kind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+impl Limits {
+    fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// The time until the response has to begin.
+    pub fn timeout(&self) -> Duration {
+        self.timeout
+            .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
+            .unwrap_or(Duration::from_secs(30))
+    }
+
+    /// Bytes in a request's body.
+    pub fn body(&self) -> u64 {
+        self.body.unwrap_or(10 * 1024 * 1024)
+    }
+
+    /// Requests at once.
+    pub fn concurrency(&self) -> u32 {
+        self.concurrency.unwrap_or(1024)
+    }
+
+    /// These limits, with `defaults` for what is not said.
+    pub fn or(self, defaults: &Self) -> Self {
+        Self {
+            timeout: self.timeout.or(defaults.timeout),
+            body: self.body.or(defaults.body),
+            concurrency: self.concurrency.or(defaults.concurrency),
+        }
+    }
+}
+
+impl Definition {
+    /// A definition of one vlugin, as the registry takes it.
+    ///
+    /// # Errors
+    /// Every fault of the text, with line and column.
+    pub fn from_json(text: &str) -> Result<Self, DefinitionFaults> {
+        read::one(text)
+    }
+
+    /// A definition with nothing but the two keys that each has.
+    pub fn new(kind: Kind, name: impl Into<String>) -> Self {
+        Self {
+            kind,
+            name: name.into(),
+            prefix: None,
+            path: None,
+            source: None,
+            config: Value::Null,
+            sha256: None,
+            allow: None,
+            limits: Limits::default(),
+            optional: false,
+        }
+    }
+
+    /// Where it is mounted.
+    pub fn prefix(&self) -> String {
+        self.prefix
+            .clone()
+            .unwrap_or_else(|| format!("/{}", self.name))
+    }
+
+    /// Holds a definition that was put together in code to the rules of plugins.json.
+    ///
+    /// # Errors
+    /// Every rule that it breaks, by key, without a position.
+    pub fn check(&self) -> Result<(), DefinitionFaults> {
+        let faults: Vec<_> = rules::broken(self)
+            .into_iter()
+            .map(|(key, message)| DefinitionFault {
+                position: None,
+                key,
+                message,
+            })
+            .collect();
+        if faults.is_empty() {
+            return Ok(());
+        }
+        Err(DefinitionFaults { file: None, faults })
+    }
+}
+
+impl Definitions {
+    /// Reads a plugins.json.
+    ///
+    /// # Errors
+    /// That it cannot be read, or every fault that is in it.
+    pub fn from_file(path: impl AsRef<Path>) -> Result<Self, DefinitionFaults> {
+        read::file(path.as_ref())
+    }
+
+    /// Reads the text of a plugins.json.
+    ///
+    /// ```
+    /// use valor_runtime::definition::Definitions;
+    ///
+    /// let faults = Definitions::from_json(r#"{
+    ///     "plugins": [{ "type": "native", "name": "hello", "prefx": "/" }]
+    /// }"#).unwrap_err();
+    /// assert_eq!(
+    ///     faults.to_string(),
+    ///     "2:54: plugins[0].prefx: unknown key; did you mean `prefix`?"
+    /// );
+    /// ```
+    ///
+    /// # Errors
+    /// Every fault that is in it.
+    pub fn from_json(text: &str) -> Result<Self, DefinitionFaults> {
+        read::all(text)
+    }
+
+    /// The file that it was read from.
+    pub fn file(&self) -> Option<&Path> {
+        self.file.as_deref()
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// The definitions, in the order of the file.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = &Definition> {
+        self.entries.iter().map(|(definition, _)| definition)
+    }
+
+    /// Where the value of a key of the definition at `index` stands, or the definition itself
+    /// where it has no such key. `None` past the last one.
+    pub fn position(&self, index: usize, key: &str) -> Option<Position> {
+        let (_, positions) = self.entries.get(index)?;
+        Some(positions.of(key))
+    }
+}
+
+impl IntoIterator for Definitions {
+    type Item = Definition;
+    type IntoIter = std::vec::IntoIter<Definition>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        let definitions: Vec<_> = self.entries.into_iter().map(|(it, _)| it).collect();
+        definitions.into_iter()
+    }
+}

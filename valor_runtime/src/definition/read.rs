@@ -1,0 +1,470 @@
+//! From a text to definitions.
+//!
+//! Nothing stops at the first fault: a value of the wrong shape is noted and left out, and the
+//! rest is still looked at, so that one run tells all. [`Definitions`] come out only where there
+//! is no fault at all.
+
+use super::{
+    Definition, DefinitionFault, DefinitionFaults, Definitions, Kind, Limits, Position,
+    fault::shown,
+    json::{self, Entry, Lines, Node},
+    nearest::suggestion,
+    rules,
+    taken::Taken,
+};
+use serde_json::Value;
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
+
+const ROOT_KEYS: &[&str] = &["$schema", "plugins"];
+const KEYS: &[&str] = &[
+    "type", "name", "prefix", "path", "source", "config", "sha256", "allow", "limits", "optional",
+];
+const LIMIT_KEYS: &[&str] = &["timeout", "body", "concurrency"];
+
+/// Types that other versions of Valor know; not a slip of the pen.
+const LATER_KINDS: &[&str] = &["wasm", "wasi", "js", "files"];
+/// Keys that only vlugins of those types have.
+const LATER_KEYS: &[&str] = &["url"];
+const LATER_LIMIT_KEYS: &[&str] = &["memory"];
+
+/// Where the parts of one definition stand.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Positions {
+    whole: Position,
+    values: Vec<(String, Position)>,
+}
+
+impl Positions {
+    pub fn of(&self, key: &str) -> Position {
+        let value = self.values.iter().find(|(known, _)| known == key);
+        value.map_or(self.whole, |(_, position)| *position)
+    }
+}
+
+pub(super) fn file(path: &Path) -> Result<Definitions, DefinitionFaults> {
+    let in_file = |mut faults: DefinitionFaults| {
+        faults.file = Some(path.to_owned());
+        faults
+    };
+    let bytes = std::fs::read(path).map_err(|error| {
+        let message = match error.kind() {
+            std::io::ErrorKind::NotFound => "there is no such file".to_owned(),
+            std::io::ErrorKind::IsADirectory => {
+                "this is a directory; name the plugins.json in it".to_owned()
+            }
+            _ => format!("cannot be read: {error}"),
+        };
+        in_file(single(None, message))
+    })?;
+    let text = String::from_utf8(bytes).map_err(|error| in_file(not_utf8(&error)))?;
+    let mut definitions = all(&text).map_err(in_file)?;
+    definitions.file = Some(path.to_owned());
+    Ok(definitions)
+}
+
+pub(super) fn all(text: &str) -> Result<Definitions, DefinitionFaults> {
+    let text = without_mark(text);
+    let root = json::parse(text).map_err(from_syntax)?;
+    let mut reader = Reader::of(text);
+    let entries = reader.plugins(root);
+    reader.finish(Definitions {
+        file: None,
+        entries,
+    })
+}
+
+pub(super) fn one(text: &str) -> Result<Definition, DefinitionFaults> {
+    let text = without_mark(text);
+    let root = json::parse(text).map_err(from_syntax)?;
+    let mut reader = Reader::of(text);
+    let read = reader.definition(root, "");
+    let definition = read.definition;
+    match definition {
+        Some(definition) => reader.finish(definition),
+        None => Err(reader.into_faults()),
+    }
+}
+
+/// Some editors put a byte order mark first; RFC 8259, section 8.1 lets readers skip it.
+fn without_mark(text: &str) -> &str {
+    text.strip_prefix('\u{feff}').unwrap_or(text)
+}
+
+fn single(position: Option<Position>, message: String) -> DefinitionFaults {
+    from_syntax(DefinitionFault {
+        position,
+        key: String::new(),
+        message,
+    })
+}
+
+fn from_syntax(fault: DefinitionFault) -> DefinitionFaults {
+    DefinitionFaults {
+        file: None,
+        faults: vec![fault],
+    }
+}
+
+fn not_utf8(error: &std::string::FromUtf8Error) -> DefinitionFaults {
+    let bytes = error.as_bytes();
+    if bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]) {
+        return single(None, "this is UTF-16; save it as UTF-8".into());
+    }
+    let valid = error.utf8_error().valid_up_to();
+    let before = String::from_utf8_lossy(&bytes[..valid]);
+    single(
+        Some(Lines::of(&before).position(valid)),
+        "this is not UTF-8 from here on; save the file as UTF-8".into(),
+    )
+}
+
+/// The values of an object by those of its keys that are known.
+type Keys<'t> = BTreeMap<&'static str, Node<'t>>;
+
+/// What was read of one entry; name and prefix are there for the search for duplicates even
+/// where the rest has faults.
+#[derive(Default)]
+pub(super) struct ReadEntry {
+    definition: Option<Definition>,
+    pub name: Option<(String, usize)>,
+    pub prefix: Option<(String, usize)>,
+    values: Vec<(String, Position)>,
+}
+
+pub(super) struct Reader<'t> {
+    pub lines: Lines<'t>,
+    faults: Vec<DefinitionFault>,
+}
+
+impl<'t> Reader<'t> {
+    fn of(text: &'t str) -> Self {
+        Self {
+            lines: Lines::of(text),
+            faults: Vec::new(),
+        }
+    }
+
+    pub fn fault(&mut self, at: usize, key: impl Into<String>, message: impl Into<String>) {
+        self.faults.push(DefinitionFault {
+            position: Some(self.lines.position(at)),
+            key: key.into(),
+            message: message.into(),
+        });
+    }
+
+    fn into_faults(mut self) -> DefinitionFaults {
+        self.faults.sort_by_key(|fault| fault.position);
+        DefinitionFaults {
+            file: None,
+            faults: self.faults,
+        }
+    }
+
+    fn finish<T>(self, read: T) -> Result<T, DefinitionFaults> {
+        if self.faults.is_empty() {
+            return Ok(read);
+        }
+        Err(self.into_faults())
+    }
+
+    fn plugins(&mut self, root: Node<'t>) -> Vec<(Definition, Positions)> {
+        let wrap = "write { \"plugins\": [ … ] }";
+        if root.object().is_none() {
+            let found = root.kind();
+            self.fault(
+                root.at,
+                "",
+                format!("expected an object, found {found}; {wrap}"),
+            );
+            return Vec::new();
+        }
+        let mut keys = self.keys(root, "", ROOT_KEYS, &[]);
+        if let Some(schema) = keys.remove("$schema") {
+            self.text(schema, "$schema");
+        }
+        let Some(plugins) = keys.remove("plugins") else {
+            self.fault(root.at, "", format!("`plugins` is missing; {wrap}"));
+            return Vec::new();
+        };
+        let Some(elements) = plugins.array() else {
+            let found = plugins.kind();
+            self.fault(
+                plugins.at,
+                "plugins",
+                format!("expected an array, found {found}"),
+            );
+            return Vec::new();
+        };
+        let mut taken = Taken::default();
+        let mut entries = Vec::new();
+        for (index, element) in elements.into_iter().enumerate() {
+            let key = format!("plugins[{index}]");
+            let read = self.definition(element, &key);
+            taken.note(self, &key, &read);
+            let positions = Positions {
+                whole: self.lines.position(element.at),
+                values: read.values,
+            };
+            entries.extend(read.definition.map(|definition| (definition, positions)));
+        }
+        entries
+    }
+
+    fn definition(&mut self, node: Node<'t>, key: &str) -> ReadEntry {
+        let mut read = ReadEntry::default();
+        if node.object().is_none() {
+            let found = node.kind();
+            self.fault(
+                node.at,
+                key,
+                format!("expected an object such as {{ \"type\": \"native\", \"name\": \"hello\" }}, found {found}"),
+            );
+            return read;
+        }
+        let keys = self.keys(node, key, KEYS, LATER_KEYS);
+        read.values = keys
+            .iter()
+            .map(|(key, value)| ((*key).to_owned(), self.lines.position(value.at)))
+            .collect();
+        let sub = |name: &str| join(key, name);
+
+        let kind = match keys.get("type") {
+            Some(value) => self.kind(*value, &sub("type")),
+            None => self.missing(node, key, "type", "native"),
+        };
+        let name = match keys.get("name") {
+            Some(value) => self.checked(*value, &sub("name"), rules::name),
+            None => self.missing(node, key, "name", "hello"),
+        };
+        let prefix = self.optional(&keys, "prefix", key, |this, value, key| {
+            this.checked(value, key, rules::prefix)
+        });
+        let path = self.optional(&keys, "path", key, |this, value, key| {
+            this.checked(value, key, rules::path)
+        });
+        let source = self.optional(&keys, "source", key, |this, value, key| {
+            this.checked(value, key, rules::path)
+        });
+        let sha256 = self.optional(&keys, "sha256", key, |this, value, key| {
+            this.checked(value, key, rules::sha256)
+        });
+        let allow = self.optional(&keys, "allow", key, Self::allow);
+        let limits = self.optional(&keys, "limits", key, Self::limits);
+        let optional = self.optional(&keys, "optional", key, Self::boolean);
+
+        if let (Some(name), Some(node)) = (&name, keys.get("name")) {
+            read.name = Some((name.clone(), node.at));
+            read.prefix = match keys.get("prefix") {
+                Some(node) => prefix.clone().map(|prefix| (prefix, node.at)),
+                None => Some((format!("/{name}"), node.at)),
+            };
+        }
+        if let (Some(kind), Some(name)) = (kind, name) {
+            read.definition = Some(Definition {
+                kind,
+                name,
+                prefix,
+                path: path.map(PathBuf::from),
+                source: source.map(PathBuf::from),
+                config: keys.get("config").map_or(Value::Null, Node::value),
+                // One spelling, so that it can be compared as text.
+                sha256: sha256.map(|digest| digest.to_ascii_lowercase()),
+                allow,
+                limits: limits.unwrap_or_default(),
+                optional: optional.unwrap_or_default(),
+            });
+        }
+        read
+    }
+
+    /// The entries of an object by key; unknown keys and those that are there twice are faults.
+    fn keys(
+        &mut self,
+        node: Node<'t>,
+        key: &str,
+        known: &[&'static str],
+        later: &[&'static str],
+    ) -> Keys<'t> {
+        let mut found: BTreeMap<&'static str, (Node<'t>, usize)> = BTreeMap::new();
+        for entry in node.object().unwrap_or_default() {
+            let Entry { key_at, value, .. } = entry;
+            let sub = join(key, &shown(&entry.key));
+            if let Some(known) = known.iter().find(|known| **known == entry.key) {
+                if let Some((_, first)) = found.get(known) {
+                    let first = self.lines.position(*first);
+                    self.fault(
+                        key_at,
+                        sub,
+                        format!("this key is there already, at {first}"),
+                    );
+                } else {
+                    found.insert(known, (value, key_at));
+                }
+            } else if later.contains(&&*entry.key) {
+                self.fault(
+                    key_at,
+                    sub,
+                    "this key has no meaning for native vlugins, the only ones that this version runs",
+                );
+            } else {
+                let message = format!("unknown key; {}", suggestion(&entry.key, known));
+                self.fault(key_at, sub, message);
+            }
+        }
+        found
+            .into_iter()
+            .map(|(key, (value, _))| (key, value))
+            .collect()
+    }
+
+    fn optional<T>(
+        &mut self,
+        keys: &Keys<'t>,
+        name: &str,
+        key: &str,
+        read: impl FnOnce(&mut Self, Node<'t>, &str) -> Option<T>,
+    ) -> Option<T> {
+        let value = keys.get(name)?;
+        read(self, *value, &join(key, name))
+    }
+
+    fn missing<T>(&mut self, node: Node<'t>, key: &str, name: &str, example: &str) -> Option<T> {
+        self.fault(
+            node.at,
+            key,
+            format!("`{name}` is missing; write \"{name}\": \"{example}\""),
+        );
+        None
+    }
+
+    fn expected(&mut self, node: Node<'t>, key: &str, what: &str) {
+        let found = match node.kind() {
+            "a number" | "a boolean" => node.shown(),
+            kind => kind.to_owned(),
+        };
+        self.fault(node.at, key, format!("expected {what}, found {found}"));
+    }
+
+    fn text(&mut self, node: Node<'t>, key: &str) -> Option<String> {
+        match node.value() {
+            Value::String(text) => Some(text),
+            _ => {
+                self.expected(node, key, "a string");
+                None
+            }
+        }
+    }
+
+    fn checked(
+        &mut self,
+        node: Node<'t>,
+        key: &str,
+        rule: impl FnOnce(&str) -> Option<String>,
+    ) -> Option<String> {
+        let text = self.text(node, key)?;
+        self.rule(node, key, rule(&text))?;
+        Some(text)
+    }
+
+    /// Notes what a rule says; `None` where it says something.
+    fn rule(&mut self, node: Node<'t>, key: &str, broken: Option<String>) -> Option<()> {
+        let Some(message) = broken else {
+            return Some(());
+        };
+        self.fault(node.at, key, message);
+        None
+    }
+
+    fn kind(&mut self, node: Node<'t>, key: &str) -> Option<Kind> {
+        let word = self.text(node, key)?;
+        if let Some(kind) = Kind::ALL.iter().find(|kind| kind.as_str() == word) {
+            return Some(*kind);
+        }
+        let known: Vec<_> = Kind::ALL.iter().map(|kind| kind.as_str()).collect();
+        let message = if LATER_KINDS.contains(&&*word) {
+            format!(
+                "vlugins of type `{word}` are not supported by this version of Valor, which runs `native` ones; take the entry out"
+            )
+        } else {
+            format!(
+                "`{}` is not a type of vlugin; {}",
+                shown(&word),
+                suggestion(&word, &known)
+            )
+        };
+        self.fault(node.at, key, message);
+        None
+    }
+
+    fn boolean(&mut self, node: Node<'t>, key: &str) -> Option<bool> {
+        let value = node.value().as_bool();
+        if value.is_none() {
+            self.expected(node, key, "true or false");
+        }
+        value
+    }
+
+    fn allow(&mut self, node: Node<'t>, key: &str) -> Option<Vec<String>> {
+        let Some(patterns) = node.array() else {
+            self.expected(node, key, "an array of hosts");
+            return None;
+        };
+        let read = patterns.into_iter().enumerate().map(|(index, pattern)| {
+            self.checked(pattern, &format!("{key}[{index}]"), rules::allow)
+        });
+        let read: Vec<_> = read.collect();
+        read.into_iter().collect()
+    }
+
+    fn limits(&mut self, node: Node<'t>, key: &str) -> Option<Limits> {
+        if node.object().is_none() {
+            self.expected(node, key, "an object such as { \"timeout\": 30 }");
+            return None;
+        }
+        let keys = self.keys(node, key, LIMIT_KEYS, LATER_LIMIT_KEYS);
+        let timeout = self.optional(&keys, "timeout", key, |this, node, key| {
+            let Some(seconds) = node.value().as_f64() else {
+                this.expected(node, key, "a number of seconds");
+                return None;
+            };
+            this.rule(node, key, rules::timeout(seconds))?;
+            Some(seconds)
+        });
+        let body = self.optional(&keys, "body", key, |this, node, key| {
+            this.whole(node, key, "bytes", rules::body)
+        });
+        let concurrency = self.optional(&keys, "concurrency", key, |this, node, key| {
+            this.whole(node, key, "requests", rules::concurrency)
+        });
+        Some(Limits {
+            timeout,
+            body,
+            concurrency: concurrency.and_then(|requests| u32::try_from(requests).ok()),
+        })
+    }
+
+    fn whole(
+        &mut self,
+        node: Node<'t>,
+        key: &str,
+        unit: &str,
+        rule: impl FnOnce(u64) -> Option<String>,
+    ) -> Option<u64> {
+        let Some(number) = node.value().as_u64() else {
+            self.expected(node, key, &format!("a whole number of {unit}, at least 1"));
+            return None;
+        };
+        self.rule(node, key, rule(number))?;
+        Some(number)
+    }
+}
+
+pub(super) fn join(key: &str, name: &str) -> String {
+    if key.is_empty() {
+        return name.to_owned();
+    }
+    format!("{key}.{name}")
+}

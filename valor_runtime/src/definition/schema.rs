@@ -1,0 +1,36 @@
+//! The JSON Schema of plugins.json, made from the types that it is read into.
+//!
+//! Editors take it from the file `plugins.schema.json`, which is checked in; a test holds that
+//! file to this function, and `valor_cli schema` prints it.
+
+use super::Definition;
+use schemars::{JsonSchema, generate::SchemaSettings};
+use serde_json::Value;
+
+/// What plugins.json says: the vlugins that Valor serves, and where.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields, rename = "plugins.json")]
+#[expect(dead_code, reason = "only its shape is looked at")]
+struct Plugins {
+    /// The JSON Schema of this file, for editors.
+    #[schemars(
+        rename = "$schema",
+        with = "String",
+        default,
+        skip_serializing_if = "Option::is_none"
+    )]
+    schema: Option<String>,
+    /// The vlugins.
+    plugins: Vec<Definition>,
+}
+
+/// The JSON Schema (draft 2020-12) of plugins.json.
+///
+/// A file that the schema refuses is refused by [`Definitions`](super::Definitions) too; that
+/// one also finds what a schema cannot say, such as a name that is there twice.
+pub fn json_schema() -> Value {
+    SchemaSettings::draft2020_12()
+        .into_generator()
+        .into_root_schema_for::<Plugins>()
+        .to_value()
+}

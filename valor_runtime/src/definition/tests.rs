@@ -1,0 +1,353 @@
+//! Each fault that a plugins.json can have, as the exact line that a person reads.
+
+use super::*;
+
+fn faults(text: &str) -> Vec<String> {
+    match Definitions::from_json(text) {
+        Ok(definitions) => panic!("{text} was taken: {definitions:?}"),
+        Err(faults) => faults.to_string().lines().map(str::to_owned).collect(),
+    }
+}
+
+/// The faults of one entry with the two keys that each needs, and these.
+fn of_entry(keys: &str) -> Vec<String> {
+    faults(&format!(
+        "{{\"plugins\":[{{\"type\":\"native\",\"name\":\"a\",\n{keys}}}]}}"
+    ))
+}
+
+#[rustfmt::skip]
+const TEXTS: &[(&str, &str)] = &[
+    ("", "1:1: the text is empty; write { \"plugins\": [] } at least"),
+    (" \n ", "1:1: the text is empty; write { \"plugins\": [] } at least"),
+    ("{\n  \"plugins\": [", "2:15: the text ends too early: a bracket, brace or quote is never closed"),
+    ("{ \"plugins\": [],\n}", "2:1: JSON allows no comma behind the last element; take it out"),
+    ("{ \"plugins\": [1,] }", "1:17: JSON allows no comma behind the last element; take it out"),
+    ("{\n  // a\n  \"plugins\": [] }", "2:3: JSON has no comments; take this one out"),
+    ("{ \"plugins\": [] /* a */ }", "1:17: JSON has no comments; take this one out"),
+    ("# a\n{}", "1:1: JSON has no comments; take this one out"),
+    ("{ 'plugins': [] }", "1:3: JSON's strings stand in double quotes"),
+    ("{ plugins: [] }", "1:3: a key stands in double quotes"),
+    ("{ \"ä\": [1 \"b\"] }", "1:11: not valid JSON: expected a comma or a closing bracket, found `\"`"),
+    ("{ \"plugins\": nope }", "1:15: not valid JSON: expected a string in double quotes, a number, true, false, null, an object or an array"),
+    ("{} {}", "1:4: not valid JSON: trailing characters"),
+    ("{ \"plugins\": [1e999] }", "1:19: not valid JSON: number out of range"),
+    ("[]", "1:1: expected an object, found an array; write { \"plugins\": [ … ] }"),
+    ("{}", "1:1: `plugins` is missing; write { \"plugins\": [ … ] }"),
+    ("{\"plugins\": {}}", "1:13: plugins: expected an array, found an object"),
+    ("{\"$schema\": 7, \"plugins\": []}", "1:13: $schema: expected a string, found 7"),
+    ("{\"plugin\": [], \"plugins\": []}", "1:2: plugin: unknown key; did you mean `plugins`?"),
+    ("{\"plugins\": [], \"x\": 1}", "1:17: x: unknown key; known are `$schema` and `plugins`"),
+    ("{\"plugins\": [],\n \"plugins\": []}", "2:2: plugins: this key is there already, at 1:2"),
+];
+
+#[test]
+fn faults_of_the_text() {
+    for (text, fault) in TEXTS {
+        assert_eq!(faults(text), [*fault], "of {text:?}");
+    }
+    let deep = format!("{{\"plugins\": {}", "[".repeat(100_000));
+    assert!(faults(&deep)[0].contains("recursion limit exceeded"));
+}
+
+#[rustfmt::skip]
+const ENTRIES: &[(&str, &str)] = &[
+    ("7", "1:13: plugins[0]: expected an object such as { \"type\": \"native\", \"name\": \"hello\" }, found a number"),
+    (r#"{"name": "a"}"#, "1:13: plugins[0]: `type` is missing; write \"type\": \"native\""),
+    (r#"{"type": "native"}"#, "1:13: plugins[0]: `name` is missing; write \"name\": \"hello\""),
+    (r#"{"type": "Nativ", "name": "a"}"#, "1:22: plugins[0].type: `Nativ` is not a type of vlugin; did you mean `native`?"),
+    (r#"{"type": "", "name": "a"}"#, "1:22: plugins[0].type: `` is not a type of vlugin; known are `native`"),
+    (r#"{"type": "wasm", "name": "a"}"#, "1:22: plugins[0].type: vlugins of type `wasm` are not supported by this version of Valor, which runs `native` ones; take the entry out"),
+    (r#"{"type": null, "name": "a"}"#, "1:22: plugins[0].type: expected a string, found null"),
+    (r#"{"type": "native", "name": ""}"#, "1:40: plugins[0].name: a name has at least one character"),
+    (r#"{"type": "native", "name": "a b"}"#, "1:40: plugins[0].name: ` ` cannot stand in a name; letters, digits, `_`, `.` and `-` can"),
+    (r#"{"type": "native", "name": "a\nb"}"#, "1:40: plugins[0].name: `\\n` cannot stand in a name; letters, digits, `_`, `.` and `-` can"),
+    (r#"{"type": "native", "name": "_health"}"#, "1:40: plugins[0].name: names that begin with `_` or `.` are Valor's own; begin `_health` otherwise"),
+    (r#"{"type": "native", "name": ".."}"#, "1:40: plugins[0].name: names that begin with `_` or `.` are Valor's own; begin `..` otherwise"),
+];
+
+#[test]
+fn faults_of_an_entry() {
+    for (entry, fault) in ENTRIES {
+        assert_eq!(faults(&format!("{{\"plugins\":[{entry}]}}")), [*fault]);
+    }
+    let long = "x".repeat(65);
+    let fault = &faults(&format!(
+        "{{\"plugins\":[{{\"type\":\"native\",\"name\":\"{long}\"}}]}}"
+    ))[0];
+    assert!(
+        fault.ends_with("a name has at most 64 characters; this one has 65"),
+        "{fault}"
+    );
+}
+
+#[rustfmt::skip]
+const KEYS: &[(&str, &str)] = &[
+    (r#""prefix": "a""#, "2:11: plugins[0].prefix: a prefix begins with `/`; write `/a`"),
+    (r#""prefix": """#, "2:11: plugins[0].prefix: a prefix begins with `/`; write `/`"),
+    (r#""prefix": "/a/""#, "2:11: plugins[0].prefix: a prefix ends without `/`; write `/a`"),
+    (r#""prefix": "//""#, "2:11: plugins[0].prefix: a prefix ends without `/`; write `/`"),
+    (r#""prefix": "/a//b""#, "2:11: plugins[0].prefix: a prefix has no empty segment (`//`)"),
+    (r#""prefix": "/a/../b""#, "2:11: plugins[0].prefix: a prefix has no `..` segment: paths are resolved before routing, so it would never be reached"),
+    (r#""prefix": "/a/%2E""#, "2:11: plugins[0].prefix: a prefix has no `.` segment: paths are resolved before routing, so it would never be reached"),
+    (r#""prefix": "/a%2Fb""#, "2:11: plugins[0].prefix: `%2f` (an encoded slash) cannot stand in a prefix"),
+    (r#""prefix": "/a?b""#, "2:11: plugins[0].prefix: `?` cannot stand in a prefix, which is a path without a query"),
+    (r#""prefix": "/a b""#, "2:11: plugins[0].prefix: ` ` cannot stand in a prefix, which is a path without a query"),
+    (r#""prefix": "/caf\u00e9""#, "2:11: plugins[0].prefix: `é` stands in a path percent-encoded; write `%C3%A9` for it"),
+    (r#""prefix": "/_health""#, "2:11: plugins[0].prefix: prefixes that begin with `/_` are Valor's own; choose another"),
+    (r#""prefix": ["/a"]"#, "2:11: plugins[0].prefix: expected a string, found an array"),
+    (r#""prefx": "/a""#, "2:1: plugins[0].prefx: unknown key; did you mean `prefix`?"),
+    (r#""Config": 1"#, "2:1: plugins[0].Config: unknown key; did you mean `config`?"),
+    (r#""a\nb": 1"#, "2:1: plugins[0].a\\nb: unknown key; known are `type`, `name`, `prefix`, `path`, `source`, `config`, `sha256`, `allow`, `limits` and `optional`"),
+    (r#""url": "http://x""#, "2:1: plugins[0].url: this key has no meaning for native vlugins, the only ones that this version runs"),
+    (r#""name": "b""#, "2:1: plugins[0].name: this key is there already, at 1:30"),
+    (r#""path": """#, "2:9: plugins[0].path: a path has at least one character; leave the key out otherwise"),
+    (r#""path": "a\u0000b""#, "2:9: plugins[0].path: a path has no NUL character"),
+    (r#""source": 1"#, "2:11: plugins[0].source: expected a string, found 1"),
+    (r#""sha256": "abc""#, "2:11: plugins[0].sha256: a SHA-256 is 64 hexadecimal digits, as `sha256sum FILE` prints them; found 3 digits"),
+    (r#""sha256": "wxyz""#, "2:11: plugins[0].sha256: a SHA-256 is 64 hexadecimal digits, as `sha256sum FILE` prints them; found `wxyz`"),
+    (r#""allow": "*""#, "2:10: plugins[0].allow: expected an array of hosts, found a string"),
+    (r#""allow": ["a", ""]"#, "2:16: plugins[0].allow[1]: a host has at least one character"),
+    (r#""allow": [1]"#, "2:11: plugins[0].allow[0]: expected a string, found 1"),
+    (r#""allow": ["https://a.org/x"]"#, "2:11: plugins[0].allow[0]: a host stands here without its scheme; write `a.org` for `https://…`"),
+    (r#""allow": ["a.org/x"]"#, "2:11: plugins[0].allow[0]: `/` cannot stand in a host; write `host`, `host:port`, `*.domain` or `*`"),
+    (r#""optional": "yes""#, "2:13: plugins[0].optional: expected true or false, found a string"),
+    (r#""limits": 3"#, "2:11: plugins[0].limits: expected an object such as { \"timeout\": 30 }, found 3"),
+    (r#""limits": {"timeout": "5s"}"#, "2:23: plugins[0].limits.timeout: expected a number of seconds, found a string"),
+    (r#""limits": {"timeout": 0}"#, "2:23: plugins[0].limits.timeout: a timeout is above 0 and at most 86400 seconds (a day), not 0"),
+    (r#""limits": {"timeout": -0.5}"#, "2:23: plugins[0].limits.timeout: a timeout is above 0 and at most 86400 seconds (a day), not -0.5"),
+    (r#""limits": {"timeout": 1e9}"#, "2:23: plugins[0].limits.timeout: a timeout is above 0 and at most 86400 seconds (a day), not 1000000000"),
+    (r#""limits": {"body": 1.5}"#, "2:20: plugins[0].limits.body: expected a whole number of bytes, at least 1, found 1.5"),
+    (r#""limits": {"body": -1}"#, "2:20: plugins[0].limits.body: expected a whole number of bytes, at least 1, found -1"),
+    (r#""limits": {"body": 0}"#, "2:20: plugins[0].limits.body: a body's limit is 1 to 1099511627776 bytes (1 TiB), not 0"),
+    (r#""limits": {"concurrency": 5000000000}"#, "2:27: plugins[0].limits.concurrency: a concurrency is 1 to 1000000 requests, not 5000000000"),
+    (r#""limits": {"timout": 1}"#, "2:12: plugins[0].limits.timout: unknown key; did you mean `timeout`?"),
+    (r#""limits": {"memory": 1}"#, "2:12: plugins[0].limits.memory: this key has no meaning for native vlugins, the only ones that this version runs"),
+    (r#""limits": {"body": 1, "body": 2}"#, "2:23: plugins[0].limits.body: this key is there already, at 2:12"),
+];
+
+#[test]
+fn faults_of_a_key() {
+    for (keys, fault) in KEYS {
+        assert_eq!(of_entry(keys), [*fault], "of {keys}");
+    }
+}
+
+#[test]
+fn names_and_prefixes_are_each_there_once() {
+    let text = r#"{ "plugins": [
+        { "type": "native", "name": "a" },
+        { "type": "native", "name": "a" },
+        { "type": "native", "name": "b", "prefix": "/a" },
+        { "type": "native", "name": "c", "prefix": "/d" },
+        { "type": "native", "name": "d" }
+    ] }"#;
+    assert_eq!(
+        faults(text),
+        [
+            "3:37: plugins[1].name: the name `a` is taken by plugins[0] at 2:37; each has its own",
+            "4:52: plugins[2].prefix: the prefix `/a` is taken by plugins[0] at 2:37; each has its own",
+            "6:37: plugins[4].name: the prefix `/d` is taken by plugins[3] at 5:52; say another `prefix`",
+        ]
+    );
+}
+
+#[test]
+fn all_faults_at_once_and_in_the_order_of_the_text() {
+    let text = r#"{ "plugins": [
+        { "type": "navite", "name": "a b", "limits": { "body": "x", "timeout": true } },
+        [],
+        { "name": "a b", "path": 1, "allow": [""] }
+    ], "extra": 1 }"#;
+    let lines: Vec<_> = faults(text);
+    let keys: Vec<_> = lines
+        .iter()
+        .map(|line| line.split(": ").nth(1).unwrap_or_default())
+        .collect();
+    assert_eq!(
+        keys,
+        [
+            "plugins[0].type",
+            "plugins[0].name",
+            "plugins[0].limits.body",
+            "plugins[0].limits.timeout",
+            "plugins[1]",
+            "plugins[2]",
+            "plugins[2].name",
+            "plugins[2].path",
+            "plugins[2].allow[0]",
+            "extra",
+        ]
+    );
+}
+
+#[test]
+fn what_is_right_is_taken_with_its_positions() {
+    let text = "\u{feff}{ \"$schema\": \"x\", \"plugins\": [
+        { \"type\": \"native\", \"name\": \"hello\" },
+        { \"name\": \"ä\\u0041\", \"type\": \"native\" }
+    ] }"
+    .replace("ä\\u0041", "\\u0041lice");
+    let definitions = Definitions::from_json(&text).unwrap();
+    let names: Vec<_> = definitions.iter().map(|it| &*it.name).collect();
+    assert_eq!(names, ["hello", "Alice"]);
+    let position = |index, key| {
+        definitions
+            .position(index, key)
+            .map(|it| (it.line, it.column))
+    };
+    assert_eq!(position(0, "name"), Some((2, 37)));
+    assert_eq!(position(1, "type"), Some((3, 41)));
+    assert_eq!(position(1, "path"), Some((3, 9)), "the entry itself");
+    assert_eq!(position(2, "name"), None);
+}
+
+#[test]
+fn every_key_arrives() {
+    let text = format!(
+        r#"{{ "type": "native", "name": "x.y-Z_9", "prefix": "/", "path": "a/b.so", "source": "src",
+            "config": {{ "deep": [1, {{ "a": null, "a": 2 }}] }}, "sha256": "{}",
+            "allow": ["*", "a.org:443", "*.b.org", "[::1]:80"],
+            "limits": {{ "timeout": 0.5, "body": 7, "concurrency": 3 }}, "optional": true }}"#,
+        "AB".repeat(32)
+    );
+    let read = Definition::from_json(&text).unwrap();
+    let mut by_serde: Definition = serde_json::from_str(&text).unwrap();
+    by_serde.sha256 = by_serde.sha256.map(|it| it.to_lowercase());
+    assert_eq!(read, by_serde);
+    assert_eq!(read.prefix(), "/");
+    assert_eq!(read.limits.concurrency(), 3);
+    read.check().unwrap();
+    let again = serde_json::to_string(&read).unwrap();
+    assert_eq!(Definition::from_json(&again).unwrap(), read);
+}
+
+#[test]
+fn definitions_made_in_code_are_held_to_the_same_rules() {
+    let mut definition = Definition::new(Kind::Native, "a/b");
+    definition.prefix = Some("x".into());
+    definition.path = Some("".into());
+    definition.limits.timeout = Some(f64::NAN);
+    definition.allow = Some(vec!["a".into(), "".into()]);
+    let faults = definition.check().unwrap_err().to_string();
+    let keys: Vec<_> = faults
+        .lines()
+        .map(|line| line.split(": ").next().unwrap_or_default())
+        .collect();
+    assert_eq!(
+        keys,
+        ["name", "prefix", "path", "limits.timeout", "allow[1]"]
+    );
+    assert_eq!(Definition::new(Kind::Native, "a").check(), Ok(()));
+}
+
+#[test]
+fn faults_of_a_file_name_the_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("plugins.json");
+    let shown = file.display();
+    let fault = || Definitions::from_file(&file).unwrap_err().to_string();
+    assert_eq!(fault(), format!("{shown}: there is no such file"));
+
+    for (bytes, expected) in [
+        (
+            &b"{ \"plugins\":\n \xff }"[..],
+            "2:2: this is not UTF-8 from here on; save the file as UTF-8",
+        ),
+        (b"\xff\xfe{\0}\0", " this is UTF-16; save it as UTF-8"),
+        (
+            b"{}",
+            "1:1: `plugins` is missing; write { \"plugins\": [ … ] }",
+        ),
+    ] {
+        std::fs::write(&file, bytes).unwrap();
+        assert_eq!(fault(), format!("{shown}:{expected}"));
+    }
+
+    std::fs::write(&file, "{ \"plugins\": [] }").unwrap();
+    let definitions = Definitions::from_file(&file).unwrap();
+    assert_eq!((definitions.file(), definitions.len()), (Some(&*file), 0));
+
+    let fault = Definitions::from_file(dir.path()).unwrap_err().to_string();
+    if cfg!(unix) {
+        let expected = "this is a directory; name the plugins.json in it";
+        assert_eq!(fault, format!("{}: {expected}", dir.path().display()));
+    }
+}
+
+#[test]
+fn a_fault_is_one_line_whatever_the_text_has_in_it() {
+    let text =
+        r#"{ "plugins": [{ "type": "a\nb\u001b[31m", "na\rme\u2028": "x", "name": "x\u0007" }] }"#;
+    let lines = Definitions::from_json(text).unwrap_err();
+    let printed = lines.to_string();
+    assert_eq!(printed.lines().count(), lines.faults.len());
+    assert!(
+        !printed.contains(|c: char| c.is_control() && c != '\n'),
+        "{printed:?}"
+    );
+}
+
+/// The schema takes what is taken here, and refuses nothing that is not refused here.
+#[test]
+fn the_schema_agrees() {
+    let mut schemas = boon::Schemas::new();
+    let mut compiler = boon::Compiler::new();
+    compiler.add_resource("plugins", json_schema()).unwrap();
+    let schema = compiler.compile("plugins", &mut schemas).unwrap();
+    let entry_taken = |keys: &str| {
+        let text = format!("{{\"plugins\":[{{\"type\":\"native\",{keys}}}]}}");
+        let value: Value = serde_json::from_str(&text).unwrap();
+        let by_schema = schemas.validate(&value, schema).is_ok();
+        (by_schema, Definitions::from_json(&text).is_ok())
+    };
+    for keys in [
+        r#""name": "a", "prefix": "/""#,
+        r#""name": "-a.b", "prefix": "/a/_b/c.d""#,
+        r#""name": "a", "limits": {"timeout": 86400, "body": 1, "concurrency": 1000000}"#,
+        r#""name": "a", "config": null, "optional": false, "allow": ["*"]"#,
+        r#""name": "a", "path": "x", "source": "y""#,
+    ] {
+        assert_eq!(entry_taken(keys), (true, true), "{keys}");
+    }
+    for keys in [
+        r#""prefix": "/a""#,
+        r#""name": """#,
+        r#""name": "_a""#,
+        r#""name": "a b""#,
+        r#""name": "a", "prefix": "a""#,
+        r#""name": "a", "prefix": "/a/""#,
+        r#""name": "a", "prefix": "//a""#,
+        r#""name": "a", "prefix": "/_a""#,
+        r#""name": "a", "prefix": null"#,
+        r#""name": "a", "path": """#,
+        r#""name": "a", "sha256": "ab""#,
+        r#""name": "a", "allow": [""]"#,
+        r#""name": "a", "allow": null"#,
+        r#""name": "a", "limits": {"timeout": 0}"#,
+        r#""name": "a", "limits": {"body": 0}"#,
+        r#""name": "a", "limits": {"concurrency": 1000001}"#,
+        r#""name": "a", "limits": {"memory": 1}"#,
+        r#""name": "a", "optional": 1"#,
+        r#""name": "a", "other": 1"#,
+    ] {
+        assert_eq!(entry_taken(keys), (false, false), "{keys}");
+    }
+}
+
+/// `plugins.schema.json` is what the types say. To write it anew:
+/// `VALOR_WRITE_SCHEMA=1 cargo test -p valor_runtime schema`.
+#[test]
+fn the_schema_file_is_up_to_date() {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("plugins.schema.json");
+    let schema = json_schema();
+    if std::env::var_os("VALOR_WRITE_SCHEMA").is_some() {
+        std::fs::write(&file, format!("{schema:#}\n")).unwrap();
+    }
+    let checked_in: Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
+    assert!(
+        checked_in == schema,
+        "plugins.schema.json is not what the types say; write it anew with \
+         VALOR_WRITE_SCHEMA=1 cargo test -p valor_runtime schema"
+    );
+}
