@@ -3,6 +3,7 @@
 #![deny(unsafe_code)]
 
 pub mod definition;
+pub mod host;
 mod vlugin;
 
 pub use definition::{Definition, Kind, Limits};
