@@ -3,8 +3,12 @@
 #![deny(unsafe_code)]
 
 pub mod definition;
+mod inspect;
+pub mod loader;
 mod vlugin;
 
 pub use definition::{Definition, Kind, Limits};
 pub use http_types as http;
+pub use inspect::{Inspection, inspect};
+pub use loader::{LoadError, NativeLoader};
 pub use vlugin::*;
