@@ -16,13 +16,20 @@
 pub mod admin;
 pub mod definition;
 pub mod dispatch;
+pub mod host;
+pub mod inspect;
+pub mod loader;
 mod metrics;
 mod place;
 pub mod registry;
+mod runtime;
 mod vlugin;
 
 pub use admin::{RegistryAccess, Token};
 pub use definition::{Definition, Kind, Limits};
 pub use http_types as http;
+pub use inspect::{Inspection, inspect};
+pub use loader::{LoadError, NativeLoader};
 pub use place::Place;
+pub use runtime::{Builder, Runtime, RuntimeError};
 pub use vlugin::*;

@@ -133,7 +133,7 @@ impl Metrics {
     }
 
     /// All of it in Prometheus' text format, version 0.0.4.
-    pub fn text(&self, images: usize, vlugins: usize) -> String {
+    pub fn text(&self, images: u64, vlugins: usize) -> String {
         self.images.set(images as i64);
         self.vlugins.set(vlugins as i64);
         let mut text = Vec::new();

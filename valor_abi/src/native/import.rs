@@ -12,8 +12,10 @@ use crate::{
     unwind::catch,
     wire::{BoxFuture, Request, Response},
 };
+/// What [`LoadedModule::check`] takes and fails with.
+pub use abi_stable::library::{AbiHeader, AbiHeaderRef, LibraryError};
 use abi_stable::{
-    library::{AbiHeaderRef, LibraryError, RootModule},
+    library::RootModule,
     prefix_type::WithMetadata,
     std_types::{RResult, RStr, RVec},
 };

@@ -12,5 +12,5 @@ pub mod metadata;
 pub mod stream;
 pub mod types;
 
-pub use import::LoadedModule;
+pub use import::{AbiHeader, AbiHeaderRef, LibraryError, LoadedModule};
 pub use metadata::{ABI_MAJOR, ABI_MINOR, Metadata};

@@ -1,0 +1,379 @@
+//! From a host's name to a connection: addresses, TCP, TLS.
+
+use crate::{
+    BoxFuture,
+    host::allow::{Host, Reach, inside},
+};
+use futures_lite::{AsyncRead, AsyncWrite, FutureExt};
+use futures_rustls::{
+    TlsConnector, client::TlsStream, pki_types::ServerName, rustls::ClientConfig,
+};
+use hyper::{Uri, rt::ReadBufCursor};
+use hyper_util::client::legacy::connect::{Connected, Connection};
+use smol::{Async, Timer};
+use smol_hyper::rt::FuturesIo;
+use std::{
+    collections::VecDeque,
+    future::poll_fn,
+    io::{self, IoSlice},
+    net::{IpAddr, SocketAddr, TcpStream},
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    task::{Context, Poll},
+    time::{Duration, Instant},
+};
+
+/// The time after which the next address is tried beside the last one (RFC 8305, section 5).
+const NEXT_ADDRESS: Duration = Duration::from_millis(250);
+
+/// Why there is no connection.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ConnectError {
+    #[error("the name does not resolve: {0}")]
+    Resolve(io::Error),
+    #[error("the name resolves to no address")]
+    NoAddress,
+    #[error("{}", shown(.0))]
+    Tcp(Vec<(SocketAddr, io::Error)>),
+    #[error("the TLS handshake failed: {0}")]
+    Tls(io::Error),
+    #[error("it took too long")]
+    TimedOut,
+    #[error("{address} is {kind}")]
+    Inside { address: IpAddr, kind: &'static str },
+}
+
+fn shown(failures: &[(SocketAddr, io::Error)]) -> String {
+    let each: Vec<_> = failures.iter().map(|(a, e)| format!("{a}: {e}")).collect();
+    each.join(", ")
+}
+
+/// Opens connections for one of the pools.
+#[derive(Clone)]
+pub(super) struct Connector {
+    tls: TlsConnector,
+    timeout: Duration,
+    reach: Reach,
+}
+
+impl Connector {
+    pub(super) fn new(tls: Arc<ClientConfig>, timeout: Duration, reach: Reach) -> Self {
+        Self {
+            tls: tls.into(),
+            timeout,
+            reach,
+        }
+    }
+
+    async fn connect(self, uri: Uri) -> Result<Io, ConnectError> {
+        let host = uri.host().unwrap_or_default();
+        let https = uri.scheme_str() == Some("https");
+        let port = uri.port_u16().unwrap_or(if https { 443 } else { 80 });
+        let host = Host::parse(host).ok_or(ConnectError::NoAddress)?;
+        let addresses = self.addresses(&host, port).await?;
+        let tcp = race(addresses, NEXT_ADDRESS, Async::<TcpStream>::connect)
+            .await
+            .map_err(ConnectError::Tcp)?;
+        // Without it, the last part of a request waits for the server's acknowledgement.
+        let _ = tcp.get_ref().set_nodelay(true);
+        let socket = if https {
+            let name = match host {
+                Host::Name(name) => ServerName::try_from(name)
+                    .map_err(|e| ConnectError::Tls(io::Error::other(e)))?,
+                Host::Address(address) => ServerName::IpAddress(address.into()),
+            };
+            let stream = self.tls.connect(name, tcp).await;
+            Socket::Tls(Box::new(stream.map_err(ConnectError::Tls)?))
+        } else {
+            Socket::Plain(tcp)
+        };
+        Ok(Io {
+            socket: FuturesIo::new(socket),
+            link: Link::new(),
+        })
+    }
+
+    /// The addresses to try, none of which this connector may not reach.
+    async fn addresses(&self, host: &Host, port: u16) -> Result<Vec<SocketAddr>, ConnectError> {
+        let found = match host {
+            Host::Address(address) => vec![SocketAddr::new(*address, port)],
+            Host::Name(name) => smol::net::resolve((name.as_str(), port))
+                .await
+                .map_err(ConnectError::Resolve)?,
+        };
+        permitted(found, self.reach)
+    }
+}
+
+fn permitted(found: Vec<SocketAddr>, reach: Reach) -> Result<Vec<SocketAddr>, ConnectError> {
+    let mut refused = None;
+    let mut addresses = found;
+    addresses.retain(|address| {
+        let kind = match reach {
+            Reach::Anywhere => None,
+            Reach::Outside => inside(address.ip()),
+        };
+        if let Some(kind) = kind {
+            let address = address.ip();
+            refused.get_or_insert(ConnectError::Inside { address, kind });
+        }
+        kind.is_none()
+    });
+    match refused {
+        _ if !addresses.is_empty() => Ok(alternated(addresses)),
+        Some(refused) => Err(refused),
+        None => Err(ConnectError::NoAddress),
+    }
+}
+
+/// The families in turn, beginning with that of the first address (RFC 8305, section 4).
+fn alternated(addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
+    let first_is_v6 = addresses.first().is_some_and(SocketAddr::is_ipv6);
+    let (first, second): (VecDeque<_>, VecDeque<_>) = addresses
+        .into_iter()
+        .partition(|address| address.is_ipv6() == first_is_v6);
+    let mut families = [first, second];
+    let mut turns = [0, 1].into_iter().cycle();
+    let mut out = Vec::new();
+    while families.iter().any(|family| !family.is_empty()) {
+        let turn = turns.next().unwrap_or_default();
+        out.extend(families[turn].pop_front());
+    }
+    out
+}
+
+type Failures = Vec<(SocketAddr, io::Error)>;
+
+/// Tries one address after the other, the next one when one has failed or has not answered for
+/// `delay`, and gives the first that connects.
+async fn race<T, F>(
+    addresses: Vec<SocketAddr>,
+    delay: Duration,
+    connect: impl Fn(SocketAddr) -> F,
+) -> Result<T, Failures>
+where
+    F: Future<Output = io::Result<T>> + Send,
+{
+    let mut waiting: VecDeque<_> = addresses.into();
+    let mut running: Vec<(SocketAddr, Pin<Box<F>>)> = Vec::new();
+    let mut failures = Vec::new();
+    let mut timer = Timer::never();
+    let mut start_next = true;
+    poll_fn(|cx| {
+        loop {
+            if start_next && let Some(address) = waiting.pop_front() {
+                running.push((address, Box::pin(connect(address))));
+                timer.set_after(delay);
+            }
+            start_next = false;
+            let mut at = 0;
+            while at < running.len() {
+                match running[at].1.as_mut().poll(cx) {
+                    Poll::Ready(Ok(connected)) => return Poll::Ready(Ok(connected)),
+                    Poll::Ready(Err(error)) => {
+                        failures.push((running.remove(at).0, error));
+                        start_next = true;
+                    }
+                    Poll::Pending => at += 1,
+                }
+            }
+            if running.is_empty() && waiting.is_empty() {
+                return Poll::Ready(Err(std::mem::take(&mut failures)));
+            }
+            if waiting.is_empty() {
+                return Poll::Pending;
+            }
+            start_next |= Pin::new(&mut timer).poll(cx).is_ready();
+            if !start_next {
+                return Poll::Pending;
+            }
+        }
+    })
+    .await
+}
+
+impl tower_service::Service<Uri> for Connector {
+    type Response = Io;
+    type Error = ConnectError;
+    type Future = BoxFuture<'static, Result<Io, ConnectError>>;
+
+    fn poll_ready(&mut self, _cx: &mut Context<'_>) -> Poll<Result<(), ConnectError>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, uri: Uri) -> Self::Future {
+        let timeout = self.timeout;
+        let connecting = self.clone().connect(uri);
+        Box::pin(connecting.or(async move {
+            Timer::after(timeout).await;
+            Err(ConnectError::TimedOut)
+        }))
+    }
+}
+
+/// A connection, as hyper reads and writes it.
+pub(super) struct Io {
+    socket: FuturesIo<Socket>,
+    link: Link,
+}
+
+enum Socket {
+    Plain(Async<TcpStream>),
+    Tls(Box<TlsStream<Async<TcpStream>>>),
+}
+
+/// What is known of a connection while requests use it.
+#[derive(Clone)]
+pub(super) struct Link(Arc<LinkState>);
+
+struct LinkState {
+    made: Instant,
+    /// Nanoseconds between `made` and the last byte sent.
+    last_sent: AtomicU64,
+    used: AtomicBool,
+}
+
+impl Link {
+    fn new() -> Self {
+        Self(Arc::new(LinkState {
+            made: Instant::now(),
+            last_sent: AtomicU64::new(0),
+            used: AtomicBool::new(false),
+        }))
+    }
+
+    /// That of a connection which hyper speaks of.
+    pub(super) fn of(connected: &Connected) -> Option<Self> {
+        let mut extensions = hyper::http::Extensions::new();
+        connected.get_extras(&mut extensions);
+        extensions.remove()
+    }
+
+    /// When something was last sent over it; when it was made, where nothing was.
+    pub(super) fn last_sent(&self) -> Instant {
+        self.0.made + Duration::from_nanos(self.0.last_sent.load(Ordering::Relaxed))
+    }
+
+    fn sent(&self) {
+        let nanos = u64::try_from(self.0.made.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        self.0.last_sent.store(nanos, Ordering::Relaxed);
+    }
+
+    /// Whether a response has come over it.
+    pub(super) fn is_used(&self) -> bool {
+        self.0.used.load(Ordering::Relaxed)
+    }
+
+    /// Notes that a response has come over it.
+    pub(super) fn set_used(&self) {
+        self.0.used.store(true, Ordering::Relaxed);
+    }
+}
+
+impl Connection for Io {
+    fn connected(&self) -> Connected {
+        Connected::new().extra(self.link.clone())
+    }
+}
+
+impl hyper::rt::Read for Io {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: ReadBufCursor<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.socket).poll_read(cx, buf)
+    }
+}
+
+impl hyper::rt::Write for Io {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.socket).poll_write(cx, buf);
+        if matches!(written, Poll::Ready(Ok(1..))) {
+            self.link.sent();
+        }
+        written
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.socket).poll_write_vectored(cx, bufs);
+        if matches!(written, Poll::Ready(Ok(1..))) {
+            self.link.sent();
+        }
+        written
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        matches!(self.socket.get_ref(), Socket::Plain(_))
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.socket).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.socket).poll_shutdown(cx)
+    }
+}
+
+impl AsyncRead for Socket {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Plain(tcp) => Pin::new(tcp).poll_read(cx, buf),
+            Self::Tls(tls) => Pin::new(tls).poll_read(cx, buf),
+        }
+    }
+}
+
+impl AsyncWrite for Socket {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Plain(tcp) => Pin::new(tcp).poll_write(cx, buf),
+            Self::Tls(tls) => Pin::new(tls).poll_write(cx, buf),
+        }
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Plain(tcp) => Pin::new(tcp).poll_write_vectored(cx, bufs),
+            Self::Tls(tls) => Pin::new(tls).poll_write_vectored(cx, bufs),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(tcp) => Pin::new(tcp).poll_flush(cx),
+            Self::Tls(tls) => Pin::new(tls).poll_flush(cx),
+        }
+    }
+
+    fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(tcp) => Pin::new(tcp).poll_close(cx),
+            Self::Tls(tls) => Pin::new(tls).poll_close(cx),
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! What a failure is called: hyper's errors and the client's own, as one line with the host,
+//! the port and the reason.
+
+use super::{connect::ConnectError, head::Target};
+use crate::{Fault, FaultKind, host::allow::Refusal};
+use futures_rustls::rustls;
+use hyper_util::client::legacy::Error;
+use std::{error::Error as StdError, io, time::Duration};
+
+/// Why there is no [`Fetcher`](super::Fetcher).
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum FetchError {
+    /// The environment names root certificates, and none could be read.
+    #[error("no root certificate could be read from {variable}={value}: {reason}")]
+    Roots {
+        /// The variable of the environment.
+        variable: &'static str,
+        /// What it says.
+        value: String,
+        /// What was wrong.
+        reason: String,
+    },
+    /// One of [`FetchConfig::extra_roots`](super::FetchConfig::extra_roots) is no certificate.
+    #[error("an extra root is not a certificate: {0}")]
+    ExtraRoot(#[source] rustls::Error),
+    /// TLS could not be set up.
+    #[error("TLS could not be set up: {0}")]
+    Tls(#[source] rustls::Error),
+}
+
+pub(super) fn refused(target: &Target, refusal: &Refusal) -> Fault {
+    let why = match refusal {
+        Refusal::NotListed => String::new(),
+        Refusal::Inside(address, kind) => format!(
+            ", because {address} is {kind}, which has to be named even where a wildcard opens all else"
+        ),
+    };
+    Fault::refused(
+        403,
+        format!("{target} may not be reached{why}: add \"{target}\" to this vlugin's `allow`"),
+    )
+}
+
+pub(super) fn bad_request(message: impl Into<String>) -> Fault {
+    Fault::error(400, message)
+}
+
+pub(super) fn bad_upload(target: &Target, error: &io::Error) -> Fault {
+    bad_request(format!(
+        "the body of the request to {target} failed: {error}"
+    ))
+}
+
+pub(super) fn bad_gateway(target: &Target, reason: &str) -> Fault {
+    Fault::error(502, format!("no response from {target}: {reason}"))
+}
+
+pub(super) fn too_long(target: &Target, len: u64, limit: u64) -> Fault {
+    let message = format!(
+        "the response from {target} is {len} bytes long; responses are limited to {limit} bytes"
+    );
+    Fault::refused(502, message)
+}
+
+pub(super) fn no_head(target: &Target, limit: Duration) -> Fault {
+    timeout(format!("no response from {target} within {limit:?}"))
+}
+
+fn timeout(message: String) -> Fault {
+    Fault::new(FaultKind::Timeout, 504, message)
+}
+
+/// Whether the server closed the connection before its response was whole.
+pub(super) fn is_closed(error: &Error) -> bool {
+    causes(error).any(|cause| {
+        let hyper = cause.downcast_ref::<hyper::Error>();
+        hyper.is_some_and(|e| e.is_incomplete_message() || e.is_canceled() || e.is_closed())
+            || cause.downcast_ref::<io::Error>().is_some_and(|e| {
+                use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset};
+                matches!(e.kind(), BrokenPipe | ConnectionAborted | ConnectionReset)
+            })
+    })
+}
+
+pub(super) fn of_hyper(error: &Error, target: &Target, connect_timeout: Duration) -> Fault {
+    match causes(error).find_map(|cause| cause.downcast_ref::<ConnectError>()) {
+        Some(ConnectError::Inside { address, kind }) => {
+            refused(target, &Refusal::Inside(*address, kind))
+        }
+        Some(ConnectError::TimedOut) => timeout(format!(
+            "no connection to {target} within {connect_timeout:?}"
+        )),
+        Some(error) => Fault::error(502, format!("no connection to {target}: {error}")),
+        None => bad_gateway(target, &reason(error)),
+    }
+}
+
+/// The innermost causes in one line. hyper's outer ones say where in hyper it happened.
+fn reason(error: &Error) -> String {
+    let mut texts: Vec<String> = Vec::new();
+    for cause in causes(error).skip(1) {
+        let text = cause.to_string();
+        // Some causes repeat what they are caused by.
+        if !texts.iter().any(|outer| outer.ends_with(&text)) {
+            texts.push(text);
+        }
+    }
+    if texts.is_empty() {
+        return error.to_string();
+    }
+    texts.join(": ")
+}
+
+fn causes(error: &Error) -> impl Iterator<Item = &(dyn StdError + 'static)> {
+    let mut next = Some(error as &(dyn StdError + 'static));
+    std::iter::from_fn(move || {
+        let this = next?;
+        next = this.source();
+        Some(this)
+    })
+}

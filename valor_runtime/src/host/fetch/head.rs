@@ -1,0 +1,180 @@
+//! Heads: a vlugin's request as hyper sends it, and hyper's response as vlugins receive it.
+
+use super::{error, upload::UploadBody};
+use crate::{Fault, RequestHead, ResponseHead, host::allow::Host};
+use hyper::{
+    HeaderMap, Method, Uri,
+    header::{CONTENT_LENGTH, HeaderName, HeaderValue, TRANSFER_ENCODING},
+};
+use std::fmt;
+use url::{Position, Url};
+
+/// Where a request goes. Shown as `host:port`.
+pub(super) struct Target {
+    pub(super) uri: Uri,
+    pub(super) host: Host,
+    pub(super) port: u16,
+    shown: String,
+}
+
+impl Target {
+    /// Reads an absolute URL, as browsers do (WHATWG URL): hosts come out in one spelling, so
+    /// that `http://0x7f.1/` is judged as what it leads to.
+    pub(super) fn parse(target: &str) -> Result<Self, Fault> {
+        let bad = |why: &dyn fmt::Display| {
+            error::bad_request(format!("`{target}` is not a URL to fetch: {why}"))
+        };
+        let url = Url::parse(target).map_err(|error| bad(&error))?;
+        if !matches!(url.scheme(), "http" | "https") {
+            return Err(bad(&"its scheme is neither `http` nor `https`"));
+        }
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err(error::bad_request(
+                "the URL has a user name or password: send them in an `authorization` header",
+            ));
+        }
+        let (Some(name), Some(port)) = (url.host_str(), url.port_or_known_default()) else {
+            return Err(bad(&"it has no host"));
+        };
+        let host = Host::parse(name).ok_or_else(|| bad(&"it has no host"))?;
+        Ok(Self {
+            uri: url[..Position::AfterQuery]
+                .parse()
+                .map_err(|error| bad(&error))?,
+            host,
+            port,
+            shown: format!("{name}:{port}"),
+        })
+    }
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.shown)
+    }
+}
+
+/// The length that a head announces for a body whose own length is not known.
+pub(super) fn announced(head: &RequestHead) -> Option<u64> {
+    let text = head.header_str("content-length")?;
+    let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    digits.then(|| text.parse().ok()).flatten()
+}
+
+/// A request for hyper, which adds `host` and `content-length`.
+pub(super) fn outgoing(
+    head: &RequestHead,
+    target: &Target,
+    body: UploadBody,
+) -> Result<hyper::Request<UploadBody>, Fault> {
+    let method = Method::from_bytes(head.method().as_bytes())
+        .map_err(|_| error::bad_request(format!("`{}` is not a method", head.method())))?;
+    if method == Method::CONNECT {
+        return Err(error::bad_request(
+            "CONNECT opens tunnels and fetches nothing",
+        ));
+    }
+    let named = named_by_connection(head.headers());
+    let mut headers = HeaderMap::new();
+    for (name, value) in head.headers() {
+        // The server in front of the vlugin has answered `expect`.
+        if is_of_one_connection(name, &named)
+            || matches!(name, "host" | "content-length" | "expect")
+        {
+            continue;
+        }
+        let bad = || error::bad_request(format!("the header `{name}` cannot be sent"));
+        headers
+            .try_append(
+                HeaderName::from_bytes(name.as_bytes()).map_err(|_| bad())?,
+                HeaderValue::from_bytes(value).map_err(|_| bad())?,
+            )
+            .map_err(|_| error::bad_request("the request has too many headers"))?;
+    }
+    match body.len() {
+        // RFC 9110, section 8.6. hyper announces lengths above zero by itself.
+        Some(0) if matches!(method, Method::POST | Method::PUT | Method::PATCH) => {
+            headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
+        }
+        Some(_) => {}
+        // hyper would leave out the body of a GET otherwise.
+        None => {
+            headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+        }
+    }
+    let mut request = hyper::Request::new(body);
+    *request.method_mut() = method;
+    *request.uri_mut() = target.uri.clone();
+    *request.headers_mut() = headers;
+    Ok(request)
+}
+
+/// A response's head for vlugins.
+pub(super) fn incoming(
+    parts: &hyper::http::response::Parts,
+    target: &Target,
+) -> Result<ResponseHead, Fault> {
+    let status = parts.status.as_u16();
+    if status == 101 {
+        return Err(error::bad_gateway(
+            target,
+            "it switched protocols unasked (status 101)",
+        ));
+    }
+    let broken = |error: &dyn fmt::Display| error::bad_gateway(target, &error.to_string());
+    let mut head = ResponseHead::new(status).map_err(|error| broken(&error))?;
+    let headers = || {
+        let pairs = parts.headers.iter();
+        pairs.map(|(name, value)| (name.as_str(), value.as_bytes()))
+    };
+    let named = named_by_connection(headers());
+    let chunked = parts.headers.contains_key(TRANSFER_ENCODING);
+    for (name, value) in headers() {
+        if is_of_one_connection(name, &named) || (chunked && name == "content-length") {
+            continue;
+        }
+        head.push(name, value).map_err(|error| broken(&error))?;
+    }
+    Ok(head)
+}
+
+/// The trailers of a response that may be passed on (RFC 9110, section 6.5.1).
+pub(super) fn trailers(trailers: &HeaderMap) -> Vec<(String, Vec<u8>)> {
+    let pairs = trailers
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.as_bytes()));
+    pairs
+        .filter(|(name, _)| !is_of_one_connection(name, &[]))
+        .filter(|(name, _)| !matches!(*name, "content-length" | "host"))
+        .map(|(name, value)| (name.to_owned(), value.to_vec()))
+        .collect()
+}
+
+/// The headers that `connection` names as being of one connection, in lower case.
+fn named_by_connection<'a>(headers: impl Iterator<Item = (&'a str, &'a [u8])>) -> Vec<String> {
+    let values = headers.filter(|(name, _)| *name == "connection");
+    values
+        .flat_map(|(_, value)| value.split(|&byte| byte == b','))
+        .map(|name| name.trim_ascii().to_ascii_lowercase())
+        .filter_map(|name| String::from_utf8(name).ok())
+        .collect()
+}
+
+/// RFC 9110, section 7.6.1. `name` is in lower case.
+fn is_of_one_connection(name: &str, named: &[String]) -> bool {
+    matches!(
+        name,
+        "connection"
+            | "http2-settings"
+            | "keep-alive"
+            | "proxy-authenticate"
+            | "proxy-authentication-info"
+            | "proxy-authorization"
+            | "proxy-connection"
+            | "te"
+            | "trailer"
+            | "trailers"
+            | "transfer-encoding"
+            | "upgrade"
+    ) || named.iter().any(|named| named == name)
+}

@@ -1,0 +1,432 @@
+//! [`LoadError`]: every reason why a vlugin is not loaded, in one line each.
+
+use std::{
+    ffi::OsStr,
+    fmt::{self, Write as _},
+    io,
+    path::PathBuf,
+    sync::Arc,
+    time::Duration,
+};
+
+/// Why a vlugin was not loaded.
+///
+/// Every message is one line that says what is wrong, with which file or vlugin, what both
+/// sides are where two do not fit, and what to do about it.
+#[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
+pub enum LoadError {
+    /// No library of a bare name is in any of the places.
+    #[error(
+        "no library for `{name}` was found: {} is not in {}; build it (`--build`), name its folder with --plugin-dir, or give its file in `path`",
+        Any(files),
+        Any(looked)
+    )]
+    NotFound {
+        /// The bare name.
+        name: String,
+        /// The file names that it may have on this platform.
+        files: Vec<String>,
+        /// The folders that were looked into, in this order.
+        looked: Vec<PathBuf>,
+    },
+
+    /// There is no such file.
+    #[error("{} does not exist: build it (`--build`), or correct `path`", file.display())]
+    Missing {
+        /// The file.
+        file: PathBuf,
+    },
+
+    /// The path is a directory.
+    #[error("{} is a directory: give the library's file in `path`", file.display())]
+    Directory {
+        /// The directory.
+        file: PathBuf,
+    },
+
+    /// The path is a device, a pipe or a socket.
+    #[error("{} is not a regular file: give the library's file in `path`", file.display())]
+    NotAFile {
+        /// The path.
+        file: PathBuf,
+    },
+
+    /// The file cannot be read.
+    #[error("{} cannot be read: {error}; let the user that this program runs as read it", file.display())]
+    Unreadable {
+        /// The file.
+        file: PathBuf,
+        /// What the system says.
+        error: Arc<io::Error>,
+    },
+
+    /// The file is too large to be a library that is read whole.
+    #[error("{} has more than {limit} bytes, which no library needs: strip its debug information", file.display())]
+    TooLarge {
+        /// The file.
+        file: PathBuf,
+        /// The limit in bytes.
+        limit: u64,
+    },
+
+    /// The file is not in a plugin directory, and has to be.
+    #[error(
+        "{} is not inside {} once its symbolic links are resolved: put the file there, or name its folder with --plugin-dir when the host starts",
+        file.display(), PluginDirs(dirs)
+    )]
+    Outside {
+        /// The file.
+        file: PathBuf,
+        /// The plugin directories.
+        dirs: Vec<PathBuf>,
+    },
+
+    /// `sha256` of a definition is not one.
+    #[error(
+        "`sha256` of vlugin `{name}` is `{given}`, which is not 64 hexadecimal digits: write what `sha256sum FILE` prints"
+    )]
+    Sha256Invalid {
+        /// The vlugin.
+        name: String,
+        /// What the definition says.
+        given: String,
+    },
+
+    /// The file is not the one that the definition means.
+    #[error(
+        "{} has the SHA-256 {actual}, but its definition says {expected}: bring back the file that was meant, or correct `sha256`",
+        file.display()
+    )]
+    Sha256 {
+        /// The file.
+        file: PathBuf,
+        /// What the definition says.
+        expected: String,
+        /// What it is.
+        actual: String,
+    },
+
+    /// The file is no library, of no platform.
+    #[error("{} is not a library but {found}: {remedy}", file.display())]
+    NotALibrary {
+        /// The file.
+        file: PathBuf,
+        /// What it is instead.
+        found: String,
+        /// What to do about it.
+        remedy: &'static str,
+    },
+
+    /// The file is cut off, or does not hold together.
+    #[error("{} is damaged: {reason}; build it or copy it again", file.display())]
+    Damaged {
+        /// The file.
+        file: PathBuf,
+        /// What does not hold together.
+        reason: String,
+    },
+
+    /// The library is for another system or processor.
+    #[error("{} is {found}, but this host needs {host}: build it for {target}", file.display())]
+    Platform {
+        /// The file.
+        file: PathBuf,
+        /// What it is, such as `PE for x86_64`.
+        found: String,
+        /// What the host needs.
+        host: String,
+        /// The host's target triple.
+        target: &'static str,
+    },
+
+    /// It is code for this platform, but nothing that can be loaded.
+    #[error("{} is {found} and not a dynamic library: set `crate-type = [\"cdylib\"]` in its Cargo.toml", file.display())]
+    NotDynamic {
+        /// The file.
+        file: PathBuf,
+        /// What it is instead.
+        found: &'static str,
+    },
+
+    /// The library says nothing of Valor.
+    #[error("{} is not a vlugin: it has no Valor metadata; was it built with #[vlugin]?", file.display())]
+    NoMetadata {
+        /// The file.
+        file: PathBuf,
+    },
+
+    /// The metadata cannot be read.
+    #[error("{} has Valor metadata that cannot be read: {reason}; build it again with valor_abi {}", file.display(), env!("CARGO_PKG_VERSION"))]
+    BadMetadata {
+        /// The file.
+        file: PathBuf,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+
+    /// Several vlugins were linked into one library.
+    #[error("{} holds several vlugins ({}): build a library of its own for each", file.display(), one_line(&names.join(", ")))]
+    SeveralVlugins {
+        /// The file.
+        file: PathBuf,
+        /// The names of their crates.
+        names: Vec<String>,
+    },
+
+    /// The library speaks another major version of the ABI.
+    #[error(
+        "{} speaks version {found} of Valor's ABI, but this host speaks {ours}: build it again with valor_abi {}, or run it in a host that speaks {found}",
+        file.display(), env!("CARGO_PKG_VERSION")
+    )]
+    AbiVersion {
+        /// The file.
+        file: PathBuf,
+        /// Its version, `major.minor`.
+        found: String,
+        /// The host's version, `major.minor`.
+        ours: String,
+    },
+
+    /// A panic in the library would end the process.
+    #[error(
+        "{} was built with panic = \"abort\", and a panic in it would end this host: build it with panic = \"unwind\", which is the default",
+        file.display()
+    )]
+    PanicAborts {
+        /// The file.
+        file: PathBuf,
+    },
+
+    /// The library is for this kind of system and processor, but for another target triple.
+    #[error("{} was built for {}, but this host for {ours}: build it with `--target {ours}`", file.display(), one_line(found))]
+    Target {
+        /// The file.
+        file: PathBuf,
+        /// Its target triple.
+        found: String,
+        /// The host's target triple.
+        ours: &'static str,
+    },
+
+    /// The library does not export what its metadata names.
+    #[error("{} does not export `{}`, which its metadata names: build it again, with its exported symbols left in", file.display(), one_line(symbol))]
+    NoSymbol {
+        /// The file.
+        file: PathBuf,
+        /// The symbol.
+        symbol: String,
+    },
+
+    /// The private copy that is loaded could not be written.
+    #[error("{} cannot be copied to {}, from where it is loaded: {error}; {remedy}", file.display(), dir.display())]
+    Copy {
+        /// The file.
+        file: PathBuf,
+        /// The folder of the copy.
+        dir: PathBuf,
+        /// What the system says.
+        error: Arc<io::Error>,
+        /// What to do about it.
+        remedy: &'static str,
+    },
+
+    /// The folder for the private copy does not let code run.
+    #[error(
+        "{} cannot be loaded from {}, where no code may run (mounted noexec): set TMPDIR to a folder where it may",
+        file.display(), dir.display()
+    )]
+    NoExec {
+        /// The file.
+        file: PathBuf,
+        /// The folder of the copy.
+        dir: PathBuf,
+    },
+
+    /// The system's loader refused the library.
+    #[error("{} is refused by the system's loader: {}; see that what it depends on is installed", file.display(), one_line(reason))]
+    Open {
+        /// The file.
+        file: PathBuf,
+        /// What the system says.
+        reason: String,
+    },
+
+    /// What crosses the boundary is laid out otherwise in the library.
+    #[error(
+        "{} does not fit this host: {}; it was built by rustc {}, this host by rustc {}: build it again with valor_abi {}",
+        file.display(), one_line(mismatch), one_line(rustc), valor::native::Metadata::this_rustc(), env!("CARGO_PKG_VERSION")
+    )]
+    Layout {
+        /// The file.
+        file: PathBuf,
+        /// The first thing that differs.
+        mismatch: String,
+        /// The compiler of the library.
+        rustc: String,
+    },
+
+    /// The code that a library runs as it is opened does not return.
+    #[error(
+        "{} was not read and opened within {} s: the storage does not answer, or what the library runs as it is opened does not return; its thread is lost",
+        file.display(), limit.as_secs_f64()
+    )]
+    OpenTimedOut {
+        /// The file, or what the definition says of it while it was not found yet.
+        file: PathBuf,
+        /// How long was waited.
+        limit: Duration,
+    },
+
+    /// A vlugin's creation ended with an error.
+    #[error("vlugin `{name}` could not be created: {}", one_line(message))]
+    CreateFailed {
+        /// The vlugin.
+        name: String,
+        /// What it said.
+        message: String,
+    },
+
+    /// A vlugin's creation panicked.
+    #[error(
+        "vlugin `{name}` panicked as it was created: {}{}",
+        one_line(message),
+        At(place)
+    )]
+    CreatePanicked {
+        /// The vlugin.
+        name: String,
+        /// What the panic said.
+        message: String,
+        /// `file:line:column`, where it is known.
+        place: Option<String>,
+    },
+
+    /// A vlugin's creation waits for something that does not come.
+    #[error(
+        "vlugin `{name}` was not created within {} s: its `on_create` waits for something that does not come",
+        limit.as_secs_f64()
+    )]
+    CreateTimedOut {
+        /// The vlugin.
+        name: String,
+        /// How long was waited.
+        limit: Duration,
+    },
+
+    /// A vlugin's creation blocks the thread that it runs on, which is lost until it returns.
+    #[error(
+        "vlugin `{name}` was not created within {} s: its `on_create` blocks its thread; let it wait with `.await` and `valor::sleep`",
+        limit.as_secs_f64()
+    )]
+    CreateBlocks {
+        /// The vlugin.
+        name: String,
+        /// How long was waited.
+        limit: Duration,
+    },
+
+    /// The system gives no thread to load on.
+    #[error(
+        "vlugin `{name}` cannot be loaded: the system gives no thread for it: {error}; raise the limit on threads"
+    )]
+    NoThread {
+        /// The vlugin.
+        name: String,
+        /// What the system says.
+        error: Arc<io::Error>,
+    },
+}
+
+/// `a, b or c`.
+struct Any<'a, T>(&'a [T]);
+
+impl<T: AsRef<OsStr>> fmt::Display for Any<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (at, item) in self.0.iter().enumerate() {
+            let between = match at {
+                0 => "",
+                _ if at + 1 == self.0.len() => " or ",
+                _ => ", ",
+            };
+            write!(f, "{between}{}", item.as_ref().display())?;
+        }
+        match self.0 {
+            [] => f.write_str("any place"),
+            _ => Ok(()),
+        }
+    }
+}
+
+struct PluginDirs<'a>(&'a [PathBuf]);
+
+impl fmt::Display for PluginDirs<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            [] => f.write_str("a plugin directory (none is set)"),
+            [dir] => write!(f, "the plugin directory {}", dir.display()),
+            dirs => write!(f, "one of the plugin directories {}", Any(dirs)),
+        }
+    }
+}
+
+struct At<'a>(&'a Option<String>);
+
+impl fmt::Display for At<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0
+            .as_deref()
+            .map_or(Ok(()), |place| write!(f, " at {}", one_line(place)))
+    }
+}
+
+/// Text that others wrote, as one line without control characters.
+pub(crate) fn one_line(text: &str) -> String {
+    let mut line = String::with_capacity(text.len());
+    for word in text.split_whitespace() {
+        if !line.is_empty() {
+            line.push(' ');
+        }
+        for c in word.chars() {
+            if c.is_control() {
+                let _ = write!(line, "{}", c.escape_default());
+            } else {
+                line.push(c);
+            }
+        }
+    }
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_others_wrote_is_one_line() {
+        let error = LoadError::CreateFailed {
+            name: "a".into(),
+            message: "no\n  such \x1b[31mtable\r\n".into(),
+        };
+        assert_eq!(
+            error.to_string(),
+            "vlugin `a` could not be created: no such \\u{1b}[31mtable"
+        );
+    }
+
+    #[test]
+    fn places_are_listed_as_people_do() {
+        let not_found = |looked: &[&str]| {
+            LoadError::NotFound {
+                name: "a".into(),
+                files: vec!["liba.so".into()],
+                looked: looked.iter().map(PathBuf::from).collect(),
+            }
+            .to_string()
+        };
+        let line = "no library for `a` was found: liba.so is not in";
+        assert!(not_found(&[]).starts_with(&format!("{line} any place;")));
+        assert!(not_found(&["/1"]).starts_with(&format!("{line} /1;")));
+        assert!(not_found(&["/1", "/2", "/3"]).starts_with(&format!("{line} /1, /2 or /3;")));
+    }
+}

@@ -1,0 +1,12 @@
+//! From a definition to a vlugin. Each kind of vlugin has a loader of its own; loaders do not
+//! know each other. The runtime calls them when it starts and when a vlugin is registered.
+//!
+//! A loader promises that bad input of any sort ends as a [`LoadError`] and never as the end of
+//! the process, and that nothing of a file runs before all that can be checked was checked.
+
+mod error;
+pub mod native;
+
+pub use error::LoadError;
+pub(crate) use error::one_line;
+pub use native::{Loaded, NativeLoader, images_mapped};

@@ -1,0 +1,279 @@
+//! From checked bytes to a root module: the one place of the host where foreign code is mapped.
+//!
+//! The bytes that were checked are what is loaded. They are written to a file of their own that
+//! nobody else can reach, and that is opened; so neither a file that is replaced or overwritten
+//! meanwhile matters, nor that the system's loader gives the old image for a path that it has
+//! seen. The same bytes are mapped once, however often they are mounted. Nothing is ever
+//! unmapped: destructors of thread-local values and wakers may point into an image for as long
+//! as the process lives.
+
+use super::mismatch;
+use crate::loader::LoadError;
+use libloading::Library;
+use std::{
+    collections::HashMap,
+    fs::{self, OpenOptions},
+    io::{self, Write},
+    path::{Path, PathBuf},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+use valor::{
+    native::{AbiHeader, AbiHeaderRef, LoadedModule, Metadata},
+    unwind::catch,
+};
+
+/// A library that passed every check on its bytes.
+pub(super) struct Checked<'a> {
+    /// Where it comes from; only named in errors, unless `uses_origin`.
+    pub(super) file: &'a Path,
+    pub(super) bytes: &'a [u8],
+    pub(super) sha256: [u8; 32],
+    pub(super) metadata: &'a Metadata,
+    /// Whether it finds its dependencies by the place where it stands itself.
+    pub(super) uses_origin: bool,
+}
+
+/// What is known of bytes that were mapped.
+#[derive(Clone)]
+enum Image {
+    Fits(LoadedModule),
+    /// Its layout is another, as this says; it stays mapped, unused.
+    Differs(String),
+}
+
+/// What is mapped, by the SHA-256 of its bytes and the folder that it depends on, if it does.
+///
+/// Each image has a lock of its own, so that the same bytes are mapped once and a library whose
+/// opening does not return holds up nobody but those who ask for it too.
+type Images = HashMap<([u8; 32], Option<PathBuf>), Arc<Mutex<Option<Image>>>>;
+
+static IMAGES: Mutex<Option<Images>> = Mutex::new(None);
+static MAPPED: AtomicU64 = AtomicU64::new(0);
+
+/// How many images of libraries this process has mapped. The number only grows.
+pub fn images_mapped() -> u64 {
+    MAPPED.load(Ordering::Relaxed)
+}
+
+/// A thread that panicked while it held a lock left the map as it was before or after.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The root module of a library.
+///
+/// Opening runs what the library runs as it is opened (static constructors). What that does is
+/// beyond any check; so this comes last, and on a thread that may be lost.
+pub(super) fn open(library: &Checked<'_>) -> Result<LoadedModule, LoadError> {
+    let beside = library.uses_origin.then(|| {
+        let parent = library.file.parent().unwrap_or(Path::new(""));
+        std::path::absolute(parent).unwrap_or_else(|_| parent.to_owned())
+    });
+    let key = (library.sha256, beside.clone());
+    let slot = lock(&IMAGES)
+        .get_or_insert_default()
+        .entry(key)
+        .or_default()
+        .clone();
+    let mut slot = lock(&slot);
+    let image = match &*slot {
+        Some(image) => image.clone(),
+        None => slot.insert(map(library, beside.as_deref())?).clone(),
+    };
+    match image {
+        Image::Fits(module) => Ok(module),
+        Image::Differs(mismatch) => Err(LoadError::Layout {
+            file: library.file.to_owned(),
+            mismatch,
+            rustc: library.metadata.rustc.clone(),
+        }),
+    }
+}
+
+fn map(library: &Checked<'_>, beside: Option<&Path>) -> Result<Image, LoadError> {
+    let copy = Copy::write(library, beside)?;
+    let opened = dlopen(&copy.file);
+    let dir = copy.dir().to_owned();
+    copy.remove();
+    let opened = opened.map_err(|error| refused(library, &dir, &error.to_string()))?;
+    MAPPED.fetch_add(1, Ordering::Relaxed);
+
+    let header = header(&opened, &library.metadata.symbol);
+    // Never unmapped, see above.
+    std::mem::forget(opened);
+    let Some(header) = header else {
+        return Err(LoadError::NoSymbol {
+            file: library.file.to_owned(),
+            symbol: library.metadata.symbol.clone(),
+        });
+    };
+    // SAFETY: `header` stands where a library, built with `#[vlugin]` as its metadata says,
+    // exports the header of its root module, and the library was forgotten above.
+    let module = catch(|| unsafe { LoadedModule::check(header) });
+    Ok(match module {
+        Ok(Ok(module)) => Image::Fits(module),
+        Ok(Err(error)) => Image::Differs(mismatch::first(&error)),
+        Err(panicked) => {
+            Image::Differs(format!("comparing layouts panicked: {}", panicked.message))
+        }
+    })
+}
+
+/// Opens a file that was written by [`Copy::write`].
+fn dlopen(file: &Path) -> Result<Library, libloading::Error> {
+    #[cfg(unix)]
+    {
+        use libloading::os::unix;
+        // All symbols are looked up now and not in the middle of a request, and none of them
+        // serve other libraries.
+        // SAFETY: this runs the library's constructors. The library was checked as far as bytes
+        // can be; that it does what a library may do is what its user vouches for by loading it.
+        let opened = unsafe { unix::Library::open(Some(file), unix::RTLD_NOW | unix::RTLD_LOCAL) };
+        opened.map(Library::from)
+    }
+    #[cfg(not(unix))]
+    {
+        // SAFETY: as above.
+        unsafe { Library::new(file) }
+    }
+}
+
+/// The header that a library exports under this name.
+fn header(library: &Library, symbol: &str) -> Option<AbiHeaderRef> {
+    // SAFETY: nothing is read through the pointer here.
+    let address = unsafe { library.get::<*const AbiHeader>(symbol.as_bytes()) }.ok()?;
+    if address.is_null() || !address.is_aligned() {
+        return None;
+    }
+    // SAFETY: the symbol is data and `HEADER_SIZE` bytes from it lie in a segment of the
+    // library (`library::exports`), the address is aligned and not null, and any bytes are an
+    // `AbiHeader`. An `AbiHeaderRef` is a pointer to one that stays, as the library does.
+    let header = unsafe { library.get::<AbiHeaderRef>(symbol.as_bytes()) }.ok()?;
+    Some(*header)
+}
+
+/// What the system's loader said of a copy in `dir`, for people. They know nothing of the copy.
+fn refused(library: &Checked<'_>, dir: &Path, reason: &str) -> LoadError {
+    let file = library.file.to_owned();
+    let is_of_copy = |word: &str| word.contains(&*dir.to_string_lossy());
+    // glibc says the one and musl the other where the folder is mounted noexec.
+    let is_not_mapped = reason.contains("failed to map segment")
+        || reason.starts_with("Error loading shared library") && is_of_copy(reason);
+    if is_not_mapped && reason.contains("Operation not permitted") {
+        return LoadError::NoExec {
+            file,
+            dir: dir.to_owned(),
+        };
+    }
+    let mut words: Vec<_> = reason.split(": ").collect();
+    words.retain(|word| !is_of_copy(word));
+    LoadError::Open {
+        file,
+        reason: words.join(": "),
+    }
+}
+
+/// The private file that is opened in the place of the one that was read.
+struct Copy {
+    file: PathBuf,
+    /// The folder that it stands in, if that is its own. It is removed when this is dropped.
+    own_dir: Option<tempfile::TempDir>,
+}
+
+impl Copy {
+    /// Writes the bytes to a folder of their own; or beside their origin, where the library
+    /// looks for its dependencies there.
+    fn write(library: &Checked<'_>, beside: Option<&Path>) -> Result<Self, LoadError> {
+        let failed = |dir: PathBuf, remedy| {
+            let file = library.file.to_owned();
+            move |error: io::Error| LoadError::Copy {
+                file,
+                dir,
+                error: Arc::new(error),
+                remedy,
+            }
+        };
+        let name = unique_name(library);
+        if let Some(dir) = beside {
+            let remedy = "it finds what it depends on beside itself ($ORIGIN in its run path), \
+                          so that its copy has to stand there: make that folder writable";
+            // A point hides the file for the moment that it is there.
+            let file = dir.join(format!(".{name}"));
+            write_new(&file, library.bytes).map_err(failed(dir.to_owned(), remedy))?;
+            return Ok(Self {
+                file,
+                own_dir: None,
+            });
+        }
+        let remedy = "set TMPDIR to a folder that can be written to and has room";
+        let temp = std::path::absolute(std::env::temp_dir()).unwrap_or_default();
+        let own_dir = private_dir(&temp).map_err(failed(temp.clone(), remedy))?;
+        let file = own_dir.path().join(name);
+        write_new(&file, library.bytes).map_err(failed(temp, remedy))?;
+        Ok(Self {
+            file,
+            own_dir: Some(own_dir),
+        })
+    }
+
+    /// The folder to name to people.
+    fn dir(&self) -> &Path {
+        let dir = self.file.parent().unwrap_or(&self.file);
+        match self.own_dir {
+            Some(_) => dir.parent().unwrap_or(dir),
+            None => dir,
+        }
+    }
+
+    /// Takes the file away where that is possible while it is mapped; elsewhere it stays.
+    fn remove(self) {
+        if cfg!(unix) {
+            let _ = fs::remove_file(&self.file);
+            drop(self.own_dir);
+        } else if let Some(dir) = self.own_dir {
+            let _ = dir.keep();
+        }
+    }
+}
+
+/// A folder that no other user can look into.
+fn private_dir(temp: &Path) -> io::Result<tempfile::TempDir> {
+    let mut builder = tempfile::Builder::new();
+    builder.prefix("valor-");
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        builder.permissions(fs::Permissions::from_mode(0o700));
+    }
+    builder.tempdir_in(temp)
+}
+
+fn write_new(file: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::OpenOptionsExt;
+        options.mode(0o700);
+    }
+    let written = options.open(file)?.write_all(bytes);
+    if written.is_err() {
+        let _ = fs::remove_file(file);
+    }
+    written
+}
+
+/// A name that no file had before: the system's loader knows libraries by their names.
+fn unique_name(library: &Checked<'_>) -> String {
+    static COUNT: AtomicU64 = AtomicU64::new(1);
+    let mut stem: String = library.metadata.name.chars().take(64).collect();
+    stem.retain(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-');
+    let sha256 = super::hex(&library.sha256[..4]);
+    let count = COUNT.fetch_add(1, Ordering::Relaxed);
+    let process = std::process::id();
+    let suffix = std::env::consts::DLL_SUFFIX;
+    format!("{stem}-{sha256}-{process}-{count}{suffix}")
+}

@@ -1,0 +1,273 @@
+//! The checks on the bytes of a library, before any of its code runs. The loader asks for the
+//! verdict alone; `inspect` shows all that was learned on the way, of libraries of any platform.
+//!
+//! No bytes make it panic, and none are believed: a verdict is for exactly these bytes, so that
+//! they, and not the file that they came from, are what may be loaded afterwards.
+
+use super::{
+    extents,
+    platform::{Platform, Role, Sniffed, sniff},
+};
+use crate::loader::LoadError;
+use object::{
+    Endianness, Object, ObjectSection, ObjectSegment, ObjectSymbol, elf,
+    read::elf::{Dyn, FileHeader},
+};
+use std::path::Path;
+use valor::native::{ABI_MAJOR, ABI_MINOR, Metadata, metadata};
+
+/// What was learned of a library.
+#[derive(Debug)]
+pub(crate) struct Examined {
+    /// What it is for, where it is code at all.
+    pub(crate) platform: Option<Platform>,
+    /// What it says of itself.
+    pub(crate) metadata: Option<Metadata>,
+    /// Whether it finds its dependencies by the place where it stands itself.
+    pub(crate) uses_origin: bool,
+    /// Whether this host would open it.
+    pub(crate) verdict: Result<(), LoadError>,
+}
+
+/// Examines the bytes of `file`, which is only named in errors.
+pub(crate) fn examine(file: &Path, bytes: &[u8]) -> Examined {
+    let mut examined = Examined {
+        platform: None,
+        metadata: None,
+        uses_origin: false,
+        verdict: Ok(()),
+    };
+    // `object` promises not to panic. Should it, this one file is refused.
+    let verdict = valor::unwind::catch(|| walk(file, bytes, &mut examined));
+    examined.verdict = verdict.unwrap_or_else(|panicked| {
+        Err(LoadError::Damaged {
+            file: file.to_owned(),
+            reason: format!("reading it panicked: {}", panicked.message),
+        })
+    });
+    examined
+}
+
+/// Notes what it learns in `examined`, as far as it comes. The verdict is the first thing that
+/// is wrong.
+fn walk(file: &Path, bytes: &[u8], examined: &mut Examined) -> Result<(), LoadError> {
+    let damaged = |reason: String| LoadError::Damaged {
+        file: file.to_owned(),
+        reason,
+    };
+    let (platform, role, bytes) = match sniff(bytes) {
+        Sniffed::Code(platform, role, slice) => (platform, role, slice),
+        Sniffed::Short(format) => {
+            return Err(damaged(format!(
+                "it has {} bytes and ends within its {} header",
+                bytes.len(),
+                format.as_str()
+            )));
+        }
+        Sniffed::Else(found, remedy) => {
+            return Err(LoadError::NotALibrary {
+                file: file.to_owned(),
+                found,
+                remedy,
+            });
+        }
+    };
+    examined.platform = Some(platform);
+    let is_for_host = check_platform(file, platform, role);
+
+    if let Err(reason) = extents::check(bytes) {
+        return is_for_host.and(Err(damaged(reason)));
+    }
+    let object = match object::File::parse(bytes) {
+        Ok(object) => object,
+        Err(error) => return is_for_host.and(Err(damaged(extents::said(&error)))),
+    };
+    if let object::File::Elf32(object) = &object {
+        let role = elf_role::<elf::FileHeader32<Endianness>>(object.elf_header(), bytes, examined);
+        is_for_host.clone().and(check_role(file, role))?;
+    }
+    if let object::File::Elf64(object) = &object {
+        let role = elf_role::<elf::FileHeader64<Endianness>>(object.elf_header(), bytes, examined);
+        is_for_host.clone().and(check_role(file, role))?;
+    }
+    let metadata = read_metadata(file, &object);
+    let verdict = metadata
+        .as_ref()
+        .map_err(Clone::clone)
+        .and_then(|metadata| {
+            fits(file, metadata)?;
+            exports(file, &object, &metadata.symbol)
+        });
+    examined.metadata = metadata.ok();
+    is_for_host.and(verdict)
+}
+
+fn check_platform(file: &Path, found: Platform, role: Role) -> Result<(), LoadError> {
+    if found != Platform::HOST {
+        return Err(LoadError::Platform {
+            file: file.to_owned(),
+            found: found.to_string(),
+            host: Platform::HOST.to_string(),
+            target: Metadata::this_target(),
+        });
+    }
+    check_role(file, role)
+}
+
+fn check_role(file: &Path, role: Role) -> Result<(), LoadError> {
+    match role {
+        Role::Library => Ok(()),
+        Role::Other(found) => Err(LoadError::NotDynamic {
+            file: file.to_owned(),
+            found,
+        }),
+    }
+}
+
+/// A program that can stand anywhere in memory has the header of a library; its dynamic
+/// section tells it apart. Notes whether the library's place matters on the way.
+fn elf_role<H: FileHeader<Endian = Endianness>>(
+    header: &H,
+    bytes: &[u8],
+    examined: &mut Examined,
+) -> Role {
+    let dynamic = || {
+        let endian = header.endian().ok()?;
+        let sections = header.sections(endian, bytes).ok()?;
+        let (entries, strings) = sections.dynamic(endian, bytes).ok()??;
+        let strings = sections.strings(endian, bytes, strings).ok()?;
+        Some((endian, entries, strings))
+    };
+    let Some((endian, entries, strings)) = dynamic() else {
+        return Role::Library;
+    };
+    let mut role = Role::Library;
+    for entry in entries {
+        match entry.tag32(endian) {
+            Some(elf::DT_FLAGS_1) if entry.d_val(endian).into() & u64::from(elf::DF_1_PIE) != 0 => {
+                role = Role::Other("an executable program");
+            }
+            Some(elf::DT_RPATH | elf::DT_RUNPATH) => {
+                let path = entry.string(endian, strings).unwrap_or_default();
+                examined.uses_origin |= ["$ORIGIN", "${ORIGIN}"]
+                    .iter()
+                    .any(|origin| path.windows(origin.len()).any(|w| w == origin.as_bytes()));
+            }
+            _ => {}
+        }
+    }
+    role
+}
+
+fn read_metadata(file: &Path, object: &object::File<'_>) -> Result<Metadata, LoadError> {
+    let file = file.to_owned();
+    // On Mach-O, `object` looks for `__valor` under this name.
+    let Some(section) = object.section_by_name(metadata::SECTION) else {
+        return Err(LoadError::NoMetadata { file });
+    };
+    let Ok(section) = section.data() else {
+        let reason = "its section is not in the file";
+        return Err(LoadError::BadMetadata { file, reason });
+    };
+    let mut blocks: Vec<Metadata> = Vec::new();
+    let mut rest = section;
+    // Linkers may put zeros between blocks, and behind the last one.
+    while let Some(at) = position(rest, &metadata::MAGIC) {
+        rest = &rest[at..];
+        let Some(block) = Metadata::parse(rest) else {
+            let reason = "its block is cut off";
+            return Err(LoadError::BadMetadata { file, reason });
+        };
+        let size = Metadata::size_of_first(rest).unwrap_or(rest.len());
+        rest = rest.get(size.max(1)..).unwrap_or_default();
+        if !blocks.contains(&block) {
+            blocks.push(block);
+        }
+    }
+    match blocks.len() {
+        0 => Err(LoadError::BadMetadata {
+            file,
+            reason: "its section has no block in it",
+        }),
+        1 => Ok(blocks.remove(0)),
+        _ => Err(LoadError::SeveralVlugins {
+            file,
+            names: blocks.into_iter().map(|block| block.name).collect(),
+        }),
+    }
+}
+
+fn position(bytes: &[u8], wanted: &[u8]) -> Option<usize> {
+    bytes.windows(wanted.len()).position(|w| w == wanted)
+}
+
+/// Whether a library that says this of itself fits this host.
+///
+/// A newer minor version of the ABI is fine: a minor version only adds to what there was, and
+/// a library asks for what it misses in its host.
+fn fits(file: &Path, metadata: &Metadata) -> Result<(), LoadError> {
+    let file = file.to_owned();
+    if metadata.abi_major != ABI_MAJOR {
+        return Err(LoadError::AbiVersion {
+            file,
+            found: format!("{}.{}", metadata.abi_major, metadata.abi_minor),
+            ours: format!("{ABI_MAJOR}.{ABI_MINOR}"),
+        });
+    }
+    if !metadata.unwinds {
+        return Err(LoadError::PanicAborts { file });
+    }
+    if metadata.target != Metadata::this_target() {
+        return Err(LoadError::Target {
+            file,
+            found: metadata.target.clone(),
+            ours: Metadata::this_target(),
+        });
+    }
+    Ok(())
+}
+
+/// The size of what stands before all else in a root module's header: 32 bytes that say what
+/// it is, and two version numbers.
+const HEADER_SIZE: u64 = 40;
+
+/// Whether the library exports this symbol as data that lies in one of its segments.
+fn exports(file: &Path, object: &object::File<'_>, symbol: &str) -> Result<(), LoadError> {
+    let address = match object.format() {
+        // Of an ELF file more is known: a symbol that is a function, or that the system's
+        // loader would call to learn an address, is none to read a header from.
+        object::BinaryFormat::Elf => object
+            .dynamic_symbols()
+            .find(|s| s.name_bytes() == Ok(symbol.as_bytes()))
+            .filter(|s| s.is_definition() && s.kind() == object::SymbolKind::Data)
+            .map(|s| s.address()),
+        format => {
+            let prefix = if format == object::BinaryFormat::MachO {
+                "_"
+            } else {
+                ""
+            };
+            let name = [prefix, symbol].concat();
+            let exports = object.exports().unwrap_or_default();
+            exports
+                .iter()
+                .find(|export| export.name() == name.as_bytes())
+                .map(|export| export.address())
+        }
+    };
+    let is_mapped = |address: u64| {
+        object.segments().any(|segment| {
+            let within = address.checked_sub(segment.address());
+            within
+                .and_then(|within| within.checked_add(HEADER_SIZE))
+                .is_some_and(|end| end <= segment.size())
+        })
+    };
+    match address {
+        Some(address) if address != 0 && is_mapped(address) => Ok(()),
+        _ => Err(LoadError::NoSymbol {
+            file: file.to_owned(),
+            symbol: symbol.to_owned(),
+        }),
+    }
+}

@@ -1,0 +1,354 @@
+//! Native vlugins: from a shared library to a vlugin, step by step.
+//!
+//! [`locate`] finds and reads the file; [`library`] checks its bytes, with [`platform`] and
+//! [`extents`]; [`image`] maps them; and [`NativeLoader`] puts the steps together and creates
+//! the vlugin. Each step that fails is a [`LoadError`] of its own.
+//!
+//! All of it runs on a thread of its own: the code of a library may block its thread for good,
+//! and neither the caller nor other loads may wait for that.
+
+mod extents;
+#[allow(unsafe_code)] // A boundary: each block states the invariant it leans on.
+mod image;
+pub(crate) mod library;
+pub(crate) mod locate;
+mod mismatch;
+pub(crate) mod platform;
+
+pub use image::images_mapped;
+
+use crate::{Vlugin, definition::Definition, loader::LoadError};
+use futures_lite::future;
+use locate::Search;
+use sha2::{Digest, Sha256};
+use smol::{Timer, channel};
+use std::{
+    path::PathBuf,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::{Context, Poll},
+    time::Duration,
+};
+use valor::{
+    fault::{Fault, FaultKind},
+    host::Host,
+    native::{LoadedModule, Metadata},
+    unwind::Caught,
+};
+
+/// How long reading, checking and opening a file may take. Reading and checking do as long as
+/// the storage does; opening runs code of the library.
+const OPEN_LIMIT: Duration = Duration::from_secs(60);
+
+/// Loads native vlugins.
+///
+/// ```
+/// use valor_runtime::loader::NativeLoader;
+/// use std::time::Duration;
+///
+/// let loader = NativeLoader::new("examples")
+///     .plugin_dirs(["/usr/lib/vlugins"])
+///     .create_timeout(Duration::from_secs(5));
+/// # let _ = loader;
+/// ```
+#[derive(Debug, Clone)]
+pub struct NativeLoader {
+    search: Search,
+    create_timeout: Duration,
+}
+
+/// A vlugin that was loaded, and what is known of its library.
+#[derive(Clone)]
+#[non_exhaustive]
+pub struct Loaded {
+    /// The vlugin.
+    pub vlugin: Arc<dyn Vlugin>,
+    /// The file that was read.
+    pub file: PathBuf,
+    /// What the library says of itself.
+    pub metadata: Metadata,
+    /// The SHA-256 of the file, 64 lower-case hexadecimal digits.
+    pub sha256: String,
+}
+
+impl std::fmt::Debug for Loaded {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Loaded")
+            .field("file", &self.file)
+            .field("metadata", &self.metadata)
+            .field("sha256", &self.sha256)
+            .finish_non_exhaustive()
+    }
+}
+
+impl NativeLoader {
+    /// A loader for definitions whose paths are relative to `base`, the folder of plugins.json.
+    pub fn new(base: impl Into<PathBuf>) -> Self {
+        Self {
+            search: Search {
+                base: absolute(base.into()),
+                plugin_dirs: Vec::new(),
+                library_path: None,
+            },
+            create_timeout: Duration::from_secs(30),
+        }
+    }
+
+    /// The folders where bare names are looked for first, and where files have to be when a
+    /// load is restricted.
+    #[must_use]
+    pub fn plugin_dirs<D: Into<PathBuf>>(mut self, dirs: impl IntoIterator<Item = D>) -> Self {
+        self.search.plugin_dirs = dirs.into_iter().map(|dir| absolute(dir.into())).collect();
+        self
+    }
+
+    /// The folders where bare names are looked for last, in the place of those in
+    /// `LD_LIBRARY_PATH` (on macOS `DYLD_LIBRARY_PATH`, on Windows `PATH`).
+    #[must_use]
+    pub fn library_path<D: Into<PathBuf>>(mut self, dirs: impl IntoIterator<Item = D>) -> Self {
+        self.search.library_path = Some(dirs.into_iter().map(|dir| absolute(dir.into())).collect());
+        self
+    }
+
+    /// How long the creation of a vlugin may take; 30 seconds where it is not said.
+    #[must_use]
+    pub fn create_timeout(mut self, limit: Duration) -> Self {
+        self.create_timeout = limit;
+        self
+    }
+
+    /// The file of a definition, found but not yet opened.
+    ///
+    /// # Errors
+    /// See [`load`](Self::load).
+    pub fn locate(&self, definition: &Definition, restricted: bool) -> Result<PathBuf, LoadError> {
+        self.search.locate(definition, restricted)
+    }
+
+    /// Finds the library of a definition, checks it, opens it, and creates the vlugin.
+    ///
+    /// With `restricted` the file has to lie inside one of the plugin directories once symbolic
+    /// links are resolved; so it is where the definition comes from over the network.
+    ///
+    /// The library's code runs on a thread of its own. Where that does not return within the
+    /// time limit, this does nevertheless, and the thread is lost until the code returns.
+    /// Dropping the future gives up in the same way.
+    ///
+    /// # Errors
+    /// Any [`LoadError`]. Nothing of the library runs before all checks on its bytes are done.
+    pub async fn load(
+        &self,
+        definition: &Definition,
+        restricted: bool,
+        host: Arc<dyn Host>,
+    ) -> Result<Loaded, LoadError> {
+        let name = definition.name.clone();
+        let polling = Arc::new(AtomicBool::new(false));
+        // While `_wanted` lives, somebody waits for the vlugin.
+        let (_wanted, unwanted) = channel::bounded::<()>(1);
+        let (opened, is_open) = channel::bounded(1);
+        let (created, is_created) = channel::bounded(1);
+        let work = Work {
+            search: self.search.clone(),
+            definition: definition.clone(),
+            restricted,
+            host,
+            polling: polling.clone(),
+            unwanted,
+        };
+        std::thread::Builder::new()
+            .name("valor-load".into())
+            .spawn(move || {
+                // Where nobody waits any more, sending fails, and what was made is dropped here.
+                let _ = match work.open() {
+                    Err(error) => opened.send_blocking(Err(error)).is_ok(),
+                    Ok(library) => {
+                        opened.send_blocking(Ok(())).is_ok()
+                            && created.send_blocking(work.create(library)).is_ok()
+                    }
+                };
+            })
+            .map_err(|error| LoadError::NoThread {
+                name: name.clone(),
+                error: Arc::new(error),
+            })?;
+
+        let lost = || LoadError::CreateFailed {
+            name: name.clone(),
+            message: "the thread that loaded it ended before its time".into(),
+        };
+        match within(OPEN_LIMIT, is_open.recv()).await {
+            Some(opened) => opened.map_err(|_| lost())??,
+            None => {
+                return Err(LoadError::OpenTimedOut {
+                    file: definition.path.clone().unwrap_or_else(|| name.into()),
+                    limit: OPEN_LIMIT,
+                });
+            }
+        }
+        let limit = self.create_timeout;
+        match within(limit, is_created.recv()).await {
+            Some(created) => created.map_err(|_| lost())?,
+            None if polling.load(Ordering::Acquire) => Err(LoadError::CreateBlocks { name, limit }),
+            None => Err(LoadError::CreateTimedOut { name, limit }),
+        }
+    }
+}
+
+/// What the thread of one load has to do.
+struct Work {
+    search: Search,
+    definition: Definition,
+    restricted: bool,
+    host: Arc<dyn Host>,
+    polling: Arc<AtomicBool>,
+    unwanted: channel::Receiver<()>,
+}
+
+/// A library that was opened.
+struct Opened {
+    module: LoadedModule,
+    file: PathBuf,
+    metadata: Metadata,
+    sha256: String,
+}
+
+impl Work {
+    /// Everything but the creation.
+    fn open(&self) -> Result<Opened, LoadError> {
+        let definition = &self.definition;
+        let expected = definition.sha256.as_deref().map(|given| {
+            parse_sha256(given).ok_or_else(|| LoadError::Sha256Invalid {
+                name: definition.name.clone(),
+                given: given.to_owned(),
+            })
+        });
+        let expected = expected.transpose()?;
+        let file = self.search.locate(definition, self.restricted)?;
+        let bytes = locate::read(&file)?;
+        let sha256: [u8; 32] = Sha256::digest(&bytes).into();
+        if let Some(expected) = expected.filter(|expected| *expected != sha256) {
+            return Err(LoadError::Sha256 {
+                file,
+                expected: hex(&expected),
+                actual: hex(&sha256),
+            });
+        }
+        let examined = library::examine(&file, &bytes);
+        examined.verdict?;
+        let Some(metadata) = examined.metadata else {
+            return Err(LoadError::NoMetadata { file });
+        };
+        let module = image::open(&image::Checked {
+            file: &file,
+            bytes: &bytes,
+            sha256,
+            metadata: &metadata,
+            uses_origin: examined.uses_origin,
+        })?;
+        Ok(Opened {
+            module,
+            file,
+            metadata,
+            sha256: hex(&sha256),
+        })
+    }
+
+    fn create(self, library: Opened) -> Result<Loaded, LoadError> {
+        let name = self.definition.name;
+        self.polling.store(true, Ordering::Release);
+        let creating = library.module.create(self.host, &self.definition.config);
+        let creating = Watched {
+            future: Caught::new(creating),
+            polling: self.polling,
+        };
+        let unwanted = async {
+            // Nothing is ever sent: this ends when the other side is gone.
+            let _ = self.unwanted.recv().await;
+            Ok(Err(Fault::error(500, "nobody waits for it any more")))
+        };
+        let created = smol::block_on(future::or(creating, unwanted));
+        let fault = match created.map_err(Fault::from) {
+            Ok(Ok(vlugin)) => {
+                return Ok(Loaded {
+                    vlugin,
+                    file: library.file,
+                    metadata: library.metadata,
+                    sha256: library.sha256,
+                });
+            }
+            Ok(Err(fault)) | Err(fault) => fault,
+        };
+        Err(match fault.kind {
+            FaultKind::Panic => LoadError::CreatePanicked {
+                name,
+                message: fault.message,
+                place: fault.place,
+            },
+            _ => LoadError::CreateFailed {
+                name,
+                message: fault.message,
+            },
+        })
+    }
+}
+
+/// A future that tells whether it is being polled just now.
+struct Watched<F> {
+    future: F,
+    polling: Arc<AtomicBool>,
+}
+
+impl<F: Future + Unpin> Future for Watched<F> {
+    type Output = F::Output;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+        self.polling.store(true, Ordering::Release);
+        let polled = Pin::new(&mut self.future).poll(cx);
+        self.polling.store(false, Ordering::Release);
+        polled
+    }
+}
+
+async fn within<T>(limit: Duration, work: impl Future<Output = T>) -> Option<T> {
+    future::or(async { Some(work.await) }, async {
+        Timer::after(limit).await;
+        None
+    })
+    .await
+}
+
+/// The path, not depending on the current folder; the file need not exist.
+fn absolute(path: PathBuf) -> PathBuf {
+    match path.as_os_str().is_empty() {
+        true => std::path::absolute(".").unwrap_or(path),
+        false => std::path::absolute(&path).unwrap_or(path),
+    }
+}
+
+/// 64 hexadecimal digits, in either case.
+fn parse_sha256(text: &str) -> Option<[u8; 32]> {
+    let digits = text.as_bytes();
+    if digits.len() != 64 {
+        return None;
+    }
+    let mut bytes = [0; 32];
+    for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
+        let digit = |c: u8| (c as char).to_digit(16);
+        *byte = (digit(pair[0])? * 16 + digit(pair[1])?) as u8;
+    }
+    Some(bytes)
+}
+
+/// Lower-case hexadecimal digits.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// The SHA-256 of these bytes, as [`Loaded::sha256`] has it.
+pub(crate) fn sha256_of(bytes: &[u8]) -> String {
+    hex(&Sha256::digest(bytes))
+}

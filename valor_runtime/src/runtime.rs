@@ -1,0 +1,527 @@
+//! [`Runtime`]: everything below `server`, put together.
+//!
+//! It is a [`Vlugin`] itself: a request in, a response out. A program embeds it, the CLI puts a
+//! server before it, a test calls it without a socket.
+
+use crate::{
+    BoxFuture, Definition, Fault, Kind, Limits, Request, Response, Vlugin,
+    admin::{self, Administer, Readiness, Refusal, RegistryAccess},
+    dispatch::{ByName, Dispatch},
+    host::{
+        RuntimeHost,
+        allow::{Allow, AllowError},
+        fetch::{FetchConfig, FetchError, Fetcher},
+    },
+    loader::{
+        LoadError,
+        native::{NativeLoader, images_mapped},
+    },
+    place::Place,
+    registry::{Mount, Origin, RegistryError},
+};
+use futures_lite::FutureExt;
+use futures_util::stream::{self, StreamExt};
+use serde_json::{Value, json};
+use std::{
+    path::{Path, PathBuf},
+    sync::{Arc, Weak},
+};
+use valor::{host::Host, instance::Entry};
+
+/// Each load has a thread of its own and the bytes of its file; some wait for a network.
+const LOADS_AT_ONCE: usize = 16;
+
+/// Vlugins under one HTTP API.
+///
+/// ```
+/// use valor_runtime::{Runtime, from_http, http};
+///
+/// let runtime = Runtime::builder().build()?;
+/// runtime.add("greet", from_http(|req: http::Request| async move {
+///     format!("hello, {}", req.url().path())
+/// }))?;
+///
+/// let req = http::Request::new(http::Method::Get, "http://localhost/greet/Zoe");
+/// let mut res = futures_lite::future::block_on(runtime.handle(req));
+/// assert_eq!(res["x-valor-plugin"], "greet");
+/// assert_eq!(futures_lite::future::block_on(res.body_string())?, "hello, /Zoe");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// A vlugin in a file is added by its definition, with [`Runtime::load`]; a type that
+/// implements [`valor::Vlugin`], or a crate that is linked in, with [`Runtime::add_entry`].
+pub struct Runtime {
+    dispatch: Arc<Dispatch>,
+    callees: Arc<dyn Vlugin>,
+    fetcher: Arc<Fetcher>,
+    native: NativeLoader,
+    limits: Limits,
+    readiness: Readiness,
+}
+
+/// How a [`Runtime`] is to be.
+#[derive(Debug, Default)]
+pub struct Builder {
+    base_dir: PathBuf,
+    plugin_dirs: Vec<PathBuf>,
+    limits: Limits,
+    fetch: FetchConfig,
+    access: RegistryAccess,
+}
+
+/// Why a runtime does not do what it was asked for.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RuntimeError {
+    /// The name or the prefix cannot be had.
+    #[error(transparent)]
+    Registry(#[from] RegistryError),
+    /// The vlugin cannot be loaded or created.
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    /// A pattern in `allow` is wrong.
+    #[error("the vlugin `{name}`: {source}")]
+    Allow {
+        /// The vlugin.
+        name: String,
+        /// What is wrong.
+        source: AllowError,
+    },
+    /// A linked-in vlugin could not be created.
+    #[error("the vlugin `{name}` could not be created: {fault}")]
+    Create {
+        /// The vlugin.
+        name: String,
+        /// What it failed with.
+        fault: Fault,
+    },
+    /// The HTTP client cannot be set up.
+    #[error(transparent)]
+    Fetch(#[from] FetchError),
+}
+
+impl Builder {
+    /// The folder that relative paths in definitions start from: that of plugins.json. Without
+    /// it, the current folder.
+    pub fn base_dir(mut self, dir: impl Into<PathBuf>) -> Self {
+        self.base_dir = dir.into();
+        self
+    }
+
+    /// A folder where bare names are looked for, and the only kind of place that `/_plugins`
+    /// loads from. May be called several times.
+    pub fn plugin_dir(mut self, dir: impl Into<PathBuf>) -> Self {
+        self.plugin_dirs.push(dir.into());
+        self
+    }
+
+    /// What a vlugin may use whose definition does not say.
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// How the HTTP client behaves that all vlugins share.
+    pub fn fetch(mut self, config: FetchConfig) -> Self {
+        self.fetch = config;
+        self
+    }
+
+    /// Who may register vlugins through `/_plugins`; nobody, unless this is called.
+    pub fn registry(mut self, access: RegistryAccess) -> Self {
+        self.access = access;
+        self
+    }
+
+    /// Builds the runtime, with its own vlugins mounted.
+    ///
+    /// # Errors
+    /// [`RuntimeError::Fetch`].
+    pub fn build(self) -> Result<Arc<Runtime>, RuntimeError> {
+        let dispatch = Arc::new(Dispatch::default());
+        let runtime = Arc::new(Runtime {
+            callees: Arc::new(ByName(Arc::downgrade(&dispatch))),
+            fetcher: Arc::new(Fetcher::new(self.fetch)?),
+            native: NativeLoader::new(self.base_dir).plugin_dirs(self.plugin_dirs),
+            limits: self.limits,
+            readiness: Readiness::default(),
+            dispatch,
+        });
+        runtime.mount_own(self.access)?;
+        Ok(runtime)
+    }
+}
+
+impl Runtime {
+    /// A runtime with the defaults, to be changed before it is built.
+    pub fn builder() -> Builder {
+        Builder::default()
+    }
+
+    /// Loads a vlugin and mounts it.
+    ///
+    /// # Errors
+    /// [`RuntimeError`]; nothing is mounted then.
+    pub async fn load(&self, definition: &Definition) -> Result<(), RuntimeError> {
+        self.free(definition)?;
+        let mount = self.prepare(definition, false).await?;
+        Ok(self.dispatch.registry.insert(vec![mount])?)
+    }
+
+    /// Loads several vlugins at once and mounts those that load, in one step. The result has an
+    /// entry for each definition, in their order.
+    pub async fn load_all(&self, definitions: &[Definition]) -> Vec<Result<(), RuntimeError>> {
+        let loading = definitions
+            .iter()
+            .map(|definition| self.prepare(definition, false));
+        let mut mounts = Vec::new();
+        let mut outcomes: Vec<_> = stream::iter(loading)
+            .buffered(LOADS_AT_ONCE)
+            .map(|outcome| outcome.map(|mount| mounts.push(mount)))
+            .collect()
+            .await;
+        match self.dispatch.registry.insert(mounts) {
+            Ok(()) => outcomes,
+            Err(error) => {
+                // Two of them are in each other's way: the first that fails names both.
+                if let Some(outcome) = outcomes.iter_mut().find(|outcome| outcome.is_ok()) {
+                    *outcome = Err(error.into());
+                }
+                outcomes
+            }
+        }
+    }
+
+    /// Loads a vlugin and puts it in the place of the one of the same name. Requests that run
+    /// finish on the old one.
+    ///
+    /// # Errors
+    /// [`RuntimeError`]; the old one goes on then.
+    pub async fn replace(&self, definition: &Definition) -> Result<(), RuntimeError> {
+        let mount = self.prepare(definition, false).await?;
+        self.dispatch.registry.replace(mount)?;
+        Ok(())
+    }
+
+    /// Takes a vlugin out. Requests that run finish.
+    ///
+    /// # Errors
+    /// [`RegistryError::NotFound`].
+    pub fn remove(&self, name: &str) -> Result<(), RuntimeError> {
+        self.dispatch.registry.remove(name)?;
+        Ok(())
+    }
+
+    /// Mounts a vlugin that this program made; a name alone mounts it at `/` and the name.
+    ///
+    /// # Errors
+    /// [`RuntimeError::Registry`].
+    pub fn add(
+        &self,
+        place: impl Into<Place>,
+        vlugin: Arc<dyn Vlugin>,
+    ) -> Result<(), RuntimeError> {
+        let place = place.into();
+        let mount = place.mount(vlugin, Origin::default(), &self.limits);
+        Ok(self.dispatch.registry.insert(vec![mount])?)
+    }
+
+    /// Creates a vlugin that is linked into this program and mounts it: the `VLUGIN` of its
+    /// crate, or an [`Entry::of`] a type.
+    ///
+    /// ```
+    /// use valor::{Context, Vlugin, http, instance::Entry};
+    /// use valor_runtime::Runtime;
+    ///
+    /// struct Greeter(String);
+    ///
+    /// impl Vlugin for Greeter {
+    ///     type Config = String;
+    ///     async fn on_create(who: String, _: &mut Context) -> http::Result<Self> {
+    ///         Ok(Greeter(who))
+    ///     }
+    ///     async fn on_request(&self, _: &Context, _: http::Request) -> http::Result<http::Response> {
+    ///         Ok(format!("{} says hello", self.0).into())
+    ///     }
+    /// }
+    ///
+    /// # futures_lite::future::block_on(async {
+    /// let runtime = Runtime::builder().build()?;
+    /// let entry = Entry::of::<Greeter>("greeter", "1.0.0");
+    /// runtime.add_entry("alice", entry, "Alice".into()).await?;
+    ///
+    /// let req = http::Request::new(http::Method::Get, "http://localhost/alice");
+    /// assert_eq!(runtime.handle(req).await.body_string().await.unwrap(), "Alice says hello");
+    /// # Ok::<(), valor_runtime::RuntimeError>(())
+    /// # }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    /// [`RuntimeError::Create`] and [`RuntimeError::Registry`].
+    pub async fn add_entry(
+        &self,
+        place: impl Into<Place>,
+        entry: Entry,
+        config: Value,
+    ) -> Result<(), RuntimeError> {
+        let place = place.into();
+        let host = self.host(&place.name, place.allow.as_deref())?;
+        let vlugin = entry
+            .create(host, config)
+            .await
+            .map_err(|fault| RuntimeError::Create {
+                name: place.name.clone(),
+                fault,
+            })?;
+        let origin = Origin {
+            version: Some(entry.version().to_owned()),
+            ..Origin::default()
+        };
+        let mount = place.mount(vlugin, origin, &self.limits);
+        Ok(self.dispatch.registry.insert(vec![mount])?)
+    }
+
+    /// Mounts a vlugin that could not be built or loaded: it answers 503 with the reason, and
+    /// the rest is served.
+    ///
+    /// # Errors
+    /// [`RuntimeError::Registry`].
+    pub fn add_unavailable(
+        &self,
+        definition: &Definition,
+        reason: &str,
+    ) -> Result<(), RuntimeError> {
+        let detail = format!(
+            "the vlugin `{}` is not available: {reason}",
+            definition.name
+        );
+        let vlugin = crate::from_fn(move |_| {
+            let response = Response::problem(503, &detail);
+            async { Ok(response) }
+        });
+        let origin = Origin {
+            kind: Some(definition.kind),
+            unavailable: Some(reason.to_owned()),
+            ..Origin::default()
+        };
+        let mount = Place::from(definition).mount(vlugin, origin, &self.limits);
+        Ok(self.dispatch.registry.insert(vec![mount])?)
+    }
+
+    /// Answers a request without a socket.
+    pub async fn handle(&self, req: http_types::Request) -> http_types::Response {
+        let answer = async {
+            let host = match req.url().port() {
+                Some(port) => format!("{}:{port}", req.url().host_str().unwrap_or("localhost")),
+                None => req.url().host_str().unwrap_or("localhost").to_owned(),
+            };
+            let mut request = valor::convert::request_into_wire(req).await?;
+            if request.head.header("host").is_none() {
+                let _ = request.head.push("host", host.as_bytes());
+            }
+            valor::convert::response_from_wire(self.dispatch.answer(request).await)
+        };
+        answer.await.unwrap_or_else(|fault| {
+            let mut res = http_types::Response::new(fault.status);
+            res.set_body(fault.message);
+            res
+        })
+    }
+
+    /// What is mounted, by name; the runtime's own vlugins begin with an underscore.
+    pub fn mounted(&self) -> Vec<Arc<Mount>> {
+        self.dispatch.registry.list()
+    }
+
+    /// Says on `/_health` whether all vlugins have been created.
+    pub fn set_ready(&self, ready: bool) {
+        self.readiness.set(ready);
+    }
+
+    /// Fails early where a name or a prefix is taken, before a library is loaded for it.
+    fn free(&self, definition: &Definition) -> Result<(), RegistryError> {
+        let place = Place::from(definition);
+        match self.dispatch.registry.get(&place.name) {
+            Some(other) => Err(RegistryError::NameTaken {
+                name: place.name,
+                prefix: other.prefix.to_string(),
+            }),
+            None => Ok(()),
+        }
+    }
+
+    /// Loads a vlugin, ready to be mounted. `restricted` keeps it inside the plugin folders.
+    async fn prepare(
+        &self,
+        definition: &Definition,
+        restricted: bool,
+    ) -> Result<Mount, RuntimeError> {
+        let host = self.host(&definition.name, definition.allow.as_deref())?;
+        let loaded = match definition.kind {
+            Kind::Native => self.native.load(definition, restricted, host).await?,
+        };
+        let origin = Origin {
+            kind: Some(definition.kind),
+            file: Some(loaded.file),
+            sha256: Some(loaded.sha256),
+            version: Some(loaded.metadata.version),
+            unavailable: None,
+        };
+        Ok(Place::from(definition).mount(loaded.vlugin, origin, &self.limits))
+    }
+
+    fn host(&self, name: &str, allow: Option<&[String]>) -> Result<Arc<dyn Host>, RuntimeError> {
+        let allow = match allow {
+            // Code of this process could open any connection itself.
+            None => Allow::all(),
+            Some(patterns) => Allow::parse(patterns).map_err(|source| RuntimeError::Allow {
+                name: name.to_owned(),
+                source,
+            })?,
+        };
+        Ok(RuntimeHost::new(
+            name,
+            allow,
+            self.fetcher.clone(),
+            self.callees.clone(),
+        ))
+    }
+
+    fn mount_own(self: &Arc<Self>, access: RegistryAccess) -> Result<(), RuntimeError> {
+        let dispatch = Arc::downgrade(&self.dispatch);
+        let unavailable = {
+            let dispatch = dispatch.clone();
+            move || unavailable(&dispatch)
+        };
+        self.add(
+            "_health",
+            admin::health(self.readiness.clone(), unavailable),
+        )?;
+        let text = move || {
+            dispatch.upgrade().map_or_else(String::new, |dispatch| {
+                let vlugins = dispatch.registry.list().len();
+                dispatch.metrics.text(images_mapped(), vlugins)
+            })
+        };
+        self.add("_metrics", admin::metrics(text))?;
+        if !matches!(access, RegistryAccess::Off) {
+            let runtime: Weak<Self> = Arc::downgrade(self);
+            self.add(
+                "_plugins",
+                admin::plugins(access, move || runtime.upgrade()),
+            )?;
+        }
+        Ok(())
+    }
+}
+
+fn unavailable(dispatch: &Weak<Dispatch>) -> Vec<(String, String)> {
+    let mounts = dispatch.upgrade().map(|d| d.registry.list());
+    let reasons = mounts.into_iter().flatten().filter_map(|mount| {
+        let reason = mount.origin.unavailable.clone()?;
+        Some((mount.name.to_string(), reason))
+    });
+    reasons.collect()
+}
+
+impl Vlugin for Runtime {
+    fn on_request(
+        self: Arc<Self>,
+        request: Request,
+    ) -> BoxFuture<'static, Result<Response, Fault>> {
+        async move { Ok(self.dispatch.answer(request).await) }.boxed()
+    }
+}
+
+impl Administer for Runtime {
+    fn list(&self) -> Vec<Value> {
+        self.mounted()
+            .iter()
+            .filter(|m| is_registered(m))
+            .map(|m| describe(m))
+            .collect()
+    }
+
+    fn get(&self, name: &str) -> Option<Value> {
+        let mount = self.dispatch.registry.get(name)?;
+        is_registered(&mount).then(|| describe(&mount))
+    }
+
+    fn register(
+        self: Arc<Self>,
+        definition: Definition,
+    ) -> BoxFuture<'static, Result<(), Refusal>> {
+        async move {
+            fit(&definition)?;
+            self.free(&definition).map_err(RuntimeError::from)?;
+            let mount = self.prepare(&definition, true).await?;
+            let inserted = self.dispatch.registry.insert(vec![mount]);
+            Ok(inserted.map_err(RuntimeError::from)?)
+        }
+        .boxed()
+    }
+
+    fn replace(self: Arc<Self>, definition: Definition) -> BoxFuture<'static, Result<(), Refusal>> {
+        async move {
+            fit(&definition)?;
+            let mount = self.prepare(&definition, true).await?;
+            let replaced = self.dispatch.registry.replace(mount);
+            replaced.map_err(RuntimeError::from)?;
+            Ok(())
+        }
+        .boxed()
+    }
+
+    fn remove(&self, name: &str) -> Result<(), Refusal> {
+        if self.get(name).is_none() {
+            return Err(Refusal::NotFound(format!("no vlugin is named `{name}`")));
+        }
+        Ok(Runtime::remove(self, name)?)
+    }
+}
+
+/// What may not come over HTTP, though it may stand in plugins.json.
+fn fit(definition: &Definition) -> Result<(), Refusal> {
+    if definition.source.is_some() {
+        let line = "`source` is for plugins.json: over HTTP nothing is built";
+        return Err(Refusal::Unfit(line.to_owned()));
+    }
+    Ok(())
+}
+
+impl From<RuntimeError> for Refusal {
+    fn from(error: RuntimeError) -> Self {
+        let line = error.to_string();
+        match error {
+            RuntimeError::Registry(RegistryError::NotFound(_)) => Self::NotFound(line),
+            RuntimeError::Registry(_) => Self::Taken(line),
+            _ => Self::Unfit(line),
+        }
+    }
+}
+
+/// The runtime's own are not the registry's to show or to touch.
+fn is_registered(mount: &Mount) -> bool {
+    !mount.name.starts_with('_')
+}
+
+fn describe(mount: &Mount) -> Value {
+    let origin = &mount.origin;
+    json!({
+        "name": &*mount.name,
+        "type": origin.kind,
+        "prefix": &*mount.prefix,
+        "file": origin.file.as_deref().map(Path::display).map(|d| d.to_string()),
+        "sha256": origin.sha256,
+        "version": origin.version,
+        "generation": mount.generation,
+        "state": if origin.unavailable.is_some() { "unavailable" } else { "ready" },
+        "reason": origin.unavailable,
+        "running": mount.running.load(std::sync::atomic::Ordering::Relaxed),
+        "limits": {
+            "timeout": mount.timeout.as_secs_f64(),
+            "body": mount.body_limit,
+            "concurrency": mount.concurrency,
+        },
+    })
+}
