@@ -221,9 +221,22 @@ impl Runtime {
         place: impl Into<Place>,
         vlugin: Arc<dyn Vlugin>,
     ) -> Result<(), RuntimeError> {
-        let place = place.into();
-        let mount = place.mount(vlugin, Origin::default(), &self.limits);
-        Ok(self.dispatch.registry.insert(vec![mount])?)
+        self.add_all([(place.into(), vlugin)])
+    }
+
+    /// Mounts several vlugins that this program made, in one step; all of them or none.
+    ///
+    /// # Errors
+    /// [`RuntimeError::Registry`].
+    pub fn add_all(
+        &self,
+        vlugins: impl IntoIterator<Item = (Place, Arc<dyn Vlugin>)>,
+    ) -> Result<(), RuntimeError> {
+        let mounts = vlugins
+            .into_iter()
+            .map(|(place, vlugin)| place.mount(vlugin, Origin::default(), &self.limits))
+            .collect();
+        Ok(self.dispatch.registry.insert(mounts)?)
     }
 
     /// Creates a vlugin that is linked into this program and mounts it: the `VLUGIN` of its
