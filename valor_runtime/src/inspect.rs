@@ -50,22 +50,31 @@ pub struct Inspection {
 /// ```
 pub fn inspect(file: impl AsRef<Path>) -> Result<Inspection, LoadError> {
     let file = file.as_ref();
-    let bytes = locate::read(file)?;
-    let examined = library::examine(file, &bytes);
-    let Some(platform) = examined.platform else {
-        return Err(examined.verdict.err().unwrap_or(LoadError::NoMetadata {
+    Inspection::of(file, &locate::read(file)?)
+}
+
+impl Inspection {
+    /// Inspects bytes that were read already; the file is only named.
+    ///
+    /// # Errors
+    /// As [`inspect`].
+    pub fn of(file: &Path, bytes: &[u8]) -> Result<Self, LoadError> {
+        let examined = library::examine(file, bytes);
+        let Some(platform) = examined.platform else {
+            return Err(examined.verdict.err().unwrap_or(LoadError::NoMetadata {
+                file: file.to_owned(),
+            }));
+        };
+        Ok(Self {
             file: file.to_owned(),
-        }));
-    };
-    Ok(Inspection {
-        file: file.to_owned(),
-        format: platform.format.as_str(),
-        architecture: platform.architecture,
-        size: bytes.len() as u64,
-        sha256: sha256_of(&bytes),
-        metadata: examined.metadata,
-        verdict: examined.verdict,
-    })
+            format: platform.format.as_str(),
+            architecture: platform.architecture,
+            size: bytes.len() as u64,
+            sha256: sha256_of(bytes),
+            metadata: examined.metadata,
+            verdict: examined.verdict,
+        })
+    }
 }
 
 impl fmt::Display for Inspection {

@@ -35,35 +35,53 @@ pub(super) fn first(error: &LibraryError) -> String {
     }
 }
 
-/// The report has blocks of lines: where, then `Error:…`, `Expected:` and `Found:`.
+/// A report is a list of blocks. Each says where it is, field by field from the root module
+/// inwards; what the layouts there are; and what is wrong, if something is.
 fn first_of_report(report: &str) -> String {
     let Some((before, rest)) = report.split_once("\nError:") else {
         return cut(report);
     };
     let (what, rest) = rest.split_once("\nExpected:\n").unwrap_or((rest, ""));
-    let (expected, rest) = rest.split_once("\nFound:\n").unwrap_or((rest, ""));
-    let found = rest.split("\n\n").next().unwrap_or_default();
-    // The innermost field stands last in the list of where.
+    let (ours, rest) = rest.split_once("\nFound:\n").unwrap_or((rest, ""));
+    let theirs: Vec<_> = rest.lines().take_while(|l| l.starts_with(' ')).collect();
     let place = before
-        .split_once("inside:\n")
-        .map_or("", |(_, place)| place)
+        .rsplit_once("error(s)inside:")
+        .map_or("", |(_, block)| block)
         .split("Layout of expected type:")
         .next()
-        .unwrap_or_default()
-        .split("\n\n")
-        .map(str::trim)
-        .filter(|line| !line.is_empty() && *line != "<other>")
-        .last();
-    let mut line = what.trim().to_owned();
-    if let Some(place) = place {
-        line.push_str(&format!(" in `{}`", cut(place)));
+        .unwrap_or_default();
+    format!(
+        "{}{} (this host has {}, the library {})",
+        cut(what),
+        innermost(place),
+        cut(ours),
+        cut(&theirs.join(" "))
+    )
+}
+
+/// The innermost field of a list of fields, and the type that it is in.
+fn innermost(place: &str) -> String {
+    let mut inner = None;
+    let mut outer = None;
+    for line in place.lines().map(str::trim) {
+        if let Some(field) = line.strip_prefix("field_name:") {
+            outer = inner.take().map(|(_, ty)| ty);
+            inner = Some((field, ""));
+        } else if let (Some(ty), Some(inner)) = (line.strip_prefix("type:"), &mut inner) {
+            inner.1 = ty;
+        }
     }
-    line.push_str(&format!(
-        " (this host has {}, it has {})",
-        cut(expected),
-        cut(found)
-    ));
-    line
+    let Some((field, ty)) = inner else {
+        return String::new();
+    };
+    // Names that nobody wrote: a place in a tuple, what a function returns.
+    let has_name = !field.starts_with(|c: char| c.is_ascii_digit())
+        && !field.starts_with("field_")
+        && !field.starts_with("__");
+    match outer {
+        Some(outer) if has_name => format!(" of `{}` in `{}`", cut(field), cut(outer)),
+        _ => format!(" of `{}`", cut(ty)),
+    }
 }
 
 fn cut(text: &str) -> String {
@@ -71,5 +89,92 @@ fn cut(text: &str) -> String {
     match line.char_indices().nth(MAX) {
         Some((end, _)) => format!("{}…", &line[..end]),
         None => line,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // Two blocks of a report of 31 KB, most of the lines between left out.
+    const REPORT: &str = "
+Compared <this>:
+    --- Type Layout ---
+    type:PrefixRef<'a, ValorModule>
+To <other>:
+    --- Type Layout ---
+    type:PrefixRef<'a, ValorModule>
+
+0 error(s).
+
+0 error(s)inside:
+    <other>
+
+    field_name:0
+    type:ValorModule
+    size:8 align:8
+
+Layout of expected type:
+    --- Type Layout ---
+    type:ValorModule
+
+Layout of found type:
+    --- Type Layout ---
+    type:ValorModule
+
+
+1 error(s)inside:
+    <other>
+
+    field_name:0
+    type:ValorModule
+    size:8 align:8
+
+    field_name:field_0
+    type:FfiFault
+    size:72 align:8
+    package:'valor_abi' version:'0.1.0'
+
+    field_name:status
+    type:u32
+    size:4 align:4
+    package:'std' version:'1.0.0'
+
+Layout of expected type:
+    --- Type Layout ---
+    type:u16
+
+Layout of found type:
+    --- Type Layout ---
+    type:u32
+
+
+
+Error:mismatched type
+Expected:
+    u16
+Found:
+    u32
+0 error(s)inside:
+    <other>
+";
+
+    #[test]
+    fn a_report_becomes_its_first_mismatch() {
+        assert_eq!(
+            first_of_report(REPORT),
+            "mismatched type of `status` in `FfiFault` (this host has u16, the library u32)"
+        );
+        let of_the_module = REPORT
+            .replace("    field_name:status\n    type:u32\n", "")
+            .replace("mismatched type", "incompatible package versions")
+            .replace("u16", "0.1.0")
+            .replace("u32", "0.2.0");
+        assert_eq!(
+            first_of_report(&of_the_module),
+            "incompatible package versions of `FfiFault` (this host has 0.1.0, the library 0.2.0)"
+        );
+        let long = "no report ".repeat(1000);
+        assert!(first_of_report(&long).chars().count() <= MAX + 1);
     }
 }
