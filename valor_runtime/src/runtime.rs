@@ -6,6 +6,7 @@
 use crate::{
     BoxFuture, Definition, Fault, Kind, Limits, Request, Response, Vlugin,
     admin::{self, Administer, Readiness, Refusal, RegistryAccess},
+    definition::DefinitionFaults,
     dispatch::{ByName, Dispatch},
     host::{
         RuntimeHost,
@@ -73,6 +74,14 @@ pub struct Builder {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RuntimeError {
+    /// The definition, which was put together in code, breaks the rules of plugins.json.
+    #[error("the definition of `{name}`: {}", faults.on_one_line())]
+    Definition {
+        /// The vlugin.
+        name: String,
+        /// The rules that it breaks.
+        faults: DefinitionFaults,
+    },
     /// The name or the prefix cannot be had.
     #[error(transparent)]
     Registry(#[from] RegistryError),
@@ -369,6 +378,12 @@ impl Runtime {
         definition: &Definition,
         restricted: bool,
     ) -> Result<Mount, RuntimeError> {
+        definition
+            .check()
+            .map_err(|faults| RuntimeError::Definition {
+                name: definition.name.clone(),
+                faults,
+            })?;
         let host = self.host(&definition.name, definition.allow.as_deref())?;
         let loaded = match definition.kind {
             Kind::Native => self.native.load(definition, restricted, host).await?,

@@ -144,8 +144,12 @@ async fn definition(request: Request) -> Result<Definition, Response> {
         };
         Response::problem(status, &format!("the definition cannot be read: {error}"))
     })?;
-    let value: Value = serde_json::from_slice(&body)
-        .map_err(|error| Response::problem(400, &format!("the body is not JSON: {error}")))?;
-    serde_json::from_value(value)
-        .map_err(|error| Refusal::Unfit(format!("this is not a definition: {error}")).into())
+    let text = std::str::from_utf8(&body)
+        .map_err(|error| Response::problem(400, &format!("the body is not UTF-8: {error}")))?;
+    if let Err(error) = serde_json::from_str::<Value>(text) {
+        let line = format!("the body is not JSON: {error}");
+        return Err(Response::problem(400, &line));
+    }
+    // The same reader as for plugins.json: the same rules, and every fault with its position.
+    Definition::from_json(text).map_err(|faults| Refusal::Unfit(faults.on_one_line()).into())
 }

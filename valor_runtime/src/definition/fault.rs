@@ -54,6 +54,13 @@ pub struct DefinitionFaults {
     pub faults: Vec<DefinitionFault>,
 }
 
+impl DefinitionFaults {
+    /// All of them on one line, with semicolons between.
+    pub fn on_one_line(&self) -> String {
+        self.to_string().replace('\n', "; ")
+    }
+}
+
 impl fmt::Display for DefinitionFaults {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (index, fault) in self.faults.iter().enumerate() {

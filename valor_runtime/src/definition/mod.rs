@@ -125,7 +125,7 @@ pub struct Limits {
 }
 
 /// All of a plugins.json, in its order, each with the positions of its keys in the text.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Definitions {
     file: Option<PathBuf>,
     entries: Vec<(Definition, read::Positions)>,
@@ -187,7 +187,7 @@ impl Definition {
     /// # Errors
     /// Every fault of the text, with line and column.
     pub fn from_json(text: &str) -> Result<Self, DefinitionFaults> {
-        read::one(text)
+        read::one(text).map_err(|faults| DefinitionFaults { file: None, faults })
     }
 
     /// A definition with nothing but the two keys that each has.
@@ -239,6 +239,19 @@ impl Definitions {
     /// # Errors
     /// That it cannot be read, or every fault that is in it.
     pub fn from_file(path: impl AsRef<Path>) -> Result<Self, DefinitionFaults> {
+        let path = path.as_ref();
+        match Self::sound_from_file(path) {
+            (definitions, faults) if faults.is_empty() => Ok(definitions),
+            (_, faults) => Err(DefinitionFaults {
+                file: Some(path.to_owned()),
+                faults,
+            }),
+        }
+    }
+
+    /// Reads a plugins.json and gives the definitions in it that are sound, beside every fault:
+    /// to serve what can be served, or to look for faults in what they name as well.
+    pub fn sound_from_file(path: impl AsRef<Path>) -> (Self, Vec<DefinitionFault>) {
         read::file(path.as_ref())
     }
 
@@ -259,7 +272,10 @@ impl Definitions {
     /// # Errors
     /// Every fault that is in it.
     pub fn from_json(text: &str) -> Result<Self, DefinitionFaults> {
-        read::all(text)
+        match read::all(text) {
+            (definitions, faults) if faults.is_empty() => Ok(definitions),
+            (_, faults) => Err(DefinitionFaults { file: None, faults }),
+        }
     }
 
     /// The file that it was read from.
@@ -282,11 +298,14 @@ impl Definitions {
         self.entries.iter().map(|(definition, _)| definition)
     }
 
-    /// Where the value of a key of the definition at `index` stands, or the definition itself
-    /// where it has no such key. `None` past the last one.
-    pub fn position(&self, index: usize, key: &str) -> Option<Position> {
-        let (_, positions) = self.entries.get(index)?;
-        Some(positions.of(key))
+    /// A fault that came to light later, such as a file that is not there: at the value of a key
+    /// of the definition at `index`, or at the definition itself where it has no such key.
+    ///
+    /// # Panics
+    /// Where there are not so many definitions.
+    pub fn fault(&self, index: usize, key: &str, message: impl Into<String>) -> DefinitionFault {
+        let (_, positions) = &self.entries[index];
+        positions.fault(key, message.into())
     }
 }
 

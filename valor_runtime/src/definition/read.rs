@@ -5,7 +5,7 @@
 //! is no fault at all.
 
 use super::{
-    Definition, DefinitionFault, DefinitionFaults, Definitions, Kind, Limits, Position,
+    Definition, DefinitionFault, Definitions, Kind, Limits, Position,
     fault::shown,
     json::{self, Entry, Lines, Node},
     nearest::suggestion,
@@ -33,22 +33,38 @@ const LATER_LIMIT_KEYS: &[&str] = &["memory"];
 /// Where the parts of one definition stand.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Positions {
+    /// From the root: `plugins[2]`.
+    key: String,
     whole: Position,
     values: Vec<(String, Position)>,
 }
 
 impl Positions {
-    pub fn of(&self, key: &str) -> Position {
+    /// A fault of the value of one of its keys; of all of it, where it has no such key.
+    pub fn fault(&self, key: &str, message: String) -> DefinitionFault {
         let value = self.values.iter().find(|(known, _)| known == key);
-        value.map_or(self.whole, |(_, position)| *position)
+        let (position, key) = match value {
+            Some((_, position)) => (*position, join(&self.key, key)),
+            None => (self.whole, self.key.clone()),
+        };
+        DefinitionFault {
+            position: Some(position),
+            key,
+            message,
+        }
     }
 }
 
-pub(super) fn file(path: &Path) -> Result<Definitions, DefinitionFaults> {
-    let in_file = |mut faults: DefinitionFaults| {
-        faults.file = Some(path.to_owned());
-        faults
+pub(super) fn file(path: &Path) -> (Definitions, Vec<DefinitionFault>) {
+    let (mut definitions, faults) = match text_of(path) {
+        Ok(text) => all(&text),
+        Err(fault) => (Definitions::default(), vec![fault]),
     };
+    definitions.file = Some(path.to_owned());
+    (definitions, faults)
+}
+
+fn text_of(path: &Path) -> Result<String, DefinitionFault> {
     let bytes = std::fs::read(path).map_err(|error| {
         let message = match error.kind() {
             std::io::ErrorKind::NotFound => "there is no such file".to_owned(),
@@ -57,34 +73,35 @@ pub(super) fn file(path: &Path) -> Result<Definitions, DefinitionFaults> {
             }
             _ => format!("cannot be read: {error}"),
         };
-        in_file(single(None, message))
+        of_text(None, message)
     })?;
-    let text = String::from_utf8(bytes).map_err(|error| in_file(not_utf8(&error)))?;
-    let mut definitions = all(&text).map_err(in_file)?;
-    definitions.file = Some(path.to_owned());
-    Ok(definitions)
+    String::from_utf8(bytes).map_err(|error| not_utf8(&error))
 }
 
-pub(super) fn all(text: &str) -> Result<Definitions, DefinitionFaults> {
+/// The definitions that have no fault, and the faults of the others and of the text.
+pub(super) fn all(text: &str) -> (Definitions, Vec<DefinitionFault>) {
     let text = without_mark(text);
-    let root = json::parse(text).map_err(from_syntax)?;
+    let root = match json::parse(text) {
+        Ok(root) => root,
+        Err(fault) => return (Definitions::default(), vec![fault]),
+    };
     let mut reader = Reader::of(text);
     let entries = reader.plugins(root);
-    reader.finish(Definitions {
+    let definitions = Definitions {
         file: None,
         entries,
-    })
+    };
+    (definitions, reader.into_faults())
 }
 
-pub(super) fn one(text: &str) -> Result<Definition, DefinitionFaults> {
+pub(super) fn one(text: &str) -> Result<Definition, Vec<DefinitionFault>> {
     let text = without_mark(text);
-    let root = json::parse(text).map_err(from_syntax)?;
+    let root = json::parse(text).map_err(|fault| vec![fault])?;
     let mut reader = Reader::of(text);
     let read = reader.definition(root, "");
-    let definition = read.definition;
-    match definition {
-        Some(definition) => reader.finish(definition),
-        None => Err(reader.into_faults()),
+    match (read.definition, reader.into_faults()) {
+        (Some(definition), faults) if faults.is_empty() => Ok(definition),
+        (_, faults) => Err(faults),
     }
 }
 
@@ -93,29 +110,22 @@ fn without_mark(text: &str) -> &str {
     text.strip_prefix('\u{feff}').unwrap_or(text)
 }
 
-fn single(position: Option<Position>, message: String) -> DefinitionFaults {
-    from_syntax(DefinitionFault {
+fn of_text(position: Option<Position>, message: String) -> DefinitionFault {
+    DefinitionFault {
         position,
         key: String::new(),
         message,
-    })
-}
-
-fn from_syntax(fault: DefinitionFault) -> DefinitionFaults {
-    DefinitionFaults {
-        file: None,
-        faults: vec![fault],
     }
 }
 
-fn not_utf8(error: &std::string::FromUtf8Error) -> DefinitionFaults {
+fn not_utf8(error: &std::string::FromUtf8Error) -> DefinitionFault {
     let bytes = error.as_bytes();
     if bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]) {
-        return single(None, "this is UTF-16; save it as UTF-8".into());
+        return of_text(None, "this is UTF-16; save it as UTF-8".into());
     }
     let valid = error.utf8_error().valid_up_to();
     let before = String::from_utf8_lossy(&bytes[..valid]);
-    single(
+    of_text(
         Some(Lines::of(&before).position(valid)),
         "this is not UTF-8 from here on; save the file as UTF-8".into(),
     )
@@ -155,19 +165,9 @@ impl<'t> Reader<'t> {
         });
     }
 
-    fn into_faults(mut self) -> DefinitionFaults {
+    fn into_faults(mut self) -> Vec<DefinitionFault> {
         self.faults.sort_by_key(|fault| fault.position);
-        DefinitionFaults {
-            file: None,
-            faults: self.faults,
-        }
-    }
-
-    fn finish<T>(self, read: T) -> Result<T, DefinitionFaults> {
-        if self.faults.is_empty() {
-            return Ok(read);
-        }
-        Err(self.into_faults())
+        self.faults
     }
 
     fn plugins(&mut self, root: Node<'t>) -> Vec<(Definition, Positions)> {
@@ -202,13 +202,17 @@ impl<'t> Reader<'t> {
         let mut entries = Vec::new();
         for (index, element) in elements.into_iter().enumerate() {
             let key = format!("plugins[{index}]");
+            let before = self.faults.len();
             let read = self.definition(element, &key);
             taken.note(self, &key, &read);
             let positions = Positions {
+                key,
                 whole: self.lines.position(element.at),
                 values: read.values,
             };
-            entries.extend(read.definition.map(|definition| (definition, positions)));
+            if self.faults.len() == before {
+                entries.extend(read.definition.map(|definition| (definition, positions)));
+            }
         }
         entries
     }

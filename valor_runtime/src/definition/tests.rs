@@ -191,15 +191,10 @@ fn what_is_right_is_taken_with_its_positions() {
     let definitions = Definitions::from_json(&text).unwrap();
     let names: Vec<_> = definitions.iter().map(|it| &*it.name).collect();
     assert_eq!(names, ["hello", "Alice"]);
-    let position = |index, key| {
-        definitions
-            .position(index, key)
-            .map(|it| (it.line, it.column))
-    };
-    assert_eq!(position(0, "name"), Some((2, 37)));
-    assert_eq!(position(1, "type"), Some((3, 41)));
-    assert_eq!(position(1, "path"), Some((3, 9)), "the entry itself");
-    assert_eq!(position(2, "name"), None);
+    let fault = |index, key| definitions.fault(index, key, "x").to_string();
+    assert_eq!(fault(0, "name"), "2:37: plugins[0].name: x");
+    assert_eq!(fault(1, "type"), "3:41: plugins[1].type: x");
+    assert_eq!(fault(1, "path"), "3:9: plugins[1]: x", "the entry itself");
 }
 
 #[test]
@@ -263,6 +258,12 @@ fn faults_of_a_file_name_the_file() {
         std::fs::write(&file, bytes).unwrap();
         assert_eq!(fault(), format!("{shown}:{expected}"));
     }
+
+    let sound_and_not = r#"{ "plugins": [7, { "type": "native", "name": "a" }], "x": 1 }"#;
+    std::fs::write(&file, sound_and_not).unwrap();
+    let (definitions, faults) = Definitions::sound_from_file(&file);
+    assert_eq!((definitions.len(), faults.len()), (1, 2));
+    assert_eq!(definitions.fault(0, "name", "x").key, "plugins[1].name");
 
     std::fs::write(&file, "{ \"plugins\": [] }").unwrap();
     let definitions = Definitions::from_file(&file).unwrap();
