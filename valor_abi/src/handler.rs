@@ -72,6 +72,12 @@ pub trait Vlugin: Sized + Send + Sync + 'static {
 /// | `()` | 204 |
 /// | `Option<T>` | 404 for `None` |
 /// | `Result<T, E>` | `E`'s status, 500 unless it says otherwise |
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a response",
+    label = "not a response",
+    note = "return `http::Response`, `http::Result<http::Response>`, text, bytes, `Json(…)` or `http::StatusCode`; \
+            `valor::IntoResponse` has the whole list"
+)]
 pub trait IntoResponse {
     /// Turns it into a response.
     ///
@@ -183,6 +189,11 @@ where
 
 /// What the function form's `on_create` may return: nothing, or a result whose error fails the
 /// load.
+#[diagnostic::on_unimplemented(
+    message = "`on_create` cannot return `{Self}`",
+    label = "return nothing, or a `Result<(), E>` whose error can be displayed",
+    note = "state goes into the context: `cx.set(…)`"
+)]
 pub trait IntoCreated {
     /// The error's message, if it is one.
     ///
@@ -200,66 +211,7 @@ impl IntoCreated for () {
 impl<E: std::fmt::Display> IntoCreated for Result<(), E> {
     fn into_created(self) -> http::Result<()> {
         self.map_err(|error| {
-            http::Error::from_str(http::StatusCode::InternalServerError, error.to_string())
+            http::Error::from_str(http::StatusCode::InternalServerError, format!("{error:#}"))
         })
-    }
-}
-
-/// The two shapes of an `on_request` function; `Shape` keeps them apart for the compiler.
-#[doc(hidden)]
-#[diagnostic::on_unimplemented(
-    message = "this is not an `on_request` that a host can call",
-    label = "write `pub async fn on_request(cx: &Context, req: http::Request) -> …`, or leave `cx` out",
-    note = "its future has to be `Send`, and what it returns `IntoResponse`"
-)]
-pub trait OnRequest<'a, Shape> {
-    /// What the function returns.
-    type Output: IntoResponse;
-
-    /// Calls the function.
-    fn call(
-        &self,
-        cx: &'a Context,
-        req: http::Request,
-    ) -> impl Future<Output = Self::Output> + Send + use<'a, Self, Shape>;
-}
-
-#[doc(hidden)]
-pub struct WithContext;
-
-#[doc(hidden)]
-pub struct WithoutContext;
-
-impl<'a, F, Fut> OnRequest<'a, WithContext> for F
-where
-    F: Fn(&'a Context, http::Request) -> Fut,
-    Fut: Future + Send + 'a,
-    Fut::Output: IntoResponse,
-{
-    type Output = Fut::Output;
-
-    fn call(
-        &self,
-        cx: &'a Context,
-        req: http::Request,
-    ) -> impl Future<Output = Self::Output> + Send + use<'a, F, Fut> {
-        self(cx, req)
-    }
-}
-
-impl<'a, F, Fut> OnRequest<'a, WithoutContext> for F
-where
-    F: Fn(http::Request) -> Fut,
-    Fut: Future + Send + 'a,
-    Fut::Output: IntoResponse,
-{
-    type Output = Fut::Output;
-
-    fn call(
-        &self,
-        _: &'a Context,
-        req: http::Request,
-    ) -> impl Future<Output = Self::Output> + Send + use<'a, F, Fut> {
-        self(req)
     }
 }

@@ -52,6 +52,7 @@ pub mod wire;
 #[cfg(feature = "surf")]
 mod client;
 mod context;
+mod glue;
 mod handler;
 mod head;
 
@@ -68,30 +69,38 @@ pub use valor_abi_macros::vlugin;
 /// For the code that `#[vlugin]` writes; not for people.
 #[doc(hidden)]
 pub mod __private {
-    pub use crate::{handler::OnRequest, instance::Entry, native::export};
+    pub use crate::{
+        glue::{OnRequest, context, missing, request},
+        instance::Entry,
+        native::export,
+    };
     pub use core;
 }
 
 /// Exports a vlugin; only `#[vlugin]` writes it.
 ///
-/// The symbols bear the crate's name, so that several such crates can be linked into one
-/// program. The metadata block names the symbol of the root module, and is exported itself so
+/// `$entry` is the [`Entry`](instance::Entry). A second macro of the name `$once` in one crate is
+/// an error, wherever it stands: there is one root module in a library. The symbols bear the
+/// crate's name, so that several such crates can be linked into one program. The metadata block names the symbol of the root module, and is exported itself so
 /// that no linker leaves it out.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __export {
-    ($vlugin:ty, $form:literal, $module:literal, $metadata:literal) => {
+    ($VLUGIN:ident, $once:ident, $entry:expr, $form:literal, $module:literal, $metadata:literal) => {
         /// This crate's vlugin, for programs that link it in and for tests.
-        pub const VLUGIN: $crate::__private::Entry = $crate::__private::Entry::of::<$vlugin>(
-            $crate::__private::core::env!("CARGO_PKG_NAME"),
-            $crate::__private::core::env!("CARGO_PKG_VERSION"),
-        );
+        pub const $VLUGIN: $crate::__private::Entry = $entry;
+
+        #[doc(hidden)]
+        #[macro_export]
+        macro_rules! $once {
+            () => {};
+        }
 
         const _: () = {
             use $crate::__private::export::*;
 
             extern "C" fn create(host: FfiHost, config: RString) -> FfiCreated {
-                $crate::__private::export::create(VLUGIN, host, config)
+                $crate::__private::export::create($VLUGIN, host, config)
             }
 
             fn module() -> ValorModuleRef {

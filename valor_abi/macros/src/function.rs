@@ -1,6 +1,6 @@
 //! The two forms on a function: a handler alone, and `on_create` beside a handler.
 
-use crate::{FORMS, export};
+use crate::{FORMS, signature};
 use proc_macro2::TokenStream;
 use quote::{quote, quote_spanned};
 use syn::{Error, FnArg, ItemFn, ReturnType, Type, Visibility, spanned::Spanned};
@@ -19,44 +19,17 @@ pub fn expand(item: ItemFn) -> Result<TokenStream, Error> {
 }
 
 fn on_request(item: ItemFn) -> Result<TokenStream, Error> {
-    check_function(&item)?;
-    let inputs = &item.sig.inputs;
-    let wrong = "`on_request` takes a request, and the context before it where it is needed: \
-                 write `(req: http::Request)` or `(cx: &Context, req: http::Request)`";
-    if inputs.is_empty() || inputs.len() > 2 {
-        return Err(Error::new(item.sig.paren_token.span.join(), wrong));
-    }
-    if let (2, Some(FnArg::Typed(cx))) = (inputs.len(), inputs.first()) {
-        match &*cx.ty {
-            Type::Reference(reference) if reference.mutability.is_none() => {}
-            ty => {
-                return Err(Error::new(
-                    ty.span(),
-                    "`on_request` shares its context with other requests: write `cx: &Context`",
-                ));
-            }
-        }
-    }
-    if let Some(FnArg::Typed(req)) = inputs.last() {
-        if let Type::Reference(reference) = &*req.ty {
-            return Err(Error::new(
-                reference.span(),
-                "the request is the handler's own: write `req: http::Request`, without `&`",
-            ));
-        }
-    }
-    if matches!(item.sig.output, ReturnType::Default) {
-        return Err(Error::new(
-            item.sig.paren_token.span.close(),
-            "`on_request` returns a response: write `-> http::Response`, or `-> http::Result<http::Response>`",
-        ));
-    }
-    let created = quote!(Ok(Self));
-    Ok(write(&item, 1, &created))
+    check(&item)?;
+    let inputs: Vec<_> = item.sig.inputs.iter().collect();
+    let expected = "`(req: http::Request)` or `(cx: &Context, req: http::Request)`";
+    let arguments = signature::request_arguments(&item.sig, &inputs, expected)?;
+    let callee = |span| quote_spanned!(span=> on_request);
+    let on_request = signature::on_request(&item.sig, callee, &arguments)?;
+    Ok(write(&item, 1, quote!(Ok(Self)), &on_request))
 }
 
 fn on_create(item: ItemFn) -> Result<TokenStream, Error> {
-    check_function(&item)?;
+    check(&item)?;
     let takes_context = match (item.sig.inputs.len(), item.sig.inputs.first()) {
         (1, Some(FnArg::Typed(cx))) => {
             matches!(&*cx.ty, Type::Reference(r) if r.mutability.is_some())
@@ -69,69 +42,81 @@ fn on_create(item: ItemFn) -> Result<TokenStream, Error> {
             "`on_create` fills the context: write `(cx: &mut Context)`",
         ));
     }
-    let created = quote! {
+    let returned = match &item.sig.output {
+        ReturnType::Default => item.sig.ident.span(),
+        ReturnType::Type(_, ty) => ty.span(),
+    };
+    let created = quote_spanned! {returned=>
         ::valor::IntoCreated::into_created(on_create(__cx).await)?;
         Ok(Self)
     };
-    Ok(write(&item, 2, &created))
+    let name = item.sig.ident.span();
+    let response = quote_spanned! {name=>
+        ::valor::IntoResponse::into_response(
+            ::valor::__private::OnRequest::call(&on_request, __cx, __req).await,
+        )
+    };
+    let written = write(&item, 2, created, &signature::answering(name, &response));
+    Ok(quote! {
+        // What is defined in this module comes before what a glob brings into it.
+        #[allow(unused_imports)]
+        use ::valor::__private::missing::*;
+
+        #written
+    })
 }
 
-fn check_function(item: &ItemFn) -> Result<(), Error> {
+fn check(item: &ItemFn) -> Result<(), Error> {
     let name = &item.sig.ident;
-    if item.sig.asyncness.is_none() {
-        return Err(Error::new(
-            item.sig.fn_token.span,
-            format!("a vlugin's function is async: write `pub async fn {name}`"),
-        ));
-    }
-    if !matches!(item.vis, Visibility::Public(_)) {
-        return Err(Error::new(
-            name.span(),
-            format!("a vlugin's function is public: write `pub async fn {name}`"),
-        ));
-    }
-    if !item.sig.generics.params.is_empty() {
-        return Err(Error::new(
-            item.sig.generics.span(),
+    if let Some(receiver) = item.sig.receiver() {
+        return Err(Error::new_spanned(
+            receiver,
             format!(
-                "`{name}` is called by the host, which knows no type parameters: leave them out"
+                "a vlugin's function stands at the top level of its crate: move `{name}` out of the `impl`, or write `#[vlugin] impl Vlugin for …`"
             ),
+        ));
+    }
+    let write = format!("pub async fn {name}");
+    signature::check(&item.sig, &write)?;
+    if !matches!(item.vis, Visibility::Public(_)) {
+        let at = match &item.vis {
+            Visibility::Inherited => name.span(),
+            vis => vis.span(),
+        };
+        return Err(Error::new(
+            at,
+            format!("a vlugin's function is public: write `{write}`"),
         ));
     }
     Ok(())
 }
 
-/// The type that stands for the module's functions. The handler's name gets the span of the
-/// function that the attribute stands on, so that a fault in it is shown there.
-fn write(item: &ItemFn, form: u8, created: &TokenStream) -> TokenStream {
-    let on_request = quote_spanned!(item.sig.ident.span()=> on_request);
-    let export = export(quote!(__ValorVlugin), form);
-    quote! {
-        #item
+/// The type that stands for the module's functions.
+fn write(item: &ItemFn, form: u8, created: TokenStream, on_request: &TokenStream) -> TokenStream {
+    let name = &item.sig.ident;
+    let on_create = quote_spanned!(name.span()=> async fn on_create);
+    let entry = signature::entry(&quote!(Functions));
+    let entry = quote! {{
+        struct Functions;
 
-        #[doc(hidden)]
-        pub struct __ValorVlugin;
-
-        impl ::valor::Vlugin for __ValorVlugin {
+        impl ::valor::Vlugin for Functions {
             type Config = ::valor::serde_json::Value;
 
-            async fn on_create(
+            #on_create(
                 _: ::valor::serde_json::Value,
                 __cx: &mut ::valor::Context,
             ) -> ::valor::http::Result<Self> {
                 #created
             }
 
-            async fn on_request(
-                &self,
-                __cx: &::valor::Context,
-                __req: ::valor::http::Request,
-            ) -> ::valor::http::Result<::valor::http::Response> {
-                ::valor::IntoResponse::into_response(
-                    ::valor::__private::OnRequest::call(&#on_request, __cx, __req).await,
-                )
-            }
+            #on_request
         }
+
+        #entry
+    }};
+    let export = signature::export(entry, name, form);
+    quote! {
+        #item
 
         #export
     }

@@ -7,12 +7,13 @@
 #![forbid(unsafe_code)]
 
 mod function;
+mod signature;
 mod typed;
 
 use proc_macro::TokenStream;
 use proc_macro2::TokenStream as TokenStream2;
 use quote::quote;
-use syn::{Error, Item, spanned::Spanned};
+use syn::{Error, Item};
 
 const FORMS: &str = "#[vlugin] stands on one of three things:\n\
     - `pub async fn on_request(req: http::Request) -> http::Response`\n\
@@ -37,10 +38,14 @@ pub fn vlugin(attr: TokenStream, item: TokenStream) -> TokenStream {
     let item: TokenStream2 = item.into();
     match expand(attr.into(), item.clone()) {
         Ok(tokens) => tokens,
-        // What was written stays, so that one fault is not followed by others.
         Err(error) => {
             let error = error.to_compile_error();
-            quote!(#item #error)
+            match syn::parse2(item) {
+                // It would not fit the trait, and be told so once more.
+                Ok(Item::Impl(_)) => error,
+                Ok(item) => quote!(#item #error),
+                Err(_) => error,
+            }
         }
     }
     .into()
@@ -48,24 +53,14 @@ pub fn vlugin(attr: TokenStream, item: TokenStream) -> TokenStream {
 
 fn expand(attr: TokenStream2, item: TokenStream2) -> Result<TokenStream2, Error> {
     if !attr.is_empty() {
-        return Err(Error::new(
-            attr.span(),
+        return Err(Error::new_spanned(
+            attr,
             "#[vlugin] takes no arguments: the name, the prefix and the limits are set in plugins.json",
         ));
     }
     match syn::parse2::<Item>(item)? {
         Item::Fn(item) => function::expand(item),
         Item::Impl(item) => typed::expand(item),
-        other => Err(Error::new(other.span(), FORMS)),
-    }
-}
-
-/// The call that exports a type; `form` is the number of the form in the metadata block.
-fn export(vlugin: TokenStream2, form: u8) -> TokenStream2 {
-    let name = std::env::var("CARGO_CRATE_NAME").unwrap_or_else(|_| "vlugin".into());
-    let module = format!("valor_module_{name}");
-    let metadata = format!("valor_metadata_{name}");
-    quote! {
-        ::valor::__export!(#vlugin, #form, #module, #metadata);
+        other => Err(Error::new_spanned(other, FORMS)),
     }
 }

@@ -3,85 +3,70 @@
 //! `on_request` moves into an inherent method under another name, so that it can return
 //! anything that is `IntoResponse`; the trait's own method calls it. `on_create` stays.
 
-use crate::export;
-use proc_macro2::TokenStream;
-use quote::{format_ident, quote};
-use syn::{Error, ImplItem, ItemImpl, ReturnType, parse_quote, spanned::Spanned};
+use crate::signature;
+use proc_macro2::{Ident, Span, TokenStream};
+use quote::{format_ident, quote, quote_spanned};
+use syn::{Error, FnArg, ImplItem, ItemImpl, parse_quote, spanned::Spanned};
+
+const CONFIG: &str = "type Config = …;";
+const ON_CREATE: &str =
+    "async fn on_create(config: Self::Config, cx: &mut Context) -> http::Result<Self>";
+const ON_REQUEST: &str =
+    "async fn on_request(&self, cx: &Context, req: http::Request) -> http::Response";
 
 pub fn expand(mut item: ItemImpl) -> Result<TokenStream, Error> {
-    let is_vlugin = item
-        .trait_
-        .as_ref()
-        .and_then(|(_, path, _)| path.segments.last())
-        .is_some_and(|segment| segment.ident == "Vlugin");
-    if !is_vlugin {
+    let implemented = item.trait_.as_ref().map(|(_, path, _)| path);
+    if implemented.is_none_or(|path| path.segments.last().unwrap().ident != "Vlugin") {
         return Err(Error::new(
-            item.self_ty.span(),
+            implemented.map_or(item.self_ty.span(), Spanned::span),
             "in its typed form #[vlugin] stands on `impl Vlugin for YourType { … }`",
         ));
     }
     if !item.generics.params.is_empty() {
-        return Err(Error::new(
-            item.generics.span(),
-            "a vlugin's type is known when the library is built: leave the type parameters out",
+        return Err(Error::new_spanned(
+            &item.generics.params,
+            "a vlugin's type is known when the library is built: leave the parameters out",
         ));
     }
 
-    let mut handler = None;
+    let (mut config, mut created, mut handler) = (false, false, None);
     for entry in &mut item.items {
-        let ImplItem::Fn(function) = entry else {
-            continue;
-        };
-        let name = function.sig.ident.clone();
-        let arguments = match name.to_string().as_str() {
-            "on_create" => "(config: Self::Config, cx: &mut Context)",
-            "on_request" => "(&self, cx: &Context, req: http::Request)",
-            other => {
+        match entry {
+            ImplItem::Type(ty) => config |= ty.ident == "Config",
+            ImplItem::Fn(function) if function.sig.ident == "on_create" => {
+                on_create(function)?;
+                created = true;
+            }
+            ImplItem::Fn(function) if function.sig.ident == "on_request" => {
+                handler = Some(on_request(function)?);
+            }
+            ImplItem::Fn(function) => {
+                let name = &function.sig.ident;
                 return Err(Error::new(
                     name.span(),
                     format!(
-                        "a vlugin has `on_create` and `on_request`; move `{other}` into an `impl` of its own"
+                        "a vlugin has `on_create` and `on_request`; move `{name}` into an `impl` of its own"
                     ),
                 ));
             }
-        };
-        if function.sig.asyncness.is_none() {
-            return Err(Error::new(
-                function.sig.fn_token.span,
-                format!("a vlugin's function is async: write `async fn {name}`"),
-            ));
+            _ => {}
         }
-        let expected = if name == "on_create" { 2 } else { 3 };
-        if function.sig.inputs.len() != expected {
-            return Err(Error::new(
-                function.sig.paren_token.span.join(),
-                format!("write `async fn {name}{arguments}`"),
-            ));
-        }
-        if name == "on_request" {
-            if matches!(function.sig.output, ReturnType::Default) {
-                return Err(Error::new(
-                    function.sig.paren_token.span.close(),
-                    "`on_request` returns a response: write `-> http::Response`, or `-> http::Result<http::Response>`",
-                ));
-            }
-            let mut inherent = function.clone();
-            inherent.sig.ident = format_ident!("__valor_on_request", span = name.span());
-            handler = Some(inherent);
-            *function = parse_quote! {
-                async fn on_request(
-                    &self,
-                    __cx: &::valor::Context,
-                    __req: ::valor::http::Request,
-                ) -> ::valor::http::Result<::valor::http::Response> {
-                    ::valor::IntoResponse::into_response(self.__valor_on_request(__cx, __req).await)
-                }
-            };
-        }
+    }
+    let needed = [
+        (config, CONFIG),
+        (created, ON_CREATE),
+        (handler.is_some(), ON_REQUEST),
+    ];
+    if let Some((_, missing)) = needed.iter().find(|(there, _)| !there) {
+        return Err(Error::new(
+            item.self_ty.span(),
+            format!("this vlugin is not whole: write `{missing}` as well"),
+        ));
     }
 
     let ty = &item.self_ty;
-    let export = export(quote!(#ty), 3);
+    let name = Ident::new("VLUGIN", Span::call_site().located_at(ty.span()));
+    let export = signature::export(signature::entry(&quote!(#ty)), &name, 3);
     Ok(quote! {
         #item
 
@@ -91,4 +76,59 @@ pub fn expand(mut item: ItemImpl) -> Result<TokenStream, Error> {
 
         #export
     })
+}
+
+fn on_create(function: &syn::ImplItemFn) -> Result<(), Error> {
+    signature::check(&function.sig, "async fn on_create")?;
+    if let Some(receiver) = function.sig.receiver() {
+        return Err(Error::new_spanned(
+            receiver,
+            format!("`on_create` makes the vlugin, so there is no `self` yet: write `{ON_CREATE}`"),
+        ));
+    }
+    if function.sig.inputs.len() != 2 {
+        return Err(Error::new(
+            function.sig.paren_token.span.join(),
+            format!("`on_create` takes the config and the context: write `{ON_CREATE}`"),
+        ));
+    }
+    Ok(())
+}
+
+/// Puts a call in the place of the author's function, and returns that under another name.
+fn on_request(function: &mut syn::ImplItemFn) -> Result<syn::ImplItemFn, Error> {
+    let signature = &function.sig;
+    signature::check(signature, "async fn on_request")?;
+    let expected = "`(&self, cx: &Context, req: http::Request)`";
+    match signature.inputs.first() {
+        Some(FnArg::Receiver(receiver))
+            if receiver.reference.is_some() && receiver.mutability.is_none() => {}
+        Some(FnArg::Receiver(receiver)) => {
+            return Err(Error::new_spanned(
+                receiver,
+                "requests are answered at the same time: write `&self`, and keep what changes behind a lock or an atomic",
+            ));
+        }
+        _ => {
+            return Err(Error::new(
+                signature.paren_token.span.join(),
+                format!("`on_request` is asked of a vlugin: write {expected}"),
+            ));
+        }
+    }
+    let inputs = signature::behind_receiver(&signature.inputs);
+    if inputs.len() != 2 {
+        return Err(Error::new(
+            signature.paren_token.span.join(),
+            format!("`on_request` takes the context and the request: write {expected}"),
+        ));
+    }
+    let arguments = signature::request_arguments(signature, &inputs, expected)?;
+    let callee = |span| quote_spanned!(span=> self.__valor_on_request);
+    let written = signature::on_request(signature, callee, &arguments)?;
+
+    let mut handler = function.clone();
+    handler.sig.ident = format_ident!("__valor_on_request", span = signature.ident.span());
+    *function = parse_quote!(#written);
+    Ok(handler)
 }

@@ -1,0 +1,166 @@
+//! What a host hands over to a vlugin's functions, and what it takes back: the checks and the
+//! calls that both forms share.
+//!
+//! What can be seen in the tokens is said here. What only the compiler knows (whether a type is
+//! that of a request) is asked of traits in `valor`, in code that carries the span of the word
+//! to change; their texts stand there.
+
+use proc_macro2::{Ident, Span, TokenStream};
+use quote::{quote, quote_spanned};
+use syn::{Error, FnArg, ReturnType, Signature, Type, punctuated::Punctuated, spanned::Spanned};
+
+/// The arguments of an `on_request`: the context, where it is taken, and the request.
+///
+/// `inputs` are those behind a receiver; `expected` is what to write in their place.
+pub fn request_arguments(
+    signature: &Signature,
+    inputs: &[&FnArg],
+    expected: &str,
+) -> Result<TokenStream, Error> {
+    let count = || {
+        let wrong = format!("`on_request` takes the request: write {expected}");
+        Error::new(signature.paren_token.span.join(), wrong)
+    };
+    let mut types = Vec::new();
+    for input in inputs {
+        match input {
+            FnArg::Typed(input) => types.push(&*input.ty),
+            FnArg::Receiver(_) => return Err(count()),
+        }
+    }
+    match types[..] {
+        [req] => Ok(request(req)?),
+        [cx, req] if !is_reference(cx) && is_reference(req) => {
+            let both = signature.paren_token.span.join();
+            Err(Error::new(
+                both,
+                format!("the context comes before the request: write {expected}"),
+            ))
+        }
+        [cx, req] => {
+            let (cx, req) = (context(cx)?, request(req)?);
+            Ok(quote!(#cx, #req))
+        }
+        _ => Err(count()),
+    }
+}
+
+fn is_reference(ty: &Type) -> bool {
+    matches!(ty, Type::Reference(_))
+}
+
+fn context(ty: &Type) -> Result<TokenStream, Error> {
+    match ty {
+        Type::Reference(reference) if reference.mutability.is_none() => {
+            let ty = &reference.elem;
+            Ok(quote_spanned!(ty.span()=> ::valor::__private::context::<#ty>(__cx)))
+        }
+        _ => Err(Error::new_spanned(
+            ty,
+            "`on_request` shares its context with other requests: write `cx: &Context`",
+        )),
+    }
+}
+
+fn request(ty: &Type) -> Result<TokenStream, Error> {
+    match ty {
+        Type::Reference(_) => Err(Error::new_spanned(
+            ty,
+            "the request is the handler's own: write `req: http::Request`, without `&`",
+        )),
+        Type::ImplTrait(_) => Err(Error::new_spanned(
+            ty,
+            "the host calls with one type alone: write `req: http::Request`",
+        )),
+        ty => Ok(quote_spanned!(ty.span()=> ::valor::__private::request::<#ty>(__req))),
+    }
+}
+
+/// The trait's own `on_request`, which calls the author's with these arguments.
+///
+/// It has the span of the author's, and the call that of its type, so that a future that is not
+/// `Send` and a value that is no response are shown there.
+pub fn on_request(
+    signature: &Signature,
+    callee: impl FnOnce(Span) -> TokenStream,
+    arguments: &TokenStream,
+) -> Result<TokenStream, Error> {
+    match &signature.output {
+        ReturnType::Default => Err(Error::new(
+            signature.paren_token.span.close(),
+            "`on_request` returns a response: write `-> http::Response`, or `-> http::Result<http::Response>`",
+        )),
+        ReturnType::Type(_, ty) => {
+            let callee = callee(ty.span());
+            let response = quote_spanned! {ty.span()=>
+                ::valor::IntoResponse::into_response(#callee(#arguments).await)
+            };
+            Ok(answering(signature.ident.span(), &response))
+        }
+    }
+}
+
+/// The trait's own `on_request` around an expression.
+pub fn answering(span: Span, response: &TokenStream) -> TokenStream {
+    quote_spanned! {span=>
+        async fn on_request(
+            &self,
+            __cx: &::valor::Context,
+            __req: ::valor::http::Request,
+        ) -> ::valor::http::Result<::valor::http::Response> {
+            #response
+        }
+    }
+}
+
+/// A vlugin's functions are async and know no types but their own; `write` is what to write.
+pub fn check(signature: &Signature, write: &str) -> Result<(), Error> {
+    if signature.asyncness.is_none() {
+        return Err(Error::new(
+            signature.fn_token.span,
+            format!("a vlugin's function is async: write `{write}`"),
+        ));
+    }
+    let mut types = signature.generics.params.iter();
+    match types.find(|param| !matches!(param, syn::GenericParam::Lifetime(_))) {
+        Some(param) => Err(Error::new_spanned(
+            param,
+            format!(
+                "`{}` is called by the host, which knows no type parameters: leave them out",
+                signature.ident
+            ),
+        )),
+        None => Ok(()),
+    }
+}
+
+/// The inputs, without the receiver where there is one.
+pub fn behind_receiver<T>(inputs: &Punctuated<FnArg, T>) -> Vec<&FnArg> {
+    inputs
+        .iter()
+        .filter(|input| !matches!(input, FnArg::Receiver(_)))
+        .collect()
+}
+
+/// The entry of a type.
+pub fn entry(ty: &TokenStream) -> TokenStream {
+    quote! {
+        ::valor::__private::Entry::of::<#ty>(
+            ::valor::__private::core::env!("CARGO_PKG_NAME"),
+            ::valor::__private::core::env!("CARGO_PKG_VERSION"),
+        )
+    }
+}
+
+/// The call that exports a vlugin. `entry` makes it, `name` is the word that stands for it where
+/// there are two, and `form` is the number of the form in the metadata block.
+pub fn export(entry: TokenStream, name: &Ident, form: u8) -> TokenStream {
+    let krate = std::env::var("CARGO_CRATE_NAME").unwrap_or_else(|_| "vlugin".into());
+    let module = format!("valor_module_{krate}");
+    let metadata = format!("valor_metadata_{krate}");
+    let constant = Ident::new("VLUGIN", name.span());
+    let once = Ident::new("a_crate_has_one_vlugin", name.span());
+    quote! {
+        ::valor::__export!(#constant, #once, #entry, #form, #module, #metadata);
+    }
+}

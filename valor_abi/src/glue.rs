@@ -1,0 +1,102 @@
+//! What the code that `#[vlugin]` writes calls, so that the compiler's own texts fit where the
+//! macro cannot see what is wrong: types, and the function that stands beside `on_create`.
+
+use crate::{Context, http};
+
+/// The type of the first argument of an `on_request` that takes two.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not what a host hands over with a request",
+    label = "write `&Context`"
+)]
+pub trait TakesContext {
+    #[doc(hidden)]
+    fn of(cx: &Context) -> &Self;
+}
+
+impl TakesContext for Context {
+    fn of(cx: &Context) -> &Self {
+        cx
+    }
+}
+
+/// The context as a handler takes it.
+pub fn context<T: TakesContext>(cx: &Context) -> &T {
+    T::of(cx)
+}
+
+/// The type of the last argument of an `on_request`.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not what a host hands over as a request",
+    label = "write `http::Request`"
+)]
+pub trait TakesRequest {
+    #[doc(hidden)]
+    fn of(req: http::Request) -> Self;
+}
+
+impl TakesRequest for http::Request {
+    fn of(req: http::Request) -> Self {
+        req
+    }
+}
+
+/// The request as a handler takes it.
+pub fn request<T: TakesRequest>(req: http::Request) -> T {
+    T::of(req)
+}
+
+/// The two shapes of an `on_request` beside `on_create`; `Shape` keeps them apart for the
+/// compiler.
+#[diagnostic::on_unimplemented(
+    message = "beside this `on_create` stands no `on_request` that a host can call",
+    label = "write `pub async fn on_request(cx: &Context, req: http::Request) -> …` beside it, or leave `cx` out"
+)]
+pub trait OnRequest<'a, Shape> {
+    /// What the function returns, awaited.
+    type Output;
+
+    /// What the function returns.
+    type Future: Future<Output = Self::Output>;
+
+    /// Calls the function.
+    fn call(&self, cx: &'a Context, req: http::Request) -> Self::Future;
+}
+
+pub struct WithContext;
+
+pub struct WithoutContext;
+
+impl<'a, F, Fut> OnRequest<'a, WithContext> for F
+where
+    F: Fn(&'a Context, http::Request) -> Fut,
+    Fut: Future,
+{
+    type Output = Fut::Output;
+    type Future = Fut;
+
+    fn call(&self, cx: &'a Context, req: http::Request) -> Fut {
+        self(cx, req)
+    }
+}
+
+impl<'a, F, Fut> OnRequest<'a, WithoutContext> for F
+where
+    F: Fn(http::Request) -> Fut,
+    Fut: Future,
+{
+    type Output = Fut::Output;
+    type Future = Fut;
+
+    fn call(&self, _: &'a Context, req: http::Request) -> Fut {
+        self(req)
+    }
+}
+
+/// What a module has by a glob where it defines no `on_request` of its own.
+#[allow(missing_docs)] // Their names are all that anyone reads.
+pub mod missing {
+    pub struct NoOnRequest;
+
+    #[allow(non_upper_case_globals)]
+    pub const on_request: NoOnRequest = NoOnRequest;
+}

@@ -1,0 +1,10 @@
+use valor::*;
+
+#[vlugin]
+pub async fn on_create(_cx: &Context) {}
+
+pub async fn on_request(_req: http::Request) -> http::Response {
+    "hello".into()
+}
+
+fn main() {}

@@ -1,0 +1,8 @@
+use valor::*;
+
+#[vlugin]
+pub struct Greeter {
+    name: String,
+}
+
+fn main() {}

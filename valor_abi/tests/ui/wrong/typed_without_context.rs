@@ -1,0 +1,18 @@
+use valor::*;
+
+pub struct Greeter;
+
+#[vlugin]
+impl Vlugin for Greeter {
+    type Config = ();
+
+    async fn on_create(_config: (), _cx: &mut Context) -> http::Result<Self> {
+        Ok(Greeter)
+    }
+
+    async fn on_request(&self, _req: http::Request) -> http::Response {
+        "hello".into()
+    }
+}
+
+fn main() {}
