@@ -1,15 +1,12 @@
 //! From a host's name to a connection: addresses, TCP, TLS.
 
-use crate::{
-    BoxFuture,
-    host::allow::{Host, Reach, inside},
-};
+use super::head::Target;
+use crate::host::allow::{Host, Reach, inside};
 use futures_lite::{AsyncRead, AsyncWrite, FutureExt};
 use futures_rustls::{
     TlsConnector, client::TlsStream, pki_types::ServerName, rustls::ClientConfig,
 };
-use hyper::{Uri, rt::ReadBufCursor};
-use hyper_util::client::legacy::connect::{Connected, Connection};
+use hyper::rt::ReadBufCursor;
 use smol::{Async, Timer};
 use smol_hyper::rt::FuturesIo;
 use std::{
@@ -20,7 +17,7 @@ use std::{
     pin::Pin,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicU64, Ordering},
     },
     task::{Context, Poll},
     time::{Duration, Instant},
@@ -40,8 +37,8 @@ pub(super) enum ConnectError {
     Tcp(Vec<(SocketAddr, io::Error)>),
     #[error("the TLS handshake failed: {0}")]
     Tls(io::Error),
-    #[error("it took too long")]
-    TimedOut,
+    #[error("not within {0:?}")]
+    TimedOut(Duration),
     #[error("{address} is {kind}")]
     Inside { address: IpAddr, kind: &'static str },
 }
@@ -51,39 +48,42 @@ fn shown(failures: &[(SocketAddr, io::Error)]) -> String {
     each.join(", ")
 }
 
-/// Opens connections for one of the pools.
+/// Opens connections.
 #[derive(Clone)]
 pub(super) struct Connector {
     tls: TlsConnector,
     timeout: Duration,
-    reach: Reach,
 }
 
 impl Connector {
-    pub(super) fn new(tls: Arc<ClientConfig>, timeout: Duration, reach: Reach) -> Self {
+    pub(super) fn new(tls: Arc<ClientConfig>, timeout: Duration) -> Self {
         Self {
             tls: tls.into(),
             timeout,
-            reach,
         }
     }
 
-    async fn connect(self, uri: Uri) -> Result<Io, ConnectError> {
-        let host = uri.host().unwrap_or_default();
-        let https = uri.scheme_str() == Some("https");
-        let port = uri.port_u16().unwrap_or(if https { 443 } else { 80 });
-        let host = Host::parse(host).ok_or(ConnectError::NoAddress)?;
-        let addresses = self.addresses(&host, port).await?;
+    /// A connection to one of the target's addresses that are within reach.
+    pub(super) async fn connect(&self, target: &Target, reach: Reach) -> Result<Io, ConnectError> {
+        let timeout = async {
+            Timer::after(self.timeout).await;
+            Err(ConnectError::TimedOut(self.timeout))
+        };
+        self.connect_untimed(target, reach).or(timeout).await
+    }
+
+    async fn connect_untimed(&self, target: &Target, reach: Reach) -> Result<Io, ConnectError> {
+        let addresses = permitted(addresses(target).await?, reach)?;
         let tcp = race(addresses, NEXT_ADDRESS, Async::<TcpStream>::connect)
             .await
             .map_err(ConnectError::Tcp)?;
         // Without it, the last part of a request waits for the server's acknowledgement.
         let _ = tcp.get_ref().set_nodelay(true);
-        let socket = if https {
-            let name = match host {
-                Host::Name(name) => ServerName::try_from(name)
-                    .map_err(|e| ConnectError::Tls(io::Error::other(e)))?,
-                Host::Address(address) => ServerName::IpAddress(address.into()),
+        let socket = if target.https {
+            let name = match &target.host {
+                Host::Name(name) => ServerName::try_from(name.clone())
+                    .map_err(|error| ConnectError::Tls(io::Error::other(error)))?,
+                Host::Address(address) => ServerName::IpAddress((*address).into()),
             };
             let stream = self.tls.connect(name, tcp).await;
             Socket::Tls(Box::new(stream.map_err(ConnectError::Tls)?))
@@ -95,19 +95,18 @@ impl Connector {
             link: Link::new(),
         })
     }
+}
 
-    /// The addresses to try, none of which this connector may not reach.
-    async fn addresses(&self, host: &Host, port: u16) -> Result<Vec<SocketAddr>, ConnectError> {
-        let found = match host {
-            Host::Address(address) => vec![SocketAddr::new(*address, port)],
-            Host::Name(name) => smol::net::resolve((name.as_str(), port))
-                .await
-                .map_err(ConnectError::Resolve)?,
-        };
-        permitted(found, self.reach)
+async fn addresses(target: &Target) -> Result<Vec<SocketAddr>, ConnectError> {
+    match &target.host {
+        Host::Address(address) => Ok(vec![SocketAddr::new(*address, target.port)]),
+        Host::Name(name) => smol::net::resolve((name.as_str(), target.port))
+            .await
+            .map_err(ConnectError::Resolve),
     }
 }
 
+/// The addresses to try, in the order in which to try them.
 fn permitted(found: Vec<SocketAddr>, reach: Reach) -> Result<Vec<SocketAddr>, ConnectError> {
     let mut refused = None;
     let mut addresses = found;
@@ -195,25 +194,6 @@ where
     .await
 }
 
-impl tower_service::Service<Uri> for Connector {
-    type Response = Io;
-    type Error = ConnectError;
-    type Future = BoxFuture<'static, Result<Io, ConnectError>>;
-
-    fn poll_ready(&mut self, _cx: &mut Context<'_>) -> Poll<Result<(), ConnectError>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, uri: Uri) -> Self::Future {
-        let timeout = self.timeout;
-        let connecting = self.clone().connect(uri);
-        Box::pin(connecting.or(async move {
-            Timer::after(timeout).await;
-            Err(ConnectError::TimedOut)
-        }))
-    }
-}
-
 /// A connection, as hyper reads and writes it.
 pub(super) struct Io {
     socket: FuturesIo<Socket>,
@@ -225,7 +205,7 @@ enum Socket {
     Tls(Box<TlsStream<Async<TcpStream>>>),
 }
 
-/// What is known of a connection while requests use it.
+/// When a connection was last written to.
 #[derive(Clone)]
 pub(super) struct Link(Arc<LinkState>);
 
@@ -233,7 +213,6 @@ struct LinkState {
     made: Instant,
     /// Nanoseconds between `made` and the last byte sent.
     last_sent: AtomicU64,
-    used: AtomicBool,
 }
 
 impl Link {
@@ -241,15 +220,7 @@ impl Link {
         Self(Arc::new(LinkState {
             made: Instant::now(),
             last_sent: AtomicU64::new(0),
-            used: AtomicBool::new(false),
         }))
-    }
-
-    /// That of a connection which hyper speaks of.
-    pub(super) fn of(connected: &Connected) -> Option<Self> {
-        let mut extensions = hyper::http::Extensions::new();
-        connected.get_extras(&mut extensions);
-        extensions.remove()
     }
 
     /// When something was last sent over it; when it was made, where nothing was.
@@ -261,21 +232,11 @@ impl Link {
         let nanos = u64::try_from(self.0.made.elapsed().as_nanos()).unwrap_or(u64::MAX);
         self.0.last_sent.store(nanos, Ordering::Relaxed);
     }
-
-    /// Whether a response has come over it.
-    pub(super) fn is_used(&self) -> bool {
-        self.0.used.load(Ordering::Relaxed)
-    }
-
-    /// Notes that a response has come over it.
-    pub(super) fn set_used(&self) {
-        self.0.used.store(true, Ordering::Relaxed);
-    }
 }
 
-impl Connection for Io {
-    fn connected(&self) -> Connected {
-        Connected::new().extra(self.link.clone())
+impl Io {
+    pub(super) fn link(&self) -> Link {
+        self.link.clone()
     }
 }
 

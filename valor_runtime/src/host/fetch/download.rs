@@ -1,7 +1,11 @@
 //! The body of a response, on its way to the vlugin.
 
 use super::{
-    FetchConfig, connect::Link, error, head, head::Target, patience::Patience, upload::Pump,
+    FetchConfig, error, head,
+    head::Target,
+    patience::Patience,
+    pool::{Exchange, Pool},
+    upload::Starved,
 };
 use crate::{Body, Chunk, Fault};
 use futures_core::Stream;
@@ -10,38 +14,39 @@ use std::{
     error::Error as _,
     io,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll},
     time::{Duration, Instant},
 };
 
-/// The chunks of a response's body, held to the limits. Dropping it closes the connection,
-/// unless the body has ended.
+/// The chunks of a response's body, held to the limits. It drives the connection, and gives it
+/// back when the body has ended; dropped before, it closes it.
 pub(super) struct Download {
     /// What the first poll gave, which was before there was a stream.
     first: Option<io::Result<Chunk>>,
     /// `None` once it has ended or failed.
-    body: Option<Incoming>,
-    /// What remains to be sent of the request's body.
-    pump: Option<Pump>,
-    link: Option<Link>,
+    running: Option<(Box<Exchange>, Incoming)>,
+    starved: Starved,
+    pool: Arc<Pool>,
+    target: Target,
     read: u64,
     limit: u64,
     /// Since when the reader waits.
     waiting: Option<Instant>,
     patience: Patience,
     idle_timeout: Duration,
-    target: Target,
 }
 
 impl Download {
     /// # Errors
     /// Where the body announces that it is over the limit.
     pub(super) fn new(
+        exchange: Box<Exchange>,
         body: Incoming,
-        pump: Option<Pump>,
-        link: Option<Link>,
-        config: &FetchConfig,
+        starved: Starved,
+        pool: Arc<Pool>,
         target: Target,
+        config: &FetchConfig,
     ) -> Result<Self, Fault> {
         let announced = body.size_hint().exact();
         if let Some(len) = announced.filter(|&len| len > config.response_limit) {
@@ -49,27 +54,27 @@ impl Download {
         }
         Ok(Self {
             first: None,
-            body: Some(body),
-            pump,
-            link,
+            running: Some((exchange, body)),
+            starved,
+            pool,
+            target,
             read: 0,
             limit: config.response_limit,
             waiting: None,
             patience: Patience::new(config.idle_timeout),
             idle_timeout: config.idle_timeout,
-            target,
         })
     }
 
     /// The body: whole, where all of it came with the head.
     pub(super) async fn into_body(mut self) -> Body {
-        let len = match &self.body {
-            Some(body) if !body.is_end_stream() => body.size_hint().exact(),
-            _ => return Body::empty(),
+        let len = match &self.running {
+            Some((_, body)) => body.size_hint().exact(),
+            None => Some(0),
         };
         let first = std::future::poll_fn(|cx| Poll::Ready(Pin::new(&mut self).poll_next(cx))).await;
         match first {
-            Poll::Ready(Some(Ok(Chunk::Data(data)))) if Some(data.len() as u64) == len => {
+            Poll::Ready(Some(Ok(Chunk::Data(data)))) if self.running.is_none() => {
                 return Body::Bytes(data);
             }
             Poll::Ready(None) => return Body::empty(),
@@ -80,59 +85,74 @@ impl Download {
     }
 
     fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Option<io::Result<Chunk>>> {
-        if let Some(Poll::Ready(ended)) = self.pump.as_mut().map(|p| Pin::new(p).poll(cx)) {
-            self.pump = None;
-            if let Err(error) = ended {
-                let fault = error::bad_upload(&self.target, &error);
-                return Poll::Ready(Some(Err(io::Error::new(error.kind(), fault))));
+        let Some((exchange, body)) = &mut self.running else {
+            return Poll::Ready(None);
+        };
+        let data = loop {
+            let mut frame = Pin::new(&mut *body).poll_frame(cx);
+            if frame.is_pending() {
+                exchange.drive(cx);
+                frame = Pin::new(&mut *body).poll_frame(cx);
             }
-        }
-        loop {
-            let Some(body) = &mut self.body else {
-                return Poll::Ready(None);
-            };
-            let frame = match Pin::new(body).poll_frame(cx) {
+            let frame = match frame {
                 Poll::Ready(Some(Ok(frame))) => frame,
                 Poll::Ready(Some(Err(error))) => {
-                    return Poll::Ready(Some(Err(self.broken(&error))));
+                    let error = exchange.failure().unwrap_or(error);
+                    return Poll::Ready(Some(Err(broken(&self.target, &error))));
                 }
                 Poll::Ready(None) => return Poll::Ready(None),
                 Poll::Pending => return self.wait(cx),
             };
             self.waiting = None;
-            let data = match frame.into_data() {
-                Ok(data) if data.is_empty() => continue,
-                Ok(data) => data,
-                Err(frame) => match frame.trailers_ref() {
-                    Some(trailers) => {
+            match frame.into_data() {
+                Ok(data) if data.is_empty() => {}
+                Ok(data) => break data,
+                Err(frame) => {
+                    if let Some(trailers) = frame.trailers_ref() {
                         return Poll::Ready(Some(Ok(Chunk::Trailers(head::trailers(trailers)))));
                     }
-                    None => continue,
-                },
-            };
-            self.read = self.read.saturating_add(data.len() as u64);
-            if self.read > self.limit {
-                let message = format!(
-                    "the response from {} is longer than {} bytes, to which responses are limited",
-                    self.target, self.limit
-                );
-                return Poll::Ready(Some(Err(io::Error::new(
-                    io::ErrorKind::FileTooLarge,
-                    message,
-                ))));
+                }
             }
-            return Poll::Ready(Some(Ok(Chunk::Data(data))));
+        };
+        self.read = self.read.saturating_add(data.len() as u64);
+        if self.read > self.limit {
+            let (target, limit) = (&self.target, self.limit);
+            let message = format!(
+                "the response from {target} is longer than {limit} bytes, to which responses are limited"
+            );
+            let error = io::Error::new(io::ErrorKind::FileTooLarge, message);
+            return Poll::Ready(Some(Err(error)));
+        }
+        if body.is_end_stream() {
+            self.end(cx);
+        }
+        Poll::Ready(Some(Ok(Chunk::Data(data))))
+    }
+
+    /// Gives the connection back, if another request can go over it.
+    fn end(&mut self, cx: &mut Context<'_>) {
+        let Some((mut exchange, _)) = self.running.take() else {
+            return;
+        };
+        if !exchange.is_ready() {
+            exchange.drive(cx);
+        }
+        if exchange.is_ready() {
+            self.pool.put(&self.target.origin, exchange);
         }
     }
 
     /// Pending, unless it has been that for too long.
     fn wait(&mut self, cx: &mut Context<'_>) -> Poll<Option<io::Result<Chunk>>> {
         let waiting = *self.waiting.get_or_insert_with(Instant::now);
-        let (pump, link) = (&self.pump, &self.link);
-        let since = |now| match (pump, link) {
-            (Some(pump), _) if pump.is_starved() => now,
-            (Some(_), Some(link)) => waiting.max(link.last_sent()),
-            _ => waiting,
+        let sent = self
+            .running
+            .as_ref()
+            .map(|(exchange, _)| exchange.link.last_sent());
+        let since = |now| match sent {
+            _ if self.starved.get() => now,
+            Some(sent) => waiting.max(sent),
+            None => waiting,
         };
         if self.patience.poll(cx, since).is_pending() {
             return Poll::Pending;
@@ -143,24 +163,23 @@ impl Download {
         );
         Poll::Ready(Some(Err(io::Error::new(io::ErrorKind::TimedOut, message))))
     }
+}
 
-    fn broken(&self, error: &hyper::Error) -> io::Error {
-        let inner = error.source().and_then(|e| e.downcast_ref::<io::Error>());
-        let kind = match inner {
-            Some(inner) => inner.kind(),
-            None if error.is_incomplete_message() => io::ErrorKind::UnexpectedEof,
-            None => io::ErrorKind::InvalidData,
-        };
-        let reason = match error.source() {
-            Some(source) => format!("{error}: {source}"),
-            None => error.to_string(),
-        };
-        let target = &self.target;
-        io::Error::new(
-            kind,
-            format!("the response from {target} broke off: {reason}"),
-        )
-    }
+fn broken(target: &Target, error: &hyper::Error) -> io::Error {
+    let cause = error.source().and_then(|e| e.downcast_ref::<io::Error>());
+    let kind = match cause {
+        Some(cause) => cause.kind(),
+        None if error.is_incomplete_message() => io::ErrorKind::UnexpectedEof,
+        None => io::ErrorKind::InvalidData,
+    };
+    let message = match cause {
+        Some(cause) if error.is_user() => error::bad_upload(target, cause).message,
+        _ => format!(
+            "the response from {target} broke off: {}",
+            error::reason(error)
+        ),
+    };
+    io::Error::new(kind, message)
 }
 
 impl Stream for Download {
@@ -172,10 +191,10 @@ impl Stream for Download {
             return Poll::Ready(Some(first));
         }
         let next = this.poll_body(cx);
-        if matches!(next, Poll::Ready(None | Some(Err(_)))) {
-            // Ends the connection, where the body has not ended, and breaks off the upload.
-            this.body = None;
-            this.pump = None;
+        match &next {
+            Poll::Ready(None) => this.end(cx),
+            Poll::Ready(Some(Err(_))) => this.running = None,
+            _ => {}
         }
         next
     }

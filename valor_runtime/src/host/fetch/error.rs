@@ -4,7 +4,7 @@
 use super::{connect::ConnectError, head::Target};
 use crate::{Fault, FaultKind, host::allow::Refusal};
 use futures_rustls::rustls;
-use hyper_util::client::legacy::Error;
+use hyper::Error;
 use std::{error::Error as StdError, io, time::Duration};
 
 /// Why there is no [`Fetcher`](super::Fetcher).
@@ -83,32 +83,27 @@ pub(super) fn is_closed(error: &Error) -> bool {
     })
 }
 
-pub(super) fn of_hyper(error: &Error, target: &Target, connect_timeout: Duration) -> Fault {
-    match causes(error).find_map(|cause| cause.downcast_ref::<ConnectError>()) {
-        Some(ConnectError::Inside { address, kind }) => {
-            refused(target, &Refusal::Inside(*address, kind))
-        }
-        Some(ConnectError::TimedOut) => timeout(format!(
-            "no connection to {target} within {connect_timeout:?}"
-        )),
-        Some(error) => Fault::error(502, format!("no connection to {target}: {error}")),
-        None => bad_gateway(target, &reason(error)),
+pub(super) fn of_connect(error: &ConnectError, target: &Target) -> Fault {
+    let message = format!("no connection to {target}: {error}");
+    match error {
+        ConnectError::Inside { address, kind } => refused(target, &Refusal::Inside(*address, kind)),
+        ConnectError::TimedOut(_) => timeout(message),
+        _ => Fault::error(502, message),
     }
 }
 
-/// The innermost causes in one line. hyper's outer ones say where in hyper it happened.
-fn reason(error: &Error) -> String {
-    let mut texts: Vec<String> = Vec::new();
-    for cause in causes(error).skip(1) {
-        let text = cause.to_string();
-        // Some causes repeat what they are caused by.
-        if !texts.iter().any(|outer| outer.ends_with(&text)) {
-            texts.push(text);
-        }
+/// Of a request that was begun.
+pub(super) fn of_hyper(error: &Error, target: &Target) -> Fault {
+    // The one thing that is asked of the vlugin while hyper works is the body.
+    match error.source().and_then(|cause| cause.downcast_ref()) {
+        Some(cause) if error.is_user() => bad_upload(target, cause),
+        _ => bad_gateway(target, &reason(error)),
     }
-    if texts.is_empty() {
-        return error.to_string();
-    }
+}
+
+/// An error and what caused it, in one line.
+pub(super) fn reason(error: &Error) -> String {
+    let texts: Vec<String> = causes(error).map(ToString::to_string).collect();
     texts.join(": ")
 }
 

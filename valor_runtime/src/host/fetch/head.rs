@@ -1,19 +1,24 @@
 //! Heads: a vlugin's request as hyper sends it, and hyper's response as vlugins receive it.
 
-use super::{error, upload::UploadBody};
+use super::{error, upload::Upload};
 use crate::{Fault, RequestHead, ResponseHead, host::allow::Host};
 use hyper::{
     HeaderMap, Method, Uri,
-    header::{CONTENT_LENGTH, HeaderName, HeaderValue, TRANSFER_ENCODING},
+    header::{CONTENT_LENGTH, HOST, HeaderName, HeaderValue, TRANSFER_ENCODING},
 };
 use std::fmt;
 use url::{Position, Url};
 
 /// Where a request goes. Shown as `host:port`.
 pub(super) struct Target {
-    pub(super) uri: Uri,
+    pub(super) https: bool,
     pub(super) host: Host,
     pub(super) port: u16,
+    /// Scheme, host and port: what a connection serves.
+    pub(super) origin: String,
+    /// Host and port, without a port that is the scheme's own.
+    authority: HeaderValue,
+    path: Uri,
     shown: String,
 }
 
@@ -37,12 +42,15 @@ impl Target {
             return Err(bad(&"it has no host"));
         };
         let host = Host::parse(name).ok_or_else(|| bad(&"it has no host"))?;
+        let authority = &url[Position::BeforeHost..Position::AfterPort];
         Ok(Self {
-            uri: url[..Position::AfterQuery]
-                .parse()
-                .map_err(|error| bad(&error))?,
+            https: url.scheme() == "https",
             host,
             port,
+            origin: url[..Position::AfterPort].to_owned(),
+            authority: HeaderValue::from_str(authority).map_err(|error| bad(&error))?,
+            path: Uri::try_from(&url[Position::BeforePath..Position::AfterQuery])
+                .map_err(|error| bad(&error))?,
             shown: format!("{name}:{port}"),
         })
     }
@@ -61,12 +69,12 @@ pub(super) fn announced(head: &RequestHead) -> Option<u64> {
     digits.then(|| text.parse().ok()).flatten()
 }
 
-/// A request for hyper, which adds `host` and `content-length`.
+/// A request for hyper, which adds `content-length`.
 pub(super) fn outgoing(
     head: &RequestHead,
     target: &Target,
-    body: UploadBody,
-) -> Result<hyper::Request<UploadBody>, Fault> {
+    body: Upload,
+) -> Result<hyper::Request<Upload>, Fault> {
     let method = Method::from_bytes(head.method().as_bytes())
         .map_err(|_| error::bad_request(format!("`{}` is not a method", head.method())))?;
     if method == Method::CONNECT {
@@ -76,6 +84,7 @@ pub(super) fn outgoing(
     }
     let named = named_by_connection(head.headers());
     let mut headers = HeaderMap::new();
+    headers.insert(HOST, target.authority.clone());
     for (name, value) in head.headers() {
         // The server in front of the vlugin has answered `expect`.
         if is_of_one_connection(name, &named)
@@ -104,7 +113,7 @@ pub(super) fn outgoing(
     }
     let mut request = hyper::Request::new(body);
     *request.method_mut() = method;
-    *request.uri_mut() = target.uri.clone();
+    *request.uri_mut() = target.path.clone();
     *request.headers_mut() = headers;
     Ok(request)
 }

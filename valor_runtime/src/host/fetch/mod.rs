@@ -10,46 +10,46 @@
 //! - Bodies stream both ways, only as fast as they are read; what waits is bounded.
 //! - Every step has a time limit, and a response's body a size limit.
 //! - Dropping the future, or the response's body, closes that connection.
-//! - A vlugin's code (its request's body) runs where the future or the response's body is
-//!   polled, never on the tasks that serve the shared connections.
 //!
-//! A [`Fetcher`] works under any executor: its connections run on tasks of their own
-//! ([`FetchConfig::spawn`]), and wait on smol's reactor, which has a thread of its own.
+//! There is no task behind it: a connection is driven by the future, and then by the response's
+//! body, of the request that uses it. So a [`Fetcher`] works under any executor, a vlugin's code
+//! (its request's body) runs on that vlugin's own task, and one that blocks holds up nobody
+//! else's connection. Sockets and timers wait on smol's reactor, which has a thread of its own.
 //!
 //! # Layout
 //!
-//! `connect` opens a connection (names, addresses, TLS), `tls` holds the roots of trust, `head`
-//! turns heads into hyper's and back, `upload` and `download` are the two bodies, `patience` the
-//! time limits, `error` what a failure is called.
+//! `connect` opens a connection (names, addresses, TLS), `tls` holds the roots of trust, `pool`
+//! drives and keeps connections, `head` turns heads into hyper's and back, `upload` and
+//! `download` are the two bodies, `patience` the time limits, `error` what a failure is called.
 
 mod connect;
 mod download;
 mod error;
 mod head;
 mod patience;
+mod pool;
 mod tls;
 mod upload;
 
 pub use error::FetchError;
 
 use super::allow::{Allow, Reach};
-use crate::{BoxFuture, Fault, Request, Response};
-use connect::{Connector, Link};
+use crate::{Fault, Request, Response};
+use connect::Connector;
 use download::Download;
 use head::Target;
 use hyper::body::Incoming;
-use hyper_util::client::legacy::{Client, connect::capture_connection};
 use patience::Patience;
-use smol_hyper::rt::SmolTimer;
+use pool::{Exchange, Pool};
 use std::{
     fmt,
     future::poll_fn,
-    pin::{Pin, pin},
+    pin::pin,
     sync::Arc,
     task::Poll,
     time::{Duration, Instant},
 };
-use upload::{Pump, UploadBody};
+use upload::{Starved, Upload};
 
 /// Sends requests to other servers. Cheap to clone; clones share their connections.
 ///
@@ -70,16 +70,12 @@ pub struct Fetcher {
 
 struct Inner {
     config: FetchConfig,
+    connector: Connector,
     /// Two pools, so that no vlugin finds a connection ready that leads to an address which it
     /// could not have connected to itself.
-    anywhere: HyperClient,
-    outside: HyperClient,
+    anywhere: Arc<Pool>,
+    outside: Arc<Pool>,
 }
-
-type HyperClient = Client<Connector, UploadBody>;
-
-/// Runs a task to its end, on an executor with a thread of its own.
-pub type Spawn = Arc<dyn Fn(BoxFuture<'static, ()>) + Send + Sync>;
 
 /// How a [`Fetcher`] behaves.
 #[derive(Clone)]
@@ -102,9 +98,6 @@ pub struct FetchConfig {
     pub keep_per_host: usize,
     /// Certificates (DER) that are trusted beside the platform's.
     pub extra_roots: Vec<Vec<u8>>,
-    /// Where connections run: the default is smol's global executor and its thread. It must
-    /// make progress by itself, whoever waits for a response.
-    pub spawn: Spawn,
 }
 
 impl Default for FetchConfig {
@@ -117,7 +110,6 @@ impl Default for FetchConfig {
             keep_timeout: Duration::from_secs(60),
             keep_per_host: 64,
             extra_roots: Vec::new(),
-            spawn: Arc::new(|task| smol::spawn(task).detach()),
         }
     }
 }
@@ -132,23 +124,13 @@ impl fmt::Debug for FetchConfig {
             .field("keep_timeout", &self.keep_timeout)
             .field("keep_per_host", &self.keep_per_host)
             .field("extra_roots", &self.extra_roots.len())
-            .finish_non_exhaustive()
+            .finish()
     }
 }
 
 impl fmt::Debug for Fetcher {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Fetcher").field(&self.inner.config).finish()
-    }
-}
-
-/// [`Spawn`] as hyper asks for it.
-#[derive(Clone)]
-struct Executor(Spawn);
-
-impl<F: Future<Output = ()> + Send + 'static> hyper::rt::Executor<F> for Executor {
-    fn execute(&self, task: F) {
-        (self.0)(Box::pin(task));
     }
 }
 
@@ -161,17 +143,12 @@ impl Fetcher {
     /// certificate.
     pub fn new(config: FetchConfig) -> Result<Self, FetchError> {
         let tls = Arc::new(tls::client_config(&config.extra_roots)?);
-        let client = |reach| {
-            Client::builder(Executor(config.spawn.clone()))
-                .pool_idle_timeout(config.keep_timeout)
-                .pool_max_idle_per_host(config.keep_per_host)
-                .pool_timer(SmolTimer::new())
-                .build(Connector::new(tls.clone(), config.connect_timeout, reach))
-        };
+        let pool = || Pool::new(config.keep_timeout, config.keep_per_host);
         Ok(Self {
             inner: Arc::new(Inner {
-                anywhere: client(Reach::Anywhere),
-                outside: client(Reach::Outside),
+                connector: Connector::new(tls, config.connect_timeout),
+                anywhere: pool(),
+                outside: pool(),
                 config,
             }),
         })
@@ -195,100 +172,105 @@ impl Fetcher {
     /// [`TimedOut`]: std::io::ErrorKind::TimedOut
     /// [`FileTooLarge`]: std::io::ErrorKind::FileTooLarge
     pub async fn fetch(&self, request: Request, allow: &Allow) -> Result<Response, Fault> {
+        let inner = &*self.inner;
         let target = Target::parse(request.head.target())?;
-        let client = match allow.judge(&target.host, target.port) {
-            Ok(Reach::Anywhere) => &self.inner.anywhere,
-            Ok(Reach::Outside) => &self.inner.outside,
-            Err(refusal) => return Err(error::refused(&target, &refusal)),
+        let reach = allow
+            .judge(&target.host, target.port)
+            .map_err(|refusal| error::refused(&target, &refusal))?;
+        let pool = match reach {
+            Reach::Anywhere => &inner.anywhere,
+            Reach::Outside => &inner.outside,
         };
         let Request { head, body } = request;
-        let len = body.len().or_else(|| head::announced(&head));
-        let (body, mut pump) = upload::split(body, len);
-        let again = body.whole();
-        let request = head::outgoing(&head, &target, body)?;
-        let again = again.filter(|_| request.method().is_idempotent());
+        let upload = Upload::new(body, head::announced(&head));
+        let starved = upload.starved();
+        let whole = upload.whole();
+        let mut request = head::outgoing(&head, &target, upload)?;
+        let mut again = whole.filter(|_| request.method().is_idempotent());
+        let mut kept = pool.take(&target.origin);
 
-        let mut sent = self.send(client, request, &mut pump, &target).await;
-        if let (Err(Failure::Stale), Some(whole)) = (&sent, again) {
-            log::debug!("{target} closed a kept connection; the request is sent again");
-            let request = head::outgoing(&head, &target, UploadBody::Whole(Some(whole)))?;
-            sent = self.send(client, request, &mut pump, &target).await;
-        }
-        let response = sent.map_err(|failure| match failure {
-            Failure::Fault(fault) => fault,
-            Failure::Stale => error::bad_gateway(&target, "it closed the connection"),
-        })?;
+        let (exchange, response) = loop {
+            let was_kept = kept.is_some();
+            let mut exchange = match kept.take() {
+                Some(exchange) => exchange,
+                None => self.connect(&target, reach).await?,
+            };
+            match self.send(&mut exchange, request, &starved, &target).await {
+                Ok(response) => break (exchange, response),
+                Err(Failure::Fault(fault)) => return Err(fault),
+                Err(Failure::Unsent(unsent)) if was_kept => {
+                    request = *unsent;
+                    kept = pool.take(&target.origin);
+                }
+                Err(Failure::Unsent(_)) => {
+                    return Err(error::bad_gateway(&target, "it closed the connection"));
+                }
+                Err(Failure::Closed(error)) => match again.take() {
+                    // The server may have closed it before it saw the request.
+                    Some(whole) if was_kept => {
+                        request = head::outgoing(&head, &target, Upload::new(whole.into(), None))?;
+                    }
+                    _ => return Err(error::of_hyper(&error, &target)),
+                },
+            }
+        };
+
         let (parts, body) = response.into_parts();
-        let link = parts.extensions.get::<Link>().cloned();
-        if let Some(link) = &link {
-            link.set_used();
-        }
         let head = head::incoming(&parts, &target)?;
-        let download = Download::new(body, pump, link, &self.inner.config, target)?;
+        let pool = pool.clone();
+        let download = Download::new(exchange, body, starved, pool, target, &inner.config)?;
         Ok(Response {
             head,
             body: download.into_body().await,
         })
     }
 
-    /// Sends a request once, and waits for the response's head.
+    async fn connect(&self, target: &Target, reach: Reach) -> Result<Box<Exchange>, Fault> {
+        let io = self.inner.connector.connect(target, reach).await;
+        let io = io.map_err(|error| error::of_connect(&error, target))?;
+        let exchange = Exchange::new(io).await;
+        exchange.map_err(|error| error::of_hyper(&error, target))
+    }
+
+    /// Sends a request over a connection, and waits for the response's head.
     async fn send(
         &self,
-        client: &HyperClient,
-        mut request: hyper::Request<UploadBody>,
-        pump: &mut Option<Pump>,
+        exchange: &mut Exchange,
+        request: hyper::Request<Upload>,
+        starved: &Starved,
         target: &Target,
     ) -> Result<hyper::Response<Incoming>, Failure> {
         let begun = Instant::now();
-        let captured = capture_connection(&mut request);
-        let mut response = pin!(client.request(request));
-        let mut patience = Patience::new(self.inner.config.head_timeout);
-
+        let limit = self.inner.config.head_timeout;
+        let mut patience = Patience::new(limit);
+        let mut response = pin!(exchange.sender.try_send_request(request));
         poll_fn(|cx| {
-            if let Some(Poll::Ready(ended)) = pump.as_mut().map(|p| Pin::new(p).poll(cx)) {
-                *pump = None;
-                if let Err(error) = ended {
-                    return Poll::Ready(Err(error::bad_upload(target, &error).into()));
-                }
-            }
+            exchange.drive(cx);
             if let Poll::Ready(response) = response.as_mut().poll(cx) {
-                return Poll::Ready(response.map_err(|error| self.failure(&error, target)));
+                return Poll::Ready(response.map_err(|mut error| match error.take_message() {
+                    Some(request) => Failure::Unsent(Box::new(request)),
+                    None if error::is_closed(error.error()) => Failure::Closed(error.into_error()),
+                    None => Failure::Fault(error::of_hyper(error.error(), target)),
+                }));
             }
-            let since = |now| match captured.connection_metadata().as_ref().and_then(Link::of) {
-                _ if pump.as_ref().is_some_and(Pump::is_starved) => now,
-                Some(link) => begun.max(link.last_sent()),
-                // While there is no connection, the connector's own limit holds.
-                None => now,
+            let since = |now| match starved.get() {
+                true => now,
+                false => begun.max(exchange.link.last_sent()),
             };
-            if patience.poll(cx, since).is_ready() {
-                let limit = self.inner.config.head_timeout;
-                return Poll::Ready(Err(error::no_head(target, limit).into()));
+            match patience.poll(cx, since) {
+                Poll::Ready(()) => Poll::Ready(Err(Failure::Fault(error::no_head(target, limit)))),
+                Poll::Pending => Poll::Pending,
             }
-            Poll::Pending
         })
         .await
-    }
-
-    fn failure(&self, error: &hyper_util::client::legacy::Error, target: &Target) -> Failure {
-        let link = error.connect_info().and_then(Link::of);
-        if link.is_some_and(|link| link.is_used()) && error::is_closed(error) {
-            return Failure::Stale;
-        }
-        let limit = self.inner.config.connect_timeout;
-        Failure::Fault(error::of_hyper(error, target, limit))
     }
 }
 
 /// Why there is no response.
 enum Failure {
-    /// A kept connection was closed before the response's head was there: the server may have
-    /// closed it before it saw the request.
-    Stale,
+    /// The connection was closed before a byte of the request was sent.
+    Unsent(Box<hyper::Request<Upload>>),
+    /// The connection was closed before the response's head was there.
+    Closed(hyper::Error),
     Fault(Fault),
-}
-
-impl From<Fault> for Failure {
-    fn from(fault: Fault) -> Self {
-        Self::Fault(fault)
-    }
 }

@@ -1,0 +1,163 @@
+//! Connections: one that speaks HTTP, and those that wait for their next request.
+//!
+//! Nothing runs in the background. A connection is driven by the future or the body that uses
+//! it, on its task, and closes when it is dropped. One that waits is not looked at until it is
+//! taken; if the server has closed it meanwhile, the first step of the next request tells.
+
+use super::{
+    connect::{Io, Link},
+    upload::Upload,
+};
+use hyper::client::conn::http1::{Connection, SendRequest, handshake};
+use smol::Timer;
+use std::{
+    collections::HashMap,
+    fmt, mem,
+    pin::Pin,
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    task::{Context, Poll},
+    time::{Duration, Instant},
+};
+
+/// A connection that is used by one request at a time.
+pub(super) struct Exchange {
+    pub(super) sender: SendRequest<Upload>,
+    pub(super) link: Link,
+    /// `None` once it is closed.
+    connection: Option<Connection<Io, Upload>>,
+    failure: Option<hyper::Error>,
+}
+
+impl Exchange {
+    pub(super) async fn new(io: Io) -> hyper::Result<Box<Self>> {
+        let link = io.link();
+        let (sender, connection) = handshake(io).await?;
+        Ok(Box::new(Self {
+            sender,
+            link,
+            connection: Some(connection),
+            failure: None,
+        }))
+    }
+
+    /// Reads and writes what can be. To be called whenever the task is woken.
+    pub(super) fn drive(&mut self, cx: &mut Context<'_>) {
+        let Some(connection) = &mut self.connection else {
+            return;
+        };
+        if let Poll::Ready(ended) = Pin::new(connection).poll(cx) {
+            self.failure = ended.err();
+            self.connection = None;
+        }
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.connection.is_none()
+    }
+
+    /// What the connection failed with, where hyper has told nobody else.
+    pub(super) fn failure(&mut self) -> Option<hyper::Error> {
+        self.failure.take()
+    }
+
+    /// Whether request and response are through and the next request can be sent.
+    pub(super) fn is_ready(&self) -> bool {
+        !self.is_closed() && self.sender.is_ready()
+    }
+}
+
+/// The connections that wait, by scheme, host and port.
+pub(super) struct Pool {
+    keep: Duration,
+    per_host: usize,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    waiting: HashMap<String, Vec<Waiting>>,
+    is_swept: bool,
+}
+
+struct Waiting {
+    since: Instant,
+    exchange: Box<Exchange>,
+}
+
+impl fmt::Debug for Pool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let waiting = self.state().waiting.values().map(Vec::len).sum::<usize>();
+        write!(f, "Pool({waiting} waiting)")
+    }
+}
+
+impl Pool {
+    pub(super) fn new(keep: Duration, per_host: usize) -> Arc<Self> {
+        Arc::new(Self {
+            keep,
+            per_host,
+            state: Mutex::default(),
+        })
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The connection to this server that was used last.
+    pub(super) fn take(&self, origin: &str) -> Option<Box<Exchange>> {
+        let waiting = self.state().waiting.get_mut(origin)?.pop()?;
+        (waiting.since.elapsed() < self.keep).then_some(waiting.exchange)
+    }
+
+    /// Keeps a connection for the next request to this server.
+    pub(super) fn put(self: &Arc<Self>, origin: &str, exchange: Box<Exchange>) {
+        if self.per_host == 0 || self.keep.is_zero() {
+            return;
+        }
+        let waiting = Waiting {
+            since: Instant::now(),
+            exchange,
+        };
+        let mut state = self.state();
+        let here = match state.waiting.get_mut(origin) {
+            Some(here) => here,
+            None => state.waiting.entry(origin.to_owned()).or_default(),
+        };
+        // The oldest makes room. It is closed once the lock is free.
+        let oldest = (here.len() >= self.per_host).then(|| here.remove(0));
+        here.push(waiting);
+        if !mem::replace(&mut state.is_swept, true) {
+            smol::spawn(sweep(Arc::downgrade(self), self.keep)).detach();
+        }
+        drop(state);
+        drop(oldest);
+    }
+
+    /// Takes out what has waited for too long, and says whether anything is left.
+    fn expire(&self) -> (Vec<Waiting>, bool) {
+        let mut state = self.state();
+        let mut expired = Vec::new();
+        state.waiting.retain(|_, here| {
+            // The longest wait comes first.
+            let old = here.partition_point(|waiting| waiting.since.elapsed() >= self.keep);
+            expired.extend(here.drain(..old));
+            !here.is_empty()
+        });
+        state.is_swept = !state.waiting.is_empty();
+        (expired, state.is_swept)
+    }
+}
+
+/// Closes connections that have waited for too long, until none are left.
+async fn sweep(pool: Weak<Pool>, keep: Duration) {
+    loop {
+        Timer::after(keep / 2).await;
+        let Some(pool) = pool.upgrade() else { return };
+        let (expired, more) = pool.expire();
+        drop(expired);
+        if !more {
+            return;
+        }
+    }
+}
