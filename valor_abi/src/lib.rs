@@ -49,6 +49,8 @@ pub mod testing;
 pub mod unwind;
 pub mod wire;
 
+#[cfg(doctest)]
+mod book;
 #[cfg(feature = "surf")]
 mod client;
 mod context;

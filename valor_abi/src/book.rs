@@ -1,0 +1,13 @@
+//! The pages of the book that are for authors: their Rust examples are the doctests of this
+//! module, which exists for nothing else.
+
+#[doc = include_str!("../../docs/src/abi.md")]
+mod abi {}
+#[doc = include_str!("../../docs/src/host.md")]
+mod host {}
+#[doc = include_str!("../../docs/src/responses.md")]
+mod responses {}
+#[doc = include_str!("../../docs/src/testing.md")]
+mod testing {}
+#[doc = include_str!("../../docs/src/write.md")]
+mod write {}
