@@ -10,6 +10,7 @@
 //! - [`dispatch`]: a request's way to its vlugin, with ids, limits and panics.
 //! - [`admin`]: the runtime's own vlugins, on `/_health`, `/_metrics` and `/_plugins`.
 //! - [`Runtime`]: all of that together, a vlugin itself.
+//! - [`server`]: bytes to requests and back, for one vlugin.
 
 #![deny(unsafe_code)]
 
@@ -23,6 +24,7 @@ mod metrics;
 mod place;
 pub mod registry;
 mod runtime;
+pub mod server;
 mod vlugin;
 
 pub use admin::{RegistryAccess, Token};

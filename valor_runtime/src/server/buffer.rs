@@ -1,0 +1,201 @@
+//! The bytes of a connection on their way in and out. `connection` and `exchange` read and write
+//! the socket through these alone; both hold no memory worth naming while a connection is idle.
+
+use super::{
+    deadline::{Deadline, Stall},
+    socket::Socket,
+};
+use bytes::Bytes;
+use futures_lite::{AsyncRead, AsyncWrite};
+use std::{
+    cell::RefCell,
+    io::{self, IoSlice},
+    pin::Pin,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+/// How much is read at once, and the size of the chunks in which a body is handed on.
+pub(super) const READ: usize = 64 * 1024;
+/// From here on output is written before more of it is made.
+const HIGH_WATER: usize = 64 * 1024;
+/// Data up to this size is copied behind what is waiting, so that one write sends both.
+const COPIED: usize = 16 * 1024;
+/// What a buffer may keep while it is empty.
+const KEPT: usize = 1024;
+
+thread_local! {
+    // One per worker thread instead of one per connection: ten thousand idle connections
+    // then cost nothing, and what was read is copied to where it is needed in its right size.
+    static SCRATCH: RefCell<Vec<u8>> = RefCell::new(vec![0; READ]);
+}
+
+/// Reads up to `limit` bytes and hands them to `take`; none at the end of the stream.
+pub(super) fn poll_read<T>(
+    socket: &mut Socket,
+    cx: &mut Context<'_>,
+    limit: usize,
+    take: impl FnOnce(&[u8]) -> T,
+) -> Poll<io::Result<T>> {
+    SCRATCH.with_borrow_mut(|scratch| {
+        let limit = limit.clamp(1, scratch.len());
+        loop {
+            match ready!(Pin::new(&mut *socket).poll_read(cx, &mut scratch[..limit])) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Poll::Ready(Err(error)),
+                Ok(amount) => return Poll::Ready(Ok(take(&scratch[..amount]))),
+            }
+        }
+    })
+}
+
+/// A connection's socket with what belongs to it.
+#[derive(Debug)]
+pub(super) struct Wire {
+    pub(super) socket: Socket,
+    pub(super) input: Input,
+    pub(super) output: Output,
+    pub(super) deadline: Deadline,
+}
+
+/// What was read and not yet used: the beginning of a head, of a body, or pipelined requests.
+#[derive(Debug, Default)]
+pub(super) struct Input {
+    bytes: Vec<u8>,
+    start: usize,
+}
+
+impl Input {
+    pub(super) fn unread(&self) -> &[u8] {
+        &self.bytes[self.start..]
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.bytes.len() - self.start
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    pub(super) fn push(&mut self, bytes: &[u8]) {
+        if self.start > 0 {
+            self.bytes.drain(..self.start);
+            self.start = 0;
+        }
+        self.bytes.extend_from_slice(bytes);
+    }
+
+    pub(super) fn consume(&mut self, amount: usize) {
+        self.start = (self.start + amount).min(self.bytes.len());
+        if self.is_empty() {
+            self.start = 0;
+            self.bytes.clear();
+            self.bytes.shrink_to(KEPT);
+        }
+    }
+}
+
+/// What is to be written: collected bytes, and behind them at most one large piece that is
+/// written from where it lies.
+#[derive(Debug)]
+pub(super) struct Output {
+    bytes: Vec<u8>,
+    start: usize,
+    data: Bytes,
+    tail: &'static [u8],
+    /// How long the peer may refuse to take any of it.
+    pub(super) stall: Stall,
+}
+
+impl Output {
+    pub(super) fn new(timeout: Duration) -> Self {
+        Self {
+            bytes: Vec::new(),
+            start: 0,
+            data: Bytes::new(),
+            tail: b"",
+            stall: Stall::new(timeout),
+        }
+    }
+
+    fn len(&self) -> usize {
+        self.bytes.len() - self.start + self.data.len() + self.tail.len()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Whether more may be added before what is there has been written.
+    pub(super) fn has_room(&self) -> bool {
+        self.data.is_empty() && self.tail.is_empty() && self.len() < HIGH_WATER
+    }
+
+    /// The collected bytes, to be added to.
+    pub(super) fn bytes(&mut self) -> &mut Vec<u8> {
+        // Callers ask `has_room` first; where one does not, the order is kept by a copy.
+        let data = std::mem::take(&mut self.data);
+        self.bytes.extend_from_slice(&data);
+        self.bytes.extend_from_slice(std::mem::take(&mut self.tail));
+        &mut self.bytes
+    }
+
+    /// Adds `data` and, behind it, `tail`.
+    pub(super) fn push(&mut self, data: Bytes, tail: &'static [u8]) {
+        let bytes = self.bytes();
+        if data.len() <= COPIED {
+            bytes.extend_from_slice(&data);
+            bytes.extend_from_slice(tail);
+        } else {
+            self.data = data;
+            self.tail = tail;
+        }
+    }
+
+    /// Writes all that is there.
+    pub(super) fn poll_flush(
+        &mut self,
+        socket: &mut Socket,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<()>> {
+        while !self.is_empty() {
+            let written = if self.data.is_empty() && self.tail.is_empty() {
+                Pin::new(&mut *socket).poll_write(cx, &self.bytes[self.start..])
+            } else {
+                let parts = [&self.bytes[self.start..], &self.data, self.tail].map(IoSlice::new);
+                Pin::new(&mut *socket).poll_write_vectored(cx, &parts)
+            };
+            match written {
+                Poll::Pending => {
+                    self.stall.start();
+                    return Poll::Pending;
+                }
+                Poll::Ready(Ok(0)) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                Poll::Ready(Ok(amount)) => self.written(amount),
+                Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::Interrupted => {}
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+            }
+        }
+        self.stall.stop();
+        Poll::Ready(Ok(()))
+    }
+
+    fn written(&mut self, amount: usize) {
+        self.stall.progress(amount);
+        let of_bytes = amount.min(self.bytes.len() - self.start);
+        self.start += of_bytes;
+        if self.start == self.bytes.len() {
+            self.start = 0;
+            self.bytes.clear();
+            self.bytes.shrink_to(KEPT);
+        }
+        let of_data = (amount - of_bytes).min(self.data.len());
+        let _ = self.data.split_to(of_data);
+        if self.data.is_empty() {
+            // An empty piece of a large allocation would hold all of it.
+            self.data = Bytes::new();
+        }
+        self.tail = &self.tail[amount - of_bytes - of_data..];
+    }
+}

@@ -1,0 +1,245 @@
+//! From responses to bytes. `exchange` asks how a response is framed ([`Plan`]) and writes its
+//! head and its chunks through here. Framing belongs to the server: whatever a vlugin says of it
+//! is replaced. The bytes are those of async-h1's `server::Encoder`, which a test holds them to.
+
+use super::buffer::Output;
+use bytes::Bytes;
+use std::{
+    cell::RefCell,
+    io::Write,
+    time::{SystemTime, UNIX_EPOCH},
+};
+use valor::wire::{Body, ChunkStream, Response, ResponseHead};
+
+/// Of a request, what its response depends on.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Asked {
+    /// Whether the method is `HEAD`.
+    pub(super) head_only: bool,
+    /// 10 or 11.
+    pub(super) version: u8,
+}
+
+/// The header that tells where a body ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Framing {
+    /// None: there is no body, or it ends with the connection.
+    None,
+    Length(u64),
+    Chunked,
+}
+
+/// What follows the head.
+pub(super) enum Payload {
+    Whole(Bytes),
+    Stream(Sending),
+}
+
+/// A stream on its way.
+pub(super) struct Sending {
+    pub(super) chunks: ChunkStream,
+    pub(super) framing: Framing,
+    /// Whether its end and a cut look the same to the client, unless the connection is reset.
+    pub(super) until_close: bool,
+}
+
+/// How a response is sent.
+pub(super) struct Plan {
+    pub(super) framing: Framing,
+    pub(super) payload: Payload,
+    /// Whether the connection has to be closed behind it.
+    pub(super) closes: bool,
+}
+
+impl Plan {
+    /// Takes the body out of `response` and decides how to send it (RFC 9112, section 6.3).
+    pub(super) fn of(asked: Asked, response: &mut Response) -> Self {
+        let status = response.head.status();
+        let body = std::mem::take(&mut response.body);
+        let nothing = Payload::Whole(Bytes::new());
+        if status < 200 || matches!(status, 204 | 304) {
+            return Self {
+                framing: Framing::None,
+                payload: nothing,
+                // An interim response is no answer; the client would wait for one.
+                closes: status < 200,
+            };
+        }
+        let framing = match body.len() {
+            Some(0) if asked.head_only => Framing::Length(promised(&response.head).unwrap_or(0)),
+            Some(len) => Framing::Length(len),
+            None if asked.version == 10 => Framing::None,
+            None => Framing::Chunked,
+        };
+        let until_close = framing == Framing::None;
+        let payload = match body {
+            _ if asked.head_only => nothing,
+            Body::Bytes(bytes) => Payload::Whole(bytes),
+            Body::Stream { len: Some(0), .. } => nothing,
+            Body::Stream { chunks, .. } => Payload::Stream(Sending {
+                chunks,
+                framing,
+                until_close,
+            }),
+        };
+        Self {
+            framing,
+            payload,
+            closes: until_close,
+        }
+    }
+}
+
+/// The length that a vlugin gives in answer to `HEAD`, where it leaves the body away.
+fn promised(head: &ResponseHead) -> Option<u64> {
+    let value = head.header_str("content-length")?;
+    value.bytes().all(|b| b.is_ascii_digit()).then_some(())?;
+    value.parse().ok()
+}
+
+/// A header of this name, which cannot stand in a head.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the value of header `{0}` has a control character in it")]
+pub(super) struct BadHeader(String);
+
+/// Whether a vlugin's head can be written. It has no line breaks (`head.rs` sees to that), but
+/// may have other control characters in it.
+pub(super) fn check(head: &ResponseHead) -> Result<(), BadHeader> {
+    match head.headers().find(|(_, value)| !is_value(value)) {
+        Some((name, _)) => Err(BadHeader(name.to_owned())),
+        None => Ok(()),
+    }
+}
+
+/// `field-value` of RFC 9110, section 5.5, bytes beyond ASCII included.
+fn is_value(value: &[u8]) -> bool {
+    !value.iter().any(|&b| (b < b' ' && b != b'\t') || b == 0x7f)
+}
+
+/// Writes a head that passed [`check`]: headers in the order of their names, as async-h1's
+/// `Encoder` does.
+pub(super) fn head(
+    out: &mut Vec<u8>,
+    head: &ResponseHead,
+    framing: Framing,
+    connection: Option<&'static str>,
+) {
+    let mut length = [0; 20];
+    let mut headers: Vec<(&str, &[u8])> = Vec::with_capacity(16);
+    let mut dated = false;
+    for (name, value) in head.headers() {
+        dated |= name == "date";
+        if !is_framing(name) {
+            headers.push((name, value));
+        }
+    }
+    match framing {
+        Framing::None => {}
+        Framing::Length(len) => headers.push(("content-length", digits(&mut length, len))),
+        Framing::Chunked => headers.push(("transfer-encoding", b"chunked")),
+    }
+    if let Some(connection) = connection {
+        headers.push(("connection", connection.as_bytes()));
+    }
+    let date = (!dated).then(date);
+    if let Some(date) = &date {
+        headers.push(("date", date));
+    }
+    headers.sort_by_key(|(name, _)| *name);
+
+    let status = head.status();
+    out.extend_from_slice(b"HTTP/1.1 ");
+    out.extend_from_slice(digits(&mut [0; 20], status.into()));
+    out.push(b' ');
+    out.extend_from_slice(reason(status).as_bytes());
+    out.extend_from_slice(b"\r\n");
+    for (name, value) in headers {
+        out.extend_from_slice(name.as_bytes());
+        out.extend_from_slice(b": ");
+        out.extend_from_slice(value);
+        out.extend_from_slice(b"\r\n");
+    }
+    out.extend_from_slice(b"\r\n");
+}
+
+/// What a server says of a message and of a connection; a vlugin has no say in it.
+fn is_framing(name: &str) -> bool {
+    matches!(
+        name,
+        "connection"
+            | "content-length"
+            | "keep-alive"
+            | "proxy-connection"
+            | "trailer"
+            | "transfer-encoding"
+            | "upgrade"
+    )
+}
+
+fn reason(status: u16) -> &'static str {
+    match status {
+        // `http_types` has "Modified" for it.
+        304 => "Not Modified",
+        _ => {
+            http_types::StatusCode::try_from(status).map_or("", |status| status.canonical_reason())
+        }
+    }
+}
+
+fn digits(buf: &mut [u8; 20], mut number: u64) -> &[u8] {
+    let mut at = buf.len();
+    loop {
+        at -= 1;
+        buf[at] = b'0' + (number % 10) as u8;
+        number /= 10;
+        if number == 0 {
+            return &buf[at..];
+        }
+    }
+}
+
+/// The date of now (RFC 9110, section 5.6.7), made once a second.
+fn date() -> [u8; 29] {
+    thread_local! {
+        static LAST: RefCell<(u64, [u8; 29])> = const { RefCell::new((u64::MAX, [0; 29])) };
+    }
+    let now = SystemTime::now();
+    let second = now.duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs());
+    LAST.with_borrow_mut(|(last, text)| {
+        if *last != second {
+            *last = second;
+            let _ = write!(&mut text[..], "{}", httpdate::HttpDate::from(now));
+        }
+        *text
+    })
+}
+
+/// Writes a chunk of a stream. An empty one would be the end, and is left out.
+pub(super) fn chunk(out: &mut Output, data: Bytes) {
+    if !data.is_empty() {
+        let _ = write!(out.bytes(), "{:X}\r\n", data.len());
+        out.push(data, b"\r\n");
+    }
+}
+
+/// Writes the end of a chunked body.
+pub(super) fn end(out: &mut Output, trailers: &[(String, Vec<u8>)]) {
+    let bytes = out.bytes();
+    bytes.extend_from_slice(b"0\r\n");
+    for (name, value) in trailers {
+        bytes.extend_from_slice(name.as_bytes());
+        bytes.extend_from_slice(b": ");
+        bytes.extend_from_slice(value);
+        bytes.extend_from_slice(b"\r\n");
+    }
+    bytes.extend_from_slice(b"\r\n");
+}
+
+/// Whether these can stand behind a body.
+pub(super) fn are_trailers(trailers: &[(String, Vec<u8>)]) -> bool {
+    // A head's rules are those of trailers; framing fields would be obeyed by someone.
+    let mut head = Response::new(200).head;
+    trailers.iter().all(|(name, value)| {
+        head.push(name, value).is_ok() && !is_framing(&name.to_ascii_lowercase()) && is_value(value)
+    })
+}

@@ -1,0 +1,260 @@
+//! The loop of one connection: a head, its exchange, the next head, and the end. A task of the
+//! server's executor runs it; nothing of it outlives the socket.
+
+use super::{
+    Shared,
+    buffer::{self, Input, Output, READ, Wire},
+    codec::{self, Asked, Payload, Plan},
+    deadline::{Deadline, earlier},
+    exchange::{Closing, Exchange, Outcome, dead},
+    guard::{Guard, Judged, Refusal, Step},
+    socket::Socket,
+};
+use futures_core::Stream;
+use smol::channel::Receiver;
+use std::{
+    convert::Infallible,
+    future::poll_fn,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Instant,
+};
+use valor::wire::Response;
+
+/// What a client may go on sending to a connection that is closing.
+const LINGERING: usize = 16 * 1024 * 1024;
+
+/// A client's connection.
+pub(super) struct Connection {
+    wire: Wire,
+    guard: Guard,
+    peer: String,
+    shared: Arc<Shared>,
+    /// Ends when the server shuts down.
+    leaving: Pin<Box<Receiver<Infallible>>>,
+    /// When the client fell silent.
+    idle_since: Instant,
+    /// When the first byte of a head came.
+    begun: Option<Instant>,
+}
+
+/// What comes next on a connection.
+enum Next {
+    Request(Box<Judged>),
+    End(Outcome),
+}
+
+impl Connection {
+    pub(super) fn new(socket: Socket, peer: String, shared: Arc<Shared>) -> Self {
+        Self {
+            wire: Wire {
+                socket,
+                input: Input::default(),
+                output: Output::new(shared.config.write_timeout),
+                deadline: Deadline::new(),
+            },
+            guard: Guard::default(),
+            peer,
+            leaving: Box::pin(shared.leaving.clone()),
+            shared,
+            idle_since: Instant::now(),
+            begun: None,
+        }
+    }
+
+    /// Serves the connection to its end.
+    pub(super) async fn serve(mut self) {
+        let outcome = loop {
+            let judged = match poll_fn(|cx| self.poll_head(cx)).await {
+                Next::Request(judged) => judged,
+                Next::End(outcome) => break outcome,
+            };
+            // On the heap, and only while there is a request: an idle connection is small.
+            let mut exchange = Box::new(Exchange::new(
+                *judged,
+                &mut self.wire.input,
+                &self.shared.vlugin,
+                self.shared.config.body_timeout,
+            ));
+            let leaving = || self.shared.leaving.is_closed();
+            match poll_fn(|cx| exchange.poll(&mut self.wire, leaving(), cx)).await {
+                Outcome::Next => {}
+                outcome => break outcome,
+            }
+            self.idle_since = Instant::now();
+        };
+        let closing = match outcome {
+            Outcome::Next | Outcome::Dead => return,
+            Outcome::Close(closing) => closing,
+            Outcome::Refuse(refusal) => {
+                self.refuse(refusal);
+                Closing::Lingering
+            }
+        };
+        if poll_fn(|cx| self.poll_flush(cx)).await.is_ok() {
+            self.close(closing).await;
+        }
+    }
+
+    /// The next head that is good, or why there is none.
+    fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<Next> {
+        loop {
+            if !self.wire.output.has_room() {
+                match self.poll_flush(cx) {
+                    Poll::Pending => return Poll::Pending,
+                    Poll::Ready(Err(())) => return Poll::Ready(Next::End(Outcome::Dead)),
+                    Poll::Ready(Ok(())) => {}
+                }
+            }
+            match self.judge() {
+                Some(Step::More) | None => {}
+                Some(Step::Skip(amount)) => {
+                    self.wire.input.consume(amount);
+                    continue;
+                }
+                Some(Step::Head(amount, judged)) => {
+                    self.wire.input.consume(amount);
+                    self.begun = None;
+                    return Poll::Ready(Next::Request(judged));
+                }
+                Some(Step::Refuse(refusal)) => {
+                    return Poll::Ready(Next::End(Outcome::Refuse(refusal)));
+                }
+            }
+            let Wire { socket, input, .. } = &mut self.wire;
+            let read = buffer::poll_read(socket, cx, READ, |bytes| {
+                input.push(bytes);
+                bytes.len()
+            });
+            match read {
+                Poll::Ready(Ok(0)) => return Poll::Ready(Next::End(self.ended())),
+                Poll::Ready(Ok(_)) => continue,
+                Poll::Ready(Err(error)) => return Poll::Ready(Next::End(dead(&error))),
+                Poll::Pending => {}
+            }
+            return self.poll_silence(cx).map(Next::End);
+        }
+    }
+
+    fn judge(&mut self) -> Option<Step> {
+        let input = self.wire.input.unread();
+        if input.is_empty() {
+            self.begun = None;
+            return None;
+        }
+        Some(self.guard.judge(input, &self.peer, &self.shared.config))
+    }
+
+    /// The client has nothing more to say.
+    fn ended(&self) -> Outcome {
+        match self.wire.input.is_empty() {
+            true => Outcome::Close(Closing::Plain),
+            false => Outcome::Refuse(Refusal::new(
+                400,
+                "the request ends in the middle of its head",
+            )),
+        }
+    }
+
+    /// What is to be done while the client says nothing: write what is there, and look at the
+    /// clock.
+    fn poll_silence(&mut self, cx: &mut Context<'_>) -> Poll<Outcome> {
+        let config = &self.shared.config;
+        let Wire {
+            socket,
+            output,
+            deadline,
+            input,
+        } = &mut self.wire;
+        if let Poll::Ready(Err(error)) = output.poll_flush(socket, cx) {
+            return Poll::Ready(dead(&error));
+        }
+        let idle = input.is_empty();
+        let limit = match idle {
+            true => self.idle_since.checked_add(config.idle_timeout),
+            false => {
+                let begun = self.begun.get_or_insert_with(Instant::now);
+                begun.checked_add(config.head_timeout)
+            }
+        };
+        if idle && output.is_empty() && self.leaving.as_mut().poll_next(cx).is_ready() {
+            return Poll::Ready(Outcome::Close(Closing::Plain));
+        }
+        if !deadline.poll(cx, earlier(limit, output.stall.deadline())) {
+            return Poll::Pending;
+        }
+        let now = Instant::now();
+        Poll::Ready(match idle {
+            _ if output.stall.deadline().is_some_and(|at| at <= now) => Outcome::Dead,
+            true => Outcome::Close(Closing::Plain),
+            false => Outcome::Refuse(Refusal::new(408, "the request's head did not come in time")),
+        })
+    }
+
+    /// Writes all that is to be written, as far as the client takes it in time.
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), ()>> {
+        let Wire {
+            socket,
+            output,
+            deadline,
+            ..
+        } = &mut self.wire;
+        match output.poll_flush(socket, cx) {
+            Poll::Ready(written) => Poll::Ready(written.map_err(drop)),
+            Poll::Pending if deadline.poll(cx, output.stall.deadline()) => Poll::Ready(Err(())),
+            Poll::Pending => Poll::Pending,
+        }
+    }
+
+    fn refuse(&mut self, refusal: Refusal) {
+        log::debug!(
+            target: "valor::server",
+            "{} got {}: {}", self.peer, refusal.status, refusal.detail
+        );
+        let asked = Asked {
+            head_only: false,
+            version: 11,
+        };
+        let mut response = Response::problem(refusal.status, &refusal.detail);
+        let plan = Plan::of(asked, &mut response);
+        let output = &mut self.wire.output;
+        codec::head(output.bytes(), &response.head, plan.framing, Some("close"));
+        if let Payload::Whole(bytes) = plan.payload {
+            output.push(bytes, b"");
+        }
+    }
+
+    async fn close(&mut self, closing: Closing) {
+        match closing {
+            Closing::Plain => {}
+            Closing::Reset => self.wire.socket.reset_on_close(),
+            Closing::Lingering => {
+                self.wire.socket.shutdown_write();
+                self.linger().await;
+            }
+        }
+    }
+
+    /// Lets the client finish what it is sending: a socket closed under it would be reset, and
+    /// the reset would overtake the response (RFC 9112, section 9.6).
+    async fn linger(&mut self) {
+        let until = Instant::now().checked_add(self.shared.config.linger);
+        let mut left = LINGERING;
+        let Wire {
+            socket, deadline, ..
+        } = &mut self.wire;
+        poll_fn(|cx| {
+            while left > 0 {
+                match buffer::poll_read(socket, cx, READ, <[u8]>::len) {
+                    Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(()),
+                    Poll::Ready(Ok(amount)) => left = left.saturating_sub(amount),
+                    Poll::Pending if deadline.poll(cx, until) => return Poll::Ready(()),
+                    Poll::Pending => return Poll::Pending,
+                }
+            }
+            Poll::Ready(())
+        })
+        .await;
+    }
+}

@@ -1,0 +1,477 @@
+//! One request and its response. `connection` polls an [`Exchange`] until it is over; it drives
+//! three things at once: the vlugin, the request's body on its way in, and the output.
+//!
+//! It promises that a response is written once and whole or the connection is cut, that no more
+//! is read than the vlugin asks for, and that the vlugin's future is dropped when its client has
+//! gone away.
+
+use super::{
+    body::BodyError,
+    buffer::{self, Input, Wire},
+    codec::{self, Asked, Payload, Plan, Sending},
+    deadline::earlier,
+    guard::{Judged, Refusal},
+    upload::{Progress, Upload},
+};
+use crate::Vlugin;
+use bytes::Bytes;
+use std::{
+    io,
+    sync::Arc,
+    task::{Context, Poll},
+    time::{Duration, Instant},
+};
+use valor::{
+    fault::Fault,
+    wire::{BoxFuture, Chunk, Request, Response, ResponseHead},
+};
+
+/// How far the next requests are read while the vlugin works on this one.
+const AHEAD: usize = 64 * 1024;
+/// After so many steps the other connections of the thread have their turn.
+const TURN: usize = 32;
+
+/// How an exchange ended.
+#[derive(Debug)]
+pub(super) enum Outcome {
+    /// The response is in the output; the next request may come.
+    Next,
+    /// The output is to be written, and the connection closed.
+    Close(Closing),
+    /// This is to be answered, and the connection closed.
+    Refuse(Refusal),
+    /// Nothing can be written any more.
+    Dead,
+}
+
+/// How a connection is closed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Closing {
+    /// The client knows of it.
+    Plain,
+    /// The client may be sending still; it is to get what was written all the same.
+    Lingering,
+    /// The client must not take it for the end of the body.
+    Reset,
+}
+
+enum Answer {
+    Working(BoxFuture<'static, Result<Response, Fault>>),
+    Streaming(Streaming),
+    Done,
+}
+
+struct Streaming {
+    head: ResponseHead,
+    /// The head waits for the first chunk, so that both go out in one write.
+    begun: bool,
+    closes: bool,
+    sending: Sending,
+    sent: u64,
+}
+
+/// One request and its response.
+pub(super) struct Exchange {
+    answer: Answer,
+    asked: Asked,
+    /// Whether the client means to go on, and whether the server does.
+    client_stays: bool,
+    keep_alive: bool,
+    upload: Upload,
+}
+
+impl Exchange {
+    /// Hands a request to the vlugin.
+    pub(super) fn new(
+        judged: Judged,
+        input: &mut Input,
+        vlugin: &Arc<dyn Vlugin>,
+        body_timeout: Duration,
+    ) -> Self {
+        let asked = Asked {
+            head_only: judged.head.method() == "HEAD",
+            version: judged.head.version(),
+        };
+        let (upload, body) =
+            Upload::new(judged.framing, judged.expects_continue, input, body_timeout);
+        let answer = if judged.about_server {
+            Box::pin(std::future::ready(Ok(about_server())))
+        } else {
+            vlugin.clone().on_request(Request {
+                head: judged.head,
+                body,
+            })
+        };
+        Self {
+            answer: Answer::Working(answer),
+            asked,
+            client_stays: judged.keep_alive,
+            keep_alive: judged.keep_alive,
+            upload,
+        }
+    }
+
+    /// Drives the exchange. `leaving` says that the server is shutting down.
+    pub(super) fn poll(
+        &mut self,
+        wire: &mut Wire,
+        leaving: bool,
+        cx: &mut Context<'_>,
+    ) -> Poll<Outcome> {
+        self.keep_alive &= !leaving;
+        match self.drive(wire, cx) {
+            Ok(poll) => poll,
+            Err(outcome) => Poll::Ready(outcome),
+        }
+    }
+
+    fn drive(&mut self, wire: &mut Wire, cx: &mut Context<'_>) -> Result<Poll<Outcome>, Outcome> {
+        self.upload.begin_turn();
+        for _ in 0..TURN {
+            let mut moved = self.poll_answer(wire, cx)?;
+            let begun = self.has_begun();
+            match self.upload.poll(wire, begun, cx) {
+                Ok(more) => moved |= more,
+                Err(error) => return Err(self.fail(error, cx)),
+            }
+            if let Some(outcome) = self.over(wire) {
+                return Ok(Poll::Ready(outcome));
+            }
+            let has_room = wire.output.has_room();
+            if moved && has_room {
+                continue;
+            }
+            match wire.output.poll_flush(&mut wire.socket, cx) {
+                Poll::Ready(Ok(())) if has_room => {}
+                Poll::Ready(Ok(())) => continue,
+                Poll::Ready(Err(error)) => return Err(dead(&error)),
+                Poll::Pending if moved => continue,
+                Poll::Pending => {}
+            }
+            self.watch_client(wire, cx)?;
+            if self.upload.has_changed(cx) {
+                // Another thread asked for the body, or threw it away, just now.
+                continue;
+            }
+            let at = earlier(self.upload.deadline(), wire.output.stall.deadline());
+            if wire.deadline.poll(cx, at) {
+                self.timed_out(wire, cx)?;
+                continue;
+            }
+            return Ok(Poll::Pending);
+        }
+        cx.waker().wake_by_ref();
+        Ok(Poll::Pending)
+    }
+
+    /// How it ended, once all is done that has to be done.
+    fn over(&self, wire: &Wire) -> Option<Outcome> {
+        let Answer::Done = self.answer else {
+            return None;
+        };
+        match self.upload.progress() {
+            Progress::GivenUp => Some(Outcome::Close(Closing::Lingering)),
+            Progress::Open => None,
+            Progress::Done if self.keep_alive => Some(Outcome::Next),
+            Progress::Done if self.client_stays || !wire.input.is_empty() => {
+                Some(Outcome::Close(Closing::Lingering))
+            }
+            Progress::Done => Some(Outcome::Close(Closing::Plain)),
+        }
+    }
+
+    fn timed_out(&mut self, wire: &mut Wire, cx: &mut Context<'_>) -> Result<(), Outcome> {
+        let now = Instant::now();
+        if wire.output.stall.deadline().is_some_and(|at| at <= now) {
+            log::debug!(target: "valor::server", "a client does not read its response");
+            return Err(Outcome::Dead);
+        }
+        match self.upload.timed_out() {
+            Ok(()) => Ok(()),
+            Err(error) => Err(self.fail(error, cx)),
+        }
+    }
+
+    /// Whether some of the response is written.
+    fn has_begun(&self) -> bool {
+        match &self.answer {
+            Answer::Working(_) => false,
+            Answer::Streaming(streaming) => streaming.begun,
+            Answer::Done => true,
+        }
+    }
+
+    // The vlugin and its response.
+
+    fn poll_answer(&mut self, wire: &mut Wire, cx: &mut Context<'_>) -> Result<bool, Outcome> {
+        for step in 0..TURN {
+            if !wire.output.has_room() {
+                return Ok(step > 0);
+            }
+            let moved = match &mut self.answer {
+                Answer::Working(future) => match future.as_mut().poll(cx) {
+                    Poll::Pending => false,
+                    Poll::Ready(answer) => {
+                        self.begin(answer.unwrap_or_else(|fault| of_fault(&fault)), wire);
+                        true
+                    }
+                },
+                Answer::Streaming(streaming) => {
+                    match streaming.sending.chunks.as_mut().poll_next(cx) {
+                        Poll::Ready(next) => {
+                            self.send(next, wire)?;
+                            true
+                        }
+                        Poll::Pending => self.begin_stream(wire),
+                    }
+                }
+                Answer::Done => false,
+            };
+            if !moved {
+                return Ok(step > 0);
+            }
+        }
+        Ok(true)
+    }
+
+    fn begin(&mut self, mut response: Response, wire: &mut Wire) {
+        if let Err(error) = codec::check(&response.head) {
+            log::error!(target: "valor::server", "{}: {error}; answered 500", name_of(&response.head));
+            response = of_broken(&response.head);
+        }
+        let plan = Plan::of(self.asked, &mut response);
+        match plan.payload {
+            Payload::Whole(bytes) => {
+                self.done(wire);
+                self.write_head(&response.head, plan.framing, plan.closes, wire);
+                wire.output.push(bytes, b"");
+            }
+            Payload::Stream(sending) => {
+                self.answer = Answer::Streaming(Streaming {
+                    head: response.head,
+                    begun: false,
+                    closes: plan.closes,
+                    sending,
+                    sent: 0,
+                });
+            }
+        }
+    }
+
+    fn write_head(
+        &mut self,
+        head: &ResponseHead,
+        framing: codec::Framing,
+        closes: bool,
+        wire: &mut Wire,
+    ) {
+        self.keep_alive &= !closes && self.upload.progress() != Progress::GivenUp;
+        let connection = match self.keep_alive {
+            false => Some("close"),
+            true if self.asked.version == 10 => Some("keep-alive"),
+            true => None,
+        };
+        codec::head(wire.output.bytes(), head, framing, connection);
+    }
+
+    /// Writes the head of a stream, and says whether there was one to write.
+    fn begin_stream(&mut self, wire: &mut Wire) -> bool {
+        let Answer::Streaming(streaming) = &mut self.answer else {
+            return false;
+        };
+        if std::mem::replace(&mut streaming.begun, true) {
+            return false;
+        }
+        let (framing, closes) = (streaming.sending.framing, streaming.closes);
+        let head = streaming.head.clone();
+        // Of a vlugin that answers with what it reads, `100 Continue` has to come first.
+        self.upload.before_head(wire);
+        self.write_head(&head, framing, closes, wire);
+        true
+    }
+
+    fn send(&mut self, next: Option<io::Result<Chunk>>, wire: &mut Wire) -> Result<(), Outcome> {
+        let Answer::Streaming(streaming) = &mut self.answer else {
+            return Ok(());
+        };
+        let left = match streaming.sending.framing {
+            codec::Framing::Length(len) => Some(len - streaming.sent),
+            _ => None,
+        };
+        let short = left.is_some_and(|left| left > 0);
+        let trailers = match next {
+            Some(Ok(Chunk::Data(data))) => {
+                self.send_data(data, left, wire);
+                return Ok(());
+            }
+            Some(Err(error)) => return self.cut(&format!("failed: {error}"), wire),
+            Some(Ok(Chunk::Trailers(_))) | None if short => {
+                return self.cut("ended short of its length", wire);
+            }
+            Some(Ok(Chunk::Trailers(trailers))) if !codec::are_trailers(&trailers) => {
+                return self.cut("has trailers that cannot be sent", wire);
+            }
+            Some(Ok(Chunk::Trailers(trailers))) => trailers,
+            None => Vec::new(),
+        };
+        let chunked = streaming.sending.framing == codec::Framing::Chunked;
+        self.begin_stream(wire);
+        if chunked {
+            codec::end(&mut wire.output, &trailers);
+        }
+        self.done(wire);
+        Ok(())
+    }
+
+    fn send_data(&mut self, mut data: Bytes, left: Option<u64>, wire: &mut Wire) {
+        if data.is_empty() {
+            return;
+        }
+        self.begin_stream(wire);
+        let Answer::Streaming(streaming) = &mut self.answer else {
+            return;
+        };
+        match left {
+            Some(left) => {
+                if data.len() as u64 > left {
+                    let name = name_of(&streaming.head);
+                    log::error!(target: "valor::server", "{name}: the response's stream is longer than its length; the rest is left out");
+                    data.truncate(left as usize);
+                }
+                streaming.sent += data.len() as u64;
+                let done = data.len() as u64 == left;
+                wire.output.push(data, b"");
+                if done {
+                    self.done(wire);
+                }
+            }
+            None if streaming.sending.framing == codec::Framing::Chunked => {
+                streaming.sent += data.len() as u64;
+                codec::chunk(&mut wire.output, data);
+            }
+            None => {
+                streaming.sent += data.len() as u64;
+                wire.output.push(data, b"");
+            }
+        }
+    }
+
+    /// Ends a response that cannot go on. Where nothing was written of it, another takes its
+    /// place; otherwise the connection ends, which is all that a client can be told.
+    fn cut(&mut self, what: &str, wire: &mut Wire) -> Result<(), Outcome> {
+        let Answer::Streaming(streaming) = &self.answer else {
+            return Ok(());
+        };
+        let (name, sent) = (name_of(&streaming.head), streaming.sent);
+        log::error!(target: "valor::server", "{name}: the response's stream {what}, after {sent} bytes");
+        if streaming.begun {
+            return Err(self.abort());
+        }
+        let response = of_broken(&streaming.head);
+        self.begin(response, wire);
+        Ok(())
+    }
+
+    /// How to end a connection in the middle of a response, or before one.
+    fn abort(&self) -> Outcome {
+        Outcome::Close(match &self.answer {
+            Answer::Streaming(s) if s.begun && s.sending.until_close => Closing::Reset,
+            _ => Closing::Plain,
+        })
+    }
+
+    fn done(&mut self, wire: &Wire) {
+        self.answer = Answer::Done;
+        self.upload.abandon(&wire.input);
+    }
+
+    // The client.
+
+    /// Ends a body that cannot go on: the vlugin sees the error, the client gets the answer that
+    /// goes with it, where it is not too late for one.
+    fn fail(&mut self, error: BodyError, cx: &mut Context<'_>) -> Outcome {
+        let refusal = error.refusal();
+        if self.upload.fail(error) {
+            // Whatever the vlugin makes of the error, it is not sent.
+            match &mut self.answer {
+                Answer::Working(future) => drop(future.as_mut().poll(cx)),
+                Answer::Streaming(s) => drop(s.sending.chunks.as_mut().poll_next(cx)),
+                Answer::Done => {}
+            }
+        }
+        match (&self.answer, refusal) {
+            (Answer::Done, _) => Outcome::Close(Closing::Lingering),
+            (Answer::Streaming(s), _) if s.begun => self.abort(),
+            (_, Some(refusal)) => Outcome::Refuse(refusal),
+            (_, None) => Outcome::Close(Closing::Plain),
+        }
+    }
+
+    /// Reads ahead while the vlugin works: the next requests, or that the client has gone.
+    fn watch_client(&self, wire: &mut Wire, cx: &mut Context<'_>) -> Result<(), Outcome> {
+        while self.upload.progress() == Progress::Done && wire.input.len() < AHEAD {
+            if let Answer::Done = self.answer {
+                break;
+            }
+            let (socket, input) = (&mut wire.socket, &mut wire.input);
+            let limit = AHEAD - input.len();
+            let read = buffer::poll_read(socket, cx, limit, |bytes| {
+                input.push(bytes);
+                bytes.len()
+            });
+            match read {
+                Poll::Pending => break,
+                Poll::Ready(Ok(0)) => {
+                    log::debug!(target: "valor::server", "a client went away before its response");
+                    return Err(self.abort());
+                }
+                Poll::Ready(Ok(_)) => {}
+                Poll::Ready(Err(error)) => return Err(dead(&error)),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A write or read that failed: the client has gone.
+pub(super) fn dead(error: &io::Error) -> Outcome {
+    log::debug!(target: "valor::server", "a connection broke: {error}");
+    Outcome::Dead
+}
+
+/// The answer to `OPTIONS *` (RFC 9110, section 9.3.7).
+fn about_server() -> Response {
+    let mut response = Response::new(204);
+    let _ = response
+        .head
+        .push("allow", b"GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
+    response
+}
+
+/// A runtime answers every request itself; a bare vlugin may end with a fault.
+fn of_fault(fault: &Fault) -> Response {
+    if fault.status >= 500 {
+        log::error!(target: "valor::server", "a request failed: {fault}");
+        return Response::problem(fault.status, "the request failed");
+    }
+    Response::problem(fault.status, &fault.message)
+}
+
+/// What is sent where a vlugin's own response cannot be.
+fn of_broken(head: &ResponseHead) -> Response {
+    let mut response = Response::problem(500, "the vlugin's response cannot be sent");
+    for name in ["x-correlation-id", "x-valor-plugin"] {
+        if let Some(value) = head.header(name) {
+            let _ = response.head.push(name, value);
+        }
+    }
+    if codec::check(&response.head).is_err() {
+        return Response::problem(500, "the vlugin's response cannot be sent");
+    }
+    response
+}
+
+/// The vlugin's name, as the runtime notes it in its responses.
+fn name_of(head: &ResponseHead) -> &str {
+    head.header_str("x-valor-plugin").unwrap_or("a vlugin")
+}

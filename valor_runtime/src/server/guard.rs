@@ -1,0 +1,418 @@
+//! The guard: reads a request's head, judges it, and builds the [`RequestHead`] of it at once.
+//!
+//! `connection` shows it the bytes as they come. Every rule that a head can break is here, with
+//! the status that answers it; what passes has one meaning for everybody behind, so that no
+//! proxy in front and no vlugin behind can be made to see another request than the server did
+//! (RFC 9112, section 11.2).
+
+use super::{ServerConfig, authority, body::Framing, chunked::ChunkedDecoder};
+use http_types::Method;
+use memchr::{memchr, memchr_iter, memmem};
+use std::{borrow::Cow, mem::MaybeUninit, str::FromStr};
+use valor::wire::RequestHead;
+
+/// Room for the method, the version and the spaces around the target.
+const BESIDE_TARGET: usize = 300;
+/// How many headers are parsed without an allocation.
+const USUAL_HEADERS: usize = 128;
+/// How many empty lines may stand before a request (RFC 9112, section 2.2, asks for one).
+const EMPTY_LINES: u8 = 2;
+
+/// A request that is answered by the server itself, before any vlugin sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Refusal {
+    pub(super) status: u16,
+    pub(super) detail: Cow<'static, str>,
+}
+
+impl Refusal {
+    pub(super) fn new(status: u16, detail: impl Into<Cow<'static, str>>) -> Self {
+        Self {
+            status,
+            detail: detail.into(),
+        }
+    }
+}
+
+fn bad(detail: impl Into<Cow<'static, str>>) -> Refusal {
+    Refusal::new(400, detail)
+}
+
+/// What is to be done with the bytes that the guard was shown.
+#[derive(Debug)]
+pub(super) enum Step {
+    /// Read more of them.
+    More,
+    /// Throw this many away: an empty line before the request.
+    Skip(usize),
+    /// Take this many away: they are a head.
+    Head(usize, Box<Judged>),
+    /// Answer this and close.
+    Refuse(Refusal),
+}
+
+/// A head that passed.
+#[derive(Debug)]
+pub(super) struct Judged {
+    pub(super) head: RequestHead,
+    pub(super) framing: Framing,
+    /// Whether the client means to send another request.
+    pub(super) keep_alive: bool,
+    /// Whether the client waits for `100 Continue` before it sends the body.
+    pub(super) expects_continue: bool,
+    /// Whether it is `OPTIONS *`, which asks about the server and not about a vlugin.
+    pub(super) about_server: bool,
+}
+
+/// The guard of one connection; it remembers how far it has looked.
+#[derive(Debug, Default)]
+pub(super) struct Guard {
+    seen: usize,
+    line_done: bool,
+    empty_lines: u8,
+}
+
+impl Guard {
+    /// Judges what is there of a head. After [`Step::Head`] it is ready for the next one.
+    pub(super) fn judge(&mut self, bytes: &[u8], peer: &str, config: &ServerConfig) -> Step {
+        match bytes {
+            [] | [b'\r'] => return Step::More,
+            [b'\r', b'\n', ..] if self.empty_lines < EMPTY_LINES => {
+                self.empty_lines += 1;
+                return Step::Skip(2);
+            }
+            [b'\r' | b'\n', ..] => {
+                return Step::Refuse(bad("there are empty lines in front of the request"));
+            }
+            _ => {}
+        }
+        let from = self.seen.saturating_sub(3);
+        let judged = match memmem::find(&bytes[from..], b"\r\n\r\n") {
+            Some(at) => {
+                let end = from + at + 4;
+                whole(&bytes[..end], peer, config).map(|judged| Step::Head(end, Box::new(judged)))
+            }
+            None => self.part(bytes, config).map(|()| Step::More),
+        };
+        if let Ok(Step::Head(..)) = judged {
+            *self = Self::default();
+        }
+        judged.unwrap_or_else(Step::Refuse)
+    }
+
+    /// Looks at what is new of a head that has no end yet, so that nobody who sends rubbish, or
+    /// without an end, is waited for.
+    fn part(&mut self, bytes: &[u8], config: &ServerConfig) -> Result<(), Refusal> {
+        let new_line = memchr(b'\n', &bytes[self.seen..]).is_some();
+        check_bytes(bytes, self.seen)?;
+        if new_line || self.seen == 0 {
+            // At most once for each line: parsing at each byte would take quadratic time.
+            parse(bytes, config, |_| Ok(()))?;
+        }
+        self.seen = bytes.len();
+        self.line_done |= new_line;
+        if !self.line_done && bytes.len() > config.max_target + BESIDE_TARGET {
+            return Err(target_too_long(config));
+        }
+        if bytes.len() >= config.max_head {
+            return Err(head_too_large(config));
+        }
+        Ok(())
+    }
+}
+
+fn target_too_long(config: &ServerConfig) -> Refusal {
+    let limit = config.max_target;
+    Refusal::new(414, format!("the target is longer than {limit} bytes"))
+}
+
+fn head_too_large(config: &ServerConfig) -> Refusal {
+    let limit = config.max_head;
+    Refusal::new(431, format!("the head is larger than {limit} bytes"))
+}
+
+/// Control characters, and line ends that are not CRLF. Only what lies behind `from` is new.
+fn check_bytes(bytes: &[u8], from: usize) -> Result<(), Refusal> {
+    let mut before = from.checked_sub(1).map(|at| bytes[at]);
+    for &byte in &bytes[from..] {
+        match (before, byte) {
+            (Some(b'\r'), b'\n') => {}
+            (_, b'\n') | (Some(b'\r'), _) => return Err(bad("a line does not end in CRLF")),
+            (_, b'\t' | b'\r') => {}
+            (_, 0..b' ' | 0x7f) => return Err(bad("there is a control character in the head")),
+            _ => {}
+        }
+        before = Some(byte);
+    }
+    Ok(())
+}
+
+/// Parses a head, or as much of one as there is, and lets `judge` see a whole one.
+fn parse<T: Default>(
+    bytes: &[u8],
+    config: &ServerConfig,
+    judge: impl FnOnce(&httparse::Request<'_, '_>) -> Result<T, Refusal>,
+) -> Result<T, Refusal> {
+    let mut usual = [const { MaybeUninit::uninit() }; USUAL_HEADERS];
+    let mut many = Vec::new();
+    let headers = if config.max_headers <= USUAL_HEADERS {
+        &mut usual[..config.max_headers]
+    } else {
+        many.resize_with(config.max_headers, MaybeUninit::uninit);
+        &mut many[..]
+    };
+    let mut request = httparse::Request::new(&mut []);
+    match request.parse_with_uninit_headers(bytes, headers) {
+        Ok(httparse::Status::Partial) => Ok(T::default()),
+        Ok(httparse::Status::Complete(end)) if end == bytes.len() => judge(&request),
+        // Its end is another one than CRLF CRLF.
+        Ok(httparse::Status::Complete(_)) => Err(bad("a line does not end in CRLF")),
+        Err(error) => Err(match error {
+            httparse::Error::TooManyHeaders => {
+                let limit = config.max_headers;
+                Refusal::new(431, format!("there are more than {limit} headers"))
+            }
+            httparse::Error::Version => match version(bytes) {
+                Version::Unfinished => return Ok(T::default()),
+                Version::Other => Refusal::new(505, "only HTTP/1.1 and HTTP/1.0 are spoken here"),
+                Version::None => bad("the request line does not end in an HTTP version"),
+            },
+            httparse::Error::HeaderName => bad("a header's name is malformed"),
+            httparse::Error::HeaderValue => bad("a header's value is malformed"),
+            httparse::Error::NewLine => bad("a line does not end in CRLF"),
+            _ => bad("the request line is malformed"),
+        }),
+    }
+}
+
+enum Version {
+    Unfinished,
+    Other,
+    None,
+}
+
+/// The version of a request line that is of neither of the two that are served.
+fn version(bytes: &[u8]) -> Version {
+    let Some(end) = memchr(b'\r', bytes) else {
+        return Version::Unfinished;
+    };
+    match bytes[..end].rsplit(|&b| b == b' ').next() {
+        Some([b'H', b'T', b'T', b'P', b'/', b'0'..=b'9', b'.', b'0'..=b'9']) => Version::Other,
+        _ => Version::None,
+    }
+}
+
+/// Judges a head whose end has come.
+fn whole(bytes: &[u8], peer: &str, config: &ServerConfig) -> Result<Judged, Refusal> {
+    if memchr_iter(b'\n', bytes).any(|at| at == 0 || bytes[at - 1] != b'\r') {
+        return Err(bad("a line does not end in CRLF"));
+    }
+    let judged = parse(bytes, config, |request| {
+        request_of(request, bytes, peer, config).map(Some)
+    })?;
+    judged.ok_or_else(|| bad("the request line is malformed"))
+}
+
+fn request_of(
+    request: &httparse::Request<'_, '_>,
+    bytes: &[u8],
+    peer: &str,
+    config: &ServerConfig,
+) -> Result<Judged, Refusal> {
+    let method = request.method.unwrap_or_default();
+    let target = request.path.unwrap_or_default();
+    if target.len() > config.max_target {
+        return Err(target_too_long(config));
+    }
+    if bytes.len() > config.max_head {
+        return Err(head_too_large(config));
+    }
+    if !is_known(method) {
+        return Err(Refusal::new(501, "the method is not known here"));
+    }
+    let (target, authority) = target_of(method, target)?;
+    let version = if request.version == Some(0) { 10 } else { 11 };
+
+    let mut head = RequestHead::new(method, &target).map_err(|error| bad(error.to_string()))?;
+    head.set_version(version);
+    head.set_peer(peer);
+    let mut fields = Fields::default();
+    for header in &*request.headers {
+        let (name, value) = (header.name, header.value);
+        let value = match name.len() {
+            4 if name.eq_ignore_ascii_case("host") => {
+                if std::mem::replace(&mut fields.host, true) {
+                    return Err(bad("there are two Host headers"));
+                }
+                if !authority::is_valid(value) {
+                    return Err(bad("the Host header is not a host"));
+                }
+                authority.map_or(value, str::as_bytes)
+            }
+            14 if name.eq_ignore_ascii_case("content-length") => {
+                let length = length_of(value)?;
+                match fields.length.replace(length) {
+                    Some(before) if before != length => {
+                        return Err(bad("there are two lengths of the body"));
+                    }
+                    Some(_) => continue,
+                    None => {}
+                }
+                head.push(name, length.to_string().as_bytes())
+                    .map_err(|error| bad(error.to_string()))?;
+                continue;
+            }
+            17 if name.eq_ignore_ascii_case("transfer-encoding") => {
+                fields.codings += 1;
+                fields.chunked = value.eq_ignore_ascii_case(b"chunked");
+                value
+            }
+            6 if name.eq_ignore_ascii_case("expect") => {
+                for expectation in list(value) {
+                    let known = expectation.eq_ignore_ascii_case(b"100-continue");
+                    fields.expects_continue |= known;
+                    fields.expects_more |= !known;
+                }
+                value
+            }
+            10 if name.eq_ignore_ascii_case("connection") => {
+                for option in list(value) {
+                    fields.close |= option.eq_ignore_ascii_case(b"close");
+                    fields.keep_alive |= option.eq_ignore_ascii_case(b"keep-alive");
+                }
+                value
+            }
+            _ => value,
+        };
+        head.push(name, value)
+            .map_err(|error| bad(error.to_string()))?;
+    }
+    if version == 11 && !fields.host {
+        return Err(bad("there is no Host header"));
+    }
+    if let (Some(authority), false) = (authority, fields.host) {
+        head.push("host", authority.as_bytes())
+            .map_err(|error| bad(error.to_string()))?;
+    }
+    if version == 11 && fields.expects_more {
+        return Err(Refusal::new(417, "only 100-continue can be expected"));
+    }
+    Ok(Judged {
+        framing: fields.framing(version)?,
+        head,
+        keep_alive: !fields.close && (version == 11 || fields.keep_alive),
+        // An HTTP/1.0 client cannot mean it (RFC 9110, section 10.1.1).
+        expects_continue: version == 11 && fields.expects_continue,
+        about_server: target == "*",
+    })
+}
+
+/// What the headers say about the connection and the body.
+#[derive(Default)]
+struct Fields {
+    host: bool,
+    length: Option<u64>,
+    codings: usize,
+    chunked: bool,
+    close: bool,
+    keep_alive: bool,
+    expects_continue: bool,
+    expects_more: bool,
+}
+
+impl Fields {
+    /// RFC 9112, section 6.3, without its leniency.
+    fn framing(&self, version: u8) -> Result<Framing, Refusal> {
+        match (self.codings, self.length) {
+            (0, None | Some(0)) => Ok(Framing::Done),
+            (0, Some(length)) => Ok(Framing::Length(length)),
+            (_, Some(_)) => Err(bad("there are both Content-Length and Transfer-Encoding")),
+            (_, None) if version == 10 => Err(bad("HTTP/1.0 has no Transfer-Encoding")),
+            (1, None) if self.chunked => Ok(Framing::Chunked(Box::new(ChunkedDecoder::new()))),
+            (_, None) => Err(Refusal::new(
+                501,
+                "the only Transfer-Encoding known here is chunked",
+            )),
+        }
+    }
+}
+
+/// A `Content-Length`; the same number several times is one (RFC 9110, section 8.6).
+fn length_of(value: &[u8]) -> Result<u64, Refusal> {
+    let malformed = || bad("the Content-Length is malformed");
+    let mut length = None;
+    for number in value.split(|&b| b == b',') {
+        let number = number.trim_ascii();
+        if number.is_empty() || !number.iter().all(u8::is_ascii_digit) {
+            return Err(malformed());
+        }
+        let number: u64 = std::str::from_utf8(number)
+            .ok()
+            .and_then(|digits| digits.parse().ok())
+            .filter(|&number| number <= i64::MAX as u64)
+            .ok_or_else(malformed)?;
+        if length
+            .replace(number)
+            .is_some_and(|before| before != number)
+        {
+            return Err(bad("there are two lengths of the body"));
+        }
+    }
+    length.ok_or_else(malformed)
+}
+
+/// The elements of a comma-separated list.
+fn list(value: &[u8]) -> impl Iterator<Item = &[u8]> {
+    value
+        .split(|&b| b == b',')
+        .map(<[u8]>::trim_ascii)
+        .filter(|element| !element.is_empty())
+}
+
+/// Methods are case-sensitive, which `http_types`' own parser is not.
+fn is_known(method: &str) -> bool {
+    matches!(
+        method,
+        "GET" | "HEAD" | "POST" | "PUT" | "PATCH" | "DELETE" | "OPTIONS"
+    ) || Method::from_str(method).is_ok_and(|known| known.as_ref() == method)
+}
+
+/// The target in origin form, and the authority where it was in absolute form (RFC 9112,
+/// section 3.2).
+fn target_of<'a>(
+    method: &str,
+    target: &'a str,
+) -> Result<(Cow<'a, str>, Option<&'a str>), Refusal> {
+    if method == "CONNECT" {
+        return Err(Refusal::new(501, "this server is no proxy"));
+    }
+    if !target.is_ascii() || target.contains('#') {
+        return Err(bad("the target has a character that cannot stand in one"));
+    }
+    if target.starts_with('/') {
+        return Ok((target.into(), None));
+    }
+    if target == "*" && method == "OPTIONS" {
+        return Ok((target.into(), None));
+    }
+    let scheme = ["http://", "https://"].into_iter().find(|scheme| {
+        target
+            .get(..scheme.len())
+            .is_some_and(|start| start.eq_ignore_ascii_case(scheme))
+    });
+    let Some(scheme) = scheme else {
+        return Err(bad("the target is neither a path nor an http URL"));
+    };
+    let rest = &target[scheme.len()..];
+    let (authority, path) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
+    if !authority::is_valid(authority.as_bytes()) {
+        return Err(bad("the target's authority is not a host"));
+    }
+    let path = match path.as_bytes().first() {
+        None if method == "OPTIONS" => "*".into(),
+        None => "/".into(),
+        Some(b'?') => format!("/{path}").into(),
+        Some(_) => path.into(),
+    };
+    Ok((path, Some(authority)))
+}

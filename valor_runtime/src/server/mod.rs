@@ -1,0 +1,392 @@
+//! Bytes ↔ requests: a server of HTTP/1.1 and HTTP/1.0 on smol.
+//!
+//! It binds addresses, runs worker threads, and hands every request that is sound to one
+//! [`Vlugin`], which is all it knows of Valor: the [`Runtime`](crate::Runtime) is one. What is not
+//! sound is answered here, with a status and a problem, on a bounded amount of memory.
+//!
+//! # Layout
+//!
+//! - `socket`: addresses, listeners, and the sockets of clients.
+//! - `workers`: the threads.
+//! - `connection`: the loop of one connection; `exchange`: one request and its response on it;
+//!   `upload`: the request's body of that exchange.
+//! - `guard`: judges heads, `authority` the hosts in them; `body` and `chunked`: cut bodies out
+//!   of the input; `codec`: turns responses into bytes.
+//! - `buffer` and `deadline`: bytes and time limits of a connection.
+
+mod authority;
+mod body;
+mod buffer;
+mod chunked;
+mod codec;
+mod connection;
+mod deadline;
+mod exchange;
+mod guard;
+mod socket;
+mod upload;
+mod workers;
+
+pub use self::{
+    socket::{Listen, ListenError},
+    workers::Workers,
+};
+
+use self::{
+    connection::Connection,
+    socket::{Listener, Socket},
+};
+use crate::Vlugin;
+use futures_lite::FutureExt;
+use smol::{
+    Task, Timer,
+    channel::{self, Receiver, Sender},
+    future,
+    lock::Semaphore,
+};
+use std::{
+    collections::HashMap,
+    convert::Infallible,
+    io,
+    panic::AssertUnwindSafe,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+/// The limits of a server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServerConfig {
+    /// From a head's first byte to its last; 408 after that. Default 10 s.
+    pub head_timeout: Duration,
+    /// Silence between requests; the connection is closed after that. Default 75 s.
+    pub idle_timeout: Duration,
+    /// Waiting for less than 1 KiB of a body that the vlugin asked for; 408 after that.
+    /// Default 30 s.
+    pub body_timeout: Duration,
+    /// Waiting for a client to take 1 KiB of a response; it is cut off after that. Default 60 s.
+    pub write_timeout: Duration,
+    /// How long a client may go on sending to a connection that is being closed. Default 5 s.
+    pub linger: Duration,
+    /// From the shutdown to the end of the last request; what still runs is cut off after that.
+    /// Default 10 s.
+    pub drain: Duration,
+    /// Bytes in a request's head; 431 over that. Default 32 KiB.
+    pub max_head: usize,
+    /// Headers of a request; 431 over that. Default 128.
+    pub max_headers: usize,
+    /// Bytes in a request's target; 414 over that. Default 8 KiB.
+    pub max_target: usize,
+    /// Connections at once; more are accepted when one of them ends. Default 10,000.
+    pub max_connections: usize,
+}
+
+impl Default for ServerConfig {
+    fn default() -> Self {
+        Self {
+            head_timeout: Duration::from_secs(10),
+            idle_timeout: Duration::from_secs(75),
+            body_timeout: Duration::from_secs(30),
+            write_timeout: Duration::from_secs(60),
+            linger: Duration::from_secs(5),
+            drain: Duration::from_secs(10),
+            max_head: 32 * 1024,
+            max_headers: 128,
+            max_target: 8 * 1024,
+            max_connections: 10_000,
+        }
+    }
+}
+
+/// Why a server cannot serve.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ServerError {
+    /// There is nothing to listen on.
+    #[error("there is no address to listen on; name at least one")]
+    NoAddress,
+    /// An address cannot be listened on.
+    #[error("cannot listen on {listen}: {source}; {}", remedy(source.kind()))]
+    Bind {
+        /// The address.
+        listen: Listen,
+        /// What the system says of it.
+        source: io::Error,
+    },
+    /// The worker threads cannot be started.
+    #[error("cannot start the worker threads: {0}; allow more threads, or ask for fewer workers")]
+    Workers(#[source] io::Error),
+}
+
+fn remedy(kind: io::ErrorKind) -> &'static str {
+    match kind {
+        io::ErrorKind::AddrInUse => "stop the program that has it, or choose another address",
+        io::ErrorKind::AddrNotAvailable => "choose an address of this machine",
+        io::ErrorKind::PermissionDenied => {
+            "choose a port from 1024 up, or a path that may be written to"
+        }
+        io::ErrorKind::NotFound => "create the folder of the socket first",
+        io::ErrorKind::Unsupported => "choose an IP address and a port",
+        _ => "choose another address",
+    }
+}
+
+/// What became of a server that was shut down.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Shutdown {
+    /// Connections that were still busy at the drain limit, and were cut off.
+    pub cut_off: usize,
+}
+
+/// Addresses that are bound, and clients that wait on them to be served.
+///
+/// ```
+/// use std::io::{Read, Write};
+/// use valor_runtime::{Response, from_fn, server::{Server, ServerConfig}};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// smol::block_on(async {
+///     let server = Server::bind(&["127.0.0.1:0".parse()?], ServerConfig::default()).await?;
+///     let addr = server.local_addrs()[0].to_string();
+///     let hello = from_fn(|_| async {
+///         let mut response = Response::new(200);
+///         response.body = "hello".into();
+///         Ok(response)
+///     });
+///     let client = smol::unblock(move || {
+///         let mut stream = std::net::TcpStream::connect(addr)?;
+///         stream.write_all(b"GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n")?;
+///         let mut answer = String::new();
+///         stream.read_to_string(&mut answer).map(|_| answer)
+///     });
+///     let (answer, shut) = smol::channel::bounded(1);
+///     let shutdown = async move { answer.send(client.await).await.unwrap() };
+///     server.run(hello, 2, shutdown).await?;
+///     let answer = shut.recv().await??;
+///     assert!(answer.starts_with("HTTP/1.1 200 OK\r\n") && answer.ends_with("\r\n\r\nhello"));
+///     Ok(())
+/// })
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct Server {
+    listeners: Vec<Listener>,
+    config: ServerConfig,
+    workers: Workers,
+}
+
+/// What all connections of a server share.
+struct Shared {
+    config: ServerConfig,
+    vlugin: Arc<dyn Vlugin>,
+    /// Closed when the server shuts down.
+    leaving: Receiver<Infallible>,
+}
+
+impl Server {
+    /// Binds every address, or none.
+    ///
+    /// # Errors
+    /// [`ServerError::NoAddress`] and [`ServerError::Bind`].
+    pub async fn bind(listen: &[Listen], config: ServerConfig) -> Result<Self, ServerError> {
+        let bind = |listen: &Listen| {
+            Listener::bind(listen).map_err(|source| ServerError::Bind {
+                listen: listen.clone(),
+                source,
+            })
+        };
+        let listeners = listen.iter().map(bind).collect::<Result<Vec<_>, _>>()?;
+        if listeners.is_empty() {
+            return Err(ServerError::NoAddress);
+        }
+        Ok(Self {
+            listeners,
+            config,
+            workers: Workers::new(),
+        })
+    }
+
+    /// Where it listens, with the ports that the system chose.
+    pub fn local_addrs(&self) -> Vec<Listen> {
+        let addrs = self.listeners.iter().map(Listener::local_addr);
+        addrs.filter_map(Result::ok).collect()
+    }
+
+    /// The threads that will serve; they are started by [`Server::run`].
+    pub fn workers(&self) -> Workers {
+        self.workers.clone()
+    }
+
+    /// Serves with this many threads until `shutdown` resolves. Then it stops to accept, closes
+    /// the idle connections, and gives the busy ones the drain limit to finish.
+    ///
+    /// Dropping the future cuts everything off at once.
+    ///
+    /// # Errors
+    /// [`ServerError::Workers`].
+    pub async fn run(
+        self,
+        vlugin: Arc<dyn Vlugin>,
+        workers: usize,
+        shutdown: impl Future<Output = ()>,
+    ) -> Result<Shutdown, ServerError> {
+        let drain = self.config.drain;
+        let (leave, leaving) = channel::bounded(1);
+        let shared = Arc::new(Shared {
+            config: self.config,
+            vlugin,
+            leaving,
+        });
+        let (alive, all_gone) = channel::bounded(1);
+        let connections = Arc::new(Connections {
+            tasks: Mutex::default(),
+            workers: self.workers.clone(),
+            places: Arc::new(Semaphore::new(shared.config.max_connections.max(1))),
+        });
+        let running = Running {
+            connections: connections.clone(),
+            leave,
+        };
+        self.workers.start(workers).map_err(ServerError::Workers)?;
+        let accepting: Vec<Task<()>> = self
+            .listeners
+            .into_iter()
+            .map(|listener| {
+                let accept = accept(listener, shared.clone(), connections.clone(), alive.clone());
+                self.workers.spawn(accept)
+            })
+            .collect();
+        shutdown.await;
+
+        drop(accepting);
+        running.leave.close();
+        drop(alive);
+        within(drain, async {
+            // Nothing is ever sent: it ends when the last connection has.
+            let _: Result<Infallible, _> = all_gone.recv().await;
+        })
+        .await;
+        let cut_off = connections.tasks().running.len();
+        if cut_off > 0 {
+            log::warn!(target: "valor::server", "{cut_off} connections were still busy after {drain:?}, and were cut off");
+        }
+        drop(running);
+        // So that nothing runs any more when the program ends; a blocked thread is left behind.
+        within(Duration::from_secs(1), self.workers.ended()).await;
+        Ok(Shutdown { cut_off })
+    }
+}
+
+async fn within(limit: Duration, future: impl Future<Output = ()>) {
+    let timeout = async {
+        Timer::after(limit).await;
+    };
+    future::or(future, timeout).await;
+}
+
+/// Ends all that a server started, when it is done and also when its future is dropped.
+struct Running {
+    connections: Arc<Connections>,
+    leave: Sender<Infallible>,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.leave.close();
+        // Their futures are dropped by the workers, which do that before they end.
+        let tasks = std::mem::take(&mut self.connections.tasks().running);
+        drop(tasks);
+        self.connections.workers.stop();
+    }
+}
+
+/// The connections that there are.
+struct Connections {
+    tasks: Mutex<Tasks>,
+    workers: Workers,
+    places: Arc<Semaphore>,
+}
+
+#[derive(Default)]
+struct Tasks {
+    last: u64,
+    running: HashMap<u64, Task<()>>,
+}
+
+impl Connections {
+    fn tasks(&self) -> MutexGuard<'_, Tasks> {
+        self.tasks.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Runs a connection on the workers.
+    fn spawn(self: &Arc<Self>, serve: impl Future<Output = ()> + Send + 'static) {
+        // Held until the task is noted, so that it cannot end before.
+        let mut tasks = self.tasks();
+        tasks.last += 1;
+        let (number, connections) = (tasks.last, self.clone());
+        let task = self.workers.spawn(async move {
+            if AssertUnwindSafe(serve).catch_unwind().await.is_err() {
+                log::error!(target: "valor::server", "a vlugin panicked, and its connection is closed");
+            }
+            if let Some(task) = connections.tasks().running.remove(&number) {
+                task.detach();
+            }
+        });
+        tasks.running.insert(number, task);
+    }
+}
+
+/// Accepts clients while there are places for them.
+async fn accept(
+    listener: Listener,
+    shared: Arc<Shared>,
+    connections: Arc<Connections>,
+    alive: Sender<Infallible>,
+) {
+    /// How long to wait for another connection to give back what this one needs.
+    const PAUSE: Duration = Duration::from_millis(100);
+    let mut is_short = false;
+    loop {
+        let place = connections.places.acquire_arc().await;
+        match listener.accept().await {
+            Ok((socket, peer)) => {
+                if std::mem::take(&mut is_short) {
+                    log::info!(target: "valor::server", "connections are accepted again");
+                }
+                let peer = peer.map_or_else(String::new, |peer| peer.to_string());
+                serve(socket, peer, &shared, &connections, (place, alive.clone()));
+            }
+            // The client has gone away again.
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::ConnectionAborted
+                        | io::ErrorKind::ConnectionReset
+                        | io::ErrorKind::Interrupted
+                        | io::ErrorKind::InvalidInput
+                        | io::ErrorKind::NotConnected
+                ) => {}
+            Err(error) => {
+                if !std::mem::replace(&mut is_short, true) {
+                    log::error!(target: "valor::server", "no connection can be accepted: {error}; trying again until one can");
+                }
+                Timer::after(PAUSE).await;
+            }
+        }
+    }
+}
+
+/// Serves a client on the workers; `held` is let go at the end of it.
+fn serve(
+    socket: Socket,
+    peer: String,
+    shared: &Arc<Shared>,
+    connections: &Arc<Connections>,
+    held: impl Send + 'static,
+) {
+    let connection = Connection::new(socket, peer, shared.clone());
+    connections.spawn(async move {
+        let _held = held;
+        connection.serve().await;
+    });
+}

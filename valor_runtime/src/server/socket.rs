@@ -1,0 +1,247 @@
+//! Where the server listens, and the sockets of its clients: TCP everywhere, Unix sockets where
+//! the system has them. The rest of the server sees no difference.
+
+use futures_lite::{AsyncRead, AsyncWrite};
+use smol::Async;
+#[cfg(unix)]
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::{
+    fmt,
+    io::{self, IoSlice},
+    net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream},
+    path::{Path, PathBuf},
+    pin::Pin,
+    str::FromStr,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+/// An address to listen on: `127.0.0.1:8080`, `[::1]:8080`, `localhost:8080` (which is
+/// `127.0.0.1`) or `unix:/path`.
+///
+/// ```
+/// use valor_runtime::server::Listen;
+///
+/// let listen: Listen = "[::1]:8080".parse()?;
+/// assert_eq!(listen.to_string(), "[::1]:8080");
+/// assert!("8080".parse::<Listen>().is_err());
+/// # Ok::<(), valor_runtime::server::ListenError>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Listen {
+    /// An IP address and a port; port 0 lets the system choose one.
+    Tcp(SocketAddr),
+    /// The path of a Unix socket. It is created, and removed at the end.
+    Unix(PathBuf),
+}
+
+/// Text that is not an address to listen on.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "`{0}` is not an address; write one like 127.0.0.1:8080, [::1]:8080 or unix:/run/valor.sock"
+)]
+pub struct ListenError(String);
+
+impl FromStr for Listen {
+    type Err = ListenError;
+
+    fn from_str(text: &str) -> Result<Self, ListenError> {
+        if let Some(path) = text.strip_prefix("unix:") {
+            return match path {
+                "" => Err(ListenError(text.to_owned())),
+                path => Ok(Self::Unix(path.into())),
+            };
+        }
+        let parsed = match text.strip_prefix("localhost:") {
+            Some(port) => port.parse().ok().map(|p| (Ipv4Addr::LOCALHOST, p).into()),
+            None => text.parse().ok(),
+        };
+        parsed
+            .map(Self::Tcp)
+            .ok_or_else(|| ListenError(text.to_owned()))
+    }
+}
+
+impl fmt::Display for Listen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(addr) => addr.fmt(f),
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
+}
+
+impl From<SocketAddr> for Listen {
+    fn from(addr: SocketAddr) -> Self {
+        Self::Tcp(addr)
+    }
+}
+
+/// A bound address.
+#[derive(Debug)]
+pub(super) enum Listener {
+    Tcp(Async<TcpListener>),
+    #[cfg(unix)]
+    Unix(Async<UnixListener>, PathBuf),
+}
+
+impl Listener {
+    pub(super) fn bind(listen: &Listen) -> io::Result<Self> {
+        match listen {
+            Listen::Tcp(addr) => Ok(Self::Tcp(Async::<TcpListener>::bind(*addr)?)),
+            Listen::Unix(path) => Self::bind_unix(path),
+        }
+    }
+
+    #[cfg(unix)]
+    fn bind_unix(path: &Path) -> io::Result<Self> {
+        use std::os::unix::fs::FileTypeExt;
+        let listener = match Async::<UnixListener>::bind(path) {
+            // A socket that nobody answers on was left behind by a process that died.
+            Err(error)
+                if error.kind() == io::ErrorKind::AddrInUse
+                    && std::fs::symlink_metadata(path)?.file_type().is_socket()
+                    && UnixStream::connect(path)
+                        .is_err_and(|e| e.kind() == io::ErrorKind::ConnectionRefused) =>
+            {
+                std::fs::remove_file(path)?;
+                Async::<UnixListener>::bind(path)?
+            }
+            bound => bound?,
+        };
+        Ok(Self::Unix(listener, path.to_owned()))
+    }
+
+    #[cfg(not(unix))]
+    fn bind_unix(_path: &Path) -> io::Result<Self> {
+        Err(io::Error::new(
+            io::ErrorKind::Unsupported,
+            "Valor has no Unix sockets on this system",
+        ))
+    }
+
+    /// Where it listens, with the port that the system chose.
+    pub(super) fn local_addr(&self) -> io::Result<Listen> {
+        match self {
+            Self::Tcp(listener) => listener.get_ref().local_addr().map(Listen::Tcp),
+            #[cfg(unix)]
+            Self::Unix(_, path) => Ok(Listen::Unix(path.clone())),
+        }
+    }
+
+    /// The next client, and its address where it has one.
+    pub(super) async fn accept(&self) -> io::Result<(Socket, Option<SocketAddr>)> {
+        match self {
+            Self::Tcp(listener) => {
+                let (stream, peer) = listener.accept().await?;
+                stream.get_ref().set_nodelay(true)?;
+                Ok((Socket::Tcp(stream), Some(peer)))
+            }
+            #[cfg(unix)]
+            Self::Unix(listener, _) => Ok((Socket::Unix(listener.accept().await?.0), None)),
+        }
+    }
+}
+
+#[cfg(unix)]
+impl Drop for Listener {
+    fn drop(&mut self) {
+        if let Self::Unix(_, path) = self {
+            let _ = std::fs::remove_file(path);
+        }
+    }
+}
+
+/// A client's socket.
+#[derive(Debug)]
+pub(super) enum Socket {
+    Tcp(Async<TcpStream>),
+    #[cfg(unix)]
+    Unix(Async<UnixStream>),
+}
+
+macro_rules! each {
+    ($socket:expr, $stream:ident => $what:expr) => {
+        match $socket {
+            Socket::Tcp($stream) => $what,
+            #[cfg(unix)]
+            Socket::Unix($stream) => $what,
+        }
+    };
+}
+
+impl Socket {
+    /// Tells the peer that nothing more will come.
+    pub(super) fn shutdown_write(&self) {
+        let _ = each!(self, stream => stream.get_ref().shutdown(Shutdown::Write));
+    }
+
+    /// Makes the close that follows a reset, which no peer takes for the end of a body.
+    pub(super) fn reset_on_close(&self) {
+        let reset = |socket: socket2::SockRef<'_>| socket.set_linger(Some(Duration::ZERO));
+        let _ = each!(self, stream => reset(socket2::SockRef::from(stream.get_ref())));
+    }
+}
+
+impl AsyncRead for Socket {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
+        each!(&mut *self, stream => Pin::new(stream).poll_read(cx, buf))
+    }
+}
+
+impl AsyncWrite for Socket {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        each!(&mut *self, stream => Pin::new(stream).poll_write(cx, buf))
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        each!(&mut *self, stream => Pin::new(stream).poll_write_vectored(cx, bufs))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_close(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.shutdown_write();
+        Poll::Ready(Ok(()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses() {
+        for good in ["127.0.0.1:0", "[::]:80", "unix:/run/valor.sock"] {
+            assert_eq!(good.parse::<Listen>().unwrap().to_string(), good);
+        }
+        let local: Listen = "localhost:81".parse().unwrap();
+        assert_eq!(local.to_string(), "127.0.0.1:81");
+        for bad in [
+            "",
+            "8080",
+            ":8080",
+            "unix:",
+            "example.com:80",
+            "127.0.0.1",
+            "localhost:x",
+        ] {
+            let error = bad.parse::<Listen>().unwrap_err().to_string();
+            assert!(error.starts_with(&format!("`{bad}` is not")), "{error}");
+        }
+    }
+}
