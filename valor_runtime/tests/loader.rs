@@ -3,6 +3,8 @@
 
 mod fixture;
 
+#[cfg(target_os = "linux")]
+use fixture::beside;
 use fixture::{TestHost, definition, file_name, get, hello_plugin, misbehaving, misbehaving_abort};
 use serde_json::Value;
 use std::{
@@ -302,6 +304,143 @@ fn a_device_and_a_pipe_are_not_waited_for() {
     );
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn what_the_system_does_not_let_be_read_is_refused_in_its_words() {
+    let dir = temp();
+    std::os::unix::fs::symlink("loop.so", dir.path().join("loop.so")).unwrap();
+    assert_eq!(
+        refused(dir.path(), &definition("tested", "loop.so")),
+        "DIR/loop.so cannot be read: Too many levels of symbolic links (os error 40); see that \
+         the user of this process may read it"
+    );
+}
+
+#[cfg(unix)]
+#[test]
+fn a_restricted_load_stays_inside_the_plugin_directories() {
+    use std::os::unix::fs::symlink;
+    let [base, plugins, more] = [temp(), temp(), temp()];
+    let loader = NativeLoader::new(base.path())
+        .plugin_dirs([plugins.path(), more.path()])
+        .library_path([base.path()]);
+    let load = |path: &Path| {
+        let definition = definition("tested", path);
+        let loading = loader.load(&definition, true, TestHost::new("tested"));
+        smol::block_on(loading)
+    };
+    let outside = write(&base, "outside", &fs::read(hello_plugin()).unwrap());
+    let inside = write(&more, "inside", &fs::read(hello_plugin()).unwrap());
+    let alias = plugins.path().join("alias.so");
+    symlink(&inside, &alias).unwrap();
+    let escape = plugins.path().join("escape.so");
+    symlink(&outside, &escape).unwrap();
+    let folder = plugins.path().join("folder");
+    symlink(base.path(), &folder).unwrap();
+
+    // By name, by path, and through a link from one plugin directory to another.
+    for path in [Path::new("inside"), &inside, &alias] {
+        assert_eq!(load(path).unwrap().file, inside);
+    }
+    let out_and_back = base
+        .path()
+        .join("nowhere/../..")
+        .join(inside.strip_prefix("/").unwrap());
+    let existing = [&outside, &escape, &folder.join(file_name("outside"))];
+    let missing = [
+        Path::new("/etc/valor/missing.so"),
+        &base.path().join("missing.so"),
+        &plugins.path().join("../missing.so"),
+        &out_and_back,
+    ];
+    for path in existing.into_iter().map(PathBuf::as_path).chain(missing) {
+        assert_eq!(
+            load(path).unwrap_err().to_string(),
+            format!(
+                "{} is not inside one of the plugin directories {} or {} once its symbolic links \
+                 are resolved: put the file there, or name its folder with --plugin-dir when the \
+                 host starts",
+                path.display(),
+                plugins.path().display(),
+                more.path().display()
+            )
+        );
+    }
+    let missing = plugins.path().join("missing.so");
+    assert_eq!(
+        load(&missing).unwrap_err().to_string(),
+        format!(
+            "{} does not exist: build it (`--build`), or correct `path`",
+            missing.display()
+        )
+    );
+    let line = load(Path::new("outside")).unwrap_err().to_string();
+    assert!(
+        line.starts_with("no library for `outside` was found"),
+        "{line}"
+    );
+
+    let loader = NativeLoader::new(base.path());
+    let loading = loader.locate(&definition("tested", &inside), true);
+    assert_eq!(
+        loading.unwrap_err().to_string(),
+        format!(
+            "{} is not inside a plugin directory (none is set) once its symbolic links are \
+             resolved: put the file there, or name its folder with --plugin-dir when the host \
+             starts",
+            inside.display()
+        )
+    );
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_library_finds_what_stands_beside_it() {
+    let dir = temp();
+    let file = write(&dir, "beside", &fs::read(beside()).unwrap());
+    assert_eq!(
+        refused(dir.path(), &definition_of(&file)),
+        "DIR/libbeside.so is refused by the system's loader: libbeside_dependency.so: cannot open \
+         shared object file: No such file or directory; see that what it depends on is installed"
+    );
+    let dependency = "libbeside_dependency.so";
+    fs::copy(
+        beside().with_file_name(dependency),
+        dir.path().join(dependency),
+    )
+    .unwrap();
+    let loaded = load(&loader_in(dir.path()), &definition_of(&file)).unwrap();
+    assert_eq!(text(&loaded.vlugin, "/"), "the answer beside is 42");
+    // The copy that was loaded is gone.
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 2);
+}
+
+#[test]
+fn a_folder_that_cannot_be_written_to_is_named() {
+    let missing = temp().path().join("missing");
+    let test = "a_folder_that_cannot_be_written_to_is_named";
+    let variable = if cfg!(windows) { "TMP" } else { "TMPDIR" };
+    if !in_a_process_of_its_own(test, (variable, &missing)) {
+        return;
+    }
+    let line = load(&loader_in(Path::new("")), &definition_of(hello_plugin())).unwrap_err();
+    let line = line.to_string();
+    assert!(
+        line.starts_with(&format!(
+            "{} cannot be copied to {}, from where it is loaded: ",
+            hello_plugin().display(),
+            std::env::temp_dir().display()
+        )),
+        "{line}"
+    );
+    assert!(
+        line.ends_with(&format!(
+            "; set {variable} to a folder that can be written to and has room"
+        )),
+        "{line}"
+    );
+}
+
 #[test]
 fn a_file_that_is_too_large_is_not_read() {
     let dir = temp();
@@ -571,7 +710,7 @@ fn a_creation_that_fails_or_panics_is_refused() {
         let place = line
             .strip_prefix("vlugin `tested` panicked as it was created: created for trouble at ")
             .unwrap_or_else(|| panic!("{line}"));
-        assert!(place.starts_with("src/lib.rs:"), "{place}");
+        assert!(place.starts_with("misbehaving/src/lib.rs:"), "{place}");
     }
     let number = Definition {
         config: Value::from(1),
@@ -650,7 +789,7 @@ fn a_vlugin_that_panics_as_it_is_dropped_is_logged() {
     drop(smol::block_on(loader.load(&definition, false, host.clone())).unwrap());
     let log = host.log.lock().unwrap().join("\n");
     assert!(
-        log.starts_with("ERROR dropped for trouble at src/lib.rs:"),
+        log.starts_with("ERROR dropped for trouble at misbehaving/src/lib.rs:"),
         "{log}"
     );
 }

@@ -53,7 +53,7 @@ pub enum LoadError {
     },
 
     /// The file cannot be read.
-    #[error("{} cannot be read: {error}; let the user that this program runs as read it", file.display())]
+    #[error("{} cannot be read: {error}; see that the user of this process may read it", file.display())]
     Unreadable {
         /// The file.
         file: PathBuf,

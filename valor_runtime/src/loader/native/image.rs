@@ -158,21 +158,32 @@ fn header(library: &Library, symbol: &str) -> Option<AbiHeaderRef> {
 /// What the system's loader said of a copy in `dir`, for people. They know nothing of the copy.
 fn refused(library: &Checked<'_>, dir: &Path, reason: &str) -> LoadError {
     let file = library.file.to_owned();
-    let is_of_copy = |word: &str| word.contains(&*dir.to_string_lossy());
-    // glibc says the one and musl the other where the folder is mounted noexec.
-    let is_not_mapped = reason.contains("failed to map segment")
-        || reason.starts_with("Error loading shared library") && is_of_copy(reason);
-    if is_not_mapped && reason.contains("Operation not permitted") {
+    if is_noexec(dir) {
         return LoadError::NoExec {
             file,
             dir: dir.to_owned(),
         };
     }
+    let is_of_copy = |word: &str| word.contains(&*dir.to_string_lossy());
     let mut words: Vec<_> = reason.split(": ").collect();
     words.retain(|word| !is_of_copy(word));
     LoadError::Open {
         file,
         reason: words.join(": "),
+    }
+}
+
+/// Whether no code may run in a folder. The system's loader only says that it failed.
+fn is_noexec(dir: &Path) -> bool {
+    #[cfg(unix)]
+    {
+        use rustix::fs::{StatVfsMountFlags, statvfs};
+        statvfs(dir).is_ok_and(|mount| mount.f_flag.contains(StatVfsMountFlags::NOEXEC))
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = dir;
+        false
     }
 }
 
@@ -208,7 +219,11 @@ impl Copy {
                 own_dir: None,
             });
         }
-        let remedy = "set TMPDIR to a folder that can be written to and has room";
+        let remedy = if cfg!(windows) {
+            "set TMP to a folder that can be written to and has room"
+        } else {
+            "set TMPDIR to a folder that can be written to and has room"
+        };
         let temp = std::path::absolute(std::env::temp_dir()).unwrap_or_default();
         let own_dir = private_dir(&temp).map_err(failed(temp.clone(), remedy))?;
         let file = own_dir.path().join(name);

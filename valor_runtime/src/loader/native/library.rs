@@ -169,32 +169,34 @@ fn read_metadata(file: &Path, object: &object::File<'_>) -> Result<Metadata, Loa
         let reason = "its section is not in the file";
         return Err(LoadError::BadMetadata { file, reason });
     };
-    let mut blocks: Vec<Metadata> = Vec::new();
+    match read_blocks(section) {
+        Ok(mut blocks) if blocks.len() == 1 => Ok(blocks.remove(0)),
+        Ok(blocks) => Err(LoadError::SeveralVlugins {
+            file,
+            names: blocks.into_iter().map(|block| block.name).collect(),
+        }),
+        Err(reason) => Err(LoadError::BadMetadata { file, reason }),
+    }
+}
+
+/// The blocks of a section that differ from each other, one at least. Linkers may put zeros
+/// between blocks, and behind the last one.
+fn read_blocks(section: &[u8]) -> Result<Vec<Metadata>, &'static str> {
+    let mut blocks = Vec::new();
     let mut rest = section;
-    // Linkers may put zeros between blocks, and behind the last one.
     while let Some(at) = position(rest, &metadata::MAGIC) {
         rest = &rest[at..];
-        let Some(block) = Metadata::parse(rest) else {
-            let reason = "its block is cut off";
-            return Err(LoadError::BadMetadata { file, reason });
-        };
+        let block = Metadata::parse(rest).ok_or("its block is cut off")?;
         let size = Metadata::size_of_first(rest).unwrap_or(rest.len());
         rest = rest.get(size.max(1)..).unwrap_or_default();
         if !blocks.contains(&block) {
             blocks.push(block);
         }
     }
-    match blocks.len() {
-        0 => Err(LoadError::BadMetadata {
-            file,
-            reason: "its section has no block in it",
-        }),
-        1 => Ok(blocks.remove(0)),
-        _ => Err(LoadError::SeveralVlugins {
-            file,
-            names: blocks.into_iter().map(|block| block.name).collect(),
-        }),
+    if blocks.is_empty() {
+        return Err("its section has no block in it");
     }
+    Ok(blocks)
 }
 
 fn position(bytes: &[u8], wanted: &[u8]) -> Option<usize> {
@@ -269,5 +271,37 @@ fn exports(file: &Path, object: &object::File<'_>, symbol: &str) -> Result<(), L
             file: file.to_owned(),
             symbol: symbol.to_owned(),
         }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn block(name: &str) -> Vec<u8> {
+        let mut block = metadata::MAGIC.to_vec();
+        let size = metadata::MetadataBlock::SIZE;
+        block.extend((size as u32).to_le_bytes());
+        block.extend([1, 0, 0, 0, 1, 1]);
+        block.resize(size, 0);
+        block[32..][..name.len()].copy_from_slice(name.as_bytes());
+        block
+    }
+
+    fn names(section: &[&[u8]]) -> Result<Vec<String>, &'static str> {
+        let blocks = read_blocks(&section.concat())?;
+        Ok(blocks.into_iter().map(|block| block.name).collect())
+    }
+
+    #[test]
+    fn a_section_may_have_padding_and_copies_but_not_two_vlugins() {
+        let (a, b) = (&*block("a"), &*block("b"));
+        let zeros = &[0; 100][..];
+        assert_eq!(names(&[a]), Ok(vec!["a".into()]));
+        assert_eq!(names(&[zeros, a, zeros, a, zeros]), Ok(vec!["a".into()]));
+        assert_eq!(names(&[a, zeros, b]), Ok(vec!["a".into(), "b".into()]));
+        assert_eq!(names(&[a, &b[..50]]), Err("its block is cut off"));
+        assert_eq!(names(&[zeros]), Err("its section has no block in it"));
+        assert_eq!(names(&[]), Err("its section has no block in it"));
     }
 }
