@@ -3,9 +3,11 @@
 //! It is a [`Vlugin`] itself: a request in, a response out. A program embeds it, the CLI puts a
 //! server before it, a test calls it without a socket.
 
+mod administer;
+
 use crate::{
     BoxFuture, Definition, Fault, Kind, Limits, Request, Response, Vlugin,
-    admin::{self, Administer, Readiness, Refusal, RegistryAccess},
+    admin::{self, Readiness, RegistryAccess},
     definition::DefinitionFaults,
     dispatch::{ByName, Dispatch},
     host::{
@@ -22,9 +24,9 @@ use crate::{
 };
 use futures_lite::FutureExt;
 use futures_util::stream::{self, StreamExt};
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::{
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::{Arc, Weak},
 };
 use valor::{host::Host, instance::Entry};
@@ -459,97 +461,4 @@ impl Vlugin for Runtime {
     ) -> BoxFuture<'static, Result<Response, Fault>> {
         async move { Ok(self.dispatch.answer(request).await) }.boxed()
     }
-}
-
-impl Administer for Runtime {
-    fn list(&self) -> Vec<Value> {
-        self.mounted()
-            .iter()
-            .filter(|m| is_registered(m))
-            .map(|m| describe(m))
-            .collect()
-    }
-
-    fn get(&self, name: &str) -> Option<Value> {
-        let mount = self.dispatch.registry.get(name)?;
-        is_registered(&mount).then(|| describe(&mount))
-    }
-
-    fn register(
-        self: Arc<Self>,
-        definition: Definition,
-    ) -> BoxFuture<'static, Result<(), Refusal>> {
-        async move {
-            fit(&definition)?;
-            self.free(&definition).map_err(RuntimeError::from)?;
-            let mount = self.prepare(&definition, true).await?;
-            let inserted = self.dispatch.registry.insert(vec![mount]);
-            Ok(inserted.map_err(RuntimeError::from)?)
-        }
-        .boxed()
-    }
-
-    fn replace(self: Arc<Self>, definition: Definition) -> BoxFuture<'static, Result<(), Refusal>> {
-        async move {
-            fit(&definition)?;
-            let mount = self.prepare(&definition, true).await?;
-            let replaced = self.dispatch.registry.replace(mount);
-            replaced.map_err(RuntimeError::from)?;
-            Ok(())
-        }
-        .boxed()
-    }
-
-    fn remove(&self, name: &str) -> Result<(), Refusal> {
-        if self.get(name).is_none() {
-            return Err(Refusal::NotFound(format!("no vlugin is named `{name}`")));
-        }
-        Ok(Runtime::remove(self, name)?)
-    }
-}
-
-/// What may not come over HTTP, though it may stand in plugins.json.
-fn fit(definition: &Definition) -> Result<(), Refusal> {
-    if definition.source.is_some() {
-        let line = "`source` is for plugins.json: over HTTP nothing is built";
-        return Err(Refusal::Unfit(line.to_owned()));
-    }
-    Ok(())
-}
-
-impl From<RuntimeError> for Refusal {
-    fn from(error: RuntimeError) -> Self {
-        let line = error.to_string();
-        match error {
-            RuntimeError::Registry(RegistryError::NotFound(_)) => Self::NotFound(line),
-            RuntimeError::Registry(_) => Self::Taken(line),
-            _ => Self::Unfit(line),
-        }
-    }
-}
-
-/// The runtime's own are not the registry's to show or to touch.
-fn is_registered(mount: &Mount) -> bool {
-    !mount.name.starts_with('_')
-}
-
-fn describe(mount: &Mount) -> Value {
-    let origin = &mount.origin;
-    json!({
-        "name": &*mount.name,
-        "type": origin.kind,
-        "prefix": &*mount.prefix,
-        "file": origin.file.as_deref().map(Path::display).map(|d| d.to_string()),
-        "sha256": origin.sha256,
-        "version": origin.version,
-        "generation": mount.generation,
-        "state": if origin.unavailable.is_some() { "unavailable" } else { "ready" },
-        "reason": origin.unavailable,
-        "running": mount.running.load(std::sync::atomic::Ordering::Relaxed),
-        "limits": {
-            "timeout": mount.timeout.as_secs_f64(),
-            "body": mount.body_limit,
-            "concurrency": mount.concurrency,
-        },
-    })
 }

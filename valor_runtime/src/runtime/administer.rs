@@ -1,0 +1,110 @@
+//! What `/_plugins` does to a runtime: vlugins registered, replaced and removed while it serves.
+//!
+//! `admin` calls these through [`Administer`]. Files are loaded from inside the plugin folders
+//! alone, and what the runtime mounted itself is neither shown nor touched.
+
+use super::{Runtime, RuntimeError};
+use crate::{
+    BoxFuture, Definition,
+    admin::{Administer, Refusal},
+    registry::{Mount, RegistryError},
+};
+use futures_lite::FutureExt;
+use serde_json::{Value, json};
+use std::{
+    path::Path,
+    sync::{Arc, atomic::Ordering},
+};
+
+impl Administer for Runtime {
+    fn list(&self) -> Vec<Value> {
+        self.mounted()
+            .iter()
+            .filter(|m| is_registered(m))
+            .map(|m| describe(m))
+            .collect()
+    }
+
+    fn get(&self, name: &str) -> Option<Value> {
+        let mount = self.dispatch.registry.get(name)?;
+        is_registered(&mount).then(|| describe(&mount))
+    }
+
+    fn register(
+        self: Arc<Self>,
+        definition: Definition,
+    ) -> BoxFuture<'static, Result<(), Refusal>> {
+        async move {
+            fit(&definition)?;
+            self.free(&definition).map_err(RuntimeError::from)?;
+            let mount = self.prepare(&definition, true).await?;
+            let inserted = self.dispatch.registry.insert(vec![mount]);
+            Ok(inserted.map_err(RuntimeError::from)?)
+        }
+        .boxed()
+    }
+
+    fn replace(self: Arc<Self>, definition: Definition) -> BoxFuture<'static, Result<(), Refusal>> {
+        async move {
+            fit(&definition)?;
+            let mount = self.prepare(&definition, true).await?;
+            let replaced = self.dispatch.registry.replace(mount);
+            replaced.map_err(RuntimeError::from)?;
+            Ok(())
+        }
+        .boxed()
+    }
+
+    fn remove(&self, name: &str) -> Result<(), Refusal> {
+        if self.get(name).is_none() {
+            return Err(Refusal::NotFound(format!("no vlugin is named `{name}`")));
+        }
+        Ok(Runtime::remove(self, name)?)
+    }
+}
+
+/// What may not come over HTTP, though it may stand in plugins.json.
+fn fit(definition: &Definition) -> Result<(), Refusal> {
+    if definition.source.is_some() {
+        let line = "`source` is for plugins.json: over HTTP nothing is built";
+        return Err(Refusal::Unfit(line.to_owned()));
+    }
+    Ok(())
+}
+
+impl From<RuntimeError> for Refusal {
+    fn from(error: RuntimeError) -> Self {
+        let line = error.to_string();
+        match error {
+            RuntimeError::Registry(RegistryError::NotFound(_)) => Self::NotFound(line),
+            RuntimeError::Registry(_) => Self::Taken(line),
+            _ => Self::Unfit(line),
+        }
+    }
+}
+
+/// The runtime's own are not the registry's to show or to touch.
+fn is_registered(mount: &Mount) -> bool {
+    !mount.name.starts_with('_')
+}
+
+fn describe(mount: &Mount) -> Value {
+    let origin = &mount.origin;
+    json!({
+        "name": &*mount.name,
+        "type": origin.kind,
+        "prefix": &*mount.prefix,
+        "file": origin.file.as_deref().map(Path::display).map(|d| d.to_string()),
+        "sha256": origin.sha256,
+        "version": origin.version,
+        "generation": mount.generation,
+        "state": if origin.unavailable.is_some() { "unavailable" } else { "ready" },
+        "reason": origin.unavailable,
+        "running": mount.running.load(Ordering::Relaxed),
+        "limits": {
+            "timeout": mount.timeout.as_secs_f64(),
+            "body": mount.body_limit,
+            "concurrency": mount.concurrency,
+        },
+    })
+}
