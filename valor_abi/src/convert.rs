@@ -12,34 +12,48 @@ use futures_core::Stream;
 use futures_lite::io::{AsyncBufRead, AsyncRead};
 use std::{
     io,
-    pin::Pin,
+    pin::{Pin, pin},
     str::FromStr,
     sync::Mutex,
-    task::{Context, Poll, ready},
+    task::{Context, Poll, Waker, ready},
 };
 
 /// How much of a reader is taken for one chunk.
 const CHUNK: usize = 64 * 1024;
 
+/// The length up to which a body is copied in one piece, where its reader has all of it.
+const WHOLE: u64 = 1024 * 1024;
+
 /// The request as a handler receives it.
 ///
 /// The URL is the target behind `http://` or `https://` and the `host` header; without such a
-/// header the host is `localhost`.
+/// header the host is `localhost`. Trailers can be received once the body has been read.
 ///
 /// # Errors
 /// A fault of status 400 for a URL or a header that `http_types` cannot carry (its header
 /// values are ASCII), and of 501 for a method that it does not know.
 pub fn request_from_wire(request: wire::Request) -> Result<http::Request, Fault> {
     let head = &request.head;
+    // `from_str` does not mind the case; HTTP does (RFC 9110, section 9.1).
     let method = http::Method::from_str(head.method())
-        .map_err(|_| Fault::error(501, format!("the method {} is not known", head.method())))?;
+        .ok()
+        .filter(|method| method.as_ref() == head.method())
+        .ok_or_else(|| Fault::error(501, format!("the method {} is not known", head.method())))?;
     let url = url_of(head)?;
     let mut req = http::Request::new(method, url);
     req.set_version(version_of(head.version()));
     req.set_peer_addr(head.peer());
     set_headers(head.headers(), &mut req)?;
     if !request.body.is_empty() {
-        req.set_body(body_from_wire(request.body));
+        let typed = req.header("content-type").is_some();
+        let trailers = match request.body {
+            Body::Stream { .. } => Some(req.send_trailers()),
+            Body::Bytes(_) => None,
+        };
+        req.set_body(body_of(request.body, trailers));
+        if !typed {
+            req.remove_header("content-type");
+        }
     }
     Ok(req)
 }
@@ -130,6 +144,10 @@ fn url_of(head: &RequestHead) -> Result<http::Url, Fault> {
             "http://"
         };
         let host = head.header_str("host").unwrap_or("localhost");
+        // Any of these would move the border between host and path.
+        if host.is_empty() || host.contains(['/', '\\', '?', '#', '@', '\t']) {
+            return Err(Fault::error(400, format!("`{host}` is not a host")));
+        }
         let slash = if target.starts_with('/') { "" } else { "/" };
         http::Url::parse(&[scheme, host, slash, target].concat())
     } else {
@@ -155,25 +173,38 @@ fn set_headers<'a>(
 ) -> Result<(), Fault> {
     let message = message.as_mut();
     for (name, value) in headers {
-        let not_carried = || Fault::error(400, format!("the value of header {name} is not ASCII"));
-        let value =
-            http::headers::HeaderValue::from_bytes(value.to_vec()).map_err(|_| not_carried())?;
-        let name = http::headers::HeaderName::from_bytes(name.as_bytes().to_vec())
-            .map_err(|_| Fault::error(400, "a header name is not ASCII"))?;
-        message.append(name, value);
+        // `http_types` panics where a text that it takes for a value is not ASCII.
+        let value = std::str::from_utf8(value).ok().filter(|v| v.is_ascii());
+        let value = value
+            .ok_or_else(|| Fault::error(400, format!("the value of header {name} is not ASCII")))?;
+        // `append` would look the name up first, in a copy of it.
+        if let Some(mut values) = message.insert(name, value) {
+            if let Some(last) = message.get_mut(name) {
+                values.append(last);
+                *last = values;
+            }
+        }
     }
     Ok(())
 }
 
 /// A body as `http_types` has it: bytes stay where they are, a stream is read as it is polled.
 pub fn body_from_wire(body: Body) -> http::Body {
+    body_of(body, None)
+}
+
+fn body_of(body: Body, trailers: Option<http::trailers::Sender>) -> http::Body {
     let len = body.len().and_then(|len| usize::try_from(len).ok());
-    match body {
-        Body::Bytes(bytes) => http::Body::from_reader(Reader::of(bytes, None), len),
-        Body::Stream { chunks, .. } => {
-            http::Body::from_reader(Reader::of(Bytes::new(), Some(chunks)), len)
-        }
-    }
+    let (now, rest) = match body {
+        Body::Bytes(bytes) => (bytes, None),
+        Body::Stream { chunks, .. } => (Bytes::new(), Some(Mutex::new(chunks))),
+    };
+    let reader = Reader {
+        now,
+        rest,
+        trailers,
+    };
+    http::Body::from_reader(reader, len)
 }
 
 /// A body for the wire: whole where its reader has all of it at the first poll, else a stream.
@@ -186,7 +217,11 @@ pub async fn body_into_wire(body: http::Body) -> Body {
         reader: body.into_reader(),
         left: len,
     };
-    let first = std::future::poll_fn(|cx| Poll::Ready(chunks.poll_first(cx))).await;
+    let max = match len {
+        Some(len) if len > WHOLE => CHUNK,
+        _ => WHOLE as usize,
+    };
+    let first = std::future::poll_fn(|cx| Poll::Ready(chunks.poll_first(cx, max))).await;
     match (first, len) {
         (Some(Ok(data)), Some(len)) if data.len() as u64 == len => Body::Bytes(data),
         (first, len) => Body::stream(
@@ -204,14 +239,33 @@ struct Reader {
     now: Bytes,
     // `http_types` asks for `Sync`, which a stream need not be; the lock is never contended.
     rest: Option<Mutex<ChunkStream>>,
+    trailers: Option<http::trailers::Sender>,
 }
 
 impl Reader {
-    fn of(now: Bytes, rest: Option<ChunkStream>) -> Self {
-        Self {
-            now,
-            rest: rest.map(Mutex::new),
+    fn ended(&mut self) {
+        self.rest = None;
+        // Whoever waits for trailers learns that there are none.
+        self.trailers = None;
+    }
+
+    /// Passes trailers on; those that `http_types` cannot carry are left out.
+    fn send_trailers(&mut self, received: Vec<(String, Vec<u8>)>) {
+        let Some(sender) = self.trailers.take() else {
+            return;
+        };
+        let mut trailers = http::Trailers::new();
+        for (name, value) in received {
+            let value = String::from_utf8(value).ok().filter(|v| v.is_ascii());
+            if let (true, Some(value)) = (name.is_ascii(), value) {
+                trailers.append(name.as_str(), value);
+            }
         }
+        // There is room for one message in the channel, and nothing else sends.
+        let mut sending = pin!(sender.send(trailers));
+        let _ = sending
+            .as_mut()
+            .poll(&mut Context::from_waker(Waker::noop()));
     }
 }
 
@@ -223,10 +277,10 @@ impl AsyncBufRead for Reader {
             let rest = rest.get_mut().unwrap_or_else(|e| e.into_inner());
             match ready!(rest.as_mut().poll_next(cx)) {
                 Some(Ok(Chunk::Data(data))) => this.now = data,
-                Some(Ok(Chunk::Trailers(_))) => {}
-                None => this.rest = None,
+                Some(Ok(Chunk::Trailers(trailers))) => this.send_trailers(trailers),
+                None => this.ended(),
                 Some(Err(error)) => {
-                    this.rest = None;
+                    this.ended();
                     return Poll::Ready(Err(error));
                 }
             }
@@ -261,8 +315,8 @@ struct ReaderChunks {
 
 impl ReaderChunks {
     /// What the reader has at once; `None` where it has nothing yet, or nothing at all.
-    fn poll_first(&mut self, cx: &mut Context<'_>) -> Option<io::Result<Bytes>> {
-        match self.poll_data(cx, usize::MAX) {
+    fn poll_first(&mut self, cx: &mut Context<'_>, max: usize) -> Option<io::Result<Bytes>> {
+        match self.poll_data(cx, max) {
             Poll::Ready(Some(first)) => Some(first),
             Poll::Ready(None) | Poll::Pending => None,
         }
