@@ -1,0 +1,185 @@
+//! The time limits and the size limit, each with what it says when it is reached.
+
+use crate::{Fetcher, Server, fetch, get, post, text};
+use futures_lite::future::block_on;
+use std::{io, net::TcpListener, time::Duration};
+use valor_runtime::{Body, Chunk, FaultKind, Request, host::fetch::FetchConfig};
+
+const SHORT: Duration = Duration::from_millis(150);
+
+fn with(change: impl FnOnce(&mut FetchConfig)) -> Fetcher {
+    let mut config = FetchConfig::default();
+    change(&mut config);
+    Fetcher::new(config).unwrap()
+}
+
+#[test]
+fn a_server_that_says_nothing_is_a_timeout() {
+    let server = Server::start(|_, conn| {
+        conn.head();
+        conn.is_closed_by_peer();
+    });
+    let fetcher = with(|config| config.head_timeout = SHORT);
+    let fault = fetch(&fetcher, get(&server.url("/"))).unwrap_err();
+    assert_eq!((fault.kind, fault.status), (FaultKind::Timeout, 504));
+    let place = server.address.to_string();
+    assert!(fault.message.contains(&place), "{fault}");
+    assert!(fault.message.contains("150ms"), "{fault}");
+}
+
+#[test]
+fn a_handshake_that_does_not_end_is_a_timeout() {
+    let silent = Server::start(|_, conn| {
+        conn.is_closed_by_peer();
+    });
+    let fetcher = with(|config| config.connect_timeout = SHORT);
+    let url = format!("https://{}/", silent.address);
+    let fault = fetch(&fetcher, get(&url)).unwrap_err();
+    assert_eq!((fault.kind, fault.status), (FaultKind::Timeout, 504));
+    assert!(fault.message.contains("no connection"), "{fault}");
+}
+
+#[test]
+fn an_address_that_does_not_answer_is_a_timeout() {
+    // A full queue of connections takes no more. Where the system takes them all the same,
+    // nobody answers, which is the other limit.
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let fetcher = with(|config| {
+        config.connect_timeout = SHORT;
+        config.head_timeout = SHORT;
+    });
+    let fault = fetch(&fetcher, get(&format!("http://{address}/"))).unwrap_err();
+    assert_eq!((fault.kind, fault.status), (FaultKind::Timeout, 504));
+}
+
+#[test]
+fn a_body_that_stops_is_a_timeout() {
+    let server = Server::start(|_, conn| {
+        conn.head();
+        conn.send("HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhalf");
+        conn.is_closed_by_peer();
+    });
+    let fetcher = with(|config| config.idle_timeout = SHORT);
+    let response = fetch(&fetcher, get(&server.url("/"))).unwrap();
+    let error = block_on(response.body.bytes(100)).unwrap_err();
+    assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+    let place = server.address.to_string();
+    assert!(error.to_string().contains(&place), "{error}");
+}
+
+#[test]
+fn what_moves_on_takes_as_long_as_it_takes() {
+    // Each step is well within the limit, all of them are well over it.
+    let server = Server::start(|_, conn| {
+        conn.head();
+        while conn.chunk().is_some() {}
+        conn.send("HTTP/1.1 200 OK\r\ncontent-length: 8\r\n\r\n");
+        for _ in 0..8 {
+            std::thread::sleep(Duration::from_millis(200));
+            conn.send("x");
+        }
+    });
+    let fetcher = with(|config| {
+        config.head_timeout = Duration::from_secs(1);
+        config.idle_timeout = Duration::from_secs(1);
+    });
+    let chunks = futures_lite::stream::unfold(0, |n| async move {
+        smol::Timer::after(Duration::from_millis(200)).await;
+        (n < 8).then_some((Ok(Chunk::Data("y".into())), n + 1))
+    });
+    let body = Body::stream(None, Box::pin(chunks));
+    let response = fetch(&fetcher, post(&server.url("/"), body)).unwrap();
+    assert_eq!(text(response), "xxxxxxxx");
+}
+
+#[test]
+fn the_clock_stands_still_while_the_request_waits_for_its_own_body() {
+    let server = Server::start(|_, conn| {
+        conn.head();
+        while conn.chunk().is_some() {}
+        conn.send("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok");
+    });
+    let fetcher = with(|config| config.head_timeout = SHORT);
+    let chunks = futures_lite::stream::once_future(async {
+        smol::Timer::after(5 * SHORT).await;
+        Ok(Chunk::Data("late".into()))
+    });
+    let body = Body::stream(None, Box::pin(chunks));
+    let response = fetch(&fetcher, post(&server.url("/"), body)).unwrap();
+    assert_eq!(text(response), "ok");
+}
+
+#[test]
+fn a_reader_that_is_slow_is_not_the_servers_fault() {
+    let server = Server::start(|_, conn| {
+        conn.head();
+        conn.send("HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhalf");
+        std::thread::sleep(4 * SHORT);
+        conn.send("-whole");
+    });
+    let fetcher = with(|config| config.idle_timeout = 3 * SHORT);
+    let mut response = fetch(&fetcher, get(&server.url("/"))).unwrap();
+    let mut all = Vec::new();
+    while let Some(chunk) = block_on(response.body.chunk()) {
+        let Chunk::Data(data) = chunk.unwrap() else {
+            continue;
+        };
+        all.extend(data);
+        std::thread::sleep(2 * SHORT);
+    }
+    assert_eq!(all, b"half-whole");
+}
+
+#[test]
+fn an_upload_that_the_server_does_not_take_is_a_timeout() {
+    let server = Server::start(|_, conn| {
+        conn.head();
+        // Reads no more, and stays.
+        std::thread::sleep(Duration::from_secs(20));
+        drop(conn.try_send("too late"));
+    });
+    let fetcher = with(|config| config.head_timeout = 2 * SHORT);
+    let part = valor_runtime::Bytes::from(vec![0; 1 << 20]);
+    let chunks = futures_lite::stream::repeat_with(move || Ok(Chunk::Data(part.clone())));
+    let request = post(&server.url("/"), Body::stream(None, chunks));
+    let fault = fetch(&fetcher, request).unwrap_err();
+    assert_eq!((fault.kind, fault.status), (FaultKind::Timeout, 504));
+}
+
+#[test]
+fn a_response_that_announces_too_much_is_refused() {
+    let server = Server::always("HTTP/1.1 200 OK\r\ncontent-length: 11\r\n\r\nhello world");
+    let fetcher = with(|config| config.response_limit = 10);
+    let fault = fetch(&fetcher, get(&server.url("/"))).unwrap_err();
+    assert_eq!(fault.status, 502);
+    for part in [server.address.to_string().as_str(), "11 bytes", "10 bytes"] {
+        assert!(fault.message.contains(part), "{fault}");
+    }
+    let exact = with(|config| config.response_limit = 11);
+    assert_eq!(
+        text(fetch(&exact, get(&server.url("/"))).unwrap()),
+        "hello world"
+    );
+    // There it is no more than a header.
+    let server = Server::always("HTTP/1.1 200 OK\r\ncontent-length: 11\r\n\r\n");
+    let request = Request::new("HEAD", &server.url("/")).unwrap();
+    assert_eq!(fetch(&fetcher, request).unwrap().head.status(), 200);
+}
+
+#[test]
+fn a_body_that_turns_out_too_long_fails() {
+    let server = Server::always(
+        "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n6\r\nhello \r\n5\r\nworld\r\n0\r\n\r\n",
+    );
+    let fetcher = with(|config| config.response_limit = 10);
+    let response = fetch(&fetcher, get(&server.url("/"))).unwrap();
+    let error = block_on(response.body.bytes(100)).unwrap_err();
+    assert_eq!(error.kind(), io::ErrorKind::FileTooLarge);
+    assert!(error.to_string().contains("10 bytes"), "{error}");
+    let exact = with(|config| config.response_limit = 11);
+    assert_eq!(
+        text(fetch(&exact, get(&server.url("/"))).unwrap()),
+        "hello world"
+    );
+}
