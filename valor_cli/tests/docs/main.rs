@@ -35,7 +35,7 @@ const NOT_RUN: &[(&str, &str)] = &[
 /// What else may stand behind a fence.
 const KINDS: &[&str] = &["console", "json", "rust", "text", "toml"];
 
-/// Plays the pages that begin with these letters.
+/// Plays a page from its top to its end.
 fn play(path: &str) {
     let page = Page::read(path);
     let mut session = Session::begin(&path.replace('/', "-"));
@@ -77,6 +77,8 @@ macro_rules! pages {
 pages! {
     readme "README.md"
     contributing "CONTRIBUTING.md"
+    registry "docs/src/registry.md"
+    running "docs/src/running.md"
     start "docs/src/start.md"
 }
 
@@ -91,7 +93,10 @@ fn no_page_is_left_out() {
         .collect();
     let mut played = PLAYED.to_vec();
     played.sort();
-    assert_eq!(with_commands, played, "the pages with commands, and those above");
+    assert_eq!(
+        with_commands, played,
+        "the pages with commands, and those above"
+    );
 
     let pages: Vec<_> = page::all().iter().map(|path| Page::read(path)).collect();
     let steps: Vec<_> = pages
@@ -195,7 +200,10 @@ fn anchors(path: &Path) -> Vec<String> {
 fn the_summary_has_every_page() {
     let summary = Page::read("docs/src/SUMMARY.md");
     for path in page::all() {
-        let Some(name) = path.strip_prefix("docs/src/").filter(|name| *name != "SUMMARY.md") else {
+        let Some(name) = path
+            .strip_prefix("docs/src/")
+            .filter(|name| *name != "SUMMARY.md")
+        else {
             continue;
         };
         let listed = summary.links.iter().any(|(_, link)| link == name);

@@ -81,7 +81,8 @@ impl Page {
                 }
                 Event::End(TagEnd::CodeBlock) => in_block = false,
                 Event::Start(Tag::Link { dest_url, .. } | Tag::Image { dest_url, .. }) => {
-                    page.links.push((line_of(range.start), dest_url.to_string()));
+                    page.links
+                        .push((line_of(range.start), dest_url.to_string()));
                 }
                 _ => {}
             }

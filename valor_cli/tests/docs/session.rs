@@ -3,8 +3,10 @@
 //!
 //! Pages are read at the same time, so each has a folder and a port of its own; `8080` in a page
 //! stands for that port. The folder holds `valor`, a link to the clone, where the reader begins.
+//! Everything is built in the folder of this test's own build, for which `target/debug` stands.
 
 use crate::page::{Step, root};
+use snapbox::IntoData;
 use std::{
     fs,
     io::{BufRead, BufReader, Write},
@@ -43,7 +45,9 @@ struct Server {
 impl Session {
     /// A reader who has cloned Valor and has `valor_cli` on the path.
     pub fn begin(name: &str) -> Self {
-        let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join("docs").join(name);
+        let dir = Path::new(env!("CARGO_TARGET_TMPDIR"))
+            .join("docs")
+            .join(name);
         if dir.exists() {
             fs::remove_dir_all(&dir).unwrap();
         }
@@ -84,7 +88,10 @@ impl Session {
         let (send, output) = channel();
         thread::spawn(move || {
             for line in BufReader::new(read).split(b'\n').map_while(Result::ok) {
-                if send.send(String::from_utf8_lossy(&line).into_owned()).is_err() {
+                if send
+                    .send(String::from_utf8_lossy(&line).into_owned())
+                    .is_err()
+                {
                     break;
                 }
             }
@@ -104,9 +111,11 @@ impl Session {
         session
     }
 
-    /// Text of a page, with the session's port in the place of the usual one.
+    /// Text of a page, with the session's port and folder of builds in the place of the usual.
     fn own(&self, text: &str) -> String {
+        let built = Path::new(env!("CARGO_BIN_EXE_valor_cli")).parent().unwrap();
         text.replace("8080", &self.port.to_string())
+            .replace("target/debug", built.to_str().unwrap())
     }
 
     /// Writes a file that the page shows.
@@ -142,7 +151,9 @@ impl Session {
     fn serve(&mut self, step: &Step, command: &str) {
         self.stop();
         self.servers += 1;
-        let log = self.dir.join(format!(".session/server-{}.log", self.servers));
+        let log = self
+            .dir
+            .join(format!(".session/server-{}.log", self.servers));
         let addr = match command.contains("--addr") {
             true => String::new(),
             false => format!(" --addr 127.0.0.1:{}", self.port),
@@ -194,8 +205,8 @@ impl Session {
         let expected = self.own(&step.expected);
         let outcome = snapbox::Assert::new().try_eq(
             Some(&step.command),
-            output.trim_end().to_owned(),
-            expected.trim_end().to_owned(),
+            output.trim_end().into_data(),
+            expected.trim_end().into_data(),
         );
         outcome.err().map(|error| error.to_string())
     }
@@ -217,7 +228,10 @@ impl Session {
         let mut output = Vec::new();
         let since = Instant::now();
         loop {
-            match self.output.recv_timeout(PATIENCE.saturating_sub(since.elapsed())) {
+            match self
+                .output
+                .recv_timeout(PATIENCE.saturating_sub(since.elapsed()))
+            {
                 Ok(line) => {
                     if let Some(code) = line.strip_prefix(END) {
                         // The line break before the mark is not the command's.
@@ -258,4 +272,48 @@ fn translated(command: &str) -> String {
 fn free_port() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     listener.local_addr().unwrap().port()
+}
+
+/// Plays a block in a session of its own.
+#[cfg(test)]
+fn played(name: &str, text: &str) {
+    let block = crate::page::Block {
+        place: format!("{name}:1"),
+        tags: vec!["console".into()],
+        text: text.into(),
+    };
+    let mut session = Session::begin(name);
+    let steps = block.steps();
+    for (index, step) in steps.iter().enumerate() {
+        let next = steps.get(index + 1);
+        session.step(step, next.is_some_and(|next| next.command == "echo $?"));
+    }
+    session.end();
+}
+
+#[test]
+fn a_session_goes_on_where_it_was() {
+    played(
+        "goes-on",
+        "$ cd ..; word='a b'\n$ ls; echo \"$word\"\nvalor\na b\n$ printf '1\\n2\\n3'\n1\n...\n\
+         $ (exit 3)\n$ echo $?\n3\n$ cat\n",
+    );
+}
+
+#[test]
+#[should_panic(expected = "other:1: `echo one`")]
+fn other_output_is_a_failure() {
+    played("other", "$ echo one\ntwo\n");
+}
+
+#[test]
+#[should_panic(expected = "`false` ends with 1")]
+fn a_command_that_fails_is_a_failure() {
+    played("fails", "$ false\n");
+}
+
+#[test]
+#[should_panic(expected = "does not serve")]
+fn a_server_that_does_not_serve_is_a_failure() {
+    played("no-server", "$ valor_cli run -p nowhere/plugins.json\n");
 }
