@@ -15,6 +15,8 @@
 #![deny(unsafe_code)]
 
 pub mod admin;
+#[cfg(doctest)]
+mod book;
 pub mod definition;
 pub mod dispatch;
 pub mod host;

@@ -1,0 +1,212 @@
+//! The documentation is held to what it says: each command that a page shows is run and prints
+//! what the page shows, each JSON is one that Valor reads, each link leads somewhere.
+//!
+//! Convention of the pages:
+//!
+//! - ```` ```console ````: lines that begin with `$ ` are commands, what follows is what they
+//!   print; `...` on a line of its own stands for any lines, `[..]` for anything within a line.
+//!   A `valor_cli run` serves until the next one or the end of the page.
+//! - ```` ```LANGUAGE,file=PATH ````: a file that the reader writes, in the folder of the clone's
+//!   parent.
+//! - ```` ```rust ````: a doctest (`book.rs` of the crate that it is about), or a `file=`.
+//! - ```` ```json ````: a plugins.json, a definition, or any other JSON.
+//! - ```` ```text ````: nothing that can be run.
+
+// The pages are written for bash; those commands that are other on Windows are said to be.
+#![cfg(unix)]
+
+mod page;
+mod session;
+
+use page::{Block, Page, root};
+use session::Session;
+use std::path::Path;
+use valor_runtime::{Definition, definition::Definitions};
+
+/// The commands that are not run, each with the reason.
+const NOT_RUN: &[(&str, &str)] = &[
+    ("bash .ci/run", "it runs this test"),
+    (
+        "cargo install --path valor_cli",
+        "it installs for good; sessions have the tested program on their path",
+    ),
+];
+
+/// What else may stand behind a fence.
+const KINDS: &[&str] = &["console", "json", "rust", "text", "toml"];
+
+/// Plays a page from its top to its end.
+fn play(path: &str) {
+    let page = Page::read(path);
+    let mut session = Session::begin(&path.replace('/', "-"));
+    for block in &page.blocks {
+        if let Some(file) = block.file() {
+            session.write(file, &without_hidden_lines(block));
+        }
+        if block.kind() != "console" {
+            continue;
+        }
+        let steps = block.steps();
+        for (index, step) in steps.iter().enumerate() {
+            let skipped = NOT_RUN.iter().any(|(command, _)| *command == step.command);
+            let next = steps.get(index + 1);
+            if !skipped {
+                session.step(step, next.is_some_and(|next| next.command == "echo $?"));
+            }
+        }
+    }
+    session.end();
+}
+
+/// A Rust file without the lines that the book does not show.
+fn without_hidden_lines(block: &Block) -> String {
+    let hidden = |line: &str| block.kind() == "rust" && (line == "#" || line.starts_with("# "));
+    let shown = block.text.lines().filter(|line| !hidden(line));
+    shown.map(|line| format!("{line}\n")).collect()
+}
+
+/// One test for each page with commands, so that they are played at the same time.
+macro_rules! pages {
+    ($($name:ident $path:literal)*) => {
+        $(#[test] fn $name() { play($path); })*
+
+        const PLAYED: &[&str] = &[$($path),*];
+    };
+}
+
+pages! {
+    readme "README.md"
+    contributing "CONTRIBUTING.md"
+    registry "docs/src/registry.md"
+    running "docs/src/running.md"
+    start "docs/src/start.md"
+}
+
+#[test]
+fn no_page_is_left_out() {
+    let with_commands: Vec<_> = page::all()
+        .into_iter()
+        .filter(|path| {
+            let page = Page::read(path);
+            page.blocks.iter().any(|block| block.kind() == "console")
+        })
+        .collect();
+    let mut played = PLAYED.to_vec();
+    played.sort();
+    assert_eq!(
+        with_commands, played,
+        "the pages with commands, and those above"
+    );
+
+    let pages: Vec<_> = page::all().iter().map(|path| Page::read(path)).collect();
+    let steps: Vec<_> = pages
+        .iter()
+        .flat_map(|page| &page.blocks)
+        .filter(|block| block.kind() == "console")
+        .flat_map(Block::steps)
+        .collect();
+    for (command, _) in NOT_RUN {
+        let shown = steps.iter().any(|step| step.command == *command);
+        assert!(shown, "no page shows `{command}` any more");
+    }
+}
+
+#[test]
+fn every_block_says_what_it_is() {
+    let books = ["valor_abi/src/book.rs", "valor_runtime/src/book.rs"]
+        .map(|book| std::fs::read_to_string(root().join(book)).unwrap())
+        .concat();
+    for page in page::all().iter().map(|path| Page::read(path)) {
+        for block in &page.blocks {
+            let place = &block.place;
+            assert!(
+                KINDS.contains(&block.kind()),
+                "{place}: `{}` is none of {KINDS:?}",
+                block.kind()
+            );
+            let compiled = books.contains(&format!("/{}\"", page.path)) || block.file().is_some();
+            assert!(
+                block.kind() != "rust" || compiled,
+                "{place}: no book.rs includes this page, so that nobody compiles its Rust"
+            );
+        }
+    }
+}
+
+#[test]
+fn every_json_is_read() {
+    for page in page::all().iter().map(|path| Page::read(path)) {
+        for block in page.blocks.iter().filter(|block| block.kind() == "json") {
+            let (place, text) = (&block.place, &block.text);
+            let value: serde_json::Value =
+                serde_json::from_str(text).unwrap_or_else(|error| panic!("{place}: {error}"));
+            let read = if value.get("type").is_some() {
+                Definition::from_json(text).map(|_| ())
+            } else if value["plugins"][0].get("type").is_some() {
+                Definitions::from_json(text).map(|_| ())
+            } else {
+                Ok(())
+            };
+            read.unwrap_or_else(|faults| panic!("{place}: {faults}"));
+        }
+    }
+}
+
+#[test]
+fn every_link_leads_somewhere() {
+    for page in page::all().iter().map(|path| Page::read(path)) {
+        for (line, link) in &page.links {
+            if link.contains("://") {
+                continue;
+            }
+            let place = format!("{}:{line}: {link}", page.path);
+            let (file, anchor) = link.split_once('#').unwrap_or((link, ""));
+            let folder = root().join(&page.path);
+            let target = match file {
+                "" => folder,
+                file => folder.parent().unwrap().join(file),
+            };
+            assert!(target.exists(), "{place}: there is no such file");
+            if !anchor.is_empty() {
+                let anchors = anchors(&target);
+                assert!(
+                    anchors.iter().any(|known| known == anchor),
+                    "{place}: the anchors there are {anchors:?}"
+                );
+            }
+        }
+    }
+}
+
+/// The anchors of a page's headings, as the book makes them.
+fn anchors(path: &Path) -> Vec<String> {
+    let text = std::fs::read_to_string(path).unwrap();
+    let headings = text.lines().filter(|line| line.starts_with('#'));
+    headings
+        .map(|heading| {
+            let letters = heading.trim_start_matches('#').trim().to_lowercase();
+            letters
+                .chars()
+                .filter_map(|c| match c {
+                    ' ' => Some('-'),
+                    c => (c.is_alphanumeric() || c == '-' || c == '_').then_some(c),
+                })
+                .collect()
+        })
+        .collect()
+}
+
+#[test]
+fn the_summary_has_every_page() {
+    let summary = Page::read("docs/src/SUMMARY.md");
+    for path in page::all() {
+        let Some(name) = path
+            .strip_prefix("docs/src/")
+            .filter(|name| *name != "SUMMARY.md")
+        else {
+            continue;
+        };
+        let listed = summary.links.iter().any(|(_, link)| link == name);
+        assert!(listed, "{path} is not in the summary");
+    }
+}

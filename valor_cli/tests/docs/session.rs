@@ -1,0 +1,319 @@
+//! A reader at a terminal: one bash that gets a page's commands one after the other, and the
+//! server that runs beside it.
+//!
+//! Pages are read at the same time, so each has a folder and a port of its own; `8080` in a page
+//! stands for that port. The folder holds `valor`, a link to the clone, where the reader begins.
+//! Everything is built in the folder of this test's own build, for which `target/debug` stands.
+
+use crate::page::{Step, root};
+use snapbox::IntoData;
+use std::{
+    fs,
+    io::{BufRead, BufReader, Write},
+    net::{TcpListener, TcpStream},
+    os::unix::fs::symlink,
+    path::{Path, PathBuf},
+    process::{Child, ChildStdin, Command, Stdio},
+    sync::mpsc::{Receiver, RecvTimeoutError, channel},
+    thread,
+    time::{Duration, Instant},
+};
+
+/// How long a command may take, and a server until it serves: both may have to build.
+const PATIENCE: Duration = Duration::from_secs(900);
+/// How long a server that serves may take until it has said what the page shows.
+const TO_SAY_IT: Duration = Duration::from_secs(30);
+/// Stands on a line of its own behind what a command prints, before its exit code.
+const END: &str = "\u{1}end of output\u{1}";
+
+pub struct Session {
+    bash: Child,
+    input: ChildStdin,
+    output: Receiver<String>,
+    dir: PathBuf,
+    port: u16,
+    server: Option<Server>,
+    servers: u32,
+}
+
+struct Server {
+    place: String,
+    /// What it has printed.
+    log: PathBuf,
+}
+
+impl Session {
+    /// A reader who has cloned Valor and has `valor_cli` on the path.
+    pub fn begin(name: &str) -> Self {
+        let dir = Path::new(env!("CARGO_TARGET_TMPDIR"))
+            .join("docs")
+            .join(name);
+        if dir.exists() {
+            fs::remove_dir_all(&dir).unwrap();
+        }
+        fs::create_dir_all(dir.join(".session")).unwrap();
+        symlink(root().canonicalize().unwrap(), dir.join("valor")).unwrap();
+        // A pipe is no terminal, and curl would show its progress; on a terminal it does not.
+        fs::write(dir.join(".session/.curlrc"), "silent\nshow-error\n").unwrap();
+
+        let program = Path::new(env!("CARGO_BIN_EXE_valor_cli"));
+        // All builds share one folder, whichever workspace they are of.
+        let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap();
+        let path = format!(
+            "{}:{}",
+            program.parent().unwrap().display(),
+            std::env::var("PATH").unwrap()
+        );
+        let (read, write) = std::io::pipe().unwrap();
+        let mut bash = Command::new("bash");
+        bash.args(["--noprofile", "--norc"])
+            .current_dir(&dir)
+            .env("PATH", path)
+            .env("CARGO_TARGET_DIR", target)
+            .env("CURL_HOME", dir.join(".session"))
+            .env("LC_ALL", "C")
+            .env("NO_COLOR", "1")
+            .env("CARGO_TERM_COLOR", "never")
+            // cargo's, for the programs that it runs; a reader has none of it, and the loader
+            // would find libraries there.
+            .env_remove("LD_LIBRARY_PATH")
+            .env_remove("DYLD_FALLBACK_LIBRARY_PATH")
+            .stdin(Stdio::piped())
+            .stdout(write.try_clone().unwrap())
+            .stderr(write);
+        let mut child = bash.spawn().expect("bash, which the pages are written for");
+        // Its ends of the pipe, without which the output would have no end.
+        drop(bash);
+
+        let (send, output) = channel();
+        thread::spawn(move || {
+            for line in BufReader::new(read).split(b'\n').map_while(Result::ok) {
+                if send
+                    .send(String::from_utf8_lossy(&line).into_owned())
+                    .is_err()
+                {
+                    break;
+                }
+            }
+        });
+        let mut session = Self {
+            input: child.stdin.take().unwrap(),
+            bash: child,
+            output,
+            dir,
+            port: free_port(),
+            server: None,
+            servers: 0,
+        };
+        // No server outlives its session, however that ends.
+        session.bash("trap 'kill $(jobs -p) 2>/dev/null' EXIT");
+        session.bash("cd valor");
+        session
+    }
+
+    /// Text of a page, with the session's port and folder of builds in the place of the usual.
+    fn own(&self, text: &str) -> String {
+        let built = Path::new(env!("CARGO_BIN_EXE_valor_cli")).parent().unwrap();
+        text.replace("8080", &self.port.to_string())
+            .replace("target/debug", built.to_str().unwrap())
+    }
+
+    /// Writes a file that the page shows.
+    pub fn write(&self, file: &str, text: &str) {
+        let path = self.dir.join(file);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, self.own(text)).unwrap();
+        if path.ends_with("Cargo.toml") {
+            // The versions that everything else is built with, so that nothing is built twice.
+            let lock = root().join("Cargo.lock");
+            fs::copy(lock, path.with_file_name("Cargo.lock")).unwrap();
+        }
+    }
+
+    /// Runs a command and holds it to what the page shows. A command that fails has to be
+    /// followed by `echo $?`, as `code_is_shown` says; so does a `run` that ends by itself.
+    pub fn step(&mut self, step: &Step, code_is_shown: bool) {
+        let command = self.own(&translated(&step.command));
+        if command.starts_with("valor_cli run ") && !code_is_shown {
+            return self.serve(step, &command);
+        }
+        let (output, code) = self.bash(&command);
+        self.compare(step, &output);
+        assert!(
+            code == 0 || code_is_shown,
+            "{}: `{}` ends with {code}; show that with `$ echo $?`",
+            step.place,
+            step.command
+        );
+    }
+
+    /// Starts a server in the place of the one before, if there is one.
+    fn serve(&mut self, step: &Step, command: &str) {
+        self.stop();
+        self.servers += 1;
+        let log = self
+            .dir
+            .join(format!(".session/server-{}.log", self.servers));
+        let addr = match command.contains("--addr") {
+            true => String::new(),
+            false => format!(" --addr 127.0.0.1:{}", self.port),
+        };
+        let log_file = log.display();
+        self.bash(&format!("{command}{addr} >'{log_file}' 2>&1 & server=$!"));
+        self.server = Some(Server {
+            place: step.place.clone(),
+            log: log.clone(),
+        });
+        let printed = || fs::read_to_string(&log).unwrap();
+
+        let since = Instant::now();
+        while TcpStream::connect(("127.0.0.1", self.port)).is_err() {
+            let (_, ended) = self.bash("kill -0 $server 2>/dev/null");
+            if ended != 0 || since.elapsed() > PATIENCE {
+                self.server = None;
+                panic!("{}: `{command}` does not serve:\n{}", step.place, printed());
+            }
+            thread::sleep(Duration::from_millis(100));
+        }
+        let since = Instant::now();
+        while self.differs(step, &printed()).is_some() && since.elapsed() < TO_SAY_IT {
+            thread::sleep(Duration::from_millis(100));
+        }
+        self.compare(step, &printed());
+    }
+
+    /// Stops the server as a reader does, and sees it end well.
+    fn stop(&mut self) {
+        let Some(server) = self.server.take() else {
+            return;
+        };
+        let (_, code) = self.bash("kill -TERM $server && wait $server");
+        assert_eq!(
+            code,
+            0,
+            "{}: the server does not end well:\n{}",
+            server.place,
+            fs::read_to_string(server.log).unwrap()
+        );
+    }
+
+    pub fn end(mut self) {
+        self.stop();
+    }
+
+    fn differs(&self, step: &Step, output: &str) -> Option<String> {
+        let expected = self.own(&step.expected);
+        let outcome = snapbox::Assert::new().try_eq(
+            Some(&step.command),
+            output.trim_end().into_data(),
+            expected.trim_end().into_data(),
+        );
+        outcome.err().map(|error| error.to_string())
+    }
+
+    fn compare(&self, step: &Step, output: &str) {
+        if let Some(difference) = self.differs(step, output) {
+            panic!("{}: `{}`\n{difference}", step.place, step.command);
+        }
+    }
+
+    /// Has bash do something; gives what it prints, and its exit code. `$?` is afterwards as the
+    /// command left it.
+    fn bash(&mut self, command: &str) -> (String, i32) {
+        // The command reads nothing: the rest of the input is the session's.
+        let line = format!(
+            "{{ {command}\n}} </dev/null; code=$?; printf '\\n%s%d\\n' '{END}' $code; (exit $code)\n"
+        );
+        self.input.write_all(line.as_bytes()).unwrap();
+        let mut output = Vec::new();
+        let since = Instant::now();
+        loop {
+            match self
+                .output
+                .recv_timeout(PATIENCE.saturating_sub(since.elapsed()))
+            {
+                Ok(line) => {
+                    if let Some(code) = line.strip_prefix(END) {
+                        // The line break before the mark is not the command's.
+                        return (output.join("\n"), code.parse().unwrap());
+                    }
+                    output.push(line);
+                }
+                Err(RecvTimeoutError::Timeout) => panic!("`{command}` does not end"),
+                Err(RecvTimeoutError::Disconnected) => {
+                    panic!("bash ended during `{command}`:\n{}", output.join("\n"))
+                }
+            }
+        }
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        // bash leaves where its input ends, and takes a server with it.
+        let _ = self.input.write_all(b"exit\n");
+        let _ = self.bash.wait();
+    }
+}
+
+/// What is run for a command: for `cargo run` the program that cargo has built for this test, so
+/// that it is not built once more, in another profile.
+fn translated(command: &str) -> String {
+    match command.split_once(" -- ") {
+        Some((cargo, arguments)) if cargo.starts_with("cargo run") => {
+            format!("valor_cli {arguments}")
+        }
+        _ => command.to_owned(),
+    }
+}
+
+/// A port that nobody listens on now. Between this and its use somebody else may take it, which
+/// is rare enough.
+fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap().port()
+}
+
+/// Plays a block in a session of its own.
+#[cfg(test)]
+fn played(name: &str, text: &str) {
+    let block = crate::page::Block {
+        place: format!("{name}:1"),
+        tags: vec!["console".into()],
+        text: text.into(),
+    };
+    let mut session = Session::begin(name);
+    let steps = block.steps();
+    for (index, step) in steps.iter().enumerate() {
+        let next = steps.get(index + 1);
+        session.step(step, next.is_some_and(|next| next.command == "echo $?"));
+    }
+    session.end();
+}
+
+#[test]
+fn a_session_goes_on_where_it_was() {
+    played(
+        "goes-on",
+        "$ cd ..; word='a b'\n$ ls; echo \"$word\"\nvalor\na b\n$ printf '1\\n2\\n3'\n1\n...\n\
+         $ (exit 3)\n$ echo $?\n3\n$ cat\n",
+    );
+}
+
+#[test]
+#[should_panic(expected = "other:1: `echo one`")]
+fn other_output_is_a_failure() {
+    played("other", "$ echo one\ntwo\n");
+}
+
+#[test]
+#[should_panic(expected = "`false` ends with 1")]
+fn a_command_that_fails_is_a_failure() {
+    played("fails", "$ false\n");
+}
+
+#[test]
+#[should_panic(expected = "does not serve")]
+fn a_server_that_does_not_serve_is_a_failure() {
+    played("no-server", "$ valor_cli run -p nowhere/plugins.json\n");
+}
