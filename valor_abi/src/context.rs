@@ -114,9 +114,12 @@ impl Context {
     /// Hands a request to another vlugin, by its name and inside the process. That vlugin sees
     /// the path as it is: it has no prefix here.
     ///
+    /// The response is what a client of that vlugin would get: 404 where no vlugin has that
+    /// name, 500 where it failed, 503 where it is busy, 504 where it took too long.
+    ///
     /// # Errors
-    /// 404 where no vlugin has that name, 500 where it failed, 503 where it is busy, 504 where
-    /// it took too long.
+    /// Where the request or the response has something in it that cannot be carried, or the
+    /// host is about to end.
     pub async fn call(&self, vlugin: &str, req: http::Request) -> http::Result<http::Response> {
         let request = crate::convert::request_into_wire(req)
             .await
