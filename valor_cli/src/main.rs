@@ -1,2 +1,72 @@
-//! The program `valor_cli`.
-fn main() {}
+//! The program `valor_cli`: serves vlugins.
+//!
+//! # Layout
+//!
+//! - `args`: the command line and its help, which is the manual. `exit`: the codes at the end.
+//! - `run`, `check`, `inspect`: a command each. `load`: what `run` and `check` do alike.
+//! - `build_sources`: `--build`. `table`: what is mounted where.
+//! - `logging`, `log_writer`: records as lines on standard error. `output`: lines for people.
+//! - `signals`: the end.
+
+#![forbid(unsafe_code)]
+
+mod args;
+mod build_sources;
+mod check;
+mod exit;
+mod inspect;
+mod load;
+mod log_writer;
+mod logging;
+mod output;
+mod run;
+mod signals;
+mod table;
+
+use args::{Cli, Command, LogArgs, LogFormat};
+use clap::{CommandFactory, Parser};
+use exit::{FAULTS, Failure};
+use log_writer::LogWriter;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    match Cli::parse().command {
+        Command::Run(args) => logged(&args.log, |log| run::run(&args, log)),
+        Command::Check(args) => logged(&args.log, |log| check::check(&args, log)),
+        Command::Inspect(args) => {
+            inspect::inspect(&args).unwrap_or_else(|failure| failure.tell(false))
+        }
+        Command::Completions { shell } => {
+            let mut command = Cli::command();
+            let name = command.get_name().to_owned();
+            let mut text = Vec::new();
+            clap_complete::generate(shell, &mut command, name, &mut text);
+            output::print(&String::from_utf8_lossy(&text));
+            ExitCode::SUCCESS
+        }
+        Command::Schema => {
+            output::print(&format!("{:#}\n", valor_runtime::definition::json_schema()));
+            ExitCode::SUCCESS
+        }
+    }
+}
+
+/// Runs a command with a log, of which nothing is lost at the end.
+fn logged(args: &LogArgs, command: impl FnOnce(&LogWriter) -> Result<(), Failure>) -> ExitCode {
+    let log = match logging::start(args) {
+        Ok(log) => log,
+        Err(error) => {
+            return Failure::new(FAULTS, [format!("no log can be written: {error}")]).tell(false);
+        }
+    };
+    let code = match command(&log) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            // What was logged before comes first.
+            log.flush();
+            failure.tell(args.log_format == LogFormat::Json)
+        }
+    };
+    log.flush();
+    code
+}

@@ -1,0 +1,421 @@
+//! The command line: every option, its default and its help, which is the manual.
+//!
+//! Nothing is done here but parsing; `main` hands each command's arguments to its module.
+
+use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
+use std::{path::PathBuf, time::Duration};
+use valor_runtime::{Limits, server::Listen};
+
+const AFTER_HELP: &str = "\
+Exit codes:
+  0    everything went well; the server was stopped by SIGINT or SIGTERM and has drained
+  1    faults in plugins.json, in a build or in loading; each is one line on standard error
+  2    the command line is wrong
+  3    an address cannot be bound
+  130  a second signal ended the drain
+
+Environment:
+  CARGO            the cargo that --build runs (default: cargo, from the PATH)
+  NO_COLOR         no colours, also on a terminal
+  LD_LIBRARY_PATH  where bare names of native vlugins are looked for last (PATH on Windows,
+                   DYLD_LIBRARY_PATH on macOS)";
+
+const RUN_EXAMPLES: &str = "\
+Examples:
+  Build the vlugins of plugins.json and serve them on 127.0.0.1:8080:
+      valor_cli run -p plugins.json --build
+  Serve on two addresses and a socket, log as JSON:
+      valor_cli run -p plugins.json --addr 0.0.0.0:80 --addr '[::]:80' --addr unix:/run/valor.sock --log-format json
+  Start empty, and register vlugins while it runs:
+      valor_cli run -w --plugin-dir target/release
+
+Exit codes: 0 stopped by a signal and drained, 1 faults in plugins.json, a build or loading,
+2 wrong command line, 3 an address cannot be bound, 130 a second signal.";
+
+const CHECK_EXAMPLES: &str = "\
+Examples:
+  valor_cli check -p plugins.json
+  valor_cli check -p plugins.json --build && systemctl reload valor
+
+Exit codes: 0 no faults, 1 faults (each one line, FILE:LINE:COLUMN first), 2 wrong command line.";
+
+const INSPECT_EXAMPLES: &str = "\
+Examples:
+  valor_cli inspect target/release/libhello_plugin.so
+  valor_cli inspect --json plugin.dll | jq .abi
+
+Exit codes: 0 a vlugin that this program can load, 1 anything else, 2 wrong command line.";
+
+const COMPLETIONS_EXAMPLES: &str = "\
+Examples:
+  valor_cli completions bash > /etc/bash_completion.d/valor_cli
+  valor_cli completions zsh > ~/.zfunc/_valor_cli
+  valor_cli completions powershell >> $PROFILE";
+
+const SCHEMA_EXAMPLES: &str = "\
+Example:
+  valor_cli schema > plugins.schema.json
+and in plugins.json:
+  { \"$schema\": \"plugins.schema.json\", \"plugins\": [] }";
+
+/// Serves vlugins: small HTTP message handlers, developed apart and combined under one API.
+#[derive(Debug, Parser)]
+#[command(version, after_help = AFTER_HELP, max_term_width = 100, propagate_version = true)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Loads the vlugins of plugins.json and serves them over HTTP
+    ///
+    /// Loads the vlugins of plugins.json and serves them over HTTP, until SIGINT or SIGTERM (on
+    /// Windows Ctrl-C). Running requests are then finished, for as long as --drain says; a
+    /// second signal ends the program at once.
+    // A wrong -1 is then told of as a wrong number and not as an unknown option.
+    #[command(allow_negative_numbers = true, after_long_help = RUN_EXAMPLES, after_help = "`--help` tells more, with examples.")]
+    Run(Box<RunArgs>),
+
+    /// Does everything that `run` does but serving, and lists every fault
+    ///
+    /// Reads plugins.json, looks for each file, checks it, loads it and creates its vlugin, then
+    /// ends. It tells every fault there is, with line, column and what to do.
+    #[command(after_long_help = CHECK_EXAMPLES, after_help = "`--help` tells more, with examples.")]
+    Check(CheckArgs),
+
+    /// Shows what a vlugin's file says of itself, without running its code
+    ///
+    /// Reads the metadata of a native vlugin's file, of any platform, without running any of its
+    /// code: name and version, ABI, target, compiler, panic strategy.
+    #[command(after_long_help = INSPECT_EXAMPLES, after_help = "`--help` tells more, with examples.")]
+    Inspect(InspectArgs),
+
+    /// Prints the completions for a shell
+    #[command(after_long_help = COMPLETIONS_EXAMPLES, after_help = "`--help` tells more, with examples.")]
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+
+    /// Prints the JSON Schema of plugins.json
+    #[command(after_long_help = SCHEMA_EXAMPLES, after_help = "`--help` tells more, with examples.")]
+    Schema,
+}
+
+#[derive(Debug, Args)]
+pub struct RunArgs {
+    /// The vlugins to serve
+    #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    #[arg(required_unless_present = "with_registry")]
+    pub plugins: Option<PathBuf>,
+
+    /// Mount /_plugins, where vlugins are registered, replaced and removed while it runs
+    ///
+    /// Mount /_plugins, where vlugins are registered, replaced and removed while it runs. Who may
+    /// speak to it can load code into this program. So it answers programs on this machine only
+    /// (a loopback peer, a loopback Host, no Origin), unless --registry-token-file is given. It
+    /// loads files only from inside the folders of --plugin-dir.
+    #[arg(short, long)]
+    pub with_registry: bool,
+
+    /// A file with the token that requests to /_plugins bring as `Authorization: Bearer`
+    ///
+    /// A file with the token that requests to /_plugins bring as `Authorization: Bearer`: at
+    /// least 16 visible ASCII characters, white space around them is left out. With it, /_plugins
+    /// answers whoever brings the token, from other machines too.
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, requires = "with_registry")]
+    pub registry_token_file: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub build: BuildArgs,
+
+    /// An address to serve on, IP:PORT or unix:PATH; can be given several times
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
+    pub addr: Vec<Listen>,
+
+    /// How many threads serve requests; the number of processor cores unless given
+    #[arg(long, value_name = "N", default_value_t = cores(), hide_default_value = true)]
+    #[arg(value_parser = at_least_one)]
+    pub workers: usize,
+
+    /// A folder with vlugins' files; can be given several times
+    ///
+    /// A folder with vlugins' files; can be given several times. A bare name in plugins.json is
+    /// looked for here first, then beside plugins.json, then on the system's library path.
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub plugin_dir: Vec<PathBuf>,
+
+    /// Serve what loads, where something does not; otherwise every fault is listed and nothing served
+    #[arg(long)]
+    pub keep_going: bool,
+
+    #[command(flatten)]
+    pub limits: LimitArgs,
+
+    #[command(flatten)]
+    pub server: ServerArgs,
+
+    #[command(flatten)]
+    pub log: LogArgs,
+}
+
+#[derive(Debug, Args)]
+pub struct CheckArgs {
+    /// The plugins.json to check
+    #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub plugins: PathBuf,
+
+    #[command(flatten)]
+    pub build: BuildArgs,
+
+    /// A folder with vlugins' files; can be given several times
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub plugin_dir: Vec<PathBuf>,
+
+    #[command(flatten)]
+    pub log: LogArgs,
+}
+
+#[derive(Debug, Args)]
+pub struct InspectArgs {
+    /// The library to look into
+    #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub file: PathBuf,
+
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct BuildArgs {
+    /// Build the crates that the definitions name as their `source`, with cargo, and load what comes out
+    #[arg(long)]
+    pub build: bool,
+
+    /// Build them with optimisations (cargo's release profile instead of dev)
+    #[arg(long, requires = "build")]
+    pub release: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Limits of each vlugin that says nothing else in plugins.json")]
+pub struct LimitArgs {
+    /// Time until the response has to begin; 504 after that
+    #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = seconds)]
+    pub timeout: Duration,
+
+    /// Size of a request's body; 413 over that
+    #[arg(long, value_name = "BYTES", default_value = "10MiB", value_parser = bytes)]
+    pub max_body: u64,
+
+    /// Requests at once, streaming responses included; 503 over that
+    #[arg(long, value_name = "N", default_value_t = 1024)]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub max_concurrency: u32,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Limits of the server")]
+pub struct ServerArgs {
+    /// Time that a client may take to send a request's head; 408 after that
+    #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = seconds)]
+    pub head_timeout: Duration,
+
+    /// Time without any progress while a client sends a body; 408 after that
+    #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = seconds)]
+    pub body_timeout: Duration,
+
+    /// Time without any progress while a client takes a response; it is cut off after that
+    #[arg(long, value_name = "SECONDS", default_value = "60", value_parser = seconds)]
+    pub write_timeout: Duration,
+
+    /// Time that an idle connection is kept open
+    #[arg(long, value_name = "SECONDS", default_value = "75", value_parser = seconds)]
+    pub idle_timeout: Duration,
+
+    /// Time that running requests have to finish once a signal has come
+    #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = seconds)]
+    pub drain: Duration,
+
+    /// Size of a request's head; 431 over that
+    #[arg(long, value_name = "BYTES", default_value = "32KiB", value_parser = bytes)]
+    pub max_head: u64,
+
+    /// Connections at once; further ones wait until one ends
+    #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = at_least_one)]
+    pub max_connections: usize,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Log, on standard error")]
+pub struct LogArgs {
+    /// Lines for people, or one JSON object in each line
+    #[arg(long, value_enum, value_name = "FORMAT", default_value_t = LogFormat::Text)]
+    pub log_format: LogFormat,
+
+    /// What to log: off, error, warn, info, debug or trace, also for one target alone
+    ///
+    /// What to log: off, error, warn, info, debug or trace, also for one target alone, with commas
+    /// between: `warn,vlugin::hello=debug,valor::access=info`. A vlugin's own lines have the target
+    /// `vlugin::` and its name.
+    #[arg(long, value_name = "LEVEL", default_value = "info", value_parser = log_filter)]
+    pub log: String,
+
+    /// Log no requests
+    #[arg(long)]
+    pub no_access_log: bool,
+
+    /// Only warnings and errors: no requests, no table, whatever --log says beside them
+    #[arg(short, long)]
+    pub quiet: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// Lines for people
+    Text,
+    /// One JSON object in each line
+    Json,
+}
+
+impl LimitArgs {
+    /// As the runtime's defaults.
+    pub fn limits(&self) -> Limits {
+        Limits {
+            timeout: Some(self.timeout.as_secs_f64()),
+            body: Some(self.max_body),
+            concurrency: Some(self.max_concurrency),
+        }
+    }
+}
+
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+fn at_least_one(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(number) if (1..=1_000_000).contains(&number) => Ok(number),
+        _ => Err("expected a whole number, 1 to 1000000".into()),
+    }
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    let number = text.strip_suffix('s').unwrap_or(text).parse::<f64>();
+    number
+        .ok()
+        .filter(|seconds| *seconds > 0.0 && *seconds <= 86_400.0)
+        .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
+        .ok_or_else(|| "expected a number of seconds above 0, at most 86400".into())
+}
+
+fn bytes(text: &str) -> Result<u64, String> {
+    let expected = "expected a size such as 65536, 512KiB, 10MiB or 1GiB, at least 1 byte";
+    let end = text
+        .find(|c: char| !c.is_ascii_digit())
+        .unwrap_or(text.len());
+    let (number, unit) = text.split_at(end);
+    let factor = match unit.trim() {
+        "" | "B" => 1,
+        "KiB" => 1 << 10,
+        "MiB" => 1 << 20,
+        "GiB" => 1 << 30,
+        _ => return Err(expected.into()),
+    };
+    number
+        .parse::<u64>()
+        .ok()
+        .and_then(|number| number.checked_mul(factor))
+        .filter(|bytes| (1..=1 << 40).contains(bytes))
+        .ok_or_else(|| expected.into())
+}
+
+/// Judges a filter before env_logger gets it, which takes any word for a target.
+fn log_filter(text: &str) -> Result<String, String> {
+    let levels = ["off", "error", "warn", "info", "debug", "trace"];
+    for part in text.split(',') {
+        let (target, level) = match part.split_once('=') {
+            Some((target, level)) => (Some(target), level),
+            None => (None, part),
+        };
+        if target.is_some_and(|target| target.trim().is_empty()) {
+            return Err(format!(
+                "a target stands before `=`, as in hyper=warn, not `{part}`"
+            ));
+        }
+        if level.parse::<log::LevelFilter>().is_err() {
+            let hint = match valor_runtime::definition::nearest(level, levels) {
+                Some(nearest) => format!("did you mean `{nearest}`?"),
+                None => "write off, error, warn, info, debug or trace, or TARGET=LEVEL".into(),
+            };
+            return Err(format!("`{level}` is not a level; {hint}"));
+        }
+    }
+    Ok(text.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_definition_of_the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn sizes_and_times() {
+        assert_eq!(bytes("1"), Ok(1));
+        assert_eq!(bytes("64 KiB"), Ok(65_536));
+        assert_eq!(bytes("10MiB"), Ok(10 << 20));
+        for wrong in [
+            "",
+            "0",
+            "-1",
+            "MiB",
+            "10MB",
+            "1.5KiB",
+            "18446744073709551615GiB",
+        ] {
+            assert!(bytes(wrong).is_err(), "{wrong}");
+        }
+        assert_eq!(seconds("1.5"), Ok(Duration::from_millis(1500)));
+        assert_eq!(seconds("30s"), Ok(Duration::from_secs(30)));
+        for wrong in ["", "0", "-1", "NaN", "inf", "1m", "86401"] {
+            assert!(seconds(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn what_to_log() {
+        for right in ["info", "OFF", "warn,vlugin::hello=debug,valor::access=info"] {
+            assert!(log_filter(right).is_ok(), "{right}");
+        }
+        for (wrong, part) in [
+            ("loud", "`loud` is not a level; write off,"),
+            ("wran", "did you mean `warn`?"),
+            ("", "`` is not a level"),
+            ("info,hyper", "`hyper` is not a level"),
+            ("hyper=", "`` is not a level"),
+            ("=info", "a target stands before `=`"),
+            ("info/GET", "`info/GET` is not a level"),
+        ] {
+            let message = log_filter(wrong).unwrap_err();
+            assert!(message.contains(part), "{wrong}: {message}");
+        }
+    }
+
+    #[test]
+    fn options_that_need_each_other() {
+        let parsed = |args: &[&str]| Cli::try_parse_from(["valor_cli"].iter().chain(args)).is_ok();
+        assert!(parsed(&["run", "-p", "x"]));
+        assert!(parsed(&["run", "-w"]));
+        assert!(!parsed(&["run"]));
+        assert!(!parsed(&["run", "-p", "x", "--registry-token-file", "y"]));
+        assert!(!parsed(&["run", "-p", "x", "--release"]));
+        assert!(!parsed(&["run", "-p", "x", "--workers", "0"]));
+    }
+}

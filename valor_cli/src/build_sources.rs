@@ -1,0 +1,371 @@
+//! `--build`: the crates that definitions name as their `source`, built with cargo.
+//!
+//! Crates of one workspace are built by one `cargo build`, and each built library's path is
+//! taken from cargo's own messages, so that nothing needs to be copied or guessed. What cannot be
+//! built is told of by definition; the others are built all the same.
+
+use crate::log_writer::LogWriter;
+use cargo_metadata::{CrateType, Message, Metadata, MetadataCommand, Package, PackageId, Target};
+use std::{
+    collections::{BTreeMap, HashMap},
+    io::{BufRead, BufReader, Read},
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    time::Instant,
+};
+use valor_runtime::Definition;
+
+/// How to build.
+#[derive(Clone, Copy)]
+pub struct How<'a> {
+    /// Flushed before cargo writes to the same place.
+    pub log: &'a LogWriter,
+    /// cargo's release profile instead of dev.
+    pub release: bool,
+    /// Whether the log is JSON, so that cargo's own lines have to become records.
+    pub json: bool,
+    /// Whether to show errors and warnings alone.
+    pub quiet: bool,
+}
+
+/// Why a crate was not built.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BuildFault {
+    /// What is wrong and what to do, without the vlugin's name.
+    pub line: String,
+    /// Whether it is for want of a tool: reason enough to go on without an `optional` one.
+    pub no_tool: bool,
+}
+
+type Outcome = Result<PathBuf, BuildFault>;
+
+/// Builds the crates of all definitions that name one. Gives, by the definition's index, the
+/// library or why there is none. `base` is what a `source` is relative to.
+pub fn build<'a>(
+    definitions: impl Iterator<Item = &'a Definition>,
+    base: &Path,
+    how: How<'_>,
+) -> BTreeMap<usize, Outcome> {
+    let mut outcomes = BTreeMap::new();
+    let mut known = Workspaces::default();
+    // The definitions of each package; one crate may be mounted several times.
+    let mut wanted: BTreeMap<PathBuf, HashMap<PackageId, (Package, Vec<usize>)>> = BTreeMap::new();
+    for (index, definition) in definitions.enumerate() {
+        let Some(source) = &definition.source else {
+            continue;
+        };
+        match known.package(&base.join(source)) {
+            Ok((workspace, package)) => {
+                let packages = wanted.entry(workspace).or_default();
+                let (_, indices) = packages
+                    .entry(package.id.clone())
+                    .or_insert_with(|| (package, Vec::new()));
+                indices.push(index);
+            }
+            Err(fault) => {
+                outcomes.insert(index, Err(fault));
+            }
+        }
+    }
+    for (workspace, packages) in wanted {
+        let mut built = build_workspace(&workspace, packages.values().map(|(it, _)| it), how);
+        for (id, (_, indices)) in packages {
+            let outcome = built
+                .remove(&id)
+                .unwrap_or_else(|| Err(fault("cargo built no library of it".to_owned())));
+            outcomes.extend(indices.into_iter().map(|index| (index, outcome.clone())));
+        }
+    }
+    outcomes
+}
+
+/// The name of the library that a crate's folder is built into: what to look for where a
+/// definition has a `source` and no `path`. `None` where the folder is not there to be read.
+pub fn library_name(source: &Path) -> Option<String> {
+    let manifest = std::fs::read_to_string(source.join("Cargo.toml")).ok()?;
+    let manifest: toml::Table = manifest.parse().ok()?;
+    let name_in = |table: &str| manifest.get(table)?.get("name")?.as_str();
+    let name = name_in("lib").or_else(|| name_in("package"))?;
+    Some(name.replace('-', "_"))
+}
+
+fn fault(line: String) -> BuildFault {
+    BuildFault {
+        line,
+        no_tool: false,
+    }
+}
+
+fn cannot_run(error: &std::io::Error) -> BuildFault {
+    let no_tool = error.kind() == std::io::ErrorKind::NotFound;
+    let line = match no_tool {
+        true => "cargo is not there to build it; install Rust from https://rustup.rs, or name cargo in $CARGO".to_owned(),
+        false => format!("cargo cannot be run: {error}"),
+    };
+    BuildFault { line, no_tool }
+}
+
+/// What cargo has said of the workspaces that were met so far; asking takes it a while.
+#[derive(Default)]
+struct Workspaces(Vec<Metadata>);
+
+impl Workspaces {
+    /// The package in this folder, and the root of its workspace.
+    fn package(&mut self, source: &Path) -> Result<(PathBuf, Package), BuildFault> {
+        let shown = source.display();
+        let manifest = source.join("Cargo.toml").canonicalize().map_err(|_| {
+            fault(format!(
+                "its source {shown} has no Cargo.toml; `source` names a crate's folder, relative to plugins.json"
+            ))
+        })?;
+        if self.find(&manifest).is_none() {
+            self.0.push(ask(source, &manifest)?);
+        }
+        let (workspace, package) = self.find(&manifest).ok_or_else(|| {
+            fault(format!(
+                "its source {shown} is a workspace; name the folder of a crate in it"
+            ))
+        })?;
+        if !package.targets.iter().any(is_cdylib) {
+            return Err(fault(format!(
+                "its source {shown} is built into no shared library; add to its Cargo.toml: \
+                 [lib] crate-type = [\"cdylib\"]"
+            )));
+        }
+        Ok((workspace, package))
+    }
+
+    fn find(&self, manifest: &Path) -> Option<(PathBuf, Package)> {
+        self.0.iter().find_map(|metadata| {
+            let package = metadata.packages.iter().find(|package| {
+                let path = package.manifest_path.as_std_path();
+                path == manifest || path.canonicalize().is_ok_and(|path| path == manifest)
+            })?;
+            Some((metadata.workspace_root.clone().into(), package.clone()))
+        })
+    }
+}
+
+fn ask(source: &Path, manifest: &Path) -> Result<Metadata, BuildFault> {
+    let asked = MetadataCommand::new()
+        .current_dir(source)
+        .manifest_path(manifest)
+        .no_deps()
+        .exec();
+    asked.map_err(|error| match error {
+        cargo_metadata::Error::Io(error) => cannot_run(&error),
+        cargo_metadata::Error::CargoMetadata { stderr } => fault(format!(
+            "cargo cannot read its source {}: {}",
+            source.display(),
+            on_one_line(&stderr)
+        )),
+        error => fault(format!(
+            "cargo cannot read its source {}: {error}",
+            source.display()
+        )),
+    })
+}
+
+fn is_cdylib(target: &Target) -> bool {
+    target.crate_types.contains(&CrateType::CDyLib)
+}
+
+/// cargo's `error: …` and its `Caused by:` lines.
+fn on_one_line(stderr: &str) -> String {
+    let lines = stderr
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty());
+    let joined = lines.collect::<Vec<_>>().join(" ");
+    joined.strip_prefix("error: ").unwrap_or(&joined).to_owned()
+}
+
+/// Builds packages of one workspace; one that does not compile keeps none of the others back.
+fn build_workspace<'a>(
+    workspace: &Path,
+    packages: impl Iterator<Item = &'a Package> + Clone,
+    how: How<'_>,
+) -> HashMap<PackageId, Outcome> {
+    let names: Vec<_> = packages.clone().map(|package| &**package.name).collect();
+    let profile = if how.release { "release" } else { "dev" };
+    let start = Instant::now();
+    log::info!(
+        target: "valor::build", profile = profile;
+        "building {} in {}", names.join(", "), workspace.display()
+    );
+    how.log.flush();
+
+    let mut libraries = HashMap::new();
+    let ran = run_cargo(workspace, packages.clone(), how, &mut libraries);
+    if let Ok(()) = &ran {
+        log::info!(
+            target: "valor::build", profile = profile;
+            "built {} crates in {:.1} s", libraries.len(), start.elapsed().as_secs_f64()
+        );
+    }
+    packages
+        .map(|package| {
+            let outcome = libraries.remove(&package.id).ok_or_else(|| match &ran {
+                Err(error) => error.clone(),
+                Ok(()) => fault(format!(
+                    "its crate `{}` cannot be built; the errors of cargo stand above",
+                    package.name
+                )),
+            });
+            (package.id.clone(), outcome)
+        })
+        .collect()
+}
+
+/// Runs `cargo build` and notes the libraries that it tells of. What it writes for people goes
+/// to standard error: with its own progress line on a terminal, as plain lines into a pipe, as
+/// records where the log is JSON.
+fn run_cargo<'a>(
+    workspace: &Path,
+    packages: impl Iterator<Item = &'a Package>,
+    how: How<'_>,
+    libraries: &mut HashMap<PackageId, PathBuf>,
+) -> Result<(), BuildFault> {
+    // As cargo_metadata chooses it: $CARGO, which cargo itself sets for what it runs, or the PATH.
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut command = Command::new(cargo);
+    command
+        .current_dir(workspace)
+        .args(["build", "--lib", "--keep-going"])
+        .arg("--message-format=json-render-diagnostics")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped());
+    for package in packages {
+        command.arg("--package").arg(&package.id.repr);
+    }
+    if how.release {
+        command.arg("--release");
+    }
+    if how.quiet {
+        command.arg("--quiet");
+    }
+    if how.json {
+        command.args(["--color", "never"]).stderr(Stdio::piped());
+    }
+    let mut cargo = command.spawn().map_err(|error| cannot_run(&error))?;
+    std::thread::scope(|scope| {
+        if let Some(stderr) = cargo.stderr.take() {
+            scope.spawn(|| log_lines(stderr));
+        }
+        if let Some(stdout) = cargo.stdout.take() {
+            let messages = Message::parse_stream(BufReader::new(stdout));
+            libraries.extend(messages.filter_map(|message| library_of(message.ok()?)));
+        }
+    });
+    // Whatever it ends with, a crate without a library is one that was not built.
+    cargo.wait().map(|_| ()).map_err(|error| cannot_run(&error))
+}
+
+fn log_lines(stderr: impl Read) {
+    for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+        if !line.trim().is_empty() {
+            log::info!(target: "valor::build", "{line}");
+        }
+    }
+}
+
+fn library_of(message: Message) -> Option<(PackageId, PathBuf)> {
+    let Message::CompilerArtifact(artifact) = message else {
+        return None;
+    };
+    if !is_cdylib(&artifact.target) {
+        return None;
+    }
+    let library = artifact
+        .filenames
+        .into_iter()
+        .find(|file| file.extension() == Some(std::env::consts::DLL_EXTENSION))?;
+    Some((artifact.package_id, library.into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn crate_in(dir: &Path, manifest: &str) {
+        std::fs::create_dir_all(dir.join("src")).unwrap();
+        std::fs::write(dir.join("Cargo.toml"), manifest).unwrap();
+        std::fs::write(dir.join("src/lib.rs"), "").unwrap();
+    }
+
+    #[test]
+    fn the_name_of_a_library() {
+        let dir = tempfile::tempdir().unwrap();
+        let name = |manifest: &str| {
+            std::fs::write(dir.path().join("Cargo.toml"), manifest).unwrap();
+            library_name(dir.path())
+        };
+        assert_eq!(name("[package]\nname = \"a-b\"").as_deref(), Some("a_b"));
+        assert_eq!(
+            name("[package]\nname = \"a\"\n[lib]\nname = \"c\"").as_deref(),
+            Some("c")
+        );
+        assert_eq!(
+            name("[package]\nname = \"a\"\n[lib]\ncrate-type = []").as_deref(),
+            Some("a")
+        );
+        assert_eq!(name("[workspace]"), None);
+        assert_eq!(name("no toml"), None);
+        assert_eq!(library_name(&dir.path().join("nowhere")), None);
+    }
+
+    #[test]
+    fn what_cannot_be_built_is_told_of_by_definition() {
+        let dir = tempfile::tempdir().unwrap();
+        let base = dir.path();
+        crate_in(
+            &base.join("no_library"),
+            "[package]\nname = \"no_library\"\n[workspace]",
+        );
+        crate_in(&base.join("broken"), "[package\n");
+        crate_in(&base.join("workspace"), "[workspace]\nmembers = []");
+        let definitions: Vec<_> = ["no_library", "broken", "workspace", "nowhere"]
+            .map(|source| {
+                let mut definition = Definition::new(valor_runtime::Kind::Native, source);
+                definition.source = Some(source.into());
+                definition
+            })
+            .into();
+        let log = LogWriter::start(std::io::sink()).unwrap();
+        let how = How {
+            log: &log,
+            release: false,
+            json: false,
+            quiet: true,
+        };
+        let outcomes = build(definitions.iter(), base, how);
+        let line = |index: usize| outcomes[&index].clone().unwrap_err().line;
+        let shown = |name: &str| base.join(name).display().to_string();
+        assert_eq!(
+            line(0),
+            format!(
+                "its source {} is built into no shared library; add to its Cargo.toml: [lib] crate-type = [\"cdylib\"]",
+                shown("no_library")
+            )
+        );
+        assert!(line(1).starts_with(&format!(
+            "cargo cannot read its source {}: ",
+            shown("broken")
+        )));
+        assert_eq!(line(1).lines().count(), 1);
+        assert_eq!(
+            line(2),
+            format!(
+                "its source {} is a workspace; name the folder of a crate in it",
+                shown("workspace")
+            )
+        );
+        assert_eq!(
+            line(3),
+            format!(
+                "its source {} has no Cargo.toml; `source` names a crate's folder, relative to plugins.json",
+                shown("nowhere")
+            )
+        );
+    }
+}

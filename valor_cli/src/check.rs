@@ -1,0 +1,35 @@
+//! `valor_cli check`: everything that `run` does but serving.
+
+use crate::{
+    args::CheckArgs,
+    exit::{FAULTS, Failure},
+    load::Vlugins,
+    log_writer::LogWriter,
+    output::print,
+    table::{HEADS, table},
+};
+use valor_runtime::Runtime;
+
+/// Loads all vlugins of a plugins.json and lists every fault.
+///
+/// # Errors
+/// The faults.
+pub fn check(args: &CheckArgs, log: &LogWriter) -> Result<(), Failure> {
+    let mut vlugins = Vlugins::read(Some(&args.plugins));
+    vlugins.build(&args.build, &args.log, log);
+    let mut builder = Runtime::builder().base_dir(vlugins.base());
+    for dir in &args.plugin_dir {
+        builder = builder.plugin_dir(dir);
+    }
+    let runtime = builder
+        .build()
+        .map_err(|error| Failure::new(FAULTS, [error.to_string()]))?;
+    smol::block_on(vlugins.load(&runtime));
+    vlugins.faults()?;
+    let rows = vlugins.rows(&runtime);
+    if !args.log.quiet {
+        log.flush();
+        print(&table(&HEADS, &rows));
+    }
+    Ok(())
+}

@@ -1,0 +1,44 @@
+//! The codes that the program ends with; `--help` lists them.
+
+use crate::output::print_error;
+use std::process::ExitCode;
+
+/// Faults in plugins.json, in a build, in loading, or while serving.
+pub const FAULTS: u8 = 1;
+/// An address cannot be bound. (2, a wrong command line, is clap's.)
+pub const CANNOT_BIND: u8 = 3;
+/// A second signal came while the first one's drain was under way: 128 and SIGINT's number.
+pub const SECOND_SIGNAL: u8 = 130;
+
+/// Why a command did not do what it was asked for.
+#[derive(Debug)]
+pub struct Failure {
+    code: u8,
+    lines: Vec<String>,
+}
+
+impl Failure {
+    /// A failure with a code, told of in these lines.
+    pub fn new(code: u8, lines: impl IntoIterator<Item = String>) -> Self {
+        Self {
+            code,
+            lines: lines.into_iter().collect(),
+        }
+    }
+
+    /// Tells of it: as lines on standard error, or as records where the log is JSON.
+    pub fn tell(&self, json: bool) -> ExitCode {
+        match json {
+            true => self.log(),
+            false => self.lines.iter().for_each(|line| print_error(line)),
+        }
+        self.code.into()
+    }
+
+    /// Tells of it as records of the log, where the program goes on.
+    pub fn log(&self) {
+        for line in &self.lines {
+            log::error!(target: "valor", "{line}");
+        }
+    }
+}

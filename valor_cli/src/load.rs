@@ -1,0 +1,275 @@
+//! From plugins.json to loaded vlugins: what `run` and `check` do alike.
+//!
+//! Nothing stops at the first fault: each step goes on with the definitions that came well
+//! through the one before, so that one run tells everything there is to mend.
+
+use crate::{
+    args::{BuildArgs, LogArgs, LogFormat},
+    build_sources::{self, How},
+    exit::{FAULTS, Failure},
+    log_writer::LogWriter,
+    table::{Row, State},
+};
+use std::path::{Path, PathBuf};
+use valor_runtime::{
+    Definition, Runtime, RuntimeError,
+    definition::{DefinitionFault, DefinitionFaults, Definitions},
+    loader::LoadError,
+};
+
+/// The vlugins of a plugins.json on their way.
+pub struct Vlugins {
+    file: Option<PathBuf>,
+    definitions: Definitions,
+    entries: Vec<Entry>,
+    faults: Vec<DefinitionFault>,
+}
+
+struct Entry {
+    /// As plugins.json has it, but with the path of what was built.
+    definition: Definition,
+    built: bool,
+    fate: Fate,
+}
+
+enum Fate {
+    /// So far so good.
+    Well,
+    /// An optional one that cannot be had here, and why.
+    Missing(String),
+    /// It has a fault, which is listed.
+    Faulty(String),
+}
+
+impl Vlugins {
+    /// Reads a plugins.json; without one there are no vlugins, and no faults.
+    pub fn read(file: Option<&Path>) -> Self {
+        let (definitions, faults) = match file {
+            Some(file) => Definitions::sound_from_file(file),
+            None => Default::default(),
+        };
+        let entry = |definition: &Definition| Entry {
+            definition: definition.clone(),
+            built: false,
+            fate: Fate::Well,
+        };
+        Self {
+            file: file.map(Path::to_owned),
+            entries: definitions.iter().map(entry).collect(),
+            definitions,
+            faults,
+        }
+    }
+
+    /// Whether there is none that is sound enough to be loaded.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// The folder that relative paths in it start from.
+    pub fn base(&self) -> &Path {
+        match self.file.as_deref().and_then(Path::parent) {
+            Some(dir) if !dir.as_os_str().is_empty() => dir,
+            _ => Path::new("."),
+        }
+    }
+
+    /// Builds the sources where that is asked for. Where it is not, a definition that has a
+    /// source and no path is looked for by the name that cargo gives the library.
+    pub fn build(&mut self, args: &BuildArgs, log: &LogArgs, writer: &LogWriter) {
+        let base = self.base().to_owned();
+        if !args.build {
+            for Entry { definition, .. } in &mut self.entries {
+                if let (Some(source), None) = (&definition.source, &definition.path) {
+                    let name = build_sources::library_name(&base.join(source));
+                    definition.path = name.map(PathBuf::from);
+                }
+            }
+            return;
+        }
+        let how = How {
+            log: writer,
+            release: args.release,
+            json: log.log_format == LogFormat::Json,
+            quiet: log.quiet,
+        };
+        let definitions = self.entries.iter().map(|entry| &entry.definition);
+        for (index, outcome) in build_sources::build(definitions, &base, how) {
+            let entry = &mut self.entries[index];
+            match outcome {
+                Ok(library) => {
+                    entry.definition.path = Some(library);
+                    entry.built = true;
+                }
+                Err(fault) if fault.no_tool && entry.definition.optional => {
+                    entry.fate = Fate::Missing(fault.line);
+                }
+                Err(fault) => self.fault(index, "source", fault.line),
+            }
+        }
+    }
+
+    /// Loads and mounts what came well so far.
+    pub async fn load(&mut self, runtime: &Runtime) {
+        let well: Vec<_> = (0..self.entries.len())
+            .filter(|index| matches!(self.entries[*index].fate, Fate::Well))
+            .collect();
+        let definitions: Vec<_> = well
+            .iter()
+            .map(|index| self.entries[*index].definition.clone())
+            .collect();
+        let outcomes = runtime.load_all(&definitions).await;
+        for (index, outcome) in well.into_iter().zip(outcomes) {
+            if let Err(error) = outcome {
+                let (key, line) = told(&self.entries[index], &error);
+                self.fault(index, key, line);
+            }
+        }
+    }
+
+    /// Mounts the optional ones that cannot be had, and those with faults where the rest is
+    /// served nevertheless: they answer 503.
+    ///
+    /// # Errors
+    /// Where a prefix is taken.
+    pub fn mount_missing(&self, runtime: &Runtime) -> Result<(), RuntimeError> {
+        for Entry {
+            definition, fate, ..
+        } in &self.entries
+        {
+            match fate {
+                Fate::Well => {}
+                Fate::Missing(reason) => runtime.add_unavailable(definition, reason)?,
+                // What a fault says names files: that is for the log alone.
+                Fate::Faulty(_) => runtime
+                    .add_unavailable(definition, "it could not be loaded; the log says why")?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Every fault, a line each, in the order of the file.
+    ///
+    /// # Errors
+    /// The faults, where there are any.
+    pub fn faults(&self) -> Result<(), Failure> {
+        if self.faults.is_empty() {
+            return Ok(());
+        }
+        let mut faults = self.faults.clone();
+        faults.sort_by_key(|fault| fault.position);
+        let faults = DefinitionFaults {
+            file: self.file.clone(),
+            faults,
+        };
+        let lines: Vec<_> = faults.to_string().lines().map(str::to_owned).collect();
+        Err(Failure::new(FAULTS, lines))
+    }
+
+    /// What of them is mounted where, in the order of the file.
+    pub fn rows(&self, runtime: &Runtime) -> Vec<Row> {
+        let mounted = runtime.mounted();
+        let row = |entry: &Entry| {
+            let definition = &entry.definition;
+            let mount = mounted.iter().find(|mount| *mount.name == definition.name);
+            let file = mount.and_then(|mount| mount.origin.file.as_deref());
+            Row {
+                cells: vec![
+                    definition.name.clone(),
+                    definition.kind.to_string(),
+                    definition.prefix(),
+                    file.map_or_else(|| "-".to_owned(), shown),
+                ],
+                state: match &entry.fate {
+                    Fate::Well => State::Good("ready".into()),
+                    Fate::Missing(reason) => State::Missing(format!("unavailable: {reason}")),
+                    Fate::Faulty(reason) => State::Bad(format!("failed: {reason}")),
+                },
+            }
+        };
+        self.entries.iter().map(row).collect()
+    }
+
+    fn fault(&mut self, index: usize, key: &str, line: String) {
+        let name = &self.entries[index].definition.name;
+        // Lines of the loader that are about a file do not know whose it is.
+        let named = match line.contains(&format!("`{name}`")) {
+            true => line.clone(),
+            false => format!("vlugin `{name}`: {line}"),
+        };
+        self.faults.push(self.definitions.fault(index, key, named));
+        self.entries[index].fate = Fate::Faulty(line);
+    }
+}
+
+/// The rows of the runtime's own vlugins.
+pub fn own_rows(runtime: &Runtime) -> Vec<Row> {
+    let mounted = runtime.mounted();
+    let own = mounted.iter().filter(|mount| mount.name.starts_with('_'));
+    own.map(|mount| Row {
+        cells: vec![
+            mount.name.to_string(),
+            "built-in".into(),
+            mount.prefix.to_string(),
+            "-".into(),
+        ],
+        state: State::Good("ready".into()),
+    })
+    .collect()
+}
+
+/// A path as short as it can be said from here.
+fn shown(file: &Path) -> String {
+    let here = std::env::current_dir().unwrap_or_default();
+    let short = file.strip_prefix(&here).unwrap_or(file);
+    // The runtime gives paths below `./` that are relative to where it was started.
+    let short = short.strip_prefix(".").unwrap_or(short);
+    short.display().to_string()
+}
+
+/// The key of the definition that a failed load points to, and the line.
+fn told(entry: &Entry, error: &RuntimeError) -> (&'static str, String) {
+    let definition = &entry.definition;
+    let file = match (&definition.path, &definition.source) {
+        _ if entry.built => "source",
+        (Some(_), None) => "path",
+        (None, None) => "name",
+        // The path may come from the source.
+        (_, Some(_)) => "source",
+    };
+    let key = match error {
+        RuntimeError::Allow { .. } => "allow",
+        RuntimeError::Registry(_) => "prefix",
+        RuntimeError::Load(error) => match error {
+            LoadError::Sha256Invalid { .. } | LoadError::Sha256 { .. } => "sha256",
+            LoadError::CreateFailed { .. }
+            | LoadError::CreatePanicked { .. }
+            | LoadError::CreateTimedOut { .. }
+            | LoadError::CreateBlocks { .. } => "config",
+            _ => file,
+        },
+        _ => "name",
+    };
+    let line = match (error, &definition.source) {
+        (RuntimeError::Load(LoadError::Missing { file }), Some(_)) => {
+            format!(
+                "{} does not exist; run with --build, which builds it",
+                file.display()
+            )
+        }
+        (RuntimeError::Load(LoadError::NotFound { files, looked, .. }), Some(_)) => {
+            let looked: Vec<_> = looked.iter().map(|dir| dir.display().to_string()).collect();
+            format!(
+                "{} is not in {}; run with --build, which builds it",
+                files.join(" or "),
+                looked.join(" or ")
+            )
+        }
+        _ => error.to_string(),
+    };
+    // A line of the log, whatever is in the message.
+    (
+        key,
+        line.lines().map(str::trim).collect::<Vec<_>>().join(" "),
+    )
+}

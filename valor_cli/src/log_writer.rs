@@ -1,0 +1,216 @@
+//! Log lines on their way out: gathered in memory and written by a thread of their own, so that
+//! no request pays for a write.
+//!
+//! `logging` puts one in place of standard error. A line waits for at most [`GATHER`] while the
+//! reader keeps up. While it does not, lines gather up to [`MOST`] bytes; further ones are
+//! dropped and counted, and the count is a line in the log as soon as there is room: memory is
+//! bounded, requests never wait for the log, and nothing is lost silently.
+
+use std::{
+    io::{self, Write},
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+/// How long lines gather before they are written together.
+const GATHER: Duration = Duration::from_millis(20);
+/// Bytes that are not left to gather any longer.
+const ENOUGH: usize = 64 * 1024;
+/// Bytes that wait at most.
+const MOST: usize = 8 * 1024 * 1024;
+/// How long [`LogWriter::flush`] waits for a reader that has stopped reading.
+const FLUSH: Duration = Duration::from_secs(2);
+
+/// The way to the thread that writes; clones share it.
+#[derive(Clone)]
+pub struct LogWriter(Arc<Shared>);
+
+#[derive(Default)]
+struct Shared {
+    state: Mutex<State>,
+    /// There is something to write, enough of it, or somebody waits.
+    wanted: Condvar,
+    /// All is written.
+    written: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    lines: Vec<u8>,
+    lost: u64,
+    writing: bool,
+    hurry: bool,
+}
+
+impl LogWriter {
+    /// Starts the thread, which lives as long as the program.
+    ///
+    /// # Errors
+    /// Where it cannot be started.
+    pub fn start(mut out: impl Write + Send + 'static) -> io::Result<Self> {
+        let shared = Arc::new(Shared::default());
+        let writer = Self(shared.clone());
+        std::thread::Builder::new()
+            .name("valor-log".into())
+            .spawn(move || {
+                let mut lines = Vec::new();
+                loop {
+                    let lost = shared.take(&mut lines);
+                    // Where standard error is gone there is nobody left to tell.
+                    let _ = out.write_all(&lines).and_then(|()| out.flush());
+                    shared.done();
+                    if lost > 0 {
+                        log::warn!(
+                            target: "valor::log", lost = lost;
+                            "{lost} lines are missing here: they came faster than they could be written"
+                        );
+                    }
+                }
+            })?;
+        Ok(writer)
+    }
+
+    /// Waits until all lines are written, but no longer than two seconds.
+    pub fn flush(&self) {
+        let deadline = Instant::now() + FLUSH;
+        let mut state = self.0.locked();
+        state.hurry = true;
+        self.0.wanted.notify_one();
+        while state.writing || !state.lines.is_empty() {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return;
+            }
+            state = wait(&self.0.written, state, left);
+        }
+    }
+}
+
+impl Shared {
+    fn locked(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits for lines and takes them, with the number of those that were lost before.
+    fn take(&self, lines: &mut Vec<u8>) -> u64 {
+        lines.clear();
+        let mut state = self.locked();
+        while state.lines.is_empty() {
+            state.hurry = false;
+            state = match self.wanted.wait(state) {
+                Ok(state) => state,
+                Err(poisoned) => poisoned.into_inner(),
+            };
+        }
+        let deadline = Instant::now() + GATHER;
+        while !state.hurry && state.lines.len() < ENOUGH {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                break;
+            }
+            state = wait(&self.wanted, state, left);
+        }
+        std::mem::swap(&mut state.lines, lines);
+        state.writing = true;
+        std::mem::take(&mut state.lost)
+    }
+
+    fn done(&self) {
+        let mut state = self.locked();
+        state.writing = false;
+        if state.lines.is_empty() {
+            self.written.notify_all();
+        }
+    }
+}
+
+fn wait<'a>(
+    condition: &Condvar,
+    state: MutexGuard<'a, State>,
+    time: Duration,
+) -> MutexGuard<'a, State> {
+    match condition.wait_timeout(state, time) {
+        Ok((state, _)) => state,
+        Err(poisoned) => poisoned.into_inner().0,
+    }
+}
+
+impl Write for LogWriter {
+    /// Takes whole lines; each call is one record.
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        let mut state = self.0.locked();
+        let before = state.lines.len();
+        if before + line.len() > MOST {
+            state.lost += 1;
+            return Ok(line.len());
+        }
+        state.lines.extend_from_slice(line);
+        let enough = before < ENOUGH && state.lines.len() >= ENOUGH;
+        if before == 0 || enough {
+            self.0.wanted.notify_one();
+        }
+        Ok(line.len())
+    }
+
+    /// Does nothing: env_logger calls it for each record. [`LogWriter::flush`] is the one that
+    /// waits.
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::mpsc;
+
+    /// A reader that takes a write only when it is told to.
+    struct Gate(mpsc::Receiver<()>, Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Gate {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let _ = self.0.recv();
+            self.1.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn lines_arrive_whole_and_in_order() {
+        let (open, gate) = mpsc::channel();
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        let mut writer = LogWriter::start(Gate(gate, seen.clone())).unwrap();
+        drop(open);
+        let mut expected = Vec::new();
+        for number in 0..10_000 {
+            let line = format!("line {number}\n");
+            writer.write_all(line.as_bytes()).unwrap();
+            expected.extend_from_slice(line.as_bytes());
+        }
+        LogWriter::flush(&writer);
+        assert!(*seen.lock().unwrap() == expected);
+    }
+
+    #[test]
+    fn a_reader_that_stops_costs_bounded_memory_and_no_waiting() {
+        let (open, gate) = mpsc::channel();
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        let mut writer = LogWriter::start(Gate(gate, seen.clone())).unwrap();
+        let line = vec![b'x'; 1024 * 1024];
+        // One megabyte or more is with the reader, eight wait, the rest is lost: this returns.
+        for _ in 0..64 {
+            writer.write_all(&line).unwrap();
+        }
+        let state = writer.0.locked();
+        assert!(state.lines.len() <= MOST);
+        assert!(state.lost >= 64 - 2 * 8, "{}", state.lost);
+        drop(state);
+        drop(open);
+        LogWriter::flush(&writer);
+        assert!(seen.lock().unwrap().len() <= 2 * MOST);
+    }
+}

@@ -1,0 +1,393 @@
+//! The log: records of this program and of its vlugins as one line each on standard error, for
+//! people or as JSON.
+//!
+//! `main` calls [`start`] once. Whatever a message or a value has in it, a record stays one
+//! line: what a client or a vlugin sends cannot pass for a record of its own.
+
+use crate::{
+    args::{LogArgs, LogFormat},
+    log_writer::LogWriter,
+};
+use anstyle::{AnsiColor, Style};
+use log::{
+    Level, LevelFilter, Record,
+    kv::{Error, Key, Value, VisitSource, VisitValue},
+};
+use std::{
+    fmt::{self, Write as _},
+    io::{self, Write},
+    time::Duration,
+};
+
+/// The target of the access log.
+const ACCESS: &str = "valor::access";
+/// How vlugins' own records begin their target; the name follows.
+const VLUGIN: &str = "vlugin::";
+
+/// Sets the logger up and hands out what flushes it.
+///
+/// # Errors
+/// Where the writer's thread cannot be started.
+pub fn start(args: &LogArgs) -> io::Result<LogWriter> {
+    let json = args.log_format == LogFormat::Json;
+    let colours = !json && colours_on_stderr();
+    let writer = LogWriter::start(anstream::stderr())?;
+
+    let mut builder = env_logger::Builder::new();
+    builder
+        .parse_filters(&args.log)
+        .target(env_logger::Target::Pipe(Box::new(writer.clone())))
+        .format(move |out, record| {
+            let now = out.timestamp_millis();
+            let line = match json {
+                true => json_line(&now, record),
+                false => text_line(&now, record, colours),
+            };
+            out.write_all(line.as_bytes())
+        });
+    if args.no_access_log {
+        builder.filter_module(ACCESS, LevelFilter::Off);
+    }
+    let logger = builder.build();
+    let most = match args.quiet {
+        true => logger.filter().min(LevelFilter::Warn),
+        false => logger.filter(),
+    };
+    // Fails only where a logger is set already; nothing else in this program sets one.
+    if log::set_boxed_logger(Box::new(logger)).is_ok() {
+        log::set_max_level(most);
+    }
+    std::panic::set_hook(Box::new(|info| {
+        let message = info.payload_as_str().unwrap_or("a panic without a message");
+        let place = info.location().map(ToString::to_string).unwrap_or_default();
+        log::error!(target: "valor::panic", "Valor itself panicked at {place}: {message}");
+    }));
+    Ok(writer)
+}
+
+fn colours_on_stderr() -> bool {
+    anstream::AutoStream::choice(&io::stderr()) != anstream::ColorChoice::Never
+}
+
+fn text_line(now: &impl fmt::Display, record: &Record<'_>, colours: bool) -> String {
+    let (dim, of_level) = match colours {
+        true => (Style::new().dimmed(), level_style(record.level())),
+        false => Default::default(),
+    };
+    let mut line = String::with_capacity(160);
+    let level = record.level();
+    // Writing into a String cannot fail, here and below.
+    let _ = write!(line, "{dim}{now}{dim:#} {of_level}{level:<5}{of_level:#} ");
+    if record.target() == ACCESS {
+        push_access(&mut line, record, colours);
+    } else {
+        let own = record.target().strip_prefix(VLUGIN);
+        let target = own.unwrap_or(record.target());
+        let _ = write!(Escaped(&mut line), "{target}: {}", record.args());
+        let _ = record.key_values().visit(&mut TextPairs {
+            line: &mut line,
+            own: own.is_some(),
+            style: dim,
+        });
+    }
+    line.push('\n');
+    line
+}
+
+/// A request as people read it: `GET /hello 200 hello_plugin 0.213ms 7f3a…`.
+fn push_access(line: &mut String, record: &Record<'_>, colours: bool) {
+    let pairs = record.key_values();
+    let get = |key: &str| pairs.get(Key::from(key)).unwrap_or_else(|| "".into());
+    let status = get("status").to_u64().unwrap_or_default();
+    let style = match (colours, status) {
+        (false, _) => Style::new(),
+        (true, 200..=399) => AnsiColor::Green.on_default(),
+        (true, 400..=499) => AnsiColor::Yellow.on_default(),
+        (true, _) => AnsiColor::Red.on_default(),
+    };
+    let vlugin = get("vlugin");
+    let nobody = vlugin.to_borrowed_str() == Some("");
+    let vlugin = if nobody { "-".into() } else { vlugin };
+    let micros = get("duration_us").to_u64().unwrap_or_default();
+    let millis = Duration::from_micros(micros).as_secs_f64() * 1000.0;
+    let _ = write!(Escaped(line), "{} {} ", get("method"), get("path"));
+    let _ = write!(line, "{style}{status}{style:#} ");
+    let _ = write!(Escaped(line), "{vlugin} {millis:.3}ms {}", get("id"));
+    if get("complete").to_bool() == Some(false) {
+        line.push_str(" cut short");
+    }
+}
+
+/// Appends ` key=value` for each pair.
+struct TextPairs<'a> {
+    line: &'a mut String,
+    /// Whether the record is a vlugin's own; its name stands in front already.
+    own: bool,
+    style: Style,
+}
+
+impl<'kvs> VisitSource<'kvs> for TextPairs<'_> {
+    fn visit_pair(&mut self, key: Key<'kvs>, value: Value<'kvs>) -> Result<(), Error> {
+        if self.own && key.as_str() == "vlugin" {
+            return Ok(());
+        }
+        let style = self.style;
+        let _ = write!(self.line, " {style}");
+        let _ = write!(Escaped(self.line), "{key}={value}");
+        let _ = write!(self.line, "{style:#}");
+        Ok(())
+    }
+}
+
+fn level_style(level: Level) -> Style {
+    match level {
+        Level::Error => AnsiColor::Red.on_default().bold(),
+        Level::Warn => AnsiColor::Yellow.on_default(),
+        Level::Info => AnsiColor::Green.on_default(),
+        Level::Debug => AnsiColor::Blue.on_default(),
+        Level::Trace => AnsiColor::Cyan.on_default(),
+    }
+}
+
+/// Text on its way into a line: what breaks lines, drives a terminal or turns the direction of
+/// writing is shown as an escape.
+struct Escaped<'a>(&'a mut String);
+
+impl fmt::Write for Escaped<'_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        if text.bytes().all(|byte| (b' '..0x7f).contains(&byte)) {
+            self.0.push_str(text);
+            return Ok(());
+        }
+        for c in text.chars() {
+            match c {
+                '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {
+                    self.0.extend(c.escape_default());
+                }
+                c if c.is_control() => self.0.extend(c.escape_default()),
+                c => self.0.push(c),
+            }
+        }
+        Ok(())
+    }
+}
+
+fn json_line(now: &impl fmt::Display, record: &Record<'_>) -> String {
+    let mut object = JsonObject::begin();
+    object.text("ts", &now.to_string());
+    object.text("level", record.level().as_str());
+    object.text("target", record.target());
+    match record.args().as_str() {
+        Some(message) => object.text("message", message),
+        None => object.text("message", &record.args().to_string()),
+    }
+    let _ = record.key_values().visit(&mut object);
+    object.end()
+}
+
+/// An object on one line, written key by key.
+struct JsonObject(String);
+
+impl JsonObject {
+    const OWN: [&str; 4] = ["ts", "level", "target", "message"];
+
+    fn begin() -> Self {
+        Self("{".to_owned())
+    }
+
+    fn key(&mut self, key: &str) {
+        if self.0.len() > 1 {
+            self.0.push(',');
+        }
+        push_json(&mut self.0, key);
+        self.0.push(':');
+    }
+
+    fn text(&mut self, key: &str, value: &str) {
+        self.key(key);
+        push_json(&mut self.0, value);
+    }
+
+    fn end(mut self) -> String {
+        self.0.push_str("}\n");
+        self.0
+    }
+}
+
+fn push_json(line: &mut String, text: &str) {
+    // A string always has a JSON form.
+    if let Ok(json) = serde_json::to_string(text) {
+        line.push_str(&json);
+    }
+}
+
+impl<'kvs> VisitSource<'kvs> for JsonObject {
+    fn visit_pair(&mut self, key: Key<'kvs>, value: Value<'kvs>) -> Result<(), Error> {
+        match Self::OWN.contains(&key.as_str()) {
+            true => self.key(&format!("_{key}")),
+            false => self.key(key.as_str()),
+        }
+        value.visit(JsonValue(&mut self.0))
+    }
+}
+
+struct JsonValue<'a>(&'a mut String);
+
+impl JsonValue<'_> {
+    fn plain(&mut self, value: impl fmt::Display) -> Result<(), Error> {
+        let _ = write!(self.0, "{value}");
+        Ok(())
+    }
+}
+
+impl<'v> VisitValue<'v> for JsonValue<'_> {
+    fn visit_any(&mut self, value: Value<'_>) -> Result<(), Error> {
+        self.visit_str(&value.to_string())
+    }
+
+    fn visit_str(&mut self, value: &str) -> Result<(), Error> {
+        push_json(self.0, value);
+        Ok(())
+    }
+
+    fn visit_bool(&mut self, value: bool) -> Result<(), Error> {
+        self.plain(value)
+    }
+
+    fn visit_u64(&mut self, value: u64) -> Result<(), Error> {
+        self.plain(value)
+    }
+
+    fn visit_i64(&mut self, value: i64) -> Result<(), Error> {
+        self.plain(value)
+    }
+
+    fn visit_f64(&mut self, value: f64) -> Result<(), Error> {
+        match value.is_finite() {
+            true => self.plain(value),
+            false => self.visit_str(&value.to_string()),
+        }
+    }
+
+    fn visit_null(&mut self) -> Result<(), Error> {
+        self.plain("null")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: &str = "2026-01-02T03:04:05.678Z";
+
+    fn record<'a>(
+        target: &'a str,
+        message: fmt::Arguments<'a>,
+        pairs: &'a [(&'a str, Value<'a>)],
+    ) -> Record<'a> {
+        Record::builder()
+            .level(Level::Info)
+            .target(target)
+            .args(message)
+            .key_values(Box::leak(Box::new(pairs)))
+            .build()
+    }
+
+    fn request<'a>() -> [(&'a str, Value<'a>); 8] {
+        [
+            ("method", "GET".into()),
+            ("path", "/a\nb".into()),
+            ("status", 200u16.into()),
+            ("vlugin", "hello".into()),
+            ("duration_us", 213u64.into()),
+            ("id", "7f3a".into()),
+            ("bytes", 12u64.into()),
+            ("complete", true.into()),
+        ]
+    }
+
+    #[test]
+    fn a_request_for_people() {
+        let mut pairs = request();
+        let line = |pairs: &[(&str, Value<'_>)]| {
+            text_line(&NOW, &record(ACCESS, format_args!("request"), pairs), false)
+        };
+        assert_eq!(
+            line(&pairs),
+            format!("{NOW} INFO  GET /a\\nb 200 hello 0.213ms 7f3a\n")
+        );
+        pairs[3].1 = "".into();
+        pairs[7].1 = false.into();
+        assert_eq!(
+            line(&pairs),
+            format!("{NOW} INFO  GET /a\\nb 200 - 0.213ms 7f3a cut short\n")
+        );
+    }
+
+    #[test]
+    fn a_record_for_people() {
+        let pairs = [("vlugin", "hello".into()), ("n", 7.into())];
+        let line = |target| text_line(&NOW, &record(target, format_args!("hi"), &pairs), false);
+        assert_eq!(
+            line("vlugin::hello"),
+            format!("{NOW} INFO  hello: hi n=7\n")
+        );
+        assert_eq!(
+            line("valor::x"),
+            format!("{NOW} INFO  valor::x: hi vlugin=hello n=7\n")
+        );
+    }
+
+    #[test]
+    fn colours_are_there_only_where_they_are_asked_for() {
+        let pairs = request();
+        let record = record(ACCESS, format_args!("request"), &pairs);
+        assert!(text_line(&NOW, &record, true).contains("\u{1b}[32m200\u{1b}[0m"));
+        assert!(!text_line(&NOW, &record, false).contains('\u{1b}'));
+    }
+
+    #[test]
+    fn a_record_is_one_line_whatever_is_in_it() {
+        let evil = "a\r\nb\u{1b}[2J\u{2028}\u{85}\u{202e}\0\u{9b}31m";
+        let pairs = [("k\ney", Value::from(evil))];
+        for target in ["x\ny", ACCESS] {
+            for line in [
+                text_line(&NOW, &record(target, format_args!("{evil}"), &pairs), false),
+                json_line(&NOW, &record(target, format_args!("{evil}"), &pairs)),
+            ] {
+                let body = line.strip_suffix('\n').unwrap();
+                assert!(!body.contains(['\n', '\r', '\0', '\u{1b}']), "{body:?}");
+            }
+        }
+        let line = text_line(&NOW, &record("x", format_args!("{evil}"), &[]), false);
+        assert_eq!(
+            line,
+            format!(
+                "{NOW} INFO  x: a\\r\\nb\\u{{1b}}[2J\\u{{2028}}\\u{{85}}\\u{{202e}}\\u{{0}}\\u{{9b}}31m\n"
+            )
+        );
+    }
+
+    #[test]
+    fn a_record_as_json() {
+        let pairs = [
+            ("status", 200u16.into()),
+            ("share", 0.5.into()),
+            ("nan", f64::NAN.into()),
+            ("ok", true.into()),
+            ("below", (-3i64).into()),
+            ("text", "a \"quoted\"\n".into()),
+            ("message", "not the message".into()),
+        ];
+        let line = json_line(&NOW, &record("valor::x", format_args!("{}", 1), &pairs));
+        let parsed: serde_json::Value = serde_json::from_str(&line).unwrap();
+        assert_eq!(
+            parsed,
+            serde_json::json!({
+                "ts": NOW, "level": "INFO", "target": "valor::x", "message": "1", "status": 200,
+                "share": 0.5, "nan": "NaN", "ok": true, "below": -3, "text": "a \"quoted\"\n",
+                "_message": "not the message",
+            })
+        );
+    }
+}

@@ -1,0 +1,159 @@
+//! `valor_cli run`: from plugins.json to a server, until a signal ends it.
+//!
+//! The addresses are bound before the vlugins are created, so that a second instance on the same
+//! address ends before it has done anything; clients wait until the vlugins are there.
+
+use crate::{
+    args::{LogFormat, RunArgs, ServerArgs},
+    exit::{CANNOT_BIND, FAULTS, Failure},
+    load::{Vlugins, own_rows},
+    log_writer::LogWriter,
+    output::print,
+    signals,
+    table::{HEADS, Row, State, table},
+};
+use std::sync::Arc;
+use valor_runtime::{
+    RegistryAccess, Runtime, Token, dispatch,
+    server::{Listen, Server, ServerConfig, ServerError},
+};
+
+/// Serves until a signal comes and what runs has finished.
+///
+/// # Errors
+/// Everything that keeps it from serving.
+pub fn run(args: &RunArgs, log: &LogWriter) -> Result<(), Failure> {
+    let access = access(args)?;
+    let mut vlugins = Vlugins::read(args.plugins.as_deref());
+    vlugins.build(&args.build, &args.log, log);
+    let mut builder = Runtime::builder()
+        .base_dir(vlugins.base())
+        .limits(args.limits.limits())
+        .registry(access);
+    for dir in &args.plugin_dir {
+        builder = builder.plugin_dir(dir);
+    }
+    let runtime = builder.build().map_err(failed)?;
+    smol::block_on(serve(args, log, vlugins, runtime))
+}
+
+async fn serve(
+    args: &RunArgs,
+    log: &LogWriter,
+    mut vlugins: Vlugins,
+    runtime: Arc<Runtime>,
+) -> Result<(), Failure> {
+    let server = Server::bind(&args.addr, config(&args.server))
+        .await
+        .map_err(|error| match error {
+            ServerError::Bind { .. } => Failure::new(CANNOT_BIND, [error.to_string()]),
+            error => failed(error),
+        })?;
+    vlugins.load(&runtime).await;
+    if let Err(faults) = vlugins.faults() {
+        if !args.keep_going || vlugins.is_empty() && !args.with_registry {
+            return Err(faults);
+        }
+        faults.log();
+    }
+    vlugins.mount_missing(&runtime).map_err(failed)?;
+
+    let workers = server.workers();
+    dispatch::watch::on_blocked(move || {
+        workers.add_spare();
+    });
+    let stop = signals::listen(log.clone()).map_err(failed)?;
+    runtime.set_ready(true);
+    let mut rows = vlugins.rows(&runtime);
+    rows.extend(own_rows(&runtime));
+    announce(args, log, &rows, &server.local_addrs());
+    server
+        .run(runtime, args.workers, stop)
+        .await
+        .map_err(failed)?;
+    log::info!(target: "valor", "drained, and ended");
+    Ok(())
+}
+
+fn failed(error: impl ToString) -> Failure {
+    Failure::new(FAULTS, [error.to_string()])
+}
+
+fn config(args: &ServerArgs) -> ServerConfig {
+    ServerConfig {
+        head_timeout: args.head_timeout,
+        body_timeout: args.body_timeout,
+        write_timeout: args.write_timeout,
+        idle_timeout: args.idle_timeout,
+        drain: args.drain,
+        max_head: usize::try_from(args.max_head).unwrap_or(usize::MAX),
+        max_connections: args.max_connections,
+        ..ServerConfig::default()
+    }
+}
+
+fn access(args: &RunArgs) -> Result<RegistryAccess, Failure> {
+    if !args.with_registry {
+        return Ok(RegistryAccess::Off);
+    }
+    if args.plugin_dir.is_empty() {
+        log::warn!(
+            target: "valor",
+            "without --plugin-dir there is no folder that /_plugins may load from: it will refuse every library"
+        );
+    }
+    let Some(file) = &args.registry_token_file else {
+        let public = |addr: &&Listen| matches!(addr, Listen::Tcp(addr) if !addr.ip().is_loopback());
+        if let Some(addr) = args.addr.iter().find(public) {
+            log::warn!(
+                target: "valor",
+                "/_plugins answers programs on this machine alone, though {addr} is open to others: \
+                 a proxy on this machine would let others in; give a --registry-token-file"
+            );
+        }
+        return Ok(RegistryAccess::Loopback);
+    };
+    let fault = |line: String| Failure::new(FAULTS, [format!("{}: {line}", file.display())]);
+    let text = std::fs::read_to_string(file)
+        .map_err(|error| fault(format!("the registry's token cannot be read: {error}")))?;
+    let token = Token::new(&text).ok_or_else(|| {
+        fault("a token is one word of at least 16 visible ASCII characters; `openssl rand -hex 32` makes one".into())
+    })?;
+    Ok(RegistryAccess::Token(token))
+}
+
+/// Tells what is served where: a table for people, or records.
+fn announce(args: &RunArgs, log: &LogWriter, rows: &[Row], addrs: &[Listen]) {
+    if args.log.log_format == LogFormat::Json {
+        for row in rows {
+            let (state, reason) = match &row.state {
+                State::Good(_) => ("ready", ""),
+                State::Missing(reason) => ("unavailable", &**reason),
+                State::Bad(reason) => ("failed", &**reason),
+            };
+            log::info!(
+                target: "valor", name = row.cells[0].as_str(), kind = row.cells[1].as_str(),
+                prefix = row.cells[2].as_str(), file = row.cells[3].as_str(), state = state,
+                reason = reason;
+                "mounted"
+            );
+        }
+        for addr in addrs {
+            log::info!(target: "valor", addr = addr.to_string().as_str(); "listening");
+        }
+        return;
+    }
+    if args.log.quiet {
+        return;
+    }
+    // The log goes another way: what is in it so far comes first.
+    log.flush();
+    let mut text = table(&HEADS, rows);
+    for addr in addrs {
+        text.push_str(&match addr {
+            Listen::Tcp(addr) => format!("listening on http://{addr}\n"),
+            Listen::Unix(_) => format!("listening on {addr}\n"),
+        });
+    }
+    print(&text);
+}

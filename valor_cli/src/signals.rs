@@ -1,0 +1,68 @@
+//! SIGINT and SIGTERM, on Windows Ctrl-C and Ctrl-Break: the first asks the server to drain, the
+//! second ends the program at once.
+
+use crate::{exit, log_writer::LogWriter};
+use smol::channel::{Receiver, Sender, bounded};
+use std::io;
+
+/// Listens from now on, on a thread of its own, so that signals are heard while vlugins block
+/// every worker. The future ends with the first signal.
+///
+/// # Errors
+/// Where the system refuses to tell of signals.
+pub fn listen(log: LogWriter) -> io::Result<impl Future<Output = ()> + Send + 'static> {
+    let (send, first): (_, Receiver<()>) = bounded(1);
+    hear(Heard {
+        send,
+        log,
+        draining: false,
+    })?;
+    Ok(async move {
+        let _ = first.recv().await;
+    })
+}
+
+struct Heard {
+    send: Sender<()>,
+    log: LogWriter,
+    draining: bool,
+}
+
+impl Heard {
+    fn signal(&mut self, name: &str) {
+        if self.draining {
+            log::warn!(target: "valor", "{name}: the second signal, ending at once");
+            self.log.flush();
+            std::process::exit(exit::SECOND_SIGNAL.into());
+        }
+        self.draining = true;
+        log::info!(target: "valor", "{name}: what runs is finished first; a second signal ends at once");
+        let _ = self.send.try_send(());
+    }
+}
+
+#[cfg(unix)]
+fn hear(mut heard: Heard) -> io::Result<()> {
+    use async_signal::{Signal, Signals};
+    use futures_lite::StreamExt;
+
+    let mut signals = Signals::new([Signal::Int, Signal::Term])?;
+    std::thread::Builder::new()
+        .name("valor-signals".into())
+        .spawn(move || {
+            while let Some(signal) = smol::block_on(signals.next()) {
+                match signal {
+                    Ok(Signal::Int) => heard.signal("SIGINT"),
+                    Ok(_) => heard.signal("SIGTERM"),
+                    Err(error) => log::error!(target: "valor", "signals are not heard: {error}"),
+                }
+            }
+        })?;
+    Ok(())
+}
+
+/// The handler is run on a thread that `ctrlc` starts.
+#[cfg(windows)]
+fn hear(mut heard: Heard) -> io::Result<()> {
+    ctrlc::set_handler(move || heard.signal("Ctrl-C")).map_err(io::Error::other)
+}

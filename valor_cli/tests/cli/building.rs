@@ -1,0 +1,142 @@
+//! `--build`: crates that compile, crates that do not, and no cargo at all.
+
+use crate::support::{Finished, Folder, Server, valor_cli, workspace};
+
+const BROKEN: &str = "\
+[package]
+name = \"broken\"
+edition = \"2021\"
+[lib]
+crate-type = [\"cdylib\"]
+[workspace]
+";
+
+#[test]
+fn the_examples_are_built_and_served() {
+    let file = workspace().join("examples/plugins.json");
+    let server = Server::start(&["--build", "-p", file.to_str().unwrap()]);
+    assert!(
+        server.err().contains("valor::build: built 6 crates"),
+        "{}",
+        server.err()
+    );
+    let hello = server.get("/hello_plugin");
+    assert_eq!(
+        (hello.status, &*hello.body),
+        (200, "OK response from a plugin")
+    );
+    let alice = server.get("/hello_alice?who=Zoe");
+    assert_eq!(alice.body, "Alice says hello Zoe!");
+    assert_eq!(alice.header("x-valor-plugin"), Some("hello_alice"));
+    assert_eq!(server.get("/hello_bob?who=Zoe").body, "Bob says hello Zoe!");
+    assert_eq!(server.get("/hello_alice").status, 400);
+    assert_eq!(server.send("POST", "/echo", &[], "a body").body, "a body");
+}
+
+#[test]
+fn a_crate_that_does_not_compile_is_named_and_the_compiler_is_heard() {
+    let folder = Folder::new(
+        r#"{ "plugins": [
+    { "type": "native", "name": "one", "source": "broken" },
+    { "type": "native", "name": "two", "source": "broken" },
+    { "type": "native", "name": "three", "source": "nowhere" }
+] }"#,
+    );
+    folder.write("broken/Cargo.toml", BROKEN);
+    folder.write("broken/src/lib.rs", "fn nonsense() -> Missing {}");
+    let file = folder.file("plugins.json");
+    let target = folder.path().join("target");
+    let build = |json: &[&str]| {
+        let mut command = valor_cli();
+        command.env("CARGO_TARGET_DIR", &target);
+        Finished::of(
+            command
+                .args(["check", "--build", "-p", &file])
+                .args(json)
+                .output()
+                .unwrap(),
+        )
+    };
+
+    let finished = build(&[]);
+    assert_eq!(finished.code, Some(1));
+    assert!(
+        finished.err.contains("cannot find type `Missing`"),
+        "{}",
+        finished.err
+    );
+    let line = "its crate `broken` cannot be built; the errors of cargo stand above";
+    let faults = finished.faults();
+    let own: Vec<_> = faults
+        .iter()
+        .filter(|fault| fault.starts_with(&file))
+        .collect();
+    assert_eq!(own.len(), 3, "{}", finished.err);
+    assert_eq!(
+        *own[0],
+        format!("{file}:2:50: plugins[0].source: vlugin `one`: {line}")
+    );
+    assert_eq!(
+        *own[1],
+        format!("{file}:3:50: plugins[1].source: vlugin `two`: {line}")
+    );
+    assert!(
+        own[2].contains("has no Cargo.toml; `source` names a crate's folder"),
+        "{}",
+        own[2]
+    );
+
+    let finished = build(&["--log-format", "json"]);
+    assert_eq!((finished.code, &*finished.out), (Some(1), ""));
+    let mut heard = false;
+    for line in finished.err.lines() {
+        let record: serde_json::Value = serde_json::from_str(line).expect(line);
+        heard |= record["target"] == "valor::build"
+            && record["message"]
+                .as_str()
+                .unwrap()
+                .contains("cannot find type `Missing`");
+    }
+    assert!(heard, "{}", finished.err);
+}
+
+#[test]
+fn without_cargo_an_optional_vlugin_is_left_out_with_the_reason() {
+    let plugins = |optional: bool| {
+        format!(
+            r#"{{ "plugins": [{{ "type": "native", "name": "a", "source": "crate", "optional": {optional} }}] }}"#
+        )
+    };
+    let with_crate = |optional| {
+        let folder = Folder::new(&plugins(optional));
+        folder.write("crate/Cargo.toml", BROKEN);
+        folder.write("crate/src/lib.rs", "");
+        folder
+    };
+    let command = |folder: &Folder| {
+        let mut command = valor_cli();
+        command
+            .env("CARGO", folder.path().join("no-cargo"))
+            .args(["run", "--addr", "127.0.0.1:0", "--build", "-p"])
+            .arg(folder.path().join("plugins.json"));
+        command
+    };
+
+    let folder = with_crate(true);
+    let server = Server::spawn(command(&folder));
+    let reason = "cargo is not there to build it; install Rust from https://rustup.rs";
+    assert!(
+        server.out().contains(&format!("unavailable: {reason}")),
+        "{}",
+        server.out()
+    );
+    let answer = server.get("/a/b");
+    assert_eq!(answer.status, 503);
+    assert!(answer.body.contains(reason), "{}", answer.body);
+    assert_eq!(server.get("/_health").status, 200);
+
+    let folder = with_crate(false);
+    let finished = Finished::of(command(&folder).output().unwrap());
+    assert_eq!(finished.code, Some(1));
+    assert!(finished.faults()[0].contains(reason), "{}", finished.err);
+}

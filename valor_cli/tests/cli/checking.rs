@@ -1,0 +1,231 @@
+//! `valor_cli check` against every fault that a plugins.json can have.
+
+use crate::support::{Finished, Folder, libraries, run, valor_cli};
+
+/// Checks a plugins.json and gives the faults without the file's name.
+fn faults_of(folder: &Folder) -> Vec<String> {
+    let file = folder.file("plugins.json");
+    let finished = run(&["check", "-p", &file]);
+    assert_eq!(finished.code, Some(1), "{finished:?}");
+    assert_eq!(finished.out, "");
+    let faults: Vec<_> = finished
+        .faults()
+        .into_iter()
+        .map(|fault| fault.strip_prefix(&file).unwrap_or(fault).to_owned())
+        .collect();
+    assert_eq!(
+        faults.len(),
+        finished.err.lines().count(),
+        "{}",
+        finished.err
+    );
+    faults
+}
+
+fn native(keys: &str) -> String {
+    format!("{{ \"plugins\": [\n{{ \"type\": \"native\", {keys} }}\n] }}")
+}
+
+#[test]
+fn faults_of_the_text_have_line_and_column() {
+    for (text, fault) in [
+        (
+            "{ \"plugins\": [\n  { \"type\": \"native\", }\n] }".to_owned(),
+            ":2:23: JSON allows no comma behind the last element; take it out",
+        ),
+        (
+            native(r#""name": "a", "prefx": "/""#),
+            ":2:34: plugins[0].prefx: unknown key; did you mean `prefix`?",
+        ),
+        (
+            "{ \"plugins\": [\n{ \"type\": \"nativ\", \"name\": \"b\" }] }".to_owned(),
+            ":2:11: plugins[0].type: `nativ` is not a type of vlugin; did you mean `native`?",
+        ),
+        (
+            native(r#""name": "_plugins""#),
+            ":2:29: plugins[0].name: names that begin with `_` or `.` are Valor's own; begin `_plugins` otherwise",
+        ),
+    ] {
+        assert_eq!(faults_of(&Folder::new(&text)), [fault]);
+    }
+    let folder = Folder::new("");
+    let missing = folder.file("other.json");
+    let finished = run(&["check", "-p", &missing]);
+    assert_eq!(
+        finished.faults(),
+        [format!("{missing}: there is no such file")]
+    );
+}
+
+#[test]
+fn faults_of_the_files() {
+    let suffix = std::env::consts::DLL_SUFFIX;
+    let text = format!("text{suffix}");
+    for (keys, fault) in [
+        (
+            r#""name": "a", "path": "./none.so""#.to_owned(),
+            "FILE(none.so) does not exist: build it (`--build`), or correct `path`".to_owned(),
+        ),
+        (
+            r#""name": "a", "path": "./dir.so""#.to_owned(),
+            "FILE(dir.so) is a directory: give the library's file in `path`".to_owned(),
+        ),
+        (
+            format!(r#""name": "a", "path": "./{text}""#),
+            format!(
+                "FILE({text}) is not a library but a text file: give the file that cargo builds for `crate-type = [\"cdylib\"]`"
+            ),
+        ),
+    ] {
+        let folder = Folder::new(&native(&keys));
+        folder.write(&text, "just some text\n");
+        folder.write("dir.so/file", "");
+        let faults = faults_of(&folder);
+        let (name, rest) = fault
+            .strip_prefix("FILE(")
+            .unwrap()
+            .split_once(')')
+            .unwrap();
+        let file = folder.path().join(".").join(name);
+        assert_eq!(
+            faults,
+            [format!(
+                ":2:42: plugins[0].path: vlugin `a`: {}{rest}",
+                file.display()
+            )]
+        );
+    }
+}
+
+#[test]
+fn a_library_that_is_not_built_yet_says_how_to_build_it() {
+    let folder = Folder::new(&native(r#""name": "a", "source": "crate""#));
+    folder.write("crate/Cargo.toml", "[package]\nname = \"some-crate\"");
+    let library = format!(
+        "{}some_crate{}",
+        std::env::consts::DLL_PREFIX,
+        std::env::consts::DLL_SUFFIX
+    );
+    let fault = faults_of(&folder).remove(0);
+    let start = format!(":2:44: plugins[0].source: vlugin `a`: {library} is not in ");
+    assert!(fault.starts_with(&start), "{fault}");
+    assert!(
+        fault.ends_with("; run with --build, which builds it"),
+        "{fault}"
+    );
+}
+
+#[test]
+fn every_fault_is_told_at_once_and_in_the_order_of_the_file() {
+    let folder = Folder::new(
+        r#"{ "plugins": [
+    { "type": "native", "name": "a", "path": "./none.so" },
+    { "type": "native", "name": "b", "limits": { "timeout": 0 } },
+    { "type": "native", "name": "c", "path": "./none.so", "allow": ["a:b:c"] },
+    { "type": "native", "name": "a", "path": "./other.so" },
+    { "type": "native", "name": "d", "path": "./none.so" }
+] }"#,
+    );
+    let faults = faults_of(&folder);
+    let keys: Vec<_> = faults
+        .iter()
+        .map(|fault| fault.splitn(3, ": ").take(2).collect::<Vec<_>>().join(": "))
+        .collect();
+    assert_eq!(
+        keys,
+        [
+            ":2:46: plugins[0].path",
+            ":3:61: plugins[1].limits.timeout",
+            ":4:68: plugins[2].allow",
+            ":5:33: plugins[3].name",
+            ":6:46: plugins[4].path",
+        ]
+    );
+}
+
+#[test]
+fn a_checksum_that_does_not_match() {
+    let digest = "0".repeat(64);
+    let folder = Folder::new(&native(&format!(
+        r#""name": "hello_plugin", "sha256": "{digest}""#
+    )));
+    let finished = valor_cli()
+        .args(["check", "-p", &folder.file("plugins.json"), "--plugin-dir"])
+        .arg(libraries())
+        .output()
+        .unwrap();
+    let finished = Finished::of(finished);
+    assert_eq!(finished.code, Some(1));
+    let [fault] = finished.faults()[..] else {
+        panic!("{}", finished.err);
+    };
+    assert!(
+        fault.contains(":2:55: plugins[0].sha256: vlugin `hello_plugin`: "),
+        "{fault}"
+    );
+    assert!(
+        fault.contains(&format!("but its definition says {digest}")),
+        "{fault}"
+    );
+}
+
+#[test]
+fn a_creation_that_fails_is_a_fault_of_the_config() {
+    // `proxy` has a configuration of its own shape.
+    let folder = Folder::new(&native(r#""name": "proxy", "config": 7"#));
+    let finished = valor_cli()
+        .args(["check", "-p", &folder.file("plugins.json"), "--plugin-dir"])
+        .arg(libraries())
+        .output()
+        .unwrap();
+    let finished = Finished::of(finished);
+    assert_eq!(finished.code, Some(1), "{finished:?}");
+    let [fault] = finished.faults()[..] else {
+        panic!("{}", finished.err);
+    };
+    assert!(
+        fault.contains(":2:48: plugins[0].config: vlugin `proxy` could not be created: "),
+        "{fault}"
+    );
+}
+
+#[test]
+fn faults_are_records_where_the_log_is_json() {
+    let folder = Folder::new(&native(r#""name": "a b""#));
+    let file = folder.file("plugins.json");
+    let finished = run(&["check", "-p", &file, "--log-format", "json"]);
+    assert_eq!((finished.code, &*finished.out), (Some(1), ""));
+    let record: serde_json::Value = serde_json::from_str(&finished.err).unwrap();
+    assert_eq!(record["level"], "ERROR");
+    let message = record["message"].as_str().unwrap();
+    assert!(
+        message.starts_with(&format!("{file}:2:29: plugins[0].name: ")),
+        "{message}"
+    );
+}
+
+#[test]
+fn without_faults_there_is_a_table_and_no_escape_codes_in_a_pipe() {
+    let folder = Folder::new(&native(
+        r#""name": "hello", "path": "hello_plugin", "prefix": "/""#,
+    ));
+    let finished = valor_cli()
+        .current_dir(folder.path())
+        .args(["check", "-p", "plugins.json", "--plugin-dir"])
+        .arg(libraries())
+        .output()
+        .unwrap();
+    let finished = Finished::of(finished);
+    assert_eq!((finished.code, &*finished.err), (Some(0), ""));
+    assert!(!finished.out.contains('\u{1b}'), "{:?}", finished.out);
+    let rows: Vec<Vec<_>> = finished
+        .out
+        .lines()
+        .map(|line| line.split_whitespace().collect())
+        .collect();
+    assert_eq!(rows[0], ["name", "type", "prefix", "file", "state"]);
+    assert_eq!(
+        (rows[1][0], rows[1][1], rows[1][2], rows[1][4]),
+        ("hello", "native", "/", "ready")
+    );
+}

@@ -1,0 +1,8 @@
+//! Conversations with the program itself: what it is started with, what it says, what it answers
+//! over a socket, and the code that it ends with.
+
+mod building;
+mod checking;
+mod manual;
+mod running;
+mod support;

@@ -1,0 +1,142 @@
+//! The help, the completions, the schema, `inspect`, and wrong command lines.
+
+use crate::support::{Folder, libraries, run};
+use serde_json::Value;
+
+#[test]
+fn the_help_is_the_manual() {
+    let help = run(&["--help"]);
+    assert_eq!((help.code, help.err.as_str()), (Some(0), ""));
+    for part in [
+        "run",
+        "check",
+        "inspect",
+        "completions",
+        "schema",
+        "Exit codes:",
+        "130",
+        "NO_COLOR",
+        "LD_LIBRARY_PATH",
+    ] {
+        assert!(help.out.contains(part), "{part} is not in {}", help.out);
+    }
+
+    let help = run(&["run", "--help"]);
+    for part in [
+        "-p, --plugins <FILE>",
+        "-w, --with-registry",
+        "--registry-token-file <FILE>",
+        "--build",
+        "--release",
+        "--addr <ADDR>",
+        "[default: 127.0.0.1:8080]",
+        "unix:PATH",
+        "--workers <N>",
+        "--plugin-dir <DIR>",
+        "--log-format <FORMAT>",
+        "[default: text]",
+        "--log <LEVEL>",
+        "[default: info]",
+        "--quiet",
+        "--no-access-log",
+        "--keep-going",
+        "--timeout <SECONDS>",
+        "[default: 30]",
+        "--max-body <BYTES>",
+        "[default: 10MiB]",
+        "--max-concurrency <N>",
+        "[default: 1024]",
+        "--head-timeout <SECONDS>",
+        "[default: 10]",
+        "--body-timeout <SECONDS>",
+        "--write-timeout <SECONDS>",
+        "[default: 60]",
+        "--idle-timeout <SECONDS>",
+        "[default: 75]",
+        "--drain <SECONDS>",
+        "--max-head <BYTES>",
+        "[default: 32KiB]",
+        "--max-connections <N>",
+        "[default: 10000]",
+        "Examples:",
+        "Exit codes:",
+    ] {
+        assert!(help.out.contains(part), "{part} is not in {}", help.out);
+    }
+    for command in ["check", "inspect", "completions", "schema"] {
+        let help = run(&[command, "--help"]);
+        assert!(help.out.contains("Example"), "{command}: {}", help.out);
+    }
+}
+
+#[test]
+fn wrong_command_lines_end_with_2_and_say_what_is_right() {
+    for (args, part) in [
+        (&["run"][..], "--plugins <FILE>"),
+        (
+            &["run", "-p", "x", "--registry-token-file", "y"],
+            "--with-registry",
+        ),
+        (&["run", "-p", "x", "--release"], "--build"),
+        (&["run", "-p", "x", "--workers", "0"], "1 to 1000000"),
+        (&["run", "-p", "x", "--addr", "8080"], "127.0.0.1:8080"),
+        (&["run", "-p", "x", "--log", "wran"], "did you mean `warn`?"),
+        (&["run", "-p", "x", "--log-format", "xml"], "text, json"),
+        (&["run", "-p", "x", "--timeout", "-1"], "--timeout"),
+        (&["run", "-p", "x", "--max-body", "10MB"], "10MiB"),
+        (&["run", "-p", "x", "--kep-going"], "--keep-going"),
+        (&["chek"], "check"),
+        (&[], "Usage:"),
+    ] {
+        let finished = run(args);
+        assert_eq!(finished.code, Some(2), "{args:?}: {finished:?}");
+        assert!(finished.err.contains(part), "{args:?}: {}", finished.err);
+    }
+}
+
+#[test]
+fn completions_for_every_shell() {
+    for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
+        let completions = run(&["completions", shell]);
+        assert_eq!(completions.code, Some(0));
+        assert!(completions.out.contains("with-registry"), "{shell}");
+    }
+}
+
+#[test]
+fn the_schema_is_the_one_that_is_checked_in() {
+    let printed = run(&["schema"]);
+    let checked_in = include_str!("../../../valor_runtime/plugins.schema.json");
+    let json = |text| serde_json::from_str::<Value>(text).unwrap();
+    assert_eq!(json(&printed.out), json(checked_in));
+}
+
+#[test]
+fn inspect_tells_what_a_file_says_of_itself() {
+    let name = format!(
+        "{}hello_plugin{}",
+        std::env::consts::DLL_PREFIX,
+        std::env::consts::DLL_SUFFIX
+    );
+    let library = libraries().join(name).display().to_string();
+    let text = run(&["inspect", &library]);
+    assert_eq!(text.code, Some(0), "{text:?}");
+    assert!(text.out.contains("hello_plugin") && text.out.contains("loads    yes"));
+
+    let json = run(&["inspect", "--json", &library]);
+    let json: Value = serde_json::from_str(&json.out).unwrap();
+    assert_eq!(json["vlugin"]["name"], "hello_plugin");
+    assert_eq!(json["loads"], true);
+
+    let folder = Folder::new("{}");
+    let text = run(&["inspect", &folder.file("plugins.json")]);
+    assert_eq!((text.code, &*text.out), (Some(1), ""));
+    assert!(
+        text.err.contains("is not a library but a text file"),
+        "{}",
+        text.err
+    );
+    let missing = run(&["inspect", &folder.file("nowhere.so")]);
+    assert_eq!(missing.code, Some(1));
+    assert_eq!(missing.err.lines().count(), 1, "{}", missing.err);
+}

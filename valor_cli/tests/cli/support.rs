@@ -1,0 +1,303 @@
+//! Starting the program, and talking to it.
+
+use std::{
+    io::{BufRead, BufReader, Read, Write},
+    net::TcpStream,
+    path::{Path, PathBuf},
+    process::{Child, Command, ExitStatus, Output, Stdio},
+    sync::{Arc, Mutex, OnceLock},
+    thread::JoinHandle,
+    time::{Duration, Instant},
+};
+
+/// How long anything may take that has to happen: far longer than it does.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The program.
+pub fn valor_cli() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_valor_cli"));
+    command
+        .env_remove("NO_COLOR")
+        .env_remove("CLICOLOR_FORCE")
+        .stdin(Stdio::null());
+    command
+}
+
+/// Runs the program to its end.
+pub fn run(args: &[&str]) -> Finished {
+    Finished::of(valor_cli().args(args).output().unwrap())
+}
+
+/// How the program ended, and what it said.
+#[derive(Debug)]
+pub struct Finished {
+    pub code: Option<i32>,
+    pub out: String,
+    pub err: String,
+}
+
+impl Finished {
+    pub fn of(output: Output) -> Self {
+        Self {
+            code: output.status.code(),
+            out: String::from_utf8(output.stdout).unwrap(),
+            err: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
+
+    /// The lines of standard error that tell of faults.
+    pub fn faults(&self) -> Vec<&str> {
+        let lines = self.err.lines();
+        lines.filter_map(|l| l.strip_prefix("error: ")).collect()
+    }
+}
+
+/// The root of the workspace.
+pub fn workspace() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
+}
+
+/// The folder with the libraries of the examples, which are built at the first call.
+pub fn libraries() -> &'static Path {
+    static LIBRARIES: OnceLock<PathBuf> = OnceLock::new();
+    LIBRARIES.get_or_init(|| {
+        let file = workspace().join("examples/plugins.json");
+        let args = ["check", "--build", "--log-format", "json", "-p"];
+        let built = valor_cli().args(args).arg(file).output().unwrap();
+        let built = Finished::of(built);
+        assert_eq!(built.code, Some(0), "{}", built.err);
+        // The last column but one of the table is the library's file.
+        let line = built
+            .out
+            .lines()
+            .find(|l| l.starts_with("hello_plugin"))
+            .unwrap();
+        let file = line.split_whitespace().nth(3).unwrap();
+        let here = std::env::current_dir().unwrap();
+        here.join(file).parent().unwrap().to_owned()
+    })
+}
+
+/// A folder with a plugins.json in it.
+pub struct Folder(tempfile::TempDir);
+
+impl Folder {
+    pub fn new(plugins: &str) -> Self {
+        let folder = Self(tempfile::tempdir().unwrap());
+        folder.write("plugins.json", plugins);
+        folder
+    }
+
+    pub fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    pub fn write(&self, name: &str, bytes: impl AsRef<[u8]>) {
+        let file = self.path().join(name);
+        std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+        std::fs::write(file, bytes).unwrap();
+    }
+
+    /// A file in it, as it stands in what the program says.
+    pub fn file(&self, name: &str) -> String {
+        self.path().join(name).display().to_string()
+    }
+}
+
+/// The program while it serves. It is killed when this is dropped.
+pub struct Server {
+    child: Child,
+    /// The addresses that it said it listens on.
+    pub addrs: Vec<String>,
+    out: Arc<Mutex<String>>,
+    err: Arc<Mutex<String>>,
+    readers: Vec<JoinHandle<()>>,
+}
+
+impl Server {
+    /// Starts `valor_cli run` on a free port and waits until it listens.
+    pub fn start(args: &[&str]) -> Self {
+        let mut command = valor_cli();
+        command.args(["run", "--addr", "127.0.0.1:0"]).args(args);
+        Self::spawn(command)
+    }
+
+    /// Waits until a program listens.
+    pub fn spawn(mut command: Command) -> Self {
+        let mut child = command
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let (out, err) = (Arc::default(), Arc::default());
+        let readers = vec![
+            gather(child.stdout.take().unwrap(), &out),
+            gather(child.stderr.take().unwrap(), &err),
+        ];
+        let mut server = Self {
+            child,
+            addrs: Vec::new(),
+            out,
+            err,
+            readers,
+        };
+        let mut ended = None;
+        wait_for("the server listens", || {
+            server.addrs = server.listening();
+            ended = server.child.try_wait().unwrap();
+            !server.addrs.is_empty() || ended.is_some()
+        });
+        assert!(ended.is_none(), "{ended:?}: {}", server.err());
+        server
+    }
+
+    /// What it says of its addresses, in either form of the log.
+    fn listening(&self) -> Vec<String> {
+        let text = self.out();
+        let text = text.lines().filter_map(|l| l.strip_prefix("listening on "));
+        let plain = text.map(|addr| addr.trim_start_matches("http://").to_owned());
+        let err = self.err();
+        let records = err.lines().filter(|line| line.contains("\"listening\""));
+        let records = records.filter_map(|line| {
+            let record: serde_json::Value = serde_json::from_str(line).ok()?;
+            Some(record["addr"].as_str()?.to_owned())
+        });
+        plain.chain(records).collect()
+    }
+
+    /// Standard output so far.
+    pub fn out(&self) -> String {
+        self.out.lock().unwrap().clone()
+    }
+
+    /// Standard error so far.
+    pub fn err(&self) -> String {
+        self.err.lock().unwrap().clone()
+    }
+
+    /// Sends a request without a body and gives the answer.
+    pub fn get(&self, target: &str) -> Answer {
+        self.send("GET", target, &[], "")
+    }
+
+    pub fn send(&self, method: &str, target: &str, headers: &[(&str, &str)], body: &str) -> Answer {
+        let stream = TcpStream::connect(&self.addrs[0]).unwrap();
+        converse(stream, method, target, headers, body)
+    }
+
+    /// A connection on which a request was sent, of whose answer the head has come.
+    #[cfg(unix)]
+    pub fn begin(&self, target: &str) -> BufReader<TcpStream> {
+        let mut stream = TcpStream::connect(&self.addrs[0]).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        write!(stream, "GET {target} HTTP/1.1\r\nhost: localhost\r\n\r\n").unwrap();
+        let mut stream = BufReader::new(stream);
+        let mut line = String::new();
+        while line != "\r\n" {
+            line.clear();
+            stream.read_line(&mut line).unwrap();
+        }
+        stream
+    }
+
+    /// Waits until standard error has this in it.
+    pub fn wait_for_err(&self, part: &str) {
+        wait_for(part, || self.err().contains(part));
+    }
+
+    #[cfg(unix)]
+    pub fn signal(&self, name: &str) {
+        let pid = self.child.id().to_string();
+        let sent = Command::new("kill").args(["-s", name, &pid]).status();
+        assert!(sent.unwrap().success());
+    }
+
+    /// Waits for the end.
+    #[cfg(unix)]
+    pub fn end(mut self) -> Finished {
+        let mut status: Option<ExitStatus> = None;
+        wait_for("the end", || {
+            status = self.child.try_wait().unwrap();
+            status.is_some()
+        });
+        for reader in self.readers.drain(..) {
+            reader.join().unwrap();
+        }
+        Finished {
+            code: status.unwrap().code(),
+            out: self.out(),
+            err: self.err(),
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn gather(from: impl Read + Send + 'static, into: &Arc<Mutex<String>>) -> JoinHandle<()> {
+    let into = into.clone();
+    std::thread::spawn(move || {
+        for line in BufReader::new(from).lines() {
+            let mut into = into.lock().unwrap();
+            into.push_str(&line.unwrap());
+            into.push('\n');
+        }
+    })
+}
+
+fn wait_for(what: &str, mut happened: impl FnMut() -> bool) {
+    let deadline = Instant::now() + 5 * PATIENCE;
+    while !happened() {
+        assert!(Instant::now() < deadline, "it did not come to this: {what}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// An answer, its body taken as it came.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: u16,
+    head: String,
+    pub body: String,
+}
+
+impl Answer {
+    /// The value of a header.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.head.lines().find_map(|line| {
+            let (key, value) = line.split_once(':')?;
+            key.eq_ignore_ascii_case(name).then(|| value.trim())
+        })
+    }
+}
+
+pub fn converse(
+    mut stream: impl Read + Write,
+    method: &str,
+    target: &str,
+    headers: &[(&str, &str)],
+    body: &str,
+) -> Answer {
+    let mut request = format!(
+        "{method} {target} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-length: {}\r\n",
+        body.len()
+    );
+    for (name, value) in headers {
+        request.push_str(&format!("{name}: {value}\r\n"));
+    }
+    request.push_str("\r\n");
+    request.push_str(body);
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
+    Answer {
+        status: head.split(' ').nth(1).unwrap().parse().unwrap(),
+        head: head.to_owned(),
+        body: body.to_owned(),
+    }
+}
