@@ -1,0 +1,53 @@
+//! Crates that a test writes, builds and runs the tests of, as their authors would.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+/// The folder of `valor_abi`, with forward slashes.
+pub fn valor_abi() -> String {
+    env!("CARGO_MANIFEST_DIR").replace('\\', "/")
+}
+
+/// An empty folder outside of the workspace, which goes away with the value.
+pub fn folder() -> tempfile::TempDir {
+    tempfile::tempdir().expect("a temporary folder can be made")
+}
+
+/// Writes a file, and the folders that it is in.
+pub fn write(path: &Path, content: &str) {
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::write(path, content).unwrap();
+}
+
+/// Runs cargo in a crate, offline, with the versions that the workspace is locked to and with
+/// what it has built already.
+pub fn cargo(crate_folder: &Path, arguments: &[&str]) {
+    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let lock = crate_folder.join("Cargo.lock");
+    if !lock.exists() {
+        fs::copy(workspace.join("Cargo.lock"), lock).unwrap();
+    }
+    let out = Command::new(env!("CARGO"))
+        .args(arguments)
+        .current_dir(crate_folder)
+        .env("CARGO_TARGET_DIR", target())
+        .env("CARGO_NET_OFFLINE", "true")
+        .output()
+        .expect("cargo runs");
+    assert!(
+        out.status.success(),
+        "cargo {} failed in {}:\n{}{}",
+        arguments.join(" "),
+        crate_folder.display(),
+        String::from_utf8_lossy(&out.stdout),
+        String::from_utf8_lossy(&out.stderr),
+    );
+}
+
+/// Where the crates are built: one folder for all of them, kept from run to run.
+fn target() -> PathBuf {
+    Path::new(env!("CARGO_TARGET_TMPDIR")).join("crates")
+}

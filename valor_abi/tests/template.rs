@@ -1,0 +1,111 @@
+//! `plugin-template/`: for every combination of answers, what cargo-generate would make of it is
+//! rendered with the engine that cargo-generate uses, built, and its own tests are run.
+
+mod support;
+
+use liquid::ValueView;
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+use support::{cargo, folder, valor_abi, write};
+
+fn template() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../plugin-template")
+}
+
+/// Renders the template as cargo-generate does: a file that ends in `.liquid` loses that ending
+/// and comes before the one without it; `cargo-generate.toml` stays behind.
+fn render(into: &Path, answers: &liquid::Object) {
+    let parser = liquid::ParserBuilder::with_stdlib().build().unwrap();
+    for file in files(&template()) {
+        let name = file.strip_prefix(template()).unwrap().to_str().unwrap();
+        let shadowed = file.with_file_name(format!(
+            "{}.liquid",
+            file.file_name().unwrap().to_str().unwrap()
+        ));
+        if name == "cargo-generate.toml" || shadowed.exists() {
+            continue;
+        }
+        let text = fs::read_to_string(&file).unwrap();
+        let rendered = parser.parse(&text).and_then(|text| text.render(answers));
+        let rendered = rendered.unwrap_or_else(|error| panic!("{name}: {error}"));
+        write(&into.join(name.trim_end_matches(".liquid")), &rendered);
+    }
+}
+
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path());
+    let (folders, mut found): (Vec<_>, Vec<_>) = entries.partition(|entry| entry.is_dir());
+    found.extend(folders.iter().flat_map(|folder| files(folder)));
+    found
+}
+
+fn answers(form: &str, client: bool, valor: &str) -> liquid::Object {
+    let name = format!(
+        "greets-as-{form}-{}",
+        if client { "client" } else { "alone" }
+    );
+    liquid::object!({
+        "project-name": name,
+        "crate_name": name.replace('-', "_"),
+        "description": "Greets who comes",
+        "form": form,
+        "client": client,
+        "valor": valor,
+    })
+}
+
+#[test]
+fn every_answer_makes_a_crate_whose_tests_pass() {
+    // Those with the client come last, so that its many crates are built once.
+    for client in [false, true] {
+        for form in ["function", "state", "typed"] {
+            let folder = folder();
+            let answers = answers(form, client, &valor_abi());
+            render(folder.path(), &answers);
+            cargo(folder.path(), &["fmt", "--check"]);
+            cargo(folder.path(), &["test", "--quiet"]);
+            cargo(folder.path(), &["build", "--quiet"]);
+
+            let plugins = fs::read_to_string(folder.path().join("plugins.json")).unwrap();
+            let plugins: serde_json::Value = serde_json::from_str(&plugins).unwrap();
+            let plugin = &plugins["plugins"][0];
+            assert_eq!(plugin["name"], answers["project-name"].to_kstr().as_str());
+            assert_eq!(plugin.get("allow").is_some(), client);
+            assert_eq!(plugin.get("config").is_some(), form != "function");
+        }
+    }
+}
+
+#[test]
+fn a_version_is_asked_of_the_registry() {
+    let folder = folder();
+    render(folder.path(), &answers("function", false, "0.1"));
+    let manifest = fs::read_to_string(folder.path().join("Cargo.toml")).unwrap();
+    let dependency = r#"valor = { package = "valor_abi", version = "0.1" }"#;
+    assert!(manifest.contains(dependency), "{manifest}");
+
+    // The default is this version.
+    let questions = fs::read_to_string(template().join("cargo-generate.toml")).unwrap();
+    let default = env!("CARGO_PKG_VERSION").rsplit_once('.').unwrap().0;
+    assert!(questions.contains(&format!("default = \"{default}\"")));
+}
+
+#[test]
+fn nothing_is_left_to_fill_in() {
+    let folder = folder();
+    render(folder.path(), &answers("typed", true, "0.1"));
+    for file in files(folder.path()) {
+        let text = fs::read_to_string(&file).unwrap();
+        for mark in ["{{project", "{{crate", "{%"] {
+            assert!(!text.contains(mark), "{mark} in {}", file.display());
+        }
+        assert!(!text.contains("\n\n\n"), "a gap in {}", file.display());
+    }
+    assert!(!folder.path().join("cargo-generate.toml").exists());
+    let readme = fs::read_to_string(folder.path().join("README.md")).unwrap();
+    assert!(readme.starts_with("# greets-as-typed-client\n"), "{readme}");
+}
