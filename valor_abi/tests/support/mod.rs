@@ -49,5 +49,8 @@ pub fn cargo(crate_folder: &Path, arguments: &[&str]) {
 
 /// Where the crates are built: one folder for all of them, kept from run to run.
 fn target() -> PathBuf {
-    Path::new(env!("CARGO_TARGET_TMPDIR")).join("crates")
+    Path::new(env!("CARGO_TARGET_TMPDIR"))
+        .parent()
+        .unwrap()
+        .to_owned()
 }
