@@ -9,12 +9,15 @@ use crate::page::{Step, root};
 use snapbox::IntoData;
 use std::{
     fs,
-    io::{BufRead, BufReader, Write},
+    io::{BufRead, BufReader, Read, Write},
     net::{TcpListener, TcpStream},
     os::unix::fs::symlink,
     path::{Path, PathBuf},
     process::{Child, ChildStdin, Command, Stdio},
-    sync::mpsc::{Receiver, RecvTimeoutError, channel},
+    sync::{
+        atomic::{AtomicU16, Ordering},
+        mpsc::{Receiver, RecvTimeoutError, channel},
+    },
     thread,
     time::{Duration, Instant},
 };
@@ -23,6 +26,8 @@ use std::{
 const PATIENCE: Duration = Duration::from_secs(900);
 /// How long a server that serves may take until it has said what the page shows.
 const TO_SAY_IT: Duration = Duration::from_secs(30);
+/// The id of the requests that ask a server whether it is ready.
+const READY_ID: &str = "is-it-ready";
 /// Stands on a line of its own behind what a command prints, before its exit code.
 const END: &str = "\u{1}end of output\u{1}";
 
@@ -164,10 +169,15 @@ impl Session {
             place: step.place.clone(),
             log: log.clone(),
         });
-        let printed = || fs::read_to_string(&log).unwrap();
+        let printed = || {
+            let log = fs::read_to_string(&log).unwrap();
+            // What asks whether it is ready is not the reader.
+            let lines = log.lines().filter(|line| !line.contains(READY_ID));
+            lines.map(|line| format!("{line}\n")).collect::<String>()
+        };
 
         let since = Instant::now();
-        while TcpStream::connect(("127.0.0.1", self.port)).is_err() {
+        while !self.is_ready() {
             let (_, ended) = self.bash("kill -0 $server 2>/dev/null");
             if ended != 0 || since.elapsed() > PATIENCE {
                 self.server = None;
@@ -180,6 +190,22 @@ impl Session {
             thread::sleep(Duration::from_millis(100));
         }
         self.compare(step, &printed());
+    }
+
+    /// Whether the server says so; that its port is open is not enough, since a server that
+    /// finds faults has bound it before.
+    fn is_ready(&self) -> bool {
+        let answer = TcpStream::connect(("127.0.0.1", self.port)).and_then(|mut stream| {
+            stream.set_read_timeout(Some(Duration::from_secs(1)))?;
+            let request = format!(
+                "GET /_health HTTP/1.1\r\nhost: localhost\r\nx-request-id: {READY_ID}\r\n\
+                 connection: close\r\n\r\n"
+            );
+            stream.write_all(request.as_bytes())?;
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).map(|_| answer)
+        });
+        answer.is_ok_and(|answer| answer.starts_with("HTTP/1.1 200 "))
     }
 
     /// Stops the server as a reader does, and sees it end well.
@@ -202,11 +228,12 @@ impl Session {
     }
 
     fn differs(&self, step: &Step, output: &str) -> Option<String> {
-        let expected = self.own(&step.expected);
+        // Whether the last line has an end is not to be seen in a page.
+        let ended = |text: &str| format!("{}\n", text.trim_end()).into_data();
         let outcome = snapbox::Assert::new().try_eq(
             Some(&step.command),
-            output.trim_end().into_data(),
-            expected.trim_end().into_data(),
+            ended(output),
+            ended(&self.own(&step.expected)),
         );
         outcome.err().map(|error| error.to_string())
     }
@@ -267,11 +294,18 @@ fn translated(command: &str) -> String {
     }
 }
 
-/// A port that nobody listens on now. Between this and its use somebody else may take it, which
-/// is rare enough.
+/// A port that nobody listens on, another one for each session. It is below those that systems
+/// give to clients, so that none of them takes it meanwhile.
 fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().port()
+    static TAKEN: AtomicU16 = AtomicU16::new(0);
+    // Another start for each process, for those that run at the same time.
+    let start = 10_000 + (std::process::id() % 20_000) as u16;
+    loop {
+        let port = start + TAKEN.fetch_add(1, Ordering::Relaxed) % 2_000;
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
 }
 
 /// Plays a block in a session of its own.
@@ -296,6 +330,7 @@ fn a_session_goes_on_where_it_was() {
     played(
         "goes-on",
         "$ cd ..; word='a b'\n$ ls; echo \"$word\"\nvalor\na b\n$ printf '1\\n2\\n3'\n1\n...\n\
+         $ echo none\nnone\n...\n\
          $ (exit 3)\n$ echo $?\n3\n$ cat\n",
     );
 }
