@@ -77,8 +77,9 @@ pub fn enter<T>(host: &Arc<dyn Host>, code: impl FnOnce() -> T) -> T {
             let _ = CURRENT.try_with(|current| current.replace(before));
         }
     }
-    let before = CURRENT.with(|current| current.replace(Some(host.clone())));
-    let _restore = Restore(before);
+    // As a thread ends there may be no current host any more: then the first one stands in.
+    let before = CURRENT.try_with(|current| current.replace(Some(host.clone())));
+    let _restore = Restore(before.ok().flatten());
     code()
 }
 

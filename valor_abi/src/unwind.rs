@@ -44,19 +44,32 @@ pub fn catch<T>(code: impl FnOnce() -> T) -> Result<T, Panicked> {
     let outcome = panic::catch_unwind(AssertUnwindSafe(code));
     CATCHING.with(|depth| depth.set(depth.get() - 1));
     outcome.map_err(|payload| {
-        let noted = LAST.with(|last| last.borrow_mut().take());
+        // As a thread ends this may be gone already.
+        let noted = LAST.try_with(|last| last.take()).ok().flatten();
         let message = message_of(&*payload);
-        // A payload's own destructor may panic, so it is never run.
-        std::mem::forget(payload);
-        noted.unwrap_or(Panicked {
-            message,
-            place: None,
-        })
+        // Another payload's destructor may panic, so it is never run.
+        if payload.is::<String>() || payload.is::<&str>() {
+            drop(payload);
+        } else {
+            std::mem::forget(payload);
+        }
+        // The last panic that was noted is another one where the code caught that itself, and
+        // went on with what no hook sees (`resume_unwind`).
+        noted
+            .filter(|noted| noted.message == message)
+            .unwrap_or(Panicked {
+                message,
+                place: None,
+            })
     })
 }
 
 fn install_hook() {
     static HOOK: Once = Once::new();
+    // The hook cannot be set while this thread panics, nor ever after if that was tried here.
+    if std::thread::panicking() {
+        return;
+    }
     HOOK.call_once(|| {
         let before = panic::take_hook();
         panic::set_hook(Box::new(move |info| {
@@ -166,5 +179,43 @@ mod tests {
     #[test]
     fn a_destructor_that_panics_is_an_error() {
         assert_eq!(drop_caught(Bomb).unwrap_err().message, "boom");
+    }
+
+    #[test]
+    fn a_panic_that_went_on_is_not_taken_for_the_one_before_it() {
+        let caught = catch(|| {
+            let _ = panic::catch_unwind(|| panic!("the first"));
+            panic::resume_unwind(Box::new("the second"));
+        });
+        let caught = caught.unwrap_err();
+        assert_eq!((&*caught.message, caught.place), ("the second", None));
+    }
+
+    #[test]
+    fn a_payload_that_panics_when_it_is_dropped_is_not_dropped() {
+        let caught = catch(|| panic::panic_any(Bomb)).unwrap_err();
+        assert_eq!(caught.message, "a panic without a message");
+    }
+
+    #[test]
+    fn panics_are_caught_while_a_thread_panics_and_while_it_ends() {
+        thread_local! {
+            static LAST_DROPPED: DropsCaught = const { DropsCaught };
+        }
+        struct DropsCaught;
+        impl Drop for DropsCaught {
+            fn drop(&mut self) {
+                // A panic out of here would end the process.
+                assert_eq!(drop_caught(Bomb).unwrap_err().message, "boom");
+            }
+        }
+        let ended = std::thread::spawn(|| {
+            LAST_DROPPED.with(|_| ());
+            // Made after the value above, and so gone before that is dropped.
+            let _ = catch(|| panic!("noted"));
+            let _during = DropsCaught;
+            panic::resume_unwind(Box::new("on purpose"));
+        });
+        assert!(ended.join().is_err());
     }
 }

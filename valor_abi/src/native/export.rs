@@ -76,7 +76,7 @@ const INSTANCE: &WithMetadata<FfiInstanceVtable> = &WithMetadata::new(FfiInstanc
 });
 
 impl FfiInstance {
-    fn new(instance: Arc<dyn Instance>) -> Self {
+    pub(super) fn new(instance: Arc<dyn Instance>) -> Self {
         Self {
             data: Box::into_raw(Box::new(instance)).cast_const().cast(),
             vtable: FfiInstanceVtableRef(INSTANCE.static_as_prefix()),
@@ -186,6 +186,7 @@ impl Host for ForeignHost {
         let random = self.host.vtable.random();
         // SAFETY: see `ForeignHost::new`.
         let bytes = unsafe { random(self.host.data, buffer.len()) };
+        assert_eq!(bytes.len(), buffer.len(), "the host gave no random bytes");
         buffer.copy_from_slice(&bytes);
     }
 }

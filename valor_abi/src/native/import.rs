@@ -9,7 +9,7 @@ use crate::{
     fault::Fault,
     host::{Host, LogRecord},
     instance::{Created, Instance},
-    unwind::catch,
+    unwind::{Caught, catch},
     wire::{BoxFuture, Request, Response},
 };
 /// What [`LoadedModule::check`] takes and fails with.
@@ -60,8 +60,8 @@ impl LoadedModule {
 }
 
 /// A vlugin on the far side.
-struct Foreign {
-    instance: FfiInstance,
+pub(super) struct Foreign {
+    pub(super) instance: FfiInstance,
 }
 
 impl Instance for Foreign {
@@ -119,7 +119,8 @@ unsafe fn host<'a>(data: *const ()) -> &'a Arc<dyn Host> {
 
 unsafe extern "C" fn name(data: *const ()) -> abi_stable::std_types::RString {
     // SAFETY: the library calls its vtable with its own `data`, here and below.
-    unsafe { host(data) }.name().into()
+    let host = unsafe { host(data) };
+    catch(|| host.name().into()).unwrap_or_default()
 }
 
 unsafe extern "C" fn log(data: *const (), record: FfiLogRecord<'_>) {
@@ -140,7 +141,8 @@ unsafe extern "C" fn log(data: *const (), record: FfiLogRecord<'_>) {
 
 unsafe extern "C" fn max_level(data: *const ()) -> u8 {
     // SAFETY: see `name`.
-    unsafe { host(data) }.max_level() as u8
+    let host = unsafe { host(data) };
+    catch(|| host.max_level() as u8).unwrap_or(log::LevelFilter::Off as u8)
 }
 
 type Answer = FfiFuture<FfiResult<FfiMessage>>;
@@ -150,10 +152,11 @@ fn answer(
     asked: impl FnOnce(Request) -> BoxFuture<'static, Result<Response, Fault>>,
     request: FfiMessage,
 ) -> Answer {
-    let answer = catch(|| Ok(asked(request.into_request()?)));
+    // In `Caught` at once: it may be dropped before it is polled.
+    let answer = catch(|| Ok(Caught::new(asked(request.into_request()?))));
     async move {
         let answer = match answer.map_err(Fault::from).and_then(|answer| answer) {
-            Ok(answer) => crate::unwind::Caught::new(answer).await,
+            Ok(answer) => answer.await,
             Err(fault) => return RResult::RErr(fault.into()),
         };
         match answer.map_err(Fault::from).and_then(|answer| answer) {
@@ -178,14 +181,25 @@ unsafe extern "C" fn call(data: *const (), vlugin: RStr<'_>, request: FfiMessage
 
 unsafe extern "C" fn sleep(data: *const (), nanos: u64) -> FfiFuture<()> {
     // SAFETY: see `name`.
-    unsafe { host(data) }
-        .sleep(Duration::from_nanos(nanos))
-        .into_ffi()
+    let host = unsafe { host(data) };
+    let sleeping = catch(|| Caught::new(host.sleep(Duration::from_nanos(nanos))));
+    async move {
+        let slept = match sleeping {
+            Ok(sleeping) => sleeping.await,
+            Err(panicked) => Err(panicked),
+        };
+        // A sleep has no way to fail but this one, which `async-ffi` hands on to the sleeper.
+        if let Err(panicked) = slept {
+            std::panic::resume_unwind(Box::new(panicked.message));
+        }
+    }
+    .into_ffi()
 }
 
 unsafe extern "C" fn now(data: *const ()) -> u64 {
     // SAFETY: see `name`.
-    let now = unsafe { host(data) }.now();
+    let host = unsafe { host(data) };
+    let now = catch(|| host.now()).unwrap_or_else(|_| std::time::SystemTime::now());
     now.duration_since(std::time::UNIX_EPOCH)
         .map_or(0, |since| {
             u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
@@ -193,10 +207,15 @@ unsafe extern "C" fn now(data: *const ()) -> u64 {
 }
 
 unsafe extern "C" fn random(data: *const (), len: usize) -> RVec<u8> {
-    let mut bytes = vec![0; len];
     // SAFETY: see `name`.
-    unsafe { host(data) }.random(&mut bytes);
-    bytes.into()
+    let host = unsafe { host(data) };
+    let bytes = catch(|| {
+        let mut bytes = vec![0; len];
+        host.random(&mut bytes);
+        bytes
+    });
+    // None at all rather than some that are not random: the library sees that they are missing.
+    bytes.unwrap_or_default().into()
 }
 
 unsafe extern "C" fn drop_host(data: *const ()) {

@@ -107,7 +107,13 @@ impl MetadataBlock {
             version: padded(version),
             rustc: padded(env!("VALOR_RUSTC")),
             target: padded(env!("VALOR_TARGET")),
-            symbol: padded(symbol),
+            symbol: {
+                assert!(
+                    symbol.len() <= 128,
+                    "the crate's name is too long: 115 bytes at most"
+                );
+                padded(symbol)
+            },
         }
     }
 }
@@ -165,12 +171,21 @@ impl Metadata {
     }
 }
 
-/// Text in a field of fixed size; what does not fit is cut off.
+/// Text in a field of fixed size; what does not fit is cut off, between two characters.
 const fn padded<const N: usize>(text: &str) -> [u8; N] {
+    let text = text.as_bytes();
+    let mut len = text.len();
+    if len > N {
+        len = N;
+        // The bytes of a character behind its first one begin with the bits 10.
+        while text[len] & 0b1100_0000 == 0b1000_0000 {
+            len -= 1;
+        }
+    }
     let mut field = [0; N];
     let mut at = 0;
-    while at < text.len() && at < N {
-        field[at] = text.as_bytes()[at];
+    while at < len {
+        field[at] = text[at];
         at += 1;
     }
     field
@@ -179,4 +194,18 @@ const fn padded<const N: usize>(text: &str) -> [u8; N] {
 fn unpadded(field: &[u8]) -> Option<String> {
     let end = field.iter().position(|&b| b == 0).unwrap_or(field.len());
     std::str::from_utf8(&field[..end]).ok().map(str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_that_does_not_fit_is_cut_off_between_characters() {
+        assert_eq!(unpadded(&padded::<4>("abc")).unwrap(), "abc");
+        assert_eq!(unpadded(&padded::<4>("abcdef")).unwrap(), "abcd");
+        assert_eq!(unpadded(&padded::<4>("abcé")).unwrap(), "abc");
+        assert_eq!(unpadded(&padded::<4>("a€€")).unwrap(), "a€");
+        assert_eq!(unpadded(&padded::<2>("€")).unwrap(), "");
+    }
 }

@@ -12,5 +12,8 @@ pub mod metadata;
 pub mod stream;
 pub mod types;
 
+#[cfg(test)]
+mod tests;
+
 pub use import::{AbiHeader, AbiHeaderRef, LibraryError, LoadedModule};
 pub use metadata::{ABI_MAJOR, ABI_MINOR, Metadata};

@@ -88,26 +88,28 @@ unsafe extern "C" fn poll_chunk(data: *mut (), cx: &mut FfiContext<'_>) -> FfiCh
     // SAFETY: `data` comes from `FfiStream::new`, and the owner of the `FfiStream` polls it
     // through `&mut`, so that nobody else has it.
     let chunks = unsafe { &mut *data.cast::<ChunkStream>() };
-    let polled = catch(|| cx.with_context(|cx| chunks.as_mut().poll_next(cx)));
-    match polled {
-        Ok(Poll::Pending) => FfiChunk::Pending,
-        Ok(Poll::Ready(None)) => FfiChunk::End,
-        Ok(Poll::Ready(Some(Ok(Chunk::Data(data))))) => FfiChunk::Data(Vec::from(data).into()),
-        Ok(Poll::Ready(Some(Ok(Chunk::Trailers(trailers))))) => FfiChunk::Trailers(
-            trailers
-                .into_iter()
-                .map(|(name, value)| Tuple2(name.into(), value.into()))
-                .collect(),
-        ),
-        Ok(Poll::Ready(Some(Err(error)))) => {
-            let kind = KINDS.iter().position(|kind| *kind == error.kind());
-            FfiChunk::Failed(kind.unwrap_or(0) as u8, error.to_string().into())
-        }
-        Err(panicked) => FfiChunk::Failed(
-            0,
-            format!("the body's stream panicked: {}", panicked.message).into(),
-        ),
-    }
+    // All of it: showing and dropping an error, and dropping bytes, runs code of the author's.
+    let chunk = catch(
+        || match cx.with_context(|cx| chunks.as_mut().poll_next(cx)) {
+            Poll::Pending => FfiChunk::Pending,
+            Poll::Ready(None) => FfiChunk::End,
+            Poll::Ready(Some(Ok(Chunk::Data(data)))) => FfiChunk::Data(Vec::from(data).into()),
+            Poll::Ready(Some(Ok(Chunk::Trailers(trailers)))) => FfiChunk::Trailers(
+                trailers
+                    .into_iter()
+                    .map(|(name, value)| Tuple2(name.into(), value.into()))
+                    .collect(),
+            ),
+            Poll::Ready(Some(Err(error))) => {
+                let kind = KINDS.iter().position(|kind| *kind == error.kind());
+                FfiChunk::Failed(kind.unwrap_or(0) as u8, error.to_string().into())
+            }
+        },
+    );
+    chunk.unwrap_or_else(|panicked| {
+        let message = format!("the body's stream panicked: {}", panicked.message);
+        FfiChunk::Failed(0, message.into())
+    })
 }
 
 unsafe extern "C" fn drop_stream(data: *mut ()) {
@@ -127,6 +129,11 @@ impl Stream for FfiStream {
         match chunk {
             FfiChunk::Pending => Poll::Pending,
             FfiChunk::End => Poll::Ready(None),
+            // The far side has to leave these out; to a client it could look like the end.
+            FfiChunk::Data(data) if data.is_empty() => {
+                cx.waker().wake_by_ref();
+                Poll::Pending
+            }
             FfiChunk::Data(data) => {
                 Poll::Ready(Some(Ok(Chunk::Data(Bytes::from(data.into_vec())))))
             }
