@@ -3,10 +3,8 @@
 use crate::{
     args::CheckArgs,
     exit::{FAULTS, Failure},
-    load::Vlugins,
+    load::{Vlugins, show},
     log_writer::LogWriter,
-    output::print,
-    table::{HEADS, table},
 };
 use valor_runtime::Runtime;
 
@@ -26,10 +24,6 @@ pub fn check(args: &CheckArgs, log: &LogWriter) -> Result<(), Failure> {
         .map_err(|error| Failure::new(FAULTS, [error.to_string()]))?;
     smol::block_on(vlugins.load(&runtime));
     vlugins.faults()?;
-    let rows = vlugins.rows(&runtime);
-    if !args.log.quiet {
-        log.flush();
-        print(&table(&HEADS, &rows));
-    }
+    show(&vlugins.rows(&runtime), &args.log, log);
     Ok(())
 }

@@ -8,7 +8,8 @@ use crate::{
     build_sources::{self, How},
     exit::{FAULTS, Failure},
     log_writer::LogWriter,
-    table::{Row, State},
+    output::print,
+    table::{HEADS, Row, State, table},
 };
 use std::path::{Path, PathBuf};
 use valor_runtime::{
@@ -182,8 +183,8 @@ impl Vlugins {
                 ],
                 state: match &entry.fate {
                     Fate::Well => State::Good("ready".into()),
-                    Fate::Missing(reason) => State::Missing(format!("unavailable: {reason}")),
-                    Fate::Faulty(reason) => State::Bad(format!("failed: {reason}")),
+                    Fate::Missing(reason) => State::Missing(reason.clone()),
+                    Fate::Faulty(reason) => State::Bad(reason.clone()),
                 },
             }
         };
@@ -216,6 +217,30 @@ pub fn own_rows(runtime: &Runtime) -> Vec<Row> {
         state: State::Good("ready".into()),
     })
     .collect()
+}
+
+/// Tells what is mounted where: a table on standard output, or records where the log is JSON.
+pub fn show(rows: &[Row], args: &LogArgs, log: &LogWriter) {
+    if args.log_format == LogFormat::Text {
+        if !args.quiet {
+            // The log goes another way: what is in it so far comes first.
+            log.flush();
+            print(&table(&HEADS, rows));
+        }
+        return;
+    }
+    for Row { cells, state } in rows {
+        let (state, reason) = match state {
+            State::Good(state) => (&**state, ""),
+            State::Missing(reason) => ("unavailable", &**reason),
+            State::Bad(reason) => ("failed", &**reason),
+        };
+        log::info!(
+            target: "valor", name = cells[0].as_str(), kind = cells[1].as_str(),
+            prefix = cells[2].as_str(), file = cells[3].as_str(), state = state, reason = reason;
+            "mounted"
+        );
+    }
 }
 
 /// A path as short as it can be said from here.

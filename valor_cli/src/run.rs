@@ -6,11 +6,11 @@
 use crate::{
     args::{LogFormat, RunArgs, ServerArgs},
     exit::{CANNOT_BIND, FAULTS, Failure},
-    load::{Vlugins, own_rows},
+    load::{Vlugins, own_rows, show},
     log_writer::LogWriter,
     output::print,
     signals,
-    table::{HEADS, Row, State, table},
+    table::Row,
 };
 use std::sync::Arc;
 use valor_runtime::{
@@ -122,38 +122,17 @@ fn access(args: &RunArgs) -> Result<RegistryAccess, Failure> {
     Ok(RegistryAccess::Token(token))
 }
 
-/// Tells what is served where: a table for people, or records.
+/// Tells what is served where: for people, or as records.
 fn announce(args: &RunArgs, log: &LogWriter, rows: &[Row], addrs: &[Listen]) {
-    if args.log.log_format == LogFormat::Json {
-        for row in rows {
-            let (state, reason) = match &row.state {
-                State::Good(_) => ("ready", ""),
-                State::Missing(reason) => ("unavailable", &**reason),
-                State::Bad(reason) => ("failed", &**reason),
-            };
-            log::info!(
-                target: "valor", name = row.cells[0].as_str(), kind = row.cells[1].as_str(),
-                prefix = row.cells[2].as_str(), file = row.cells[3].as_str(), state = state,
-                reason = reason;
-                "mounted"
-            );
-        }
-        for addr in addrs {
-            log::info!(target: "valor", addr = addr.to_string().as_str(); "listening");
-        }
-        return;
-    }
-    if args.log.quiet {
-        return;
-    }
-    // The log goes another way: what is in it so far comes first.
-    log.flush();
-    let mut text = table(&HEADS, rows);
+    show(rows, &args.log, log);
     for addr in addrs {
-        text.push_str(&match addr {
-            Listen::Tcp(addr) => format!("listening on http://{addr}\n"),
-            Listen::Unix(_) => format!("listening on {addr}\n"),
-        });
+        match (args.log.log_format, addr) {
+            (LogFormat::Json, _) => {
+                log::info!(target: "valor", addr = addr.to_string().as_str(); "listening");
+            }
+            (LogFormat::Text, _) if args.log.quiet => {}
+            (LogFormat::Text, Listen::Tcp(addr)) => print(&format!("listening on http://{addr}\n")),
+            (LogFormat::Text, _) => print(&format!("listening on {addr}\n")),
+        }
     }
-    print(&text);
 }

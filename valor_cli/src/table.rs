@@ -12,11 +12,11 @@ pub const HEADS: [&str; 5] = ["name", "type", "prefix", "file", "state"];
 /// A row's last cell, by how good it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum State {
-    /// It is served.
+    /// It is served; what to call that.
     Good(String),
-    /// It is not, but that is allowed.
+    /// It is not, but that is allowed; why.
     Missing(String),
-    /// It is not.
+    /// It is not; why.
     Bad(String),
 }
 
@@ -61,9 +61,12 @@ pub fn table(heads: &[&str], rows: &[Row]) -> String {
             &mut row.cells.iter().map(|cell| &**cell),
         );
         let (style, state) = match &row.state {
-            State::Good(state) => (AnsiColor::Green.on_default(), state),
-            State::Missing(state) => (AnsiColor::Yellow.on_default(), state),
-            State::Bad(state) => (AnsiColor::Red.on_default(), state),
+            State::Good(state) => (AnsiColor::Green.on_default(), state.clone()),
+            State::Missing(reason) => {
+                let style = AnsiColor::Yellow.on_default();
+                (style, format!("unavailable: {reason}"))
+            }
+            State::Bad(reason) => (AnsiColor::Red.on_default(), format!("failed: {reason}")),
         };
         let _ = writeln!(text, "{style}{state}{style:#}");
     }
@@ -97,7 +100,7 @@ mod tests {
             plain,
             "name         prefix        state\n\
              hello_alice  /             ready\n\
-             é            /long/prefix  no such file\n"
+             é            /long/prefix  failed: no such file\n"
         );
         assert!(table.contains("\u{1b}[32mready\u{1b}[0m"));
     }

@@ -66,15 +66,14 @@ pub fn libraries() -> &'static Path {
         let built = valor_cli().args(args).arg(file).output().unwrap();
         let built = Finished::of(built);
         assert_eq!(built.code, Some(0), "{}", built.err);
-        // The last column but one of the table is the library's file.
-        let line = built
-            .out
-            .lines()
-            .find(|l| l.starts_with("hello_plugin"))
-            .unwrap();
-        let file = line.split_whitespace().nth(3).unwrap();
+        let records = built.err.lines().map(|line| {
+            serde_json::from_str::<serde_json::Value>(line).expect("a line of the log is JSON")
+        });
+        let mut mounted = records.filter(|record| record["name"] == "hello_plugin");
+        let mounted = mounted.next().expect("hello_plugin is mounted");
         let here = std::env::current_dir().unwrap();
-        here.join(file).parent().unwrap().to_owned()
+        let file = here.join(mounted["file"].as_str().unwrap());
+        file.parent().unwrap().to_owned()
     })
 }
 

@@ -289,13 +289,18 @@ fn a_fault_is_one_line_whatever_the_text_has_in_it() {
     );
 }
 
-/// The schema takes what is taken here, and refuses nothing that is not refused here.
-#[test]
-fn the_schema_agrees() {
+fn compiled_schema() -> (boon::Schemas, boon::SchemaIndex) {
     let mut schemas = boon::Schemas::new();
     let mut compiler = boon::Compiler::new();
     compiler.add_resource("plugins", json_schema()).unwrap();
     let schema = compiler.compile("plugins", &mut schemas).unwrap();
+    (schemas, schema)
+}
+
+/// The schema takes what is taken here, and refuses nothing that is not refused here.
+#[test]
+fn the_schema_agrees() {
+    let (schemas, schema) = compiled_schema();
     let entry_taken = |keys: &str| {
         let text = format!("{{\"plugins\":[{{\"type\":\"native\",{keys}}}]}}");
         let value: Value = serde_json::from_str(&text).unwrap();
@@ -334,6 +339,18 @@ fn the_schema_agrees() {
     ] {
         assert_eq!(entry_taken(keys), (false, false), "{keys}");
     }
+}
+
+#[test]
+fn the_examples_are_right() {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/plugins.json");
+    let definitions = Definitions::from_file(&file).unwrap();
+    assert!(!definitions.is_empty());
+    let value: Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
+    let (schemas, schema) = compiled_schema();
+    if let Err(error) = schemas.validate(&value, schema) {
+        panic!("{error:#}");
+    };
 }
 
 /// `plugins.schema.json` is what the types say. To write it anew:
