@@ -18,12 +18,14 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
-    time::Instant,
+    time::{Duration, Instant},
 };
 use valor::wire::Response;
 
 /// What a client may go on sending to a connection that is closing.
 const LINGERING: usize = 16 * 1024 * 1024;
+/// How long to linger at most when the whole server is about to end.
+const LEAVING: Duration = Duration::from_secs(1);
 
 /// A client's connection.
 pub(super) struct Connection {
@@ -239,7 +241,11 @@ impl Connection {
     /// Lets the client finish what it is sending: a socket closed under it would be reset, and
     /// the reset would overtake the response (RFC 9112, section 9.6).
     async fn linger(&mut self) {
-        let until = Instant::now().checked_add(self.shared.config.linger);
+        let mut limit = self.shared.config.linger;
+        if self.shared.leaving.is_closed() {
+            limit = limit.min(LEAVING);
+        }
+        let until = Instant::now().checked_add(limit);
         let mut left = LINGERING;
         let Wire {
             socket, deadline, ..

@@ -32,10 +32,7 @@ pub use self::{
     workers::Workers,
 };
 
-use self::{
-    connection::Connection,
-    socket::{Listener, Socket},
-};
+use self::{connection::Connection, socket::Listener};
 use crate::Vlugin;
 use futures_lite::FutureExt;
 use smol::{
@@ -318,19 +315,21 @@ impl Connections {
         self.tasks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Runs a connection on the workers.
-    fn spawn(self: &Arc<Self>, serve: impl Future<Output = ()> + Send + 'static) {
+    /// Serves a client on the workers. `held` is let go when nothing is left of the connection.
+    fn spawn(self: &Arc<Self>, connection: Connection, held: impl Send + 'static) {
         // Held until the task is noted, so that it cannot end before.
         let mut tasks = self.tasks();
         tasks.last += 1;
         let (number, connections) = (tasks.last, self.clone());
         let task = self.workers.spawn(async move {
-            if AssertUnwindSafe(serve).catch_unwind().await.is_err() {
+            let serve = AssertUnwindSafe(connection.serve());
+            if serve.catch_unwind().await.is_err() {
                 log::error!(target: "valor::server", "a vlugin panicked, and its connection is closed");
             }
             if let Some(task) = connections.tasks().running.remove(&number) {
                 task.detach();
             }
+            drop(held);
         });
         tasks.running.insert(number, task);
     }
@@ -354,7 +353,8 @@ async fn accept(
                     log::info!(target: "valor::server", "connections are accepted again");
                 }
                 let peer = peer.map_or_else(String::new, |peer| peer.to_string());
-                serve(socket, peer, &shared, &connections, (place, alive.clone()));
+                let connection = Connection::new(socket, peer, shared.clone());
+                connections.spawn(connection, (place, alive.clone()));
             }
             // The client has gone away again.
             Err(error)
@@ -374,19 +374,4 @@ async fn accept(
             }
         }
     }
-}
-
-/// Serves a client on the workers; `held` is let go at the end of it.
-fn serve(
-    socket: Socket,
-    peer: String,
-    shared: &Arc<Shared>,
-    connections: &Arc<Connections>,
-    held: impl Send + 'static,
-) {
-    let connection = Connection::new(socket, peer, shared.clone());
-    connections.spawn(async move {
-        let _held = held;
-        connection.serve().await;
-    });
 }

@@ -1,0 +1,331 @@
+//! Time limits, the number of connections, and clients that go away.
+
+use crate::harness::{PATIENCE, Running, data, eventually, mirror, text};
+use futures_lite::{StreamExt, stream};
+use std::{
+    io::{ErrorKind, Write},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    thread,
+    time::Duration,
+};
+use valor_runtime::{Body, Bytes, Chunk, Request, Response, Vlugin, from_fn, server::ServerConfig};
+
+const SHORT: Duration = Duration::from_millis(300);
+
+fn get(path: &str) -> String {
+    format!("GET {path} HTTP/1.1\r\nhost: a\r\n\r\n")
+}
+
+#[test]
+fn a_slow_head_gets_408() {
+    let config = ServerConfig {
+        head_timeout: SHORT,
+        linger: SHORT,
+        ..ServerConfig::default()
+    };
+    let server = Running::with(mirror(), config);
+    let mut withheld = server.connect();
+    let answer = withheld.send("GET / HTTP/1.1\r\nhos").answer();
+    assert_eq!(
+        (answer.status, answer.header("connection")),
+        (408, Some("close"))
+    );
+    assert!(withheld.is_closed());
+
+    // One byte after the other does not help, also not on a connection that was good before.
+    let mut slow = server.connect();
+    assert_eq!(slow.send(get("/")).answer().status, 200);
+    let mut drip = slow.stream.try_clone().unwrap();
+    let dripping = thread::spawn(move || {
+        let rest = [b"GET / HTTP/1.1\r\nx: ", &[b'x'; 2000][..]].concat();
+        rest.iter()
+            .take_while(|byte| {
+                thread::sleep(Duration::from_millis(20));
+                drip.write_all(&[**byte]).is_ok()
+            })
+            .count()
+    });
+    assert_eq!(slow.answer().status, 408);
+    drop(slow);
+    assert!(dripping.join().unwrap() < 2000);
+}
+
+#[test]
+fn an_idle_connection_is_closed_without_a_word() {
+    let config = ServerConfig {
+        idle_timeout: SHORT,
+        ..ServerConfig::default()
+    };
+    let server = Running::with(mirror(), config);
+    assert!(server.connect().is_closed());
+    let mut client = server.connect();
+    for _ in 0..3 {
+        thread::sleep(SHORT / 3);
+        assert_eq!(client.send(get("/")).answer().status, 200);
+    }
+    assert!(client.is_closed());
+    // Empty lines are no head that was begun.
+    assert!(server.connect().send("\r\n").is_closed());
+}
+
+#[test]
+fn a_slow_body_gets_408() {
+    let config = ServerConfig {
+        body_timeout: SHORT,
+        linger: SHORT,
+        ..ServerConfig::default()
+    };
+    let server = Running::with(mirror(), config);
+    for framing in ["content-length: 100000", "transfer-encoding: chunked"] {
+        let head = format!("POST / HTTP/1.1\r\nhost: a\r\n{framing}\r\n\r\n");
+        let mut withheld = server.connect();
+        assert_eq!(withheld.send(&head).answer().status, 408, "{framing}");
+        assert!(withheld.is_closed());
+
+        // A byte now and then is no progress.
+        let mut slow = server.connect();
+        slow.send(&head);
+        let mut drip = slow.stream.try_clone().unwrap();
+        let dripping = thread::spawn(move || {
+            (0..500)
+                .take_while(|_| {
+                    thread::sleep(Duration::from_millis(20));
+                    drip.write_all(b"1").is_ok()
+                })
+                .count()
+        });
+        assert_eq!(slow.answer().status, 408, "{framing}");
+        drop(slow);
+        assert!(dripping.join().unwrap() < 500, "{framing}");
+    }
+}
+
+#[test]
+fn a_body_with_some_progress_may_take_its_time() {
+    let config = ServerConfig {
+        body_timeout: Duration::from_secs(1),
+        ..ServerConfig::default()
+    };
+    let server = Running::with(mirror(), config);
+    let mut client = server.connect();
+    client.send("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 30000\r\n\r\n");
+    for _ in 0..15 {
+        thread::sleep(Duration::from_millis(100));
+        client.send([b'x'; 2000]);
+    }
+    assert_eq!(client.answer().status, 200);
+}
+
+#[test]
+fn the_client_is_not_charged_for_a_slow_vlugin() {
+    let config = ServerConfig {
+        body_timeout: SHORT,
+        linger: SHORT,
+        ..ServerConfig::default()
+    };
+    let slow = from_fn(|mut request: Request| async move {
+        let mut length = 0;
+        loop {
+            smol::Timer::after(SHORT * 2).await;
+            match request.body.chunk().await {
+                Some(Ok(Chunk::Data(data))) => length += data.len(),
+                Some(Err(error)) => return Ok(text(error.to_string())),
+                _ => return Ok(text(length.to_string())),
+            }
+        }
+    });
+    let server = Running::with(slow, config);
+    let mut client = server.connect();
+    client.send("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 100000\r\n\r\n");
+    client.send(vec![b'x'; 100_000]);
+    assert_eq!(client.answer().text(), "100000");
+}
+
+/// Notes when it is dropped.
+struct Noted(Arc<AtomicUsize>);
+
+impl Drop for Noted {
+    fn drop(&mut self) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+/// Never answers at `/wait`, never ends at `/events`, never stops at `/flood`. Counts the
+/// requests, and what it let go of.
+fn endless() -> (Arc<dyn Vlugin>, Arc<AtomicUsize>, Arc<AtomicUsize>) {
+    let (begun, dropped) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let counters = (begun.clone(), dropped.clone());
+    let vlugin = from_fn(move |request: Request| {
+        let noted = Noted(counters.1.clone());
+        let begun = counters.0.clone();
+        async move {
+            begun.fetch_add(1, Ordering::SeqCst);
+            let mut response = Response::new(200);
+            match request.head.path() {
+                "/wait" => {
+                    std::future::pending::<()>().await;
+                    drop(noted);
+                }
+                "/events" => {
+                    let chunks = stream::once(data("event")).chain(stream::pending());
+                    let chunks = chunks.inspect(move |_| _ = &noted);
+                    response.body = Body::stream(None, chunks);
+                }
+                "/flood" => {
+                    let chunks = stream::repeat_with(move || {
+                        let _ = &noted;
+                        Ok(Chunk::Data(Bytes::from(vec![0; 100_000])))
+                    });
+                    response.body = Body::stream(None, chunks);
+                }
+                path => response.body = Body::from(path.to_owned()),
+            }
+            Ok(response)
+        }
+    });
+    (vlugin, begun, dropped)
+}
+
+#[test]
+fn a_client_that_goes_away_cancels_its_request() {
+    let (vlugin, begun, dropped) = endless();
+    let server = Running::start(vlugin);
+    for (number, path) in ["/wait", "/events", "/flood"].into_iter().enumerate() {
+        let mut client = server.connect();
+        client.send(get(path));
+        eventually("the request", || begun.load(Ordering::SeqCst) == number + 1);
+        thread::sleep(Duration::from_millis(50));
+        assert_eq!(dropped.load(Ordering::SeqCst), number, "{path}");
+        drop(client);
+        eventually(path, || dropped.load(Ordering::SeqCst) == number + 1);
+    }
+}
+
+#[test]
+fn a_client_that_does_not_read_is_cut_off() {
+    let config = ServerConfig {
+        write_timeout: SHORT,
+        ..ServerConfig::default()
+    };
+    let (vlugin, begun, dropped) = endless();
+    let server = Running::with(vlugin, config);
+    let mut client = server.connect();
+    client.send(get("/flood"));
+    eventually("the request", || begun.load(Ordering::SeqCst) == 1);
+    eventually("the end of it", || dropped.load(Ordering::SeqCst) == 1);
+    // A client that has nothing to read is not one that does not read.
+    let mut quiet = server.connect();
+    quiet.send(get("/events"));
+    thread::sleep(SHORT * 3);
+    assert_eq!(dropped.load(Ordering::SeqCst), 1);
+    drop(client);
+}
+
+#[test]
+fn what_is_pipelined_behind_a_working_vlugin_is_kept_and_bounded() {
+    let open = Arc::new(AtomicBool::new(false));
+    let gate = open.clone();
+    let server = Running::start(from_fn(move |request: Request| {
+        let gate = gate.clone();
+        async move {
+            while request.head.path() == "/slow" && !gate.load(Ordering::SeqCst) {
+                smol::Timer::after(Duration::from_millis(10)).await;
+            }
+            Ok(text(request.head.path().to_owned()))
+        }
+    }));
+    let mut client = server.connect();
+    client.send(get("/slow")).send(get("/1"));
+    thread::sleep(Duration::from_millis(50));
+    client.send(get("/2"));
+
+    let mut flood = server.connect();
+    flood.send(get("/slow"));
+    flood.stream.set_write_timeout(Some(SHORT)).unwrap();
+    let many = get("/more").repeat(1000);
+    let mut sent = 0;
+    let ended = loop {
+        match flood.stream.write(many.as_bytes()) {
+            Ok(amount) => sent += amount,
+            Err(error) => break error.kind(),
+        }
+        assert!(sent < 64 * 1024 * 1024, "{sent} bytes are kept");
+    };
+    assert!(
+        matches!(ended, ErrorKind::WouldBlock | ErrorKind::TimedOut),
+        "{ended}"
+    );
+    open.store(true, Ordering::SeqCst);
+    for path in ["/slow", "/1", "/2"] {
+        assert_eq!(client.answer().text(), path);
+    }
+    assert_eq!(flood.answer().text(), "/slow");
+    assert_eq!(flood.answer().text(), "/more");
+}
+
+#[test]
+fn a_response_does_not_wait_for_the_next_request_to_be_done() {
+    let (vlugin, ..) = endless();
+    let server = Running::start(vlugin);
+    let mut client = server.connect();
+    client.send(get("/first") + &get("/wait"));
+    assert_eq!(client.answer().text(), "/first");
+    // A head that has only begun holds nothing up either.
+    let mut client = server.connect();
+    client.send(get("/first") + "GET /sec");
+    assert_eq!(client.answer().text(), "/first");
+    client.send("ond HTTP/1.1\r\nhost: a\r\n\r\n");
+    assert_eq!(client.answer().text(), "/second");
+}
+
+#[test]
+fn connections_over_the_limit_are_accepted_later() {
+    let config = ServerConfig {
+        max_connections: 2,
+        ..ServerConfig::default()
+    };
+    let server = Running::with(mirror(), config);
+    let mut first = server.connect();
+    let mut second = server.connect();
+    assert_eq!(first.send(get("/")).answer().status, 200);
+    assert_eq!(second.send(get("/")).answer().status, 200);
+    let mut third = server.connect();
+    third.send(get("/"));
+    third.stream.set_read_timeout(Some(SHORT)).unwrap();
+    assert!(third.try_answer(false).is_err());
+    third.stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    drop(first);
+    assert_eq!(third.answer().status, 200);
+    assert_eq!(second.send(get("/")).answer().status, 200);
+}
+
+#[test]
+fn slow_clients_do_not_hold_up_others() {
+    let server = Running::start(mirror());
+    let slow: Vec<_> = (0..200)
+        .map(|number| {
+            let mut client = server.connect();
+            client.send(if number % 2 == 0 {
+                "GET / HTT".to_owned()
+            } else {
+                "POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 9\r\n\r\nfour".to_owned()
+            });
+            client
+        })
+        .collect();
+    let mut client = server.connect();
+    for _ in 0..500 {
+        assert_eq!(client.send(get("/")).answer().status, 200);
+    }
+    for (number, mut client) in slow.into_iter().enumerate() {
+        client.send(if number % 2 == 0 {
+            "P/1.1\r\nhost: a\r\n\r\n"
+        } else {
+            "-teen"
+        });
+        assert_eq!(client.answer().status, 200);
+    }
+}

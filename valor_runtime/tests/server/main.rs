@@ -1,0 +1,13 @@
+//! Conversations of raw bytes with a real server over real sockets.
+//!
+//! - `policy`: the table of what goes in and what must come out, at once, byte by byte and in
+//!   random segments.
+//! - `bodies`: bodies in both directions, their back-pressure, and `100-continue`.
+//! - `limits`: time limits, connections, and clients that go away.
+//! - `lifecycle`: binding, Unix sockets, workers and shutting down.
+
+mod bodies;
+mod harness;
+mod lifecycle;
+mod limits;
+mod policy;
