@@ -166,7 +166,7 @@ fn what_cannot_be_registered() {
             json!({
                 "type": "native", "name": "x", "path": "hello_plugin", "prefix": "/_plugins/x",
             }),
-            "/_plugins/x",
+            "prefixes that begin with `/_`",
         ),
         (
             "something to build",
