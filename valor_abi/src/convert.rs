@@ -6,6 +6,7 @@
 use crate::{
     fault::Fault,
     http,
+    unwind::drop_caught,
     wire::{self, Body, Bytes, Chunk, ChunkStream, RequestHead, ResponseHead},
 };
 use futures_core::Stream;
@@ -244,7 +245,10 @@ struct Reader {
 
 impl Reader {
     fn ended(&mut self) {
-        self.rest = None;
+        // All of it was read: a destructor that panics does not make that fail.
+        if let Err(panicked) = drop_caught(self.rest.take()) {
+            log::error!(target: "valor::panic", "{}", Fault::from(panicked));
+        }
         // Whoever waits for trailers learns that there are none.
         self.trailers = None;
     }
