@@ -285,3 +285,43 @@ fn both_bodies_flow_at_once() {
         assert!(response.body.chunk().await.is_none());
     });
 }
+
+#[test]
+fn an_answer_that_comes_before_the_upload_has_ended_is_heard() {
+    let server = Server::start(|_, conn| {
+        conn.head();
+        conn.send(
+            "HTTP/1.1 413 Content Too Large\r\nconnection: close\r\ncontent-length: 4\r\n\r\nmuch",
+        );
+        while conn.some().is_some() {}
+    });
+    let part = Bytes::from(vec![b'a'; 256 * 1024]);
+    let endless = stream::repeat_with(move || Ok(Chunk::Data(part.clone())));
+    let response = fetch(
+        &fetcher(),
+        post(&server.url("/"), Body::stream(None, endless)),
+    )
+    .unwrap();
+    assert_eq!(response.head.status(), 413);
+    assert_eq!(text(response), "much");
+}
+
+#[test]
+fn a_body_that_panics_harms_its_own_request_alone() {
+    let server = Server::start(|_, conn| {
+        while let Some(head) = conn.head() {
+            if head.header("transfer-encoding").is_some() {
+                while conn.some().is_some() {}
+                return;
+            }
+            conn.send("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok");
+        }
+    });
+    let fetcher = fetcher();
+    assert_eq!(text(fetch(&fetcher, get(&server.url("/"))).unwrap()), "ok");
+    let body = Body::stream(None, stream::repeat_with(|| panic!("no more")));
+    let request = post(&server.url("/"), body);
+    let panicking = std::panic::AssertUnwindSafe(|| fetch(&fetcher, request));
+    assert!(std::panic::catch_unwind(panicking).is_err());
+    assert_eq!(text(fetch(&fetcher, get(&server.url("/"))).unwrap()), "ok");
+}

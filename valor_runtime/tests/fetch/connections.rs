@@ -71,6 +71,39 @@ fn requests_at_once_have_connections_of_their_own() {
     assert_eq!(server.accepted(), 3);
 }
 
+#[test]
+fn no_more_connections_are_kept_than_asked_for() {
+    for keep_per_host in [0, 1] {
+        let (waiting, closed) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+        let (here, gone) = (waiting.clone(), closed.clone());
+        let server = Server::start(move |_, conn| {
+            conn.head();
+            here.fetch_add(1, Ordering::SeqCst);
+            eventually("all three are here", || here.load(Ordering::SeqCst) == 3);
+            conn.send(HELLO);
+            gone.fetch_add(usize::from(conn.is_closed_by_peer()), Ordering::SeqCst);
+        });
+        let config = FetchConfig {
+            keep_per_host,
+            ..FetchConfig::default()
+        };
+        let fetcher = Fetcher::new(config).unwrap();
+        let threads = [(); 3].map(|()| {
+            let (fetcher, request) = (fetcher.clone(), get(&server.url("/")));
+            std::thread::spawn(move || text(fetch(&fetcher, request).unwrap()))
+        });
+        for thread in threads {
+            thread.join().unwrap();
+        }
+        let most = 3 - keep_per_host;
+        eventually("the others are closed", || {
+            closed.load(Ordering::SeqCst) >= most
+        });
+        drop(fetcher);
+        eventually("all are closed", || closed.load(Ordering::SeqCst) == 3);
+    }
+}
+
 async fn text_of(response: valor_runtime::Response) -> String {
     String::from_utf8(response.body.bytes(100).await.unwrap().to_vec()).unwrap()
 }

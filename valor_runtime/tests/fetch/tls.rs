@@ -6,7 +6,7 @@ use futures_rustls::rustls::{
     crypto::ring,
     pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer},
 };
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rcgen::{BasicConstraints, Certificate, CertificateParams, IsCa, Issuer, KeyPair};
 use std::{
     io::{BufRead, BufReader, Write},
     sync::Arc,
@@ -14,7 +14,7 @@ use std::{
 use valor_runtime::host::fetch::{FetchConfig, FetchError};
 
 /// The authority's certificate, and a server that has one for `name` from it.
-fn server(name: &str) -> (Vec<u8>, Server) {
+fn server(name: &str) -> (Certificate, Server) {
     let authority_key = KeyPair::generate().unwrap();
     let mut authority = CertificateParams::new(Vec::new()).unwrap();
     authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -36,7 +36,7 @@ fn server(name: &str) -> (Vec<u8>, Server) {
     let server = Server::start(move |_, conn| {
         let _ = serve(conn, config.clone());
     });
-    (root.der().to_vec(), server)
+    (root, server)
 }
 
 /// Answers each request with the protocol that was agreed on.
@@ -57,9 +57,9 @@ fn serve(conn: &mut Conn, config: Arc<ServerConfig>) -> std::io::Result<()> {
     Ok(())
 }
 
-fn trusting(root: Vec<u8>) -> Fetcher {
+fn trusting(root: Certificate) -> Fetcher {
     let config = FetchConfig {
-        extra_roots: vec![root],
+        extra_roots: vec![root.der().to_vec()],
         ..FetchConfig::default()
     };
     Fetcher::new(config).unwrap()
@@ -130,4 +130,41 @@ fn an_extra_root_that_is_none_is_an_error() {
         Fetcher::new(config),
         Err(FetchError::ExtraRoot(_))
     ));
+}
+
+/// The environment belongs to the whole process, so this test runs itself once more in one of
+/// its own, where it has the other part to play.
+#[test]
+fn the_environment_names_the_roots() {
+    if let Ok(url) = std::env::var("FETCH_TEST_URL") {
+        match Fetcher::new(FetchConfig::default()) {
+            Ok(fetcher) => println!("saw: {}", text(fetch(&fetcher, get(&url)).unwrap())),
+            Err(error) => println!("saw: {error}"),
+        }
+        return;
+    }
+    let (root, server) = server("localhost");
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), root.pem()).unwrap();
+    let url = format!("https://localhost:{}/", server.address.port());
+    let seen = |roots: &std::path::Path| {
+        let child = std::process::Command::new(std::env::current_exe().unwrap())
+            .args([
+                "--exact",
+                "tls::the_environment_names_the_roots",
+                "--nocapture",
+            ])
+            .env("FETCH_TEST_URL", &url)
+            .env("SSL_CERT_FILE", roots)
+            .env_remove("SSL_CERT_DIR")
+            .output()
+            .unwrap();
+        String::from_utf8_lossy(&child.stdout).into_owned()
+    };
+    let out = seen(file.path());
+    assert!(out.contains("saw: http/1.1"), "{out}");
+    let missing = file.path().with_extension("missing");
+    let out = seen(&missing);
+    assert!(out.contains("could be read from SSL_CERT_FILE="), "{out}");
+    assert!(out.contains(missing.to_str().unwrap()), "{out}");
 }

@@ -338,3 +338,72 @@ impl AsyncWrite for Socket {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures_lite::future::{block_on, pending};
+
+    fn addresses(list: &[&str]) -> Vec<SocketAddr> {
+        let with_port = |ip: &&str| SocketAddr::new(ip.parse().unwrap(), 80);
+        list.iter().map(with_port).collect()
+    }
+
+    #[test]
+    fn families_are_tried_in_turn() {
+        let found = addresses(&["2600::1", "2600::2", "2600::3", "1.1.1.1", "1.1.1.2"]);
+        let expected = addresses(&["2600::1", "1.1.1.1", "2600::2", "1.1.1.2", "2600::3"]);
+        assert_eq!(permitted(found, Reach::Outside).unwrap(), expected);
+    }
+
+    #[test]
+    fn addresses_inside_are_left_out_where_a_wildcard_led_to_them() {
+        let found = addresses(&["10.0.0.1", "1.1.1.1", "fd00::1"]);
+        assert_eq!(permitted(found.clone(), Reach::Anywhere).unwrap().len(), 3);
+        let expected = addresses(&["1.1.1.1"]);
+        assert_eq!(permitted(found, Reach::Outside).unwrap(), expected);
+        let none = permitted(addresses(&["10.0.0.1", "::1"]), Reach::Outside);
+        let address = IpAddr::from([10, 0, 0, 1]);
+        assert!(matches!(none, Err(ConnectError::Inside { address: a, .. }) if a == address));
+        let none = permitted(Vec::new(), Reach::Outside);
+        assert!(matches!(none, Err(ConnectError::NoAddress)));
+    }
+
+    /// Plays a race between addresses that connect, fail or hang by their last digit.
+    fn play(list: &[&str], delay: Duration) -> Result<String, Failures> {
+        block_on(race(addresses(list), delay, |address| async move {
+            let name = address.ip().to_string();
+            match name.chars().last() {
+                Some('1') => Ok(name),
+                Some('2') => Err(io::Error::other("no route")),
+                _ => pending().await,
+            }
+        }))
+    }
+
+    #[test]
+    fn the_first_address_that_connects_is_taken() {
+        let long = Duration::from_secs(3600);
+        let short = Duration::from_millis(1);
+        assert_eq!(play(&["1.1.1.1", "1.1.2.1"], long).unwrap(), "1.1.1.1");
+        // The next one is tried at once when one fails, without the delay.
+        assert_eq!(
+            play(&["1.1.1.2", "1.1.2.2", "1.1.3.1"], long).unwrap(),
+            "1.1.3.1"
+        );
+        // And beside one that says nothing, after it.
+        assert_eq!(
+            play(&["1.1.1.3", "1.1.2.3", "1.1.3.1"], short).unwrap(),
+            "1.1.3.1"
+        );
+        assert_eq!(
+            play(&["1.1.1.3", "1.1.2.2", "1.1.3.1"], short).unwrap(),
+            "1.1.3.1"
+        );
+        let failures = play(&["1.1.1.2", "1.1.2.2"], long).unwrap_err();
+        assert_eq!(
+            shown(&failures),
+            "1.1.1.2:80: no route, 1.1.2.2:80: no route"
+        );
+    }
+}

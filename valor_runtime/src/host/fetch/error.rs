@@ -77,8 +77,14 @@ pub(super) fn is_closed(error: &Error) -> bool {
         let hyper = cause.downcast_ref::<hyper::Error>();
         hyper.is_some_and(|e| e.is_incomplete_message() || e.is_canceled() || e.is_closed())
             || cause.downcast_ref::<io::Error>().is_some_and(|e| {
-                use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset};
-                matches!(e.kind(), BrokenPipe | ConnectionAborted | ConnectionReset)
+                matches!(
+                    e.kind(),
+                    io::ErrorKind::BrokenPipe
+                        | io::ErrorKind::ConnectionAborted
+                        | io::ErrorKind::ConnectionReset
+                        // TLS that was not closed as it should be.
+                        | io::ErrorKind::UnexpectedEof
+                )
             })
     })
 }
