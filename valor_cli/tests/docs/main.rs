@@ -15,10 +15,11 @@
 // The pages are written for bash; those commands that are other on Windows are said to be.
 #![cfg(unix)]
 
+mod complete;
 mod page;
 mod session;
 
-use page::{Block, Page, root};
+use page::{Block, Page, Step, root};
 use session::Session;
 use std::path::Path;
 use valor_runtime::{Definition, definition::Definitions};
@@ -29,6 +30,19 @@ const NOT_RUN: &[(&str, &str)] = &[
     (
         "cargo install --path valor_cli",
         "it installs for good; sessions have the tested program on their path",
+    ),
+    (
+        "cargo install cargo-generate --locked",
+        "it installs for good",
+    ),
+    (
+        "cargo generate --path plugin-template --name my_plugin",
+        "it asks; `valor_abi/tests/template.rs` builds and tests what comes of every answer",
+    ),
+    (
+        "cargo generate --path plugin-template --name my_plugin --silent \\\n    \
+         -d form=state -d valor=/path/to/valor/valor_abi",
+        "as above",
     ),
 ];
 
@@ -48,14 +62,17 @@ fn play(path: &str) {
         }
         let steps = block.steps();
         for (index, step) in steps.iter().enumerate() {
-            let skipped = NOT_RUN.iter().any(|(command, _)| *command == step.command);
             let next = steps.get(index + 1);
-            if !skipped {
+            if !is_skipped(step) {
                 session.step(step, next.is_some_and(|next| next.command == "echo $?"));
             }
         }
     }
     session.end();
+}
+
+fn is_skipped(step: &Step) -> bool {
+    NOT_RUN.iter().any(|(command, _)| *command == step.command)
 }
 
 /// A Rust file without the lines that the book does not show.
@@ -84,12 +101,15 @@ pages! {
 
 #[test]
 fn no_page_is_left_out() {
-    let with_commands: Vec<_> = page::all()
-        .into_iter()
-        .filter(|path| {
-            let page = Page::read(path);
-            page.blocks.iter().any(|block| block.kind() == "console")
-        })
+    let steps_of = |path: &String| -> Vec<_> {
+        let page = Page::read(path);
+        let blocks = page.blocks.iter().filter(|block| block.kind() == "console");
+        blocks.flat_map(Block::steps).collect()
+    };
+    let all = page::all();
+    let with_commands: Vec<_> = all
+        .iter()
+        .filter(|path| steps_of(path).iter().any(|step| !is_skipped(step)))
         .collect();
     let mut played = PLAYED.to_vec();
     played.sort();
@@ -98,13 +118,7 @@ fn no_page_is_left_out() {
         "the pages with commands, and those above"
     );
 
-    let pages: Vec<_> = page::all().iter().map(|path| Page::read(path)).collect();
-    let steps: Vec<_> = pages
-        .iter()
-        .flat_map(|page| &page.blocks)
-        .filter(|block| block.kind() == "console")
-        .flat_map(Block::steps)
-        .collect();
+    let steps: Vec<_> = all.iter().flat_map(steps_of).collect();
     for (command, _) in NOT_RUN {
         let shown = steps.iter().any(|step| step.command == *command);
         assert!(shown, "no page shows `{command}` any more");

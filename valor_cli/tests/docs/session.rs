@@ -180,8 +180,8 @@ impl Session {
         while !self.is_ready() {
             let (_, ended) = self.bash("kill -0 $server 2>/dev/null");
             if ended != 0 || since.elapsed() > PATIENCE {
-                self.server = None;
-                panic!("{}: `{command}` does not serve:\n{}", step.place, printed());
+                let state = self.server_state();
+                panic!("{}: `{command}` does not serve: {state}", step.place);
             }
             thread::sleep(Duration::from_millis(100));
         }
@@ -238,10 +238,23 @@ impl Session {
         outcome.err().map(|error| error.to_string())
     }
 
-    fn compare(&self, step: &Step, output: &str) {
+    fn compare(&mut self, step: &Step, output: &str) {
         if let Some(difference) = self.differs(step, output) {
-            panic!("{}: `{}`\n{difference}", step.place, step.command);
+            let state = self.server_state();
+            panic!("{}: `{}`\n{difference}\n{state}", step.place, step.command);
         }
+    }
+
+    /// Of the server that runs, or should: whether it does, and what it has printed.
+    fn server_state(&mut self) -> String {
+        let Some(server) = self.server.take() else {
+            return "no server runs".into();
+        };
+        let asked =
+            "kill -0 $server 2>/dev/null && echo runs || { wait $server; echo ended with $?; }";
+        let (state, _) = self.bash(asked);
+        let printed = fs::read_to_string(server.log).unwrap();
+        format!("the server of {} {state}:\n{printed}", server.place)
     }
 
     /// Has bash do something; gives what it prints, and its exit code. `$?` is afterwards as the

@@ -1,0 +1,90 @@
+//! The reference pages name everything that there is.
+
+use crate::page::root;
+use serde_json::Value;
+use std::{collections::BTreeSet, process::Command};
+
+fn text(page: &str) -> String {
+    std::fs::read_to_string(root().join(page)).unwrap()
+}
+
+#[test]
+fn every_option_of_run_is_on_its_page() {
+    let help = Command::new(env!("CARGO_BIN_EXE_valor_cli"))
+        .args(["run", "--help"])
+        .output()
+        .unwrap();
+    let help = String::from_utf8(help.stdout).unwrap();
+    let options: BTreeSet<_> = help
+        .lines()
+        .map(str::trim_start)
+        .filter(|line| line.starts_with('-'))
+        .filter_map(|line| line.split([' ', ',']).find(|word| word.starts_with("--")))
+        .collect();
+    assert!(
+        options.contains("--plugins"),
+        "the options are not read from\n{help}"
+    );
+    let page = text("docs/src/running.md");
+    for option in options
+        .iter()
+        .filter(|option| !["--help", "--version"].contains(option))
+    {
+        let named = [' ', '`']
+            .iter()
+            .any(|end| page.contains(&format!("`{option}{end}")));
+        assert!(named, "running.md does not name {option}");
+    }
+}
+
+#[test]
+fn every_key_of_plugins_json_is_on_its_page() {
+    let schema = valor_runtime::definition::json_schema();
+    let mut keys = BTreeSet::new();
+    gather(&schema, &mut keys);
+    assert!(
+        keys.contains("concurrency"),
+        "the keys are not read: {keys:?}"
+    );
+    let page = text("docs/src/plugins-json.md");
+    for key in keys {
+        assert!(
+            page.contains(&format!("`{key}`")),
+            "plugins-json.md does not name `{key}`"
+        );
+    }
+}
+
+/// The names of all properties in a schema.
+fn gather<'s>(schema: &'s Value, keys: &mut BTreeSet<&'s str>) {
+    let Some(object) = schema.as_object() else {
+        return;
+    };
+    for (word, value) in object {
+        if let ("properties", Some(properties)) = (word.as_str(), value.as_object()) {
+            keys.extend(properties.keys().map(String::as_str));
+        }
+        gather(value, keys);
+    }
+}
+
+#[test]
+fn every_example_is_mounted() {
+    let mounted: Value = serde_json::from_str(&text("examples/plugins.json")).unwrap();
+    let sources: BTreeSet<_> = mounted["plugins"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter_map(|definition| definition["source"].as_str())
+        .collect();
+    // Programs that embed the host are no vlugins.
+    for entry in std::fs::read_dir(root().join("examples")).unwrap() {
+        let path = entry.unwrap().path();
+        let Ok(manifest) = std::fs::read_to_string(path.join("Cargo.toml")) else {
+            continue;
+        };
+        let name = path.file_name().unwrap().to_str().unwrap();
+        let mounted = sources.contains(name);
+        assert_eq!(manifest.contains("cdylib"), mounted, "examples/{name}");
+    }
+}
