@@ -107,12 +107,12 @@ impl Stream for Tracked {
         let polled = watch::run(&this.mount, || catch(|| chunks.as_mut().poll_next(cx)));
         let exchange = this.exchange.as_mut().expect("there as long as chunks are");
         match polled {
-            Ok(Poll::Pending) => return Poll::Pending,
+            Ok(Poll::Pending) => Poll::Pending,
             Ok(Poll::Ready(Some(Ok(chunk)))) => {
                 if let Chunk::Data(data) = &chunk {
                     exchange.bytes += data.len() as u64;
                 }
-                return Poll::Ready(Some(Ok(chunk)));
+                Poll::Ready(Some(Ok(chunk)))
             }
             Ok(Poll::Ready(None)) => {
                 exchange.complete = true;

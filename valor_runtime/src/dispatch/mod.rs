@@ -41,10 +41,10 @@ impl Dispatch {
         let head = &mut request.head;
         let id = id::of(head);
         let exchange = Exchange::begin(self.metrics.clone(), id, head.method(), head.path());
-        if let std::borrow::Cow::Owned(resolved) = path::resolve(head.target()) {
-            if head.set_target(&resolved).is_err() {
-                return refuse(exchange, 400, "the target is not one");
-            }
+        if let std::borrow::Cow::Owned(resolved) = path::resolve(head.target())
+            && head.set_target(&resolved).is_err()
+        {
+            return refuse(exchange, 400, "the target is not one");
         }
         let Some((mount, len)) = self.registry.route(head.path()) else {
             let detail = format!("no vlugin is mounted at {}", head.path());

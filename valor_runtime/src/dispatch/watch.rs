@@ -119,20 +119,20 @@ fn look(slots: &mut Slots) {
                 since: running.is_some().then(Instant::now),
                 told: None,
             };
-        } else if let (Some(mount), Some(since), None) = (running, seen.since, &seen.told) {
-            if since.elapsed() >= LIMIT {
-                log::warn!(
-                    target: "valor::watch", vlugin = &*mount.name;
-                    "the vlugin `{}` has blocked its thread for {:.1} s: \
-                     it should await, or move the work to a thread of its own",
-                    mount.name, since.elapsed().as_secs_f64()
-                );
-                if let Some(metrics) = mount.metrics.get() {
-                    metrics.blocked.inc();
-                }
-                seen.told = Some(mount);
-                blocked = true;
+        } else if let (Some(mount), Some(since), None) = (running, seen.since, &seen.told)
+            && since.elapsed() >= LIMIT
+        {
+            log::warn!(
+                target: "valor::watch", vlugin = &*mount.name;
+                "the vlugin `{}` has blocked its thread for {:.1} s: \
+                 it should await, or move the work to a thread of its own",
+                mount.name, since.elapsed().as_secs_f64()
+            );
+            if let Some(metrics) = mount.metrics.get() {
+                metrics.blocked.inc();
             }
+            seen.told = Some(mount);
+            blocked = true;
         }
         true
     });
