@@ -696,6 +696,9 @@ fn a_symbol_that_is_not_exported_is_refused() {
             file_name("unfit")
         )
     );
+    // That is known before any of its code runs.
+    let shown = valor_runtime::inspect(&file).unwrap();
+    assert!(matches!(shown.verdict, Err(LoadError::NoSymbol { .. })));
 }
 
 #[test]
