@@ -42,7 +42,7 @@ Exit codes: 0 no faults, 1 faults (each one line, FILE:LINE:COLUMN first), 2 wro
 const INSPECT_EXAMPLES: &str = "\
 Examples:
   valor_cli inspect target/release/libhello_plugin.so
-  valor_cli inspect --json plugin.dll | jq .abi
+  valor_cli inspect --json plugin.dll | jq .vlugin.abi
 
 Exit codes: 0 a vlugin that this program can load, 1 anything else, 2 wrong command line.";
 

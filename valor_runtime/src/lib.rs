@@ -6,7 +6,7 @@
 //!
 //! - [`definition`]: what plugins.json says. [`Vlugin`]: the trait that every kind is behind.
 //! - `metrics`: what is counted. [`registry`]: names and prefixes. [`host`]: what vlugins ask for.
-//! - [`loader`]: from a definition to a vlugin; [`inspect`]: what a file says of itself.
+//! - [`loader`]: from a definition to a vlugin; [`mod@inspect`]: what a file says of itself.
 //! - [`dispatch`]: a request's way to its vlugin, with ids, limits and panics.
 //! - [`admin`]: the runtime's own vlugins, on `/_health`, `/_metrics` and `/_plugins`.
 //! - [`Runtime`]: all of that together, a vlugin itself.

@@ -11,7 +11,7 @@ use std::{
     fs,
     path::{Path, PathBuf},
     sync::{Arc, Weak},
-    time::Duration,
+    time::{Duration, Instant},
 };
 use tempfile::TempDir;
 use valor::native::metadata::MAGIC;
@@ -696,6 +696,9 @@ fn a_symbol_that_is_not_exported_is_refused() {
             file_name("unfit")
         )
     );
+    // That is known before any of its code runs.
+    let shown = valor_runtime::inspect(&file).unwrap();
+    assert!(matches!(shown.verdict, Err(LoadError::NoSymbol { .. })));
 }
 
 #[test]
@@ -776,7 +779,9 @@ fn a_load_that_nobody_waits_for_is_given_up() {
         }
     });
     drop(loading);
+    let start = Instant::now();
     while kept.strong_count() > 0 {
+        assert!(start.elapsed() < Duration::from_secs(20), "it goes on");
         std::thread::sleep(Duration::from_millis(5));
     }
 }

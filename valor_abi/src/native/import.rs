@@ -1,4 +1,4 @@
-//! The host's side: a library that was opened becomes an [`Entry`]-like thing that creates
+//! The host's side: a library that was opened becomes a [`LoadedModule`], which creates
 //! vlugins, and a [`Host`] becomes what the library receives.
 
 use super::types::{

@@ -16,9 +16,10 @@ use std::{
     io::{self, Write},
     path::{Path, PathBuf},
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, Once, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
+    time::Duration,
 };
 use valor::{
     native::{AbiHeader, AbiHeaderRef, LoadedModule, Metadata},
@@ -243,7 +244,8 @@ impl Copy {
         }
     }
 
-    /// Takes the file away where that is possible while it is mapped; elsewhere it stays.
+    /// Takes the file away where that is possible while it is mapped; elsewhere it stays until
+    /// a later process comes by ([`sweep`]).
     fn remove(self) {
         if cfg!(unix) {
             let _ = fs::remove_file(&self.file);
@@ -254,10 +256,34 @@ impl Copy {
     }
 }
 
+/// What the names of the folders of copies begin with.
+const PREFIX: &str = "valor-image-";
+
+/// Removes the copies that earlier processes left behind, where a file cannot be removed while
+/// it is mapped. Those that are still mapped stay for the same reason, and one that was only
+/// just written is left alone: it may not be mapped yet.
+fn sweep(temp: &Path, untouched_for: Duration) {
+    let Ok(entries) = fs::read_dir(temp) else {
+        return;
+    };
+    for entry in entries.flatten() {
+        let is_copy = entry.file_name().to_string_lossy().starts_with(PREFIX);
+        let modified = entry.metadata().and_then(|metadata| metadata.modified());
+        let untouched = modified.ok().and_then(|at| at.elapsed().ok());
+        if is_copy && untouched.is_some_and(|untouched| untouched >= untouched_for) {
+            let _ = fs::remove_dir_all(entry.path());
+        }
+    }
+}
+
 /// A folder that no other user can look into.
 fn private_dir(temp: &Path) -> io::Result<tempfile::TempDir> {
+    static SWEPT: Once = Once::new();
+    if !cfg!(unix) {
+        SWEPT.call_once(|| sweep(temp, Duration::from_secs(3600)));
+    }
     let mut builder = tempfile::Builder::new();
-    builder.prefix("valor-");
+    builder.prefix(PREFIX);
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt;
@@ -291,4 +317,24 @@ fn unique_name(library: &Checked<'_>) -> String {
     let process = std::process::id();
     let suffix = std::env::consts::DLL_SUFFIX;
     format!("{stem}-{sha256}-{process}-{count}{suffix}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn copies_that_were_left_behind_are_swept_away() {
+        let temp = tempfile::tempdir().unwrap();
+        let mine = private_dir(temp.path()).unwrap();
+        write_new(&mine.path().join("some.dll"), b"some").unwrap();
+        let others = temp.path().join("others");
+        fs::create_dir(&others).unwrap();
+
+        sweep(temp.path(), Duration::from_secs(3600));
+        assert!(mine.path().exists(), "it was only just written");
+        sweep(temp.path(), Duration::ZERO);
+        assert!(!mine.path().exists());
+        assert!(others.exists(), "it is another's");
+    }
 }

@@ -1,7 +1,7 @@
 //! Native vlugins: from a shared library to a vlugin, step by step.
 //!
-//! [`locate`] finds and reads the file; [`library`] checks its bytes, with [`platform`] and
-//! [`extents`]; [`image`] maps them; and [`NativeLoader`] puts the steps together and creates
+//! `locate` finds and reads the file; `library` checks its bytes, with `platform` and
+//! `extents`; `image` maps them; and [`NativeLoader`] puts the steps together and creates
 //! the vlugin. Each step that fails is a [`LoadError`] of its own.
 //!
 //! All of it runs on a thread of its own: the code of a library may block its thread for good,
