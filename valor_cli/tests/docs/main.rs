@@ -94,6 +94,7 @@ macro_rules! pages {
 pages! {
     readme "README.md"
     contributing "CONTRIBUTING.md"
+    embedding "docs/src/embedding.md"
     registry "docs/src/registry.md"
     running "docs/src/running.md"
     start "docs/src/start.md"
