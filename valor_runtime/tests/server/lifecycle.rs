@@ -92,12 +92,16 @@ mod unix {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("valor.sock");
         let listen = Listen::Unix(path.clone());
-        let server = Running::on(&[listen.clone()], mirror(), ServerConfig::default());
-        assert_eq!(server.addrs, [listen.clone()]);
+        let server = Running::on(
+            std::slice::from_ref(&listen),
+            mirror(),
+            ServerConfig::default(),
+        );
+        assert_eq!(server.addrs, std::slice::from_ref(&listen));
         assert!(converse(&path).contains("GET /x host=a"));
 
         // It is taken while somebody answers on it …
-        let error = refusal(&[listen.clone()]);
+        let error = refusal(std::slice::from_ref(&listen));
         assert!(
             error.contains(&format!("cannot listen on {listen}")),
             "{error}"
