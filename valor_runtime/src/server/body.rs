@@ -335,3 +335,107 @@ impl Drop for Incoming {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn parts(framing: &mut Framing, input: &mut Input) -> Vec<Result<Part, BodyError>> {
+        let mut parts = Vec::new();
+        loop {
+            let part = framing.take(input);
+            let goes_on = matches!(part, Ok(Part::Data(_)));
+            parts.push(part);
+            if !goes_on {
+                return parts;
+            }
+        }
+    }
+
+    fn input(bytes: &[u8]) -> Input {
+        let mut input = Input::default();
+        input.push(bytes);
+        input
+    }
+
+    fn chunked() -> Framing {
+        Framing::Chunked(Box::new(ChunkedDecoder::new()))
+    }
+
+    #[test]
+    fn small_chunks_are_joined_and_the_next_request_is_left() {
+        let mut input = input(b"1\r\na\r\n1\r\nb\r\n0\r\n\r\nGET");
+        let mut framing = chunked();
+        let joined = Ok(Part::Data(Bytes::from_static(b"ab")));
+        assert_eq!(
+            parts(&mut framing, &mut input),
+            [joined, Ok(Part::End(Vec::new()))]
+        );
+        assert_eq!((framing.is_done(), input.unread()), (true, &b"GET"[..]));
+    }
+
+    #[test]
+    fn what_came_before_a_fault_comes_before_it() {
+        let mut input = input(b"1\r\na\r\nx");
+        let fault = BodyError::Malformed("a chunk does not begin with its size");
+        let seen = parts(&mut chunked(), &mut input);
+        assert_eq!(seen, [Ok(Part::Data(Bytes::from_static(b"a"))), Err(fault)]);
+    }
+
+    #[test]
+    fn a_whole_body_is_taken_only_when_all_of_it_is_here() {
+        for (mut framing, bytes, whole) in [
+            (Framing::Length(2), &b"abc"[..], Some("ab")),
+            (Framing::Length(4), b"abc", None),
+            (Framing::Length(u64::MAX), b"abc", None),
+            (Framing::Done, b"abc", Some("")),
+            (chunked(), b"1\r\na\r\n0\r\n\r\nc", Some("a")),
+            (chunked(), b"1\r\na\r\n0\r\n\r", None),
+            (chunked(), b"1\r\na\r\n0\r\nx: y\r\n\r\n", None),
+            (chunked(), b"x", None),
+        ] {
+            let mut input = input(bytes);
+            let taken = framing.take_whole(&mut input);
+            assert_eq!(
+                taken.as_deref(),
+                whole.map(str::as_bytes),
+                "{}",
+                bytes.escape_ascii()
+            );
+            assert_eq!(framing.is_done(), whole.is_some());
+            if whole.is_none() {
+                assert_eq!(input.unread(), bytes);
+            } else if whole != Some("") {
+                assert_eq!(input.unread(), b"c");
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_length_is_kept_under_every_split(
+            body in prop::collection::vec(any::<u8>(), 1..300),
+            next in prop::collection::vec(any::<u8>(), 0..20),
+            segments in prop::collection::vec(1..40usize, 1..10),
+        ) {
+            let all = [&body[..], &next].concat();
+            let mut framing = Framing::Length(body.len() as u64);
+            let (mut input, mut seen, mut at) = (Input::default(), Vec::new(), 0);
+            for segment in segments.iter().cycle() {
+                let end = (at + segment).min(all.len());
+                input.push(&all[at..end]);
+                at = end;
+                while let Part::Data(data) = framing.take(&mut input).unwrap() {
+                    seen.extend_from_slice(&data);
+                }
+                if at == all.len() {
+                    break;
+                }
+            }
+            prop_assert_eq!(seen, body);
+            prop_assert!(framing.is_done());
+            prop_assert_eq!(input.unread(), &next[..]);
+        }
+    }
+}

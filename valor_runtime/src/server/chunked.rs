@@ -191,3 +191,171 @@ fn may_trail(name: &str) -> bool {
     .iter()
     .any(|forbidden| name.eq_ignore_ascii_case(forbidden))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// Decodes `input` in segments of these lengths, over and over; gives data, trailers, and the
+    /// bytes that were used.
+    fn decode(input: &[u8], segments: &[usize]) -> Result<(Vec<u8>, Trailers, usize), BodyError> {
+        let mut decoder = ChunkedDecoder::new();
+        let (mut data, mut used, mut seen) = (Vec::new(), 0, 0);
+        for segment in segments.iter().cycle() {
+            seen = (seen + segment).min(input.len());
+            loop {
+                let rest = &input[used..seen];
+                let (amount, piece) = decoder.decode(rest)?;
+                used += amount;
+                match piece {
+                    Piece::Data(range) => data.extend_from_slice(&rest[range]),
+                    Piece::End(trailers) => return Ok((data, trailers, used)),
+                    Piece::More => break,
+                }
+            }
+            if seen == input.len() {
+                return Err(BodyError::Ended);
+            }
+        }
+        unreachable!("there is at least one segment")
+    }
+
+    #[test]
+    fn every_split_of_a_body_in_two_gives_the_same() {
+        let body =
+            b"5\r\nhello\r\n007;a=\"b\";c \t\r\n, world\r\n000;x\r\nX-A: 1\r\nX-B:  2 \r\n\r\nGET";
+        let whole = decode(body, &[body.len()]).unwrap();
+        assert_eq!(whole.0, b"hello, world");
+        let trailer = |name: &str, value: &str| (name.to_owned(), value.as_bytes().to_vec());
+        assert_eq!(whole.1, [trailer("x-a", "1"), trailer("x-b", "2")]);
+        assert_eq!(&body[whole.2..], b"GET");
+        for at in 1..body.len() {
+            assert_eq!(
+                decode(body, &[at, body.len()]).as_ref(),
+                Ok(&whole),
+                "at {at}"
+            );
+        }
+        for at in 0..whole.2 {
+            assert_eq!(
+                decode(&body[..at], &[at.max(1)]),
+                Err(BodyError::Ended),
+                "{at} bytes"
+            );
+        }
+    }
+
+    #[test]
+    fn what_never_was_a_body() {
+        for bad in [
+            "g\r\n",
+            "\r\n",
+            ";\r\n",
+            " 1\r\n",
+            "+1\r\n",
+            "1\n",
+            "1\r\r",
+            "1 \r\n",
+            "1\r\nab\r\n",
+            "1\r\na\n",
+            "1\r\na\rb",
+            "0\r\n\n",
+            "0\r\nx\r\n\r\n",
+            "0\r\n: x\r\n\r\n",
+            "0\r\nx: y\n\r\n",
+            "0\r\nx: y\rz\r\n\r\n",
+            "1;\n",
+            "1;\r\r",
+            "1;\0",
+            "10000000000000000\r\n",
+            "0\r\nx : y\r\n\r\n",
+        ] {
+            let decoded = decode(bad.as_bytes(), &[1]);
+            assert!(
+                matches!(decoded, Err(BodyError::Malformed(_))),
+                "{bad:?}: {decoded:?}"
+            );
+        }
+        // 2^64 - 1 can still be counted.
+        assert_eq!(
+            decode(b"ffffffffffffffff\r\nx", &[1]),
+            Err(BodyError::Ended)
+        );
+    }
+
+    #[test]
+    fn nothing_grows_without_bound() {
+        let endless = |begin: &str, more: &str| {
+            let body = begin.to_owned() + &more.repeat(70_000);
+            decode(body.as_bytes(), &[1000]).unwrap_err()
+        };
+        for (begin, more) in [
+            ("0", "0"),
+            ("1;", "x"),
+            ("1", " "),
+            ("", "1;xxxxxxxx\r\na\r\n"),
+        ] {
+            assert!(
+                matches!(endless(begin, more), BodyError::Malformed(_)),
+                "{begin}{more}"
+            );
+        }
+        for (begin, more) in [("0\r\nx: ", "x"), ("0\r\n", "x: y\r\n")] {
+            assert_eq!(
+                endless(begin, more),
+                BodyError::TrailersTooLarge,
+                "{begin}{more}"
+            );
+        }
+    }
+
+    fn token() -> impl Strategy<Value = String> {
+        "[a-z!#$%&'*+.^_`|~-][a-z0-9]{0,8}"
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(500))]
+
+        #[test]
+        fn any_split_of_any_body_gives_the_same(
+            parts in prop::collection::vec(
+                (prop::collection::vec(any::<u8>(), 1..300), 0..4usize, "(;[a-z]{0,5}(=\"[ -!#-~]{0,5}\")?){0,2}"),
+                0..8,
+            ),
+            trailers in prop::collection::vec((token(), "[!-~]{0,12}"), 0..4),
+            next in prop::collection::vec(any::<u8>(), 0..20),
+            segments in prop::collection::vec(1..64usize, 1..40),
+        ) {
+            let mut body = Vec::new();
+            let mut data = Vec::new();
+            for (part, zeros, extension) in &parts {
+                body.extend_from_slice("0".repeat(*zeros).as_bytes());
+                body.extend_from_slice(format!("{:x}{extension}\r\n", part.len()).as_bytes());
+                body.extend_from_slice(part);
+                body.extend_from_slice(b"\r\n");
+                data.extend_from_slice(part);
+            }
+            body.extend_from_slice(b"0\r\n");
+            for (name, value) in &trailers {
+                body.extend_from_slice(format!("x{name}: {value}\r\n").as_bytes());
+            }
+            body.extend_from_slice(b"\r\n");
+            let length = body.len();
+            body.extend_from_slice(&next);
+            let trailers: Trailers = trailers
+                .into_iter()
+                .map(|(name, value)| (format!("x{name}"), value.into_bytes()))
+                .collect();
+            prop_assert_eq!(decode(&body, &segments), Ok((data, trailers, length)));
+        }
+
+        #[test]
+        fn no_bytes_make_it_panic_or_depend_on_the_split(
+            body in prop::collection::vec(prop::sample::select(b"01fF;\"= \t\r\n:x\0\xff".to_vec()), 0..60),
+            segments in prop::collection::vec(1..9usize, 1..10),
+        ) {
+            prop_assert_eq!(decode(&body, &segments), decode(&body, &[body.len().max(1)]));
+        }
+    }
+}

@@ -243,3 +243,154 @@ pub(super) fn are_trailers(trailers: &[(String, Vec<u8>)]) -> bool {
         head.push(name, value).is_ok() && !is_framing(&name.to_ascii_lowercase()) && is_value(value)
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use async_h1::server::Encoder;
+    use futures_lite::{AsyncReadExt, stream};
+    use proptest::prelude::*;
+    use valor::{convert::response_from_wire, wire::Chunk};
+
+    const GET: Asked = Asked {
+        head_only: false,
+        version: 11,
+    };
+
+    /// All that is written of a response of bytes, or of a stream that is ready.
+    fn ours(asked: Asked, mut response: Response) -> Vec<u8> {
+        let plan = Plan::of(asked, &mut response);
+        let mut out = Output::new(std::time::Duration::ZERO);
+        head(out.bytes(), &response.head, plan.framing, None);
+        match plan.payload {
+            Payload::Whole(bytes) => out.push(bytes, b""),
+            Payload::Stream(mut sending) => loop {
+                let next = std::pin::pin!(futures_lite::StreamExt::next(&mut sending.chunks));
+                match smol::block_on(next).transpose().unwrap() {
+                    Some(Chunk::Data(data)) => chunk(&mut out, data),
+                    Some(Chunk::Trailers(trailers)) => break end(&mut out, &trailers),
+                    None => break end(&mut out, &[]),
+                }
+            },
+        }
+        std::mem::take(out.bytes())
+    }
+
+    /// The same by async-h1. `Connection` is the server's own, and no part of this.
+    fn theirs(asked: Asked, response: Response) -> Vec<u8> {
+        let method = match asked.head_only {
+            true => http_types::Method::Head,
+            false => http_types::Method::Get,
+        };
+        let mut encoder = Encoder::new(response_from_wire(response).unwrap(), method);
+        let mut bytes = Vec::new();
+        // In reads that are large enough, its chunks are those of the stream.
+        let mut buf = vec![0; 64 * 1024];
+        loop {
+            match smol::block_on(encoder.read(&mut buf)).unwrap() {
+                0 => return bytes,
+                amount => bytes.extend_from_slice(&buf[..amount]),
+            }
+        }
+    }
+
+    fn response(status: u16, headers: &[(String, String)], body: impl Into<Body>) -> Response {
+        let mut response = Response::new(status);
+        for (name, value) in headers {
+            response.head.push(name, value.as_bytes()).unwrap();
+        }
+        response.body = body.into();
+        response
+    }
+
+    fn streamed(parts: &[Vec<u8>]) -> Response {
+        let parts: Vec<_> = parts
+            .iter()
+            .cloned()
+            .map(|part| Ok(Chunk::Data(part.into())))
+            .collect();
+        let mut response = response(200, &[("date".into(), "now".into())], "");
+        response.body = Body::stream(None, stream::iter(parts));
+        response
+    }
+
+    #[test]
+    fn dates_are_those_of_the_encoder() {
+        for _ in 0..100 {
+            let plain = || response(200, &[], "x");
+            let (ours, theirs) = (ours(GET, plain()), theirs(GET, plain()));
+            if ours == theirs {
+                return;
+            }
+            // The second may have changed between the two.
+        }
+        panic!("they differ in more than the second");
+    }
+
+    #[test]
+    fn streams_are_those_of_the_encoder() {
+        for sizes in [&[1][..], &[15, 16, 255, 256], &[]] {
+            let parts: Vec<_> = sizes.iter().map(|&size| vec![b'x'; size]).collect();
+            for head_only in [false, true] {
+                let asked = Asked { head_only, ..GET };
+                let (ours, theirs) = (
+                    ours(asked, streamed(&parts)),
+                    theirs(asked, streamed(&parts)),
+                );
+                assert_eq!(
+                    ours.escape_ascii().to_string(),
+                    theirs.escape_ascii().to_string()
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn where_the_encoder_is_wrong() {
+        // It calls 304 "Modified", and sends a length, and a body, with 204 and 304.
+        for (status, reason) in [(204, "No Content"), (304, "Not Modified")] {
+            let bytes = ours(
+                GET,
+                response(status, &[("date".into(), "now".into())], "body"),
+            );
+            let expected = format!("HTTP/1.1 {status} {reason}\r\ndate: now\r\n\r\n");
+            assert_eq!(
+                bytes.escape_ascii().to_string(),
+                expected.escape_default().to_string()
+            );
+        }
+    }
+
+    #[test]
+    fn values_that_cannot_be_sent() {
+        for (value, good) in [
+            (&b"a\tb"[..], true),
+            (b"", true),
+            (b"\x80\xff", true),
+            (b"a\x01", false),
+            (b"\x7f", false),
+        ] {
+            let mut head = Response::new(200).head;
+            head.push("x", value).unwrap();
+            assert_eq!(check(&head).is_ok(), good, "{}", value.escape_ascii());
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn responses_are_those_of_the_encoder(
+            status in prop::sample::select(vec![200u16, 201, 206, 301, 400, 404, 418, 429, 500, 503]),
+            headers in prop::collection::vec(("[a-zA-Z][a-z0-9-]{0,10}", "[!-~]([ -~]{0,20}[!-~])?"), 0..12),
+            body in prop::collection::vec(any::<u8>(), 0..200),
+            head_only: bool,
+        ) {
+            let mut headers = headers;
+            headers.retain(|(name, _)| !is_framing(&name.to_ascii_lowercase()));
+            headers.push(("date".into(), "now".into()));
+            let asked = Asked { head_only, ..GET };
+            let ours = ours(asked, response(status, &headers, body.clone()));
+            let theirs = theirs(asked, response(status, &headers, body));
+            prop_assert_eq!(ours.escape_ascii().to_string(), theirs.escape_ascii().to_string());
+        }
+    }
+}

@@ -5,10 +5,9 @@
 //! proxy in front and no vlugin behind can be made to see another request than the server did
 //! (RFC 9112, section 11.2).
 
-use super::{ServerConfig, authority, body::Framing, chunked::ChunkedDecoder};
-use http_types::Method;
+use super::{ServerConfig, body::Framing, chunked::ChunkedDecoder, target};
 use memchr::{memchr, memchr_iter, memmem};
-use std::{borrow::Cow, mem::MaybeUninit, str::FromStr};
+use std::{borrow::Cow, mem::MaybeUninit};
 use valor::wire::RequestHead;
 
 /// Room for the method, the version and the spaces around the target.
@@ -34,7 +33,7 @@ impl Refusal {
     }
 }
 
-fn bad(detail: impl Into<Cow<'static, str>>) -> Refusal {
+pub(super) fn bad(detail: impl Into<Cow<'static, str>>) -> Refusal {
     Refusal::new(400, detail)
 }
 
@@ -227,10 +226,10 @@ fn request_of(
     if bytes.len() > config.max_head {
         return Err(head_too_large(config));
     }
-    if !is_known(method) {
+    if !target::is_known(method) {
         return Err(Refusal::new(501, "the method is not known here"));
     }
-    let (target, authority) = target_of(method, target)?;
+    let (target, authority) = target::of(method, target)?;
     let version = if request.version == Some(0) { 10 } else { 11 };
 
     let mut head = RequestHead::new(method, &target).map_err(|error| bad(error.to_string()))?;
@@ -244,7 +243,7 @@ fn request_of(
                 if std::mem::replace(&mut fields.host, true) {
                     return Err(bad("there are two Host headers"));
                 }
-                if !authority::is_valid(value) {
+                if !target::is_authority(value) {
                     return Err(bad("the Host header is not a host"));
                 }
                 authority.map_or(value, str::as_bytes)
@@ -369,50 +368,112 @@ fn list(value: &[u8]) -> impl Iterator<Item = &[u8]> {
         .filter(|element| !element.is_empty())
 }
 
-/// Methods are case-sensitive, which `http_types`' own parser is not.
-fn is_known(method: &str) -> bool {
-    matches!(
-        method,
-        "GET" | "HEAD" | "POST" | "PUT" | "PATCH" | "DELETE" | "OPTIONS"
-    ) || Method::from_str(method).is_ok_and(|known| known.as_ref() == method)
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
 
-/// The target in origin form, and the authority where it was in absolute form (RFC 9112,
-/// section 3.2).
-fn target_of<'a>(
-    method: &str,
-    target: &'a str,
-) -> Result<(Cow<'a, str>, Option<&'a str>), Refusal> {
-    if method == "CONNECT" {
-        return Err(Refusal::new(501, "this server is no proxy"));
+    /// Shows a guard the bytes in segments of these lengths, over and over.
+    fn judge(bytes: &[u8], segments: &[usize]) -> String {
+        let config = ServerConfig {
+            max_head: 200,
+            max_headers: 4,
+            max_target: 20,
+            ..ServerConfig::default()
+        };
+        let mut guard = Guard::default();
+        let (mut start, mut end) = (0, 0);
+        for segment in segments.iter().cycle() {
+            end = (end + segment).min(bytes.len());
+            loop {
+                match guard.judge(&bytes[start..end], "", &config) {
+                    Step::More => break,
+                    Step::Skip(amount) => start += amount,
+                    Step::Head(amount, judged) => {
+                        return format!("{amount} {:?} {:?}", judged.head, judged.framing);
+                    }
+                    Step::Refuse(refusal) => return refusal.status.to_string(),
+                }
+            }
+            if end == bytes.len() {
+                return "more".to_owned();
+            }
+        }
+        unreachable!("there is at least one segment")
     }
-    if !target.is_ascii() || target.contains('#') {
-        return Err(bad("the target has a character that cannot stand in one"));
+
+    #[test]
+    fn a_head_is_built_as_it_was_sent() {
+        let sent = b"POST /a?b HTTP/1.1\r\nHost: a\r\nX-A:  1 \r\nContent-Length: 05\r\n\r\nhello";
+        let Step::Head(length, judged) =
+            Guard::default().judge(sent, "[::1]:8", &ServerConfig::default())
+        else {
+            panic!("it is a head")
+        };
+        assert_eq!(&sent[length..], b"hello");
+        let headers: Vec<_> = judged.head.headers().collect();
+        let expected: [(&str, &[u8]); 3] =
+            [("host", b"a"), ("x-a", b"1"), ("content-length", b"5")];
+        assert_eq!(headers, expected);
+        assert_eq!(
+            (judged.head.target(), judged.head.peer()),
+            ("/a?b", Some("[::1]:8"))
+        );
+        assert!(judged.keep_alive && !judged.expects_continue && !judged.about_server);
+        assert!(matches!(judged.framing, Framing::Length(5)));
     }
-    if target.starts_with('/') {
-        return Ok((target.into(), None));
+
+    #[test]
+    fn the_order_of_headers_does_not_matter() {
+        for head in [
+            "content-length: 1\r\ntransfer-encoding: chunked\r\nhost: a",
+            "host: a\r\ntransfer-encoding: chunked\r\ncontent-length: 1",
+        ] {
+            assert_eq!(
+                judge(
+                    format!("GET / HTTP/1.1\r\n{head}\r\n\r\n").as_bytes(),
+                    &[500]
+                ),
+                "400"
+            );
+        }
     }
-    if target == "*" && method == "OPTIONS" {
-        return Ok((target.into(), None));
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2000))]
+
+        #[test]
+        fn no_split_changes_a_good_head(
+            target in "/[!-\"$-~]{0,15}",
+            headers in prop::collection::vec(("x[a-z]{0,5}", "[!-~]([ -~\t]{0,20}[!-~])?"), 0..3),
+            segments in prop::collection::vec(1..30usize, 1..10),
+        ) {
+            let mut head = format!("GET {target} HTTP/1.1\r\nhost: a\r\n");
+            for (name, value) in &headers {
+                head += &format!("{name}: {value}\r\n");
+            }
+            head += "\r\n";
+            let whole = judge(head.as_bytes(), &[head.len()]);
+            prop_assert!(whole.starts_with(&format!("{} GET", head.len())), "{}", whole);
+            prop_assert_eq!(judge(head.as_bytes(), &segments), whole);
+        }
+
+        #[test]
+        fn no_bytes_make_it_panic_and_no_split_lets_anything_through(
+            pieces in prop::collection::vec(prop::sample::select(vec![
+                "GET", "POST", " ", "/", "*", "http://", "a", "HTTP/1.1", "HTTP/2.0", "\r\n", "\r\n", "\r", "\n",
+                "host", ": ", "content-length", "transfer-encoding", "chunked", "5", ",", "\0", "\t", "ä", "#", "x: y\r\n",
+                "GET / HTTP/1.1\r\nhost: a\r\n",
+            ]), 0..20),
+            segments in prop::collection::vec(1..9usize, 1..10),
+        ) {
+            let bytes = pieces.concat().into_bytes();
+            let whole = judge(&bytes, &[bytes.len().max(1)]);
+            let split = judge(&bytes, &segments);
+            // A split may show a fault earlier, or another one; never a head where there is none.
+            if whole.contains(' ') || split.contains(' ') {
+                prop_assert_eq!(split, whole);
+            }
+        }
     }
-    let scheme = ["http://", "https://"].into_iter().find(|scheme| {
-        target
-            .get(..scheme.len())
-            .is_some_and(|start| start.eq_ignore_ascii_case(scheme))
-    });
-    let Some(scheme) = scheme else {
-        return Err(bad("the target is neither a path nor an http URL"));
-    };
-    let rest = &target[scheme.len()..];
-    let (authority, path) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
-    if !authority::is_valid(authority.as_bytes()) {
-        return Err(bad("the target's authority is not a host"));
-    }
-    let path = match path.as_bytes().first() {
-        None if method == "OPTIONS" => "*".into(),
-        None => "/".into(),
-        Some(b'?') => format!("/{path}").into(),
-        Some(_) => path.into(),
-    };
-    Ok((path, Some(authority)))
 }

@@ -10,11 +10,10 @@
 //! - `workers`: the threads.
 //! - `connection`: the loop of one connection; `exchange`: one request and its response on it;
 //!   `upload`: the request's body of that exchange.
-//! - `guard`: judges heads, `authority` the hosts in them; `body` and `chunked`: cut bodies out
-//!   of the input; `codec`: turns responses into bytes.
+//! - `guard`: judges heads, `target` what they ask for; `body` and `chunked`: cut bodies out of
+//!   the input; `codec`: turns responses into bytes.
 //! - `buffer` and `deadline`: bytes and time limits of a connection.
 
-mod authority;
 mod body;
 mod buffer;
 mod chunked;
@@ -24,6 +23,7 @@ mod deadline;
 mod exchange;
 mod guard;
 mod socket;
+mod target;
 mod upload;
 mod workers;
 

@@ -111,7 +111,10 @@ impl Answer {
 
 impl Client {
     pub fn to(addr: SocketAddr) -> Self {
-        let stream = TcpStream::connect(addr).unwrap();
+        Self::of(TcpStream::connect(addr).unwrap())
+    }
+
+    pub fn of(stream: TcpStream) -> Self {
         stream.set_nodelay(true).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream.set_write_timeout(Some(PATIENCE)).unwrap();
