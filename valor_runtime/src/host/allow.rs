@@ -3,7 +3,7 @@
 //! The runtime reads an [`Allow`] when it loads a vlugin, and [`Fetcher`] asks it before each
 //! request. It promises that a list without a wildcard opens what it names and nothing else, and
 //! that a wildcard opens the public internet alone: a host that leads to an address inside (see
-//! [`inside`]) has to be named, whatever its DNS says today.
+//! `inside`) has to be named, whatever its DNS says today.
 //!
 //! | entry | opens |
 //! |---|---|
