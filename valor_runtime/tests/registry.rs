@@ -364,7 +364,8 @@ fn an_image_is_mapped_once_for_the_same_bytes() {
         line.unwrap().parse().unwrap()
     };
     let mut client = serving.connect();
-    for (name, file) in [("a", "hello_plugin"), ("b", "copy")] {
+    // The count is the process's: all that other tests may map meanwhile is mapped before.
+    for (name, file) in [("a", "hello_plugin"), ("b", "copy"), ("c", "misbehaving")] {
         let path = |file: &str| dir.path().join(fixture::file_name(file));
         if !Path::exists(&path(file)) {
             fs::copy(path("hello_plugin"), path(file)).unwrap();
