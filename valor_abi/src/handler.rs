@@ -180,10 +180,7 @@ where
 {
     use crate::wire::{Body, Chunk};
     use futures_lite::StreamExt;
-    let chunks = stream.filter_map(|piece| match piece.map(Into::into) {
-        Ok(data) => (!data.is_empty()).then_some(Ok(Chunk::Data(data))),
-        Err(error) => Some(Err(error)),
-    });
+    let chunks = stream.map(|piece| piece.map(|data| Chunk::Data(data.into())));
     crate::convert::body_from_wire(Body::stream(None, chunks))
 }
 
