@@ -287,23 +287,29 @@ fn both_bodies_flow_at_once() {
 }
 
 #[test]
-fn an_answer_that_comes_before_the_upload_has_ended_is_heard() {
-    let server = Server::start(|_, conn| {
-        conn.head();
-        conn.send(
-            "HTTP/1.1 413 Content Too Large\r\nconnection: close\r\ncontent-length: 4\r\n\r\nmuch",
+fn an_answer_that_comes_before_the_upload_has_ended_is_heard_and_ends_it() {
+    for connection in ["close", "keep-alive"] {
+        let closed = Arc::new(AtomicUsize::new(0));
+        let count = closed.clone();
+        let server = Server::start(move |_, conn| {
+            conn.head();
+            conn.send(format!(
+                "HTTP/1.1 413 Content Too Large\r\nconnection: {connection}\r\n\
+                 content-length: 4\r\n\r\nmuch"
+            ));
+            count.fetch_add(usize::from(conn.is_closed_by_peer()), Ordering::SeqCst);
+        });
+        let part = Bytes::from(vec![b'a'; 256 * 1024]);
+        let endless = Body::stream(
+            None,
+            stream::repeat_with(move || Ok(Chunk::Data(part.clone()))),
         );
-        while conn.some().is_some() {}
-    });
-    let part = Bytes::from(vec![b'a'; 256 * 1024]);
-    let endless = stream::repeat_with(move || Ok(Chunk::Data(part.clone())));
-    let response = fetch(
-        &fetcher(),
-        post(&server.url("/"), Body::stream(None, endless)),
-    )
-    .unwrap();
-    assert_eq!(response.head.status(), 413);
-    assert_eq!(text(response), "much");
+        let fetcher = fetcher();
+        let response = fetch(&fetcher, post(&server.url("/"), endless)).unwrap();
+        assert_eq!(response.head.status(), 413);
+        assert_eq!(text(response), "much");
+        eventually("the upload ends", || closed.load(Ordering::SeqCst) == 1);
+    }
 }
 
 #[test]

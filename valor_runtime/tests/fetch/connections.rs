@@ -5,8 +5,9 @@ use futures_lite::{FutureExt, future::block_on};
 use std::{
     net::TcpListener,
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicBool, AtomicUsize, Ordering},
+        mpsc,
     },
     time::Duration,
 };
@@ -132,11 +133,13 @@ fn a_connection_that_the_server_ends_is_not_used_again() {
 
 #[test]
 fn a_kept_connection_that_was_closed_meanwhile_is_replaced() {
-    let closed = Arc::new(AtomicUsize::new(0));
+    let (closes, close) = mpsc::channel::<()>();
+    let (close, closed) = (Mutex::new(close), Arc::new(AtomicUsize::new(0)));
     let count = closed.clone();
     let server = Server::start(move |_, conn| {
         conn.head();
         conn.send(HELLO);
+        close.lock().unwrap().recv().unwrap();
         conn.stream().shutdown(std::net::Shutdown::Both).unwrap();
         count.fetch_add(1, Ordering::SeqCst);
     });
@@ -146,6 +149,7 @@ fn a_kept_connection_that_was_closed_meanwhile_is_replaced() {
         let chunks = futures_lite::stream::once(Ok(valor_runtime::Chunk::Data("body".into())));
         let request = post(&server.url("/"), Body::stream(None, chunks));
         assert_eq!(text(fetch(&fetcher, request).unwrap()), "hello");
+        closes.send(()).unwrap();
         eventually("the server has closed", || {
             closed.load(Ordering::SeqCst) == round
         });

@@ -150,6 +150,7 @@ fn what_cannot_be_sent_is_a_bad_request() {
         ("http:///", "empty host"),
         ("http://a:99999/", "port"),
         ("http://user:secret@example.com/", "`authorization`"),
+        ("http://secret@example.com/", "`authorization`"),
         ("http://exa%00mple.com/", "domain"),
     ] {
         let fault = fetch(&fetcher(), get(url)).unwrap_err();

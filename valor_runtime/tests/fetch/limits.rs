@@ -124,6 +124,22 @@ fn a_reader_that_is_slow_is_not_the_servers_fault() {
 }
 
 #[test]
+fn an_upload_that_the_server_takes_slowly_takes_as_long_as_it_takes() {
+    const STEP: usize = 8 * 1024 * 1024;
+    let server = Server::start(|_, conn| {
+        conn.head();
+        for _ in 0..12 {
+            std::thread::sleep(Duration::from_millis(300));
+            conn.exact(STEP);
+        }
+        conn.send("HTTP/1.1 204 No Content\r\n\r\n");
+    });
+    let fetcher = with(|config| config.head_timeout = Duration::from_millis(1600));
+    let request = post(&server.url("/"), vec![0; 12 * STEP]);
+    assert_eq!(fetch(&fetcher, request).unwrap().head.status(), 204);
+}
+
+#[test]
 fn an_upload_that_the_server_does_not_take_is_a_timeout() {
     let server = Server::start(|_, conn| {
         conn.head();
