@@ -1,6 +1,6 @@
 //! `--build`: crates that compile, crates that do not, and no cargo at all.
 
-use crate::support::{Finished, Folder, Server, valor_cli, workspace};
+use crate::support::{Folder, Server, finish, valor_cli, workspace};
 
 const BROKEN: &str = "\
 [package]
@@ -49,13 +49,8 @@ fn a_crate_that_does_not_compile_is_named_and_the_compiler_is_heard() {
     let build = |json: &[&str]| {
         let mut command = valor_cli();
         command.env("CARGO_TARGET_DIR", &target);
-        Finished::of(
-            command
-                .args(["check", "--build", "-p", &file])
-                .args(json)
-                .output()
-                .unwrap(),
-        )
+        command.args(["check", "--build", "-p", &file]).args(json);
+        finish(command)
     };
 
     let finished = build(&[]);
@@ -136,7 +131,7 @@ fn without_cargo_an_optional_vlugin_is_left_out_with_the_reason() {
     assert_eq!(server.get("/_health").status, 200);
 
     let folder = with_crate(false);
-    let finished = Finished::of(command(&folder).output().unwrap());
+    let finished = finish(command(&folder));
     assert_eq!(finished.code, Some(1));
     assert!(finished.faults()[0].contains(reason), "{}", finished.err);
 }

@@ -1,6 +1,6 @@
 //! `valor_cli check` against every fault that a plugins.json can have.
 
-use crate::support::{Finished, Folder, libraries, run, valor_cli};
+use crate::support::{Folder, finish, libraries, run, valor_cli};
 
 /// Checks a plugins.json and gives the faults without the file's name.
 fn faults_of(folder: &Folder) -> Vec<String> {
@@ -149,12 +149,11 @@ fn a_checksum_that_does_not_match() {
     let folder = Folder::new(&native(&format!(
         r#""name": "hello_plugin", "sha256": "{digest}""#
     )));
-    let finished = valor_cli()
+    let mut command = valor_cli();
+    command
         .args(["check", "-p", &folder.file("plugins.json"), "--plugin-dir"])
-        .arg(libraries())
-        .output()
-        .unwrap();
-    let finished = Finished::of(finished);
+        .arg(libraries());
+    let finished = finish(command);
     assert_eq!(finished.code, Some(1));
     let [fault] = finished.faults()[..] else {
         panic!("{}", finished.err);
@@ -173,12 +172,11 @@ fn a_checksum_that_does_not_match() {
 fn a_creation_that_fails_is_a_fault_of_the_config() {
     // `proxy` has a configuration of its own shape.
     let folder = Folder::new(&native(r#""name": "proxy", "config": 7"#));
-    let finished = valor_cli()
+    let mut command = valor_cli();
+    command
         .args(["check", "-p", &folder.file("plugins.json"), "--plugin-dir"])
-        .arg(libraries())
-        .output()
-        .unwrap();
-    let finished = Finished::of(finished);
+        .arg(libraries());
+    let finished = finish(command);
     assert_eq!(finished.code, Some(1), "{finished:?}");
     let [fault] = finished.faults()[..] else {
         panic!("{}", finished.err);
@@ -209,13 +207,12 @@ fn without_faults_there_is_a_table_and_no_escape_codes_in_a_pipe() {
     let folder = Folder::new(&native(
         r#""name": "hello", "path": "hello_plugin", "prefix": "/""#,
     ));
-    let finished = valor_cli()
+    let mut command = valor_cli();
+    command
         .current_dir(folder.path())
         .args(["check", "-p", "plugins.json", "--plugin-dir"])
-        .arg(libraries())
-        .output()
-        .unwrap();
-    let finished = Finished::of(finished);
+        .arg(libraries());
+    let finished = finish(command);
     assert_eq!((finished.code, &*finished.err), (Some(0), ""));
     assert!(!finished.out.contains('\u{1b}'), "{:?}", finished.out);
     let rows: Vec<Vec<_>> = finished

@@ -4,7 +4,7 @@ use std::{
     io::{BufRead, BufReader, Read, Write},
     net::TcpStream,
     path::{Path, PathBuf},
-    process::{Child, Command, ExitStatus, Output, Stdio},
+    process::{Child, Command, ExitStatus, Stdio},
     sync::{Arc, Mutex, OnceLock},
     thread::JoinHandle,
     time::{Duration, Instant},
@@ -25,7 +25,14 @@ pub fn valor_cli() -> Command {
 
 /// Runs the program to its end.
 pub fn run(args: &[&str]) -> Finished {
-    Finished::of(valor_cli().args(args).output().unwrap())
+    let mut command = valor_cli();
+    command.args(args);
+    finish(command)
+}
+
+/// Runs a program to its end.
+pub fn finish(command: Command) -> Finished {
+    Running::spawn(command).end()
 }
 
 /// How the program ended, and what it said.
@@ -37,14 +44,6 @@ pub struct Finished {
 }
 
 impl Finished {
-    pub fn of(output: Output) -> Self {
-        Self {
-            code: output.status.code(),
-            out: String::from_utf8(output.stdout).unwrap(),
-            err: String::from_utf8(output.stderr).unwrap(),
-        }
-    }
-
     /// The lines of standard error that tell of faults.
     pub fn faults(&self) -> Vec<&str> {
         let lines = self.err.lines();
@@ -63,8 +62,9 @@ pub fn libraries() -> &'static Path {
     LIBRARIES.get_or_init(|| {
         let file = workspace().join("examples/plugins.json");
         let args = ["check", "--build", "--log-format", "json", "-p"];
-        let built = valor_cli().args(args).arg(file).output().unwrap();
-        let built = Finished::of(built);
+        let mut command = valor_cli();
+        command.args(args).arg(file);
+        let built = finish(command);
         assert_eq!(built.code, Some(0), "{}", built.err);
         let records = built.err.lines().map(|line| {
             serde_json::from_str::<serde_json::Value>(line).expect("a line of the log is JSON")
@@ -103,14 +103,61 @@ impl Folder {
     }
 }
 
-/// The program while it serves. It is killed when this is dropped.
-pub struct Server {
+/// A program while it runs. It is killed when this is dropped.
+struct Running {
     child: Child,
-    /// The addresses that it said it listens on.
-    pub addrs: Vec<String>,
     out: Arc<Mutex<String>>,
     err: Arc<Mutex<String>>,
     readers: Vec<JoinHandle<()>>,
+}
+
+impl Running {
+    fn spawn(mut command: Command) -> Self {
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let (out, err) = (Arc::default(), Arc::default());
+        let readers = vec![
+            gather(child.stdout.take().unwrap(), &out),
+            gather(child.stderr.take().unwrap(), &err),
+        ];
+        Self {
+            child,
+            out,
+            err,
+            readers,
+        }
+    }
+
+    /// Waits for the end.
+    fn end(mut self) -> Finished {
+        let mut status: Option<ExitStatus> = None;
+        wait_for("the end", || {
+            status = self.child.try_wait().unwrap();
+            status.is_some()
+        });
+        for reader in self.readers.drain(..) {
+            reader.join().unwrap();
+        }
+        Finished {
+            code: status.unwrap().code(),
+            out: self.out.lock().unwrap().clone(),
+            err: self.err.lock().unwrap().clone(),
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The program while it serves.
+pub struct Server {
+    running: Running,
+    /// The addresses that it said it listens on.
+    pub addrs: Vec<String>,
 }
 
 impl Server {
@@ -122,28 +169,15 @@ impl Server {
     }
 
     /// Waits until a program listens.
-    pub fn spawn(mut command: Command) -> Self {
-        let mut child = command
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let (out, err) = (Arc::default(), Arc::default());
-        let readers = vec![
-            gather(child.stdout.take().unwrap(), &out),
-            gather(child.stderr.take().unwrap(), &err),
-        ];
+    pub fn spawn(command: Command) -> Self {
         let mut server = Self {
-            child,
+            running: Running::spawn(command),
             addrs: Vec::new(),
-            out,
-            err,
-            readers,
         };
         let mut ended = None;
         wait_for("the server listens", || {
             server.addrs = server.listening();
-            ended = server.child.try_wait().unwrap();
+            ended = server.running.child.try_wait().unwrap();
             !server.addrs.is_empty() || ended.is_some()
         });
         assert!(ended.is_none(), "{ended:?}: {}", server.err());
@@ -166,12 +200,12 @@ impl Server {
 
     /// Standard output so far.
     pub fn out(&self) -> String {
-        self.out.lock().unwrap().clone()
+        self.running.out.lock().unwrap().clone()
     }
 
     /// Standard error so far.
     pub fn err(&self) -> String {
-        self.err.lock().unwrap().clone()
+        self.running.err.lock().unwrap().clone()
     }
 
     /// Sends a request without a body and gives the answer.
@@ -206,34 +240,15 @@ impl Server {
 
     #[cfg(unix)]
     pub fn signal(&self, name: &str) {
-        let pid = self.child.id().to_string();
+        let pid = self.running.child.id().to_string();
         let sent = Command::new("kill").args(["-s", name, &pid]).status();
         assert!(sent.unwrap().success());
     }
 
     /// Waits for the end.
     #[cfg(unix)]
-    pub fn end(mut self) -> Finished {
-        let mut status: Option<ExitStatus> = None;
-        wait_for("the end", || {
-            status = self.child.try_wait().unwrap();
-            status.is_some()
-        });
-        for reader in self.readers.drain(..) {
-            reader.join().unwrap();
-        }
-        Finished {
-            code: status.unwrap().code(),
-            out: self.out(),
-            err: self.err(),
-        }
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+    pub fn end(self) -> Finished {
+        self.running.end()
     }
 }
 
