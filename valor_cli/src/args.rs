@@ -70,9 +70,8 @@ pub struct Cli {
 pub enum Command {
     /// Loads the vlugins of plugins.json and serves them over HTTP
     ///
-    /// Loads the vlugins of plugins.json and serves them over HTTP, until SIGINT or SIGTERM (on
-    /// Windows Ctrl-C). Running requests are then finished, for as long as --drain says; a
-    /// second signal ends the program at once.
+    /// It serves until SIGINT or SIGTERM comes (on Windows Ctrl-C or Ctrl-Break). Running requests
+    /// are then finished, for as long as --drain says; a second signal ends the program at once.
     // A wrong -1 is then told of as a wrong number and not as an unknown option.
     #[command(allow_negative_numbers = true, after_long_help = RUN_EXAMPLES, after_help = "`--help` tells more, with examples.")]
     Run(Box<RunArgs>),
@@ -86,8 +85,8 @@ pub enum Command {
 
     /// Shows what a vlugin's file says of itself, without running its code
     ///
-    /// Reads the metadata of a native vlugin's file, of any platform, without running any of its
-    /// code: name and version, ABI, target, compiler, panic strategy.
+    /// The file may be for any platform. It tells name and version, ABI, target, compiler and
+    /// panic strategy, and whether this program would load it.
     #[command(after_long_help = INSPECT_EXAMPLES, after_help = "`--help` tells more, with examples.")]
     Inspect(InspectArgs),
 
@@ -112,18 +111,16 @@ pub struct RunArgs {
 
     /// Mount /_plugins, where vlugins are registered, replaced and removed while it runs
     ///
-    /// Mount /_plugins, where vlugins are registered, replaced and removed while it runs. Who may
-    /// speak to it can load code into this program. So it answers programs on this machine only
-    /// (a loopback peer, a loopback Host, no Origin), unless --registry-token-file is given. It
-    /// loads files only from inside the folders of --plugin-dir.
+    /// Who may speak to it can load code into this program. So it answers programs on this machine
+    /// only (a loopback peer, a loopback Host, no Origin), unless --registry-token-file is given.
+    /// It loads files only from inside the folders of --plugin-dir.
     #[arg(short, long)]
     pub with_registry: bool,
 
     /// A file with the token that requests to /_plugins bring as `Authorization: Bearer`
     ///
-    /// A file with the token that requests to /_plugins bring as `Authorization: Bearer`: at
-    /// least 16 visible ASCII characters, white space around them is left out. With it, /_plugins
-    /// answers whoever brings the token, from other machines too.
+    /// The token is one word of at least 16 visible ASCII characters; white space around it is
+    /// left out. With it, /_plugins answers whoever brings the token, from other machines too.
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, requires = "with_registry")]
     pub registry_token_file: Option<PathBuf>,
 
@@ -141,8 +138,8 @@ pub struct RunArgs {
 
     /// A folder with vlugins' files; can be given several times
     ///
-    /// A folder with vlugins' files; can be given several times. A bare name in plugins.json is
-    /// looked for here first, then beside plugins.json, then on the system's library path.
+    /// A bare name in plugins.json is looked for here first, then beside plugins.json, then on the
+    /// system's library path.
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub plugin_dir: Vec<PathBuf>,
 
@@ -257,9 +254,8 @@ pub struct LogArgs {
 
     /// What to log: off, error, warn, info, debug or trace, also for one target alone
     ///
-    /// What to log: off, error, warn, info, debug or trace, also for one target alone, with commas
-    /// between: `warn,vlugin::hello=debug,valor::access=info`. A vlugin's own lines have the target
-    /// `vlugin::` and its name.
+    /// Commas stand between: `warn,vlugin::hello=debug,valor::access=info`. A vlugin's own lines
+    /// have the target `vlugin::` and its name.
     #[arg(long, value_name = "LEVEL", default_value = "info", value_parser = log_filter)]
     pub log: String,
 

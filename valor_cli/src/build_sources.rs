@@ -48,8 +48,7 @@ pub fn build<'a>(
 ) -> BTreeMap<usize, Outcome> {
     let mut outcomes = BTreeMap::new();
     let mut known = Workspaces::default();
-    // The definitions of each package; one crate may be mounted several times.
-    let mut wanted: BTreeMap<PathBuf, HashMap<PackageId, (Package, Vec<usize>)>> = BTreeMap::new();
+    let mut wanted: BTreeMap<PathBuf, Vec<Wanted>> = BTreeMap::new();
     for (index, definition) in definitions.enumerate() {
         let Some(source) = &definition.source else {
             continue;
@@ -57,10 +56,13 @@ pub fn build<'a>(
         match known.package(&base.join(source)) {
             Ok((workspace, package)) => {
                 let packages = wanted.entry(workspace).or_default();
-                let (_, indices) = packages
-                    .entry(package.id.clone())
-                    .or_insert_with(|| (package, Vec::new()));
-                indices.push(index);
+                match packages.iter_mut().find(|it| it.package.id == package.id) {
+                    Some(wanted) => wanted.indices.push(index),
+                    None => packages.push(Wanted {
+                        package,
+                        indices: vec![index],
+                    }),
+                }
             }
             Err(fault) => {
                 outcomes.insert(index, Err(fault));
@@ -68,15 +70,19 @@ pub fn build<'a>(
         }
     }
     for (workspace, packages) in wanted {
-        let mut built = build_workspace(&workspace, packages.values().map(|(it, _)| it), how);
-        for (id, (_, indices)) in packages {
-            let outcome = built
-                .remove(&id)
-                .unwrap_or_else(|| Err(fault("cargo built no library of it".to_owned())));
-            outcomes.extend(indices.into_iter().map(|index| (index, outcome.clone())));
+        let built = build_workspace(&workspace, &packages, how);
+        for (wanted, outcome) in packages.into_iter().zip(built) {
+            let of_each = wanted.indices.into_iter();
+            outcomes.extend(of_each.map(|index| (index, outcome.clone())));
         }
     }
     outcomes
+}
+
+/// A package, and the definitions that it is built for: one crate may be mounted several times.
+struct Wanted {
+    package: Package,
+    indices: Vec<usize>,
 }
 
 /// The name of the library that a crate's folder is built into: what to look for where a
@@ -180,12 +186,10 @@ fn on_one_line(stderr: &str) -> String {
     joined.strip_prefix("error: ").unwrap_or(&joined).to_owned()
 }
 
-/// Builds packages of one workspace; one that does not compile keeps none of the others back.
-fn build_workspace<'a>(
-    workspace: &Path,
-    packages: impl Iterator<Item = &'a Package> + Clone,
-    how: How<'_>,
-) -> HashMap<PackageId, Outcome> {
+/// Builds packages of one workspace and gives an outcome for each; one that does not compile
+/// keeps none of the others back.
+fn build_workspace(workspace: &Path, packages: &[Wanted], how: How<'_>) -> Vec<Outcome> {
+    let packages = packages.iter().map(|wanted| &wanted.package);
     let names: Vec<_> = packages.clone().map(|package| &**package.name).collect();
     let profile = if how.release { "release" } else { "dev" };
     let start = Instant::now();
@@ -197,24 +201,22 @@ fn build_workspace<'a>(
 
     let mut libraries = HashMap::new();
     let ran = run_cargo(workspace, packages.clone(), how, &mut libraries);
-    if let Ok(()) = &ran {
-        log::info!(
-            target: "valor::build", profile = profile;
-            "built {} crates in {:.1} s", libraries.len(), start.elapsed().as_secs_f64()
-        );
-    }
-    packages
-        .map(|package| {
-            let outcome = libraries.remove(&package.id).ok_or_else(|| match &ran {
-                Err(error) => error.clone(),
-                Ok(()) => fault(format!(
-                    "its crate `{}` cannot be built; the errors of cargo stand above",
-                    package.name
-                )),
-            });
-            (package.id.clone(), outcome)
-        })
-        .collect()
+    let took = start.elapsed().as_secs_f64();
+    let outcome = |package: &Package| match (libraries.remove(&package.id), &ran) {
+        (Some(library), _) => Ok(library),
+        (None, Err(error)) => Err(error.clone()),
+        (None, Ok(())) => Err(fault(format!(
+            "its crate `{}` cannot be built; the errors of cargo stand above",
+            package.name
+        ))),
+    };
+    let outcomes: Vec<_> = packages.map(outcome).collect();
+    let built = outcomes.iter().filter(|outcome| outcome.is_ok()).count();
+    log::info!(
+        target: "valor::build", profile = profile;
+        "built {built} of {} crates in {took:.1} s", outcomes.len()
+    );
+    outcomes
 }
 
 /// Runs `cargo build` and notes the libraries that it tells of. What it writes for people goes
