@@ -346,6 +346,13 @@ mod tests {
     }
 
     #[test]
+    fn an_empty_chunk_is_no_end() {
+        let part = |size| vec![b'x'; size];
+        let with = ours(GET, streamed(&[part(1), part(0), part(2)]));
+        assert_eq!(with, ours(GET, streamed(&[part(1), part(2)])));
+    }
+
+    #[test]
     fn where_the_encoder_is_wrong() {
         // It calls 304 "Modified", and sends a length, and a body, with 204 and 304.
         for (status, reason) in [(204, "No Content"), (304, "Not Modified")] {

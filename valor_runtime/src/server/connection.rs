@@ -11,7 +11,7 @@ use super::{
     socket::Socket,
 };
 use futures_core::Stream;
-use smol::channel::Receiver;
+use smol::{channel::Receiver, future};
 use std::{
     convert::Infallible,
     future::poll_fn,
@@ -24,6 +24,8 @@ use valor::wire::Response;
 
 /// What a client may go on sending to a connection that is closing.
 const LINGERING: usize = 16 * 1024 * 1024;
+/// After so many requests the other connections of the thread have their turn.
+const TURN: u32 = 32;
 /// How long to linger at most when the whole server is about to end.
 const LEAVING: Duration = Duration::from_secs(1);
 
@@ -67,6 +69,7 @@ impl Connection {
 
     /// Serves the connection to its end.
     pub(super) async fn serve(mut self) {
+        let mut served = 0_u32;
         let outcome = loop {
             let judged = match poll_fn(|cx| self.poll_head(cx)).await {
                 Next::Request(judged) => judged,
@@ -85,6 +88,11 @@ impl Connection {
                 outcome => break outcome,
             }
             self.idle_since = Instant::now();
+            served = served.wrapping_add(1);
+            if served.is_multiple_of(TURN) {
+                // Requests that come faster than they are answered must not keep the thread.
+                future::yield_now().await;
+            }
         };
         let closing = match outcome {
             Outcome::Next | Outcome::Dead => return,

@@ -128,10 +128,7 @@ impl Upload {
         if let Some(slot) = &self.slot {
             self.demand = slot.demand();
             match self.demand {
-                Demand::Idle => {
-                    self.stall.pause();
-                    return Ok(false);
-                }
+                Demand::Idle => return Ok(false),
                 Demand::Wanted if !begun => self.send_continue(wire),
                 Demand::Wanted => {}
                 Demand::Dropped => self.abandon(&wire.input),

@@ -54,6 +54,24 @@ fn a_slow_head_gets_408() {
 }
 
 #[test]
+fn every_head_has_its_own_time() {
+    let limit = Duration::from_secs(2);
+    let config = ServerConfig {
+        head_timeout: limit,
+        ..ServerConfig::default()
+    };
+    let server = Running::with(mirror(), config);
+    let mut client = server.connect();
+    let (first, second) = (get("/1"), get("/2"));
+    client.send(&first[..9]);
+    thread::sleep(limit * 5 / 8);
+    client.send(first[9..].to_owned() + &second[..9]);
+    thread::sleep(limit * 5 / 8);
+    client.send(&second[9..]);
+    assert_eq!([client.answer().status, client.answer().status], [200, 200]);
+}
+
+#[test]
 fn an_idle_connection_is_closed_without_a_word() {
     let config = ServerConfig {
         idle_timeout: SHORT,
