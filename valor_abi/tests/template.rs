@@ -10,6 +10,8 @@ use std::{
 };
 use support::{cargo, folder, valor_abi, write};
 
+const FORMS: [&str; 3] = ["function", "state", "typed"];
+
 fn template() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../plugin-template")
 }
@@ -62,7 +64,7 @@ fn answers(form: &str, client: bool, valor: &str) -> liquid::Object {
 fn every_answer_makes_a_crate_whose_tests_pass() {
     // Those with the client come last, so that its many crates are built once.
     for client in [false, true] {
-        for form in ["function", "state", "typed"] {
+        for form in FORMS {
             let folder = folder();
             let answers = answers(form, client, &valor_abi());
             render(folder.path(), &answers);
@@ -87,11 +89,32 @@ fn a_version_is_asked_of_the_registry() {
     let manifest = fs::read_to_string(folder.path().join("Cargo.toml")).unwrap();
     let dependency = r#"valor = { package = "valor_abi", version = "0.1" }"#;
     assert!(manifest.contains(dependency), "{manifest}");
+}
 
-    // The default is this version.
+#[test]
+fn the_questions_are_those_that_are_answered_here() {
     let questions = fs::read_to_string(template().join("cargo-generate.toml")).unwrap();
-    let default = env!("CARGO_PKG_VERSION").rsplit_once('.').unwrap().0;
-    assert!(questions.contains(&format!("default = \"{default}\"")));
+    let questions: toml::Table = questions.parse().unwrap();
+    let questions = questions["placeholders"].as_table().unwrap();
+    let answers = answers("function", false, "0.1");
+    for (name, question) in questions {
+        assert!(
+            answers.contains_key(name.as_str()),
+            "{name} is not answered"
+        );
+        assert!(question["prompt"].is_str() && question.get("default").is_some());
+    }
+    assert_eq!(
+        questions.len() + 2,
+        answers.len(),
+        "the name has two spellings"
+    );
+
+    let forms = questions["form"]["choices"].as_array().unwrap();
+    let forms: Vec<_> = forms.iter().filter_map(|form| form.as_str()).collect();
+    assert_eq!(forms, FORMS);
+    let this_version = env!("CARGO_PKG_VERSION").rsplit_once('.').unwrap().0;
+    assert_eq!(questions["valor"]["default"].as_str(), Some(this_version));
 }
 
 #[test]

@@ -71,6 +71,7 @@ pub fn tracked(body: Body, mount: &Arc<Mount>, mut exchange: Exchange) -> Body {
         Body::Stream { len, chunks } => Body::stream(
             len,
             Tracked {
+                len,
                 chunks: Some(chunks),
                 mount: mount.clone(),
                 exchange: Some(exchange),
@@ -81,6 +82,7 @@ pub fn tracked(body: Body, mount: &Arc<Mount>, mut exchange: Exchange) -> Body {
 
 /// A response's stream: a vlugin's code, so it is watched and caught like a handler.
 struct Tracked {
+    len: Option<u64>,
     chunks: Option<ChunkStream>,
     mount: Arc<Mount>,
     exchange: Option<Exchange>,
@@ -111,6 +113,8 @@ impl Stream for Tracked {
             Ok(Poll::Ready(Some(Ok(chunk)))) => {
                 if let Chunk::Data(data) = &chunk {
                     exchange.bytes += data.len() as u64;
+                    // Whoever knows the length does not ask for what comes after it.
+                    exchange.complete = this.len == Some(exchange.bytes);
                 }
                 Poll::Ready(Some(Ok(chunk)))
             }
@@ -142,5 +146,44 @@ impl Drop for Tracked {
         if self.chunks.is_some() {
             self.end();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Limits, Place, Response};
+    use futures_lite::{future::block_on, stream};
+
+    fn two_pieces(len: Option<u64>) -> Tracked {
+        let vlugin = crate::from_fn(|_| async { Ok(Response::new(200)) });
+        let place = Place::new("a");
+        let mount = Arc::new(place.mount(vlugin, Default::default(), &Limits::default()));
+        let mut exchange = Exchange::begin(Arc::default(), "id".into(), "GET", "/");
+        exchange.enter(&mount);
+        let chunks = ["one", "two"].map(|piece| Ok(Chunk::Data(piece.into())));
+        Tracked {
+            len,
+            chunks: Some(Box::pin(stream::iter(chunks))),
+            mount,
+            exchange: Some(exchange),
+        }
+    }
+
+    fn complete(tracked: &mut Tracked) -> bool {
+        use futures_lite::StreamExt;
+        block_on(tracked.next()).unwrap().unwrap();
+        tracked.exchange.as_ref().unwrap().complete
+    }
+
+    #[test]
+    fn a_body_of_known_length_is_complete_with_its_last_byte() {
+        let mut tracked = two_pieces(Some(6));
+        assert!(!complete(&mut tracked));
+        assert!(complete(&mut tracked));
+
+        let mut tracked = two_pieces(None);
+        assert!(!complete(&mut tracked));
+        assert!(!complete(&mut tracked));
     }
 }
