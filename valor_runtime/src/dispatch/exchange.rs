@@ -40,7 +40,8 @@ impl Exchange {
             mount: None,
             status: 0,
             bytes: 0,
-            complete: false,
+            // There is nothing to send to its end.
+            complete: method == "HEAD",
         }
     }
 
@@ -88,5 +89,17 @@ impl Drop for Exchange {
                 "request"
             );
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_to_head_has_no_body_to_cut_short() {
+        let complete = |method| Exchange::begin(Arc::default(), "id".into(), method, "/").complete;
+        assert!(complete("HEAD"));
+        assert!(!complete("GET"));
     }
 }
