@@ -1,6 +1,9 @@
 //! One run of `wrk` against a server, and what it cost the server.
 
-use crate::{process, subject::{Running, pinned}};
+use crate::{
+    process,
+    subject::{Running, pinned},
+};
 use std::{io, path::Path, process::Command, time::Duration};
 use tempfile::TempDir;
 
@@ -44,12 +47,21 @@ pub struct Figures {
 
 /// What a browser would send.
 const HEADERS: &[(&str, &str)] = &[
-    ("user-agent", "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"),
-    ("accept", "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"),
+    (
+        "user-agent",
+        "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0",
+    ),
+    (
+        "accept",
+        "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8",
+    ),
     ("accept-language", "en-US,en;q=0.5"),
     ("accept-encoding", "gzip, deflate, br, zstd"),
     ("referer", "http://127.0.0.1/index.html"),
-    ("cookie", "session=0123456789abcdef0123456789abcdef; theme=dark"),
+    (
+        "cookie",
+        "session=0123456789abcdef0123456789abcdef; theme=dark",
+    ),
     ("sec-fetch-dest", "document"),
     ("sec-fetch-mode", "navigate"),
     ("sec-fetch-site", "same-origin"),
@@ -77,9 +89,9 @@ impl Load {
 
     fn script(self) -> String {
         match self {
-            Self::Echo => format!(
-                "wrk.method = \"POST\"\nwrk.body = string.rep(\"v\", 1048576)\n{SCRIPT}"
-            ),
+            Self::Echo => {
+                format!("wrk.method = \"POST\"\nwrk.body = string.rep(\"v\", 1048576)\n{SCRIPT}")
+            }
             _ => SCRIPT.to_owned(),
         }
     }
@@ -113,14 +125,20 @@ pub fn play(load: Load, clients: Clients, server: &Running) -> io::Result<Figure
     command.arg(format!("http://{}{}", server.addr, load.path()));
     let before = process::cpu(server.pid())?;
     let output = command.output().map_err(|error| {
-        io::Error::other(format!("wrk does not run: {error}; install Debian's package `wrk`"))
+        io::Error::other(format!(
+            "wrk does not run: {error}; install Debian's package `wrk`"
+        ))
     })?;
     let cpu = process::cpu(server.pid())? - before;
     let text = String::from_utf8_lossy(&output.stdout);
     let figures: Vec<f64> = text
         .lines()
         .find_map(|line| line.strip_prefix("figures "))
-        .map(|line| line.split(' ').filter_map(|word| word.parse().ok()).collect())
+        .map(|line| {
+            line.split(' ')
+                .filter_map(|word| word.parse().ok())
+                .collect()
+        })
         .unwrap_or_default();
     let &[requests, micros, p99, errors] = &*figures else {
         return Err(io::Error::other(format!("wrk printed no figures:\n{text}")));

@@ -49,8 +49,14 @@ fn tasks(pid: u32) -> io::Result<Vec<std::path::PathBuf>> {
 
 fn children(pid: u32) -> io::Result<Vec<u32>> {
     let of_task = |task: &Path| fs::read_to_string(task.join("children")).unwrap_or_default();
-    let texts = tasks(pid)?.iter().map(|task| of_task(task)).collect::<String>();
-    Ok(texts.split_whitespace().filter_map(|pid| pid.parse().ok()).collect())
+    let texts = tasks(pid)?
+        .iter()
+        .map(|task| of_task(task))
+        .collect::<String>();
+    Ok(texts
+        .split_whitespace()
+        .filter_map(|pid| pid.parse().ok())
+        .collect())
 }
 
 /// Waits until somebody listens.

@@ -91,7 +91,11 @@ pub fn measure(table: &Table, rounds: usize, seconds: u64) -> io::Result<()> {
         time: Duration::from_secs(seconds),
     };
     let start = |server: &Server| Running::start(*server, table.threads, server_cpu);
-    let running = table.servers.iter().map(start).collect::<io::Result<Vec<_>>>()?;
+    let running = table
+        .servers
+        .iter()
+        .map(start)
+        .collect::<io::Result<Vec<_>>>()?;
     let warm = Clients {
         time: Duration::from_secs(1),
         ..clients
@@ -106,7 +110,9 @@ pub fn measure(table: &Table, rounds: usize, seconds: u64) -> io::Result<()> {
         }
     }
     println!("\n### {}\n", table.title);
-    println!("| server | CPU µs per request | ratio | requests per second | ratio | p99 µs | ratio |");
+    println!(
+        "| server | CPU µs per request | ratio | requests per second | ratio | p99 µs | ratio |"
+    );
     println!("|---|---:|---:|---:|---:|---:|---:|");
     for (server, rounds) in table.servers.iter().zip(&figures) {
         let cell = |of: fn(&Figures) -> f64, places: usize| {

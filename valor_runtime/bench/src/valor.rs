@@ -41,7 +41,9 @@ pub fn serve(subject: Subject, threads: usize) -> Result<(), Box<dyn Error>> {
 fn alone() -> Arc<dyn Vlugin> {
     from_fn(|request| async move {
         let mut response = Response::new(200);
-        let _ = response.head.push("content-type", b"text/plain;charset=utf-8");
+        let _ = response
+            .head
+            .push("content-type", b"text/plain;charset=utf-8");
         response.body = match request.head.path() {
             "/hello" => HELLO.into(),
             "/blob" => blob(),
@@ -69,7 +71,9 @@ async fn runtime() -> Result<Arc<Runtime>, Box<dyn Error>> {
 async fn compiled() -> Result<Arc<dyn Vlugin>, Box<dyn Error>> {
     let runtime = runtime().await?;
     let none = serde_json::Value::Null;
-    runtime.add_entry("hello", hello_plugin::VLUGIN, none.clone()).await?;
+    runtime
+        .add_entry("hello", hello_plugin::VLUGIN, none.clone())
+        .await?;
     runtime.add_entry("echo", echo::VLUGIN, none).await?;
     Ok(runtime)
 }
@@ -107,6 +111,8 @@ pub fn build() -> io::Result<()> {
         .status()?;
     match built.success() {
         true => Ok(()),
-        false => Err(io::Error::other("the libraries to be measured do not build")),
+        false => Err(io::Error::other(
+            "the libraries to be measured do not build",
+        )),
     }
 }
