@@ -1,6 +1,6 @@
 //! What a vlugin answers, and what comes out of it.
 
-use crate::harness::{Answer, Client, Running, chunks, data, text};
+use crate::harness::{Answer, Client, Running, chunks, data, mirror, text};
 use std::{io, sync::Arc};
 use valor_runtime::{Body, Chunk, Fault, Request, Response, ResponseHead, Vlugin, from_fn};
 
@@ -243,6 +243,30 @@ fn the_peer_is_told() {
     let mut client = server.connect();
     let local = client.stream.local_addr().unwrap().to_string();
     assert_eq!(client.send(GET).answer().text(), local);
+}
+
+#[test]
+fn what_the_server_answers_itself_has_the_requests_id() {
+    let server = Running::start(mirror());
+    let id = "x-request-id: the-client's\r\n";
+    for (status, request) in [
+        (400, format!("GET / HTTP/1.1\r\n{id}host: a/b\r\n\r\n")),
+        (501, format!("BREW / HTTP/1.1\r\n{id}host: a\r\n\r\n")),
+        (204, format!("OPTIONS * HTTP/1.1\r\n{id}host: a\r\n\r\n")),
+        (
+            400,
+            format!("POST / HTTP/1.1\r\nhost: a\r\n{id}transfer-encoding: chunked\r\n\r\nx\r\n"),
+        ),
+    ] {
+        let answer = server.connect().send(&request).answer();
+        assert_eq!(answer.status, status, "{request}");
+        let told = answer.header("x-correlation-id");
+        assert_eq!(told, Some("the-client's"), "{request}");
+        // Where there is none, or none that can be read, there is a fresh one.
+        let answer = server.connect().send(request.replace(id, "")).answer();
+        let told = answer.header("x-correlation-id").unwrap_or_default();
+        assert_eq!(told.len(), 32, "{request}");
+    }
 }
 
 #[test]

@@ -72,6 +72,7 @@ fn check(client: &mut Client, out: &[Out], what: &str) {
                 let kind = answer.header("content-type");
                 assert_eq!(kind, Some("application/problem+json"), "{what}");
                 assert_eq!(answer.header("connection"), Some("close"), "{what}");
+                assert!(answer.header("x-correlation-id").is_some(), "{what}");
                 let problem: serde_json::Value = serde_json::from_slice(&answer.body).unwrap();
                 assert_eq!(problem["status"], *status, "{what}");
                 let rest = client.rest();
