@@ -230,33 +230,6 @@ fn spare_workers_stand_in_for_blocked_ones() {
 }
 
 #[test]
-fn a_shutdown_lets_requests_finish() {
-    let gate = Arc::new(Gate::default());
-    let mut server = Running::start(gated(gate.clone()));
-    let mut idle = server.connect();
-    assert_eq!(idle.send(GET).answer().status, 200);
-    let mut fresh = server.connect();
-    let mut working = at(&server, "/wait");
-    // What is pipelined behind it was not yet accepted, and is not answered.
-    working.send(GET);
-    gate.await_waiting(1);
-
-    server.leave();
-    assert!(idle.is_closed());
-    assert!(fresh.is_closed());
-    let addr = server.addr();
-    eventually("the end of accepting", || TcpStream::connect(addr).is_err());
-    gate.open();
-    let answer = working.answer();
-    assert_eq!(
-        (answer.text().as_str(), answer.header("connection")),
-        ("/wait", Some("close"))
-    );
-    assert!(working.is_closed());
-    assert_eq!(server.stop().cut_off, 0);
-}
-
-#[test]
 fn a_request_on_its_way_when_the_server_leaves_is_answered() {
     let mut server = Running::start(mirror());
     let mut kept = server.connect();
