@@ -132,7 +132,9 @@ pub async fn response_into_wire(mut res: http::Response) -> Result<wire::Respons
                 .map_err(bad)?;
         }
     }
+    let trailers = res.has_trailers().then(|| res.recv_trailers());
     let body = body_into_wire(res.take_body()).await;
+    let body = with_trailers(body, trailers);
     Ok(wire::Response { head, body })
 }
 
@@ -201,6 +203,50 @@ pub async fn body_into_wire(body: http::Body) -> Body {
                 rest: chunks,
             },
         ),
+    }
+}
+
+/// A body with trailers behind it, which the length of a body would leave no room for.
+fn with_trailers(body: Body, trailers: Option<http::trailers::Receiver>) -> Body {
+    match trailers {
+        None => body,
+        Some(trailers) => Body::stream(
+            None,
+            BodyThenTrailers {
+                body: Some(body),
+                trailers,
+            },
+        ),
+    }
+}
+
+/// A body, and the trailers that are sent once it has ended, where any are.
+struct BodyThenTrailers {
+    body: Option<Body>,
+    trailers: http::trailers::Receiver,
+}
+
+impl Stream for BodyThenTrailers {
+    type Item = io::Result<Chunk>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        if let Some(body) = &mut self.body {
+            match ready!(body.poll_chunk(cx)) {
+                // A proxied body's own trailers; what the handler sends replaces them.
+                Some(Ok(Chunk::Trailers(_))) | None => self.body = None,
+                chunk => return Poll::Ready(chunk),
+            }
+        }
+        let trailers = ready!(Pin::new(&mut self.trailers).poll(cx));
+        Poll::Ready(trailers.map(|trailers| {
+            let fields = trailers.iter().flat_map(|(name, values)| {
+                let field = |value: &http::headers::HeaderValue| {
+                    (name.as_str().to_owned(), value.as_str().into())
+                };
+                values.iter().map(field).collect::<Vec<_>>()
+            });
+            Ok(Chunk::Trailers(fields.collect()))
+        }))
     }
 }
 
