@@ -159,6 +159,12 @@ mod links {
         use std::sync::atomic::{AtomicBool, Ordering};
         let site = site();
         let (folder, stop) = (site.folder(), AtomicBool::new(false));
+        struct Stop<'a>(&'a AtomicBool);
+        impl Drop for Stop<'_> {
+            fn drop(&mut self) {
+                self.0.store(true, Ordering::Relaxed);
+            }
+        }
         std::thread::scope(|scope| {
             scope.spawn(|| {
                 let new = folder.join("new");
@@ -169,12 +175,13 @@ mod links {
                     }
                 }
             });
+            // Also where an assertion fails.
+            let _stop = Stop(&stop);
             let mut connection = site.serving.connect();
             for _ in 0..500 {
                 let answer = connection.get("/site/turning/secret.txt").unwrap();
                 assert_eq!(answer.status, 404, "{}", answer.text());
             }
-            stop.store(true, Ordering::Relaxed);
         });
     }
 
