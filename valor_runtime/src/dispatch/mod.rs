@@ -82,14 +82,7 @@ fn enter_prefix(request: &mut Request, len: usize) -> Result<(), valor::wire::He
     if len == 0 {
         return Ok(());
     }
-    let target = head.target();
-    let (prefix, rest) = target.split_at(len);
-    let prefix = prefix.to_owned();
-    let rest = match rest.starts_with('/') {
-        true => rest.to_owned(),
-        false => format!("/{rest}"),
-    };
-    head.set_target(&rest)?;
+    let prefix = head.take_prefix(len);
     head.push("x-forwarded-prefix", prefix.as_bytes())
 }
 
@@ -117,9 +110,9 @@ async fn run(mount: Arc<Mount>, mut request: Request, mut exchange: Exchange) ->
         let _ = response.head.push("retry-after", b"1");
         return named(response, &mount);
     }
-    let too_large = format!("the body is over the limit of {} bytes", mount.body_limit);
+    let too_large = || format!("the body is over the limit of {} bytes", mount.body_limit);
     if request.body.len().is_some_and(|len| len > mount.body_limit) {
-        return named(refuse(exchange, 413, &too_large), &mount);
+        return named(refuse(exchange, 413, &too_large()), &mount);
     }
     let over = Arc::new(AtomicBool::new(false));
     request.body = body::limited(request.body, mount.body_limit, &over);
@@ -129,7 +122,7 @@ async fn run(mount: Arc<Mount>, mut request: Request, mut exchange: Exchange) ->
 
     let mut response = match outcome {
         // Whatever the vlugin made of a body that was cut off, the client is to know why.
-        _ if over.load(Ordering::Acquire) => Response::problem(413, &too_large),
+        _ if over.load(Ordering::Acquire) => Response::problem(413, &too_large()),
         Ok(response) => response,
         Err(fault) => failed(&mount, &fault, exchange.id()),
     };

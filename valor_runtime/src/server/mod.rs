@@ -7,7 +7,8 @@
 //! # Layout
 //!
 //! - `socket`: addresses, listeners, and the sockets of clients.
-//! - `workers`: the threads.
+//! - `workers`: the threads; `executor`: the tasks that they run; `reactor`: what tells them that
+//!   a socket is ready.
 //! - `connection`: the loop of one connection; `exchange`: one request and its response on it;
 //!   `upload`: the request's body of that exchange.
 //! - `guard`: judges heads, `target` what they ask for; `body` and `chunked`: cut bodies out of
@@ -21,7 +22,9 @@ mod codec;
 mod connection;
 mod deadline;
 mod exchange;
+mod executor;
 mod guard;
+mod reactor;
 mod socket;
 mod target;
 mod upload;
@@ -184,10 +187,12 @@ impl Server {
     /// Binds every address, or none.
     ///
     /// # Errors
-    /// [`ServerError::NoAddress`] and [`ServerError::Bind`].
+    /// [`ServerError::NoAddress`], [`ServerError::Bind`], and [`ServerError::Workers`] where the
+    /// system has no more file descriptors.
     pub async fn bind(listen: &[Listen], config: ServerConfig) -> Result<Self, ServerError> {
+        let workers = Workers::new().map_err(ServerError::Workers)?;
         let bind = |listen: &Listen| {
-            Listener::bind(listen).map_err(|source| ServerError::Bind {
+            Listener::bind(listen, workers.reactor()).map_err(|source| ServerError::Bind {
                 listen: listen.clone(),
                 source,
             })
@@ -199,7 +204,7 @@ impl Server {
         Ok(Self {
             listeners,
             config,
-            workers: Workers::new(),
+            workers,
         })
     }
 
@@ -347,7 +352,7 @@ async fn accept(
     let mut is_short = false;
     loop {
         let place = connections.places.acquire_arc().await;
-        match listener.accept().await {
+        match listener.accept(connections.workers.reactor()).await {
             Ok((socket, peer)) => {
                 if std::mem::take(&mut is_short) {
                     log::info!(target: "valor::server", "connections are accepted again");
