@@ -214,6 +214,27 @@ macro_rules! each {
 }
 
 impl Socket {
+    /// Reads up to `limit` bytes into the memory that `bytes` gets for them. `None` where that
+    /// cannot be done without clearing the memory first.
+    pub(super) fn poll_receive(
+        &mut self,
+        cx: &mut Context<'_>,
+        limit: usize,
+        bytes: &mut Vec<u8>,
+    ) -> Option<Poll<io::Result<usize>>> {
+        match self {
+            #[cfg(unix)]
+            Self::Tcp(source) => Some(receive(source, cx, limit, bytes)),
+            #[cfg(unix)]
+            Self::Unix(source) => Some(receive(source, cx, limit, bytes)),
+            #[cfg(not(unix))]
+            _ => {
+                let _ = (cx, limit, bytes);
+                None
+            }
+        }
+    }
+
     /// Tells the peer that nothing more will come.
     pub(super) fn shutdown_write(&self) {
         let _ = each!(self, stream => stream.get_ref().shutdown(Shutdown::Write));
@@ -224,6 +245,26 @@ impl Socket {
         let reset = |socket: socket2::SockRef<'_>| socket.set_linger(Some(Duration::ZERO));
         let _ = each!(self, stream => reset(socket2::SockRef::from(stream.get_ref())));
     }
+}
+
+#[cfg(unix)]
+fn receive<T: std::os::fd::AsFd>(
+    source: &Source<T>,
+    cx: &mut Context<'_>,
+    limit: usize,
+    bytes: &mut Vec<u8>,
+) -> Poll<io::Result<usize>> {
+    use rustix::net::{RecvFlags, recv};
+    source.poll_read_with(cx, limit, |io| {
+        // Only now: most attempts to read that come to nothing do not get here.
+        bytes.reserve_exact(limit);
+        let (amount, _) = recv(
+            io,
+            rustix::buffer::spare_capacity(bytes),
+            RecvFlags::empty(),
+        )?;
+        Ok(amount)
+    })
 }
 
 impl AsyncRead for Socket {
