@@ -54,6 +54,28 @@ fn strangers_are_not_believed() {
 }
 
 #[test]
+fn each_of_them_is_taken_out() {
+    let server = Running::with(witness(), config(&[]));
+    let mut client = server.connect();
+    let local = client.stream.local_addr().unwrap();
+    for name in [
+        "Forwarded",
+        "X-Real-IP",
+        "X-Forwarded-For",
+        "x-forwarded-host",
+        "X-FORWARDED-PROTO",
+        "X-Forwarded-Port",
+        "X-Forwarded-Scheme",
+        "X-Forwarded-Server",
+        "X-Forwarded-Ssl",
+    ] {
+        let request = PLAIN.replace("inner\r\n", &format!("inner\r\n{name}: 1.2.3.4\r\n"));
+        let seen = ask(&mut client, &request);
+        assert_eq!(seen, format!("{local} http host=inner"), "{name}");
+    }
+}
+
+#[test]
 fn trusted_proxies_are_believed() {
     let server = Running::with(witness(), config(&["127.0.0.1"]));
     let mut proxy = server.connect();
