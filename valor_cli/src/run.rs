@@ -82,6 +82,8 @@ fn failed(error: impl ToString) -> Failure {
 fn config(args: &RunArgs) -> ServerConfig {
     let trusted_proxies = args.trusted_proxy.clone();
     let args = &args.server;
+    let size = |bytes| usize::try_from(bytes).unwrap_or(usize::MAX);
+    // No default stands in for a field: every limit has its option.
     ServerConfig {
         trusted_proxies,
         head_timeout: args.head_timeout,
@@ -89,9 +91,11 @@ fn config(args: &RunArgs) -> ServerConfig {
         write_timeout: args.write_timeout,
         idle_timeout: args.idle_timeout,
         drain: args.drain,
-        max_head: usize::try_from(args.max_head).unwrap_or(usize::MAX),
+        linger: args.linger,
+        max_head: size(args.max_head),
+        max_headers: args.max_headers,
+        max_target: size(args.max_target),
         max_connections: args.max_connections,
-        ..ServerConfig::default()
     }
 }
 

@@ -6,12 +6,11 @@
 
 mod body;
 mod exchange;
-mod id;
 mod path;
 pub mod watch;
 
 use crate::{
-    BoxFuture, Fault, FaultKind, Request, Response, Vlugin,
+    BoxFuture, Fault, FaultKind, Request, Response, Vlugin, id,
     metrics::Metrics,
     registry::{Mount, Registry},
 };

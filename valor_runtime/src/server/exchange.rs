@@ -13,7 +13,7 @@ use super::{
     guard::{Judged, Refusal},
     upload::{Progress, Upload},
 };
-use crate::Vlugin;
+use crate::{Vlugin, id};
 use bytes::Bytes;
 use std::{
     io,
@@ -23,7 +23,7 @@ use std::{
 };
 use valor::{
     fault::Fault,
-    wire::{BoxFuture, Chunk, Request, Response, ResponseHead},
+    wire::{Body, BoxFuture, Chunk, Request, RequestHead, Response, ResponseHead},
 };
 
 /// How far the next requests are read while the vlugin works on this one.
@@ -78,12 +78,14 @@ pub(super) struct Exchange {
     client_stays: bool,
     keep_alive: bool,
     upload: Upload,
+    /// The request's id, where its body may still be refused.
+    id: Option<String>,
 }
 
 impl Exchange {
     /// Hands a request to the vlugin.
     pub(super) fn new(
-        judged: Judged,
+        mut judged: Judged,
         input: &mut Input,
         vlugin: &Arc<dyn Vlugin>,
         body_timeout: Duration,
@@ -94,8 +96,13 @@ impl Exchange {
         };
         let (upload, body) =
             Upload::new(judged.framing, judged.expects_continue, input, body_timeout);
+        let id = matches!(body, Body::Stream { .. }).then(|| id::of(&judged.head));
+        if let Some(id) = &id {
+            // The one that the client is told is to be the one in the log.
+            let _ = judged.head.set("x-request-id", id.as_bytes());
+        }
         let answer = if judged.about_server {
-            Box::pin(std::future::ready(Ok(about_server())))
+            Box::pin(std::future::ready(Ok(about_server(&judged.head))))
         } else {
             vlugin.clone().on_request(Request {
                 head: judged.head,
@@ -108,6 +115,7 @@ impl Exchange {
             client_stays: judged.keep_alive,
             keep_alive: judged.keep_alive,
             upload,
+            id,
         }
     }
 
@@ -402,7 +410,10 @@ impl Exchange {
         match (&self.answer, refusal) {
             (Answer::Done, _) => Outcome::Close(Closing::Lingering),
             (Answer::Streaming(s), _) if s.begun => self.abort(),
-            (_, Some(refusal)) => Outcome::Refuse(refusal),
+            (_, Some(refusal)) => Outcome::Refuse(Refusal {
+                id: self.id.take(),
+                ..refusal
+            }),
             (_, None) => Outcome::Close(Closing::Plain),
         }
     }
@@ -440,8 +451,11 @@ pub(super) fn dead(error: &io::Error) -> Outcome {
 }
 
 /// The answer to `OPTIONS *` (RFC 9110, section 9.3.7).
-fn about_server() -> Response {
+fn about_server(head: &RequestHead) -> Response {
     let mut response = Response::new(204);
+    let _ = response
+        .head
+        .push("x-correlation-id", id::of(head).as_bytes());
     let _ = response
         .head
         .push("allow", b"GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");

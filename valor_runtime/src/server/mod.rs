@@ -225,8 +225,9 @@ impl Server {
         self.workers.clone()
     }
 
-    /// Serves with this many threads until `shutdown` resolves. Then it stops to accept, closes
-    /// the idle connections, and gives the busy ones the drain limit to finish.
+    /// Serves with this many threads until `shutdown` resolves. Then it takes the connections
+    /// that wait already and no others, answers what is under way within the drain limit, and
+    /// closes a connection that has been idle for half a second.
     ///
     /// Dropping the future cuts everything off at once.
     ///
@@ -266,7 +267,6 @@ impl Server {
             .collect();
         shutdown.await;
 
-        drop(accepting);
         running.leave.close();
         drop(alive);
         within(drain, async {
@@ -274,6 +274,7 @@ impl Server {
             let _: Result<Infallible, _> = all_gone.recv().await;
         })
         .await;
+        drop(accepting);
         let cut_off = connections.tasks().running.len();
         if cut_off > 0 {
             log::warn!(target: "valor::server", "{cut_off} connections were still busy after {drain:?}, and were cut off");
@@ -346,7 +347,7 @@ impl Connections {
     }
 }
 
-/// Accepts clients while there are places for them.
+/// Accepts clients while there are places for them, until the server leaves.
 async fn accept(
     listener: Listener,
     shared: Arc<Shared>,
@@ -355,10 +356,38 @@ async fn accept(
 ) {
     /// How long to wait for another connection to give back what this one needs.
     const PAUSE: Duration = Duration::from_millis(100);
+    // How many clients that wait already are taken while leaving, which those who keep on
+    // connecting would put off for ever.
+    const LAST: usize = 4096;
+    let reactor = connections.workers.reactor();
+    let left = async || _ = shared.leaving.recv().await;
     let mut is_short = false;
+    let mut last = LAST;
     loop {
-        let place = connections.places.acquire_arc().await;
-        match listener.accept(connections.workers.reactor()).await {
+        let next = async {
+            let place = connections.places.acquire_arc().await;
+            Some((listener.accept(reactor).await, place))
+        };
+        let leave = async {
+            left().await;
+            None
+        };
+        let (accepted, place) = match future::or(next, leave).await {
+            Some(next) => next,
+            // A client that waits already, which nobody may have been told of yet, has sent a
+            // request.
+            None => match connections.places.try_acquire_arc() {
+                Some(place) => (listener.try_accept(reactor), place),
+                None => return,
+            },
+        };
+        if shared.leaving.is_closed() {
+            last -= 1;
+            if last == 0 || accepted.is_err() {
+                return;
+            }
+        }
+        match accepted {
             Ok((socket, peer)) => {
                 if std::mem::take(&mut is_short) {
                     log::info!(target: "valor::server", "connections are accepted again");
@@ -381,7 +410,7 @@ async fn accept(
                 if !std::mem::replace(&mut is_short, true) {
                     log::error!(target: "valor::server", "no connection can be accepted: {error}; trying again until one can");
                 }
-                Timer::after(PAUSE).await;
+                within(PAUSE, left()).await;
             }
         }
     }

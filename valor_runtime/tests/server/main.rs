@@ -1,7 +1,6 @@
-//! Conversations of raw bytes with a real server over real sockets.
+//! Conversations of raw bytes with a real server over real sockets. What the policy says row by row
+//! is in `tests/policy`; here is what stands behind the rows.
 //!
-//! - `policy`: the table of what goes in and what must come out, at once, byte by byte and in
-//!   random segments.
 //! - `answers`: what a vlugin answers, and what comes out of it.
 //! - `bodies`: bodies in both directions, their back-pressure, and `100-continue`.
 //! - `forwarded`: what proxies say of clients, and who is believed.
@@ -14,4 +13,3 @@ mod forwarded;
 mod harness;
 mod lifecycle;
 mod limits;
-mod policy;
