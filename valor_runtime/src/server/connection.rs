@@ -7,6 +7,7 @@ use super::{
     codec::{self, Asked, Payload, Plan},
     deadline::{Deadline, earlier},
     exchange::{Closing, Exchange, Outcome, dead},
+    forwarded,
     guard::{Guard, Judged, Refusal, Step},
     socket::Socket,
 };
@@ -130,9 +131,11 @@ impl Connection {
                     self.wire.input.consume(amount);
                     continue;
                 }
-                Some(Step::Head(amount, judged)) => {
+                Some(Step::Head(amount, mut judged)) => {
                     self.wire.input.consume(amount);
                     self.begun = None;
+                    let proxies = &self.shared.config.trusted_proxies;
+                    forwarded::settle(&mut judged, &self.peer, false, proxies);
                     return Poll::Ready(Next::Request(judged));
                 }
                 Some(Step::Refuse(refusal)) => {

@@ -5,7 +5,7 @@
 //! proxy in front and no vlugin behind can be made to see another request than the server did
 //! (RFC 9112, section 11.2).
 
-use super::{ServerConfig, body::Framing, chunked::ChunkedDecoder, target};
+use super::{ServerConfig, body::Framing, chunked::ChunkedDecoder, forwarded, target};
 use memchr::{memchr, memchr_iter, memmem};
 use std::{borrow::Cow, mem::MaybeUninit};
 use valor::wire::RequestHead;
@@ -64,6 +64,8 @@ pub(super) struct Judged {
     pub(super) expects_continue: bool,
     /// Whether it is `OPTIONS *`, which asks about the server and not about a vlugin.
     pub(super) about_server: bool,
+    /// Whether it has headers that only a proxy has a say in.
+    pub(super) is_forwarded: bool,
 }
 
 /// The guard of one connection; it remembers how far it has looked.
@@ -284,6 +286,10 @@ fn request_of(
                 }
                 value
             }
+            9 | 15..=18 if forwarded::is_one(name) => {
+                fields.forwarded = true;
+                value
+            }
             _ => value,
         };
         // httparse has looked at every byte of it.
@@ -307,6 +313,7 @@ fn request_of(
         // An HTTP/1.0 client cannot mean it (RFC 9110, section 10.1.1).
         expects_continue: version == 11 && fields.expects_continue,
         about_server: target == "*",
+        is_forwarded: fields.forwarded,
     })
 }
 
@@ -321,6 +328,7 @@ struct Fields {
     keep_alive: bool,
     expects_continue: bool,
     expects_more: bool,
+    forwarded: bool,
 }
 
 impl Fields {

@@ -11,7 +11,7 @@
 //!   a socket is ready.
 //! - `connection`: the loop of one connection; `exchange`: one request and its response on it;
 //!   `upload`: the request's body of that exchange.
-//! - `guard`: judges heads, `target` what they ask for; `body` and `chunked`: cut bodies out of
+//! - `guard`: judges heads, `target` what they ask for; `forwarded`: what proxies say of clients; `body` and `chunked`: cut bodies out of
 //!   the input; `codec`: turns responses into bytes.
 //! - `buffer` and `deadline`: bytes and time limits of a connection.
 
@@ -23,6 +23,7 @@ mod connection;
 mod deadline;
 mod exchange;
 mod executor;
+mod forwarded;
 mod guard;
 mod reactor;
 mod socket;
@@ -31,6 +32,7 @@ mod upload;
 mod workers;
 
 pub use self::{
+    forwarded::{TrustedProxy, TrustedProxyError},
     socket::{Listen, ListenError},
     workers::Workers,
 };
@@ -78,6 +80,9 @@ pub struct ServerConfig {
     pub max_target: usize,
     /// Connections at once; more are accepted when one of them ends. Default 10,000.
     pub max_connections: usize,
+    /// Whose `x-forwarded-for` and kin are believed; from others they are taken out. Nobody's,
+    /// by default.
+    pub trusted_proxies: Vec<TrustedProxy>,
 }
 
 impl Default for ServerConfig {
@@ -93,6 +98,7 @@ impl Default for ServerConfig {
             max_headers: 128,
             max_target: 8 * 1024,
             max_connections: 10_000,
+            trusted_proxies: Vec::new(),
         }
     }
 }
