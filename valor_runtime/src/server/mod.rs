@@ -13,6 +13,7 @@
 //! - `guard`: judges heads, `target` what they ask for; `body` and `chunked`: cut bodies out of
 //!   the input; `codec`: turns responses into bytes.
 //! - `buffer` and `deadline`: bytes and time limits of a connection.
+//! - `fuzzing`: what the guard and the bodies promise, for tests and for the fuzz target alone.
 
 mod body;
 mod buffer;
@@ -20,13 +21,20 @@ mod chunked;
 mod codec;
 mod connection;
 mod deadline;
+#[cfg(test)]
+mod differential;
 mod exchange;
+#[cfg(any(test, feature = "fuzzing"))]
+mod fuzzing;
 mod guard;
 mod socket;
 mod target;
 mod upload;
 mod workers;
 
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub use self::fuzzing::check;
 pub use self::{
     socket::{Listen, ListenError},
     workers::Workers,
