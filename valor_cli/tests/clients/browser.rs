@@ -7,12 +7,9 @@ use crate::{
 
 #[test]
 fn chromium() {
-    let serving = Serving::start();
+    let page = include_str!("browser.html").replace("REQUESTS", &REQUESTS.to_string());
+    let serving = Serving::page(&page);
     let folder = Folder::new("");
-    let page = include_str!("browser.html")
-        .replace("BASE", &serving.url(""))
-        .replace("REQUESTS", &REQUESTS.to_string());
-    folder.write("page.html", page);
     let mut chromium = program("chromium", "chromium");
     chromium.args([
         "--headless",
@@ -36,7 +33,7 @@ fn chromium() {
         "--user-data-dir={}",
         folder.path().join("profile").display()
     ));
-    let dom = run(chromium.arg(format!("file://{}", folder.file("page.html"))));
+    let dom = run(chromium.arg(serving.url("/site/")));
     assert!(
         dom.contains(&format!("{REQUESTS} of {REQUESTS}, no error")),
         "{dom}"

@@ -12,7 +12,7 @@ fn number(report: &str, what: &str) -> Option<usize> {
 
 #[test]
 fn wrk() {
-    let serving = Serving::with(&["--no-access-log"]);
+    let serving = Serving::with(&["--no-access-log"], &[]);
     let mut sent = 0;
     while sent < REQUESTS {
         let mut wrk = program("wrk", "wrk");
@@ -37,7 +37,7 @@ fn wrk() {
 
 #[test]
 fn ab_with_keep_alive_and_without() {
-    let serving = Serving::with(&["--no-access-log"]);
+    let serving = Serving::with(&["--no-access-log"], &[]);
     let requests = REQUESTS.to_string();
     for keep_alive in [true, false] {
         let mut ab = program("ab", "apache2-utils");

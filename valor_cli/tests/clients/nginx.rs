@@ -128,8 +128,14 @@ fn a_thousand_requests_through_it() {
 fn uploads_through_it() {
     each_way(|socket| {
         let socket = socket.to_str().unwrap();
+        // nginx sends nothing more of a body once it passes the response on, so that an echo that
+        // begins before the end would wait for it for ever.
         for length in [0, 100_000, 20_000_000] {
-            upload("http://a/echo", &["--unix-socket", socket], &bytes(length));
+            upload(
+                "http://a/whole/echo-whole",
+                &["--unix-socket", socket],
+                &bytes(length),
+            );
         }
     });
 }

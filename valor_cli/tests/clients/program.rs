@@ -1,10 +1,13 @@
 //! Programs to run, and the server that they talk to.
 
-use crate::support::{Folder, Server, libraries};
+use crate::support::{Folder, Server, libraries, workspace};
+use serde_json::json;
 use std::{
+    env::consts::{DLL_PREFIX, DLL_SUFFIX},
     io::Write,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Command, Output, Stdio},
+    sync::OnceLock,
 };
 
 /// How many requests each client sends, at least.
@@ -65,7 +68,25 @@ pub fn run_with(command: &mut Command, input: &[u8]) -> String {
     out.into_owned()
 }
 
-/// A server with `hello_plugin` at `/hello`, and `echo` at `/echo` for bodies up to 1 GiB.
+/// The library of the runtime's own tests that sends a body back once it has all of it.
+fn whole() -> &'static str {
+    static BUILT: OnceLock<String> = OnceLock::new();
+    BUILT.get_or_init(|| {
+        let target = Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("fixtures");
+        let fixtures = workspace().join("valor_runtime/tests/fixtures");
+        let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+        cargo
+            .args(["build", "-p", "misbehaving"])
+            .current_dir(fixtures);
+        cargo.env("CARGO_PROFILE_DEV_DEBUG", "false");
+        run(cargo.env("CARGO_TARGET_DIR", &target));
+        let file = format!("{DLL_PREFIX}misbehaving{DLL_SUFFIX}");
+        target.join("debug").join(file).display().to_string()
+    })
+}
+
+/// A server with `hello_plugin` at `/hello`, and for bodies up to 1 GiB `echo` at `/echo`, which
+/// sends back what it gets as it comes, and `/whole/echo-whole`, which waits for the end.
 pub struct Serving {
     pub server: Server,
     _folder: Folder,
@@ -73,16 +94,27 @@ pub struct Serving {
 
 impl Serving {
     pub fn start() -> Self {
-        Self::with(&[])
+        Self::with(&[], &[])
     }
 
-    pub fn with(args: &[&str]) -> Self {
-        let folder = Folder::new(
-            r#"{ "plugins": [
-                { "type": "native", "name": "hello", "path": "hello_plugin" },
-                { "type": "native", "name": "echo", "limits": { "body": 1073741824 } }
-            ] }"#,
-        );
+    /// With a page at `/site/`.
+    pub fn page(page: &str) -> Self {
+        Self::with(&[], &[("site/index.html", page)])
+    }
+
+    pub fn with(args: &[&str], files: &[(&str, &str)]) -> Self {
+        let large = json!({ "body": 1 << 30 });
+        let plugins = json!({ "plugins": [
+            { "type": "native", "name": "hello", "path": "hello_plugin" },
+            { "type": "native", "name": "echo", "limits": large },
+            { "type": "native", "name": "whole", "path": whole(), "config": "", "limits": large },
+            { "type": "files", "name": "site", "path": "site" },
+        ] });
+        let folder = Folder::new(&plugins.to_string());
+        folder.write("site/empty", "");
+        for (name, text) in files {
+            folder.write(name, text);
+        }
         let file = folder.file("plugins.json");
         let libraries = libraries().to_str().unwrap();
         let mut all = vec!["-p", &file, "--plugin-dir", libraries];

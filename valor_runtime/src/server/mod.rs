@@ -7,7 +7,8 @@
 //! # Layout
 //!
 //! - `socket`: addresses, listeners, and the sockets of clients.
-//! - `workers`: the threads.
+//! - `workers`: the threads; `executor`: the tasks that they run; `reactor`: what tells them that
+//!   a socket is ready.
 //! - `connection`: the loop of one connection; `exchange`: one request and its response on it;
 //!   `upload`: the request's body of that exchange.
 //! - `guard`: judges heads, `target` what they ask for; `body` and `chunked`: cut bodies out of
@@ -24,9 +25,11 @@ mod deadline;
 #[cfg(test)]
 mod differential;
 mod exchange;
+mod executor;
 #[cfg(any(test, feature = "fuzzing"))]
 mod fuzzing;
 mod guard;
+mod reactor;
 mod socket;
 mod target;
 mod upload;
@@ -192,10 +195,12 @@ impl Server {
     /// Binds every address, or none.
     ///
     /// # Errors
-    /// [`ServerError::NoAddress`] and [`ServerError::Bind`].
+    /// [`ServerError::NoAddress`], [`ServerError::Bind`], and [`ServerError::Workers`] where the
+    /// system has no more file descriptors.
     pub async fn bind(listen: &[Listen], config: ServerConfig) -> Result<Self, ServerError> {
+        let workers = Workers::new().map_err(ServerError::Workers)?;
         let bind = |listen: &Listen| {
-            Listener::bind(listen).map_err(|source| ServerError::Bind {
+            Listener::bind(listen, workers.reactor()).map_err(|source| ServerError::Bind {
                 listen: listen.clone(),
                 source,
             })
@@ -207,7 +212,7 @@ impl Server {
         Ok(Self {
             listeners,
             config,
-            workers: Workers::new(),
+            workers,
         })
     }
 
@@ -356,21 +361,27 @@ async fn accept(
     // How many clients that wait already are taken while leaving, which those who keep on
     // connecting would put off for ever.
     const LAST: usize = 4096;
+    let reactor = connections.workers.reactor();
     let left = async || _ = shared.leaving.recv().await;
     let mut is_short = false;
     let mut last = LAST;
     loop {
-        // What waits already comes first: a client whose connection is there has sent a request.
         let next = async {
             let place = connections.places.acquire_arc().await;
-            Some((listener.accept().await, place))
+            Some((listener.accept(reactor).await, place))
         };
         let leave = async {
             left().await;
             None
         };
-        let Some((accepted, place)) = future::or(next, leave).await else {
-            return;
+        let (accepted, place) = match future::or(next, leave).await {
+            Some(next) => next,
+            // A client that waits already, which nobody may have been told of yet, has sent a
+            // request.
+            None => match connections.places.try_acquire_arc() {
+                Some(place) => (listener.try_accept(reactor), place),
+                None => return,
+            },
         };
         if shared.leaving.is_closed() {
             last -= 1;
