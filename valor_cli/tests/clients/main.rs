@@ -6,6 +6,7 @@
 #![cfg(unix)]
 
 mod browser;
+mod end;
 mod load;
 mod nginx;
 mod program;

@@ -1,6 +1,6 @@
 //! Programs to run, and the server that they talk to.
 
-use crate::support::{Folder, Server, libraries, workspace};
+use crate::support::{Finished, Folder, Server, libraries, workspace};
 use serde_json::json;
 use std::{
     env::consts::{DLL_PREFIX, DLL_SUFFIX},
@@ -131,6 +131,11 @@ impl Serving {
 
     pub fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.addr())
+    }
+
+    /// Waits for the end.
+    pub fn end(self) -> Finished {
+        self.server.end()
     }
 
     /// Checks that the server found nothing to complain of either.
