@@ -14,6 +14,7 @@
 //! - `guard`: judges heads, `target` what they ask for; `forwarded`: what proxies say of clients; `body` and `chunked`: cut bodies out of
 //!   the input; `codec`: turns responses into bytes.
 //! - `buffer` and `deadline`: bytes and time limits of a connection.
+//! - `fuzzing`: what the guard and the bodies promise, for tests and for the fuzz target alone.
 
 mod body;
 mod buffer;
@@ -21,9 +22,13 @@ mod chunked;
 mod codec;
 mod connection;
 mod deadline;
+#[cfg(test)]
+mod differential;
 mod exchange;
 mod executor;
 mod forwarded;
+#[cfg(any(test, feature = "fuzzing"))]
+mod fuzzing;
 mod guard;
 mod reactor;
 mod socket;
@@ -31,6 +36,9 @@ mod target;
 mod upload;
 mod workers;
 
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub use self::fuzzing::check;
 pub use self::{
     forwarded::{TrustedProxy, TrustedProxyError},
     socket::{Listen, ListenError},
