@@ -7,6 +7,7 @@ use crate::{
     fault::Fault,
     http,
     unwind::drop_caught,
+    upgrade::{self, Offer},
     wire::{self, Body, Bytes, Chunk, ChunkStream, RequestHead, ResponseHead},
 };
 use futures_core::Stream;
@@ -24,6 +25,31 @@ const CHUNK: usize = 64 * 1024;
 
 /// The length up to which a body is copied in one piece, where its reader has all of it.
 const WHOLE: u64 = 1024 * 1024;
+
+/// Answers a request with a handler: the way there and back, upgrades included.
+///
+/// # Errors
+/// Those of [`request_from_wire`] and [`response_into_wire`], the handler's own, and a fault of
+/// status 500 for a response that switches protocols where it cannot.
+pub async fn answer<Fut>(
+    mut request: wire::Request,
+    handler: impl FnOnce(http::Request) -> Fut,
+) -> Result<wire::Response, Fault>
+where
+    Fut: Future<Output = http::Result<http::Response>>,
+{
+    let offer = Offer::take(&mut request);
+    let mut res = handler(request_from_wire(request)?).await?;
+    if res.status() != http::StatusCode::SwitchingProtocols {
+        return response_into_wire(res).await;
+    }
+    let body = match offer {
+        Some(offer) if res.has_upgrade() => offer.accept(&mut res),
+        offer => return Err(upgrade::refused(offer.is_some())),
+    };
+    let head = response_into_wire(res).await?.head;
+    Ok(wire::Response { head, body })
+}
 
 /// The request as a handler receives it.
 ///
@@ -236,7 +262,7 @@ pub async fn body_into_wire(body: http::Body) -> Body {
 }
 
 /// Chunks as the reader that `http_types` wants.
-struct Reader {
+pub(crate) struct Reader {
     now: Bytes,
     // `http_types` asks for `Sync`, which a stream need not be; the lock is never contended.
     rest: Option<Mutex<ChunkStream>>,
@@ -244,6 +270,15 @@ struct Reader {
 }
 
 impl Reader {
+    /// A reader of chunks alone.
+    pub(crate) fn of(chunks: ChunkStream) -> Self {
+        Self {
+            now: Bytes::new(),
+            rest: Some(Mutex::new(chunks)),
+            trailers: None,
+        }
+    }
+
     fn ended(&mut self) {
         // All of it was read: a destructor that panics does not make that fail.
         if let Err(panicked) = drop_caught(self.rest.take()) {

@@ -127,9 +127,11 @@ pub(super) fn head(
     let mut length = [0; 20];
     let mut headers: Vec<(&str, &[u8])> = Vec::with_capacity(16);
     let mut dated = false;
+    // The one that was switched to, or those that the client has to choose from.
+    let tells_upgrade = matches!(head.status(), 101 | 426);
     for (name, value) in head.headers() {
         dated |= name == "date";
-        if !is_framing(name) {
+        if !is_framing(name) || (name == "upgrade" && tells_upgrade) {
             headers.push((name, value));
         }
     }
@@ -138,6 +140,12 @@ pub(super) fn head(
         Framing::Length(len) => headers.push(("content-length", digits(&mut length, len))),
         Framing::Chunked => headers.push(("transfer-encoding", b"chunked")),
     }
+    // Who sends the one header has to send the other (RFC 9110, section 7.8).
+    let connection = match connection {
+        Some("close") if head.status() == 426 => Some("upgrade, close"),
+        None if head.status() == 426 => Some("upgrade"),
+        connection => connection,
+    };
     if let Some(connection) = connection {
         headers.push(("connection", connection.as_bytes()));
     }

@@ -9,6 +9,7 @@ use super::{
     exchange::{Closing, Exchange, Outcome, dead},
     guard::{Guard, Judged, Refusal, Step},
     socket::Socket,
+    upgrade::{Patience, Tunnel},
 };
 use futures_core::Stream;
 use smol::{channel::Receiver, future};
@@ -85,6 +86,10 @@ impl Connection {
             let leaving = || self.shared.leaving.is_closed();
             match poll_fn(|cx| exchange.poll(&mut self.wire, leaving(), cx)).await {
                 Outcome::Next => {}
+                Outcome::Switch(tunnel) => {
+                    drop(exchange);
+                    break self.tunnel(tunnel).await;
+                }
                 outcome => break outcome,
             }
             self.idle_since = Instant::now();
@@ -95,7 +100,7 @@ impl Connection {
             }
         };
         let closing = match outcome {
-            Outcome::Next | Outcome::Dead => return,
+            Outcome::Next | Outcome::Switch(_) | Outcome::Dead => return,
             Outcome::Close(closing) => closing,
             Outcome::Refuse(refusal) => {
                 self.refuse(refusal);
@@ -105,6 +110,19 @@ impl Connection {
         if poll_fn(|cx| self.poll_flush(cx)).await.is_ok() {
             self.close(closing).await;
         }
+    }
+
+    /// Serves the connection in another protocol.
+    async fn tunnel(&mut self, mut tunnel: Box<Tunnel>) -> Outcome {
+        let patience = Patience {
+            open: self.shared.config.upgraded_timeout,
+            half: self.shared.config.idle_timeout,
+        };
+        poll_fn(|cx| {
+            let leaving = self.leaving.as_mut().poll_next(cx).is_ready();
+            tunnel.poll(&mut self.wire, patience, leaving, cx)
+        })
+        .await
     }
 
     /// The next head that is good, or why there is none.

@@ -61,6 +61,8 @@ pub(super) struct Judged {
     pub(super) expects_continue: bool,
     /// Whether it is `OPTIONS *`, which asks about the server and not about a vlugin.
     pub(super) about_server: bool,
+    /// Whether the client offers to go on in another protocol.
+    pub(super) offers_upgrade: bool,
 }
 
 /// The guard of one connection; it remembers how far it has looked.
@@ -278,7 +280,12 @@ fn request_of(
                 for option in list(value) {
                     fields.close |= option.eq_ignore_ascii_case(b"close");
                     fields.keep_alive |= option.eq_ignore_ascii_case(b"keep-alive");
+                    fields.asks_upgrade |= option.eq_ignore_ascii_case(b"upgrade");
                 }
+                value
+            }
+            7 if name.eq_ignore_ascii_case("upgrade") => {
+                fields.names_protocol |= list(value).next().is_some();
                 value
             }
             _ => value,
@@ -296,8 +303,13 @@ fn request_of(
     if version == 11 && fields.expects_more {
         return Err(Refusal::new(417, "only 100-continue can be expected"));
     }
+    let framing = fields.framing(version)?;
     Ok(Judged {
-        framing: fields.framing(version)?,
+        // Of HTTP/1.0 it is ignored (RFC 9110, section 7.8).
+        offers_upgrade: fields.asks_upgrade
+            && fields.names_protocol
+            && (version == 11 && framing.is_done() && method != "HEAD" && target != "*"),
+        framing,
         head,
         keep_alive: !fields.close && (version == 11 || fields.keep_alive),
         // An HTTP/1.0 client cannot mean it (RFC 9110, section 10.1.1).
@@ -317,6 +329,8 @@ struct Fields {
     keep_alive: bool,
     expects_continue: bool,
     expects_more: bool,
+    asks_upgrade: bool,
+    names_protocol: bool,
 }
 
 impl Fields {

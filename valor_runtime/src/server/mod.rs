@@ -9,7 +9,8 @@
 //! - `socket`: addresses, listeners, and the sockets of clients.
 //! - `workers`: the threads.
 //! - `connection`: the loop of one connection; `exchange`: one request and its response on it;
-//!   `upload`: the request's body of that exchange.
+//!   `upload`: the request's body of that exchange; `upgrade`: what follows where it switches
+//!   to another protocol; `stead`: responses in a vlugin's stead.
 //! - `guard`: judges heads, `target` what they ask for; `body` and `chunked`: cut bodies out of
 //!   the input; `codec`: turns responses into bytes.
 //! - `buffer` and `deadline`: bytes and time limits of a connection.
@@ -23,7 +24,9 @@ mod deadline;
 mod exchange;
 mod guard;
 mod socket;
+mod stead;
 mod target;
+mod upgrade;
 mod upload;
 mod workers;
 
@@ -62,6 +65,9 @@ pub struct ServerConfig {
     pub body_timeout: Duration,
     /// Waiting for a client to take 1 KiB of a response; it is cut off after that. Default 60 s.
     pub write_timeout: Duration,
+    /// Silence in both directions of a connection that went on in another protocol, WebSocket
+    /// say; it is closed after that. Default 1 h.
+    pub upgraded_timeout: Duration,
     /// How long a client may go on sending to a connection that is being closed. Default 5 s.
     pub linger: Duration,
     /// From the shutdown to the end of the last request; what still runs is cut off after that.
@@ -84,6 +90,7 @@ impl Default for ServerConfig {
             idle_timeout: Duration::from_secs(75),
             body_timeout: Duration::from_secs(30),
             write_timeout: Duration::from_secs(60),
+            upgraded_timeout: Duration::from_secs(60 * 60),
             linger: Duration::from_secs(5),
             drain: Duration::from_secs(10),
             max_head: 32 * 1024,

@@ -176,6 +176,15 @@ impl Socket {
         let _ = each!(self, stream => stream.get_ref().shutdown(Shutdown::Write));
     }
 
+    /// Has the system ask after a peer that says nothing for a minute, so that one that is gone
+    /// without a word is noticed.
+    pub(super) fn keep_alive(&self) {
+        if let Socket::Tcp(stream) = self {
+            let probe = socket2::TcpKeepalive::new().with_time(Duration::from_secs(60));
+            let _ = socket2::SockRef::from(stream.get_ref()).set_tcp_keepalive(&probe);
+        }
+    }
+
     /// Makes the close that follows a reset, which no peer takes for the end of a body.
     pub(super) fn reset_on_close(&self) {
         let reset = |socket: socket2::SockRef<'_>| socket.set_linger(Some(Duration::ZERO));
