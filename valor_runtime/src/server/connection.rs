@@ -141,8 +141,9 @@ impl Connection {
                     self.wire.input.consume(amount);
                     continue;
                 }
-                Some(Step::Head(amount, judged)) => {
+                Some(Step::Head(amount, mut judged)) => {
                     self.wire.input.consume(amount);
+                    judged.head.set_https(self.wire.socket.is_tls());
                     self.begun = None;
                     return Poll::Ready(Next::Request(judged));
                 }
@@ -255,10 +256,14 @@ impl Connection {
 
     async fn close(&mut self, closing: Closing) {
         match closing {
+            // In TLS an end without a word is a truncation.
+            Closing::Plain if self.wire.socket.is_tls() => {
+                poll_fn(|cx| self.wire.poll_end(cx)).await;
+            }
             Closing::Plain => {}
             Closing::Reset => self.wire.socket.reset_on_close(),
             Closing::Lingering => {
-                self.wire.socket.shutdown_write();
+                poll_fn(|cx| self.wire.poll_end(cx)).await;
                 self.linger().await;
             }
         }

@@ -7,6 +7,7 @@
 //! # Layout
 //!
 //! - `socket`: addresses, listeners, and the sockets of clients.
+//! - `tls`: the certificate; `handshake`: how a connection with it begins.
 //! - `workers`: the threads.
 //! - `connection`: the loop of one connection; `exchange`: one request and its response on it;
 //!   `upload`: the request's body of that exchange; `upgrade`: what follows where it switches
@@ -23,19 +24,25 @@ mod connection;
 mod deadline;
 mod exchange;
 mod guard;
+mod handshake;
 mod socket;
 mod stead;
 mod target;
+mod tls;
 mod upgrade;
 mod upload;
 mod workers;
 
 pub use self::{
     socket::{Listen, ListenError},
+    tls::{Tls, TlsError},
     workers::Workers,
 };
 
-use self::{connection::Connection, socket::Listener};
+use self::{
+    connection::Connection,
+    socket::{Listener, Socket},
+};
 use crate::Vlugin;
 use futures_lite::FutureExt;
 use smol::{
@@ -175,6 +182,7 @@ pub struct Shutdown {
 #[derive(Debug)]
 pub struct Server {
     listeners: Vec<Listener>,
+    tls: Option<Tls>,
     config: ServerConfig,
     workers: Workers,
 }
@@ -182,6 +190,7 @@ pub struct Server {
 /// What all connections of a server share.
 struct Shared {
     config: ServerConfig,
+    tls: Option<Tls>,
     vlugin: Arc<dyn Vlugin>,
     /// Closed when the server shuts down.
     leaving: Receiver<Infallible>,
@@ -205,9 +214,18 @@ impl Server {
         }
         Ok(Self {
             listeners,
+            tls: None,
             config,
             workers: Workers::new(),
         })
+    }
+
+    /// Speaks TLS on every IP address. Unix sockets stay as they are: what comes through them is on
+    /// this machine already.
+    #[must_use]
+    pub fn tls(mut self, tls: Tls) -> Self {
+        self.tls = Some(tls);
+        self
     }
 
     /// Where it listens, with the ports that the system chose.
@@ -238,6 +256,7 @@ impl Server {
         let (leave, leaving) = channel::bounded(1);
         let shared = Arc::new(Shared {
             config: self.config,
+            tls: self.tls,
             vlugin,
             leaving,
         });
@@ -323,14 +342,17 @@ impl Connections {
     }
 
     /// Serves a client on the workers. `held` is let go when nothing is left of the connection.
-    fn spawn(self: &Arc<Self>, connection: Connection, held: impl Send + 'static) {
+    fn spawn(
+        self: &Arc<Self>,
+        serving: impl Future<Output = ()> + Send + 'static,
+        held: impl Send + 'static,
+    ) {
         // Held until the task is noted, so that it cannot end before.
         let mut tasks = self.tasks();
         tasks.last += 1;
         let (number, connections) = (tasks.last, self.clone());
         let task = self.workers.spawn(async move {
-            let serve = AssertUnwindSafe(connection.serve());
-            if serve.catch_unwind().await.is_err() {
+            if AssertUnwindSafe(serving).catch_unwind().await.is_err() {
                 log::error!(target: "valor::server", "a vlugin panicked, and its connection is closed");
             }
             if let Some(task) = connections.tasks().running.remove(&number) {
@@ -339,6 +361,15 @@ impl Connections {
             drop(held);
         });
         tasks.running.insert(number, task);
+    }
+}
+
+async fn serve_tls(socket: Socket, peer: String, tls: Tls, shared: Arc<Shared>) {
+    // On the heap, and only while it lasts: what stays is smaller.
+    let shaken = Box::pin(handshake::shake_hands(socket, &tls, &shared)).await;
+    drop(tls);
+    if let Some(socket) = shaken {
+        Connection::new(socket, peer, shared).serve().await;
     }
 }
 
@@ -360,8 +391,17 @@ async fn accept(
                     log::info!(target: "valor::server", "connections are accepted again");
                 }
                 let peer = peer.map_or_else(String::new, |peer| peer.to_string());
-                let connection = Connection::new(socket, peer, shared.clone());
-                connections.spawn(connection, (place, alive.clone()));
+                let held = (place, alive.clone());
+                match (&shared.tls, &socket) {
+                    (Some(tls), Socket::Tcp(_)) => {
+                        connections
+                            .spawn(serve_tls(socket, peer, tls.clone(), shared.clone()), held);
+                    }
+                    _ => {
+                        let connection = Connection::new(socket, peer, shared.clone());
+                        connections.spawn(connection.serve(), held);
+                    }
+                }
             }
             // The client has gone away again.
             Err(error)

@@ -206,9 +206,8 @@ impl Tunnel {
             Poll::Ready(Ok(())) => {
                 // Where there was none, the vlugin was not asked for more.
                 moved |= !had_room;
-                if self.vlugin == Side::Ending {
+                if self.vlugin == Side::Ending && wire.poll_end(cx).is_ready() {
                     self.vlugin = Side::Ended;
-                    wire.socket.shutdown_write();
                 }
             }
         }

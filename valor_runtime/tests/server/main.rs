@@ -6,6 +6,7 @@
 //! - `bodies`: bodies in both directions, their back-pressure, and `100-continue`.
 //! - `limits`: time limits, connections, and clients that go away.
 //! - `lifecycle`: binding, Unix sockets, workers and shutting down.
+//! - `tls`: certificates, handshakes and ends.
 //! - `upgrade`: connections that go on in another protocol.
 
 mod answers;
@@ -14,4 +15,5 @@ mod harness;
 mod lifecycle;
 mod limits;
 mod policy;
+mod tls;
 mod upgrade;
