@@ -3,6 +3,9 @@
 //! The glue around a handler written in Rust calls these, on whichever side of a boundary the
 //! handler lives. Bodies of known, small size are moved whole; others stay streams.
 
+mod headers;
+mod url;
+
 use crate::{
     fault::Fault,
     http,
@@ -61,16 +64,13 @@ where
 /// values are ASCII), and of 501 for a method that it does not know.
 pub fn request_from_wire(request: wire::Request) -> Result<http::Request, Fault> {
     let head = &request.head;
-    // `from_str` does not mind the case; HTTP does (RFC 9110, section 9.1).
-    let method = http::Method::from_str(head.method())
-        .ok()
-        .filter(|method| method.as_ref() == head.method())
+    let method = method_of(head.method())
         .ok_or_else(|| Fault::error(501, format!("the method {} is not known", head.method())))?;
-    let url = url_of(head)?;
+    let url = url::of(head)?;
     let mut req = http::Request::new(method, url);
     req.set_version(version_of(head.version()));
     req.set_peer_addr(head.peer());
-    set_headers(head.headers(), &mut req)?;
+    headers::fill(head.fields(), &mut req)?;
     if !request.body.is_empty() {
         let typed = req.header("content-type").is_some();
         let trailers = match request.body {
@@ -133,7 +133,7 @@ pub fn response_from_wire(response: wire::Response) -> Result<http::Response, Fa
         )
     })?;
     let mut res = http::Response::new(status);
-    set_headers(response.head.headers(), &mut res)
+    headers::fill(response.head.fields(), &mut res)
         .map_err(|fault| Fault::error(502, fault.message))?;
     let typed = response.head.header("content-type").is_some();
     if !response.body.is_empty() {
@@ -158,29 +158,21 @@ pub async fn response_into_wire(mut res: http::Response) -> Result<wire::Respons
                 .map_err(bad)?;
         }
     }
+    let trailers = res.has_trailers().then(|| res.recv_trailers());
     let body = body_into_wire(res.take_body()).await;
+    let body = with_trailers(body, trailers);
     Ok(wire::Response { head, body })
 }
 
-fn url_of(head: &RequestHead) -> Result<http::Url, Fault> {
-    let target = head.target();
-    let url = if target.starts_with('/') || !target.contains("://") {
-        let scheme = if head.is_https() {
-            "https://"
-        } else {
-            "http://"
-        };
-        let host = head.header_str("host").unwrap_or("localhost");
-        // Any of these would move the border between host and path.
-        if host.is_empty() || host.contains(['/', '\\', '?', '#', '@', '\t']) {
-            return Err(Fault::error(400, format!("`{host}` is not a host")));
-        }
-        let slash = if target.starts_with('/') { "" } else { "/" };
-        http::Url::parse(&[scheme, host, slash, target].concat())
-    } else {
-        http::Url::parse(target)
-    };
-    url.map_err(|error| Fault::error(400, format!("the target {target} is not a URL: {error}")))
+fn method_of(method: &str) -> Option<http::Method> {
+    match method {
+        "GET" => return Some(http::Method::Get),
+        "POST" => return Some(http::Method::Post),
+        _ => {}
+    }
+    // `from_str` takes memory, and does not mind the case; HTTP does (RFC 9110, section 9.1).
+    let known = http::Method::from_str(method).ok();
+    known.filter(|known| known.as_ref() == method)
 }
 
 fn version_of(version: u8) -> Option<http::Version> {
@@ -192,27 +184,6 @@ fn version_of(version: u8) -> Option<http::Version> {
         30 => Some(http::Version::Http3_0),
         _ => None,
     }
-}
-
-fn set_headers<'a>(
-    headers: impl Iterator<Item = (&'a str, &'a [u8])>,
-    message: &mut impl AsMut<http::Headers>,
-) -> Result<(), Fault> {
-    let message = message.as_mut();
-    for (name, value) in headers {
-        // `http_types` panics where a text that it takes for a value is not ASCII.
-        let value = std::str::from_utf8(value).ok().filter(|v| v.is_ascii());
-        let value = value
-            .ok_or_else(|| Fault::error(400, format!("the value of header {name} is not ASCII")))?;
-        // `append` would look the name up first, in a copy of it.
-        if let Some(mut values) = message.insert(name, value) {
-            if let Some(last) = message.get_mut(name) {
-                values.append(last);
-                *last = values;
-            }
-        }
-    }
-    Ok(())
 }
 
 /// A body as `http_types` has it: bytes stay where they are, a stream is read as it is polled.
@@ -258,6 +229,50 @@ pub async fn body_into_wire(body: http::Body) -> Body {
                 rest: chunks,
             },
         ),
+    }
+}
+
+/// A body with trailers behind it, which the length of a body would leave no room for.
+fn with_trailers(body: Body, trailers: Option<http::trailers::Receiver>) -> Body {
+    match trailers {
+        None => body,
+        Some(trailers) => Body::stream(
+            None,
+            BodyThenTrailers {
+                body: Some(body),
+                trailers,
+            },
+        ),
+    }
+}
+
+/// A body, and the trailers that are sent once it has ended, where any are.
+struct BodyThenTrailers {
+    body: Option<Body>,
+    trailers: http::trailers::Receiver,
+}
+
+impl Stream for BodyThenTrailers {
+    type Item = io::Result<Chunk>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        if let Some(body) = &mut self.body {
+            match ready!(body.poll_chunk(cx)) {
+                // A proxied body's own trailers; what the handler sends replaces them.
+                Some(Ok(Chunk::Trailers(_))) | None => self.body = None,
+                chunk => return Poll::Ready(chunk),
+            }
+        }
+        let trailers = ready!(Pin::new(&mut self.trailers).poll(cx));
+        Poll::Ready(trailers.map(|trailers| {
+            let fields = trailers.iter().flat_map(|(name, values)| {
+                let field = |value: &http::headers::HeaderValue| {
+                    (name.as_str().to_owned(), value.as_str().into())
+                };
+                values.iter().map(field).collect::<Vec<_>>()
+            });
+            Ok(Chunk::Trailers(fields.collect()))
+        }))
     }
 }
 

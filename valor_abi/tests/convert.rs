@@ -276,6 +276,40 @@ fn nobody_waits_for_trailers_that_do_not_come() {
     assert!(block_on(req.recv_trailers()).is_none());
 }
 
+#[test]
+fn a_handlers_trailers_come_behind_its_body() {
+    let mut res = http::Response::new(200);
+    let sender = res.send_trailers();
+    res.set_body("body");
+    let mut body = block_on(response_into_wire(res)).unwrap().body;
+    // A length in front would leave no room for what comes behind.
+    assert_eq!(body.len(), None);
+    assert_eq!(
+        block_on(body.chunk()).unwrap().unwrap(),
+        Chunk::Data("body".into())
+    );
+    let mut trailers = http::Trailers::new();
+    trailers.insert("X-Sum", "1");
+    trailers.append("X-Sum", "2");
+    block_on(sender.send(trailers));
+    let field = |value: &str| ("x-sum".to_owned(), value.as_bytes().to_vec());
+    assert_eq!(
+        block_on(body.chunk()).unwrap().unwrap(),
+        Chunk::Trailers(vec![field("1"), field("2")])
+    );
+    assert!(block_on(body.chunk()).is_none());
+}
+
+#[test]
+fn a_sender_that_is_dropped_sends_no_trailers() {
+    let mut res = http::Response::new(200);
+    drop(res.send_trailers());
+    res.set_body("body");
+    let mut body = block_on(response_into_wire(res)).unwrap().body;
+    assert!(block_on(body.chunk()).unwrap().is_ok());
+    assert!(block_on(body.chunk()).is_none());
+}
+
 proptest! {
     #[test]
     fn no_request_makes_it_panic(

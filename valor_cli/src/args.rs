@@ -261,6 +261,10 @@ pub struct ServerArgs {
     #[arg(long, value_name = "SECONDS", default_value = "3600", value_parser = seconds)]
     pub upgraded_timeout: Duration,
 
+    /// Time that a client may go on sending to a connection that is being closed
+    #[arg(long, value_name = "SECONDS", default_value = "5", value_parser = seconds)]
+    pub linger: Duration,
+
     /// Time that running requests have to finish once a signal has come
     #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = seconds)]
     pub drain: Duration,
@@ -268,6 +272,14 @@ pub struct ServerArgs {
     /// Size of a request's head; 431 over that
     #[arg(long, value_name = "BYTES", default_value = "32KiB", value_parser = bytes)]
     pub max_head: u64,
+
+    /// Headers of a request; 431 over that
+    #[arg(long, value_name = "N", default_value_t = 128, value_parser = at_least_one)]
+    pub max_headers: usize,
+
+    /// Size of a request's target, its path and query; 414 over that
+    #[arg(long, value_name = "BYTES", default_value = "8KiB", value_parser = bytes)]
+    pub max_target: u64,
 
     /// Connections at once; further ones wait until one ends
     #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = at_least_one)]

@@ -270,7 +270,8 @@ fn told(entry: &Entry, error: &RuntimeError) -> (&'static str, String) {
             LoadError::CreateFailed { .. }
             | LoadError::CreatePanicked { .. }
             | LoadError::CreateTimedOut { .. }
-            | LoadError::CreateBlocks { .. } => "config",
+            | LoadError::CreateBlocks { .. }
+            | LoadError::NoFallback { .. } => "config",
             _ => file,
         },
         _ => "name",

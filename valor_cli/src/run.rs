@@ -85,6 +85,8 @@ fn failed(error: impl ToString) -> Failure {
 }
 
 fn config(args: &ServerArgs) -> ServerConfig {
+    let size = |bytes| usize::try_from(bytes).unwrap_or(usize::MAX);
+    // No default stands in for a field: every limit has its option.
     ServerConfig {
         head_timeout: args.head_timeout,
         body_timeout: args.body_timeout,
@@ -92,9 +94,11 @@ fn config(args: &ServerArgs) -> ServerConfig {
         idle_timeout: args.idle_timeout,
         upgraded_timeout: args.upgraded_timeout,
         drain: args.drain,
-        max_head: usize::try_from(args.max_head).unwrap_or(usize::MAX),
+        linger: args.linger,
+        max_head: size(args.max_head),
+        max_headers: args.max_headers,
+        max_target: size(args.max_target),
         max_connections: args.max_connections,
-        ..ServerConfig::default()
     }
 }
 

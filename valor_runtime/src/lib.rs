@@ -5,7 +5,7 @@
 //! From the ground up; a module imports only from those above it in this list.
 //!
 //! - [`definition`]: what plugins.json says. [`Vlugin`]: the trait that every kind is behind.
-//! - `metrics`: what is counted. [`registry`]: names and prefixes. [`host`]: what vlugins ask for.
+//! - `id`: a request's id. `metrics`: what is counted. [`registry`]: names and prefixes. [`host`]: what vlugins ask for.
 //! - [`loader`]: from a definition to a vlugin; [`mod@inspect`]: what a file says of itself.
 //! - [`dispatch`]: a request's way to its vlugin, with ids, limits and panics.
 //! - [`admin`]: the runtime's own vlugins, on `/_health`, `/_metrics` and `/_plugins`.
@@ -20,6 +20,7 @@ mod book;
 pub mod definition;
 pub mod dispatch;
 pub mod host;
+mod id;
 pub mod inspect;
 pub mod loader;
 mod metrics;

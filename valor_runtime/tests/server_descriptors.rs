@@ -4,7 +4,6 @@
 #![cfg(unix)]
 
 #[path = "server/harness.rs"]
-#[allow(dead_code)]
 mod harness;
 
 use harness::{Client, Running, eventually, mirror};

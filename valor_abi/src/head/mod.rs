@@ -23,6 +23,9 @@
 //! A request goes on with its method, its target and its peer's address (`ip:port`, UTF-8).
 //! Then follow the headers, each `u16` length of the name, `u32` length of the value, name, value.
 
+mod rules;
+
+use rules::{check_header, is_target, is_token, shown};
 use std::fmt;
 
 const FIXED: usize = 12;
@@ -175,15 +178,12 @@ impl RequestHead {
     /// The target up to its query, without scheme and authority.
     pub fn path(&self) -> &str {
         let target = self.target();
-        let target = match target.find("://") {
-            Some(at) if !target.starts_with('/') => {
-                let rest = &target[at + 3..];
-                rest.find(['/', '?', '#'])
-                    .map_or("/", |slash| &rest[slash..])
-            }
-            _ => target,
+        let target = match target.starts_with('/') {
+            true => target,
+            false => after_authority(target),
         };
-        let path = &target[..target.find(['?', '#']).unwrap_or(target.len())];
+        let end = target.bytes().position(|b| matches!(b, b'?' | b'#'));
+        let path = &target[..end.unwrap_or(target.len())];
         if path.is_empty() { "/" } else { path }
     }
 
@@ -199,6 +199,32 @@ impl RequestHead {
         self.bytes.splice(from..to, target.bytes());
         self.bytes[4..8].copy_from_slice(&(target.len() as u32).to_le_bytes());
         Ok(())
+    }
+
+    /// Takes this many bytes off the front of the target and gives them; a slash takes their
+    /// place where what is left does not begin with one.
+    ///
+    /// ```
+    /// use valor::wire::RequestHead;
+    ///
+    /// let mut head = RequestHead::new("GET", "/greet?who=Zoe")?;
+    /// assert_eq!(head.take_prefix("/greet".len()), "/greet");
+    /// assert_eq!(head.target(), "/?who=Zoe");
+    /// # Ok::<(), valor::wire::HeadError>(())
+    /// ```
+    ///
+    /// # Panics
+    /// Where the target has no character that begins there.
+    pub fn take_prefix(&mut self, len: usize) -> String {
+        let target = self.target();
+        let (prefix, rest) = target.split_at(len);
+        let slash = if rest.starts_with('/') { "" } else { "/" };
+        let prefix = prefix.to_owned();
+        let left = self.target_len() - len + slash.len();
+        let from = self.target_at();
+        self.bytes.splice(from..from + len, slash.bytes());
+        self.bytes[4..8].copy_from_slice(&(left as u32).to_le_bytes());
+        prefix
     }
 
     /// The address of the peer, `ip:port`, where the request came over a network.
@@ -291,18 +317,18 @@ macro_rules! headers_of {
 
             /// Every header in the order sent, duplicates included; names are lower-case.
             pub fn headers(&self) -> impl Iterator<Item = (&str, &[u8])> {
-                entries(&self.bytes, self.headers_at()).map(|entry| {
-                    (
-                        text(&self.bytes[entry.name.clone()]),
-                        &self.bytes[entry.value.clone()],
-                    )
-                })
+                self.fields().map(|(name, value)| (text(name), value))
+            }
+
+            /// As `headers`, for those who have no need of the names as text.
+            pub fn fields(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+                fields(&self.bytes, self.headers_at())
             }
 
             /// The first header of this lower-case name.
             pub fn header(&self, name: &str) -> Option<&[u8]> {
-                self.headers()
-                    .find(|(n, _)| *n == name)
+                self.fields()
+                    .find(|(n, _)| *n == name.as_bytes())
                     .map(|(_, value)| value)
             }
 
@@ -371,15 +397,16 @@ struct Entry {
 }
 
 /// Walks headers that were checked when they came in.
-fn entries(bytes: &[u8], start: usize) -> impl Iterator<Item = Entry> + '_ {
-    let mut at = start;
+fn fields(bytes: &[u8], start: usize) -> impl Iterator<Item = (&[u8], &[u8])> {
+    let mut rest = bytes.get(start..).unwrap_or_default();
     std::iter::from_fn(move || {
-        if at >= bytes.len() {
-            return None;
-        }
-        let entry = entry_at(bytes, at)?;
-        at = entry.value.end;
-        Some(entry)
+        let (fixed, after) = rest.split_first_chunk::<ENTRY>()?;
+        let name_len = u16::from_le_bytes([fixed[0], fixed[1]]) as usize;
+        let value_len = u32::from_le_bytes([fixed[2], fixed[3], fixed[4], fixed[5]]) as usize;
+        let (name, after) = after.split_at_checked(name_len)?;
+        let (value, after) = after.split_at_checked(value_len)?;
+        rest = after;
+        Some((name, value))
     })
 }
 
@@ -394,14 +421,20 @@ fn entry_at(bytes: &[u8], at: usize) -> Option<Entry> {
 }
 
 fn push(bytes: &mut Vec<u8>, name: &str, value: &[u8]) -> Result<(), HeadError> {
-    check_header(name.as_bytes(), value)?;
+    let name = name.as_bytes();
+    check_header(name, value)?;
     let count = u16::from_le_bytes([bytes[8], bytes[9]]);
     let count = count.checked_add(1).ok_or(HeadError::TooManyHeaders)?;
     bytes[8..10].copy_from_slice(&count.to_le_bytes());
     bytes.reserve(ENTRY + name.len() + value.len());
-    bytes.extend_from_slice(&(name.len() as u16).to_le_bytes());
-    bytes.extend_from_slice(&(value.len() as u32).to_le_bytes());
-    bytes.extend(name.bytes().map(|b| b.to_ascii_lowercase()));
+    let name_len = (name.len() as u16).to_le_bytes();
+    let value_len = (value.len() as u32).to_le_bytes();
+    let [a, b] = name_len;
+    let [c, d, e, f] = value_len;
+    bytes.extend_from_slice(&[a, b, c, d, e, f]);
+    let at = bytes.len();
+    bytes.extend_from_slice(name);
+    bytes[at..].make_ascii_lowercase();
     bytes.extend_from_slice(value);
     Ok(())
 }
@@ -462,31 +495,12 @@ fn check_headers(bytes: &[u8], start: usize) -> Result<(), HeadError> {
     Ok(())
 }
 
-fn check_header(name: &[u8], value: &[u8]) -> Result<(), HeadError> {
-    if name.is_empty() || name.len() > u16::MAX as usize || !name.iter().all(|&b| is_token(b)) {
-        return Err(HeadError::HeaderName(shown(name)));
-    }
-    if value.len() > u32::MAX as usize || value.iter().any(|b| matches!(b, b'\r' | b'\n' | 0)) {
-        return Err(HeadError::HeaderValue(shown(name)));
-    }
-    Ok(())
-}
-
-/// `tchar` of RFC 9110, section 5.6.2.
-fn is_token(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
-}
-
-fn is_target(target: &[u8]) -> bool {
-    !target.is_empty()
-        && target.len() <= u32::MAX as usize
-        && target.iter().all(|&b| b > b' ' && b != 0x7f)
-        && std::str::from_utf8(target).is_ok()
-}
-
-fn shown(bytes: &[u8]) -> String {
-    let end = bytes.len().min(64);
-    bytes[..end].escape_ascii().to_string()
+/// What follows scheme and authority of a target in absolute form.
+fn after_authority(target: &str) -> &str {
+    let Some((_, rest)) = target.split_once("://") else {
+        return target;
+    };
+    rest.find(['/', '?', '#']).map_or("", |at| &rest[at..])
 }
 
 /// Text that was checked when the head was built.

@@ -98,6 +98,50 @@ fn faults_of_the_files() {
 }
 
 #[test]
+fn faults_of_folders() {
+    for (keys, fault) in [
+        (
+            r#""path": "none""#,
+            ":2:41: plugins[0].path: vlugin `a`: the folder DIR/none does not exist: create it, or correct `path`",
+        ),
+        (
+            r#""path": "file.txt""#,
+            ":2:41: plugins[0].path: vlugin `a`: DIR/file.txt is not a folder: give the folder to serve in `path`",
+        ),
+        (
+            r#""path": ".", "config": { "fallback": "app.html" }"#,
+            ":2:56: plugins[0].config: vlugin `a`: DIR/./app.html is not a file that can be served: create it, or correct `fallback`",
+        ),
+        (
+            r#""path": ".", "config": { "fallbck": "app.html" }"#,
+            ":2:58: plugins[0].config.fallbck: unknown key; did you mean `fallback`?",
+        ),
+    ] {
+        let folder = Folder::new(&format!(
+            "{{ \"plugins\": [\n{{ \"type\": \"files\", \"name\": \"a\", {keys} }}\n] }}"
+        ));
+        folder.write("file.txt", "");
+        let dir = folder.path().display().to_string();
+        let faults: Vec<_> = faults_of(&folder)
+            .iter()
+            .map(|fault| fault.replace(&dir, "DIR"))
+            .collect();
+        assert_eq!(faults, [fault]);
+    }
+    let folder =
+        Folder::new(r#"{ "plugins": [{ "type": "files", "name": "a", "path": "site" }] }"#);
+    folder.write("site/index.html", "");
+    let finished = run(&["check", "-p", &folder.file("plugins.json")]);
+    assert_eq!(finished.code, Some(0), "{finished:?}");
+    let row = finished.out.lines().nth(1).unwrap_or_default();
+    let cells: Vec<_> = row.split_whitespace().collect();
+    assert_eq!(
+        (cells[..3].to_vec(), cells[4]),
+        (vec!["a", "files", "/a"], "ready")
+    );
+}
+
+#[test]
 fn a_library_that_is_not_built_yet_says_how_to_build_it() {
     let folder = Folder::new(&native(r#""name": "a", "source": "crate""#));
     folder.write("crate/Cargo.toml", "[package]\nname = \"some-crate\"");

@@ -252,6 +252,51 @@ fn limits_of_the_command_line_hold_where_the_file_is_silent() {
     assert_eq!(server.send("POST", "/large", &[], "123456").status, 200);
 }
 
+#[test]
+fn the_servers_limits_can_be_set() {
+    let folder = folder(HELLO);
+    let args = [
+        "--max-head",
+        "300",
+        "--max-headers",
+        "4",
+        "--max-target",
+        "20",
+    ];
+    let server = start(&folder, &args);
+    let (long, many) = ("x".repeat(300), [("a", "b"), ("c", "d")]);
+    for (target, headers, status) in [
+        ("/hello", &many[..1], 200),
+        ("/hello", &[("a", long.as_str())], 431),
+        ("/hello", &many, 431),
+        ("/hello/is/20/bytes?x", &[], 200),
+        ("/hello/is/21/bytes?xy", &[], 414),
+    ] {
+        let answer = server.send("GET", target, headers, "");
+        assert_eq!(answer.status, status, "{target} {headers:?}");
+    }
+
+    let times = [
+        "--head-timeout",
+        "0.2",
+        "--body-timeout",
+        "0.2",
+        "--idle-timeout",
+        "0.2",
+        "--linger",
+        "0.1",
+    ];
+    let server = start(&folder, &times);
+    let post = "POST /hello HTTP/1.1\r\nhost: a\r\ncontent-length: 1\r\n\r\n";
+    // The vlugin answers without its body, which is waited for only so long.
+    for (sent, status) in [("GET", "HTTP/1.1 408 "), (post, "HTTP/1.1 200 "), ("", "")] {
+        let mut stream = std::net::TcpStream::connect(&server.addrs[0]).unwrap();
+        std::io::Write::write_all(&mut stream, sent.as_bytes()).unwrap();
+        let answer = std::io::read_to_string(stream).unwrap();
+        assert!(answer.starts_with(status), "{sent}: {answer}");
+    }
+}
+
 #[cfg(unix)]
 #[test]
 fn a_signal_lets_what_runs_finish_and_ends_with_0() {

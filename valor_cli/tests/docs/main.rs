@@ -95,6 +95,7 @@ pages! {
     readme "README.md"
     contributing "CONTRIBUTING.md"
     embedding "docs/src/embedding.md"
+    files "docs/src/files.md"
     registry "docs/src/registry.md"
     running "docs/src/running.md"
     start "docs/src/start.md"

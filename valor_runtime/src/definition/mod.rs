@@ -11,10 +11,12 @@
 //! - `json`: strict JSON whose values know where they stand.
 //! - `read`: from a text to definitions, gathering every fault on the way.
 //! - `rules`: what a name, a prefix, a limit may be.
+//! - `files`: what of that a `files` vlugin has, and the names that it serves.
 //! - `taken`: no name and no prefix is there twice.
 //! - `schema`: the JSON Schema of plugins.json.
 
 mod fault;
+pub(crate) mod files;
 mod json;
 mod nearest;
 mod read;
@@ -25,6 +27,7 @@ mod taken;
 mod tests;
 
 pub use fault::{DefinitionFault, DefinitionFaults, Position};
+pub use files::FilesConfig;
 pub use nearest::nearest;
 pub use schema::json_schema;
 
@@ -53,7 +56,7 @@ use std::{
 /// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-#[schemars(description = "One vlugin.")]
+#[schemars(description = "One vlugin.", transform = schema::by_kind)]
 pub struct Definition {
     /// Which loader turns it into a vlugin.
     #[serde(rename = "type")]
@@ -69,8 +72,8 @@ pub struct Definition {
         regex(pattern = r"^(/|/[^/_?#\s\\][^/?#\s\\]*(/[^/?#\s\\]+)*)$")
     )]
     pub prefix: Option<String>,
-    /// The file, or a bare name to look for; where it is not said, the library of `source`, or
-    /// else the name.
+    /// The library's file, or a bare name to look for; where it is not said, the library of
+    /// `source`, or else the name. For `files`, the folder, which has to be said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String", length(min = 1))]
     pub path: Option<PathBuf>,
@@ -78,7 +81,7 @@ pub struct Definition {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String", length(min = 1))]
     pub source: Option<PathBuf>,
-    /// Handed to the vlugin as it is.
+    /// Handed to the vlugin as it is; what `files` has of it is said there.
     #[serde(default, skip_serializing_if = "Value::is_null")]
     pub config: Value,
     /// The SHA-256 that the file must have, 64 hexadecimal digits.
@@ -104,6 +107,8 @@ pub struct Definition {
 pub enum Kind {
     /// A shared library.
     Native,
+    /// A folder of files, served by Valor itself.
+    Files,
 }
 
 /// What a vlugin may use. What is not said is taken from the runtime's defaults.
@@ -133,12 +138,13 @@ pub struct Definitions {
 
 impl Kind {
     /// Every kind.
-    pub const ALL: &'static [Self] = &[Self::Native];
+    pub const ALL: &'static [Self] = &[Self::Native, Self::Files];
 
     /// The word in plugins.json.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Native => "native",
+            Self::Files => "files",
         }
     }
 }

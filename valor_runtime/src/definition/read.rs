@@ -7,6 +7,7 @@
 use super::{
     Definition, DefinitionFault, Definitions, Kind, Limits, Position,
     fault::shown,
+    files,
     json::{self, Entry, Lines, Node},
     nearest::suggestion,
     rules,
@@ -25,7 +26,7 @@ const KEYS: &[&str] = &[
 const LIMIT_KEYS: &[&str] = &["timeout", "body", "concurrency"];
 
 /// Types that other versions of Valor know; not a slip of the pen.
-const LATER_KINDS: &[&str] = &["wasm", "wasi", "js", "files"];
+const LATER_KINDS: &[&str] = &["wasm", "wasi", "js"];
 /// Keys that only vlugins of those types have.
 const LATER_KEYS: &[&str] = &["url"];
 const LATER_LIMIT_KEYS: &[&str] = &["memory"];
@@ -132,7 +133,7 @@ fn not_utf8(error: &std::string::FromUtf8Error) -> DefinitionFault {
 }
 
 /// The values of an object by those of its keys that are known.
-type Keys<'t> = BTreeMap<&'static str, Node<'t>>;
+pub(super) type Keys<'t> = BTreeMap<&'static str, Node<'t>>;
 
 /// What was read of one entry; name and prefix are there for the search for duplicates even
 /// where the rest has faults.
@@ -258,6 +259,9 @@ impl<'t> Reader<'t> {
         let allow = self.optional(&keys, "allow", key, Self::allow);
         let limits = self.optional(&keys, "limits", key, Self::limits);
         let optional = self.optional(&keys, "optional", key, Self::boolean);
+        if kind == Some(Kind::Files) {
+            self.of_files(node, &keys, key);
+        }
 
         if let (Some(name), Some(node)) = (&name, keys.get("name")) {
             read.name = Some((name.clone(), node.at));
@@ -284,8 +288,23 @@ impl<'t> Reader<'t> {
         read
     }
 
+    /// What holds for `files` alone.
+    fn of_files(&mut self, node: Node<'t>, keys: &Keys<'t>, key: &str) {
+        if !keys.contains_key("path") {
+            self.fault(node.at, key, files::missing_path());
+        }
+        for name in ["source", "sha256", "allow"] {
+            if let Some(value) = keys.get(name) {
+                self.fault(value.at, join(key, name), files::without_meaning(name));
+            }
+        }
+        if let Some(config) = keys.get("config") {
+            files::read_config(self, *config, &join(key, "config"));
+        }
+    }
+
     /// The entries of an object by key; unknown keys and those that are there twice are faults.
-    fn keys(
+    pub(super) fn keys(
         &mut self,
         node: Node<'t>,
         key: &str,
@@ -311,7 +330,7 @@ impl<'t> Reader<'t> {
                 self.fault(
                     key_at,
                     sub,
-                    "this key has no meaning for native vlugins, the only ones that this version runs",
+                    "this key has no meaning for the types of vlugins that this version runs",
                 );
             } else {
                 let message = format!("unknown key; {}", suggestion(&entry.key, known));
@@ -344,7 +363,7 @@ impl<'t> Reader<'t> {
         None
     }
 
-    fn expected(&mut self, node: Node<'t>, key: &str, what: &str) {
+    pub(super) fn expected(&mut self, node: Node<'t>, key: &str, what: &str) {
         let found = match node.kind() {
             "a number" | "a boolean" => node.shown(),
             kind => kind.to_owned(),
@@ -362,7 +381,7 @@ impl<'t> Reader<'t> {
         }
     }
 
-    fn checked(
+    pub(super) fn checked(
         &mut self,
         node: Node<'t>,
         key: &str,
@@ -390,7 +409,7 @@ impl<'t> Reader<'t> {
         let known: Vec<_> = Kind::ALL.iter().map(|kind| kind.as_str()).collect();
         let message = if LATER_KINDS.contains(&&*word) {
             format!(
-                "vlugins of type `{word}` are not supported by this version of Valor, which runs `native` ones; take the entry out"
+                "vlugins of type `{word}` are not supported by this version of Valor, which runs `native` and `files` ones; take the entry out"
             )
         } else {
             format!(

@@ -3,7 +3,7 @@
 //! `read` asks for values that come from a text, [`Definition::check`] for those put together in
 //! code. Each rule gives `None` for what is right, or else what is wrong and what to do.
 
-use super::{Definition, fault::shown};
+use super::{Definition, Kind, fault::shown, files};
 use std::path::Path;
 
 pub(super) const MAX_NAME: usize = 64;
@@ -33,10 +33,15 @@ pub(super) fn broken(definition: &Definition) -> Vec<(String, String)> {
     let allowed = definition.allow.iter().flatten().enumerate();
     let allowed =
         allowed.filter_map(|(index, pattern)| Some((format!("allow[{index}]"), allow(pattern)?)));
+    let of_kind = match definition.kind {
+        Kind::Native => Vec::new(),
+        Kind::Files => files::broken(definition),
+    };
     found
         .into_iter()
         .filter_map(|(key, message)| Some((key.to_owned(), message?)))
         .chain(allowed)
+        .chain(of_kind)
         .collect()
 }
 

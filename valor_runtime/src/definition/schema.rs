@@ -3,9 +3,9 @@
 //! Editors take it from the file `plugins.schema.json`, which is checked in; a test holds that
 //! file to this function, and `valor_cli schema` prints it.
 
-use super::Definition;
-use schemars::{JsonSchema, generate::SchemaSettings};
-use serde_json::Value;
+use super::{Definition, FilesConfig};
+use schemars::{JsonSchema, Schema, generate::SchemaSettings};
+use serde_json::{Value, json};
 
 /// What plugins.json says: the vlugins that Valor serves, and where.
 #[derive(JsonSchema)]
@@ -33,4 +33,21 @@ pub fn json_schema() -> Value {
         .into_generator()
         .into_root_schema_for::<Plugins>()
         .to_value()
+}
+
+/// Adds to the schema of a definition what holds for one type alone.
+pub(super) fn by_kind(schema: &mut Schema) {
+    let generator = SchemaSettings::draft2020_12().into_generator();
+    let mut config = generator.into_root_schema_for::<FilesConfig>();
+    config.remove("$schema");
+    config.remove("title");
+    config.insert("type".into(), json!(["object", "null"]));
+    let files = json!({
+        "if": { "properties": { "type": { "const": "files" } }, "required": ["type"] },
+        "then": {
+            "properties": { "config": config, "source": false, "sha256": false, "allow": false },
+            "required": ["path"],
+        },
+    });
+    schema.insert("allOf".into(), json!([files]));
 }

@@ -56,8 +56,8 @@ const ENTRIES: &[(&str, &str)] = &[
     (r#"{"name": "a"}"#, "1:13: plugins[0]: `type` is missing; write \"type\": \"native\""),
     (r#"{"type": "native"}"#, "1:13: plugins[0]: `name` is missing; write \"name\": \"hello\""),
     (r#"{"type": "Nativ", "name": "a"}"#, "1:22: plugins[0].type: `Nativ` is not a type of vlugin; did you mean `native`?"),
-    (r#"{"type": "", "name": "a"}"#, "1:22: plugins[0].type: `` is not a type of vlugin; known are `native`"),
-    (r#"{"type": "wasm", "name": "a"}"#, "1:22: plugins[0].type: vlugins of type `wasm` are not supported by this version of Valor, which runs `native` ones; take the entry out"),
+    (r#"{"type": "", "name": "a"}"#, "1:22: plugins[0].type: `` is not a type of vlugin; known are `native` and `files`"),
+    (r#"{"type": "wasm", "name": "a"}"#, "1:22: plugins[0].type: vlugins of type `wasm` are not supported by this version of Valor, which runs `native` and `files` ones; take the entry out"),
     (r#"{"type": null, "name": "a"}"#, "1:22: plugins[0].type: expected a string, found null"),
     (r#"{"type": "native", "name": ""}"#, "1:40: plugins[0].name: a name has at least one character"),
     (r#"{"type": "native", "name": "a b"}"#, "1:40: plugins[0].name: ` ` cannot stand in a name; letters, digits, `_`, `.` and `-` can"),
@@ -99,7 +99,7 @@ const KEYS: &[(&str, &str)] = &[
     (r#""prefx": "/a""#, "2:1: plugins[0].prefx: unknown key; did you mean `prefix`?"),
     (r#""Config": 1"#, "2:1: plugins[0].Config: unknown key; did you mean `config`?"),
     (r#""a\nb": 1"#, "2:1: plugins[0].a\\nb: unknown key; known are `type`, `name`, `prefix`, `path`, `source`, `config`, `sha256`, `allow`, `limits` and `optional`"),
-    (r#""url": "http://x""#, "2:1: plugins[0].url: this key has no meaning for native vlugins, the only ones that this version runs"),
+    (r#""url": "http://x""#, "2:1: plugins[0].url: this key has no meaning for the types of vlugins that this version runs"),
     (r#""name": "b""#, "2:1: plugins[0].name: this key is there already, at 1:30"),
     (r#""path": """#, "2:9: plugins[0].path: a path has at least one character; leave the key out otherwise"),
     (r#""path": "a\u0000b""#, "2:9: plugins[0].path: a path has no NUL character"),
@@ -122,7 +122,7 @@ const KEYS: &[(&str, &str)] = &[
     (r#""limits": {"body": 0}"#, "2:20: plugins[0].limits.body: a body's limit is 1 to 1099511627776 bytes (1 TiB), not 0"),
     (r#""limits": {"concurrency": 5000000000}"#, "2:27: plugins[0].limits.concurrency: a concurrency is 1 to 1000000 requests, not 5000000000"),
     (r#""limits": {"timout": 1}"#, "2:12: plugins[0].limits.timout: unknown key; did you mean `timeout`?"),
-    (r#""limits": {"memory": 1}"#, "2:12: plugins[0].limits.memory: this key has no meaning for native vlugins, the only ones that this version runs"),
+    (r#""limits": {"memory": 1}"#, "2:12: plugins[0].limits.memory: this key has no meaning for the types of vlugins that this version runs"),
     (r#""limits": {"body": 1, "body": 2}"#, "2:23: plugins[0].limits.body: this key is there already, at 2:12"),
 ];
 
@@ -131,6 +131,38 @@ fn faults_of_a_key() {
     for (keys, fault) in KEYS {
         assert_eq!(of_entry(keys), [*fault], "of {keys}");
     }
+}
+
+#[rustfmt::skip]
+const OF_FILES: &[(&str, &str)] = &[
+    (r#""prefix": "/""#, "1:13: plugins[0]: `path` is missing; write the folder to serve, \"path\": \"public\""),
+    (r#""path": "p", "source": "s""#, "2:24: plugins[0].source: `source` has no meaning for a `files` vlugin, which is part of Valor; take it out"),
+    (r#""path": "p", "allow": ["a"]"#, "2:23: plugins[0].allow: `allow` has no meaning for a `files` vlugin, which is part of Valor; take it out"),
+    (r#""path": "p", "config": "x""#, "2:24: plugins[0].config: expected an object such as { \"index\": \"index.html\" }, found a string"),
+    (r#""path": "p", "config": {"indx": "x"}"#, "2:25: plugins[0].config.indx: unknown key; did you mean `index`?"),
+    (r#""path": "p", "config": {"index": "a/b"}"#, "2:34: plugins[0].config.index: `a/b` cannot be served as the page of a folder; write the name of a file, such as index.html"),
+    (r#""path": "p", "config": {"index": ".x"}"#, "2:34: plugins[0].config.index: `.x` cannot be served as the page of a folder; write the name of a file, such as index.html"),
+    (r#""path": "p", "config": {"index": false}"#, "2:34: plugins[0].config.index: expected a string, found false"),
+    (r#""path": "p", "config": {"fallback": "../x"}"#, "2:37: plugins[0].config.fallback: `../x` is no file that can be served; write its path from the folder, such as index.html"),
+    (r#""path": "p", "config": {"fallback": "/x"}"#, "2:37: plugins[0].config.fallback: `/x` is no file that can be served; write its path from the folder, such as index.html"),
+    (r#""path": "p", "config": {"cache_control": "a\nb"}"#, "2:42: plugins[0].config.cache_control: `a\\nb` is not the value of a header; write one such as max-age=3600"),
+];
+
+#[test]
+fn faults_of_files() {
+    for (keys, fault) in OF_FILES {
+        let text = format!("{{\"plugins\":[{{\"type\":\"files\",\"name\":\"a\",\n{keys}}}]}}");
+        assert_eq!(faults(&text), [*fault], "of {keys}");
+        // Code is held to the same.
+        let entry: Value = serde_json::from_str(&text).unwrap();
+        let definition: Definition = serde_json::from_value(entry["plugins"][0].clone()).unwrap();
+        assert!(definition.check().is_err(), "{keys}");
+    }
+    let right = r#"{ "type": "files", "name": "a", "path": "p",
+        "config": { "index": "a.html", "fallback": "b/c.html", "cache_control": "public, max-age=60" } }"#;
+    Definition::from_json(right).unwrap().check().unwrap();
+    Definition::from_json(r#"{ "type": "files", "name": "a", "path": "p", "config": null }"#)
+        .unwrap();
 }
 
 #[test]
@@ -338,6 +370,34 @@ fn the_schema_agrees() {
         r#""name": "a", "other": 1"#,
     ] {
         assert_eq!(entry_taken(keys), (false, false), "{keys}");
+    }
+}
+
+#[test]
+fn the_schema_agrees_about_files() {
+    let (schemas, schema) = compiled_schema();
+    for (keys, taken) in [
+        (r#""path": "x""#, true),
+        (r#""path": "x", "config": null"#, true),
+        (
+            r#""path": "x", "config": {"index": "a", "fallback": "b/c", "cache_control": "no-cache"}"#,
+            true,
+        ),
+        (r#""prefix": "/""#, false),
+        (r#""path": "x", "config": 1"#, false),
+        (r#""path": "x", "config": {"other": 1}"#, false),
+        (r#""path": "x", "config": {"cache_control": ""}"#, false),
+        (r#""path": "x", "source": "y""#, false),
+        (r#""path": "x", "allow": []"#, false),
+    ] {
+        let text = format!("{{\"plugins\":[{{\"type\":\"files\",\"name\":\"a\",{keys}}}]}}");
+        let value: Value = serde_json::from_str(&text).unwrap();
+        let by_schema = schemas.validate(&value, schema).is_ok();
+        assert_eq!(
+            (by_schema, Definitions::from_json(&text).is_ok()),
+            (taken, taken),
+            "{keys}"
+        );
     }
 }
 

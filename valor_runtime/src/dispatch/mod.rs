@@ -6,12 +6,11 @@
 
 mod body;
 mod exchange;
-mod id;
 mod path;
 pub mod watch;
 
 use crate::{
-    BoxFuture, Fault, FaultKind, Request, Response, Vlugin,
+    BoxFuture, Fault, FaultKind, Request, Response, Vlugin, id,
     metrics::Metrics,
     registry::{Mount, Registry},
 };
@@ -50,6 +49,10 @@ impl Dispatch {
             let detail = format!("no vlugin is mounted at {}", head.path());
             return refuse(exchange, 404, &detail);
         };
+        if mount.is_folder() && len > 0 && len == head.path().len() && is_read(head.method()) {
+            let location = format!("{}/{}", &head.target()[..len], &head.target()[len..]);
+            return to_folder(&mount, &location, exchange);
+        }
         if let Err(error) = enter_prefix(&mut request, len) {
             return refuse(exchange, 400, &error.to_string());
         }
@@ -80,15 +83,21 @@ fn enter_prefix(request: &mut Request, len: usize) -> Result<(), valor::wire::He
     if len == 0 {
         return Ok(());
     }
-    let target = head.target();
-    let (prefix, rest) = target.split_at(len);
-    let prefix = prefix.to_owned();
-    let rest = match rest.starts_with('/') {
-        true => rest.to_owned(),
-        false => format!("/{rest}"),
-    };
-    head.set_target(&rest)?;
+    let prefix = head.take_prefix(len);
     head.push("x-forwarded-prefix", prefix.as_bytes())
+}
+
+fn is_read(method: &str) -> bool {
+    matches!(method, "GET" | "HEAD")
+}
+
+/// Sends a client that asked for a folder's prefix to the folder itself. The vlugin could not:
+/// without the prefix, both have the path `/`.
+fn to_folder(mount: &Arc<Mount>, location: &str, mut exchange: Exchange) -> Response {
+    exchange.enter(mount);
+    let mut response = Response::new(301);
+    let _ = response.head.push("location", location.as_bytes());
+    named(end(exchange, response), mount)
 }
 
 /// Runs a vlugin within its limits.
@@ -102,9 +111,9 @@ async fn run(mount: Arc<Mount>, mut request: Request, mut exchange: Exchange) ->
         let _ = response.head.push("retry-after", b"1");
         return named(response, &mount);
     }
-    let too_large = format!("the body is over the limit of {} bytes", mount.body_limit);
+    let too_large = || format!("the body is over the limit of {} bytes", mount.body_limit);
     if request.body.len().is_some_and(|len| len > mount.body_limit) {
-        return named(refuse(exchange, 413, &too_large), &mount);
+        return named(refuse(exchange, 413, &too_large()), &mount);
     }
     let over = Arc::new(AtomicBool::new(false));
     // What follows an upgrade is no body, and has no limit.
@@ -117,7 +126,7 @@ async fn run(mount: Arc<Mount>, mut request: Request, mut exchange: Exchange) ->
 
     let mut response = match outcome {
         // Whatever the vlugin made of a body that was cut off, the client is to know why.
-        _ if over.load(Ordering::Acquire) => Response::problem(413, &too_large),
+        _ if over.load(Ordering::Acquire) => Response::problem(413, &too_large()),
         Ok(response) => response,
         Err(fault) => failed(&mount, &fault, exchange.id()),
     };
@@ -130,12 +139,16 @@ async fn run(mount: Arc<Mount>, mut request: Request, mut exchange: Exchange) ->
 }
 
 /// A refusal in nobody's name; the exchange ends with it.
-fn refuse(mut exchange: Exchange, status: u16, detail: &str) -> Response {
-    let mut response = Response::problem(status, detail);
+fn refuse(exchange: Exchange, status: u16, detail: &str) -> Response {
+    end(exchange, Response::problem(status, detail))
+}
+
+/// Ends an exchange with a response that no vlugin made.
+fn end(mut exchange: Exchange, mut response: Response) -> Response {
     let _ = response
         .head
         .set("x-correlation-id", exchange.id().as_bytes());
-    exchange.status = status;
+    exchange.status = response.head.status();
     exchange.bytes = response.body.len().unwrap_or(0);
     exchange.complete = true;
     response

@@ -8,8 +8,13 @@ use std::borrow::Cow;
 /// it (whatwg.org, "special" schemes): the vlugin's own URL parser would do the same later.
 /// Empty segments stay, and so does every other percent-encoding, and the query.
 pub fn resolve(target: &str) -> Cow<'_, str> {
-    let end = target.find(['?', '#']).unwrap_or(target.len());
+    let end = target.bytes().position(|b| matches!(b, b'?' | b'#'));
+    let end = end.unwrap_or(target.len());
     let (path, query) = target.split_at(end);
+    // Most paths have none of what makes one worth a second look.
+    if !path.bytes().any(|b| matches!(b, b'.' | b'%' | b'\\')) {
+        return Cow::Borrowed(target);
+    }
     if !path.contains('\\') && !path.split('/').any(is_dots) {
         return Cow::Borrowed(target);
     }

@@ -45,6 +45,27 @@ pub enum LoadError {
         file: PathBuf,
     },
 
+    /// There is no such folder.
+    #[error("the folder {} does not exist: create it, or correct `path`", folder.display())]
+    NoFolder {
+        /// The folder.
+        folder: PathBuf,
+    },
+
+    /// What is to be served is no folder.
+    #[error("{} is not a folder: give the folder to serve in `path`", file.display())]
+    NotAFolder {
+        /// What it is instead.
+        file: PathBuf,
+    },
+
+    /// The folder has no such file to fall back to.
+    #[error("{} is not a file that can be served: create it, or correct `fallback`", file.display())]
+    NoFallback {
+        /// The file.
+        file: PathBuf,
+    },
+
     /// The path is a device, a pipe or a socket.
     #[error("{} is not a regular file: give the library's file in `path`", file.display())]
     NotAFile {

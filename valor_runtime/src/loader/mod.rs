@@ -5,7 +5,9 @@
 //! the process, and that nothing of a file runs before all that can be checked was checked.
 
 mod error;
+pub(crate) mod files;
 pub mod native;
+mod paths;
 
 pub use error::LoadError;
 pub(crate) use error::one_line;

@@ -81,6 +81,11 @@ impl Mount {
             metrics: OnceLock::new(),
         }
     }
+
+    /// Whether it is a folder, whose own path ends with a slash.
+    pub fn is_folder(&self) -> bool {
+        self.origin.kind == Some(Kind::Files)
+    }
 }
 
 /// Why something cannot be put into the registry.

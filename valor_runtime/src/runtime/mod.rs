@@ -17,6 +17,7 @@ use crate::{
     },
     loader::{
         LoadError,
+        files::FilesLoader,
         native::{NativeLoader, images_mapped},
     },
     place::Place,
@@ -58,6 +59,7 @@ pub struct Runtime {
     callees: Arc<dyn Vlugin>,
     fetcher: Arc<Fetcher>,
     native: NativeLoader,
+    files: FilesLoader,
     limits: Limits,
     readiness: Readiness,
 }
@@ -153,7 +155,8 @@ impl Builder {
         let runtime = Arc::new(Runtime {
             callees: Arc::new(ByName(Arc::downgrade(&dispatch))),
             fetcher: Arc::new(Fetcher::new(self.fetch)?),
-            native: NativeLoader::new(self.base_dir).plugin_dirs(self.plugin_dirs),
+            native: NativeLoader::new(&self.base_dir).plugin_dirs(&self.plugin_dirs),
+            files: FilesLoader::new(self.base_dir, self.plugin_dirs),
             limits: self.limits,
             readiness: Readiness::default(),
             dispatch,
@@ -386,18 +389,32 @@ impl Runtime {
                 name: definition.name.clone(),
                 faults,
             })?;
-        let host = self.host(&definition.name, definition.allow.as_deref())?;
-        let loaded = match definition.kind {
-            Kind::Native => self.native.load(definition, restricted, host).await?,
+        let (vlugin, origin) = match definition.kind {
+            Kind::Native => {
+                let host = self.host(&definition.name, definition.allow.as_deref())?;
+                let loaded = self.native.load(definition, restricted, host).await?;
+                let origin = Origin {
+                    file: Some(loaded.file),
+                    sha256: Some(loaded.sha256),
+                    version: Some(loaded.metadata.version),
+                    ..Origin::default()
+                };
+                (loaded.vlugin, origin)
+            }
+            Kind::Files => {
+                let loaded = self.files.load(definition, restricted).await?;
+                let origin = Origin {
+                    file: Some(loaded.folder),
+                    ..Origin::default()
+                };
+                (loaded.vlugin, origin)
+            }
         };
         let origin = Origin {
             kind: Some(definition.kind),
-            file: Some(loaded.file),
-            sha256: Some(loaded.sha256),
-            version: Some(loaded.metadata.version),
-            unavailable: None,
+            ..origin
         };
-        Ok(Place::from(definition).mount(loaded.vlugin, origin, &self.limits))
+        Ok(Place::from(definition).mount(vlugin, origin, &self.limits))
     }
 
     fn host(&self, name: &str, allow: Option<&[String]>) -> Result<Arc<dyn Host>, RuntimeError> {

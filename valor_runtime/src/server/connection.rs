@@ -11,6 +11,7 @@ use super::{
     socket::Socket,
     upgrade::{Patience, Tunnel},
 };
+use crate::id;
 use futures_core::Stream;
 use smol::{channel::Receiver, future};
 use std::{
@@ -27,6 +28,9 @@ use valor::wire::Response;
 const LINGERING: usize = 16 * 1024 * 1024;
 /// After so many requests the other connections of the thread have their turn.
 const TURN: u32 = 32;
+/// How long an idle connection stays once the server leaves: a request that is on its way, or that
+/// a client sends before it can know, is answered.
+const GRACE: Duration = Duration::from_millis(500);
 /// How long to linger at most when the whole server is about to end.
 const LEAVING: Duration = Duration::from_secs(1);
 
@@ -40,6 +44,8 @@ pub(super) struct Connection {
     leaving: Pin<Box<Receiver<Infallible>>>,
     /// When the client fell silent.
     idle_since: Instant,
+    /// When the server was first seen to leave.
+    leaving_since: Option<Instant>,
     /// When the first byte of a head came.
     begun: Option<Instant>,
 }
@@ -64,6 +70,7 @@ impl Connection {
             leaving: Box::pin(shared.leaving.clone()),
             shared,
             idle_since: Instant::now(),
+            leaving_since: None,
             begun: None,
         }
     }
@@ -200,7 +207,7 @@ impl Connection {
             return Poll::Ready(dead(&error));
         }
         let idle = input.is_empty();
-        let limit = match idle {
+        let mut limit = match idle {
             true => self.idle_since.checked_add(config.idle_timeout),
             false => {
                 let begun = self.begun.get_or_insert_with(Instant::now);
@@ -208,7 +215,8 @@ impl Connection {
             }
         };
         if idle && output.is_empty() && self.leaving.as_mut().poll_next(cx).is_ready() {
-            return Poll::Ready(Outcome::Close(Closing::Plain));
+            let since = *self.leaving_since.get_or_insert_with(Instant::now);
+            limit = earlier(limit, since.checked_add(GRACE.min(config.drain / 2)));
         }
         if !deadline.poll(cx, earlier(limit, output.stall.deadline())) {
             return Poll::Pending;
@@ -237,8 +245,11 @@ impl Connection {
     }
 
     fn refuse(&mut self, refusal: Refusal) {
+        // A request that has no id yet is one whose head was refused, and is in the input still.
+        let head = self.wire.input.unread();
+        let id = refusal.id.unwrap_or_else(|| id::of_refused(head));
         log::debug!(
-            target: "valor::server",
+            target: "valor::server", id = id;
             "{} got {}: {}", self.peer, refusal.status, refusal.detail
         );
         let asked = Asked {
@@ -246,6 +257,7 @@ impl Connection {
             version: 11,
         };
         let mut response = Response::problem(refusal.status, &refusal.detail);
+        let _ = response.head.push("x-correlation-id", id.as_bytes());
         let plan = Plan::of(asked, &mut response);
         let output = &mut self.wire.output;
         codec::head(output.bytes(), &response.head, plan.framing, Some("close"));

@@ -15,7 +15,7 @@ use super::{
     upgrade::{Offer, Tunnel},
     upload::{Progress, Upload},
 };
-use crate::Vlugin;
+use crate::{Vlugin, id};
 use bytes::Bytes;
 use std::{
     io,
@@ -25,7 +25,7 @@ use std::{
 };
 use valor::{
     fault::Fault,
-    wire::{BoxFuture, Chunk, Request, Response, ResponseHead},
+    wire::{Body, BoxFuture, Chunk, Request, Response, ResponseHead},
 };
 
 /// How far the next requests are read while the vlugin works on this one.
@@ -83,12 +83,14 @@ pub(super) struct Exchange {
     keep_alive: bool,
     upload: Upload,
     offer: Option<Box<Offer>>,
+    /// The request's id, where its body may still be refused.
+    id: Option<String>,
 }
 
 impl Exchange {
     /// Hands a request to the vlugin.
     pub(super) fn new(
-        judged: Judged,
+        mut judged: Judged,
         input: &mut Input,
         vlugin: &Arc<dyn Vlugin>,
         body_timeout: Duration,
@@ -104,8 +106,13 @@ impl Exchange {
             body = incoming;
             offer
         });
+        let id = matches!(body, Body::Stream { .. }).then(|| id::of(&judged.head));
+        if let Some(id) = &id {
+            // The one that the client is told is to be the one in the log.
+            let _ = judged.head.set("x-request-id", id.as_bytes());
+        }
         let answer = if judged.about_server {
-            Box::pin(std::future::ready(Ok(about_server())))
+            Box::pin(std::future::ready(Ok(about_server(&judged.head))))
         } else {
             vlugin.clone().on_request(Request {
                 head: judged.head,
@@ -119,6 +126,7 @@ impl Exchange {
             keep_alive: judged.keep_alive,
             upload,
             offer,
+            id,
         }
     }
 
@@ -424,7 +432,10 @@ impl Exchange {
         match (&self.answer, refusal) {
             (Answer::Done, _) => Outcome::Close(Closing::Lingering),
             (Answer::Streaming(s), _) if s.begun => self.abort(),
-            (_, Some(refusal)) => Outcome::Refuse(refusal),
+            (_, Some(refusal)) => Outcome::Refuse(Refusal {
+                id: self.id.take(),
+                ..refusal
+            }),
             (_, None) => Outcome::Close(Closing::Plain),
         }
     }

@@ -22,6 +22,8 @@ const EMPTY_LINES: u8 = 2;
 pub(super) struct Refusal {
     pub(super) status: u16,
     pub(super) detail: Cow<'static, str>,
+    /// The id of the request, where it is known already.
+    pub(super) id: Option<String>,
 }
 
 impl Refusal {
@@ -29,6 +31,7 @@ impl Refusal {
         Self {
             status,
             detail: detail.into(),
+            id: None,
         }
     }
 }

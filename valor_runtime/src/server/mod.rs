@@ -8,7 +8,8 @@
 //!
 //! - `socket`: addresses, listeners, and the sockets of clients.
 //! - `tls`: the certificate; `handshake`: how a connection with it begins.
-//! - `workers`: the threads.
+//! - `workers`: the threads; `executor`: the tasks that they run; `reactor`: what tells them that
+//!   a socket is ready.
 //! - `connection`: the loop of one connection; `exchange`: one request and its response on it;
 //!   `upload`: the request's body of that exchange; `upgrade`: what follows where it switches
 //!   to another protocol; `stead`: responses in a vlugin's stead.
@@ -23,8 +24,10 @@ mod codec;
 mod connection;
 mod deadline;
 mod exchange;
+mod executor;
 mod guard;
 mod handshake;
+mod reactor;
 mod socket;
 mod stead;
 mod target;
@@ -200,10 +203,12 @@ impl Server {
     /// Binds every address, or none.
     ///
     /// # Errors
-    /// [`ServerError::NoAddress`] and [`ServerError::Bind`].
+    /// [`ServerError::NoAddress`], [`ServerError::Bind`], and [`ServerError::Workers`] where the
+    /// system has no more file descriptors.
     pub async fn bind(listen: &[Listen], config: ServerConfig) -> Result<Self, ServerError> {
+        let workers = Workers::new().map_err(ServerError::Workers)?;
         let bind = |listen: &Listen| {
-            Listener::bind(listen).map_err(|source| ServerError::Bind {
+            Listener::bind(listen, workers.reactor()).map_err(|source| ServerError::Bind {
                 listen: listen.clone(),
                 source,
             })
@@ -216,7 +221,7 @@ impl Server {
             listeners,
             tls: None,
             config,
-            workers: Workers::new(),
+            workers,
         })
     }
 
@@ -239,8 +244,9 @@ impl Server {
         self.workers.clone()
     }
 
-    /// Serves with this many threads until `shutdown` resolves. Then it stops to accept, closes
-    /// the idle connections, and gives the busy ones the drain limit to finish.
+    /// Serves with this many threads until `shutdown` resolves. Then it takes the connections
+    /// that wait already and no others, answers what is under way within the drain limit, and
+    /// closes a connection that has been idle for half a second.
     ///
     /// Dropping the future cuts everything off at once.
     ///
@@ -281,7 +287,6 @@ impl Server {
             .collect();
         shutdown.await;
 
-        drop(accepting);
         running.leave.close();
         drop(alive);
         within(drain, async {
@@ -289,6 +294,7 @@ impl Server {
             let _: Result<Infallible, _> = all_gone.recv().await;
         })
         .await;
+        drop(accepting);
         let cut_off = connections.tasks().running.len();
         if cut_off > 0 {
             log::warn!(target: "valor::server", "{cut_off} connections were still busy after {drain:?}, and were cut off");
@@ -373,7 +379,7 @@ async fn serve_tls(socket: Socket, peer: String, tls: Tls, shared: Arc<Shared>) 
     }
 }
 
-/// Accepts clients while there are places for them.
+/// Accepts clients while there are places for them, until the server leaves.
 async fn accept(
     listener: Listener,
     shared: Arc<Shared>,
@@ -382,10 +388,32 @@ async fn accept(
 ) {
     /// How long to wait for another connection to give back what this one needs.
     const PAUSE: Duration = Duration::from_millis(100);
+    // How many clients that wait already are taken while leaving, which those who keep on
+    // connecting would put off for ever.
+    const LAST: usize = 4096;
+    let left = async || _ = shared.leaving.recv().await;
     let mut is_short = false;
+    let mut last = LAST;
     loop {
-        let place = connections.places.acquire_arc().await;
-        match listener.accept().await {
+        // What waits already comes first: a client whose connection is there has sent a request.
+        let next = async {
+            let place = connections.places.acquire_arc().await;
+            Some((listener.accept(connections.workers.reactor()).await, place))
+        };
+        let leave = async {
+            left().await;
+            None
+        };
+        let Some((accepted, place)) = future::or(next, leave).await else {
+            return;
+        };
+        if shared.leaving.is_closed() {
+            last -= 1;
+            if last == 0 || accepted.is_err() {
+                return;
+            }
+        }
+        match accepted {
             Ok((socket, peer)) => {
                 if std::mem::take(&mut is_short) {
                     log::info!(target: "valor::server", "connections are accepted again");
@@ -417,7 +445,7 @@ async fn accept(
                 if !std::mem::replace(&mut is_short, true) {
                     log::error!(target: "valor::server", "no connection can be accepted: {error}; trying again until one can");
                 }
-                Timer::after(PAUSE).await;
+                within(PAUSE, left()).await;
             }
         }
     }

@@ -1,18 +1,20 @@
 //! Where the server listens, and the sockets of its clients: TCP everywhere, Unix sockets where
 //! the system has them. The rest of the server sees no difference.
 
+use super::reactor::{Reactor, Source};
 use futures_lite::{AsyncRead, AsyncWrite};
 use futures_rustls::server::TlsStream;
-use smol::Async;
 #[cfg(unix)]
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::{
     fmt,
+    future::poll_fn,
     io::{self, IoSlice},
     net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream},
     path::{Path, PathBuf},
     pin::Pin,
     str::FromStr,
+    sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
@@ -81,23 +83,29 @@ impl From<SocketAddr> for Listen {
 /// A bound address.
 #[derive(Debug)]
 pub(super) enum Listener {
-    Tcp(Async<TcpListener>),
+    Tcp(Source<TcpListener>),
     #[cfg(unix)]
-    Unix(Async<UnixListener>, PathBuf),
+    Unix(Source<UnixListener>, PathBuf),
 }
 
 impl Listener {
-    pub(super) fn bind(listen: &Listen) -> io::Result<Self> {
+    pub(super) fn bind(listen: &Listen, reactor: &Arc<Reactor>) -> io::Result<Self> {
         match listen {
-            Listen::Tcp(addr) => Ok(Self::Tcp(Async::<TcpListener>::bind(*addr)?)),
-            Listen::Unix(path) => Self::bind_unix(path),
+            Listen::Tcp(addr) => Self::bind_tcp(addr, reactor),
+            Listen::Unix(path) => Self::bind_unix(path, reactor),
         }
     }
 
+    fn bind_tcp(addr: &SocketAddr, reactor: &Arc<Reactor>) -> io::Result<Self> {
+        let listener = TcpListener::bind(addr)?;
+        listener.set_nonblocking(true)?;
+        Source::new(reactor, listener).map(Self::Tcp)
+    }
+
     #[cfg(unix)]
-    fn bind_unix(path: &Path) -> io::Result<Self> {
+    fn bind_unix(path: &Path, reactor: &Arc<Reactor>) -> io::Result<Self> {
         use std::os::unix::fs::FileTypeExt;
-        let listener = match Async::<UnixListener>::bind(path) {
+        let listener = match UnixListener::bind(path) {
             // A socket that nobody answers on was left behind by a process that died.
             Err(error)
                 if error.kind() == io::ErrorKind::AddrInUse
@@ -106,15 +114,16 @@ impl Listener {
                         .is_err_and(|e| e.kind() == io::ErrorKind::ConnectionRefused) =>
             {
                 std::fs::remove_file(path)?;
-                Async::<UnixListener>::bind(path)?
+                UnixListener::bind(path)?
             }
             bound => bound?,
         };
-        Ok(Self::Unix(listener, path.to_owned()))
+        listener.set_nonblocking(true)?;
+        Ok(Self::Unix(Source::new(reactor, listener)?, path.to_owned()))
     }
 
     #[cfg(not(unix))]
-    fn bind_unix(_path: &Path) -> io::Result<Self> {
+    fn bind_unix(_path: &Path, _reactor: &Arc<Reactor>) -> io::Result<Self> {
         Err(io::Error::new(
             io::ErrorKind::Unsupported,
             "Valor has no Unix sockets on this system",
@@ -131,15 +140,25 @@ impl Listener {
     }
 
     /// The next client, and its address where it has one.
-    pub(super) async fn accept(&self) -> io::Result<(Socket, Option<SocketAddr>)> {
+    pub(super) async fn accept(
+        &self,
+        reactor: &Arc<Reactor>,
+    ) -> io::Result<(Socket, Option<SocketAddr>)> {
         match self {
             Self::Tcp(listener) => {
-                let (stream, peer) = listener.accept().await?;
-                stream.get_ref().set_nodelay(true)?;
-                Ok((Socket::Tcp(stream), Some(peer)))
+                let accept = |listener: &TcpListener| listener.accept();
+                let (stream, peer) = poll_fn(|cx| listener.poll_read_with(cx, 0, accept)).await?;
+                stream.set_nonblocking(true)?;
+                stream.set_nodelay(true)?;
+                Ok((Socket::Tcp(Source::new(reactor, stream)?), Some(peer)))
             }
             #[cfg(unix)]
-            Self::Unix(listener, _) => Ok((Socket::Unix(listener.accept().await?.0), None)),
+            Self::Unix(listener, _) => {
+                let accept = |listener: &UnixListener| listener.accept();
+                let (stream, _) = poll_fn(|cx| listener.poll_read_with(cx, 0, accept)).await?;
+                stream.set_nonblocking(true)?;
+                Ok((Socket::Unix(Source::new(reactor, stream)?), None))
+            }
         }
     }
 }
@@ -156,9 +175,9 @@ impl Drop for Listener {
 /// A client's socket.
 #[derive(Debug)]
 pub(super) enum Socket {
-    Tcp(Async<TcpStream>),
+    Tcp(Source<TcpStream>),
     #[cfg(unix)]
-    Unix(Async<UnixStream>),
+    Unix(Source<UnixStream>),
     /// Another one with TLS over it.
     Tls(Box<TlsStream<Socket>>),
 }

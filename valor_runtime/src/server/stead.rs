@@ -2,14 +2,18 @@
 //! where a request is about the server itself. `exchange` asks for them.
 
 use super::codec;
+use crate::id;
 use valor::{
     fault::Fault,
-    wire::{Response, ResponseHead},
+    wire::{RequestHead, Response, ResponseHead},
 };
 
 /// The answer to `OPTIONS *` (RFC 9110, section 9.3.7).
-pub(super) fn about_server() -> Response {
+pub(super) fn about_server(head: &RequestHead) -> Response {
     let mut response = Response::new(204);
+    let _ = response
+        .head
+        .push("x-correlation-id", id::of(head).as_bytes());
     let _ = response
         .head
         .push("allow", b"GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");

@@ -1,18 +1,22 @@
 //! The threads that run the connections. The server starts them; a watchdog that sees one of them
 //! blocked by a vlugin calls [`Workers::add_spare`], so that the others do not wait for it.
 
-use smol::{
-    Executor, Timer,
-    channel::{self, Receiver, Sender},
-    future,
+use super::{
+    executor::Executor,
+    reactor::{Events, Reactor},
 };
+use smol::channel::{self, Receiver, Sender};
 use std::{
+    collections::HashMap,
     convert::Infallible,
     io,
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 /// How many spare threads there are at most.
@@ -27,7 +31,7 @@ const LAST_STEPS: usize = 100_000;
 /// ```
 /// use valor_runtime::server::Workers;
 ///
-/// let workers = Workers::new();
+/// let workers = Workers::new()?;
 /// workers.start(2)?;
 /// assert!(workers.add_spare()); // one of them is blocked
 /// workers.stop();
@@ -38,11 +42,10 @@ pub struct Workers(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    executor: Executor<'static>,
+    executor: Arc<Executor>,
     threads: Mutex<Threads>,
-    // Closed when the workers are to end.
-    stop: Sender<Infallible>,
-    stopped: Receiver<Infallible>,
+    /// Whether the threads are to end.
+    stopped: AtomicBool,
     // Closed when they have ended.
     ended: Receiver<Infallible>,
 }
@@ -53,30 +56,40 @@ struct Threads {
     wanted: usize,
     spares: usize,
     last: u64,
-    /// Every thread takes what is sent here out again, unless it is blocked.
-    pings: Vec<(u64, Sender<()>)>,
+    /// Those that count as being at work, unless they are blocked.
+    at_work: HashMap<u64, Arc<Progress>>,
     /// Every thread has a clone; `None` once they are to end.
     running: Option<Sender<Infallible>>,
 }
 
+/// By which a thread that is blocked is told from one that is not.
+#[derive(Debug, Default)]
+struct Progress {
+    /// How many tasks it has run.
+    ran: AtomicU64,
+    /// Whether it runs none, and waits for one.
+    waits: AtomicBool,
+}
+
 impl Workers {
     /// Workers without threads.
-    pub fn new() -> Self {
-        let (stop, stopped) = channel::bounded(1);
+    ///
+    /// # Errors
+    /// Where the system gives no more file descriptors.
+    pub fn new() -> io::Result<Self> {
         let (running, ended) = channel::bounded(1);
-        Self(Arc::new(Inner {
-            executor: Executor::new(),
+        Ok(Self(Arc::new(Inner {
+            executor: Arc::new(Executor::new()?),
             threads: Mutex::new(Threads {
                 wanted: 0,
                 spares: 0,
                 last: 0,
-                pings: Vec::new(),
+                at_work: HashMap::new(),
                 running: Some(running),
             }),
-            stop,
-            stopped,
+            stopped: AtomicBool::new(false),
             ended,
-        }))
+        })))
     }
 
     /// Starts `count` threads, `valor-worker-0` and on, at least one.
@@ -123,9 +136,15 @@ impl Workers {
         self.0.executor.spawn(future)
     }
 
+    /// What tells the workers' tasks of their sockets.
+    pub(super) fn reactor(&self) -> &Arc<Reactor> {
+        self.0.executor.reactor()
+    }
+
     /// Ends every thread, once the task that it runs comes to a halt. Nobody is waited for.
     pub fn stop(&self) {
-        self.0.stop.close();
+        self.0.stopped.store(true, Ordering::Release);
+        self.0.executor.wake();
         self.0.threads().running = None;
     }
 
@@ -136,32 +155,26 @@ impl Workers {
     }
 
     fn spawn_thread(&self, name: String, is_spare: bool) -> io::Result<()> {
-        let (ping, pinged) = channel::bounded(1);
+        let progress = Arc::new(Progress::default());
         let (number, running) = {
             let mut threads = self.0.threads();
             threads.last += 1;
             let number = threads.last;
-            threads.pings.push((number, ping));
+            threads.at_work.insert(number, progress.clone());
             (number, threads.running.clone())
         };
         let inner = self.0.clone();
         let spawned = thread::Builder::new().name(name).spawn(move || {
-            inner.work(number, &pinged, is_spare);
+            inner.work(number, &progress, is_spare);
             let mut threads = inner.threads();
-            threads.pings.retain(|(of, _)| *of != number);
+            threads.at_work.remove(&number);
             threads.spares -= usize::from(is_spare);
             drop(running);
         });
         if spawned.is_err() {
-            self.0.threads().pings.retain(|(of, _)| *of != number);
+            self.0.threads().at_work.remove(&number);
         }
         spawned.map(drop)
-    }
-}
-
-impl Default for Workers {
-    fn default() -> Self {
-        Self::new()
     }
 }
 
@@ -170,81 +183,80 @@ impl Inner {
         self.threads.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn is_stopped(&self) -> bool {
+        self.stopped.load(Ordering::Acquire)
+    }
+
     /// Runs tasks until the workers are stopped, or this spare is of no use any more.
-    fn work(&self, number: u64, pinged: &Receiver<()>, is_spare: bool) {
-        let mut superfluous = false;
-        while !superfluous && !self.stopped.is_closed() {
-            let stopped = async {
-                let _ = self.stopped.recv().await;
-                false
-            };
-            let answer = async {
-                while pinged.recv().await.is_ok() {}
-                true
-            };
-            let ask = async {
-                if !is_spare {
-                    return future::pending().await;
+    fn work(&self, number: u64, progress: &Progress, is_spare: bool) {
+        let mut events = Events::default();
+        let mut asked = HashMap::new();
+        let mut ask_at = is_spare.then(|| Instant::now() + ASK);
+        while !self.is_stopped() {
+            if ask_at.is_some_and(|at| at <= Instant::now()) {
+                if self.is_superfluous(number, &mut asked) {
+                    break;
                 }
-                self.threads().ping();
-                loop {
-                    Timer::after(ASK).await;
-                    if self.is_superfluous(number) {
-                        return true;
-                    }
-                }
-            };
-            let until = future::or(stopped, future::or(answer, ask));
+                ask_at = Some(Instant::now() + ASK);
+            }
             // A task that panics takes its own connection with it, and nothing else.
             let ran = catch_unwind(AssertUnwindSafe(|| {
-                smol::block_on(self.executor.run(until))
+                self.executor
+                    .turn(&mut events, is_spare.then_some(ASK), progress);
             }));
-            superfluous = ran.unwrap_or_else(|_| {
+            if ran.is_err() {
                 log::error!(target: "valor::server", "a task of the server panicked");
-                false
-            });
+            }
         }
-        if self.stopped.is_closed() {
+        if self.is_stopped() {
             // What was cancelled is dropped by being run once more. The bound is there for tasks
             // that wake themselves without end.
             let cancelled = (0..LAST_STEPS).take_while(|_| {
-                catch_unwind(AssertUnwindSafe(|| self.executor.try_tick())).unwrap_or(true)
+                catch_unwind(AssertUnwindSafe(|| self.executor.run_one())).unwrap_or(true)
             });
             cancelled.for_each(drop);
         }
+        // The next one that waits has to learn of it too, and what woke this one may have been
+        // meant for another.
+        self.executor.wake();
     }
 
-    /// Whether there are enough threads that answered the last ping without this one, which is
-    /// taken off the list then: of two spares that ask at once, one stays.
-    fn is_superfluous(&self, number: u64) -> bool {
+    /// Whether there are enough threads at work without this one, which is taken off the list
+    /// then: of two spares that ask at once, one stays. `asked` is what the last answer was.
+    fn is_superfluous(&self, number: u64, asked: &mut HashMap<u64, u64>) -> bool {
         let mut threads = self.threads();
-        let live = threads.pings.iter();
-        let live = live.filter(|(of, ping)| *of != number && ping.is_empty());
-        if live.count() >= threads.wanted {
-            threads.pings.retain(|(of, _)| *of != number);
-            return true;
+        let others = threads.at_work.iter().filter(|(of, _)| **of != number);
+        let live = others.filter(|(of, progress)| {
+            let ran = progress.ran.load(Ordering::Relaxed);
+            let before = asked.insert(**of, ran);
+            progress.waits.load(Ordering::Relaxed) || before.is_some_and(|before| before != ran)
+        });
+        if live.count() < threads.wanted {
+            return false;
         }
-        threads.ping();
-        false
+        threads.at_work.remove(&number);
+        true
     }
 }
 
-impl Threads {
-    fn ping(&self) {
-        for (_, ping) in &self.pings {
-            let _ = ping.try_send(());
-        }
+impl super::executor::Watcher for Progress {
+    fn waits(&self, waits: bool) {
+        self.waits.store(waits, Ordering::Relaxed);
+    }
+
+    fn ran(&self) {
+        self.ran.fetch_add(1, Ordering::Relaxed);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::{sync::mpsc, time::Instant};
+    use std::{future::pending, sync::mpsc};
 
     #[test]
     fn a_spare_works_while_a_worker_is_blocked_and_ends_when_it_is_back() {
-        let workers = Workers::new();
+        let workers = Workers::new().unwrap();
         workers.start(1).unwrap();
         let (blocked, is_blocked) = mpsc::channel();
         let (release, released) = mpsc::channel::<()>();
@@ -274,7 +286,7 @@ mod tests {
 
     #[test]
     fn a_panic_in_a_task_leaves_the_thread_at_work() {
-        let workers = Workers::new();
+        let workers = Workers::new().unwrap();
         workers.start(1).unwrap();
         workers.spawn(async { panic!("on purpose") }).detach();
         assert_eq!(smol::block_on(workers.spawn(async { 7 })), 7);
@@ -283,7 +295,7 @@ mod tests {
 
     #[test]
     fn there_are_at_most_64_spares() {
-        let workers = Workers::new();
+        let workers = Workers::new().unwrap();
         assert!((0..MAX_SPARES).all(|_| workers.add_spare()));
         assert!(!workers.add_spare());
         workers.stop();
@@ -293,14 +305,14 @@ mod tests {
 
     #[test]
     fn what_is_cancelled_is_dropped_before_the_threads_end() {
-        let workers = Workers::new();
+        let workers = Workers::new().unwrap();
         workers.start(2).unwrap();
         let held = Arc::new(());
         let tasks: Vec<_> = (0..100)
             .map(|_| {
                 let held = held.clone();
                 workers.spawn(async move {
-                    future::pending::<()>().await;
+                    pending::<()>().await;
                     drop(held);
                 })
             })

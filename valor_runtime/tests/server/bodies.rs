@@ -1,6 +1,6 @@
 //! Bodies on their way in and out: streaming, back-pressure, `100-continue`, what nobody reads.
 
-use crate::harness::{Client, PATIENCE, Running, eventually, mirror, text};
+use crate::harness::{Client, PATIENCE, Running, eventually, text};
 use futures_lite::stream;
 use std::{
     io::{ErrorKind, Write},
@@ -204,34 +204,6 @@ fn an_upload_waits_for_the_vlugin() {
 }
 
 #[test]
-fn a_body_nobody_reads() {
-    let server = Running::start(deaf());
-    let post = |framing: &str| format!("POST / HTTP/1.1\r\nhost: a\r\n{framing}\r\n\r\n");
-    // Worth draining: the connection goes on.
-    for length in [100, 70_000, 200_000] {
-        let mut client = server.connect();
-        client.send(post(&format!("content-length: {length}")));
-        assert_eq!(client.answer().header("connection"), None);
-        client.send(vec![b'x'; length]);
-        client.send("GET / HTTP/1.1\r\nhost: a\r\n\r\n");
-        assert_eq!(client.answer().text(), "deaf");
-    }
-    // Too large, which its length tells beforehand.
-    let mut client = server.connect();
-    client.send(post("content-length: 500000000"));
-    assert_eq!(client.answer().header("connection"), Some("close"));
-    let poured = pour(&mut client, &vec![b'x'; 64 * 1024]);
-    assert!(poured < BOUND, "{poured} bytes were swallowed");
-    // Too large, which is seen on the way.
-    let mut client = server.connect();
-    client.send(post("transfer-encoding: chunked"));
-    assert_eq!(client.answer().text(), "deaf");
-    let chunk = [b"8000\r\n", &vec![b'x'; 0x8000][..], b"\r\n"].concat();
-    let poured = pour(&mut client, &chunk);
-    assert!(poured < BOUND, "{poured} bytes were swallowed");
-}
-
-#[test]
 fn a_client_that_sends_all_before_it_reads_gets_its_answer() {
     let server = Running::start(deaf());
     for length in [400_000, 3_000_000] {
@@ -247,62 +219,6 @@ fn a_client_that_sends_all_before_it_reads_gets_its_answer() {
         );
         assert!(client.is_closed());
     }
-}
-
-#[test]
-fn continue_comes_with_the_first_read() {
-    let server = Running::start(mirror());
-    for expect in ["100-continue", "100-Continue"] {
-        let mut client = server.connect();
-        client.send(format!(
-            "POST / HTTP/1.1\r\nhost: a\r\nexpect: {expect}\r\ncontent-length: 2\r\n\r\n"
-        ));
-        assert_eq!(client.answer().status, 100, "{expect}");
-        client.send("hi");
-        assert!(client.answer().text().ends_with("body=hi"));
-        // A client may as well not wait.
-        client.send(
-            "POST / HTTP/1.1\r\nhost: a\r\nexpect: 100-continue\r\ncontent-length: 2\r\n\r\nyo",
-        );
-        assert_eq!(client.answer().status, 100);
-        assert!(client.answer().text().ends_with("body=yo"));
-    }
-    // Nothing to send, and HTTP/1.0, which has no interim responses.
-    for request in [
-        "POST / HTTP/1.1\r\nhost: a\r\nexpect: 100-continue\r\ncontent-length: 0\r\n\r\n",
-        "POST / HTTP/1.0\r\nhost: a\r\nexpect: 100-continue\r\ncontent-length: 2\r\n\r\nhi",
-        "POST / HTTP/1.0\r\nhost: a\r\nexpect: tea\r\ncontent-length: 2\r\n\r\nhi",
-    ] {
-        assert_eq!(
-            server.connect().send(request).answer().status,
-            200,
-            "{request}"
-        );
-    }
-}
-
-#[test]
-fn no_continue_for_a_body_that_is_not_read() {
-    let server = Running::start(deaf());
-    let mut client = server.connect();
-    client.send("POST / HTTP/1.1\r\nhost: a\r\nexpect: 100-continue\r\ncontent-length: 2\r\n\r\n");
-    let answer = client.answer();
-    // Whether the body comes now is anybody's guess, so that nothing can come behind it.
-    assert_eq!(
-        (answer.status, answer.header("connection")),
-        (200, Some("close"))
-    );
-    assert!(client.is_closed());
-}
-
-#[test]
-fn continue_comes_before_a_response_that_is_made_of_the_body() {
-    let server = Running::start(echo());
-    let mut client = server.connect();
-    client.send("POST / HTTP/1.1\r\nhost: a\r\nexpect: 100-continue\r\ncontent-length: 2\r\n\r\n");
-    assert_eq!(client.answer().status, 100);
-    client.send("hi");
-    assert_eq!(client.answer().text(), "hi");
 }
 
 /// Sends on what the vlugin's read of the body ended with.
@@ -324,28 +240,6 @@ fn witness() -> (Arc<dyn Vlugin>, mpsc::Receiver<Option<ErrorKind>>) {
         }
     });
     (vlugin, told)
-}
-
-#[test]
-fn a_body_that_breaks_off_is_an_error_for_the_vlugin_and_not_answered() {
-    let (vlugin, told) = witness();
-    let server = Running::start(vlugin);
-    for rest in [
-        "content-length: 10\r\n\r\nfour",
-        "transfer-encoding: chunked\r\n\r\n4\r\nfour\r\n",
-        "transfer-encoding: chunked\r\n\r\n4\r\nfo",
-        "transfer-encoding: chunked\r\n\r\n4\r\nfour\r\n0\r\n",
-    ] {
-        let mut client = server.connect();
-        client.send(format!("POST / HTTP/1.1\r\nhost: a\r\n{rest}"));
-        client.finish_sending();
-        assert_eq!(
-            told.recv_timeout(PATIENCE).unwrap(),
-            Some(ErrorKind::UnexpectedEof),
-            "{rest}"
-        );
-        assert!(client.is_closed(), "{rest}");
-    }
 }
 
 #[test]

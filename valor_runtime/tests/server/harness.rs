@@ -1,4 +1,5 @@
 //! A server on a port of its own, a client that speaks bytes, and vlugins to talk to.
+#![allow(dead_code)] // Not every test needs all of it.
 
 use futures_lite::stream;
 use std::{

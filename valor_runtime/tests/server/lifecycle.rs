@@ -230,29 +230,50 @@ fn spare_workers_stand_in_for_blocked_ones() {
 }
 
 #[test]
-fn a_shutdown_lets_requests_finish() {
-    let gate = Arc::new(Gate::default());
-    let mut server = Running::start(gated(gate.clone()));
-    let mut idle = server.connect();
-    assert_eq!(idle.send(GET).answer().status, 200);
+fn a_request_on_its_way_when_the_server_leaves_is_answered() {
+    let mut server = Running::start(mirror());
+    let mut kept = server.connect();
+    assert_eq!(kept.send(GET).answer().header("connection"), None);
     let mut fresh = server.connect();
-    let mut working = at(&server, "/wait");
-    // What is pipelined behind it was not yet accepted, and is not answered.
-    working.send(GET);
-    gate.await_waiting(1);
+    let mut begun = server.connect();
+    begun.send(&GET[..9]);
+    let mut gone = server.connect();
 
     server.leave();
-    assert!(idle.is_closed());
-    assert!(fresh.is_closed());
+    // It has left, and does not take anybody else.
     let addr = server.addr();
     eventually("the end of accepting", || TcpStream::connect(addr).is_err());
+    begun.send(&GET[9..]);
+    for client in [&mut kept, &mut fresh] {
+        client.send(GET);
+    }
+    for client in [&mut kept, &mut fresh, &mut begun] {
+        let answer = client.answer();
+        assert_eq!(
+            (answer.status, answer.header("connection")),
+            (200, Some("close"))
+        );
+        assert!(client.is_closed());
+    }
+    assert!(gone.is_closed());
+    assert_eq!(server.stop().cut_off, 0);
+}
+
+#[test]
+fn a_client_that_waits_to_be_accepted_when_the_server_leaves_is_answered() {
+    let gate = Arc::new(Gate::default());
+    let mut server = Running::start(gated(gate.clone()));
+    // With both workers blocked, nobody accepts.
+    let mut blocked = [at(&server, "/block"), at(&server, "/block")];
+    gate.await_waiting(2);
+    let mut waiting: Vec<_> = (0..20).map(|_| at(&server, "/x")).collect();
+    server.leave();
+    // Nothing tells that it is leaving by now; were it not, the test would show less.
+    thread::sleep(Duration::from_millis(100));
     gate.open();
-    let answer = working.answer();
-    assert_eq!(
-        (answer.text().as_str(), answer.header("connection")),
-        ("/wait", Some("close"))
-    );
-    assert!(working.is_closed());
+    for client in blocked.iter_mut().chain(&mut waiting) {
+        assert_eq!(client.answer().status, 200);
+    }
     assert_eq!(server.stop().cut_off, 0);
 }
 

@@ -1,6 +1,6 @@
 //! Time limits, the number of connections, and clients that go away.
 
-use crate::harness::{PATIENCE, Running, data, eventually, mirror, text};
+use crate::harness::{Running, data, eventually, mirror, text};
 use futures_lite::{StreamExt, stream};
 use std::{
     io::{ErrorKind, Write},
@@ -20,40 +20,6 @@ fn get(path: &str) -> String {
 }
 
 #[test]
-fn a_slow_head_gets_408() {
-    let config = ServerConfig {
-        head_timeout: SHORT,
-        linger: SHORT,
-        ..ServerConfig::default()
-    };
-    let server = Running::with(mirror(), config);
-    let mut withheld = server.connect();
-    let answer = withheld.send("GET / HTTP/1.1\r\nhos").answer();
-    assert_eq!(
-        (answer.status, answer.header("connection")),
-        (408, Some("close"))
-    );
-    assert!(withheld.is_closed());
-
-    // One byte after the other does not help, also not on a connection that was good before.
-    let mut slow = server.connect();
-    assert_eq!(slow.send(get("/")).answer().status, 200);
-    let mut drip = slow.stream.try_clone().unwrap();
-    let dripping = thread::spawn(move || {
-        let rest = [b"GET / HTTP/1.1\r\nx: ", &[b'x'; 2000][..]].concat();
-        rest.iter()
-            .take_while(|byte| {
-                thread::sleep(Duration::from_millis(20));
-                drip.write_all(&[**byte]).is_ok()
-            })
-            .count()
-    });
-    assert_eq!(slow.answer().status, 408);
-    drop(slow);
-    assert!(dripping.join().unwrap() < 2000);
-}
-
-#[test]
 fn every_head_has_its_own_time() {
     let limit = Duration::from_secs(2);
     let config = ServerConfig {
@@ -69,56 +35,6 @@ fn every_head_has_its_own_time() {
     thread::sleep(limit * 5 / 8);
     client.send(&second[9..]);
     assert_eq!([client.answer().status, client.answer().status], [200, 200]);
-}
-
-#[test]
-fn an_idle_connection_is_closed_without_a_word() {
-    let config = ServerConfig {
-        idle_timeout: SHORT,
-        ..ServerConfig::default()
-    };
-    let server = Running::with(mirror(), config);
-    assert!(server.connect().is_closed());
-    let mut client = server.connect();
-    for _ in 0..3 {
-        thread::sleep(SHORT / 3);
-        assert_eq!(client.send(get("/")).answer().status, 200);
-    }
-    assert!(client.is_closed());
-    // Empty lines are no head that was begun.
-    assert!(server.connect().send("\r\n").is_closed());
-}
-
-#[test]
-fn a_slow_body_gets_408() {
-    let config = ServerConfig {
-        body_timeout: SHORT,
-        linger: SHORT,
-        ..ServerConfig::default()
-    };
-    let server = Running::with(mirror(), config);
-    for framing in ["content-length: 100000", "transfer-encoding: chunked"] {
-        let head = format!("POST / HTTP/1.1\r\nhost: a\r\n{framing}\r\n\r\n");
-        let mut withheld = server.connect();
-        assert_eq!(withheld.send(&head).answer().status, 408, "{framing}");
-        assert!(withheld.is_closed());
-
-        // A byte now and then is no progress.
-        let mut slow = server.connect();
-        slow.send(&head);
-        let mut drip = slow.stream.try_clone().unwrap();
-        let dripping = thread::spawn(move || {
-            (0..500)
-                .take_while(|_| {
-                    thread::sleep(Duration::from_millis(20));
-                    drip.write_all(b"1").is_ok()
-                })
-                .count()
-        });
-        assert_eq!(slow.answer().status, 408, "{framing}");
-        drop(slow);
-        assert!(dripping.join().unwrap() < 500, "{framing}");
-    }
 }
 
 #[test]
@@ -208,21 +124,6 @@ fn endless() -> (Arc<dyn Vlugin>, Arc<AtomicUsize>, Arc<AtomicUsize>) {
 }
 
 #[test]
-fn a_client_that_goes_away_cancels_its_request() {
-    let (vlugin, begun, dropped) = endless();
-    let server = Running::start(vlugin);
-    for (number, path) in ["/wait", "/events", "/flood"].into_iter().enumerate() {
-        let mut client = server.connect();
-        client.send(get(path));
-        eventually("the request", || begun.load(Ordering::SeqCst) == number + 1);
-        thread::sleep(Duration::from_millis(50));
-        assert_eq!(dropped.load(Ordering::SeqCst), number, "{path}");
-        drop(client);
-        eventually(path, || dropped.load(Ordering::SeqCst) == number + 1);
-    }
-}
-
-#[test]
 fn a_client_that_does_not_read_is_cut_off() {
     let config = ServerConfig {
         write_timeout: SHORT,
@@ -297,27 +198,6 @@ fn a_response_does_not_wait_for_the_next_request_to_be_done() {
     assert_eq!(client.answer().text(), "/first");
     client.send("ond HTTP/1.1\r\nhost: a\r\n\r\n");
     assert_eq!(client.answer().text(), "/second");
-}
-
-#[test]
-fn connections_over_the_limit_are_accepted_later() {
-    let config = ServerConfig {
-        max_connections: 2,
-        ..ServerConfig::default()
-    };
-    let server = Running::with(mirror(), config);
-    let mut first = server.connect();
-    let mut second = server.connect();
-    assert_eq!(first.send(get("/")).answer().status, 200);
-    assert_eq!(second.send(get("/")).answer().status, 200);
-    let mut third = server.connect();
-    third.send(get("/"));
-    third.stream.set_read_timeout(Some(SHORT)).unwrap();
-    assert!(third.try_answer(false).is_err());
-    third.stream.set_read_timeout(Some(PATIENCE)).unwrap();
-    drop(first);
-    assert_eq!(third.answer().status, 200);
-    assert_eq!(second.send(get("/")).answer().status, 200);
 }
 
 #[test]

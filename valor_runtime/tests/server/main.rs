@@ -1,7 +1,6 @@
-//! Conversations of raw bytes with a real server over real sockets.
+//! Conversations of raw bytes with a real server over real sockets. What the policy says row by row
+//! is in `tests/policy`; here is what stands behind the rows.
 //!
-//! - `policy`: the table of what goes in and what must come out, at once, byte by byte and in
-//!   random segments.
 //! - `answers`: what a vlugin answers, and what comes out of it.
 //! - `bodies`: bodies in both directions, their back-pressure, and `100-continue`.
 //! - `limits`: time limits, connections, and clients that go away.
@@ -14,6 +13,5 @@ mod bodies;
 mod harness;
 mod lifecycle;
 mod limits;
-mod policy;
 mod tls;
 mod upgrade;

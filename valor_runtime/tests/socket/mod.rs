@@ -187,6 +187,11 @@ impl Connection {
         Ok((size > 0).then_some(data))
     }
 
+    /// So many bytes of a body.
+    pub fn read_body(&mut self, len: usize) -> io::Result<Vec<u8>> {
+        self.exactly(len)
+    }
+
     fn exactly(&mut self, len: usize) -> io::Result<Vec<u8>> {
         let mut bytes = vec![0; len];
         self.reader.read_exact(&mut bytes)?;

@@ -4,13 +4,18 @@
 //! Nothing here looks into the bytes. What is promised is that one regular file is read once,
 //! whole and with a bound, and in restricted mode from inside a plugin directory alone.
 
-use crate::{definition::Definition, loader::LoadError};
+use crate::{
+    definition::Definition,
+    loader::{
+        LoadError,
+        paths::{self, is_absent, reading},
+    },
+};
 use std::{
     env,
     fs::{self, File},
-    io::{self, Read},
+    io::Read,
     path::{Component, Path, PathBuf},
-    sync::Arc,
 };
 
 /// The largest file that is read.
@@ -43,7 +48,7 @@ impl Search {
             None => self.find(&definition.name, restricted)?,
         };
         if restricted {
-            return self.inside(file);
+            return paths::inside(&self.plugin_dirs, file);
         }
         Ok(file)
     }
@@ -79,31 +84,6 @@ impl Search {
             files,
             looked,
         })
-    }
-
-    /// The file with its symbolic links resolved, if it is inside a plugin directory then.
-    ///
-    /// Of what lies outside, not even whether it exists is told.
-    fn inside(&self, file: PathBuf) -> Result<PathBuf, LoadError> {
-        let resolved = fs::canonicalize(&file);
-        let is_inside = self.plugin_dirs.iter().any(|dir| {
-            let real = fs::canonicalize(dir);
-            match (&resolved, &real) {
-                (Ok(file), Ok(dir)) => file.starts_with(dir),
-                (Err(_), _) => {
-                    !file.components().any(|part| part == Component::ParentDir)
-                        && (file.starts_with(dir) || real.is_ok_and(|dir| file.starts_with(dir)))
-                }
-                (Ok(_), Err(_)) => false,
-            }
-        });
-        if !is_inside {
-            return Err(LoadError::Outside {
-                file,
-                dirs: self.plugin_dirs.clone(),
-            });
-        }
-        resolved.map_err(|error| reading(&file, error))
     }
 }
 
@@ -148,24 +128,6 @@ fn library_path_of_environment() -> Vec<PathBuf> {
     env::split_paths(&value)
         .filter(|dir| !dir.as_os_str().is_empty())
         .collect()
-}
-
-fn is_absent(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
-    )
-}
-
-fn reading(file: &Path, error: io::Error) -> LoadError {
-    let file = file.to_owned();
-    if is_absent(&error) {
-        return LoadError::Missing { file };
-    }
-    LoadError::Unreadable {
-        file,
-        error: Arc::new(error),
-    }
 }
 
 /// The bytes of a regular file of at most [`MAX_SIZE`].

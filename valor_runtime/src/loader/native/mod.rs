@@ -17,7 +17,11 @@ pub(crate) mod platform;
 
 pub use image::images_mapped;
 
-use crate::{Vlugin, definition::Definition, loader::LoadError};
+use crate::{
+    Vlugin,
+    definition::Definition,
+    loader::{LoadError, paths::absolute},
+};
 use futures_lite::future;
 use locate::Search;
 use sha2::{Digest, Sha256};
@@ -319,14 +323,6 @@ async fn within<T>(limit: Duration, work: impl Future<Output = T>) -> Option<T> 
         None
     })
     .await
-}
-
-/// The path, not depending on the current folder; the file need not exist.
-fn absolute(path: PathBuf) -> PathBuf {
-    match path.as_os_str().is_empty() {
-        true => std::path::absolute(".").unwrap_or(path),
-        false => std::path::absolute(&path).unwrap_or(path),
-    }
 }
 
 /// 64 hexadecimal digits, in either case.

@@ -1,0 +1,157 @@
+//! One run of `wrk` against a server, and what it cost the server.
+
+use crate::{
+    process,
+    subject::{Running, pinned},
+};
+use std::{io, path::Path, process::Command, time::Duration};
+use tempfile::TempDir;
+
+/// What clients send.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Load {
+    /// `GET /hello` with this many headers.
+    Hello {
+        /// How many, `Host` included.
+        headers: usize,
+    },
+    /// `GET /blob`, which is 1 MiB.
+    Download,
+    /// `POST /echo` of 1 MiB.
+    Echo,
+}
+
+/// How clients send it.
+#[derive(Debug, Clone, Copy)]
+pub struct Clients {
+    /// Connections at once.
+    pub connections: usize,
+    /// Threads of wrk.
+    pub threads: usize,
+    /// The processor that wrk runs on.
+    pub cpu: Option<usize>,
+    /// For how long.
+    pub time: Duration,
+}
+
+/// What came of it.
+#[derive(Debug, Clone, Copy)]
+pub struct Figures {
+    /// Processor time of the server for a request, in microseconds.
+    pub cpu: f64,
+    /// Requests in a second.
+    pub rate: f64,
+    /// 99 of 100 requests took no longer, in microseconds.
+    pub p99: f64,
+}
+
+/// What a browser would send.
+const HEADERS: &[(&str, &str)] = &[
+    (
+        "user-agent",
+        "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0",
+    ),
+    (
+        "accept",
+        "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8",
+    ),
+    ("accept-language", "en-US,en;q=0.5"),
+    ("accept-encoding", "gzip, deflate, br, zstd"),
+    ("referer", "http://127.0.0.1/index.html"),
+    (
+        "cookie",
+        "session=0123456789abcdef0123456789abcdef; theme=dark",
+    ),
+    ("sec-fetch-dest", "document"),
+    ("sec-fetch-mode", "navigate"),
+    ("sec-fetch-site", "same-origin"),
+    ("priority", "u=0, i"),
+    ("cache-control", "no-cache"),
+];
+
+/// Prints what the bench reads. A status over 399 and a broken connection are errors.
+const SCRIPT: &str = r#"
+done = function(summary, latency)
+  local e = summary.errors
+  io.write(string.format("figures %d %d %d %d\n", summary.requests, summary.duration,
+    latency:percentile(99), e.connect + e.read + e.write + e.status + e.timeout))
+end
+"#;
+
+impl Load {
+    fn path(self) -> &'static str {
+        match self {
+            Self::Hello { .. } => "/hello",
+            Self::Download => "/blob",
+            Self::Echo => "/echo",
+        }
+    }
+
+    fn script(self) -> String {
+        match self {
+            Self::Echo => {
+                format!("wrk.method = \"POST\"\nwrk.body = string.rep(\"v\", 1048576)\n{SCRIPT}")
+            }
+            _ => SCRIPT.to_owned(),
+        }
+    }
+
+    fn headers(self) -> &'static [(&'static str, &'static str)] {
+        match self {
+            Self::Hello { headers } => &HEADERS[..headers - 1],
+            _ => &[],
+        }
+    }
+}
+
+/// Plays a load at a server.
+///
+/// # Errors
+/// Where wrk is missing, or a request failed.
+pub fn play(load: Load, clients: Clients, server: &Running) -> io::Result<Figures> {
+    let folder = TempDir::new()?;
+    let script = folder.path().join("load.lua");
+    std::fs::write(&script, load.script())?;
+    let mut command: Command = pinned(Path::new("wrk"), clients.cpu);
+    command
+        .args(["-t", &clients.threads.to_string()])
+        .args(["-c", &clients.connections.to_string()])
+        .args(["-d", &format!("{}s", clients.time.as_secs())])
+        .args(["--timeout", "10s", "-s"])
+        .arg(&script);
+    for (name, value) in load.headers() {
+        command.arg("-H").arg(format!("{name}: {value}"));
+    }
+    command.arg(format!("http://{}{}", server.addr, load.path()));
+    let before = process::cpu(server.pid())?;
+    let output = command.output().map_err(|error| {
+        io::Error::other(format!(
+            "wrk does not run: {error}; install Debian's package `wrk`"
+        ))
+    })?;
+    let cpu = process::cpu(server.pid())? - before;
+    let text = String::from_utf8_lossy(&output.stdout);
+    let figures: Vec<f64> = text
+        .lines()
+        .find_map(|line| line.strip_prefix("figures "))
+        .map(|line| {
+            line.split(' ')
+                .filter_map(|word| word.parse().ok())
+                .collect()
+        })
+        .unwrap_or_default();
+    let &[requests, micros, p99, errors] = &*figures else {
+        return Err(io::Error::other(format!("wrk printed no figures:\n{text}")));
+    };
+    if errors > 0.0 || requests == 0.0 {
+        return Err(io::Error::other(format!(
+            "{errors} of {requests} requests to {} failed:\n{text}",
+            load.path()
+        )));
+    }
+    Ok(Figures {
+        cpu: cpu.as_secs_f64() * 1e6 / requests,
+        rate: requests * 1e6 / micros,
+        p99,
+    })
+}

@@ -1,0 +1,82 @@
+//! Measures Valor's server beside its peers on this machine, and prints a table.
+//!
+//! ```sh
+//! cargo run --release -p valor_bench
+//! ```
+//!
+//! Every figure is also given as a ratio to hyper's, measured in the same round: the servers take
+//! turns, so that what else the machine does meets all of them alike.
+
+mod load;
+mod peers;
+mod process;
+mod subject;
+mod throughput;
+mod valor;
+
+use clap::{Parser, Subcommand};
+use std::{error::Error, net::TcpListener, process::ExitCode};
+use subject::Server;
+
+#[derive(Parser)]
+#[command(about = "Measures Valor's server beside its peers")]
+struct Args {
+    #[command(subcommand)]
+    command: Option<What>,
+    /// How often every server has its turn
+    #[arg(long, default_value_t = 5)]
+    rounds: usize,
+    /// Seconds of a turn
+    #[arg(long, default_value_t = 2)]
+    seconds: u64,
+    /// Measure only tables whose name has this in it
+    #[arg(long, default_value = "")]
+    only: String,
+}
+
+#[derive(Subcommand)]
+enum What {
+    /// Be one of the servers
+    #[command(hide = true)]
+    Serve {
+        server: Server,
+        #[arg(long, default_value_t = 1)]
+        threads: usize,
+    },
+}
+
+fn main() -> ExitCode {
+    match run(Args::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(args: Args) -> Result<(), Box<dyn Error>> {
+    if let Some(What::Serve { server, threads }) = args.command {
+        return serve(server, threads);
+    }
+    valor::build()?;
+    for table in throughput::TABLES {
+        if table.title.contains(&args.only) {
+            throughput::measure(table, args.rounds, args.seconds)?;
+        }
+    }
+    Ok(())
+}
+
+fn serve(server: Server, threads: usize) -> Result<(), Box<dyn Error>> {
+    match server {
+        Server::ValorNative | Server::ValorCompiled | Server::ValorBare => {
+            valor::serve(server, threads)
+        }
+        _ => {
+            let listener = TcpListener::bind("127.0.0.1:0")?;
+            println!("{}", listener.local_addr()?);
+            Ok(peers::serve(server, listener, threads)?)
+        }
+    }
+}

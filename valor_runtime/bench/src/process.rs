@@ -1,0 +1,75 @@
+//! What the system knows of a process and its children: time on a processor, memory.
+
+use std::{
+    fs, io,
+    net::{SocketAddr, TcpStream},
+    path::Path,
+    thread,
+    time::{Duration, Instant},
+};
+
+/// The processor time of a process and its children until now, user and system.
+///
+/// # Errors
+/// Where the process has gone, or the system has no `/proc`.
+pub fn cpu(pid: u32) -> io::Result<Duration> {
+    let mut nanos = 0;
+    for task in tasks(pid)? {
+        // Nanoseconds on a processor come first (the kernel's documentation, sched-stats).
+        let text = fs::read_to_string(task.join("schedstat")).unwrap_or_default();
+        let first = text.split_whitespace().next();
+        nanos += first.and_then(|nanos| nanos.parse().ok()).unwrap_or(0);
+    }
+    let mut all = Duration::from_nanos(nanos);
+    for child in children(pid)? {
+        all += cpu(child)?;
+    }
+    Ok(all)
+}
+
+/// The resident memory of a process and its children, in bytes.
+///
+/// # Errors
+/// Where the process has gone, or the system has no `/proc`.
+pub fn resident(pid: u32) -> io::Result<u64> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kib: Option<u64> = line.and_then(|line| line.split_whitespace().next()?.parse().ok());
+    let mut all = kib.unwrap_or(0) * 1024;
+    for child in children(pid)? {
+        all += resident(child)?;
+    }
+    Ok(all)
+}
+
+fn tasks(pid: u32) -> io::Result<Vec<std::path::PathBuf>> {
+    let entries = fs::read_dir(format!("/proc/{pid}/task"))?;
+    Ok(entries.flatten().map(|entry| entry.path()).collect())
+}
+
+fn children(pid: u32) -> io::Result<Vec<u32>> {
+    let of_task = |task: &Path| fs::read_to_string(task.join("children")).unwrap_or_default();
+    let texts = tasks(pid)?
+        .iter()
+        .map(|task| of_task(task))
+        .collect::<String>();
+    Ok(texts
+        .split_whitespace()
+        .filter_map(|pid| pid.parse().ok())
+        .collect())
+}
+
+/// Waits until somebody listens.
+///
+/// # Errors
+/// Where nobody does within ten seconds.
+pub fn wait_for(addr: SocketAddr) -> io::Result<()> {
+    let start = Instant::now();
+    loop {
+        match TcpStream::connect(addr) {
+            Ok(_) => return Ok(()),
+            Err(error) if start.elapsed() > Duration::from_secs(10) => return Err(error),
+            Err(_) => thread::sleep(Duration::from_millis(20)),
+        }
+    }
+}

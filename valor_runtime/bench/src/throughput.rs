@@ -1,0 +1,139 @@
+//! The tables of requests: who pays how much for one. `main` measures them one after the other.
+
+use crate::{
+    load::{self, Clients, Figures, Load},
+    subject::{Running, Server},
+};
+use std::{io, time::Duration};
+
+/// A table: a load, and the servers that it is played at.
+pub struct Table {
+    /// What it is called.
+    pub title: &'static str,
+    load: Load,
+    /// Threads of a server.
+    threads: usize,
+    connections: usize,
+    /// The first one is the measure of the others.
+    servers: &'static [Server],
+}
+
+const ALL: &[Server] = &[
+    Server::HyperTokio,
+    Server::HyperSmol,
+    Server::Axum,
+    Server::Nginx,
+    Server::ValorBare,
+    Server::ValorCompiled,
+    Server::ValorNative,
+];
+const WITH_BODIES: &[Server] = &[
+    Server::HyperTokio,
+    Server::HyperSmol,
+    Server::ValorBare,
+    Server::ValorCompiled,
+    Server::ValorNative,
+];
+
+/// All of them.
+pub const TABLES: &[Table] = &[
+    Table {
+        title: "hello, 1 header, 1 thread",
+        load: Load::Hello { headers: 1 },
+        threads: 1,
+        connections: 32,
+        servers: ALL,
+    },
+    Table {
+        title: "hello, 12 headers, 1 thread",
+        load: Load::Hello { headers: 12 },
+        threads: 1,
+        connections: 32,
+        servers: ALL,
+    },
+    Table {
+        title: "hello, 1 header, 2 threads",
+        load: Load::Hello { headers: 1 },
+        threads: 2,
+        connections: 32,
+        servers: ALL,
+    },
+    Table {
+        title: "download of 1 MiB, 1 thread",
+        load: Load::Download,
+        threads: 1,
+        connections: 8,
+        servers: WITH_BODIES,
+    },
+    Table {
+        title: "echo of 1 MiB, 1 thread",
+        load: Load::Echo,
+        threads: 1,
+        connections: 8,
+        servers: WITH_BODIES,
+    },
+];
+
+/// Measures a table and prints it.
+///
+/// # Errors
+/// Where a server or wrk does not run, or a request fails.
+pub fn measure(table: &Table, rounds: usize, seconds: u64) -> io::Result<()> {
+    // One thread has one processor, and the clients the other.
+    let (server_cpu, clients_cpu) = match table.threads {
+        1 => (Some(0), Some(1)),
+        _ => (None, None),
+    };
+    let clients = Clients {
+        connections: table.connections,
+        threads: 1,
+        cpu: clients_cpu,
+        time: Duration::from_secs(seconds),
+    };
+    let start = |server: &Server| Running::start(*server, table.threads, server_cpu);
+    let running = table
+        .servers
+        .iter()
+        .map(start)
+        .collect::<io::Result<Vec<_>>>()?;
+    let warm = Clients {
+        time: Duration::from_secs(1),
+        ..clients
+    };
+    for server in &running {
+        load::play(table.load, warm, server)?;
+    }
+    let mut figures: Vec<Vec<Figures>> = vec![Vec::new(); running.len()];
+    for _ in 0..rounds {
+        for (server, figures) in running.iter().zip(&mut figures) {
+            figures.push(load::play(table.load, clients, server)?);
+        }
+    }
+    println!("\n### {}\n", table.title);
+    println!(
+        "| server | CPU µs per request | ratio | requests per second | ratio | p99 µs | ratio |"
+    );
+    println!("|---|---:|---:|---:|---:|---:|---:|");
+    for (server, rounds) in table.servers.iter().zip(&figures) {
+        let cell = |of: fn(&Figures) -> f64, places: usize| {
+            let value = median(rounds.iter().map(of));
+            let ratio = median(rounds.iter().zip(&figures[0]).map(|(a, b)| of(a) / of(b)));
+            format!("{value:.places$} | {ratio:.2}")
+        };
+        println!(
+            "| {} | {} | {} | {} |",
+            server.title(),
+            cell(|f| f.cpu, 2),
+            cell(|f| f.rate, 0),
+            cell(|f| f.p99, 0)
+        );
+    }
+    Ok(())
+}
+
+/// The middle one.
+pub fn median(values: impl Iterator<Item = f64>) -> f64 {
+    let mut values: Vec<f64> = values.collect();
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}

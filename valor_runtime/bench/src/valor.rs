@@ -1,0 +1,118 @@
+//! Valor as it is measured: the same vlugins in libraries, or linked into the program, or none.
+
+use crate::subject::{BLOB, HELLO, Server as Subject};
+use std::{
+    error::Error,
+    future::pending,
+    io,
+    path::{Path, PathBuf},
+    process::Command,
+    sync::Arc,
+};
+use valor_runtime::{
+    Body, Definition, Response, Runtime, Vlugin, from_fn,
+    server::{Server, ServerConfig},
+};
+
+/// Serves on any port, whose address it prints.
+///
+/// # Errors
+/// Where a vlugin cannot be loaded.
+pub fn serve(subject: Subject, threads: usize) -> Result<(), Box<dyn Error>> {
+    smol::block_on(async {
+        let listen = "127.0.0.1:0".parse()?;
+        let config = ServerConfig {
+            max_connections: 100_000,
+            ..ServerConfig::default()
+        };
+        let server = Server::bind(&[listen], config).await?;
+        let vlugin: Arc<dyn Vlugin> = match subject {
+            Subject::ValorBare => alone(),
+            Subject::ValorNative => native().await?,
+            _ => compiled().await?,
+        };
+        println!("{}", server.local_addrs()[0]);
+        server.run(vlugin, threads, pending()).await?;
+        Ok(())
+    })
+}
+
+/// The server in front of a closure, as hyper has one.
+fn alone() -> Arc<dyn Vlugin> {
+    from_fn(|request| async move {
+        let mut response = Response::new(200);
+        let _ = response
+            .head
+            .push("content-type", b"text/plain;charset=utf-8");
+        response.body = match request.head.path() {
+            "/hello" => HELLO.into(),
+            "/blob" => blob(),
+            _ => request.body,
+        };
+        Ok(response)
+    })
+}
+
+fn blob() -> Body {
+    Body::Bytes(BLOB.into())
+}
+
+async fn runtime() -> Result<Arc<Runtime>, Box<dyn Error>> {
+    let runtime = Runtime::builder().plugin_dir(library_dir()?).build()?;
+    let blob = from_fn(|_| async {
+        let mut response = Response::new(200);
+        response.body = blob();
+        Ok(response)
+    });
+    runtime.add("blob", blob)?;
+    Ok(runtime)
+}
+
+async fn compiled() -> Result<Arc<dyn Vlugin>, Box<dyn Error>> {
+    let runtime = runtime().await?;
+    let none = serde_json::Value::Null;
+    runtime
+        .add_entry("hello", hello_plugin::VLUGIN, none.clone())
+        .await?;
+    runtime.add_entry("echo", echo::VLUGIN, none).await?;
+    Ok(runtime)
+}
+
+async fn native() -> Result<Arc<dyn Vlugin>, Box<dyn Error>> {
+    let runtime = runtime().await?;
+    for (name, path) in [("hello", "hello_plugin"), ("echo", "echo")] {
+        let definition = serde_json::json!({ "type": "native", "name": name, "path": path });
+        let definition: Definition = serde_json::from_value(definition)?;
+        runtime.load(&definition).await?;
+    }
+    Ok(runtime)
+}
+
+/// Where the examples' libraries are: beside this program.
+///
+/// # Errors
+/// Where the program does not know its own place.
+pub fn library_dir() -> io::Result<PathBuf> {
+    let program = std::env::current_exe()?;
+    Ok(program.parent().unwrap_or(Path::new(".")).to_owned())
+}
+
+/// Builds the libraries that are measured.
+///
+/// # Errors
+/// Where cargo does.
+pub fn build() -> io::Result<()> {
+    let manifest = concat!(env!("CARGO_MANIFEST_DIR"), "/../../Cargo.toml");
+    let target = library_dir()?;
+    let built = Command::new(std::env::var_os("CARGO").unwrap_or("cargo".into()))
+        .args(["build", "--quiet", "--release", "--manifest-path", manifest])
+        .args(["-p", "hello_plugin", "-p", "echo", "--target-dir"])
+        .arg(target.parent().unwrap_or(&target))
+        .status()?;
+    match built.success() {
+        true => Ok(()),
+        false => Err(io::Error::other(
+            "the libraries to be measured do not build",
+        )),
+    }
+}

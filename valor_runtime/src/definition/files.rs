@@ -1,0 +1,294 @@
+//! What the definition of a `files` vlugin may say: its `config`, the keys that it has no use
+//! for, and the names that it serves.
+//!
+//! `read` and `rules` ask here when the type is `files`; the loader of that type reads its
+//! [`FilesConfig`], and asks [`is_served`] of every name in a request. A name that passes is one
+//! entry of one folder, and none that is hidden, on the system that this runs on.
+
+use super::{
+    Definition,
+    fault::shown,
+    json::Node,
+    read::{Reader, join},
+};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// The `config` of a `files` vlugin.
+///
+/// ```
+/// use valor_runtime::{Definition, definition::FilesConfig};
+///
+/// let site = Definition::from_json(
+///     r#"{ "type": "files", "name": "site", "path": "public", "config": { "fallback": "app.html" } }"#,
+/// )?;
+/// let config: FilesConfig = serde_json::from_value(site.config).unwrap();
+/// assert_eq!((&*config.index, config.fallback.as_deref()), ("index.html", Some("app.html")));
+/// # Ok::<(), valor_runtime::definition::DefinitionFaults>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(description = "How the files are served.")]
+pub struct FilesConfig {
+    /// The file that is served for a folder. Default `index.html`.
+    #[serde(default = "FilesConfig::index")]
+    #[schemars(length(min = 1))]
+    pub index: String,
+    /// The file that is served, with status 200, where there is none; none unless it is said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String", length(min = 1))]
+    pub fallback: Option<String>,
+    /// The value of `cache-control`; no such header unless it is said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String", regex(pattern = r"^[!-~]([ -~]*[!-~])?$"))]
+    pub cache_control: Option<String>,
+}
+
+const KEYS: &[&str] = &["index", "fallback", "cache_control"];
+
+/// Every rule that the parts of a `files` definition break, by key; for one made in code.
+pub(super) fn broken(definition: &Definition) -> Vec<(String, String)> {
+    let mut broken = Vec::new();
+    let mut note = |key: &str, message| broken.push((key.to_owned(), message));
+    if definition.path.is_none() {
+        note("path", missing_path());
+    }
+    for (key, is_said) in [
+        ("source", definition.source.is_some()),
+        ("sha256", definition.sha256.is_some()),
+        ("allow", definition.allow.is_some()),
+    ] {
+        if is_said {
+            note(key, without_meaning(key));
+        }
+    }
+    let config = match FilesConfig::of(&definition.config) {
+        Ok(config) => config,
+        Err(message) => {
+            note("config", message);
+            return broken;
+        }
+    };
+    for (key, rule) in [
+        ("config.index", index(&config.index)),
+        ("config.fallback", config.fallback.as_deref().and_then(path)),
+        (
+            "config.cache_control",
+            config.cache_control.as_deref().and_then(field_value),
+        ),
+    ] {
+        if let Some(message) = rule {
+            note(key, message);
+        }
+    }
+    broken
+}
+
+/// Reads the `config` of a text for its faults.
+pub(super) fn read_config<'t>(reader: &mut Reader<'t>, node: Node<'t>, key: &str) {
+    if node.kind() == "null" {
+        return;
+    }
+    if node.object().is_none() {
+        reader.expected(node, key, "an object such as { \"index\": \"index.html\" }");
+        return;
+    }
+    let keys = reader.keys(node, key, KEYS, &[]);
+    for (name, node) in keys {
+        let key = join(key, name);
+        match name {
+            "index" => reader.checked(node, &key, index),
+            "fallback" => reader.checked(node, &key, path),
+            _ => reader.checked(node, &key, field_value),
+        };
+    }
+}
+
+pub(super) fn missing_path() -> String {
+    "`path` is missing; write the folder to serve, \"path\": \"public\"".into()
+}
+
+pub(super) fn without_meaning(key: &str) -> String {
+    format!("`{key}` has no meaning for a `files` vlugin, which is part of Valor; take it out")
+}
+
+impl FilesConfig {
+    fn index() -> String {
+        "index.html".into()
+    }
+
+    /// The `config` of a definition; `null` is all defaults.
+    ///
+    /// # Errors
+    /// What of its shape is wrong, in a line.
+    pub(crate) fn of(config: &Value) -> Result<Self, String> {
+        if config.is_null() {
+            return Ok(Self::default());
+        }
+        serde_json::from_value(config.clone()).map_err(|error| error.to_string())
+    }
+}
+
+impl Default for FilesConfig {
+    fn default() -> Self {
+        Self {
+            index: Self::index(),
+            fallback: None,
+            cache_control: None,
+        }
+    }
+}
+
+fn index(name: &str) -> Option<String> {
+    let served = is_served(name.as_bytes()) && !name.contains(['/', '\\']);
+    (!served).then(|| {
+        format!(
+            "`{}` cannot be served as the page of a folder; write the name of a file, such as index.html",
+            shown(name)
+        )
+    })
+}
+
+fn path(path: &str) -> Option<String> {
+    let served = path.split('/').all(|name| is_served(name.as_bytes()));
+    (!served).then(|| {
+        format!(
+            "`{}` is no file that can be served; write its path from the folder, such as index.html",
+            shown(path)
+        )
+    })
+}
+
+/// `field-value` of RFC 9110, section 5.5, in ASCII.
+fn field_value(value: &str) -> Option<String> {
+    let is_one = !value.is_empty()
+        && value.trim_ascii() == value
+        && value.bytes().all(|b| b == b' ' || b.is_ascii_graphic());
+    (!is_one).then(|| {
+        format!(
+            "`{}` is not the value of a header; write one such as max-age=3600",
+            shown(value)
+        )
+    })
+}
+
+/// Whether an entry of this name may be served: one name, not hidden, without a second meaning.
+pub(crate) fn is_served(name: &[u8]) -> bool {
+    std::str::from_utf8(name)
+        .is_ok_and(|name| is_plain(name) && (!cfg!(windows) || is_plain_on_windows(name)))
+}
+
+/// What holds everywhere: no separator, no control character, no dot first.
+fn is_plain(name: &str) -> bool {
+    // HFS+ leaves these out when it compares names, so that one of them could hide the dot.
+    let ignored = |c: char| matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}');
+    let first = name.chars().find(|&c| !ignored(c));
+    first.is_some_and(|first| first != '.')
+        && !name
+            .chars()
+            .any(|c| matches!(c, '/' | '\\') || c.is_control())
+}
+
+/// What Windows reads otherwise than it is written: devices, drives and streams, ends that it
+/// leaves out, wildcards, and the short names of files (`PROGRA~1`), which may be hidden ones.
+fn is_plain_on_windows(name: &str) -> bool {
+    const DEVICES: [&str; 6] = ["CON", "PRN", "AUX", "NUL", "CONIN$", "CONOUT$"];
+    let stem = name.split('.').next().unwrap_or_default().trim_end();
+    let numbered = |stem: &str| {
+        let port = stem.get(..3).map(str::to_ascii_uppercase);
+        let number = stem.get(3..).unwrap_or_default();
+        matches!(port.as_deref(), Some("COM" | "LPT"))
+            && matches!(
+                number,
+                "0" | "1" | "2" | "3" | "4" | "5" | "6" | "7" | "8" | "9" | "¹" | "²" | "³"
+            )
+    };
+    let is_device = DEVICES.iter().any(|it| it.eq_ignore_ascii_case(stem)) || numbered(stem);
+    let is_short = name.match_indices('~').any(|(at, _)| {
+        let rest = &name[at + 1..];
+        let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
+        digits > 0 && matches!(rest.as_bytes().get(digits), None | Some(b'.'))
+    });
+    !is_device
+        && !is_short
+        && !name.ends_with(['.', ' '])
+        && !name.contains([':', '<', '>', '"', '|', '?', '*'])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_with_one_meaning() {
+        for good in [
+            "index.html",
+            "a",
+            "a.b.c",
+            "~",
+            "a~",
+            "é.txt",
+            "a b",
+            "con-cert.txt",
+            "console",
+            "nul1",
+            "com.txt",
+            "com10",
+            "lpt",
+            "~1x",
+            "👨\u{200d}👩.png",
+        ] {
+            assert!(is_plain(good) && is_plain_on_windows(good), "{good}");
+        }
+        for hidden in [
+            "",
+            ".",
+            "..",
+            ".git",
+            ".htaccess",
+            "a/b",
+            "/",
+            "a\\b",
+            "\\",
+            "a\0b",
+            "a\nb",
+            "\u{7f}",
+            "\u{200c}.git",
+            "\u{feff}",
+            "\u{200d}..",
+        ] {
+            assert!(!is_plain(hidden), "{hidden:?}");
+        }
+        for windows in [
+            "CON",
+            "con",
+            "Nul.txt",
+            "nul.tar.gz",
+            "aux .txt",
+            "COM1",
+            "com9.log",
+            "LPT¹",
+            "conin$",
+            "a:b",
+            "C:",
+            "c:x",
+            "a::$DATA",
+            "a.",
+            "a..",
+            "a ",
+            "a. ",
+            "PROGRA~1",
+            "GIT~1.TXT",
+            "a~12",
+            "a*",
+            "a?",
+            "a|b",
+            "<a>",
+            "\"",
+        ] {
+            assert!(!is_plain_on_windows(windows), "{windows:?}");
+        }
+        assert!(!is_served(b"\xff"));
+    }
+}

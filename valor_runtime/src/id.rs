@@ -1,0 +1,99 @@
+//! The id of a request: the client's `x-request-id` where it is fit to be repeated, or a fresh
+//! one. `dispatch` asks for it, and `server` for what it answers itself. It comes back as
+//! `x-correlation-id` and stands in the access log.
+
+use crate::RequestHead;
+
+/// The header in which a client names its request.
+const NAME: &str = "x-request-id";
+/// How long a client's id may be.
+const LONGEST: usize = 128;
+
+/// The id of this request.
+pub(crate) fn of(head: &RequestHead) -> String {
+    match head.header_str(NAME) {
+        Some(id) if is_fit(id) => id.to_owned(),
+        _ => fresh(),
+    }
+}
+
+/// The id of a request whose head was refused: the client's, where the head can be read that far.
+pub(crate) fn of_refused(head: &[u8]) -> String {
+    let mut lines = head.split_inclusive(|&byte| byte == b'\n').skip(1);
+    let id = lines.find_map(|line| {
+        // Of a line that is not whole, the value may not be either.
+        let (name, value) = line
+            .strip_suffix(b"\r\n")?
+            .split_at(NAME.len().min(line.len() - 2));
+        let value = value.strip_prefix(b":")?.trim_ascii();
+        let id = std::str::from_utf8(value).ok().filter(|id| is_fit(id))?;
+        name.eq_ignore_ascii_case(NAME.as_bytes())
+            .then(|| id.to_owned())
+    });
+    id.unwrap_or_else(fresh)
+}
+
+/// Visible ASCII, so that it can stand in a header and in a line of a log.
+fn is_fit(id: &str) -> bool {
+    !id.is_empty() && id.len() <= LONGEST && id.bytes().all(|b| b.is_ascii_graphic())
+}
+
+/// 128 random bits in hexadecimal. They tell requests apart and are no secret.
+fn fresh() -> String {
+    // A format string takes six times as long.
+    let nibbles = |byte: u8| [byte >> 4, byte & 15];
+    let bytes = fastrand::u128(..).to_be_bytes();
+    let digit = |nibble: u8| char::from(b"0123456789abcdef"[usize::from(nibble)]);
+    let mut id = String::with_capacity(32);
+    id.extend(bytes.into_iter().flat_map(nibbles).map(digit));
+    id
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn head(id: &[u8]) -> RequestHead {
+        let mut head = RequestHead::new("GET", "/").unwrap();
+        head.push("X-Request-Id", id).unwrap();
+        head
+    }
+
+    #[test]
+    fn the_clients_id_only_where_it_is_fit() {
+        assert_eq!(of(&head(b"abc-123")), "abc-123");
+        for unfit in [&b""[..], b"a b", "ä".as_bytes(), &[b'x'; 129]] {
+            let id = of(&head(unfit));
+            assert_eq!(id.len(), 32, "{id}");
+        }
+        assert_ne!(fresh(), fresh());
+    }
+
+    #[test]
+    fn the_clients_id_of_a_head_that_was_refused() {
+        for (head, id) in [
+            (
+                &b"BAD\r\nhost: a\r\nX-Request-Id:  abc \r\n\r\n"[..],
+                Some("abc"),
+            ),
+            (
+                b"GET / HTTP/1.1\r\nb@d\r\nx-request-id:abc\r\n",
+                Some("abc"),
+            ),
+            (b"GET / HTTP/1.1\r\nx-request-id: abc", None),
+            (b"GET / HTTP/1.1\r\nx-request-id: abc\r", None),
+            (b"GET / HTTP/1.1\nx-request-id: abc\n\n", None),
+            (b"GET / HTTP/1.1\r\nx-request-id: a\xffc\r\n", None),
+            (b"GET / HTTP/1.1\r\nx-request-ids: abc\r\n\r\n", None),
+            (b"x-request-id: abc\r\n\r\n", None),
+            (b"\x16\x03\x01", None),
+            (b"", None),
+        ] {
+            let found = of_refused(head);
+            match id {
+                Some(id) => assert_eq!(found, id, "{}", head.escape_ascii()),
+                None => assert_eq!(found.len(), 32, "{}", head.escape_ascii()),
+            }
+        }
+    }
+}

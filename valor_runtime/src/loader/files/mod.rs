@@ -1,0 +1,140 @@
+//! `files` vlugins: a folder, served. The runtime calls [`FilesLoader::load`]; what comes of it is
+//! a vlugin like any other, which `dispatch` calls.
+//!
+//! It promises that nothing is served but regular files of the folder that are not hidden,
+//! whatever a path says and whatever is changed in the folder meanwhile, that a file is on its
+//! way in pieces of a bounded size, and that no request blocks a thread that serves others.
+//!
+//! # Layout
+//!
+//! - `names`: from a request's path to the names of entries.
+//! - `folder`: from there to an open file.
+//! - `answer`: from a request to its response, with `conditions` (RFC 9110, section 13),
+//!   `ranges` (section 14) and `media` (what type a file has).
+//! - `pieces`: a file on its way.
+
+mod answer;
+mod conditions;
+mod folder;
+mod media;
+mod names;
+mod pieces;
+mod ranges;
+
+use super::{LoadError, paths};
+use crate::{
+    BoxFuture, Fault, Request, Response, Vlugin,
+    definition::{Definition, FilesConfig},
+};
+use folder::{Folder, Found};
+use std::{
+    io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+/// What may be done with a file here.
+const ALLOWED: &[u8] = b"GET, HEAD, OPTIONS";
+
+/// Makes vlugins of folders.
+#[derive(Debug, Clone)]
+pub(crate) struct FilesLoader {
+    base: PathBuf,
+    plugin_dirs: Vec<PathBuf>,
+}
+
+/// A folder that can be served.
+pub(crate) struct Loaded {
+    /// The vlugin.
+    pub(crate) vlugin: Arc<dyn Vlugin>,
+    /// The folder.
+    pub(crate) folder: PathBuf,
+}
+
+/// The vlugin of a folder.
+struct Files {
+    folder: Folder,
+    config: FilesConfig,
+}
+
+impl FilesLoader {
+    /// A loader for definitions whose paths are relative to `base`, the folder of plugins.json.
+    pub(crate) fn new(base: PathBuf, plugin_dirs: Vec<PathBuf>) -> Self {
+        Self {
+            base: paths::absolute(base),
+            plugin_dirs: plugin_dirs.into_iter().map(paths::absolute).collect(),
+        }
+    }
+
+    /// Makes a vlugin of a definition whose rules were checked. With `restricted` the folder has
+    /// to be, or to lie inside, one of the plugin directories once symbolic links are resolved.
+    ///
+    /// # Errors
+    /// The folder is not there, is none, or cannot be opened, or the fallback is not there.
+    pub(crate) async fn load(
+        &self,
+        definition: &Definition,
+        restricted: bool,
+    ) -> Result<Loaded, LoadError> {
+        let this = self.clone();
+        let (path, config) = (definition.path.clone(), definition.config.clone());
+        smol::unblock(move || {
+            // The rules of definitions, which were checked, leave neither of these out.
+            let config = FilesConfig::of(&config).unwrap_or_default();
+            this.open(&path.unwrap_or_default(), config, restricted)
+        })
+        .await
+    }
+
+    fn open(
+        &self,
+        path: &Path,
+        config: FilesConfig,
+        restricted: bool,
+    ) -> Result<Loaded, LoadError> {
+        let mut root = self.base.join(path);
+        if restricted {
+            root = paths::inside(&self.plugin_dirs, root)?;
+        }
+        let folder = Folder::new(root.clone());
+        folder.check().map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => LoadError::NoFolder {
+                folder: root.clone(),
+            },
+            io::ErrorKind::NotADirectory => LoadError::NotAFolder { file: root.clone() },
+            _ => paths::reading(&root, error),
+        })?;
+        if let Some(fallback) = &config.fallback {
+            let file = root.join(fallback);
+            match folder.open(Path::new(fallback)) {
+                Ok(Found::File(_)) => {}
+                Ok(_) => return Err(LoadError::NoFallback { file }),
+                Err(error) => return Err(paths::reading(&file, error)),
+            }
+        }
+        Ok(Loaded {
+            vlugin: Arc::new(Files { folder, config }),
+            folder: root,
+        })
+    }
+}
+
+impl Vlugin for Files {
+    fn on_request(
+        self: Arc<Self>,
+        request: Request,
+    ) -> BoxFuture<'static, Result<Response, Fault>> {
+        let head = request.head;
+        let refusal = match head.method() {
+            "GET" | "HEAD" => None,
+            "OPTIONS" => Some(Response::new(204)),
+            _ => Some(Response::problem(405, "files are there to be read alone")),
+        };
+        if let Some(mut refusal) = refusal {
+            let _ = refusal.head.push("allow", ALLOWED);
+            return Box::pin(std::future::ready(Ok(refusal)));
+        }
+        // To open a file can take as long as its storage does.
+        Box::pin(async move { Ok(smol::unblock(move || answer::answer(&self, &head)).await) })
+    }
+}

@@ -1,0 +1,403 @@
+//! The reactor on Linux: edge-triggered epoll (epoll(7)) through rustix, and no unsafe code.
+//!
+//! The system tells of a change once. So a [`Source`] remembers that its socket is readable or
+//! writable until an attempt shows that it is no more: by `WouldBlock`, or by fewer bytes than
+//! were asked for, after which the system tells of the next ones (epoll(7), question 9).
+
+use rustix::event::{
+    EventfdFlags, Timespec, epoll,
+    epoll::{CreateFlags, EventData, EventFlags},
+    eventfd,
+};
+use slab::Slab;
+use std::{
+    io,
+    os::fd::{AsFd, OwnedFd},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+    task::{Context, Poll, Waker},
+    time::Duration,
+};
+
+/// How many events are taken at once.
+const EVENTS: usize = 256;
+/// The number that the reactor's own event bears.
+const WAKE: u64 = u64::MAX;
+
+// What is known of a socket. The bits above these count the events that came.
+const READABLE: usize = 1;
+const WRITABLE: usize = 2;
+/// The peer has sent its last byte, or the connection is broken: reads do not block any more.
+const ENDED: usize = 4;
+const EVENT: usize = 8;
+
+/// The sockets of all workers.
+#[derive(Debug)]
+pub(in super::super) struct Reactor {
+    epoll: OwnedFd,
+    wake: OwnedFd,
+    sources: Mutex<Slab<Arc<Readiness>>>,
+}
+
+/// What a thread keeps to wait with.
+pub(in super::super) struct Events {
+    events: Vec<epoll::Event>,
+    woken: Vec<Waker>,
+}
+
+impl Default for Events {
+    fn default() -> Self {
+        Self {
+            events: Vec::with_capacity(EVENTS),
+            woken: Vec::with_capacity(EVENTS),
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Readiness {
+    state: AtomicUsize,
+    waker: Mutex<Option<Waker>>,
+}
+
+impl Reactor {
+    pub(in super::super) fn new() -> io::Result<Self> {
+        let epoll = epoll::create(CreateFlags::CLOEXEC)?;
+        let wake = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
+        let flags = EventFlags::IN | EventFlags::ET;
+        epoll::add(&epoll, &wake, EventData::new_u64(WAKE), flags)?;
+        Ok(Self {
+            epoll,
+            wake,
+            sources: Mutex::default(),
+        })
+    }
+
+    /// Waits until a socket is ready, somebody calls [`wake`](Self::wake), or the time is over,
+    /// and wakes the tasks whose sockets are.
+    pub(in super::super) fn wait(&self, events: &mut Events, limit: Option<Duration>) {
+        let limit = limit.map(|limit| Timespec {
+            tv_sec: i64::try_from(limit.as_secs()).unwrap_or(i64::MAX),
+            tv_nsec: limit.subsec_nanos().into(),
+        });
+        events.events.clear();
+        let room = rustix::buffer::spare_capacity(&mut events.events);
+        // It fails when a signal comes, and otherwise for wrong arguments alone.
+        if epoll::wait(&self.epoll, room, limit.as_ref()).is_err() {
+            return;
+        }
+        {
+            let sources = locked(&self.sources);
+            for event in &events.events {
+                let (key, flags) = (event.data.u64(), event.flags);
+                // A source may have gone while its event was on the way. Where another one has
+                // its place by now, that is told of something that it will find to be untrue.
+                let source = usize::try_from(key).ok().and_then(|key| sources.get(key));
+                events
+                    .woken
+                    .extend(source.and_then(|source| source.became(flags)));
+            }
+        }
+        // Wakers are other people's code; none of it runs while the lock is held.
+        events.woken.drain(..).for_each(Waker::wake);
+    }
+
+    /// Ends the wait of one thread, or of the next one that waits.
+    pub(in super::super) fn wake(&self) {
+        // It fails only where the counter is full; the thread is woken then by what filled it.
+        let _ = rustix::io::write(&self.wake, &1_u64.to_ne_bytes());
+    }
+}
+
+impl Readiness {
+    fn became(&self, flags: EventFlags) -> Option<Waker> {
+        let mut bits = 0;
+        let ended = EventFlags::RDHUP | EventFlags::HUP | EventFlags::ERR;
+        if flags.intersects(EventFlags::IN | ended) {
+            bits |= READABLE;
+        }
+        if flags.intersects(EventFlags::OUT | EventFlags::HUP | EventFlags::ERR) {
+            bits |= WRITABLE;
+        }
+        if flags.intersects(ended) {
+            bits |= ENDED;
+        }
+        let add = |state: usize| Some((state | bits).wrapping_add(EVENT));
+        let _ = self
+            .state
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, add);
+        locked(&self.waker).take()
+    }
+
+    /// Whether an attempt may succeed; where it may not, the task is woken when it may.
+    fn poll(&self, bit: usize, cx: &Context<'_>) -> Poll<usize> {
+        let state = self.state.load(Ordering::Acquire);
+        if state & bit != 0 {
+            return Poll::Ready(state);
+        }
+        let mut waker = locked(&self.waker);
+        if !waker
+            .as_ref()
+            .is_some_and(|waker| waker.will_wake(cx.waker()))
+        {
+            *waker = Some(cx.waker().clone());
+        }
+        drop(waker);
+        // An event that came meanwhile found no waker, or the one from before.
+        let state = self.state.load(Ordering::Acquire);
+        match state & bit {
+            0 => Poll::Pending,
+            _ => Poll::Ready(state),
+        }
+    }
+
+    /// Notes that an attempt failed, unless an event has come since `seen`.
+    fn clear(&self, bit: usize, seen: usize) {
+        let (set, unset) = (Ordering::AcqRel, Ordering::Relaxed);
+        let _ = self.state.compare_exchange(seen, seen & !bit, set, unset);
+    }
+}
+
+/// A socket that is told of.
+#[derive(Debug)]
+pub(in super::super) struct Source<T> {
+    readiness: Arc<Readiness>,
+    key: usize,
+    reactor: Arc<Reactor>,
+    // Closing it takes it out of epoll's list.
+    io: T,
+}
+
+impl<T: AsFd> Source<T> {
+    /// Registers a socket that does not block.
+    pub(in super::super) fn new(reactor: &Arc<Reactor>, io: T) -> io::Result<Self> {
+        let readiness = Arc::new(Readiness {
+            // Nothing is known: the first attempt finds it out.
+            state: AtomicUsize::new(READABLE | WRITABLE),
+            waker: Mutex::default(),
+        });
+        let key = locked(&reactor.sources).insert(readiness.clone());
+        let source = Self {
+            readiness,
+            key,
+            reactor: reactor.clone(),
+            io,
+        };
+        let flags = EventFlags::IN | EventFlags::OUT | EventFlags::RDHUP | EventFlags::ET;
+        let data = EventData::new_u64(key as u64);
+        epoll::add(&reactor.epoll, &source.io, data, flags)?;
+        Ok(source)
+    }
+}
+
+impl<T> Source<T> {
+    pub(in super::super) fn get_ref(&self) -> &T {
+        &self.io
+    }
+
+    /// Attempts to read up to `len` bytes, or to accept where it is 0.
+    pub(in super::super) fn poll_read_with<R: Amount>(
+        &self,
+        cx: &Context<'_>,
+        len: usize,
+        mut read: impl FnMut(&T) -> io::Result<R>,
+    ) -> Poll<io::Result<R>> {
+        loop {
+            let Poll::Ready(seen) = self.readiness.poll(READABLE, cx) else {
+                return Poll::Pending;
+            };
+            match read(&self.io) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.readiness.clear(READABLE, seen);
+                }
+                Ok(amount) => {
+                    // All that there was. An end that was told of with it would not be again.
+                    if amount.is_below(len) && seen & ENDED == 0 {
+                        self.readiness.clear(READABLE, seen);
+                    }
+                    return Poll::Ready(Ok(amount));
+                }
+                Err(error) => return Poll::Ready(Err(error)),
+            }
+        }
+    }
+
+    /// Attempts to write `len` bytes.
+    pub(in super::super) fn poll_write_with(
+        &self,
+        cx: &Context<'_>,
+        len: usize,
+        mut write: impl FnMut(&T) -> io::Result<usize>,
+    ) -> Poll<io::Result<usize>> {
+        loop {
+            let Poll::Ready(seen) = self.readiness.poll(WRITABLE, cx) else {
+                return Poll::Pending;
+            };
+            match write(&self.io) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.readiness.clear(WRITABLE, seen);
+                }
+                Ok(amount) => {
+                    if amount > 0 && amount < len {
+                        self.readiness.clear(WRITABLE, seen);
+                    }
+                    return Poll::Ready(Ok(amount));
+                }
+                Err(error) => return Poll::Ready(Err(error)),
+            }
+        }
+    }
+}
+
+impl<T> Drop for Source<T> {
+    fn drop(&mut self) {
+        locked(&self.reactor.sources).try_remove(self.key);
+    }
+}
+
+/// What an attempt to read gave.
+pub(in super::super) trait Amount {
+    /// Whether it is less than was asked for, so that there is no more for now. The end of a
+    /// stream is not: it can be read again and again.
+    fn is_below(&self, len: usize) -> bool;
+}
+
+impl Amount for usize {
+    fn is_below(&self, len: usize) -> bool {
+        *self > 0 && *self < len
+    }
+}
+
+/// A client that was accepted: more of them may wait.
+impl<S, A> Amount for (S, A) {
+    fn is_below(&self, _: usize) -> bool {
+        false
+    }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures_lite::{AsyncReadExt, AsyncWriteExt, FutureExt, future};
+    use std::{
+        os::unix::net::UnixStream,
+        sync::atomic::AtomicBool,
+        thread::{self, JoinHandle},
+    };
+
+    struct Turning(Arc<Reactor>, Arc<AtomicBool>, Option<JoinHandle<()>>);
+
+    impl Turning {
+        fn new() -> Self {
+            let reactor = Arc::new(Reactor::new().unwrap());
+            let stop = Arc::new(AtomicBool::new(false));
+            let (turned, stopped) = (reactor.clone(), stop.clone());
+            let thread = thread::spawn(move || {
+                let mut events = Events::default();
+                while !stopped.load(Ordering::Acquire) {
+                    turned.wait(&mut events, None);
+                }
+            });
+            Self(reactor, stop, Some(thread))
+        }
+
+        fn pair(&self) -> (Source<UnixStream>, Source<UnixStream>) {
+            let (one, other) = UnixStream::pair().unwrap();
+            let source = |stream: UnixStream| {
+                stream.set_nonblocking(true).unwrap();
+                Source::new(&self.0, stream).unwrap()
+            };
+            (source(one), source(other))
+        }
+    }
+
+    impl Drop for Turning {
+        fn drop(&mut self) {
+            self.1.store(true, Ordering::Release);
+            self.0.wake();
+            self.2.take().map(JoinHandle::join).transpose().unwrap();
+            assert!(locked(&self.0.sources).is_empty());
+        }
+    }
+
+    #[test]
+    fn bytes_go_both_ways_under_back_pressure() {
+        let turning = Turning::new();
+        let (mut one, mut other) = turning.pair();
+        let sent: Vec<u8> = (0..3_000_000_u32).map(|i| (i / 7) as u8).collect();
+        let mut seen = Vec::new();
+        future::block_on(async {
+            let write = async {
+                one.write_all(&sent).await.unwrap();
+                drop(one);
+            };
+            let read = async {
+                let mut buf = [0; 7001];
+                loop {
+                    match other.read(&mut buf).await.unwrap() {
+                        0 => break,
+                        amount => seen.extend_from_slice(&buf[..amount]),
+                    }
+                }
+            };
+            future::zip(write, read).await
+        });
+        assert!(seen == sent);
+    }
+
+    #[test]
+    fn an_end_that_comes_with_the_last_bytes_is_seen() {
+        let turning = Turning::new();
+        for _ in 0..200 {
+            let (mut one, mut other) = turning.pair();
+            future::block_on(async {
+                // The reader waits first, so that bytes and end come as one event or as two.
+                let mut buf = [0; 100];
+                let read = async {
+                    assert_eq!(other.read(&mut buf).await.unwrap(), 4);
+                    assert_eq!(other.read(&mut buf).await.unwrap(), 0);
+                };
+                let write = async {
+                    future::yield_now().await;
+                    one.write_all(b"last").await.unwrap();
+                    drop(one);
+                };
+                future::zip(read, write).await;
+            });
+        }
+    }
+
+    #[test]
+    fn a_wait_ends_when_somebody_wakes_or_the_time_is_over() {
+        let reactor = Reactor::new().unwrap();
+        let mut events = Events::default();
+        for _ in 0..3 {
+            reactor.wake();
+            reactor.wait(&mut events, None);
+        }
+        reactor.wait(&mut events, Some(Duration::from_millis(1)));
+    }
+
+    #[test]
+    fn a_task_that_stops_to_wait_leaves_the_next_one_its_place() {
+        let turning = Turning::new();
+        let (mut one, mut other) = turning.pair();
+        future::block_on(async {
+            let mut buf = [0; 4];
+            let waits = async {
+                other.read(&mut buf).await.unwrap();
+                true
+            };
+            assert!(!waits.or(future::ready(false)).await);
+            one.write_all(b"next").await.unwrap();
+            other.read_exact(&mut buf).await.unwrap();
+            assert_eq!(&buf, b"next");
+        });
+    }
+}

@@ -1,0 +1,108 @@
+//! The reactor where there is no epoll: sockets are smol's, whose own thread tells of them, and
+//! a thread of the workers that has nothing to run sleeps on a condition.
+
+use smol::Async;
+use std::{
+    io,
+    sync::{Arc, Condvar, Mutex, PoisonError},
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+/// Where the workers sleep.
+#[derive(Debug, Default)]
+pub(in super::super) struct Reactor {
+    wakes: Mutex<usize>,
+    woken: Condvar,
+}
+
+/// What a thread keeps to wait with: nothing.
+#[derive(Debug, Default)]
+pub(in super::super) struct Events;
+
+impl Reactor {
+    pub(in super::super) fn new() -> io::Result<Self> {
+        Ok(Self::default())
+    }
+
+    /// Waits until somebody calls [`wake`](Self::wake), or the time is over.
+    pub(in super::super) fn wait(&self, _events: &mut Events, limit: Option<Duration>) {
+        let wakes = self.wakes.lock().unwrap_or_else(PoisonError::into_inner);
+        let asleep = |wakes: &mut usize| *wakes == 0;
+        let mut wakes = match limit {
+            None => {
+                let woken = self.woken.wait_while(wakes, asleep);
+                woken.unwrap_or_else(PoisonError::into_inner)
+            }
+            Some(limit) => {
+                let woken = self.woken.wait_timeout_while(wakes, limit, asleep);
+                woken.unwrap_or_else(PoisonError::into_inner).0
+            }
+        };
+        *wakes = wakes.saturating_sub(1);
+    }
+
+    /// Ends the wait of one thread, or of the next one that waits.
+    pub(in super::super) fn wake(&self) {
+        *self.wakes.lock().unwrap_or_else(PoisonError::into_inner) += 1;
+        self.woken.notify_one();
+    }
+}
+
+/// A socket that is told of.
+#[derive(Debug)]
+pub(in super::super) struct Source<T>(Async<T>);
+
+#[cfg(unix)]
+impl<T: std::os::fd::AsFd> Source<T> {
+    /// Registers a socket.
+    pub(in super::super) fn new(_reactor: &Arc<Reactor>, io: T) -> io::Result<Self> {
+        Async::new(io).map(Self)
+    }
+}
+
+#[cfg(windows)]
+impl<T: std::os::windows::io::AsSocket> Source<T> {
+    /// Registers a socket.
+    pub(in super::super) fn new(_reactor: &Arc<Reactor>, io: T) -> io::Result<Self> {
+        Async::new(io).map(Self)
+    }
+}
+
+impl<T> Source<T> {
+    pub(in super::super) fn get_ref(&self) -> &T {
+        self.0.get_ref()
+    }
+
+    /// Attempts to read, or to accept.
+    pub(in super::super) fn poll_read_with<R>(
+        &self,
+        cx: &mut Context<'_>,
+        _len: usize,
+        mut read: impl FnMut(&T) -> io::Result<R>,
+    ) -> Poll<io::Result<R>> {
+        loop {
+            match read(self.0.get_ref()) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                done => return Poll::Ready(done),
+            }
+            ready!(self.0.poll_readable(cx))?;
+        }
+    }
+
+    /// Attempts to write.
+    pub(in super::super) fn poll_write_with(
+        &self,
+        cx: &mut Context<'_>,
+        _len: usize,
+        mut write: impl FnMut(&T) -> io::Result<usize>,
+    ) -> Poll<io::Result<usize>> {
+        loop {
+            match write(self.0.get_ref()) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                done => return Poll::Ready(done),
+            }
+            ready!(self.0.poll_writable(cx))?;
+        }
+    }
+}
