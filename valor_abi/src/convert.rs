@@ -149,7 +149,18 @@ pub fn response_from_wire(response: wire::Response) -> Result<http::Response, Fa
 ///
 /// # Errors
 /// A fault of status 500 for a header that would break the response apart.
-pub async fn response_into_wire(mut res: http::Response) -> Result<wire::Response, Fault> {
+pub fn response_into_wire(
+    res: http::Response,
+) -> impl Future<Output = Result<wire::Response, Fault>> + Send {
+    let mut res = Some(res);
+    // By hand, since an `async fn` would keep the response several times over.
+    std::future::poll_fn(move |cx| {
+        let res = res.take().expect("it is ready at the first poll");
+        Poll::Ready(response_to(res, cx))
+    })
+}
+
+fn response_to(mut res: http::Response, cx: &mut Context<'_>) -> Result<wire::Response, Fault> {
     let bad = |error: wire::HeadError| Fault::error(500, error.to_string());
     let mut head = ResponseHead::new(res.status().into()).map_err(bad)?;
     for (name, values) in res.iter() {
@@ -159,7 +170,7 @@ pub async fn response_into_wire(mut res: http::Response) -> Result<wire::Respons
         }
     }
     let trailers = res.has_trailers().then(|| res.recv_trailers());
-    let body = body_into_wire(res.take_body()).await;
+    let body = body_to(res.take_body(), cx);
     let body = with_trailers(body, trailers);
     Ok(wire::Response { head, body })
 }
@@ -206,7 +217,15 @@ fn body_of(body: Body, trailers: Option<http::trailers::Sender>) -> http::Body {
 }
 
 /// A body for the wire: whole where its reader has all of it at the first poll, else a stream.
-pub async fn body_into_wire(body: http::Body) -> Body {
+pub fn body_into_wire(body: http::Body) -> impl Future<Output = Body> + Send {
+    let mut body = Some(body);
+    std::future::poll_fn(move |cx| {
+        let body = body.take().expect("it is ready at the first poll");
+        Poll::Ready(body_to(body, cx))
+    })
+}
+
+fn body_to(body: http::Body, cx: &mut Context<'_>) -> Body {
     let len = body.len().map(|len| len as u64);
     if len == Some(0) {
         return Body::empty();
@@ -219,8 +238,7 @@ pub async fn body_into_wire(body: http::Body) -> Body {
         Some(len) if len > WHOLE => CHUNK,
         _ => WHOLE as usize,
     };
-    let first = std::future::poll_fn(|cx| Poll::Ready(chunks.poll_first(cx, max))).await;
-    match (first, len) {
+    match (chunks.poll_first(cx, max), len) {
         (Some(Ok(data)), Some(len)) if data.len() as u64 == len => Body::Bytes(data),
         (first, len) => Body::stream(
             len,

@@ -91,7 +91,7 @@ unsafe extern "C" fn on_request(
     // SAFETY: `data` comes from `FfiInstance::new` and lives until `drop_instance`; it is
     // only shared here.
     let instance = unsafe { &*data.cast::<Arc<dyn Instance>>() };
-    let answer = catch(|| Ok(instance.clone().on_request(request.into_request()?)));
+    let answer = catch(|| Ok(instance.clone().on_request(request.into_host_request()?)));
     async move {
         match answer.map_err(Fault::from).and_then(|answer| answer) {
             Ok(answer) => match answer.await {

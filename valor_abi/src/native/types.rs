@@ -5,6 +5,7 @@
 use super::stream::FfiStream;
 use crate::{
     fault::{Fault, FaultKind},
+    head::ROOM,
     wire::{self, Body, Bytes},
 };
 use abi_stable::{
@@ -181,7 +182,21 @@ impl FfiMessage {
             }
             ROption::RNone => Body::empty(),
         };
-        (self.head.into_vec(), body)
+        // The memory is the far side's, which cannot grow here; this side adds headers of its own.
+        let mut head = Vec::with_capacity(self.head.len() + ROOM / 2);
+        head.extend_from_slice(&self.head);
+        (head, body)
+    }
+
+    /// The request inside, from the host that has built it: only its lengths are looked at.
+    ///
+    /// # Errors
+    /// A fault of status 400 for a head whose lengths do not fit.
+    pub(super) fn into_host_request(self) -> Result<wire::Request, Fault> {
+        let (head, body) = self.into_parts();
+        let head =
+            wire::RequestHead::from_host(head).map_err(|e| Fault::error(400, e.to_string()))?;
+        Ok(wire::Request { head, body })
     }
 
     /// The request inside.

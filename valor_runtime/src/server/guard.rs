@@ -293,7 +293,8 @@ fn request_of(
             }
             _ => value,
         };
-        head.push(name, value)
+        // httparse has looked at every byte of it.
+        head.push_parsed(name, value)
             .map_err(|error| bad(error.to_string()))?;
     }
     if version == 11 && !fields.host {

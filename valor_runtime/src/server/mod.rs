@@ -391,21 +391,27 @@ async fn accept(
     // How many clients that wait already are taken while leaving, which those who keep on
     // connecting would put off for ever.
     const LAST: usize = 4096;
+    let reactor = connections.workers.reactor();
     let left = async || _ = shared.leaving.recv().await;
     let mut is_short = false;
     let mut last = LAST;
     loop {
-        // What waits already comes first: a client whose connection is there has sent a request.
         let next = async {
             let place = connections.places.acquire_arc().await;
-            Some((listener.accept(connections.workers.reactor()).await, place))
+            Some((listener.accept(reactor).await, place))
         };
         let leave = async {
             left().await;
             None
         };
-        let Some((accepted, place)) = future::or(next, leave).await else {
-            return;
+        let (accepted, place) = match future::or(next, leave).await {
+            Some(next) => next,
+            // A client that waits already, which nobody may have been told of yet, has sent a
+            // request.
+            None => match connections.places.try_acquire_arc() {
+                Some(place) => (listener.try_accept(reactor), place),
+                None => return,
+            },
         };
         if shared.leaving.is_closed() {
             last -= 1;

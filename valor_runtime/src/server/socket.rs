@@ -145,22 +145,46 @@ impl Listener {
         reactor: &Arc<Reactor>,
     ) -> io::Result<(Socket, Option<SocketAddr>)> {
         match self {
-            Self::Tcp(listener) => {
+            Self::Tcp(source) => {
                 let accept = |listener: &TcpListener| listener.accept();
-                let (stream, peer) = poll_fn(|cx| listener.poll_read_with(cx, 0, accept)).await?;
-                stream.set_nonblocking(true)?;
-                stream.set_nodelay(true)?;
-                Ok((Socket::Tcp(Source::new(reactor, stream)?), Some(peer)))
+                let client = poll_fn(|cx| source.poll_read_with(cx, 0, accept)).await?;
+                tcp(client, reactor)
             }
             #[cfg(unix)]
-            Self::Unix(listener, _) => {
+            Self::Unix(source, _) => {
                 let accept = |listener: &UnixListener| listener.accept();
-                let (stream, _) = poll_fn(|cx| listener.poll_read_with(cx, 0, accept)).await?;
-                stream.set_nonblocking(true)?;
-                Ok((Socket::Unix(Source::new(reactor, stream)?), None))
+                let client = poll_fn(|cx| source.poll_read_with(cx, 0, accept)).await?;
+                unix(client.0, reactor)
             }
         }
     }
+
+    /// A client that waits, `WouldBlock` where none does.
+    pub(super) fn try_accept(
+        &self,
+        reactor: &Arc<Reactor>,
+    ) -> io::Result<(Socket, Option<SocketAddr>)> {
+        match self {
+            Self::Tcp(source) => tcp(source.get_ref().accept()?, reactor),
+            #[cfg(unix)]
+            Self::Unix(source, _) => unix(source.get_ref().accept()?.0, reactor),
+        }
+    }
+}
+
+fn tcp(
+    (stream, peer): (TcpStream, SocketAddr),
+    reactor: &Arc<Reactor>,
+) -> io::Result<(Socket, Option<SocketAddr>)> {
+    stream.set_nonblocking(true)?;
+    stream.set_nodelay(true)?;
+    Ok((Socket::Tcp(Source::new(reactor, stream)?), Some(peer)))
+}
+
+#[cfg(unix)]
+fn unix(stream: UnixStream, reactor: &Arc<Reactor>) -> io::Result<(Socket, Option<SocketAddr>)> {
+    stream.set_nonblocking(true)?;
+    Ok((Socket::Unix(Source::new(reactor, stream)?), None))
 }
 
 #[cfg(unix)]
