@@ -173,6 +173,8 @@ impl Offer {
             pipe: pipe.clone(),
         };
         let body = res.take_body();
+        // To take it notes what type it was of.
+        res.remove_header("content-type");
         Body::stream(
             None,
             Sent {
