@@ -1,7 +1,7 @@
 //! Connections that go on in another protocol: raw bytes on one side, vlugins on the other.
 
 use crate::harness::{Client, PATIENCE, Running, eventually, mirror, text};
-use futures_lite::{AsyncReadExt, AsyncWriteExt, StreamExt};
+use futures_lite::{AsyncReadExt, AsyncWriteExt, StreamExt, stream};
 use std::{
     io::{ErrorKind, Read, Write},
     sync::{
@@ -443,4 +443,45 @@ fn the_wire_carries_upgrades_by_itself() {
     let mut rest = Vec::new();
     client.stream.read_to_end(&mut rest).unwrap();
     assert_eq!(rest, b"");
+}
+
+struct Caller;
+
+impl valor::Vlugin for Caller {
+    type Config = ();
+
+    async fn on_create(_: (), _: &mut valor::Context) -> http::Result<Self> {
+        Ok(Self)
+    }
+
+    /// Passes a body on, with headers that mean another connection.
+    async fn on_request(
+        &self,
+        cx: &valor::Context,
+        _: http::Request,
+    ) -> http::Result<http::Response> {
+        let mut asked = http::Request::post("http://localhost/");
+        asked.insert_header("connection", "upgrade");
+        asked.insert_header("upgrade", "raw");
+        asked.set_body(valor::streaming(stream::iter([Ok("all of it")])));
+        cx.call("reader", asked).await
+    }
+}
+
+#[test]
+fn a_call_of_another_vlugin_offers_nothing() {
+    let runtime = Runtime::builder().build().unwrap();
+    let reader = from_http(|mut req: http::Request| async move {
+        let offers = valor::offers_upgrade(&req, "raw");
+        http::Result::Ok(format!("{offers} {}", req.body_string().await?))
+    });
+    runtime.add(Place::new("reader"), reader).unwrap();
+    let entry = valor::instance::Entry::of::<Caller>("caller", "0.1.0");
+    smol::block_on(runtime.add_entry("caller", entry, serde_json::Value::Null)).unwrap();
+    let server = Running::start(runtime);
+    let asked = OFFER.replace("/raw", "/caller");
+    assert_eq!(
+        server.connect().send(asked).answer().text(),
+        "false all of it"
+    );
 }
