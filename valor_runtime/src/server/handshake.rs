@@ -72,3 +72,88 @@ async fn tell(mut socket: Socket) -> io::Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::{
+        Response, from_fn,
+        server::{Server, ServerConfig, Tls, socket::Listener},
+    };
+    use futures_rustls::rustls::{
+        ClientConfig, ClientConnection, RootCertStore, StreamOwned, crypto::ring,
+    };
+    use socket2::{Domain, SockRef, Socket, Type};
+    use std::{
+        io::{Read, Write},
+        sync::Arc,
+        thread,
+        time::Duration,
+    };
+
+    /// With buffers as small as these, the end of a response is still inside of TLS when all of
+    /// it has been written there.
+    const BUFFER: usize = 8 * 1024;
+
+    #[test]
+    fn what_tls_holds_back_is_sent() {
+        let pair = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let (cert, key) = (folder.path().join("cert"), folder.path().join("key"));
+        std::fs::write(&cert, pair.cert.pem()).unwrap();
+        std::fs::write(&key, pair.signing_key.serialize_pem()).unwrap();
+        let listen = ["127.0.0.1:0".parse().unwrap()];
+        let server = smol::block_on(Server::bind(&listen, ServerConfig::default())).unwrap();
+        let server = server.tls(Tls::load(cert, key).unwrap());
+        let Listener::Tcp(listener) = &server.listeners[0] else {
+            panic!("no IP address");
+        };
+        // Those that are accepted take it over.
+        let small = SockRef::from(listener.get_ref()).set_send_buffer_size(BUFFER);
+        small.unwrap();
+        let addr = listener.get_ref().local_addr().unwrap();
+        let (stop, stopped) = smol::channel::bounded::<()>(1);
+        let sized = from_fn(|request: crate::Request| async move {
+            let len = request.head.path()[1..].parse().unwrap_or(0);
+            let mut response = Response::new(200);
+            response.body = vec![b'x'; len].into();
+            Ok(response)
+        });
+        let serving = thread::spawn(move || {
+            smol::block_on(server.run(sized, 1, async { drop(stopped.recv().await) }))
+        });
+
+        let mut roots = RootCertStore::empty();
+        roots.add(pair.cert.der().clone()).unwrap();
+        let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        let config = Arc::new(config);
+        for len in (16..320).step_by(16).map(|kib| kib * 1024) {
+            let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+            socket.set_recv_buffer_size(BUFFER).unwrap();
+            socket.connect(&addr.into()).unwrap();
+            socket
+                .set_read_timeout(Some(Duration::from_secs(60)))
+                .unwrap();
+            let name = "localhost".try_into().unwrap();
+            let session = ClientConnection::new(config.clone(), name).unwrap();
+            let mut stream = StreamOwned::new(session, std::net::TcpStream::from(socket));
+            write!(stream, "GET /{len} HTTP/1.1\r\nhost: a\r\n\r\n").unwrap();
+            // Until the server has written what it can; were it slower, the test would show less.
+            thread::sleep(Duration::from_millis(20));
+            let mut came = Vec::new();
+            let mut piece = [0; 4096];
+            while !came.windows(4).any(|w| w == b"\r\n\r\n") {
+                let amount = stream.read(&mut piece).unwrap();
+                came.extend_from_slice(&piece[..amount]);
+            }
+            let head = came.windows(4).position(|w| w == b"\r\n\r\n").unwrap() + 4;
+            let mut rest = vec![0; len - (came.len() - head)];
+            stream.read_exact(&mut rest).unwrap();
+        }
+        drop(stop);
+        serving.join().unwrap().unwrap();
+    }
+}

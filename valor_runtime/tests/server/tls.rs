@@ -18,7 +18,7 @@ use std::{
 };
 use valor_runtime::{
     Fault, Request, Vlugin, from_fn, from_http, http,
-    server::{Listen, ServerConfig, Tls},
+    server::{ServerConfig, Tls},
 };
 
 const GET: &[u8] = b"GET / HTTP/1.1\r\nhost: a\r\n\r\n";
@@ -168,7 +168,8 @@ fn the_vlugin_sees_https_and_the_peer() {
 fn unix_sockets_stay_plain() {
     let files = Files::new();
     let path = files.path("socket");
-    let listen: Vec<Listen> = vec!["127.0.0.1:0".parse().unwrap(), Listen::Unix(path.clone())];
+    let unix = valor_runtime::server::Listen::Unix(path.clone());
+    let listen = ["127.0.0.1:0".parse().unwrap(), unix];
     let server = Running::on_tls(
         &listen,
         Some(files.tls()),

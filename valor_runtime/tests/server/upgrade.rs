@@ -211,12 +211,19 @@ fn each_direction_has_an_end_of_its_own() {
 #[test]
 fn the_end_of_the_vlugin_is_the_end_of_the_connection() {
     let server = Running::start(raw(|mut connection| async move {
+        connection.read_exact(&mut [0]).await?;
         connection.write_all(b"bye").await?;
         Ok(())
     }));
     let mut client = switched(&server);
-    client.send("this is never read");
+    // What is never read must not turn the end into a reset.
+    let mut sender = client.stream.try_clone().unwrap();
+    let sending = thread::spawn(move || {
+        let sent = sender.write_all(&[b'x'; 1 << 20]);
+        sent.and_then(|()| sender.shutdown(std::net::Shutdown::Write))
+    });
     assert_eq!(client.rest().unwrap(), b"bye");
+    sending.join().unwrap().unwrap();
 
     // One that fails, or panics, is no good end. The reset may overtake the response.
     for panics in [false, true] {
