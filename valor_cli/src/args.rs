@@ -4,7 +4,10 @@
 
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 use std::{path::PathBuf, time::Duration};
-use valor_runtime::{Limits, server::Listen};
+use valor_runtime::{
+    Limits,
+    server::{Listen, TrustedProxy},
+};
 
 const AFTER_HELP: &str = "\
 Exit codes:
@@ -133,6 +136,14 @@ pub struct RunArgs {
     /// An address to serve on, IP:PORT or unix:PATH; can be given several times
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
     pub addr: Vec<Listen>,
+
+    /// A proxy whose word is taken for the client: a network, an address, or `unix`; can be given several times
+    ///
+    /// What it says in X-Forwarded-For, -Proto and -Host, in Forwarded or in X-Real-IP becomes the
+    /// peer's address, the scheme and the host that vlugins see. From everybody else these headers
+    /// are taken out. `unix` is whoever reaches a Unix socket of --addr.
+    #[arg(long, value_name = "NET")]
+    pub trusted_proxy: Vec<TrustedProxy>,
 
     #[command(flatten)]
     pub tls: TlsArgs,

@@ -4,7 +4,7 @@
 //! address ends before it has done anything; clients wait until the vlugins are there.
 
 use crate::{
-    args::{LogFormat, RunArgs, ServerArgs, TlsArgs},
+    args::{LogFormat, RunArgs, TlsArgs},
     exit::{CANNOT_BIND, FAULTS, Failure},
     load::{Vlugins, own_rows, show},
     log_writer::LogWriter,
@@ -45,7 +45,7 @@ async fn serve(
     runtime: Arc<Runtime>,
     tls: Option<Tls>,
 ) -> Result<(), Failure> {
-    let mut server = Server::bind(&args.addr, config(&args.server))
+    let mut server = Server::bind(&args.addr, config(args))
         .await
         .map_err(|error| match error {
             ServerError::Bind { .. } => Failure::new(CANNOT_BIND, [error.to_string()]),
@@ -84,10 +84,13 @@ fn failed(error: impl ToString) -> Failure {
     Failure::new(FAULTS, [error.to_string()])
 }
 
-fn config(args: &ServerArgs) -> ServerConfig {
+fn config(args: &RunArgs) -> ServerConfig {
+    let trusted_proxies = args.trusted_proxy.clone();
+    let args = &args.server;
     let size = |bytes| usize::try_from(bytes).unwrap_or(usize::MAX);
     // No default stands in for a field: every limit has its option.
     ServerConfig {
+        trusted_proxies,
         head_timeout: args.head_timeout,
         body_timeout: args.body_timeout,
         write_timeout: args.write_timeout,

@@ -6,7 +6,7 @@ mod socket;
 
 use fixture::definition;
 use serde_json::json;
-use socket::{Serving, serve};
+use socket::{Serving, serve, serve_with};
 use std::{
     sync::{
         Arc, Mutex, OnceLock,
@@ -15,7 +15,7 @@ use std::{
     thread,
     time::{Duration, Instant},
 };
-use valor_runtime::{Limits, Runtime};
+use valor_runtime::{Limits, Runtime, server::ServerConfig};
 
 /// A runtime with the healthy `hello` and the misbehaving `bad`, and a server before it.
 fn start(limits: Limits) -> (Arc<Runtime>, Serving) {
@@ -95,6 +95,42 @@ fn a_library_answers_over_a_socket() {
     assert_eq!(connection.get("/bad/sleep?n=10").unwrap().text(), "slept");
     assert_eq!(connection.get("/nowhere").unwrap().status, 404);
     assert_eq!(serving.stop().cut_off, 0);
+}
+
+#[test]
+fn a_library_sees_who_asks() {
+    let (runtime, serving) = start(Limits::default());
+    let spoofed = [
+        ("x-forwarded-for", "6.6.6.6"),
+        ("forwarded", "for=6.6.6.6;host=evil.example"),
+        ("x-forwarded-proto", "https"),
+    ];
+    for headers in [&[][..], &spoofed] {
+        let mut connection = serving.connect();
+        let answer = connection.send("GET", "/bad/client", headers, b"").unwrap();
+        let local = connection.local_addr();
+        assert_eq!(
+            answer.text(),
+            format!("{local} http://localhost/client {local}")
+        );
+    }
+
+    let config = ServerConfig {
+        trusted_proxies: vec!["127.0.0.0/8".parse().unwrap()],
+        ..ServerConfig::default()
+    };
+    let serving = serve_with(runtime, config);
+    let headers = [
+        ("x-forwarded-for", "6.6.6.6, 203.0.113.7"),
+        ("x-forwarded-proto", "https"),
+        ("x-forwarded-host", "shop.example"),
+    ];
+    let mut connection = serving.connect();
+    let answer = connection.send("GET", "/bad/client?x", &headers, b"");
+    assert_eq!(
+        answer.unwrap().text(),
+        "203.0.113.7:0 https://shop.example/client?x 203.0.113.7"
+    );
 }
 
 #[test]

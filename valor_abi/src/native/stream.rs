@@ -2,9 +2,10 @@
 //! direction. The side that made the stream runs it; a panic inside becomes an error of the
 //! stream before it reaches the boundary.
 
+use super::bytes::FfiBytes;
 use crate::{
     unwind::catch,
-    wire::{Bytes, Chunk, ChunkStream},
+    wire::{Chunk, ChunkStream},
 };
 use abi_stable::{
     StableAbi,
@@ -52,7 +53,7 @@ pub enum FfiChunk {
     /// The end.
     End,
     /// Some bytes.
-    Data(RVec<u8>),
+    Data(FfiBytes),
     /// The trailers.
     Trailers(RVec<Tuple2<RString, RVec<u8>>>),
     /// The stream failed: the number of the kind of error, and a line about it.
@@ -93,7 +94,7 @@ unsafe extern "C" fn poll_chunk(data: *mut (), cx: &mut FfiContext<'_>) -> FfiCh
         || match cx.with_context(|cx| chunks.as_mut().poll_next(cx)) {
             Poll::Pending => FfiChunk::Pending,
             Poll::Ready(None) => FfiChunk::End,
-            Poll::Ready(Some(Ok(Chunk::Data(data)))) => FfiChunk::Data(Vec::from(data).into()),
+            Poll::Ready(Some(Ok(Chunk::Data(data)))) => FfiChunk::Data(data.into()),
             Poll::Ready(Some(Ok(Chunk::Trailers(trailers)))) => FfiChunk::Trailers(
                 trailers
                     .into_iter()
@@ -134,9 +135,7 @@ impl Stream for FfiStream {
                 cx.waker().wake_by_ref();
                 Poll::Pending
             }
-            FfiChunk::Data(data) => {
-                Poll::Ready(Some(Ok(Chunk::Data(Bytes::from(data.into_vec())))))
-            }
+            FfiChunk::Data(data) => Poll::Ready(Some(Ok(Chunk::Data(data.into())))),
             FfiChunk::Trailers(trailers) => Poll::Ready(Some(Ok(Chunk::Trailers(
                 trailers
                     .into_iter()

@@ -2,7 +2,7 @@
 //! [`ABI_MINOR`](super::ABI_MINOR) where it only adds a field at the end of a prefix type, and
 //! a new [`ABI_MAJOR`](super::ABI_MAJOR) otherwise.
 
-use super::stream::FfiStream;
+use super::{bytes::FfiBytes, stream::FfiStream};
 use crate::{
     fault::{Fault, FaultKind},
     head::ROOM,
@@ -12,7 +12,7 @@ use abi_stable::{
     StableAbi,
     library::RootModule,
     sabi_types::VersionStrings,
-    std_types::{ROption, RResult, RSlice, RStr, RString, RVec},
+    std_types::{ROption, RResult, RStr, RString, RVec},
 };
 use async_ffi::FfiFuture;
 
@@ -48,7 +48,7 @@ pub struct FfiMessage {
     /// See [`wire::RequestHead`] and [`wire::ResponseHead`].
     pub head: RVec<u8>,
     /// The body's bytes, where all of them are there.
-    pub bytes: RVec<u8>,
+    pub bytes: FfiBytes,
     /// The body's length, `u64::MAX` where it is not known.
     pub len: u64,
     /// The body in pieces, in the place of `bytes`.
@@ -161,8 +161,8 @@ impl FfiMessage {
     fn new(head: Vec<u8>, body: Body) -> Self {
         let len = body.len().unwrap_or(UNKNOWN);
         let (bytes, stream) = match body {
-            Body::Bytes(bytes) => (Vec::from(bytes), ROption::RNone),
-            Body::Stream { chunks, .. } => (Vec::new(), ROption::RSome(FfiStream::new(chunks))),
+            Body::Bytes(bytes) => (bytes, ROption::RNone),
+            Body::Stream { chunks, .. } => (Bytes::new(), ROption::RSome(FfiStream::new(chunks))),
         };
         Self {
             head: head.into(),
@@ -176,11 +176,7 @@ impl FfiMessage {
         let len = (self.len != UNKNOWN).then_some(self.len);
         let body = match self.stream {
             ROption::RSome(stream) => Body::stream(len, stream),
-            // The memory stays the far side's and goes back to it when the last byte is read.
-            ROption::RNone if !self.bytes.is_empty() => {
-                Body::Bytes(Bytes::from_owner(OwnedSlice(self.bytes)))
-            }
-            ROption::RNone => Body::empty(),
+            ROption::RNone => Body::Bytes(self.bytes.into()),
         };
         // The memory is the far side's, which cannot grow here; this side adds headers of its own.
         let mut head = Vec::with_capacity(self.head.len() + ROOM / 2);
@@ -217,15 +213,6 @@ impl FfiMessage {
         let (head, body) = self.into_parts();
         let head = wire::ResponseHead::parse(head).map_err(|e| Fault::error(500, e.to_string()))?;
         Ok(wire::Response { head, body })
-    }
-}
-
-struct OwnedSlice(RVec<u8>);
-
-impl AsRef<[u8]> for OwnedSlice {
-    fn as_ref(&self) -> &[u8] {
-        let slice: RSlice<'_, u8> = self.0.as_rslice();
-        slice.as_slice()
     }
 }
 

@@ -31,6 +31,7 @@ fn the_help_is_the_manual() {
         "--addr <ADDR>",
         "[default: 127.0.0.1:8080]",
         "unix:PATH",
+        "--trusted-proxy <NET>",
         "--workers <N>",
         "--plugin-dir <DIR>",
         "--log-format <FORMAT>",
@@ -86,6 +87,10 @@ fn wrong_command_lines_end_with_2_and_say_what_is_right() {
         (&["run", "-p", "x", "--release"], "--build"),
         (&["run", "-p", "x", "--workers", "0"], "1 to 1000000"),
         (&["run", "-p", "x", "--addr", "8080"], "127.0.0.1:8080"),
+        (
+            &["run", "-p", "x", "--trusted-proxy", "localhost"],
+            "10.0.0.0/8",
+        ),
         (&["run", "-p", "x", "--log", "wran"], "did you mean `warn`?"),
         (&["run", "-p", "x", "--log-format", "xml"], "text, json"),
         (&["run", "-p", "x", "--timeout", "-1"], "--timeout"),

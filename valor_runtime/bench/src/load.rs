@@ -37,6 +37,8 @@ pub struct Clients {
 /// What came of it.
 #[derive(Debug, Clone, Copy)]
 pub struct Figures {
+    /// How many there were.
+    pub requests: f64,
     /// Processor time of the server for a request, in microseconds.
     pub cpu: f64,
     /// Requests in a second.
@@ -150,6 +152,7 @@ pub fn play(load: Load, clients: Clients, server: &Running) -> io::Result<Figure
         )));
     }
     Ok(Figures {
+        requests,
         cpu: cpu.as_secs_f64() * 1e6 / requests,
         rate: requests * 1e6 / micros,
         p99,

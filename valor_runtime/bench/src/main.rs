@@ -7,6 +7,7 @@
 //! Every figure is also given as a ratio to hyper's, measured in the same round: the servers take
 //! turns, so that what else the machine does meets all of them alike.
 
+mod footprint;
 mod load;
 mod peers;
 mod process;
@@ -29,7 +30,7 @@ struct Args {
     /// Seconds of a turn
     #[arg(long, default_value_t = 2)]
     seconds: u64,
-    /// Measure only tables whose name has this in it
+    /// Measure only what has this in its name, `hello` or `idle connections` say
     #[arg(long, default_value = "")]
     only: String,
 }
@@ -60,9 +61,23 @@ fn run(args: Args) -> Result<(), Box<dyn Error>> {
         return serve(server, threads);
     }
     valor::build()?;
+    let is_wanted = |title: &str| title.contains(&args.only);
     for table in throughput::TABLES {
-        if table.title.contains(&args.only) {
+        if is_wanted(table.title) {
             throughput::measure(table, args.rounds, args.seconds)?;
+        }
+    }
+    let rest: [(&str, fn() -> Result<(), Box<dyn Error>>); 6] = [
+        ("instructions", || Ok(footprint::instructions()?)),
+        ("system calls", || Ok(footprint::system_calls()?)),
+        ("idle connections", || Ok(footprint::idle()?)),
+        ("echo of 1 GiB", || Ok(footprint::large_echo()?)),
+        ("100 vlugins", footprint::readiness),
+        ("routes", || Ok(footprint::routes()?)),
+    ];
+    for (title, measure) in rest {
+        if is_wanted(title) {
+            measure()?;
         }
     }
     Ok(())

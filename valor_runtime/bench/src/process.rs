@@ -42,6 +42,18 @@ pub fn resident(pid: u32) -> io::Result<u64> {
     Ok(all)
 }
 
+/// A process and all that come from it.
+///
+/// # Errors
+/// Where the process has gone, or the system has no `/proc`.
+pub fn tree(pid: u32) -> io::Result<Vec<u32>> {
+    let mut all = vec![pid];
+    for child in children(pid)? {
+        all.extend(tree(child)?);
+    }
+    Ok(all)
+}
+
 fn tasks(pid: u32) -> io::Result<Vec<std::path::PathBuf>> {
     let entries = fs::read_dir(format!("/proc/{pid}/task"))?;
     Ok(entries.flatten().map(|entry| entry.path()).collect())

@@ -65,6 +65,13 @@ async fn runtime() -> Result<Arc<Runtime>, Box<dyn Error>> {
         Ok(response)
     });
     runtime.add("blob", blob)?;
+    let routes: usize = match std::env::var("VALOR_BENCH_ROUTES") {
+        Ok(routes) => routes.parse()?,
+        Err(_) => 0,
+    };
+    for route in 0..routes {
+        runtime.add(format!("route_{route}").as_str(), alone())?;
+    }
     Ok(runtime)
 }
 
@@ -80,12 +87,25 @@ async fn compiled() -> Result<Arc<dyn Vlugin>, Box<dyn Error>> {
 
 async fn native() -> Result<Arc<dyn Vlugin>, Box<dyn Error>> {
     let runtime = runtime().await?;
-    for (name, path) in [("hello", "hello_plugin"), ("echo", "echo")] {
-        let definition = serde_json::json!({ "type": "native", "name": name, "path": path });
-        let definition: Definition = serde_json::from_value(definition)?;
-        runtime.load(&definition).await?;
+    let mut definitions = vec![
+        definition("hello", "hello_plugin")?,
+        definition("echo", "echo")?,
+    ];
+    if let Some(folder) = std::env::var_os("VALOR_BENCH_LIBRARIES") {
+        for (number, file) in std::fs::read_dir(folder)?.enumerate() {
+            let path = file?.path();
+            definitions.push(definition(&format!("a{number}"), &path.to_string_lossy())?);
+        }
+    }
+    for loaded in runtime.load_all(&definitions).await {
+        loaded?;
     }
     Ok(runtime)
+}
+
+fn definition(name: &str, path: &str) -> Result<Definition, Box<dyn Error>> {
+    let definition = serde_json::json!({ "type": "native", "name": name, "path": path });
+    Ok(serde_json::from_value(definition)?)
 }
 
 /// Where the examples' libraries are: beside this program.

@@ -49,6 +49,32 @@ pub(super) fn poll_read<T>(
     })
 }
 
+/// Reads up to `limit` bytes into memory of their own, without a copy where the system lets
+/// one; none at the end of the stream.
+pub(super) fn poll_read_bytes(
+    socket: &mut Socket,
+    cx: &mut Context<'_>,
+    limit: usize,
+) -> Poll<io::Result<Bytes>> {
+    if limit <= COPIED {
+        return poll_read(socket, cx, limit, Bytes::copy_from_slice);
+    }
+    loop {
+        let mut bytes = Vec::new();
+        let read = match socket.poll_receive(cx, limit, &mut bytes) {
+            Some(read) => ready!(read),
+            None => return poll_read(socket, cx, limit, Bytes::copy_from_slice),
+        };
+        match read {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Poll::Ready(Err(error)),
+            // Little in much memory would keep all of it for as long as it is not read.
+            Ok(amount) if amount < limit / 4 => return Poll::Ready(Ok(bytes[..].to_vec().into())),
+            Ok(_) => return Poll::Ready(Ok(bytes.into())),
+        }
+    }
+}
+
 /// A connection's socket with what belongs to it.
 #[derive(Debug)]
 pub(super) struct Wire {

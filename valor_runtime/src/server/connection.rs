@@ -7,6 +7,7 @@ use super::{
     codec::{self, Asked, Payload, Plan},
     deadline::{Deadline, earlier},
     exchange::{Closing, Exchange, Outcome, dead},
+    forwarded,
     guard::{Guard, Judged, Refusal, Step},
     socket::Socket,
     upgrade::{Patience, Tunnel},
@@ -150,8 +151,10 @@ impl Connection {
                 }
                 Some(Step::Head(amount, mut judged)) => {
                     self.wire.input.consume(amount);
-                    judged.head.set_https(self.wire.socket.is_tls());
                     self.begun = None;
+                    let proxies = &self.shared.config.trusted_proxies;
+                    let is_tls = self.wire.socket.is_tls();
+                    forwarded::settle(&mut judged, &self.peer, is_tls, proxies);
                     return Poll::Ready(Next::Request(judged));
                 }
                 Some(Step::Refuse(refusal)) => {

@@ -137,7 +137,9 @@ impl Exchange {
         leaving: bool,
         cx: &mut Context<'_>,
     ) -> Poll<Outcome> {
-        self.keep_alive &= !leaving;
+        // A response that has begun did not say that the connection ends, and a client that relies
+        // on it may have sent its next request.
+        self.keep_alive &= !leaving || self.has_begun();
         match self.drive(wire, cx) {
             Ok(poll) => poll,
             Err(outcome) => Poll::Ready(outcome),

@@ -119,7 +119,7 @@ mod tests {
             Ok(response)
         });
         let serving = thread::spawn(move || {
-            smol::block_on(server.run(sized, 1, async { drop(stopped.recv().await) }))
+            smol::block_on(server.run(sized, 1, async { _ = stopped.recv().await }))
         });
 
         let mut roots = RootCertStore::empty();

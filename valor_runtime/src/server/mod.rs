@@ -13,9 +13,11 @@
 //! - `connection`: the loop of one connection; `exchange`: one request and its response on it;
 //!   `upload`: the request's body of that exchange; `upgrade`: what follows where it switches
 //!   to another protocol; `stead`: responses in a vlugin's stead.
-//! - `guard`: judges heads, `target` what they ask for; `body` and `chunked`: cut bodies out of
-//!   the input; `codec`: turns responses into bytes.
+//! - `guard`: judges heads, `target` what they ask for, `fields` where their bodies end;
+//!   `forwarded`: what proxies say of clients; `body` and `chunked`: cut bodies out of the input;
+//!   `codec`: turns responses into bytes.
 //! - `buffer` and `deadline`: bytes and time limits of a connection.
+//! - `fuzzing`: what the guard and the bodies promise, for tests and for the fuzz target alone.
 
 mod body;
 mod buffer;
@@ -23,8 +25,14 @@ mod chunked;
 mod codec;
 mod connection;
 mod deadline;
+#[cfg(test)]
+mod differential;
 mod exchange;
 mod executor;
+mod fields;
+mod forwarded;
+#[cfg(any(test, feature = "fuzzing"))]
+mod fuzzing;
 mod guard;
 mod handshake;
 mod reactor;
@@ -36,7 +44,11 @@ mod upgrade;
 mod upload;
 mod workers;
 
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub use self::fuzzing::check;
 pub use self::{
+    forwarded::{TrustedProxy, TrustedProxyError},
     socket::{Listen, ListenError},
     tls::{Tls, TlsError},
     workers::Workers,
@@ -91,6 +103,9 @@ pub struct ServerConfig {
     pub max_target: usize,
     /// Connections at once; more are accepted when one of them ends. Default 10,000.
     pub max_connections: usize,
+    /// Whose `x-forwarded-for` and kin are believed; from others they are taken out. Nobody's,
+    /// by default.
+    pub trusted_proxies: Vec<TrustedProxy>,
 }
 
 impl Default for ServerConfig {
@@ -107,6 +122,7 @@ impl Default for ServerConfig {
             max_headers: 128,
             max_target: 8 * 1024,
             max_connections: 10_000,
+            trusted_proxies: Vec::new(),
         }
     }
 }

@@ -237,6 +237,29 @@ impl Socket {
         }
     }
 
+    /// Reads up to `limit` bytes into the memory that `bytes` gets for them. `None` where that
+    /// cannot be done without clearing the memory first.
+    pub(super) fn poll_receive(
+        &mut self,
+        cx: &mut Context<'_>,
+        limit: usize,
+        bytes: &mut Vec<u8>,
+    ) -> Option<Poll<io::Result<usize>>> {
+        match self {
+            #[cfg(unix)]
+            Self::Tcp(source) => Some(receive(source, cx, limit, bytes)),
+            #[cfg(unix)]
+            Self::Unix(source) => Some(receive(source, cx, limit, bytes)),
+            #[cfg(unix)]
+            Self::Tls(_) => None,
+            #[cfg(not(unix))]
+            _ => {
+                let _ = (cx, limit, bytes);
+                None
+            }
+        }
+    }
+
     /// Makes the close that follows a reset, which no peer takes for the end of a body.
     pub(super) fn reset_on_close(&self) {
         let reset = |socket: socket2::SockRef<'_>| {
@@ -249,6 +272,26 @@ impl Socket {
             Self::Tls(stream) => stream.get_ref().0.reset_on_close(),
         }
     }
+}
+
+#[cfg(unix)]
+fn receive<T: std::os::fd::AsFd>(
+    source: &Source<T>,
+    cx: &mut Context<'_>,
+    limit: usize,
+    bytes: &mut Vec<u8>,
+) -> Poll<io::Result<usize>> {
+    use rustix::net::{RecvFlags, recv};
+    source.poll_read_with(cx, limit, |io| {
+        // Only now: most attempts to read that come to nothing do not get here.
+        bytes.reserve_exact(limit);
+        let (amount, _) = recv(
+            io,
+            rustix::buffer::spare_capacity(bytes),
+            RecvFlags::empty(),
+        )?;
+        Ok(amount)
+    })
 }
 
 impl AsyncRead for Socket {

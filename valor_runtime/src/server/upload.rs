@@ -17,6 +17,9 @@ use valor::wire::Body;
 /// What of a body nobody reads is taken away for the sake of the connection.
 const DRAINED: usize = 256 * 1024;
 
+/// The largest piece of a body of known length.
+const MOST_READ: usize = 256 * 1024;
+
 /// How far the body is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Progress {
@@ -40,6 +43,8 @@ pub(super) struct Upload {
     drained: usize,
     given_up: bool,
     stall: Stall,
+    /// How much is read at once.
+    read: usize,
 }
 
 impl Upload {
@@ -71,6 +76,7 @@ impl Upload {
             drained: 0,
             given_up: false,
             stall: Stall::new(timeout),
+            read: READ,
         };
         (upload, body)
     }
@@ -217,12 +223,17 @@ impl Upload {
             }
             let (socket, input) = (&mut wire.socket, &mut wire.input);
             let read = match self.framing.left() {
-                // Past the input, and in one copy.
+                // Past the input.
                 Some(left) => {
-                    let most = usize::try_from(left).unwrap_or(READ);
-                    buffer::poll_read(socket, cx, most, |bytes| {
-                        (bytes.len(), Bytes::copy_from_slice(bytes))
-                    })
+                    let most = usize::try_from(left).unwrap_or(READ).min(self.read);
+                    let read = buffer::poll_read_bytes(socket, cx, most);
+                    // Who sends much at once is read from in larger pieces.
+                    if let Poll::Ready(Ok(bytes)) = &read
+                        && bytes.len() == self.read
+                    {
+                        self.read = (self.read * 2).min(MOST_READ);
+                    }
+                    read.map_ok(|bytes| (bytes.len(), bytes))
                 }
                 None => buffer::poll_read(socket, cx, READ, |bytes| {
                     input.push(bytes);

@@ -36,6 +36,7 @@ pub const IMPATIENT: ServerConfig = ServerConfig {
     max_headers: 128,
     max_target: 8 * 1024,
     max_connections: 10_000,
+    trusted_proxies: Vec::new(),
 };
 
 pub fn slow_heads() -> Vec<Case> {

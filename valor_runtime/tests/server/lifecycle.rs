@@ -260,6 +260,40 @@ fn a_request_on_its_way_when_the_server_leaves_is_answered() {
 }
 
 #[test]
+fn a_response_that_has_begun_when_the_server_leaves_does_not_end_its_connection() {
+    let (more, comes) = smol::channel::bounded::<()>(1);
+    let mut server = Running::start(from_fn(move |_| {
+        let comes = comes.clone();
+        let last = stream::once(()).then(move |()| {
+            let comes = comes.clone();
+            async move {
+                let _ = comes.recv().await;
+                data("last")
+            }
+        });
+        let mut response = Response::new(200);
+        response.body = Body::stream(None, stream::once(data("first")).chain(last));
+        async { Ok(response) }
+    }));
+    let mut client = server.connect();
+    client.send(GET);
+    let mut head = Vec::new();
+    while !head.ends_with(b"first\r\n") {
+        head.extend(client.exactly(1).unwrap());
+    }
+    assert!(!String::from_utf8(head).unwrap().contains("connection"));
+    server.leave();
+    let addr = server.addr();
+    eventually("the end of accepting", || TcpStream::connect(addr).is_err());
+    // Nobody has told the client not to ask again.
+    client.send(GET);
+    more.close();
+    assert_eq!(client.exactly(14).unwrap(), b"4\r\nlast\r\n0\r\n\r\n");
+    assert_eq!(client.answer().header("connection"), Some("close"));
+    assert_eq!(server.stop().cut_off, 0);
+}
+
+#[test]
 fn a_client_that_waits_to_be_accepted_when_the_server_leaves_is_answered() {
     let gate = Arc::new(Gate::default());
     let mut server = Running::start(gated(gate.clone()));

@@ -3,6 +3,7 @@
 //!
 //! - `answers`: what a vlugin answers, and what comes out of it.
 //! - `bodies`: bodies in both directions, their back-pressure, and `100-continue`.
+//! - `forwarded`: what proxies say of clients, and who is believed.
 //! - `limits`: time limits, connections, and clients that go away.
 //! - `lifecycle`: binding, Unix sockets, workers and shutting down.
 //! - `tls`: certificates, handshakes and ends.
@@ -10,6 +11,7 @@
 
 mod answers;
 mod bodies;
+mod forwarded;
 mod harness;
 mod lifecycle;
 mod limits;

@@ -3,7 +3,7 @@
 
 use std::{
     io::{self, BufRead, BufReader, Read, Write},
-    net::TcpStream,
+    net::{SocketAddr, TcpStream},
     sync::Arc,
     thread::JoinHandle,
     time::Duration,
@@ -22,9 +22,14 @@ pub struct Serving {
 
 /// Serves a vlugin with two workers.
 pub fn serve(vlugin: Arc<dyn Vlugin>) -> Serving {
+    serve_with(vlugin, ServerConfig::default())
+}
+
+/// Serves a vlugin with two workers and other limits.
+pub fn serve_with(vlugin: Arc<dyn Vlugin>, config: ServerConfig) -> Serving {
     let (stop, stopped) = smol::channel::bounded::<()>(1);
     let listen = ["127.0.0.1:0".parse().expect("an address")];
-    let server = smol::block_on(Server::bind(&listen, ServerConfig::default())).expect("bound");
+    let server = smol::block_on(Server::bind(&listen, config)).expect("bound");
     let addr = server.local_addrs()[0].to_string();
     let workers = server.workers();
     valor_runtime::dispatch::watch::on_blocked(move || {
@@ -104,6 +109,11 @@ impl Connection {
         Self {
             reader: BufReader::new(stream),
         }
+    }
+
+    /// The client's own address.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.reader.get_ref().local_addr().expect("it is connected")
     }
 
     pub fn get(&mut self, target: &str) -> io::Result<Answer> {

@@ -179,8 +179,8 @@ fn several(media: &str, parts: &[Part], opened: Opened) -> Response {
 /// One part of a file: at once where it is a piece, else a piece at a time.
 fn body_of(opened: Opened, part: Part) -> io::Result<Body> {
     if part.len <= PIECE {
-        let seek = (part.start > 0).then_some(part.start);
-        return Ok(Body::from(pieces::read(&opened.file, seek, part.len)?));
+        let bytes = pieces::read(&opened.file, part.start, part.len)?;
+        return Ok(Body::from(bytes));
     }
     let section = Section {
         text: Bytes::new(),

@@ -45,7 +45,10 @@ impl Folder {
 
     /// Whether the folder is there, and is one.
     pub(super) fn check(&self) -> io::Result<()> {
-        self.dir().map(drop)
+        match self.dir()?.dir_metadata()?.is_dir() {
+            true => Ok(()),
+            false => Err(io::ErrorKind::NotADirectory.into()),
+        }
     }
 
     fn dir(&self) -> io::Result<Dir> {

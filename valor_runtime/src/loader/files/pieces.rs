@@ -1,5 +1,7 @@
-//! A file on its way: read on the threads that may block, a piece at a time, and only when the
-//! piece before it was taken.
+//! A file on its way: a piece at a time, and only when the piece before it was taken.
+//!
+//! A piece that the system has in memory is copied at once, where the system can tell (on Linux).
+//! Every other one is read on the threads that may block.
 
 use super::ranges::Part;
 use crate::{Bytes, Chunk};
@@ -13,7 +15,7 @@ use std::{
     task::{Context, Poll},
 };
 
-/// What is read at once. Files up to this size are sent as bytes. Each piece is a way to another
+/// What is read at once. Files up to this size are sent as bytes. A piece may be a way to another
 /// thread and back, which it has to be worth; each client that reads slowly holds one or two.
 pub(super) const PIECE: u64 = 128 * 1024;
 
@@ -27,9 +29,7 @@ pub(super) struct Section {
 pub(super) struct Pieces {
     sections: VecDeque<Section>,
     /// What is still to be read of the part at hand.
-    left: u64,
-    /// Where to go first, at the begin of a part.
-    seek: Option<u64>,
+    left: Part,
     state: State,
 }
 
@@ -43,10 +43,15 @@ impl Pieces {
     pub(super) fn new(file: File, sections: impl IntoIterator<Item = Section>) -> Self {
         Self {
             sections: sections.into_iter().collect(),
-            left: 0,
-            seek: None,
+            left: Part { start: 0, len: 0 },
             state: State::Idle(file),
         }
+    }
+
+    fn taken(&mut self, data: Bytes) -> Chunk {
+        self.left.start += data.len() as u64;
+        self.left.len -= data.len() as u64;
+        Chunk::Data(data)
     }
 }
 
@@ -64,14 +69,18 @@ impl Stream for Pieces {
                         return Poll::Pending;
                     };
                     let data = read?;
-                    this.left -= data.len() as u64;
                     this.state = State::Idle(file);
-                    return Poll::Ready(Some(Ok(Chunk::Data(data))));
+                    return Poll::Ready(Some(Ok(this.taken(data))));
                 }
-                State::Idle(file) if this.left > 0 => {
-                    let (seek, len) = (this.seek.take(), this.left.min(PIECE));
+                State::Idle(file) if this.left.len > 0 => {
+                    let Part { start, len } = this.left;
+                    let len = len.min(PIECE);
+                    if let Some(data) = cached(&file, start, len) {
+                        this.state = State::Idle(file);
+                        return Poll::Ready(Some(Ok(this.taken(data))));
+                    }
                     this.state = State::Reading(smol::unblock(move || {
-                        let read = read(&file, seek, len);
+                        let read = read(&file, start, len);
                         (file, read)
                     }));
                 }
@@ -81,8 +90,7 @@ impl Stream for Pieces {
                     };
                     this.state = State::Idle(file);
                     if let Some(part) = section.part {
-                        this.left = part.len;
-                        this.seek = Some(part.start);
+                        this.left = part;
                     }
                     if !section.text.is_empty() {
                         return Poll::Ready(Some(Ok(Chunk::Data(section.text))));
@@ -93,14 +101,29 @@ impl Stream for Pieces {
     }
 }
 
-/// Reads exactly so much of a file.
+/// As much as the system has in memory, from this byte on and at most of this length; `None` where
+/// that is nothing, or it cannot tell.
+#[cfg(target_os = "linux")]
+fn cached(file: &File, start: u64, len: u64) -> Option<Bytes> {
+    use rustix::io::{ReadWriteFlags, preadv2};
+    let mut bytes = vec![0; usize::try_from(len).ok()?];
+    let mut slices = [io::IoSliceMut::new(&mut bytes)];
+    let amount = preadv2(file, &mut slices, start, ReadWriteFlags::NOWAIT).ok()?;
+    bytes.truncate(amount);
+    (amount > 0).then(|| bytes.into())
+}
+
+#[cfg(not(target_os = "linux"))]
+fn cached(_file: &File, _start: u64, _len: u64) -> Option<Bytes> {
+    None
+}
+
+/// Reads exactly so much of a file, from this byte on.
 ///
 /// # Errors
 /// What the system says, and [`io::ErrorKind::UnexpectedEof`] where there is less.
-pub(super) fn read(mut file: &File, seek: Option<u64>, len: u64) -> io::Result<Bytes> {
-    if let Some(at) = seek {
-        file.seek(SeekFrom::Start(at))?;
-    }
+pub(super) fn read(mut file: &File, start: u64, len: u64) -> io::Result<Bytes> {
+    file.seek(SeekFrom::Start(start))?;
     let mut bytes = Vec::with_capacity(usize::try_from(len).unwrap_or(0));
     file.take(len).read_to_end(&mut bytes)?;
     if bytes.len() as u64 != len {
@@ -121,38 +144,42 @@ mod tests {
     #[test]
     fn a_piece_is_read_when_it_is_asked_for() {
         let mut file = tempfile::tempfile().unwrap();
-        file.write_all(&vec![7; 5 * PIECE as usize]).unwrap();
-        // It shares its position with the one that is read.
-        let mut seen = file.try_clone().unwrap();
-        let part = Part {
-            start: 10,
-            len: 3 * PIECE,
-        };
+        let bytes: Vec<_> = (0..5 * PIECE).map(|at| (at % 251) as u8).collect();
+        file.write_all(&bytes).unwrap();
+        let same = file.try_clone().unwrap();
         let section = Section {
             text: "head".into(),
-            part: Some(part),
+            part: Some(Part {
+                start: 10,
+                len: 4 * PIECE,
+            }),
         };
         let mut pieces = Pieces::new(file, [section]);
-        let mut next = || {
-            block_on(pieces.next()).map(|chunk| match chunk.unwrap() {
-                Chunk::Data(data) => data.len() as u64,
-                Chunk::Trailers(_) => panic!("there are none"),
-            })
+        let mut read = Vec::new();
+        let mut next = |until: u64| {
+            while (read.len() as u64) < until {
+                match block_on(pieces.next()).expect("more")? {
+                    Chunk::Data(data) => read.extend_from_slice(&data),
+                    Chunk::Trailers(_) => panic!("there are none"),
+                }
+            }
+            Ok::<_, io::Error>(read.clone())
         };
-        assert_eq!(next(), Some(4));
-        for read in 1..=3 {
-            assert_eq!(next(), Some(PIECE));
-            assert_eq!(seen.stream_position().unwrap(), 10 + read * PIECE);
-        }
-        assert_eq!(next(), None);
+        assert_eq!(next(4).unwrap(), b"head");
+        let read = next(4 + PIECE).unwrap();
+        assert!(read[4..] == bytes[10..read.len() + 6]);
+        // Of what was not asked for, nothing is there yet.
+        same.set_len(10).unwrap();
+        let error = next(4 + 4 * PIECE).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof);
     }
 
     #[test]
     fn a_file_that_is_too_short_fails() {
         let mut file = tempfile::tempfile().unwrap();
         file.write_all(b"12345").unwrap();
-        assert_eq!(read(&file, Some(1), 4).unwrap(), "2345");
-        let error = read(&file, Some(1), 5).unwrap_err();
+        assert_eq!(read(&file, 1, 4).unwrap(), "2345");
+        let error = read(&file, 1, 5).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof);
     }
 }

@@ -1,0 +1,268 @@
+//! What a server takes beside time: memory for connections that do nothing and for a body that
+//! is larger than it, system calls, instructions, and the time until it serves.
+
+use crate::{
+    load::{self, Clients, Load},
+    process,
+    subject::{Running, Server},
+};
+use std::{
+    error::Error,
+    io::{self, Read, Write},
+    net::TcpStream,
+    path::Path,
+    process::{Child, Command, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+use tempfile::TempDir;
+
+const SERVERS: &[Server] = &[Server::HyperTokio, Server::Nginx, Server::ValorNative];
+const KIB: u64 = 1024;
+
+/// Connections that were used once and are kept: resident memory for each.
+pub fn idle() -> io::Result<()> {
+    const CONNECTIONS: usize = 4000;
+    println!("\n### memory of an idle connection\n");
+    println!("| server | bytes for each of {CONNECTIONS} |\n|---|---:|");
+    for &server in SERVERS {
+        let running = Running::start(server, 1, None)?;
+        // What is there once for all of them comes first.
+        let warm = (0..50).map(|_| used_once(&running));
+        drop(warm.collect::<io::Result<Vec<_>>>()?);
+        thread::sleep(Duration::from_millis(300));
+        let before = process::resident(running.pid())?;
+        let idle = (0..CONNECTIONS).map(|_| used_once(&running));
+        let idle = idle.collect::<io::Result<Vec<_>>>()?;
+        thread::sleep(Duration::from_millis(300));
+        let bytes = process::resident(running.pid())?.saturating_sub(before);
+        println!("| {} | {} |", server.title(), bytes / CONNECTIONS as u64);
+        drop(idle);
+    }
+    Ok(())
+}
+
+fn used_once(server: &Running) -> io::Result<TcpStream> {
+    let mut stream = TcpStream::connect(server.addr)?;
+    stream.write_all(b"GET /hello HTTP/1.1\r\nhost: a\r\n\r\n")?;
+    let mut answer = [0; 1024];
+    if stream.read(&mut answer)? == 0 {
+        return Err(io::ErrorKind::UnexpectedEof.into());
+    }
+    Ok(stream)
+}
+
+/// 1 GiB to `/echo` and back: the most that was resident.
+pub fn large_echo() -> io::Result<()> {
+    println!("\n### echo of 1 GiB\n");
+    println!("| server | resident before, KiB | at most, KiB |\n|---|---:|---:|");
+    for server in [
+        Server::HyperTokio,
+        Server::ValorCompiled,
+        Server::ValorNative,
+    ] {
+        let running = Running::start(server, 1, None)?;
+        drop(used_once(&running)?);
+        let before = process::resident(running.pid())?;
+        let peak = echo(&running, 1 << 30)?;
+        println!("| {} | {} | {} |", server.title(), before / KIB, peak / KIB);
+    }
+    Ok(())
+}
+
+fn echo(server: &Running, length: u64) -> io::Result<u64> {
+    let mut out = TcpStream::connect(server.addr)?;
+    let mut back = out.try_clone()?;
+    let sender = thread::spawn(move || -> io::Result<()> {
+        let head = format!("POST /echo HTTP/1.1\r\nhost: a\r\ncontent-length: {length}\r\n\r\n");
+        out.write_all(head.as_bytes())?;
+        let piece = vec![b'v'; 64 * 1024];
+        for _ in 0..length / piece.len() as u64 {
+            out.write_all(&piece)?;
+        }
+        Ok(())
+    });
+    let mut piece = vec![0; 256 * 1024];
+    let (mut seen, mut peak) = (0, 0);
+    while seen < length {
+        match back.read(&mut piece)? {
+            0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+            amount => seen += amount as u64,
+        }
+        peak = peak.max(process::resident(server.pid())?);
+    }
+    sender
+        .join()
+        .map_err(|_| io::Error::other("the sender panicked"))??;
+    Ok(peak)
+}
+
+/// 100 libraries, each another file: from the start of the program to the first answer.
+pub fn readiness() -> Result<(), Box<dyn Error>> {
+    const VLUGINS: usize = 100;
+    let folder = TempDir::new()?;
+    let library = crate::valor::library_dir()?.join("libhello_plugin.so");
+    let mut bytes = std::fs::read(library)?;
+    for number in 0..VLUGINS {
+        // Other bytes are another image; behind the last section they mean nothing.
+        bytes.extend_from_slice(&[0; 8]);
+        std::fs::write(folder.path().join(format!("libhello_{number}.so")), &bytes)?;
+    }
+    let mut times = Vec::new();
+    for _ in 0..5 {
+        let start = Instant::now();
+        let mut command = Command::new(std::env::current_exe()?);
+        command.env("VALOR_BENCH_LIBRARIES", folder.path());
+        let running = Running::spawn(Server::ValorNative, 2, command)?;
+        drop(used_once(&running)?);
+        times.push(start.elapsed().as_secs_f64());
+    }
+    let seconds = crate::throughput::median(times.into_iter());
+    println!("\n### {VLUGINS} native vlugins\n");
+    println!("From the program's start to the first answer: {seconds:.3} s.");
+    Ok(())
+}
+
+/// System calls of a request, as strace counts them.
+pub fn system_calls() -> io::Result<()> {
+    println!("\n### system calls of a request, 32 connections, 1 thread\n");
+    println!("| server | calls |\n|---|---:|");
+    for &server in SERVERS {
+        let running = Running::start(server, 1, Some(0))?;
+        let folder = TempDir::new()?;
+        let counts = folder.path().join("counts");
+        let mut tracer = Command::new("strace")
+            .args(["-f", "-c", "-o"])
+            .arg(&counts)
+            .args(pids(&running)?)
+            .stderr(Stdio::null())
+            .spawn()?;
+        thread::sleep(Duration::from_millis(500));
+        let figures = load::play(Load::Hello { headers: 1 }, clients(32, 3), &running)?;
+        interrupt(&mut tracer)?;
+        let text = std::fs::read_to_string(&counts)?;
+        let total = text.lines().find(|line| line.ends_with("total"));
+        let calls = total.and_then(|line| line.split_whitespace().nth(3)?.parse::<f64>().ok());
+        let calls =
+            calls.ok_or_else(|| io::Error::other(format!("strace counted none:\n{text}")))?;
+        println!("| {} | {:.2} |", server.title(), calls / figures.requests);
+    }
+    Ok(())
+}
+
+fn pids(server: &Running) -> io::Result<Vec<String>> {
+    let pids = process::tree(server.pid())?;
+    Ok(pids.into_iter().map(|pid| format!("-p{pid}")).collect())
+}
+
+/// Instructions of a request outside of the system's own, as callgrind counts them.
+pub fn instructions() -> io::Result<()> {
+    const REQUESTS: usize = 4000;
+    println!("\n### instructions of a request\n");
+    println!("| server | instructions |\n|---|---:|");
+    let servers = [
+        Server::HyperTokio,
+        Server::HyperSmol,
+        Server::Axum,
+        Server::ValorBare,
+        Server::ValorCompiled,
+        Server::ValorNative,
+    ];
+    for server in servers {
+        let folder = TempDir::new()?;
+        let mut command = Command::new("valgrind");
+        command
+            .args(["-q", "--tool=callgrind", "--instr-atstart=no"])
+            .arg(format!(
+                "--callgrind-out-file={}",
+                folder.path().join("out").display()
+            ))
+            .arg(std::env::current_exe()?)
+            .stderr(Stdio::null());
+        let mut running = Running::spawn(server, 1, command)?;
+        ask(&running, REQUESTS / 4)?;
+        control(&running, "-i", "on")?;
+        ask(&running, REQUESTS)?;
+        control(&running, "-i", "off")?;
+        running.terminate()?;
+        let count = total(&folder.path().join("out"))?;
+        println!("| {} | {} |", server.title(), count / REQUESTS as u64);
+    }
+    Ok(())
+}
+
+/// Requests on four kept connections, one after the other.
+fn ask(server: &Running, requests: usize) -> io::Result<()> {
+    let status = Command::new("ab")
+        .args(["-q", "-k", "-c", "4", "-n", &requests.to_string()])
+        .arg(format!("http://{}/hello", server.addr))
+        .stdout(Stdio::null())
+        .status()
+        .map_err(|error| {
+            io::Error::other(format!(
+                "ab does not run: {error}; install Debian's package `apache2-utils`"
+            ))
+        })?;
+    match status.success() {
+        true => Ok(()),
+        false => Err(io::Error::other("ab failed")),
+    }
+}
+
+fn control(server: &Running, option: &str, value: &str) -> io::Result<()> {
+    Command::new("callgrind_control")
+        .args([option, value, &server.pid().to_string()])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .map(drop)
+}
+
+fn total(file: &Path) -> io::Result<u64> {
+    let text = std::fs::read_to_string(file)?;
+    let line = text.lines().find_map(|line| line.strip_prefix("totals: "));
+    let total = line.and_then(|total| total.trim().parse().ok());
+    total.ok_or_else(|| io::Error::other("callgrind counted nothing"))
+}
+
+/// The same requests with few routes and with many.
+pub fn routes() -> io::Result<()> {
+    println!("\n### routes\n");
+    println!("| routes | CPU µs per request | ratio |\n|---:|---:|---:|");
+    let start = |routes: &str| {
+        let mut command = crate::subject::pinned(&std::env::current_exe()?, Some(0));
+        command.env("VALOR_BENCH_ROUTES", routes);
+        Running::spawn(Server::ValorNative, 1, command)
+    };
+    let (few, many) = (start("10")?, start("10000")?);
+    let hello = |server| load::play(Load::Hello { headers: 1 }, clients(32, 2), server);
+    let (mut of_few, mut ratios) = (Vec::new(), Vec::new());
+    for _ in 0..5 {
+        let cpu = hello(&few)?.cpu;
+        of_few.push(cpu);
+        ratios.push(hello(&many)?.cpu / cpu);
+    }
+    let cpu = crate::throughput::median(of_few.into_iter());
+    let ratio = crate::throughput::median(ratios.into_iter());
+    println!(
+        "| 10 | {cpu:.2} | 1.00 |\n| 10000 | {:.2} | {ratio:.2} |",
+        cpu * ratio
+    );
+    Ok(())
+}
+
+fn clients(connections: usize, seconds: u64) -> Clients {
+    Clients {
+        connections,
+        threads: 1,
+        cpu: Some(1),
+        time: Duration::from_secs(seconds),
+    }
+}
+
+fn interrupt(child: &mut Child) -> io::Result<()> {
+    Command::new("kill")
+        .args(["-INT", &child.id().to_string()])
+        .status()?;
+    child.wait().map(drop)
+}

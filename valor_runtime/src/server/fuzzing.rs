@@ -1,0 +1,198 @@
+//! What the guard and the framing of bodies promise, as one check of any bytes: no panic, one
+//! verdict for every split, one meaning, bounded memory. The fuzz target (`valor_runtime/fuzz`)
+//! calls [`check`]; the differential test compares [`read`] to async-h1.
+
+use super::{
+    ServerConfig,
+    body::{BodyError, Framing, Part},
+    buffer::{Input, READ},
+    chunked::Trailers,
+    guard::{Guard, Step},
+};
+use std::io::Write;
+use valor::wire::RequestHead;
+
+/// A request as a vlugin would get it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Message {
+    pub(super) head: RequestHead,
+    pub(super) body: Vec<u8>,
+    pub(super) trailers: Trailers,
+    keep_alive: bool,
+    expects_continue: bool,
+    about_server: bool,
+}
+
+/// Why no further request was read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum End {
+    /// The input ended between two requests.
+    Clean,
+    /// In a head: refused, or not at its end. A split may show a fault earlier, or another one.
+    Head,
+    /// In a body that is not at its end.
+    Cut,
+    Body(BodyError),
+}
+
+/// Reads requests as a connection does, from segments of these lengths, over and over.
+///
+/// # Panics
+/// Where more is kept than the limits allow.
+pub(super) fn read(bytes: &[u8], segments: &[usize], config: &ServerConfig) -> (Vec<Message>, End) {
+    let mut rest = bytes;
+    let mut lengths = segments.iter().cycle();
+    let mut segment = || {
+        let length = lengths.next().map_or(READ, |&length| length.clamp(1, READ));
+        let (now, later) = rest.split_at(length.min(rest.len()));
+        rest = later;
+        now
+    };
+    let (mut input, mut guard, mut messages) = (Input::default(), Guard::default(), Vec::new());
+    loop {
+        let step = match input.is_empty() {
+            true => Step::More,
+            false => guard.judge(input.unread(), "", config),
+        };
+        match step {
+            Step::More => {
+                assert!(
+                    input.len() < config.max_head,
+                    "a head over its limit is kept"
+                );
+                match segment() {
+                    [] if input.is_empty() => return (messages, End::Clean),
+                    [] => return (messages, End::Head),
+                    bytes => input.push(bytes),
+                }
+            }
+            Step::Skip(amount) => input.consume(amount),
+            Step::Refuse(refusal) => {
+                assert!((400..600).contains(&refusal.status), "{refusal:?}");
+                return (messages, End::Head);
+            }
+            Step::Head(amount, judged) => {
+                input.consume(amount);
+                let (body, trailers) = match read_body(judged.framing, &mut input, &mut segment) {
+                    Ok(body) => body,
+                    Err(end) => return (messages, end),
+                };
+                messages.push(Message {
+                    head: judged.head,
+                    body,
+                    trailers,
+                    keep_alive: judged.keep_alive,
+                    expects_continue: judged.expects_continue,
+                    about_server: judged.about_server,
+                });
+            }
+        }
+    }
+}
+
+fn read_body<'a>(
+    mut framing: Framing,
+    input: &mut Input,
+    mut segment: impl FnMut() -> &'a [u8],
+) -> Result<(Vec<u8>, Trailers), End> {
+    if let Some(whole) = framing.take_whole(input) {
+        return Ok((whole.to_vec(), Trailers::new()));
+    }
+    let mut body = Vec::new();
+    loop {
+        match framing.take(input).map_err(End::Body)? {
+            Part::Data(data) => {
+                assert!(!data.is_empty() && data.len() <= 2 * READ);
+                body.extend_from_slice(&data);
+            }
+            Part::End(trailers) => return Ok((body, trailers)),
+            Part::More => {
+                assert!(input.is_empty(), "what was read of a body is kept");
+                match segment() {
+                    [] => return Err(End::Cut),
+                    bytes => input.push(bytes),
+                }
+            }
+        }
+    }
+}
+
+/// Writes a request so that nothing of it can be understood in another way.
+fn write(message: &Message) -> Vec<u8> {
+    let (head, body) = (&message.head, &message.body);
+    let version = match head.version() {
+        10 => "HTTP/1.0",
+        _ => "HTTP/1.1",
+    };
+    let mut bytes = format!("{} {} {version}\r\n", head.method(), head.target()).into_bytes();
+    let field = |bytes: &mut Vec<u8>, name: &str, value: &[u8]| {
+        bytes.extend([name.as_bytes(), b": ", value, b"\r\n"].concat());
+    };
+    for (name, value) in head.headers() {
+        field(&mut bytes, name, value);
+    }
+    bytes.extend_from_slice(b"\r\n");
+    if head.header("transfer-encoding").is_none() {
+        bytes.extend_from_slice(body);
+        return bytes;
+    }
+    if !body.is_empty() {
+        let _ = write!(bytes, "{:x}\r\n", body.len());
+        bytes.extend_from_slice(body);
+        bytes.extend_from_slice(b"\r\n");
+    }
+    bytes.extend_from_slice(b"0\r\n");
+    for (name, value) in &message.trailers {
+        field(&mut bytes, name, value);
+    }
+    bytes.extend_from_slice(b"\r\n");
+    bytes
+}
+
+/// Holds everything that is promised against these bytes, on a connection with small limits.
+///
+/// # Panics
+/// Where a promise is not kept.
+pub fn check(bytes: &[u8]) {
+    let small = ServerConfig {
+        max_head: 1024,
+        max_headers: 16,
+        max_target: 200,
+        ..ServerConfig::default()
+    };
+    let whole = read(bytes, &[bytes.len()], &small);
+    // The same bytes are always split in the same way, so that what is found is found again.
+    let seed = bytes.iter().fold(bytes.len() as u64, |seed, &byte| {
+        seed.wrapping_mul(31).wrapping_add(byte.into())
+    });
+    let mut random = fastrand::Rng::with_seed(seed);
+    let mut lengths = |most| (0..16).map(|_| random.usize(1..most)).collect::<Vec<_>>();
+    for segments in [vec![1], lengths(5), lengths(100)] {
+        let split = read(bytes, &segments, &small);
+        assert_eq!(split, whole, "in segments of {segments:?}");
+    }
+
+    let (messages, _) = whole;
+    for message in messages {
+        let head = &message.head;
+        let target = head.target();
+        assert!(target.starts_with('/') || (target == "*" && head.method() == "OPTIONS"));
+        let host = head.headers().filter(|(name, _)| *name == "host");
+        let hosts = host.count();
+        assert!(hosts == 1 || (hosts == 0 && head.version() == 10));
+        let framings = head
+            .headers()
+            .filter(|(name, _)| ["content-length", "transfer-encoding"].contains(name));
+        assert!(framings.count() <= 1, "there are two framings");
+
+        // What is in it cannot be more than was, but names and values may stand further apart.
+        let again = write(&message);
+        let read = read(&again, &[again.len()], &ServerConfig::default());
+        assert_eq!(
+            read,
+            (vec![message], End::Clean),
+            "{}",
+            again.escape_ascii()
+        );
+    }
+}
