@@ -7,7 +7,6 @@ use crate::{
     subject::{Running, Server},
 };
 use std::{
-    error::Error,
     io::{self, Read, Write},
     net::TcpStream,
     path::Path,
@@ -17,11 +16,24 @@ use std::{
 };
 use tempfile::TempDir;
 
+/// Something to measure, by its name.
+pub type Measure = (&'static str, fn() -> io::Result<()>);
+
+/// All that is measured here.
+pub const ALL: &[Measure] = &[
+    ("instructions", instructions),
+    ("system calls", system_calls),
+    ("idle connections", idle),
+    ("echo of 1 GiB", large_echo),
+    ("100 vlugins", readiness),
+    ("routes", routes),
+];
+
 const SERVERS: &[Server] = &[Server::HyperTokio, Server::Nginx, Server::ValorNative];
 const KIB: u64 = 1024;
 
 /// Connections that were used once and are kept: resident memory for each.
-pub fn idle() -> io::Result<()> {
+fn idle() -> io::Result<()> {
     const CONNECTIONS: usize = 4000;
     println!("\n### memory of an idle connection\n");
     println!("| server | bytes for each of {CONNECTIONS} |\n|---|---:|");
@@ -53,7 +65,7 @@ fn used_once(server: &Running) -> io::Result<TcpStream> {
 }
 
 /// 1 GiB to `/echo` and back: the most that was resident.
-pub fn large_echo() -> io::Result<()> {
+fn large_echo() -> io::Result<()> {
     println!("\n### echo of 1 GiB\n");
     println!("| server | resident before, KiB | at most, KiB |\n|---|---:|---:|");
     for server in [
@@ -98,7 +110,7 @@ fn echo(server: &Running, length: u64) -> io::Result<u64> {
 }
 
 /// 100 libraries, each another file: from the start of the program to the first answer.
-pub fn readiness() -> Result<(), Box<dyn Error>> {
+fn readiness() -> io::Result<()> {
     const VLUGINS: usize = 100;
     let folder = TempDir::new()?;
     let library = crate::valor::library_dir()?.join("libhello_plugin.so");
@@ -124,7 +136,7 @@ pub fn readiness() -> Result<(), Box<dyn Error>> {
 }
 
 /// System calls of a request, as strace counts them.
-pub fn system_calls() -> io::Result<()> {
+fn system_calls() -> io::Result<()> {
     println!("\n### system calls of a request, 32 connections, 1 thread\n");
     println!("| server | calls |\n|---|---:|");
     for &server in SERVERS {
@@ -156,7 +168,7 @@ fn pids(server: &Running) -> io::Result<Vec<String>> {
 }
 
 /// Instructions of a request outside of the system's own, as callgrind counts them.
-pub fn instructions() -> io::Result<()> {
+fn instructions() -> io::Result<()> {
     const REQUESTS: usize = 4000;
     println!("\n### instructions of a request\n");
     println!("| server | instructions |\n|---|---:|");
@@ -226,7 +238,7 @@ fn total(file: &Path) -> io::Result<u64> {
 }
 
 /// The same requests with few routes and with many.
-pub fn routes() -> io::Result<()> {
+fn routes() -> io::Result<()> {
     println!("\n### routes\n");
     println!("| routes | CPU µs per request | ratio |\n|---:|---:|---:|");
     let start = |routes: &str| {

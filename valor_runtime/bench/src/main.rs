@@ -67,15 +67,7 @@ fn run(args: Args) -> Result<(), Box<dyn Error>> {
             throughput::measure(table, args.rounds, args.seconds)?;
         }
     }
-    let rest: [(&str, fn() -> Result<(), Box<dyn Error>>); 6] = [
-        ("instructions", || Ok(footprint::instructions()?)),
-        ("system calls", || Ok(footprint::system_calls()?)),
-        ("idle connections", || Ok(footprint::idle()?)),
-        ("echo of 1 GiB", || Ok(footprint::large_echo()?)),
-        ("100 vlugins", footprint::readiness),
-        ("routes", || Ok(footprint::routes()?)),
-    ];
-    for (title, measure) in rest {
+    for (title, measure) in footprint::ALL {
         if is_wanted(title) {
             measure()?;
         }

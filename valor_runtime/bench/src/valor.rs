@@ -58,7 +58,11 @@ fn blob() -> Body {
 }
 
 async fn runtime() -> Result<Arc<Runtime>, Box<dyn Error>> {
-    let runtime = Runtime::builder().plugin_dir(library_dir()?).build()?;
+    let limits = serde_json::json!({ "body": 1_u64 << 31 });
+    let runtime = Runtime::builder()
+        .plugin_dir(library_dir()?)
+        .limits(serde_json::from_value(limits)?)
+        .build()?;
     let blob = from_fn(|_| async {
         let mut response = Response::new(200);
         response.body = blob();

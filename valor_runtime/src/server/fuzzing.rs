@@ -7,10 +7,18 @@ use super::{
     body::{BodyError, Framing, Part},
     buffer::{Input, READ},
     chunked::Trailers,
+    forwarded::{self, TrustedProxy},
     guard::{Guard, Step},
 };
-use std::io::Write;
-use valor::wire::RequestHead;
+use ipnet::Ipv4Net;
+use std::{io::Write, net::SocketAddr};
+use valor::{
+    convert::request_from_wire,
+    wire::{Body, Request, RequestHead},
+};
+
+/// Who sends it all.
+const PEER: &str = "127.0.0.1:8080";
 
 /// A request as a vlugin would get it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,6 +26,8 @@ pub(super) struct Message {
     pub(super) head: RequestHead,
     pub(super) body: Vec<u8>,
     pub(super) trailers: Trailers,
+    /// The head once it is settled who the client is.
+    settled: RequestHead,
     keep_alive: bool,
     expects_continue: bool,
     about_server: bool,
@@ -52,7 +62,7 @@ pub(super) fn read(bytes: &[u8], segments: &[usize], config: &ServerConfig) -> (
     loop {
         let step = match input.is_empty() {
             true => Step::More,
-            false => guard.judge(input.unread(), "", config),
+            false => guard.judge(input.unread(), PEER, config),
         };
         match step {
             Step::More => {
@@ -71,14 +81,17 @@ pub(super) fn read(bytes: &[u8], segments: &[usize], config: &ServerConfig) -> (
                 assert!((400..600).contains(&refusal.status), "{refusal:?}");
                 return (messages, End::Head);
             }
-            Step::Head(amount, judged) => {
+            Step::Head(amount, mut judged) => {
                 input.consume(amount);
+                let head = judged.head.clone();
+                forwarded::settle(&mut judged, PEER, false, &config.trusted_proxies);
                 let (body, trailers) = match read_body(judged.framing, &mut input, &mut segment) {
                     Ok(body) => body,
                     Err(end) => return (messages, end),
                 };
                 messages.push(Message {
-                    head: judged.head,
+                    head,
+                    settled: judged.head,
                     body,
                     trailers,
                     keep_alive: judged.keep_alive,
@@ -158,6 +171,9 @@ pub fn check(bytes: &[u8]) {
         max_head: 1024,
         max_headers: 16,
         max_target: 200,
+        trusted_proxies: vec![TrustedProxy::Network(
+            Ipv4Net::new_assert([127, 0, 0, 0].into(), 8).into(),
+        )],
         ..ServerConfig::default()
     };
     let whole = read(bytes, &[bytes.len()], &small);
@@ -185,9 +201,30 @@ pub fn check(bytes: &[u8]) {
             .filter(|(name, _)| ["content-length", "transfer-encoding"].contains(name));
         assert!(framings.count() <= 1, "there are two framings");
 
+        // Whatever a trusted proxy says, there is a peer and a host, and nothing panics at them.
+        let settled = message.settled.clone();
+        let peer = settled.peer().unwrap_or_default();
+        assert!(peer.parse::<SocketAddr>().is_ok(), "{peer}");
+        assert!(
+            settled
+                .headers()
+                .filter(|(name, _)| *name == "host")
+                .count()
+                <= 1
+        );
+        let body = Body::from(message.body.clone());
+        let _ = request_from_wire(Request {
+            head: settled,
+            body,
+        });
+
         // What is in it cannot be more than was, but names and values may stand further apart.
         let again = write(&message);
-        let read = read(&again, &[again.len()], &ServerConfig::default());
+        let roomy = ServerConfig {
+            trusted_proxies: small.trusted_proxies.clone(),
+            ..ServerConfig::default()
+        };
+        let read = read(&again, &[again.len()], &roomy);
         assert_eq!(
             read,
             (vec![message], End::Clean),
