@@ -7,18 +7,45 @@ mod body;
 mod headers;
 mod url;
 
+pub(crate) use body::Reader;
 pub use body::{body_from_wire, body_into_wire};
 use body::{body_of, body_to, with_trailers};
 
 use crate::{
     fault::Fault,
     http,
+    upgrade::{self, Offer},
     wire::{self, Body, RequestHead, ResponseHead},
 };
 use std::{
     str::FromStr,
     task::{Context, Poll},
 };
+
+/// Answers a request with a handler: the way there and back, upgrades included.
+///
+/// # Errors
+/// Those of [`request_from_wire`] and [`response_into_wire`], the handler's own, and a fault of
+/// status 500 for a response that switches protocols where it cannot.
+pub async fn answer<Fut>(
+    mut request: wire::Request,
+    handler: impl FnOnce(http::Request) -> Fut,
+) -> Result<wire::Response, Fault>
+where
+    Fut: Future<Output = http::Result<http::Response>>,
+{
+    let offer = Offer::take(&mut request);
+    let mut res = handler(request_from_wire(request)?).await?;
+    if res.status() != http::StatusCode::SwitchingProtocols {
+        return response_into_wire(res).await;
+    }
+    let body = match offer {
+        Some(offer) if res.has_upgrade() => offer.accept(&mut res),
+        offer => return Err(upgrade::refused(offer.is_some())),
+    };
+    let head = response_into_wire(res).await?.head;
+    Ok(wire::Response { head, body })
+}
 
 /// The request as a handler receives it.
 ///

@@ -29,6 +29,7 @@ pub const IMPATIENT: ServerConfig = ServerConfig {
     idle_timeout: LONG,
     body_timeout: SHORT,
     write_timeout: LONG,
+    upgraded_timeout: Duration::from_secs(3600),
     linger: SHORT,
     drain: LONG,
     max_head: 32 * 1024,
