@@ -118,6 +118,24 @@ fn a_large_message_passes_both_ways_however_slowly_it_is_read() {
 }
 
 #[test]
+fn a_client_that_vanishes_is_counted_out() {
+    let serving = start();
+    let metrics = || serving.get("/_metrics").text().to_owned();
+    let stream = switched(&serving);
+    assert!(metrics().contains("valor_requests_in_flight{vlugin=\"echo\"} 1"));
+    // A reset, as of a program that dies.
+    let socket = socket2::SockRef::from(&stream);
+    socket.set_linger(Some(Duration::ZERO)).unwrap();
+    drop(stream);
+    let since = Instant::now();
+    while !metrics().contains("valor_requests_in_flight{vlugin=\"echo\"} 0") {
+        assert!(since.elapsed() < Duration::from_secs(60), "{}", metrics());
+        thread::sleep(Duration::from_millis(10));
+    }
+    assert!(metrics().contains("valor_requests_total{status=\"101\",vlugin=\"echo\"} 1"));
+}
+
+#[test]
 fn a_server_that_leaves_says_so() {
     let serving = start();
     let mut stream = switched(&serving);
