@@ -18,8 +18,9 @@ use crate::{
     wire::{self, Body, RequestHead, ResponseHead},
 };
 use std::{
+    pin::pin,
     str::FromStr,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
 };
 
 /// Answers a request with a handler: the way there and back, upgrades included.
@@ -34,16 +35,30 @@ pub async fn answer<Fut>(
 where
     Fut: Future<Output = http::Result<http::Response>>,
 {
-    let offer = Offer::take(&mut request);
-    let mut res = handler(request_from_wire(request)?).await?;
-    if res.status() != http::StatusCode::SwitchingProtocols {
-        return response_into_wire(res).await;
-    }
+    let mut offer = Offer::take(&mut request);
+    let mut answering = pin!(handler(request_from_wire(request)?));
+    // In one poll from the handler's response to the wire's: held over an `await`, it would be
+    // kept, and moved, as often as there are futures around it.
+    std::future::poll_fn(|cx| {
+        let res = ready!(answering.as_mut().poll(cx))?;
+        Poll::Ready(match res.status() {
+            http::StatusCode::SwitchingProtocols => switch(res, offer.take(), cx),
+            _ => response_to(res, cx),
+        })
+    })
+    .await
+}
+
+fn switch(
+    mut res: http::Response,
+    offer: Option<Offer>,
+    cx: &mut Context<'_>,
+) -> Result<wire::Response, Fault> {
     let body = match offer {
         Some(offer) if res.has_upgrade() => offer.accept(&mut res),
         offer => return Err(upgrade::refused(offer.is_some())),
     };
-    let head = response_into_wire(res).await?.head;
+    let head = response_to(res, cx)?.head;
     Ok(wire::Response { head, body })
 }
 
