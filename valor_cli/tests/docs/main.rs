@@ -28,6 +28,10 @@ use valor_runtime::{Definition, definition::Definitions};
 const NOT_RUN: &[(&str, &str)] = &[
     ("bash .ci/run", "it runs this test"),
     (
+        "cargo run --release -p valor_bench",
+        "it takes a quarter of an hour and two idle cores",
+    ),
+    (
         "cargo install --path valor_cli",
         "it installs for good; sessions have the tested program on their path",
     ),
