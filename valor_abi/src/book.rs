@@ -9,5 +9,7 @@ mod host {}
 mod responses {}
 #[doc = include_str!("../../docs/src/testing.md")]
 mod testing {}
+#[doc = include_str!("../../docs/src/upgrade.md")]
+mod upgrade {}
 #[doc = include_str!("../../docs/src/write.md")]
 mod write {}

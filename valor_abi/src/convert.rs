@@ -7,18 +7,60 @@ mod body;
 mod headers;
 mod url;
 
+pub(crate) use body::Reader;
 pub use body::{body_from_wire, body_into_wire};
 use body::{body_of, body_to, with_trailers};
 
 use crate::{
     fault::Fault,
     http,
+    upgrade::{self, Offer},
     wire::{self, Body, RequestHead, ResponseHead},
 };
 use std::{
+    pin::pin,
     str::FromStr,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
 };
+
+/// Answers a request with a handler: the way there and back, upgrades included.
+///
+/// # Errors
+/// Those of [`request_from_wire`] and [`response_into_wire`], the handler's own, and a fault of
+/// status 500 for a response that switches protocols where it cannot.
+pub async fn answer<Fut>(
+    mut request: wire::Request,
+    handler: impl FnOnce(http::Request) -> Fut,
+) -> Result<wire::Response, Fault>
+where
+    Fut: Future<Output = http::Result<http::Response>>,
+{
+    let mut offer = Offer::take(&mut request);
+    let mut answering = pin!(handler(request_from_wire(request)?));
+    // In one poll from the handler's response to the wire's: held over an `await`, it would be
+    // kept, and moved, as often as there are futures around it.
+    std::future::poll_fn(|cx| {
+        let res = ready!(answering.as_mut().poll(cx))?;
+        Poll::Ready(match res.status() {
+            http::StatusCode::SwitchingProtocols => switch(res, offer.take(), cx),
+            _ => response_to(res, cx),
+        })
+    })
+    .await
+}
+
+fn switch(
+    mut res: http::Response,
+    offer: Option<Offer>,
+    cx: &mut Context<'_>,
+) -> Result<wire::Response, Fault> {
+    let body = match offer {
+        Some(offer) if res.has_upgrade() => offer.accept(&mut res),
+        offer => return Err(upgrade::refused(offer.is_some())),
+    };
+    let head = response_to(res, cx)?.head;
+    Ok(wire::Response { head, body })
+}
 
 /// The request as a handler receives it.
 ///

@@ -101,10 +101,8 @@ impl<V: Vlugin> Instance for Running<V> {
         let host = self.host.clone();
         Box::pin(async move {
             let answering = Scoped::new(host.clone(), async move {
-                let req = convert::request_from_wire(request)?;
                 let (vlugin, cx) = self.parts.as_ref().expect("taken only when dropped");
-                let res = vlugin.on_request(cx, req).await?;
-                convert::response_into_wire(res).await
+                convert::answer(request, |req| vlugin.on_request(cx, req)).await
             });
             let mut response = answering.await??;
             if let Body::Stream { len, chunks } = response.body {

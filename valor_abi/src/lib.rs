@@ -26,8 +26,8 @@
 //!
 //! # Layout
 //!
-//! - [`Context`], [`Vlugin`], [`IntoResponse`], [`sleep`], [`now`], [`random`], [`streaming`]:
-//!   for authors.
+//! - [`Context`], [`Vlugin`], [`IntoResponse`], [`sleep`], [`now`], [`random`], [`streaming`],
+//!   [`upgrade`], [`offers_upgrade`]: for authors.
 //! - [`wire`]: requests and responses in the form in which they cross boundaries; `head` holds
 //!   the encoding of a head.
 //! - [`convert`]: from the wire's form to [`http`] and back.
@@ -57,6 +57,7 @@ mod context;
 mod glue;
 mod handler;
 mod head;
+mod upgrade;
 
 pub use context::Context;
 pub use handler::{IntoCreated, IntoResponse, Json, Vlugin, streaming};
@@ -66,6 +67,7 @@ pub use log;
 pub use serde_json;
 #[cfg(feature = "surf")]
 pub use surf;
+pub use upgrade::{offers_upgrade, upgrade};
 pub use valor_abi_macros::vlugin;
 
 /// For the code that `#[vlugin]` writes; not for people.

@@ -72,6 +72,31 @@ impl Request {
             body: Body::empty(),
         })
     }
+
+    /// Whether its client offers to go on in another protocol (RFC 9110, section 7.8).
+    ///
+    /// Such a request has no body for its client, and here a stream that is the connection: it
+    /// ends at once for whoever reads it before the response. Behind a response of status 101
+    /// it is what the client sends, and the response's stream is what the client receives, where
+    /// [`Chunk::Trailers`] is the end of sending and the stream's end that of the connection.
+    pub fn offers_upgrade(&self) -> bool {
+        let Body::Stream { len: None, .. } = self.body else {
+            return false;
+        };
+        let (mut asks, mut names) = (false, false);
+        for (name, value) in self.head.headers() {
+            match name {
+                "connection" => {
+                    let mut options = value.split(|&b| b == b',');
+                    asks |= options.any(|o| o.trim_ascii().eq_ignore_ascii_case(b"upgrade"));
+                }
+                "upgrade" => names = true,
+                "transfer-encoding" => return false,
+                _ => {}
+            }
+        }
+        asks && names
+    }
 }
 
 impl Response {

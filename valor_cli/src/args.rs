@@ -29,6 +29,9 @@ Examples:
       valor_cli run -p plugins.json --build
   Serve on two addresses and a socket, log as JSON:
       valor_cli run -p plugins.json --addr 0.0.0.0:80 --addr '[::]:80' --addr unix:/run/valor.sock --log-format json
+  Serve HTTPS, and read a renewed certificate without a pause:
+      valor_cli run -p plugins.json --addr 0.0.0.0:443 --tls-cert fullchain.pem --tls-key privkey.pem
+      kill -HUP PID
   Start empty, and register vlugins while it runs:
       valor_cli run -w --plugin-dir target/release
 
@@ -142,6 +145,9 @@ pub struct RunArgs {
     #[arg(long, value_name = "NET")]
     pub trusted_proxy: Vec<TrustedProxy>,
 
+    #[command(flatten)]
+    pub tls: TlsArgs,
+
     /// How many threads serve requests; the number of processor cores unless given
     #[arg(long, value_name = "N", default_value_t = cores(), hide_default_value = true)]
     #[arg(value_parser = at_least_one)]
@@ -208,6 +214,25 @@ pub struct BuildArgs {
 }
 
 #[derive(Debug, Args)]
+#[command(next_help_heading = "TLS")]
+pub struct TlsArgs {
+    /// Speak HTTPS on every IP address, with this certificate
+    ///
+    /// PEM, the server's own certificate first and its chain behind it. TLS 1.2 and 1.3, HTTP/1.1.
+    /// Unix sockets stay plain. SIGHUP has both files read again: connections that begin after that
+    /// get the new certificate, and where something is wrong with it the old one stays (on
+    /// Windows the program has to be started anew).
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, requires = "tls_key")]
+    pub tls_cert: Option<PathBuf>,
+
+    /// The certificate's private key
+    ///
+    /// PEM, not encrypted: PKCS#8, SEC1 or PKCS#1.
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, requires = "tls_cert")]
+    pub tls_key: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
 #[command(next_help_heading = "Limits of each vlugin that says nothing else in plugins.json")]
 pub struct LimitArgs {
     /// Time until the response has to begin; 504 after that
@@ -242,6 +267,10 @@ pub struct ServerArgs {
     /// Time that an idle connection is kept open
     #[arg(long, value_name = "SECONDS", default_value = "75", value_parser = seconds)]
     pub idle_timeout: Duration,
+
+    /// Silence after which a WebSocket, or another connection that was upgraded, is closed
+    #[arg(long, value_name = "SECONDS", default_value = "3600", value_parser = seconds)]
+    pub upgraded_timeout: Duration,
 
     /// Time that a client may go on sending to a connection that is being closed
     #[arg(long, value_name = "SECONDS", default_value = "5", value_parser = seconds)]
@@ -436,5 +465,16 @@ mod tests {
         assert!(!parsed(&["run", "-p", "x", "--registry-token-file", "y"]));
         assert!(!parsed(&["run", "-p", "x", "--release"]));
         assert!(!parsed(&["run", "-p", "x", "--workers", "0"]));
+        assert!(parsed(&[
+            "run",
+            "-p",
+            "x",
+            "--tls-cert",
+            "y",
+            "--tls-key",
+            "z"
+        ]));
+        assert!(!parsed(&["run", "-p", "x", "--tls-cert", "y"]));
+        assert!(!parsed(&["run", "-p", "x", "--tls-key", "z"]));
     }
 }

@@ -4,7 +4,7 @@
 //! address ends before it has done anything; clients wait until the vlugins are there.
 
 use crate::{
-    args::{LogFormat, RunArgs},
+    args::{LogFormat, RunArgs, TlsArgs},
     exit::{CANNOT_BIND, FAULTS, Failure},
     load::{Vlugins, own_rows, show},
     log_writer::LogWriter,
@@ -15,7 +15,7 @@ use crate::{
 use std::sync::Arc;
 use valor_runtime::{
     RegistryAccess, Runtime, Token, dispatch,
-    server::{Listen, Server, ServerConfig, ServerError},
+    server::{Listen, Server, ServerConfig, ServerError, Tls},
 };
 
 /// Serves until a signal comes and what runs has finished.
@@ -24,6 +24,7 @@ use valor_runtime::{
 /// Everything that keeps it from serving.
 pub fn run(args: &RunArgs, log: &LogWriter) -> Result<(), Failure> {
     let access = access(args)?;
+    let tls = tls(&args.tls)?;
     let mut vlugins = Vlugins::read(args.plugins.as_deref());
     vlugins.build(&args.build, &args.log, log);
     let mut builder = Runtime::builder()
@@ -34,7 +35,7 @@ pub fn run(args: &RunArgs, log: &LogWriter) -> Result<(), Failure> {
         builder = builder.plugin_dir(dir);
     }
     let runtime = builder.build().map_err(failed)?;
-    smol::block_on(serve(args, log, vlugins, runtime))
+    smol::block_on(serve(args, log, vlugins, runtime, tls))
 }
 
 async fn serve(
@@ -42,8 +43,9 @@ async fn serve(
     log: &LogWriter,
     mut vlugins: Vlugins,
     runtime: Arc<Runtime>,
+    tls: Option<Tls>,
 ) -> Result<(), Failure> {
-    let server = Server::bind(&args.addr, config(args))
+    let mut server = Server::bind(&args.addr, config(args))
         .await
         .map_err(|error| match error {
             ServerError::Bind { .. } => Failure::new(CANNOT_BIND, [error.to_string()]),
@@ -62,7 +64,10 @@ async fn serve(
     dispatch::watch::on_blocked(move || {
         workers.add_spare();
     });
-    let stop = signals::listen(log.clone()).map_err(failed)?;
+    let stop = signals::listen(log.clone(), tls.clone()).map_err(failed)?;
+    if let Some(tls) = tls {
+        server = server.tls(tls);
+    }
     runtime.set_ready(true);
     let mut rows = vlugins.rows(&runtime);
     rows.extend(own_rows(&runtime));
@@ -90,12 +95,20 @@ fn config(args: &RunArgs) -> ServerConfig {
         body_timeout: args.body_timeout,
         write_timeout: args.write_timeout,
         idle_timeout: args.idle_timeout,
+        upgraded_timeout: args.upgraded_timeout,
         drain: args.drain,
         linger: args.linger,
         max_head: size(args.max_head),
         max_headers: args.max_headers,
         max_target: size(args.max_target),
         max_connections: args.max_connections,
+    }
+}
+
+fn tls(args: &TlsArgs) -> Result<Option<Tls>, Failure> {
+    match (&args.tls_cert, &args.tls_key) {
+        (Some(certificate), Some(key)) => Tls::load(certificate, key).map(Some).map_err(failed),
+        _ => Ok(None),
     }
 }
 
@@ -138,7 +151,10 @@ fn announce(args: &RunArgs, log: &LogWriter, rows: &[Row], addrs: &[Listen]) {
                 log::info!(target: "valor", addr = addr.to_string().as_str(); "listening");
             }
             (LogFormat::Text, _) if args.log.quiet => {}
-            (LogFormat::Text, Listen::Tcp(addr)) => print(&format!("listening on http://{addr}\n")),
+            (LogFormat::Text, Listen::Tcp(addr)) => {
+                let scheme = args.tls.tls_cert.as_ref().map_or("http", |_| "https");
+                print(&format!("listening on {scheme}://{addr}\n"));
+            }
             (LogFormat::Text, _) => print(&format!("listening on {addr}\n")),
         }
     }

@@ -1,21 +1,27 @@
 //! SIGINT and SIGTERM, on Windows Ctrl-C and Ctrl-Break: the first asks the server to drain, the
-//! second ends the program at once.
+//! second ends the program at once. SIGHUP has a renewed certificate read, where there is one;
+//! Windows has no such signal.
 
 use crate::{exit, log_writer::LogWriter};
 use smol::channel::{Receiver, Sender, bounded};
 use std::io;
+use valor_runtime::server::Tls;
 
 /// Listens from now on, on a thread of its own, so that signals are heard while vlugins block
 /// every worker. The future ends with the first signal.
 ///
 /// # Errors
 /// Where the system refuses to tell of signals.
-pub fn listen(log: LogWriter) -> io::Result<impl Future<Output = ()> + Send + 'static> {
+pub fn listen(
+    log: LogWriter,
+    tls: Option<Tls>,
+) -> io::Result<impl Future<Output = ()> + Send + 'static> {
     let (send, first): (_, Receiver<()>) = bounded(1);
     hear(Heard {
         send,
         log,
         draining: false,
+        tls,
     })?;
     Ok(async move {
         let _ = first.recv().await;
@@ -26,6 +32,8 @@ struct Heard {
     send: Sender<()>,
     log: LogWriter,
     draining: bool,
+    #[cfg_attr(not(unix), allow(dead_code))] // Nothing asks for it there.
+    tls: Option<Tls>,
 }
 
 impl Heard {
@@ -39,6 +47,19 @@ impl Heard {
         log::info!(target: "valor", "{name}: what runs is finished first; a second signal ends at once");
         let _ = self.send.try_send(());
     }
+
+    #[cfg(unix)]
+    fn hang_up(&self) {
+        let Some(tls) = &self.tls else { return };
+        match tls.reload() {
+            Ok(()) => {
+                log::info!(target: "valor", "SIGHUP: the certificate in {} is shown from now on", tls.certificate().display());
+            }
+            Err(error) => {
+                log::error!(target: "valor", "SIGHUP: the certificate that was shown before stays: {error}");
+            }
+        }
+    }
 }
 
 #[cfg(unix)]
@@ -46,13 +67,17 @@ fn hear(mut heard: Heard) -> io::Result<()> {
     use async_signal::{Signal, Signals};
     use futures_lite::StreamExt;
 
-    let mut signals = Signals::new([Signal::Int, Signal::Term])?;
+    let mut wanted = vec![Signal::Int, Signal::Term];
+    // Without a certificate it means what it always does: the terminal is gone.
+    wanted.extend(heard.tls.as_ref().map(|_| Signal::Hup));
+    let mut signals = Signals::new(wanted)?;
     std::thread::Builder::new()
         .name("valor-signals".into())
         .spawn(move || {
             while let Some(signal) = smol::block_on(signals.next()) {
                 match signal {
                     Ok(Signal::Int) => heard.signal("SIGINT"),
+                    Ok(Signal::Hup) => heard.hang_up(),
                     Ok(_) => heard.signal("SIGTERM"),
                     Err(error) => log::error!(target: "valor", "signals are not heard: {error}"),
                 }

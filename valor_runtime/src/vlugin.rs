@@ -72,9 +72,8 @@ where
     from_fn(move |request| {
         let handler = handler.clone();
         async move {
-            let req = valor::convert::request_from_wire(request)?;
-            let res = valor::IntoResponse::into_response(handler(req).await)?;
-            valor::convert::response_into_wire(res).await
+            let answering = async |req| valor::IntoResponse::into_response(handler(req).await);
+            valor::convert::answer(request, answering).await
         }
     })
 }

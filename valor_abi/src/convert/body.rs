@@ -138,7 +138,7 @@ impl Stream for BodyThenTrailers {
 }
 
 /// Chunks as the reader that `http_types` wants.
-struct Reader {
+pub(crate) struct Reader {
     now: Bytes,
     // `http_types` asks for `Sync`, which a stream need not be; the lock is never contended.
     rest: Option<Mutex<ChunkStream>>,
@@ -146,6 +146,15 @@ struct Reader {
 }
 
 impl Reader {
+    /// A reader of chunks alone.
+    pub(crate) fn of(chunks: ChunkStream) -> Self {
+        Self {
+            now: Bytes::new(),
+            rest: Some(Mutex::new(chunks)),
+            trailers: None,
+        }
+    }
+
     fn ended(&mut self) {
         // All of it was read: a destructor that panics does not make that fail.
         if let Err(panicked) = drop_caught(self.rest.take()) {

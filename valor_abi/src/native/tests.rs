@@ -14,7 +14,11 @@ use crate::{
     instance::{Entry, Instance},
     wire::{Body, BoxFuture, Bytes, Chunk, Request, Response},
 };
-use futures_lite::{FutureExt, StreamExt, future::block_on, stream};
+use futures_lite::{
+    AsyncReadExt, AsyncWriteExt, FutureExt, StreamExt,
+    future::{self, block_on},
+    stream,
+};
 use serde_json::Value;
 use std::{
     cell::RefCell,
@@ -239,6 +243,52 @@ fn a_chunk_that_panics_is_an_error_of_its_stream() {
     // Bytes go back to the side that made them when they have been read; that they cannot be
     // dropped is nothing that the reader did.
     assert_eq!(chunks("/bytes"), ["first", "bytes with a bomb", "last"]);
+}
+
+/// Says in capitals what it hears, ends its own side, and listens on.
+struct Upgrades;
+
+impl Vlugin for Upgrades {
+    type Config = ();
+
+    async fn on_create((): (), _: &mut Context) -> http::Result<Self> {
+        Ok(Self)
+    }
+
+    async fn on_request(&self, _: &Context, _: http::Request) -> http::Result<http::Response> {
+        Ok(crate::upgrade("raw", |mut connection| async move {
+            let mut heard = [0; 3];
+            connection.read_exact(&mut heard).await?;
+            connection.write_all(&heard.to_ascii_uppercase()).await?;
+            connection.close().await?;
+            connection.read_to_end(&mut Vec::new()).await?;
+            Ok(())
+        }))
+    }
+}
+
+#[test]
+fn an_upgraded_connection_crosses_with_both_its_ends() {
+    let vlugin = mounted(Entry::of::<Upgrades>("upgrades", "1.0.0"), PanickingHost).unwrap();
+    let (client, said) = async_channel::unbounded();
+    let mut request = Request::new("GET", "/").unwrap();
+    request.head.push("connection", b"upgrade").unwrap();
+    request.head.push("upgrade", b"raw").unwrap();
+    request.body = Body::stream(None, said);
+    let mut response = block_on(vlugin.on_request(request)).unwrap();
+    assert_eq!(response.head.status(), 101);
+    let mut next = || block_on(future::poll_once(response.body.next()));
+    assert!(next().is_none());
+    let say = |text: &'static str| client.try_send(Ok(Chunk::Data(text.into())));
+    say("one").unwrap();
+    assert!(matches!(next(), Some(Some(Ok(Chunk::Data(data)))) if data == "ONE"));
+    assert!(matches!(next(), Some(Some(Ok(Chunk::Trailers(none)))) if none.is_empty()));
+    say("two").unwrap();
+    assert!(next().is_none());
+    client.close();
+    assert!(matches!(next(), Some(None)));
+    drop(response);
+    assert!(client.is_closed());
 }
 
 #[test]

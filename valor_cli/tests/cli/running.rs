@@ -125,7 +125,7 @@ fn what_does_not_load_keeps_the_rest_back_unless_it_is_told_to_keep_going() {
 
     let server = start(&folder, &["--keep-going"]);
     for fault in faults {
-        assert!(server.err().contains(fault), "{}", server.err());
+        server.wait_for_err(fault);
     }
     assert_eq!(server.get("/hello").status, 200);
     let gone = server.get("/gone");

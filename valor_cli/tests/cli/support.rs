@@ -188,7 +188,11 @@ impl Server {
     fn listening(&self) -> Vec<String> {
         let text = self.out();
         let text = text.lines().filter_map(|l| l.strip_prefix("listening on "));
-        let plain = text.map(|addr| addr.trim_start_matches("http://").to_owned());
+        let plain = text.map(|addr| {
+            addr.trim_start_matches("http://")
+                .trim_start_matches("https://")
+                .to_owned()
+        });
         let err = self.err();
         let records = err.lines().filter(|line| line.contains("\"listening\""));
         let records = records.filter_map(|line| {

@@ -60,7 +60,9 @@ impl Dispatch {
     }
 
     /// Answers a request of one vlugin to another, by name; the target is as that one sees it.
-    pub async fn call(&self, name: &str, request: Request) -> Response {
+    pub async fn call(&self, name: &str, mut request: Request) -> Response {
+        // Only who has the connection can offer to go on with it in another protocol.
+        request.head.remove("upgrade");
         let head = &request.head;
         let id = id::of(head);
         let exchange = Exchange::begin(self.metrics.clone(), id, head.method(), head.path());
@@ -114,7 +116,10 @@ async fn run(mount: Arc<Mount>, mut request: Request, mut exchange: Exchange) ->
         return named(refuse(exchange, 413, &too_large()), &mount);
     }
     let over = Arc::new(AtomicBool::new(false));
-    request.body = body::limited(request.body, mount.body_limit, &over);
+    // What follows an upgrade is no body, and has no limit.
+    if !request.offers_upgrade() {
+        request.body = body::limited(request.body, mount.body_limit, &over);
+    }
     let _ = request.head.set("x-request-id", exchange.id().as_bytes());
 
     let outcome = Answering::new(&mount, request).await;

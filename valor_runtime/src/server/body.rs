@@ -261,6 +261,11 @@ impl Slot {
         });
     }
 
+    /// What was over goes on: there is more to come behind a switch of protocols.
+    pub(super) fn reopen(&self) {
+        self.state().end = None;
+    }
+
     /// Ends the body with an error, unless it has ended.
     pub(super) fn fail(&self, error: BodyError) {
         self.answer(|state| {

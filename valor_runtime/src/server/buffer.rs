@@ -84,6 +84,26 @@ pub(super) struct Wire {
     pub(super) deadline: Deadline,
 }
 
+impl Wire {
+    /// Tells the peer that nothing more will come. A peer that does not take even that is not
+    /// waited for.
+    pub(super) fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        match Pin::new(&mut self.socket).poll_close(cx) {
+            Poll::Ready(_) => {
+                self.output.stall.stop();
+                Poll::Ready(())
+            }
+            Poll::Pending => {
+                self.output.stall.start();
+                match self.deadline.poll(cx, self.output.stall.deadline()) {
+                    true => Poll::Ready(()),
+                    false => Poll::Pending,
+                }
+            }
+        }
+    }
+}
+
 /// What was read and not yet used: the beginning of a head, of a body, or pipelined requests.
 #[derive(Debug, Default)]
 pub(super) struct Input {
@@ -202,6 +222,14 @@ impl Output {
                 Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::Interrupted => {}
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
             }
+        }
+        // TLS may hold some of it back.
+        match Pin::new(socket).poll_flush(cx) {
+            Poll::Pending => {
+                self.stall.start();
+                return Poll::Pending;
+            }
+            Poll::Ready(flushed) => flushed?,
         }
         self.stall.stop();
         Poll::Ready(Ok(()))

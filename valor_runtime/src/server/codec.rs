@@ -129,9 +129,11 @@ pub(super) fn head(
     let mut length = [0; 20];
     let mut headers: Vec<(&[u8], &[u8])> = Vec::with_capacity(16);
     let mut dated = false;
+    // The one that was switched to, or those that the client has to choose from.
+    let tells_upgrade = matches!(head.status(), 101 | 426);
     for (name, value) in head.fields() {
         dated |= name == b"date";
-        if !is_framing(name) {
+        if !is_framing(name) || (name == b"upgrade" && tells_upgrade) {
             headers.push((name, value));
         }
     }
@@ -140,6 +142,12 @@ pub(super) fn head(
         Framing::Length(len) => headers.push((b"content-length", digits(&mut length, len))),
         Framing::Chunked => headers.push((b"transfer-encoding", b"chunked")),
     }
+    // Who sends the one header has to send the other (RFC 9110, section 7.8).
+    let connection = match connection {
+        Some("close") if head.status() == 426 => Some("upgrade, close"),
+        None if head.status() == 426 => Some("upgrade"),
+        connection => connection,
+    };
     if let Some(connection) = connection {
         headers.push((b"connection", connection.as_bytes()));
     }

@@ -10,6 +10,7 @@ use super::{
     forwarded,
     guard::{Guard, Judged, Refusal, Step},
     socket::Socket,
+    upgrade::{Patience, Tunnel},
 };
 use crate::id;
 use futures_core::Stream;
@@ -93,6 +94,10 @@ impl Connection {
             let leaving = || self.shared.leaving.is_closed();
             match poll_fn(|cx| exchange.poll(&mut self.wire, leaving(), cx)).await {
                 Outcome::Next => {}
+                Outcome::Switch(tunnel) => {
+                    drop(exchange);
+                    break self.tunnel(tunnel).await;
+                }
                 outcome => break outcome,
             }
             self.idle_since = Instant::now();
@@ -103,7 +108,7 @@ impl Connection {
             }
         };
         let closing = match outcome {
-            Outcome::Next | Outcome::Dead => return,
+            Outcome::Next | Outcome::Switch(_) | Outcome::Dead => return,
             Outcome::Close(closing) => closing,
             Outcome::Refuse(refusal) => {
                 self.refuse(refusal);
@@ -113,6 +118,19 @@ impl Connection {
         if poll_fn(|cx| self.poll_flush(cx)).await.is_ok() {
             self.close(closing).await;
         }
+    }
+
+    /// Serves the connection in another protocol.
+    async fn tunnel(&mut self, mut tunnel: Box<Tunnel>) -> Outcome {
+        let patience = Patience {
+            open: self.shared.config.upgraded_timeout,
+            half: self.shared.config.idle_timeout,
+        };
+        poll_fn(|cx| {
+            let leaving = self.leaving.as_mut().poll_next(cx).is_ready();
+            tunnel.poll(&mut self.wire, patience, leaving, cx)
+        })
+        .await
     }
 
     /// The next head that is good, or why there is none.
@@ -135,7 +153,8 @@ impl Connection {
                     self.wire.input.consume(amount);
                     self.begun = None;
                     let proxies = &self.shared.config.trusted_proxies;
-                    forwarded::settle(&mut judged, &self.peer, false, proxies);
+                    let is_tls = self.wire.socket.is_tls();
+                    forwarded::settle(&mut judged, &self.peer, is_tls, proxies);
                     return Poll::Ready(Next::Request(judged));
                 }
                 Some(Step::Refuse(refusal)) => {
@@ -252,10 +271,14 @@ impl Connection {
 
     async fn close(&mut self, closing: Closing) {
         match closing {
+            // In TLS an end without a word is a truncation.
+            Closing::Plain if self.wire.socket.is_tls() => {
+                poll_fn(|cx| self.wire.poll_end(cx)).await;
+            }
             Closing::Plain => {}
             Closing::Reset => self.wire.socket.reset_on_close(),
             Closing::Lingering => {
-                self.wire.socket.shutdown_write();
+                poll_fn(|cx| self.wire.poll_end(cx)).await;
                 self.linger().await;
             }
         }

@@ -11,6 +11,8 @@ use super::{
     codec::{self, Asked, Payload, Plan, Sending},
     deadline::earlier,
     guard::{Judged, Refusal},
+    stead::{about_server, name_of, of_broken, of_fault},
+    upgrade::{Offer, Tunnel},
     upload::{Progress, Upload},
 };
 use crate::{Vlugin, id};
@@ -23,7 +25,7 @@ use std::{
 };
 use valor::{
     fault::Fault,
-    wire::{Body, BoxFuture, Chunk, Request, RequestHead, Response, ResponseHead},
+    wire::{Body, BoxFuture, Chunk, Request, Response, ResponseHead},
 };
 
 /// How far the next requests are read while the vlugin works on this one.
@@ -40,6 +42,8 @@ pub(super) enum Outcome {
     Close(Closing),
     /// This is to be answered, and the connection closed.
     Refuse(Refusal),
+    /// The head of the response is in the output; the connection goes on in another protocol.
+    Switch(Box<Tunnel>),
     /// Nothing can be written any more.
     Dead,
 }
@@ -78,6 +82,7 @@ pub(super) struct Exchange {
     client_stays: bool,
     keep_alive: bool,
     upload: Upload,
+    offer: Option<Box<Offer>>,
     /// The request's id, where its body may still be refused.
     id: Option<String>,
 }
@@ -94,8 +99,13 @@ impl Exchange {
             head_only: judged.head.method() == "HEAD",
             version: judged.head.version(),
         };
-        let (upload, body) =
+        let (upload, mut body) =
             Upload::new(judged.framing, judged.expects_continue, input, body_timeout);
+        let offer = judged.offers_upgrade.then(|| {
+            let (offer, incoming) = Offer::new(&judged.head);
+            body = incoming;
+            offer
+        });
         let id = matches!(body, Body::Stream { .. }).then(|| id::of(&judged.head));
         if let Some(id) = &id {
             // The one that the client is told is to be the one in the log.
@@ -115,6 +125,7 @@ impl Exchange {
             client_stays: judged.keep_alive,
             keep_alive: judged.keep_alive,
             upload,
+            offer,
             id,
         }
     }
@@ -222,7 +233,7 @@ impl Exchange {
                 Answer::Working(future) => match future.as_mut().poll(cx) {
                     Poll::Pending => false,
                     Poll::Ready(answer) => {
-                        self.begin(answer.unwrap_or_else(|fault| of_fault(&fault)), wire);
+                        self.begin(answer.unwrap_or_else(|fault| of_fault(&fault)), wire)?;
                         true
                     }
                 },
@@ -244,10 +255,21 @@ impl Exchange {
         Ok(true)
     }
 
-    fn begin(&mut self, mut response: Response, wire: &mut Wire) {
-        if let Err(error) = codec::check(&response.head) {
-            log::error!(target: "valor::server", "{}: {error}; answered 500", name_of(&response.head));
-            response = of_broken(&response.head);
+    fn begin(&mut self, mut response: Response, wire: &mut Wire) -> Result<(), Outcome> {
+        let checked = codec::check(&response.head).map_err(|error| error.to_string());
+        let checked = checked.and_then(|()| match response.head.status() {
+            101 => Offer::accept(self.offer.take(), &mut response, wire)
+                .map(Some)
+                .map_err(|error| error.to_string()),
+            _ => Ok(None),
+        });
+        match checked {
+            Ok(Some(tunnel)) => return Err(Outcome::Switch(Box::new(tunnel))),
+            Ok(None) => {}
+            Err(error) => {
+                log::error!(target: "valor::server", "{}: {error}; answered 500", name_of(&response.head));
+                response = of_broken(&response.head);
+            }
         }
         let plan = Plan::of(self.asked, &mut response);
         match plan.payload {
@@ -266,6 +288,7 @@ impl Exchange {
                 });
             }
         }
+        Ok(())
     }
 
     fn write_head(
@@ -378,8 +401,7 @@ impl Exchange {
             return Err(self.abort());
         }
         let response = of_broken(&streaming.head);
-        self.begin(response, wire);
-        Ok(())
+        self.begin(response, wire)
     }
 
     /// How to end a connection in the middle of a response, or before one.
@@ -450,44 +472,4 @@ impl Exchange {
 pub(super) fn dead(error: &io::Error) -> Outcome {
     log::debug!(target: "valor::server", "a connection broke: {error}");
     Outcome::Dead
-}
-
-/// The answer to `OPTIONS *` (RFC 9110, section 9.3.7).
-fn about_server(head: &RequestHead) -> Response {
-    let mut response = Response::new(204);
-    let _ = response
-        .head
-        .push("x-correlation-id", id::of(head).as_bytes());
-    let _ = response
-        .head
-        .push("allow", b"GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
-    response
-}
-
-/// A runtime answers every request itself; a bare vlugin may end with a fault.
-fn of_fault(fault: &Fault) -> Response {
-    if fault.status >= 500 {
-        log::error!(target: "valor::server", "a request failed: {fault}");
-        return Response::problem(fault.status, "the request failed");
-    }
-    Response::problem(fault.status, &fault.message)
-}
-
-/// What is sent where a vlugin's own response cannot be.
-fn of_broken(head: &ResponseHead) -> Response {
-    let mut response = Response::problem(500, "the vlugin's response cannot be sent");
-    for name in ["x-correlation-id", "x-valor-plugin"] {
-        if let Some(value) = head.header(name) {
-            let _ = response.head.push(name, value);
-        }
-    }
-    if codec::check(&response.head).is_err() {
-        return Response::problem(500, "the vlugin's response cannot be sent");
-    }
-    response
-}
-
-/// The vlugin's name, as the runtime notes it in its responses.
-fn name_of(head: &ResponseHead) -> &str {
-    head.header_str("x-valor-plugin").unwrap_or("a vlugin")
 }

@@ -5,7 +5,12 @@
 //! proxy in front and no vlugin behind can be made to see another request than the server did
 //! (RFC 9112, section 11.2).
 
-use super::{ServerConfig, body::Framing, chunked::ChunkedDecoder, forwarded, target};
+use super::{
+    ServerConfig,
+    body::Framing,
+    fields::{Fields, length_of, list},
+    forwarded, target,
+};
 use memchr::{memchr, memchr_iter, memmem};
 use std::{borrow::Cow, mem::MaybeUninit};
 use valor::wire::RequestHead;
@@ -64,6 +69,8 @@ pub(super) struct Judged {
     pub(super) expects_continue: bool,
     /// Whether it is `OPTIONS *`, which asks about the server and not about a vlugin.
     pub(super) about_server: bool,
+    /// Whether the client offers to go on in another protocol.
+    pub(super) offers_upgrade: bool,
     /// Whether it has headers that only a proxy has a say in.
     pub(super) is_forwarded: bool,
 }
@@ -283,7 +290,12 @@ fn request_of(
                 for option in list(value) {
                     fields.close |= option.eq_ignore_ascii_case(b"close");
                     fields.keep_alive |= option.eq_ignore_ascii_case(b"keep-alive");
+                    fields.asks_upgrade |= option.eq_ignore_ascii_case(b"upgrade");
                 }
+                value
+            }
+            7 if name.eq_ignore_ascii_case("upgrade") => {
+                fields.names_protocol |= list(value).next().is_some();
                 value
             }
             9 | 15..=18 if forwarded::is_one(name) => {
@@ -306,8 +318,13 @@ fn request_of(
     if version == 11 && fields.expects_more {
         return Err(Refusal::new(417, "only 100-continue can be expected"));
     }
+    let framing = fields.framing(version)?;
     Ok(Judged {
-        framing: fields.framing(version)?,
+        // Of HTTP/1.0 it is ignored (RFC 9110, section 7.8).
+        offers_upgrade: fields.asks_upgrade
+            && fields.names_protocol
+            && (version == 11 && framing.is_done() && method != "HEAD" && target != "*"),
+        framing,
         head,
         keep_alive: !fields.close && (version == 11 || fields.keep_alive),
         // An HTTP/1.0 client cannot mean it (RFC 9110, section 10.1.1).
@@ -315,69 +332,6 @@ fn request_of(
         about_server: target == "*",
         is_forwarded: fields.forwarded,
     })
-}
-
-/// What the headers say about the connection and the body.
-#[derive(Default)]
-struct Fields {
-    host: bool,
-    length: Option<u64>,
-    codings: usize,
-    chunked: bool,
-    close: bool,
-    keep_alive: bool,
-    expects_continue: bool,
-    expects_more: bool,
-    forwarded: bool,
-}
-
-impl Fields {
-    /// RFC 9112, section 6.3, without its leniency.
-    fn framing(&self, version: u8) -> Result<Framing, Refusal> {
-        match (self.codings, self.length) {
-            (0, None | Some(0)) => Ok(Framing::Done),
-            (0, Some(length)) => Ok(Framing::Length(length)),
-            (_, Some(_)) => Err(bad("there are both Content-Length and Transfer-Encoding")),
-            (_, None) if version == 10 => Err(bad("HTTP/1.0 has no Transfer-Encoding")),
-            (1, None) if self.chunked => Ok(Framing::Chunked(Box::new(ChunkedDecoder::new()))),
-            (_, None) => Err(Refusal::new(
-                501,
-                "the only Transfer-Encoding known here is chunked",
-            )),
-        }
-    }
-}
-
-/// A `Content-Length`; the same number several times is one (RFC 9110, section 8.6).
-fn length_of(value: &[u8]) -> Result<u64, Refusal> {
-    let malformed = || bad("the Content-Length is malformed");
-    let mut length = None;
-    for number in value.split(|&b| b == b',') {
-        let number = number.trim_ascii();
-        if number.is_empty() || !number.iter().all(u8::is_ascii_digit) {
-            return Err(malformed());
-        }
-        let number: u64 = std::str::from_utf8(number)
-            .ok()
-            .and_then(|digits| digits.parse().ok())
-            .filter(|&number| number <= i64::MAX as u64)
-            .ok_or_else(malformed)?;
-        if length
-            .replace(number)
-            .is_some_and(|before| before != number)
-        {
-            return Err(bad("there are two lengths of the body"));
-        }
-    }
-    length.ok_or_else(malformed)
-}
-
-/// The elements of a comma-separated list.
-fn list(value: &[u8]) -> impl Iterator<Item = &[u8]> {
-    value
-        .split(|&b| b == b',')
-        .map(<[u8]>::trim_ascii)
-        .filter(|element| !element.is_empty())
 }
 
 #[cfg(test)]

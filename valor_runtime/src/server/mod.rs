@@ -7,12 +7,15 @@
 //! # Layout
 //!
 //! - `socket`: addresses, listeners, and the sockets of clients.
+//! - `tls`: the certificate; `handshake`: how a connection with it begins.
 //! - `workers`: the threads; `executor`: the tasks that they run; `reactor`: what tells them that
 //!   a socket is ready.
 //! - `connection`: the loop of one connection; `exchange`: one request and its response on it;
-//!   `upload`: the request's body of that exchange.
-//! - `guard`: judges heads, `target` what they ask for; `forwarded`: what proxies say of clients; `body` and `chunked`: cut bodies out of
-//!   the input; `codec`: turns responses into bytes.
+//!   `upload`: the request's body of that exchange; `upgrade`: what follows where it switches
+//!   to another protocol; `stead`: responses in a vlugin's stead.
+//! - `guard`: judges heads, `target` what they ask for, `fields` where their bodies end;
+//!   `forwarded`: what proxies say of clients; `body` and `chunked`: cut bodies out of the input;
+//!   `codec`: turns responses into bytes.
 //! - `buffer` and `deadline`: bytes and time limits of a connection.
 //! - `fuzzing`: what the guard and the bodies promise, for tests and for the fuzz target alone.
 
@@ -26,13 +29,18 @@ mod deadline;
 mod differential;
 mod exchange;
 mod executor;
+mod fields;
 mod forwarded;
 #[cfg(any(test, feature = "fuzzing"))]
 mod fuzzing;
 mod guard;
+mod handshake;
 mod reactor;
 mod socket;
+mod stead;
 mod target;
+mod tls;
+mod upgrade;
 mod upload;
 mod workers;
 
@@ -42,10 +50,14 @@ pub use self::fuzzing::check;
 pub use self::{
     forwarded::{TrustedProxy, TrustedProxyError},
     socket::{Listen, ListenError},
+    tls::{Tls, TlsError},
     workers::Workers,
 };
 
-use self::{connection::Connection, socket::Listener};
+use self::{
+    connection::Connection,
+    socket::{Listener, Socket},
+};
 use crate::Vlugin;
 use futures_lite::FutureExt;
 use smol::{
@@ -75,6 +87,9 @@ pub struct ServerConfig {
     pub body_timeout: Duration,
     /// Waiting for a client to take 1 KiB of a response; it is cut off after that. Default 60 s.
     pub write_timeout: Duration,
+    /// Silence in both directions of a connection that went on in another protocol, WebSocket
+    /// say; it is closed after that. Default 1 h.
+    pub upgraded_timeout: Duration,
     /// How long a client may go on sending to a connection that is being closed. Default 5 s.
     pub linger: Duration,
     /// From the shutdown to the end of the last request; what still runs is cut off after that.
@@ -100,6 +115,7 @@ impl Default for ServerConfig {
             idle_timeout: Duration::from_secs(75),
             body_timeout: Duration::from_secs(30),
             write_timeout: Duration::from_secs(60),
+            upgraded_timeout: Duration::from_secs(60 * 60),
             linger: Duration::from_secs(5),
             drain: Duration::from_secs(10),
             max_head: 32 * 1024,
@@ -185,6 +201,7 @@ pub struct Shutdown {
 #[derive(Debug)]
 pub struct Server {
     listeners: Vec<Listener>,
+    tls: Option<Tls>,
     config: ServerConfig,
     workers: Workers,
 }
@@ -192,6 +209,7 @@ pub struct Server {
 /// What all connections of a server share.
 struct Shared {
     config: ServerConfig,
+    tls: Option<Tls>,
     vlugin: Arc<dyn Vlugin>,
     /// Closed when the server shuts down.
     leaving: Receiver<Infallible>,
@@ -217,9 +235,18 @@ impl Server {
         }
         Ok(Self {
             listeners,
+            tls: None,
             config,
             workers,
         })
+    }
+
+    /// Speaks TLS on every IP address. Unix sockets stay as they are: what comes through them is on
+    /// this machine already.
+    #[must_use]
+    pub fn tls(mut self, tls: Tls) -> Self {
+        self.tls = Some(tls);
+        self
     }
 
     /// Where it listens, with the ports that the system chose.
@@ -251,6 +278,7 @@ impl Server {
         let (leave, leaving) = channel::bounded(1);
         let shared = Arc::new(Shared {
             config: self.config,
+            tls: self.tls,
             vlugin,
             leaving,
         });
@@ -336,14 +364,17 @@ impl Connections {
     }
 
     /// Serves a client on the workers. `held` is let go when nothing is left of the connection.
-    fn spawn(self: &Arc<Self>, connection: Connection, held: impl Send + 'static) {
+    fn spawn(
+        self: &Arc<Self>,
+        serving: impl Future<Output = ()> + Send + 'static,
+        held: impl Send + 'static,
+    ) {
         // Held until the task is noted, so that it cannot end before.
         let mut tasks = self.tasks();
         tasks.last += 1;
         let (number, connections) = (tasks.last, self.clone());
         let task = self.workers.spawn(async move {
-            let serve = AssertUnwindSafe(connection.serve());
-            if serve.catch_unwind().await.is_err() {
+            if AssertUnwindSafe(serving).catch_unwind().await.is_err() {
                 log::error!(target: "valor::server", "a vlugin panicked, and its connection is closed");
             }
             if let Some(task) = connections.tasks().running.remove(&number) {
@@ -352,6 +383,15 @@ impl Connections {
             drop(held);
         });
         tasks.running.insert(number, task);
+    }
+}
+
+async fn serve_tls(socket: Socket, peer: String, tls: Tls, shared: Arc<Shared>) {
+    // On the heap, and only while it lasts: what stays is smaller.
+    let shaken = Box::pin(handshake::shake_hands(socket, &tls, &shared)).await;
+    drop(tls);
+    if let Some(socket) = shaken {
+        Connection::new(socket, peer, shared).serve().await;
     }
 }
 
@@ -401,8 +441,17 @@ async fn accept(
                     log::info!(target: "valor::server", "connections are accepted again");
                 }
                 let peer = peer.map_or_else(String::new, |peer| peer.to_string());
-                let connection = Connection::new(socket, peer, shared.clone());
-                connections.spawn(connection, (place, alive.clone()));
+                let held = (place, alive.clone());
+                match (&shared.tls, &socket) {
+                    (Some(tls), Socket::Tcp(_)) => {
+                        connections
+                            .spawn(serve_tls(socket, peer, tls.clone(), shared.clone()), held);
+                    }
+                    _ => {
+                        let connection = Connection::new(socket, peer, shared.clone());
+                        connections.spawn(connection.serve(), held);
+                    }
+                }
             }
             // The client has gone away again.
             Err(error)

@@ -3,6 +3,7 @@
 
 use super::reactor::{Reactor, Source};
 use futures_lite::{AsyncRead, AsyncWrite};
+use futures_rustls::server::TlsStream;
 #[cfg(unix)]
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::{
@@ -201,6 +202,8 @@ pub(super) enum Socket {
     Tcp(Source<TcpStream>),
     #[cfg(unix)]
     Unix(Source<UnixStream>),
+    /// Another one with TLS over it.
+    Tls(Box<TlsStream<Socket>>),
 }
 
 macro_rules! each {
@@ -209,11 +212,31 @@ macro_rules! each {
             Socket::Tcp($stream) => $what,
             #[cfg(unix)]
             Socket::Unix($stream) => $what,
+            Socket::Tls($stream) => $what,
         }
     };
 }
 
 impl Socket {
+    /// Whether TLS is spoken on it.
+    pub(super) fn is_tls(&self) -> bool {
+        matches!(self, Self::Tls(_))
+    }
+
+    /// Has the system ask after a peer that says nothing for a minute, so that one that is gone
+    /// without a word is noticed.
+    pub(super) fn keep_alive(&self) {
+        match self {
+            Self::Tcp(stream) => {
+                let probe = socket2::TcpKeepalive::new().with_time(Duration::from_secs(60));
+                let _ = socket2::SockRef::from(stream.get_ref()).set_tcp_keepalive(&probe);
+            }
+            #[cfg(unix)]
+            Self::Unix(_) => {}
+            Self::Tls(stream) => stream.get_ref().0.keep_alive(),
+        }
+    }
+
     /// Reads up to `limit` bytes into the memory that `bytes` gets for them. `None` where that
     /// cannot be done without clearing the memory first.
     pub(super) fn poll_receive(
@@ -227,6 +250,8 @@ impl Socket {
             Self::Tcp(source) => Some(receive(source, cx, limit, bytes)),
             #[cfg(unix)]
             Self::Unix(source) => Some(receive(source, cx, limit, bytes)),
+            #[cfg(unix)]
+            Self::Tls(_) => None,
             #[cfg(not(unix))]
             _ => {
                 let _ = (cx, limit, bytes);
@@ -235,15 +260,17 @@ impl Socket {
         }
     }
 
-    /// Tells the peer that nothing more will come.
-    pub(super) fn shutdown_write(&self) {
-        let _ = each!(self, stream => stream.get_ref().shutdown(Shutdown::Write));
-    }
-
     /// Makes the close that follows a reset, which no peer takes for the end of a body.
     pub(super) fn reset_on_close(&self) {
-        let reset = |socket: socket2::SockRef<'_>| socket.set_linger(Some(Duration::ZERO));
-        let _ = each!(self, stream => reset(socket2::SockRef::from(stream.get_ref())));
+        let reset = |socket: socket2::SockRef<'_>| {
+            let _ = socket.set_linger(Some(Duration::ZERO));
+        };
+        match self {
+            Self::Tcp(stream) => reset(stream.get_ref().into()),
+            #[cfg(unix)]
+            Self::Unix(stream) => reset(stream.get_ref().into()),
+            Self::Tls(stream) => stream.get_ref().0.reset_on_close(),
+        }
     }
 }
 
@@ -294,13 +321,22 @@ impl AsyncWrite for Socket {
         each!(&mut *self, stream => Pin::new(stream).poll_write_vectored(cx, bufs))
     }
 
-    fn poll_flush(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
+    /// Sends what was written and not yet encrypted, or not yet taken by the system.
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut *self {
+            Self::Tls(stream) => Pin::new(stream).poll_flush(cx),
+            _ => Poll::Ready(Ok(())),
+        }
     }
 
-    fn poll_close(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.shutdown_write();
-        Poll::Ready(Ok(()))
+    /// Tells the peer that nothing more will come; what it sends can still be read.
+    fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(match &mut *self {
+            Self::Tcp(stream) => stream.get_ref().shutdown(Shutdown::Write),
+            #[cfg(unix)]
+            Self::Unix(stream) => stream.get_ref().shutdown(Shutdown::Write),
+            Self::Tls(stream) => return Pin::new(stream).poll_close(cx),
+        })
     }
 }
 

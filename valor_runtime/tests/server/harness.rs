@@ -11,7 +11,7 @@ use std::{
 };
 use valor_runtime::{
     Body, Bytes, Chunk, Request, Response, Vlugin, from_fn,
-    server::{Listen, Server, ServerConfig, ServerError, Shutdown, Workers},
+    server::{Listen, Server, ServerConfig, ServerError, Shutdown, Tls, Workers},
 };
 
 /// How long a test waits for what has to happen.
@@ -35,7 +35,19 @@ impl Running {
     }
 
     pub fn on(listen: &[Listen], vlugin: Arc<dyn Vlugin>, config: ServerConfig) -> Self {
-        let server = smol::block_on(Server::bind(listen, config)).unwrap();
+        Self::on_tls(listen, None, vlugin, config)
+    }
+
+    pub fn on_tls(
+        listen: &[Listen],
+        tls: Option<Tls>,
+        vlugin: Arc<dyn Vlugin>,
+        config: ServerConfig,
+    ) -> Self {
+        let mut server = smol::block_on(Server::bind(listen, config)).unwrap();
+        if let Some(tls) = tls {
+            server = server.tls(tls);
+        }
         let (addrs, workers) = (server.local_addrs(), server.workers());
         let (stop, stopped) = smol::channel::bounded::<()>(1);
         let thread = std::thread::spawn(move || {

@@ -6,6 +6,8 @@
 //! - `forwarded`: what proxies say of clients, and who is believed.
 //! - `limits`: time limits, connections, and clients that go away.
 //! - `lifecycle`: binding, Unix sockets, workers and shutting down.
+//! - `tls`: certificates, handshakes and ends.
+//! - `upgrade`: connections that go on in another protocol.
 
 mod answers;
 mod bodies;
@@ -13,3 +15,5 @@ mod forwarded;
 mod harness;
 mod lifecycle;
 mod limits;
+mod tls;
+mod upgrade;

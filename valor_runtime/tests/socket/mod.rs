@@ -144,6 +144,12 @@ impl Connection {
         self.read_answer()
     }
 
+    /// The socket itself; nothing more may have come than was read.
+    pub fn into_stream(self) -> TcpStream {
+        assert!(self.reader.buffer().is_empty(), "bytes were not read");
+        self.reader.into_inner()
+    }
+
     pub fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.reader.get_mut().write_all(bytes)
     }

@@ -192,6 +192,14 @@ impl<T: AsFd> Source<T> {
     }
 }
 
+impl Reactor {
+    /// How many sockets there are.
+    #[cfg(test)]
+    pub(super) fn sources(&self) -> usize {
+        locked(&self.sources).len()
+    }
+}
+
 impl<T> Source<T> {
     pub(in super::super) fn get_ref(&self) -> &T {
         &self.io
@@ -279,125 +287,4 @@ impl<S, A> Amount for (S, A) {
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use futures_lite::{AsyncReadExt, AsyncWriteExt, FutureExt, future};
-    use std::{
-        os::unix::net::UnixStream,
-        sync::atomic::AtomicBool,
-        thread::{self, JoinHandle},
-    };
-
-    struct Turning(Arc<Reactor>, Arc<AtomicBool>, Option<JoinHandle<()>>);
-
-    impl Turning {
-        fn new() -> Self {
-            let reactor = Arc::new(Reactor::new().unwrap());
-            let stop = Arc::new(AtomicBool::new(false));
-            let (turned, stopped) = (reactor.clone(), stop.clone());
-            let thread = thread::spawn(move || {
-                let mut events = Events::default();
-                while !stopped.load(Ordering::Acquire) {
-                    turned.wait(&mut events, None);
-                }
-            });
-            Self(reactor, stop, Some(thread))
-        }
-
-        fn pair(&self) -> (Source<UnixStream>, Source<UnixStream>) {
-            let (one, other) = UnixStream::pair().unwrap();
-            let source = |stream: UnixStream| {
-                stream.set_nonblocking(true).unwrap();
-                Source::new(&self.0, stream).unwrap()
-            };
-            (source(one), source(other))
-        }
-    }
-
-    impl Drop for Turning {
-        fn drop(&mut self) {
-            self.1.store(true, Ordering::Release);
-            self.0.wake();
-            self.2.take().map(JoinHandle::join).transpose().unwrap();
-            assert!(locked(&self.0.sources).is_empty());
-        }
-    }
-
-    #[test]
-    fn bytes_go_both_ways_under_back_pressure() {
-        let turning = Turning::new();
-        let (mut one, mut other) = turning.pair();
-        let sent: Vec<u8> = (0..3_000_000_u32).map(|i| (i / 7) as u8).collect();
-        let mut seen = Vec::new();
-        future::block_on(async {
-            let write = async {
-                one.write_all(&sent).await.unwrap();
-                drop(one);
-            };
-            let read = async {
-                let mut buf = [0; 7001];
-                loop {
-                    match other.read(&mut buf).await.unwrap() {
-                        0 => break,
-                        amount => seen.extend_from_slice(&buf[..amount]),
-                    }
-                }
-            };
-            future::zip(write, read).await
-        });
-        assert!(seen == sent);
-    }
-
-    #[test]
-    fn an_end_that_comes_with_the_last_bytes_is_seen() {
-        let turning = Turning::new();
-        for _ in 0..200 {
-            let (mut one, mut other) = turning.pair();
-            future::block_on(async {
-                // The reader waits first, so that bytes and end come as one event or as two.
-                let mut buf = [0; 100];
-                let read = async {
-                    assert_eq!(other.read(&mut buf).await.unwrap(), 4);
-                    assert_eq!(other.read(&mut buf).await.unwrap(), 0);
-                };
-                let write = async {
-                    future::yield_now().await;
-                    one.write_all(b"last").await.unwrap();
-                    drop(one);
-                };
-                future::zip(read, write).await;
-            });
-        }
-    }
-
-    #[test]
-    fn a_wait_ends_when_somebody_wakes_or_the_time_is_over() {
-        let reactor = Reactor::new().unwrap();
-        let mut events = Events::default();
-        for _ in 0..3 {
-            reactor.wake();
-            reactor.wait(&mut events, None);
-        }
-        reactor.wait(&mut events, Some(Duration::from_millis(1)));
-    }
-
-    #[test]
-    fn a_task_that_stops_to_wait_leaves_the_next_one_its_place() {
-        let turning = Turning::new();
-        let (mut one, mut other) = turning.pair();
-        future::block_on(async {
-            let mut buf = [0; 4];
-            let waits = async {
-                other.read(&mut buf).await.unwrap();
-                true
-            };
-            assert!(!waits.or(future::ready(false)).await);
-            one.write_all(b"next").await.unwrap();
-            other.read_exact(&mut buf).await.unwrap();
-            assert_eq!(&buf, b"next");
-        });
-    }
 }

@@ -11,11 +11,12 @@
 
 #[cfg(any(target_os = "linux", target_os = "android"))]
 mod epoll;
+// Held to the same tests where it is not used.
+#[cfg(any(test, not(any(target_os = "linux", target_os = "android"))))]
+mod portable;
+
 #[cfg(any(target_os = "linux", target_os = "android"))]
 pub(super) use epoll::{Events, Reactor, Source};
-
-#[cfg(not(any(target_os = "linux", target_os = "android")))]
-mod portable;
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
 pub(super) use portable::{Events, Reactor, Source};
 
@@ -26,45 +27,54 @@ use std::{
     task::{Context, Poll},
 };
 
-impl<T> AsyncRead for Source<T>
-where
-    for<'a> &'a T: Read,
-{
-    fn poll_read(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut [u8],
-    ) -> Poll<io::Result<usize>> {
-        self.poll_read_with(cx, buf.len(), |mut io| io.read(buf))
-    }
+macro_rules! stream {
+    ($source:ident) => {
+        impl<T> AsyncRead for $source<T>
+        where
+            for<'a> &'a T: Read,
+        {
+            fn poll_read(
+                self: Pin<&mut Self>,
+                cx: &mut Context<'_>,
+                buf: &mut [u8],
+            ) -> Poll<io::Result<usize>> {
+                self.poll_read_with(cx, buf.len(), |mut io| io.read(buf))
+            }
+        }
+
+        impl<T> AsyncWrite for $source<T>
+        where
+            for<'a> &'a T: Write,
+        {
+            fn poll_write(
+                self: Pin<&mut Self>,
+                cx: &mut Context<'_>,
+                buf: &[u8],
+            ) -> Poll<io::Result<usize>> {
+                self.poll_write_with(cx, buf.len(), |mut io| io.write(buf))
+            }
+
+            fn poll_write_vectored(
+                self: Pin<&mut Self>,
+                cx: &mut Context<'_>,
+                bufs: &[IoSlice<'_>],
+            ) -> Poll<io::Result<usize>> {
+                let len = bufs.iter().map(|buf| buf.len()).sum();
+                self.poll_write_with(cx, len, |mut io| io.write_vectored(bufs))
+            }
+
+            fn poll_flush(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+                Poll::Ready(Ok(()))
+            }
+
+            fn poll_close(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+                Poll::Ready(Ok(()))
+            }
+        }
+    };
 }
 
-impl<T> AsyncWrite for Source<T>
-where
-    for<'a> &'a T: Write,
-{
-    fn poll_write(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        self.poll_write_with(cx, buf.len(), |mut io| io.write(buf))
-    }
+stream!(Source);
 
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        let len = bufs.iter().map(|buf| buf.len()).sum();
-        self.poll_write_with(cx, len, |mut io| io.write_vectored(bufs))
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn poll_close(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
-    }
-}
+#[cfg(all(test, any(target_os = "linux", target_os = "android")))]
+mod tests;

@@ -1,0 +1,184 @@
+//! HTTPS and wss, as curl and Python speak them, and a certificate that is renewed.
+
+use crate::{converse, serve};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
+use std::{
+    os::unix::fs::PermissionsExt,
+    process::{Command, Output},
+};
+
+/// A folder with `cert.pem`, `key.pem`, which only its owner may read, and `root.pem`.
+struct Files(tempfile::TempDir);
+
+impl Files {
+    fn new() -> Self {
+        let files = Self(tempfile::tempdir().unwrap());
+        files.issue();
+        files
+    }
+
+    fn issue(&self) {
+        let mut root = CertificateParams::default();
+        root.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        // Another name than the server's, or OpenSSL takes that one for signed by itself.
+        root.distinguished_name
+            .push(DnType::CommonName, "an authority");
+        let root = CertifiedIssuer::self_signed(root, KeyPair::generate().unwrap()).unwrap();
+        let key = KeyPair::generate().unwrap();
+        let leaf = CertificateParams::new(vec!["127.0.0.1".into()]).unwrap();
+        let leaf = leaf.signed_by(&key, &root).unwrap();
+        self.write("root.pem", &root.pem());
+        self.write("cert.pem", &leaf.pem());
+        self.write("key.pem", &key.serialize_pem());
+        self.allow(0o600);
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        std::fs::write(self.path(name), text).unwrap();
+    }
+
+    fn path(&self, name: &str) -> String {
+        self.0.path().join(name).display().to_string()
+    }
+
+    fn allow(&self, mode: u32) {
+        let permissions = std::fs::Permissions::from_mode(mode);
+        std::fs::set_permissions(self.path("key.pem"), permissions).unwrap();
+    }
+
+    fn args(&self) -> [String; 4] {
+        [
+            "--tls-cert".into(),
+            self.path("cert.pem"),
+            "--tls-key".into(),
+            self.path("key.pem"),
+        ]
+    }
+
+    fn serve(&self) -> crate::support::Server {
+        serve(&self.args().each_ref().map(String::as_str))
+    }
+
+    /// Asks with curl, which trusts `root.pem` alone.
+    fn curl(&self, args: &[&str]) -> Output {
+        let mut command = Command::new("curl");
+        command
+            .args(["-sS", "--max-time", "60", "--noproxy", "*"])
+            .args(["--cacert", &self.path("root.pem")]);
+        command
+            .args(args)
+            .output()
+            .expect("curl is missing: install Debian's curl")
+    }
+}
+
+fn out(output: &Output) -> String {
+    let said = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    assert!(output.status.success(), "{}", said(&output.stderr));
+    said(&output.stdout)
+}
+
+#[test]
+fn curl_speaks_https_of_both_versions() {
+    let files = Files::new();
+    let server = files.serve();
+    let url = |path: &str| format!("https://{}{path}", server.addrs[0]);
+    assert!(
+        server.out().contains("listening on https://"),
+        "{}",
+        server.out()
+    );
+    for version in ["1.2", "1.3"] {
+        let only = [
+            format!("--tlsv{version}"),
+            "--tls-max".into(),
+            version.into(),
+        ];
+        let only = only.each_ref().map(String::as_str);
+        let about = ["-w", " %{http_version} %{http_code}", "--alpn"];
+        let hello = url("/hello_plugin");
+        let answer = out(&files.curl(&[&only[..], &about, &[&hello, &hello]].concat()));
+        assert_eq!(answer, "OK response from a plugin 1.1 200".repeat(2));
+    }
+    // Without the root that signed it there is no conversation.
+    let mut stranger = Command::new("curl");
+    stranger.args(["-sS", "--noproxy", "*", &url("/hello_plugin")]);
+    assert_eq!(stranger.output().unwrap().status.code(), Some(60));
+}
+
+#[test]
+fn curl_sends_and_gets_a_mebibyte() {
+    let files = Files::new();
+    let server = files.serve();
+    let body: Vec<u8> = (0..1 << 20).map(|at: u32| (at / 5) as u8).collect();
+    std::fs::write(files.path("body"), &body).unwrap();
+    let url = format!("https://{}/echo", server.addrs[0]);
+    for framing in ["x-a: b", "transfer-encoding: chunked"] {
+        let data = format!("@{}", files.path("body"));
+        let back = files.curl(&["-H", framing, "--data-binary", &data, &url]);
+        out(&back);
+        assert!(back.stdout == body, "{} bytes came back", back.stdout.len());
+    }
+}
+
+#[test]
+fn python_speaks_websocket_over_tls() {
+    let files = Files::new();
+    let server = files.serve();
+    let url = format!("wss://{}/echo_socket", server.addrs[0]);
+    converse(&[&url, &files.path("root.pem")]);
+}
+
+#[test]
+fn sighup_has_the_certificate_read_again() {
+    let files = Files::new();
+    let server = files.serve();
+    let url = format!("https://{}/hello_plugin", server.addrs[0]);
+    out(&files.curl(&[&url]));
+    // curl trusts the new root alone from here on.
+    files.issue();
+    assert!(!files.curl(&[&url]).status.success());
+    server.signal("HUP");
+    server.wait_for_err("is shown from now on");
+    out(&files.curl(&[&url]));
+    files.write("cert.pem", "nothing of worth");
+    server.signal("HUP");
+    server.wait_for_err("the certificate that was shown before stays");
+    assert!(
+        server.err().contains("there is no certificate in it"),
+        "{}",
+        server.err()
+    );
+    out(&files.curl(&[&url]));
+    server.signal("TERM");
+    assert_eq!(server.end().code, Some(0));
+}
+
+#[test]
+fn a_key_that_everybody_may_read_is_warned_of() {
+    let files = Files::new();
+    let warned = |mode| {
+        files.allow(mode);
+        files
+            .serve()
+            .err()
+            .contains("every user of this machine may read the private key")
+    };
+    assert!(!warned(0o640));
+    assert!(warned(0o644));
+}
+
+#[test]
+fn a_pair_that_does_not_fit_keeps_it_from_starting() {
+    let files = Files::new();
+    files.write("key.pem", &KeyPair::generate().unwrap().serialize_pem());
+    let args = [&["run".to_owned(), "-w".to_owned()][..], &files.args()].concat();
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    let ended = crate::support::run(&args);
+    assert_eq!(ended.code, Some(1));
+    let faults = ended.faults();
+    assert!(
+        faults.len() == 1 && faults[0].contains("not that of the first certificate"),
+        "{faults:?}"
+    );
+}

@@ -1,0 +1,49 @@
+//! Responses in the stead of a vlugin's own: where it failed, where what it gave cannot be sent, and
+//! where a request is about the server itself. `exchange` asks for them.
+
+use super::codec;
+use crate::id;
+use valor::{
+    fault::Fault,
+    wire::{RequestHead, Response, ResponseHead},
+};
+
+/// The answer to `OPTIONS *` (RFC 9110, section 9.3.7).
+pub(super) fn about_server(head: &RequestHead) -> Response {
+    let mut response = Response::new(204);
+    let _ = response
+        .head
+        .push("x-correlation-id", id::of(head).as_bytes());
+    let _ = response
+        .head
+        .push("allow", b"GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
+    response
+}
+
+/// A runtime answers every request itself; a bare vlugin may end with a fault.
+pub(super) fn of_fault(fault: &Fault) -> Response {
+    if fault.status >= 500 {
+        log::error!(target: "valor::server", "a request failed: {fault}");
+        return Response::problem(fault.status, "the request failed");
+    }
+    Response::problem(fault.status, &fault.message)
+}
+
+/// What is sent where a vlugin's own response cannot be.
+pub(super) fn of_broken(head: &ResponseHead) -> Response {
+    let mut response = Response::problem(500, "the vlugin's response cannot be sent");
+    for name in ["x-correlation-id", "x-valor-plugin"] {
+        if let Some(value) = head.header(name) {
+            let _ = response.head.push(name, value);
+        }
+    }
+    if codec::check(&response.head).is_err() {
+        return Response::problem(500, "the vlugin's response cannot be sent");
+    }
+    response
+}
+
+/// The vlugin's name, as the runtime notes it in its responses.
+pub(super) fn name_of(head: &ResponseHead) -> &str {
+    head.header_str("x-valor-plugin").unwrap_or("a vlugin")
+}

@@ -1,0 +1,320 @@
+//! Connections that go on in another protocol (RFC 9110, section 7.8). `exchange` makes an
+//! [`Offer`] of a request that allows it and a [`Tunnel`] of the response that takes it up;
+//! `connection` polls the tunnel to its end.
+//!
+//! The bytes behind the switch are the bodies of the two messages. As little is read as the
+//! vlugin asks for, and as little is asked of it as the client takes; each direction ends by
+//! itself, and the vlugin's stream is dropped when its client has gone away.
+
+use super::{
+    body::{BodyError, Demand, Slot},
+    buffer::{self, Input, READ, Wire},
+    codec,
+    deadline::earlier,
+    exchange::{Closing, Outcome, dead},
+};
+use bytes::Bytes;
+use std::{
+    fmt,
+    sync::Arc,
+    task::{Context, Poll},
+    time::{Duration, Instant},
+};
+use valor::wire::{Body, Chunk, ChunkStream, RequestHead, Response};
+
+/// How far the client's bytes are read while the vlugin does not ask for them, so that a
+/// connection that breaks is noticed.
+const AHEAD: usize = 64 * 1024;
+/// After so many steps the other connections of the thread have their turn.
+const TURN: usize = 32;
+
+/// What a request offers.
+pub(super) struct Offer {
+    protocols: String,
+    slot: Arc<Slot>,
+}
+
+/// Why a response of status 101 cannot be sent.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Mismatch {
+    #[error("the response switches protocols, but the request did not offer to")]
+    NoOffer,
+    #[error("the response switches to `{chosen}`, but the request offered `{offered}`")]
+    Other { chosen: String, offered: String },
+}
+
+impl Offer {
+    /// An offer, and the body that its request gets: one that is over, until it is taken up.
+    pub(super) fn new(head: &RequestHead) -> (Box<Self>, Body) {
+        let (slot, incoming) = Slot::new();
+        slot.end(Vec::new());
+        let names = head.headers().filter(|(name, _)| *name == "upgrade");
+        let protocols: Vec<_> = names
+            .map(|(_, value)| String::from_utf8_lossy(value))
+            .collect();
+        let offer = Self {
+            protocols: protocols.join(", "),
+            slot,
+        };
+        (Box::new(offer), Body::stream(None, incoming))
+    }
+
+    /// Takes the offer up: the response's head is put out, its body is the tunnel's.
+    pub(super) fn accept(
+        offer: Option<Box<Self>>,
+        response: &mut Response,
+        wire: &mut Wire,
+    ) -> Result<Tunnel, Mismatch> {
+        let offer = offer.ok_or(Mismatch::NoOffer)?;
+        let head = &response.head;
+        let chosen = head.header_str("upgrade").unwrap_or_default().trim();
+        let mut offered = offer.protocols.split(',');
+        if !offered.any(|name| name.trim().eq_ignore_ascii_case(chosen)) {
+            return Err(Mismatch::Other {
+                chosen: chosen.to_owned(),
+                offered: offer.protocols,
+            });
+        }
+        codec::head(
+            wire.output.bytes(),
+            head,
+            codec::Framing::None,
+            Some("upgrade"),
+        );
+        wire.socket.keep_alive();
+        offer.slot.reopen();
+        let chunks: ChunkStream = match std::mem::take(&mut response.body) {
+            Body::Stream { chunks, .. } => chunks,
+            bytes => Box::pin(bytes),
+        };
+        Ok(Tunnel {
+            name: head
+                .header_str("x-valor-plugin")
+                .unwrap_or("a vlugin")
+                .to_owned(),
+            slot: offer.slot,
+            chunks: Some(chunks),
+            client: Side::Open,
+            vlugin: Side::Open,
+            client_sends: true,
+            last: Instant::now(),
+        })
+    }
+}
+
+/// One direction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Side {
+    Open,
+    /// No more comes, and what came before is still on its way.
+    Ending,
+    Ended,
+}
+
+/// How long nothing may pass.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Patience {
+    /// While both directions are open.
+    pub(super) open: Duration,
+    /// Once the client has nothing more to say.
+    pub(super) half: Duration,
+}
+
+/// An upgraded connection.
+pub(super) struct Tunnel {
+    name: String,
+    slot: Arc<Slot>,
+    /// What the vlugin sends; `None` when it has let go of the connection.
+    chunks: Option<ChunkStream>,
+    client: Side,
+    vlugin: Side,
+    /// Whether the client may be sending still.
+    client_sends: bool,
+    /// When something passed.
+    last: Instant,
+}
+
+impl fmt::Debug for Tunnel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = f.debug_struct("Tunnel");
+        shown.field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+impl Tunnel {
+    /// Drives both directions. `leaving` says that the server is shutting down: what the client
+    /// sends ends then, so that the vlugin can say goodbye.
+    pub(super) fn poll(
+        &mut self,
+        wire: &mut Wire,
+        patience: Patience,
+        leaving: bool,
+        cx: &mut Context<'_>,
+    ) -> Poll<Outcome> {
+        if leaving && self.client == Side::Open {
+            self.end_of_client();
+        }
+        for _ in 0..TURN {
+            let moved = match self.step(wire, cx) {
+                Ok(moved) => moved,
+                Err(outcome) => return Poll::Ready(outcome),
+            };
+            if moved {
+                self.last = Instant::now();
+                continue;
+            }
+            let demand = self.slot.watch(cx);
+            let waits = self.client != Side::Ended && !wire.input.is_empty();
+            if waits && demand != Demand::Idle {
+                // Another thread asked for more just now.
+                continue;
+            }
+            let limit = match self.client_sends {
+                true => patience.open,
+                false => patience.half,
+            };
+            let idle = self.last.checked_add(limit);
+            let stall = wire.output.stall.deadline();
+            if !wire.deadline.poll(cx, earlier(idle, stall)) {
+                return Poll::Pending;
+            }
+            log::debug!(target: "valor::server", "{}: nothing passed on an upgraded connection in time", self.name);
+            let outcome = match stall.is_some_and(|at| at <= Instant::now()) {
+                true => Outcome::Dead,
+                false => Outcome::Close(Closing::Plain),
+            };
+            return Poll::Ready(outcome);
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    /// Moves what can be moved, and says whether there was something.
+    fn step(&mut self, wire: &mut Wire, cx: &mut Context<'_>) -> Result<bool, Outcome> {
+        let mut moved = self.take_up(wire, cx)?;
+        moved |= self.hand_on(wire, cx)?;
+        let had_room = wire.output.has_room();
+        match wire.output.poll_flush(&mut wire.socket, cx) {
+            Poll::Pending => {}
+            Poll::Ready(Err(error)) => return Err(dead(&error)),
+            Poll::Ready(Ok(())) if self.chunks.is_none() => {
+                return Err(Outcome::Close(match self.client_sends {
+                    true => Closing::Lingering,
+                    false => Closing::Plain,
+                }));
+            }
+            Poll::Ready(Ok(())) => {
+                // Where there was none, the vlugin was not asked for more.
+                moved |= !had_room;
+                if self.vlugin == Side::Ending && wire.poll_end(cx).is_ready() {
+                    self.vlugin = Side::Ended;
+                }
+            }
+        }
+        Ok(moved)
+    }
+
+    /// From the vlugin into the output.
+    fn take_up(&mut self, wire: &mut Wire, cx: &mut Context<'_>) -> Result<bool, Outcome> {
+        let Some(chunks) = &mut self.chunks else {
+            return Ok(false);
+        };
+        if !wire.output.has_room() {
+            return Ok(false);
+        }
+        match chunks.as_mut().poll_next(cx) {
+            Poll::Pending => Ok(false),
+            Poll::Ready(Some(Ok(Chunk::Data(data)))) => {
+                if self.vlugin == Side::Open {
+                    wire.output.push(data, b"");
+                }
+                Ok(true)
+            }
+            Poll::Ready(Some(Ok(Chunk::Trailers(_)))) => {
+                if self.vlugin == Side::Open {
+                    self.vlugin = Side::Ending;
+                }
+                Ok(true)
+            }
+            Poll::Ready(None) => {
+                self.chunks = None;
+                Ok(true)
+            }
+            Poll::Ready(Some(Err(error))) => {
+                self.chunks = None;
+                log::debug!(target: "valor::server", "{}: an upgraded connection is cut: {error}", self.name);
+                Err(Outcome::Close(Closing::Reset))
+            }
+        }
+    }
+
+    /// From the client to the vlugin.
+    fn hand_on(&mut self, wire: &mut Wire, cx: &mut Context<'_>) -> Result<bool, Outcome> {
+        if self.client == Side::Ended {
+            return Ok(false);
+        }
+        let demand = self.slot.demand();
+        let input = &mut wire.input;
+        match demand {
+            Demand::Wanted if !input.is_empty() => {
+                let data = taken(input);
+                self.slot.put(data);
+                return Ok(true);
+            }
+            Demand::Wanted | Demand::Idle => {}
+            // Nobody reads it, but the end of it counts.
+            Demand::Dropped => input.consume(input.len()),
+        }
+        if self.client == Side::Ending {
+            if input.is_empty() {
+                self.end_of_client();
+            }
+            return Ok(false);
+        }
+        if input.len() >= AHEAD {
+            return Ok(false);
+        }
+        let limit = AHEAD - input.len();
+        let read = match demand {
+            // Past the input, and in one copy.
+            Demand::Wanted => buffer::poll_read(&mut wire.socket, cx, limit, |bytes| {
+                if !bytes.is_empty() {
+                    self.slot.put(Bytes::copy_from_slice(bytes));
+                }
+                bytes.len()
+            }),
+            _ => buffer::poll_read(&mut wire.socket, cx, limit, |bytes| {
+                input.push(bytes);
+                bytes.len()
+            }),
+        };
+        match read {
+            Poll::Pending => Ok(false),
+            Poll::Ready(Ok(0)) => {
+                self.client = Side::Ending;
+                self.client_sends = false;
+                Ok(true)
+            }
+            Poll::Ready(Ok(_)) => Ok(true),
+            Poll::Ready(Err(error)) => Err(dead(&error)),
+        }
+    }
+
+    fn end_of_client(&mut self) {
+        self.client = Side::Ended;
+        self.slot.end(Vec::new());
+    }
+}
+
+/// All that the input has, up to the size of a chunk.
+fn taken(input: &mut Input) -> Bytes {
+    let data = Bytes::copy_from_slice(&input.unread()[..input.len().min(READ)]);
+    input.consume(data.len());
+    data
+}
+
+impl Drop for Tunnel {
+    fn drop(&mut self) {
+        self.slot.fail(BodyError::Abandoned);
+    }
+}
