@@ -16,7 +16,7 @@ mod memory;
 mod play;
 mod responses;
 
-use clients::{IMPATIENT, SHORT};
+use clients::{SHORT, impatient};
 use house::{house, nearly_empty};
 use play::{Case, every_case};
 use valor_runtime::server::ServerConfig;
@@ -84,13 +84,13 @@ rows! {
         plays(&heads::long_targets());
     }
     r15_slow_heads_and_idle_connections {
-        plays_with(IMPATIENT, &clients::slow_heads());
+        plays_with(impatient(), &clients::slow_heads());
         let config = ServerConfig { idle_timeout: 3 * SHORT, ..ServerConfig::default() };
         plays_with(config, &clients::idle());
         clients::drip_a_head();
     }
     r16_slow_bodies {
-        plays_with(IMPATIENT, &clients::slow_bodies());
+        plays_with(impatient(), &clients::slow_bodies());
         clients::drip_a_body();
     }
     r17_bodies_over_the_limit {

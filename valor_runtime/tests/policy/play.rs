@@ -1,7 +1,7 @@
 //! Conversations of raw bytes, each played three times on a connection of its own: sent whole,
 //! byte by byte, and in random segments.
 
-use crate::harness::{Answer, Client, Running};
+use crate::harness::{Answer, Client, Running, eventually};
 use std::{
     io::{ErrorKind, Write},
     sync::{Arc, RwLock},
@@ -170,13 +170,17 @@ impl Case {
     }
 
     fn play(&self, server: &Running, mode: &mut Mode) {
-        let _other = self.meanwhile.map(|target| {
-            let mut other = server.connect();
-            other.send(at("GET", target, "\r\n"));
-            // Its head has come, so that its vlugin is at work.
-            other.exactly(12).unwrap();
-            other
-        });
+        let mut other = None;
+        if let Some(target) = self.meanwhile {
+            // Until the one of the way before has let go.
+            eventually("the other request", || {
+                let mut client = server.connect();
+                client.send(at("GET", target, "\r\n"));
+                let head = client.exactly(12).unwrap();
+                other = Some(client);
+                head == b"HTTP/1.1 200"
+            });
+        }
         let mut client = server.connect();
         let what = format!("{}, {}", self.name, mode.name());
         for step in &self.steps {
@@ -200,6 +204,7 @@ impl Case {
             let again = answer(&mut client, false, &what);
             assert_eq!(again.text(), "GET /again host=a body=", "{what}");
         }
+        drop(other);
     }
 }
 

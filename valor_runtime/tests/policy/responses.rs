@@ -3,7 +3,7 @@
 use crate::{
     harness::Running,
     house::house,
-    play::{Case, at, case},
+    play::{ALONE, Case, at, case},
 };
 
 fn ask(name: &'static str, target: &str) -> Case {
@@ -51,6 +51,7 @@ pub fn to_head() -> Vec<Case> {
 
 /// The headers of `HEAD` are those of `GET`.
 pub fn the_same_headers() {
+    let _together = ALONE.read().unwrap_or_else(|e| e.into_inner());
     let server = Running::start(house());
     for path in [
         "x", "stream", "sized", "cookies", "204", "304", "fault", "trailers",
