@@ -1,5 +1,6 @@
 //! [`LoadError`]: every reason why a vlugin is not loaded, in one line each.
 
+use crate::package::PackageError;
 use std::{
     ffi::OsStr,
     fmt::{self, Write as _},
@@ -346,6 +347,10 @@ pub enum LoadError {
         /// How long was waited.
         limit: Duration,
     },
+
+    /// A package that is not sound, or has nothing for this host.
+    #[error(transparent)]
+    Package(#[from] PackageError),
 
     /// The system gives no thread to load on.
     #[error(

@@ -1,7 +1,7 @@
 //! Native vlugins: from a shared library to a vlugin, step by step.
 //!
-//! `locate` finds and reads the file; `library` checks its bytes, with `platform` and
-//! `extents`; `image` maps them; and [`NativeLoader`] puts the steps together and creates
+//! `locate` finds and reads the file; `unpack` takes the library out, where it is a package;
+//! `library` checks its bytes, with `platform` and `extents`; `image` maps them; and [`NativeLoader`] puts the steps together and creates
 //! the vlugin. Each step that fails is a [`LoadError`] of its own.
 //!
 //! All of it runs on a thread of its own: the code of a library may block its thread for good,
@@ -14,6 +14,7 @@ pub(crate) mod library;
 pub(crate) mod locate;
 mod mismatch;
 pub(crate) mod platform;
+pub(crate) mod unpack;
 
 pub use image::images_mapped;
 
@@ -241,15 +242,17 @@ impl Work {
                 actual: hex(&sha256),
             });
         }
-        let examined = library::examine(&file, &bytes);
+        let chosen = unpack::choose(&file, &bytes)?;
+        let examined = library::examine(&file, chosen.bytes);
         examined.verdict?;
         let Some(metadata) = examined.metadata else {
             return Err(LoadError::NoMetadata { file });
         };
+        chosen.agrees(&file, &metadata)?;
         let module = image::open(&image::Checked {
             file: &file,
-            bytes: &bytes,
-            sha256,
+            bytes: chosen.bytes,
+            sha256: chosen.sha256().unwrap_or(sha256),
             metadata: &metadata,
             uses_origin: examined.uses_origin,
         })?;
