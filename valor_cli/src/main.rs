@@ -4,6 +4,7 @@
 //!
 //! - `args`: the command line and its help, which is the manual. `exit`: the codes at the end.
 //! - `run`, `check`, `inspect`: a command each. `load`: what `run` and `check` do alike.
+//! - `package`: one file of a vlugin's libraries.
 //! - `build_sources`: `--build`. `table`: what is mounted where.
 //! - `logging`, `log_writer`: records as lines on standard error. `output`: lines for people.
 //! - `signals`: the end.
@@ -19,6 +20,7 @@ mod load;
 mod log_writer;
 mod logging;
 mod output;
+mod package;
 mod run;
 mod signals;
 mod table;
@@ -36,6 +38,10 @@ fn main() -> ExitCode {
         Command::Inspect(args) => {
             inspect::inspect(&args).unwrap_or_else(|failure| failure.tell(false))
         }
+        Command::Package(args) => match package::package(&args) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(failure) => failure.tell(false),
+        },
         Command::Completions { shell } => {
             let mut command = Cli::command();
             let name = command.get_name().to_owned();

@@ -35,7 +35,7 @@ mod vlugin;
 pub use admin::{RegistryAccess, Token};
 pub use definition::{Definition, Kind, Limits};
 pub use http_types as http;
-pub use inspect::{Inspection, inspect};
+pub use inspect::{Inspection, PackageInspection, inspect, inspect_package};
 pub use loader::{LoadError, NativeLoader};
 pub use place::Place;
 pub use runtime::{Builder, Runtime, RuntimeError};

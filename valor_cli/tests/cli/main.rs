@@ -4,5 +4,6 @@
 mod building;
 mod checking;
 mod manual;
+mod packaging;
 mod running;
 mod support;

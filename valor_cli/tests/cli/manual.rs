@@ -11,6 +11,7 @@ fn the_help_is_the_manual() {
         "run",
         "check",
         "inspect",
+        "package",
         "completions",
         "schema",
         "Exit codes:",
