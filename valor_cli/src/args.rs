@@ -4,7 +4,7 @@
 
 mod package;
 
-pub use package::PackageArgs;
+pub use package::{KeygenArgs, PackageArgs, TrustArgs, VerifyArgs};
 
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 use std::{path::PathBuf, time::Duration};
@@ -109,6 +109,17 @@ pub enum Command {
     #[command(after_long_help = package::EXAMPLES, after_help = "`--help` tells more, with examples.")]
     Package(PackageArgs),
 
+    /// Verifies that a package or a library is signed by those who are trusted
+    #[command(after_long_help = package::VERIFY_EXAMPLES, after_help = "`--help` tells more, with examples.")]
+    Verify(VerifyArgs),
+
+    /// Makes a pair of keys to sign packages with
+    ///
+    /// The keys are minisign's. The secret one has no password: whoever reads its file can sign.
+    /// `minisign -G` makes one with a password.
+    #[command(after_long_help = package::KEYGEN_EXAMPLES, after_help = "`--help` tells more, with examples.")]
+    Keygen(KeygenArgs),
+
     /// Prints the completions for a shell
     #[command(after_long_help = COMPLETIONS_EXAMPLES, after_help = "`--help` tells more, with examples.")]
     Completions {
@@ -173,6 +184,9 @@ pub struct RunArgs {
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub plugin_dir: Vec<PathBuf>,
 
+    #[command(flatten)]
+    pub trust: TrustArgs,
+
     /// Serve what loads, where something does not; otherwise every fault is listed and nothing served
     #[arg(long)]
     pub keep_going: bool,
@@ -199,6 +213,9 @@ pub struct CheckArgs {
     /// A folder with vlugins' files; can be given several times
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub plugin_dir: Vec<PathBuf>,
+
+    #[command(flatten)]
+    pub trust: TrustArgs,
 
     #[command(flatten)]
     pub log: LogArgs,

@@ -8,6 +8,7 @@ use crate::{
     args::PackageArgs,
     exit::{FAULTS, Failure},
     output::print,
+    sign::{secret_key, sign},
 };
 use cargo_metadata::MetadataCommand;
 use serde_json::Value;
@@ -23,6 +24,8 @@ use valor_runtime::{
 /// # Errors
 /// Everything that keeps it from being written.
 pub fn package(args: &PackageArgs) -> Result<(), Failure> {
+    // Before the work: a wrong key is told of at once.
+    let key = args.sign.as_deref().map(secret_key).transpose()?;
     let libraries: Vec<_> = args
         .libraries
         .iter()
@@ -44,6 +47,17 @@ pub fn package(args: &PackageArgs) -> Result<(), Failure> {
     let bytes = Package::write(manifest, contents.collect()).map_err(failed)?;
     let inspection = PackageInspection::of(&file, &bytes).map_err(failed)?;
     inspection.agrees().map_err(failed)?;
+    if let Some(key) = &key {
+        sign(
+            &file,
+            &bytes,
+            key,
+            &format!(
+                "{} {}",
+                inspection.manifest.name, inspection.manifest.version
+            ),
+        )?;
+    }
     write(&file, &bytes)?;
     print(&format!("{inspection}\n"));
     Ok(())

@@ -6,4 +6,5 @@ mod checking;
 mod manual;
 mod packaging;
 mod running;
+mod signing;
 mod support;

@@ -10,13 +10,16 @@
 //! - `archive`: bytes to members and back.
 //! - `manifest`: what the first member says.
 //! - `error`: why a file is not taken for a package.
+//! - `signature`: whose files are trusted.
 
 mod archive;
 mod error;
 mod manifest;
+mod signature;
 
 pub use error::PackageError;
 pub use manifest::{FORMAT, Library, Manifest};
+pub use signature::{SignatureError, Signed, TrustedKeys, signature_of};
 
 use sha2::{Digest, Sha256};
 use std::path::Path;

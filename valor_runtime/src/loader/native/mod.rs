@@ -22,6 +22,7 @@ use crate::{
     Vlugin,
     definition::Definition,
     loader::{LoadError, paths::absolute},
+    package::TrustedKeys,
 };
 use futures_lite::future;
 use locate::Search;
@@ -62,6 +63,7 @@ const OPEN_LIMIT: Duration = Duration::from_secs(60);
 #[derive(Debug, Clone)]
 pub struct NativeLoader {
     search: Search,
+    trust: Option<TrustedKeys>,
     create_timeout: Duration,
 }
 
@@ -98,6 +100,7 @@ impl NativeLoader {
                 plugin_dirs: Vec::new(),
                 library_path: None,
             },
+            trust: None,
             create_timeout: Duration::from_secs(30),
         }
     }
@@ -115,6 +118,14 @@ impl NativeLoader {
     #[must_use]
     pub fn library_path<D: Into<PathBuf>>(mut self, dirs: impl IntoIterator<Item = D>) -> Self {
         self.search.library_path = Some(dirs.into_iter().map(|dir| absolute(dir.into())).collect());
+        self
+    }
+
+    /// The keys that every file, a library or a package, has to be signed with; where this is
+    /// not called, files need no signature.
+    #[must_use]
+    pub fn trust(mut self, keys: TrustedKeys) -> Self {
+        self.trust = Some(keys);
         self
     }
 
@@ -158,6 +169,7 @@ impl NativeLoader {
         let (created, is_created) = channel::bounded(1);
         let work = Work {
             search: self.search.clone(),
+            trust: self.trust.clone(),
             definition: definition.clone(),
             restricted,
             host,
@@ -206,6 +218,7 @@ impl NativeLoader {
 /// What the thread of one load has to do.
 struct Work {
     search: Search,
+    trust: Option<TrustedKeys>,
     definition: Definition,
     restricted: bool,
     host: Arc<dyn Host>,
@@ -241,6 +254,9 @@ impl Work {
                 expected: hex(&expected),
                 actual: hex(&sha256),
             });
+        }
+        if let Some(keys) = &self.trust {
+            keys.verify(&file, &bytes)?;
         }
         let chosen = unpack::choose(&file, &bytes)?;
         let examined = library::examine(&file, chosen.bytes);
