@@ -10,7 +10,8 @@ use crate::{
     output::print,
     package::write,
 };
-use minisign::{KeyPair, SecretKey, SecretKeyBox};
+use ct_codecs::{Base64, Decoder};
+use minisign::{KeyPair, PublicKey, SecretKey, SecretKeyBox};
 use std::{
     fs::OpenOptions,
     io::{IsTerminal, Write},
@@ -93,6 +94,9 @@ pub fn secret_key(file: &Path) -> Result<SecretKey, Failure> {
              `minisign -G`, and one with a password at a terminal"
         ))
     };
+    if let Some(key) = without_checksum(&text) {
+        return Ok(key);
+    }
     match key().and_then(SecretKeyBox::into_unencrypted_secret_key) {
         Ok(key) => Ok(key),
         Err(_) if std::io::stdin().is_terminal() => key()
@@ -100,6 +104,19 @@ pub fn secret_key(file: &Path) -> Result<SecretKey, Failure> {
             .map_err(unusable),
         Err(error) => Err(unusable(error)),
     }
+}
+
+/// A key as `minisign -G -W` writes it: without a password, and with zeros for its checksum, which
+/// the crate would take for damage. Damage shows when the first signature is verified.
+fn without_checksum(text: &str) -> Option<SecretKey> {
+    let bytes = Base64::decode_to_vec(text.lines().nth(1)?.trim(), None).ok()?;
+    // Two letters for the signature's algorithm come before those for the password's.
+    let no_password = bytes.get(2..4)? == [0, 0];
+    let checksum = bytes.get(bytes.len().checked_sub(32)?..)?;
+    let without = no_password && checksum.iter().all(|byte| *byte == 0);
+    without
+        .then(|| SecretKey::from_bytes(&bytes).ok())
+        .flatten()
 }
 
 /// Writes the signature of a file's bytes beside it.
@@ -111,7 +128,9 @@ pub fn sign(file: &Path, bytes: &[u8], key: &SecretKey, what: &str) -> Result<()
     // The comment is one line.
     let name = name.escape_debug();
     let comment = format!("file:{name}\tvlugin:{what}");
-    let signature = minisign::sign(None, key, bytes, Some(&comment), None)
+    let public = PublicKey::from_secret_key(key);
+    let signature = public
+        .and_then(|public| minisign::sign(Some(&public), key, bytes, Some(&comment), None))
         .map_err(|error| failed(format!("{} cannot be signed: {error}", file.display())))?;
     write(&signature_of(file), signature.into_string().as_bytes())
 }

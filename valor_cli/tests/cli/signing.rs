@@ -154,6 +154,37 @@ fn a_signature_of_minisign_itself_is_taken() {
 }
 
 #[test]
+fn a_key_of_minisign_itself_signs() {
+    let folder = signed();
+    // `minisign -G -W` of version 0.10 made it for this test.
+    folder.write(
+        "m.key",
+        "untrusted comment: minisign encrypted secret key\n\
+         RWQAAEIyAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAd7SAGIvRZ1FGfVvxxVW69BArPMZ3UAPHKSWKkqZ4vfHNKlhvlMVof4VxH72VD38JZShyPg+vBRwYbJCRB7Q2CSyW6zCeoeomAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n",
+    );
+    folder.write(
+        "m.key.pub",
+        "untrusted comment: minisign public key 5167D18B1880B477\n\
+         RWR3tIAYi9FnUYVxH72VD38JZShyPg+vBRwYbJCRB7Q2CSyW6zCeoeom\n",
+    );
+    let (key, package) = (folder.file("m.key"), folder.file("hello.vlugin"));
+    let library = library("hello_plugin").display().to_string();
+    let sign = || run(&["package", "-o", &package, "--sign", &key, &library]);
+    assert_eq!(sign().code, Some(0));
+    let trusted = folder.file("m.key.pub");
+    let verified = run(&["verify", "--trust", &trusted, &package]);
+    assert_eq!(verified.code, Some(0), "{}", verified.err);
+
+    // It has no checksum of its own.
+    let text = fs::read_to_string(&key).unwrap();
+    fs::write(&key, text.replace("fVvxxVW", "fVvxyVW")).unwrap();
+    let failed = sign();
+    assert_eq!(failed.code, Some(1));
+    let line = format!("error: {package} cannot be signed: ");
+    assert!(failed.err.starts_with(&line), "{}", failed.err);
+}
+
+#[test]
 fn keys_that_are_none() {
     let folder = signed();
     let (secret, public) = (folder.file("alice.key"), folder.file("alice.key.pub"));
