@@ -1,8 +1,8 @@
 //! The types that cross the native boundary. Their layout is the ABI: a change here is a new
 //! [`ABI_MINOR`](super::ABI_MINOR) where it only adds a field at the end of a prefix type, and
-//! a new [`ABI_MAJOR`](super::ABI_MAJOR) otherwise.
+//! a new [`ABI_MAJOR`](super::ABI_MAJOR) otherwise. `tests/abi` holds them to that.
 
-use super::{bytes::FfiBytes, stream::FfiStream};
+use super::{ABI_MAJOR, ABI_MINOR, bytes::FfiBytes, stream::FfiStream};
 use crate::{
     fault::{Fault, FaultKind},
     head::ROOM,
@@ -37,9 +37,28 @@ impl RootModule for ValorModuleRef {
     abi_stable::declare_root_module_statics! {ValorModuleRef}
     const BASE_NAME: &'static str = "valor_vlugin";
     const NAME: &'static str = "valor_vlugin";
-    // The version of the ABI and not of the crate: only what crosses the boundary counts.
-    const VERSION_STRINGS: VersionStrings = VersionStrings::new("1.0.0");
+    const VERSION_STRINGS: VersionStrings = VersionStrings::new(VERSION);
 }
+
+/// The version of the ABI, and by the build script's hand not of the crate, as `abi_stable`
+/// notes it with every type here.
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+const _: () = {
+    let (text, mut parts) = (VERSION.as_bytes(), [0; 3]);
+    let (mut at, mut part) = (0, 0);
+    while at < text.len() {
+        match text[at] {
+            b'.' => part += 1,
+            digit => parts[part] = parts[part] * 10 + (digit - b'0') as u16,
+        }
+        at += 1;
+    }
+    assert!(
+        parts[0] == ABI_MAJOR && parts[1] == ABI_MINOR && parts[2] == 0,
+        "ABI_VERSION in build.rs is not ABI_MAJOR.ABI_MINOR.0"
+    );
+};
 
 /// A head, as one block, and a body.
 #[repr(C)]
