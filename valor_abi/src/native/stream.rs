@@ -60,8 +60,8 @@ pub enum FfiChunk {
     Failed(u8, RString),
 }
 
-/// The kinds of I/O error that are told apart across the boundary.
-const KINDS: [io::ErrorKind; 6] = [
+/// The kinds of I/O error that are told apart across the boundary, by their numbers.
+pub const KINDS: [io::ErrorKind; 6] = [
     io::ErrorKind::Other,
     io::ErrorKind::UnexpectedEof,
     io::ErrorKind::TimedOut,
