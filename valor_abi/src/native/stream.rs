@@ -35,7 +35,6 @@ unsafe impl Send for FfiStream {}
 #[repr(C)]
 #[derive(StableAbi)]
 #[sabi(kind(Prefix(prefix_ref = FfiStreamVtableRef)))]
-#[sabi(missing_field(panic))]
 pub struct FfiStreamVtable {
     /// The next chunk; `data` is not used by anyone else meanwhile.
     pub poll_chunk: unsafe extern "C" fn(data: *mut (), cx: &mut FfiContext<'_>) -> FfiChunk,

@@ -1,6 +1,9 @@
 //! The types that cross the native boundary. Their layout is the ABI: a change here is a new
 //! [`ABI_MINOR`](super::ABI_MINOR) where it only adds a field at the end of a prefix type, and
 //! a new [`ABI_MAJOR`](super::ABI_MAJOR) otherwise. `tests/abi` holds them to that.
+//!
+//! A new field stands behind the one that is marked `last_prefix_field`, and that mark stays
+//! where it is. Such a field is read as an `Option`: the far side may be older.
 
 use super::{ABI_MAJOR, ABI_MINOR, bytes::FfiBytes, stream::FfiStream};
 use crate::{
@@ -26,7 +29,6 @@ const UNKNOWN: u64 = u64::MAX;
 #[repr(C)]
 #[derive(StableAbi)]
 #[sabi(kind(Prefix(prefix_ref = ValorModuleRef)))]
-#[sabi(missing_field(panic))]
 pub struct ValorModule {
     /// Creates the vlugin for one place where it is mounted; `config` is JSON.
     #[sabi(last_prefix_field)]
@@ -105,7 +107,6 @@ unsafe impl Sync for FfiInstance {}
 #[repr(C)]
 #[derive(StableAbi)]
 #[sabi(kind(Prefix(prefix_ref = FfiInstanceVtableRef)))]
-#[sabi(missing_field(panic))]
 pub struct FfiInstanceVtable {
     /// Answers a request; `data` stays borrowed only until this returns.
     pub on_request:
@@ -132,7 +133,6 @@ unsafe impl Sync for FfiHost {}
 #[repr(C)]
 #[derive(StableAbi)]
 #[sabi(kind(Prefix(prefix_ref = FfiHostVtableRef)))]
-#[sabi(missing_field(panic))]
 pub struct FfiHostVtable {
     /// The vlugin's name.
     pub name: unsafe extern "C" fn(data: *const ()) -> RString,

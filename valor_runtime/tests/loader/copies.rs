@@ -5,13 +5,16 @@ use super::fixture::{build, workspace};
 use std::{
     fs,
     path::{Path, PathBuf},
+    sync::{Mutex, MutexGuard, PoisonError},
 };
 
 /// What differs from the source as it is.
 pub struct Copy {
     /// The name of the vlugin's crate, and of the copy.
     pub name: &'static str,
-    /// The version of `valor_abi`, and of the vlugin.
+    /// The version of `valor_abi`, and of the vlugin. No other copy has it: for cargo, whose
+    /// target folder they share, a crate of the same name and version in the same place of its
+    /// workspace is the same crate.
     pub version: &'static str,
     /// A file of `valor_abi`, a text that stands there once, and what stands there instead.
     pub edits: &'static [(&'static str, &'static str, &'static str)],
@@ -20,12 +23,21 @@ pub struct Copy {
 impl Copy {
     /// The library of this copy's vlugin.
     pub fn plugin(&self) -> PathBuf {
+        let _one_at_a_time = lock();
         build(&self.write(), &["-p", self.name], "debug", self.name)
+    }
+
+    /// The program of this copy that loads a library and prints what its vlugin says.
+    pub fn host(&self) -> PathBuf {
+        let _one_at_a_time = lock();
+        let library = build(&self.write(), &["-p", "abi_host"], "debug", "abi_host");
+        library.with_file_name(format!("abi_host{}", std::env::consts::EXE_SUFFIX))
     }
 
     /// Writes the copy down as a workspace; a file that is the same as in the last run stays as
     /// it is, so that cargo has nothing to build again.
     fn write(&self) -> PathBuf {
+        assert_ne!(self.version, env!("CARGO_PKG_VERSION"), "see `version`");
         let (from, to) = (workspace(), self.folder());
         let manifest = read(&from.join("Cargo.toml"));
         let shared = cut(&manifest, "[workspace.package]", "[profile");
@@ -33,7 +45,7 @@ impl Copy {
             &to.join("Cargo.toml"),
             &format!(
                 "[workspace]\nresolver = \"3\"\nmembers = [\"valor_abi\", \"valor_abi/macros\", \
-                 \"plugin\"]\n\n{}",
+                 \"plugin\", \"host\"]\n\n{}",
                 self.renumbered(shared)
             ),
         );
@@ -57,6 +69,17 @@ impl Copy {
         write(
             &to.join("plugin/src/lib.rs"),
             include_str!("../fixtures/another_abi/plugin.rs"),
+        );
+        write(
+            &to.join("host/Cargo.toml"),
+            "[package]\nname = \"abi_host\"\nversion.workspace = true\n\
+             edition.workspace = true\n\
+             [dependencies]\nfutures-lite.workspace = true\nlibloading = \"0.8\"\n\
+             valor.workspace = true\n",
+        );
+        write(
+            &to.join("host/src/main.rs"),
+            include_str!("../fixtures/another_abi/host.rs"),
         );
         let mut edits = 0;
         for part in ["build.rs", "src", "macros/Cargo.toml", "macros/src"] {
@@ -90,6 +113,12 @@ impl Copy {
         assert!(manifest.contains(&ours), "{manifest}");
         manifest.replace(&ours, &format!("version = \"{}\"", self.version))
     }
+}
+
+/// Several tests ask for the same copy, and cargo must not read what is being written.
+fn lock() -> MutexGuard<'static, ()> {
+    static WRITING: Mutex<()> = Mutex::new(());
+    WRITING.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// From one text up to another.
