@@ -2,6 +2,10 @@
 //!
 //! Nothing is done here but parsing; `main` hands each command's arguments to its module.
 
+mod package;
+
+pub use package::{KeygenArgs, PackageArgs, TrustArgs, VerifyArgs};
+
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 use std::{path::PathBuf, time::Duration};
 use valor_runtime::{
@@ -49,6 +53,7 @@ const INSPECT_EXAMPLES: &str = "\
 Examples:
   valor_cli inspect target/release/libhello_plugin.so
   valor_cli inspect --json plugin.dll | jq .vlugin.abi
+  valor_cli inspect greet.vlugin
 
 Exit codes: 0 a vlugin that this program can load, 1 anything else, 2 wrong command line.";
 
@@ -95,6 +100,25 @@ pub enum Command {
     /// panic strategy, and whether this program would load it.
     #[command(after_long_help = INSPECT_EXAMPLES, after_help = "`--help` tells more, with examples.")]
     Inspect(InspectArgs),
+
+    /// Makes one file of a vlugin's libraries for several targets
+    ///
+    /// A package says what it holds, with the SHA-256 of each library, and is named in plugins.json as a
+    /// library is: `"path": "greet.vlugin"`. The host takes the library for its own target out of it.
+    /// The same libraries give the same package, byte by byte.
+    #[command(after_long_help = package::EXAMPLES, after_help = "`--help` tells more, with examples.")]
+    Package(PackageArgs),
+
+    /// Verifies that a package or a library is signed by those who are trusted
+    #[command(after_long_help = package::VERIFY_EXAMPLES, after_help = "`--help` tells more, with examples.")]
+    Verify(VerifyArgs),
+
+    /// Makes a pair of keys to sign packages with
+    ///
+    /// The keys are minisign's. The secret one has no password: whoever reads its file can sign.
+    /// `minisign -G` makes one with a password.
+    #[command(after_long_help = package::KEYGEN_EXAMPLES, after_help = "`--help` tells more, with examples.")]
+    Keygen(KeygenArgs),
 
     /// Prints the completions for a shell
     #[command(after_long_help = COMPLETIONS_EXAMPLES, after_help = "`--help` tells more, with examples.")]
@@ -160,6 +184,9 @@ pub struct RunArgs {
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub plugin_dir: Vec<PathBuf>,
 
+    #[command(flatten)]
+    pub trust: TrustArgs,
+
     /// Serve what loads, where something does not; otherwise every fault is listed and nothing served
     #[arg(long)]
     pub keep_going: bool,
@@ -188,12 +215,15 @@ pub struct CheckArgs {
     pub plugin_dir: Vec<PathBuf>,
 
     #[command(flatten)]
+    pub trust: TrustArgs,
+
+    #[command(flatten)]
     pub log: LogArgs,
 }
 
 #[derive(Debug, Args)]
 pub struct InspectArgs {
-    /// The library to look into
+    /// The library or the package to look into
     #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub file: PathBuf,
 
@@ -405,76 +435,4 @@ fn log_filter(text: &str) -> Result<String, String> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use clap::CommandFactory;
-
-    #[test]
-    fn the_definition_of_the_command_line_is_sound() {
-        Cli::command().debug_assert();
-    }
-
-    #[test]
-    fn sizes_and_times() {
-        assert_eq!(bytes("1"), Ok(1));
-        assert_eq!(bytes("64 KiB"), Ok(65_536));
-        assert_eq!(bytes("10MiB"), Ok(10 << 20));
-        for wrong in [
-            "",
-            "0",
-            "-1",
-            "MiB",
-            "10MB",
-            "1.5KiB",
-            "18446744073709551615GiB",
-        ] {
-            assert!(bytes(wrong).is_err(), "{wrong}");
-        }
-        assert_eq!(seconds("1.5"), Ok(Duration::from_millis(1500)));
-        assert_eq!(seconds("30s"), Ok(Duration::from_secs(30)));
-        for wrong in ["", "0", "-1", "NaN", "inf", "1m", "86401"] {
-            assert!(seconds(wrong).is_err(), "{wrong}");
-        }
-    }
-
-    #[test]
-    fn what_to_log() {
-        for right in ["info", "OFF", "warn,vlugin::hello=debug,valor::access=info"] {
-            assert!(log_filter(right).is_ok(), "{right}");
-        }
-        for (wrong, part) in [
-            ("loud", "`loud` is not a level; write off,"),
-            ("wran", "did you mean `warn`?"),
-            ("", "`` is not a level"),
-            ("info,hyper", "`hyper` is not a level"),
-            ("hyper=", "`` is not a level"),
-            ("=info", "a target stands before `=`"),
-            ("info/GET", "`info/GET` is not a level"),
-        ] {
-            let message = log_filter(wrong).unwrap_err();
-            assert!(message.contains(part), "{wrong}: {message}");
-        }
-    }
-
-    #[test]
-    fn options_that_need_each_other() {
-        let parsed = |args: &[&str]| Cli::try_parse_from(["valor_cli"].iter().chain(args)).is_ok();
-        assert!(parsed(&["run", "-p", "x"]));
-        assert!(parsed(&["run", "-w"]));
-        assert!(!parsed(&["run"]));
-        assert!(!parsed(&["run", "-p", "x", "--registry-token-file", "y"]));
-        assert!(!parsed(&["run", "-p", "x", "--release"]));
-        assert!(!parsed(&["run", "-p", "x", "--workers", "0"]));
-        assert!(parsed(&[
-            "run",
-            "-p",
-            "x",
-            "--tls-cert",
-            "y",
-            "--tls-key",
-            "z"
-        ]));
-        assert!(!parsed(&["run", "-p", "x", "--tls-cert", "y"]));
-        assert!(!parsed(&["run", "-p", "x", "--tls-key", "z"]));
-    }
-}
+mod tests;

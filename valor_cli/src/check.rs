@@ -5,6 +5,7 @@ use crate::{
     exit::{FAULTS, Failure},
     load::{Vlugins, show},
     log_writer::LogWriter,
+    sign,
 };
 use valor_runtime::Runtime;
 
@@ -18,6 +19,9 @@ pub fn check(args: &CheckArgs, log: &LogWriter) -> Result<(), Failure> {
     let mut builder = Runtime::builder().base_dir(vlugins.base());
     for dir in &args.plugin_dir {
         builder = builder.plugin_dir(dir);
+    }
+    if let Some(keys) = sign::trusted(&args.trust.trust)? {
+        builder = builder.trust(keys);
     }
     let runtime = builder
         .build()

@@ -4,6 +4,7 @@
 //!
 //! - `args`: the command line and its help, which is the manual. `exit`: the codes at the end.
 //! - `run`, `check`, `inspect`: a command each. `load`: what `run` and `check` do alike.
+//! - `package`: one file of a vlugin's libraries. `sign`: keys and signatures.
 //! - `build_sources`: `--build`. `table`: what is mounted where.
 //! - `logging`, `log_writer`: records as lines on standard error. `output`: lines for people.
 //! - `signals`: the end.
@@ -19,7 +20,9 @@ mod load;
 mod log_writer;
 mod logging;
 mod output;
+mod package;
 mod run;
+mod sign;
 mod signals;
 mod table;
 
@@ -36,6 +39,9 @@ fn main() -> ExitCode {
         Command::Inspect(args) => {
             inspect::inspect(&args).unwrap_or_else(|failure| failure.tell(false))
         }
+        Command::Package(args) => told(package::package(&args)),
+        Command::Verify(args) => told(sign::verify(&args)),
+        Command::Keygen(args) => told(sign::keygen(&args)),
         Command::Completions { shell } => {
             let mut command = Cli::command();
             let name = command.get_name().to_owned();
@@ -48,6 +54,14 @@ fn main() -> ExitCode {
             output::print(&format!("{:#}\n", valor_runtime::definition::json_schema()));
             ExitCode::SUCCESS
         }
+    }
+}
+
+/// Ends a command that has no log.
+fn told(outcome: Result<(), Failure>) -> ExitCode {
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.tell(false),
     }
 }
 

@@ -9,7 +9,7 @@ use crate::{
     load::{Vlugins, own_rows, show},
     log_writer::LogWriter,
     output::print,
-    signals,
+    sign, signals,
     table::Row,
 };
 use std::sync::Arc;
@@ -25,6 +25,7 @@ use valor_runtime::{
 pub fn run(args: &RunArgs, log: &LogWriter) -> Result<(), Failure> {
     let access = access(args)?;
     let tls = tls(&args.tls)?;
+    let trust = sign::trusted(&args.trust.trust)?;
     let mut vlugins = Vlugins::read(args.plugins.as_deref());
     vlugins.build(&args.build, &args.log, log);
     let mut builder = Runtime::builder()
@@ -33,6 +34,9 @@ pub fn run(args: &RunArgs, log: &LogWriter) -> Result<(), Failure> {
         .registry(access);
     for dir in &args.plugin_dir {
         builder = builder.plugin_dir(dir);
+    }
+    if let Some(keys) = trust {
+        builder = builder.trust(keys);
     }
     let runtime = builder.build().map_err(failed)?;
     smol::block_on(serve(args, log, vlugins, runtime, tls))

@@ -1,5 +1,10 @@
 //! [`inspect`]: what a library file says of itself, and whether this host would load it.
 //! `valor_cli inspect` prints it. The file may be for any platform; none of its code runs.
+//! [`inspect_package`] does the same for a package.
+
+mod package;
+
+pub use package::{PackageInspection, Packed, inspect_package};
 
 use crate::loader::{
     LoadError,

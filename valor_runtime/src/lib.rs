@@ -6,6 +6,7 @@
 //!
 //! - [`definition`]: what plugins.json says. [`Vlugin`]: the trait that every kind is behind.
 //! - `id`: a request's id. `metrics`: what is counted. [`registry`]: names and prefixes. [`host`]: what vlugins ask for.
+//! - [`package`]: one file with the libraries for several targets.
 //! - [`loader`]: from a definition to a vlugin; [`mod@inspect`]: what a file says of itself.
 //! - [`dispatch`]: a request's way to its vlugin, with ids, limits and panics.
 //! - [`admin`]: the runtime's own vlugins, on `/_health`, `/_metrics` and `/_plugins`.
@@ -24,6 +25,7 @@ mod id;
 pub mod inspect;
 pub mod loader;
 mod metrics;
+pub mod package;
 mod place;
 pub mod registry;
 mod runtime;
@@ -33,7 +35,7 @@ mod vlugin;
 pub use admin::{RegistryAccess, Token};
 pub use definition::{Definition, Kind, Limits};
 pub use http_types as http;
-pub use inspect::{Inspection, inspect};
+pub use inspect::{Inspection, PackageInspection, inspect, inspect_package};
 pub use loader::{LoadError, NativeLoader};
 pub use place::Place;
 pub use runtime::{Builder, Runtime, RuntimeError};

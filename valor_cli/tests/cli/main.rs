@@ -4,5 +4,7 @@
 mod building;
 mod checking;
 mod manual;
+mod packaging;
 mod running;
+mod signing;
 mod support;

@@ -100,6 +100,7 @@ pages! {
     contributing "CONTRIBUTING.md"
     embedding "docs/src/embedding.md"
     files "docs/src/files.md"
+    packages "docs/src/packages.md"
     registry "docs/src/registry.md"
     running "docs/src/running.md"
     start "docs/src/start.md"

@@ -120,6 +120,8 @@ impl Session {
     fn own(&self, text: &str) -> String {
         let built = Path::new(env!("CARGO_BIN_EXE_valor_cli")).parent().unwrap();
         text.replace("8080", &self.port.to_string())
+            // From the clone and from beside it.
+            .replace("valor/target/debug", "target/debug")
             .replace("target/debug", built.to_str().unwrap())
     }
 

@@ -1,5 +1,6 @@
 //! [`LoadError`]: every reason why a vlugin is not loaded, in one line each.
 
+use crate::package::{PackageError, SignatureError};
 use std::{
     ffi::OsStr,
     fmt::{self, Write as _},
@@ -346,6 +347,14 @@ pub enum LoadError {
         /// How long was waited.
         limit: Duration,
     },
+
+    /// A package that is not sound, or has nothing for this host.
+    #[error(transparent)]
+    Package(#[from] PackageError),
+
+    /// A file that is not signed by those who are trusted.
+    #[error(transparent)]
+    Signature(#[from] SignatureError),
 
     /// The system gives no thread to load on.
     #[error(

@@ -11,4 +11,4 @@ mod paths;
 
 pub use error::LoadError;
 pub(crate) use error::one_line;
-pub use native::{Loaded, NativeLoader, images_mapped};
+pub use native::{Loaded, NativeLoader, images_mapped, locate::read};

@@ -20,6 +20,7 @@ use crate::{
         files::FilesLoader,
         native::{NativeLoader, images_mapped},
     },
+    package::TrustedKeys,
     place::Place,
     registry::{Mount, Origin, RegistryError},
 };
@@ -72,6 +73,7 @@ pub struct Builder {
     limits: Limits,
     fetch: FetchConfig,
     access: RegistryAccess,
+    trust: Option<TrustedKeys>,
 }
 
 /// Why a runtime does not do what it was asked for.
@@ -128,6 +130,12 @@ impl Builder {
         self
     }
 
+    /// The keys that every native vlugin's file has to be signed with; without it none has to.
+    pub fn trust(mut self, keys: TrustedKeys) -> Self {
+        self.trust = Some(keys);
+        self
+    }
+
     /// What a vlugin may use whose definition does not say.
     pub fn limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
@@ -152,10 +160,14 @@ impl Builder {
     /// [`RuntimeError::Fetch`].
     pub fn build(self) -> Result<Arc<Runtime>, RuntimeError> {
         let dispatch = Arc::new(Dispatch::default());
+        let mut native = NativeLoader::new(&self.base_dir).plugin_dirs(&self.plugin_dirs);
+        if let Some(keys) = self.trust {
+            native = native.trust(keys);
+        }
         let runtime = Arc::new(Runtime {
             callees: Arc::new(ByName(Arc::downgrade(&dispatch))),
             fetcher: Arc::new(Fetcher::new(self.fetch)?),
-            native: NativeLoader::new(&self.base_dir).plugin_dirs(&self.plugin_dirs),
+            native,
             files: FilesLoader::new(self.base_dir, self.plugin_dirs),
             limits: self.limits,
             readiness: Readiness::default(),

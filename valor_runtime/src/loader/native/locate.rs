@@ -130,8 +130,11 @@ fn library_path_of_environment() -> Vec<PathBuf> {
         .collect()
 }
 
-/// The bytes of a regular file of at most [`MAX_SIZE`].
-pub(crate) fn read(file: &Path) -> Result<Vec<u8>, LoadError> {
+/// The bytes of a library or a package: of a regular file of at most 1 GiB, read once.
+///
+/// # Errors
+/// A [`LoadError`] where it is not there, not a regular file, too large, or not readable.
+pub fn read(file: &Path) -> Result<Vec<u8>, LoadError> {
     // Before it is opened: opening a pipe would wait for its other end.
     check_kind(file, &fs::metadata(file).map_err(|e| reading(file, e))?)?;
     let opened = File::open(file).map_err(|e| reading(file, e))?;

@@ -1,7 +1,7 @@
 //! Native vlugins: from a shared library to a vlugin, step by step.
 //!
-//! `locate` finds and reads the file; `library` checks its bytes, with `platform` and
-//! `extents`; `image` maps them; and [`NativeLoader`] puts the steps together and creates
+//! `locate` finds and reads the file; `unpack` takes the library out, where it is a package;
+//! `library` checks its bytes, with `platform` and `extents`; `image` maps them; and [`NativeLoader`] puts the steps together and creates
 //! the vlugin. Each step that fails is a [`LoadError`] of its own.
 //!
 //! All of it runs on a thread of its own: the code of a library may block its thread for good,
@@ -14,6 +14,7 @@ pub(crate) mod library;
 pub(crate) mod locate;
 mod mismatch;
 pub(crate) mod platform;
+pub(crate) mod unpack;
 
 pub use image::images_mapped;
 
@@ -21,6 +22,7 @@ use crate::{
     Vlugin,
     definition::Definition,
     loader::{LoadError, paths::absolute},
+    package::TrustedKeys,
 };
 use futures_lite::future;
 use locate::Search;
@@ -61,6 +63,7 @@ const OPEN_LIMIT: Duration = Duration::from_secs(60);
 #[derive(Debug, Clone)]
 pub struct NativeLoader {
     search: Search,
+    trust: Option<TrustedKeys>,
     create_timeout: Duration,
 }
 
@@ -97,6 +100,7 @@ impl NativeLoader {
                 plugin_dirs: Vec::new(),
                 library_path: None,
             },
+            trust: None,
             create_timeout: Duration::from_secs(30),
         }
     }
@@ -114,6 +118,14 @@ impl NativeLoader {
     #[must_use]
     pub fn library_path<D: Into<PathBuf>>(mut self, dirs: impl IntoIterator<Item = D>) -> Self {
         self.search.library_path = Some(dirs.into_iter().map(|dir| absolute(dir.into())).collect());
+        self
+    }
+
+    /// The keys that every file, a library or a package, has to be signed with; where this is
+    /// not called, files need no signature.
+    #[must_use]
+    pub fn trust(mut self, keys: TrustedKeys) -> Self {
+        self.trust = Some(keys);
         self
     }
 
@@ -157,6 +169,7 @@ impl NativeLoader {
         let (created, is_created) = channel::bounded(1);
         let work = Work {
             search: self.search.clone(),
+            trust: self.trust.clone(),
             definition: definition.clone(),
             restricted,
             host,
@@ -205,6 +218,7 @@ impl NativeLoader {
 /// What the thread of one load has to do.
 struct Work {
     search: Search,
+    trust: Option<TrustedKeys>,
     definition: Definition,
     restricted: bool,
     host: Arc<dyn Host>,
@@ -241,15 +255,20 @@ impl Work {
                 actual: hex(&sha256),
             });
         }
-        let examined = library::examine(&file, &bytes);
+        if let Some(keys) = &self.trust {
+            keys.verify(&file, &bytes)?;
+        }
+        let chosen = unpack::choose(&file, &bytes)?;
+        let examined = library::examine(&file, chosen.bytes);
         examined.verdict?;
         let Some(metadata) = examined.metadata else {
             return Err(LoadError::NoMetadata { file });
         };
+        chosen.agrees(&file, &metadata)?;
         let module = image::open(&image::Checked {
             file: &file,
-            bytes: &bytes,
-            sha256,
+            bytes: chosen.bytes,
+            sha256: chosen.sha256().unwrap_or(sha256),
             metadata: &metadata,
             uses_origin: examined.uses_origin,
         })?;

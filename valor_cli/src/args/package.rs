@@ -1,0 +1,84 @@
+//! The command lines of what is done with packages: making, signing and trusting them.
+
+use clap::{Args, ValueHint};
+use std::path::PathBuf;
+
+pub const EXAMPLES: &str = "\
+Examples:
+  valor_cli package --source . target/release/libgreet.so
+  valor_cli package --source . -o dist/greet.vlugin \\
+      target/x86_64-unknown-linux-gnu/release/libgreet.so target/x86_64-pc-windows-gnu/release/greet.dll
+
+Exit codes: 0 the package was written, 1 faults, 2 wrong command line.";
+
+#[derive(Debug, Args)]
+pub struct PackageArgs {
+    /// The libraries of one vlugin, each for another target
+    #[arg(value_name = "LIBRARY", required = true, value_hint = ValueHint::FilePath)]
+    pub libraries: Vec<PathBuf>,
+
+    /// The package to write; the vlugin's name with `.vlugin` behind it unless given
+    #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub output: Option<PathBuf>,
+
+    /// The folder of the vlugin's crate, whose Cargo.toml says more of it
+    ///
+    /// The licence is its `license`, and the schema of the config the file that `config-schema` names
+    /// in [package.metadata.valor]. The libraries have to be of its name and version.
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub source: Option<PathBuf>,
+
+    /// The licence, as an SPDX expression such as `MIT OR Apache-2.0`
+    #[arg(long, value_name = "SPDX")]
+    pub license: Option<String>,
+
+    /// Sign the package with this secret key of minisign
+    ///
+    /// The signature is written beside the package, with `.minisig` behind its name. A key with a
+    /// password asks for it at the terminal.
+    #[arg(long, value_name = "KEY", value_hint = ValueHint::FilePath)]
+    pub sign: Option<PathBuf>,
+
+    /// A file with the JSON Schema of what `config` in plugins.json may be
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub config_schema: Option<PathBuf>,
+}
+
+pub const VERIFY_EXAMPLES: &str = "\
+Example:
+  valor_cli verify --trust alice.key.pub greet.vlugin
+
+Exit codes: 0 it is signed with one of the keys, 1 it is not, 2 wrong command line.";
+
+pub const KEYGEN_EXAMPLES: &str = "\
+Examples:
+  valor_cli keygen alice.key
+  valor_cli package --sign alice.key target/release/libgreet.so";
+
+#[derive(Debug, Args)]
+pub struct VerifyArgs {
+    /// The package or the library to verify; its signature is beside it, with `.minisig` behind the name
+    #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub file: PathBuf,
+
+    /// A public key of minisign; can be given several times
+    #[arg(long, value_name = "KEYFILE", required = true, value_hint = ValueHint::FilePath)]
+    pub trust: Vec<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub struct KeygenArgs {
+    /// The file of the secret key; that of the public key has `.pub` behind its name
+    #[arg(value_name = "KEY", value_hint = ValueHint::FilePath)]
+    pub key: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub struct TrustArgs {
+    /// Load only what is signed with this public key of minisign; can be given several times
+    ///
+    /// The signature of a package or a library is beside it, with `.minisig` behind its name. What has
+    /// none, or was altered, is refused, also where it is registered through /_plugins.
+    #[arg(long, value_name = "KEYFILE", value_hint = ValueHint::FilePath, conflicts_with = "build")]
+    pub trust: Vec<PathBuf>,
+}

@@ -1,0 +1,154 @@
+//! `valor_cli keygen`, `package --sign` and `valor_cli verify`: keys and signatures of minisign.
+//!
+//! Signing needs a secret key, and is nothing that a host does: it stands here, and verifying in
+//! `valor_runtime::package`, where `--trust` needs it too. Both are other programs' formats, so
+//! that what one makes the other reads.
+
+use crate::{
+    args::{KeygenArgs, VerifyArgs},
+    exit::{FAULTS, Failure},
+    output::print,
+    package::write,
+};
+use minisign::{KeyPair, SecretKey, SecretKeyBox};
+use std::{
+    fs::OpenOptions,
+    io::{IsTerminal, Write},
+    path::{Path, PathBuf},
+};
+use valor_runtime::{
+    PackageInspection,
+    loader::read,
+    package::{TrustedKeys, is_package, signature_of},
+};
+
+/// Writes a new pair of keys; neither file may be there yet.
+///
+/// # Errors
+/// Where one cannot be written.
+pub fn keygen(args: &KeygenArgs) -> Result<(), Failure> {
+    let pair = KeyPair::generate_unencrypted_keypair();
+    let pair = pair.map_err(|error| failed(format!("no key can be made: {error}")))?;
+    let public = pair.pk.to_box().map_err(failed)?.into_string();
+    let secret = pair
+        .sk
+        .to_box(Some("minisign secret key"))
+        .map_err(failed)?
+        .into_string();
+    let mut public_file = args.key.clone().into_os_string();
+    public_file.push(".pub");
+    let public_file = PathBuf::from(public_file);
+    if public_file.exists() {
+        return Err(exists(&public_file));
+    }
+    write_secret(&args.key, &secret)?;
+    write(&public_file, public.as_bytes())?;
+    print(&format!(
+        "wrote {}: keep it secret\nwrote {}: give it to those who are to trust you\n",
+        args.key.display(),
+        public_file.display()
+    ));
+    Ok(())
+}
+
+fn exists(file: &Path) -> Failure {
+    failed(format!(
+        "{} is there already: a key is never overwritten; give another name",
+        file.display()
+    ))
+}
+
+/// Writes a file that nobody else may read.
+fn write_secret(file: &Path, text: &str) -> Result<(), Failure> {
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    // On Windows the folder says who may read what is in it.
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::OpenOptionsExt;
+        options.mode(0o600);
+    }
+    let mut opened = options.open(file).map_err(|error| match error.kind() {
+        std::io::ErrorKind::AlreadyExists => exists(file),
+        _ => failed(format!("{} cannot be written: {error}", file.display())),
+    })?;
+    opened
+        .write_all(text.as_bytes())
+        .map_err(|error| failed(format!("{} cannot be written: {error}", file.display())))
+}
+
+/// A secret key; one with a password asks for it at the terminal.
+///
+/// # Errors
+/// Where it is none, or the password is wrong.
+pub fn secret_key(file: &Path) -> Result<SecretKey, Failure> {
+    let shown = file.display();
+    let text = std::fs::read_to_string(file)
+        .map_err(|error| failed(format!("the key {shown} cannot be read: {error}")))?;
+    let key = || SecretKeyBox::from_string(&text);
+    let unusable = |error: minisign::PError| {
+        let error = error.to_string().escape_debug().to_string();
+        failed(format!(
+            "{shown} cannot be used as a secret key: {error}; give one of `valor_cli keygen` or \
+             `minisign -G`, and one with a password at a terminal"
+        ))
+    };
+    match key().and_then(SecretKeyBox::into_unencrypted_secret_key) {
+        Ok(key) => Ok(key),
+        Err(_) if std::io::stdin().is_terminal() => key()
+            .and_then(|key| key.into_secret_key(None))
+            .map_err(unusable),
+        Err(error) => Err(unusable(error)),
+    }
+}
+
+/// Writes the signature of a file's bytes beside it.
+///
+/// # Errors
+/// Where it cannot be made or written.
+pub fn sign(file: &Path, bytes: &[u8], key: &SecretKey, what: &str) -> Result<(), Failure> {
+    let name = file.file_name().unwrap_or_default().to_string_lossy();
+    // The comment is one line.
+    let name = name.escape_debug();
+    let comment = format!("file:{name}\tvlugin:{what}");
+    let signature = minisign::sign(None, key, bytes, Some(&comment), None)
+        .map_err(|error| failed(format!("{} cannot be signed: {error}", file.display())))?;
+    write(&signature_of(file), signature.into_string().as_bytes())
+}
+
+/// Verifies the signature of a file, and of a package everything else that can be.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn verify(args: &VerifyArgs) -> Result<(), Failure> {
+    let keys = TrustedKeys::read(&args.trust).map_err(failed)?;
+    let file = &args.file;
+    let bytes = read(file).map_err(failed)?;
+    let signed = keys.verify(file, &bytes).map_err(failed)?;
+    if is_package(file) {
+        let inspection = PackageInspection::of(file, &bytes).map_err(failed)?;
+        inspection.agrees().map_err(failed)?;
+    }
+    print(&format!(
+        "{} is signed with {} ({})\n",
+        file.display(),
+        signed.key.display(),
+        signed.comment
+    ));
+    Ok(())
+}
+
+/// The keys that `--trust` names, if it is given.
+///
+/// # Errors
+/// Where one of them is none.
+pub fn trusted(files: &[PathBuf]) -> Result<Option<TrustedKeys>, Failure> {
+    match files {
+        [] => Ok(None),
+        files => TrustedKeys::read(files).map(Some).map_err(failed),
+    }
+}
+
+fn failed(error: impl ToString) -> Failure {
+    Failure::new(FAULTS, [error.to_string()])
+}

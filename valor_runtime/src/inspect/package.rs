@@ -1,0 +1,209 @@
+//! [`inspect_package`]: what a package and the libraries in it say of themselves, and whether
+//! this host would load it. `valor_cli inspect` prints it, and `valor_cli package` what it made.
+
+use super::{Inspection, panic_strategy};
+use crate::{
+    loader::{
+        LoadError,
+        native::{locate, sha256_of, unpack},
+        one_line,
+    },
+    package::{Library, Manifest, Package},
+};
+use serde::{Serialize, Serializer, ser::SerializeStruct};
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+};
+use valor::native::{ABI_MAJOR, ABI_MINOR, Metadata};
+
+/// What is known of a package. It is shown as lines for people, and serialised as one object.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct PackageInspection {
+    /// The file.
+    pub file: PathBuf,
+    /// The size in bytes.
+    pub size: u64,
+    /// The SHA-256, 64 lower-case hexadecimal digits: what `sha256` in plugins.json takes.
+    pub sha256: String,
+    /// What it says of itself.
+    pub manifest: Manifest,
+    /// What is known of its libraries, in the order of the manifest.
+    pub libraries: Vec<Packed>,
+    /// Whether this host would open it, and why not. Creating the vlugin may still fail.
+    pub verdict: Result<(), LoadError>,
+}
+
+/// A library in a package.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Packed {
+    /// What the manifest says of it.
+    pub library: Library,
+    /// What it says itself, and whether this host would open it.
+    pub inspection: Result<Inspection, LoadError>,
+    /// Whether both say the same.
+    pub agrees: Result<(), LoadError>,
+}
+
+/// Inspects a package. None of the code in it runs.
+///
+/// # Errors
+/// A [`LoadError`] where the file cannot be read or is no sound package. What keeps it from
+/// being loaded here is in its [`verdict`](PackageInspection::verdict).
+///
+/// ```
+/// let error = valor_runtime::inspect_package("Cargo.toml").unwrap_err();
+/// assert_eq!(
+///     error.to_string(),
+///     "Cargo.toml is not a sound package: it is not a tar archive; \
+///      copy it again, or make it again with `valor_cli package`"
+/// );
+/// ```
+pub fn inspect_package(file: impl AsRef<Path>) -> Result<PackageInspection, LoadError> {
+    let file = file.as_ref();
+    PackageInspection::of(file, &locate::read(file)?)
+}
+
+impl PackageInspection {
+    /// Inspects bytes that were read already; the file is only named.
+    ///
+    /// # Errors
+    /// As [`inspect_package`].
+    pub fn of(file: &Path, bytes: &[u8]) -> Result<Self, LoadError> {
+        let package = Package::read(file, bytes)?;
+        let manifest = package.manifest();
+        let libraries: Vec<_> = package
+            .libraries()
+            .map(|(library, bytes)| Packed::of(file, manifest, library, bytes))
+            .collect();
+        let verdict = package.library(file, Metadata::this_target());
+        let verdict = verdict.map_err(LoadError::from).and_then(|(wanted, _)| {
+            let packed = libraries.iter().find(|packed| packed.library == *wanted);
+            packed.map_or(Ok(()), Packed::verdict)
+        });
+        Ok(Self {
+            file: file.to_owned(),
+            size: bytes.len() as u64,
+            sha256: sha256_of(bytes),
+            manifest: manifest.clone(),
+            libraries,
+            verdict,
+        })
+    }
+
+    /// Whether every library, of whatever target, is what the manifest says.
+    ///
+    /// # Errors
+    /// The first that is not.
+    pub fn agrees(&self) -> Result<(), LoadError> {
+        let mut all = self.libraries.iter().map(|packed| packed.agrees.clone());
+        all.find(Result::is_err).unwrap_or(Ok(()))
+    }
+}
+
+impl Packed {
+    fn of(file: &Path, manifest: &Manifest, library: &Library, bytes: &[u8]) -> Self {
+        let inspection = Inspection::of(file, bytes);
+        let agrees = inspection.clone().and_then(|inspection| {
+            let metadata = inspection
+                .metadata
+                .ok_or_else(|| match inspection.verdict {
+                    // That it is for another host is no news, and hides what is wrong with it.
+                    Err(error) if !matches!(error, LoadError::Platform { .. }) => error,
+                    _ => LoadError::NoMetadata {
+                        file: file.join(&library.file),
+                    },
+                })?;
+            Ok(unpack::agree(file, manifest, library, &metadata)?)
+        });
+        Self {
+            library: library.clone(),
+            inspection,
+            agrees,
+        }
+    }
+
+    fn verdict(&self) -> Result<(), LoadError> {
+        self.inspection.clone()?.verdict.and(self.agrees.clone())
+    }
+}
+
+impl fmt::Display for PackageInspection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut line = |key: &str, value: &dyn fmt::Display| writeln!(f, "{key:<9}{value}");
+        let manifest = &self.manifest;
+        line("file", &self.file.display())?;
+        line("format", &format_args!("package {}", manifest.format))?;
+        line("size", &format_args!("{} bytes", self.size))?;
+        line("sha256", &self.sha256)?;
+        line("name", &manifest.name)?;
+        line("version", &manifest.version)?;
+        let host = format_args!("(this host speaks {ABI_MAJOR}.{ABI_MINOR})").to_string();
+        line("abi", &format_args!("{} {host}", manifest.abi))?;
+        if let Some(license) = &manifest.license {
+            line("license", license)?;
+        }
+        if manifest.config_schema.is_some() {
+            line("config", &"a JSON Schema is in it")?;
+        }
+        for Packed {
+            library,
+            inspection,
+            agrees,
+        } in &self.libraries
+        {
+            let (target, size) = (&library.target, library.size);
+            match (inspection, agrees) {
+                (Ok(inspection), Ok(())) => {
+                    let metadata = inspection.metadata.as_ref();
+                    let rustc = metadata.map(|it| one_line(&it.rustc)).unwrap_or_default();
+                    let panic = metadata.map(panic_strategy).unwrap_or_default();
+                    line(
+                        "library",
+                        &format_args!("{target}, {size} bytes, rustc {rustc}, panic {panic}"),
+                    )?;
+                }
+                (Err(error), _) | (_, Err(error)) => {
+                    line("library", &format_args!("{target}, {size} bytes: {error}"))?;
+                }
+            }
+        }
+        match &self.verdict {
+            Ok(()) => f.write_str("loads    yes"),
+            Err(error) => write!(f, "loads    no: {error}"),
+        }
+    }
+}
+
+impl Serialize for PackageInspection {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        #[derive(Serialize)]
+        struct Shown<'a> {
+            target: &'a str,
+            library: Option<&'a Inspection>,
+            reason: Option<String>,
+        }
+        let libraries: Vec<_> = self
+            .libraries
+            .iter()
+            .map(|packed| Shown {
+                target: &packed.library.target,
+                library: packed.inspection.as_ref().ok(),
+                reason: packed.agrees.as_ref().err().map(ToString::to_string),
+            })
+            .collect();
+        let mut object = serializer.serialize_struct("PackageInspection", 8)?;
+        object.serialize_field("file", &self.file.display().to_string())?;
+        object.serialize_field("format", "package")?;
+        object.serialize_field("size", &self.size)?;
+        object.serialize_field("sha256", &self.sha256)?;
+        object.serialize_field("manifest", &self.manifest)?;
+        object.serialize_field("libraries", &libraries)?;
+        object.serialize_field("loads", &self.verdict.is_ok())?;
+        let reason = self.verdict.as_ref().err().map(ToString::to_string);
+        object.serialize_field("reason", &reason)?;
+        object.end()
+    }
+}

@@ -1,0 +1,75 @@
+//! From the bytes of a file to those of the library to load: the file itself, or the one for this
+//! host where it is a package. The loader and `inspect` call it.
+//!
+//! What comes out goes through the same checks as a plain file. A library that says of itself
+//! something else than its package does is refused.
+
+use crate::{
+    loader::{LoadError, one_line},
+    package::{Library, Manifest, Package, PackageError, is_package},
+};
+use sha2::{Digest, Sha256};
+use std::path::Path;
+use valor::native::Metadata;
+
+/// The library to load.
+#[derive(Debug)]
+pub(super) struct Chosen<'a> {
+    pub(super) bytes: &'a [u8],
+    /// What its package says of it, if it comes from one.
+    told: Option<(Manifest, Library)>,
+}
+
+/// Chooses the library for this host; `file` is what it is named after, and not read.
+pub(super) fn choose<'a>(file: &Path, bytes: &'a [u8]) -> Result<Chosen<'a>, LoadError> {
+    if !is_package(file) {
+        return Ok(Chosen { bytes, told: None });
+    }
+    let package = Package::read(file, bytes)?;
+    let (library, bytes) = package.library(file, Metadata::this_target())?;
+    let told = Some((package.manifest().clone(), library.clone()));
+    Ok(Chosen { bytes, told })
+}
+
+impl Chosen<'_> {
+    /// The SHA-256 of the library, where it is not that of the whole file.
+    pub(super) fn sha256(&self) -> Option<[u8; 32]> {
+        let digest = || Sha256::digest(self.bytes).into();
+        self.told.as_ref().map(|_| digest())
+    }
+
+    /// Whether the library is what its package says.
+    pub(super) fn agrees(&self, file: &Path, metadata: &Metadata) -> Result<(), LoadError> {
+        match &self.told {
+            Some((manifest, library)) => Ok(agree(file, manifest, library, metadata)?),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Whether a library says the same of itself as its package does.
+pub(crate) fn agree(
+    file: &Path,
+    manifest: &Manifest,
+    library: &Library,
+    metadata: &Metadata,
+) -> Result<(), PackageError> {
+    let abi = format!("{}.{}", metadata.abi_major, metadata.abi_minor);
+    for (key, told, found) in [
+        ("name", &manifest.name, &metadata.name),
+        ("version", &manifest.version, &metadata.version),
+        ("abi", &manifest.abi, &abi),
+        ("target", &library.target, &metadata.target),
+    ] {
+        if told != found {
+            return Err(PackageError::Differs {
+                file: file.to_owned(),
+                target: library.target.clone(),
+                key,
+                told: told.clone(),
+                found: one_line(found),
+            });
+        }
+    }
+    Ok(())
+}

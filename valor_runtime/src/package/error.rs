@@ -1,0 +1,59 @@
+//! [`PackageError`]: why a file is not taken for a package, in one line each.
+
+use std::path::PathBuf;
+
+/// What is wrong with a package.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum PackageError {
+    /// The bytes do not hold together.
+    #[error(
+        "{} is not a sound package: {reason}; copy it again, or make it again with `valor_cli package`",
+        file.display()
+    )]
+    Unsound {
+        /// The package.
+        file: PathBuf,
+        /// What does not hold together.
+        reason: String,
+    },
+
+    /// It has no library for a target.
+    #[error(
+        "{} has no library for {target}, but for {}: build the vlugin with `--target {target}` and package it with the others",
+        file.display(), has.join(", ")
+    )]
+    NoTarget {
+        /// The package.
+        file: PathBuf,
+        /// The target that was asked for.
+        target: String,
+        /// The targets that it has libraries for, in its order.
+        has: Vec<String>,
+    },
+
+    /// A library says of itself what its package does not.
+    #[error(
+        "{} says that its library for {target} is of {key} `{told}`, but that says `{found}` itself: make the package again with `valor_cli package`",
+        file.display()
+    )]
+    Differs {
+        /// The package.
+        file: PathBuf,
+        /// The target of the library.
+        target: String,
+        /// What they differ in: `name`, `version`, `abi` or `target`.
+        key: &'static str,
+        /// What the manifest says.
+        told: String,
+        /// What the library says.
+        found: String,
+    },
+
+    /// What is to be written is nothing that would be read again.
+    #[error("no package can be made of this: {reason}")]
+    Unwritable {
+        /// What is wrong with it.
+        reason: String,
+    },
+}

@@ -1,0 +1,188 @@
+//! [`Manifest`]: what a package says of itself, as the JSON text that is its first member.
+//! `docs/src/packages.md` describes it for those who write packages otherwise.
+//!
+//! A manifest that was read keeps every rule that can be seen without the libraries: its words
+//! are short and plain, so that they may stand in lines of errors and in file names.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// The version of the package format that is written, and the only one that is read.
+pub const FORMAT: u32 = 1;
+
+/// The name of the member.
+pub(super) const MEMBER: &str = "manifest.json";
+
+/// Libraries that one package may hold.
+pub(super) const MAX_LIBRARIES: usize = 64;
+
+/// Bytes of the text. A schema of a config is most of it.
+const MAX_TEXT: usize = 1 << 20;
+
+/// What a package says of itself.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct Manifest {
+    /// The version of the package format: [`FORMAT`].
+    pub format: u32,
+    /// The vlugin's name: that of its crate.
+    pub name: String,
+    /// The vlugin's version.
+    pub version: String,
+    /// The version of Valor's ABI that every library speaks, `major.minor`.
+    pub abi: String,
+    /// The licence, as an SPDX expression.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub license: Option<String>,
+    /// The JSON Schema of `config` in plugins.json, if the vlugin declares one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub config_schema: Option<Value>,
+    /// The libraries, by target.
+    pub libraries: Vec<Library>,
+}
+
+/// One library of a package.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct Library {
+    /// The target triple that it was built for.
+    pub target: String,
+    /// The name of its member.
+    pub file: String,
+    /// Its size in bytes.
+    pub size: u64,
+    /// Its SHA-256, 64 lower-case hexadecimal digits.
+    pub sha256: String,
+}
+
+impl Manifest {
+    /// A manifest of a vlugin without licence, schema or libraries.
+    pub fn new(
+        name: impl Into<String>,
+        version: impl Into<String>,
+        abi: impl Into<String>,
+    ) -> Self {
+        Self {
+            format: FORMAT,
+            name: name.into(),
+            version: version.into(),
+            abi: abi.into(),
+            license: None,
+            config_schema: None,
+            libraries: Vec::new(),
+        }
+    }
+
+    pub(super) fn parse(text: &[u8]) -> Result<Self, String> {
+        #[derive(Deserialize)]
+        struct Format {
+            format: u32,
+        }
+        if text.len() > MAX_TEXT {
+            return Err(format!("`{MEMBER}` has more than {MAX_TEXT} bytes"));
+        }
+        // A later format may have other keys: the number comes first.
+        let faulty = |error: serde_json::Error| {
+            let error = error.to_string();
+            format!("`{MEMBER}` cannot be read ({})", error.escape_debug())
+        };
+        let Format { format } = serde_json::from_slice(text).map_err(faulty)?;
+        if format != FORMAT {
+            return Err(format!(
+                "it is of package format {format}, and this host reads {FORMAT}"
+            ));
+        }
+        let manifest: Self = serde_json::from_slice(text).map_err(faulty)?;
+        manifest.check()?;
+        Ok(manifest)
+    }
+
+    pub(super) fn to_text(&self) -> Result<String, String> {
+        self.check()?;
+        let text = serde_json::to_string_pretty(self).map_err(|error| error.to_string())?;
+        match text.len() < MAX_TEXT {
+            true => Ok(text + "\n"),
+            false => Err(format!(
+                "its manifest would have more than {MAX_TEXT} bytes: give a smaller schema"
+            )),
+        }
+    }
+
+    fn check(&self) -> Result<(), String> {
+        let word = |key: &str, word: &str| {
+            let plain = (1..=64).contains(&word.len())
+                && !word.starts_with('.')
+                && word.bytes().all(|byte| is_word(byte) || byte == b'+');
+            match plain {
+                true => Ok(()),
+                false => Err(format!(
+                    "its `{key}` is `{}`, which is not 1 to 64 letters, digits, `_`, `.`, `+` and `-`",
+                    word.escape_debug()
+                )),
+            }
+        };
+        word("name", &self.name)?;
+        word("version", &self.version)?;
+        word("abi", &self.abi)?;
+        if let Some(license) = &self.license {
+            let sound = (1..=256).contains(&license.len()) && !license.contains(char::is_control);
+            if !sound {
+                return Err("its `license` is not one line of 1 to 256 bytes".into());
+            }
+        }
+        if !matches!(
+            self.config_schema,
+            None | Some(Value::Object(_) | Value::Bool(_))
+        ) {
+            return Err("its `config_schema` is not a JSON Schema".into());
+        }
+        if !(1..=MAX_LIBRARIES).contains(&self.libraries.len()) {
+            return Err(format!(
+                "it has {} libraries, and not 1 to {MAX_LIBRARIES}",
+                self.libraries.len()
+            ));
+        }
+        for (at, library) in self.libraries.iter().enumerate() {
+            word("target", &library.target)?;
+            let before = &self.libraries[..at];
+            if before.iter().any(|it| it.target == library.target) {
+                return Err(format!("it has two libraries for {}", library.target));
+            }
+            let file = member_of(&library.target, &self.name);
+            if library.file != file {
+                return Err(format!(
+                    "its library for {} is `{}` and not `{file}`",
+                    library.target,
+                    library.file.escape_debug()
+                ));
+            }
+            let is_hex = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+            if library.sha256.len() != 64 || !library.sha256.bytes().all(is_hex) {
+                return Err(format!(
+                    "the SHA-256 of its library for {} is not 64 lower-case hexadecimal digits",
+                    library.target
+                ));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The name of the member that a library is: as cargo would call it, in a folder of its target.
+pub(super) fn member_of(target: &str, name: &str) -> String {
+    let name = name.replace('-', "_");
+    if target.contains("windows") {
+        format!("{target}/{name}.dll")
+    } else if target.contains("apple") {
+        format!("{target}/lib{name}.dylib")
+    } else {
+        format!("{target}/lib{name}.so")
+    }
+}
+
+/// Whether a byte may stand in a word that becomes part of a file's name.
+pub(super) fn is_word(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-')
+}

@@ -1,0 +1,177 @@
+//! Packages: one `.vlugin` file that holds a vlugin's libraries for several targets, and a
+//! manifest. The native loader and `inspect` read them, `valor_cli package` writes them.
+//!
+//! Nothing is believed and nothing is unpacked: a [`Package`] borrows from the bytes that it was
+//! read from, every name in it is plain, every member is in the manifest, and every library has
+//! the SHA-256 that the manifest says. What the libraries are is the loader's to judge.
+//!
+//! # Layout
+//!
+//! - `archive`: bytes to members and back.
+//! - `manifest`: what the first member says.
+//! - `error`: why a file is not taken for a package.
+//! - `signature`: whose files are trusted.
+
+mod archive;
+mod error;
+mod manifest;
+mod signature;
+
+pub use error::PackageError;
+pub use manifest::{FORMAT, Library, Manifest};
+pub use signature::{SignatureError, Signed, TrustedKeys, signature_of};
+
+use sha2::{Digest, Sha256};
+use std::path::Path;
+
+/// What the name of a package's file ends with, without the point.
+pub const EXTENSION: &str = "vlugin";
+
+/// Whether a file is a package by its name.
+///
+/// ```
+/// assert!(valor_runtime::package::is_package("plugins/greet.vlugin"));
+/// assert!(!valor_runtime::package::is_package("libgreet.so"));
+/// ```
+pub fn is_package(file: impl AsRef<Path>) -> bool {
+    file.as_ref().extension().is_some_and(|it| it == EXTENSION)
+}
+
+/// A package that was read and holds together.
+#[derive(Debug, Clone)]
+pub struct Package<'a> {
+    manifest: Manifest,
+    /// The bytes of the manifest's libraries, in its order.
+    libraries: Vec<&'a [u8]>,
+}
+
+impl<'a> Package<'a> {
+    /// Reads the bytes of `file`, which is only named in errors.
+    ///
+    /// # Errors
+    /// A [`PackageError`] where the bytes are no package, are cut off, hold what the manifest
+    /// does not name, or are not what it says.
+    ///
+    /// ```
+    /// use valor_runtime::package::{Manifest, Package};
+    /// use std::path::Path;
+    ///
+    /// let manifest = Manifest::new("greet", "0.1.0", "1.0");
+    /// let bytes = Package::write(manifest, vec![("x86_64-unknown-linux-gnu", b"\x7fELF")])?;
+    /// let package = Package::read(Path::new("greet.vlugin"), &bytes)?;
+    /// assert_eq!(package.manifest().name, "greet");
+    /// assert_eq!(package.manifest().libraries[0].file, "x86_64-unknown-linux-gnu/libgreet.so");
+    ///
+    /// let error = Package::read(Path::new("greet.vlugin"), &bytes[..700]).unwrap_err();
+    /// assert_eq!(
+    ///     error.to_string(),
+    ///     "greet.vlugin is not a sound package: it is cut off within `manifest.json`; \
+    ///      copy it again, or make it again with `valor_cli package`"
+    /// );
+    /// # Ok::<(), valor_runtime::package::PackageError>(())
+    /// ```
+    pub fn read(file: &Path, bytes: &'a [u8]) -> Result<Self, PackageError> {
+        Self::parse(bytes).map_err(|reason| PackageError::Unsound {
+            file: file.to_owned(),
+            reason,
+        })
+    }
+
+    fn parse(bytes: &'a [u8]) -> Result<Self, String> {
+        let mut members = archive::read(bytes)?.into_iter();
+        let manifest = match members.next() {
+            Some(first) if first.name == manifest::MEMBER => Manifest::parse(first.bytes)?,
+            _ => return Err(format!("`{}` is not its first member", manifest::MEMBER)),
+        };
+        let mut members: Vec<_> = members.collect();
+        let mut libraries = Vec::new();
+        for library in &manifest.libraries {
+            let Some(at) = members.iter().position(|it| it.name == library.file) else {
+                return Err(format!(
+                    "its manifest names `{}`, which is not in it",
+                    library.file
+                ));
+            };
+            let bytes = members.swap_remove(at).bytes;
+            if bytes.len() as u64 != library.size {
+                return Err(format!(
+                    "`{}` has {} bytes, but its manifest says {}",
+                    library.file,
+                    bytes.len(),
+                    library.size
+                ));
+            }
+            let sha256 = format!("{:x}", Sha256::digest(bytes));
+            if sha256 != library.sha256 {
+                return Err(format!(
+                    "`{}` has the SHA-256 {sha256}, but its manifest says {}",
+                    library.file, library.sha256
+                ));
+            }
+            libraries.push(bytes);
+        }
+        match members.first() {
+            Some(member) => Err(format!(
+                "it holds `{}`, which its manifest does not name",
+                member.name
+            )),
+            None => Ok(Self {
+                manifest,
+                libraries,
+            }),
+        }
+    }
+
+    /// What it says of itself.
+    pub fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    /// Its libraries with their bytes, in the order of the manifest.
+    pub fn libraries(&self) -> impl ExactSizeIterator<Item = (&Library, &'a [u8])> {
+        let bytes = self.libraries.iter().copied();
+        self.manifest.libraries.iter().zip(bytes)
+    }
+
+    /// The library for a target.
+    ///
+    /// # Errors
+    /// [`PackageError::NoTarget`], with the targets that it has libraries for.
+    pub fn library(&self, file: &Path, target: &str) -> Result<(&Library, &'a [u8]), PackageError> {
+        let mut libraries = self.libraries();
+        libraries
+            .find(|(library, _)| library.target == target)
+            .ok_or_else(|| PackageError::NoTarget {
+                file: file.to_owned(),
+                target: target.to_owned(),
+                has: self.libraries().map(|(it, _)| it.target.clone()).collect(),
+            })
+    }
+
+    /// The bytes of a package with these libraries, each with its target. What the manifest says
+    /// of libraries is filled in. The same input gives the same bytes, in whatever order.
+    ///
+    /// # Errors
+    /// [`PackageError::Unwritable`] where [`read`](Self::read) would not take it.
+    pub fn write(
+        mut manifest: Manifest,
+        mut libraries: Vec<(&str, &[u8])>,
+    ) -> Result<Vec<u8>, PackageError> {
+        libraries.sort_by_key(|(target, _)| target.to_owned());
+        manifest.libraries = libraries
+            .iter()
+            .map(|(target, bytes)| Library {
+                target: (*target).to_owned(),
+                file: manifest::member_of(target, &manifest.name),
+                size: bytes.len() as u64,
+                sha256: format!("{:x}", Sha256::digest(bytes)),
+            })
+            .collect();
+        let unwritable = |reason| PackageError::Unwritable { reason };
+        let text = manifest.to_text().map_err(unwritable)?;
+        let mut members = vec![(manifest::MEMBER, text.as_bytes())];
+        let names = manifest.libraries.iter().map(|library| &*library.file);
+        members.extend(names.zip(libraries.iter().map(|(_, bytes)| *bytes)));
+        archive::write(&members).map_err(unwritable)
+    }
+}

@@ -1,0 +1,219 @@
+//! [`TrustedKeys`]: whose signature a file has to bear to be loaded. The native loader asks them
+//! where the program was started with `--trust`, and `valor_cli verify` asks them too.
+//!
+//! Signatures are minisign's, in a file of their own beside the signed one, so that
+//! `minisign -V` verifies what `valor_cli package --sign` made, and the other way round. What is
+//! verified is the bytes that are then used, not the file that they came from.
+
+use minisign_verify::{Error, PublicKey, Signature};
+use std::{
+    fs::File,
+    io::{self, Read},
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+/// Bytes of a key's or a signature's file: some hundred is what they have.
+const MAX_TEXT: u64 = 8192;
+
+/// The public keys of those whose files are loaded.
+#[derive(Clone)]
+pub struct TrustedKeys(Vec<(PathBuf, PublicKey)>);
+
+impl std::fmt::Debug for TrustedKeys {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_list()
+            .entries(self.0.iter().map(|(file, _)| file))
+            .finish()
+    }
+}
+
+/// Who signed a file, and what they say of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Signed {
+    /// The file of the key.
+    pub key: PathBuf,
+    /// The comment that was signed with the file.
+    pub comment: String,
+}
+
+/// Why a file is not trusted.
+#[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
+pub enum SignatureError {
+    /// A key cannot be read.
+    #[error("the key {} cannot be read: {error}", file.display())]
+    KeyUnreadable {
+        /// The file of the key.
+        file: PathBuf,
+        /// What the system says.
+        error: Arc<io::Error>,
+    },
+
+    /// A key is none.
+    #[error(
+        "{} is not a public key of minisign: give the file that `valor_cli keygen` or `minisign -G` writes with `.pub` behind its name",
+        file.display()
+    )]
+    KeyInvalid {
+        /// The file of the key.
+        file: PathBuf,
+    },
+
+    /// There is no signature.
+    #[error(
+        "{} is not signed: {} is not there; sign it with `valor_cli package --sign` or with `minisign -S`, or start without --trust",
+        file.display(), signature.display()
+    )]
+    Unsigned {
+        /// The file that is to be loaded.
+        file: PathBuf,
+        /// Where its signature is looked for.
+        signature: PathBuf,
+    },
+
+    /// The signature cannot be read.
+    #[error("the signature {} cannot be read: {reason}; sign the file again", signature.display())]
+    Unreadable {
+        /// The file of the signature.
+        signature: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+
+    /// The signature is of somebody else.
+    #[error(
+        "{} is signed with a key that is not trusted: name its public key with --trust, or get the file from those you trust",
+        file.display()
+    )]
+    Untrusted {
+        /// The file that is to be loaded.
+        file: PathBuf,
+    },
+
+    /// The file is not the one that was signed.
+    #[error(
+        "{} is not what was signed with {}: it or its signature was altered; get both again",
+        file.display(), key.display()
+    )]
+    Altered {
+        /// The file that is to be loaded.
+        file: PathBuf,
+        /// The file of the key.
+        key: PathBuf,
+    },
+}
+
+impl TrustedKeys {
+    /// Reads public keys, each from a file as minisign writes it.
+    ///
+    /// # Errors
+    /// [`SignatureError::KeyUnreadable`] and [`SignatureError::KeyInvalid`].
+    ///
+    /// ```
+    /// let error = valor_runtime::package::TrustedKeys::read(["Cargo.toml"]).unwrap_err();
+    /// assert!(error.to_string().starts_with("Cargo.toml is not a public key of minisign: "));
+    /// ```
+    pub fn read<F: Into<PathBuf>>(
+        files: impl IntoIterator<Item = F>,
+    ) -> Result<Self, SignatureError> {
+        let key = |file: F| {
+            let file = file.into();
+            match read_text(&file) {
+                Err(error) => Err(SignatureError::KeyUnreadable {
+                    file,
+                    error: Arc::new(error),
+                }),
+                Ok(text) => match PublicKey::decode(&text) {
+                    Ok(key) => Ok((file, key)),
+                    Err(_) => Err(SignatureError::KeyInvalid { file }),
+                },
+            }
+        };
+        files
+            .into_iter()
+            .map(key)
+            .collect::<Result<_, _>>()
+            .map(Self)
+    }
+
+    /// Verifies that these bytes are what one of the keys signed. `file` is where they come
+    /// from: the signature is looked for beside it, at [`signature_of`].
+    ///
+    /// # Errors
+    /// A [`SignatureError`] where they are not.
+    pub fn verify(&self, file: &Path, bytes: &[u8]) -> Result<Signed, SignatureError> {
+        let signature = signature_of(file);
+        let text = read_text(&signature).map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => SignatureError::Unsigned {
+                file: file.to_owned(),
+                signature: signature.clone(),
+            },
+            _ => SignatureError::Unreadable {
+                signature: signature.clone(),
+                reason: error.to_string(),
+            },
+        })?;
+        let unreadable = |reason: &str| SignatureError::Unreadable {
+            signature: signature.clone(),
+            reason: reason.to_owned(),
+        };
+        let read = Signature::decode(&text).map_err(|_| unreadable("it is none of minisign"))?;
+        for (key, public) in &self.0 {
+            match public.verify(bytes, &read, false) {
+                Ok(()) => {
+                    return Ok(Signed {
+                        key: key.clone(),
+                        comment: read.trusted_comment().escape_debug().to_string(),
+                    });
+                }
+                Err(Error::UnexpectedKeyId) => {}
+                Err(Error::UnexpectedAlgorithm) => {
+                    return Err(unreadable("it is of minisign's old kind, without a hash"));
+                }
+                Err(_) => {
+                    return Err(SignatureError::Altered {
+                        file: file.to_owned(),
+                        key: key.clone(),
+                    });
+                }
+            }
+        }
+        Err(SignatureError::Untrusted {
+            file: file.to_owned(),
+        })
+    }
+}
+
+/// Where the signature of a file is: beside it, with `.minisig` behind its name.
+///
+/// ```
+/// use std::path::Path;
+///
+/// let signature = valor_runtime::package::signature_of(Path::new("dir/greet.vlugin"));
+/// assert_eq!(signature, Path::new("dir/greet.vlugin.minisig"));
+/// ```
+pub fn signature_of(file: &Path) -> PathBuf {
+    let mut name = file.as_os_str().to_owned();
+    name.push(".minisig");
+    name.into()
+}
+
+/// The text of a small regular file.
+fn read_text(file: &Path) -> io::Result<String> {
+    // Before it is opened: opening a pipe would wait for its other end.
+    if !std::fs::metadata(file)?.is_file() {
+        return Err(io::Error::other("it is not a regular file"));
+    }
+    let mut text = String::new();
+    File::open(file)?
+        .take(MAX_TEXT + 1)
+        .read_to_string(&mut text)?;
+    match text.len() as u64 > MAX_TEXT {
+        true => Err(io::Error::other(format!(
+            "it has more than {MAX_TEXT} bytes"
+        ))),
+        false => Ok(text),
+    }
+}
