@@ -1,6 +1,6 @@
 //! The types that cross the native boundary. Their layout is the ABI: a change here is a new
-//! [`ABI_MINOR`](super::ABI_MINOR) where it only adds a field at the end of a prefix type, and
-//! a new [`ABI_MAJOR`](super::ABI_MAJOR) otherwise. `tests/abi` holds them to that.
+//! [`ABI_MINOR`] where it only adds a field at the end of a prefix type, and
+//! a new [`ABI_MAJOR`] otherwise. `tests/abi` holds them to that.
 //!
 //! A new field stands behind the one that is marked `last_prefix_field`, and that mark stays
 //! where it is. Such a field is read as an `Option`: the far side may be older.
