@@ -78,7 +78,7 @@ pub fn request_from_wire(request: wire::Request) -> Result<http::Request, Fault>
     let mut req = http::Request::new(method, url);
     req.set_version(version_of(head.version()));
     req.set_peer_addr(head.peer());
-    headers::fill(head.fields(), &mut req)?;
+    headers::fill(head.len(), head.fields(), &mut req)?;
     if !request.body.is_empty() {
         let typed = req.header("content-type").is_some();
         let trailers = match request.body {
@@ -141,7 +141,7 @@ pub fn response_from_wire(response: wire::Response) -> Result<http::Response, Fa
         )
     })?;
     let mut res = http::Response::new(status);
-    headers::fill(response.head.fields(), &mut res)
+    headers::fill(response.head.len(), response.head.fields(), &mut res)
         .map_err(|fault| Fault::error(502, fault.message))?;
     let typed = response.head.header("content-type").is_some();
     if !response.body.is_empty() {

@@ -4,20 +4,54 @@
 use crate::{
     fault::Fault,
     http::{
-        Headers,
+        self, Headers,
         headers::{self, HeaderName},
     },
 };
+
+/// The sizes that a map of headers grows through, by doubling its table.
+const SIZES: [usize; 3] = [7, 14, 28];
+
+thread_local! {
+    /// An empty map with room for each of [`SIZES`]. `http_types` has no way to ask for room, and
+    /// a map that grows places every header anew, four times for fifteen; a copy of an empty map
+    /// has its room.
+    static EMPTY: [Headers; SIZES.len()] = SIZES.map(with_room);
+}
+
+fn with_room(size: usize) -> Headers {
+    let mut message = http::Response::new(http::StatusCode::Ok);
+    let headers: &mut Headers = message.as_mut();
+    let names = || (0..size).map(|number| number.to_string());
+    for name in names() {
+        headers.insert(&*name, "");
+    }
+    for name in names() {
+        headers.remove(&*name);
+    }
+    headers.clone()
+}
+
+/// Gives a message without headers room for this many.
+fn reserve(count: usize, headers: &mut Headers) {
+    let fits = SIZES.iter().position(|&size| count <= size);
+    // Three need no more than a first table, and what comes to more than there are sizes grows.
+    if count > 3 && headers.iter().next().is_none() {
+        EMPTY.with(|empty| headers.clone_from(&empty[fits.unwrap_or(SIZES.len() - 1)]));
+    }
+}
 
 /// Adds headers to those of a message, duplicates included.
 ///
 /// # Errors
 /// A fault of status 400 for a value that is not ASCII: `http_types` carries no other.
 pub(super) fn fill<'a>(
+    count: usize,
     fields: impl Iterator<Item = (&'a [u8], &'a [u8])>,
     message: &mut impl AsMut<Headers>,
 ) -> Result<(), Fault> {
     let message = message.as_mut();
+    reserve(count, message);
     for (name, value) in fields {
         let bad = |what| {
             let name = name.escape_ascii();

@@ -336,6 +336,16 @@ macro_rules! headers_of {
                 self.bytes[1] = version;
             }
 
+            /// How many headers there are, duplicates included.
+            pub fn len(&self) -> usize {
+                usize::from(u16::from_le_bytes([self.bytes[8], self.bytes[9]]))
+            }
+
+            /// Whether there is none.
+            pub fn is_empty(&self) -> bool {
+                self.len() == 0
+            }
+
             /// Every header in the order sent, duplicates included; names are lower-case.
             pub fn headers(&self) -> impl Iterator<Item = (&str, &[u8])> {
                 self.fields().map(|(name, value)| (text(name), value))

@@ -1,6 +1,7 @@
 //! The host's side: a library that was opened becomes a [`LoadedModule`], which creates
 //! vlugins, and a [`Host`] becomes what the library receives.
 
+use super::metadata::ABI_MINOR;
 use super::types::{
     FfiHost, FfiHostVtable, FfiHostVtableRef, FfiInstance, FfiLogRecord, FfiMessage, FfiResult,
     ValorModuleRef,
@@ -15,6 +16,8 @@ use crate::{
 /// What [`LoadedModule::check`] takes and fails with.
 pub use abi_stable::library::{AbiHeader, AbiHeaderRef, LibraryError};
 use abi_stable::{
+    StableAbi,
+    abi_stability::abi_checking::check_layout_compatibility,
     library::RootModule,
     prefix_type::WithMetadata,
     std_types::{RResult, RStr, RVec},
@@ -22,6 +25,21 @@ use abi_stable::{
 use async_ffi::{FfiFuture, FutureExt};
 use serde_json::Value;
 use std::{sync::Arc, time::Duration};
+
+/// Why a library's root module cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum Unfit {
+    /// What `abi_stable` says; where it compares, this program's side is the expected one.
+    #[error(transparent)]
+    Library(#[from] LibraryError),
+    /// The library speaks an older minor version, and what it expects is not what this program
+    /// has. This is `abi_stable`'s report, where the library's side is the expected one.
+    #[error("{0}")]
+    Older(String),
+    /// The library does not tell its layouts.
+    #[error("it does not tell the layout of its types")]
+    NoLayout,
+}
 
 /// The root module of a library that stays open for as long as the process lives.
 #[derive(Clone, Copy)]
@@ -33,14 +51,30 @@ impl LoadedModule {
     /// Checks the layout of everything that crosses the boundary against this program's own,
     /// and then takes the root module.
     ///
+    /// Of two versions the older one must be a part of the newer one: `abi_stable` lets the side
+    /// that it finds have more fields at the end of a prefix type, but not the side that
+    /// expects. Which side that is does not matter beyond the comparison: every access of such a
+    /// field asks the table itself whether it has it.
+    ///
     /// # Errors
-    /// `abi_stable`'s own: another version of it, another layout of a type.
+    /// Another version of `abi_stable`, another layout of a type.
     ///
     /// # Safety
     /// `header` is the address of the root module's header, exported by a library that was
     /// built with `#[vlugin]`, and that library is never unloaded.
-    pub unsafe fn check(header: AbiHeaderRef) -> Result<Self, LibraryError> {
-        let module = header.upgrade()?.init_root_module::<ValorModuleRef>()?;
+    pub unsafe fn check(header: AbiHeaderRef) -> Result<Self, Unfit> {
+        let header = header.upgrade()?;
+        let theirs = header.version_strings().parsed();
+        let theirs = theirs.map_err(LibraryError::from)?;
+        let layout = header.layout().ok_or(Unfit::NoLayout)?;
+        let module = if theirs.minor >= ABI_MINOR.into() {
+            header.init_root_module::<ValorModuleRef>()?
+        } else {
+            check_layout_compatibility(layout, ValorModuleRef::LAYOUT)
+                .map_err(|report| Unfit::Older(report.to_string()))?;
+            // SAFETY: the layouts were compared: what the library has is a part of ours.
+            unsafe { header.init_root_module_with_unchecked_layout::<ValorModuleRef>() }?
+        };
         Ok(Self { module })
     }
 

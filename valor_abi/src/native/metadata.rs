@@ -13,6 +13,9 @@ pub const ABI_MINOR: u16 = 0;
 /// The first bytes of a block.
 pub const MAGIC: [u8; 16] = *b"valor.metadata\x0d\x0a";
 
+/// The size of the block of ABI 1.0, which an older library may have in a newer host.
+const SIZE_OF_1_0: usize = 384;
+
 /// The section that the block stands in, on ELF and PE; on Mach-O it is `__DATA,__valor`.
 pub const SECTION: &str = ".valor";
 
@@ -130,7 +133,7 @@ impl Metadata {
             Some(field)
         };
         let size = u32::from_le_bytes(take(4)?.try_into().ok()?) as usize;
-        if size < MetadataBlock::SIZE || size > section.len() {
+        if size < SIZE_OF_1_0 || size > section.len() {
             return None;
         }
         let abi_major = u16::from_le_bytes(take(2)?.try_into().ok()?);

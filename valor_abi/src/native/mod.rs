@@ -17,5 +17,5 @@ pub mod types;
 #[cfg(test)]
 mod tests;
 
-pub use import::{AbiHeader, AbiHeaderRef, LibraryError, LoadedModule};
+pub use import::{AbiHeader, AbiHeaderRef, LibraryError, LoadedModule, Unfit};
 pub use metadata::{ABI_MAJOR, ABI_MINOR, Metadata};

@@ -35,7 +35,6 @@ unsafe impl Send for FfiStream {}
 #[repr(C)]
 #[derive(StableAbi)]
 #[sabi(kind(Prefix(prefix_ref = FfiStreamVtableRef)))]
-#[sabi(missing_field(panic))]
 pub struct FfiStreamVtable {
     /// The next chunk; `data` is not used by anyone else meanwhile.
     pub poll_chunk: unsafe extern "C" fn(data: *mut (), cx: &mut FfiContext<'_>) -> FfiChunk,
@@ -60,8 +59,8 @@ pub enum FfiChunk {
     Failed(u8, RString),
 }
 
-/// The kinds of I/O error that are told apart across the boundary.
-const KINDS: [io::ErrorKind; 6] = [
+/// The kinds of I/O error that are told apart across the boundary, by their numbers.
+pub const KINDS: [io::ErrorKind; 6] = [
     io::ErrorKind::Other,
     io::ErrorKind::UnexpectedEof,
     io::ErrorKind::TimedOut,

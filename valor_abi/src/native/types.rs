@@ -1,8 +1,11 @@
 //! The types that cross the native boundary. Their layout is the ABI: a change here is a new
-//! [`ABI_MINOR`](super::ABI_MINOR) where it only adds a field at the end of a prefix type, and
-//! a new [`ABI_MAJOR`](super::ABI_MAJOR) otherwise.
+//! [`ABI_MINOR`] where it only adds a field at the end of a prefix type, and
+//! a new [`ABI_MAJOR`] otherwise. `tests/abi` holds them to that.
+//!
+//! A new field stands behind the one that is marked `last_prefix_field`, and that mark stays
+//! where it is. Such a field is read as an `Option`: the far side may be older.
 
-use super::{bytes::FfiBytes, stream::FfiStream};
+use super::{ABI_MAJOR, ABI_MINOR, bytes::FfiBytes, stream::FfiStream};
 use crate::{
     fault::{Fault, FaultKind},
     head::ROOM,
@@ -26,7 +29,6 @@ const UNKNOWN: u64 = u64::MAX;
 #[repr(C)]
 #[derive(StableAbi)]
 #[sabi(kind(Prefix(prefix_ref = ValorModuleRef)))]
-#[sabi(missing_field(panic))]
 pub struct ValorModule {
     /// Creates the vlugin for one place where it is mounted; `config` is JSON.
     #[sabi(last_prefix_field)]
@@ -37,9 +39,28 @@ impl RootModule for ValorModuleRef {
     abi_stable::declare_root_module_statics! {ValorModuleRef}
     const BASE_NAME: &'static str = "valor_vlugin";
     const NAME: &'static str = "valor_vlugin";
-    // The version of the ABI and not of the crate: only what crosses the boundary counts.
-    const VERSION_STRINGS: VersionStrings = VersionStrings::new("1.0.0");
+    const VERSION_STRINGS: VersionStrings = VersionStrings::new(VERSION);
 }
+
+/// The version of the ABI, and by the build script's hand not of the crate, as `abi_stable`
+/// notes it with every type here.
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+const _: () = {
+    let (text, mut parts) = (VERSION.as_bytes(), [0; 3]);
+    let (mut at, mut part) = (0, 0);
+    while at < text.len() {
+        match text[at] {
+            b'.' => part += 1,
+            digit => parts[part] = parts[part] * 10 + (digit - b'0') as u16,
+        }
+        at += 1;
+    }
+    assert!(
+        parts[0] == ABI_MAJOR && parts[1] == ABI_MINOR && parts[2] == 0,
+        "ABI_VERSION in build.rs is not ABI_MAJOR.ABI_MINOR.0"
+    );
+};
 
 /// A head, as one block, and a body.
 #[repr(C)]
@@ -86,7 +107,6 @@ unsafe impl Sync for FfiInstance {}
 #[repr(C)]
 #[derive(StableAbi)]
 #[sabi(kind(Prefix(prefix_ref = FfiInstanceVtableRef)))]
-#[sabi(missing_field(panic))]
 pub struct FfiInstanceVtable {
     /// Answers a request; `data` stays borrowed only until this returns.
     pub on_request:
@@ -113,7 +133,6 @@ unsafe impl Sync for FfiHost {}
 #[repr(C)]
 #[derive(StableAbi)]
 #[sabi(kind(Prefix(prefix_ref = FfiHostVtableRef)))]
-#[sabi(missing_field(panic))]
 pub struct FfiHostVtable {
     /// The vlugin's name.
     pub name: unsafe extern "C" fn(data: *const ()) -> RString,

@@ -27,6 +27,9 @@ use valor::wire::Response;
 
 /// What a client may go on sending to a connection that is closing.
 const LINGERING: usize = 16 * 1024 * 1024;
+/// How much is read at once where a head is looked for: many small requests, and not so much of a
+/// large body, whose later pieces are read to where they stay.
+const HEAD: usize = 16 * 1024;
 /// After so many requests the other connections of the thread have their turn.
 const TURN: u32 = 32;
 /// How long an idle connection stays once the server leaves: a request that is on its way, or that
@@ -162,7 +165,7 @@ impl Connection {
                 }
             }
             let Wire { socket, input, .. } = &mut self.wire;
-            let read = buffer::poll_read(socket, cx, READ, |bytes| {
+            let read = buffer::poll_read(socket, cx, HEAD, |bytes| {
                 input.push(bytes);
                 bytes.len()
             });

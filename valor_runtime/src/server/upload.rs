@@ -17,8 +17,9 @@ use valor::wire::Body;
 /// What of a body nobody reads is taken away for the sake of the connection.
 const DRAINED: usize = 256 * 1024;
 
-/// The largest piece of a body of known length.
-const MOST_READ: usize = 256 * 1024;
+/// The largest piece of a body of known length. It is read into memory of its own, which it gets
+/// when there is something to read, so that a client which says much and sends little takes none.
+const PIECE: usize = 256 * 1024;
 
 /// How far the body is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,8 +44,6 @@ pub(super) struct Upload {
     drained: usize,
     given_up: bool,
     stall: Stall,
-    /// How much is read at once.
-    read: usize,
 }
 
 impl Upload {
@@ -76,7 +75,6 @@ impl Upload {
             drained: 0,
             given_up: false,
             stall: Stall::new(timeout),
-            read: READ,
         };
         (upload, body)
     }
@@ -225,14 +223,8 @@ impl Upload {
             let read = match self.framing.left() {
                 // Past the input.
                 Some(left) => {
-                    let most = usize::try_from(left).unwrap_or(READ).min(self.read);
+                    let most = usize::try_from(left).unwrap_or(PIECE).min(PIECE);
                     let read = buffer::poll_read_bytes(socket, cx, most);
-                    // Who sends much at once is read from in larger pieces.
-                    if let Poll::Ready(Ok(bytes)) = &read
-                        && bytes.len() == self.read
-                    {
-                        self.read = (self.read * 2).min(MOST_READ);
-                    }
                     read.map_ok(|bytes| (bytes.len(), bytes))
                 }
                 None => buffer::poll_read(socket, cx, READ, |bytes| {

@@ -1,6 +1,8 @@
 //! The loader against real libraries: good ones, and every kind of bad one. That the process
 //! lives is asserted by each test that ends.
 
+mod another_abi;
+mod copies;
 mod creating;
 mod finding;
 #[path = "../fixture/mod.rs"]

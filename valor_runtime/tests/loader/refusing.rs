@@ -223,6 +223,10 @@ fn a_root_module_that_does_not_fit_is_refused() {
         "what it exports is no header of a root module",
     );
     refused_as(
+        "valor_module_no_layout__",
+        "it does not tell the layout of its types",
+    );
+    refused_as(
         "valor_module_panicking__",
         "its root module could not be made",
     );

@@ -1,15 +1,30 @@
 //! What `abi_stable` says of two layouts, cut down to the first thing that differs. Its report
 //! of one renamed field is a page, and of a new one up to 68 KB.
 
-use valor::native::{AbiHeader, LibraryError};
+use valor::native::{AbiHeader, LibraryError, Unfit};
 
 /// How much of one side is shown.
 const MAX: usize = 120;
 
 /// The first thing that differs, in one line.
-pub(super) fn first(error: &LibraryError) -> String {
+pub(super) fn first(unfit: &Unfit) -> String {
+    match unfit {
+        Unfit::Library(error) => first_of_error(error),
+        Unfit::Older(report) => first_of_report(report, Expects::Library),
+        Unfit::NoLayout => cut(&unfit.to_string()),
+    }
+}
+
+/// Whose side a report calls the expected one.
+#[derive(Clone, Copy, PartialEq)]
+enum Expects {
+    Host,
+    Library,
+}
+
+fn first_of_error(error: &LibraryError) -> String {
     match error {
-        LibraryError::AbiInstability(report) => first_of_report(&report.to_string()),
+        LibraryError::AbiInstability(report) => first_of_report(&report.to_string(), Expects::Host),
         LibraryError::InvalidAbiHeader(found) => {
             let ours = AbiHeader::VALUE;
             if found.magic_string == ours.magic_string {
@@ -30,20 +45,25 @@ pub(super) fn first(error: &LibraryError) -> String {
             "it passes values to functions in another way than this host".into()
         }
         LibraryError::RootModule { .. } => "its root module could not be made".into(),
-        LibraryError::Many(errors) if !errors.is_empty() => first(&errors[0]),
+        LibraryError::Many(errors) if !errors.is_empty() => first_of_error(&errors[0]),
         other => cut(&other.to_string()),
     }
 }
 
 /// A report is a list of blocks. Each says where it is, field by field from the root module
 /// inwards; what the layouts there are; and what is wrong, if something is.
-fn first_of_report(report: &str) -> String {
+fn first_of_report(report: &str, expects: Expects) -> String {
     let Some((before, rest)) = report.split_once("\nError:") else {
         return cut(report);
     };
     let (what, rest) = rest.split_once("\nExpected:\n").unwrap_or((rest, ""));
-    let (ours, rest) = rest.split_once("\nFound:\n").unwrap_or((rest, ""));
-    let theirs: Vec<_> = rest.lines().take_while(|l| l.starts_with(' ')).collect();
+    let (expected, rest) = rest.split_once("\nFound:\n").unwrap_or((rest, ""));
+    let found: Vec<_> = rest.lines().take_while(|l| l.starts_with(' ')).collect();
+    let (expected, found) = (cut(expected), cut(&found.join(" ")));
+    let (ours, theirs) = match expects {
+        Expects::Host => (expected, found),
+        Expects::Library => (found, expected),
+    };
     let place = before
         .rsplit_once("error(s)inside:")
         .map_or("", |(_, block)| block)
@@ -51,11 +71,9 @@ fn first_of_report(report: &str) -> String {
         .next()
         .unwrap_or_default();
     format!(
-        "{}{} (this host has {}, the library {})",
+        "{}{} (this host has {ours}, the library {theirs})",
         cut(what),
         innermost(place),
-        cut(ours),
-        cut(&theirs.join(" "))
     )
 }
 
@@ -162,8 +180,12 @@ Found:
     #[test]
     fn a_report_becomes_its_first_mismatch() {
         assert_eq!(
-            first_of_report(REPORT),
+            first_of_report(REPORT, Expects::Host),
             "mismatched type of `status` in `FfiFault` (this host has u16, the library u32)"
+        );
+        assert_eq!(
+            first_of_report(REPORT, Expects::Library),
+            "mismatched type of `status` in `FfiFault` (this host has u32, the library u16)"
         );
         let of_the_module = REPORT
             .replace("    field_name:status\n    type:u32\n", "")
@@ -171,10 +193,10 @@ Found:
             .replace("u16", "0.1.0")
             .replace("u32", "0.2.0");
         assert_eq!(
-            first_of_report(&of_the_module),
+            first_of_report(&of_the_module, Expects::Host),
             "incompatible package versions of `FfiFault` (this host has 0.1.0, the library 0.2.0)"
         );
         let long = "no report ".repeat(1000);
-        assert!(first_of_report(&long).chars().count() <= MAX + 1);
+        assert!(first_of_report(&long, Expects::Host).chars().count() <= MAX + 1);
     }
 }

@@ -1,0 +1,152 @@
+//! Libraries that were built against another `valor_abi` than this one: copies of its source,
+//! made at each run and changed a little. They stand for the versions that will come.
+
+use super::fixture::{build, workspace};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+/// What differs from the source as it is.
+pub struct Copy {
+    /// The name of the vlugin's crate, and of the copy.
+    pub name: &'static str,
+    /// The version of `valor_abi`, and of the vlugin. No other copy has it: for cargo, whose
+    /// target folder they share, a crate of the same name and version in the same place of its
+    /// workspace is the same crate.
+    pub version: &'static str,
+    /// A file of `valor_abi`, a text that stands there once, and what stands there instead.
+    pub edits: &'static [(&'static str, &'static str, &'static str)],
+}
+
+impl Copy {
+    /// The library of this copy's vlugin.
+    pub fn plugin(&self) -> PathBuf {
+        let _one_at_a_time = lock();
+        build(&self.write(), &["-p", self.name], "debug", self.name)
+    }
+
+    /// The program of this copy that loads a library and prints what its vlugin says.
+    pub fn host(&self) -> PathBuf {
+        let _one_at_a_time = lock();
+        let library = build(&self.write(), &["-p", "abi_host"], "debug", "abi_host");
+        library.with_file_name(format!("abi_host{}", std::env::consts::EXE_SUFFIX))
+    }
+
+    /// Writes the copy down as a workspace; a file that is the same as in the last run stays as
+    /// it is, so that cargo has nothing to build again.
+    fn write(&self) -> PathBuf {
+        assert_ne!(self.version, env!("CARGO_PKG_VERSION"), "see `version`");
+        let (from, to) = (workspace(), self.folder());
+        let manifest = read(&from.join("Cargo.toml"));
+        let shared = cut(&manifest, "[workspace.package]", "[profile");
+        write(
+            &to.join("Cargo.toml"),
+            &format!(
+                "[workspace]\nresolver = \"3\"\nmembers = [\"valor_abi\", \"valor_abi/macros\", \
+                 \"plugin\", \"host\"]\n\n{}",
+                self.renumbered(shared)
+            ),
+        );
+        // The same dependencies, so that their builds are shared with the other fixtures.
+        write(&to.join("Cargo.lock"), &read(&from.join("Cargo.lock")));
+        let manifest = read(&from.join("valor_abi/Cargo.toml"));
+        let tests = cut(&manifest, "[[test]]", "[lints]");
+        write(
+            &to.join("valor_abi/Cargo.toml"),
+            &self.renumbered(&manifest.replace(tests, "")),
+        );
+        write(
+            &to.join("plugin/Cargo.toml"),
+            &format!(
+                "[package]\nname = \"{}\"\nversion.workspace = true\nedition.workspace = true\n\
+                 [lib]\ncrate-type = [\"cdylib\"]\n\
+                 [dependencies]\nfutures-lite.workspace = true\nvalor.workspace = true\n",
+                self.name
+            ),
+        );
+        write(
+            &to.join("plugin/src/lib.rs"),
+            include_str!("../fixtures/another_abi/plugin.rs"),
+        );
+        write(
+            &to.join("host/Cargo.toml"),
+            "[package]\nname = \"abi_host\"\nversion.workspace = true\n\
+             edition.workspace = true\n\
+             [dependencies]\nfutures-lite.workspace = true\nlibloading = \"0.8\"\n\
+             valor.workspace = true\n",
+        );
+        write(
+            &to.join("host/src/main.rs"),
+            include_str!("../fixtures/another_abi/host.rs"),
+        );
+        let mut edits = 0;
+        for part in ["build.rs", "src", "macros/Cargo.toml", "macros/src"] {
+            for file in files(&from.join("valor_abi").join(part)) {
+                let name = file.strip_prefix(&from).unwrap();
+                let mut text = read(&file);
+                for (_, before, after) in self
+                    .edits
+                    .iter()
+                    .filter(|(path, ..)| Path::new("valor_abi").join(path) == name)
+                {
+                    assert_eq!(text.matches(before).count(), 1, "{before} in {name:?}");
+                    text = text.replace(before, after);
+                    edits += 1;
+                }
+                write(&to.join(name), &text);
+            }
+        }
+        assert_eq!(edits, self.edits.len(), "a file of the edits is not there");
+        to
+    }
+
+    fn folder(&self) -> PathBuf {
+        Path::new(env!("CARGO_TARGET_TMPDIR"))
+            .with_file_name("copies")
+            .join(self.name)
+    }
+
+    fn renumbered(&self, manifest: &str) -> String {
+        let ours = format!("version = \"{}\"", env!("CARGO_PKG_VERSION"));
+        assert!(manifest.contains(&ours), "{manifest}");
+        manifest.replace(&ours, &format!("version = \"{}\"", self.version))
+    }
+}
+
+/// Several tests ask for the same copy, and cargo must not read what is being written.
+fn lock() -> MutexGuard<'static, ()> {
+    static WRITING: Mutex<()> = Mutex::new(());
+    WRITING.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// From one text up to another.
+fn cut<'a>(text: &'a str, from: &str, to: &str) -> &'a str {
+    let start = text.find(from).expect(from);
+    let len = text[start..].find(to).expect(to);
+    &text[start..start + len]
+}
+
+/// A file, or all in a folder.
+fn files(path: &Path) -> Vec<PathBuf> {
+    if path.is_file() {
+        return vec![path.to_owned()];
+    }
+    let inside = fs::read_dir(path).unwrap();
+    inside
+        .flat_map(|entry| files(&entry.unwrap().path()))
+        .collect()
+}
+
+fn read(file: &Path) -> String {
+    fs::read_to_string(file).unwrap_or_else(|error| panic!("{}: {error}", file.display()))
+}
+
+fn write(file: &Path, text: &str) {
+    if fs::read_to_string(file).is_ok_and(|before| before == text) {
+        return;
+    }
+    fs::create_dir_all(file.parent().unwrap()).unwrap();
+    fs::write(file, text).unwrap();
+}
