@@ -119,7 +119,11 @@ impl Session {
     /// Text of a page, with the session's port and folder of builds in the place of the usual.
     fn own(&self, text: &str) -> String {
         let built = Path::new(env!("CARGO_BIN_EXE_valor_cli")).parent().unwrap();
+        // The clone is a link in the session's folder; a program finds the real clone's parent
+        // behind `..`, where nothing is to be written.
+        let token = self.dir.join("token");
         text.replace("8080", &self.port.to_string())
+            .replace("../token", token.to_str().unwrap())
             // From the clone and from beside it.
             .replace("valor/target/debug", "target/debug")
             .replace("target/debug", built.to_str().unwrap())
