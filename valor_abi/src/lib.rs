@@ -35,16 +35,22 @@
 //! - [`instance`]: the glue around an author's code; [`unwind`] and [`fault`] serve it.
 //! - [`testing`]: for the tests of a vlugin, which runs inside of them.
 //! - [`native`]: the boundary between a library and the program that loads it.
+//! - [`guest`]: the boundary between a WebAssembly module and its host.
+//! - [`metadata`]: what a file of either kind says of itself.
 
 #![cfg_attr(not(test), warn(missing_docs))]
 #![deny(unsafe_code)]
 
 pub mod convert;
 pub mod fault;
+pub mod guest;
 pub mod host;
 pub mod instance;
+pub mod metadata;
+#[cfg(not(target_family = "wasm"))]
 #[allow(unsafe_code)] // A boundary: each block states the invariant it leans on.
 pub mod native;
+#[cfg(not(target_family = "wasm"))]
 pub mod testing;
 pub mod unwind;
 pub mod wire;
@@ -73,10 +79,13 @@ pub use valor_abi_macros::vlugin;
 /// For the code that `#[vlugin]` writes; not for people.
 #[doc(hidden)]
 pub mod __private {
+    #[cfg(target_family = "wasm")]
+    pub use crate::guest::export;
+    #[cfg(not(target_family = "wasm"))]
+    pub use crate::native::export;
     pub use crate::{
         glue::{OnRequest, context, missing, request},
         instance::Entry,
-        native::export,
     };
     pub use core;
 }
@@ -87,6 +96,7 @@ pub mod __private {
 /// an error, wherever it stands: there is one root module in a library. The symbols bear the
 /// crate's name, so that several such crates can be linked into one program. The metadata block names the symbol of the root module, and is exported itself so
 /// that no linker leaves it out.
+#[cfg(not(target_family = "wasm"))]
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __export {
@@ -129,6 +139,91 @@ macro_rules! __export {
                 $crate::__private::core::cfg!(panic = "unwind"),
                 $form,
                 $module,
+            );
+        };
+    };
+}
+
+/// As above, for a WebAssembly module: the exports of the guest boundary. There is one module in a
+/// file, so its symbols have the boundary's own names.
+#[cfg(target_family = "wasm")]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __export {
+    ($VLUGIN:ident, $once:ident, $entry:expr, $form:literal, $module:literal, $metadata:literal) => {
+        /// This crate's vlugin, for programs that link it in and for tests.
+        pub const $VLUGIN: $crate::__private::Entry = $entry;
+
+        #[doc(hidden)]
+        #[macro_export]
+        macro_rules! $once {
+            () => {};
+        }
+
+        const _: () = {
+            use $crate::__private::export;
+
+            #[unsafe(no_mangle)]
+            extern "C" fn valor_abi() -> u32 {
+                $crate::guest::GUEST_ABI
+            }
+
+            #[unsafe(no_mangle)]
+            extern "C" fn valor_alloc(len: usize) -> *mut u8 {
+                export::alloc(len)
+            }
+
+            #[unsafe(no_mangle)]
+            unsafe extern "C" fn valor_free(ptr: *mut u8, len: usize) {
+                unsafe { export::free(ptr, len) }
+            }
+
+            #[unsafe(no_mangle)]
+            unsafe extern "C" fn valor_init(ptr: *mut u8, len: usize) {
+                unsafe { export::init($VLUGIN, ptr, len) }
+            }
+
+            #[unsafe(no_mangle)]
+            unsafe extern "C" fn valor_request(id: u32, ptr: *mut u8, len: usize) {
+                unsafe { export::request(id, ptr, len) }
+            }
+
+            #[unsafe(no_mangle)]
+            unsafe extern "C" fn valor_body(id: u32, ptr: *mut u8, len: usize, flags: u32) {
+                unsafe { export::body(id, ptr, len, flags) }
+            }
+
+            #[unsafe(no_mangle)]
+            unsafe extern "C" fn valor_fetch_response(id: u32, ptr: *mut u8, len: usize) {
+                unsafe { export::fetch_response(id, ptr, len) }
+            }
+
+            #[unsafe(no_mangle)]
+            extern "C" fn valor_writable(id: u32, bytes: u32) {
+                export::writable(id, bytes)
+            }
+
+            #[unsafe(no_mangle)]
+            extern "C" fn valor_timer(id: u32) {
+                export::timer(id)
+            }
+
+            #[unsafe(no_mangle)]
+            extern "C" fn valor_cancel(id: u32) {
+                export::cancel(id)
+            }
+
+            #[unsafe(no_mangle)]
+            extern "C" fn valor_poll() {
+                export::poll()
+            }
+
+            #[unsafe(link_section = ".valor")]
+            #[used]
+            pub static METADATA: export::MetadataBlock = export::metadata(
+                $crate::__private::core::env!("CARGO_PKG_NAME"),
+                $crate::__private::core::env!("CARGO_PKG_VERSION"),
+                $form,
             );
         };
     };

@@ -105,3 +105,36 @@ pub(super) fn check_headers(bytes: &[u8], start: usize) -> Result<(), HeadError>
     }
     Ok(())
 }
+
+/// Headers without a head, as trailers cross a boundary. What cannot stand in one is left out.
+pub(crate) fn encode_headers(headers: &[(String, Vec<u8>)]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for (name, value) in headers {
+        if check_header(name.as_bytes(), value).is_err() {
+            continue;
+        }
+        bytes.extend_from_slice(&(name.len() as u16).to_le_bytes());
+        bytes.extend_from_slice(&(value.len() as u32).to_le_bytes());
+        bytes.extend_from_slice(name.to_ascii_lowercase().as_bytes());
+        bytes.extend_from_slice(value);
+    }
+    bytes
+}
+
+/// Reads what [`encode_headers`] wrote, wherever it comes from.
+pub(crate) fn decode_headers(bytes: &[u8]) -> Result<Vec<(String, Vec<u8>)>, HeadError> {
+    let mut headers = Vec::new();
+    let mut at = 0;
+    while at < bytes.len() {
+        let entry = entry_at(bytes, at).ok_or(HeadError::Length {
+            expected: at + ENTRY,
+            actual: bytes.len(),
+        })?;
+        at = entry.value.end;
+        let (name, value) = (&bytes[entry.name], &bytes[entry.value]);
+        check_header(name, value)?;
+        let name = std::str::from_utf8(name).map_err(|_| HeadError::HeaderName(shown(name)))?;
+        headers.push((name.to_ascii_lowercase(), value.to_vec()));
+    }
+    Ok(headers)
+}

@@ -27,6 +27,7 @@ mod fields;
 mod rules;
 
 use fields::{ENTRY, add, check_headers, fields, push, remove};
+pub(crate) use fields::{decode_headers, encode_headers};
 use rules::{is_target, is_token, shown};
 use std::fmt;
 

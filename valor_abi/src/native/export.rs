@@ -13,10 +13,8 @@ use crate::{
 };
 use abi_stable::{library::CheckTypeLayout, std_types::RResult};
 // What the code that `#[vlugin]` writes needs.
-pub use super::{
-    metadata::MetadataBlock,
-    types::{FfiHost, ValorModule, ValorModuleRef},
-};
+pub use super::types::{FfiHost, ValorModule, ValorModuleRef};
+pub use crate::metadata::MetadataBlock;
 pub use abi_stable::{
     library::{__call_root_module_loader, LibHeader, RootModuleResult},
     prefix_type::{PrefixTypeTrait, WithMetadata},

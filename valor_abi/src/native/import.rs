@@ -1,11 +1,11 @@
 //! The host's side: a library that was opened becomes a [`LoadedModule`], which creates
 //! vlugins, and a [`Host`] becomes what the library receives.
 
-use super::metadata::ABI_MINOR;
 use super::types::{
     FfiHost, FfiHostVtable, FfiHostVtableRef, FfiInstance, FfiLogRecord, FfiMessage, FfiResult,
     ValorModuleRef,
 };
+use crate::metadata::ABI_MINOR;
 use crate::{
     fault::Fault,
     host::{Host, LogRecord},

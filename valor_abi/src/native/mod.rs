@@ -10,12 +10,11 @@
 pub mod bytes;
 pub mod export;
 pub mod import;
-pub mod metadata;
 pub mod stream;
 pub mod types;
 
 #[cfg(test)]
 mod tests;
 
+pub use crate::metadata::{self, ABI_MAJOR, ABI_MINOR, Metadata};
 pub use import::{AbiHeader, AbiHeaderRef, LibraryError, LoadedModule, Unfit};
-pub use metadata::{ABI_MAJOR, ABI_MINOR, Metadata};

@@ -1,8 +1,9 @@
 //! The block that tells of a library without running it.
 //!
-//! `#[vlugin]` exports one [`MetadataBlock`] in a section of its own ([`SECTION`]). The loader
-//! and `valor_cli inspect` read it from the file's bytes, on any platform, and refuse a library
-//! that could not work before any of its code runs. All text is UTF-8, padded with NUL.
+//! `#[vlugin]` exports one [`MetadataBlock`] in a section of its own ([`SECTION`]); a WebAssembly
+//! module has it as a custom section. The loader and `valor_cli inspect` read it from the file's
+//! bytes, on any platform, and refuse a library that could not work before any of its code runs.
+//! All text is UTF-8, padded with NUL.
 
 /// Changed when a library of before cannot work any more.
 pub const ABI_MAJOR: u16 = 1;
@@ -91,7 +92,7 @@ impl MetadataBlock {
     /// The block's size in this version, in bytes.
     pub const SIZE: usize = size_of::<Self>();
 
-    pub(super) const fn new(
+    pub(crate) const fn new(
         name: &str,
         version: &str,
         unwinds: bool,

@@ -1,0 +1,222 @@
+//! The host as an author's code knows it: [`Host`] over the imports.
+
+use super::{
+    bodies, imports,
+    message::{self, MessageError},
+    tasks,
+};
+use crate::{
+    fault::Fault,
+    host::{Host, LogRecord},
+    wire::{BoxFuture, Request, Response},
+};
+use std::{
+    cell::{Cell, RefCell},
+    collections::BTreeMap,
+    future::poll_fn,
+    task::{Poll, Waker},
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+/// The host of this instance's vlugin.
+pub struct GuestHost {
+    pub name: String,
+    pub level: log::LevelFilter,
+}
+
+#[derive(Default)]
+struct Waiting {
+    response: Option<Result<Response, Fault>>,
+    waker: Option<Waker>,
+}
+
+thread_local! {
+    static FETCHES: RefCell<BTreeMap<u32, Waiting>> = const { RefCell::new(BTreeMap::new()) };
+    static TIMERS: RefCell<BTreeMap<u32, Option<Waker>>> = const { RefCell::new(BTreeMap::new()) };
+    static LAST: Cell<u32> = const { Cell::new(0) };
+}
+
+/// A number that nothing uses at this time.
+fn fresh(is_used: impl Fn(u32) -> bool) -> u32 {
+    loop {
+        let id = LAST.get().wrapping_add(1) & 0x7fff_ffff;
+        LAST.set(id);
+        if !is_used(id) {
+            return id;
+        }
+    }
+}
+
+/// A fetch that runs: dropped, it is given up.
+pub struct Fetching {
+    id: u32,
+    answered: bool,
+    /// Whether its own body is written in pieces.
+    writes: bool,
+}
+
+impl Fetching {
+    /// All of its response is there.
+    pub fn answered(&mut self) {
+        self.answered = true;
+    }
+}
+
+impl Drop for Fetching {
+    fn drop(&mut self) {
+        let waiting = FETCHES.with_borrow_mut(|all| all.remove(&self.id));
+        drop(waiting);
+        if self.writes {
+            tasks::remove(self.id);
+        }
+        if !self.answered || self.writes {
+            imports::abort(self.id);
+        }
+    }
+}
+
+/// Notes the response to a fetch.
+pub fn answered(id: u32, block: Vec<u8>) {
+    if !FETCHES.with_borrow(|all| all.contains_key(&id)) {
+        return;
+    }
+    let response = match message::decode_response(block) {
+        Ok(Ok((head, body))) => Ok((head, body)),
+        Ok(Err(fault)) => Err(fault),
+        Err(error) => Err(unsound(&error)),
+    };
+    let response = response.map(|(head, body)| Response {
+        head,
+        body: bodies::incoming(id, body),
+    });
+    let waker = FETCHES.with_borrow_mut(|all| {
+        let waiting = all.get_mut(&id)?;
+        waiting.response = Some(response);
+        waiting.waker.take()
+    });
+    if let Some(waker) = waker {
+        waker.wake();
+    }
+}
+
+fn unsound(error: &MessageError) -> Fault {
+    Fault::error(
+        502,
+        format!("what the host handed over is not sound: {error}"),
+    )
+}
+
+async fn ask(vlugin: String, request: Request) -> Result<Response, Fault> {
+    let id = 1 << 31 | fresh(|id| FETCHES.with_borrow(|all| all.contains_key(&(1 << 31 | id))));
+    let (block, chunks) = message::encode_request(request);
+    FETCHES.with_borrow_mut(|all| all.insert(id, Waiting::default()));
+    let mut fetching = Fetching {
+        id,
+        answered: false,
+        writes: chunks.is_some(),
+    };
+    if let Some(chunks) = chunks {
+        tasks::start(id, bodies::outgoing(id, chunks));
+    }
+    imports::fetch(id, &vlugin, &block);
+    drop((vlugin, block));
+    let response = poll_fn(|cx| {
+        FETCHES.with_borrow_mut(|all| {
+            let waiting = all.get_mut(&id).expect("it is removed by `Fetching` alone");
+            match waiting.response.take() {
+                Some(response) => Poll::Ready(response),
+                None => {
+                    waiting.waker = Some(cx.waker().clone());
+                    Poll::Pending
+                }
+            }
+        })
+    });
+    match response.await {
+        Ok(mut response) => {
+            response.body = bodies::kept(response.body, fetching);
+            Ok(response)
+        }
+        Err(fault) => {
+            fetching.answered();
+            Err(fault)
+        }
+    }
+}
+
+/// A timer that runs: dropped, it is taken back.
+struct Timer(u32);
+
+impl Drop for Timer {
+    fn drop(&mut self) {
+        if TIMERS.with_borrow_mut(|all| all.remove(&self.0)).is_some() {
+            imports::timer(self.0, -1.0);
+        }
+    }
+}
+
+/// Notes that a timer's time is over.
+pub fn timer(id: u32) {
+    if let Some(Some(waker)) = TIMERS.with_borrow_mut(|all| all.remove(&id)) {
+        waker.wake();
+    }
+}
+
+impl Host for GuestHost {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn log(&self, record: &LogRecord<'_>) {
+        imports::log(
+            record.level as u32,
+            record.target,
+            record.message,
+            record.file,
+            record.line,
+        );
+    }
+
+    fn max_level(&self) -> log::LevelFilter {
+        self.level
+    }
+
+    fn fetch(&self, request: Request) -> BoxFuture<'static, Result<Response, Fault>> {
+        Box::pin(ask(String::new(), request))
+    }
+
+    fn call(&self, vlugin: &str, request: Request) -> BoxFuture<'static, Result<Response, Fault>> {
+        if vlugin.is_empty() {
+            let fault = Fault::refused(404, "no vlugin has an empty name");
+            return Box::pin(async { Err(fault) });
+        }
+        Box::pin(ask(vlugin.to_owned(), request))
+    }
+
+    fn sleep(&self, time: Duration) -> BoxFuture<'static, ()> {
+        Box::pin(async move {
+            let id = fresh(|id| TIMERS.with_borrow(|all| all.contains_key(&id)));
+            TIMERS.with_borrow_mut(|all| all.insert(id, None));
+            let timer = Timer(id);
+            imports::timer(id, time.as_secs_f64() * 1000.0);
+            poll_fn(|cx| {
+                TIMERS.with_borrow_mut(|all| match all.get_mut(&timer.0) {
+                    Some(waker) => {
+                        *waker = Some(cx.waker().clone());
+                        Poll::Pending
+                    }
+                    None => Poll::Ready(()),
+                })
+            })
+            .await;
+        })
+    }
+
+    fn now(&self) -> SystemTime {
+        UNIX_EPOCH + Duration::from_secs_f64(imports::now_ms().max(0.0) / 1000.0)
+    }
+
+    fn random(&self, buffer: &mut [u8]) {
+        imports::random(buffer);
+    }
+}
