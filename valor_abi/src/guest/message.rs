@@ -86,7 +86,7 @@ pub fn encode_response(response: Response) -> (Vec<u8>, Option<ChunkStream>) {
 /// The length of the block that [`write_request`] writes.
 pub fn request_len(request: &Request) -> usize {
     FIXED
-        + request.head.len()
+        + request.head.as_bytes().len()
         + match &request.body {
             Body::Bytes(bytes) => bytes.len(),
             Body::Stream { .. } => 0,
@@ -100,8 +100,8 @@ pub fn request_len(request: &Request) -> usize {
 /// Where `block` is of another length.
 pub fn write_request(request: Request, block: &mut [u8]) -> Option<ChunkStream> {
     let (fixed, rest) = block.split_at_mut(FIXED);
-    let (head, body) = rest.split_at_mut(request.head.len());
-    fixed.copy_from_slice(&fixed_of(request.head.len(), &request.body));
+    let (head, body) = rest.split_at_mut(request.head.as_bytes().len());
+    fixed.copy_from_slice(&fixed_of(request.head.as_bytes().len(), &request.body));
     head.copy_from_slice(request.head.as_bytes());
     match request.body {
         Body::Bytes(bytes) => {

@@ -10,7 +10,8 @@
 //! - `fault`: what is wrong with a text, with line, column and JSON path.
 //! - `json`: strict JSON whose values know where they stand.
 //! - `read`: from a text to definitions, gathering every fault on the way.
-//! - `rules`: what a name, a prefix, a limit may be.
+//! - `rules`: what a name, a prefix may be.
+//! - `limits`: what a vlugin may use.
 //! - `files`: what of that a `files` vlugin has, and the names that it serves.
 //! - `taken`: no name and no prefix is there twice.
 //! - `schema`: the JSON Schema of plugins.json.
@@ -18,6 +19,7 @@
 mod fault;
 pub(crate) mod files;
 mod json;
+mod limits;
 mod nearest;
 mod read;
 mod rules;
@@ -28,16 +30,14 @@ mod tests;
 
 pub use fault::{DefinitionFault, DefinitionFaults, Position};
 pub use files::FilesConfig;
+pub use limits::Limits;
 pub use nearest::nearest;
 pub use schema::json_schema;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use std::{
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::path::{Path, PathBuf};
 
 /// One vlugin of plugins.json.
 ///
@@ -107,26 +107,10 @@ pub struct Definition {
 pub enum Kind {
     /// A shared library.
     Native,
+    /// A WebAssembly module.
+    Wasm,
     /// A folder of files, served by Valor itself.
     Files,
-}
-
-/// What a vlugin may use. What is not said is taken from the runtime's defaults.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Limits {
-    /// Seconds until the response has to begin; 504 after that. Default 30.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "f64", range(max = rules::MAX_TIMEOUT), extend("exclusiveMinimum" = 0))]
-    pub timeout: Option<f64>,
-    /// Bytes in a request's body; 413 over that. Default 10 MiB.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "u64", range(min = 1, max = rules::MAX_BODY))]
-    pub body: Option<u64>,
-    /// Requests at once, streaming responses included; 503 over that. Default 1024.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "u32", range(min = 1, max = rules::MAX_CONCURRENCY))]
-    pub concurrency: Option<u32>,
 }
 
 /// All of a plugins.json, in its order, each with the positions of its keys in the text.
@@ -138,12 +122,13 @@ pub struct Definitions {
 
 impl Kind {
     /// Every kind.
-    pub const ALL: &'static [Self] = &[Self::Native, Self::Files];
+    pub const ALL: &'static [Self] = &[Self::Native, Self::Wasm, Self::Files];
 
     /// The word in plugins.json.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Native => "native",
+            Self::Wasm => "wasm",
             Self::Files => "files",
         }
     }
@@ -152,38 +137,6 @@ impl Kind {
 impl std::fmt::Display for Kind {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.pad(self.as_str())
-    }
-}
-
-impl Limits {
-    fn is_empty(&self) -> bool {
-        *self == Self::default()
-    }
-
-    /// The time until the response has to begin.
-    pub fn timeout(&self) -> Duration {
-        self.timeout
-            .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
-            .unwrap_or(Duration::from_secs(30))
-    }
-
-    /// Bytes in a request's body.
-    pub fn body(&self) -> u64 {
-        self.body.unwrap_or(10 * 1024 * 1024)
-    }
-
-    /// Requests at once.
-    pub fn concurrency(&self) -> u32 {
-        self.concurrency.unwrap_or(1024)
-    }
-
-    /// These limits, with `defaults` for what is not said.
-    pub fn or(self, defaults: &Self) -> Self {
-        Self {
-            timeout: self.timeout.or(defaults.timeout),
-            body: self.body.or(defaults.body),
-            concurrency: self.concurrency.or(defaults.concurrency),
-        }
     }
 }
 

@@ -4,11 +4,13 @@
 //! rest is still looked at, so that one run tells all. [`Definitions`] come out only where there
 //! is no fault at all.
 
+pub(super) use super::json::Node;
 use super::{
-    Definition, DefinitionFault, Definitions, Kind, Limits, Position,
+    Definition, DefinitionFault, Definitions, Kind, Position,
     fault::shown,
     files,
-    json::{self, Entry, Lines, Node},
+    json::{self, Entry, Lines},
+    limits,
     nearest::suggestion,
     rules,
     taken::Taken,
@@ -23,13 +25,11 @@ const ROOT_KEYS: &[&str] = &["$schema", "plugins"];
 const KEYS: &[&str] = &[
     "type", "name", "prefix", "path", "source", "config", "sha256", "allow", "limits", "optional",
 ];
-const LIMIT_KEYS: &[&str] = &["timeout", "body", "concurrency"];
 
 /// Types that other versions of Valor know; not a slip of the pen.
-const LATER_KINDS: &[&str] = &["wasm", "wasi", "js"];
+const LATER_KINDS: &[&str] = &["wasi", "js"];
 /// Keys that only vlugins of those types have.
 const LATER_KEYS: &[&str] = &["url"];
-const LATER_LIMIT_KEYS: &[&str] = &["memory"];
 
 /// Where the parts of one definition stand.
 #[derive(Debug, Clone, PartialEq)]
@@ -257,7 +257,9 @@ impl<'t> Reader<'t> {
             this.checked(value, key, rules::sha256)
         });
         let allow = self.optional(&keys, "allow", key, Self::allow);
-        let limits = self.optional(&keys, "limits", key, Self::limits);
+        let limits = self.optional(&keys, "limits", key, |this, value, key| {
+            limits::read(this, value, key, kind)
+        });
         let optional = self.optional(&keys, "optional", key, Self::boolean);
         if kind == Some(Kind::Files) {
             self.of_files(node, &keys, key);
@@ -343,7 +345,7 @@ impl<'t> Reader<'t> {
             .collect()
     }
 
-    fn optional<T>(
+    pub(super) fn optional<T>(
         &mut self,
         keys: &Keys<'t>,
         name: &str,
@@ -442,34 +444,21 @@ impl<'t> Reader<'t> {
         read.into_iter().collect()
     }
 
-    fn limits(&mut self, node: Node<'t>, key: &str) -> Option<Limits> {
-        if node.object().is_none() {
-            self.expected(node, key, "an object such as { \"timeout\": 30 }");
+    pub(super) fn seconds(
+        &mut self,
+        node: Node<'t>,
+        key: &str,
+        rule: impl FnOnce(f64) -> Option<String>,
+    ) -> Option<f64> {
+        let Some(seconds) = node.value().as_f64() else {
+            self.expected(node, key, "a number of seconds");
             return None;
-        }
-        let keys = self.keys(node, key, LIMIT_KEYS, LATER_LIMIT_KEYS);
-        let timeout = self.optional(&keys, "timeout", key, |this, node, key| {
-            let Some(seconds) = node.value().as_f64() else {
-                this.expected(node, key, "a number of seconds");
-                return None;
-            };
-            this.rule(node, key, rules::timeout(seconds))?;
-            Some(seconds)
-        });
-        let body = self.optional(&keys, "body", key, |this, node, key| {
-            this.whole(node, key, "bytes", rules::body)
-        });
-        let concurrency = self.optional(&keys, "concurrency", key, |this, node, key| {
-            this.whole(node, key, "requests", rules::concurrency)
-        });
-        Some(Limits {
-            timeout,
-            body,
-            concurrency: concurrency.and_then(|requests| u32::try_from(requests).ok()),
-        })
+        };
+        self.rule(node, key, rule(seconds))?;
+        Some(seconds)
     }
 
-    fn whole(
+    pub(super) fn whole(
         &mut self,
         node: Node<'t>,
         key: &str,

@@ -3,19 +3,13 @@
 //! `read` asks for values that come from a text, [`Definition::check`] for those put together in
 //! code. Each rule gives `None` for what is right, or else what is wrong and what to do.
 
-use super::{Definition, Kind, fault::shown, files};
+use super::{Definition, Kind, fault::shown, files, limits};
 use std::path::Path;
 
 pub(super) const MAX_NAME: usize = 64;
-/// A day. Whoever waits longer wants a stream.
-pub(super) const MAX_TIMEOUT: f64 = 86_400.0;
-/// One TiB.
-pub(super) const MAX_BODY: u64 = 1 << 40;
-pub(super) const MAX_CONCURRENCY: u32 = 1_000_000;
 
 /// Every rule that a definition breaks, by key.
 pub(super) fn broken(definition: &Definition) -> Vec<(String, String)> {
-    let limits = &definition.limits;
     let file = |file: Option<&Path>| path(&file?.to_string_lossy());
     let found = [
         ("name", name(&definition.name)),
@@ -23,24 +17,19 @@ pub(super) fn broken(definition: &Definition) -> Vec<(String, String)> {
         ("path", file(definition.path.as_deref())),
         ("source", file(definition.source.as_deref())),
         ("sha256", definition.sha256.as_deref().and_then(sha256)),
-        ("limits.timeout", limits.timeout.and_then(timeout)),
-        ("limits.body", limits.body.and_then(body)),
-        (
-            "limits.concurrency",
-            limits.concurrency.map(u64::from).and_then(concurrency),
-        ),
     ];
     let allowed = definition.allow.iter().flatten().enumerate();
     let allowed =
         allowed.filter_map(|(index, pattern)| Some((format!("allow[{index}]"), allow(pattern)?)));
     let of_kind = match definition.kind {
-        Kind::Native => Vec::new(),
+        Kind::Native | Kind::Wasm => Vec::new(),
         Kind::Files => files::broken(definition),
     };
     found
         .into_iter()
         .filter_map(|(key, message)| Some((key.to_owned(), message?)))
         .chain(allowed)
+        .chain(limits::broken(definition))
         .chain(of_kind)
         .collect()
 }
@@ -164,24 +153,6 @@ pub(super) fn allow(pattern: &str) -> Option<String> {
                 shown(bad.encode_utf8(&mut [0; 4]))
             )
         })
-}
-
-pub(super) fn timeout(seconds: f64) -> Option<String> {
-    // Written so that NaN, which code could put there, is refused too.
-    let sane = seconds > 0.0 && seconds <= MAX_TIMEOUT;
-    (!sane).then(|| {
-        format!("a timeout is above 0 and at most {MAX_TIMEOUT} seconds (a day), not {seconds}")
-    })
-}
-
-pub(super) fn body(bytes: u64) -> Option<String> {
-    (!(1..=MAX_BODY).contains(&bytes))
-        .then(|| format!("a body's limit is 1 to {MAX_BODY} bytes (1 TiB), not {bytes}"))
-}
-
-pub(super) fn concurrency(requests: u64) -> Option<String> {
-    (!(1..=u64::from(MAX_CONCURRENCY)).contains(&requests))
-        .then(|| format!("a concurrency is 1 to {MAX_CONCURRENCY} requests, not {requests}"))
 }
 
 fn percent_encoded(character: char) -> String {

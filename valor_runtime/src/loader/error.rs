@@ -1,5 +1,7 @@
 //! [`LoadError`]: every reason why a vlugin is not loaded, in one line each.
 
+#[cfg(feature = "wasm")]
+use super::wasm::GuestError;
 use crate::package::{PackageError, SignatureError};
 use std::{
     ffi::OsStr,
@@ -169,6 +171,25 @@ pub enum LoadError {
         file: PathBuf,
         /// What it is instead.
         found: &'static str,
+    },
+
+    /// This program cannot run WebAssembly.
+    #[error(
+        "the vlugin `{name}` is of type `wasm`, which this program was built without: build it with the feature `wasm`"
+    )]
+    NoWasm {
+        /// The vlugin.
+        name: String,
+    },
+
+    /// The file is not a WebAssembly module that can be a vlugin.
+    #[cfg(feature = "wasm")]
+    #[error("{} {error}", file.display())]
+    Guest {
+        /// The file.
+        file: PathBuf,
+        /// What is wrong with it.
+        error: GuestError,
     },
 
     /// The library says nothing of Valor.

@@ -8,7 +8,11 @@ mod error;
 pub(crate) mod files;
 pub mod native;
 mod paths;
+#[cfg(feature = "wasm")]
+pub mod wasm;
 
 pub use error::LoadError;
 pub(crate) use error::one_line;
 pub use native::{Loaded, NativeLoader, images_mapped, locate::read};
+#[cfg(feature = "wasm")]
+pub use wasm::{LoadedGuest, WasmLoader};

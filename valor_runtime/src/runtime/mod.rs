@@ -4,10 +4,14 @@
 //! server before it, a test calls it without a socket.
 
 mod administer;
+mod guests;
+mod own;
 
+#[cfg(feature = "wasm")]
+use crate::loader::WasmLoader;
 use crate::{
     BoxFuture, Definition, Fault, Kind, Limits, Request, Response, Vlugin,
-    admin::{self, Readiness, RegistryAccess},
+    admin::{Readiness, RegistryAccess},
     definition::DefinitionFaults,
     dispatch::{ByName, Dispatch},
     host::{
@@ -15,11 +19,7 @@ use crate::{
         allow::{Allow, AllowError},
         fetch::{FetchConfig, FetchError, Fetcher},
     },
-    loader::{
-        LoadError,
-        files::FilesLoader,
-        native::{NativeLoader, images_mapped},
-    },
+    loader::{LoadError, files::FilesLoader, native::NativeLoader},
     package::TrustedKeys,
     place::Place,
     registry::{Mount, Origin, RegistryError},
@@ -27,10 +27,7 @@ use crate::{
 use futures_lite::FutureExt;
 use futures_util::stream::{self, StreamExt};
 use serde_json::Value;
-use std::{
-    path::PathBuf,
-    sync::{Arc, Weak},
-};
+use std::{path::PathBuf, sync::Arc};
 use valor::{host::Host, instance::Entry};
 
 /// Each load has a thread of its own and the bytes of its file; some wait for a network.
@@ -60,6 +57,8 @@ pub struct Runtime {
     callees: Arc<dyn Vlugin>,
     fetcher: Arc<Fetcher>,
     native: NativeLoader,
+    #[cfg(feature = "wasm")]
+    wasm: WasmLoader,
     files: FilesLoader,
     limits: Limits,
     readiness: Readiness,
@@ -130,7 +129,7 @@ impl Builder {
         self
     }
 
-    /// The keys that every native vlugin's file has to be signed with; without it none has to.
+    /// The keys that every native or WebAssembly vlugin's file has to be signed with; without it none has to.
     pub fn trust(mut self, keys: TrustedKeys) -> Self {
         self.trust = Some(keys);
         self
@@ -161,13 +160,21 @@ impl Builder {
     pub fn build(self) -> Result<Arc<Runtime>, RuntimeError> {
         let dispatch = Arc::new(Dispatch::default());
         let mut native = NativeLoader::new(&self.base_dir).plugin_dirs(&self.plugin_dirs);
+        #[cfg(feature = "wasm")]
+        let mut wasm = WasmLoader::new(&self.base_dir).plugin_dirs(&self.plugin_dirs);
         if let Some(keys) = self.trust {
+            #[cfg(feature = "wasm")]
+            {
+                wasm = wasm.trust(keys.clone());
+            }
             native = native.trust(keys);
         }
         let runtime = Arc::new(Runtime {
             callees: Arc::new(ByName(Arc::downgrade(&dispatch))),
             fetcher: Arc::new(Fetcher::new(self.fetch)?),
             native,
+            #[cfg(feature = "wasm")]
+            wasm,
             files: FilesLoader::new(self.base_dir, self.plugin_dirs),
             limits: self.limits,
             readiness: Readiness::default(),
@@ -304,7 +311,7 @@ impl Runtime {
         config: Value,
     ) -> Result<(), RuntimeError> {
         let place = place.into();
-        let host = self.host(&place.name, place.allow.as_deref())?;
+        let host = self.host(Kind::Native, &place.name, place.allow.as_deref())?;
         let vlugin = entry
             .create(host, config)
             .await
@@ -403,7 +410,8 @@ impl Runtime {
             })?;
         let (vlugin, origin) = match definition.kind {
             Kind::Native => {
-                let host = self.host(&definition.name, definition.allow.as_deref())?;
+                let host =
+                    self.host(Kind::Native, &definition.name, definition.allow.as_deref())?;
                 let loaded = self.native.load(definition, restricted, host).await?;
                 let origin = Origin {
                     file: Some(loaded.file),
@@ -413,6 +421,7 @@ impl Runtime {
                 };
                 (loaded.vlugin, origin)
             }
+            Kind::Wasm => self.load_guest(definition, restricted).await?,
             Kind::Files => {
                 let loaded = self.files.load(definition, restricted).await?;
                 let origin = Origin {
@@ -429,10 +438,16 @@ impl Runtime {
         Ok(Place::from(definition).mount(vlugin, origin, &self.limits))
     }
 
-    fn host(&self, name: &str, allow: Option<&[String]>) -> Result<Arc<dyn Host>, RuntimeError> {
+    fn host(
+        &self,
+        kind: Kind,
+        name: &str,
+        allow: Option<&[String]>,
+    ) -> Result<Arc<dyn Host>, RuntimeError> {
         let allow = match allow {
-            // Code of this process could open any connection itself.
-            None => Allow::all(),
+            // Code of this process could open any connection itself; a guest cannot.
+            None if kind == Kind::Native => Allow::all(),
+            None => Allow::none(),
             Some(patterns) => Allow::parse(patterns).map_err(|source| RuntimeError::Allow {
                 name: name.to_owned(),
                 source,
@@ -445,42 +460,6 @@ impl Runtime {
             self.callees.clone(),
         ))
     }
-
-    fn mount_own(self: &Arc<Self>, access: RegistryAccess) -> Result<(), RuntimeError> {
-        let dispatch = Arc::downgrade(&self.dispatch);
-        let unavailable = {
-            let dispatch = dispatch.clone();
-            move || unavailable(&dispatch)
-        };
-        self.add(
-            "_health",
-            admin::health(self.readiness.clone(), unavailable),
-        )?;
-        let text = move || {
-            dispatch.upgrade().map_or_else(String::new, |dispatch| {
-                let vlugins = dispatch.registry.list().len();
-                dispatch.metrics.text(images_mapped(), vlugins)
-            })
-        };
-        self.add("_metrics", admin::metrics(text))?;
-        if !matches!(access, RegistryAccess::Off) {
-            let runtime: Weak<Self> = Arc::downgrade(self);
-            self.add(
-                "_plugins",
-                admin::plugins(access, move || runtime.upgrade()),
-            )?;
-        }
-        Ok(())
-    }
-}
-
-fn unavailable(dispatch: &Weak<Dispatch>) -> Vec<(String, String)> {
-    let mounts = dispatch.upgrade().map(|d| d.registry.list());
-    let reasons = mounts.into_iter().flatten().filter_map(|mount| {
-        let reason = mount.origin.unavailable.clone()?;
-        Some((mount.name.to_string(), reason))
-    });
-    reasons.collect()
 }
 
 impl Vlugin for Runtime {

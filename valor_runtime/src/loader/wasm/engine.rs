@@ -1,0 +1,126 @@
+//! The one engine that compiles and runs every guest of this process, and its clock.
+//!
+//! [`engine`] is made when the first guest is loaded. A thread counts ticks of [`TICK`] while guests run:
+//! at each tick a guest gives its thread back to others, and after as many as its limit allows it is ended.
+
+use std::{
+    sync::{
+        OnceLock,
+        atomic::{AtomicU64, Ordering},
+    },
+    thread,
+    time::Duration,
+};
+use wasmtime::{
+    Cache, CacheConfig, Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig,
+};
+
+/// How long a guest runs before others have their turn.
+pub(super) const TICK: Duration = Duration::from_millis(10);
+
+/// Instances at once in this process; each takes 4 GiB of addresses, and memory as it uses it.
+const INSTANCES: u32 = 4096;
+
+/// Ticks without a call after which the clock stops.
+const IDLE_TICKS: u32 = 100;
+
+static CALLS: AtomicU64 = AtomicU64::new(0);
+static CLOCK: OnceLock<thread::Thread> = OnceLock::new();
+static STOPPED: AtomicU64 = AtomicU64::new(0);
+
+/// The engine, or why there can be none.
+pub(super) fn engine() -> Result<&'static Engine, String> {
+    static ENGINE: OnceLock<Result<Engine, String>> = OnceLock::new();
+    let engine = ENGINE.get_or_init(|| {
+        let engine = pooled().or_else(|error| {
+            // A system that gives out few addresses: slower to create, otherwise the same.
+            log::debug!(target: "valor::wasm", "no pool of instances: {error}");
+            Engine::new(&config())
+        });
+        let engine = engine.map_err(|error| format!("{error:#}"))?;
+        start_clock(&engine)
+            .map_err(|error| format!("the clock's thread cannot start: {error}"))?;
+        Ok(engine)
+    });
+    engine.as_ref().map_err(Clone::clone)
+}
+
+fn pooled() -> wasmtime::Result<Engine> {
+    let mut pool = PoolingAllocationConfig::default();
+    pool.total_core_instances(INSTANCES)
+        .total_memories(INSTANCES)
+        .total_tables(INSTANCES)
+        .total_stacks(INSTANCES);
+    let mut config = config();
+    config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
+    Engine::new(&config)
+}
+
+fn config() -> Config {
+    let mut config = Config::new();
+    config
+        .epoch_interruption(true)
+        .wasm_memory64(false)
+        .wasm_multi_memory(false);
+    // Without a home there is none, and each start compiles anew.
+    match Cache::new(CacheConfig::new()) {
+        Ok(cache) => {
+            config.cache(Some(cache));
+        }
+        Err(error) => {
+            log::debug!(target: "valor::wasm", "compiled modules are not kept: {error:#}")
+        }
+    }
+    config
+}
+
+fn start_clock(engine: &Engine) -> std::io::Result<()> {
+    let engine = engine.weak();
+    let clock = thread::Builder::new()
+        .name("valor-epoch".into())
+        .spawn(move || {
+            let (mut seen, mut idle) = (0, 0);
+            while let Some(engine) = engine.upgrade() {
+                thread::sleep(TICK);
+                engine.increment_epoch();
+                let calls = CALLS.load(Ordering::Relaxed);
+                idle = if calls == seen { idle + 1 } else { 0 };
+                seen = calls;
+                // A guest that runs on without a new call keeps the clock going.
+                if idle >= IDLE_TICKS && RUNNING.load(Ordering::SeqCst) == 0 {
+                    STOPPED.store(1, Ordering::SeqCst);
+                    if RUNNING.load(Ordering::SeqCst) == 0 {
+                        thread::park();
+                    }
+                    STOPPED.store(0, Ordering::SeqCst);
+                    idle = 0;
+                }
+            }
+        })?;
+    let _ = CLOCK.set(clock.thread().clone());
+    Ok(())
+}
+
+static RUNNING: AtomicU64 = AtomicU64::new(0);
+
+/// While this lives, a guest may run, and so the clock does.
+pub(super) struct Running(());
+
+impl Running {
+    pub(super) fn begin() -> Self {
+        RUNNING.fetch_add(1, Ordering::SeqCst);
+        CALLS.fetch_add(1, Ordering::Relaxed);
+        if STOPPED.load(Ordering::SeqCst) == 1
+            && let Some(clock) = CLOCK.get()
+        {
+            clock.unpark();
+        }
+        Self(())
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        RUNNING.fetch_sub(1, Ordering::SeqCst);
+    }
+}

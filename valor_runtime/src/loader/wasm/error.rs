@@ -1,0 +1,79 @@
+//! Why a WebAssembly module is not loaded.
+
+/// What is wrong with a module, in one line without its file's name, which
+/// [`LoadError::Guest`](crate::loader::LoadError::Guest) puts in front.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum GuestError {
+    /// Not WebAssembly, or cut off, or with something in it that no module has.
+    #[error("is not a WebAssembly module: {0}; build it or copy it again")]
+    NotAModule(String),
+    /// A component, which another loader would run.
+    #[error("is a WebAssembly component, not a core module: build it for wasm32-unknown-unknown")]
+    Component,
+    /// An import that the boundary does not have.
+    #[error(
+        "imports `{module}.{name}`, which no host of a vlugin has: a guest imports from `valor1` what docs/guest-abi.md lists; build it for wasm32-unknown-unknown, without wasm-bindgen and without WASI"
+    )]
+    UnknownImport {
+        /// The module that it imports from.
+        module: String,
+        /// What it imports.
+        name: String,
+    },
+    /// An import of another type than the boundary's.
+    #[error("imports `valor1.{name}` as {found}, but it is {expected}")]
+    ImportType {
+        /// The import.
+        name: String,
+        /// Its type there.
+        found: String,
+        /// Its type here.
+        expected: String,
+    },
+    /// An export is missing.
+    #[error(
+        "has no export `{0}`, which every vlugin has; was it built with #[vlugin], as a cdylib?"
+    )]
+    NoExport(&'static str),
+    /// An export of another type than the boundary's.
+    #[error("exports `{name}` as {found}, but a vlugin's is {expected}")]
+    ExportType {
+        /// The export.
+        name: &'static str,
+        /// Its type there.
+        found: String,
+        /// Its type here.
+        expected: String,
+    },
+    /// An export that only another version of the boundary can have.
+    #[error(
+        "exports `{0}`, which this host does not know: it is of a newer Valor; use a newer host"
+    )]
+    UnknownExport(String),
+    /// Another version of the boundary.
+    #[error(
+        "speaks version {found} of the guest ABI, but this host speaks version {}; build it with a valor_abi that does",
+        valor::guest::GUEST_ABI
+    )]
+    Abi {
+        /// Its version.
+        found: u32,
+    },
+    /// More memory than it may have, before it has begun.
+    #[error(
+        "wants {wanted} bytes of memory to begin with, but may have {limit}: raise `limits.memory`"
+    )]
+    Memory {
+        /// What it wants, in bytes.
+        wanted: u64,
+        /// What it may have, in bytes.
+        limit: u64,
+    },
+    /// This program was built without WebAssembly, or the system does not let it run.
+    #[error("cannot be run: {0}")]
+    Engine(String),
+    /// It could not be put into memory, or trapped while it began.
+    #[error("does not begin: {0}")]
+    Start(String),
+}

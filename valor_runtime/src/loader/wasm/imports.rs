@@ -1,0 +1,435 @@
+//! What a guest asks for: the imports of `valor1`, and what the host keeps for one instance.
+//!
+//! No import waits. What takes time is noted in [`Guest::started`], which the instance's driver
+//! polls, and what comes of it becomes an event. A guest that hands over what it must not is
+//! ended: an error here is a trap.
+
+use super::{
+    engine::TICK,
+    exchange::{Event, Outgoing, Piece, Shared},
+};
+use crate::{Body, BoxFuture, Bytes, ChunkStream, Fault, Request};
+use futures_util::future::{AbortHandle, Abortable};
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::{Duration, Instant, UNIX_EPOCH},
+};
+use valor::{
+    guest::message::{self, Brought, PieceKind},
+    host::{Host, LogRecord},
+};
+use wasmtime::{Caller, Engine, Linker, Memory, ResourceLimiter, Store, UpdateDeadline};
+
+/// The module that guests import from.
+pub(super) const MODULE: &str = "valor1";
+
+/// How long one read of random bytes may be: what is asked for is taken in such parts.
+const RANDOM_PART: usize = 64 * 1024;
+
+/// What runs for a guest; ends with an event, or with none where it was taken back.
+pub(super) type Op = BoxFuture<'static, Option<Event>>;
+
+/// A body that the guest reads.
+#[derive(Default)]
+pub(super) struct Feed {
+    /// Where it comes from, unless a read of it runs.
+    pub chunks: Option<ChunkStream>,
+    /// What was read and is more than the guest asked for.
+    pub rest: Bytes,
+    /// How many bytes the guest asked for and has not got.
+    pub asked: u64,
+    /// Ends the read that runs.
+    pub reading: Option<AbortHandle>,
+}
+
+impl Feed {
+    pub fn of(chunks: ChunkStream) -> Self {
+        let mut feed = Self::default();
+        feed.chunks = Some(chunks);
+        feed
+    }
+}
+
+impl Drop for Feed {
+    fn drop(&mut self) {
+        if let Some(reading) = &self.reading {
+            reading.abort();
+        }
+    }
+}
+
+/// A fetch that runs.
+pub(super) struct Fetch {
+    op: AbortHandle,
+    /// Its request's body, where the guest writes that in pieces.
+    pub body: Option<Outgoing>,
+}
+
+impl Drop for Fetch {
+    fn drop(&mut self) {
+        self.op.abort();
+    }
+}
+
+/// What the host keeps for one instance; the data of its store.
+pub(super) struct Guest {
+    pub shared: Arc<Shared>,
+    pub host: Arc<dyn Host>,
+    pub memory: Option<Memory>,
+    /// What imports started in the call that runs.
+    pub started: Vec<Op>,
+    pub feeds: BTreeMap<u32, Feed>,
+    pub fetches: BTreeMap<u32, Fetch>,
+    timers: BTreeMap<u32, AbortHandle>,
+    /// What it said about its creation.
+    pub ready: Option<Result<(), Fault>>,
+    pub limits: Limits,
+    begun: Instant,
+}
+
+/// What an instance may use, and whether it wanted more.
+pub(super) struct Limits {
+    /// Bytes of memory.
+    pub memory: usize,
+    /// Ticks of the clock in one call.
+    pub ticks: u32,
+    /// Those of the call that runs.
+    pub ticked: u32,
+    /// A call that cannot give its thread back runs.
+    pub synchronous: bool,
+    pub out_of_memory: bool,
+}
+
+/// The guest ran longer in one call than it may.
+#[derive(Debug, thiserror::Error)]
+#[error("it ran for more than {} s without a pause, its limit (`limits.cpu`)", (TICK * self.0).as_secs_f64())]
+pub(super) struct OutOfTime(pub u32);
+
+impl ResourceLimiter for Limits {
+    fn memory_growing(
+        &mut self,
+        _current: usize,
+        desired: usize,
+        _maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        let fits = desired <= self.memory;
+        self.out_of_memory |= !fits;
+        Ok(fits)
+    }
+
+    fn table_growing(
+        &mut self,
+        _current: usize,
+        desired: usize,
+        _maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        Ok(desired <= 100_000)
+    }
+}
+
+impl Guest {
+    pub fn store(
+        engine: &Engine,
+        shared: Arc<Shared>,
+        host: Arc<dyn Host>,
+        memory: usize,
+        cpu: Duration,
+    ) -> Store<Self> {
+        let ticks = (cpu.as_millis() / TICK.as_millis()).clamp(1, u32::MAX.into()) as u32;
+        let mut store = Store::new(
+            engine,
+            Self {
+                shared,
+                host,
+                memory: None,
+                started: Vec::new(),
+                feeds: BTreeMap::new(),
+                fetches: BTreeMap::new(),
+                timers: BTreeMap::new(),
+                ready: None,
+                limits: Limits {
+                    memory,
+                    ticks,
+                    ticked: 0,
+                    synchronous: false,
+                    out_of_memory: false,
+                },
+                begun: Instant::now(),
+            },
+        );
+        store.limiter(|guest| &mut guest.limits);
+        store.epoch_deadline_callback(|mut guest| {
+            let limits = &mut guest.data_mut().limits;
+            limits.ticked += 1;
+            if limits.ticked > limits.ticks {
+                return Err(OutOfTime(limits.ticks).into());
+            }
+            Ok(match limits.synchronous {
+                // It has no turn to give back, and so no more than a few ticks.
+                true if limits.ticked > 3 => return Err(OutOfTime(3).into()),
+                true => UpdateDeadline::Continue(1),
+                false => UpdateDeadline::Yield(1),
+            })
+        });
+        store
+    }
+
+    /// Has something run until it is done or taken back.
+    fn start(&mut self, op: impl Future<Output = Option<Event>> + Send + 'static) -> AbortHandle {
+        let (handle, registration) = AbortHandle::new_pair();
+        let op = Abortable::new(op, registration);
+        self.started
+            .push(Box::pin(async move { op.await.ok().flatten() }));
+        handle
+    }
+
+    /// Reads the next chunk of a body, where the guest wants one and no read runs.
+    pub fn read(&mut self, id: u32) {
+        let Some(feed) = self.feeds.get_mut(&id) else {
+            return;
+        };
+        if feed.asked == 0 || !feed.rest.is_empty() {
+            return;
+        }
+        let Some(mut chunks) = feed.chunks.take() else {
+            return;
+        };
+        let handle = self.start(async move {
+            let next = std::future::poll_fn(|cx| chunks.as_mut().poll_next(cx)).await;
+            Some(Event::Read { id, next, chunks })
+        });
+        if let Some(feed) = self.feeds.get_mut(&id) {
+            feed.reading = Some(handle);
+        }
+    }
+
+    fn fetch(&mut self, id: u32, vlugin: &str, block: Vec<u8>) -> wasmtime::Result<()> {
+        if id & 1 << 31 == 0 || self.fetches.contains_key(&id) {
+            wasmtime::bail!("`fetch` with the number {id}, which is not a new one of the guest's");
+        }
+        let (head, body) = message::decode_request(block)?;
+        let (body, outgoing) = match body {
+            Brought::Whole(bytes) => (Body::Bytes(bytes), None),
+            Brought::Pieces(len) => {
+                let outgoing = Outgoing::default();
+                let chunks = outgoing.stream(id, self.shared.clone());
+                (Body::stream(len, chunks), Some(outgoing))
+            }
+        };
+        let request = Request { head, body };
+        let answer = match vlugin {
+            "" => self.host.fetch(request),
+            vlugin => self.host.call(vlugin, request),
+        };
+        let op = self.start(async move {
+            Some(Event::Fetched {
+                id,
+                answer: answer.await,
+            })
+        });
+        self.fetches.insert(id, Fetch { op, body: outgoing });
+        Ok(())
+    }
+
+    /// Forgets everything of a number.
+    pub fn forget(&mut self, id: u32) {
+        self.feeds.remove(&id);
+        self.fetches.remove(&id);
+    }
+
+    fn timer(&mut self, id: u32, ms: f64) {
+        if let Some(before) = self.timers.remove(&id) {
+            before.abort();
+        }
+        if ms < 0.0 || ms.is_nan() {
+            return;
+        }
+        let time = Duration::try_from_secs_f64(ms / 1000.0).unwrap_or(Duration::MAX);
+        let sleeping = self.host.sleep(time);
+        let handle = self.start(async move {
+            sleeping.await;
+            Some(Event::Timer(id))
+        });
+        self.timers.insert(id, handle);
+    }
+
+    /// A timer's time is over; whether the guest still waits for it.
+    pub fn timer_ended(&mut self, id: u32) -> bool {
+        self.timers.remove(&id).is_some()
+    }
+}
+
+/// The piece of a body that a guest wrote.
+fn piece(bytes: &[u8], flags: u32) -> wasmtime::Result<Piece> {
+    Ok(match PieceKind::from_flags(flags) {
+        Some(PieceKind::Data) if bytes.is_empty() => Piece::Nothing,
+        Some(PieceKind::Data) => Piece::Data(Bytes::copy_from_slice(bytes)),
+        Some(PieceKind::End) => Piece::End(Bytes::copy_from_slice(bytes)),
+        Some(PieceKind::Trailers) => Piece::Trailers(message::decode_trailers(bytes)?),
+        Some(PieceKind::Failed) => Piece::Failed(String::from_utf8_lossy(bytes).into_owned()),
+        None => wasmtime::bail!("`write` with the flags {flags}, which mean nothing"),
+    })
+}
+
+type Called<'a> = Caller<'a, Guest>;
+
+/// Bytes of the guest's memory, and what the host keeps.
+fn view<'a>(
+    caller: &'a mut Called<'_>,
+    ptr: u32,
+    len: u32,
+) -> wasmtime::Result<(&'a mut [u8], &'a mut Guest)> {
+    let memory = caller.data().memory;
+    let memory = memory.ok_or_else(|| wasmtime::format_err!("an import before it has begun"))?;
+    let (bytes, guest) = memory.data_and_store_mut(caller);
+    let range = ptr as usize..ptr as usize + len as usize;
+    let size = bytes.len();
+    match bytes.get_mut(range) {
+        Some(bytes) => Ok((bytes, guest)),
+        None => wasmtime::bail!("{len} bytes at {ptr}, but its memory ends at {size}"),
+    }
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// Everything that a guest can import.
+pub(super) fn linker(engine: &Engine) -> wasmtime::Result<Linker<Guest>> {
+    let mut linker = Linker::new(engine);
+    linker.func_wrap(MODULE, "log", log)?;
+    linker.func_wrap(MODULE, "now_ms", |caller: Called<'_>| {
+        let now = caller.data().host.now();
+        now.duration_since(UNIX_EPOCH)
+            .map_or(0.0, |since| since.as_secs_f64() * 1000.0)
+    })?;
+    linker.func_wrap(MODULE, "monotonic_ns", |caller: Called<'_>| {
+        i64::try_from(caller.data().begun.elapsed().as_nanos()).unwrap_or(i64::MAX)
+    })?;
+    linker.func_wrap(MODULE, "random", random)?;
+    linker.func_wrap(MODULE, "wake", |mut caller: Called<'_>| {
+        // As something that runs, and not at once: others have their turn before.
+        let op: Op = Box::pin(async {
+            futures_lite::future::yield_now().await;
+            Some(Event::Poll)
+        });
+        caller.data_mut().started.push(op);
+    })?;
+    linker.func_wrap(MODULE, "ready", ready)?;
+    linker.func_wrap(MODULE, "respond", respond)?;
+    linker.func_wrap(MODULE, "write", write)?;
+    linker.func_wrap(
+        MODULE,
+        "read_more",
+        |mut caller: Called<'_>, id: u32, bytes: u32| {
+            let guest = caller.data_mut();
+            if let Some(feed) = guest.feeds.get_mut(&id) {
+                feed.asked += u64::from(bytes);
+                if feed.rest.is_empty() {
+                    guest.read(id);
+                } else {
+                    // What is there already; no event can be made inside of an import.
+                    guest
+                        .started
+                        .push(Box::pin(async move { Some(Event::Feed(id)) }));
+                }
+            }
+        },
+    )?;
+    linker.func_wrap(
+        MODULE,
+        "fetch",
+        |mut caller: Called<'_>, id: u32, vlugin: u32, vlugin_len: u32, ptr: u32, len: u32| {
+            let vlugin = text(view(&mut caller, vlugin, vlugin_len)?.0);
+            let (bytes, guest) = view(&mut caller, ptr, len)?;
+            let block = bytes.to_vec();
+            guest.fetch(id, &vlugin, block)
+        },
+    )?;
+    linker.func_wrap(
+        MODULE,
+        "timer",
+        |mut caller: Called<'_>, id: u32, ms: f64| caller.data_mut().timer(id, ms),
+    )?;
+    linker.func_wrap(MODULE, "abort", |mut caller: Called<'_>, id: u32| {
+        caller.data_mut().forget(id);
+    })?;
+    Ok(linker)
+}
+
+#[allow(clippy::too_many_arguments)] // As the boundary has it.
+fn log(
+    mut caller: Called<'_>,
+    level: u32,
+    target: u32,
+    target_len: u32,
+    message: u32,
+    message_len: u32,
+    file: u32,
+    file_len: u32,
+    line: u32,
+) -> wasmtime::Result<()> {
+    let target = text(view(&mut caller, target, target_len)?.0);
+    let message = text(view(&mut caller, message, message_len)?.0);
+    let file = text(view(&mut caller, file, file_len)?.0);
+    caller.data().host.log(&LogRecord {
+        level: log::Level::iter()
+            .find(|known| *known as u32 == level)
+            .unwrap_or(log::Level::Error),
+        target: &target,
+        message: &message,
+        file: &file,
+        line,
+    });
+    Ok(())
+}
+
+fn random(mut caller: Called<'_>, ptr: u32, len: u32) -> wasmtime::Result<()> {
+    let (bytes, guest) = view(&mut caller, ptr, len)?;
+    let host = guest.host.clone();
+    for part in bytes.chunks_mut(RANDOM_PART) {
+        host.random(part);
+    }
+    Ok(())
+}
+
+fn ready(mut caller: Called<'_>, ptr: u32, len: u32) -> wasmtime::Result<()> {
+    let (bytes, guest) = view(&mut caller, ptr, len)?;
+    let outcome = match bytes {
+        [] => Ok(()),
+        fault => Err(message::decode_fault(fault)?),
+    };
+    if guest.ready.is_some() {
+        wasmtime::bail!("`ready` was called twice");
+    }
+    guest.ready = Some(outcome);
+    Ok(())
+}
+
+fn respond(mut caller: Called<'_>, id: u32, ptr: u32, len: u32) -> wasmtime::Result<()> {
+    let (bytes, guest) = view(&mut caller, ptr, len)?;
+    let response = message::decode_response(bytes.to_vec())?;
+    if !matches!(response, Ok((_, Brought::Pieces(_)))) {
+        guest.feeds.remove(&id);
+    }
+    guest.shared.respond(id, response);
+    Ok(())
+}
+
+fn write(mut caller: Called<'_>, id: u32, ptr: u32, len: u32, flags: u32) -> wasmtime::Result<()> {
+    let (bytes, guest) = view(&mut caller, ptr, len)?;
+    let piece = piece(bytes, flags)?;
+    let ends = piece.ends();
+    let within = match guest.fetches.get(&id) {
+        Some(fetch) => fetch.body.as_ref().is_none_or(|body| body.write(piece)),
+        None => guest.shared.write(id, piece),
+    };
+    if !within {
+        wasmtime::bail!("`write` of {len} bytes for {id}, which are more than were asked for");
+    }
+    if ends && id & 1 << 31 == 0 {
+        guest.feeds.remove(&id);
+    }
+    Ok(())
+}

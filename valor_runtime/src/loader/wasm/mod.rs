@@ -1,0 +1,293 @@
+//! WebAssembly modules as vlugins: found, held to the guest boundary, compiled, and run by
+//! wasmtime inside of limits.
+//!
+//! [`WasmLoader`] is what the runtime calls. `module` judges a file before any of its code runs,
+//! `imports` is what a guest can ask for, `instance` runs one, `exchange` is what those who wait
+//! share with it, `engine` is the one engine and its clock. What a guest does wrong ends its
+//! instance and the requests that this one worked for; the next request finds a new one.
+
+mod engine;
+mod error;
+mod exchange;
+mod imports;
+mod instance;
+mod module;
+
+pub use error::GuestError;
+
+use super::{LoadError, paths};
+use crate::{
+    BoxFuture, Definition, Fault, FaultKind, Request, Response, Vlugin, package::TrustedKeys,
+};
+use futures_lite::future;
+use instance::{Instance, Recipe};
+use sha2::{Digest, Sha256};
+use smol::Timer;
+use std::{
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+use valor::{host::Host, metadata::Metadata};
+
+/// A module that takes longer than this to compile has a line in the log.
+const NOTABLE: Duration = Duration::from_secs(1);
+
+/// Loads WebAssembly vlugins.
+#[derive(Debug, Clone)]
+pub struct WasmLoader {
+    base: PathBuf,
+    plugin_dirs: Vec<PathBuf>,
+    trust: Option<TrustedKeys>,
+    create_timeout: Duration,
+}
+
+/// A guest that was loaded, and what is known of its file.
+#[derive(Clone)]
+#[non_exhaustive]
+pub struct LoadedGuest {
+    /// The vlugin.
+    pub vlugin: Arc<dyn Vlugin>,
+    /// The file that was read.
+    pub file: PathBuf,
+    /// What the module says of itself; nothing, where it was not made by `#[vlugin]`.
+    pub metadata: Option<Metadata>,
+    /// The SHA-256 of the file, 64 lower-case hexadecimal digits.
+    pub sha256: String,
+}
+
+impl std::fmt::Debug for LoadedGuest {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("LoadedGuest")
+            .field("file", &self.file)
+            .field("metadata", &self.metadata)
+            .field("sha256", &self.sha256)
+            .finish_non_exhaustive()
+    }
+}
+
+impl WasmLoader {
+    /// A loader for definitions whose paths are relative to `base`, the folder of plugins.json.
+    pub fn new(base: impl Into<PathBuf>) -> Self {
+        Self {
+            base: paths::absolute(base.into()),
+            plugin_dirs: Vec::new(),
+            trust: None,
+            create_timeout: Duration::from_secs(30),
+        }
+    }
+
+    /// The folders where bare names are looked for first, and where files have to be when a
+    /// load is restricted.
+    #[must_use]
+    pub fn plugin_dirs<D: Into<PathBuf>>(mut self, dirs: impl IntoIterator<Item = D>) -> Self {
+        self.plugin_dirs = dirs
+            .into_iter()
+            .map(|dir| paths::absolute(dir.into()))
+            .collect();
+        self
+    }
+
+    /// The keys that every file has to be signed with; where this is not called, files need no
+    /// signature.
+    #[must_use]
+    pub fn trust(mut self, keys: TrustedKeys) -> Self {
+        self.trust = Some(keys);
+        self
+    }
+
+    /// How long the creation of a vlugin may take; 30 seconds where it is not said.
+    #[must_use]
+    pub fn create_timeout(mut self, limit: Duration) -> Self {
+        self.create_timeout = limit;
+        self
+    }
+
+    /// The file of a definition, found but not yet opened. A bare name is that of a `.wasm` file
+    /// in a plugin directory or beside plugins.json.
+    ///
+    /// # Errors
+    /// [`LoadError::NotFound`], and [`LoadError::Outside`] with `restricted`.
+    pub fn locate(&self, definition: &Definition, restricted: bool) -> Result<PathBuf, LoadError> {
+        let bare = match &definition.path {
+            Some(path) => path
+                .to_str()
+                .filter(|name| !name.contains(['/', '\\', '.'])),
+            None => Some(&*definition.name),
+        };
+        let file = match (bare, &definition.path) {
+            (Some(name), _) => self.find(name, restricted)?,
+            (None, path) => self.base.join(path.as_deref().unwrap_or(Path::new(""))),
+        };
+        if restricted {
+            return paths::inside(&self.plugin_dirs, file);
+        }
+        Ok(file)
+    }
+
+    fn find(&self, name: &str, restricted: bool) -> Result<PathBuf, LoadError> {
+        let mut looked = self.plugin_dirs.clone();
+        if !restricted {
+            looked.push(self.base.clone());
+        }
+        // Cargo writes `_` for the `-` in the name of a crate.
+        let mut files = vec![format!("{name}.wasm")];
+        if name.contains('-') {
+            files.push(format!("{}.wasm", name.replace('-', "_")));
+        }
+        let all = looked
+            .iter()
+            .flat_map(|dir| files.iter().map(|file| dir.join(file)));
+        let found = all.into_iter().find(|file| file.exists());
+        found.ok_or_else(|| LoadError::NotFound {
+            name: name.to_owned(),
+            files: files.clone(),
+            looked: looked.clone(),
+        })
+    }
+
+    /// Finds the module of a definition, checks and compiles it, and creates the vlugin.
+    ///
+    /// With `restricted` the file has to lie inside one of the plugin directories once symbolic
+    /// links are resolved; so it is where the definition comes from over the network.
+    ///
+    /// # Errors
+    /// Any [`LoadError`]. Nothing of the module runs before all checks on it are done.
+    pub async fn load(
+        &self,
+        definition: &Definition,
+        restricted: bool,
+        host: Arc<dyn Host>,
+    ) -> Result<LoadedGuest, LoadError> {
+        let (loader, wanted) = (self.clone(), definition.clone());
+        let compiling = smol::unblock(move || loader.compile(&wanted, restricted));
+        let (file, sha256, module) = with_a_line(&definition.name, compiling).await?;
+        let metadata = module.metadata.clone();
+        let init = serde_json::json!({
+            "name": definition.name,
+            "config": definition.config,
+            "level": host.max_level() as u8,
+        });
+        let limits = &definition.limits;
+        let recipe = Arc::new(Recipe {
+            name: definition.name.clone(),
+            module,
+            host,
+            init: init.to_string().into_bytes(),
+            memory: usize::try_from(limits.memory()).unwrap_or(usize::MAX),
+            cpu: limits.cpu(),
+        });
+        let first = Instance::new(&recipe);
+        self.create(&definition.name, &first).await?;
+        Ok(LoadedGuest {
+            vlugin: Arc::new(Pool {
+                recipe,
+                most: limits.instances() as usize,
+                instances: Mutex::new(vec![first]),
+            }),
+            file,
+            metadata,
+            sha256,
+        })
+    }
+
+    fn compile(
+        &self,
+        definition: &Definition,
+        restricted: bool,
+    ) -> Result<(PathBuf, String, module::Checked), LoadError> {
+        let file = self.locate(definition, restricted)?;
+        let bytes = super::read(&file)?;
+        let sha256 = super::native::hex(&Sha256::digest(&bytes));
+        if let Some(expected) = &definition.sha256
+            && !expected.eq_ignore_ascii_case(&sha256)
+        {
+            return Err(LoadError::Sha256 {
+                file,
+                expected: expected.to_ascii_lowercase(),
+                actual: sha256,
+            });
+        }
+        if let Some(keys) = &self.trust {
+            keys.verify(&file, &bytes)?;
+        }
+        match module::check(&bytes, definition.limits.memory()) {
+            Ok(module) => Ok((file, sha256, module)),
+            Err(error) => Err(LoadError::Guest { file, error }),
+        }
+    }
+
+    async fn create(&self, name: &str, instance: &Arc<Instance>) -> Result<(), LoadError> {
+        let (name, limit) = (name.to_owned(), self.create_timeout);
+        let created = future::or(async { Some(instance.created().await) }, async {
+            Timer::after(limit).await;
+            None
+        });
+        match created.await {
+            Some(Ok(())) => Ok(()),
+            None => Err(LoadError::CreateTimedOut { name, limit }),
+            Some(Err(fault)) => Err(match fault.kind {
+                FaultKind::Panic => LoadError::CreatePanicked {
+                    name,
+                    message: fault.message,
+                    place: fault.place,
+                },
+                _ => LoadError::CreateFailed {
+                    name,
+                    message: fault.message,
+                },
+            }),
+        }
+    }
+}
+
+/// Says so where it takes its time.
+async fn with_a_line<T>(name: &str, work: impl Future<Output = T>) -> T {
+    let line = async {
+        Timer::after(NOTABLE).await;
+        log::info!(
+            target: "valor::wasm", vlugin = name;
+            "compiling the vlugin `{name}`; the next start will find it compiled"
+        );
+        future::pending().await
+    };
+    future::or(work, line).await
+}
+
+/// The instances of one vlugin: one, and more where all are busy and more are allowed.
+struct Pool {
+    recipe: Arc<Recipe>,
+    most: usize,
+    instances: Mutex<Vec<Arc<Instance>>>,
+}
+
+impl Pool {
+    /// The instance for the next request.
+    fn pick(&self) -> Arc<Instance> {
+        let mut instances = self
+            .instances
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        instances.retain(|instance| !instance.shared.has_ended());
+        if instances.len() < self.most && instances.iter().all(|instance| instance.is_running()) {
+            instances.push(Instance::new(&self.recipe));
+        }
+        if let [only] = &instances[..] {
+            return only.clone();
+        }
+        let idle = instances
+            .iter()
+            .min_by_key(|it| (it.is_running(), it.shared.load()));
+        idle.expect("there is one, as none is running otherwise")
+            .clone()
+    }
+}
+
+impl Vlugin for Pool {
+    fn on_request(
+        self: Arc<Self>,
+        request: Request,
+    ) -> BoxFuture<'static, Result<Response, Fault>> {
+        Box::pin(async move { self.pick().answer(request).await })
+    }
+}

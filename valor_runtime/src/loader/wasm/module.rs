@@ -1,0 +1,210 @@
+//! A module, seen to be a guest before any of its code runs.
+
+use super::{engine::engine, error::GuestError, imports};
+use valor::metadata::{Metadata, SECTION};
+use wasmtime::{ExternType, FuncType, InstancePre, Module, ValType};
+
+/// The functions that every guest exports, with their parameters; `true` for those that return a
+/// number.
+const EXPORTS: [(&str, usize, bool); 11] = [
+    ("valor_abi", 0, true),
+    ("valor_alloc", 1, true),
+    ("valor_free", 2, false),
+    ("valor_init", 2, false),
+    ("valor_request", 3, false),
+    ("valor_body", 4, false),
+    ("valor_fetch_response", 3, false),
+    ("valor_writable", 2, false),
+    ("valor_timer", 1, false),
+    ("valor_cancel", 1, false),
+    ("valor_poll", 0, false),
+];
+
+/// The functions that a guest may import, with their parameters and their result.
+const IMPORTS: [(&str, &[ValType], Option<ValType>); 12] = {
+    use ValType::{F64, I32, I64};
+    [
+        ("log", &[I32, I32, I32, I32, I32, I32, I32, I32], None),
+        ("now_ms", &[], Some(F64)),
+        ("monotonic_ns", &[], Some(I64)),
+        ("random", &[I32, I32], None),
+        ("wake", &[], None),
+        ("ready", &[I32, I32], None),
+        ("respond", &[I32, I32, I32], None),
+        ("write", &[I32, I32, I32, I32], None),
+        ("read_more", &[I32, I32], None),
+        ("fetch", &[I32, I32, I32, I32, I32], None),
+        ("timer", &[I32, F64], None),
+        ("abort", &[I32], None),
+    ]
+};
+
+/// The bytes of one page of memory.
+const PAGE: u64 = 65536;
+
+/// A compiled module whose imports are all here, ready to be instantiated.
+#[derive(Clone)]
+pub(super) struct Checked {
+    pub pre: InstancePre<imports::Guest>,
+    pub metadata: Option<Metadata>,
+}
+
+/// Compiles a module and holds it to the boundary. Takes as long as the module is large.
+pub(super) fn check(bytes: &[u8], memory_limit: u64) -> Result<Checked, GuestError> {
+    let engine = engine().map_err(GuestError::Engine)?;
+    // Version 1 of layer 1: the binary format of components.
+    if bytes.starts_with(b"\0asm") && bytes.get(6) == Some(&1) {
+        return Err(GuestError::Component);
+    }
+    if !bytes.starts_with(b"\0asm") {
+        return Err(GuestError::NotAModule(
+            "its first four bytes are not `\\0asm`".into(),
+        ));
+    }
+    let module = Module::new(engine, bytes)
+        .map_err(|error| GuestError::NotAModule(one_line(&format!("{error:#}"))))?;
+    check_exports(&module, memory_limit)?;
+    check_imports(&module)?;
+    let linker = imports::linker(engine).map_err(|e| GuestError::Engine(format!("{e:#}")))?;
+    let pre = linker
+        .instantiate_pre(&module)
+        .map_err(|error| GuestError::Start(one_line(&format!("{error:#}"))))?;
+    Ok(Checked {
+        pre,
+        metadata: custom_section(bytes, SECTION).and_then(Metadata::parse),
+    })
+}
+
+fn check_exports(module: &Module, memory_limit: u64) -> Result<(), GuestError> {
+    match module.get_export("memory") {
+        Some(ExternType::Memory(memory)) => {
+            let wanted = memory.minimum().saturating_mul(PAGE);
+            if wanted > memory_limit {
+                return Err(GuestError::Memory {
+                    wanted,
+                    limit: memory_limit,
+                });
+            }
+        }
+        Some(other) => {
+            return Err(GuestError::ExportType {
+                name: "memory",
+                found: shape(&other),
+                expected: "a memory".into(),
+            });
+        }
+        None => return Err(GuestError::NoExport("memory")),
+    }
+    for (name, params, returns) in EXPORTS {
+        let expected = FuncType::new(
+            module.engine(),
+            std::iter::repeat_n(ValType::I32, params),
+            returns.then_some(ValType::I32),
+        );
+        match module.get_export(name) {
+            Some(ExternType::Func(found)) if found.matches(&expected) => {}
+            Some(other) => {
+                return Err(GuestError::ExportType {
+                    name,
+                    found: shape(&other),
+                    expected: shape(&ExternType::Func(expected)),
+                });
+            }
+            None => return Err(GuestError::NoExport(name)),
+        }
+    }
+    let unknown = module.exports().find(|export| {
+        export.name().starts_with("valor_")
+            && EXPORTS.iter().all(|(name, ..)| *name != export.name())
+    });
+    match unknown {
+        Some(export) => Err(GuestError::UnknownExport(one_line(export.name()))),
+        None => Ok(()),
+    }
+}
+
+fn check_imports(module: &Module) -> Result<(), GuestError> {
+    for import in module.imports() {
+        let (from, name) = (import.module(), import.name());
+        let ours = IMPORTS.iter().find(|(known, ..)| *known == name);
+        let Some((_, params, result)) = ours.filter(|_| from == imports::MODULE) else {
+            return Err(GuestError::UnknownImport {
+                module: one_line(from),
+                name: one_line(name),
+            });
+        };
+        let types = params.iter().cloned();
+        let ours = FuncType::new(module.engine(), types, result.clone());
+        match import.ty() {
+            ExternType::Func(theirs) if ours.matches(&theirs) => {}
+            theirs => {
+                return Err(GuestError::ImportType {
+                    name: name.to_owned(),
+                    found: shape(&theirs),
+                    expected: shape(&ExternType::Func(ours)),
+                });
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A type as docs/guest-abi.md writes it.
+fn shape(ty: &ExternType) -> String {
+    match ty {
+        ExternType::Func(func) => {
+            let list = |types: &mut dyn Iterator<Item = ValType>| {
+                types
+                    .map(|ty| ty.to_string())
+                    .collect::<Vec<_>>()
+                    .join(", ")
+            };
+            format!(
+                "({}) -> ({})",
+                list(&mut func.params()),
+                list(&mut func.results())
+            )
+        }
+        ExternType::Memory(_) => "a memory".into(),
+        ExternType::Table(_) => "a table".into(),
+        ExternType::Global(_) => "a global".into(),
+        _ => "something else".into(),
+    }
+}
+
+/// The first line of a text, cut to what fits into a line of a log.
+pub(super) fn one_line(text: &str) -> String {
+    crate::loader::one_line(text).to_string()
+}
+
+/// The bytes of the first custom section of this name. Believes no length.
+pub(crate) fn custom_section<'a>(module: &'a [u8], wanted: &str) -> Option<&'a [u8]> {
+    let mut rest = module.get(8..)?;
+    while let Some((&id, after)) = rest.split_first() {
+        let (len, after) = leb128(after)?;
+        let (section, after) = after.split_at_checked(len)?;
+        rest = after;
+        if id != 0 {
+            continue;
+        }
+        let (len, after) = leb128(section)?;
+        let (name, content) = after.split_at_checked(len)?;
+        if name == wanted.as_bytes() {
+            return Some(content);
+        }
+    }
+    None
+}
+
+/// An unsigned number of at most 32 bits, and what follows it.
+fn leb128(bytes: &[u8]) -> Option<(usize, &[u8])> {
+    let mut number = 0u64;
+    for (at, byte) in bytes.iter().take(5).enumerate() {
+        number |= u64::from(byte & 0x7f) << (7 * at);
+        if byte & 0x80 == 0 {
+            let number = u32::try_from(number).ok()?;
+            return Some((number as usize, &bytes[at + 1..]));
+        }
+    }
+    None
+}

@@ -1,0 +1,48 @@
+//! The runtime's own vlugins, `/_health`, `/_metrics` and `/_plugins`: made of what they need of
+//! it, and mounted like any other.
+
+use super::{Runtime, RuntimeError};
+use crate::{
+    admin::{self, RegistryAccess},
+    dispatch::Dispatch,
+    loader::native::images_mapped,
+};
+use std::sync::{Arc, Weak};
+
+impl Runtime {
+    pub(super) fn mount_own(self: &Arc<Self>, access: RegistryAccess) -> Result<(), RuntimeError> {
+        let dispatch = Arc::downgrade(&self.dispatch);
+        let unavailable = {
+            let dispatch = dispatch.clone();
+            move || unavailable(&dispatch)
+        };
+        self.add(
+            "_health",
+            admin::health(self.readiness.clone(), unavailable),
+        )?;
+        let text = move || {
+            dispatch.upgrade().map_or_else(String::new, |dispatch| {
+                let vlugins = dispatch.registry.list().len();
+                dispatch.metrics.text(images_mapped(), vlugins)
+            })
+        };
+        self.add("_metrics", admin::metrics(text))?;
+        if !matches!(access, RegistryAccess::Off) {
+            let runtime: Weak<Self> = Arc::downgrade(self);
+            self.add(
+                "_plugins",
+                admin::plugins(access, move || runtime.upgrade()),
+            )?;
+        }
+        Ok(())
+    }
+}
+
+fn unavailable(dispatch: &Weak<Dispatch>) -> Vec<(String, String)> {
+    let mounts = dispatch.upgrade().map(|d| d.registry.list());
+    let reasons = mounts.into_iter().flatten().filter_map(|mount| {
+        let reason = mount.origin.unavailable.clone()?;
+        Some((mount.name.to_string(), reason))
+    });
+    reasons.collect()
+}

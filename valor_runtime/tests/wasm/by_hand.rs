@@ -1,0 +1,102 @@
+//! A guest that is written by hand, with docs/src/guest-abi.md alone: the page is enough.
+
+use super::{get, runtime};
+use futures_lite::future::block_on;
+use valor_runtime::{Definition, Kind};
+
+/// Answers everything with `hi`, and takes memory as it comes, from 4096 on.
+pub const HELLO: &str = r#"
+(module
+  (import "valor1" "ready" (func $ready (param i32 i32)))
+  (import "valor1" "respond" (func $respond (param i32 i32 i32)))
+  (memory (export "memory") 16)
+  ;; 16 bytes: the head is 12 bytes long, the body's length is known, and is 2.
+  (data (i32.const 0) "\0c\00\00\00\02\00\00\00\02\00\00\00\00\00\00\00")
+  ;; The head: a response, HTTP/1.1, 200, no headers.
+  (data (i32.const 16) "\02\0b\c8\00\00\00\00\00\00\00\00\00")
+  (data (i32.const 28) "hi")
+  (func (export "valor_abi") (result i32) i32.const 1)
+  (func (export "valor_alloc") (param i32) (result i32) i32.const 4096)
+  (func (export "valor_free") (param i32 i32))
+  (func (export "valor_init") (param i32 i32)
+    (call $ready (i32.const 0) (i32.const 0)))
+  (func (export "valor_request") (param $id i32) (param i32 i32)
+    (call $respond (local.get $id) (i32.const 0) (i32.const 30)))
+  (func (export "valor_body") (param i32 i32 i32 i32))
+  (func (export "valor_fetch_response") (param i32 i32 i32))
+  (func (export "valor_writable") (param i32 i32))
+  (func (export "valor_timer") (param i32))
+  (func (export "valor_cancel") (param i32))
+  (func (export "valor_poll")))
+"#;
+
+/// A definition of what this text says, assembled.
+pub fn definition(folder: &tempfile::TempDir, text: &str) -> Definition {
+    let file = folder.path().join("by_hand.wasm");
+    std::fs::write(&file, wat::parse_str(text).unwrap()).unwrap();
+    let mut definition = Definition::new(Kind::Wasm, "by_hand");
+    definition.path = Some(file);
+    definition
+}
+
+#[test]
+fn the_page_is_enough_for_a_guest() {
+    let folder = tempfile::tempdir().unwrap();
+    let runtime = runtime(&definition(&folder, HELLO));
+    for _ in 0..3 {
+        assert_eq!(block_on(get(&runtime, "/by_hand")), (200, "hi".into()));
+    }
+}
+
+#[test]
+fn a_guest_that_breaks_the_rules_is_ended() {
+    let folder = tempfile::tempdir().unwrap();
+    // Each in the place of the answer.
+    let answer = "(call $respond (local.get $id) (i32.const 0) (i32.const 30))";
+    for (instead, why) in [
+        (
+            "(call $respond (local.get $id) (i32.const 0) (i32.const 7))",
+            "cut off",
+        ),
+        (
+            "(call $respond (local.get $id) (i32.const 1048570) (i32.const 30))",
+            "past the end",
+        ),
+        (
+            "(call $respond (local.get $id) (i32.const -8) (i32.const 30))",
+            "no address",
+        ),
+        ("(call $ready (i32.const 0) (i32.const 0))", "twice"),
+        ("unreachable", "a trap"),
+    ] {
+        let text = HELLO.replace(answer, instead);
+        let runtime = runtime(&definition(&folder, &text));
+        for _ in 0..2 {
+            assert_eq!(block_on(get(&runtime, "/by_hand")).0, 502, "{why}");
+        }
+    }
+}
+
+#[test]
+fn more_than_was_asked_for_must_not_be_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let answer = "(call $respond (local.get $id) (i32.const 0) (i32.const 30))";
+    // A body in pieces, and 2 bytes of it at once, that nobody has asked for.
+    let text = HELLO
+        .replace(
+            r#"(memory (export"#,
+            r#"(import "valor1" "write" (func $write (param i32 i32 i32 i32))) (memory (export"#,
+        )
+        .replace(
+            r"\0c\00\00\00\02\00\00\00\02",
+            r"\0c\00\00\00\01\00\00\00\00",
+        )
+        .replace(
+            answer,
+            "(call $respond (local.get $id) (i32.const 0) (i32.const 28))
+             (call $write (local.get $id) (i32.const 28) (i32.const 2) (i32.const 1))",
+        );
+    let runtime = runtime(&definition(&folder, &text));
+    let (_, text) = block_on(get(&runtime, "/by_hand"));
+    assert_ne!(text, "hi");
+}

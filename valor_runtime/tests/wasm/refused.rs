@@ -1,0 +1,113 @@
+//! Modules that are no guests: each refused by name, in one line, before any of its code runs.
+
+use super::by_hand::{HELLO, definition};
+use futures_lite::future::block_on;
+use valor_runtime::Runtime;
+
+/// The line that a module is refused with.
+fn refusal(text: &str) -> String {
+    let folder = tempfile::tempdir().unwrap();
+    of_definition(&definition(&folder, text))
+}
+
+fn of_definition(definition: &valor_runtime::Definition) -> String {
+    let runtime = Runtime::builder().build().unwrap();
+    let error = block_on(runtime.load(definition)).unwrap_err().to_string();
+    assert!(!error.contains('\n'), "{error}");
+    error
+}
+
+#[test]
+fn what_is_missing_or_too_much_is_named() {
+    let import = |what: &str| HELLO.replace("(memory (export", &format!("{what} (memory (export"));
+    for (text, parts) in [
+        (
+            import(r#"(import "env" "puts" (func (param i32)))"#),
+            vec!["`env.puts`"],
+        ),
+        (
+            import(
+                r#"(import "wasi_snapshot_preview1" "fd_write" (func (param i32 i32 i32 i32) (result i32)))"#,
+            ),
+            vec!["`wasi_snapshot_preview1.fd_write`", "without WASI"],
+        ),
+        (
+            import(r#"(import "valor1" "launch" (func))"#),
+            vec!["`valor1.launch`"],
+        ),
+        (
+            import(r#"(import "valor1" "wake" (func (param i64)))"#),
+            vec!["`valor1.wake`", "(i64) -> ()", "() -> ()"],
+        ),
+        (
+            import(r#"(import "valor1" "timer" (global i32))"#),
+            vec!["`valor1.timer`", "a global"],
+        ),
+        (
+            HELLO.replace(r#"(export "valor_poll")"#, ""),
+            vec!["no export `valor_poll`"],
+        ),
+        (
+            HELLO.replace(r#"(export "memory")"#, ""),
+            vec!["no export `memory`"],
+        ),
+        (
+            HELLO.replace(
+                r#"(export "valor_timer") (param i32)"#,
+                r#"(export "valor_timer")"#,
+            ),
+            vec!["`valor_timer`", "() -> ()", "(i32) -> ()"],
+        ),
+        (
+            HELLO.replace(
+                "(func (export \"valor_poll\")",
+                "(func (export \"valor_dream\")) (func (export \"valor_poll\")",
+            ),
+            vec!["`valor_dream`", "newer"],
+        ),
+        (
+            HELLO.replace("i32.const 1)", "i32.const 7)"),
+            vec!["version 7", "version 1"],
+        ),
+        (
+            HELLO.replace("\"memory\") 16", "\"memory\") 65536"),
+            vec!["4294967296 bytes", "limits.memory"],
+        ),
+        (
+            HELLO.replace("(call $ready (i32.const 0) (i32.const 0))", "unreachable"),
+            vec!["could not be created", "`unreachable`"],
+        ),
+    ] {
+        let error = refusal(&text);
+        for part in parts {
+            assert!(error.contains(part), "`{part}` is not in: {error}");
+        }
+    }
+}
+
+#[test]
+fn what_is_no_module_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut definition = definition(&folder, HELLO);
+    let file = definition.path.clone().unwrap();
+    let whole = std::fs::read(&file).unwrap();
+    for (bytes, part) in [
+        (&b""[..], "`\\0asm`"),
+        (b"#!/bin/sh", "`\\0asm`"),
+        (b"\0asm\x0d\0\x01\0", "component"),
+        (&whole[..whole.len() / 2], "not a WebAssembly module"),
+        (&whole[..9], "not a WebAssembly module"),
+    ] {
+        std::fs::write(&file, bytes).unwrap();
+        let error = of_definition(&definition);
+        assert!(
+            error.contains(part) && error.contains("by_hand.wasm"),
+            "{error}"
+        );
+    }
+    std::fs::write(&file, &whole).unwrap();
+    definition.sha256 = Some("0".repeat(64));
+    assert!(of_definition(&definition).contains("SHA-256"));
+    std::fs::remove_file(&file).unwrap();
+    assert!(of_definition(&definition).contains("does not exist"));
+}
