@@ -277,6 +277,14 @@ pub struct LimitArgs {
     #[arg(long, value_name = "N", default_value_t = 1024)]
     #[arg(value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub max_concurrency: u32,
+
+    /// Memory of an instance of a WebAssembly vlugin; it ends at that, and is started anew
+    #[arg(long, value_name = "BYTES", default_value = "64MiB", value_parser = bytes)]
+    pub max_memory: u64,
+
+    /// Time that a WebAssembly vlugin may run without a pause; 504 after that
+    #[arg(long, value_name = "SECONDS", default_value = "1", value_parser = seconds)]
+    pub max_cpu: Duration,
 }
 
 #[derive(Debug, Args)]
@@ -365,6 +373,9 @@ impl LimitArgs {
             timeout: Some(self.timeout.as_secs_f64()),
             body: Some(self.max_body),
             concurrency: Some(self.max_concurrency),
+            memory: Some(self.max_memory),
+            cpu: Some(self.max_cpu.as_secs_f64()),
+            ..Limits::default()
         }
     }
 }

@@ -13,7 +13,10 @@ use std::{
     process::{Command, Stdio},
     time::Instant,
 };
-use valor_runtime::Definition;
+use valor_runtime::{Definition, Kind};
+
+/// What WebAssembly vlugins are built for.
+const WASM: &str = "wasm32-unknown-unknown";
 
 /// How to build.
 #[derive(Clone, Copy)]
@@ -48,14 +51,16 @@ pub fn build<'a>(
 ) -> BTreeMap<usize, Outcome> {
     let mut outcomes = BTreeMap::new();
     let mut known = Workspaces::default();
-    let mut wanted: BTreeMap<PathBuf, Vec<Wanted>> = BTreeMap::new();
+    // By workspace, and whether it is for WebAssembly.
+    let mut wanted: BTreeMap<(PathBuf, bool), Vec<Wanted>> = BTreeMap::new();
     for (index, definition) in definitions.enumerate() {
         let Some(source) = &definition.source else {
             continue;
         };
         match known.package(&base.join(source)) {
             Ok((workspace, package)) => {
-                let packages = wanted.entry(workspace).or_default();
+                let is_wasm = definition.kind == Kind::Wasm;
+                let packages = wanted.entry((workspace, is_wasm)).or_default();
                 match packages.iter_mut().find(|it| it.package.id == package.id) {
                     Some(wanted) => wanted.indices.push(index),
                     None => packages.push(Wanted {
@@ -69,8 +74,8 @@ pub fn build<'a>(
             }
         }
     }
-    for (workspace, packages) in wanted {
-        let built = build_workspace(&workspace, &packages, how);
+    for ((workspace, is_wasm), packages) in wanted {
+        let built = build_workspace(&workspace, is_wasm, &packages, how);
         for (wanted, outcome) in packages.into_iter().zip(built) {
             let of_each = wanted.indices.into_iter();
             outcomes.extend(of_each.map(|index| (index, outcome.clone())));
@@ -188,26 +193,37 @@ fn on_one_line(stderr: &str) -> String {
 
 /// Builds packages of one workspace and gives an outcome for each; one that does not compile
 /// keeps none of the others back.
-fn build_workspace(workspace: &Path, packages: &[Wanted], how: How<'_>) -> Vec<Outcome> {
+fn build_workspace(
+    workspace: &Path,
+    is_wasm: bool,
+    packages: &[Wanted],
+    how: How<'_>,
+) -> Vec<Outcome> {
     let packages = packages.iter().map(|wanted| &wanted.package);
     let names: Vec<_> = packages.clone().map(|package| &**package.name).collect();
     let profile = if how.release { "release" } else { "dev" };
     let start = Instant::now();
     log::info!(
         target: "valor::build", profile = profile;
-        "building {} in {}", names.join(", "), workspace.display()
+        "building {} in {}{}", names.join(", "), workspace.display(),
+        if is_wasm { " for WebAssembly" } else { "" }
     );
     how.log.flush();
 
     let mut libraries = HashMap::new();
-    let ran = run_cargo(workspace, packages.clone(), how, &mut libraries);
+    let ran = run_cargo(workspace, is_wasm, packages.clone(), how, &mut libraries);
     let took = start.elapsed().as_secs_f64();
     let outcome = |package: &Package| match (libraries.remove(&package.id), &ran) {
         (Some(library), _) => Ok(library),
         (None, Err(error)) => Err(error.clone()),
         (None, Ok(())) => Err(fault(format!(
-            "its crate `{}` cannot be built; the errors of cargo stand above",
-            package.name
+            "its crate `{}` cannot be built; the errors of cargo stand above{}",
+            package.name,
+            if is_wasm {
+                "; where it misses `core` or `std`: rustup target add wasm32-unknown-unknown"
+            } else {
+                ""
+            }
         ))),
     };
     let outcomes: Vec<_> = packages.map(outcome).collect();
@@ -224,6 +240,7 @@ fn build_workspace(workspace: &Path, packages: &[Wanted], how: How<'_>) -> Vec<O
 /// records where the log is JSON.
 fn run_cargo<'a>(
     workspace: &Path,
+    is_wasm: bool,
     packages: impl Iterator<Item = &'a Package>,
     how: How<'_>,
     libraries: &mut HashMap<PackageId, PathBuf>,
@@ -239,6 +256,9 @@ fn run_cargo<'a>(
         .stdout(Stdio::piped());
     for package in packages {
         command.arg("--package").arg(&package.id.repr);
+    }
+    if is_wasm {
+        command.args(["--target", WASM]);
     }
     if how.release {
         command.arg("--release");
@@ -256,7 +276,7 @@ fn run_cargo<'a>(
         }
         if let Some(stdout) = cargo.stdout.take() {
             let messages = Message::parse_stream(BufReader::new(stdout));
-            libraries.extend(messages.filter_map(|message| library_of(message.ok()?)));
+            libraries.extend(messages.filter_map(|message| library_of(message.ok()?, is_wasm)));
         }
     });
     // Whatever it ends with, a crate without a library is one that was not built.
@@ -271,17 +291,21 @@ fn log_lines(stderr: impl Read) {
     }
 }
 
-fn library_of(message: Message) -> Option<(PackageId, PathBuf)> {
+fn library_of(message: Message, is_wasm: bool) -> Option<(PackageId, PathBuf)> {
     let Message::CompilerArtifact(artifact) = message else {
         return None;
     };
     if !is_cdylib(&artifact.target) {
         return None;
     }
+    let extension = match is_wasm {
+        true => "wasm",
+        false => std::env::consts::DLL_EXTENSION,
+    };
     let library = artifact
         .filenames
         .into_iter()
-        .find(|file| file.extension() == Some(std::env::consts::DLL_EXTENSION))?;
+        .find(|file| file.extension() == Some(extension))?;
     Some((artifact.package_id, library.into()))
 }
 

@@ -25,7 +25,7 @@ use valor::native::{ABI_MAJOR, ABI_MINOR, Metadata};
 pub struct Inspection {
     /// The file.
     pub file: PathBuf,
-    /// `ELF`, `PE` or `Mach-O`.
+    /// `ELF`, `PE`, `Mach-O` or `WebAssembly`.
     pub format: &'static str,
     /// The processor, as Rust's target triples call it where they have a name for it.
     pub architecture: &'static str,
@@ -64,6 +64,10 @@ impl Inspection {
     /// # Errors
     /// As [`inspect`].
     pub fn of(file: &Path, bytes: &[u8]) -> Result<Self, LoadError> {
+        #[cfg(feature = "wasm")]
+        if bytes.starts_with(b"\0asm") {
+            return Ok(Self::of_guest(file, bytes));
+        }
         let examined = library::examine(file, bytes);
         let Some(platform) = examined.platform else {
             return Err(examined.verdict.err().unwrap_or(LoadError::NoMetadata {
@@ -79,6 +83,24 @@ impl Inspection {
             metadata: examined.metadata,
             verdict: examined.verdict,
         })
+    }
+
+    #[cfg(feature = "wasm")]
+    fn of_guest(file: &Path, bytes: &[u8]) -> Self {
+        use crate::loader::wasm;
+        let memory = crate::Limits::default().memory();
+        Self {
+            file: file.to_owned(),
+            format: "WebAssembly",
+            architecture: "wasm32",
+            size: bytes.len() as u64,
+            sha256: sha256_of(bytes),
+            metadata: wasm::metadata(bytes),
+            verdict: wasm::judge(bytes, memory).map_err(|error| LoadError::Guest {
+                file: file.to_owned(),
+                error,
+            }),
+        }
     }
 }
 

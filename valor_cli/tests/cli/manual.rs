@@ -50,6 +50,8 @@ fn the_help_is_the_manual() {
         "--max-body <BYTES>",
         "[default: 10MiB]",
         "--max-concurrency <N>",
+        "--max-memory <BYTES>",
+        "--max-cpu <SECONDS>",
         "[default: 1024]",
         "--head-timeout <SECONDS>",
         "[default: 10]",

@@ -104,6 +104,7 @@ pages! {
     registry "docs/src/registry.md"
     running "docs/src/running.md"
     start "docs/src/start.md"
+    wasm "docs/src/wasm.md"
 }
 
 #[test]

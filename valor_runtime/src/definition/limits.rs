@@ -137,10 +137,11 @@ pub(super) fn broken(definition: &Definition) -> Vec<(String, String)> {
         limits.cpu.is_some(),
         limits.instances.is_some(),
     ];
-    let strange = OF_GUESTS.into_iter().zip(said).filter_map(|(key, said)| {
-        (said && definition.kind != Kind::Wasm)
-            .then(|| (key, without_meaning(key, definition.kind)))
-    });
+    let strange = OF_GUESTS
+        .into_iter()
+        .zip(said)
+        .filter(|(_, said)| *said && definition.kind != Kind::Wasm)
+        .map(|(key, _)| (key, without_meaning(key, definition.kind)));
     found
         .into_iter()
         .filter_map(|(key, message)| Some((key, message?)))
@@ -176,6 +177,12 @@ pub(super) fn read<'t>(
                 reader.fault(value.at, join(key, name), without_meaning(name, kind));
             }
         }
+        return Some(Limits {
+            timeout,
+            body,
+            concurrency: concurrency.and_then(|number| u32::try_from(number).ok()),
+            ..Limits::default()
+        });
     }
     let memory = reader.optional(&keys, "memory", key, |reader, node, key| {
         reader.whole(node, key, "bytes", memory)

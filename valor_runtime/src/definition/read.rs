@@ -411,7 +411,7 @@ impl<'t> Reader<'t> {
         let known: Vec<_> = Kind::ALL.iter().map(|kind| kind.as_str()).collect();
         let message = if LATER_KINDS.contains(&&*word) {
             format!(
-                "vlugins of type `{word}` are not supported by this version of Valor, which runs `native` and `files` ones; take the entry out"
+                "vlugins of type `{word}` are not supported by this version of Valor, which runs `native`, `wasm` and `files` ones; take the entry out"
             )
         } else {
             format!(

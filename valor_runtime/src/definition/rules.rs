@@ -28,8 +28,8 @@ pub(super) fn broken(definition: &Definition) -> Vec<(String, String)> {
     found
         .into_iter()
         .filter_map(|(key, message)| Some((key.to_owned(), message?)))
-        .chain(allowed)
         .chain(limits::broken(definition))
+        .chain(allowed)
         .chain(of_kind)
         .collect()
 }

@@ -49,5 +49,10 @@ pub(super) fn by_kind(schema: &mut Schema) {
             "required": ["path"],
         },
     });
-    schema.insert("allOf".into(), json!([files]));
+    let limits = json!({ "properties": { "memory": false, "cpu": false, "instances": false } });
+    let guests = json!({
+        "if": { "properties": { "type": { "const": "wasm" } }, "required": ["type"] },
+        "else": { "properties": { "limits": limits } },
+    });
+    schema.insert("allOf".into(), json!([files, guests]));
 }

@@ -56,8 +56,8 @@ const ENTRIES: &[(&str, &str)] = &[
     (r#"{"name": "a"}"#, "1:13: plugins[0]: `type` is missing; write \"type\": \"native\""),
     (r#"{"type": "native"}"#, "1:13: plugins[0]: `name` is missing; write \"name\": \"hello\""),
     (r#"{"type": "Nativ", "name": "a"}"#, "1:22: plugins[0].type: `Nativ` is not a type of vlugin; did you mean `native`?"),
-    (r#"{"type": "", "name": "a"}"#, "1:22: plugins[0].type: `` is not a type of vlugin; known are `native` and `files`"),
-    (r#"{"type": "wasm", "name": "a"}"#, "1:22: plugins[0].type: vlugins of type `wasm` are not supported by this version of Valor, which runs `native` and `files` ones; take the entry out"),
+    (r#"{"type": "", "name": "a"}"#, "1:22: plugins[0].type: `` is not a type of vlugin; known are `native`, `wasm` and `files`"),
+    (r#"{"type": "wasi", "name": "a"}"#, "1:22: plugins[0].type: vlugins of type `wasi` are not supported by this version of Valor, which runs `native`, `wasm` and `files` ones; take the entry out"),
     (r#"{"type": null, "name": "a"}"#, "1:22: plugins[0].type: expected a string, found null"),
     (r#"{"type": "native", "name": ""}"#, "1:40: plugins[0].name: a name has at least one character"),
     (r#"{"type": "native", "name": "a b"}"#, "1:40: plugins[0].name: ` ` cannot stand in a name; letters, digits, `_`, `.` and `-` can"),
@@ -122,7 +122,7 @@ const KEYS: &[(&str, &str)] = &[
     (r#""limits": {"body": 0}"#, "2:20: plugins[0].limits.body: a body's limit is 1 to 1099511627776 bytes (1 TiB), not 0"),
     (r#""limits": {"concurrency": 5000000000}"#, "2:27: plugins[0].limits.concurrency: a concurrency is 1 to 1000000 requests, not 5000000000"),
     (r#""limits": {"timout": 1}"#, "2:12: plugins[0].limits.timout: unknown key; did you mean `timeout`?"),
-    (r#""limits": {"memory": 1}"#, "2:12: plugins[0].limits.memory: this key has no meaning for the types of vlugins that this version runs"),
+    (r#""limits": {"memory": 1}"#, "2:22: plugins[0].limits.memory: `memory` has no meaning for a `native` vlugin: only those of type `wasm` can be held to it; take it out"),
     (r#""limits": {"body": 1, "body": 2}"#, "2:23: plugins[0].limits.body: this key is there already, at 2:12"),
 ];
 
@@ -370,6 +370,32 @@ fn the_schema_agrees() {
         r#""name": "a", "other": 1"#,
     ] {
         assert_eq!(entry_taken(keys), (false, false), "{keys}");
+    }
+}
+
+#[test]
+fn the_schema_agrees_about_guests() {
+    let (schemas, schema) = compiled_schema();
+    for (keys, taken) in [
+        (
+            r#""limits": {"memory": 65536, "cpu": 0.01, "instances": 1}"#,
+            true,
+        ),
+        (
+            r#""limits": {"memory": 4294967296, "cpu": 86400, "instances": 1000}"#,
+            true,
+        ),
+        (r#""limits": {"memory": 65535}"#, false),
+        (r#""limits": {"memory": 4294967297}"#, false),
+        (r#""limits": {"cpu": 0.001}"#, false),
+        (r#""limits": {"instances": 0}"#, false),
+        (r#""limits": {"instances": 1001}"#, false),
+    ] {
+        let text = format!("{{\"plugins\":[{{\"type\":\"wasm\",\"name\":\"a\",{keys}}}]}}");
+        let value: Value = serde_json::from_str(&text).unwrap();
+        let by_schema = schemas.validate(&value, schema).is_ok();
+        let read = Definitions::from_json(&text).is_ok();
+        assert_eq!((by_schema, read), (taken, taken), "{keys}");
     }
 }
 

@@ -20,6 +20,7 @@ pub fn house() -> Arc<dyn Vlugin> {
         timeout,
         body,
         concurrency,
+        ..Limits::default()
     };
     add(Place::new("root").prefix("/"), mirror());
     let small = Place::new("small").limits(limits(None, Some(10), None));

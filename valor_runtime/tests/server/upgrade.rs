@@ -394,6 +394,7 @@ fn the_limits_of_requests_do_not_hold_behind_the_switch() {
             timeout: Some(0.2),
             body: Some(10),
             concurrency: Some(1),
+            ..Limits::default()
         })
         .build()
         .unwrap();

@@ -111,3 +111,26 @@ fn what_is_no_module_is_refused() {
     std::fs::remove_file(&file).unwrap();
     assert!(of_definition(&definition).contains("does not exist"));
 }
+
+#[test]
+fn a_module_says_what_it_is_without_running() {
+    let inspection = valor_runtime::inspect(super::fixture::guest()).unwrap();
+    let metadata = inspection.metadata.clone().unwrap();
+    assert_eq!((&*metadata.name, &*metadata.version), ("guest", "0.3.1"));
+    assert_eq!(metadata.target, "wasm32-unknown-unknown");
+    let text = inspection.to_string();
+    for part in [
+        "WebAssembly for wasm32",
+        "form     typed",
+        "panic    abort",
+        "loads    yes",
+    ] {
+        assert!(text.contains(part), "`{part}` is not in\n{text}");
+    }
+
+    let folder = tempfile::tempdir().unwrap();
+    let refused = definition(&folder, &HELLO.replace("valor_poll", "valor_pool"));
+    let inspection = valor_runtime::inspect(refused.path.unwrap()).unwrap();
+    assert!(inspection.metadata.is_none());
+    assert!(inspection.to_string().contains("loads    no: "));
+}

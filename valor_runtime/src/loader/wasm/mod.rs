@@ -30,6 +30,16 @@ use std::{
 };
 use valor::{host::Host, metadata::Metadata};
 
+/// What a module says of itself, read without running it.
+pub(crate) fn metadata(bytes: &[u8]) -> Option<Metadata> {
+    module::custom_section(bytes, valor::metadata::SECTION).and_then(Metadata::parse)
+}
+
+/// Whether a module would be loaded, as far as that can be told without running it.
+pub(crate) fn judge(bytes: &[u8], memory_limit: u64) -> Result<(), GuestError> {
+    module::check(bytes, memory_limit).map(drop)
+}
+
 /// A module that takes longer than this to compile has a line in the log.
 const NOTABLE: Duration = Duration::from_secs(1);
 

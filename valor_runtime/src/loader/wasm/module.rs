@@ -1,7 +1,7 @@
 //! A module, seen to be a guest before any of its code runs.
 
 use super::{engine::engine, error::GuestError, imports};
-use valor::metadata::{Metadata, SECTION};
+use valor::metadata::Metadata;
 use wasmtime::{ExternType, FuncType, InstancePre, Module, ValType};
 
 /// The functions that every guest exports, with their parameters; `true` for those that return a
@@ -71,7 +71,7 @@ pub(super) fn check(bytes: &[u8], memory_limit: u64) -> Result<Checked, GuestErr
         .map_err(|error| GuestError::Start(one_line(&format!("{error:#}"))))?;
     Ok(Checked {
         pre,
-        metadata: custom_section(bytes, SECTION).and_then(Metadata::parse),
+        metadata: super::metadata(bytes),
     })
 }
 
@@ -178,7 +178,7 @@ pub(super) fn one_line(text: &str) -> String {
 }
 
 /// The bytes of the first custom section of this name. Believes no length.
-pub(crate) fn custom_section<'a>(module: &'a [u8], wanted: &str) -> Option<&'a [u8]> {
+pub(super) fn custom_section<'a>(module: &'a [u8], wanted: &str) -> Option<&'a [u8]> {
     let mut rest = module.get(8..)?;
     while let Some((&id, after)) = rest.split_first() {
         let (len, after) = leb128(after)?;
