@@ -2,7 +2,7 @@
 //!
 //! `docs/src/guest-abi.md` describes it byte by byte. [`message`] is the encoding of what
 //! crosses, and serves both sides; everything else is the guest's side and exists on WebAssembly
-//! alone: [`export`] is what the host calls, `imports` what it can be asked for, `tasks` the
+//! alone: `export` is what the host calls, `imports` what it can be asked for, `tasks` the
 //! executor in between, `bodies` what comes and goes in pieces, `host` all of that as the
 //! [`Host`](crate::host::Host) that an author's code knows.
 //!
