@@ -9,6 +9,7 @@
 //! loopback, and the busy ones keep to a pace.
 
 mod clients;
+mod replace;
 mod resources;
 mod server;
 
@@ -48,6 +49,8 @@ struct Args {
 
 #[derive(Subcommand)]
 enum What {
+    /// Replace a vlugin over and over under busy clients
+    Replace(replace::Args),
     /// Be the server
     #[command(hide = true)]
     Serve,
@@ -57,6 +60,7 @@ fn main() -> ExitCode {
     let args = Args::parse();
     let done = match args.command {
         Some(What::Serve) => server::serve(),
+        Some(What::Replace(args)) => replace::run(&args).map_err(|error| error as _),
         None => endure(&args),
     };
     match done {
