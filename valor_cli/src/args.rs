@@ -3,8 +3,10 @@
 //! Nothing is done here but parsing; `main` hands each command's arguments to its module.
 
 mod package;
+mod plugins;
 
 pub use package::{KeygenArgs, PackageArgs, TrustArgs, VerifyArgs};
+pub use plugins::{DefinitionArgs, PluginsArgs, PluginsCommand};
 
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 use std::{path::PathBuf, time::Duration};
@@ -100,6 +102,12 @@ pub enum Command {
     /// panic strategy, and whether this program would load it.
     #[command(after_long_help = INSPECT_EXAMPLES, after_help = "`--help` tells more, with examples.")]
     Inspect(InspectArgs),
+
+    /// Lists, registers, replaces and removes vlugins of a server that runs
+    ///
+    /// It asks the server's `/_plugins`, which is there where the server was started with -w.
+    #[command(after_long_help = plugins::EXAMPLES, after_help = "`--help` tells more, with examples.")]
+    Plugins(PluginsArgs),
 
     /// Makes one file of a vlugin's libraries for several targets
     ///

@@ -5,6 +5,7 @@
 //! - `args`: the command line and its help, which is the manual. `exit`: the codes at the end.
 //! - `run`, `check`, `inspect`: a command each. `load`: what `run` and `check` do alike.
 //! - `package`: one file of a vlugin's libraries. `sign`: keys and signatures.
+//! - `plugins`: the client of a running server's registry.
 //! - `build_sources`: `--build`. `table`: what is mounted where.
 //! - `logging`, `log_writer`: records as lines on standard error. `output`: lines for people.
 //! - `signals`: the end.
@@ -21,6 +22,7 @@ mod log_writer;
 mod logging;
 mod output;
 mod package;
+mod plugins;
 mod run;
 mod sign;
 mod signals;
@@ -39,6 +41,7 @@ fn main() -> ExitCode {
         Command::Inspect(args) => {
             inspect::inspect(&args).unwrap_or_else(|failure| failure.tell(false))
         }
+        Command::Plugins(args) => told(plugins::plugins(&args)),
         Command::Package(args) => told(package::package(&args)),
         Command::Verify(args) => told(sign::verify(&args)),
         Command::Keygen(args) => told(sign::keygen(&args)),

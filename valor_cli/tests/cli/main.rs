@@ -5,6 +5,7 @@ mod building;
 mod checking;
 mod manual;
 mod packaging;
+mod plugins;
 mod running;
 mod signing;
 mod support;

@@ -11,6 +11,7 @@ fn the_help_is_the_manual() {
         "run",
         "check",
         "inspect",
+        "plugins",
         "package",
         "verify",
         "keygen",
@@ -76,7 +77,7 @@ fn the_help_is_the_manual() {
     ] {
         assert!(help.out.contains(part), "{part} is not in {}", help.out);
     }
-    for command in ["check", "inspect", "completions", "schema"] {
+    for command in ["check", "inspect", "plugins", "completions", "schema"] {
         let help = run(&[command, "--help"]);
         assert!(help.out.contains("Example"), "{command}: {}", help.out);
     }

@@ -1,0 +1,102 @@
+//! The command line of the client of `/_plugins`.
+
+use clap::{Args, Subcommand, ValueHint};
+use std::path::PathBuf;
+use valor_runtime::server::Listen;
+
+pub const EXAMPLES: &str = "\
+Examples:
+  valor_cli plugins list
+  valor_cli plugins add greet --path greet.wasm --type wasm --prefix /api/greet
+  valor_cli plugins add hello --path with_state --config '\"Alice\"'
+  valor_cli plugins replace --definition hello.json
+  valor_cli plugins --addr unix:/run/valor.sock --token-file token remove hello
+
+The server has to be started with -w. A path is the server's: relative to where its plugins.json is,
+and inside of one of its plugin directories.
+
+Exit codes: 0 it was done, 1 it was refused or the server cannot be reached, 2 wrong command line.";
+
+#[derive(Debug, Args)]
+pub struct PluginsArgs {
+    /// Where the server listens: an address with a port, or unix:PATH
+    #[arg(
+        long,
+        value_name = "ADDR",
+        default_value = "127.0.0.1:8080",
+        global = true
+    )]
+    pub addr: Listen,
+
+    /// A file with the registry's token; without it $VALOR_TOKEN, where that is set
+    #[arg(long, value_name = "FILE", global = true, value_hint = ValueHint::FilePath)]
+    pub token_file: Option<PathBuf>,
+
+    /// Print what the server answers, as JSON
+    #[arg(long, global = true)]
+    pub json: bool,
+
+    #[command(subcommand)]
+    pub command: PluginsCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum PluginsCommand {
+    /// Lists the vlugins that are mounted
+    List,
+    /// Shows what is known of one
+    Show {
+        /// The vlugin's name
+        name: String,
+    },
+    /// Registers one
+    Add(DefinitionArgs),
+    /// Puts a new one in the place of the one of its name; running requests finish on the old one
+    Replace(DefinitionArgs),
+    /// Takes one out; running requests finish
+    Remove {
+        /// The vlugin's name
+        name: String,
+    },
+}
+
+#[derive(Debug, Args)]
+pub struct DefinitionArgs {
+    /// The vlugin's name
+    #[arg(required_unless_present = "definition")]
+    pub name: Option<String>,
+
+    /// A file with the whole definition as JSON, as it stands in plugins.json; `-` is standard input
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    #[arg(conflicts_with_all = ["name", "kind", "path", "prefix", "config", "sha256", "allow"])]
+    pub definition: Option<PathBuf>,
+
+    /// The kind of vlugin
+    #[arg(long = "type", value_name = "TYPE", default_value = "native")]
+    pub kind: String,
+
+    /// Its file on the server, or a bare name to look for
+    #[arg(long, value_name = "PATH")]
+    pub path: Option<String>,
+
+    /// Where it is mounted; `/` and the name unless given
+    #[arg(long, value_name = "PREFIX")]
+    pub prefix: Option<String>,
+
+    /// Its configuration, as JSON
+    #[arg(long, value_name = "JSON", value_parser = json)]
+    pub config: Option<serde_json::Value>,
+
+    /// The SHA-256 that its file must have
+    #[arg(long, value_name = "HEX")]
+    pub sha256: Option<String>,
+
+    /// A host that it may reach; can be given several times
+    #[arg(long, value_name = "HOST")]
+    pub allow: Vec<String>,
+}
+
+fn json(text: &str) -> Result<serde_json::Value, String> {
+    serde_json::from_str(text)
+        .map_err(|error| format!("{error}; a text is JSON with quotes around it: '\"Alice\"'"))
+}

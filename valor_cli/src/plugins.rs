@@ -1,0 +1,290 @@
+//! `valor_cli plugins`: a client of `/_plugins`.
+//!
+//! What the server answers is told as a table, as lines, or as it is with `--json`. A refusal is one
+//! line with the server's own reason, and what to do about it where the reason does not say.
+
+use crate::{
+    args::{DefinitionArgs, PluginsArgs, PluginsCommand},
+    exit::{FAULTS, Failure},
+    output::print,
+    table::{HEADS, Row, State, table},
+};
+use futures_lite::io::{AsyncRead, AsyncWrite};
+use hyper::{
+    Method, Request, StatusCode,
+    body::{Body, Incoming},
+    client::conn::http1,
+};
+use serde_json::{Map, Value, json};
+use smol_hyper::rt::FuturesIo;
+use std::{
+    future::poll_fn,
+    io::{IsTerminal, Read},
+    path::Path,
+    pin::pin,
+    time::Duration,
+};
+use valor_runtime::server::Listen;
+
+/// How long the server may take: it loads a library meanwhile, which may take a minute.
+const PATIENCE: Duration = Duration::from_secs(120);
+/// The longest answer that is taken, in bytes.
+const LONGEST: usize = 64 * 1024 * 1024;
+
+/// Asks the server for what the command line says.
+///
+/// # Errors
+/// That it cannot be reached, and its refusals.
+pub fn plugins(args: &PluginsArgs) -> Result<(), Failure> {
+    let (method, name, body) = match &args.command {
+        PluginsCommand::List => (Method::GET, None, None),
+        PluginsCommand::Show { name } => (Method::GET, Some(name.clone()), None),
+        PluginsCommand::Remove { name } => (Method::DELETE, Some(name.clone()), None),
+        PluginsCommand::Add(definition) => (Method::POST, None, Some(whole(definition)?)),
+        PluginsCommand::Replace(definition) => {
+            let definition = whole(definition)?;
+            let name = definition["name"].as_str().unwrap_or_default().to_owned();
+            (Method::PUT, Some(name), Some(definition))
+        }
+    };
+    let path = match &name {
+        Some(name) => format!("/_plugins/{}", encoded(name)),
+        None => "/_plugins".to_owned(),
+    };
+    let asked = Asked {
+        addr: &args.addr,
+        token: token(args)?,
+        method,
+        path,
+        body: body.map(|body| body.to_string()).unwrap_or_default(),
+    };
+    let (status, text) = smol::block_on(asked.send())?;
+    if !status.is_success() {
+        return Err(refused(args, status, &text));
+    }
+    let answer: Value = serde_json::from_str(&text).unwrap_or(Value::Null);
+    match &args.command {
+        _ if args.json => {
+            if !answer.is_null() {
+                print(&format!("{answer:#}\n"));
+            }
+        }
+        PluginsCommand::List => list(&answer),
+        PluginsCommand::Remove { name } => print(&format!("`{name}` is taken out\n")),
+        _ => show(&answer),
+    }
+    Ok(())
+}
+
+fn fault(line: String) -> Failure {
+    Failure::new(FAULTS, [line])
+}
+
+/// The definition that the command line makes, or that it names.
+fn whole(args: &DefinitionArgs) -> Result<Value, Failure> {
+    if let Some(file) = &args.definition {
+        let text = match file == Path::new("-") {
+            true => {
+                let mut text = String::new();
+                std::io::stdin().read_to_string(&mut text).map(|_| text)
+            }
+            false => std::fs::read_to_string(file),
+        };
+        let shown = file.display();
+        let text = text.map_err(|error| fault(format!("{shown} cannot be read: {error}")))?;
+        return serde_json::from_str(&text)
+            .map_err(|error| fault(format!("{shown} is not JSON: {error}")));
+    }
+    let mut definition = Map::new();
+    definition.insert("type".into(), json!(args.kind));
+    definition.insert("name".into(), json!(args.name));
+    let texts = [
+        ("path", &args.path),
+        ("prefix", &args.prefix),
+        ("sha256", &args.sha256),
+    ];
+    for (key, value) in texts {
+        if let Some(value) = value {
+            definition.insert(key.into(), json!(value));
+        }
+    }
+    if let Some(config) = &args.config {
+        definition.insert("config".into(), config.clone());
+    }
+    if !args.allow.is_empty() {
+        definition.insert("allow".into(), json!(args.allow));
+    }
+    Ok(definition.into())
+}
+
+fn token(args: &PluginsArgs) -> Result<Option<String>, Failure> {
+    let Some(file) = &args.token_file else {
+        return Ok(std::env::var("VALOR_TOKEN")
+            .ok()
+            .filter(|it| !it.is_empty()));
+    };
+    let text = std::fs::read_to_string(file);
+    let text = text.map_err(|error| {
+        fault(format!(
+            "{}: the token cannot be read: {error}",
+            file.display()
+        ))
+    })?;
+    Ok(Some(text.trim().to_owned()))
+}
+
+/// A name as it can stand in a path. No name of a vlugin needs it; what is none is refused by the
+/// server then, and not taken for something else.
+fn encoded(name: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte);
+    name.bytes()
+        .map(|byte| match plain(byte) {
+            true => char::from(byte).to_string(),
+            false => format!("%{byte:02X}"),
+        })
+        .collect()
+}
+
+struct Asked<'a> {
+    addr: &'a Listen,
+    token: Option<String>,
+    method: Method,
+    path: String,
+    body: String,
+}
+
+impl Asked<'_> {
+    async fn send(self) -> Result<(StatusCode, String), Failure> {
+        let addr = self.addr;
+        let late = async {
+            smol::Timer::after(PATIENCE).await;
+            Err(format!("no answer within {} s", PATIENCE.as_secs()))
+        };
+        let answer = futures_lite::future::or(self.exchange(), late).await;
+        answer.map_err(|error| {
+            fault(format!(
+                "the server at {addr} cannot be asked: {error}; is it running there? `--addr` says where to ask"
+            ))
+        })
+    }
+
+    async fn exchange(self) -> Result<(StatusCode, String), String> {
+        let told = |error: std::io::Error| error.to_string();
+        match self.addr {
+            Listen::Tcp(addr) => {
+                let stream = smol::net::TcpStream::connect(addr).await.map_err(told)?;
+                self.over(stream).await
+            }
+            #[cfg(unix)]
+            Listen::Unix(path) => {
+                let stream = smol::net::unix::UnixStream::connect(path).await;
+                self.over(stream.map_err(told)?).await
+            }
+            #[allow(unreachable_patterns)]
+            other => Err(format!("{other} is not an address that can be asked")),
+        }
+    }
+
+    async fn over<S>(self, stream: S) -> Result<(StatusCode, String), String>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        let told = |error: hyper::Error| error.to_string();
+        let (mut sender, connection) = http1::handshake(FuturesIo::new(stream))
+            .await
+            .map_err(told)?;
+        let mut request = Request::builder()
+            .method(self.method)
+            .uri(self.path)
+            .header("host", "localhost")
+            .header("content-type", "application/json");
+        if let Some(token) = self.token {
+            request = request.header("authorization", format!("Bearer {token}"));
+        }
+        let request = request.body(self.body).map_err(|error| error.to_string())?;
+        let answer = async {
+            let response = sender.send_request(request).await.map_err(told)?;
+            let status = response.status();
+            Ok((status, text_of(response.into_body()).await?))
+        };
+        // The connection is driven beside the exchange, and nothing is left when that has ended.
+        let driven = async {
+            match connection.await {
+                Ok(()) => futures_lite::future::pending().await,
+                Err(error) => Err(error.to_string()),
+            }
+        };
+        futures_lite::future::or(answer, driven).await
+    }
+}
+
+async fn text_of(body: Incoming) -> Result<String, String> {
+    let (mut body, mut bytes) = (pin!(body), Vec::new());
+    while let Some(frame) = poll_fn(|cx| body.as_mut().poll_frame(cx)).await {
+        if let Ok(data) = frame.map_err(|error| error.to_string())?.into_data() {
+            bytes.extend_from_slice(&data);
+        }
+        if bytes.len() > LONGEST {
+            return Err("its answer is too long".into());
+        }
+    }
+    String::from_utf8(bytes).map_err(|error| error.to_string())
+}
+
+/// The server's refusal in one line.
+fn refused(args: &PluginsArgs, status: StatusCode, text: &str) -> Failure {
+    let problem: Value = serde_json::from_str(text).unwrap_or(Value::Null);
+    let reason = problem["detail"].as_str().unwrap_or(text).trim();
+    let is_registry = !reason.contains("no vlugin is mounted");
+    let remedy = match status.as_u16() {
+        401 => "; give the token with --token-file, or in $VALOR_TOKEN",
+        404 if !is_registry => "; start the server with -w (--with-registry)",
+        404 => "; `valor_cli plugins list` tells what there is",
+        409 if matches!(args.command, PluginsCommand::Add(_)) => {
+            "; `valor_cli plugins replace` puts a new one in its place"
+        }
+        _ => "",
+    };
+    fault(format!("{} {reason}{remedy}", status.as_u16()))
+}
+
+fn list(answer: &Value) {
+    let vlugins = answer["plugins"].as_array().cloned().unwrap_or_default();
+    let rows: Vec<_> = vlugins.iter().map(row).collect();
+    if std::io::stdout().is_terminal() {
+        return print(&table(&HEADS, &rows));
+    }
+    // Lines that other programs can take apart: tabs between the cells, no head.
+    for row in rows {
+        let (State::Good(state) | State::Missing(state) | State::Bad(state)) = row.state;
+        print(&format!("{}\t{state}\n", row.cells.join("\t")));
+    }
+}
+
+fn row(vlugin: &Value) -> Row {
+    let cell = |key: &str| vlugin[key].as_str().unwrap_or("-").to_owned();
+    Row {
+        cells: ["name", "type", "prefix", "file"].map(cell).to_vec(),
+        state: match vlugin["reason"].as_str() {
+            Some(reason) => State::Missing(format!("unavailable: {reason}")),
+            None => State::Good(cell("state")),
+        },
+    }
+}
+
+fn show(vlugin: &Value) {
+    let Some(vlugin) = vlugin.as_object() else {
+        return;
+    };
+    for (key, value) in vlugin {
+        match value {
+            Value::Null => {}
+            Value::String(text) => print(&format!("{key:<11}{text}\n")),
+            Value::Object(keys) => {
+                let each: Vec<_> = keys.iter().map(|(key, it)| format!("{key} {it}")).collect();
+                print(&format!("{key:<11}{}\n", each.join(", ")));
+            }
+            other => print(&format!("{key:<11}{other}\n")),
+        }
+    }
+}

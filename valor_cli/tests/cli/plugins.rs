@@ -1,0 +1,151 @@
+//! `valor_cli plugins`, in front of a server that runs.
+
+use crate::support::{Finished, Folder, Server, finish, libraries, run, valor_cli};
+use serde_json::Value;
+
+/// Asks the server, with these arguments behind its address.
+fn ask(server: &Server, args: &[&str]) -> Finished {
+    let addr = server.addrs[0].clone();
+    run(&[&["plugins", "--addr", &addr], args].concat())
+}
+
+fn refused(finished: &Finished) -> &str {
+    assert_eq!(finished.code, Some(1), "{finished:?}");
+    let [fault] = finished.faults()[..] else {
+        panic!("{}", finished.err);
+    };
+    fault
+}
+
+#[test]
+fn a_vlugin_comes_changes_and_goes() {
+    let server = Server::start(&["-w", "--plugin-dir", libraries().to_str().unwrap()]);
+    assert_eq!(ask(&server, &["list"]).out, "");
+
+    let added = ask(
+        &server,
+        &["add", "hello", "--path", "hello_plugin", "--prefix", "/hi"],
+    );
+    assert_eq!(added.code, Some(0), "{added:?}");
+    assert!(added.out.contains("prefix     /hi\n"), "{}", added.out);
+    assert_eq!(server.get("/hi").body, "OK response from a plugin");
+    let listed = ask(&server, &["list"]);
+    assert!(
+        listed.out.starts_with("hello\tnative\t/hi\t"),
+        "{}",
+        listed.out
+    );
+    let json = ask(&server, &["list", "--json"]);
+    let json: Value = serde_json::from_str(&json.out).unwrap();
+    assert_eq!(json["plugins"][0]["name"], "hello");
+
+    let again = ask(&server, &["add", "hello", "--path", "hello_plugin"]);
+    let fault = refused(&again);
+    assert!(
+        fault.starts_with("409 ") && fault.contains("plugins replace"),
+        "{fault}"
+    );
+
+    let folder = Folder::new("{}");
+    let definition =
+        r#"{ "type": "native", "name": "hello", "path": "with_state", "config": "Carol" }"#;
+    folder.write("hello.json", definition);
+    let file = folder.file("hello.json");
+    let replaced = ask(&server, &["replace", "--definition", &file]);
+    assert_eq!(replaced.code, Some(0), "{replaced:?}");
+    assert_eq!(server.get("/hello?who=Zoe").body, "Carol says hello Zoe!");
+    let config = ["--config", "\"Dave\""];
+    let replaced = ask(
+        &server,
+        &[&["replace", "hello", "--path", "with_state"], &config[..]].concat(),
+    );
+    assert_eq!(replaced.code, Some(0), "{replaced:?}");
+    assert_eq!(server.get("/hello?who=Zoe").body, "Dave says hello Zoe!");
+    let shown = ask(&server, &["show", "hello"]);
+    assert!(shown.out.contains("state      ready\n"), "{}", shown.out);
+
+    let broken = ask(&server, &["replace", "hello", "--path", "none"]);
+    assert!(refused(&broken).starts_with("422 "), "{broken:?}");
+    assert_eq!(server.get("/hello?who=Zoe").body, "Dave says hello Zoe!");
+
+    assert_eq!(
+        ask(&server, &["remove", "hello"]).out,
+        "`hello` is taken out\n"
+    );
+    assert_eq!(server.get("/hello").status, 404);
+    for command in ["show", "remove"] {
+        let gone = ask(&server, &[command, "hello"]);
+        assert!(refused(&gone).contains("plugins list"), "{gone:?}");
+    }
+}
+
+#[test]
+fn a_definition_may_come_from_standard_input() {
+    use std::io::{Seek, Write};
+    let server = Server::start(&["-w", "--plugin-dir", libraries().to_str().unwrap()]);
+    let mut input = tempfile::tempfile().unwrap();
+    write!(
+        input,
+        r#"{{ "type": "native", "name": "hello", "path": "hello_plugin" }}"#
+    )
+    .unwrap();
+    input.rewind().unwrap();
+    let mut command = valor_cli();
+    command.args([
+        "plugins",
+        "--addr",
+        &server.addrs[0],
+        "add",
+        "--definition",
+        "-",
+    ]);
+    command.stdin(input);
+    assert_eq!(finish(command).code, Some(0));
+    assert_eq!(server.get("/hello").status, 200);
+}
+
+#[test]
+fn a_token_is_sent_where_there_is_one() {
+    let folder = Folder::new("{}");
+    folder.write("token", "0123456789abcdef\n");
+    let token = folder.file("token");
+    let server = Server::start(&["-w", "--registry-token-file", &token]);
+    let without = ask(&server, &["list"]);
+    let fault = refused(&without);
+    assert!(
+        fault.starts_with("401 ") && fault.contains("--token-file"),
+        "{fault}"
+    );
+    assert_eq!(
+        ask(&server, &["list", "--token-file", &token]).code,
+        Some(0)
+    );
+    let mut command = valor_cli();
+    command.args(["plugins", "list", "--addr", &server.addrs[0]]);
+    command.env("VALOR_TOKEN", "0123456789abcdef");
+    assert_eq!(finish(command).code, Some(0));
+}
+
+#[test]
+fn what_is_not_there_to_be_asked_is_told_of() {
+    let folder = Folder::new(r#"{ "plugins": [] }"#);
+    let server = Server::start(&["-p", &folder.file("plugins.json")]);
+    let closed = ask(&server, &["list"]);
+    assert!(refused(&closed).contains("--with-registry"), "{closed:?}");
+    let addr = server.addrs[0].clone();
+    drop(server);
+    let gone = run(&["plugins", "--addr", &addr, "list"]);
+    assert!(refused(&gone).contains("is it running there?"), "{gone:?}");
+
+    for args in [
+        &["add"][..],
+        &["add", "x", "--definition", "y"],
+        &["add", "x", "--config", "{"],
+    ] {
+        assert_eq!(
+            run(&[&["plugins"], args].concat()).code,
+            Some(2),
+            "{args:?}"
+        );
+    }
+}
