@@ -140,15 +140,17 @@ async function check(response, url, wanted) {
 
 /** The mount's guest; a fresh one where the last has trapped. */
 function prepare(mount) {
-  if (mount.guest?.ended?.trapped) mount.guest = null;
-  if (!mount.guest) {
-    const making = (async () => {
+  if (mount.ready?.trapped) mount.guest = mount.ready = null;
+  mount.guest ??= (async () => {
+    try {
       mount.module ??= await module(mount);
-      return (making.ended = await Guest.create(mount.module, mount.name, mount.definition.config, hostOf(mount)));
-    })();
-    mount.guest = making;
-    making.catch(() => mount.guest === making && (mount.guest = null));
-  }
+      mount.ready = await Guest.create(mount.module, mount.name, mount.definition.config, hostOf(mount));
+      return mount.ready;
+    } catch (error) {
+      mount.guest = null;
+      throw error;
+    }
+  })();
   return mount.guest;
 }
 
