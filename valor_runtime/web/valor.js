@@ -1,0 +1,45 @@
+// What a page imports: it registers the service worker and waits until that answers the page's
+// requests, also after a reload that went past it.
+
+/**
+ * Starts Valor in this page. Rejects with what is wrong and what to do about it.
+ * @param {{ plugins?: string, worker?: string | URL }} options
+ */
+export async function start({ plugins = "plugins.json", worker = new URL("valor-sw.js", import.meta.url) } = {}) {
+  const container = navigator.serviceWorker;
+  if (!container) throw new Error("valor: there are no service workers here: serve the page over https, or from localhost");
+  const url = new URL(worker, document.baseURI);
+  url.searchParams.set("plugins", new URL(plugins, document.baseURI).href);
+  const registration = await container.register(url, { type: "module" });
+  const active = await activated(registration);
+  await tell(active, "valor:load");
+  if (!container.controller) {
+    // After a hard reload a page has no controller until the worker claims it again.
+    await new Promise((resolve) => {
+      container.addEventListener("controllerchange", resolve, { once: true });
+      active.postMessage("valor:claim");
+    });
+  }
+  return registration;
+}
+
+function activated(registration) {
+  const worker = registration.installing ?? registration.waiting ?? registration.active;
+  return new Promise((resolve, reject) => {
+    const look = () => {
+      if (worker.state === "activated") resolve(worker);
+      if (worker.state === "redundant")
+        reject(new Error("valor: the service worker could not be installed; its console says why"));
+    };
+    worker.addEventListener("statechange", look);
+    look();
+  });
+}
+
+function tell(worker, what) {
+  return new Promise((resolve, reject) => {
+    const { port1, port2 } = new MessageChannel();
+    port1.onmessage = ({ data }) => (data ? reject(new Error(`valor: ${data}`)) : resolve());
+    worker.postMessage(what, [port2]);
+  });
+}
