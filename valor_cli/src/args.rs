@@ -240,7 +240,7 @@ pub struct InspectArgs {
     pub json: bool,
 }
 
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub struct BuildArgs {
     /// Build the crates that the definitions name as their `source`, with cargo, and load what comes out
     #[arg(long)]
@@ -343,7 +343,7 @@ pub struct ServerArgs {
     pub max_connections: usize,
 }
 
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Log, on standard error")]
 pub struct LogArgs {
     /// Lines for people, or one JSON object in each line

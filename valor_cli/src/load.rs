@@ -110,6 +110,24 @@ impl Vlugins {
         }
     }
 
+    /// Every definition that something is mounted for, be it that it is not available.
+    pub fn all(&self) -> Vec<Definition> {
+        let entries = self.entries.iter();
+        entries.map(|entry| entry.definition.clone()).collect()
+    }
+
+    /// The definitions that came well so far; for one that did not, what is served of it already.
+    pub fn definitions(&self, served: &[Definition]) -> Vec<Definition> {
+        let of = |entry: &Entry| match entry.fate {
+            Fate::Well => Some(entry.definition.clone()),
+            _ => served
+                .iter()
+                .find(|it| it.name == entry.definition.name)
+                .cloned(),
+        };
+        self.entries.iter().filter_map(of).collect()
+    }
+
     /// Loads and mounts what came well so far.
     pub async fn load(&mut self, runtime: &Runtime) {
         let well: Vec<_> = (0..self.entries.len())

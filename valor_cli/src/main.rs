@@ -8,7 +8,7 @@
 //! - `plugins`: the client of a running server's registry.
 //! - `build_sources`: `--build`. `table`: what is mounted where.
 //! - `logging`, `log_writer`: records as lines on standard error. `output`: lines for people.
-//! - `signals`: the end.
+//! - `signals`: the end. `reload`: plugins.json read again.
 
 #![forbid(unsafe_code)]
 
@@ -23,6 +23,7 @@ mod logging;
 mod output;
 mod package;
 mod plugins;
+mod reload;
 mod run;
 mod sign;
 mod signals;

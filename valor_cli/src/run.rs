@@ -9,6 +9,7 @@ use crate::{
     load::{Vlugins, own_rows, show},
     log_writer::LogWriter,
     output::print,
+    reload::{self, Reload},
     sign, signals,
     table::Row,
 };
@@ -68,7 +69,20 @@ async fn serve(
     dispatch::watch::on_blocked(move || {
         workers.add_spare();
     });
-    let stop = signals::listen(log.clone(), tls.clone()).map_err(failed)?;
+    let again = args.plugins.as_ref().map(|_| reload::channel());
+    let ask = again.as_ref().map(|(ask, _)| ask.clone());
+    let stop = signals::listen(log.clone(), tls.clone(), ask).map_err(failed)?;
+    if let (Some(file), Some((_, asked))) = (&args.plugins, again) {
+        let reload = Reload {
+            file: file.clone(),
+            build: args.build.clone(),
+            log: args.log.clone(),
+            writer: log.clone(),
+            runtime: runtime.clone(),
+            served: vlugins.all(),
+        };
+        reload.listen(asked).map_err(failed)?;
+    }
     if let Some(tls) = tls {
         server = server.tls(tls);
     }

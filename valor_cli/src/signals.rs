@@ -1,8 +1,8 @@
 //! SIGINT and SIGTERM, on Windows Ctrl-C and Ctrl-Break: the first asks the server to drain, the
-//! second ends the program at once. SIGHUP has a renewed certificate read, where there is one;
-//! Windows has no such signal.
+//! second ends the program at once. SIGHUP has plugins.json read again, and a renewed certificate,
+//! where there are such; Windows has no such signal.
 
-use crate::{exit, log_writer::LogWriter};
+use crate::{exit, log_writer::LogWriter, reload::Ask};
 use smol::channel::{Receiver, Sender, bounded};
 use std::io;
 use valor_runtime::server::Tls;
@@ -15,6 +15,7 @@ use valor_runtime::server::Tls;
 pub fn listen(
     log: LogWriter,
     tls: Option<Tls>,
+    reload: Option<Ask>,
 ) -> io::Result<impl Future<Output = ()> + Send + 'static> {
     let (send, first): (_, Receiver<()>) = bounded(1);
     hear(Heard {
@@ -22,6 +23,7 @@ pub fn listen(
         log,
         draining: false,
         tls,
+        reload,
     })?;
     Ok(async move {
         let _ = first.recv().await;
@@ -34,6 +36,8 @@ struct Heard {
     draining: bool,
     #[cfg_attr(not(unix), allow(dead_code))] // Nothing asks for it there.
     tls: Option<Tls>,
+    #[cfg_attr(not(unix), allow(dead_code))] // As above.
+    reload: Option<Ask>,
 }
 
 impl Heard {
@@ -50,6 +54,9 @@ impl Heard {
 
     #[cfg(unix)]
     fn hang_up(&self) {
+        if let Some(reload) = &self.reload {
+            reload.again();
+        }
         let Some(tls) = &self.tls else { return };
         match tls.reload() {
             Ok(()) => {
@@ -68,8 +75,10 @@ fn hear(mut heard: Heard) -> io::Result<()> {
     use futures_lite::StreamExt;
 
     let mut wanted = vec![Signal::Int, Signal::Term];
-    // Without a certificate it means what it always does: the terminal is gone.
-    wanted.extend(heard.tls.as_ref().map(|_| Signal::Hup));
+    // Without anything to read again it means what it always does: the terminal is gone.
+    if heard.tls.is_some() || heard.reload.is_some() {
+        wanted.push(Signal::Hup);
+    }
     let mut signals = Signals::new(wanted)?;
     std::thread::Builder::new()
         .name("valor-signals".into())

@@ -38,5 +38,5 @@ pub use http_types as http;
 pub use inspect::{Inspection, PackageInspection, inspect, inspect_package};
 pub use loader::{LoadError, NativeLoader};
 pub use place::Place;
-pub use runtime::{Builder, Runtime, RuntimeError};
+pub use runtime::{Applied, Builder, Change, Runtime, RuntimeError};
 pub use vlugin::*;

@@ -6,6 +6,7 @@ mod checking;
 mod manual;
 mod packaging;
 mod plugins;
+mod reloading;
 mod running;
 mod signing;
 mod support;

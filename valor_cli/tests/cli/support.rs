@@ -242,6 +242,12 @@ impl Server {
         wait_for(part, || self.err().contains(part));
     }
 
+    /// Waits until standard error has this in it so many times.
+    #[cfg(unix)]
+    pub fn wait_until(&self, part: &str, times: usize) {
+        wait_for(part, || self.err().matches(part).count() >= times);
+    }
+
     #[cfg(unix)]
     pub fn signal(&self, name: &str) {
         let pid = self.running.child.id().to_string();

@@ -162,6 +162,29 @@ impl Registry {
         })
     }
 
+    /// Takes vlugins out and puts others in, in one step: two may exchange their prefixes, and no
+    /// request finds neither. A mount whose name is there takes the place of that one.
+    ///
+    /// # Errors
+    /// [`RegistryError::NotFound`] and [`RegistryError::PrefixTaken`]; nothing is changed then.
+    pub fn exchange(&self, out: &[String], mounts: Vec<Mount>) -> Result<(), RegistryError> {
+        self.write(|table| {
+            for name in out {
+                take(table, name)?;
+            }
+            for mount in &mounts {
+                if table.names.contains_key(&mount.name) {
+                    take(table, &mount.name)?;
+                }
+            }
+            for mut mount in mounts {
+                mount.generation = self.next_generation();
+                put(table, mount)?;
+            }
+            Ok(())
+        })
+    }
+
     /// Takes a vlugin out. Requests that run go on.
     ///
     /// # Errors
@@ -247,6 +270,28 @@ mod tests {
         assert_eq!(registry.list().len(), 1);
         let taken = registry.insert(vec![mount("a", "/b")]).unwrap_err();
         assert!(matches!(taken, RegistryError::NameTaken { .. }));
+    }
+
+    #[test]
+    fn prefixes_are_exchanged_in_one_step_or_not_at_all() {
+        let registry = Registry::default();
+        let all = vec![mount("a", "/a"), mount("b", "/b"), mount("c", "/c")];
+        registry.insert(all).unwrap();
+        let at = |path| {
+            registry
+                .route(path)
+                .map(|(mount, _)| mount.name.to_string())
+        };
+        let exchanged = vec![mount("a", "/b"), mount("b", "/a"), mount("d", "/c")];
+        registry.exchange(&["c".into()], exchanged).unwrap();
+        assert_eq!(at("/a").as_deref(), Some("b"));
+        assert_eq!(at("/b").as_deref(), Some("a"));
+        assert_eq!(at("/c").as_deref(), Some("d"));
+
+        assert!(registry.exchange(&["c".into()], vec![]).is_err());
+        let taken = registry.exchange(&["a".into()], vec![mount("e", "/a")]);
+        assert!(matches!(taken, Err(RegistryError::PrefixTaken { .. })));
+        assert_eq!(at("/b").as_deref(), Some("a"));
     }
 
     #[test]

@@ -4,8 +4,11 @@
 //! server before it, a test calls it without a socket.
 
 mod administer;
+mod apply;
 mod guests;
 mod own;
+
+pub use apply::{Applied, Change};
 
 #[cfg(feature = "wasm")]
 use crate::loader::WasmLoader;

@@ -1,0 +1,148 @@
+//! From one set of definitions to another while the runtime serves: what SIGHUP does with a plugins.json
+//! that has changed.
+
+use super::{Runtime, RuntimeError};
+use crate::{
+    Definition, Kind,
+    loader::native::sha256_of,
+    registry::{Mount, RegistryError},
+};
+use futures_util::stream::{self, StreamExt};
+use std::path::PathBuf;
+
+/// What became of one vlugin.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Change {
+    /// It was not there before.
+    Added,
+    /// Its definition or its file is another one: running requests finish on the old one.
+    Replaced,
+    /// It is as it was, and goes on with its state.
+    Kept,
+    /// It is in the definitions no more: running requests finish.
+    Removed,
+    /// It could not be had. Where there was one of its name, that one goes on.
+    Failed(RuntimeError),
+}
+
+/// A vlugin by its name, and what became of it.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Applied {
+    /// The vlugin's name.
+    pub name: String,
+    /// What became of it.
+    pub change: Change,
+}
+
+impl Runtime {
+    /// Goes from one set of definitions to another: loads what is new or has changed, its file
+    /// included, and takes out what is gone. All of it becomes visible in one step, so that
+    /// vlugins may exchange their prefixes. What is in neither set is not touched: vlugins that were
+    /// registered over HTTP stay.
+    ///
+    /// A vlugin that cannot be loaded keeps none of the others back.
+    ///
+    /// # Errors
+    /// [`RegistryError::PrefixTaken`] where a prefix is held by a vlugin that stays; nothing is changed
+    /// then.
+    ///
+    /// ```
+    /// use valor_runtime::{Change, Definition, Kind, Runtime};
+    ///
+    /// # futures_lite::future::block_on(async {
+    /// let runtime = Runtime::builder().base_dir(env!("CARGO_MANIFEST_DIR")).build()?;
+    /// let mut site = Definition::new(Kind::Files, "site");
+    /// site.path = Some("src".into());
+    /// let before = [site.clone()];
+    /// runtime.apply(&[], &before).await?;
+    ///
+    /// site.prefix = Some("/elsewhere".into());
+    /// let applied = runtime.apply(&before, &[site]).await?;
+    /// assert!(matches!(applied[0].change, Change::Replaced));
+    /// # Ok::<(), valor_runtime::RuntimeError>(())
+    /// # }).unwrap();
+    /// ```
+    pub async fn apply(
+        &self,
+        before: &[Definition],
+        after: &[Definition],
+    ) -> Result<Vec<Applied>, RuntimeError> {
+        let judged = after
+            .iter()
+            .map(|definition| self.judge(before, definition));
+        let judged: Vec<_> = stream::iter(judged)
+            .buffered(super::LOADS_AT_ONCE)
+            .collect()
+            .await;
+        let mut mounts = Vec::new();
+        let mut applied: Vec<_> = after
+            .iter()
+            .zip(judged)
+            .map(|(definition, (change, mount))| {
+                mounts.extend(mount);
+                Applied {
+                    name: definition.name.clone(),
+                    change,
+                }
+            })
+            .collect();
+        let gone = before
+            .iter()
+            .filter(|old| after.iter().all(|new| new.name != old.name))
+            // Removed over HTTP meanwhile.
+            .filter(|old| self.dispatch.registry.get(&old.name).is_some())
+            .map(|old| old.name.clone());
+        let gone: Vec<_> = gone.collect();
+        self.dispatch.registry.exchange(&gone, mounts)?;
+        applied.extend(gone.into_iter().map(|name| Applied {
+            name,
+            change: Change::Removed,
+        }));
+        Ok(applied)
+    }
+
+    async fn judge(&self, before: &[Definition], new: &Definition) -> (Change, Option<Mount>) {
+        let mounted = self.dispatch.registry.get(&new.name);
+        let old = before.iter().find(|old| old.name == new.name);
+        let change = match (&mounted, old) {
+            (Some(other), None) => {
+                let error = RegistryError::NameTaken {
+                    name: new.name.clone(),
+                    prefix: other.prefix.to_string(),
+                };
+                return (Change::Failed(error.into()), None);
+            }
+            (Some(mount), Some(old)) => {
+                if old == new && mount.origin.unavailable.is_none() {
+                    let sha256 = mount.origin.sha256.clone();
+                    if sha256.is_none() || sha256 == self.hash_of(new).await {
+                        return (Change::Kept, None);
+                    }
+                }
+                Change::Replaced
+            }
+            (None, _) => Change::Added,
+        };
+        match self.prepare(new, false).await {
+            Ok(mount) => (change, Some(mount)),
+            Err(error) => (Change::Failed(error), None),
+        }
+    }
+
+    /// The SHA-256 of a definition's file as it is now; `None` where it cannot be read.
+    async fn hash_of(&self, definition: &Definition) -> Option<String> {
+        let file: PathBuf = match definition.kind {
+            Kind::Native => self.native.locate(definition, false).ok()?,
+            #[cfg(feature = "wasm")]
+            Kind::Wasm => self.wasm.locate(definition, false).ok()?,
+            _ => return None,
+        };
+        smol::unblock(move || {
+            let bytes = crate::loader::read(&file).ok()?;
+            Some(sha256_of(&bytes))
+        })
+        .await
+    }
+}
