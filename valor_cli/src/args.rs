@@ -85,6 +85,7 @@ pub enum Command {
     ///
     /// It serves until SIGINT or SIGTERM comes (on Windows Ctrl-C or Ctrl-Break). Running requests
     /// are then finished, for as long as --drain says; a second signal ends the program at once.
+    /// SIGHUP has plugins.json read again: what has changed in it is applied, all else goes on.
     // A wrong -1 is then told of as a wrong number and not as an unknown option.
     #[command(allow_negative_numbers = true, after_long_help = RUN_EXAMPLES, after_help = "`--help` tells more, with examples.")]
     Run(Box<RunArgs>),

@@ -119,6 +119,7 @@ impl Session {
     /// Text of a page, with the session's port and folder of builds in the place of the usual.
     fn own(&self, text: &str) -> String {
         let built = Path::new(env!("CARGO_BIN_EXE_valor_cli")).parent().unwrap();
+        let modules = built.with_file_name("wasm32");
         // The clone is a link in the session's folder; a program finds the real clone's parent
         // behind `..`, where nothing is to be written.
         let token = self.dir.join("token");
@@ -127,6 +128,8 @@ impl Session {
             // From the clone and from beside it.
             .replace("valor/target/debug", "target/debug")
             .replace("target/debug", built.to_str().unwrap())
+            .replace("valor/target/wasm32", "target/wasm32")
+            .replace("target/wasm32", modules.to_str().unwrap())
     }
 
     /// Writes a file that the page shows.

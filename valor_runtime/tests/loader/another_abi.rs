@@ -31,7 +31,7 @@ const NEWER: Copy = Copy {
     edits: &[
         ("build.rs", "\"1.0.0\"", "\"1.1.0\""),
         (
-            "src/native/metadata.rs",
+            "src/metadata.rs",
             "ABI_MINOR: u16 = 0",
             "ABI_MINOR: u16 = 1",
         ),
