@@ -22,8 +22,17 @@ fn folder() -> &'static Path {
 
 fn frozen() -> BTreeMap<Version, String> {
     let entries = fs::read_dir(folder()).unwrap();
-    let files = entries.map(|entry| {
-        let file = entry.unwrap().path();
+    let files = entries.map(|entry| entry.unwrap().path());
+    // The guest's table is held to by `valor_runtime`.
+    let native = files.filter(|file| {
+        !file
+            .file_name()
+            .unwrap()
+            .to_str()
+            .unwrap()
+            .starts_with("guest-")
+    });
+    let files = native.map(|file| {
         let version = file.file_stem().unwrap().to_str().unwrap();
         let (major, minor) = version.split_once('.').expect("the name of a version");
         let version = (major.parse().unwrap(), minor.parse().unwrap());

@@ -9,6 +9,8 @@
 mod engine;
 mod error;
 mod exchange;
+#[cfg(test)]
+mod frozen;
 mod imports;
 mod instance;
 mod module;

@@ -6,7 +6,7 @@ use wasmtime::{ExternType, FuncType, InstancePre, Module, ValType};
 
 /// The functions that every guest exports, with their parameters; `true` for those that return a
 /// number.
-const EXPORTS: [(&str, usize, bool); 11] = [
+pub(super) const EXPORTS: [(&str, usize, bool); 11] = [
     ("valor_abi", 0, true),
     ("valor_alloc", 1, true),
     ("valor_free", 2, false),
@@ -21,7 +21,7 @@ const EXPORTS: [(&str, usize, bool); 11] = [
 ];
 
 /// The functions that a guest may import, with their parameters and their result.
-const IMPORTS: [(&str, &[ValType], Option<ValType>); 12] = {
+pub(super) const IMPORTS: [(&str, &[ValType], Option<ValType>); 12] = {
     use ValType::{F64, I32, I64};
     [
         ("log", &[I32, I32, I32, I32, I32, I32, I32, I32], None),
