@@ -192,7 +192,8 @@ impl Case {
                 Step::Refused(status) => refused(&mut client, *status, &what),
                 Step::Closed => assert!(client.is_closed(), "{what}: it is not closed"),
                 Step::Cut => {
-                    let error = client.try_answer(false).map(|_| ()).unwrap_err();
+                    let ended = client.try_answer(false).and_then(|_| client.ended_well());
+                    let error = ended.unwrap_err();
                     let cut = [ErrorKind::UnexpectedEof, ErrorKind::ConnectionReset];
                     assert!(cut.contains(&error.kind()), "{what}: {error}");
                 }
