@@ -33,6 +33,8 @@ const RUN_EXAMPLES: &str = "\
 Examples:
   Build the vlugins of plugins.json and serve them on 127.0.0.1:8080:
       valor_cli run -p plugins.json --build
+  Build and replace them again whenever their sources change:
+      valor_cli run -p plugins.json --build --watch
   Serve on two addresses and a socket, log as JSON:
       valor_cli run -p plugins.json --addr 0.0.0.0:80 --addr '[::]:80' --addr unix:/run/valor.sock --log-format json
   Serve HTTPS, and read a renewed certificate without a pause:
@@ -85,7 +87,8 @@ pub enum Command {
     ///
     /// It serves until SIGINT or SIGTERM comes (on Windows Ctrl-C or Ctrl-Break). Running requests
     /// are then finished, for as long as --drain says; a second signal ends the program at once.
-    /// SIGHUP has plugins.json read again: what has changed in it is applied, all else goes on.
+    /// SIGHUP has plugins.json read again: what has changed in it is applied, all else goes on. With
+    /// --watch that happens by itself, whenever a file changes.
     // A wrong -1 is then told of as a wrong number and not as an unknown option.
     #[command(allow_negative_numbers = true, after_long_help = RUN_EXAMPLES, after_help = "`--help` tells more, with examples.")]
     Run(Box<RunArgs>),
@@ -165,6 +168,14 @@ pub struct RunArgs {
 
     #[command(flatten)]
     pub build: BuildArgs,
+
+    /// Replace vlugins while it runs, whenever their files or plugins.json change
+    ///
+    /// A library, package or module that has changed is loaded in the place of the old one, and a
+    /// plugins.json that has changed is applied. With --build, crates whose sources have changed are
+    /// built first. What is broken leaves the old one serving, and the log says why.
+    #[arg(long, requires = "plugins")]
+    pub watch: bool,
 
     /// An address to serve on, IP:PORT or unix:PATH; can be given several times
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]

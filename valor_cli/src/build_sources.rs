@@ -4,8 +4,15 @@
 //! taken from cargo's own messages, so that nothing needs to be copied or guessed. What cannot be
 //! built is told of by definition; the others are built all the same.
 
+mod crates;
+mod stop;
+
+pub use crates::{Inputs, Workspaces, library_name};
+pub use stop::Stop;
+
 use crate::log_writer::LogWriter;
-use cargo_metadata::{CrateType, Message, Metadata, MetadataCommand, Package, PackageId, Target};
+use cargo_metadata::{Message, Package, PackageId};
+use crates::is_cdylib;
 use std::{
     collections::{BTreeMap, HashMap},
     io::{BufRead, BufReader, Read},
@@ -29,6 +36,8 @@ pub struct How<'a> {
     pub json: bool,
     /// Whether to show errors and warnings alone.
     pub quiet: bool,
+    /// Ends it before its time.
+    pub stop: &'a Stop,
 }
 
 /// Why a crate was not built.
@@ -42,10 +51,10 @@ pub struct BuildFault {
 
 type Outcome = Result<PathBuf, BuildFault>;
 
-/// Builds the crates of all definitions that name one. Gives, by the definition's index, the
-/// library or why there is none. `base` is what a `source` is relative to.
+/// Builds the crates of all definitions that name one. Gives, by the index that came with the
+/// definition, the library or why there is none. `base` is what a `source` is relative to.
 pub fn build<'a>(
-    definitions: impl Iterator<Item = &'a Definition>,
+    definitions: impl Iterator<Item = (usize, &'a Definition)>,
     base: &Path,
     how: How<'_>,
 ) -> BTreeMap<usize, Outcome> {
@@ -53,7 +62,7 @@ pub fn build<'a>(
     let mut known = Workspaces::default();
     // By workspace, and whether it is for WebAssembly.
     let mut wanted: BTreeMap<(PathBuf, bool), Vec<Wanted>> = BTreeMap::new();
-    for (index, definition) in definitions.enumerate() {
+    for (index, definition) in definitions {
         let Some(source) = &definition.source else {
             continue;
         };
@@ -90,16 +99,6 @@ struct Wanted {
     indices: Vec<usize>,
 }
 
-/// The name of the library that a crate's folder is built into: what to look for where a
-/// definition has a `source` and no `path`. `None` where the folder is not there to be read.
-pub fn library_name(source: &Path) -> Option<String> {
-    let manifest = std::fs::read_to_string(source.join("Cargo.toml")).ok()?;
-    let manifest: toml::Table = manifest.parse().ok()?;
-    let name_in = |table: &str| manifest.get(table)?.get("name")?.as_str();
-    let name = name_in("lib").or_else(|| name_in("package"))?;
-    Some(name.replace('-', "_"))
-}
-
 fn fault(line: String) -> BuildFault {
     BuildFault {
         line,
@@ -114,81 +113,6 @@ fn cannot_run(error: &std::io::Error) -> BuildFault {
         false => format!("cargo cannot be run: {error}"),
     };
     BuildFault { line, no_tool }
-}
-
-/// What cargo has said of the workspaces that were met so far; asking takes it a while.
-#[derive(Default)]
-struct Workspaces(Vec<Metadata>);
-
-impl Workspaces {
-    /// The package in this folder, and the root of its workspace.
-    fn package(&mut self, source: &Path) -> Result<(PathBuf, Package), BuildFault> {
-        let shown = source.display();
-        let manifest = source.join("Cargo.toml").canonicalize().map_err(|_| {
-            fault(format!(
-                "its source {shown} has no Cargo.toml; `source` names a crate's folder, relative to plugins.json"
-            ))
-        })?;
-        if self.find(&manifest).is_none() {
-            self.0.push(ask(source, &manifest)?);
-        }
-        let (workspace, package) = self.find(&manifest).ok_or_else(|| {
-            fault(format!(
-                "its source {shown} is a workspace; name the folder of a crate in it"
-            ))
-        })?;
-        if !package.targets.iter().any(is_cdylib) {
-            return Err(fault(format!(
-                "its source {shown} is built into no shared library; add to its Cargo.toml: \
-                 [lib] crate-type = [\"cdylib\"]"
-            )));
-        }
-        Ok((workspace, package))
-    }
-
-    fn find(&self, manifest: &Path) -> Option<(PathBuf, Package)> {
-        self.0.iter().find_map(|metadata| {
-            let package = metadata.packages.iter().find(|package| {
-                let path = package.manifest_path.as_std_path();
-                path == manifest || path.canonicalize().is_ok_and(|path| path == manifest)
-            })?;
-            Some((metadata.workspace_root.clone().into(), package.clone()))
-        })
-    }
-}
-
-fn ask(source: &Path, manifest: &Path) -> Result<Metadata, BuildFault> {
-    let asked = MetadataCommand::new()
-        .current_dir(source)
-        .manifest_path(manifest)
-        .no_deps()
-        .exec();
-    asked.map_err(|error| match error {
-        cargo_metadata::Error::Io(error) => cannot_run(&error),
-        cargo_metadata::Error::CargoMetadata { stderr } => fault(format!(
-            "cargo cannot read its source {}: {}",
-            source.display(),
-            on_one_line(&stderr)
-        )),
-        error => fault(format!(
-            "cargo cannot read its source {}: {error}",
-            source.display()
-        )),
-    })
-}
-
-fn is_cdylib(target: &Target) -> bool {
-    target.crate_types.contains(&CrateType::CDyLib)
-}
-
-/// cargo's `error: …` and its `Caused by:` lines.
-fn on_one_line(stderr: &str) -> String {
-    let lines = stderr
-        .lines()
-        .map(str::trim)
-        .filter(|line| !line.is_empty());
-    let joined = lines.collect::<Vec<_>>().join(" ");
-    joined.strip_prefix("error: ").unwrap_or(&joined).to_owned()
 }
 
 /// Builds packages of one workspace and gives an outcome for each; one that does not compile
@@ -270,11 +194,13 @@ fn run_cargo<'a>(
         command.args(["--color", "never"]).stderr(Stdio::piped());
     }
     let mut cargo = command.spawn().map_err(|error| cannot_run(&error))?;
+    let (stdout, stderr) = (cargo.stdout.take(), cargo.stderr.take());
+    let cargo = how.stop.watch_over(cargo);
     std::thread::scope(|scope| {
-        if let Some(stderr) = cargo.stderr.take() {
+        if let Some(stderr) = stderr {
             scope.spawn(|| log_lines(stderr));
         }
-        if let Some(stdout) = cargo.stdout.take() {
+        if let Some(stdout) = stdout {
             let messages = Message::parse_stream(BufReader::new(stdout));
             libraries.extend(messages.filter_map(|message| library_of(message.ok()?, is_wasm)));
         }
@@ -320,27 +246,6 @@ mod tests {
     }
 
     #[test]
-    fn the_name_of_a_library() {
-        let dir = tempfile::tempdir().unwrap();
-        let name = |manifest: &str| {
-            std::fs::write(dir.path().join("Cargo.toml"), manifest).unwrap();
-            library_name(dir.path())
-        };
-        assert_eq!(name("[package]\nname = \"a-b\"").as_deref(), Some("a_b"));
-        assert_eq!(
-            name("[package]\nname = \"a\"\n[lib]\nname = \"c\"").as_deref(),
-            Some("c")
-        );
-        assert_eq!(
-            name("[package]\nname = \"a\"\n[lib]\ncrate-type = []").as_deref(),
-            Some("a")
-        );
-        assert_eq!(name("[workspace]"), None);
-        assert_eq!(name("no toml"), None);
-        assert_eq!(library_name(&dir.path().join("nowhere")), None);
-    }
-
-    #[test]
     fn what_cannot_be_built_is_told_of_by_definition() {
         let dir = tempfile::tempdir().unwrap();
         let base = dir.path();
@@ -363,8 +268,9 @@ mod tests {
             release: false,
             json: false,
             quiet: true,
+            stop: &Stop::default(),
         };
-        let outcomes = build(definitions.iter(), base, how);
+        let outcomes = build(definitions.iter().enumerate(), base, how);
         let line = |index: usize| outcomes[&index].clone().unwrap_err().line;
         let shown = |name: &str| base.join(name).display().to_string();
         assert_eq!(

@@ -2,6 +2,7 @@
 
 use crate::{
     args::CheckArgs,
+    build_sources::Stop,
     exit::{FAULTS, Failure},
     load::{Vlugins, show},
     log_writer::LogWriter,
@@ -14,8 +15,8 @@ use valor_runtime::Runtime;
 /// # Errors
 /// The faults.
 pub fn check(args: &CheckArgs, log: &LogWriter) -> Result<(), Failure> {
-    let mut vlugins = Vlugins::read(Some(&args.plugins));
-    vlugins.build(&args.build, &args.log, log);
+    let mut vlugins = Vlugins::read(Some(&args.plugins), &args.build);
+    vlugins.build(&args.build, &args.log, log, &Stop::default());
     let mut builder = Runtime::builder().base_dir(vlugins.base());
     for dir in &args.plugin_dir {
         builder = builder.plugin_dir(dir);

@@ -5,13 +5,16 @@
 
 use crate::{
     args::{BuildArgs, LogArgs, LogFormat},
-    build_sources::{self, How},
+    build_sources::{self, How, Stop},
     exit::{FAULTS, Failure},
     log_writer::LogWriter,
     output::print,
     table::{HEADS, Row, State, table},
 };
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+};
 use valor_runtime::{
     Definition, Runtime, RuntimeError,
     definition::{DefinitionFault, DefinitionFaults, Definitions},
@@ -40,11 +43,15 @@ enum Fate {
     Missing(String),
     /// It has a fault, which is listed.
     Faulty(String),
+    /// Nobody asked for it this time.
+    Aside,
 }
 
 impl Vlugins {
-    /// Reads a plugins.json; without one there are no vlugins, and no faults.
-    pub fn read(file: Option<&Path>) -> Self {
+    /// Reads a plugins.json; without one there are no vlugins, and no faults. Where nothing is to be
+    /// built, a definition that has a source and no path is looked for by the name that cargo
+    /// gives the library.
+    pub fn read(file: Option<&Path>, args: &BuildArgs) -> Self {
         let (definitions, faults) = match file {
             Some(file) => Definitions::sound_from_file(file),
             None => Default::default(),
@@ -54,11 +61,35 @@ impl Vlugins {
             built: false,
             fate: Fate::Well,
         };
-        Self {
+        let mut vlugins = Self {
             file: file.map(Path::to_owned),
             entries: definitions.iter().map(entry).collect(),
             definitions,
             faults,
+        };
+        if !args.build {
+            let base = vlugins.base().to_owned();
+            for Entry { definition, .. } in &mut vlugins.entries {
+                if let (Some(source), None) = (&definition.source, &definition.path) {
+                    let name = build_sources::library_name(&base.join(source));
+                    definition.path = name.map(PathBuf::from);
+                }
+            }
+        }
+        vlugins
+    }
+
+    /// The definitions as plugins.json has them.
+    pub fn as_read(&self) -> Vec<Definition> {
+        self.all()
+    }
+
+    /// Leaves out what is not named here.
+    pub fn only(&mut self, names: &BTreeSet<String>) {
+        for entry in &mut self.entries {
+            if !names.contains(&entry.definition.name) {
+                entry.fate = Fate::Aside;
+            }
         }
     }
 
@@ -75,17 +106,9 @@ impl Vlugins {
         }
     }
 
-    /// Builds the sources where that is asked for. Where it is not, a definition that has a
-    /// source and no path is looked for by the name that cargo gives the library.
-    pub fn build(&mut self, args: &BuildArgs, log: &LogArgs, writer: &LogWriter) {
-        let base = self.base().to_owned();
+    /// Builds the sources where that is asked for.
+    pub fn build(&mut self, args: &BuildArgs, log: &LogArgs, writer: &LogWriter, stop: &Stop) {
         if !args.build {
-            for Entry { definition, .. } in &mut self.entries {
-                if let (Some(source), None) = (&definition.source, &definition.path) {
-                    let name = build_sources::library_name(&base.join(source));
-                    definition.path = name.map(PathBuf::from);
-                }
-            }
             return;
         }
         let how = How {
@@ -93,9 +116,12 @@ impl Vlugins {
             release: args.release,
             json: log.log_format == LogFormat::Json,
             quiet: log.quiet,
+            stop,
         };
-        let definitions = self.entries.iter().map(|entry| &entry.definition);
-        for (index, outcome) in build_sources::build(definitions, &base, how) {
+        let wanted = self.entries.iter().enumerate();
+        let wanted = wanted.filter(|(_, entry)| matches!(entry.fate, Fate::Well));
+        let wanted = wanted.map(|(index, entry)| (index, &entry.definition));
+        for (index, outcome) in build_sources::build(wanted, self.base(), how) {
             let entry = &mut self.entries[index];
             match outcome {
                 Ok(library) => {
@@ -110,6 +136,13 @@ impl Vlugins {
         }
     }
 
+    /// Those that are wanted and were not built.
+    pub fn not_built(&self) -> impl Iterator<Item = &str> {
+        let entries = self.entries.iter();
+        let not_built = entries.filter(|it| matches!(it.fate, Fate::Missing(_) | Fate::Faulty(_)));
+        not_built.map(|it| &*it.definition.name)
+    }
+
     /// Every definition that something is mounted for, be it that it is not available.
     pub fn all(&self) -> Vec<Definition> {
         let entries = self.entries.iter();
@@ -120,7 +153,8 @@ impl Vlugins {
     pub fn definitions(&self, served: &[Definition]) -> Vec<Definition> {
         let of = |entry: &Entry| match entry.fate {
             Fate::Well => Some(entry.definition.clone()),
-            _ => served
+            Fate::Aside => None,
+            Fate::Missing(_) | Fate::Faulty(_) => served
                 .iter()
                 .find(|it| it.name == entry.definition.name)
                 .cloned(),
@@ -157,7 +191,7 @@ impl Vlugins {
         } in &self.entries
         {
             match fate {
-                Fate::Well => {}
+                Fate::Well | Fate::Aside => {}
                 Fate::Missing(reason) => runtime.add_unavailable(definition, reason)?,
                 // What a fault says names files: that is for the log alone.
                 Fate::Faulty(_) => runtime
@@ -200,7 +234,7 @@ impl Vlugins {
                     file.map_or_else(|| "-".to_owned(), shown),
                 ],
                 state: match &entry.fate {
-                    Fate::Well => State::Good("ready".into()),
+                    Fate::Well | Fate::Aside => State::Good("ready".into()),
                     Fate::Missing(reason) => State::Missing(reason.clone()),
                     Fate::Faulty(reason) => State::Bad(reason.clone()),
                 },

@@ -8,7 +8,7 @@
 //! - `plugins`: the client of a running server's registry.
 //! - `build_sources`: `--build`. `table`: what is mounted where.
 //! - `logging`, `log_writer`: records as lines on standard error. `output`: lines for people.
-//! - `signals`: the end. `reload`: plugins.json read again.
+//! - `signals`: the end. `reload`: plugins.json read again. `watch`: which files have changed.
 
 #![forbid(unsafe_code)]
 
@@ -28,6 +28,7 @@ mod run;
 mod sign;
 mod signals;
 mod table;
+mod watch;
 
 use args::{Cli, Command, LogArgs, LogFormat};
 use clap::{CommandFactory, Parser};

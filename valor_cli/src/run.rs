@@ -5,6 +5,7 @@
 
 use crate::{
     args::{LogFormat, RunArgs, TlsArgs},
+    build_sources::Stop,
     exit::{CANNOT_BIND, FAULTS, Failure},
     load::{Vlugins, own_rows, show},
     log_writer::LogWriter,
@@ -12,10 +13,11 @@ use crate::{
     reload::{self, Reload},
     sign, signals,
     table::Row,
+    watch::Watch,
 };
 use std::sync::Arc;
 use valor_runtime::{
-    RegistryAccess, Runtime, Token, dispatch,
+    Definition, RegistryAccess, Runtime, Token, dispatch,
     server::{Listen, Server, ServerConfig, ServerError, Tls},
 };
 
@@ -27,8 +29,11 @@ pub fn run(args: &RunArgs, log: &LogWriter) -> Result<(), Failure> {
     let access = access(args)?;
     let tls = tls(&args.tls)?;
     let trust = sign::trusted(&args.trust.trust)?;
-    let mut vlugins = Vlugins::read(args.plugins.as_deref());
-    vlugins.build(&args.build, &args.log, log);
+    let mut watch = match &args.plugins {
+        Some(file) if args.watch => Some(Watch::start(file, args).map_err(not_watched)?),
+        _ => None,
+    };
+    let mut vlugins = Vlugins::read(args.plugins.as_deref(), &args.build);
     let mut builder = Runtime::builder()
         .base_dir(vlugins.base())
         .limits(args.limits.limits())
@@ -40,13 +45,21 @@ pub fn run(args: &RunArgs, log: &LogWriter) -> Result<(), Failure> {
         builder = builder.trust(keys);
     }
     let runtime = builder.build().map_err(failed)?;
-    smol::block_on(serve(args, log, vlugins, runtime, tls))
+    let read = vlugins.as_read();
+    if let Some(watch) = &mut watch {
+        watch.look_at(&read, &runtime);
+        log::info!(target: "valor::watch", "changes of plugins.json and of what it names are taken as they come");
+    }
+    vlugins.build(&args.build, &args.log, log, &Stop::default());
+    smol::block_on(serve(args, log, vlugins, read, watch, runtime, tls))
 }
 
 async fn serve(
     args: &RunArgs,
     log: &LogWriter,
     mut vlugins: Vlugins,
+    read: Vec<Definition>,
+    watch: Option<Watch>,
     runtime: Arc<Runtime>,
     tls: Option<Tls>,
 ) -> Result<(), Failure> {
@@ -69,6 +82,7 @@ async fn serve(
     dispatch::watch::on_blocked(move || {
         workers.add_spare();
     });
+    let reloading = Stop::default();
     let again = args.plugins.as_ref().map(|_| reload::channel());
     let ask = again.as_ref().map(|(ask, _)| ask.clone());
     let stop = signals::listen(log.clone(), tls.clone(), ask).map_err(failed)?;
@@ -79,13 +93,19 @@ async fn serve(
             log: args.log.clone(),
             writer: log.clone(),
             runtime: runtime.clone(),
+            read,
             served: vlugins.all(),
+            stop: reloading.clone(),
         };
-        reload.listen(asked).map_err(failed)?;
+        reload.listen(asked, watch).map_err(failed)?;
     }
     if let Some(tls) = tls {
         server = server.tls(tls);
     }
+    let stop = async move {
+        stop.await;
+        reloading.now();
+    };
     runtime.set_ready(true);
     let mut rows = vlugins.rows(&runtime);
     rows.extend(own_rows(&runtime));
@@ -96,6 +116,12 @@ async fn serve(
         .map_err(failed)?;
     log::info!(target: "valor", "drained, and ended");
     Ok(())
+}
+
+fn not_watched(error: notify::Error) -> Failure {
+    failed(format!(
+        "the system does not tell of changes, which --watch needs: {error}; without it, SIGHUP has the files looked at"
+    ))
 }
 
 fn failed(error: impl ToString) -> Failure {

@@ -32,6 +32,7 @@ fn the_help_is_the_manual() {
         "--registry-token-file <FILE>",
         "--build",
         "--release",
+        "--watch",
         "--addr <ADDR>",
         "[default: 127.0.0.1:8080]",
         "unix:PATH",
@@ -92,6 +93,7 @@ fn wrong_command_lines_end_with_2_and_say_what_is_right() {
             "--with-registry",
         ),
         (&["run", "-p", "x", "--release"], "--build"),
+        (&["run", "-w", "--watch"], "--plugins <FILE>"),
         (&["run", "-p", "x", "--workers", "0"], "1 to 1000000"),
         (&["run", "-p", "x", "--addr", "8080"], "127.0.0.1:8080"),
         (

@@ -243,7 +243,6 @@ impl Server {
     }
 
     /// Waits until standard error has this in it so many times.
-    #[cfg(unix)]
     pub fn wait_until(&self, part: &str, times: usize) {
         wait_for(part, || self.err().matches(part).count() >= times);
     }
@@ -273,7 +272,8 @@ fn gather(from: impl Read + Send + 'static, into: &Arc<Mutex<String>>) -> JoinHa
     })
 }
 
-fn wait_for(what: &str, mut happened: impl FnMut() -> bool) {
+/// Waits until something has happened.
+pub fn wait_for(what: &str, mut happened: impl FnMut() -> bool) {
     let deadline = Instant::now() + 5 * PATIENCE;
     while !happened() {
         assert!(Instant::now() < deadline, "it did not come to this: {what}");

@@ -4,7 +4,7 @@
 use super::{Runtime, RuntimeError};
 use crate::{
     Definition, Kind,
-    loader::native::sha256_of,
+    loader::{LoadError, native::sha256_of},
     registry::{Mount, RegistryError},
 };
 use futures_util::stream::{self, StreamExt};
@@ -131,14 +131,23 @@ impl Runtime {
         }
     }
 
+    /// The file that a definition would be loaded from, as things are now; `None` for one that is not
+    /// loaded from a file.
+    ///
+    /// # Errors
+    /// [`LoadError::NotFound`] for a bare name that no file has.
+    pub fn locate(&self, definition: &Definition) -> Result<Option<PathBuf>, LoadError> {
+        match definition.kind {
+            Kind::Native => self.native.locate(definition, false).map(Some),
+            #[cfg(feature = "wasm")]
+            Kind::Wasm => self.wasm.locate(definition, false).map(Some),
+            _ => Ok(None),
+        }
+    }
+
     /// The SHA-256 of a definition's file as it is now; `None` where it cannot be read.
     async fn hash_of(&self, definition: &Definition) -> Option<String> {
-        let file: PathBuf = match definition.kind {
-            Kind::Native => self.native.locate(definition, false).ok()?,
-            #[cfg(feature = "wasm")]
-            Kind::Wasm => self.wasm.locate(definition, false).ok()?,
-            _ => return None,
-        };
+        let file = self.locate(definition).ok()??;
         smol::unblock(move || {
             let bytes = crate::loader::read(&file).ok()?;
             Some(sha256_of(&bytes))

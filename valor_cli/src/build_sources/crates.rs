@@ -1,0 +1,163 @@
+//! What cargo knows of the crates that definitions name as their `source`: which workspace each is
+//! of, what its library is called, and which folders it is built of. `build_sources` asks what to
+//! build, and `watch` what to look at.
+
+use super::{BuildFault, cannot_run, fault};
+use cargo_metadata::{CrateType, DependencyKind, Metadata, MetadataCommand, Package, Target};
+use std::path::{Path, PathBuf};
+
+/// The name of the library that a crate's folder is built into: what to look for where a
+/// definition has a `source` and no `path`. `None` where the folder is not there to be read.
+pub fn library_name(source: &Path) -> Option<String> {
+    let manifest = std::fs::read_to_string(source.join("Cargo.toml")).ok()?;
+    let manifest: toml::Table = manifest.parse().ok()?;
+    let name_in = |table: &str| manifest.get(table)?.get("name")?.as_str();
+    let name = name_in("lib").or_else(|| name_in("package"))?;
+    Some(name.replace('-', "_"))
+}
+
+/// What cargo has said of the workspaces that were met so far; asking takes it a while.
+#[derive(Default)]
+pub struct Workspaces(Vec<Metadata>);
+
+/// What a crate's library is built of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Inputs {
+    /// The crate's own folder, and those of the crates that it depends on by their paths.
+    pub folders: Vec<PathBuf>,
+    /// The manifest of its workspace, where cargo can read it.
+    pub manifest: Option<PathBuf>,
+}
+
+impl Workspaces {
+    /// The package in this folder, and the root of its workspace.
+    pub(super) fn package(&mut self, source: &Path) -> Result<(PathBuf, Package), BuildFault> {
+        let shown = source.display();
+        let manifest = source.join("Cargo.toml").canonicalize().map_err(|_| {
+            fault(format!(
+                "its source {shown} has no Cargo.toml; `source` names a crate's folder, relative to plugins.json"
+            ))
+        })?;
+        if self.find(&manifest).is_none() {
+            self.0.push(ask(source, &manifest)?);
+        }
+        let (workspace, package) = self.find(&manifest).ok_or_else(|| {
+            fault(format!(
+                "its source {shown} is a workspace; name the folder of a crate in it"
+            ))
+        })?;
+        if !package.targets.iter().any(is_cdylib) {
+            return Err(fault(format!(
+                "its source {shown} is built into no shared library; add to its Cargo.toml: \
+                 [lib] crate-type = [\"cdylib\"]"
+            )));
+        }
+        Ok((workspace, package))
+    }
+
+    /// What the library of the crate in this folder is built of. What cargo cannot read has no more
+    /// to it than its folder.
+    pub fn inputs(&mut self, source: &Path) -> Inputs {
+        let mut inputs = Inputs {
+            folders: vec![source.to_owned()],
+            manifest: None,
+        };
+        let mut at = 0;
+        while let Some(folder) = inputs.folders.get(at).cloned() {
+            at += 1;
+            let Ok(manifest) = folder.join("Cargo.toml").canonicalize() else {
+                continue;
+            };
+            if self.find(&manifest).is_none() {
+                match ask(&folder, &manifest) {
+                    Ok(metadata) => self.0.push(metadata),
+                    Err(_) => continue,
+                }
+            }
+            let Some((workspace, package)) = self.find(&manifest) else {
+                continue;
+            };
+            inputs
+                .manifest
+                .get_or_insert_with(|| workspace.join("Cargo.toml"));
+            let needed = package.dependencies.into_iter();
+            let needed = needed.filter(|it| it.kind != DependencyKind::Development);
+            for path in needed.filter_map(|it| it.path) {
+                if !inputs.folders.iter().any(|it| it == path.as_std_path()) {
+                    inputs.folders.push(path.into());
+                }
+            }
+        }
+        inputs
+    }
+
+    fn find(&self, manifest: &Path) -> Option<(PathBuf, Package)> {
+        self.0.iter().find_map(|metadata| {
+            let package = metadata.packages.iter().find(|package| {
+                let path = package.manifest_path.as_std_path();
+                path == manifest || path.canonicalize().is_ok_and(|path| path == manifest)
+            })?;
+            Some((metadata.workspace_root.clone().into(), package.clone()))
+        })
+    }
+}
+
+fn ask(source: &Path, manifest: &Path) -> Result<Metadata, BuildFault> {
+    let asked = MetadataCommand::new()
+        .current_dir(source)
+        .manifest_path(manifest)
+        .no_deps()
+        .exec();
+    asked.map_err(|error| match error {
+        cargo_metadata::Error::Io(error) => cannot_run(&error),
+        cargo_metadata::Error::CargoMetadata { stderr } => fault(format!(
+            "cargo cannot read its source {}: {}",
+            source.display(),
+            on_one_line(&stderr)
+        )),
+        error => fault(format!(
+            "cargo cannot read its source {}: {error}",
+            source.display()
+        )),
+    })
+}
+
+pub(super) fn is_cdylib(target: &Target) -> bool {
+    target.crate_types.contains(&CrateType::CDyLib)
+}
+
+/// cargo's `error: …` and its `Caused by:` lines.
+fn on_one_line(stderr: &str) -> String {
+    let lines = stderr
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty());
+    let joined = lines.collect::<Vec<_>>().join(" ");
+    joined.strip_prefix("error: ").unwrap_or(&joined).to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_name_of_a_library() {
+        let dir = tempfile::tempdir().unwrap();
+        let name = |manifest: &str| {
+            std::fs::write(dir.path().join("Cargo.toml"), manifest).unwrap();
+            library_name(dir.path())
+        };
+        assert_eq!(name("[package]\nname = \"a-b\"").as_deref(), Some("a_b"));
+        assert_eq!(
+            name("[package]\nname = \"a\"\n[lib]\nname = \"c\"").as_deref(),
+            Some("c")
+        );
+        assert_eq!(
+            name("[package]\nname = \"a\"\n[lib]\ncrate-type = []").as_deref(),
+            Some("a")
+        );
+        assert_eq!(name("[workspace]"), None);
+        assert_eq!(name("no toml"), None);
+        assert_eq!(library_name(&dir.path().join("nowhere")), None);
+    }
+}

@@ -1,0 +1,227 @@
+//! How files are at one moment, so that two moments can be compared; and which folders to watch to
+//! learn of another one. `watch` looks.
+
+use crate::build_sources::Inputs;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ffi::OsStr,
+    fs::{self, Metadata},
+    path::{Path, PathBuf},
+    time::SystemTime,
+};
+use walkdir::{DirEntry, WalkDir};
+
+/// What tells a file from what it was before, without reading it; `None` where there is none.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stamp(Option<(u64, Option<SystemTime>, Identity)>);
+
+/// What tells a file or a folder from another one that came to its place.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Identity {
+    made: Option<SystemTime>,
+    /// Its number, and when anything about it was changed; systems without them have `made`.
+    #[cfg(unix)]
+    node: u64,
+}
+
+/// A vlugin's files, and the folders that tell of changes to them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Look {
+    pub files: BTreeMap<PathBuf, Stamp>,
+    pub folders: BTreeSet<PathBuf>,
+}
+
+impl Stamp {
+    /// Of the file, not of a link to it.
+    pub fn of(file: &Path) -> Self {
+        let stamp = |it: Metadata| (it.len(), it.modified().ok(), Identity::from(&it));
+        Self(fs::metadata(file).ok().map(stamp))
+    }
+}
+
+impl Identity {
+    /// That of nothing, where there is nothing.
+    pub fn of(path: &Path) -> Self {
+        fs::metadata(path).map_or_else(|_| Self::default(), |it| Self::from(&it))
+    }
+}
+
+impl From<&Metadata> for Identity {
+    fn from(metadata: &Metadata) -> Self {
+        Self {
+            made: metadata.created().ok(),
+            #[cfg(unix)]
+            node: std::os::unix::fs::MetadataExt::ino(metadata),
+        }
+    }
+}
+
+impl Look {
+    /// Looks at one file, which need not be there.
+    pub fn at_file(&mut self, file: &Path) {
+        self.files.insert(file.to_owned(), Stamp::of(file));
+        self.folders.extend(file.parent().map(Path::to_owned));
+        // Where a part of the path is a link, that may be turned to another place, and what it
+        // leads to may be replaced there.
+        for part in file.ancestors() {
+            if fs::symlink_metadata(part).is_ok_and(|it| it.is_symlink()) {
+                self.folders.extend(part.parent().map(Path::to_owned));
+            }
+        }
+        if let Ok(real) = file.canonicalize() {
+            self.folders.extend(real.parent().map(Path::to_owned));
+        }
+    }
+
+    /// Looks at everything that a crate is built of.
+    pub fn at_crate(inputs: Option<&Inputs>) -> Self {
+        let mut look = Self::default();
+        let Some(inputs) = inputs else { return look };
+        if let Some(manifest) = &inputs.manifest {
+            look.at_file(manifest);
+        }
+        for folder in &inputs.folders {
+            look.folders.insert(folder.clone());
+            let entries = WalkDir::new(folder).into_iter();
+            let entries = entries.filter_entry(|it| it.depth() == 0 || is_source(it));
+            // What cannot be read is no part of it, and a folder may go while it is walked through.
+            for entry in entries.flatten() {
+                let path = entry.path();
+                match entry.file_type().is_dir() {
+                    true => _ = look.folders.insert(path.to_owned()),
+                    false => _ = look.files.insert(path.to_owned(), Stamp::of(path)),
+                }
+            }
+        }
+        look
+    }
+
+    /// The files that one of both has and the other has not, or not like this.
+    pub fn differs_from(&self, other: &Self) -> BTreeSet<PathBuf> {
+        let one_way = |a: &Self, b: &Self| -> BTreeSet<PathBuf> {
+            let files = a.files.iter();
+            let files = files.filter(|(file, stamp)| b.files.get(*file) != Some(*stamp));
+            files.map(|(file, _)| file.clone()).collect()
+        };
+        &one_way(self, other) | &one_way(other, self)
+    }
+}
+
+/// Whether something in a crate's folder may be what it is built of: not what cargo builds, not
+/// what editors leave, not a log, not what is hidden, and not the lock file, which a build writes.
+fn is_source(entry: &DirEntry) -> bool {
+    let name = entry.file_name().to_string_lossy();
+    if name.starts_with('.') {
+        return false;
+    }
+    if entry.file_type().is_dir() {
+        let is_target = name == "target" && entry.path().with_file_name("Cargo.toml").exists();
+        return !is_target && name != "node_modules" && !entry.path().join("CACHEDIR.TAG").exists();
+    }
+    let extension = entry.path().extension().and_then(OsStr::to_str);
+    let is_left_over = name.ends_with('~')
+        || name.starts_with('#')
+        || matches!(
+            extension,
+            Some("swp" | "swo" | "swx" | "tmp" | "bak" | "log")
+        );
+    !is_left_over && name != "Cargo.lock"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_source_is_not_looked_at() {
+        let dir = tempfile::tempdir().unwrap();
+        let write = |name: &str| {
+            let file = dir.path().join(name);
+            fs::create_dir_all(file.parent().unwrap()).unwrap();
+            fs::write(file, "").unwrap();
+        };
+        for name in [
+            "Cargo.toml",
+            "Cargo.lock",
+            "src/lib.rs",
+            "src/page.html",
+            "src/target/mod.rs",
+            "src/lib.rs~",
+            "src/#lib.rs#",
+            "src/.lib.rs.swp",
+            "src/lib.rs.swp",
+            "valor.log",
+            ".git/HEAD",
+            "target/debug/libit.so",
+            "elsewhere/CACHEDIR.TAG",
+            "elsewhere/debug/libit.so",
+            "web/node_modules/x/index.js",
+        ] {
+            write(name);
+        }
+        let look = Look::at_crate(Some(&Inputs {
+            folders: vec![dir.path().to_owned()],
+            manifest: None,
+        }));
+        let files: Vec<_> = look
+            .files
+            .keys()
+            .map(|file| file.strip_prefix(dir.path()).unwrap().to_owned())
+            .collect();
+        let expected = [
+            "Cargo.toml",
+            "src/lib.rs",
+            "src/page.html",
+            "src/target/mod.rs",
+        ];
+        assert_eq!(files, expected.map(PathBuf::from));
+        let folders: Vec<_> = look
+            .folders
+            .iter()
+            .map(|folder| folder.strip_prefix(dir.path()).unwrap().to_owned())
+            .collect();
+        assert_eq!(folders, ["", "src", "src/target", "web"].map(PathBuf::from));
+    }
+
+    #[test]
+    fn another_file_is_told_from_the_one_before() {
+        let dir = tempfile::tempdir().unwrap();
+        let (file, other) = (dir.path().join("a.so"), dir.path().join("b.so"));
+        let look = || {
+            let mut look = Look::default();
+            look.at_file(&file);
+            look
+        };
+        let none = look();
+        assert!(none.differs_from(&look()).is_empty());
+        fs::write(&file, "one").unwrap();
+        let one = look();
+        assert_eq!(one.differs_from(&none), [file.clone()].into());
+        assert_eq!(none.differs_from(&one), [file.clone()].into());
+
+        // One of the same size and time, put in its place.
+        fs::write(&other, "two").unwrap();
+        let modified = fs::metadata(&file).unwrap().modified().unwrap();
+        let opened = fs::File::options().write(true).open(&other).unwrap();
+        opened.set_modified(modified).unwrap();
+        drop(opened);
+        fs::rename(&other, &file).unwrap();
+        assert_eq!(look().differs_from(&one), [file.clone()].into());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_link_is_watched_where_it_is_and_where_it_leads() {
+        let dir = tempfile::tempdir().unwrap();
+        let dir = dir.path().canonicalize().unwrap();
+        fs::create_dir_all(dir.join("releases/5")).unwrap();
+        fs::write(dir.join("releases/5/a.so"), "").unwrap();
+        std::os::unix::fs::symlink("releases/5", dir.join("current")).unwrap();
+        let mut look = Look::default();
+        look.at_file(&dir.join("current/a.so"));
+        for folder in ["", "current", "releases/5"] {
+            let folder = dir.join(folder);
+            assert!(look.folders.iter().any(|it| *it == folder), "{folder:?}");
+        }
+    }
+}

@@ -1,0 +1,391 @@
+//! `run --watch`: files that are replaced, broken and mended while the program serves and clients ask.
+
+use crate::{
+    packaging::library,
+    support::{Folder, Server, run, valor_cli, workspace},
+};
+use std::{
+    fs,
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread::JoinHandle,
+};
+
+const DONE: &str = "is served as it stands now";
+
+/// The program, and the folder that it watches.
+struct Watching {
+    folder: Folder,
+    server: Server,
+}
+
+fn plugins(entries: &[&str]) -> String {
+    format!(r#"{{ "plugins": [{}] }}"#, entries.join(", "))
+}
+
+/// A vlugin of the library `it.lib`, and one with a state of its own beside it.
+const IT: &str = r#"{ "type": "native", "name": "it", "path": "lib/it.lib", "config": "Alice" }"#;
+const BOB: &str = r#"{ "type": "native", "name": "bob", "path": "bob.lib", "config": "Bob" }"#;
+
+impl Watching {
+    fn start(entries: &[&str], args: &[&str]) -> Self {
+        let folder = Folder::new(&plugins(entries));
+        folder.write("lib/it.lib", fs::read(library("hello_plugin")).unwrap());
+        folder.write("bob.lib", fs::read(library("with_state")).unwrap());
+        let (file, dir) = (folder.file("plugins.json"), folder.file(""));
+        let own = ["-p", &file, "--watch", "-w", "--plugin-dir", &dir];
+        let server = Server::start(&[&own, args].concat());
+        Self { folder, server }
+    }
+
+    /// Does something to the files, and waits until the log has this in it once more.
+    fn when(&self, change: impl FnOnce(), part: &str) {
+        let before = self.server.err().matches(part).count();
+        change();
+        self.server.wait_until(part, before + 1);
+    }
+
+    /// Puts a file in the place of `it.lib`, as a compiler does: by its name.
+    fn replace(&self, with: &Path) {
+        let new = self.folder.path().join("lib/new");
+        fs::copy(with, &new).unwrap();
+        fs::rename(new, self.folder.path().join("lib/it.lib")).unwrap();
+    }
+
+    fn shown(&self, name: &str) -> serde_json::Value {
+        let shown = self.server.get(&format!("/_plugins/{name}")).body;
+        serde_json::from_str(&shown).unwrap()
+    }
+
+    fn get(&self, target: &str) -> String {
+        self.server.get(target).body
+    }
+
+    fn register(&self, method: &str, target: &str, definition: &str) {
+        let json = [("content-type", "application/json")];
+        let answer = self.server.send(method, target, &json, definition);
+        assert!(answer.status < 300, "{answer:?}");
+    }
+}
+
+/// A client that asks without a pause.
+struct Busy {
+    enough: Arc<AtomicBool>,
+    asked: JoinHandle<Vec<String>>,
+}
+
+impl Busy {
+    fn ask(server: &Server, target: &'static str) -> Self {
+        let enough = Arc::new(AtomicBool::new(false));
+        let (addr, ended) = (server.addrs[0].clone(), enough.clone());
+        let asked = std::thread::spawn(move || {
+            let mut bodies: Vec<String> = Vec::new();
+            while !ended.load(Ordering::Relaxed) {
+                let stream = std::net::TcpStream::connect(&addr).unwrap();
+                let answer = crate::support::converse(stream, "GET", target, &[], "");
+                assert_eq!(answer.status, 200, "{answer:?}");
+                if bodies.last() != Some(&answer.body) {
+                    bodies.push(answer.body);
+                }
+            }
+            bodies
+        });
+        Self { enough, asked }
+    }
+
+    /// What it was answered, each answer once for as long as it stayed the same.
+    fn answers(self) -> Vec<String> {
+        self.enough.store(true, Ordering::Relaxed);
+        self.asked.join().unwrap()
+    }
+}
+
+const HELLO: &str = "OK response from a plugin";
+const ALICE: &str = "Alice says hello Zoe!";
+
+#[test]
+fn a_library_is_replaced_under_requests_and_others_go_on() {
+    let it = Watching::start(&[IT, BOB], &[]);
+    let later = r#"{ "type": "native", "name": "later", "path": "lib/it.lib" }"#;
+    it.register("POST", "/_plugins", later);
+    let before = [it.shown("bob"), it.shown("later")];
+    let busy = Busy::ask(&it.server, "/it?who=Zoe");
+    for (name, answer) in [
+        ("with_state", ALICE),
+        ("hello_plugin", HELLO),
+        ("with_state", ALICE),
+    ] {
+        it.when(|| it.replace(&library(name)), "the vlugin `it` is replaced");
+        assert_eq!(it.get("/it?who=Zoe"), answer);
+    }
+    assert_eq!(busy.answers(), [HELLO, ALICE, HELLO, ALICE]);
+    assert_eq!([it.shown("bob"), it.shown("later")], before);
+    let err = it.server.err();
+    let file = it.folder.path().join("lib/it.lib");
+    assert!(
+        err.contains(&format!("{} has changed\n", file.display())),
+        "{err}"
+    );
+    assert!(
+        err.contains("is served as it stands now: 1 changed in "),
+        "{err}"
+    );
+}
+
+#[test]
+fn a_broken_library_leaves_the_old_one_serving_until_it_is_mended() {
+    let it = Watching::start(&[IT, BOB], &[]);
+    let file = it.folder.path().join("lib/it.lib");
+    let busy = Busy::ask(&it.server, "/it?who=Zoe");
+    let said = "the vlugin `it` stays as it was: ";
+    let stays = |change: &dyn Fn(), why: &str| {
+        it.when(change, DONE);
+        let err = it.server.err();
+        let line = err.lines().rfind(|line| line.contains(said));
+        assert!(
+            line.is_some_and(|line| line.contains(why)),
+            "{why} is not in {err}"
+        );
+        assert!(
+            err.contains("is served as it stands now but for `it`: 0 changed"),
+            "{err}"
+        );
+    };
+    stays(
+        &|| fs::write(&file, "no library").unwrap(),
+        "is not a library but a text file",
+    );
+    stays(&|| fs::remove_file(&file).unwrap(), "does not exist");
+    // Written slowly: what is there at first is only a part.
+    let whole = fs::read(library("with_state")).unwrap();
+    let (half, _) = whole.split_at(whole.len() / 2);
+    stays(&|| fs::write(&file, half).unwrap(), "is damaged");
+    assert_eq!(it.get("/it?who=Zoe"), HELLO);
+    it.when(
+        || fs::write(&file, &whole).unwrap(),
+        "the vlugin `it` is replaced",
+    );
+    assert_eq!(busy.answers(), [HELLO, ALICE]);
+}
+
+#[test]
+fn what_changes_in_plugins_json_is_applied_and_a_broken_one_changes_nothing() {
+    let it = Watching::start(&[IT, BOB], &[]);
+    let write = |text: String| it.folder.write("plugins.json", text);
+    let before = it.shown("bob");
+    let carol = r#"{ "type": "native", "name": "carol", "path": "bob.lib", "config": "Carol" }"#;
+    it.when(|| write(plugins(&[carol, BOB])), DONE);
+    assert_eq!(it.get("/carol?who=Zoe"), "Carol says hello Zoe!");
+    assert_eq!(it.server.get("/it").status, 404);
+
+    let broken = || write(plugins(&[r#"{ "type": "natve", "name": "it" }"#]));
+    it.when(broken, "has faults, and nothing is changed");
+    assert!(
+        it.server.err().contains("did you mean `native`?"),
+        "{}",
+        it.server.err()
+    );
+    // What changes meanwhile has its turn when it is mended, also by an editor that renames.
+    it.when(
+        || {
+            fs::copy(library("hello_plugin"), it.folder.path().join("bob.lib"))
+                .map(drop)
+                .unwrap()
+        },
+        "has faults, and nothing is changed",
+    );
+    assert_eq!(it.get("/carol?who=Zoe"), "Carol says hello Zoe!");
+    assert_eq!(it.shown("bob"), before);
+    let mended = || {
+        let new = it.folder.path().join(".plugins.json.new");
+        fs::write(&new, plugins(&[IT, BOB])).unwrap();
+        fs::rename(new, it.folder.path().join("plugins.json")).unwrap();
+    };
+    it.when(mended, DONE);
+    assert_eq!(it.get("/it"), HELLO);
+    assert_eq!(it.get("/bob"), HELLO);
+    assert_eq!(it.server.get("/carol").status, 404);
+}
+
+#[test]
+fn what_was_done_over_http_stays_until_its_file_changes() {
+    let it = Watching::start(&[IT, BOB], &[]);
+    let other = r#"{ "type": "native", "name": "bob", "path": "lib/it.lib" }"#;
+    it.register("PUT", "/_plugins/bob", other);
+    let before = it.shown("bob");
+    let replace = || it.replace(&library("with_state"));
+    it.when(replace, "the vlugin `it` is replaced");
+    assert_eq!(it.shown("bob"), before);
+    assert_eq!(it.get("/bob"), HELLO);
+
+    assert_eq!(
+        it.server.send("DELETE", "/_plugins/bob", &[], "").status,
+        204
+    );
+    let replace = || it.replace(&library("hello_plugin"));
+    it.when(replace, DONE);
+    assert_eq!(it.server.get("/bob").status, 404);
+}
+
+#[test]
+fn a_file_that_comes_to_be_where_a_bare_name_is_looked_for() {
+    use std::env::consts::{DLL_PREFIX, DLL_SUFFIX};
+    let bare = r#"{ "type": "native", "name": "late", "path": "late" }"#;
+    let it = Watching::start(
+        &[IT, bare],
+        &["--keep-going", "--plugin-dir", "nowhere/at/all"],
+    );
+    assert_eq!(it.server.get("/late").status, 503);
+    let file = it
+        .folder
+        .path()
+        .join(format!("{DLL_PREFIX}late{DLL_SUFFIX}"));
+    let comes = || fs::copy(library("hello_plugin"), &file).map(drop).unwrap();
+    it.when(comes, "the vlugin `late` is replaced");
+    assert_eq!(it.get("/late"), HELLO);
+}
+
+#[test]
+fn with_trust_a_new_library_waits_for_its_signature() {
+    let folder = Folder::new(&plugins(&[
+        r#"{ "type": "native", "name": "it", "path": "it.vlugin", "config": "Alice" }"#,
+    ]));
+    let key = folder.file("a.key");
+    assert_eq!(run(&["keygen", &key]).code, Some(0));
+    let package = |to: &str, name: &str| {
+        let (to, from) = (folder.file(to), library(name).display().to_string());
+        let made = run(&["package", "-o", &to, "--sign", &key, &from]);
+        assert_eq!(made.code, Some(0), "{}", made.err);
+    };
+    package("it.vlugin", "hello_plugin");
+    fs::create_dir(folder.path().join("new")).unwrap();
+    package("new/it.vlugin", "with_state");
+    let (file, key) = (folder.file("plugins.json"), [&*key, ".pub"].concat());
+    let server = Server::start(&["-p", &file, "--watch", "--trust", &key]);
+    let it = Watching { folder, server };
+    let comes = |name: &str| {
+        let new = it.folder.path().join("new").join(name);
+        fs::rename(new, it.folder.path().join(name)).unwrap();
+    };
+    it.when(|| comes("it.vlugin"), "the vlugin `it` stays as it was: ");
+    let err = it.server.err();
+    assert!(
+        err.contains("it.vlugin is not what was signed with "),
+        "{err}"
+    );
+    assert_eq!(it.get("/it"), HELLO);
+    it.when(|| comes("it.vlugin.minisig"), "the vlugin `it` is replaced");
+    assert_eq!(it.get("/it?who=Zoe"), ALICE);
+}
+
+/// The crate of a vlugin that answers with a word.
+fn source(folder: &Folder, word: &str) {
+    let code = format!(
+        "#[valor::vlugin]\npub async fn on_request(_: valor::http::Request) -> &'static str {{ \"{word}\" }}\n"
+    );
+    folder.write("it/src/lib.rs", code);
+}
+
+#[test]
+fn a_source_is_built_again() {
+    let folder = Folder::new(&plugins(&[
+        r#"{ "type": "native", "name": "it", "source": "it" }"#,
+    ]));
+    let valor = workspace().join("valor_abi");
+    let manifest = format!(
+        "[package]\nname = \"watched\"\nversion = \"0.1.0\"\nedition = \"2024\"\n\
+         [lib]\ncrate-type = [\"cdylib\"]\n[workspace]\n[profile.dev]\ndebug = false\n\
+         [dependencies]\nvalor = {{ package = \"valor_abi\", path = {valor:?} }}\n"
+    );
+    folder.write("it/Cargo.toml", manifest);
+    let lock = workspace().join("valor_runtime/tests/fixtures/Cargo.lock");
+    folder.write("it/Cargo.lock", fs::read(lock).unwrap());
+    source(&folder, "one");
+    let mut command = valor_cli();
+    // Where the fixtures of the runtime's tests are built of the same.
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("fixtures");
+    command
+        .env("CARGO_TARGET_DIR", target)
+        .args(["run", "--addr", "127.0.0.1:0", "--build", "--watch", "-p"])
+        .arg(folder.path().join("plugins.json"));
+    let server = Server::spawn(command);
+    let it = Watching { folder, server };
+    let busy = Busy::ask(&it.server, "/it");
+    it.when(|| source(&it.folder, "two"), "the vlugin `it` is replaced");
+
+    // Nothing that an editor or cargo leaves there is a source.
+    for name in [
+        "it/src/lib.rs~",
+        "it/src/.lib.rs.swp",
+        "it/target/debug/x.d",
+        "it/it.log",
+    ] {
+        it.folder.write(name, "");
+    }
+    it.when(|| source(&it.folder, "no\" \"code"), DONE);
+    let err = it.server.err();
+    let line = "plugins[0].source: vlugin `it`: its crate `watched` cannot be built";
+    assert!(err.contains(line), "{err}");
+    assert_eq!(it.get("/it"), "two");
+    it.when(
+        || source(&it.folder, "three"),
+        "the vlugin `it` is replaced",
+    );
+    assert_eq!(busy.answers(), ["one", "two", "three"]);
+    // The first, and those of the three changes.
+    assert_eq!(it.server.err().matches("valor::build: building").count(), 4);
+}
+
+/// A cargo that never ends a build.
+#[cfg(unix)]
+const ENDLESS: &str = r#"#!/bin/sh
+if [ "$1" = build ]; then
+    echo $$ > "$PID.new" && mv "$PID.new" "$PID"
+    exec sleep 600
+fi
+exec "$REAL_CARGO" "$@"
+"#;
+
+#[cfg(unix)]
+#[test]
+fn a_build_does_not_outlive_the_program() {
+    use std::{os::unix::fs::PermissionsExt, process::Command};
+    let folder = Folder::new(&plugins(&[]));
+    folder.write("cargo", ENDLESS);
+    let (cargo, pid) = (folder.path().join("cargo"), folder.path().join("pid"));
+    fs::set_permissions(&cargo, fs::Permissions::from_mode(0o755)).unwrap();
+    folder.write(
+        "it/Cargo.toml",
+        "[package]\nname = \"it\"\n[lib]\ncrate-type = [\"cdylib\"]\n[workspace]\n",
+    );
+    folder.write("it/src/lib.rs", "");
+    let mut command = valor_cli();
+    command
+        .env(
+            "REAL_CARGO",
+            std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()),
+        )
+        .env("CARGO", cargo)
+        .env("PID", &pid)
+        .args(["run", "--addr", "127.0.0.1:0", "--build", "--watch", "-p"])
+        .arg(folder.path().join("plugins.json"));
+    let server = Server::spawn(command);
+    folder.write(
+        "plugins.json",
+        plugins(&[r#"{ "type": "native", "name": "it", "source": "it" }"#]),
+    );
+    crate::support::wait_for("the build", || pid.exists());
+    server.signal("TERM");
+    let ended = server.end();
+    assert_eq!(ended.code, Some(0), "{}", ended.err);
+    let pid = fs::read_to_string(pid).unwrap();
+    crate::support::wait_for("the end of the build", || {
+        let mut ps = Command::new("ps");
+        let shown = ps.args(["-o", "stat=", "-p", pid.trim()]).output().unwrap();
+        let state = String::from_utf8(shown.stdout).unwrap();
+        state.trim().is_empty() || state.starts_with('Z')
+    });
+}
