@@ -106,6 +106,8 @@ function card({ name, prefix, reason }, isOurs) {
   let end = null;
   if (sample.stream) {
     method.hidden = true;
+    // Nobody wants to hear each of them read aloud.
+    answer.ariaLive = "off";
     button.textContent = "Listen";
   }
   form.onsubmit = (event) => {

@@ -30,12 +30,15 @@ def same(found, wanted):
 
 
 class Served:
-    """The folder, written and served."""
+    """The folder of a plugins.json, written and served."""
+
+    def __init__(self, plugins):
+        self.plugins = plugins
 
     async def __aenter__(self):
         self.dir = tempfile.TemporaryDirectory()
         self.file = pathlib.Path(self.dir.name, "log")
-        command = [program, "web", "--build", "-p", examples / "web/plugins.json", "-o", f"{self.dir.name}/dist"]
+        command = [program, "web", "--build", "-p", self.plugins, "-o", f"{self.dir.name}/dist"]
         with self.file.open("wb") as log:
             self.process = subprocess.Popen([*command, "--serve", "127.0.0.1:0"], stdout=log, stderr=log)
         for _ in range(TO_BUILD * 10):
@@ -58,8 +61,29 @@ class Served:
         return self.file.read_text(errors="replace")
 
 
-async def main():
-    async with Served() as served, Chromium() as browser:
+async def page_of_its_own():
+    """The page that is written where there is none, under the policy that the server sends."""
+    with tempfile.TemporaryDirectory() as dir:
+        plugins = pathlib.Path(dir, "plugins.json")
+        greet = {"type": "wasm", "name": "greet", "source": str(examples / "greet"), "prefix": "/api/greet"}
+        plugins.write_text(json.dumps({"plugins": [greet]}))
+        async with Served(plugins) as served, Chromium() as browser:
+            page = await browser.open(served.url)
+            state = "document.querySelector('#state').textContent"
+            for _ in range(500):
+                if await page.run(state) != "Starting…":
+                    break
+                await asyncio.sleep(0.02)
+            same((await page.run(state)).split(":")[0], "They answer in the service worker")
+            cells = "[...document.querySelectorAll('td')].map((it) => it.textContent)"
+            same(await page.run(cells), ["greet", "/api/greet", "ready"])
+            await page.go(f"{served.url}/api/greet?who=Zoe")
+            same(await page.run("document.body.textContent"), "Hello, Zoe! You are number 1.")
+    print("the page that lists the vlugins: it does, and its links lead to them")
+
+
+async def examples_page():
+    async with Served(examples / "web/plugins.json") as served, Chromium() as browser:
         page = await browser.open(served.url)
 
         async def press(name, part):
@@ -105,6 +129,11 @@ async def there(page, name):
             return
         await asyncio.sleep(0.02)
     raise AssertionError(f"there is no card of {name}")
+
+
+async def main():
+    await examples_page()
+    await page_of_its_own()
 
 
 asyncio.run(main())
