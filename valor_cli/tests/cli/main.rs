@@ -11,3 +11,4 @@ mod running;
 mod signing;
 mod support;
 mod watching;
+mod webbing;
