@@ -34,7 +34,7 @@ pub struct Context {
     config: Value,
     state: HashMap<TypeId, Box<dyn Any + Send + Sync>>,
     #[cfg(feature = "surf")]
-    client: surf::Client,
+    client: crate::surf::Client,
 }
 
 impl Context {
@@ -42,7 +42,7 @@ impl Context {
     pub fn new(host: Arc<dyn Host>, config: Value) -> Self {
         Self {
             #[cfg(feature = "surf")]
-            client: crate::client::new(host.clone()),
+            client: crate::surf::new(host.clone()),
             host,
             config,
             state: HashMap::new(),
@@ -107,7 +107,7 @@ impl Context {
     /// An HTTP client whose requests the host sends: connections are shared by all vlugins,
     /// and only the hosts that `allow` names can be reached.
     #[cfg(feature = "surf")]
-    pub fn client(&self) -> surf::Client {
+    pub fn client(&self) -> crate::surf::Client {
         self.client.clone()
     }
 

@@ -3,9 +3,17 @@
 //! The glue around a handler written in Rust calls these, on whichever side of a boundary the
 //! handler lives. Bodies of known, small size are moved whole; others stay streams.
 
+#[cfg(any(test, target_family = "wasm"))]
+mod assemble;
 mod body;
 mod headers;
+#[cfg(not(target_family = "wasm"))]
 mod url;
+
+#[cfg(target_family = "wasm")]
+use assemble::of as url_of;
+#[cfg(not(target_family = "wasm"))]
+use url::of as url_of;
 
 pub(crate) use body::Reader;
 pub use body::{body_from_wire, body_into_wire};
@@ -74,7 +82,7 @@ pub fn request_from_wire(request: wire::Request) -> Result<http::Request, Fault>
     let head = &request.head;
     let method = method_of(head.method())
         .ok_or_else(|| Fault::error(501, format!("the method {} is not known", head.method())))?;
-    let url = url::of(head)?;
+    let url = url_of(head)?;
     let mut req = http::Request::new(method, url);
     req.set_version(version_of(head.version()));
     req.set_peer_addr(head.peer());

@@ -152,6 +152,6 @@ pub fn random(buffer: &mut [u8]) {
     must_be_current().random(buffer);
 }
 
-fn must_be_current() -> Arc<dyn Host> {
+pub(crate) fn must_be_current() -> Arc<dyn Host> {
     current().expect("valor's functions are called from a vlugin that a host has created")
 }

@@ -33,6 +33,7 @@
 //! - [`convert`]: from the wire's form to [`http`] and back.
 //! - [`host`]: what a vlugin may ask of its host.
 //! - [`instance`]: the glue around an author's code; [`unwind`] and [`fault`] serve it.
+//! - `surf`: the HTTP client, with the feature of that name.
 //! - [`testing`]: for the tests of a vlugin, which runs inside of them.
 //! - [`native`]: the boundary between a library and the program that loads it.
 //! - [`guest`]: the boundary between a WebAssembly module and its host.
@@ -50,6 +51,8 @@ pub mod metadata;
 #[cfg(not(target_family = "wasm"))]
 #[allow(unsafe_code)] // A boundary: each block states the invariant it leans on.
 pub mod native;
+#[cfg(feature = "surf")]
+pub mod surf;
 #[cfg(not(target_family = "wasm"))]
 pub mod testing;
 pub mod unwind;
@@ -57,8 +60,6 @@ pub mod wire;
 
 #[cfg(doctest)]
 mod book;
-#[cfg(feature = "surf")]
-mod client;
 mod context;
 mod glue;
 mod handler;
@@ -71,8 +72,6 @@ pub use host::{now, random, sleep};
 pub use http_types as http;
 pub use log;
 pub use serde_json;
-#[cfg(feature = "surf")]
-pub use surf;
 pub use upgrade::{offers_upgrade, upgrade};
 pub use valor_abi_macros::vlugin;
 

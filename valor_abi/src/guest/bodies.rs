@@ -5,12 +5,13 @@ use super::{
     host::Fetching,
     imports,
     message::{self, Brought, PieceKind},
+    numbered::Numbered,
 };
 use crate::wire::{Body, Bytes, Chunk, ChunkStream};
 use futures_core::Stream;
 use std::{
     cell::RefCell,
-    collections::{BTreeMap, VecDeque},
+    collections::VecDeque,
     future::poll_fn,
     io,
     pin::Pin,
@@ -40,8 +41,8 @@ struct Outgoing {
 }
 
 thread_local! {
-    static INCOMING: RefCell<BTreeMap<u32, Incoming>> = const { RefCell::new(BTreeMap::new()) };
-    static OUTGOING: RefCell<BTreeMap<u32, Outgoing>> = const { RefCell::new(BTreeMap::new()) };
+    static INCOMING: RefCell<Numbered<Incoming>> = const { RefCell::new(Numbered::new()) };
+    static OUTGOING: RefCell<Numbered<Outgoing>> = const { RefCell::new(Numbered::new()) };
 }
 
 /// The body of a message with this number.
@@ -105,7 +106,7 @@ pub fn piece(id: u32, bytes: Vec<u8>, flags: u32) {
         None => pieces.push(Err(io::Error::other("a piece of an unknown kind"))),
     }
     let waker = INCOMING.with_borrow_mut(|all| {
-        let incoming = all.get_mut(&id)?;
+        let incoming = all.get_mut(id)?;
         incoming.asked = incoming.asked.saturating_sub(taken);
         incoming.pieces.extend(pieces);
         incoming.waker.take()
@@ -127,7 +128,7 @@ impl Stream for Pieces {
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let id = self.id;
         let (next, ask) = INCOMING.with_borrow_mut(|all| {
-            let Some(incoming) = all.get_mut(&id) else {
+            let Some(incoming) = all.get_mut(id) else {
                 return (Some(Ok(None)), 0);
             };
             let next = incoming.pieces.pop_front();
@@ -156,7 +157,7 @@ impl Stream for Pieces {
 
 impl Drop for Pieces {
     fn drop(&mut self) {
-        let incoming = INCOMING.with_borrow_mut(|all| all.remove(&self.id));
+        let incoming = INCOMING.with_borrow_mut(|all| all.remove(self.id));
         drop(incoming);
         // A fetch is given up by what is kept with it.
         if !self.ended && !is_fetch(self.id) {
@@ -168,7 +169,7 @@ impl Drop for Pieces {
 /// Notes that the host takes more of a body.
 pub fn writable(id: u32, bytes: u32) {
     let waker = OUTGOING.with_borrow_mut(|all| {
-        let outgoing = all.get_mut(&id)?;
+        let outgoing = all.get_mut(id)?;
         outgoing.allowed = outgoing.allowed.saturating_add(bytes);
         outgoing.waker.take()
     });
@@ -182,7 +183,7 @@ struct Entry(u32);
 
 impl Drop for Entry {
     fn drop(&mut self) {
-        OUTGOING.with_borrow_mut(|all| all.remove(&self.0));
+        OUTGOING.with_borrow_mut(|all| all.remove(self.0));
     }
 }
 
@@ -226,7 +227,7 @@ async fn write_data(id: u32, mut bytes: Bytes) {
 async fn allowed(id: u32, wanted: usize) -> usize {
     poll_fn(|cx| {
         OUTGOING.with_borrow_mut(|all| {
-            let Some(outgoing) = all.get_mut(&id) else {
+            let Some(outgoing) = all.get_mut(id) else {
                 return Poll::Pending;
             };
             if outgoing.allowed == 0 {

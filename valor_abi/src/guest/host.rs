@@ -3,6 +3,7 @@
 use super::{
     bodies, imports,
     message::{self, MessageError},
+    numbered::Numbered,
     tasks,
 };
 use crate::{
@@ -12,7 +13,6 @@ use crate::{
 };
 use std::{
     cell::{Cell, RefCell},
-    collections::BTreeMap,
     future::poll_fn,
     task::{Poll, Waker},
     time::{Duration, SystemTime, UNIX_EPOCH},
@@ -31,8 +31,8 @@ struct Waiting {
 }
 
 thread_local! {
-    static FETCHES: RefCell<BTreeMap<u32, Waiting>> = const { RefCell::new(BTreeMap::new()) };
-    static TIMERS: RefCell<BTreeMap<u32, Option<Waker>>> = const { RefCell::new(BTreeMap::new()) };
+    static FETCHES: RefCell<Numbered<Waiting>> = const { RefCell::new(Numbered::new()) };
+    static TIMERS: RefCell<Numbered<Option<Waker>>> = const { RefCell::new(Numbered::new()) };
     static LAST: Cell<u32> = const { Cell::new(0) };
 }
 
@@ -64,7 +64,7 @@ impl Fetching {
 
 impl Drop for Fetching {
     fn drop(&mut self) {
-        let waiting = FETCHES.with_borrow_mut(|all| all.remove(&self.id));
+        let waiting = FETCHES.with_borrow_mut(|all| all.remove(self.id));
         drop(waiting);
         if self.writes {
             tasks::remove(self.id);
@@ -77,7 +77,7 @@ impl Drop for Fetching {
 
 /// Notes the response to a fetch.
 pub fn answered(id: u32, block: Vec<u8>) {
-    if !FETCHES.with_borrow(|all| all.contains_key(&id)) {
+    if !FETCHES.with_borrow(|all| all.contains(id)) {
         return;
     }
     let response = match message::decode_response(block) {
@@ -90,7 +90,7 @@ pub fn answered(id: u32, block: Vec<u8>) {
         body: bodies::incoming(id, body),
     });
     let waker = FETCHES.with_borrow_mut(|all| {
-        let waiting = all.get_mut(&id)?;
+        let waiting = all.get_mut(id)?;
         waiting.response = Some(response);
         waiting.waker.take()
     });
@@ -107,7 +107,7 @@ fn unsound(error: &MessageError) -> Fault {
 }
 
 async fn ask(vlugin: String, request: Request) -> Result<Response, Fault> {
-    let id = 1 << 31 | fresh(|id| FETCHES.with_borrow(|all| all.contains_key(&(1 << 31 | id))));
+    let id = 1 << 31 | fresh(|id| FETCHES.with_borrow(|all| all.contains(1 << 31 | id)));
     let (block, chunks) = message::encode_request(request);
     FETCHES.with_borrow_mut(|all| all.insert(id, Waiting::default()));
     let mut fetching = Fetching {
@@ -122,7 +122,7 @@ async fn ask(vlugin: String, request: Request) -> Result<Response, Fault> {
     drop((vlugin, block));
     let response = poll_fn(|cx| {
         FETCHES.with_borrow_mut(|all| {
-            let waiting = all.get_mut(&id).expect("it is removed by `Fetching` alone");
+            let waiting = all.get_mut(id).expect("it is removed by `Fetching` alone");
             match waiting.response.take() {
                 Some(response) => Poll::Ready(response),
                 None => {
@@ -149,7 +149,7 @@ struct Timer(u32);
 
 impl Drop for Timer {
     fn drop(&mut self) {
-        if TIMERS.with_borrow_mut(|all| all.remove(&self.0)).is_some() {
+        if TIMERS.with_borrow_mut(|all| all.remove(self.0)).is_some() {
             imports::timer(self.0, -1.0);
         }
     }
@@ -157,7 +157,7 @@ impl Drop for Timer {
 
 /// Notes that a timer's time is over.
 pub fn timer(id: u32) {
-    if let Some(Some(waker)) = TIMERS.with_borrow_mut(|all| all.remove(&id)) {
+    if let Some(Some(waker)) = TIMERS.with_borrow_mut(|all| all.remove(id)) {
         waker.wake();
     }
 }
@@ -195,12 +195,12 @@ impl Host for GuestHost {
 
     fn sleep(&self, time: Duration) -> BoxFuture<'static, ()> {
         Box::pin(async move {
-            let id = fresh(|id| TIMERS.with_borrow(|all| all.contains_key(&id)));
+            let id = fresh(|id| TIMERS.with_borrow(|all| all.contains(id)));
             TIMERS.with_borrow_mut(|all| all.insert(id, None));
             let timer = Timer(id);
             imports::timer(id, time.as_secs_f64() * 1000.0);
             poll_fn(|cx| {
-                TIMERS.with_borrow_mut(|all| match all.get_mut(&timer.0) {
+                TIMERS.with_borrow_mut(|all| match all.get_mut(timer.0) {
                     Some(waker) => {
                         *waker = Some(cx.waker().clone());
                         Poll::Pending

@@ -25,6 +25,8 @@ mod imports;
 #[allow(unsafe_code)] // As above.
 mod memory;
 #[cfg(target_family = "wasm")]
+mod numbered;
+#[cfg(target_family = "wasm")]
 mod tasks;
 
 /// The version of the boundary, which a guest's `valor_abi` returns.

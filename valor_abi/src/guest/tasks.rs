@@ -4,11 +4,11 @@
 //! returns when nothing is left to do now, or after [`TURNS`] polls: then it asks for another call,
 //! so that the host can give others their turn.
 
-use super::{bodies, export, imports, message};
+use super::{bodies, export, imports, message, numbered::Numbered};
 use crate::{fault::Fault, unwind};
 use std::{
     cell::{Cell, RefCell},
-    collections::{BTreeMap, VecDeque},
+    collections::VecDeque,
     future::Future,
     pin::Pin,
     sync::{
@@ -45,7 +45,7 @@ impl Wake for Woken {
 }
 
 thread_local! {
-    static TASKS: RefCell<BTreeMap<u32, Task>> = const { RefCell::new(BTreeMap::new()) };
+    static TASKS: RefCell<Numbered<Task>> = const { RefCell::new(Numbered::new()) };
     static READY: RefCell<VecDeque<Arc<Woken>>> = const { RefCell::new(VecDeque::new()) };
     /// The task that runs, and whether the host has its response.
     static RUNNING: Cell<Option<(u32, bool)>> = const { Cell::new(None) };
@@ -75,7 +75,7 @@ pub fn remove(id: u32) {
     if RUNNING.get().is_some_and(|(running, _)| running == id) {
         REMOVED.set(true);
     }
-    let task = TASKS.with_borrow_mut(|tasks| tasks.remove(&id));
+    let task = TASKS.with_borrow_mut(|tasks| tasks.remove(id));
     drop(task);
 }
 
@@ -97,8 +97,8 @@ fn poll(woken: &Arc<Woken>) {
     let id = woken.id;
     // Out of the map while it runs: its code may start and remove others. One of an earlier use of
     // the number is not it.
-    let task = TASKS.with_borrow_mut(|tasks| match tasks.get(&id) {
-        Some(task) if Arc::ptr_eq(&task.woken, woken) => tasks.remove(&id),
+    let task = TASKS.with_borrow_mut(|tasks| match tasks.get(id) {
+        Some(task) if Arc::ptr_eq(&task.woken, woken) => tasks.remove(id),
         _ => None,
     });
     let Some(mut task) = task else { return };

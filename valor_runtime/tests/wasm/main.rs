@@ -4,8 +4,11 @@
 
 #[path = "../fixture/mod.rs"]
 mod fixture;
+#[path = "../socket/mod.rs"]
+mod socket;
 
 mod by_hand;
+mod client;
 mod limits;
 mod many;
 mod refused;

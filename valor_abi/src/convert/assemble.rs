@@ -1,0 +1,324 @@
+//! A URL out of a request's parts, without a parser for all URLs there are.
+//!
+//! The parser of `url` knows every scheme and asks Unicode's tables about hosts: in a WebAssembly module
+//! that is half of what the module weighs. What a request brings is less, and the host has
+//! judged it: a scheme of two, an ASCII host with a port, a path and a query. The rules for these are
+//! those of the [URL Standard](https://url.spec.whatwg.org/); the tests hold them to `url`'s own
+//! parser.
+
+use crate::{fault::Fault, http::Url, wire::RequestHead};
+use serde_json::Value;
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+/// The target behind scheme and host, as `url::of` has it elsewhere.
+pub(super) fn of(head: &RequestHead) -> Result<Url, Fault> {
+    let target = head.target();
+    let (scheme, host, target) = match target.split_once("://") {
+        Some((scheme, rest)) if !target.starts_with('/') => {
+            let end = rest.find(['/', '\\', '?', '#']).unwrap_or(rest.len());
+            (scheme, &rest[..end], &rest[end..])
+        }
+        _ => {
+            let scheme = if head.is_https() { "https" } else { "http" };
+            (
+                scheme,
+                head.header_str("host").unwrap_or("localhost"),
+                target,
+            )
+        }
+    };
+    let scheme = match scheme {
+        _ if scheme.eq_ignore_ascii_case("http") => "http",
+        _ if scheme.eq_ignore_ascii_case("https") => "https",
+        _ => return Err(Fault::error(400, ["`", scheme, "` is not HTTP"].concat())),
+    };
+    let url = match target.as_bytes() {
+        [b'/' | b'\\', ..] => assemble(scheme, host, target),
+        _ => assemble(scheme, host, &["/", target].concat()),
+    };
+    url.ok_or_else(|| Fault::error(400, ["`", host, "` is not a host"].concat()))
+}
+
+/// The URL of `scheme` (`http` or `https`), an authority without userinfo, and a target that begins
+/// with a slash. `None` where the authority is none, or has a host that is not ASCII.
+pub(super) fn assemble(scheme: &str, authority: &str, target: &str) -> Option<Url> {
+    let (host, port) = split_port(authority)?;
+    let mut url = String::with_capacity(scheme.len() + authority.len() + target.len() + 8);
+    url.push_str(scheme);
+    let scheme_end = url.len();
+    url.push_str("://");
+    let host_start = url.len();
+    let host = push_host(&mut url, host)?;
+    let host_end = url.len();
+    let port = port.filter(|port| *port != if scheme == "https" { 443 } else { 80 });
+    if let Some(port) = port {
+        url.push(':');
+        url.push_str(&port.to_string());
+    }
+    let path_start = url.len();
+    let (target, fragment) = split(target, '#');
+    let (path, query) = split(target, '?');
+    push_path(&mut url, path);
+    let query_start = query.map(|query| push_part(&mut url, '?', query, b"\"<>'"));
+    let fragment_start = fragment.map(|fragment| push_part(&mut url, '#', fragment, b"\"<>`"));
+    // What `Url` is inside, as it writes and reads it itself.
+    let inside = Value::Array(vec![
+        url.into(),
+        scheme_end.into(),
+        host_start.into(),
+        host_start.into(),
+        host_end.into(),
+        host,
+        port.into(),
+        path_start.into(),
+        query_start.into(),
+        fragment_start.into(),
+    ]);
+    Url::deserialize_internal(inside).ok()
+}
+
+/// What stands before a mark, and behind it.
+fn split(text: &str, mark: char) -> (&str, Option<&str>) {
+    match text.split_once(mark) {
+        Some((before, behind)) => (before, Some(behind)),
+        None => (text, None),
+    }
+}
+
+fn split_port(authority: &str) -> Option<(&str, Option<u16>)> {
+    // The colons of an IPv6 address stand in brackets.
+    let from = authority.rfind(']').unwrap_or(0);
+    match authority[from..].find(':') {
+        None => Some((authority, None)),
+        Some(at) => {
+            let (host, port) = (&authority[..from + at], &authority[from + at + 1..]);
+            let is_number = port.bytes().all(|byte| byte.is_ascii_digit());
+            match port {
+                "" => Some((host, None)),
+                _ if is_number => Some((host, Some(port.parse().ok()?))),
+                _ => None,
+            }
+        }
+    }
+}
+
+/// Writes the host as it stands in a URL, and gives what `Url` keeps of it.
+fn push_host(url: &mut String, host: &str) -> Option<Value> {
+    if let Some(address) = host.strip_prefix('[') {
+        let address: Ipv6Addr = address.strip_suffix(']')?.parse().ok()?;
+        url.push('[');
+        push_ipv6(url, address);
+        url.push(']');
+        return Some(inside("Ipv6", address.to_string()));
+    }
+    let forbidden = |byte: u8| !byte.is_ascii_graphic() || b"#/:<>?@[\\]^|%".contains(&byte);
+    if host.is_empty() || host.bytes().any(forbidden) {
+        return None;
+    }
+    let host = host.to_ascii_lowercase();
+    // Of a name in Unicode's own letters nothing is known here but its form.
+    let mut labels = host.strip_suffix('.').unwrap_or(&host).rsplit('.');
+    if is_number(labels.next()?) {
+        let address = ipv4(host.strip_suffix('.').unwrap_or(&host))?.to_string();
+        url.push_str(&address);
+        return Some(inside("Ipv4", address));
+    }
+    url.push_str(&host);
+    Some("Domain".into())
+}
+
+fn inside(variant: &str, address: String) -> Value {
+    let mut host = serde_json::Map::new();
+    host.insert(variant.to_owned(), address.into());
+    Value::Object(host)
+}
+
+/// Whether a host whose last label this is can only be an IPv4 address.
+fn is_number(label: &str) -> bool {
+    let all_digits = !label.is_empty() && label.bytes().all(|byte| byte.is_ascii_digit());
+    all_digits || number(label).is_some()
+}
+
+/// A part of an IPv4 address: decimal, octal behind a `0`, hexadecimal behind a `0x`.
+fn number(text: &str) -> Option<u64> {
+    let (digits, radix) = match text.as_bytes() {
+        [b'0', b'x', ..] => (&text[2..], 16),
+        [b'0', _, ..] => (&text[1..], 8),
+        _ => (text, 10),
+    };
+    match digits {
+        "" if radix == 16 => Some(0),
+        _ if !digits.bytes().all(|byte| byte.is_ascii_hexdigit()) => None,
+        _ => u64::from_str_radix(digits, radix).ok(),
+    }
+}
+
+/// Up to four numbers, the last of which stands for all the bytes that are left.
+fn ipv4(host: &str) -> Option<Ipv4Addr> {
+    let mut address = 0;
+    let mut parts = host.split('.');
+    let count = parts.clone().count();
+    let last = number(parts.next_back()?)?;
+    for (at, part) in parts.enumerate() {
+        let byte = number(part).filter(|byte| *byte < 256 && at < 3)?;
+        address |= (byte as u32) << (24 - 8 * at);
+    }
+    // Too many parts were refused above.
+    let left = 8 * (5 - count.min(4)) as u32;
+    (count <= 4 && last < 1 << left).then(|| Ipv4Addr::from(address | last as u32))
+}
+
+/// As the URL Standard writes it: the first of the longest runs of zeros is left out.
+fn push_ipv6(url: &mut String, address: Ipv6Addr) {
+    let pieces = address.segments();
+    let (mut longest, mut len) = (8, 1);
+    let mut at = 0;
+    while at < 8 {
+        let run = pieces[at..].iter().take_while(|piece| **piece == 0).count();
+        if run > len {
+            (longest, len) = (at, run);
+        }
+        at += run.max(1);
+    }
+    let mut at = 0;
+    while at < 8 {
+        if at == longest {
+            url.push_str(if at == 0 { "::" } else { ":" });
+            at += len;
+            continue;
+        }
+        let digits = [12, 8, 4, 0].map(|shift| pieces[at] >> shift & 15);
+        let first = digits.iter().position(|digit| *digit != 0).unwrap_or(3);
+        let shown = digits[first..].iter().map(|digit| HEX[*digit as usize]);
+        url.extend(shown.map(|digit| digit.to_ascii_lowercase() as char));
+        at += 1;
+        if at < 8 {
+            url.push(':');
+        }
+    }
+}
+
+const HEX: &[u8; 16] = b"0123456789ABCDEF";
+
+/// Writes a path with its dots resolved.
+fn push_path(url: &mut String, path: &str) {
+    let start = url.len();
+    let mut segments = path[1..].split(['/', '\\']).peekable();
+    while let Some(segment) = segments.next() {
+        let is_last = segments.peek().is_none();
+        match dots(segment) {
+            Some(dots) => {
+                if dots == 2 {
+                    let end = url[start..].rfind('/').unwrap_or(0);
+                    url.truncate(start + end);
+                }
+                if is_last {
+                    url.push('/');
+                }
+            }
+            None => {
+                url.push('/');
+                push_encoded(url, segment, b"\"<>`{}");
+            }
+        }
+    }
+}
+
+/// Whether a segment is one dot or two, each maybe percent-encoded.
+fn dots(segment: &str) -> Option<usize> {
+    let mut rest = segment.as_bytes();
+    let mut dots = 0;
+    loop {
+        rest = match rest {
+            [] => return (dots > 0).then_some(dots),
+            [b'.', rest @ ..] | [b'%', b'2', b'e' | b'E', rest @ ..] if dots < 2 => rest,
+            _ => return None,
+        };
+        dots += 1;
+    }
+}
+
+/// Writes a mark and what stands behind it, and gives the mark's place.
+fn push_part(url: &mut String, mark: char, text: &str, encoded: &[u8]) -> usize {
+    let start = url.len();
+    url.push(mark);
+    push_encoded(url, text, encoded);
+    start
+}
+
+/// Writes a text with these bytes, and all that are no visible ASCII, percent-encoded.
+fn push_encoded(url: &mut String, text: &str, encoded: &[u8]) {
+    for byte in text.bytes() {
+        if byte.is_ascii_graphic() && !encoded.contains(&byte) {
+            url.push(byte as char);
+        } else {
+            url.push('%');
+            url.push(HEX[usize::from(byte >> 4)] as char);
+            url.push(HEX[usize::from(byte & 15)] as char);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// Both ways, with all that a URL tells of itself.
+    fn check(scheme: &str, authority: &str, target: &str) -> Result<(), TestCaseError> {
+        let parsed = Url::parse(&format!("{scheme}://{authority}{target}")).ok();
+        let assembled = assemble(scheme, authority, target);
+        prop_assert_eq!(&assembled, &parsed, "{} {}", authority, target);
+        let told = |url: &Url| {
+            let host = url.host().map(|host| format!("{host:?}"));
+            let parts = (url.path().to_owned(), url.query().map(str::to_owned));
+            let fragment = url.fragment().map(str::to_owned);
+            (url.scheme().to_owned(), host, url.port(), parts, fragment)
+        };
+        prop_assert_eq!(assembled.as_ref().map(told), parsed.as_ref().map(told));
+        Ok(())
+    }
+
+    const HOST: &str = "[a-zA-Z0-9.-]{1,12}|[a-z]{1,5}\\.[a-z]{1,3}|[0-9a-fx.]{1,14}        |(0x|0)?[0-9a-f]{1,3}(\\.(0x|0)?[0-9]{1,3}){0,4}\\.?|127\\.0\\.0\\.[0-9]{1,3}        |\\[[0-9a-f:]{1,20}\\]|\\[(0|1|f00)?(:(0|1|f00)){7}\\]|\\[::ffff:1\\.2\\.3\\.4\\]        |[!-.;-~]{1,6}";
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(1024))]
+        #[test]
+        fn it_is_what_the_parser_makes_of_it(
+            host in HOST,
+            port in "|:|:80|:443|:[0-9]{1,6}|:[0-9a]{1,3}",
+            target in "/[!-~]{0,20}|/[./a%2eE\\\\]{0,20}|/[a-z/.]{0,9}\\?[!-~ä]{0,9}|/[aä#?]{0,9}",
+            https: bool,
+        ) {
+            // Such names go through Unicode's rules, and userinfo is refused before.
+            prop_assume!(!host.to_ascii_lowercase().contains("xn--"));
+            prop_assume!(!host.contains(['@', '%', '/', '?', '#', '\\']));
+            let scheme = if https { "https" } else { "http" };
+            check(scheme, &(host + &port), &target)?;
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_request_has_the_same_url_either_way(
+            target in "/[!-~]{0,9}|https?://[a-z]{1,5}[/?#]?[a-z]{0,5}|[a-z*]{1,9}|//[!-~]{1,9}",
+            host in prop::option::of("[a-z]{1,5}(:[0-9]{1,3})?|[!-/;-~]{0,3}"),
+            https: bool,
+        ) {
+            prop_assume!(!host.as_ref().is_some_and(|host| host.contains('%')));
+            let mut head = RequestHead::new("GET", &target).unwrap();
+            if let Some(host) = host {
+                head.push("host", host.as_bytes()).unwrap();
+            }
+            head.set_https(https);
+            prop_assert_eq!(of(&head).ok(), super::super::url::of(&head).ok(), "{:?}", head);
+        }
+    }
+
+    #[test]
+    fn names_that_are_not_ascii_are_left_to_others() {
+        for host in ["ä.example", "%61.example", "a b"] {
+            assert!(assemble("http", host, "/").is_none(), "{host}");
+        }
+    }
+}

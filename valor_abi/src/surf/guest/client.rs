@@ -1,0 +1,158 @@
+//! [`Client`]: from a request through the middleware to the backend.
+
+use super::{
+    BoxFuture, Request, RequestBuilder, Response, Result,
+    http::{self, Method, Url},
+    middleware::{Middleware, Next},
+};
+use serde::de::DeserializeOwned;
+use std::{fmt, sync::Arc};
+
+/// What sends the requests of a [`Client`].
+#[async_trait::async_trait]
+pub trait HttpClient: fmt::Debug + Unpin + Send + Sync + 'static {
+    /// Sends a request, and gives its response as soon as that has begun.
+    async fn send(&self, req: http::Request) -> Result<http::Response>;
+}
+
+/// An HTTP client: a backend, and middleware that each request passes through.
+#[derive(Clone)]
+pub struct Client {
+    http_client: Arc<dyn HttpClient>,
+    base_url: Option<Url>,
+    middleware: Arc<Vec<Arc<dyn Middleware>>>,
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Client {}")
+    }
+}
+
+macro_rules! methods {
+    ($($name:ident $method:ident,)*) => {$(
+        #[doc = concat!("Begins a request of this method: [`Method::", stringify!($method), "`].")]
+        ///
+        /// # Panics
+        /// Where `uri` is no absolute URL.
+        pub fn $name(&self, uri: impl AsRef<str>) -> RequestBuilder {
+            self.begin(Method::$method, uri.as_ref())
+        }
+    )*};
+}
+
+impl Client {
+    /// A client with this backend, and no middleware.
+    pub fn with_http_client<C: HttpClient>(http_client: C) -> Self {
+        Self {
+            http_client: Arc::new(http_client),
+            base_url: None,
+            middleware: Arc::default(),
+        }
+    }
+
+    /// Puts middleware behind what is there already.
+    pub fn with(mut self, middleware: impl Middleware) -> Self {
+        Arc::make_mut(&mut self.middleware).push(Arc::new(middleware));
+        self
+    }
+
+    /// Sends a request, and gives its response as soon as that has begun.
+    ///
+    /// # Errors
+    /// Those of the middleware and of the backend; a response of any status is none.
+    pub async fn send(&self, req: impl Into<Request>) -> Result<Response> {
+        self.clone().run(req.into()).await
+    }
+
+    /// Sends a request and gives the response's body.
+    ///
+    /// # Errors
+    /// As [`send`](Self::send), and where the body breaks off.
+    pub async fn recv_bytes(&self, req: impl Into<Request>) -> Result<Vec<u8>> {
+        self.clone().run(req.into()).await?.body_bytes().await
+    }
+
+    /// Sends a request and gives the response's body as text.
+    ///
+    /// # Errors
+    /// As [`recv_bytes`](Self::recv_bytes), and where it is not UTF-8.
+    pub async fn recv_string(&self, req: impl Into<Request>) -> Result<String> {
+        self.clone().run(req.into()).await?.body_string().await
+    }
+
+    /// Sends a request and reads the response's body as JSON.
+    ///
+    /// # Errors
+    /// As [`recv_bytes`](Self::recv_bytes), and where it is no JSON of a `T`.
+    pub async fn recv_json<T: DeserializeOwned>(&self, req: impl Into<Request>) -> Result<T> {
+        self.clone().run(req.into()).await?.body_json().await
+    }
+
+    /// Sends a request and reads the response's body as a form.
+    ///
+    /// # Errors
+    /// As [`recv_bytes`](Self::recv_bytes), and where it is no form of a `T`.
+    pub async fn recv_form<T: DeserializeOwned>(&self, req: impl Into<Request>) -> Result<T> {
+        self.clone().run(req.into()).await?.body_form().await
+    }
+
+    methods! {
+        get Get,
+        head Head,
+        post Post,
+        put Put,
+        delete Delete,
+        connect Connect,
+        options Options,
+        trace Trace,
+        patch Patch,
+    }
+
+    /// Begins a request.
+    ///
+    /// # Panics
+    /// Where `uri` is no absolute URL.
+    pub fn request(&self, verb: Method, uri: impl AsRef<str>) -> RequestBuilder {
+        self.begin(verb, uri.as_ref())
+    }
+
+    /// Sets what relative URLs are relative to.
+    #[deprecated(since = "6.5.0", note = "Please use `Config` instead")]
+    pub fn set_base_url(&mut self, base: Url) {
+        self.base_url = Some(base);
+    }
+
+    fn begin(&self, method: Method, uri: &str) -> RequestBuilder {
+        let url = match &self.base_url {
+            Some(base) => base.join(uri),
+            None => uri.parse(),
+        };
+        match url {
+            Ok(url) => RequestBuilder::new(method, url).with_client(self.clone()),
+            Err(error) => panic!("`{uri}` is no URL: {error}"),
+        }
+    }
+
+    /// Sends a request. All ways lead here, and it is compiled once.
+    pub(super) fn run(self, mut req: Request) -> BoxFuture<'static, Result<Response>> {
+        Box::pin(async move {
+            let of_request = req.take_middleware();
+            let all: Vec<_> = self.middleware.iter().cloned().chain(of_request).collect();
+            // Middleware gets a client without any: its own requests would come back to it.
+            let bare = Self {
+                middleware: Arc::default(),
+                ..self
+            };
+            Next::new(&all, &endpoint).run(req, bare).await
+        })
+    }
+}
+
+/// What comes behind the last middleware.
+fn endpoint(req: Request, client: Client) -> BoxFuture<'static, Result<Response>> {
+    Box::pin(async move {
+        let res = client.http_client.send(req.into()).await?;
+        Ok(res.into())
+    })
+}
