@@ -13,6 +13,7 @@ mod serve;
 
 use crate::{
     args::{LogFormat, WebArgs},
+    build_sources::Stop,
     exit::{FAULTS, Failure},
     load::{Vlugins, show},
     log_writer::LogWriter,
@@ -40,8 +41,8 @@ const INDEX: &str = "index.html";
 /// # Errors
 /// Everything that keeps it from being written or served; nothing is written then.
 pub fn web(args: &WebArgs, log: &LogWriter) -> Result<(), Failure> {
-    let mut vlugins = Vlugins::read(Some(&args.plugins));
-    vlugins.build(&args.build, &args.log, log);
+    let mut vlugins = Vlugins::read(Some(&args.plugins), &args.build);
+    vlugins.build(&args.build, &args.log, log, &Stop::default());
     let folder = Folder::open(&args.output)?;
     let mut contents = Contents::default();
     for &(name, bytes) in HOST {
