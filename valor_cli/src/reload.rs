@@ -34,9 +34,11 @@ pub struct Reload {
 
 /// Asks for it; one that is under way already is followed by another.
 #[derive(Clone)]
+#[cfg_attr(not(unix), allow(dead_code))] // Windows has no SIGHUP.
 pub struct Ask(Sender<()>);
 
 impl Ask {
+    #[cfg_attr(not(unix), allow(dead_code))] // As above.
     pub fn again(&self) {
         let _ = self.0.try_send(());
     }

@@ -1,5 +1,6 @@
 //! `valor_cli check` against every fault that a plugins.json can have.
 
+use crate::packaging::library;
 use crate::support::{Folder, finish, libraries, run, valor_cli};
 
 /// Checks a plugins.json and gives the faults without the file's name.
@@ -86,7 +87,7 @@ fn faults_of_the_files() {
             .unwrap()
             .split_once(')')
             .unwrap();
-        let file = folder.path().join(".").join(name);
+        let file = folder.path().join(format!("./{name}"));
         assert_eq!(
             faults,
             [format!(
@@ -94,6 +95,35 @@ fn faults_of_the_files() {
                 file.display()
             )]
         );
+    }
+}
+
+#[test]
+fn libraries_that_are_none_or_not_all_there() {
+    let whole = std::fs::read(library("hello_plugin")).unwrap();
+    let garbage = [&whole[..16], &[0xa5; 4096]].concat();
+    let cut = &whole[..whole.len() / 2];
+    for (bytes, fault) in [
+        (
+            &[0xa5; 4096][..],
+            "is not a library but something unknown that begins with the bytes a5 a5 a5 a5: give the file that cargo builds for `crate-type = [\"cdylib\"]`",
+        ),
+        (&garbage[..], ": "),
+        (cut, "; build it or copy it again"),
+        (&whole[..100], " header; build it or copy it again"),
+    ] {
+        let folder = Folder::new(&native(r#""name": "a", "path": "./bad.lib""#));
+        folder.write("bad.lib", bytes);
+        let file = folder.path().join("./bad.lib").display().to_string();
+        for command in [&["check"][..], &["run", "--addr", "127.0.0.1:0"]] {
+            let finished = run(&[command, &["-p", &folder.file("plugins.json")]].concat());
+            assert_eq!((finished.code, &*finished.out), (Some(1), ""));
+            let [line] = finished.faults()[..] else {
+                panic!("{}", finished.err);
+            };
+            let start = format!(":2:42: plugins[0].path: vlugin `a`: {file} is ");
+            assert!(line.contains(&start) && line.contains(fault), "{line}");
+        }
     }
 }
 
@@ -124,7 +154,7 @@ fn faults_of_folders() {
         let dir = folder.path().display().to_string();
         let faults: Vec<_> = faults_of(&folder)
             .iter()
-            .map(|fault| fault.replace(&dir, "DIR"))
+            .map(|fault| fault.replace(&dir, "DIR").replace('\\', "/"))
             .collect();
         assert_eq!(faults, [fault]);
     }

@@ -1,5 +1,6 @@
 //! `valor_cli plugins`, in front of a server that runs.
 
+use crate::packaging::library;
 use crate::support::{Finished, Folder, Server, finish, libraries, run, valor_cli};
 use serde_json::Value;
 
@@ -148,4 +149,22 @@ fn what_is_not_there_to_be_asked_is_told_of() {
             "{args:?}"
         );
     }
+}
+
+#[test]
+fn the_file_of_a_vlugin_that_runs_can_be_written_over() {
+    let folder = Folder::new("{}");
+    let write = |name| folder.write("greet.lib", std::fs::read(library(name)).unwrap());
+    write("hello_plugin");
+    let dir = folder.path().to_str().unwrap();
+    let server = Server::start(&["-w", "--plugin-dir", dir]);
+    let file = folder.file("greet.lib");
+    let added = ask(&server, &["add", "greet", "--path", &file]);
+    assert_eq!(added.code, Some(0), "{added:?}");
+    assert_eq!(server.get("/greet").body, "OK response from a plugin");
+    write("with_state");
+    assert_eq!(server.get("/greet").body, "OK response from a plugin");
+    let new = ["replace", "greet", "--path", &file, "--config", "\"Eve\""];
+    assert_eq!(ask(&server, &new).code, Some(0));
+    assert_eq!(server.get("/greet?who=Zoe").body, "Eve says hello Zoe!");
 }

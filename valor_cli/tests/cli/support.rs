@@ -60,6 +60,10 @@ pub fn workspace() -> &'static Path {
 pub fn libraries() -> &'static Path {
     static LIBRARIES: OnceLock<PathBuf> = OnceLock::new();
     LIBRARIES.get_or_init(|| {
+        // Where there is no cargo to build them with, as under Wine, they are there already.
+        if let Some(folder) = std::env::var_os("VALOR_LIBRARIES") {
+            return folder.into();
+        }
         let file = workspace().join("examples/plugins.json");
         let args = ["check", "--build", "--log-format", "json", "-p"];
         let mut command = valor_cli();
@@ -169,7 +173,10 @@ impl Server {
     }
 
     /// Waits until a program listens.
-    pub fn spawn(command: Command) -> Self {
+    pub fn spawn(mut command: Command) -> Self {
+        own_console(&mut command);
+        // It tells of one after the other.
+        let addrs = command.get_args().filter(|arg| *arg == "--addr").count();
         let mut server = Self {
             running: Running::spawn(command),
             addrs: Vec::new(),
@@ -178,7 +185,7 @@ impl Server {
         wait_for("the server listens", || {
             server.addrs = server.listening();
             ended = server.running.child.try_wait().unwrap();
-            !server.addrs.is_empty() || ended.is_some()
+            server.addrs.len() >= addrs.max(1) || ended.is_some()
         });
         assert!(ended.is_none(), "{ended:?}: {}", server.err());
         server
@@ -223,7 +230,6 @@ impl Server {
     }
 
     /// A connection on which a request was sent, of whose answer the head has come.
-    #[cfg(unix)]
     pub fn begin(&self, target: &str) -> BufReader<TcpStream> {
         let mut stream = TcpStream::connect(&self.addrs[0]).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
@@ -254,12 +260,31 @@ impl Server {
         assert!(sent.unwrap().success());
     }
 
+    /// Presses Ctrl-C in its console: the one signal that there is on Windows.
+    #[cfg(windows)]
+    pub fn signal(&self, _name: &str) {
+        let pid = self.running.child.id().to_string();
+        let program = std::env::var_os("VALOR_CTRL_C")
+            .expect("VALOR_CTRL_C names the program of .ci/ctrl_c.c");
+        let sent = Command::new(program).arg(pid).status();
+        assert!(sent.unwrap().success());
+    }
+
     /// Waits for the end.
-    #[cfg(unix)]
     pub fn end(self) -> Finished {
         self.running.end()
     }
 }
+
+/// Gives a program a console of its own, without a window: Ctrl-C reaches all that share one.
+#[cfg(windows)]
+fn own_console(command: &mut Command) {
+    const CREATE_NO_WINDOW: u32 = 0x0800_0000;
+    std::os::windows::process::CommandExt::creation_flags(command, CREATE_NO_WINDOW);
+}
+
+#[cfg(not(windows))]
+fn own_console(_command: &mut Command) {}
 
 fn gather(from: impl Read + Send + 'static, into: &Arc<Mutex<String>>) -> JoinHandle<()> {
     let into = into.clone();
