@@ -15,9 +15,10 @@ mod module;
 
 pub use error::GuestError;
 
-use super::{LoadError, paths};
+use super::{LoadError, paths, unpack};
 use crate::{
-    BoxFuture, Definition, Fault, FaultKind, Request, Response, Vlugin, package::TrustedKeys,
+    BoxFuture, Definition, Fault, FaultKind, Request, Response, Vlugin,
+    package::{TrustedKeys, WASM_TARGET},
 };
 use futures_lite::future;
 use instance::{Instance, Recipe};
@@ -221,8 +222,12 @@ impl WasmLoader {
         if let Some(keys) = &self.trust {
             keys.verify(&file, &bytes)?;
         }
-        match module::check(&bytes, definition.limits.memory()) {
-            Ok(module) => Ok((file, sha256, module)),
+        let chosen = unpack::choose(&file, &bytes, WASM_TARGET)?;
+        match module::check(chosen.bytes, definition.limits.memory()) {
+            Ok(module) => {
+                chosen.agrees(&file, module.metadata.as_ref())?;
+                Ok((file, sha256, module))
+            }
             Err(error) => Err(LoadError::Guest { file, error }),
         }
     }
