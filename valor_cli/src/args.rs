@@ -104,8 +104,8 @@ pub enum Command {
 
     /// Shows what a vlugin's file says of itself, without running its code
     ///
-    /// The file may be for any platform. It tells name and version, ABI, target, compiler and
-    /// panic strategy, and whether this program would load it.
+    /// The file is a library for any platform, a WebAssembly module or a package. It tells name and
+    /// version, ABI, form, target, compiler and panic strategy, and whether this program would load it.
     #[command(after_long_help = INSPECT_EXAMPLES, after_help = "`--help` tells more, with examples.")]
     Inspect(InspectArgs),
 
@@ -118,7 +118,8 @@ pub enum Command {
     /// Makes one file of a vlugin's libraries for several targets
     ///
     /// A package says what it holds, with the SHA-256 of each library, and is named in plugins.json as a
-    /// library is: `"path": "greet.vlugin"`. The host takes the library for its own target out of it.
+    /// library is: `"path": "greet.vlugin"`. The host takes the library for its own target out of it,
+    /// or the WebAssembly module where the type is `wasm`.
     /// The same libraries give the same package, byte by byte.
     #[command(after_long_help = package::EXAMPLES, after_help = "`--help` tells more, with examples.")]
     Package(PackageArgs),
@@ -253,11 +254,11 @@ pub struct CheckArgs {
 
 #[derive(Debug, Args)]
 pub struct InspectArgs {
-    /// The library or the package to look into
+    /// The library, module or package to look into
     #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub file: PathBuf,
 
-    /// Print JSON
+    /// Print JSON, also of what is nothing of the kind
     #[arg(long)]
     pub json: bool,
 }

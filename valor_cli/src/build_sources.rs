@@ -20,10 +20,7 @@ use std::{
     process::{Command, Stdio},
     time::Instant,
 };
-use valor_runtime::{Definition, Kind};
-
-/// What WebAssembly vlugins are built for.
-const WASM: &str = "wasm32-unknown-unknown";
+use valor_runtime::{Definition, Kind, package::WASM_TARGET};
 
 /// How to build.
 #[derive(Clone, Copy)]
@@ -198,7 +195,7 @@ fn run_cargo<'a>(
         command.arg("--package").arg(&package.id.repr);
     }
     if is_wasm {
-        command.args(["--target", WASM]);
+        command.args(["--target", WASM_TARGET]);
     }
     if how.release {
         command.arg("--release");

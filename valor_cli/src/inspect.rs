@@ -1,4 +1,4 @@
-//! `valor_cli inspect`: what a library's file, or a package, says of itself.
+//! `valor_cli inspect`: what the file of a library, a module or a package says of itself.
 
 use crate::{
     args::InspectArgs,
@@ -6,27 +6,55 @@ use crate::{
     output::print,
 };
 use serde::Serialize;
+use serde_json::json;
 use std::{fmt::Display, process::ExitCode};
-use valor_runtime::package::is_package;
+use valor_runtime::{LoadError, package::is_package};
 
 /// Prints what is known of the file. The code tells whether it can be loaded here.
 ///
 /// # Errors
-/// Where the file cannot be read, or is no library and no package at all.
+/// Where the file cannot be read, or is no library and no package at all. For programs, which
+/// asked for JSON, that is an answer like any other.
 pub fn inspect(args: &InspectArgs) -> Result<ExitCode, Failure> {
-    let loads = if is_package(&args.file) {
-        let inspection = valor_runtime::inspect_package(&args.file).map_err(failed)?;
-        show(&inspection, args.json)?;
-        inspection.verdict.is_ok()
-    } else {
-        let inspection = valor_runtime::inspect(&args.file).map_err(failed)?;
-        show(&inspection, args.json)?;
-        inspection.verdict.is_ok()
+    let inspected = match is_package(&args.file) {
+        true => valor_runtime::inspect_package(&args.file).map(|inspection| {
+            let loads = inspection.verdict.is_ok();
+            show(&inspection, args.json).map(|()| loads)
+        }),
+        false => valor_runtime::inspect(&args.file).map(|inspection| {
+            let loads = inspection.verdict.is_ok();
+            show(&inspection, args.json).map(|()| loads)
+        }),
+    };
+    let loads = match inspected {
+        Ok(shown) => shown?,
+        Err(error) => {
+            let line = told(&error);
+            if !args.json {
+                return Err(failed(line));
+            }
+            let file = args.file.display().to_string();
+            let answer = json!({ "file": file, "loads": false, "reason": line });
+            print(&format!("{answer:#}\n"));
+            false
+        }
     };
     Ok(match loads {
         true => ExitCode::SUCCESS,
         false => FAULTS.into(),
     })
+}
+
+/// What keeps a file from being looked into, for somebody who named it on the command line and
+/// not in plugins.json.
+fn told(error: &LoadError) -> String {
+    let what = match error {
+        LoadError::Missing { file } => format!("{} does not exist", file.display()),
+        LoadError::Directory { file } => format!("{} is a directory", file.display()),
+        LoadError::NotAFile { file } => format!("{} is not a regular file", file.display()),
+        error => return error.to_string(),
+    };
+    format!("{what}: give the file of a library, a module or a package")
 }
 
 fn show(inspection: &(impl Display + Serialize), json: bool) -> Result<(), Failure> {

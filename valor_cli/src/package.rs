@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use valor_runtime::{
     Inspection, PackageInspection,
     loader::{LoadError, read},
-    package::{EXTENSION, Manifest, Package},
+    package::{EXTENSION, Manifest, Package, WASM_TARGET},
 };
 
 /// Writes a package and shows what is in it.
@@ -87,7 +87,8 @@ impl Library {
             file: file.to_owned(),
         });
         let metadata = metadata.map_err(failed)?;
-        if !metadata.unwinds {
+        // What a panic ends of a module is an instance.
+        if !metadata.unwinds && metadata.target != WASM_TARGET {
             let file = file.to_owned();
             return Err(failed(LoadError::PanicAborts { file }));
         }

@@ -42,9 +42,8 @@ pub fn plugins(args: &PluginsArgs) -> Result<(), Failure> {
         PluginsCommand::Remove { name } => (Method::DELETE, Some(name.clone()), None),
         PluginsCommand::Add(definition) => (Method::POST, None, Some(whole(definition)?)),
         PluginsCommand::Replace(definition) => {
-            let definition = whole(definition)?;
-            let name = definition["name"].as_str().unwrap_or_default().to_owned();
-            (Method::PUT, Some(name), Some(definition))
+            let text = whole(definition)?;
+            (Method::PUT, Some(name_in(definition, &text)?), Some(text))
         }
     };
     let path = match &name {
@@ -56,7 +55,7 @@ pub fn plugins(args: &PluginsArgs) -> Result<(), Failure> {
         token: token(args)?,
         method,
         path,
-        body: body.map(|body| body.to_string()).unwrap_or_default(),
+        body: body.unwrap_or_default(),
     };
     let (status, text) = smol::block_on(asked.send())?;
     if !status.is_success() {
@@ -80,8 +79,9 @@ fn fault(line: String) -> Failure {
     Failure::new(FAULTS, [line])
 }
 
-/// The definition that the command line makes, or that it names.
-fn whole(args: &DefinitionArgs) -> Result<Value, Failure> {
+/// The definition that the command line makes, or the text of the file that it names: as it stands
+/// there, so that the server's lines and columns are those of the file.
+fn whole(args: &DefinitionArgs) -> Result<String, Failure> {
     if let Some(file) = &args.definition {
         let text = match file == Path::new("-") {
             true => {
@@ -91,9 +91,7 @@ fn whole(args: &DefinitionArgs) -> Result<Value, Failure> {
             false => std::fs::read_to_string(file),
         };
         let shown = file.display();
-        let text = text.map_err(|error| fault(format!("{shown} cannot be read: {error}")))?;
-        return serde_json::from_str(&text)
-            .map_err(|error| fault(format!("{shown} is not JSON: {error}")));
+        return text.map_err(|error| fault(format!("{shown} cannot be read: {error}")));
     }
     let mut definition = Map::new();
     definition.insert("type".into(), json!(args.kind));
@@ -114,7 +112,26 @@ fn whole(args: &DefinitionArgs) -> Result<Value, Failure> {
     if !args.allow.is_empty() {
         definition.insert("allow".into(), json!(args.allow));
     }
-    Ok(definition.into())
+    Ok(Value::from(definition).to_string())
+}
+
+/// The name of the vlugin that a definition is to replace.
+fn name_in(args: &DefinitionArgs, text: &str) -> Result<String, Failure> {
+    let shown = || {
+        args.definition
+            .as_deref()
+            .unwrap_or(Path::new("-"))
+            .display()
+    };
+    let definition: Value = serde_json::from_str(text)
+        .map_err(|error| fault(format!("{} is not JSON: {error}", shown())))?;
+    match definition["name"].as_str().filter(|name| !name.is_empty()) {
+        Some(name) => Ok(name.to_owned()),
+        None => Err(fault(format!(
+            "{} has no `name`, which says what to replace: a definition is such as {{ \"type\": \"native\", \"name\": \"hello\" }}",
+            shown()
+        ))),
+    }
 }
 
 fn token(args: &PluginsArgs) -> Result<Option<String>, Failure> {
@@ -245,20 +262,44 @@ fn refused(args: &PluginsArgs, status: StatusCode, text: &str) -> Failure {
         }
         _ => "",
     };
+    let reason = placed(&args.command, reason);
     fault(format!("{} {reason}{remedy}", status.as_u16()))
+}
+
+/// A reason that begins with a line and a column, which are those of a file or of nothing that
+/// anybody has seen.
+fn placed(command: &PluginsCommand, reason: &str) -> String {
+    let (PluginsCommand::Add(args) | PluginsCommand::Replace(args)) = command else {
+        return reason.to_owned();
+    };
+    let mut parts = reason.splitn(3, ':');
+    let mut is_number = || parts.next().is_some_and(|it| it.parse::<u32>().is_ok());
+    match (is_number() && is_number(), &args.definition) {
+        (true, Some(file)) => format!("{}:{reason}", file.display()),
+        (true, None) => parts.next().unwrap_or_default().trim().to_owned(),
+        (false, _) => reason.to_owned(),
+    }
 }
 
 fn list(answer: &Value) {
     let vlugins = answer["plugins"].as_array().cloned().unwrap_or_default();
     let rows: Vec<_> = vlugins.iter().map(row).collect();
-    if std::io::stdout().is_terminal() {
-        return print(&table(&HEADS, &rows));
-    }
-    // Lines that other programs can take apart: tabs between the cells, no head.
-    for row in rows {
-        let (State::Good(state) | State::Missing(state) | State::Bad(state)) = row.state;
-        print(&format!("{}\t{state}\n", row.cells.join("\t")));
-    }
+    print(&match std::io::stdout().is_terminal() {
+        true => table(&HEADS, &rows),
+        false => lines(&rows),
+    });
+}
+
+/// Lines that other programs can take apart: tabs between the cells, no head.
+fn lines(rows: &[Row]) -> String {
+    let line = |row: &Row| {
+        let state = match &row.state {
+            State::Missing(reason) => format!("unavailable: {reason}"),
+            State::Good(state) | State::Bad(state) => state.clone(),
+        };
+        format!("{}\t{state}\n", row.cells.join("\t"))
+    };
+    rows.iter().map(line).collect()
 }
 
 fn row(vlugin: &Value) -> Row {
@@ -266,7 +307,7 @@ fn row(vlugin: &Value) -> Row {
     Row {
         cells: ["name", "type", "prefix", "file"].map(cell).to_vec(),
         state: match vlugin["reason"].as_str() {
-            Some(reason) => State::Missing(format!("unavailable: {reason}")),
+            Some(reason) => State::Missing(reason.to_owned()),
             None => State::Good(cell("state")),
         },
     }
@@ -286,5 +327,26 @@ fn show(vlugin: &Value) {
             }
             other => print(&format!("{key:<11}{other}\n")),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_vlugin_that_is_not_there_is_told_of_once_in_either_form() {
+        let vlugin = json!({
+            "name": "a", "type": "wasm", "prefix": "/a", "file": null,
+            "state": "unavailable", "reason": "no luck",
+        });
+        let rows = [row(&vlugin)];
+        assert_eq!(lines(&rows), "a\twasm\t/a\t-\tunavailable: no luck\n");
+        let table = table(&HEADS, &rows);
+        let table = anstream::adapter::strip_str(&table).to_string();
+        assert!(
+            table.ends_with("/a      -     unavailable: no luck\n"),
+            "{table}"
+        );
     }
 }

@@ -7,13 +7,14 @@ pub const EXAMPLES: &str = "\
 Examples:
   valor_cli package --source . target/release/libgreet.so
   valor_cli package --source . -o dist/greet.vlugin \\
-      target/x86_64-unknown-linux-gnu/release/libgreet.so target/x86_64-pc-windows-gnu/release/greet.dll
+      target/x86_64-unknown-linux-gnu/release/libgreet.so target/x86_64-pc-windows-gnu/release/greet.dll \\
+      target/wasm32-unknown-unknown/release/greet.wasm
 
 Exit codes: 0 the package was written, 1 faults, 2 wrong command line.";
 
 #[derive(Debug, Args)]
 pub struct PackageArgs {
-    /// The libraries of one vlugin, each for another target
+    /// The libraries of one vlugin, each for another target; a WebAssembly module is one of them
     #[arg(value_name = "LIBRARY", required = true, value_hint = ValueHint::FilePath)]
     pub libraries: Vec<PathBuf>,
 

@@ -157,7 +157,52 @@ fn inspect_tells_what_a_file_says_of_itself() {
         "{}",
         text.err
     );
-    let missing = run(&["inspect", &folder.file("nowhere.so")]);
-    assert_eq!(missing.code, Some(1));
-    assert_eq!(missing.err.lines().count(), 1, "{}", missing.err);
+    folder.write("empty.so", "");
+    folder.write("empty.vlugin", "");
+    folder.write("garbage.so", b"\x01\x02\x03\x04\x05");
+    folder.write("broken.wasm", b"\0asm");
+    folder.write("folder/file", "");
+    for (name, reason) in [
+        (
+            "nowhere.so",
+            " does not exist: give the file of a library, a module or a package",
+        ),
+        (
+            "folder",
+            " is a directory: give the file of a library, a module or a package",
+        ),
+        (
+            "empty.so",
+            " is not a library but an empty file: build it again",
+        ),
+        (
+            "empty.vlugin",
+            " is not a sound package: it has 0 bytes, too few for one; ",
+        ),
+        (
+            "garbage.so",
+            " is not a library but something unknown that begins with the bytes 01 02 03 04: ",
+        ),
+        ("broken.wasm", " is not a WebAssembly module: "),
+    ] {
+        let file = folder.file(name);
+        let line = format!("{file}{reason}");
+        let text = run(&["inspect", &file]);
+        assert_eq!(text.code, Some(1), "{text:?}");
+        let all = [&*text.err, &*text.out].concat();
+        assert!(all.contains(&line), "{line} is not in {all}");
+        assert!(text.err.lines().count() <= 1, "{}", text.err);
+        // For programs it is an answer like any other.
+        let json = run(&["inspect", "--json", &file]);
+        assert_eq!((json.code, &*json.err), (Some(1), ""));
+        let json: Value = serde_json::from_str(&json.out).unwrap();
+        assert_eq!(
+            (&json["file"], &json["loads"]),
+            (&file.into(), &false.into())
+        );
+        assert!(
+            json["reason"].as_str().unwrap().starts_with(&line),
+            "{json}"
+        );
+    }
 }

@@ -1,6 +1,6 @@
 //! `valor_cli package`: from libraries to a package that is served, and what is none.
 
-use crate::support::{Finished, Folder, Server, libraries, run, workspace};
+use crate::support::{Finished, Folder, Server, libraries, module, run, workspace};
 use serde_json::{Value, json};
 use std::path::PathBuf;
 
@@ -110,6 +110,62 @@ fn a_package_for_others_is_made_but_not_loaded() {
             "{plugins}:2:46: plugins[0].path: vlugin `hello`: {reason}"
         )]
     );
+}
+
+#[test]
+fn a_module_is_packaged_beside_a_library_or_alone() {
+    let of_type = |kind: &str| {
+        let entry = json!({ "type": kind, "name": kind, "path": "hello.vlugin" });
+        json!({ "plugins": [entry] }).to_string()
+    };
+    let folder = Folder::new(&of_type("native"));
+    folder.write("wasm.json", of_type("wasm"));
+    let own = library("hello_plugin").display().to_string();
+    let module = module().display().to_string();
+    let source = workspace().join("examples/hello_plugin");
+    let source = source.to_str().unwrap();
+    let made = package(&folder, &["--source", source, &module, &own]);
+    assert_eq!((made.code, &*made.err), (Some(0), ""));
+    assert!(
+        made.out.contains("library  wasm32-unknown-unknown, "),
+        "{}",
+        made.out
+    );
+    assert!(made.out.contains(", panic abort\n"), "{}", made.out);
+    assert!(
+        made.out
+            .ends_with("\nloads    yes, as \"native\" or \"wasm\"\n"),
+        "{}",
+        made.out
+    );
+    for file in ["plugins.json", "wasm.json"] {
+        let server = Server::start(&["-p", &folder.file(file)]);
+        let target = file
+            .replace("plugins.json", "/native")
+            .replace("wasm.json", "/wasm");
+        assert_eq!(server.get(&target).body, "OK response from a plugin");
+    }
+
+    let made = package(&folder, &[&module]);
+    assert!(
+        made.out.ends_with("\nloads    yes, as \"wasm\"\n"),
+        "{}",
+        made.out
+    );
+    let file = folder.file("hello.vlugin");
+    let shown = run(&["inspect", "--json", &file]);
+    assert_eq!(shown.code, Some(0));
+    let json: Value = serde_json::from_str(&shown.out).unwrap();
+    assert_eq!(
+        (&json["types"], &json["loads"]),
+        (&json!(["wasm"]), &json!(true))
+    );
+    let library = &json["libraries"][0]["library"];
+    assert_eq!(library["format"], "WebAssembly");
+    assert_eq!(library["vlugin"]["panic"], "abort");
+    let refused = run(&["check", "-p", &folder.file("plugins.json")]);
+    let line = "but a WebAssembly module: write `\"type\": \"wasm\"`";
+    assert!(refused.faults()[0].contains(line), "{}", refused.err);
 }
 
 #[test]

@@ -81,6 +81,35 @@ fn a_vlugin_comes_changes_and_goes() {
 }
 
 #[test]
+fn what_is_wrong_with_a_definition_is_told_where_it_stands() {
+    let server = Server::start(&["-w", "--plugin-dir", libraries().to_str().unwrap()]);
+    let added = ask(&server, &["add", "it", "--path", "hello_plugin"]);
+    assert_eq!(added.code, Some(0), "{added:?}");
+    let folder = Folder::new("{}");
+    let file = folder.file("it.json");
+    let answer = |command: &str, text: &str| {
+        folder.write("it.json", text);
+        let finished = ask(&server, &[command, "--definition", &file]);
+        refused(&finished).replace(&file, "FILE")
+    };
+    let text = "{\n  \"type\": \"native\",\n  \"name\": \"it\",\n  \"prefx\": \"/\"\n}";
+    let line = "422 FILE:4:3: prefx: unknown key; did you mean `prefix`?";
+    assert_eq!(answer("add", text), line);
+    assert_eq!(answer("replace", text), line);
+    let nameless = answer("replace", "{}");
+    assert!(nameless.starts_with("FILE has no `name`, "), "{nameless}");
+    let no_json = answer("replace", "{");
+    assert!(no_json.starts_with("FILE is not JSON: "), "{no_json}");
+
+    // What the command line says has no lines.
+    let finished = ask(&server, &["add", "it", "--type", "nativ"]);
+    assert_eq!(
+        refused(&finished),
+        "422 type: `nativ` is not a type of vlugin; did you mean `native`?"
+    );
+}
+
+#[test]
 fn a_definition_may_come_from_standard_input() {
     use std::io::{Seek, Write};
     let server = Server::start(&["-w", "--plugin-dir", libraries().to_str().unwrap()]);

@@ -2,7 +2,7 @@
 
 use crate::{
     packaging::library,
-    support::{Folder, Server, run},
+    support::{Folder, Server, module, run},
 };
 use std::fs;
 
@@ -129,6 +129,46 @@ fn a_plain_library_is_no_way_around_it() {
     assert_eq!(checked.code, Some(1));
     let line = format!("{} is not signed: ", library.display());
     assert!(checked.err.contains(&line), "{}", checked.err);
+}
+
+#[test]
+fn modules_are_signed_as_libraries_are() {
+    let folder = Folder::new(
+        r#"{ "plugins": [{ "type": "wasm", "name": "hello", "path": "hello.wasm" }] }"#,
+    );
+    fs::copy(module(), folder.path().join("hello.wasm")).unwrap();
+    let secret = folder.file("alice.key");
+    assert_eq!(run(&["keygen", &secret]).code, Some(0));
+    let key = [&*secret, ".pub"].concat();
+    let check = || run(&["check", "-p", &folder.file("plugins.json"), "--trust", &key]);
+    // A plain module is no way around it.
+    let checked = check();
+    assert_eq!(checked.code, Some(1));
+    let line = format!("{} is not signed: ", folder.file("hello.wasm"));
+    assert!(checked.err.contains(&line), "{}", checked.err);
+
+    folder.write(
+        "plugins.json",
+        r#"{ "plugins": [{ "type": "wasm", "name": "hello", "path": "hello.vlugin" }] }"#,
+    );
+    let (package, module) = (folder.file("hello.vlugin"), folder.file("hello.wasm"));
+    let made = run(&["package", "-o", &package, "--sign", &secret, &module]);
+    assert_eq!(made.code, Some(0), "{}", made.err);
+    let verified = run(&["verify", "--trust", &key, &package]);
+    assert_eq!(verified.code, Some(0), "{}", verified.err);
+    assert_eq!(check().code, Some(0));
+    let mut bytes = fs::read(&package).unwrap();
+    let last = bytes.len() - 1;
+    bytes[last] ^= 1;
+    fs::write(&package, bytes).unwrap();
+    let checked = check();
+    assert!(
+        checked
+            .err
+            .contains("hello.vlugin is not what was signed with "),
+        "{}",
+        checked.err
+    );
 }
 
 #[test]

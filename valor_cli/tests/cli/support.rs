@@ -64,21 +64,38 @@ pub fn libraries() -> &'static Path {
         if let Some(folder) = std::env::var_os("VALOR_LIBRARIES") {
             return folder.into();
         }
-        let file = workspace().join("examples/plugins.json");
-        let args = ["check", "--build", "--log-format", "json", "-p"];
-        let mut command = valor_cli();
-        command.args(args).arg(file);
-        let built = finish(command);
-        assert_eq!(built.code, Some(0), "{}", built.err);
-        let records = built.err.lines().map(|line| {
-            serde_json::from_str::<serde_json::Value>(line).expect("a line of the log is JSON")
-        });
-        let mut mounted = records.filter(|record| record["name"] == "hello_plugin");
-        let mounted = mounted.next().expect("hello_plugin is mounted");
-        let here = std::env::current_dir().unwrap();
-        let file = here.join(mounted["file"].as_str().unwrap());
+        let file = built(&workspace().join("examples/plugins.json"), "hello_plugin");
         file.parent().unwrap().to_owned()
     })
+}
+
+/// The example `hello_plugin` as a WebAssembly module, which is built at the first call.
+pub fn module() -> &'static Path {
+    static MODULE: OnceLock<PathBuf> = OnceLock::new();
+    MODULE.get_or_init(|| {
+        let source = workspace().join("examples/hello_plugin");
+        let plugins = serde_json::json!({
+            "plugins": [{ "type": "wasm", "name": "hello", "source": source }]
+        });
+        let folder = Folder::new(&plugins.to_string());
+        built(&folder.path().join("plugins.json"), "hello")
+    })
+}
+
+/// Builds what a plugins.json names, and gives the file of one of its vlugins.
+fn built(plugins: &Path, name: &str) -> PathBuf {
+    let args = ["check", "--build", "--log-format", "json", "-p"];
+    let mut command = valor_cli();
+    command.args(args).arg(plugins);
+    let built = finish(command);
+    assert_eq!(built.code, Some(0), "{}", built.err);
+    let records = built.err.lines().map(|line| {
+        serde_json::from_str::<serde_json::Value>(line).expect("a line of the log is JSON")
+    });
+    let mut mounted = records.filter(|record| record["name"] == name);
+    let mounted = mounted.next().expect("it is mounted");
+    let here = std::env::current_dir().unwrap();
+    here.join(mounted["file"].as_str().unwrap())
 }
 
 /// A folder with a plugins.json in it.

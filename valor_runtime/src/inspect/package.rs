@@ -3,12 +3,13 @@
 
 use super::{Inspection, panic_strategy};
 use crate::{
+    Kind,
     loader::{
         LoadError,
-        native::{locate, sha256_of, unpack},
-        one_line,
+        native::{locate, sha256_of},
+        one_line, unpack,
     },
-    package::{Library, Manifest, Package},
+    package::{Library, Manifest, Package, PackageError, WASM_TARGET},
 };
 use serde::{Serialize, Serializer, ser::SerializeStruct};
 use std::{
@@ -31,7 +32,9 @@ pub struct PackageInspection {
     pub manifest: Manifest,
     /// What is known of its libraries, in the order of the manifest.
     pub libraries: Vec<Packed>,
-    /// Whether this host would open it, and why not. Creating the vlugin may still fail.
+    /// The types of definition that this host would open it for.
+    pub kinds: Vec<Kind>,
+    /// Whether this host would open it for any, and why not. Creating the vlugin may still fail.
     pub verdict: Result<(), LoadError>,
 }
 
@@ -78,17 +81,31 @@ impl PackageInspection {
             .libraries()
             .map(|(library, bytes)| Packed::of(file, manifest, library, bytes))
             .collect();
-        let verdict = package.library(file, Metadata::this_target());
-        let verdict = verdict.map_err(LoadError::from).and_then(|(wanted, _)| {
+        let of_target = |target: &str| {
+            let (wanted, _) = package.library(file, target)?;
             let packed = libraries.iter().find(|packed| packed.library == *wanted);
             packed.map_or(Ok(()), Packed::verdict)
-        });
+        };
+        let verdicts = [
+            (Kind::Native, of_target(Metadata::this_target())),
+            (Kind::Wasm, of_target(WASM_TARGET)),
+        ];
+        let well = verdicts.iter().filter(|(_, verdict)| verdict.is_ok());
+        let kinds: Vec<_> = well.map(|(kind, _)| *kind).collect();
+        let [(_, native), (_, module)] = verdicts;
+        let verdict = match native {
+            _ if !kinds.is_empty() => Ok(()),
+            // What there is for this host is the module.
+            Err(LoadError::Package(PackageError::Module { .. })) => module,
+            native => native,
+        };
         Ok(Self {
             file: file.to_owned(),
             size: bytes.len() as u64,
             sha256: sha256_of(bytes),
             manifest: manifest.clone(),
             libraries,
+            kinds,
             verdict,
         })
     }
@@ -160,9 +177,12 @@ impl fmt::Display for PackageInspection {
                     let metadata = inspection.metadata.as_ref();
                     let rustc = metadata.map(|it| one_line(&it.rustc)).unwrap_or_default();
                     let panic = metadata.map(panic_strategy).unwrap_or_default();
+                    let form = metadata.map(|it| it.form.as_str()).unwrap_or_default();
                     line(
                         "library",
-                        &format_args!("{target}, {size} bytes, rustc {rustc}, panic {panic}"),
+                        &format_args!(
+                            "{target}, {size} bytes, form {form}, rustc {rustc}, panic {panic}"
+                        ),
                     )?;
                 }
                 (Err(error), _) | (_, Err(error)) => {
@@ -171,7 +191,11 @@ impl fmt::Display for PackageInspection {
             }
         }
         match &self.verdict {
-            Ok(()) => f.write_str("loads    yes"),
+            Ok(()) if self.kinds == [Kind::Native] => f.write_str("loads    yes"),
+            Ok(()) => {
+                let kinds: Vec<_> = self.kinds.iter().map(|it| format!("\"{it}\"")).collect();
+                write!(f, "loads    yes, as {}", kinds.join(" or "))
+            }
             Err(error) => write!(f, "loads    no: {error}"),
         }
     }
@@ -194,13 +218,14 @@ impl Serialize for PackageInspection {
                 reason: packed.agrees.as_ref().err().map(ToString::to_string),
             })
             .collect();
-        let mut object = serializer.serialize_struct("PackageInspection", 8)?;
+        let mut object = serializer.serialize_struct("PackageInspection", 9)?;
         object.serialize_field("file", &self.file.display().to_string())?;
         object.serialize_field("format", "package")?;
         object.serialize_field("size", &self.size)?;
         object.serialize_field("sha256", &self.sha256)?;
         object.serialize_field("manifest", &self.manifest)?;
         object.serialize_field("libraries", &libraries)?;
+        object.serialize_field("types", &self.kinds)?;
         object.serialize_field("loads", &self.verdict.is_ok())?;
         let reason = self.verdict.as_ref().err().map(ToString::to_string);
         object.serialize_field("reason", &reason)?;

@@ -8,6 +8,7 @@ mod error;
 pub(crate) mod files;
 pub mod native;
 mod paths;
+pub(crate) mod unpack;
 #[cfg(feature = "wasm")]
 pub mod wasm;
 

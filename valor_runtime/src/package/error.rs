@@ -32,6 +32,18 @@ pub enum PackageError {
         has: Vec<String>,
     },
 
+    /// It has no library for a target, but a WebAssembly module, which runs on any.
+    #[error(
+        "{} has no library for {target}, but a WebAssembly module: write `\"type\": \"wasm\"`, or build the vlugin with `--target {target}` and package it with the module",
+        file.display()
+    )]
+    Module {
+        /// The package.
+        file: PathBuf,
+        /// The target that was asked for.
+        target: String,
+    },
+
     /// A library says of itself what its package does not.
     #[error(
         "{} says that its library for {target} is of {key} `{told}`, but that says `{found}` itself: make the package again with `valor_cli package`",

@@ -10,6 +10,9 @@ use serde_json::Value;
 /// The version of the package format that is written, and the only one that is read.
 pub const FORMAT: u32 = 1;
 
+/// The target that WebAssembly modules are built for. Every host has it, beside its own.
+pub const WASM_TARGET: &str = "wasm32-unknown-unknown";
+
 /// The name of the member.
 pub(super) const MEMBER: &str = "manifest.json";
 
@@ -175,6 +178,8 @@ pub(super) fn member_of(target: &str, name: &str) -> String {
     let name = name.replace('-', "_");
     if target.contains("windows") {
         format!("{target}/{name}.dll")
+    } else if target.starts_with("wasm32") {
+        format!("{target}/{name}.wasm")
     } else if target.contains("apple") {
         format!("{target}/lib{name}.dylib")
     } else {

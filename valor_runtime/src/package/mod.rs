@@ -1,5 +1,6 @@
 //! Packages: one `.vlugin` file that holds a vlugin's libraries for several targets, and a
-//! manifest. The native loader and `inspect` read them, `valor_cli package` writes them.
+//! manifest. The loaders and `inspect` read them, `valor_cli package` writes them. A WebAssembly
+//! module is the library for a target like any other.
 //!
 //! Nothing is believed and nothing is unpacked: a [`Package`] borrows from the bytes that it was
 //! read from, every name in it is plain, every member is in the manifest, and every library has
@@ -18,7 +19,7 @@ mod manifest;
 mod signature;
 
 pub use error::PackageError;
-pub use manifest::{FORMAT, Library, Manifest};
+pub use manifest::{FORMAT, Library, Manifest, WASM_TARGET};
 pub use signature::{SignatureError, Signed, TrustedKeys, signature_of};
 
 use sha2::{Digest, Sha256};
@@ -136,16 +137,29 @@ impl<'a> Package<'a> {
     /// The library for a target.
     ///
     /// # Errors
-    /// [`PackageError::NoTarget`], with the targets that it has libraries for.
+    /// [`PackageError::NoTarget`], with the targets that it has libraries for, and
+    /// [`PackageError::Module`] where one of them is WebAssembly.
     pub fn library(&self, file: &Path, target: &str) -> Result<(&Library, &'a [u8]), PackageError> {
         let mut libraries = self.libraries();
-        libraries
-            .find(|(library, _)| library.target == target)
-            .ok_or_else(|| PackageError::NoTarget {
-                file: file.to_owned(),
-                target: target.to_owned(),
-                has: self.libraries().map(|(it, _)| it.target.clone()).collect(),
-            })
+        if let Some(found) = libraries.find(|(library, _)| library.target == target) {
+            return Ok(found);
+        }
+        let (file, target) = (file.to_owned(), target.to_owned());
+        let has = self.libraries().map(|(it, _)| it.target.clone());
+        Err(match self.has_module() {
+            true => PackageError::Module { file, target },
+            false => PackageError::NoTarget {
+                file,
+                target,
+                has: has.collect(),
+            },
+        })
+    }
+
+    /// Whether it has a library that is a WebAssembly module.
+    pub fn has_module(&self) -> bool {
+        let mut libraries = self.manifest.libraries.iter();
+        libraries.any(|library| library.target == WASM_TARGET)
     }
 
     /// The bytes of a package with these libraries, each with its target. What the manifest says

@@ -15,7 +15,7 @@ fn what_is_no_library_is_refused_by_what_it_is() {
         (
             b"\0asm\x01\0\0\0",
             "a WebAssembly module",
-            "build it as `cdylib` for this host's own target",
+            "write `\"type\": \"wasm\"`, or build it as `cdylib` for this host's own target",
         ),
     ] {
         let file = write(&dir, "odd", content);

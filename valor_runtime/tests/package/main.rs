@@ -4,6 +4,8 @@
 #[path = "../fixture/mod.rs"]
 mod fixture;
 mod loading;
+#[cfg(feature = "wasm")]
+mod modules;
 mod refusing;
 
 use fixture::{definition, hello_plugin};

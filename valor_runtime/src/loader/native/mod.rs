@@ -1,8 +1,8 @@
 //! Native vlugins: from a shared library to a vlugin, step by step.
 //!
-//! `locate` finds and reads the file; `unpack` takes the library out, where it is a package;
-//! `library` checks its bytes, with `platform` and `extents`; `image` maps them; and [`NativeLoader`] puts the steps together and creates
-//! the vlugin. Each step that fails is a [`LoadError`] of its own.
+//! `locate` finds and reads the file; the loaders' `unpack` takes the library out, where it is a
+//! package; `library` checks its bytes, with `platform` and `extents`; `image` maps them; and
+//! [`NativeLoader`] puts the steps together and creates the vlugin. Each step that fails is a [`LoadError`] of its own.
 //!
 //! All of it runs on a thread of its own: the code of a library may block its thread for good,
 //! and neither the caller nor other loads may wait for that.
@@ -14,14 +14,13 @@ pub(crate) mod library;
 pub(crate) mod locate;
 mod mismatch;
 pub(crate) mod platform;
-pub(crate) mod unpack;
 
 pub use image::images_mapped;
 
 use crate::{
     Vlugin,
     definition::Definition,
-    loader::{LoadError, paths::absolute},
+    loader::{LoadError, paths::absolute, unpack},
     package::TrustedKeys,
 };
 use futures_lite::future;
@@ -258,13 +257,13 @@ impl Work {
         if let Some(keys) = &self.trust {
             keys.verify(&file, &bytes)?;
         }
-        let chosen = unpack::choose(&file, &bytes)?;
+        let chosen = unpack::choose(&file, &bytes, Metadata::this_target())?;
         let examined = library::examine(&file, chosen.bytes);
         examined.verdict?;
         let Some(metadata) = examined.metadata else {
             return Err(LoadError::NoMetadata { file });
         };
-        chosen.agrees(&file, &metadata)?;
+        chosen.agrees(&file, Some(&metadata))?;
         let module = image::open(&image::Checked {
             file: &file,
             bytes: chosen.bytes,

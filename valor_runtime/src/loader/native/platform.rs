@@ -88,6 +88,8 @@ const EI_DATA: usize = 5;
 
 const CDYLIB: &str = "give the file that cargo builds for `crate-type = [\"cdylib\"]`";
 const FOR_THIS_HOST: &str = "build it as `cdylib` for this host's own target";
+const AS_WASM: &str =
+    "write `\"type\": \"wasm\"`, or build it as `cdylib` for this host's own target";
 const UNPACK: &str = "unpack it, and give the library inside";
 
 /// Looks at the first bytes.
@@ -233,7 +235,7 @@ fn sniff_else(bytes: &[u8]) -> Sniffed<'_> {
     let (found, remedy) = match bytes {
         [] => ("an empty file", "build it again"),
         [0, b'a', b's', b'm', 0x0d, 0, 1, 0, ..] => ("a WebAssembly component", FOR_THIS_HOST),
-        [0, b'a', b's', b'm', ..] => ("a WebAssembly module", FOR_THIS_HOST),
+        [0, b'a', b's', b'm', ..] => ("a WebAssembly module", AS_WASM),
         [b'!', b'<', b'a' | b't', b'r' | b'h', ..] => ("a static library", CDYLIB),
         [0x64, 0x86, ..] | [0x4c, 0x01, ..] => ("an object file", CDYLIB),
         [0x1f, 0x8b, ..] => ("a gzip archive", UNPACK),

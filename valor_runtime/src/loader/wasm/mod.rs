@@ -17,9 +17,10 @@ mod module;
 
 pub use error::GuestError;
 
-use super::{LoadError, paths};
+use super::{LoadError, paths, unpack};
 use crate::{
-    BoxFuture, Definition, Fault, FaultKind, Request, Response, Vlugin, package::TrustedKeys,
+    BoxFuture, Definition, Fault, FaultKind, Request, Response, Vlugin,
+    package::{TrustedKeys, WASM_TARGET},
 };
 use futures_lite::future;
 use instance::{Instance, Recipe};
@@ -165,9 +166,15 @@ impl WasmLoader {
     /// Any [`LoadError`] of a file.
     pub fn read(&self, definition: &Definition) -> Result<(Vec<u8>, String), LoadError> {
         let (file, bytes, sha256) = self.pick(definition, false)?;
-        match module::validate(&bytes) {
-            Ok(()) => Ok((bytes, sha256)),
-            Err(error) => Err(LoadError::Guest { file, error }),
+        let chosen = unpack::choose(&file, &bytes, WASM_TARGET)?;
+        if let Err(error) = module::validate(chosen.bytes) {
+            return Err(LoadError::Guest { file, error });
+        }
+        chosen.agrees(&file, metadata(chosen.bytes).as_ref())?;
+        match chosen.sha256() {
+            // Of a package, the other host gets the module alone.
+            Some(sha256) => Ok((chosen.bytes.to_vec(), super::native::hex(&sha256))),
+            None => Ok((bytes, sha256)),
         }
     }
 
@@ -222,8 +229,12 @@ impl WasmLoader {
         restricted: bool,
     ) -> Result<(PathBuf, String, module::Checked), LoadError> {
         let (file, bytes, sha256) = self.pick(definition, restricted)?;
-        match module::check(&bytes, definition.limits.memory()) {
-            Ok(module) => Ok((file, sha256, module)),
+        let chosen = unpack::choose(&file, &bytes, WASM_TARGET)?;
+        match module::check(chosen.bytes, definition.limits.memory()) {
+            Ok(module) => {
+                chosen.agrees(&file, module.metadata.as_ref())?;
+                Ok((file, sha256, module))
+            }
             Err(error) => Err(LoadError::Guest { file, error }),
         }
     }

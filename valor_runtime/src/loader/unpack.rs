@@ -1,5 +1,5 @@
-//! From the bytes of a file to those of the library to load: the file itself, or the one for this
-//! host where it is a package. The loader and `inspect` call it.
+//! From the bytes of a file to those of the library to load: the file itself, or the one for a
+//! target where it is a package. Every loader of code calls it, and `inspect`.
 //!
 //! What comes out goes through the same checks as a plain file. A library that says of itself
 //! something else than its package does is refused.
@@ -10,7 +10,7 @@ use crate::{
 };
 use sha2::{Digest, Sha256};
 use std::path::Path;
-use valor::native::Metadata;
+use valor::metadata::Metadata;
 
 /// The library to load.
 #[derive(Debug)]
@@ -20,13 +20,17 @@ pub(super) struct Chosen<'a> {
     told: Option<(Manifest, Library)>,
 }
 
-/// Chooses the library for this host; `file` is what it is named after, and not read.
-pub(super) fn choose<'a>(file: &Path, bytes: &'a [u8]) -> Result<Chosen<'a>, LoadError> {
+/// Chooses the library for a target; `file` is what it is named after, and not read.
+pub(super) fn choose<'a>(
+    file: &Path,
+    bytes: &'a [u8],
+    target: &str,
+) -> Result<Chosen<'a>, LoadError> {
     if !is_package(file) {
         return Ok(Chosen { bytes, told: None });
     }
     let package = Package::read(file, bytes)?;
-    let (library, bytes) = package.library(file, Metadata::this_target())?;
+    let (library, bytes) = package.library(file, target)?;
     let told = Some((package.manifest().clone(), library.clone()));
     Ok(Chosen { bytes, told })
 }
@@ -38,12 +42,15 @@ impl Chosen<'_> {
         self.told.as_ref().map(|_| digest())
     }
 
-    /// Whether the library is what its package says.
-    pub(super) fn agrees(&self, file: &Path, metadata: &Metadata) -> Result<(), LoadError> {
-        match &self.told {
-            Some((manifest, library)) => Ok(agree(file, manifest, library, metadata)?),
-            None => Ok(()),
-        }
+    /// Whether the library is what its package says, and says of itself what it is.
+    pub(super) fn agrees(&self, file: &Path, metadata: Option<&Metadata>) -> Result<(), LoadError> {
+        let Some((manifest, library)) = &self.told else {
+            return Ok(());
+        };
+        let metadata = metadata.ok_or_else(|| LoadError::NoMetadata {
+            file: file.join(&library.file),
+        })?;
+        Ok(agree(file, manifest, library, metadata)?)
     }
 }
 
