@@ -65,10 +65,7 @@ export const without = (headers, name) => headers.filter(([n]) => n !== name);
 
 const INSIDE = /^(localhost|.*\.localhost|\[.*\]|(0|10|127)\.[\d.]+|(192\.168|169\.254|172\.(1[6-9]|2\d|3[01])|100\.(6[4-9]|[7-9]\d|1[01]\d|12[0-7]))\.[\d.]+)$/;
 
-/**
- * Whether a list of `allow` opens this URL. A wildcard opens no address inside; what a name leads
- * to is the browser's to know, and its own rules for other origins stand behind this one.
- */
+/** Whether a list of `allow` opens this URL. What a name leads to is the browser's to know. */
 export function permits(allow, url) {
   const port = url.port || (url.protocol === "https:" ? "443" : "80");
   return allow.some((entry) => {

@@ -67,7 +67,7 @@ async def page_of_its_own():
         plugins = pathlib.Path(dir, "plugins.json")
         greet = {"type": "wasm", "name": "greet", "source": str(examples / "greet"), "prefix": "/api/greet"}
         plugins.write_text(json.dumps({"plugins": [greet]}))
-        async with Served(plugins) as served, Chromium() as browser:
+        async with Served(plugins) as served, Chromium("--accept-lang=fr-CH,fr,en") as browser:
             page = await browser.open(served.url)
             state = "document.querySelector('#state').textContent"
             for _ in range(500):
@@ -78,8 +78,8 @@ async def page_of_its_own():
             cells = "[...document.querySelectorAll('td')].map((it) => it.textContent)"
             same(await page.run(cells), ["greet", "/api/greet", "ready"])
             await page.go(f"{served.url}/api/greet?who=Zoe")
-            same(await page.run("document.body.textContent"), "Hello, Zoe! You are number 1.")
-    print("the page that lists the vlugins: it does, and its links lead to them")
+            same(await page.run("document.body.textContent"), "Bonjour, Zoe! You are number 1.")
+    print("the page that lists the vlugins: it does, its links lead to them, and they know the reader's language")
 
 
 async def examples_page():
