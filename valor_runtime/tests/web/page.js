@@ -101,7 +101,10 @@ globalThis.first = async () => {
     same(await get("/left_out/x"), [404, "the network has none"]);
     same((await get("/guest/filesystem"))[0], 404);
   });
-  await check("an error of its own status", async () => same((await get("/guest/error"))[0], 418));
+  await check("an error of its own status, in the server's words", async () => {
+    const body = '{"detail":"I am a teapot","status":418,"title":"I\'m a teapot","type":"about:blank"}';
+    same(await get("/guest/error"), [418, body]);
+  });
   await check("a panic is 500, and the next request is answered", async () => {
     same((await get("/guest/panic"))[0], 500);
     same((await get("/guest/"))[0], 200);
