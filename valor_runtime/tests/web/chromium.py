@@ -8,7 +8,7 @@ speak this protocol as well to end a worker.
 import asyncio, base64, json, os, pathlib, subprocess, tempfile, urllib.request
 import websockets
 
-PATIENCE = 45
+PATIENCE = 180
 FLAGS = [
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--no-proxy-server",
     "--disable-background-networking", "--disable-component-update", "--disable-sync", "--hide-scrollbars",
