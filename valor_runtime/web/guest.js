@@ -1,7 +1,5 @@
-// One instance of a WebAssembly vlugin: docs/src/guest-abi.md, from the host's side. The service
-// worker makes one with `Guest.create` and hands it requests. It promises to call the guest once at
-// a time and never from inside an import, to keep to what the guest may take and is allowed to
-// write, and never to call a guest again that has trapped.
+// One instance of a WebAssembly vlugin: docs/src/guest-abi.md, from the host's side. It calls the guest
+// once at a time and never from inside an import, and one that has trapped never again.
 
 import { Fault } from "./http.js";
 
@@ -116,9 +114,8 @@ function decode(bytes) {
 
 export class Guest {
   /**
-   * A guest that is ready for requests. `host` is what it may ask for: `log(level, target,
-   * message)`, `fetch(request)` and `call(name, request)`.
-   * Rejects with a `Fault` where the module is not a guest or its creation fails.
+   * A guest that is ready, or a `Fault`. `host` has `log(level, target, message)`, `fetch(request)` and
+   * `call(name, request)`.
    */
   static async create(module, name, config, host) {
     const guest = new Guest(name, host);

@@ -11,7 +11,8 @@ export class Fault extends Error {
 
 const TITLES = {
   400: "Bad Request", 401: "Unauthorized", 403: "Forbidden", 404: "Not Found", 405: "Method Not Allowed",
-  409: "Conflict", 413: "Payload Too Large", 415: "Unsupported Media Type", 422: "Unprocessable Entity",
+  408: "Request Timeout", 409: "Conflict", 410: "Gone", 412: "Precondition Failed", 413: "Payload Too Large",
+  415: "Unsupported Media Type", 418: "I'm a teapot", 422: "Unprocessable Entity", 429: "Too Many Requests",
   500: "Internal Server Error", 502: "Bad Gateway", 503: "Service Unavailable", 504: "Gateway Timeout",
 };
 
@@ -65,10 +66,7 @@ export const without = (headers, name) => headers.filter(([n]) => n !== name);
 
 const INSIDE = /^(localhost|.*\.localhost|\[.*\]|(0|10|127)\.[\d.]+|(192\.168|169\.254|172\.(1[6-9]|2\d|3[01])|100\.(6[4-9]|[7-9]\d|1[01]\d|12[0-7]))\.[\d.]+)$/;
 
-/**
- * Whether a list of `allow` opens this URL. A wildcard opens no address inside; what a name leads
- * to is the browser's to know, and its own rules for other origins stand behind this one.
- */
+/** Whether a list of `allow` opens this URL. What a name leads to is the browser's to know. */
 export function permits(allow, url) {
   const port = url.port || (url.protocol === "https:" ? "443" : "80");
   return allow.some((entry) => {

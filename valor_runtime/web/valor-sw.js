@@ -403,6 +403,8 @@ async function respond(event, url, path) {
     body: null,
     signal: request.signal,
   };
+  // It is added on the way to the network alone.
+  if (!request.headers.has("accept-language")) asked.headers.push(["accept-language", navigator.languages.join()]);
   const length = request.headers.get("content-length");
   // Chromium has no `request.body` for all kinds of bodies; a form's is read whole.
   if (!["GET", "HEAD"].includes(request.method))

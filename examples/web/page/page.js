@@ -22,7 +22,7 @@ function count(bytes) {
 
 /** What the browser says that came over the network for this request. */
 async function transferred(url) {
-  for (let tries = 0; tries < 50; tries++) {
+  for (let tries = 0; tries < 500; tries++) {
     const entry = performance.getEntriesByName(url, "resource").at(-1);
     if (entry) {
       performance.clearResourceTimings();

@@ -2,7 +2,7 @@
 //! the same answers. What Valor does not serve (hidden names, links that lead out, what is no
 //! regular file) is not copied either.
 
-use super::contents::Contents;
+use super::{contents::Contents, folder::is_name};
 use percent_encoding::percent_decode_str;
 use std::{
     fs, io,
@@ -82,9 +82,7 @@ fn names(prefix: &str) -> Option<String> {
     let names = prefix.split('/').filter(|name| !name.is_empty());
     let names = names.map(|name| {
         let name = percent_decode_str(name).decode_utf8().ok()?;
-        // One name, and no way out: what may be served, or the same behind a dot.
-        let is_one = is_served(name.trim_start_matches('.').as_bytes());
-        is_one.then(|| name.into_owned())
+        is_name(&name).then(|| name.into_owned())
     });
     Some(names.collect::<Option<Vec<_>>>()?.join("/"))
 }

@@ -14,6 +14,7 @@ use std::{
     io,
     path::{Path, PathBuf},
 };
+use valor_runtime::definition::is_served;
 
 /// The list. Valor's own `files` vlugin serves no name that begins with a dot.
 const LIST: &str = ".valor-web";
@@ -45,9 +46,7 @@ impl Folder {
         for line in text.lines() {
             match line.split_once("  ") {
                 // A list that somebody else wrote gets nobody to write or remove outside of the folder.
-                Some((sha256, path))
-                    if path.split('/').all(|part| !part.is_empty() && part != "..") =>
-                {
+                Some((sha256, path)) if path.split('/').all(is_name) => {
                     before.insert(path.to_owned(), sha256.to_owned());
                 }
                 _ => {
@@ -172,6 +171,11 @@ impl Folder {
             removed = fs::remove_dir(&at).is_ok();
         }
     }
+}
+
+/// Whether it is one name: what may be served, or the same behind a dot.
+pub fn is_name(name: &str) -> bool {
+    is_served(name.trim_start_matches('.').as_bytes())
 }
 
 fn unreadable(file: &Path, error: &io::Error) -> Failure {

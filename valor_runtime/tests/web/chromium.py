@@ -8,7 +8,7 @@ speak this protocol as well to end a worker.
 import asyncio, base64, json, os, pathlib, subprocess, tempfile, urllib.request
 import websockets
 
-PATIENCE = 45
+PATIENCE = 180
 FLAGS = [
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--no-proxy-server",
     "--disable-background-networking", "--disable-component-update", "--disable-sync", "--hide-scrollbars",
@@ -28,12 +28,15 @@ async def until(what, happened):
 class Chromium:
     """`async with Chromium() as browser`; the profile is fresh and goes with it."""
 
+    def __init__(self, *flags):
+        self.flags = flags
+
     async def __aenter__(self):
         self.profile = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
         self.log = pathlib.Path(self.profile.name, "log")
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
-                ["chromium", *FLAGS, f"--user-data-dir={self.profile.name}/chromium"], stdout=log, stderr=log)
+                ["chromium", *FLAGS, *self.flags, f"--user-data-dir={self.profile.name}/chromium"], stdout=log, stderr=log)
         try:
             port = pathlib.Path(self.profile.name, "chromium/DevToolsActivePort")
             await until("Chromium listens", lambda: port.exists() and port.read_text().count("\n"))

@@ -19,7 +19,7 @@ PRESS = """(async (name, part) => {
   const card = [...document.querySelectorAll("article")].find((it) => it.querySelector("h2").textContent === name);
   card.querySelector("form button").click();
   const answer = card.querySelector(".answer");
-  for (let tries = 0; tries < 500 && !answer.textContent.includes(part); tries++) await new Promise((later) => setTimeout(later, 20));
+  for (let tries = 0; tries < 3000 && !answer.textContent.includes(part); tries++) await new Promise((later) => setTimeout(later, 20));
   return [...answer.querySelectorAll(".facts span")].map((it) => it.textContent).concat(answer.querySelector("pre")?.textContent);
 })"""
 
@@ -67,10 +67,10 @@ async def page_of_its_own():
         plugins = pathlib.Path(dir, "plugins.json")
         greet = {"type": "wasm", "name": "greet", "source": str(examples / "greet"), "prefix": "/api/greet"}
         plugins.write_text(json.dumps({"plugins": [greet]}))
-        async with Served(plugins) as served, Chromium() as browser:
+        async with Served(plugins) as served, Chromium("--accept-lang=fr-CH,fr,en") as browser:
             page = await browser.open(served.url)
             state = "document.querySelector('#state').textContent"
-            for _ in range(500):
+            for _ in range(3000):
                 if await page.run(state) != "Starting…":
                     break
                 await asyncio.sleep(0.02)
@@ -78,8 +78,8 @@ async def page_of_its_own():
             cells = "[...document.querySelectorAll('td')].map((it) => it.textContent)"
             same(await page.run(cells), ["greet", "/api/greet", "ready"])
             await page.go(f"{served.url}/api/greet?who=Zoe")
-            same(await page.run("document.body.textContent"), "Hello, Zoe! You are number 1.")
-    print("the page that lists the vlugins: it does, and its links lead to them")
+            same(await page.run("document.body.textContent"), "Bonjour, Zoe! You are number 1.")
+    print("the page that lists the vlugins: it does, its links lead to them, and they know the reader's language")
 
 
 async def examples_page():
@@ -124,7 +124,7 @@ async def examples_page():
 async def there(page, name):
     """Waits for a card."""
     shown = f"[...document.querySelectorAll('h2')].some((it) => it.textContent === {json.dumps(name)})"
-    for _ in range(500):
+    for _ in range(3000):
         if await page.run(shown):
             return
         await asyncio.sleep(0.02)

@@ -49,6 +49,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.send_header("content-type", kind)
         self.send_header("content-length", str(len(body)))
         self.send_header("content-security-policy", CSP)
+        if self.path.startswith("/scoped/assets/"):
+            self.send_header("service-worker-allowed", "/scoped/")
         self.end_headers()
         self.wfile.write(body)
 
@@ -223,6 +225,17 @@ async def wrong(page):
         files[f"/wrong/deeper/{name}"] = files[f"/{name}"]
     error = await start('{ worker: "deeper/valor-sw.js" }')
     same("answers pages below" in error and "Service-Worker-Allowed" in error, True)
+
+
+@step
+async def scoped(page):
+    """a worker from a folder below the page, whose server allows it"""
+    files["/scoped/"] = files["/wrong/"]
+    files["/scoped/plugins.json"] = (json.dumps({"plugins": [{**ours, "path": "/guest.wasm"}]}).encode(), "application/json")
+    files.update({f"/scoped/assets/{f.name}": files[f"/{f.name}"] for f in web.glob("*.js")})
+    await page.go(f"http://127.0.0.1:{page.port}/scoped/")
+    await page.run('import("/scoped/assets/valor.js").then(({ start }) => start({ scope: "./" })).then(() => null)')
+    same(await page.run('fetch("/guest/").then((response) => response.text())'), "hello")
 
 
 async def main():
