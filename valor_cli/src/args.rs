@@ -4,9 +4,11 @@
 
 mod package;
 mod plugins;
+mod web;
 
 pub use package::{KeygenArgs, PackageArgs, TrustArgs, VerifyArgs};
 pub use plugins::{DefinitionArgs, PluginsArgs, PluginsCommand};
+pub use web::WebArgs;
 
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 use std::{path::PathBuf, time::Duration};
@@ -128,6 +130,14 @@ pub enum Command {
     /// `minisign -G` makes one with a password.
     #[command(after_long_help = package::KEYGEN_EXAMPLES, after_help = "`--help` tells more, with examples.")]
     Keygen(KeygenArgs),
+
+    /// Writes a folder for a static server, whose page runs the vlugins in its service worker
+    ///
+    /// It holds the host as ES modules, the module of each WebAssembly vlugin, a plugins.json, and what
+    /// `files` vlugins serve. Native vlugins are left out. Where there is no index.html, it gets a
+    /// page that lists the vlugins. The same input gives the same folder.
+    #[command(after_long_help = web::EXAMPLES, after_help = "`--help` tells more, with examples.")]
+    Web(WebArgs),
 
     /// Prints the completions for a shell
     #[command(after_long_help = COMPLETIONS_EXAMPLES, after_help = "`--help` tells more, with examples.")]

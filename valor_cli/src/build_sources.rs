@@ -216,14 +216,16 @@ fn build_workspace(
     let outcome = |package: &Package| match (libraries.remove(&package.id), &ran) {
         (Some(library), _) => Ok(library),
         (None, Err(error)) => Err(error.clone()),
+        (None, Ok(())) if is_wasm && !has_wasm(workspace) => Err(BuildFault {
+            line: format!(
+                "its crate `{}` cannot be built, as the compiler has no `core` for WebAssembly: rustup target add {WASM}",
+                package.name
+            ),
+            no_tool: true,
+        }),
         (None, Ok(())) => Err(fault(format!(
-            "its crate `{}` cannot be built; the errors of cargo stand above{}",
-            package.name,
-            if is_wasm {
-                "; where it misses `core` or `std`: rustup target add wasm32-unknown-unknown"
-            } else {
-                ""
-            }
+            "its crate `{}` cannot be built; the errors of cargo stand above",
+            package.name
         ))),
     };
     let outcomes: Vec<_> = packages.map(outcome).collect();
@@ -233,6 +235,20 @@ fn build_workspace(
         "built {built} of {} crates in {took:.1} s", outcomes.len()
     );
     outcomes
+}
+
+/// Whether the compiler of a workspace has what WebAssembly modules are built with. That is asked
+/// behind a build that has failed: there are other ways to have it than an installed target.
+fn has_wasm(workspace: &Path) -> bool {
+    let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
+    let asked = Command::new(rustc)
+        .current_dir(workspace)
+        .args(["--print", "target-libdir", "--target", WASM])
+        .stdin(Stdio::null())
+        .output();
+    // A compiler that does not say so has some other fault, of which cargo has told.
+    let told = asked.ok().filter(|output| output.status.success());
+    told.is_none_or(|told| Path::new(String::from_utf8_lossy(&told.stdout).trim()).is_dir())
 }
 
 /// Runs `cargo build` and notes the libraries that it tells of. What it writes for people goes

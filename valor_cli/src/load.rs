@@ -42,6 +42,16 @@ enum Fate {
     Faulty(String),
 }
 
+impl Fate {
+    fn state(&self) -> State {
+        match self {
+            Self::Well => State::Good("ready".into()),
+            Self::Missing(reason) => State::Missing(reason.clone()),
+            Self::Faulty(reason) => State::Bad(reason.clone()),
+        }
+    }
+}
+
 impl Vlugins {
     /// Reads a plugins.json; without one there are no vlugins, and no faults.
     pub fn read(file: Option<&Path>) -> Self {
@@ -140,10 +150,31 @@ impl Vlugins {
         let outcomes = runtime.load_all(&definitions).await;
         for (index, outcome) in well.into_iter().zip(outcomes) {
             if let Err(error) = outcome {
-                let (key, line) = told(&self.entries[index], &error);
-                self.fault(index, key, line);
+                self.failed(index, &error);
             }
         }
+    }
+
+    /// What came well so far, with its index.
+    pub fn well(&self) -> Vec<(usize, Definition)> {
+        let entries = self.entries.iter().enumerate();
+        entries
+            .filter(|(_, entry)| matches!(entry.fate, Fate::Well))
+            .map(|(index, entry)| (index, entry.definition.clone()))
+            .collect()
+    }
+
+    /// All of them and how they are, in the order of the file.
+    pub fn states(&self) -> impl Iterator<Item = (&Definition, State)> {
+        self.entries
+            .iter()
+            .map(|entry| (&entry.definition, entry.fate.state()))
+    }
+
+    /// Notes that one cannot be loaded.
+    pub fn failed(&mut self, index: usize, error: &RuntimeError) {
+        let (key, line) = told(&self.entries[index], error);
+        self.fault(index, key, line);
     }
 
     /// Mounts the optional ones that cannot be had, and those with faults where the rest is
@@ -199,17 +230,14 @@ impl Vlugins {
                     definition.prefix(),
                     file.map_or_else(|| "-".to_owned(), shown),
                 ],
-                state: match &entry.fate {
-                    Fate::Well => State::Good("ready".into()),
-                    Fate::Missing(reason) => State::Missing(reason.clone()),
-                    Fate::Faulty(reason) => State::Bad(reason.clone()),
-                },
+                state: entry.fate.state(),
             }
         };
         self.entries.iter().map(row).collect()
     }
 
-    fn fault(&mut self, index: usize, key: &str, line: String) {
+    /// Notes a fault of one, at a key of its definition.
+    pub fn fault(&mut self, index: usize, key: &str, line: String) {
         let name = &self.entries[index].definition.name;
         // Lines of the loader that are about a file do not know whose it is.
         let named = match line.contains(&format!("`{name}`")) {

@@ -6,6 +6,7 @@
 //! - `run`, `check`, `inspect`: a command each. `load`: what `run` and `check` do alike.
 //! - `package`: one file of a vlugin's libraries. `sign`: keys and signatures.
 //! - `plugins`: the client of a running server's registry.
+//! - `web`: a folder for a static server, whose page runs the vlugins.
 //! - `build_sources`: `--build`. `table`: what is mounted where.
 //! - `logging`, `log_writer`: records as lines on standard error. `output`: lines for people.
 //! - `signals`: the end. `reload`: plugins.json read again.
@@ -28,6 +29,7 @@ mod run;
 mod sign;
 mod signals;
 mod table;
+mod web;
 
 use args::{Cli, Command, LogArgs, LogFormat};
 use clap::{CommandFactory, Parser};
@@ -46,6 +48,7 @@ fn main() -> ExitCode {
         Command::Package(args) => told(package::package(&args)),
         Command::Verify(args) => told(sign::verify(&args)),
         Command::Keygen(args) => told(sign::keygen(&args)),
+        Command::Web(args) => logged(&args.log, |log| web::web(&args, log)),
         Command::Completions { shell } => {
             let mut command = Cli::command();
             let name = command.get_name().to_owned();

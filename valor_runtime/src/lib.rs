@@ -12,6 +12,7 @@
 //! - [`admin`]: the runtime's own vlugins, on `/_health`, `/_metrics` and `/_plugins`.
 //! - [`Runtime`]: all of that together, a vlugin itself.
 //! - [`server`]: bytes to requests and back, for one vlugin.
+//! - [`web`]: the host in a browser, as files; it imports nothing and nothing imports it.
 
 #![deny(unsafe_code)]
 
@@ -31,6 +32,7 @@ pub mod registry;
 mod runtime;
 pub mod server;
 mod vlugin;
+pub mod web;
 
 pub use admin::{RegistryAccess, Token};
 pub use definition::{Definition, Kind, Limits};

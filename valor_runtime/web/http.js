@@ -1,6 +1,5 @@
 // What the server's `dispatch`, `registry`, `id` and `host::allow` do with a request, for the service
-// worker: paths brought to one form, the longest prefix, ids, problems, and servers that may be
-// reached. Nothing here knows of WebAssembly or of service workers.
+// worker. Nothing here has state, or knows of WebAssembly.
 
 /** What a request ends with instead of a response. `kind`: error, panic, refused or timeout. */
 export class Fault extends Error {

@@ -1,23 +1,20 @@
-// The service worker: the host of WebAssembly vlugins in a page. It routes what the page asks its
-// own origin for as the server's `dispatch` does, and leaves to the network what no vlugin
-// matches. All that it has to remember stands in IndexedDB and in CacheStorage, so a worker that
-// the browser ended finds everything again. Registered by valor.js.
+// The service worker: the host of WebAssembly vlugins in a page, registered by valor.js. It routes as
+// the server's `dispatch` does, and leaves to the network what no vlugin matches. What it has to
+// remember stands in IndexedDB and CacheStorage, for the browser ends an idle worker.
 
 import { Guest, LEVELS } from "./guest.js";
 import { Fault, idOf, json, permits, problem, resolve, route, without } from "./http.js";
 
 const LONGEST = 1024 * 1024;
-const CACHE = "valor";
 const PLUGINS = new URL(new URL(location).searchParams.get("plugins") ?? "plugins.json", location).href;
+const CACHE = `valor ${PLUGINS}`;
+const HASH = "x-sha256";
 const DEFAULTS = { timeout: 30, body: 10485760, concurrency: 1024 };
 
-/** Mounts by name and by prefix. */
 let registry;
 const byName = new Map();
 const byPrefix = new Map();
 let generation = 0;
-
-// What is to outlive the worker.
 
 function database(mode, act) {
   return new Promise((done, failed) => {
@@ -27,66 +24,76 @@ function database(mode, act) {
     opening.onsuccess = () => {
       const transaction = opening.result.transaction("registry", mode);
       const asked = act(transaction.objectStore("registry"));
-      transaction.oncomplete = () => (opening.result.close(), done(asked.result));
-      transaction.onerror = () => (opening.result.close(), failed(transaction.error));
+      transaction.oncomplete = () => done(asked.result);
+      transaction.onabort = () => failed(transaction.error);
+      opening.result.close();
     };
   });
 }
 
-const save = () => {
-  const definitions = [...byName.values()].map((mount) => mount.definition);
-  return database("readwrite", (store) => store.put({ text: registry.text, definitions }, PLUGINS));
-};
+/** Keeps the registry, and the modules that it names. */
+async function save() {
+  const kept = ({ definition, unavailable, generation }) => ({ definition, unavailable, generation });
+  const mounts = [...byPrefix.values()].map(kept);
+  await database("readwrite", (store) => store.put({ text: registry.text, mounts }, PLUGINS));
+  const named = new Set(mounts.map(({ definition }) => addressOf(definition)));
+  const cache = await caches.open(CACHE);
+  for (const { url } of await cache.keys()) if (!named.has(url)) await cache.delete(url);
+}
 
 /** The registry as it was kept; of plugins.json where nothing was. */
 function awake() {
   awake.once ??= (async () => {
     const kept = await database("readonly", (store) => store.get(PLUGINS));
     if (!kept) return load();
+    for (const { definition, ...rest } of kept.mounts) insert(Object.assign(mount(definition), rest));
+    generation = Math.max(0, ...kept.mounts.map((mount) => mount.generation));
     registry = kept;
-    for (const definition of kept.definitions) insert(mount(definition));
   })();
   awake.once.catch(() => (awake.once = null));
   return awake.once;
 }
 
-/** Reads plugins.json; where it says what it said before, all stays as it is. */
+/** Applies what has changed in plugins.json, as the server on SIGHUP: all else goes on with its state. */
 async function load() {
   const response = await fetch(PLUGINS, { cache: "no-cache" });
   if (!response.ok) throw new Error(`${PLUGINS} answers ${response.status}: say in start({ plugins }) where it is`);
   const text = await response.text();
   if (registry?.text === text) return;
-  let plugins;
+  let after;
   try {
-    ({ plugins } = JSON.parse(text));
-    if (!Array.isArray(plugins)) throw new Error("it has no array `plugins`");
+    after = JSON.parse(text).plugins;
+    if (!Array.isArray(after)) throw new Error("it has no array `plugins`");
   } catch (error) {
     throw new Error(`${PLUGINS}: ${error.message}`);
   }
   const mounts = [];
-  for (const definition of plugins) {
-    if (definition.type === "native") {
-      console.info(`valor: left out \`${definition.name}\`: a native vlugin does not run in a browser`);
+  for (const definition of after) {
+    const { name, type } = definition;
+    const old = byName.get(name);
+    const same = old && !old.unavailable && JSON.stringify(old.definition) === JSON.stringify(definition);
+    const fresh = same ? old : mount(definition);
+    mounts.push(fresh);
+    if (same) continue;
+    if (isElsewhere(definition)) {
+      console.info(`valor: left \`${name}\` to the network: a ${type} vlugin does not run in a browser`);
       continue;
     }
-    const fresh = mount(definition);
     try {
       fit(definition);
       await prepare(fresh);
     } catch (error) {
-      if (!definition.optional) throw new Error(`${PLUGINS}: the vlugin \`${definition.name}\`: ${error.message}`);
+      if (!definition.optional) throw new Error(`${PLUGINS}: the vlugin \`${name}\`: ${error.message}`);
       fresh.unavailable = error.message;
     }
-    mounts.push(fresh);
   }
-  byName.clear();
-  byPrefix.clear();
+  const before = registry ? JSON.parse(registry.text).plugins : [];
+  const listed = new Set([...before, ...after].map(({ name }) => name));
+  for (const mount of [...byPrefix.values()]) if (listed.has(mount.name)) remove(mount);
   registry = { text };
   mounts.forEach(insert);
   await save();
 }
-
-// The registry.
 
 function fit({ type, name, prefix = `/${name}` }) {
   const refuse = (line) => {
@@ -97,13 +104,18 @@ function fit({ type, name, prefix = `/${name}` }) {
   if (!/^\/(.*[^/])?$/.test(prefix) || prefix.startsWith("/_")) refuse(`\`${prefix}\` is not a prefix for a vlugin`);
 }
 
+/** Whether what is below its prefix goes to the network. */
+const isElsewhere = ({ type }) => type === "native" || type === "files";
+
+const addressOf = ({ name, path = `${name}.wasm` }) => new URL(path, PLUGINS).href;
+
 function mount(definition) {
   const { name, prefix = `/${name}`, limits } = definition;
   return { name, prefix, definition, limits: { ...DEFAULTS, ...limits }, generation: ++generation, running: 0 };
 }
 
 function insert(mount) {
-  byName.set(mount.name, mount);
+  if (!isElsewhere(mount.definition)) byName.set(mount.name, mount);
   byPrefix.set(mount.prefix, mount);
 }
 
@@ -112,30 +124,25 @@ function remove({ name, prefix }) {
   byPrefix.delete(prefix);
 }
 
-/** The module's bytes, kept in CacheStorage, and held to `sha256`. */
-async function module({ definition }) {
-  const url = new URL(definition.path ?? `${definition.name}.wasm`, PLUGINS).href;
+/** The module, from CacheStorage or else the network. */
+async function module(mount) {
+  const url = addressOf(mount.definition);
   if (new URL(url).origin !== location.origin) throw new Error(`${url} is of another origin`);
-  const cache = await caches.open(CACHE);
-  let response = await cache.match(url);
-  if (!response) {
-    response = await fetch(url, { cache: "no-cache" });
-    if (!response.ok) throw new Error(`${url} answers ${response.status}`);
-    await check(response.clone(), url, definition.sha256);
-    await cache.put(url, response.clone());
-  } else await check(response.clone(), url, definition.sha256);
-  // The server may not know the type, and `compileStreaming` insists on it.
-  const headers = { "content-type": "application/wasm" };
-  return WebAssembly.compileStreaming(new Response(response.body, { headers }));
-}
-
-async function check(response, url, wanted) {
-  if (!wanted) return;
-  const hash = new Uint8Array(await crypto.subtle.digest("SHA-256", await response.arrayBuffer()));
-  const found = Array.from(hash, (byte) => byte.toString(16).padStart(2, "0")).join("");
-  if (found === wanted.toLowerCase()) return;
-  await (await caches.open(CACHE)).delete(url);
-  throw new Error(`${url} has the SHA-256 ${found}, and the definition says ${wanted}`);
+  const wanted = mount.definition.sha256?.toLowerCase();
+  let response = mount.renewed ? null : await (await caches.open(CACHE)).match(url);
+  if (!response || (wanted && response.headers.get(HASH) !== wanted)) {
+    const answer = await fetch(url, { cache: "no-cache" });
+    if (!answer.ok) throw new Error(`${url} answers ${answer.status}`);
+    const bytes = await answer.arrayBuffer();
+    const hash = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
+    const found = Array.from(hash, (byte) => byte.toString(16).padStart(2, "0")).join("");
+    if (wanted && found !== wanted) throw new Error(`${url} has the SHA-256 ${found}, and the definition says ${wanted}`);
+    // The server may not know the type, and `compileStreaming` insists on it.
+    response = new Response(bytes, { headers: { "content-type": "application/wasm", [HASH]: found } });
+    mount.keep = response.clone();
+  }
+  mount.sha256 = response.headers.get(HASH);
+  return WebAssembly.compileStreaming(response);
 }
 
 /** The mount's guest; a fresh one where the last has trapped. */
@@ -145,6 +152,9 @@ function prepare(mount) {
     try {
       mount.module ??= await module(mount);
       mount.ready = await Guest.create(mount.module, mount.name, mount.definition.config, hostOf(mount));
+      // Not before it is known to be good: the one that it replaces has the same address.
+      if (mount.keep) await (await caches.open(CACHE)).put(addressOf(mount.definition), mount.keep);
+      mount.keep = null;
       return mount.ready;
     } catch (error) {
       mount.guest = null;
@@ -153,8 +163,6 @@ function prepare(mount) {
   })();
   return mount.guest;
 }
-
-// What a guest asks for.
 
 function hostOf({ name, definition }) {
   return {
@@ -184,8 +192,6 @@ function hostOf({ name, definition }) {
     },
   };
 }
-
-// A request's way, as in the server's `dispatch`.
 
 function ended(response, id, mount) {
   const headers = without(without(response.headers, "x-correlation-id"), "x-valor-plugin");
@@ -250,7 +256,11 @@ async function run(mount, request, id) {
     response = problem(fault.status, said);
   }
   clearTimeout(timer);
+  let running = true;
   const done = () => {
+    // A stream that is cancelled while it is read ends more than once.
+    if (!running) return;
+    running = false;
     mount.running--;
     request.signal?.removeEventListener("abort", gone);
   };
@@ -263,7 +273,7 @@ async function run(mount, request, id) {
   return ended(response, id, mount);
 }
 
-/** The same stream, which says when it has ended, in whichever way. */
+/** The same stream, which says when it has ended. */
 function tracked(body, done) {
   const reader = body.getReader();
   return new ReadableStream(
@@ -288,18 +298,16 @@ function tracked(body, done) {
   );
 }
 
-// The vlugins of the host itself.
-
 function notAllowed(methods) {
   const refusal = problem(405, `the methods here are ${methods}`);
   refusal.headers.push(["allow", methods]);
   return refusal;
 }
 
-const describe = ({ name, prefix, definition, generation, unavailable, running, limits }) => ({
-  file: new URL(definition.path ?? `${name}.wasm`, PLUGINS).href,
+const describe = ({ name, prefix, definition, generation, unavailable, running, limits, sha256 }) => ({
+  file: addressOf(definition),
   generation, limits, name, prefix,
-  reason: unavailable ?? null, running, sha256: definition.sha256 ?? null,
+  reason: unavailable ?? null, running, sha256: sha256 ?? definition.sha256 ?? null,
   state: unavailable ? "unavailable" : "ready", type: definition.type, version: null,
 });
 
@@ -348,8 +356,7 @@ async function plugins(request, path) {
   };
   free();
   // A newer build has the same address.
-  const url = new URL(definition.path ?? `${definition.name}.wasm`, PLUGINS).href;
-  await (await caches.open(CACHE)).delete(url);
+  fresh.renewed = true;
   try {
     await prepare(fresh);
   } catch (error) {
@@ -380,10 +387,11 @@ const OWN = {
     }),
 };
 
-// From the browser's requests, and back.
-
-/** Whether this path is ours to answer. */
-const matches = (path) => /^\/_(health|plugins)(\/|$)/.test(path) || route(byPrefix, path);
+function matches(path) {
+  if (/^\/_(health|plugins)(\/|$)/.test(path)) return true;
+  const found = route(byPrefix, path);
+  return found && !isElsewhere(found[0].definition);
+}
 
 async function respond(event, url, path) {
   const { request } = event;
@@ -407,7 +415,8 @@ async function respond(event, url, path) {
   return new Response(bodyless ? null : body, { status, headers });
 }
 
-self.addEventListener("install", (event) => event.waitUntil(awake().then(() => skipWaiting())));
+// plugins.json is read when the page asks for it, so that it hears what is wrong.
+self.addEventListener("install", () => skipWaiting());
 self.addEventListener("activate", (event) => event.waitUntil(clients.claim()));
 self.addEventListener("fetch", (event) => {
   const url = new URL(event.request.url);

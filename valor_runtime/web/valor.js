@@ -3,15 +3,21 @@
 
 /**
  * Starts Valor in this page. Rejects with what is wrong and what to do about it.
- * @param {{ plugins?: string, worker?: string | URL }} options
+ * @param {{ plugins?: string | URL, worker?: string | URL, scope?: string | URL }} options
  */
-export async function start({ plugins = "plugins.json", worker = new URL("valor-sw.js", import.meta.url) } = {}) {
+export async function start({ plugins = "plugins.json", worker = new URL("valor-sw.js", import.meta.url), scope } = {}) {
   const container = navigator.serviceWorker;
   if (!container) throw new Error("valor: there are no service workers here: serve the page over https, or from localhost");
   const url = new URL(worker, document.baseURI);
   url.searchParams.set("plugins", new URL(plugins, document.baseURI).href);
-  const registration = await container.register(url, { type: "module" });
-  const active = await activated(registration);
+  // Also what the worker imports is asked for again: it has to be of one version.
+  const registration = await container.register(url, { type: "module", updateViaCache: "none", scope });
+  if (!location.href.startsWith(registration.scope))
+    throw new Error(
+      `valor: the service worker answers pages below ${registration.scope}, and this one is not: put valor-sw.js beside ` +
+        "the page or above it, or serve it with Service-Worker-Allowed and say start({ scope })",
+    );
+  const active = await activated(registration, url.href);
   await tell(active, "valor:load");
   if (!container.controller) {
     // After a hard reload a page has no controller until the worker claims it again.
@@ -23,8 +29,9 @@ export async function start({ plugins = "plugins.json", worker = new URL("valor-
   return registration;
 }
 
-function activated(registration) {
-  const worker = registration.installing ?? registration.waiting ?? registration.active;
+function activated({ active, waiting, installing }, url) {
+  // A newer version of the same takes over once what runs on this one has ended; that may be a stream.
+  const worker = [active, waiting, installing].find((worker) => worker?.scriptURL === url);
   return new Promise((resolve, reject) => {
     const look = () => {
       if (worker.state === "activated") resolve(worker);

@@ -135,3 +135,52 @@ fn without_cargo_an_optional_vlugin_is_left_out_with_the_reason() {
     assert_eq!(finished.code, Some(1));
     assert!(finished.faults()[0].contains(reason), "{}", finished.err);
 }
+
+/// A compiler that has the host's std and no other.
+#[test]
+#[cfg(unix)]
+fn without_the_target_an_optional_module_is_left_out_with_the_reason() {
+    use std::{fs, os::unix::fs::symlink, process::Command};
+
+    let folder = Folder::new(
+        r#"{ "plugins": [{ "type": "wasm", "name": "a", "source": "crate", "optional": true }] }"#,
+    );
+    folder.write("crate/Cargo.toml", BROKEN);
+    folder.write("crate/src/lib.rs", "");
+    let told = |what: &str| {
+        let output = Command::new("rustc").args(["--print", what]).output();
+        let told = String::from_utf8(output.unwrap().stdout).unwrap();
+        told.trim().to_owned()
+    };
+    let host = told("host-tuple");
+    let std = format!("{}/lib/rustlib/{host}", told("sysroot"));
+    let sysroot = folder.path().join("sysroot");
+    fs::create_dir_all(sysroot.join("lib/rustlib")).unwrap();
+    symlink(std, sysroot.join("lib/rustlib").join(host)).unwrap();
+    let compiler = folder.file("rustc");
+    // Not a script that this process writes and starts: others that it starts at the same time may
+    // have the file open for writing yet.
+    let script = format!("exec rustc --sysroot '{}' \"$@\"\n", sysroot.display());
+    let made = Command::new("sh")
+        .args([
+            "-c",
+            "printf '#!/bin/sh\\n%s' \"$2\" > \"$1\"; chmod +x \"$1\"",
+            "sh",
+        ])
+        .args([&compiler, &script])
+        .status();
+    assert!(made.unwrap().success());
+
+    let mut command = valor_cli();
+    command
+        .env("RUSTC", &compiler)
+        .env("CARGO_TARGET_DIR", folder.path().join("target"))
+        .args(["run", "--addr", "127.0.0.1:0", "--build", "-p"])
+        .arg(folder.path().join("plugins.json"));
+    let server = Server::spawn(command);
+    let reason = "unavailable: its crate `broken` cannot be built, as the compiler has no `core` for WebAssembly: \
+                  rustup target add wasm32-unknown-unknown";
+    assert!(server.out().contains(reason), "{}", server.out());
+    assert_eq!(server.get("/a").status, 503);
+    assert_eq!(server.get("/_health").status, 200);
+}

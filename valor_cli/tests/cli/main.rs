@@ -10,3 +10,4 @@ mod reloading;
 mod running;
 mod signing;
 mod support;
+mod webbing;

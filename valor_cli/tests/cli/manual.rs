@@ -15,6 +15,7 @@ fn the_help_is_the_manual() {
         "package",
         "verify",
         "keygen",
+        "web",
         "completions",
         "schema",
         "Exit codes:",

@@ -5,7 +5,7 @@
 //!
 //! - ```` ```console ````: lines that begin with `$ ` are commands, what follows is what they
 //!   print; `...` on a line of its own stands for any lines, `[..]` for anything within a line.
-//!   A `valor_cli run` serves until the next one or the end of the page.
+//!   A `valor_cli run` or `web --serve` serves until the next one or the end of the page.
 //! - ```` ```LANGUAGE,file=PATH ````: a file that the reader writes, in the folder of the clone's
 //!   parent.
 //! - ```` ```rust ````: a doctest (`book.rs` of the crate that it is about), or a `file=`.
@@ -105,6 +105,7 @@ pages! {
     running "docs/src/running.md"
     start "docs/src/start.md"
     wasm "docs/src/wasm.md"
+    web "docs/src/web.md"
 }
 
 #[test]

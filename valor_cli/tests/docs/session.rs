@@ -148,7 +148,8 @@ impl Session {
     /// followed by `echo $?`, as `code_is_shown` says; so does a `run` that ends by itself.
     pub fn step(&mut self, step: &Step, code_is_shown: bool) {
         let command = self.own(&translated(&step.command));
-        if command.starts_with("valor_cli run ") && !code_is_shown {
+        let serves = command.starts_with("valor_cli run ") || command.contains(" --serve ");
+        if serves && !code_is_shown {
             return self.serve(step, &command);
         }
         let (output, code) = self.bash(&command);
@@ -168,7 +169,7 @@ impl Session {
         let log = self
             .dir
             .join(format!(".session/server-{}.log", self.servers));
-        let addr = match command.contains("--addr") {
+        let addr = match command.contains("--addr") || command.contains("--serve") {
             true => String::new(),
             false => format!(" --addr 127.0.0.1:{}", self.port),
         };

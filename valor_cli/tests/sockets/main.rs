@@ -23,7 +23,11 @@ const PATIENCE: Duration = Duration::from_secs(120);
 fn serve(args: &[&str]) -> Server {
     let plugins = workspace().join("examples/plugins.json");
     let mut all = vec!["-p", plugins.to_str().unwrap()];
-    all.extend(["--plugin-dir", libraries().to_str().unwrap()]);
+    let libraries = libraries();
+    // `greet` is a module, which cargo builds into a folder beside that of the libraries.
+    let modules = libraries.join("../wasm32-unknown-unknown/debug");
+    all.extend(["--plugin-dir", libraries.to_str().unwrap()]);
+    all.extend(["--plugin-dir", modules.to_str().unwrap()]);
     all.extend(args);
     Server::start(&all)
 }

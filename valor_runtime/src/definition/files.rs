@@ -174,7 +174,7 @@ fn field_value(value: &str) -> Option<String> {
 }
 
 /// Whether an entry of this name may be served: one name, not hidden, without a second meaning.
-pub(crate) fn is_served(name: &[u8]) -> bool {
+pub fn is_served(name: &[u8]) -> bool {
     std::str::from_utf8(name)
         .is_ok_and(|name| is_plain(name) && (!cfg!(windows) || is_plain_on_windows(name)))
 }

@@ -29,7 +29,7 @@ mod taken;
 mod tests;
 
 pub use fault::{DefinitionFault, DefinitionFaults, Position};
-pub use files::FilesConfig;
+pub use files::{FilesConfig, is_served};
 pub use limits::Limits;
 pub use nearest::nearest;
 pub use schema::json_schema;

@@ -1,12 +1,14 @@
-// The conversations of a page with the vlugins in its service worker. What comes of each goes to
-// /report, where play.py reads it.
+// The conversations of a page with the vlugins in its service worker. play.py calls `first` and, after a
+// reload, `second`; both give a line for each conversation.
 
 import { start } from "./valor.js";
 
+/** Far longer than any of them takes, in milliseconds. */
+const PATIENCE = 30000;
 const lines = [];
 async function check(name, converse) {
   try {
-    await converse();
+    await Promise.race([converse(), later(PATIENCE).then(() => Promise.reject(new Error("it does not end")))]);
     lines.push({ name, error: null });
   } catch (error) {
     lines.push({ name, error: String(error) });
@@ -25,15 +27,13 @@ const get = async (path, options) => {
 const post = (path, value, method = "POST") =>
   fetch(path, { method, body: JSON.stringify(value), headers: { "content-type": "application/json" } });
 
-try {
-  await start({ plugins: "plugins.json" });
-} catch (error) {
-  lines.push({ name: "start", error: String(error) });
-}
-const visit = Number(sessionStorage.visits ?? 0) + 1;
-sessionStorage.visits = visit;
+const later = (ms) => new Promise((done) => setTimeout(done, ms));
 
-if (visit === 1) {
+/** What play.py uses in steps of its own. */
+Object.assign(globalThis, { get, start });
+
+globalThis.first = async () => {
+  await check("start", () => start({ plugins: "plugins.json" }));
   await check("a vlugin answers, with its id and its name", async () => {
     const response = await fetch("/guest/", { headers: { "x-request-id": "abc" } });
     same([response.status, response.headers.get("x-correlation-id")], [200, "abc"]);
@@ -48,6 +48,59 @@ if (visit === 1) {
   });
   await check("an upload that is over the limit", async () =>
     same((await get("/small/length", { method: "POST", body: "x".repeat(100) }))[0], 413));
+  await check("a large upload, not gathered on its way", async () => {
+    const before = Number((await get("/guest/received"))[1]);
+    let upload;
+    const body = new ReadableStream({ start: (controller) => void (upload = controller) });
+    const answer = fetch("/guest/length", { method: "POST", body, duplex: "half" });
+    const piece = new Uint8Array(1 << 20);
+    for (let sent = 1; sent <= 32; sent++) {
+      upload.enqueue(piece);
+      // The vlugin has it although the upload goes on.
+      while (Number((await get("/guest/received"))[1]) - before < sent * piece.length) await later(5);
+    }
+    upload.close();
+    same(await (await answer).text(), String(32 * piece.length));
+  });
+  await check("an upload without a length that grows over the limit", async () => {
+    const pieces = new Blob(["x".repeat(100)]).stream();
+    same((await get("/small/length", { method: "POST", body: pieces, duplex: "half" }))[0], 413);
+  });
+  await check("an upload of 64 MiB from a file", async () => {
+    const body = new Blob([new Uint8Array(64 << 20)]);
+    same(await get("/guest/length", { method: "POST", body }), [200, String(64 << 20)]);
+  });
+  await check("a form", async () => {
+    const body = new URLSearchParams({ a: "b c" });
+    same(await get("/guest/echo", { method: "POST", body }), [200, "a=b+c"]);
+  });
+  await check("an event source hears events as they come, and its end is the vlugin's", async () => {
+    const source = new EventSource("/guest/events?n=5");
+    const heard = await new Promise((done, failed) => {
+      const events = [];
+      source.onerror = () => failed(new Error("the event source fails"));
+      source.onmessage = ({ data, lastEventId }) => events.push([lastEventId, data]) === 3 && done(events);
+    });
+    source.close();
+    same(heard, [["0", "tick 0"], ["1", "tick 1"], ["2", "tick 2"]]);
+    for (;;) {
+      const { plugins } = await (await fetch("/_plugins")).json();
+      if (plugins.find(({ name }) => name === "guest").running === 0) break;
+      await later(10);
+    }
+  });
+  await check("more requests at once than it may have", async () => {
+    const answers = [fetch("/narrow/sleep?n=300"), fetch("/narrow/sleep?n=300")];
+    const all = await Promise.all(answers);
+    same(all.map(({ status }) => status).sort(), [200, 503]);
+    const refused = all.find(({ status }) => status === 503);
+    same([refused.headers.get("retry-after"), refused.headers.get("x-valor-plugin")], ["1", "narrow"]);
+  });
+  await check("below the prefix of a vlugin that the server has, everything goes there", async () => {
+    same(await get("/guest/files/a.txt"), [200, "a file of the server's"]);
+    same(await get("/left_out/x"), [404, "the network has none"]);
+    same((await get("/guest/filesystem"))[0], 404);
+  });
   await check("an error of its own status", async () => same((await get("/guest/error"))[0], 418));
   await check("a panic is 500, and the next request is answered", async () => {
     same((await get("/guest/panic"))[0], 500);
@@ -78,7 +131,7 @@ if (visit === 1) {
     const reader = response.body.getReader();
     await reader.read();
     await reader.cancel();
-    while (Number((await get("/guest/dropped"))[1]) === before) await new Promise((later) => setTimeout(later, 10));
+    while (Number((await get("/guest/dropped"))[1]) === before) await later(10);
   });
   await check("a fetch that is allowed", async () =>
     same(await get(`/open/fetch?to=${location.origin}/network`), [200, "from the network"]));
@@ -97,6 +150,19 @@ if (visit === 1) {
     const response = await post("/_plugins", { type: "wasm", name: "n", path: "guest.wasm", sha256: "0".repeat(64) });
     same([response.status, (await response.text()).includes("has the SHA-256")], [422, true]);
   });
+  await check("a refusal reads as the server's does", async () => {
+    const response = await fetch("/_plugins/none", { headers: { "x-request-id": "abc" } });
+    same(
+      [response.status, response.headers.get("content-type"), response.headers.get("x-correlation-id")],
+      [404, "application/problem+json", "abc"],
+    );
+    same(await response.text(), '{"detail":"no vlugin is named `none`","status":404,"title":"Not Found","type":"about:blank"}');
+  });
+  await check("what a replacement fails with leaves the old one", async () => {
+    const definition = { type: "wasm", name: "small", path: "guest.wasm", config: "fail" };
+    same((await post("/_plugins/small", definition, "PUT")).status, 422);
+    same(await get("/small/"), [200, "s"]);
+  });
   await check("registered, replaced and removed while it runs", async () => {
     const definition = { type: "wasm", name: "late", path: "guest.wasm", config: "late" };
     const response = await post("/_plugins", definition);
@@ -108,14 +174,23 @@ if (visit === 1) {
     same((await fetch("/_plugins/gone", { method: "DELETE" })).status, 204);
     same((await get("/gone/"))[0], 404);
   });
-} else {
+  return lines;
+};
+
+globalThis.second = async () => {
+  await check("start", () => start({ plugins: "plugins.json" }));
   await check("after a reload, what was registered is there", async () => {
     same(await get("/late/"), [200, "later"]);
     const { plugins } = await (await fetch("/_plugins")).json();
-    same(plugins.map(({ name }) => name).sort(), ["guest", "hurried", "late", "open", "small"]);
+    same(plugins.find(({ name }) => name === "guest").sha256.length, 64);
+    same(plugins.map(({ name }) => name).sort(), ["guest", "hurried", "late", "missing", "narrow", "open", "small"]);
   });
-  await check("health", async () => same((await get("/_health"))[1], '{"status":"ready","unavailable":{}}'));
-}
-const controlled = Boolean(navigator.serviceWorker.controller);
-await fetch("/report", { method: "POST", body: JSON.stringify({ visit, controlled, lines }) });
-if (visit === 1) location.reload();
+  await check("health, also of an optional one that is not there", async () => {
+    const { status, unavailable } = await (await fetch("/_health/ready")).json();
+    same([status, Object.keys(unavailable)], ["ready", ["missing"]]);
+    same(await get("/_health/live"), [200, '{"status":"live"}']);
+    same((await get("/missing/"))[0], 503);
+    same((await get("/_health/nowhere"))[0], 404);
+  });
+  return lines;
+};

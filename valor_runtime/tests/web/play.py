@@ -7,31 +7,43 @@ under the Content-Security-Policy that the docs give. Prints a line for each con
 fails where one fails, or where the service worker has grown over its 12 KiB.
 """
 
-import gzip, http.server, json, os, pathlib, queue, subprocess, sys, tempfile, threading
+import asyncio, gzip, hashlib, http.server, json, pathlib, sys, threading
+from chromium import Chromium
 
-PATIENCE = 60
 LIMIT = 12 * 1024
 CSP = "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'"
 here = pathlib.Path(__file__).parent
 web = here.parent.parent / "web"
 guest = pathlib.Path(sys.argv[1]).read_bytes()
-reports, asked = queue.Queue(), []
-plugins = {"plugins": [
-    {"type": "wasm", "name": "guest", "path": "guest.wasm", "config": "hello"},
+asked, failed = [], []
+ours = {"type": "wasm", "name": "guest", "path": "guest.wasm", "config": "hello", "limits": {"body": 1 << 28}}
+plugins = [
+    ours,
     {"type": "wasm", "name": "small", "path": "guest.wasm", "config": "s", "limits": {"body": 10}},
     {"type": "wasm", "name": "hurried", "path": "guest.wasm", "config": "h", "limits": {"timeout": 0.2}},
+    {"type": "wasm", "name": "narrow", "path": "guest.wasm", "limits": {"concurrency": 1}},
     {"type": "wasm", "name": "open", "path": "guest.wasm", "allow": ["127.0.0.1"]},
+    {"type": "wasm", "name": "missing", "path": "missing.wasm", "optional": True},
     {"type": "native", "name": "left_out"},
-]}
+    {"type": "files", "name": "files", "path": "somewhere", "prefix": "/guest/files"},
+]
 files = {f"/{f.name}": (f.read_bytes(), "text/javascript") for f in [*web.glob("*.js"), here / "page.js"]}
 files["/"] = ((here / "page.html").read_bytes(), "text/html")
 # A type that `compileStreaming` would refuse: many a static server knows no better.
 files["/guest.wasm"] = (guest, "application/octet-stream")
-files["/plugins.json"] = (json.dumps(plugins).encode(), "application/json")
 files["/network"] = (b"from the network", "text/plain")
+files["/guest/files/a.txt"] = (b"a file of the server's", "text/plain")
+# In a folder of its own, so that its worker is another one.
+files["/wrong/"] = (b"<!doctype html><title>Wrong</title>", "text/html")
+files["/wrong/plugins.json"] = (b'{ "plugins": [{ "type": "wasm", "name": "a", "path": "/none.wasm" }] }', "application/json")
+files.update({f"/wrong/{f.name}": files[f"/{f.name}"] for f in web.glob("*.js")})
 
 
-class Server(http.server.BaseHTTPRequestHandler):
+def say(plugins):
+    files["/plugins.json"] = (json.dumps({"plugins": plugins}).encode(), "application/json")
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
     def answer(self, status, body, kind):
         self.send_response(status)
         self.send_header("content-type", kind)
@@ -47,47 +59,194 @@ class Server(http.server.BaseHTTPRequestHandler):
             return self.answer(404, b"the network has none", "text/plain")
         self.answer(200, body, kind)
 
-    def do_POST(self):
-        asked.append(self.path)
-        body = self.rfile.read(int(self.headers["content-length"]))
-        if self.path == "/report":
-            reports.put(json.loads(body))
-        self.answer(200, b"", "text/plain")
-
     def log_message(self, *_):
         pass
 
 
-worker = b"".join((web / name).read_bytes() for name in ["valor-sw.js", "guest.js", "http.js"])
-size = len(gzip.compress(worker, 9))
-print(f"the service worker and all it imports: {size} bytes gzipped, of at most {LIMIT}")
-failed = size > LIMIT
-server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Server)
-threading.Thread(target=server.serve_forever, daemon=True).start()
-with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile, open(os.path.join(profile, "err"), "wb") as err:
-    chromium = subprocess.Popen(
-        ["chromium", "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-         "--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-proxy-server",
-         "--enable-logging=stderr", "--remote-debugging-port=0", f"--user-data-dir={profile}/chromium",
-         f"http://127.0.0.1:{server.server_port}/"], stdout=err, stderr=err)
+class Server(http.server.ThreadingHTTPServer):
+    daemon_threads = True
+
+    def __init__(self, port=0):
+        super().__init__(("127.0.0.1", port), Handler)
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+    def stop(self):
+        self.shutdown()
+        self.server_close()
+
+
+def report(name, error=None):
+    if error is not None:
+        failed.append(name)
+    print(f"{'ok  ' if error is None else 'FAIL'} {name}", error or "", flush=True)
+
+
+def same(found, wanted):
+    if found != wanted:
+        raise AssertionError(f"{found!r} instead of {wanted!r}")
+
+
+STEPS = []
+
+
+def step(play):
+    STEPS.append(play)
+    return play
+
+
+def get(page, path):
+    return page.run(f"get({json.dumps(path)})")
+
+
+@step
+async def conversations(page):
+    """the conversations of the page"""
+    for line in await page.run("first()"):
+        report(line["name"], line["error"])
+    await page.reload()
+    for line in await page.run("second()"):
+        report(line["name"], line["error"])
+
+
+@step
+async def killed(page):
+    """the worker is ended between requests"""
+    same((await get(page, "/late/count"))[0], 200)
+    counted = int((await get(page, "/late/count"))[1])
+    asked.clear()
+    await page.end_worker()
+    # A new instance counts from 1: the one before is gone with its worker, the registry is not.
+    same([counted > 1, await get(page, "/late/count"), await get(page, "/late/")], [True, [200, "1"], [200, "later"]])
+    health = json.loads((await get(page, "/_health"))[1])
+    same(list(health["unavailable"]), ["missing"])
+    same([path for path in asked if path != "/missing.wasm"], [])
+
+
+@step
+async def killed_at_once(page):
+    """the worker is ended, and many requests wake it"""
+    await page.end_worker()
+    all = await page.run('Promise.all(Array.from({ length: 50 }, () => get("/guest/sleep?n=10")))')
+    same(all, [[200, "slept"]] * 50)
+    numbers = await page.run('Promise.all(Array.from({ length: 50 }, () => get("/small/count")))')
+    same(sorted(int(number) for _, number in numbers), list(range(1, 51)))
+
+
+@step
+async def hard_reload(page):
+    """after a reload past the worker, start brings it back"""
+    await page.reload(past_worker=True)
+    same(await page.run("navigator.serviceWorker.controller === null"), True)
+    await page.run("start().then(() => null)")
+    same(await get(page, "/late/"), [200, "later"])
+
+
+@step
+async def other_module(page):
+    """a module of another hash takes the old one's place while requests run"""
+    await page.run('globalThis.running = get("/guest/sleep?n=1500"), get("/small/")')
+    before = int((await get(page, "/small/count"))[1])
+    # The same code behind a custom section more.
+    newer = guest + b"\0\x04\x03new"
+    files["/guest.wasm"] = (newer, "application/wasm")
+    hash = hashlib.sha256(newer).hexdigest()
+    say([{**ours, "config": "newer", "sha256": hash}, *plugins[1:]])
+    await page.run("start().then(() => null)")
+    same(await get(page, "/guest/"), [200, "newer"])
+    listed = json.loads((await get(page, "/_plugins/guest"))[1])
+    same(listed["sha256"], hash)
+    same(await page.run("running"), [200, "slept"])
+    # What has not changed goes on with its state, what was registered in the page stays.
+    same(int((await get(page, "/small/count"))[1]), before + 1)
+    same(await get(page, "/late/"), [200, "later"])
+    await page.end_worker()
+    same(await get(page, "/guest/"), [200, "newer"])
+
+
+@step
+async def wrong_hash(page):
+    """a module that is not the one that plugins.json names"""
+    say([{**ours, "config": "newer", "sha256": "0" * 64}, *plugins[1:]])
+    error = await page.run("start().then(() => null, (error) => error.message)")
+    same("guest.wasm has the SHA-256 " in error, True)
+    same(await get(page, "/guest/"), [200, "newer"])
+    say(plugins)
+    await page.run("start().then(() => null)")
+    same(await get(page, "/guest/"), [200, "hello"])
+
+
+@step
+async def other_worker(page):
+    """another version of the worker takes over while requests run"""
+    await page.run('globalThis.running = get("/guest/sleep?n=1500"), get("/guest/")')
+    await page.run('globalThis.stream = get("/guest/ticks?n=300"), get("/guest/")')
+    for name in ["/valor-sw.js", "/http.js"]:
+        files[name] = (files[name][0] + b"// newer\n", files[name][1])
+    await page.run("""navigator.serviceWorker.getRegistration().then((registration) => {
+        const changed = new Promise((done) => navigator.serviceWorker.addEventListener("controllerchange", done, { once: true }));
+        return registration.update().then(() => changed).then(() => null);
+    })""")
+    same(await page.run("running"), [200, "slept"])
+    same(await page.run("stream"), [200, "tick\n" * 300])
+    same([await get(page, "/guest/"), await get(page, "/late/")], [[200, "hello"], [200, "later"]])
+
+
+@step
+async def offline(page):
+    """without the network"""
+    page.server.stop()
     try:
-        for _ in range(2):
-            report = reports.get(timeout=PATIENCE)
-            if not report["controlled"]:
-                report["lines"].append({"name": "the worker controls the page", "error": "it does not"})
-            for line in report["lines"]:
-                failed |= line["error"] is not None
-                print(f"{'ok  ' if line['error'] is None else 'FAIL'} {line['name']}", line["error"] or "")
-    except queue.Empty:
-        failed = True
-        print(f"FAIL no report within {PATIENCE} s; asked for: {asked}")
+        await page.end_worker()
+        same(await page.run('get("/network").then(() => "answers", () => "fails")'), "fails")
+        same([await get(page, "/guest/"), await get(page, "/late/")], [[200, "hello"], [200, "later"]])
+        await page.run("start().then(() => null)")
+        same(await get(page, "/guest/count"), [200, "2"])
     finally:
-        chromium.terminate()
-        chromium.wait()
-    strayed = [path for path in asked if path.startswith(("/guest/", "/late/", "/small/", "/hurried/", "/open/", "/_"))]
-    if strayed:
-        failed = True
-        print(f"FAIL these were for vlugins and reached the network: {strayed}")
-    if failed:
-        print(pathlib.Path(profile, "err").read_text(errors="replace")[-6000:])
-sys.exit(failed)
+        page.server = Server(page.port)
+
+
+@step
+async def wrong(page):
+    """start says what is wrong"""
+    await page.go(f"http://127.0.0.1:{page.port}/wrong/")
+
+    def start(options):
+        return page.run(f'import("/wrong/valor.js").then(({{ start }}) => start({options})).then(() => null, (error) => error.message)')
+
+    address = f"http://127.0.0.1:{page.port}/wrong"
+    message = f"valor: {address}/plugins.json: the vlugin `a`: http://127.0.0.1:{page.port}/none.wasm answers 404"
+    same(await start("{}"), message)
+    message = f"valor: {address}/nowhere.json answers 404: say in start({{ plugins }}) where it is"
+    same(await start('{ plugins: "nowhere.json" }'), message)
+    files["/wrong/deeper/valor-sw.js"] = files["/valor-sw.js"]
+    for name in ["guest.js", "http.js"]:
+        files[f"/wrong/deeper/{name}"] = files[f"/{name}"]
+    error = await start('{ worker: "deeper/valor-sw.js" }')
+    same("answers pages below" in error and "Service-Worker-Allowed" in error, True)
+
+
+async def main():
+    worker = b"".join((web / name).read_bytes() for name in ["valor-sw.js", "guest.js", "http.js"])
+    size = len(gzip.compress(worker, 9))
+    fits = None if size <= LIMIT else "it is too large"
+    report(f"the service worker and all it imports: {size} bytes gzipped, of at most {LIMIT}", fits)
+    say(plugins)
+    server = Server()
+    async with Chromium() as browser:
+        page = await browser.open(f"http://127.0.0.1:{server.server_port}/")
+        page.server, page.port = server, server.server_port
+        for play in STEPS:
+            try:
+                await play(page)
+                report(play.__doc__)
+            except Exception as error:
+                report(play.__doc__, f"{type(error).__name__}: {error}")
+        names = ["guest", "late", "small", "hurried", "narrow", "open"]
+        strayed = [path for path in asked if path.split("/")[1] in [*names, "_health", "_plugins"] and "/files/" not in path]
+        report("nothing that is for vlugins has reached the network", strayed or None)
+        if failed:
+            print(browser.log.read_text(errors="replace")[-6000:])
+
+
+asyncio.run(main())
+sys.exit(bool(failed))

@@ -156,6 +156,19 @@ impl WasmLoader {
         })
     }
 
+    /// Finds the module of a definition and gives its bytes and their SHA-256, for another host to run: it is
+    /// held to `sha256`, and seen to be a sound module, but neither compiled nor created.
+    ///
+    /// # Errors
+    /// Any [`LoadError`] of a file.
+    pub fn read(&self, definition: &Definition) -> Result<(Vec<u8>, String), LoadError> {
+        let (file, bytes, sha256) = self.pick(definition, false)?;
+        match module::validate(&bytes) {
+            Ok(()) => Ok((bytes, sha256)),
+            Err(error) => Err(LoadError::Guest { file, error }),
+        }
+    }
+
     /// Finds the module of a definition, checks and compiles it, and creates the vlugin.
     ///
     /// With `restricted` the file has to lie inside one of the plugin directories once symbolic
@@ -206,6 +219,19 @@ impl WasmLoader {
         definition: &Definition,
         restricted: bool,
     ) -> Result<(PathBuf, String, module::Checked), LoadError> {
+        let (file, bytes, sha256) = self.pick(definition, restricted)?;
+        match module::check(&bytes, definition.limits.memory()) {
+            Ok(module) => Ok((file, sha256, module)),
+            Err(error) => Err(LoadError::Guest { file, error }),
+        }
+    }
+
+    /// The file of a definition, its bytes and their SHA-256, held to what the definition says of it.
+    fn pick(
+        &self,
+        definition: &Definition,
+        restricted: bool,
+    ) -> Result<(PathBuf, Vec<u8>, String), LoadError> {
         let file = self.locate(definition, restricted)?;
         let bytes = super::read(&file)?;
         let sha256 = super::native::hex(&Sha256::digest(&bytes));
@@ -221,10 +247,7 @@ impl WasmLoader {
         if let Some(keys) = &self.trust {
             keys.verify(&file, &bytes)?;
         }
-        match module::check(&bytes, definition.limits.memory()) {
-            Ok(module) => Ok((file, sha256, module)),
-            Err(error) => Err(LoadError::Guest { file, error }),
-        }
+        Ok((file, bytes, sha256))
     }
 
     async fn create(&self, name: &str, instance: &Arc<Instance>) -> Result<(), LoadError> {

@@ -85,15 +85,7 @@ fn compile(engine: &Engine, bytes: &[u8]) -> Result<(Module, Arc<Compiled>), Gue
 /// Compiles a module and holds it to the boundary. Takes as long as the module is large.
 pub(super) fn check(bytes: &[u8], memory_limit: u64) -> Result<Checked, GuestError> {
     let engine = engine().map_err(GuestError::Engine)?;
-    // Version 1 of layer 1: the binary format of components.
-    if bytes.starts_with(b"\0asm") && bytes.get(6) == Some(&1) {
-        return Err(GuestError::Component);
-    }
-    if !bytes.starts_with(b"\0asm") {
-        return Err(GuestError::NotAModule(
-            "its first four bytes are not `\\0asm`".into(),
-        ));
-    }
+    check_format(bytes)?;
     let (module, compiled) = compile(engine, bytes)?;
     check_exports(&module, memory_limit)?;
     check_imports(&module)?;
@@ -106,6 +98,27 @@ pub(super) fn check(bytes: &[u8], memory_limit: u64) -> Result<Checked, GuestErr
         metadata: super::metadata(bytes),
         _compiled: compiled,
     })
+}
+
+/// Whether bytes are a sound module, without compiling it: a moment, where [`check`] takes its time.
+pub(super) fn validate(bytes: &[u8]) -> Result<(), GuestError> {
+    let engine = engine().map_err(GuestError::Engine)?;
+    check_format(bytes)?;
+    Module::validate(engine, bytes)
+        .map_err(|error| GuestError::NotAModule(one_line(&format!("{error:#}"))))
+}
+
+fn check_format(bytes: &[u8]) -> Result<(), GuestError> {
+    // Version 1 of layer 1: the binary format of components.
+    if bytes.starts_with(b"\0asm") && bytes.get(6) == Some(&1) {
+        return Err(GuestError::Component);
+    }
+    if !bytes.starts_with(b"\0asm") {
+        return Err(GuestError::NotAModule(
+            "its first four bytes are not `\\0asm`".into(),
+        ));
+    }
+    Ok(())
 }
 
 fn check_exports(module: &Module, memory_limit: u64) -> Result<(), GuestError> {

@@ -1,0 +1,166 @@
+//! `valor_cli web`: from a plugins.json to a folder for a static server, whose page runs the vlugins in
+//! its service worker.
+//!
+//! What goes into the folder is gathered first, with every fault on the way; only then is something
+//! written. `contents` is what is to be written, `folder` writes it without touching what is not
+//! its own, `copied` looks through the folders of `files` vlugins, `serve` is `--serve`.
+
+mod contents;
+mod copied;
+mod folder;
+mod policy;
+mod serve;
+
+use crate::{
+    args::{LogFormat, WebArgs},
+    exit::{FAULTS, Failure},
+    load::{Vlugins, show},
+    log_writer::LogWriter,
+    output::print,
+    table::{Row, State},
+};
+use contents::Contents;
+use folder::Folder;
+use std::path::{Path, PathBuf};
+use valor_runtime::{
+    Definition, Kind, RuntimeError,
+    loader::{LoadError, WasmLoader},
+    web::{HOST, PAGE},
+};
+
+/// The name of the list of vlugins that the service worker reads.
+const PLUGINS: &str = "plugins.json";
+/// The folder of the modules.
+const MODULES: &str = "vlugins";
+/// What a page is called that is asked for by its folder's name.
+const INDEX: &str = "index.html";
+
+/// Writes the folder, and serves it where that is asked for.
+///
+/// # Errors
+/// Everything that keeps it from being written or served; nothing is written then.
+pub fn web(args: &WebArgs, log: &LogWriter) -> Result<(), Failure> {
+    let mut vlugins = Vlugins::read(Some(&args.plugins));
+    vlugins.build(&args.build, &args.log, log);
+    let folder = Folder::open(&args.output)?;
+    let mut contents = Contents::default();
+    for &(name, bytes) in HOST {
+        contents.bytes(name, bytes, "Valor's host in the browser");
+    }
+    let mut written = Vec::new();
+    let base = vlugins.base().to_owned();
+    let loader = WasmLoader::new(&base).plugin_dirs(&args.plugin_dir);
+    for (index, definition) in vlugins.well() {
+        match definition.kind {
+            Kind::Wasm => match module(&loader, &definition, &mut contents) {
+                Ok(definition) => written.push(definition),
+                Err(error) => vlugins.failed(index, &RuntimeError::Load(error)),
+            },
+            Kind::Files => {
+                let from = base.join(definition.path.as_deref().unwrap_or(Path::new("")));
+                match copied::copy(&definition, &from, &args.output, &mut contents) {
+                    Ok(definition) => written.push(definition),
+                    Err(copied::Fault { key, line }) => vlugins.fault(index, key, line),
+                }
+            }
+            // Native ones, and whatever else no browser runs.
+            _ => {}
+        }
+    }
+    vlugins.faults()?;
+
+    let list = serde_json::json!({ "plugins": written });
+    contents.bytes(
+        PLUGINS,
+        format!("{list:#}\n").into_bytes(),
+        "the list of vlugins",
+    );
+    // A page of one's own is a reason to write none, be it in the folder already or on its way there.
+    if !contents.has(INDEX) && !folder.has_foreign(INDEX)? {
+        for &(name, bytes) in PAGE {
+            contents.bytes(name, bytes, "the page that lists the vlugins");
+        }
+    }
+    contents.faults()?;
+    let files = folder.write(contents)?;
+
+    let policy = policy::policy(&written);
+    tell(args, log, &vlugins, &written, files, &policy);
+    match &args.serve {
+        Some(listen) => serve::serve(&args.output, listen, policy, &args.log, log),
+        None => Ok(()),
+    }
+}
+
+/// Puts a module into the folder, and gives the definition that names it there.
+fn module(
+    loader: &WasmLoader,
+    definition: &Definition,
+    contents: &mut Contents,
+) -> Result<Definition, LoadError> {
+    let (bytes, sha256) = loader.read(definition)?;
+    // One crate may be mounted several times; a browser compiles and keeps one file once.
+    let path = match contents.named(&sha256) {
+        Some(path) => path,
+        None => {
+            let path = format!("{MODULES}/{}.wasm", definition.name);
+            contents.module(&path, bytes, &sha256);
+            path
+        }
+    };
+    Ok(Definition {
+        path: Some(PathBuf::from(path)),
+        source: None,
+        sha256: Some(sha256),
+        ..definition.clone()
+    })
+}
+
+/// Says what was written, and what was left out and why.
+fn tell(
+    args: &WebArgs,
+    log: &LogWriter,
+    vlugins: &Vlugins,
+    written: &[Definition],
+    files: usize,
+    policy: &str,
+) {
+    let row = |(definition, state): (&Definition, State)| {
+        let twin = written.iter().find(|it| it.name == definition.name);
+        let file = twin.and_then(|twin| twin.path.as_deref());
+        let state = match (state, twin) {
+            (State::Good(_), Some(_)) => State::Good("written".into()),
+            (State::Good(_), None) => State::Missing(format!(
+                "a {} vlugin does not run in a browser; it is left out",
+                definition.kind
+            )),
+            (state, _) => state,
+        };
+        Row {
+            cells: vec![
+                definition.name.clone(),
+                definition.kind.to_string(),
+                definition.prefix(),
+                file.map_or_else(|| "-".to_owned(), |file| file.display().to_string()),
+            ],
+            state,
+        }
+    };
+    let rows: Vec<_> = vlugins.states().map(row).collect();
+    show(&rows, &args.log, log);
+    let dir = args.output.display();
+    match args.log.log_format {
+        LogFormat::Json => log::info!(
+            target: "valor", folder = dir.to_string().as_str(), files = files, policy = policy;
+            "written"
+        ),
+        LogFormat::Text if args.log.quiet => {}
+        LogFormat::Text => print(&format!(
+            "wrote {files} files to {dir}\ncontent-security-policy: {policy}\n"
+        )),
+    }
+}
+
+fn failed(line: impl ToString) -> Failure {
+    Failure::new(FAULTS, [line.to_string()])
+}

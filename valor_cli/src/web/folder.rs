@@ -1,0 +1,182 @@
+//! The folder that `web` writes into. A list in it says what was written there and with which
+//! SHA-256, so that a later run replaces and removes what is its own and nothing else. `sha256sum -c`
+//! reads that list as well.
+
+use super::{
+    contents::{Content, Contents, sha256_of},
+    failed,
+};
+use crate::exit::{FAULTS, Failure};
+use std::{
+    collections::BTreeMap,
+    fmt::Write as _,
+    fs::{self, File},
+    io,
+    path::{Path, PathBuf},
+};
+
+/// The list. Valor's own `files` vlugin serves no name that begins with a dot.
+const LIST: &str = ".valor-web";
+
+/// The folder, and what an earlier run has written into it.
+pub struct Folder {
+    root: PathBuf,
+    /// SHA-256 by path.
+    before: BTreeMap<String, String>,
+}
+
+impl Folder {
+    /// # Errors
+    /// Where it is something else than a folder, or its list cannot be read.
+    pub fn open(root: &Path) -> Result<Self, Failure> {
+        let shown = root.display();
+        if root.metadata().is_ok_and(|it| !it.is_dir()) {
+            return Err(failed(format!(
+                "{shown} is a file: -o names a folder, which is made where there is none"
+            )));
+        }
+        let list = root.join(LIST);
+        let text = match fs::read_to_string(&list) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
+            Err(error) => return Err(unreadable(&list, &error)),
+        };
+        let mut before = BTreeMap::new();
+        for line in text.lines() {
+            match line.split_once("  ") {
+                // A list that somebody else wrote gets nobody to write or remove outside of the folder.
+                Some((sha256, path))
+                    if path.split('/').all(|part| !part.is_empty() && part != "..") =>
+                {
+                    before.insert(path.to_owned(), sha256.to_owned());
+                }
+                _ => {
+                    return Err(failed(format!(
+                        "{} is not the list that `web` writes of its files: take it away, or name another folder with -o",
+                        list.display()
+                    )));
+                }
+            }
+        }
+        Ok(Self {
+            root: root.to_owned(),
+            before,
+        })
+    }
+
+    /// Whether a file is there that is not as an earlier run has left it.
+    ///
+    /// # Errors
+    /// Where that file cannot be read.
+    pub fn has_foreign(&self, path: &str) -> Result<bool, Failure> {
+        let found = self.found(path)?;
+        Ok(found.is_some() && found.as_ref() != self.before.get(path))
+    }
+
+    /// The SHA-256 of the file that is there.
+    fn found(&self, path: &str) -> Result<Option<String>, Failure> {
+        let file = self.root.join(path);
+        match File::open(&file) {
+            Ok(_) if file.is_dir() => Err(failed(format!(
+                "{} is a folder, where a file has to be written: take it away, or name another folder with -o",
+                file.display()
+            ))),
+            Ok(opened) => match sha256_of(opened) {
+                Ok(sha256) => Ok(Some(sha256)),
+                Err(error) => Err(unreadable(&file, &error)),
+            },
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(unreadable(&file, &error)),
+        }
+    }
+
+    /// Writes all of it, removes what an earlier run has written and this one does not, and gives
+    /// the number of files. What is there already with the same bytes keeps its time.
+    ///
+    /// # Errors
+    /// Where a file is in the way, before anything is written; and what the system refuses.
+    pub fn write(&self, contents: Contents) -> Result<usize, Failure> {
+        let mut after = BTreeMap::new();
+        let mut changed = Vec::new();
+        let mut in_the_way = Vec::new();
+        for (path, item) in &contents.items {
+            let sha256 = item.content.sha256().map_err(|error| match &item.content {
+                Content::Copy(file) => unreadable(file, &error),
+                Content::Bytes(_) => failed(error),
+            })?;
+            let found = self.found(path)?;
+            if found.as_ref() != Some(&sha256) {
+                if found.is_some() && found.as_ref() != self.before.get(path) {
+                    in_the_way.push(format!(
+                        "{} is there already, and not as `web` wrote it: move it away, or name another folder with -o",
+                        self.root.join(path).display()
+                    ));
+                }
+                changed.push((path, &item.content));
+            }
+            after.insert(path.clone(), sha256);
+        }
+        if !in_the_way.is_empty() {
+            return Err(Failure::new(FAULTS, in_the_way));
+        }
+        for (path, content) in changed {
+            self.put(path, content)?;
+        }
+        for path in self.before.keys().filter(|path| !after.contains_key(*path)) {
+            if !self.has_foreign(path)? {
+                self.remove(path);
+            }
+        }
+        let mut list = String::new();
+        for (path, sha256) in &after {
+            // Writing into a String cannot fail.
+            let _ = writeln!(list, "{sha256}  {path}");
+        }
+        self.put(LIST, &Content::Bytes(list.into_bytes().into()))?;
+        Ok(after.len())
+    }
+
+    /// Writes a file beside its place first, so that nobody is served half of it.
+    fn put(&self, path: &str, content: &Content) -> Result<(), Failure> {
+        let file = self.root.join(path);
+        let mut part = file.as_os_str().to_owned();
+        part.push(".part");
+        let part = PathBuf::from(part);
+        let write = || {
+            if let Some(parent) = file.parent() {
+                fs::create_dir_all(parent)?;
+            }
+            match content {
+                Content::Bytes(bytes) => fs::write(&part, bytes)?,
+                // Not with the rights of the original, which may be read-only.
+                Content::Copy(from) => {
+                    io::copy(&mut File::open(from)?, &mut File::create(&part)?)?;
+                }
+            }
+            fs::rename(&part, &file)
+        };
+        write().map_err(|error| {
+            let _ = fs::remove_file(&part);
+            failed(format!(
+                "{} cannot be written: {error}; see that the folder may be written to",
+                file.display()
+            ))
+        })
+    }
+
+    /// Removes a file, and the folders that are empty then.
+    fn remove(&self, path: &str) {
+        let mut at = self.root.join(path);
+        let mut removed = fs::remove_file(&at).is_ok();
+        while removed && at.pop() && at != self.root {
+            removed = fs::remove_dir(&at).is_ok();
+        }
+    }
+}
+
+fn unreadable(file: &Path, error: &io::Error) -> Failure {
+    failed(format!(
+        "{} cannot be read: {error}; see that it may be read",
+        file.display()
+    ))
+}

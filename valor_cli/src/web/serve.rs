@@ -1,0 +1,79 @@
+//! `web --serve`: the folder, served as a static server would, by Valor's own `files` vlugin and server,
+//! until a signal comes.
+
+use super::failed;
+use crate::{
+    args::{LogArgs, LogFormat},
+    exit::{CANNOT_BIND, Failure},
+    log_writer::LogWriter,
+    output::print,
+    signals,
+};
+use std::{path::Path, sync::Arc};
+use valor_runtime::{
+    Definition, Kind, Runtime, Vlugin, from_fn,
+    server::{Listen, Server, ServerConfig, ServerError},
+};
+
+/// Serves the folder under a Content-Security-Policy.
+///
+/// # Errors
+/// The address cannot be bound, or the folder cannot be served.
+pub fn serve(
+    folder: &Path,
+    listen: &Listen,
+    policy: String,
+    args: &LogArgs,
+    log: &LogWriter,
+) -> Result<(), Failure> {
+    let runtime = Runtime::builder().build().map_err(failed)?;
+    let mut definition = Definition::new(Kind::Files, "web");
+    definition.prefix = Some("/".into());
+    definition.path = Some(std::path::absolute(folder).map_err(failed)?);
+    // A folder that was written again is to be seen at once; an unchanged file costs a 304.
+    definition.config = serde_json::json!({ "cache_control": "no-cache" });
+    smol::block_on(async {
+        let listening = Server::bind(std::slice::from_ref(listen), ServerConfig::default());
+        let server = listening.await.map_err(|error| match error {
+            ServerError::Bind { .. } => Failure::new(CANNOT_BIND, [error.to_string()]),
+            error => failed(error),
+        })?;
+        runtime.load(&definition).await.map_err(failed)?;
+        let stop = signals::listen(log.clone(), None, None).map_err(failed)?;
+        runtime.set_ready(true);
+        announce(args, &server.local_addrs());
+        let workers = std::thread::available_parallelism().map_or(1, usize::from);
+        let vlugin = under(policy, runtime);
+        server.run(vlugin, workers, stop).await.map_err(failed)?;
+        Ok(())
+    })
+}
+
+/// The same answers, with the policy.
+fn under(policy: String, inner: Arc<Runtime>) -> Arc<dyn Vlugin> {
+    let policy: Arc<str> = policy.into();
+    from_fn(move |request| {
+        let (policy, inner) = (policy.clone(), inner.clone());
+        async move {
+            let mut response = inner.on_request(request).await?;
+            // A head that is too full for it goes without.
+            let _ = response
+                .head
+                .push("content-security-policy", policy.as_bytes());
+            Ok(response)
+        }
+    })
+}
+
+fn announce(args: &LogArgs, addrs: &[Listen]) {
+    for addr in addrs {
+        match (args.log_format, addr) {
+            (LogFormat::Json, _) => {
+                log::info!(target: "valor", addr = addr.to_string().as_str(); "listening");
+            }
+            (LogFormat::Text, _) if args.quiet => {}
+            (LogFormat::Text, Listen::Tcp(addr)) => print(&format!("listening on http://{addr}\n")),
+            (LogFormat::Text, _) => print(&format!("listening on {addr}\n")),
+        }
+    }
+}

@@ -1,0 +1,110 @@
+"""Opens examples/web in Chromium as a person does, built and served by `valor_cli web --serve`.
+
+    example.py VALOR_CLI SCREENSHOT
+
+The page is used by its buttons, and the server's log holds no request for a vlugin in the end. The
+screenshot is that of docs/src/images; beside it come one in dark and one of a narrow window.
+"""
+
+import asyncio, json, pathlib, re, subprocess, sys, tempfile
+from chromium import Chromium
+
+program, screenshot = sys.argv[1], pathlib.Path(sys.argv[2])
+examples = pathlib.Path(__file__).parents[3] / "examples"
+# It builds, and may have to compile all that there is.
+TO_BUILD = 900
+
+# Presses a card's button and waits for an answer that has this in it.
+PRESS = """(async (name, part) => {
+  const card = [...document.querySelectorAll("article")].find((it) => it.querySelector("h2").textContent === name);
+  card.querySelector("form button").click();
+  const answer = card.querySelector(".answer");
+  for (let tries = 0; tries < 500 && !answer.textContent.includes(part); tries++) await new Promise((later) => setTimeout(later, 20));
+  return [...answer.querySelectorAll(".facts span")].map((it) => it.textContent).concat(answer.querySelector("pre")?.textContent);
+})"""
+
+
+def same(found, wanted):
+    if found != wanted:
+        raise AssertionError(f"{found!r} instead of {wanted!r}")
+
+
+class Served:
+    """The folder, written and served."""
+
+    async def __aenter__(self):
+        self.dir = tempfile.TemporaryDirectory()
+        self.file = pathlib.Path(self.dir.name, "log")
+        command = [program, "web", "--build", "-p", examples / "web/plugins.json", "-o", f"{self.dir.name}/dist"]
+        with self.file.open("wb") as log:
+            self.process = subprocess.Popen([*command, "--serve", "127.0.0.1:0"], stdout=log, stderr=log)
+        for _ in range(TO_BUILD * 10):
+            if found := re.search(r"^listening on (http://\S+)$", self.log(), re.M):
+                self.url = found[1]
+                return self
+            if self.process.poll() is not None:
+                break
+            await asyncio.sleep(0.1)
+        self.process.kill()
+        raise AssertionError(f"it is not served:\n{self.log()}")
+
+    async def __aexit__(self, *_):
+        self.process.terminate()
+        code = self.process.wait()
+        self.dir.cleanup()
+        same(code, 0)
+
+    def log(self):
+        return self.file.read_text(errors="replace")
+
+
+async def main():
+    async with Served() as served, Chromium() as browser:
+        page = await browser.open(served.url)
+
+        async def press(name, part):
+            """Presses a card's button, and waits for this in its answer."""
+            facts = await page.run(f"{PRESS}({json.dumps(name)}, {json.dumps(part)})")
+            if not any(part in (fact or "") for fact in facts):
+                raise AssertionError(f"{name} answers {facts}")
+
+        shown = "document.querySelectorAll('article').length"
+        await there(page, "events")
+        same([await page.run(shown), await page.run("document.querySelector('#state').textContent")], [4, ""])
+        await press("events", "event 2: tick")
+        await press("greet", "Hello, Zoe! You are number 1.")
+        await press("alice", "Alice says hello Zoe!")
+        await press("echo", "There and back again.")
+        await page.shot(screenshot, 1100, 872)
+        await page.shot(screenshot.with_stem(f"{screenshot.stem}-dark"), 1100, 872, "dark")
+        await page.shot(screenshot.with_stem(f"{screenshot.stem}-narrow"), 390, 844)
+        same(await page.run("document.querySelector('#answered').textContent"), "3")
+        await press("events", "closed")
+        same(await page.run("[...document.querySelectorAll('.facts')].every((it) => it.textContent.includes('0 bytes over'))"), True)
+        # Registered in the page, there after a reload, and removed.
+        await page.run("document.querySelector('#register button').click()")
+        await there(page, "bob")
+        await press("bob", "Bob says hello Zoe!")
+        await page.reload()
+        await there(page, "bob")
+        await press("bob", "Bob says hello Zoe!")
+        same(await page.run("document.querySelector('#network').textContent"), "0 bytes")
+        requests = [line for line in served.log().splitlines() if " GET /" in line or " POST /" in line]
+        vlugins = ["/greet", "/alice", "/echo", "/events", "/bob", "/_plugins"]
+        same([line for line in requests if any(f" {path}" in line for path in vlugins)], [])
+        if not any("/plugins.json" in line for line in requests):
+            raise AssertionError("the server's log has no requests at all")
+    print("the page of examples/web: all cards answer, and none of it reached the network")
+
+
+async def there(page, name):
+    """Waits for a card."""
+    shown = f"[...document.querySelectorAll('h2')].some((it) => it.textContent === {json.dumps(name)})"
+    for _ in range(500):
+        if await page.run(shown):
+            return
+        await asyncio.sleep(0.02)
+    raise AssertionError(f"there is no card of {name}")
+
+
+asyncio.run(main())
