@@ -139,7 +139,7 @@ fn build_workspace(
         (None, Err(error)) => Err(error.clone()),
         (None, Ok(())) if is_wasm && !has_wasm(workspace) => Err(BuildFault {
             line: format!(
-                "its crate `{}` cannot be built, as the compiler has no `core` for WebAssembly: rustup target add {WASM}",
+                "its crate `{}` cannot be built, as the compiler has no `core` for WebAssembly: rustup target add {WASM_TARGET}",
                 package.name
             ),
             no_tool: true,
@@ -164,7 +164,7 @@ fn has_wasm(workspace: &Path) -> bool {
     let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
     let asked = Command::new(rustc)
         .current_dir(workspace)
-        .args(["--print", "target-libdir", "--target", WASM])
+        .args(["--print", "target-libdir", "--target", WASM_TARGET])
         .stdin(Stdio::null())
         .output();
     // A compiler that does not say so has some other fault, of which cargo has told.

@@ -1,7 +1,7 @@
 // One instance of a guest: docs/src/guest-abi.md, from the host's side. It is called once at a time, never
 // from inside an import, and never again once it has trapped.
 
-import { Fault } from "./http.js";
+import { Fault, refuse } from "./http.js";
 
 /** How many bytes a guest may write ahead of who reads. */
 const WINDOW = 65536;
@@ -111,21 +111,21 @@ function decode(bytes) {
 }
 
 export class Guest {
-  /** A guest that is ready for requests; `host` is what it may ask for. Rejects with a `Fault`. */
+  /** A guest that is ready for requests, or a `Fault`; `host` is what it may ask for. */
   static async create(module, name, config, host) {
     const guest = new Guest(name, host);
     const imports = guest.imports();
     for (const { module: from, name: wanted } of WebAssembly.Module.imports(module))
       if (from !== "valor1" || !imports[wanted])
-        throw new Fault("refused", 422, `it imports \`${from}.${wanted}\`, which this host does not have`);
+        refuse(422, `it imports \`${from}.${wanted}\`, which this host does not have`);
     const exports = WebAssembly.Module.exports(module).map((e) => e.name);
     for (const wanted of ["memory", ...EXPORTS])
-      if (!exports.includes(wanted)) throw new Fault("refused", 422, `it does not export \`${wanted}\``);
+      if (!exports.includes(wanted)) refuse(422, `it does not export \`${wanted}\``);
     const strange = exports.find((e) => e.startsWith("valor_") && !EXPORTS.includes(e));
-    if (strange) throw new Fault("refused", 422, `it exports \`${strange}\`, which this host does not know`);
+    if (strange) refuse(422, `it exports \`${strange}\`, which this host does not know`);
     guest.exports = (await WebAssembly.instantiate(module, { valor1: imports })).exports;
     const version = guest.enter("valor_abi");
-    if (version !== 1) throw new Fault("refused", 422, `it has the guest ABI ${version}, and this host has 1`);
+    if (version !== 1) refuse(422, `it has the guest ABI ${version}, and this host has 1`);
     if (guest.exports._initialize) guest.enter("_initialize");
     const created = new Promise((resolve, reject) => (guest.created = { resolve, reject }));
     created.catch(() => {});
@@ -216,7 +216,7 @@ export class Guest {
     });
   }
 
-  /** Hands a head and its body over: at once where the body is bytes, else as it is asked for. */
+  /** Hands a head and its body over; a stream as it is asked for. */
   send(event, id, exchange, { body, length, ...head }) {
     if (body instanceof ReadableStream) {
       exchange.reader = body.getReader();
@@ -276,7 +276,7 @@ export class Guest {
     }
   }
 
-  /** The body that the guest writes, as a stream that lets it write as much as is read. */
+  /** The body that the guest writes: as much as is read. */
   stream(id, exchange, cancel) {
     return new ReadableStream(
       {
@@ -353,7 +353,7 @@ export class Guest {
   }
 
   imports() {
-    // What a guest does wrong inside an import ends it by way of the exception, as a trap does.
+    // What is thrown in an import ends the guest, as a trap does.
     const copy = (at, length) => this.slice(at, length).slice();
     return {
       log: (level, target, targetLen, at, length, file, fileLen, line) => {

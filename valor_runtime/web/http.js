@@ -8,6 +8,10 @@ export class Fault extends Error {
   }
 }
 
+export function refuse(status, line) {
+  throw new Fault("refused", status, line);
+}
+
 const TITLES = [
   "Bad Request|Unauthorized|Payment Required|Forbidden|Not Found|Method Not Allowed|Not Acceptable|Proxy Authentication Required|Request Timeout|Conflict|Gone|Length Required|Precondition Failed|Payload Too Large|URI Too Long|Unsupported Media Type|Requested Range Not Satisfiable|Expectation Failed|I'm a teapot|||Misdirected Request|Unprocessable Entity|Locked|Failed Dependency|Too Early|Upgrade Required||Precondition Required|Too Many Requests||Request Header Fields Too Large||||||||||||||||||||Unavailable For Legal Reasons",
   "Internal Server Error|Not Implemented|Bad Gateway|Service Unavailable|Gateway Timeout|HTTP Version Not Supported|Variant Also Negotiates|Insufficient Storage|Loop Detected||Not Extended|Network Authentication Required",

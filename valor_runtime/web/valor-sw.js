@@ -2,9 +2,9 @@
 // the network. What it has to remember stands in IndexedDB and CacheStorage.
 
 import { Guest, LEVELS } from "./guest.js";
-import { Fault, idOf, json, permits, portOf, problem, resolve, route, without } from "./http.js";
+import { Fault, idOf, json, permits, portOf, problem, refuse, resolve, route, without } from "./http.js";
 
-const LONGEST = 1024 * 1024;
+const LONGEST = 1048576;
 const PLUGINS = new URL(new URL(location).searchParams.get("plugins") ?? "plugins.json", location).href;
 const CACHE = `valor ${PLUGINS}`;
 const HASH = "x-sha256";
@@ -53,7 +53,7 @@ function awake() {
   return awake.once;
 }
 
-/** Applies what has changed in plugins.json, as the server on SIGHUP: all else goes on with its state. */
+/** Applies what has changed in plugins.json; all else keeps its state. */
 async function load() {
   const response = await fetch(PLUGINS, { cache: "no-cache" });
   if (!response.ok) throw new Error(`${PLUGINS} answers ${response.status}: say in start({ plugins }) where it is`);
@@ -95,12 +95,9 @@ async function load() {
 }
 
 function fit({ type, name, prefix = `/${name}` }) {
-  const refuse = (line) => {
-    throw new Fault("refused", 422, line);
-  };
-  if (!/^[a-z\d-][\w.-]{0,63}$/i.test(name ?? "")) refuse(`\`${name}\` is not a name for a vlugin`);
-  if (type !== "wasm") refuse(`a vlugin of type \`${type}\` does not run in a browser, only \`wasm\` does`);
-  if (!/^(?!\/_)(\/|(\/[!$-.0->@-[\]-~]+)+)$/.test(prefix) || /%(2f|5c)/i.test(prefix) || resolve(prefix) !== prefix) refuse(`\`${prefix}\` is not a prefix for a vlugin`);
+  if (!/^[a-z\d-][\w.-]{0,63}$/i.test(name ?? "")) refuse(422, `\`${name}\` is not a name for a vlugin`);
+  if (type !== "wasm") refuse(422, `a vlugin of type \`${type}\` does not run in a browser, only \`wasm\` does`);
+  if (!/^(?!\/_)(\/|(\/[!$-.0->@-[\]-~]+)+)$/.test(prefix) || /%(2f|5c)/i.test(prefix) || resolve(prefix) !== prefix) refuse(422, `\`${prefix}\` is not a prefix for a vlugin`);
 }
 
 const isElsewhere = ({ type }) => type === "native" || type === "files";
@@ -178,7 +175,7 @@ function hostOf({ name, definition }) {
         throw new Fault("error", 400, `${target} is not a URL to fetch`);
       const to = `${url.hostname}:${portOf(url)}`;
       if (!permits(definition.allow ?? [], url))
-        throw new Fault("refused", 403, `${to} may not be reached: add "${to}" to this vlugin's \`allow\``);
+        refuse(403, `${to} may not be reached: add "${to}" to this vlugin's \`allow\``);
       const bodied = body instanceof ReadableStream || body?.length;
       const response = await fetch(url, {
         method, headers, signal, redirect: "manual", credentials: "omit",
@@ -259,7 +256,7 @@ async function run(mount, request, id) {
   clearTimeout(timer);
   let running = true;
   const done = () => {
-    // A stream that is cancelled while it is read ends more than once.
+    // A stream may end more than once.
     if (!running) return;
     running = false;
     mount.running--;
@@ -308,20 +305,19 @@ const describe = ({ name, prefix, definition, generation, unavailable, running, 
 });
 
 async function definitionOf({ headers, body }) {
-  const kind = headers.find(([name]) => name === "content-type")?.[1] ?? "";
-  if (kind.split(";")[0].trim().toLowerCase() !== "application/json")
-    throw new Fault("refused", 415, "a definition is sent as application/json");
+  const kind = headers.find(([name]) => name === "content-type")?.[1];
+  if (!/^\s*application\/json\s*(;|$)/i.test(kind)) refuse(415, "a definition is sent as application/json");
   const text = await new Response(body).text();
-  if (text.length > LONGEST) throw new Fault("refused", 413, `the definition is over ${LONGEST} bytes`);
+  if (text.length > LONGEST) refuse(413, `the definition is over ${LONGEST} bytes`);
   let definition;
   try {
     definition = JSON.parse(text);
   } catch (error) {
-    throw new Fault("refused", 400, `the body is not JSON: ${error.message}`);
+    refuse(400, `the body is not JSON: ${error.message}`);
   }
   fit(definition);
   if (definition.source !== undefined)
-    throw new Fault("refused", 422, "`source` is for plugins.json: over HTTP nothing is built");
+    refuse(422, "`source` is for plugins.json: over HTTP nothing is built");
   return definition;
 }
 
@@ -330,7 +326,7 @@ async function plugins(request, path) {
   const method = request.method === "HEAD" ? "GET" : request.method;
   const found = () => {
     if (byName.has(name)) return byName.get(name);
-    throw new Fault("refused", 404, `no vlugin is named \`${name}\``);
+    refuse(404, `no vlugin is named \`${name}\``);
   };
   if (!name && method === "GET") return json(200, { plugins: [...byName.keys()].sort().map((key) => describe(byName.get(key))) });
   if (method === "GET") return json(200, describe(found()));
@@ -343,19 +339,19 @@ async function plugins(request, path) {
   const old = name ? found() : null;
   const definition = await definitionOf(request);
   if (old && definition.name !== name)
-    throw new Fault("refused", 422, `the definition is of \`${definition.name}\`, but the path names \`${name}\`: they have to be the same`);
+    refuse(422, `the definition is of \`${definition.name}\`, but the path names \`${name}\`: they have to be the same`);
   const fresh = mount(definition);
   const free = () => {
     const at = byPrefix.get(fresh.prefix);
-    if (!old && byName.has(fresh.name)) throw new Fault("refused", 409, `the name \`${fresh.name}\` is taken`);
-    if (at && at.name !== old?.name) throw new Fault("refused", 409, `the prefix ${fresh.prefix} is taken by the vlugin \`${at.name}\``);
+    if (!old && byName.has(fresh.name)) refuse(409, `the name \`${fresh.name}\` is taken`);
+    if (at && at.name !== old?.name) refuse(409, `the prefix ${fresh.prefix} is taken by the vlugin \`${at.name}\``);
   };
   free();
   fresh.renewed = true;
   try {
     await prepare(fresh);
   } catch (error) {
-    throw new Fault("refused", 422, error.message);
+    refuse(422, error.message);
   }
   free();
   if (old) remove(found());
@@ -368,7 +364,7 @@ async function plugins(request, path) {
 
 const OWN = {
   health: async ({ method }, path) => {
-    if (method !== "GET" && method !== "HEAD") return notAllowed("GET, HEAD");
+    if (!/^(GET|HEAD)$/.test(method)) return notAllowed("GET, HEAD");
     if (path === "/live") return json(200, { status: "live" });
     if (!["", "/", "/ready"].includes(path))
       return problem(404, `there is no /_health${path}: /_health, /_health/live and /_health/ready`);
@@ -377,8 +373,8 @@ const OWN = {
   },
   plugins: (request, path) =>
     plugins(request, path).catch((error) => {
-      if (error instanceof Fault) return problem(error.status, error.message);
-      throw error;
+      if (!(error instanceof Fault)) throw error;
+      return problem(error.status, error.message);
     }),
 };
 
@@ -402,7 +398,7 @@ async function respond(event, url, path) {
   // It is added on the way to the network alone.
   if (!request.headers.has("accept-language")) asked.headers.push(["accept-language", navigator.languages.join()]);
   const length = request.headers.get("content-length");
-  // Chromium has no `request.body` for all kinds of bodies; a form's is read whole.
+  // Chromium has no `request.body` for a form: it is read whole.
   if (!["GET", "HEAD"].includes(request.method))
     asked.body = request.body ?? new Uint8Array(await request.arrayBuffer());
   asked.length = length === null ? (asked.body?.length ?? null) : +length;
