@@ -13,7 +13,7 @@ use std::{
 
 pub use crate::head::{HeadError, RequestHead, ResponseHead};
 pub use bytes::Bytes;
-use futures_core::Stream;
+pub use futures_core::Stream;
 
 /// A future on the heap, as the object-safe traits of Valor return it.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;

@@ -1,5 +1,5 @@
-// One instance of a WebAssembly vlugin: docs/src/guest-abi.md, from the host's side. It calls the guest
-// once at a time and never from inside an import, and one that has trapped never again.
+// One instance of a guest: docs/src/guest-abi.md, from the host's side. It is called once at a time, never
+// from inside an import, and never again once it has trapped.
 
 import { Fault } from "./http.js";
 
@@ -18,7 +18,6 @@ const utf8 = new TextEncoder();
 const latin1 = (bytes) => Array.from(bytes, (byte) => String.fromCharCode(byte)).join("");
 const bytesOf = (string) => Uint8Array.from(string, (c) => c.charCodeAt(0));
 
-/** A message: 16 bytes, the head, and the body where it is at hand. */
 function message(head, flags, length, body = new Uint8Array()) {
   const bytes = new Uint8Array(16 + head.length + body.length);
   const view = new DataView(bytes.buffer);
@@ -87,7 +86,6 @@ function encodeFault({ kind, status, message: line }) {
   return bytes;
 }
 
-/** What a guest sent: a head with its body's bytes, or a fault. */
 function decode(bytes) {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
   const [length, flags] = [view.getUint32(0, true), view.getUint32(4, true)];
@@ -113,10 +111,7 @@ function decode(bytes) {
 }
 
 export class Guest {
-  /**
-   * A guest that is ready, or a `Fault`. `host` has `log(level, target, message)`, `fetch(request)` and
-   * `call(name, request)`.
-   */
+  /** A guest that is ready for requests; `host` is what it may ask for. Rejects with a `Fault`. */
   static async create(module, name, config, host) {
     const guest = new Guest(name, host);
     const imports = guest.imports();
@@ -143,13 +138,11 @@ export class Guest {
     this.name = name;
     this.host = host;
     this.next = 1;
-    /** Exchanges by number: requests of the host, and fetches of the guest. */
     this.open = new Map();
     this.timers = new Map();
     this.trapped = null;
   }
 
-  /** Calls an export. Whatever it throws is the end of this guest. */
   enter(name, ...args) {
     if (this.trapped) throw this.trapped;
     try {
@@ -160,14 +153,12 @@ export class Guest {
     }
   }
 
-  /** An event that may come when the guest has ended: then nobody needs it. */
+  /** An event that nobody needs once the guest has ended. */
   tell(name, ...args) {
     if (!this.trapped)
       try {
         this.enter(name, ...args);
-      } catch {
-        // `end` has told everybody who waits.
-      }
+      } catch {}
   }
 
   /** An event with bytes, which the guest owns from then on. */
@@ -207,7 +198,6 @@ export class Guest {
     this.open.clear();
   }
 
-  /** Answers a request with `{ status, headers, length, body }`, or rejects with a `Fault`. */
   request(request) {
     return new Promise((resolve, reject) => {
       if (this.trapped) return reject(this.trapped);
@@ -237,7 +227,6 @@ export class Guest {
     }
   }
 
-  /** Nobody waits for this request any more. */
   cancel(id, reason = new Fault("error", 499, "the client has gone")) {
     const exchange = this.open.get(id);
     if (!exchange) return;
@@ -252,7 +241,6 @@ export class Guest {
     this.open.delete(id);
   }
 
-  /** Sends as much of a body as the guest may take. */
   async pump(id, exchange) {
     if (exchange.pumping) return;
     exchange.pumping = true;
@@ -365,7 +353,7 @@ export class Guest {
   }
 
   imports() {
-    // What a guest does wrong inside an import ends it by way of the exception, as a trap does.
+    // What a guest does wrong here ends it by the exception, as a trap does.
     const copy = (at, length) => this.slice(at, length).slice();
     return {
       log: (level, target, targetLen, at, length, file, fileLen, line) => {

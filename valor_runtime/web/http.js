@@ -1,5 +1,4 @@
-// What the server's `dispatch`, `registry`, `id` and `host::allow` do with a request, for the service
-// worker. Nothing here has state, or knows of WebAssembly.
+// What the server's `dispatch`, `registry`, `id` and `host::allow` do with a request. Nothing here has state.
 
 /** What a request ends with instead of a response. `kind`: error, panic, refused or timeout. */
 export class Fault extends Error {
@@ -9,28 +8,27 @@ export class Fault extends Error {
   }
 }
 
-const TITLES = {
-  400: "Bad Request", 401: "Unauthorized", 403: "Forbidden", 404: "Not Found", 405: "Method Not Allowed",
-  408: "Request Timeout", 409: "Conflict", 410: "Gone", 412: "Precondition Failed", 413: "Payload Too Large",
-  415: "Unsupported Media Type", 418: "I'm a teapot", 422: "Unprocessable Entity", 429: "Too Many Requests",
-  500: "Internal Server Error", 502: "Bad Gateway", 503: "Service Unavailable", 504: "Gateway Timeout",
-};
+const TITLES = [
+  "Bad Request|Unauthorized|Payment Required|Forbidden|Not Found|Method Not Allowed|Not Acceptable|Proxy Authentication Required|Request Timeout|Conflict|Gone|Length Required|Precondition Failed|Payload Too Large|URI Too Long|Unsupported Media Type|Requested Range Not Satisfiable|Expectation Failed|I'm a teapot|||Misdirected Request|Unprocessable Entity|Locked|Failed Dependency|Too Early|Upgrade Required||Precondition Required|Too Many Requests||Request Header Fields Too Large||||||||||||||||||||Unavailable For Legal Reasons",
+  "Internal Server Error|Not Implemented|Bad Gateway|Service Unavailable|Gateway Timeout|HTTP Version Not Supported|Variant Also Negotiates|Insufficient Storage|Loop Detected||Not Extended|Network Authentication Required",
+].map((titles) => titles.split("|"));
 
-/** A response with a JSON body. */
 export function json(status, value, type = "application/json") {
   const body = new TextEncoder().encode(JSON.stringify(value));
   return { status, headers: [["content-type", type]], length: body.length, body };
 }
 
-/** A refusal (RFC 9457); the keys in the order that the server writes them. */
-export function problem(status, detail) {
-  const body = { detail, status, title: TITLES[status] ?? "", type: "about:blank" };
-  return json(status, body, "application/problem+json");
+/** A refusal (RFC 9457). */
+export function problem(status, detail, ...headers) {
+  const title = TITLES[(status / 100 - 4) | 0]?.[status % 100] ?? "";
+  const response = json(status, { detail, status, title, type: "about:blank" }, "application/problem+json");
+  response.headers.push(...headers);
+  return response;
 }
 
 const DOTS = /^(\.|%2e){1,2}$/i;
 
-/** A path without dot segments and backslashes, as `dispatch::path::resolve` has it. */
+/** A path without dot segments and backslashes. */
 export function resolve(path) {
   path = path.replaceAll("\\", "/");
   const segments = path.replace(/^\//, "").split("/");
@@ -45,7 +43,7 @@ export function resolve(path) {
   return `/${kept.join("/")}`;
 }
 
-/** The mount with the longest prefix of a path, on whole segments, and how long that prefix is. */
+/** The mount with the longest prefix of a path, and how long that is. */
 export function route(byPrefix, path) {
   for (let at = path.length; at > 0; at = path.lastIndexOf("/", at - 1)) {
     const mount = byPrefix.get(path.slice(0, at));
@@ -55,7 +53,6 @@ export function route(byPrefix, path) {
   return root && [root, 0];
 }
 
-/** The request's id: the client's where it is fit to be repeated, or a fresh one. */
 export function idOf(headers) {
   const id = headers.find(([name]) => name === "x-request-id")?.[1];
   if (id && /^[!-~]{1,128}$/.test(id)) return id;
@@ -64,11 +61,13 @@ export function idOf(headers) {
 
 export const without = (headers, name) => headers.filter(([n]) => n !== name);
 
+export const portOf = ({ port, protocol }) => port || (protocol === "https:" ? "443" : "80");
+
 const INSIDE = /^(localhost|.*\.localhost|\[.*\]|(0|10|127)\.[\d.]+|(192\.168|169\.254|172\.(1[6-9]|2\d|3[01])|100\.(6[4-9]|[7-9]\d|1[01]\d|12[0-7]))\.[\d.]+)$/;
 
-/** Whether a list of `allow` opens this URL. What a name leads to is the browser's to know. */
+/** Whether a list of `allow` opens this URL; what a name leads to is the browser's to know. */
 export function permits(allow, url) {
-  const port = url.port || (url.protocol === "https:" ? "443" : "80");
+  const port = portOf(url);
   return allow.some((entry) => {
     const [, pattern, only] = /^(\[.*\]|[^:]*)(?::(\d+))?$/.exec(entry.toLowerCase()) ?? [];
     if (pattern === undefined || (only && only !== port)) return false;

@@ -1,9 +1,8 @@
-// The service worker: the host of WebAssembly vlugins in a page, registered by valor.js. It routes as
-// the server's `dispatch` does, and leaves to the network what no vlugin matches. What it has to
-// remember stands in IndexedDB and CacheStorage, for the browser ends an idle worker.
+// The service worker: the host of vlugins in a page, registered by valor.js. What no vlugin matches goes to
+// the network. What it has to remember stands in IndexedDB and CacheStorage.
 
 import { Guest, LEVELS } from "./guest.js";
-import { Fault, idOf, json, permits, problem, resolve, route, without } from "./http.js";
+import { Fault, idOf, json, permits, portOf, problem, resolve, route, without } from "./http.js";
 
 const LONGEST = 1024 * 1024;
 const PLUGINS = new URL(new URL(location).searchParams.get("plugins") ?? "plugins.json", location).href;
@@ -41,7 +40,7 @@ async function save() {
   for (const { url } of await cache.keys()) if (!named.has(url)) await cache.delete(url);
 }
 
-/** The registry as it was kept; of plugins.json where nothing was. */
+/** The registry as it was kept, or of plugins.json. */
 function awake() {
   awake.once ??= (async () => {
     const kept = await database("readonly", (store) => store.get(PLUGINS));
@@ -101,13 +100,12 @@ function fit({ type, name, prefix = `/${name}` }) {
   };
   if (!/^[a-z\d-][\w.-]{0,63}$/i.test(name ?? "")) refuse(`\`${name}\` is not a name for a vlugin`);
   if (type !== "wasm") refuse(`a vlugin of type \`${type}\` does not run in a browser, only \`wasm\` does`);
-  if (!/^\/(.*[^/])?$/.test(prefix) || prefix.startsWith("/_")) refuse(`\`${prefix}\` is not a prefix for a vlugin`);
+  if (!/^(?!\/_)(\/|(\/[!$-.0->@-[\]-~]+)+)$/.test(prefix) || /%(2f|5c)/i.test(prefix) || resolve(prefix) !== prefix) refuse(`\`${prefix}\` is not a prefix for a vlugin`);
 }
 
-/** Whether what is below its prefix goes to the network. */
 const isElsewhere = ({ type }) => type === "native" || type === "files";
 
-const addressOf = ({ name, path = `${name}.wasm` }) => new URL(path, PLUGINS).href;
+const addressOf = ({ name, path = name }) => new URL(/[/\\.]/.test(path) ? path : `${path}.wasm`, PLUGINS).href;
 
 function mount(definition) {
   const { name, prefix = `/${name}`, limits } = definition;
@@ -124,7 +122,6 @@ function remove({ name, prefix }) {
   byPrefix.delete(prefix);
 }
 
-/** The module, from CacheStorage or else the network. */
 async function module(mount) {
   const url = addressOf(mount.definition);
   if (new URL(url).origin !== location.origin) throw new Error(`${url} is of another origin`);
@@ -137,7 +134,7 @@ async function module(mount) {
     const hash = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
     const found = Array.from(hash, (byte) => byte.toString(16).padStart(2, "0")).join("");
     if (wanted && found !== wanted) throw new Error(`${url} has the SHA-256 ${found}, and the definition says ${wanted}`);
-    // The server may not know the type, and `compileStreaming` insists on it.
+    // `compileStreaming` insists on the type.
     response = new Response(bytes, { headers: { "content-type": "application/wasm", [HASH]: found } });
     mount.keep = response.clone();
   }
@@ -151,8 +148,10 @@ function prepare(mount) {
   mount.guest ??= (async () => {
     try {
       mount.module ??= await module(mount);
+      const [said] = WebAssembly.Module.customSections(mount.module, ".valor");
+      if (said) mount.version = new TextDecoder().decode(said.slice(96, 128)).replace(/\0+$/, "");
       mount.ready = await Guest.create(mount.module, mount.name, mount.definition.config, hostOf(mount));
-      // Not before it is known to be good: the one that it replaces has the same address.
+      // Only now: the one that it replaces has the same address.
       if (mount.keep) await (await caches.open(CACHE)).put(addressOf(mount.definition), mount.keep);
       mount.keep = null;
       return mount.ready;
@@ -175,28 +174,30 @@ function hostOf({ name, definition }) {
     },
     fetch: async ({ method, target, headers, body, signal }) => {
       const url = new URL(target);
+      if (!/^http/.test(url.protocol) || url.username || url.password)
+        throw new Fault("error", 400, `${target} is not a URL to fetch`);
+      const to = `${url.hostname}:${portOf(url)}`;
       if (!permits(definition.allow ?? [], url))
-        throw new Fault("refused", 403, `${url.host} is not in the \`allow\` of the vlugin \`${name}\``);
+        throw new Fault("refused", 403, `${to} may not be reached: add "${to}" to this vlugin's \`allow\``);
       const bodied = body instanceof ReadableStream || body?.length;
       const response = await fetch(url, {
         method, headers, signal, redirect: "manual", credentials: "omit",
         ...(bodied && { body, duplex: "half" }),
       });
       if (response.type === "opaqueredirect")
-        throw new Fault("error", 502, `${url.host} answers with a redirect, which a browser does not show`);
+        throw new Fault("error", 502, `${to} answers with a redirect, which a browser does not show`);
       // What the browser has decoded is no longer what these say.
       const encoded = response.headers.has("content-encoding");
       const kept = [...response.headers].filter(([n]) => !encoded || !/^content-(encoding|length)$/.test(n));
       const length = encoded ? null : response.headers.get("content-length");
-      return { status: response.status, headers: kept, length: length && +length, body: response.body };
+      return { status: response.status, headers: kept, length: length && +length, body: method === "HEAD" ? null : response.body };
     },
   };
 }
 
 function ended(response, id, mount) {
-  const headers = without(without(response.headers, "x-correlation-id"), "x-valor-plugin");
-  headers.push(["x-correlation-id", id]);
-  if (mount) headers.push(["x-valor-plugin", mount.name]);
+  const headers = response.headers.filter(([name]) => !/^x-(correlation-id|valor-plugin)$/.test(name));
+  headers.push(["x-correlation-id", id], ...(mount ? [["x-valor-plugin", mount.name]] : []));
   return { ...response, headers };
 }
 
@@ -217,12 +218,11 @@ async function answer(request) {
 
 async function run(mount, request, id) {
   const { name, limits } = mount;
-  if (mount.unavailable) return ended(problem(503, `the vlugin \`${name}\` is unavailable: ${mount.unavailable}`), id, mount);
+  if (mount.unavailable) return ended(problem(503, `the vlugin \`${name}\` is not available: ${mount.unavailable}`), id, mount);
   const large = `the body is over the limit of ${limits.body} bytes`;
   if (mount.running >= limits.concurrency) {
-    const refusal = problem(503, `the vlugin \`${name}\` runs ${mount.running} requests already`);
-    refusal.headers.push(["retry-after", "1"]);
-    return ended(refusal, id, mount);
+    const detail = `the vlugin \`${name}\` runs ${mount.running} requests already`;
+    return ended(problem(503, detail, ["retry-after", "1"]), id, mount);
   }
   if ((request.length ?? 0) > limits.body) return ended(problem(413, large), id, mount);
   let over = false;
@@ -248,7 +248,8 @@ async function run(mount, request, id) {
     response = await guest.request({ ...request, signal: stop.signal });
   } catch (error) {
     const fault = error instanceof Fault ? error : new Fault("error", 502, String(error.message ?? error));
-    console[fault.status < 500 ? "debug" : "error"](`valor: the vlugin \`${name}\` failed: ${fault.message} (id ${id})`);
+    const what = fault.kind === "panic" ? "panicked" : "failed";
+    console[fault.status < 500 ? "debug" : "error"](`valor: the vlugin \`${name}\` ${what}: ${fault.message} (id ${id})`);
     const said =
       fault.status < 500 ? fault.message
       : fault.kind === "timeout" ? `the vlugin \`${name}\` did not answer within ${limits.timeout} s`
@@ -273,7 +274,6 @@ async function run(mount, request, id) {
   return ended(response, id, mount);
 }
 
-/** The same stream, which says when it has ended. */
 function tracked(body, done) {
   const reader = body.getReader();
   return new ReadableStream(
@@ -298,17 +298,13 @@ function tracked(body, done) {
   );
 }
 
-function notAllowed(methods) {
-  const refusal = problem(405, `the methods here are ${methods}`);
-  refusal.headers.push(["allow", methods]);
-  return refusal;
-}
+const notAllowed = (methods) => problem(405, `the methods here are ${methods}`, ["allow", methods]);
 
-const describe = ({ name, prefix, definition, generation, unavailable, running, limits, sha256 }) => ({
+const describe = ({ name, prefix, definition, generation, unavailable, running, limits, sha256, version = null }) => ({
   file: addressOf(definition),
   generation, limits, name, prefix,
   reason: unavailable ?? null, running, sha256: sha256 ?? definition.sha256 ?? null,
-  state: unavailable ? "unavailable" : "ready", type: definition.type, version: null,
+  state: unavailable ? "unavailable" : "ready", type: definition.type, version,
 });
 
 async function definitionOf({ headers, body }) {
@@ -336,7 +332,7 @@ async function plugins(request, path) {
     if (byName.has(name)) return byName.get(name);
     throw new Fault("refused", 404, `no vlugin is named \`${name}\``);
   };
-  if (!name && method === "GET") return json(200, { plugins: [...byName.values()].map(describe) });
+  if (!name && method === "GET") return json(200, { plugins: [...byName.keys()].sort().map((key) => describe(byName.get(key))) });
   if (method === "GET") return json(200, describe(found()));
   if (name && method === "DELETE") {
     remove(found());
@@ -352,10 +348,9 @@ async function plugins(request, path) {
   const free = () => {
     const at = byPrefix.get(fresh.prefix);
     if (!old && byName.has(fresh.name)) throw new Fault("refused", 409, `the name \`${fresh.name}\` is taken`);
-    if (at && at.name !== old?.name) throw new Fault("refused", 409, `the prefix \`${fresh.prefix}\` is taken by \`${at.name}\``);
+    if (at && at.name !== old?.name) throw new Fault("refused", 409, `the prefix ${fresh.prefix} is taken by the vlugin \`${at.name}\``);
   };
   free();
-  // A newer build has the same address.
   fresh.renewed = true;
   try {
     await prepare(fresh);
@@ -395,9 +390,10 @@ function matches(path) {
 
 async function respond(event, url, path) {
   const { request } = event;
+  const [query = ""] = /\?[^#]*/.exec(url.href) ?? [];
   const asked = {
     method: request.method,
-    target: path + url.search,
+    target: path + query,
     https: url.protocol === "https:",
     headers: [...request.headers, ["host", url.host]],
     body: null,
@@ -406,7 +402,7 @@ async function respond(event, url, path) {
   // It is added on the way to the network alone.
   if (!request.headers.has("accept-language")) asked.headers.push(["accept-language", navigator.languages.join()]);
   const length = request.headers.get("content-length");
-  // Chromium has no `request.body` for all kinds of bodies; a form's is read whole.
+  // Chromium has no `request.body` for a form's.
   if (!["GET", "HEAD"].includes(request.method))
     asked.body = request.body ?? new Uint8Array(await request.arrayBuffer());
   asked.length = length === null ? (asked.body?.length ?? null) : +length;
@@ -414,17 +410,22 @@ async function respond(event, url, path) {
   const bodyless = request.method === "HEAD" || [204, 205, 304].includes(status);
   if (bodyless) body?.cancel?.();
   if (status < 200) return new Response(null, { status: 502 });
-  return new Response(bodyless ? null : body, { status, headers });
+  // Chromium would keep one of several values; and framing is not the vlugin's.
+  const joined = {};
+  for (const [name, value] of headers)
+    if (!/^(content-length|transfer-encoding|connection|keep-alive)$/.test(name))
+      joined[name] = name in joined ? `${joined[name]}, ${value}` : value;
+  return new Response(bodyless ? null : body, { status, headers: joined });
 }
 
-// plugins.json is read when the page asks for it, so that it hears what is wrong.
+// plugins.json is read when the page asks, so that it hears what is wrong.
 self.addEventListener("install", () => skipWaiting());
 self.addEventListener("activate", (event) => event.waitUntil(clients.claim()));
 self.addEventListener("fetch", (event) => {
   const url = new URL(event.request.url);
   if (url.origin !== location.origin) return;
   const path = resolve(url.pathname);
-  // A worker that was just woken knows its registry only a moment later.
+  // A woken worker has no registry yet.
   if (registry) return matches(path) && event.respondWith(respond(event, url, path));
   const later = awake().then(
     () => (matches(path) ? respond(event, url, path) : fetch(event.request)),

@@ -78,8 +78,9 @@ impl Host for RuntimeHost {
         let slash = if target.starts_with('/') { "" } else { "/" };
         let target = format!("/{vlugin}{slash}{target}");
         if !is_name || request.head.set_target(&target).is_err() {
-            let fault = Fault::refused(404, format!("no vlugin is named `{vlugin}`"));
-            return Box::pin(async { Err(fault) });
+            // As for any other name that nobody has.
+            let response = Response::problem(404, &format!("no vlugin is named `{vlugin}`"));
+            return Box::pin(async { Ok(response) });
         }
         self.callees.clone().on_request(request)
     }

@@ -69,6 +69,23 @@ fn who_waits_for_an_instance_that_traps_gets_502() {
 }
 
 #[test]
+fn what_an_instance_never_heard_of_is_answered_by_the_next() {
+    let mut definition = guest(Value::Null);
+    definition.limits.cpu = Some(0.2);
+    let runtime = runtime(&definition);
+    block_on(async {
+        // The loop gives its thread back each tick, and what comes then waits for its end.
+        let looping = get(&runtime, "/guest/loop");
+        let after = async {
+            future::yield_now().await;
+            get(&runtime, "/guest/count").await
+        };
+        let (looping, after) = future::zip(looping, after).await;
+        assert_eq!((looping.0, after), (504, (200, "1".into())));
+    });
+}
+
+#[test]
 fn the_time_until_a_response_is_limited() {
     let mut definition = guest(Value::Null);
     definition.limits.timeout = Some(0.2);

@@ -127,6 +127,8 @@ struct State {
     background: Option<Waker>,
     /// Why the instance has ended.
     ended: Option<Fault>,
+    /// Requests that it never heard of before it ended.
+    unheard: BTreeMap<u32, Request>,
 }
 
 /// What an instance and those who wait for it have in common.
@@ -145,11 +147,11 @@ impl Shared {
         self.lock().exchanges.entry(CREATION).or_default();
     }
 
-    /// Takes a request in and gives its number, or the request and why there is no answer.
-    pub fn begin(&self, request: Request) -> Result<u32, (Request, Fault)> {
+    /// Takes a request in and gives its number, or the request where the instance has ended.
+    pub fn begin(&self, request: Request) -> Result<u32, Request> {
         let mut state = self.lock();
-        if let Some(fault) = &state.ended {
-            return Err((request, fault.clone()));
+        if state.ended.is_some() {
+            return Err(request);
         }
         let id = loop {
             state.last = state.last % 0x7fff_ffff + 1;
@@ -160,6 +162,11 @@ impl Shared {
         state.exchanges.insert(id, Exchange::default());
         state.inbox.push_back(Event::Request(id, request));
         Ok(id)
+    }
+
+    /// A request that the instance never heard of: another one can still answer it.
+    pub fn take_back(&self, id: u32) -> Option<Request> {
+        self.lock().unheard.remove(&id)
     }
 
     /// How many requests there are.
@@ -297,6 +304,7 @@ impl Shared {
     pub fn leave(&self, id: u32) -> bool {
         let mut state = self.lock();
         let gone = state.exchanges.remove(&id).is_some();
+        let unheard = state.unheard.remove(&id);
         let tells = gone && state.ended.is_none();
         if tells {
             // Where the guest never heard of it, it need not hear of its end.
@@ -311,7 +319,10 @@ impl Shared {
             }
             drop(state);
             drop(removed);
+        } else {
+            drop(state);
         }
+        drop(unheard);
         tells
     }
 
@@ -347,16 +358,25 @@ impl Shared {
         Poll::Pending
     }
 
-    /// The instance has ended: everyone who waits for it is told.
-    pub fn end(&self, fault: &Fault) {
+    /// The instance has ended: everyone who waits for it is told. Where it was `created`, others like
+    /// it can be, and the requests that it never heard of are kept for them.
+    pub fn end(&self, fault: &Fault, created: bool) {
         let (wakers, events) = {
             let mut state = self.lock();
             state.ended = Some(fault.clone());
+            let (mut events, mut unheard) = (Vec::new(), BTreeMap::new());
+            for event in state.inbox.drain(..) {
+                match event {
+                    Event::Request(id, request) if created => drop(unheard.insert(id, request)),
+                    event => events.push(event),
+                }
+            }
+            state.unheard = unheard;
             let wakers: Vec<_> = (state.exchanges.values_mut())
                 .filter_map(|exchange| exchange.waker.take())
                 .chain(None)
                 .collect();
-            (wakers, std::mem::take(&mut state.inbox))
+            (wakers, events)
         };
         drop(events);
         wakers.into_iter().for_each(Waker::wake);

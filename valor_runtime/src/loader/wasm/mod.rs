@@ -2,10 +2,11 @@
 //! wasmtime inside of limits.
 //!
 //! [`WasmLoader`] is what the runtime calls. `module` judges a file before any of its code runs,
-//! `imports` is what a guest can ask for, `instance` runs one, `exchange` is what those who wait
+//! `imports` is what a guest can ask for, `driver` calls one, `instance` runs that, `exchange` is what those who wait
 //! share with it, `engine` is the one engine and its clock. What a guest does wrong ends its
 //! instance and the requests that this one worked for; the next request finds a new one.
 
+mod driver;
 mod engine;
 mod error;
 mod exchange;
@@ -19,8 +20,9 @@ use super::{LoadError, paths};
 use crate::{
     BoxFuture, Definition, Fault, FaultKind, Request, Response, Vlugin, package::TrustedKeys,
 };
+use driver::Recipe;
 use futures_lite::future;
-use instance::{Instance, Recipe};
+use instance::{Instance, Unanswered};
 use sha2::{Digest, Sha256};
 use smol::Timer;
 use std::{
@@ -321,6 +323,15 @@ impl Vlugin for Pool {
         self: Arc<Self>,
         request: Request,
     ) -> BoxFuture<'static, Result<Response, Fault>> {
-        Box::pin(async move { self.pick().answer(request).await })
+        Box::pin(async move {
+            let mut request = request;
+            loop {
+                request = match self.pick().answer(request).await {
+                    Ok(response) => return Ok(response),
+                    Err(Unanswered::Failed(fault)) => return Err(fault),
+                    Err(Unanswered::Unheard(request)) => request,
+                }
+            }
+        })
     }
 }

@@ -1,8 +1,13 @@
 //! A module, seen to be a guest before any of its code runs.
 
 use super::{engine::engine, error::GuestError, imports};
+use sha2::{Digest, Sha256};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, OnceLock, PoisonError, Weak},
+};
 use valor::metadata::Metadata;
-use wasmtime::{ExternType, FuncType, InstancePre, Module, ValType};
+use wasmtime::{Engine, ExternType, FuncType, InstancePre, Module, ValType};
 
 /// The functions that every guest exports, with their parameters; `true` for those that return a
 /// number.
@@ -47,14 +52,41 @@ const PAGE: u64 = 65536;
 pub(super) struct Checked {
     pub pre: InstancePre<imports::Guest>,
     pub metadata: Option<Metadata>,
+    /// For others that are of the same bytes.
+    _compiled: Arc<Compiled>,
+}
+
+/// What came of compiling some bytes.
+type Compiled = OnceLock<Result<Module, GuestError>>;
+
+/// What is compiled, or being compiled, by the SHA-256 of its bytes, for as long as anybody has it.
+static COMPILED: Mutex<BTreeMap<[u8; 32], Weak<Compiled>>> = Mutex::new(BTreeMap::new());
+
+/// The same bytes are compiled once, however often they are mounted; who comes second waits.
+fn compile(engine: &Engine, bytes: &[u8]) -> Result<(Module, Arc<Compiled>), GuestError> {
+    let hash: [u8; 32] = Sha256::digest(bytes).into();
+    let compiled = {
+        let mut all = COMPILED.lock().unwrap_or_else(PoisonError::into_inner);
+        all.retain(|_, compiled| compiled.strong_count() > 0);
+        let known = all.get(&hash).and_then(Weak::upgrade);
+        known.unwrap_or_else(|| {
+            let compiled = Arc::default();
+            all.insert(hash, Arc::downgrade(&compiled));
+            compiled
+        })
+    };
+    let module = compiled.get_or_init(|| {
+        Module::new(engine, bytes)
+            .map_err(|error| GuestError::NotAModule(one_line(&format!("{error:#}"))))
+    });
+    Ok((module.clone()?, compiled))
 }
 
 /// Compiles a module and holds it to the boundary. Takes as long as the module is large.
 pub(super) fn check(bytes: &[u8], memory_limit: u64) -> Result<Checked, GuestError> {
     let engine = engine().map_err(GuestError::Engine)?;
     check_format(bytes)?;
-    let module = Module::new(engine, bytes)
-        .map_err(|error| GuestError::NotAModule(one_line(&format!("{error:#}"))))?;
+    let (module, compiled) = compile(engine, bytes)?;
     check_exports(&module, memory_limit)?;
     check_imports(&module)?;
     let linker = imports::linker(engine).map_err(|e| GuestError::Engine(format!("{e:#}")))?;
@@ -64,6 +96,7 @@ pub(super) fn check(bytes: &[u8], memory_limit: u64) -> Result<Checked, GuestErr
     Ok(Checked {
         pre,
         metadata: super::metadata(bytes),
+        _compiled: compiled,
     })
 }
 

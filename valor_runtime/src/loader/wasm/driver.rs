@@ -1,0 +1,375 @@
+//! An instance of a guest from its beginning to its end: the events that it is told of, one after the
+//! other, by calls of its exports.
+//!
+//! `instance` polls [`drive`], which promises that a call never runs for longer than a tick at a time,
+//! that no export is called from inside of an import, and that everyone who waits hears of its end.
+
+use super::{
+    engine::Running,
+    exchange::{CREATION, Event, Shared},
+    imports::{Feed, Guest, Op, OutOfTime},
+    module::Checked,
+};
+use crate::{Bytes, Chunk, Fault, Request, Response};
+use futures_util::stream::{FuturesUnordered, StreamExt};
+use std::{io, sync::Arc, task::Poll, time::Duration};
+use valor::{
+    fault::FaultKind,
+    guest::message::{self, Brought, PieceKind},
+    host::Host,
+};
+use wasmtime::{Memory, Store, TypedFunc, WasmBacktrace};
+
+/// What every instance of a vlugin is made from.
+pub(super) struct Recipe {
+    pub name: String,
+    pub module: Checked,
+    pub host: Arc<dyn Host>,
+    /// What `valor_init` brings.
+    pub init: Vec<u8>,
+    pub memory: usize,
+    pub cpu: Duration,
+}
+
+/// The guest's exports.
+struct Exports {
+    memory: Memory,
+    alloc: TypedFunc<u32, u32>,
+    init: TypedFunc<(u32, u32), ()>,
+    request: TypedFunc<(u32, u32, u32), ()>,
+    body: TypedFunc<(u32, u32, u32, u32), ()>,
+    fetch_response: TypedFunc<(u32, u32, u32), ()>,
+    writable: TypedFunc<(u32, u32), ()>,
+    timer: TypedFunc<u32, ()>,
+    cancel: TypedFunc<u32, ()>,
+    poll: TypedFunc<(), ()>,
+}
+
+/// An instance from its beginning to its end. Everyone who waits for it is told of that.
+pub(super) async fn drive(recipe: Arc<Recipe>, shared: Arc<Shared>) {
+    let engine = recipe.module.pre.module().engine();
+    let (host, memory) = (recipe.host.clone(), recipe.memory);
+    let mut store = Guest::store(engine, shared.clone(), host, memory, recipe.cpu);
+    let Err(error) = run(&recipe, &shared, &mut store).await else {
+        return;
+    };
+    let fault = match error.downcast::<Failed>() {
+        Ok(Failed(fault)) => fault,
+        Err(error) => trapped(&recipe, store.data(), &error),
+    };
+    let fault = match store.data().ready.clone() {
+        Some(Ok(())) => fault,
+        // What the guest said itself, before a panic of its creation became a trap.
+        Some(Err(fault)) => not_created(fault),
+        None => not_created(fault),
+    };
+    let created = matches!(store.data().ready, Some(Ok(())));
+    shared.end(&fault, created);
+}
+
+/// The vlugin said itself that it cannot be created.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct Failed(Fault);
+
+fn not_created(fault: Fault) -> Fault {
+    Fault {
+        status: 502,
+        ..fault
+    }
+}
+
+/// Logs a trap with its backtrace, and gives the fault of everyone who waited.
+fn trapped(recipe: &Recipe, guest: &Guest, error: &wasmtime::Error) -> Fault {
+    let name = &recipe.name;
+    let why = if guest.limits.out_of_memory {
+        format!(
+            "it wanted more than its {} bytes of memory (`limits.memory`)",
+            guest.limits.memory
+        )
+    } else if let Some(out) = error.downcast_ref::<OutOfTime>() {
+        out.to_string()
+    } else {
+        super::module::one_line(&error.root_cause().to_string())
+    };
+    let frames: Vec<String> = error
+        .downcast_ref::<WasmBacktrace>()
+        .map(|trace| trace.frames().iter().map(frame).collect())
+        .unwrap_or_default();
+    log::error!(
+        target: "valor::wasm", vlugin = name.as_str(), backtrace = frames.join(" < ").as_str();
+        "the vlugin `{name}` trapped and is started anew: {why}; in {}",
+        if frames.is_empty() { "no function".to_owned() } else { frames.join(" < ") }
+    );
+    let kind = match error.is::<OutOfTime>() {
+        true => FaultKind::Timeout,
+        false => FaultKind::Error,
+    };
+    let status = if kind == FaultKind::Timeout { 504 } else { 502 };
+    Fault::new(kind, status, format!("the instance trapped: {why}"))
+}
+
+fn frame(frame: &wasmtime::FrameInfo) -> String {
+    match frame.func_name() {
+        Some(name) => format!("{:#}", rustc_demangle::demangle(name)),
+        None => format!("function {}", frame.func_index()),
+    }
+}
+
+/// Calls an export: on a stack of its own, a tick at a time.
+macro_rules! call {
+    ($guest:expr, $export:ident, $arguments:expr) => {{
+        let _running = Running::begin();
+        $guest.store.data_mut().limits.ticked = 0;
+        $guest.store.set_epoch_deadline(1);
+        $guest
+            .exports
+            .$export
+            .call_async(&mut *$guest.store, $arguments)
+            .await
+    }};
+}
+
+async fn run(recipe: &Recipe, shared: &Shared, store: &mut Store<Guest>) -> wasmtime::Result<()> {
+    let mut guest = Driven {
+        exports: begin(recipe, store).await?,
+        store,
+        told: false,
+    };
+    let (ptr, len) = guest.hand_in(recipe.init.len(), |bytes| {
+        bytes.copy_from_slice(&recipe.init);
+    })?;
+    call!(guest, init, (ptr, len))?;
+    let mut ops: FuturesUnordered<Op> = FuturesUnordered::new();
+    let mut held = Vec::new();
+    loop {
+        ops.extend(guest.store.data_mut().started.drain(..));
+        if let Some(ready) = guest.said_ready() {
+            ready.map_err(Failed)?;
+            shared.respond(CREATION, Ok((empty_head(), Brought::Whole(Bytes::new()))));
+        }
+        let creating = guest.store.data().ready.is_none();
+        let event = match held.pop() {
+            Some(event) if !creating => event,
+            Some(event) => {
+                held.push(event);
+                next(shared, &mut ops).await
+            }
+            None => next(shared, &mut ops).await,
+        };
+        match event {
+            // No request before the creation.
+            Event::Request(..) if creating => held.insert(0, event),
+            event => guest.handle(event).await?,
+        }
+    }
+}
+
+fn empty_head() -> crate::ResponseHead {
+    Response::new(204).head
+}
+
+/// The next event: one that came in, or what came of something that runs.
+async fn next(shared: &Shared, ops: &mut FuturesUnordered<Op>) -> Event {
+    std::future::poll_fn(|cx| {
+        loop {
+            if let Some(event) = shared.pop() {
+                return Poll::Ready(event);
+            }
+            if ops.is_empty() {
+                return Poll::Pending;
+            }
+            match ops.poll_next_unpin(cx) {
+                Poll::Ready(Some(Some(event))) => return Poll::Ready(event),
+                Poll::Ready(Some(None)) => {}
+                Poll::Ready(None) => return Poll::Pending,
+                // What runs may have left events of its own.
+                Poll::Pending => return shared.pop().map_or(Poll::Pending, Poll::Ready),
+            }
+        }
+    })
+    .await
+}
+
+/// Puts the module into memory, and asks for its version.
+async fn begin(recipe: &Recipe, store: &mut Store<Guest>) -> wasmtime::Result<Exports> {
+    let _running = Running::begin();
+    store.set_epoch_deadline(1);
+    let instance = recipe.module.pre.instantiate_async(&mut *store).await?;
+    let memory = instance.get_memory(&mut *store, "memory");
+    let memory = memory.ok_or_else(|| wasmtime::format_err!("it has no memory"))?;
+    store.data_mut().memory = Some(memory);
+    let abi = instance.get_typed_func::<(), u32>(&mut *store, "valor_abi")?;
+    let found = abi.call_async(&mut *store, ()).await?;
+    if found != valor::guest::GUEST_ABI {
+        let error = super::error::GuestError::Abi { found };
+        return Err(Failed(Fault::error(502, format!("it {error}"))).into());
+    }
+    if let Ok(initialize) = instance.get_typed_func::<(), ()>(&mut *store, "_initialize") {
+        initialize.call_async(&mut *store, ()).await?;
+    }
+    Ok(Exports {
+        memory,
+        alloc: instance.get_typed_func(&mut *store, "valor_alloc")?,
+        init: instance.get_typed_func(&mut *store, "valor_init")?,
+        request: instance.get_typed_func(&mut *store, "valor_request")?,
+        body: instance.get_typed_func(&mut *store, "valor_body")?,
+        fetch_response: instance.get_typed_func(&mut *store, "valor_fetch_response")?,
+        writable: instance.get_typed_func(&mut *store, "valor_writable")?,
+        timer: instance.get_typed_func(&mut *store, "valor_timer")?,
+        cancel: instance.get_typed_func(&mut *store, "valor_cancel")?,
+        poll: instance.get_typed_func(&mut *store, "valor_poll")?,
+    })
+}
+
+/// A guest that has begun.
+struct Driven<'a> {
+    exports: Exports,
+    store: &'a mut Store<Guest>,
+    /// It was told to who waits that the vlugin is created.
+    told: bool,
+}
+
+impl Driven<'_> {
+    /// What the guest said about its creation, the first time that it is asked for.
+    fn said_ready(&mut self) -> Option<Result<(), Fault>> {
+        if self.told {
+            return None;
+        }
+        let said = self.store.data().ready.clone();
+        self.told = said.is_some();
+        said
+    }
+
+    /// Has the guest give out bytes, and writes to them.
+    fn hand_in(
+        &mut self,
+        len: usize,
+        write: impl FnOnce(&mut [u8]),
+    ) -> wasmtime::Result<(u32, u32)> {
+        let size = u32::try_from(len)
+            .map_err(|_| wasmtime::format_err!("{len} bytes do not fit into its memory"))?;
+        if size == 0 {
+            return Ok((0, 0));
+        }
+        let _running = Running::begin();
+        self.store.data_mut().limits.ticked = 0;
+        self.store.data_mut().limits.synchronous = true;
+        self.store.set_epoch_deadline(1);
+        let ptr = self.exports.alloc.call(&mut *self.store, size);
+        self.store.data_mut().limits.synchronous = false;
+        let ptr = ptr?;
+        let bytes = self.exports.memory.data_mut(&mut *self.store);
+        let range = ptr as usize..ptr as usize + len;
+        match bytes.get_mut(range) {
+            Some(bytes) if ptr != 0 => write(bytes),
+            _ => wasmtime::bail!("`valor_alloc` has no {len} bytes"),
+        }
+        Ok((ptr, size))
+    }
+
+    async fn handle(&mut self, event: Event) -> wasmtime::Result<()> {
+        match event {
+            Event::Request(id, request) => self.request(id, request).await,
+            Event::Writable(id, bytes) => call!(self, writable, (id, bytes)),
+            Event::Cancel(id) => {
+                // A fetch whose body nobody reads any more may still be answered.
+                if id & 1 << 31 == 0 {
+                    self.store.data_mut().forget(id);
+                } else if let Some(fetch) = self.store.data_mut().fetches.get_mut(&id) {
+                    fetch.body = None;
+                }
+                call!(self, cancel, id)
+            }
+            Event::Read { id, next, chunks } => self.read(id, next, chunks).await,
+            Event::Feed(id) => self.feed(id).await,
+            Event::Fetched { id, answer } => self.fetched(id, answer).await,
+            Event::Timer(id) if self.store.data_mut().timer_ended(id) => call!(self, timer, id),
+            Event::Timer(_) => Ok(()),
+            Event::Poll => call!(self, poll, ()),
+        }
+    }
+
+    async fn request(&mut self, id: u32, request: Request) -> wasmtime::Result<()> {
+        let mut chunks = None;
+        let len = message::request_len(&request);
+        let (ptr, len) = self.hand_in(len, |block| {
+            chunks = message::write_request(request, block);
+        })?;
+        if let Some(chunks) = chunks {
+            self.store.data_mut().feeds.insert(id, Feed::of(chunks));
+        }
+        call!(self, request, (id, ptr, len))
+    }
+
+    async fn fetched(&mut self, id: u32, answer: Result<Response, Fault>) -> wasmtime::Result<()> {
+        if !self.store.data().fetches.contains_key(&id) {
+            return Ok(());
+        }
+        let (block, chunks) = match answer {
+            Ok(response) => message::encode_response(response),
+            Err(fault) => (message::encode_fault_message(&fault), None),
+        };
+        match chunks {
+            Some(chunks) => {
+                self.store.data_mut().feeds.insert(id, Feed::of(chunks));
+            }
+            // The fetch is over; only its request's body may still be wanted.
+            None => {
+                self.store.data_mut().feeds.remove(&id);
+            }
+        }
+        let (ptr, len) = self.hand_in(block.len(), |bytes| bytes.copy_from_slice(&block))?;
+        call!(self, fetch_response, (id, ptr, len))
+    }
+
+    /// A chunk of a body that the guest reads.
+    async fn read(
+        &mut self,
+        id: u32,
+        next: Option<io::Result<Chunk>>,
+        chunks: crate::ChunkStream,
+    ) -> wasmtime::Result<()> {
+        let Some(feed) = self.store.data_mut().feeds.get_mut(&id) else {
+            return Ok(());
+        };
+        feed.reading = None;
+        let (bytes, kind) = match next {
+            Some(Ok(Chunk::Data(data))) => {
+                feed.chunks = Some(chunks);
+                feed.rest = data;
+                return self.feed(id).await;
+            }
+            Some(Ok(Chunk::Trailers(trailers))) => {
+                (message::encode_trailers(&trailers), PieceKind::Trailers)
+            }
+            Some(Err(error)) => (error.to_string().into_bytes(), PieceKind::Failed),
+            None => (Vec::new(), PieceKind::End),
+        };
+        self.store.data_mut().feeds.remove(&id);
+        self.body(id, &bytes, kind).await
+    }
+
+    /// Sends what was read, as far as the guest wants it, and has more read where that was all.
+    async fn feed(&mut self, id: u32) -> wasmtime::Result<()> {
+        let Some(feed) = self.store.data_mut().feeds.get_mut(&id) else {
+            return Ok(());
+        };
+        let now = feed
+            .rest
+            .len()
+            .min(usize::try_from(feed.asked).unwrap_or(usize::MAX));
+        let piece = feed.rest.split_to(now);
+        feed.asked -= now as u64;
+        if !piece.is_empty() {
+            self.body(id, &piece, PieceKind::Data).await?;
+        }
+        self.store.data_mut().read(id);
+        Ok(())
+    }
+
+    async fn body(&mut self, id: u32, bytes: &[u8], kind: PieceKind) -> wasmtime::Result<()> {
+        let (ptr, len) = self.hand_in(bytes.len(), |block| block.copy_from_slice(bytes))?;
+        call!(self, body, (id, ptr, len, kind as u32))
+    }
+}

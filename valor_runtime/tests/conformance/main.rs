@@ -1,0 +1,130 @@
+//! The conformance suite: conversations in `*.json`, played with one vlugin on every host, and
+//! judged by one judge. Prints a table with a column for each host, and fails where one differs.
+//! docs/src/conformance.md says how to add a conversation.
+#![cfg(feature = "wasm")]
+
+#[path = "../fixture/mod.rs"]
+mod fixture;
+#[path = "../socket/mod.rs"]
+mod socket;
+
+mod chromium;
+mod hosts;
+mod judge;
+mod play;
+mod suite;
+mod upstream;
+
+use chromium::Chromium;
+use hosts::{Host, Served};
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+use std::{collections::BTreeMap, net::TcpListener, path::Path};
+use suite::Conversation;
+use valor_runtime::{Definition, Kind};
+
+#[test]
+fn every_host_answers_alike() {
+    hosts::keep_log();
+    let (library, module) = fixture::conformance();
+    let plugins = tempfile::tempdir().expect("a folder");
+    for file in [&library, &module] {
+        let name = file.file_name().expect("a name");
+        std::fs::copy(file, plugins.path().join(name)).expect("copied");
+    }
+    for text in ["text.wasm", &fixture::file_name("text")] {
+        std::fs::write(plugins.path().join(text), "not a module").expect("written");
+    }
+    let upstream = upstream::start();
+    let names = BTreeMap::from([
+        ("upstream".to_owned(), upstream.addr.clone()),
+        ("nobody".to_owned(), nobody()),
+    ]);
+
+    let native = definitions("native", &names);
+    let native = Served::start(Kind::Native, &parsed(&native), plugins.path());
+    let wasm = definitions("wasm", &names);
+    let wasmtime = Served::start(Kind::Wasm, &parsed(&wasm), plugins.path());
+    let chromium = Chromium::start(&wasm, &module);
+
+    let topics = suite::topics();
+    let hosts: [&dyn Host; 3] = [&native, &wasmtime, &chromium];
+    let only = std::env::var("CONVERSATIONS").unwrap_or_default();
+    let heads = hosts.iter().map(|host| format!(" {} |", host.name()));
+    let mut table = format!("| conversations |{}\n", heads.collect::<String>());
+    table += &format!("|---|{}\n", "---:|".repeat(hosts.len()));
+    let (mut count, mut failures) = (0, Vec::new());
+    for topic in &topics {
+        let title = |conversation: &Conversation| format!("{}: {}", topic.topic, conversation.name);
+        let all = topic.conversations.iter();
+        let all: Vec<_> = all.filter(|it| title(it).contains(&only)).collect();
+        count += all.len();
+        let cells = hosts.iter().map(|host| {
+            let differ = all.iter().filter_map(|conversation| {
+                let difference = play::play(*host, conversation, &names).err()?;
+                Some(format!(
+                    "{}, {}: {difference}",
+                    title(conversation),
+                    host.name()
+                ))
+            });
+            let differ: Vec<_> = differ.collect();
+            let alike = all.len() - differ.len();
+            failures.extend(differ);
+            format!(" {alike} of {} |", all.len())
+        });
+        table += &format!("| {} |{}\n", topic.topic, cells.collect::<String>());
+    }
+    println!("{table}\n{count} conversations with {} hosts", hosts.len());
+
+    // The module that wasmtime ran is the one that Chromium was sent, by each one's own word.
+    let on_disk = std::fs::read(plugins.path().join("conformance.wasm")).expect("the module");
+    let on_disk = hex(&Sha256::digest(on_disk));
+    for host in hosts.iter().filter(|host| host.kind() == "wasm") {
+        let told = play::sha256(*host, "conf");
+        println!("{} runs {told}", host.name());
+        if told != on_disk {
+            failures.push(format!("{} runs {told}, and not {on_disk}", host.name()));
+        }
+    }
+    let served = chromium.served();
+    assert!(!served.is_empty(), "Chromium was sent no module");
+    println!("Chromium was sent {} times {}", served.len(), served[0]);
+    if served.iter().any(|hash| *hash != on_disk) {
+        failures.push(format!("Chromium was not sent {on_disk}: {served:?}"));
+    }
+    println!("{count} conversations with {} hosts", hosts.len());
+    assert!(
+        count >= 60 || !only.is_empty(),
+        "only {count} conversations"
+    );
+    assert!(failures.is_empty(), "\n{}\n", failures.join("\n"));
+}
+
+/// The vlugins that conversations are with, as plugins.json has them for this type.
+fn definitions(kind: &str, names: &BTreeMap<String, String>) -> Value {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/conformance/plugins.json");
+    let text = std::fs::read_to_string(file).expect("plugins.json");
+    let mut plugins: Value = serde_json::from_str(&text).expect("JSON");
+    let mut names = names.clone();
+    names.insert("kind".into(), kind.into());
+    suite::fill_all(&mut plugins, &names);
+    plugins
+}
+
+fn parsed(plugins: &Value) -> Vec<Definition> {
+    let plugins = plugins["plugins"].as_array().expect("an array");
+    let definition =
+        |value: &Value| Definition::from_json(&value.to_string()).expect("a definition");
+    plugins.iter().map(definition).collect()
+}
+
+/// An address where nobody listens.
+fn nobody() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("an address");
+    listener.local_addr().expect("an address").to_string()
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
