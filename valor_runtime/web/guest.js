@@ -153,7 +153,7 @@ export class Guest {
     }
   }
 
-  /** An event that may come when the guest has ended: then nobody needs it. */
+  /** An event that nobody needs once the guest has ended. */
   tell(name, ...args) {
     if (!this.trapped)
       try {

@@ -40,7 +40,7 @@ async function save() {
   for (const { url } of await cache.keys()) if (!named.has(url)) await cache.delete(url);
 }
 
-/** The registry as it was kept; of plugins.json where nothing was. */
+/** The registry as it was kept, or of plugins.json. */
 function awake() {
   awake.once ??= (async () => {
     const kept = await database("readonly", (store) => store.get(PLUGINS));
@@ -131,7 +131,7 @@ async function module(mount) {
     const hash = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
     const found = Array.from(hash, (byte) => byte.toString(16).padStart(2, "0")).join("");
     if (wanted && found !== wanted) throw new Error(`${url} has the SHA-256 ${found}, and the definition says ${wanted}`);
-    // The server may not know the type, and `compileStreaming` insists on it.
+    // `compileStreaming` insists on the type.
     response = new Response(bytes, { headers: { "content-type": "application/wasm", [HASH]: found } });
     mount.keep = response.clone();
   }
@@ -148,7 +148,7 @@ function prepare(mount) {
       const [said] = WebAssembly.Module.customSections(mount.module, ".valor");
       if (said) mount.version = new TextDecoder().decode(said.slice(96, 128)).replace(/\0+$/, "");
       mount.ready = await Guest.create(mount.module, mount.name, mount.definition.config, hostOf(mount));
-      // Not before it is known to be good: the one that it replaces has the same address.
+      // Only now: the one that it replaces has the same address.
       if (mount.keep) await (await caches.open(CACHE)).put(addressOf(mount.definition), mount.keep);
       mount.keep = null;
       return mount.ready;
@@ -414,14 +414,14 @@ async function respond(event, url, path) {
   return new Response(bodyless ? null : body, { status, headers: joined });
 }
 
-// plugins.json is read when the page asks for it, so that it hears what is wrong.
+// plugins.json is read when the page asks, so that it hears what is wrong.
 self.addEventListener("install", () => skipWaiting());
 self.addEventListener("activate", (event) => event.waitUntil(clients.claim()));
 self.addEventListener("fetch", (event) => {
   const url = new URL(event.request.url);
   if (url.origin !== location.origin) return;
   const path = resolve(url.pathname);
-  // A worker that was just woken knows its registry only a moment later.
+  // A woken worker has no registry yet.
   if (registry) return matches(path) && event.respondWith(respond(event, url, path));
   const later = awake().then(
     () => (matches(path) ? respond(event, url, path) : fetch(event.request)),
