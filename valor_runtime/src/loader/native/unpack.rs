@@ -14,14 +14,14 @@ use valor::native::Metadata;
 
 /// The library to load.
 #[derive(Debug)]
-pub(super) struct Chosen<'a> {
-    pub(super) bytes: &'a [u8],
+pub(crate) struct Chosen<'a> {
+    pub(crate) bytes: &'a [u8],
     /// What its package says of it, if it comes from one.
     told: Option<(Manifest, Library)>,
 }
 
 /// Chooses the library for this host; `file` is what it is named after, and not read.
-pub(super) fn choose<'a>(file: &Path, bytes: &'a [u8]) -> Result<Chosen<'a>, LoadError> {
+pub(crate) fn choose<'a>(file: &Path, bytes: &'a [u8]) -> Result<Chosen<'a>, LoadError> {
     if !is_package(file) {
         return Ok(Chosen { bytes, told: None });
     }
