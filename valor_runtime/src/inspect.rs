@@ -2,8 +2,13 @@
 //! `valor_cli inspect` prints it. The file may be for any platform; none of its code runs.
 //! [`inspect_package`] does the same for a package.
 
+#[cfg(feature = "fuzzing")]
+mod fuzzing;
 mod package;
 
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub use fuzzing::check;
 pub use package::{PackageInspection, Packed, inspect_package};
 
 use crate::loader::{

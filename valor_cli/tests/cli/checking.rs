@@ -110,7 +110,7 @@ fn libraries_that_are_none_or_not_all_there() {
         ),
         (&garbage[..], ": "),
         (cut, "; build it or copy it again"),
-        (&whole[..100], " header; build it or copy it again"),
+        (&whole[..40], " header; build it or copy it again"),
     ] {
         let folder = Folder::new(&native(r#""name": "a", "path": "./bad.lib""#));
         folder.write("bad.lib", bytes);

@@ -14,14 +14,14 @@ use valor::metadata::Metadata;
 
 /// The library to load.
 #[derive(Debug)]
-pub(super) struct Chosen<'a> {
-    pub(super) bytes: &'a [u8],
+pub(crate) struct Chosen<'a> {
+    pub(crate) bytes: &'a [u8],
     /// What its package says of it, if it comes from one.
     told: Option<(Manifest, Library)>,
 }
 
 /// Chooses the library for a target; `file` is what it is named after, and not read.
-pub(super) fn choose<'a>(
+pub(crate) fn choose<'a>(
     file: &Path,
     bytes: &'a [u8],
     target: &str,

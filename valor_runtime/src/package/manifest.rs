@@ -88,8 +88,7 @@ impl Manifest {
         }
         // A later format may have other keys: the number comes first.
         let faulty = |error: serde_json::Error| {
-            let error = error.to_string();
-            format!("`{MEMBER}` cannot be read ({})", error.escape_debug())
+            format!("`{MEMBER}` cannot be read ({})", shown(&error.to_string()))
         };
         let Format { format } = serde_json::from_slice(text).map_err(faulty)?;
         if format != FORMAT {
@@ -122,7 +121,7 @@ impl Manifest {
                 true => Ok(()),
                 false => Err(format!(
                     "its `{key}` is `{}`, which is not 1 to 64 letters, digits, `_`, `.`, `+` and `-`",
-                    word.escape_debug()
+                    shown(word)
                 )),
             }
         };
@@ -158,7 +157,7 @@ impl Manifest {
                 return Err(format!(
                     "its library for {} is `{}` and not `{file}`",
                     library.target,
-                    library.file.escape_debug()
+                    shown(&library.file)
                 ));
             }
             let is_hex = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
@@ -170,6 +169,14 @@ impl Manifest {
             }
         }
         Ok(())
+    }
+}
+
+/// What a manifest says, within an error: as one line, and not without end.
+fn shown(text: &str) -> String {
+    match text.char_indices().nth(200) {
+        Some((end, _)) => format!("{}…", text[..end].escape_debug()),
+        None => text.escape_debug().to_string(),
     }
 }
 

@@ -7,6 +7,7 @@ mod creating;
 mod finding;
 #[path = "../fixture/mod.rs"]
 mod fixture;
+mod hundred;
 mod refusing;
 
 #[cfg(target_os = "linux")]
