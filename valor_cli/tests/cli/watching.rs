@@ -2,13 +2,13 @@
 
 use crate::{
     packaging::library,
-    support::{Folder, Server, run, valor_cli, workspace},
+    support::{Folder, Server, converse, run, valor_cli, wait_for, workspace},
 };
 use std::{
     fs,
     path::Path,
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicBool, Ordering},
     },
     thread::JoinHandle,
@@ -74,32 +74,51 @@ impl Watching {
 /// A client that asks without a pause.
 struct Busy {
     enough: Arc<AtomicBool>,
-    asked: JoinHandle<Vec<String>>,
+    /// What it was answered, each answer once for as long as it stayed the same.
+    answers: Arc<Mutex<Vec<String>>>,
+    asking: JoinHandle<()>,
 }
 
 impl Busy {
     fn ask(server: &Server, target: &'static str) -> Self {
         let enough = Arc::new(AtomicBool::new(false));
-        let (addr, ended) = (server.addrs[0].clone(), enough.clone());
-        let asked = std::thread::spawn(move || {
-            let mut bodies: Vec<String> = Vec::new();
-            while !ended.load(Ordering::Relaxed) {
-                let stream = std::net::TcpStream::connect(&addr).unwrap();
-                let answer = crate::support::converse(stream, "GET", target, &[], "");
-                assert_eq!(answer.status, 200, "{answer:?}");
-                if bodies.last() != Some(&answer.body) {
-                    bodies.push(answer.body);
+        let answers = Arc::new(Mutex::new(Vec::<String>::new()));
+        let addr = server.addrs[0].clone();
+        let asking = {
+            let (enough, answers) = (enough.clone(), answers.clone());
+            std::thread::spawn(move || {
+                while !enough.load(Ordering::Relaxed) {
+                    let stream = std::net::TcpStream::connect(&addr).unwrap();
+                    let answer = converse(stream, "GET", target, &[], "");
+                    assert_eq!(answer.status, 200, "{answer:?}");
+                    let mut answers = answers.lock().unwrap();
+                    if answers.last() != Some(&answer.body) {
+                        answers.push(answer.body);
+                    }
                 }
-            }
-            bodies
-        });
-        Self { enough, asked }
+            })
+        };
+        Self {
+            enough,
+            answers,
+            asking,
+        }
     }
 
-    /// What it was answered, each answer once for as long as it stayed the same.
+    /// Waits until it is answered with this.
+    fn hears(&self, answer: &str) {
+        let last = || self.answers.lock().unwrap().last().cloned();
+        wait_for(answer, || {
+            assert!(!self.asking.is_finished(), "a request has failed");
+            last().as_deref() == Some(answer)
+        });
+    }
+
+    /// Ends it, and gives what it was answered.
     fn answers(self) -> Vec<String> {
         self.enough.store(true, Ordering::Relaxed);
-        self.asked.join().unwrap()
+        self.asking.join().unwrap();
+        self.answers.lock().unwrap().clone()
     }
 }
 
@@ -113,13 +132,14 @@ fn a_library_is_replaced_under_requests_and_others_go_on() {
     it.register("POST", "/_plugins", later);
     let before = [it.shown("bob"), it.shown("later")];
     let busy = Busy::ask(&it.server, "/it?who=Zoe");
+    busy.hears(HELLO);
     for (name, answer) in [
         ("with_state", ALICE),
         ("hello_plugin", HELLO),
         ("with_state", ALICE),
     ] {
         it.when(|| it.replace(&library(name)), "the vlugin `it` is replaced");
-        assert_eq!(it.get("/it?who=Zoe"), answer);
+        busy.hears(answer);
     }
     assert_eq!(busy.answers(), [HELLO, ALICE, HELLO, ALICE]);
     assert_eq!([it.shown("bob"), it.shown("later")], before);
@@ -140,6 +160,7 @@ fn a_broken_library_leaves_the_old_one_serving_until_it_is_mended() {
     let it = Watching::start(&[IT, BOB], &[]);
     let file = it.folder.path().join("lib/it.lib");
     let busy = Busy::ask(&it.server, "/it?who=Zoe");
+    busy.hears(HELLO);
     let said = "the vlugin `it` stays as it was: ";
     let stays = |change: &dyn Fn(), why: &str| {
         it.when(change, DONE);
@@ -168,6 +189,7 @@ fn a_broken_library_leaves_the_old_one_serving_until_it_is_mended() {
         || fs::write(&file, &whole).unwrap(),
         "the vlugin `it` is replaced",
     );
+    busy.hears(ALICE);
     assert_eq!(busy.answers(), [HELLO, ALICE]);
 }
 
@@ -314,7 +336,10 @@ fn a_source_is_built_again() {
     let server = Server::spawn(command);
     let it = Watching { folder, server };
     let busy = Busy::ask(&it.server, "/it");
+    busy.hears("one");
     it.when(|| source(&it.folder, "two"), "the vlugin `it` is replaced");
+
+    busy.hears("two");
 
     // Nothing that an editor or cargo leaves there is a source.
     for name in [
@@ -334,6 +359,7 @@ fn a_source_is_built_again() {
         || source(&it.folder, "three"),
         "the vlugin `it` is replaced",
     );
+    busy.hears("three");
     assert_eq!(busy.answers(), ["one", "two", "three"]);
     // The first, and those of the three changes.
     assert_eq!(it.server.err().matches("valor::build: building").count(), 4);
@@ -377,12 +403,12 @@ fn a_build_does_not_outlive_the_program() {
         "plugins.json",
         plugins(&[r#"{ "type": "native", "name": "it", "source": "it" }"#]),
     );
-    crate::support::wait_for("the build", || pid.exists());
+    wait_for("the build", || pid.exists());
     server.signal("TERM");
     let ended = server.end();
     assert_eq!(ended.code, Some(0), "{}", ended.err);
     let pid = fs::read_to_string(pid).unwrap();
-    crate::support::wait_for("the end of the build", || {
+    wait_for("the end of the build", || {
         let mut ps = Command::new("ps");
         let shown = ps.args(["-o", "stat=", "-p", pid.trim()]).output().unwrap();
         let state = String::from_utf8(shown.stdout).unwrap();
