@@ -1,10 +1,10 @@
-//! `--build`: the crates that definitions name as their `source`, built with cargo.
+//! `--build` and `build`: the crates that definitions name as their `source`, built with cargo.
 //!
 //! Crates of one workspace are built by one `cargo build`, and each built library's path is
 //! taken from cargo's own messages, so that nothing needs to be copied or guessed. What cannot be
 //! built is told of by definition; the others are built all the same.
 
-use crate::log_writer::LogWriter;
+use crate::{log_writer::LogWriter, wasm_tools};
 use cargo_metadata::{CrateType, Message, Metadata, MetadataCommand, Package, PackageId, Target};
 use std::{
     collections::{BTreeMap, HashMap},
@@ -14,9 +14,6 @@ use std::{
     time::Instant,
 };
 use valor_runtime::{Definition, Kind};
-
-/// What WebAssembly vlugins are built for.
-const WASM: &str = "wasm32-unknown-unknown";
 
 /// How to build.
 #[derive(Clone, Copy)]
@@ -208,6 +205,10 @@ fn build_workspace(
         "building {} in {}{}", names.join(", "), workspace.display(),
         if is_wasm { " for WebAssembly" } else { "" }
     );
+    let target = match is_wasm {
+        true => wasm_tools::have_target(workspace),
+        false => Ok(()),
+    };
     how.log.flush();
 
     let mut libraries = HashMap::new();
@@ -216,15 +217,16 @@ fn build_workspace(
     let outcome = |package: &Package| match (libraries.remove(&package.id), &ran) {
         (Some(library), _) => Ok(library),
         (None, Err(error)) => Err(error.clone()),
-        (None, Ok(())) => Err(fault(format!(
-            "its crate `{}` cannot be built; the errors of cargo stand above{}",
-            package.name,
-            if is_wasm {
-                "; where it misses `core` or `std`: rustup target add wasm32-unknown-unknown"
-            } else {
-                ""
-            }
-        ))),
+        (None, Ok(())) => Err(match &target {
+            Ok(()) => fault(format!(
+                "its crate `{}` cannot be built; the errors of cargo stand above",
+                package.name
+            )),
+            Err(missing) => BuildFault {
+                line: format!("its crate `{}` cannot be built: {missing}", package.name),
+                no_tool: true,
+            },
+        }),
     };
     let outcomes: Vec<_> = packages.map(outcome).collect();
     let built = outcomes.iter().filter(|outcome| outcome.is_ok()).count();
@@ -258,7 +260,7 @@ fn run_cargo<'a>(
         command.arg("--package").arg(&package.id.repr);
     }
     if is_wasm {
-        command.args(["--target", WASM]);
+        command.args(["--target", wasm_tools::TARGET]);
     }
     if how.release {
         command.arg("--release");
