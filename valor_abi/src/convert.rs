@@ -3,7 +3,6 @@
 //! The glue around a handler written in Rust calls these, on whichever side of a boundary the
 //! handler lives. Bodies of known, small size are moved whole; others stay streams.
 
-#[cfg(any(test, target_family = "wasm"))]
 mod assemble;
 mod body;
 mod headers;
@@ -30,6 +29,13 @@ use std::{
     str::FromStr,
     task::{Context, Poll, ready},
 };
+
+/// The URL that a module's client makes of a text, without the parser for all URLs: absolute or relative
+/// to a base, of HTTP, its host in ASCII. For that client and its tests alone.
+#[doc(hidden)]
+pub fn http_url(base: Option<&http::Url>, text: &str) -> Option<http::Url> {
+    assemble::resolve(base, text)
+}
 
 /// Answers a request with a handler: the way there and back, upgrades included.
 ///

@@ -18,6 +18,8 @@ pub use ::surf::*;
 #[cfg(target_family = "wasm")]
 pub use guest::*;
 
+#[cfg(target_family = "wasm")]
+use crate::convert::http_url;
 use crate::{
     context::to_http,
     convert,

@@ -56,6 +56,7 @@ fn answers(form: &str, client: bool, valor: &str) -> liquid::Object {
         "description": "Greets who comes",
         "form": form,
         "client": client,
+        "lean": false,
         "valor": valor,
     })
 }
@@ -89,6 +90,24 @@ fn a_version_is_asked_of_the_registry() {
     let manifest = fs::read_to_string(folder.path().join("Cargo.toml")).unwrap();
     let dependency = r#"valor = { package = "valor_abi", version = "0.1" }"#;
     assert!(manifest.contains(dependency), "{manifest}");
+}
+
+#[test]
+fn a_module_is_small_and_one_that_is_lean_has_no_tables() {
+    let manifest = |lean: bool| {
+        let folder = folder();
+        let mut answers = answers("function", true, "0.1");
+        answers.insert("lean".into(), liquid::model::Value::scalar(lean));
+        render(folder.path(), &answers);
+        let manifest = fs::read_to_string(folder.path().join("Cargo.toml")).unwrap();
+        manifest.parse::<toml::Table>().unwrap()
+    };
+    let (plain, lean) = (manifest(false), manifest(true));
+    assert_eq!(plain["profile"]["release"]["opt-level"].as_str(), Some("s"));
+    // A native vlugin that was built so would be refused.
+    assert!(plain["profile"]["release"].get("panic").is_none());
+    assert!(plain["dependencies"].get("idna_adapter").is_none());
+    assert_eq!(lean["dependencies"]["idna_adapter"].as_str(), Some("~1.0"));
 }
 
 #[test]

@@ -2,10 +2,12 @@
 //!
 //! Nothing is done here but parsing; `main` hands each command's arguments to its module.
 
+mod build;
 mod package;
 mod plugins;
 mod web;
 
+pub use build::{BuildCommandArgs, WhenOpt};
 pub use package::{KeygenArgs, PackageArgs, TrustArgs, VerifyArgs};
 pub use plugins::{DefinitionArgs, PluginsArgs, PluginsCommand};
 pub use web::WebArgs;
@@ -26,7 +28,8 @@ Exit codes:
   130  a second signal ended the drain
 
 Environment:
-  CARGO            the cargo that --build runs (default: cargo, from the PATH)
+  CARGO            the cargo that builds run (default: cargo, from the PATH)
+  WASM_OPT         the wasm-opt that `build` runs (default: wasm-opt, from the PATH)
   NO_COLOR         no colours, also on a terminal
   LD_LIBRARY_PATH  where bare names of native vlugins are looked for last (PATH on Windows,
                    DYLD_LIBRARY_PATH on macOS)";
@@ -94,6 +97,13 @@ pub enum Command {
     // A wrong -1 is then told of as a wrong number and not as an unknown option.
     #[command(allow_negative_numbers = true, after_long_help = RUN_EXAMPLES, after_help = "`--help` tells more, with examples.")]
     Run(Box<RunArgs>),
+
+    /// Builds the crates that plugins.json names as `source`
+    ///
+    /// It runs cargo as `run --build` does, for native and for WebAssembly vlugins, and shows the files
+    /// that came out. A crate that does not compile keeps none of the others back.
+    #[command(after_long_help = build::EXAMPLES, after_help = "`--help` tells more, with examples.")]
+    Build(BuildCommandArgs),
 
     /// Does everything that `run` does but serving, and lists every fault
     ///

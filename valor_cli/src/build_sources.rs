@@ -1,4 +1,4 @@
-//! `--build`: the crates that definitions name as their `source`, built with cargo.
+//! `--build` and `build`: the crates that definitions name as their `source`, built with cargo.
 //!
 //! Crates of one workspace are built by one `cargo build`, and each built library's path is
 //! taken from cargo's own messages, so that nothing needs to be copied or guessed. What cannot be
@@ -10,7 +10,7 @@ mod stop;
 pub use crates::{Inputs, Workspaces, library_name};
 pub use stop::Stop;
 
-use crate::log_writer::LogWriter;
+use crate::{log_writer::LogWriter, wasm_tools};
 use cargo_metadata::{Message, Package, PackageId};
 use crates::is_cdylib;
 use std::{
@@ -129,6 +129,10 @@ fn build_workspace(
         "building {} in {}{}", names.join(", "), workspace.display(),
         if is_wasm { " for WebAssembly" } else { "" }
     );
+    let target = match is_wasm {
+        true => wasm_tools::have_target(workspace),
+        false => Ok(()),
+    };
     how.log.flush();
 
     let mut libraries = HashMap::new();
@@ -137,17 +141,16 @@ fn build_workspace(
     let outcome = |package: &Package| match (libraries.remove(&package.id), &ran) {
         (Some(library), _) => Ok(library),
         (None, Err(error)) => Err(error.clone()),
-        (None, Ok(())) if is_wasm && !has_wasm(workspace) => Err(BuildFault {
-            line: format!(
-                "its crate `{}` cannot be built, as the compiler has no `core` for WebAssembly: rustup target add {WASM_TARGET}",
+        (None, Ok(())) => Err(match &target {
+            Ok(()) => fault(format!(
+                "its crate `{}` cannot be built; the errors of cargo stand above",
                 package.name
-            ),
-            no_tool: true,
+            )),
+            Err(missing) => BuildFault {
+                line: format!("its crate `{}` cannot be built: {missing}", package.name),
+                no_tool: true,
+            },
         }),
-        (None, Ok(())) => Err(fault(format!(
-            "its crate `{}` cannot be built; the errors of cargo stand above",
-            package.name
-        ))),
     };
     let outcomes: Vec<_> = packages.map(outcome).collect();
     let built = outcomes.iter().filter(|outcome| outcome.is_ok()).count();
@@ -156,20 +159,6 @@ fn build_workspace(
         "built {built} of {} crates in {took:.1} s", outcomes.len()
     );
     outcomes
-}
-
-/// Whether the compiler of a workspace has what WebAssembly modules are built with. That is asked
-/// behind a build that has failed: there are other ways to have it than an installed target.
-fn has_wasm(workspace: &Path) -> bool {
-    let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
-    let asked = Command::new(rustc)
-        .current_dir(workspace)
-        .args(["--print", "target-libdir", "--target", WASM_TARGET])
-        .stdin(Stdio::null())
-        .output();
-    // A compiler that does not say so has some other fault, of which cargo has told.
-    let told = asked.ok().filter(|output| output.status.success());
-    told.is_none_or(|told| Path::new(String::from_utf8_lossy(&told.stdout).trim()).is_dir())
 }
 
 /// Runs `cargo build` and notes the libraries that it tells of. What it writes for people goes

@@ -15,7 +15,7 @@ use valor_runtime::Runtime;
 /// # Errors
 /// The faults.
 pub fn check(args: &CheckArgs, log: &LogWriter) -> Result<(), Failure> {
-    let mut vlugins = Vlugins::read(Some(&args.plugins), &args.build);
+    let mut vlugins = Vlugins::read(Some(&args.plugins), args.build.build);
     vlugins.build(&args.build, &args.log, log, &Stop::default());
     let mut builder = Runtime::builder().base_dir(vlugins.base());
     for dir in &args.plugin_dir {

@@ -5,19 +5,20 @@
 
 use crate::{
     args::{BuildArgs, LogArgs, LogFormat},
-    build_sources::{self, How, Stop},
+    build_sources::{self, BuildFault, How, Stop},
     exit::{FAULTS, Failure},
     log_writer::LogWriter,
     output::print,
     table::{HEADS, Row, State, table},
+    wasm_tools::WasmOpt,
 };
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
 };
 use valor_runtime::{
-    Definition, Runtime, RuntimeError,
-    definition::{DefinitionFault, DefinitionFaults, Definitions},
+    Definition, Kind, Runtime, RuntimeError,
+    definition::{self, DefinitionFault, DefinitionFaults, Definitions},
     loader::LoadError,
 };
 
@@ -61,7 +62,7 @@ impl Vlugins {
     /// Reads a plugins.json; without one there are no vlugins, and no faults. Where nothing is to be
     /// built, a definition that has a source and no path is looked for by the name that cargo
     /// gives the library.
-    pub fn read(file: Option<&Path>, args: &BuildArgs) -> Self {
+    pub fn read(file: Option<&Path>, builds: bool) -> Self {
         let (definitions, faults) = match file {
             Some(file) => Definitions::sound_from_file(file),
             None => Default::default(),
@@ -77,7 +78,7 @@ impl Vlugins {
             definitions,
             faults,
         };
-        if !args.build {
+        if !builds {
             let base = vlugins.base().to_owned();
             for Entry { definition, .. } in &mut vlugins.entries {
                 if let (Some(source), None) = (&definition.source, &definition.path) {
@@ -128,10 +129,55 @@ impl Vlugins {
             quiet: log.quiet,
             stop,
         };
+        let base = self.base().to_owned();
         let wanted = self.entries.iter().enumerate();
         let wanted = wanted.filter(|(_, entry)| matches!(entry.fate, Fate::Well));
         let wanted = wanted.map(|(index, entry)| (index, &entry.definition));
-        for (index, outcome) in build_sources::build(wanted, self.base(), how) {
+        let outcomes = build_sources::build(wanted, &base, how);
+        self.take_built(outcomes);
+    }
+
+    /// Builds the sources of the vlugins of these names, or all sources where there are none.
+    ///
+    /// # Errors
+    /// Names that are not in the file.
+    pub fn build_these(&mut self, names: &[String], how: How<'_>) -> Result<(), Failure> {
+        let known: Vec<_> = self.definitions.iter().map(|it| it.name.as_str()).collect();
+        let mut wrong = Vec::new();
+        for name in names.iter().filter(|name| !known.contains(&name.as_str())) {
+            let hint = definition::nearest(name, known.iter().copied())
+                .map_or(String::new(), |nearest| {
+                    format!("; did you mean `{nearest}`?")
+                });
+            wrong.push(format!("no vlugin is called `{name}`{hint}"));
+        }
+        if !wrong.is_empty() {
+            return Err(Failure::new(FAULTS, wrong));
+        }
+        let base = self.base().to_owned();
+        // By the index of all: what is not asked for has nothing to build.
+        let mut definitions = self.all();
+        for (index, definition) in definitions.iter_mut().enumerate() {
+            if names.is_empty() || names.contains(&definition.name) {
+                if definition.source.is_none() && !names.is_empty() {
+                    let line = "it has no `source`, the folder of a crate to build".to_owned();
+                    self.fault(index, "name", line);
+                }
+            } else {
+                definition.source = None;
+            }
+        }
+        self.take_built(build_sources::build(
+            definitions.iter().enumerate(),
+            &base,
+            how,
+        ));
+        Ok(())
+    }
+
+    /// Notes what was built, and what was not.
+    fn take_built(&mut self, outcomes: BTreeMap<usize, Result<PathBuf, BuildFault>>) {
+        for (index, outcome) in outcomes {
             let entry = &mut self.entries[index];
             match outcome {
                 Ok(library) => {
@@ -151,6 +197,57 @@ impl Vlugins {
         let entries = self.entries.iter();
         let not_built = entries.filter(|it| matches!(it.fate, Fate::Missing(_) | Fate::Faulty(_)));
         not_built.map(|it| &*it.definition.name)
+    }
+
+    /// Whether a WebAssembly module was built.
+    pub fn has_built_wasm(&self) -> bool {
+        self.built_wasm().next().is_some()
+    }
+
+    fn built_wasm(&self) -> impl Iterator<Item = (usize, &Path)> {
+        let entries = self.entries.iter().enumerate();
+        let wasm = entries.filter(|(_, it)| it.built && it.definition.kind == Kind::Wasm);
+        wasm.filter_map(|(index, entry)| Some((index, entry.definition.path.as_deref()?)))
+    }
+
+    /// Makes the modules that were built smaller, each file once.
+    pub fn shrink(&mut self, wasm_opt: &WasmOpt) {
+        let files: BTreeMap<_, _> = self
+            .built_wasm()
+            .map(|(index, file)| (file.to_owned(), index))
+            .collect();
+        for (file, index) in files {
+            match wasm_opt.shrink(&file) {
+                Ok((before, after)) => log::info!(
+                    target: "valor::build", before = before, after = after;
+                    "{}: {before} bytes, {after} by wasm-opt", shown(&file)
+                ),
+                Err(line) => self.fault(index, "source", line),
+            }
+        }
+    }
+
+    /// What was built, in the order of the file.
+    pub fn built_rows(&self) -> Vec<Row> {
+        let row = |entry: &Entry| {
+            let state = match &entry.fate {
+                Fate::Well if entry.built => State::Good("built".into()),
+                Fate::Missing(reason) => State::Missing(reason.clone()),
+                _ => return None,
+            };
+            let file = entry.definition.path.as_deref().filter(|_| entry.built);
+            let bytes = file.and_then(|file| std::fs::metadata(file).ok());
+            Some(Row {
+                cells: vec![
+                    entry.definition.name.clone(),
+                    entry.definition.kind.to_string(),
+                    file.map_or_else(|| "-".to_owned(), shown),
+                    bytes.map_or_else(|| "-".to_owned(), |bytes| bytes.len().to_string()),
+                ],
+                state,
+            })
+        };
+        self.entries.iter().filter_map(row).collect()
     }
 
     /// Every definition that something is mounted for, be it that it is not available.

@@ -3,17 +3,18 @@
 //! # Layout
 //!
 //! - `args`: the command line and its help, which is the manual. `exit`: the codes at the end.
-//! - `run`, `check`, `inspect`: a command each. `load`: what `run` and `check` do alike.
+//! - `run`, `build`, `check`, `inspect`: a command each. `load`: what `run` and `check` do alike.
 //! - `package`: one file of a vlugin's libraries. `sign`: keys and signatures.
 //! - `plugins`: the client of a running server's registry.
 //! - `web`: a folder for a static server, whose page runs the vlugins.
-//! - `build_sources`: `--build`. `table`: what is mounted where.
+//! - `build_sources`: `--build`. `wasm_tools`: what modules need beside cargo. `table`: what is mounted where.
 //! - `logging`, `log_writer`: records as lines on standard error. `output`: lines for people.
 //! - `signals`: the end. `reload`: plugins.json read again. `watch`: which files have changed.
 
 #![forbid(unsafe_code)]
 
 mod args;
+mod build;
 mod build_sources;
 mod check;
 mod exit;
@@ -29,6 +30,7 @@ mod run;
 mod sign;
 mod signals;
 mod table;
+mod wasm_tools;
 mod watch;
 mod web;
 
@@ -41,6 +43,7 @@ use std::process::ExitCode;
 fn main() -> ExitCode {
     match Cli::parse().command {
         Command::Run(args) => logged(&args.log, |log| run::run(&args, log)),
+        Command::Build(args) => logged(&args.log, |log| build::build(&args, log)),
         Command::Check(args) => logged(&args.log, |log| check::check(&args, log)),
         Command::Inspect(args) => {
             inspect::inspect(&args).unwrap_or_else(|failure| failure.tell(false))

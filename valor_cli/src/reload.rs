@@ -114,7 +114,7 @@ impl Reload {
 
     /// Reads plugins.json, if it has no faults.
     fn read(&self) -> Option<Vlugins> {
-        let vlugins = Vlugins::read(Some(&self.file), &self.build);
+        let vlugins = Vlugins::read(Some(&self.file), self.build.build);
         let Err(faults) = vlugins.faults() else {
             return Some(vlugins);
         };

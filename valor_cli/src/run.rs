@@ -33,7 +33,7 @@ pub fn run(args: &RunArgs, log: &LogWriter) -> Result<(), Failure> {
         Some(file) if args.watch => Some(Watch::start(file, args).map_err(not_watched)?),
         _ => None,
     };
-    let mut vlugins = Vlugins::read(args.plugins.as_deref(), &args.build);
+    let mut vlugins = Vlugins::read(args.plugins.as_deref(), args.build.build);
     let mut builder = Runtime::builder()
         .base_dir(vlugins.base())
         .limits(args.limits.limits())

@@ -41,7 +41,7 @@ const INDEX: &str = "index.html";
 /// # Errors
 /// Everything that keeps it from being written or served; nothing is written then.
 pub fn web(args: &WebArgs, log: &LogWriter) -> Result<(), Failure> {
-    let mut vlugins = Vlugins::read(Some(&args.plugins), &args.build);
+    let mut vlugins = Vlugins::read(Some(&args.plugins), args.build.build);
     vlugins.build(&args.build, &args.log, log, &Stop::default());
     let folder = Folder::open(&args.output)?;
     let mut contents = Contents::default();

@@ -6,35 +6,65 @@
 //! those of the [URL Standard](https://url.spec.whatwg.org/); the tests hold them to `url`'s own
 //! parser.
 
-use crate::{fault::Fault, http::Url, wire::RequestHead};
+use crate::http::{Url, url};
+#[cfg(any(test, target_family = "wasm"))]
+use crate::{fault::Fault, wire::RequestHead};
 use serde_json::Value;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
+/// The URL of a text: one that is absolute, or relative to a base. `None` where it is none of HTTP with a
+/// host in ASCII and without userinfo.
+pub(super) fn resolve(base: Option<&Url>, text: &str) -> Option<Url> {
+    let (scheme, rest) = match (text.split_once("://"), base) {
+        (Some((scheme, rest)), _) if !scheme.contains(['/', '?', '#']) => (http(scheme)?, rest),
+        (_, Some(base)) => {
+            let scheme = http(base.scheme())?;
+            if let Some(rest) = text.strip_prefix("//") {
+                return behind_scheme(scheme, rest);
+            }
+            let authority = &base[url::Position::BeforeHost..url::Position::AfterPort];
+            let path = match text.as_bytes() {
+                [b'/', ..] => "",
+                [b'?', ..] => base.path(),
+                [b'#', ..] | [] => &base[url::Position::BeforePath..url::Position::AfterQuery],
+                _ => &base.path()[..=base.path().rfind('/')?],
+            };
+            return assemble(scheme, authority, &[path, text].concat());
+        }
+        _ => return None,
+    };
+    behind_scheme(scheme, rest)
+}
+
+fn http(scheme: &str) -> Option<&'static str> {
+    ["http", "https"]
+        .into_iter()
+        .find(|known| known.eq_ignore_ascii_case(scheme))
+}
+
+/// An authority, and maybe a target.
+fn behind_scheme(scheme: &str, rest: &str) -> Option<Url> {
+    let end = rest.find(['/', '\\', '?', '#']).unwrap_or(rest.len());
+    let (authority, target) = rest.split_at(end);
+    match target.as_bytes() {
+        [b'/' | b'\\', ..] => assemble(scheme, authority, target),
+        _ => assemble(scheme, authority, &["/", target].concat()),
+    }
+}
+
 /// The target behind scheme and host, as `url::of` has it elsewhere.
+#[cfg(any(test, target_family = "wasm"))]
 pub(super) fn of(head: &RequestHead) -> Result<Url, Fault> {
     let target = head.target();
-    let (scheme, host, target) = match target.split_once("://") {
-        Some((scheme, rest)) if !target.starts_with('/') => {
-            let end = rest.find(['/', '\\', '?', '#']).unwrap_or(rest.len());
-            (scheme, &rest[..end], &rest[end..])
-        }
-        _ => {
-            let scheme = if head.is_https() { "https" } else { "http" };
-            (
-                scheme,
-                head.header_str("host").unwrap_or("localhost"),
-                target,
-            )
-        }
-    };
-    let scheme = match scheme {
-        _ if scheme.eq_ignore_ascii_case("http") => "http",
-        _ if scheme.eq_ignore_ascii_case("https") => "https",
-        _ => return Err(Fault::error(400, ["`", scheme, "` is not HTTP"].concat())),
-    };
-    let url = match target.as_bytes() {
-        [b'/' | b'\\', ..] => assemble(scheme, host, target),
-        _ => assemble(scheme, host, &["/", target].concat()),
+    if !target.starts_with('/') && target.contains("://") {
+        let bad = || Fault::error(400, ["the target ", target, " is not a URL"].concat());
+        return resolve(None, target).ok_or_else(bad);
+    }
+    let scheme = if head.is_https() { "https" } else { "http" };
+    let host = head.header_str("host").unwrap_or("localhost");
+    let url = match target.starts_with('/') {
+        true => assemble(scheme, host, target),
+        false => assemble(scheme, host, &["/", target].concat()),
     };
     url.ok_or_else(|| Fault::error(400, ["`", host, "` is not a host"].concat()))
 }
@@ -311,7 +341,19 @@ mod tests {
                 head.push("host", host.as_bytes()).unwrap();
             }
             head.set_https(https);
-            prop_assert_eq!(of(&head).ok(), super::super::url::of(&head).ok(), "{:?}", head);
+            prop_assert_eq!(of(&head).ok(), crate::convert::url::of(&head).ok(), "{:?}", head);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_relative_is_resolved_as_the_parser_does(
+            base in "https?://[a-z]{1,5}(:[0-9]{1,3})?(/[a-z/]{0,9}(\\?[a-z]{1,3})?)?",
+            text in "[a-z./]{0,9}[?#]?[a-z]{0,4}|//[a-z]{1,5}/?[a-z]{0,4}|HTTPS?://[a-z]{1,4}(/[a-z]{0,4})?",
+        ) {
+            let base = Url::parse(&base).unwrap();
+            let joined = base.join(&text).ok();
+            prop_assert_eq!(resolve(Some(&base), &text), joined, "{} {}", base, text);
         }
     }
 
@@ -319,6 +361,14 @@ mod tests {
     fn names_that_are_not_ascii_are_left_to_others() {
         for host in ["ä.example", "%61.example", "a b"] {
             assert!(assemble("http", host, "/").is_none(), "{host}");
+        }
+        for text in [
+            "/path",
+            "ftp://a.example/",
+            "http://me@a.example/",
+            "no URL",
+        ] {
+            assert!(resolve(None, text).is_none(), "{text}");
         }
     }
 }

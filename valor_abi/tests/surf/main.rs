@@ -31,7 +31,7 @@ mod native {
 mod guest {
     use crate::server;
     use std::sync::Arc;
-    use valor::{Context, convert, fault::Fault, host::Host, http};
+    use valor::{Context, convert, convert::http_url, fault::Fault, host::Host, http};
 
     #[allow(dead_code, unused_imports)] // All of it is public elsewhere.
     #[path = "../../src/surf/guest/mod.rs"]

@@ -178,8 +178,8 @@ fn without_the_target_an_optional_module_is_left_out_with_the_reason() {
         .args(["run", "--addr", "127.0.0.1:0", "--build", "-p"])
         .arg(folder.path().join("plugins.json"));
     let server = Server::spawn(command);
-    let reason = "unavailable: its crate `broken` cannot be built, as the compiler has no `core` for WebAssembly: \
-                  rustup target add wasm32-unknown-unknown";
+    let reason = "unavailable: its crate `broken` cannot be built: the target wasm32-unknown-unknown is not installed \
+                  for this compiler: rustup target add wasm32-unknown-unknown";
     assert!(server.out().contains(reason), "{}", server.out());
     assert_eq!(server.get("/a").status, 503);
     assert_eq!(server.get("/_health").status, 200);

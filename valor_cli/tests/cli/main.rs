@@ -1,6 +1,7 @@
 //! Conversations with the program itself: what it is started with, what it says, what it answers
 //! over a socket, and the code that it ends with.
 
+mod build_command;
 mod building;
 mod checking;
 mod manual;

@@ -9,6 +9,7 @@ fn the_help_is_the_manual() {
     assert_eq!((help.code, help.err.as_str()), (Some(0), ""));
     for part in [
         "run",
+        "build",
         "check",
         "inspect",
         "plugins",
@@ -22,6 +23,7 @@ fn the_help_is_the_manual() {
         "130",
         "NO_COLOR",
         "LD_LIBRARY_PATH",
+        "WASM_OPT",
     ] {
         assert!(help.out.contains(part), "{part} is not in {}", help.out);
     }
@@ -79,7 +81,14 @@ fn the_help_is_the_manual() {
     ] {
         assert!(help.out.contains(part), "{part} is not in {}", help.out);
     }
-    for command in ["check", "inspect", "plugins", "completions", "schema"] {
+    for command in [
+        "build",
+        "check",
+        "inspect",
+        "plugins",
+        "completions",
+        "schema",
+    ] {
         let help = run(&[command, "--help"]);
         assert!(help.out.contains("Example"), "{command}: {}", help.out);
     }

@@ -9,6 +9,7 @@ mod socket;
 
 mod by_hand;
 mod client;
+mod forms;
 mod limits;
 mod many;
 mod refused;

@@ -34,7 +34,7 @@ macro_rules! methods {
         #[doc = concat!("Begins a request of this method: [`Method::", stringify!($method), "`].")]
         ///
         /// # Panics
-        /// Where `uri` is no absolute URL.
+        /// Where `uri` is no absolute URL of HTTP, or its host is not ASCII.
         pub fn $name(&self, uri: impl AsRef<str>) -> RequestBuilder {
             self.begin(Method::$method, uri.as_ref())
         }
@@ -112,7 +112,7 @@ impl Client {
     /// Begins a request.
     ///
     /// # Panics
-    /// Where `uri` is no absolute URL.
+    /// Where `uri` is no absolute URL of HTTP, or its host is not ASCII.
     pub fn request(&self, verb: Method, uri: impl AsRef<str>) -> RequestBuilder {
         self.begin(verb, uri.as_ref())
     }
@@ -124,13 +124,10 @@ impl Client {
     }
 
     fn begin(&self, method: Method, uri: &str) -> RequestBuilder {
-        let url = match &self.base_url {
-            Some(base) => base.join(uri),
-            None => uri.parse(),
-        };
-        match url {
-            Ok(url) => RequestBuilder::new(method, url).with_client(self.clone()),
-            Err(error) => panic!("`{uri}` is no URL: {error}"),
+        // `Url::parse` would bring its parser and Unicode's tables into each module with a client.
+        match super::super::http_url(self.base_url.as_ref(), uri) {
+            Some(url) => RequestBuilder::new(method, url).with_client(self.clone()),
+            None => panic!("`{uri}` is no URL of HTTP with a host in ASCII"),
         }
     }
 

@@ -1,0 +1,54 @@
+//! The command line of `build`.
+
+use super::LogArgs;
+use clap::{Args, ValueEnum, ValueHint};
+use std::path::PathBuf;
+
+pub const EXAMPLES: &str = "\
+Examples:
+  valor_cli build -p plugins.json
+  valor_cli build -p plugins.json --release
+  valor_cli build -p plugins.json --release greet board
+  valor_cli build -p plugins.json --release --wasm-opt always
+
+A native vlugin comes out as a library of this machine, a WebAssembly one as a `.wasm` file for
+wasm32-unknown-unknown; where that target is missing, rustup gets it. Crates of one workspace are
+built together. cargo's own lines are on standard error, what was built on standard output.
+
+Environment: CARGO names the cargo to run, RUSTC the compiler, WASM_OPT the wasm-opt.
+
+Exit codes: 0 all of it was built, 1 faults (each one line), 2 wrong command line.";
+
+#[derive(Debug, Args)]
+pub struct BuildCommandArgs {
+    /// The plugins.json whose sources to build
+    #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub plugins: PathBuf,
+
+    /// The vlugins to build, by their names; all that have a `source` unless given
+    #[arg(value_name = "NAME")]
+    pub names: Vec<String>,
+
+    /// Build them with optimisations (cargo's release profile instead of dev)
+    #[arg(long)]
+    pub release: bool,
+
+    /// Whether to make WebAssembly modules smaller with binaryen's wasm-opt, in their place
+    ///
+    /// It takes a few seconds for each, and about a tenth of their size.
+    #[arg(long, value_enum, value_name = "WHEN", default_value_t = WhenOpt::Auto)]
+    pub wasm_opt: WhenOpt,
+
+    #[command(flatten)]
+    pub log: LogArgs,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum WhenOpt {
+    /// With --release, where wasm-opt is there; where it is not, a line says so
+    Auto,
+    /// Always; without wasm-opt that is a fault
+    Always,
+    /// Never
+    Never,
+}

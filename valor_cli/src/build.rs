@@ -1,0 +1,65 @@
+//! `valor_cli build`: what the definitions name as their `source`, as files to be loaded, without
+//! loading them. `build_sources` runs cargo; here is what is chosen, made smaller and told of.
+
+use crate::{
+    args::{BuildCommandArgs, LogFormat, WhenOpt},
+    build_sources::{How, Stop},
+    exit::{FAULTS, Failure},
+    load::Vlugins,
+    log_writer::LogWriter,
+    output::print,
+    table::{Row, table},
+    wasm_tools::WasmOpt,
+};
+
+/// The heads of the table of what was built.
+const HEADS: [&str; 5] = ["name", "type", "file", "bytes", "state"];
+
+/// Builds the sources of a plugins.json, and shows what came out.
+///
+/// # Errors
+/// The faults.
+pub fn build(args: &BuildCommandArgs, log: &LogWriter) -> Result<(), Failure> {
+    // Before the work: what was asked for and is not there is told of at once.
+    let wasm_opt = match args.wasm_opt {
+        WhenOpt::Always => Some(WasmOpt::find().map_err(|line| Failure::new(FAULTS, [line]))?),
+        _ => None,
+    };
+    let mut vlugins = Vlugins::read(Some(&args.plugins), true);
+    let how = How {
+        log,
+        release: args.release,
+        json: args.log.log_format == LogFormat::Json,
+        quiet: args.log.quiet,
+        stop: &Stop::default(),
+    };
+    vlugins.build_these(&args.names, how)?;
+    let wasm_opt = match args.wasm_opt {
+        WhenOpt::Auto if args.release && vlugins.has_built_wasm() => WasmOpt::find()
+            .inspect_err(|line| log::warn!(target: "valor::build", "{line}"))
+            .ok(),
+        _ => wasm_opt,
+    };
+    if let Some(wasm_opt) = wasm_opt {
+        vlugins.shrink(&wasm_opt);
+    }
+    vlugins.faults()?;
+    show(&vlugins.built_rows(), args, log);
+    Ok(())
+}
+
+fn show(rows: &[Row], args: &BuildCommandArgs, log: &LogWriter) {
+    if args.log.log_format == LogFormat::Json {
+        for Row { cells, .. } in rows {
+            log::info!(
+                target: "valor", name = cells[0].as_str(), kind = cells[1].as_str(),
+                file = cells[2].as_str(), bytes = cells[3].as_str();
+                "built"
+            );
+        }
+    } else if !args.log.quiet {
+        // The log goes another way: what is in it so far comes first.
+        log.flush();
+        print(&table(&HEADS, rows));
+    }
+}

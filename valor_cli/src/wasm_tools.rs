@@ -1,0 +1,135 @@
+//! What WebAssembly modules are built with beside cargo: the target's std, which rustup gets, and
+//! `wasm-opt` of binaryen, which makes them smaller. `build_sources` and `build` call it. Neither of the
+//! two has to be there: what is missing is told of in a line, with what to do.
+
+use std::{
+    fs,
+    io::ErrorKind,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+use valor_runtime::package::WASM_TARGET;
+
+/// What rustc puts into modules of this target; a tool that knows of more may use it.
+const FEATURES: [&str; 6] = [
+    "--enable-bulk-memory",
+    "--enable-multivalue",
+    "--enable-mutable-globals",
+    "--enable-nontrapping-float-to-int",
+    "--enable-reference-types",
+    "--enable-sign-ext",
+];
+
+/// Sees that the target's std is there for what is built in this folder, and has rustup get it
+/// where it is not. Where that fails too it gives the line that says so.
+///
+/// # Errors
+/// What is missing, and the remedy. A compiler that finds its std elsewhere builds nevertheless.
+pub fn have_target(folder: &Path) -> Result<(), String> {
+    if has_std(folder) {
+        return Ok(());
+    }
+    log::info!(target: "valor::build", "the target {WASM_TARGET} is missing; rustup gets it");
+    let rustup = Command::new("rustup")
+        .args(["target", "add", WASM_TARGET])
+        .current_dir(folder)
+        .stdin(Stdio::null())
+        .output();
+    let why = match rustup {
+        Ok(output) if output.status.success() => match has_std(folder) {
+            true => return Ok(()),
+            // Another one than rustup's.
+            false => " for this compiler".to_owned(),
+        },
+        Ok(output) => {
+            let said = String::from_utf8_lossy(&output.stderr);
+            let last = said.lines().rfind(|line| !line.trim().is_empty());
+            last.map_or(String::new(), |line| format!(" ({})", line.trim()))
+        }
+        Err(_) => String::new(),
+    };
+    Err(format!(
+        "the target {WASM_TARGET} is not installed{why}: rustup target add {WASM_TARGET}"
+    ))
+}
+
+/// Whether the compiler that cargo runs in this folder has the target's std.
+fn has_std(folder: &Path) -> bool {
+    let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
+    let output = Command::new(rustc)
+        .args(["--print", "target-libdir", "--target", WASM_TARGET])
+        .current_dir(folder)
+        .stdin(Stdio::null())
+        .output();
+    let Ok(output) = output else { return false };
+    let libdir = String::from_utf8_lossy(&output.stdout);
+    fs::read_dir(libdir.trim()).is_ok_and(|mut files| {
+        files.any(|file| {
+            file.is_ok_and(|file| file.file_name().to_string_lossy().starts_with("libstd-"))
+        })
+    })
+}
+
+/// `wasm-opt`, where it is there: `$WASM_OPT`, or in the PATH.
+pub struct WasmOpt(PathBuf);
+
+impl WasmOpt {
+    /// Looks for it.
+    ///
+    /// # Errors
+    /// That it is not there, and the remedy.
+    pub fn find() -> Result<Self, String> {
+        let tool = std::env::var_os("WASM_OPT").unwrap_or_else(|| "wasm-opt".into());
+        let ran = Command::new(&tool)
+            .arg("--version")
+            .stdin(Stdio::null())
+            .output();
+        match ran {
+            Ok(output) if output.status.success() => Ok(Self(tool.into())),
+            _ => Err(format!(
+                "{} is not there to make the modules smaller; install binaryen (apt install binaryen, \
+                 brew install binaryen), or name it in $WASM_OPT",
+                tool.display()
+            )),
+        }
+    }
+
+    /// Makes a module smaller, in its place: the file is there as a whole at any time. Gives its
+    /// size before and after.
+    ///
+    /// # Errors
+    /// What the tool says, in a line.
+    pub fn shrink(&self, file: &Path) -> Result<(u64, u64), String> {
+        let size = |file: &Path| fs::metadata(file).map(|metadata| metadata.len());
+        let wrong = |error: std::io::Error| format!("{}: {error}", file.display());
+        let before = size(file).map_err(wrong)?;
+        let part = file.with_extension("wasm.part");
+        let ran = Command::new(&self.0)
+            .arg("-Oz")
+            .args(FEATURES)
+            .arg(file)
+            .arg("-o")
+            .arg(&part)
+            .stdin(Stdio::null())
+            .output()
+            .map_err(wrong)?;
+        if !ran.status.success() {
+            if let Err(error) = fs::remove_file(&part)
+                && error.kind() != ErrorKind::NotFound
+            {
+                return Err(wrong(error));
+            }
+            let said = String::from_utf8_lossy(&ran.stderr);
+            let said: Vec<_> = said.split_whitespace().collect();
+            return Err(format!(
+                "{} cannot make {} smaller: {}",
+                self.0.display(),
+                file.display(),
+                said.join(" ")
+            ));
+        }
+        let after = size(&part).map_err(wrong)?;
+        fs::rename(&part, file).map_err(wrong)?;
+        Ok((before, after))
+    }
+}
