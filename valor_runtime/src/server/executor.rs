@@ -98,6 +98,9 @@ impl Executor {
         }
         // There may be more to run, so it only looks.
         self.wait(events, Some(Duration::ZERO));
+        // What it saw may have been meant for a thread that sleeps and now goes on to: whoever
+        // comes next has to wake that one anew.
+        self.is_waking.store(false, Ordering::Release);
     }
 
     /// Runs a task and says whether there was one.
@@ -147,5 +150,48 @@ impl Executor {
 
     fn queue(&self) -> MutexGuard<'_, VecDeque<Runnable>> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::{sync::mpsc, thread};
+
+    struct Unwatched;
+
+    impl Watcher for Unwatched {
+        fn waits(&self, _: bool) {}
+        fn ran(&self) {}
+    }
+
+    #[test]
+    fn a_wake_that_a_busy_thread_saw_is_not_the_last() {
+        let executor = Arc::new(Executor::new().unwrap());
+        // Somebody sleeps, and is to be woken for these.
+        executor.parked.fetch_add(1, Ordering::SeqCst);
+        for _ in 0..=TURN {
+            executor.spawn(async {}).detach();
+        }
+        // This thread is busy, and looks at the sockets in between.
+        let mut events = Events::default();
+        executor.turn(&mut events, None, &Unwatched);
+        while executor.run_one() {}
+
+        let sleeping = executor.clone();
+        thread::spawn(move || {
+            let mut events = Events::default();
+            loop {
+                sleeping.turn(&mut events, Some(Duration::from_secs(60)), &Unwatched);
+            }
+        });
+        let (done, was_done) = mpsc::channel();
+        for _ in 0..3 {
+            thread::sleep(Duration::from_millis(100));
+            let done = done.clone();
+            executor.spawn(async move { done.send(()) }).detach();
+            let woken = was_done.recv_timeout(Duration::from_secs(20));
+            assert!(woken.is_ok(), "the thread sleeps on");
+        }
     }
 }

@@ -3,7 +3,43 @@
 use super::{get, guest, runtime};
 use futures_lite::future::{self, block_on};
 use serde_json::Value;
-use std::time::{Duration, Instant};
+use std::{
+    sync::Mutex,
+    time::{Duration, Instant},
+};
+
+static LINES: Mutex<Vec<String>> = Mutex::new(Vec::new());
+
+struct Log;
+
+impl log::Log for Log {
+    fn enabled(&self, _: &log::Metadata<'_>) -> bool {
+        true
+    }
+
+    fn log(&self, record: &log::Record<'_>) {
+        let line = format!("{} {}", record.target(), record.args());
+        LINES.lock().unwrap().push(line);
+    }
+
+    fn flush(&self) {}
+}
+
+#[test]
+fn the_log_has_the_functions_that_a_trap_was_in() {
+    log::set_logger(&Log).unwrap();
+    log::set_max_level(log::LevelFilter::Error);
+    let mut definition = guest(Value::Null);
+    definition.name = "told".into();
+    let runtime = runtime(&definition);
+    assert_eq!(block_on(get(&runtime, "/told/deep")).0, 502);
+    let lines = LINES.lock().unwrap();
+    let of_trap = |line: &&String| line.starts_with("valor::wasm the vlugin `told` trapped");
+    let line = lines.iter().find(of_trap).expect("a line of the trap");
+    for part in ["out of bounds memory access", "guest::deep"] {
+        assert!(line.contains(part), "`{part}` is not in: {line}");
+    }
+}
 
 #[test]
 fn a_loop_without_end_is_ended_and_others_have_their_turn() {
