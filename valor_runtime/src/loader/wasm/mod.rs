@@ -195,7 +195,7 @@ impl WasmLoader {
     ) -> Result<LoadedGuest, LoadError> {
         let (loader, wanted) = (self.clone(), definition.clone());
         let compiling = smol::unblock(move || loader.compile(&wanted, restricted));
-        let (file, sha256, module) = with_a_line(&definition.name, compiling).await?;
+        let (file, sha256, module) = with_a_line(&definition.name, NOTABLE, compiling).await?;
         let metadata = module.metadata.clone();
         let init = serde_json::json!({
             "name": definition.name,
@@ -289,10 +289,10 @@ impl WasmLoader {
     }
 }
 
-/// Says so where it takes its time.
-async fn with_a_line<T>(name: &str, work: impl Future<Output = T>) -> T {
+/// Says so where it takes longer than a while.
+async fn with_a_line<T>(name: &str, patience: Duration, work: impl Future<Output = T>) -> T {
     let line = async {
-        Timer::after(NOTABLE).await;
+        Timer::after(patience).await;
         log::info!(
             target: "valor::wasm", vlugin = name;
             "compiling the vlugin `{name}`; the next start will find it compiled"
@@ -346,5 +346,53 @@ impl Vlugin for Pool {
                 }
             }
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{NOTABLE, Timer, with_a_line};
+    use futures_lite::future;
+    use smol::channel::{Receiver, Sender, unbounded};
+    use std::{sync::OnceLock, time::Duration};
+
+    static LINES: OnceLock<(Sender<String>, Receiver<String>)> = OnceLock::new();
+
+    struct Log;
+
+    impl log::Log for Log {
+        fn enabled(&self, _: &log::Metadata<'_>) -> bool {
+            true
+        }
+
+        fn log(&self, record: &log::Record<'_>) {
+            let line = record.args().to_string();
+            if line.starts_with("compiling") {
+                let _ = LINES.get_or_init(unbounded).0.try_send(line);
+            }
+        }
+
+        fn flush(&self) {}
+    }
+
+    #[test]
+    fn what_takes_longer_than_a_while_says_so() {
+        log::set_logger(&Log).expect("no logger before");
+        log::set_max_level(log::LevelFilter::Info);
+        let (_, lines) = LINES.get_or_init(unbounded);
+        future::block_on(async {
+            // Done at once: no line, however short the while is.
+            assert_eq!(with_a_line("quick", Duration::ZERO, async { 1 }).await, 1);
+            // Done when the line is there.
+            let compiling = future::or(async { lines.recv().await.unwrap() }, async {
+                Timer::after(Duration::from_secs(60)).await;
+                "no line".to_owned()
+            });
+            let line = with_a_line("slow", Duration::from_millis(1), compiling).await;
+            assert!(line.contains("`slow`"), "{line}");
+            assert!(line.contains("the next start"), "{line}");
+        });
+        assert!(lines.is_empty());
+        assert_eq!(NOTABLE, Duration::from_secs(1));
     }
 }
