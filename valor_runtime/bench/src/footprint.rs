@@ -26,6 +26,7 @@ pub const ALL: &[Measure] = &[
     ("idle connections", idle),
     ("echo of 1 GiB", large_echo),
     ("100 vlugins", readiness),
+    ("100 WebAssembly vlugins", readiness_of_guests),
     ("routes", routes),
 ];
 
@@ -124,7 +125,7 @@ fn readiness() -> io::Result<()> {
     for _ in 0..5 {
         let start = Instant::now();
         let mut command = Command::new(std::env::current_exe()?);
-        command.env("VALOR_BENCH_LIBRARIES", folder.path());
+        command.env("VALOR_BENCH_FILES", folder.path());
         let running = Running::spawn(Server::ValorNative, 2, command)?;
         drop(used_once(&running)?);
         times.push(start.elapsed().as_secs_f64());
@@ -132,6 +133,37 @@ fn readiness() -> io::Result<()> {
     let seconds = crate::throughput::median(times.into_iter());
     println!("\n### {VLUGINS} native vlugins\n");
     println!("From the program's start to the first answer: {seconds:.3} s.");
+    Ok(())
+}
+
+/// 100 modules, each another file, of which the first start leaves behind what it compiled.
+fn readiness_of_guests() -> io::Result<()> {
+    const VLUGINS: usize = 100;
+    let (folder, cache) = (TempDir::new()?, TempDir::new()?);
+    let bytes = std::fs::read(crate::valor::module()?)?;
+    for number in 0..VLUGINS as u8 {
+        // A custom section called `n`, with one byte in it: another module to every cache.
+        let section = [0, 3, 1, b'n', number];
+        let path = folder.path().join(format!("hello_{number}.wasm"));
+        std::fs::write(path, [&*bytes, &section].concat())?;
+    }
+    let start = || -> io::Result<f64> {
+        let start = Instant::now();
+        let mut command = Command::new(std::env::current_exe()?);
+        command
+            .env("VALOR_BENCH_FILES", folder.path())
+            .env("XDG_CACHE_HOME", cache.path());
+        let running = Running::spawn(Server::ValorWasm, 2, command)?;
+        drop(used_once(&running)?);
+        Ok(start.elapsed().as_secs_f64())
+    };
+    let first = start()?;
+    let again = (0..5).map(|_| start()).collect::<io::Result<Vec<_>>>()?;
+    let seconds = crate::throughput::median(again.into_iter());
+    println!("\n### {VLUGINS} WebAssembly vlugins\n");
+    println!(
+        "From the program's start to the first answer: {seconds:.3} s, and {first:.1} s the first time."
+    );
     Ok(())
 }
 
@@ -179,6 +211,7 @@ fn instructions() -> io::Result<()> {
         Server::ValorBare,
         Server::ValorCompiled,
         Server::ValorNative,
+        Server::ValorWasm,
     ];
     for server in servers {
         let folder = TempDir::new()?;

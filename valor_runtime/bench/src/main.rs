@@ -77,9 +77,11 @@ fn run(args: Args) -> Result<(), Box<dyn Error>> {
 
 fn serve(server: Server, threads: usize) -> Result<(), Box<dyn Error>> {
     match server {
-        Server::ValorNative | Server::ValorCompiled | Server::ValorBare => {
-            valor::serve(server, threads)
-        }
+        Server::ValorNative
+        | Server::ValorWasm
+        | Server::ValorWasmFresh
+        | Server::ValorCompiled
+        | Server::ValorBare => valor::serve(server, threads),
         _ => {
             let listener = TcpListener::bind("127.0.0.1:0")?;
             println!("{}", listener.local_addr()?);

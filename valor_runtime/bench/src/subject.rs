@@ -29,6 +29,10 @@ pub enum Server {
     Nginx,
     /// Valor with its vlugins in libraries
     ValorNative,
+    /// Valor with its vlugins in WebAssembly modules
+    ValorWasm,
+    /// The same, with an instance of its own for every request
+    ValorWasmFresh,
     /// Valor with the same vlugins linked into the program
     ValorCompiled,
     /// Valor's server alone, in front of a closure
@@ -44,6 +48,8 @@ impl Server {
             Self::Axum => "axum",
             Self::Nginx => "nginx",
             Self::ValorNative => "Valor, native",
+            Self::ValorWasm => "Valor, WebAssembly",
+            Self::ValorWasmFresh => "Valor, WebAssembly, each a new instance",
             Self::ValorCompiled => "Valor, compiled in",
             Self::ValorBare => "Valor, server alone",
         }

@@ -27,6 +27,11 @@ const ALL: &[Server] = &[
     Server::ValorCompiled,
     Server::ValorNative,
 ];
+const OF_KINDS: &[Server] = &[
+    Server::ValorNative,
+    Server::ValorWasm,
+    Server::ValorWasmFresh,
+];
 const WITH_BODIES: &[Server] = &[
     Server::HyperTokio,
     Server::HyperSmol,
@@ -57,6 +62,13 @@ pub const TABLES: &[Table] = &[
         threads: 2,
         connections: 32,
         servers: ALL,
+    },
+    Table {
+        title: "WebAssembly: hello, 1 header, 1 thread",
+        load: Load::Hello { headers: 1 },
+        threads: 1,
+        connections: 32,
+        servers: OF_KINDS,
     },
     Table {
         title: "download of 1 MiB, 1 thread",

@@ -1,4 +1,5 @@
-//! Valor as it is measured: the same vlugins in libraries, or linked into the program, or none.
+//! Valor as it is measured: the same vlugins in libraries, in WebAssembly modules, or linked into
+//! the program, or none.
 
 use crate::subject::{BLOB, HELLO, Server as Subject};
 use std::{
@@ -11,6 +12,12 @@ use std::{
 };
 use valor_runtime::{
     Body, Definition, Response, Runtime, Vlugin, from_fn,
+    host::{
+        RuntimeHost,
+        allow::Allow,
+        fetch::{FetchConfig, Fetcher},
+    },
+    loader::WasmLoader,
     server::{Server, ServerConfig},
 };
 
@@ -29,6 +36,8 @@ pub fn serve(subject: Subject, threads: usize) -> Result<(), Box<dyn Error>> {
         let vlugin: Arc<dyn Vlugin> = match subject {
             Subject::ValorBare => alone(),
             Subject::ValorNative => native().await?,
+            Subject::ValorWasm => guests().await?,
+            Subject::ValorWasmFresh => fresh().await?,
             _ => compiled().await?,
         };
         println!("{}", server.local_addrs()[0]);
@@ -92,25 +101,68 @@ async fn compiled() -> Result<Arc<dyn Vlugin>, Box<dyn Error>> {
 async fn native() -> Result<Arc<dyn Vlugin>, Box<dyn Error>> {
     let runtime = runtime().await?;
     let mut definitions = vec![
-        definition("hello", "hello_plugin")?,
-        definition("echo", "echo")?,
+        definition("native", "hello", Path::new("hello_plugin"))?,
+        definition("native", "echo", Path::new("echo"))?,
     ];
-    if let Some(folder) = std::env::var_os("VALOR_BENCH_LIBRARIES") {
-        for (number, file) in std::fs::read_dir(folder)?.enumerate() {
-            let path = file?.path();
-            definitions.push(definition(&format!("a{number}"), &path.to_string_lossy())?);
-        }
-    }
+    definitions.extend(many("native")?);
     for loaded in runtime.load_all(&definitions).await {
         loaded?;
     }
     Ok(runtime)
 }
 
-fn definition(name: &str, path: &str) -> Result<Definition, Box<dyn Error>> {
-    let definition = serde_json::json!({ "type": "native", "name": name, "path": path });
+async fn guests() -> Result<Arc<dyn Vlugin>, Box<dyn Error>> {
+    let runtime = runtime().await?;
+    let mut definitions = vec![definition("wasm", "hello", &module()?)?];
+    definitions.extend(many("wasm")?);
+    for loaded in runtime.load_all(&definitions).await {
+        loaded?;
+    }
+    Ok(runtime)
+}
+
+/// A guest that begins anew for every request.
+async fn fresh() -> Result<Arc<dyn Vlugin>, Box<dyn Error>> {
+    let runtime = runtime().await?;
+    let host = RuntimeHost::new(
+        "hello",
+        Allow::none(),
+        Arc::new(Fetcher::new(FetchConfig::default())?),
+        alone(),
+    );
+    let loader = WasmLoader::new(library_dir()?).instance_per_request();
+    let hello = definition("wasm", "hello", &module()?)?;
+    let loaded = loader.load(&hello, false, host).await?;
+    runtime.add("hello", loaded.vlugin)?;
+    Ok(runtime)
+}
+
+/// Those of the folder that the bench names.
+fn many(kind: &str) -> Result<Vec<Definition>, Box<dyn Error>> {
+    let Some(folder) = std::env::var_os("VALOR_BENCH_FILES") else {
+        return Ok(Vec::new());
+    };
+    let files = std::fs::read_dir(folder)?.enumerate();
+    files
+        .map(|(number, file)| definition(kind, &format!("a{number}"), &file?.path()))
+        .collect()
+}
+
+fn definition(kind: &str, name: &str, path: &Path) -> Result<Definition, Box<dyn Error>> {
+    let definition = serde_json::json!({ "type": kind, "name": name, "path": path });
     Ok(serde_json::from_value(definition)?)
 }
+
+/// The module of `examples/hello_plugin`.
+///
+/// # Errors
+/// Where the program does not know its own place.
+pub fn module() -> io::Result<PathBuf> {
+    let target = library_dir()?.with_file_name(WASM);
+    Ok(target.join("release/hello_plugin.wasm"))
+}
+
+const WASM: &str = "wasm32-unknown-unknown";
 
 /// Where the examples' libraries are: beside this program.
 ///
@@ -121,22 +173,26 @@ pub fn library_dir() -> io::Result<PathBuf> {
     Ok(program.parent().unwrap_or(Path::new(".")).to_owned())
 }
 
-/// Builds the libraries that are measured.
+/// Builds the vlugins that are measured.
 ///
 /// # Errors
 /// Where cargo does.
 pub fn build() -> io::Result<()> {
+    cargo_build(&["-p", "hello_plugin", "-p", "echo"])?;
+    cargo_build(&["-p", "hello_plugin", "--target", WASM])
+}
+
+fn cargo_build(what: &[&str]) -> io::Result<()> {
     let manifest = concat!(env!("CARGO_MANIFEST_DIR"), "/../../Cargo.toml");
     let target = library_dir()?;
     let built = Command::new(std::env::var_os("CARGO").unwrap_or("cargo".into()))
         .args(["build", "--quiet", "--release", "--manifest-path", manifest])
-        .args(["-p", "hello_plugin", "-p", "echo", "--target-dir"])
+        .args(what)
+        .arg("--target-dir")
         .arg(target.parent().unwrap_or(&target))
         .status()?;
     match built.success() {
         true => Ok(()),
-        false => Err(io::Error::other(
-            "the libraries to be measured do not build",
-        )),
+        false => Err(io::Error::other("the vlugins to be measured do not build")),
     }
 }

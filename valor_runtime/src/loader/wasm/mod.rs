@@ -55,6 +55,7 @@ pub struct WasmLoader {
     plugin_dirs: Vec<PathBuf>,
     trust: Option<TrustedKeys>,
     create_timeout: Duration,
+    reuse: bool,
 }
 
 /// A guest that was loaded, and what is known of its file.
@@ -89,6 +90,7 @@ impl WasmLoader {
             plugin_dirs: Vec::new(),
             trust: None,
             create_timeout: Duration::from_secs(30),
+            reuse: true,
         }
     }
 
@@ -115,6 +117,14 @@ impl WasmLoader {
     #[must_use]
     pub fn create_timeout(mut self, limit: Duration) -> Self {
         self.create_timeout = limit;
+        self
+    }
+
+    /// Has every request answered by an instance of its own. For the bench alone, which says what the pool spares.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn instance_per_request(mut self) -> Self {
+        self.reuse = false;
         self
     }
 
@@ -217,6 +227,7 @@ impl WasmLoader {
             vlugin: Arc::new(Pool {
                 recipe,
                 most: limits.instances() as usize,
+                reuse: self.reuse,
                 instances: Mutex::new(vec![first]),
             }),
             file,
@@ -306,12 +317,16 @@ async fn with_a_line<T>(name: &str, patience: Duration, work: impl Future<Output
 struct Pool {
     recipe: Arc<Recipe>,
     most: usize,
+    reuse: bool,
     instances: Mutex<Vec<Arc<Instance>>>,
 }
 
 impl Pool {
     /// The instance for the next request.
     fn pick(&self) -> Arc<Instance> {
+        if !self.reuse {
+            return Instance::new(&self.recipe);
+        }
         let mut instances = self
             .instances
             .lock()
