@@ -243,3 +243,44 @@ fn instances(number: u64) -> Option<String> {
     (!(1..=u64::from(MAX_INSTANCES)).contains(&number))
         .then(|| format!("there are 1 to {MAX_INSTANCES} instances, not {number}"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{KEYS, Limits};
+
+    /// The row of a limit on the page: what is said there, first of all its default.
+    fn row(key: &str) -> String {
+        let page = include_str!("../../../docs/src/plugins-json.md");
+        let (_, limits) = page.split_once("\n## limits\n").expect("a part on limits");
+        let mut rows = limits.lines().take_while(|line| !line.starts_with("## "));
+        let row = rows.find(|line| line.starts_with(&format!("| `{key}` |")));
+        row.unwrap_or_else(|| panic!("no row of `{key}`"))
+            .to_owned()
+    }
+
+    #[test]
+    fn the_defaults_are_those_of_the_page() {
+        let none = Limits::default();
+        for (key, default) in [
+            ("timeout", none.timeout().as_secs_f64()),
+            ("body", none.body() as f64),
+            ("concurrency", none.concurrency().into()),
+            ("memory", none.memory() as f64),
+            ("cpu", none.cpu().as_secs_f64()),
+            ("instances", none.instances().into()),
+        ] {
+            assert!(KEYS.contains(&key));
+            let row = row(key);
+            let said = row.split('|').nth(3).unwrap_or_default().trim();
+            let said = said.split(' ').next().unwrap_or_default();
+            assert_eq!(said, default.to_string(), "{key}: {row}");
+        }
+        let asked_for = [
+            none.timeout().as_secs(),
+            none.memory() >> 20,
+            none.cpu().as_secs(),
+        ];
+        assert_eq!(asked_for, [30, 64, 1]);
+        assert_eq!(KEYS.len(), 6);
+    }
+}

@@ -1,11 +1,23 @@
 //! Each limit, and a guest that breaks it.
 
-use super::{get, guest, runtime};
-use futures_lite::future::{self, block_on};
+use super::{get, guest, request, runtime, socket::Connection};
+use futures_lite::{
+    future::{self, block_on},
+    io::{BufReader, Cursor},
+};
 use serde_json::Value;
 use std::{
-    sync::Mutex,
+    cell::Cell,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
     time::{Duration, Instant},
+};
+use valor_runtime::{
+    Vlugin, from_fn, http,
+    server::{Server, ServerConfig},
 };
 
 static LINES: Mutex<Vec<String>> = Mutex::new(Vec::new());
@@ -51,20 +63,86 @@ fn a_loop_without_end_is_ended_and_others_have_their_turn() {
     block_on(runtime.load(&other)).unwrap();
     // Both on this one thread.
     block_on(async {
+        let looped = Cell::new(false);
+        let looping = async {
+            let answer = get(&runtime, "/guest/loop").await;
+            looped.set(true);
+            answer
+        };
         let turns = async {
             let mut turns = 0;
-            loop {
+            while !looped.get() {
                 assert_eq!(get(&runtime, "/other").await.0, 200);
                 turns += 1;
                 future::yield_now().await;
-                if turns == 10 {
-                    return turns;
-                }
             }
+            turns
         };
-        let (looping, turns) = future::zip(get(&runtime, "/guest/loop"), turns).await;
-        assert_eq!((looping.0, turns), (504, 10));
+        let (looping, turns) = future::zip(looping, turns).await;
+        assert_eq!(looping.0, 504);
+        assert!(turns > 10, "{turns} turns in 30 ticks");
         assert_eq!(get(&runtime, "/guest").await.0, 200);
+    });
+}
+
+#[test]
+fn a_loop_without_end_leaves_the_only_worker_of_a_server_to_others() {
+    // With the limit that it has where none is said.
+    let runtime = runtime(&guest(Value::Null));
+    let mut other = guest(Value::Null);
+    other.name = "other".into();
+    block_on(runtime.load(&other)).unwrap();
+
+    #[derive(Default)]
+    struct Seen {
+        begun: AtomicBool,
+        ended: AtomicBool,
+    }
+    let seen = Arc::new(Seen::default());
+    let watched = {
+        let seen = seen.clone();
+        // On the worker itself, before and behind the poll that runs the loop.
+        from_fn(move |request| {
+            let is_loop = request.head.path() == "/guest/loop";
+            let (seen, runtime) = (seen.clone(), runtime.clone());
+            async move {
+                seen.begun.fetch_or(is_loop, Ordering::SeqCst);
+                let answer = runtime.on_request(request).await;
+                seen.ended.fetch_or(is_loop, Ordering::SeqCst);
+                answer
+            }
+        })
+    };
+    let listen = ["127.0.0.1:0".parse().unwrap()];
+    let server = block_on(Server::bind(&listen, ServerConfig::default())).unwrap();
+    let addr = server.local_addrs()[0].to_string();
+    let (stop, stopped) = smol::channel::bounded::<()>(1);
+    thread::scope(|scope| {
+        scope.spawn(move || {
+            let until = async move {
+                let _ = stopped.recv().await;
+            };
+            block_on(server.run(watched, 1, until)).unwrap()
+        });
+        let endless = scope.spawn(|| Connection::to(&addr).get("/guest/loop").unwrap().status);
+        while !seen.begun.load(Ordering::SeqCst) {
+            thread::yield_now();
+        }
+        let mut others = Connection::to(&addr);
+        let mut meanwhile = 0;
+        loop {
+            let status = others.get("/other").unwrap().status;
+            assert_eq!(status, 200);
+            if seen.ended.load(Ordering::SeqCst) {
+                break;
+            }
+            meanwhile += 1;
+        }
+        let endless = endless.join();
+        // Before anything is judged, as the scope waits for the server.
+        stop.close();
+        assert_eq!(endless.unwrap(), 504);
+        assert!(meanwhile > 0, "the loop had the worker for itself");
     });
 }
 
@@ -87,6 +165,58 @@ fn memory_is_limited_and_a_trap_takes_only_its_own_instance() {
         assert_eq!(get(&runtime, "/guest/grow?n=4").await, (200, "4".into()));
         assert_eq!(get(&runtime, "/guest/deep").await.0, 502);
         assert_eq!(get(&runtime, "/guest").await.0, 200);
+    });
+}
+
+#[test]
+fn memory_is_limited_where_nothing_is_said() {
+    let runtime = runtime(&guest(Value::Null));
+    block_on(async {
+        assert_eq!(get(&runtime, "/guest/grow?n=55").await, (200, "55".into()));
+        assert!(get(&runtime, "/guest/grow?n=64").await.0 >= 500);
+        assert_eq!(get(&runtime, "/guest/count").await, (200, "1".into()));
+    });
+}
+
+#[test]
+fn bodies_are_limited() {
+    let mut definition = guest(Value::Null);
+    definition.limits.body = Some(1000);
+    let runtime = runtime(&definition);
+    let post = |len: usize, announced: bool| {
+        let mut req = request("/guest/length");
+        req.set_method(http::Method::Post);
+        let bytes = BufReader::new(Cursor::new(vec![b'x'; len]));
+        req.set_body(http::Body::from_reader(bytes, announced.then_some(len)));
+        let mut res = block_on(runtime.handle(req));
+        let text = block_on(res.body_string()).unwrap();
+        (u16::from(res.status()), text)
+    };
+    for announced in [true, false] {
+        assert_eq!(post(1000, announced), (200, "1000".into()));
+        assert_eq!(post(1001, announced).0, 413, "announced: {announced}");
+    }
+    // One that says its length is refused before the guest hears of it.
+    assert_eq!(block_on(get(&runtime, "/guest/count")).1, "4");
+}
+
+#[test]
+fn requests_at_once_are_limited() {
+    let mut definition = guest(Value::Null);
+    definition.limits.concurrency = Some(2);
+    let runtime = runtime(&definition);
+    block_on(async {
+        let mut sleeping: Vec<_> = (0..2)
+            .map(|_| Box::pin(get(&runtime, "/guest/sleep?n=60000")))
+            .collect();
+        for one in &mut sleeping {
+            assert!(future::poll_once(one).await.is_none());
+        }
+        let refused = runtime.handle(request("/guest")).await;
+        assert_eq!(u16::from(refused.status()), 503);
+        assert!(refused.header("retry-after").is_some());
+        sleeping.pop();
+        assert_eq!(get(&runtime, "/guest/dropped").await.1, "1");
     });
 }
 
