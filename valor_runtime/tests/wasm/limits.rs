@@ -38,7 +38,7 @@ impl log::Log for Log {
 }
 
 #[test]
-fn the_log_has_the_functions_that_a_trap_was_in() {
+fn the_log_tells_of_traps_and_panics() {
     log::set_logger(&Log).unwrap();
     log::set_max_level(log::LevelFilter::Error);
     let mut definition = guest(Value::Null);
@@ -49,6 +49,16 @@ fn the_log_has_the_functions_that_a_trap_was_in() {
     let of_trap = |line: &&String| line.starts_with("valor::wasm the vlugin `told` trapped");
     let line = lines.iter().find(of_trap).expect("a line of the trap");
     for part in ["out of bounds memory access", "guest::deep"] {
+        assert!(line.contains(part), "`{part}` is not in: {line}");
+    }
+    drop(lines);
+
+    // What a panic says comes by way of the response's fault, with its place.
+    assert_eq!(block_on(get(&runtime, "/told/panic")).0, 500);
+    let lines = LINES.lock().unwrap();
+    let of_panic = |line: &&String| line.contains("`told` panicked");
+    let line = lines.iter().find(of_panic).expect("a line of the panic");
+    for part in ["as it was asked", "guest/src/lib.rs:"] {
         assert!(line.contains(part), "`{part}` is not in: {line}");
     }
 }
@@ -268,7 +278,9 @@ fn instances_are_added_where_all_are_busy_and_more_are_allowed() {
     definition.limits.instances = Some(2);
     definition.limits.cpu = Some(30.0);
     let runtime = runtime(&definition);
-    // One thread is inside of the first instance: another one finds a second.
+    assert_eq!(block_on(get(&runtime, "/guest/count")).1, "1");
+    // Once that thread is inside of the first instance, which has counted, others find a second,
+    // which has not.
     let busy = {
         let runtime = runtime.clone();
         std::thread::spawn(move || block_on(get(&runtime, "/guest/loop")))
