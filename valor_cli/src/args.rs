@@ -5,11 +5,13 @@
 mod build;
 mod package;
 mod plugins;
+#[cfg(feature = "wasm")]
 mod web;
 
 pub use build::{BuildCommandArgs, WhenOpt};
 pub use package::{KeygenArgs, PackageArgs, TrustArgs, VerifyArgs};
 pub use plugins::{DefinitionArgs, PluginsArgs, PluginsCommand};
+#[cfg(feature = "wasm")]
 pub use web::WebArgs;
 
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
@@ -150,6 +152,7 @@ pub enum Command {
     /// It holds the host as ES modules, the module of each WebAssembly vlugin, a plugins.json, and what
     /// `files` vlugins serve. Native vlugins are left out. Where there is no index.html, it gets a
     /// page that lists the vlugins. The same input gives the same folder.
+    #[cfg(feature = "wasm")]
     #[command(after_long_help = web::EXAMPLES, after_help = "`--help` tells more, with examples.")]
     Web(WebArgs),
 

@@ -287,6 +287,7 @@ impl Vlugins {
     }
 
     /// What came well so far, with its index.
+    #[cfg(feature = "wasm")]
     pub fn well(&self) -> Vec<(usize, Definition)> {
         let entries = self.entries.iter().enumerate();
         entries
@@ -296,6 +297,7 @@ impl Vlugins {
     }
 
     /// All of them and how they are, in the order of the file.
+    #[cfg(feature = "wasm")]
     pub fn states(&self) -> impl Iterator<Item = (&Definition, State)> {
         self.entries
             .iter()

@@ -32,6 +32,7 @@ mod signals;
 mod table;
 mod wasm_tools;
 mod watch;
+#[cfg(feature = "wasm")]
 mod web;
 
 use args::{Cli, Command, LogArgs, LogFormat};
@@ -52,6 +53,7 @@ fn main() -> ExitCode {
         Command::Package(args) => told(package::package(&args)),
         Command::Verify(args) => told(sign::verify(&args)),
         Command::Keygen(args) => told(sign::keygen(&args)),
+        #[cfg(feature = "wasm")]
         Command::Web(args) => logged(&args.log, |log| web::web(&args, log)),
         Command::Completions { shell } => {
             let mut command = Cli::command();

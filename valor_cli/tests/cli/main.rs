@@ -1,6 +1,7 @@
 //! Conversations with the program itself: what it is started with, what it says, what it answers
 //! over a socket, and the code that it ends with.
 
+#[cfg(feature = "wasm")]
 mod build_command;
 mod building;
 mod checking;
@@ -12,4 +13,5 @@ mod running;
 mod signing;
 mod support;
 mod watching;
+#[cfg(feature = "wasm")]
 mod webbing;

@@ -16,6 +16,7 @@ fn the_help_is_the_manual() {
         "package",
         "verify",
         "keygen",
+        #[cfg(feature = "wasm")]
         "web",
         "completions",
         "schema",

@@ -1,6 +1,6 @@
 //! `valor_cli package`: from libraries to a package that is served, and what is none.
 
-use crate::support::{Finished, Folder, Server, libraries, module, run, workspace};
+use crate::support::{Finished, Folder, Server, libraries, run, workspace};
 use serde_json::{Value, json};
 use std::path::PathBuf;
 
@@ -112,6 +112,7 @@ fn a_package_for_others_is_made_but_not_loaded() {
     );
 }
 
+#[cfg(feature = "wasm")]
 #[test]
 fn a_module_is_packaged_beside_a_library_or_alone() {
     let of_type = |kind: &str| {
@@ -121,7 +122,7 @@ fn a_module_is_packaged_beside_a_library_or_alone() {
     let folder = Folder::new(&of_type("native"));
     folder.write("wasm.json", of_type("wasm"));
     let own = library("hello_plugin").display().to_string();
-    let module = module().display().to_string();
+    let module = crate::support::module().display().to_string();
     let source = workspace().join("examples/hello_plugin");
     let source = source.to_str().unwrap();
     let made = package(&folder, &["--source", source, &module, &own]);

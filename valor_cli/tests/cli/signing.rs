@@ -2,7 +2,7 @@
 
 use crate::{
     packaging::library,
-    support::{Folder, Server, module, run},
+    support::{Folder, Server, run},
 };
 use std::fs;
 
@@ -131,12 +131,13 @@ fn a_plain_library_is_no_way_around_it() {
     assert!(checked.err.contains(&line), "{}", checked.err);
 }
 
+#[cfg(feature = "wasm")]
 #[test]
 fn modules_are_signed_as_libraries_are() {
     let folder = Folder::new(
         r#"{ "plugins": [{ "type": "wasm", "name": "hello", "path": "hello.wasm" }] }"#,
     );
-    fs::copy(module(), folder.path().join("hello.wasm")).unwrap();
+    fs::copy(crate::support::module(), folder.path().join("hello.wasm")).unwrap();
     let secret = folder.file("alice.key");
     assert_eq!(run(&["keygen", &secret]).code, Some(0));
     let key = [&*secret, ".pub"].concat();

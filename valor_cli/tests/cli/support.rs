@@ -70,6 +70,7 @@ pub fn libraries() -> &'static Path {
 }
 
 /// The example `hello_plugin` as a WebAssembly module, which is built at the first call.
+#[cfg(feature = "wasm")]
 pub fn module() -> &'static Path {
     static MODULE: OnceLock<PathBuf> = OnceLock::new();
     MODULE.get_or_init(|| {
