@@ -193,7 +193,13 @@ fn inspect_tells_what_a_file_says_of_itself() {
             "garbage.so",
             " is not a library but something unknown that begins with the bytes 01 02 03 04: ",
         ),
-        ("broken.wasm", " is not a WebAssembly module: "),
+        (
+            "broken.wasm",
+            match cfg!(feature = "wasm") {
+                true => " is not a WebAssembly module: ",
+                false => " is not a library but a WebAssembly module: ",
+            },
+        ),
     ] {
         let file = folder.file(name);
         let line = format!("{file}{reason}");
