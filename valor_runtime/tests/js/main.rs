@@ -4,9 +4,17 @@
 
 #![cfg(unix)]
 
+mod confined;
+mod ends;
+mod loading;
+mod outward;
 mod requests;
 
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    path::PathBuf,
+    sync::{Arc, Mutex, Once, PoisonError},
+    time::Duration,
+};
 use valor_runtime::{
     Body, Builder, Definition, Kind, Request, Response, Runtime, RuntimeError, Vlugin,
 };
@@ -72,4 +80,61 @@ impl House {
 async fn text(body: Body) -> String {
     let bytes = body.bytes(1 << 20).await.unwrap();
     String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+static LINES: Mutex<Vec<String>> = Mutex::new(Vec::new());
+
+/// Keeps what is logged, as `LEVEL vlugin module: message`.
+struct Log;
+
+impl log::Log for Log {
+    fn enabled(&self, _: &log::Metadata<'_>) -> bool {
+        true
+    }
+
+    fn log(&self, record: &log::Record<'_>) {
+        let key = |name: &str| {
+            let value = record.key_values().get(name.into());
+            value.map_or_else(String::new, |value| value.to_string())
+        };
+        let (vlugin, module) = (key("vlugin"), key("module"));
+        let line = format!("{} {vlugin} {module}: {}", record.level(), record.args());
+        LINES
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(line);
+    }
+
+    fn flush(&self) {}
+}
+
+/// Has what is logged from here on kept.
+fn keep_log() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        log::set_logger(&Log).unwrap();
+        log::set_max_level(log::LevelFilter::Debug);
+    });
+}
+
+/// Waits for a line in the log that has all of these in it.
+fn logged(parts: &[&str]) -> String {
+    for _ in 0..1000 {
+        let lines = LINES.lock().unwrap_or_else(PoisonError::into_inner);
+        let found = lines
+            .iter()
+            .find(|line| parts.iter().all(|part| line.contains(part)));
+        if let Some(line) = found {
+            return line.clone();
+        }
+        drop(lines);
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    panic!(
+        "no line has {parts:?}:\n{}",
+        LINES
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .join("\n")
+    );
 }

@@ -15,7 +15,7 @@ mod script;
 use super::{LoadError, native::hex, paths};
 use crate::{Definition, Vlugin, definition::Start, metrics::Metrics, package::TrustedKeys};
 use group::Group;
-use process::{End, Launch, Unstarted};
+use process::{Launch, Unstarted};
 use script::{Recipe, Script};
 use serde_json::json;
 use sha2::{Digest, Sha256};
@@ -289,10 +289,7 @@ fn unloaded(script: &Script, unstarted: Unstarted) -> LoadError {
         Unstarted::Failed(message) => LoadError::Script { file, message },
         Unstarted::Ended(end) => LoadError::Script {
             file,
-            message: match end {
-                End::Died(message) => message,
-                end => format!("it {end}"),
-            },
+            message: format!("it {end}"),
         },
         Unstarted::System(message) => LoadError::NoProcess { name, message },
     }

@@ -58,6 +58,8 @@ pub(super) async fn serve(worker: Arc<Worker>, host: Arc<dyn Host>) {
             };
             let head = response.head.header_str("x-valor-head");
             let Some(Ok(asked)) = head.map(serde_json::from_str) else {
+                let name = &*worker.name;
+                log::error!(target: "valor::js", vlugin = name; "the vlugin `{name}` asks for nothing that is known: {head:?}");
                 break;
             };
             take(asked, response.body, &worker, &host, &running);

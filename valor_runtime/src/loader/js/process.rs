@@ -142,25 +142,36 @@ impl Shared {
             "listening" => Stage::Listening,
             "ready" => Stage::Ready,
             "failed" => Stage::Failed(event.message),
-            "memory" => {
-                let _ = self.last_words.set(End::Memory);
-                return;
+            "stopped" => return self.one_ends(event.slot, End::Stopped),
+            "memory" => return self.last(End::Memory),
+            "blocked" => {
+                let name = self.workers().get(&event.slot).map(|it| it.name.clone());
+                let name = name.unwrap_or_default();
+                self.last(End::Died(format!("`{name}`, of its group, was in a loop")));
+                return self.one_ends(event.slot, End::Blocked);
             }
-            over => {
-                let end = match over {
-                    "blocked" => End::Blocked,
-                    "stopped" => End::Stopped,
-                    _ => End::Died(event.message),
-                };
-                if let Some(worker) = self.workers().remove(&event.slot) {
-                    worker.end(end);
-                }
-                return;
+            _ => {
+                let end = End::Died(event.message);
+                self.last(end.clone());
+                return self.one_ends(event.slot, end);
             }
         };
         if let Some(worker) = self.workers().get(&event.slot) {
             let _ = worker.stages.try_send(stage);
         }
+    }
+
+    fn one_ends(&self, slot: usize, end: End) {
+        let worker = self.workers().remove(&slot);
+        if let Some(worker) = worker {
+            worker.end(end);
+        }
+    }
+
+    /// The process is about to end: nobody is to be started in it.
+    fn last(&self, end: End) {
+        let _ = self.last_words.set(end);
+        let _ = self.gone.set(());
     }
 
     fn all_end(&self, end: &End) {
@@ -443,7 +454,7 @@ async fn attend(
         (Some(end), _) => end.clone(),
         _ if said.out_of_memory => End::Memory,
         _ if closed.is_closed() => End::Stopped,
-        (None, Ok(status)) => End::Died(format!("its process has ended, {status}")),
+        (None, Ok(status)) => End::Died(status.to_string()),
         (None, Err(error)) => End::Died(error.to_string()),
     };
     shared.all_end(&end);

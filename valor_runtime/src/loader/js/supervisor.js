@@ -45,14 +45,14 @@ function start({ slot, name, socket, file, read, cpu, ...rest }) {
   workers.set(slot, it);
   worker.onerror = (event) => {
     event.preventDefault();
-    gone(slot, it, { event: "died", slot, message: event.message });
+    fatal({ event: "died", slot, message: event.message });
   };
   port.onmessage = ({ data }) => {
     if (data === "pong") {
       clearTimeout(it.timer);
       it.timer = setTimeout(beat, cpu / 2);
     } else if (data.event === "stopped") {
-      gone(slot, it, { event: "stopped", slot });
+      gone(slot, it);
     } else {
       say({ ...data, slot });
       if (data.event === "ready") beat();
@@ -66,31 +66,37 @@ function start({ slot, name, socket, file, read, cpu, ...rest }) {
   };
   // An answer may be there that this thread has not come to.
   const late = () => {
-    it.timer = setTimeout(() => gone(slot, it, { event: "blocked", slot }), 5);
+    it.timer = setTimeout(() => fatal({ event: "blocked", slot }), 5);
   };
   worker.postMessage({ name, socket, file, ...rest }, [theirs]);
 }
 
-/** Ends a worker, once Valor knows why. */
-async function gone(slot, it, event) {
+/** Ends a worker that has nothing more to do. */
+function gone(slot, it) {
   if (workers.get(slot) !== it) return;
   workers.delete(slot);
   clearTimeout(it.timer);
-  await say(event);
   it.worker.terminate();
   it.port.close();
+  say({ event: "stopped", slot });
+}
+
+/** Ends the process, once Valor knows why: `terminate` does not end a worker that is in a loop. */
+async function fatal(event) {
+  await say(event);
+  Deno.exit(1);
 }
 
 function stop({ slot, wait }) {
   const it = workers.get(slot);
   if (!it) return;
   it.port.postMessage("stop");
-  setTimeout(() => gone(slot, it, { event: "stopped", slot }), wait);
+  setTimeout(() => gone(slot, it), wait);
 }
 
 // What V8's limit does not count: memory outside of its heap.
 setInterval(() => {
-  if (Deno.memoryUsage().rss > Number(memory)) say({ event: "memory" }).then(() => Deno.exit(137));
+  if (Deno.memoryUsage().rss > Number(memory)) fatal({ event: "memory" });
 }, 250);
 
 try {

@@ -9,6 +9,8 @@ const nativeFetch = globalThis.fetch;
 const listen = globalThis.addEventListener;
 const LEVELS = ["error", "warn", "info", "debug", "trace"];
 const OWN = import.meta.url;
+/** Characters in a line of the log. */
+const LONGEST = 16384;
 
 let name, config, folder, token, level, port;
 
@@ -189,15 +191,17 @@ const at = (place) => `${place.file}:${place.line}:${place.column}`;
 
 function log(what, message, stack) {
   if (LEVELS.indexOf(what) > level) return;
-  emit({ op: "log", level: what, message, ...places(stack)[0] });
+  emit({ op: "log", level: what, message: message.slice(0, LONGEST), ...places(stack)[0] });
 }
 
 /** An error as one line, with every place of its stack. */
 function described(error) {
   if (!(error instanceof Error)) return `threw ${inspect(error)}`;
-  let text = `${error.name}: ${error.message}`;
+  const message = error.message.replaceAll(folder, "").replace(/, run again with the --allow-\w+ flag/, "");
+  // The parser's errors have their own name and place in the message.
+  let text = /^\w*Error: /.test(message) ? message : `${error.name}: ${message}`;
   const trace = places(error.stack).map(at);
-  if (trace.length > 0) text += ` at ${trace.join(", ")}`;
+  if (trace.length > 0 && !text.endsWith(trace[0])) text += ` at ${trace.join(", ")}`;
   if (error.cause !== undefined) text += `; caused by ${described(error.cause)}`;
   return text;
 }
@@ -262,12 +266,17 @@ function failed(error) {
   const own = Number.isInteger(status) && status >= 400 && status <= 599;
   if (!own) status = 500;
   const message = own && status < 500 ? String(error.message) : described(error);
-  return new Response(JSON.stringify({ status, message }), { status: 500, headers: { "x-valor-fault": token } });
+  return new Response(JSON.stringify({ status, message: message.slice(0, LONGEST) }), { status: 500, headers: { "x-valor-fault": token } });
 }
 
 async function answer(incoming, https) {
   try {
-    const { method, headers, signal } = incoming;
+    const { method, signal } = incoming;
+    let { headers } = incoming;
+    if (https) {
+      headers = new Headers(headers);
+      headers.delete("x-valor-op");
+    }
     const url = (https ? "https" : "http") + incoming.url.slice(incoming.url.indexOf(":"));
     const body = method === "GET" || method === "HEAD" ? null : incoming.body;
     const request = new Request(url, { method, headers, body, signal });
@@ -284,7 +293,6 @@ async function answer(incoming, https) {
 function serving(request) {
   const op = request.headers.get("x-valor-op");
   if (op === null || !op.startsWith(token)) return answer(request, false);
-  request.headers.delete("x-valor-op");
   switch (op.slice(token.length + 1)) {
     case "poll":
       return poll();
@@ -312,8 +320,8 @@ async function load(file) {
 
 /** Why the module is not loaded, with what the parser shows of it. */
 function unloaded(error) {
-  if (error?.cause === "create") return error.message.slice("create: ".length);
-  return described(error);
+  const text = error?.cause === "create" ? error.message.slice("create: ".length) : described(error);
+  return text.slice(0, LONGEST);
 }
 
 async function begin(data) {
