@@ -337,7 +337,7 @@ pub struct LimitArgs {
     #[arg(long, value_name = "BYTES", default_value = "64MiB", value_parser = bytes)]
     pub max_memory: u64,
 
-    /// Time that a WebAssembly vlugin may run without a pause; 504 after that
+    /// Time that a WebAssembly or JavaScript vlugin may run without a pause; 504 after that
     #[arg(long, value_name = "SECONDS", default_value = "1", value_parser = seconds)]
     pub max_cpu: Duration,
 }

@@ -51,7 +51,7 @@ const NOT_RUN: &[(&str, &str)] = &[
 ];
 
 /// What else may stand behind a fence.
-const KINDS: &[&str] = &["console", "json", "rust", "text", "toml"];
+const KINDS: &[&str] = &["console", "js", "json", "rust", "text", "toml"];
 
 /// Plays a page from its top to its end.
 fn play(path: &str) {
@@ -100,6 +100,7 @@ pages! {
     contributing "CONTRIBUTING.md"
     embedding "docs/src/embedding.md"
     files "docs/src/files.md"
+    js "docs/src/js.md"
     packages "docs/src/packages.md"
     registry "docs/src/registry.md"
     running "docs/src/running.md"

@@ -83,6 +83,10 @@ impl Session {
             // would find libraries there.
             .env_remove("LD_LIBRARY_PATH")
             .env_remove("DYLD_FALLBACK_LIBRARY_PATH")
+            .envs(std::env::var_os("VALOR_JS_TOOLS").map(|tools| {
+                let deno = std::path::Path::new(&tools).join(".bin/deno");
+                ("VALOR_DENO", deno)
+            }))
             .stdin(Stdio::piped())
             .stdout(write.try_clone().unwrap())
             .stderr(write);
