@@ -301,6 +301,8 @@ fn instances_are_added_where_all_are_busy_and_more_are_allowed() {
         assert!(future::poll_once(&mut looping).await.is_none());
         assert_eq!(get(&runtime, "/guest/count").await.1, "1");
         assert_eq!(get(&runtime, "/guest/count").await.1, "2");
+        // Nobody waited for its end.
+        assert!(future::poll_once(&mut looping).await.is_none());
         assert_eq!(looping.await.0, 504);
     });
 }
