@@ -113,7 +113,7 @@ impl Drop for Chromium {
 
 impl Host for Chromium {
     fn name(&self) -> &'static str {
-        "Chromium"
+        "wasm (Chromium)"
     }
 
     fn kind(&self) -> &'static str {

@@ -58,6 +58,11 @@ pub trait Host {
     /// The `type` that a definition has here.
     fn kind(&self) -> &'static str;
 
+    /// The file in which the vlugin's code stands, as the log names it.
+    fn source(&self) -> &'static str {
+        "lib.rs"
+    }
+
     /// Makes all of these requests at once, and waits for all of them.
     fn ask(&self, asks: Vec<Ask>) -> Vec<Outcome>;
 
@@ -110,7 +115,7 @@ impl Served {
 impl Host for Served {
     fn name(&self) -> &'static str {
         match self.kind {
-            Kind::Wasm => "wasmtime",
+            Kind::Wasm => "wasm (server)",
             _ => "native",
         }
     }

@@ -24,6 +24,7 @@ pub fn play(host: &dyn Host, conversation: &Conversation, names: &Names) -> Resu
     let unique = format!("{:016x}", fastrand::u64(..));
     names.extend([
         ("kind".into(), host.kind().into()),
+        ("source".into(), host.source().into()),
         ("unique".into(), unique),
     ]);
     for (number, step) in conversation.steps.iter().enumerate() {
@@ -36,11 +37,11 @@ pub fn play(host: &dyn Host, conversation: &Conversation, names: &Names) -> Resu
 fn perform(host: &dyn Host, step: &Value, names: &mut Names) -> Result<(), String> {
     let times = step["times"].as_u64();
     let steps: Vec<Step> = match &step["together"] {
-        Value::Array(steps) => steps.iter().map(|step| read(step, names)).collect(),
+        Value::Array(steps) => steps.iter().map(|step| read(host, step, names)).collect(),
         _ => (0..times.unwrap_or(1))
             .map(|n| {
                 names.insert("n".into(), n.to_string());
-                read(step, names)
+                read(host, step, names)
             })
             .collect(),
     };
@@ -71,10 +72,17 @@ fn perform(host: &dyn Host, step: &Value, names: &mut Names) -> Result<(), Strin
     })
 }
 
-fn read(step: &Value, names: &Names) -> Step {
+/// A step as this host has to do it.
+fn read(host: &dyn Host, step: &Value, names: &Names) -> Step {
     let mut step = step.clone();
     if let Some(step) = step.as_object_mut() {
         step.remove("times");
+        let differs = step.remove("differs").unwrap_or_default();
+        for of in [host.kind(), host.name()] {
+            for (what, value) in differs[of].as_object().into_iter().flatten() {
+                step.entry("expect").or_insert(Value::Null)[what] = value.clone();
+            }
+        }
     }
     fill_all(&mut step, names);
     serde_json::from_value(step.clone()).unwrap_or_else(|error| panic!("{step}: {error}"))

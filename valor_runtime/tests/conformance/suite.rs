@@ -22,8 +22,8 @@ pub struct Conversation {
 }
 
 /// A request, and what has to come of it. `"times": 100` has so many of it made at once, where `{n}`
-/// is the number of each, from 0; `"together": […]` has several steps made at once. `play` takes
-/// these two apart.
+/// is the number of each, from 0; `"together": […]` has several steps made at once; `"differs": { "js": { … } }`
+/// replaces parts of `expect` on the hosts of that `type` or name. `play` takes these apart.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Step {

@@ -1,6 +1,10 @@
 //! Each limit, and a guest that breaks it.
 
-use super::{get, guest, request, runtime, socket::Connection};
+use super::{
+    by_hand::{HELLO, definition},
+    get, guest, request, runtime,
+    socket::Connection,
+};
 use futures_lite::{
     future::{self, block_on},
     io::{BufReader, Cursor},
@@ -286,36 +290,62 @@ fn the_time_until_a_response_is_limited() {
 
 #[test]
 fn instances_are_added_where_all_are_busy_and_more_are_allowed() {
-    listen();
     let mut definition = guest(Value::Null);
     definition.limits.instances = Some(2);
     definition.limits.cpu = Some(3.0);
-    // A guest that runs gives way to others at each tick. Who asks in just that moment finds nobody
-    // in the instance, and waits for it: then it has to be tried again.
-    let is_added = (0..5).any(|attempt| {
-        let runtime = runtime(&definition);
-        assert_eq!(block_on(get(&runtime, "/guest/count")).1, "1");
-        let busy = {
-            let (runtime, path) = (runtime.clone(), format!("/guest/loop?to=busy-{attempt}"));
-            thread::spawn(move || block_on(get(&runtime, &path)))
-        };
-        // In the first instance, as there was no other, and it has counted. The second has not.
-        while !is_logged(&format!("no end of busy-{attempt}")) && !busy.is_finished() {
-            thread::sleep(Duration::from_millis(1));
-        }
-        let counted = block_on(get(&runtime, "/guest/count")).1;
-        // Where that waited for the end of the first instance, the other thread hears of it as well.
-        thread::sleep(Duration::from_millis(200));
-        if busy.is_finished() {
-            return false;
-        }
-        assert_eq!(counted, "1");
-        assert_eq!(block_on(get(&runtime, "/guest/count")).1, "2");
-        assert_eq!(busy.join().unwrap().0, 504);
-        true
+    let runtime = runtime(&definition);
+    block_on(async {
+        assert_eq!(get(&runtime, "/guest/count").await.1, "1");
+        // It comes back at the first tick, in the middle of its loop: nobody is inside of the instance then.
+        let mut looping = Box::pin(get(&runtime, "/guest/loop"));
+        assert!(future::poll_once(&mut looping).await.is_none());
+        assert_eq!(get(&runtime, "/guest/count").await.1, "1");
+        assert_eq!(get(&runtime, "/guest/count").await.1, "2");
+        // Nobody waited for its end.
+        assert!(future::poll_once(&mut looping).await.is_none());
+        assert_eq!(looping.await.0, 504);
     });
-    assert!(
-        is_added,
-        "every request waited for the instance that was busy"
-    );
+}
+
+#[test]
+fn what_an_instance_does_behind_its_response_is_done_with_nobody_waiting() {
+    listen();
+    // After its first answer it works for some ticks, and logs then: `1` or `2`, as its answers are.
+    let answer = "(call $respond (local.get $id) (i32.const 0) (i32.const 30))";
+    let text = HELLO
+        .replace(
+            r#"(memory (export"#,
+            r#"(import "valor1" "log" (func $log (param i32 i32 i32 i32 i32 i32 i32 i32)))
+               (global $count (mut i32) (i32.const 0)) (memory (export"#,
+        )
+        .replace("\"hi\"", "\"worked\"")
+        .replace(r"\02\00\00\00\00\00\00\00", r"\01\00\00\00\00\00\00\00")
+        .replace(
+            answer,
+            "(local $left i32)
+             (global.set $count (i32.add (global.get $count) (i32.const 1)))
+             (i32.store8 (i32.const 28) (i32.add (global.get $count) (i32.const 48)))
+             (call $respond (local.get $id) (i32.const 0) (i32.const 29))
+             (if (i32.ne (global.get $count) (i32.const 1)) (then (return)))
+             (local.set $left (i32.const 100000000))
+             (loop $on
+               (local.set $left (i32.sub (local.get $left) (i32.const 1)))
+               (br_if $on (local.get $left)))
+             (call $log (i32.const 1) (i32.const 0) (i32.const 0) (i32.const 29) (i32.const 5)
+               (i32.const 0) (i32.const 0) (i32.const 0))",
+        );
+    let folder = tempfile::tempdir().unwrap();
+    let mut definition = definition(&folder, &text);
+    definition.limits.instances = Some(2);
+    definition.limits.cpu = Some(60.0);
+    let runtime = runtime(&definition);
+    assert_eq!(block_on(get(&runtime, "/by_hand")).1, "1");
+    for _ in 0..6000 {
+        if is_logged("orked") {
+            break;
+        }
+        thread::sleep(Duration::from_millis(10));
+    }
+    assert!(is_logged("orked"), "nobody went on with the instance");
+    assert_eq!(block_on(get(&runtime, "/by_hand")).1, "2");
 }

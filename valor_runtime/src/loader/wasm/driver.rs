@@ -120,6 +120,7 @@ fn frame(frame: &wasmtime::FrameInfo) -> String {
 macro_rules! call {
     ($guest:expr, $export:ident, $arguments:expr) => {{
         let _running = Running::begin();
+        let _calling = $guest.shared.call();
         $guest.store.data_mut().limits.ticked = 0;
         $guest.store.set_epoch_deadline(1);
         $guest
@@ -134,6 +135,7 @@ async fn run(recipe: &Recipe, shared: &Shared, store: &mut Store<Guest>) -> wasm
     let mut guest = Driven {
         exports: begin(recipe, store).await?,
         store,
+        shared,
         told: false,
     };
     let (ptr, len) = guest.hand_in(recipe.init.len(), |bytes| {
@@ -226,6 +228,7 @@ async fn begin(recipe: &Recipe, store: &mut Store<Guest>) -> wasmtime::Result<Ex
 struct Driven<'a> {
     exports: Exports,
     store: &'a mut Store<Guest>,
+    shared: &'a Shared,
     /// It was told to who waits that the vlugin is created.
     told: bool,
 }

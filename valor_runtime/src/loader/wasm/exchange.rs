@@ -9,7 +9,10 @@ use std::{
     collections::{BTreeMap, VecDeque},
     io,
     pin::Pin,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     task::{Context, Poll, Wake, Waker},
 };
 use valor::guest::message::Brought;
@@ -135,11 +138,32 @@ struct State {
 #[derive(Default)]
 pub(super) struct Shared {
     state: Mutex<State>,
+    /// A call of an export has begun and not come back: it runs, or it has given way to others.
+    calling: AtomicBool,
+}
+
+/// A call of an export, for as long as it takes.
+pub(super) struct Calling<'a>(&'a Shared);
+
+impl Drop for Calling<'_> {
+    fn drop(&mut self) {
+        self.0.calling.store(false, Ordering::Release);
+    }
 }
 
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes that an export is called, until what comes back is dropped.
+    pub fn call(&self) -> Calling<'_> {
+        self.calling.store(true, Ordering::Release);
+        Calling(self)
+    }
+
+    pub fn is_calling(&self) -> bool {
+        self.calling.load(Ordering::Acquire)
     }
 
     /// The exchange that waits for the instance's creation.

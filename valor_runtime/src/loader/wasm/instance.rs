@@ -45,9 +45,9 @@ impl Instance {
         })
     }
 
-    /// Whether a thread runs it at this moment.
+    /// Whether a thread runs it at this moment, or has been running it and gives way to others.
     pub fn is_running(&self) -> bool {
-        matches!(self.driver.try_lock(), Err(TryLockError::WouldBlock))
+        self.shared.is_calling() || matches!(self.driver.try_lock(), Err(TryLockError::WouldBlock))
     }
 
     /// Polls the driver, unless another thread does; what it finds to do is done by one of both.
@@ -92,6 +92,13 @@ impl Instance {
         .detach();
     }
 
+    /// Where a call gave way to others after its response was there, nobody may be left to go on with it.
+    fn see_to_the_rest(self: &Arc<Self>) {
+        if self.shared.is_calling() {
+            self.clone().hand_over();
+        }
+    }
+
     /// Ends when the vlugin is created.
     pub async fn created(self: &Arc<Self>) -> Result<(), Fault> {
         let waiting = Waiting::new(self, CREATION);
@@ -111,6 +118,7 @@ impl Instance {
         let body = match body {
             Brought::Whole(bytes) => {
                 waiting.over = true;
+                self.see_to_the_rest();
                 Body::Bytes(bytes)
             }
             Brought::Pieces(len) => Body::stream(len, waiting),
@@ -166,6 +174,9 @@ impl Stream for Waiting {
             (next, _) = this.instance.shared.poll_chunk(this.id, cx);
         }
         this.over = matches!(next, Poll::Ready(None | Some(Err(_))));
+        if this.over {
+            this.instance.see_to_the_rest();
+        }
         next
     }
 }
