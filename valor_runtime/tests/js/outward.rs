@@ -38,6 +38,16 @@ export default {
         try { await fetch("http://example.com/"); } catch (e) { return Response.json([e instanceof TypeError, e.status]) }
       case "/gone":
         return fetch("http://127.0.0.1:1/");
+      case "/url":
+        try { await fetch("no url"); } catch (e) { return Response.json([e instanceof TypeError, e.status]) }
+      case "/scheme":
+        return fetch("ftp://example.com/");
+      case "/waits":
+        return env.call("waits", "/");
+      case "/broken": {
+        const it = await fetch(to + "/broken");
+        try { await it.text(); } catch (e) { return new Response(e.message) }
+      }
       case "/abort": {
         const control = new AbortController();
         setTimeout(() => control.abort(), 20);
@@ -68,6 +78,10 @@ fn upstream() -> Server {
             if lines.contains("/hang") {
                 continue;
             }
+            if lines.contains("/broken") {
+                conn.send("HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\nbegun");
+                return;
+            }
             if lines.contains("/redirect") {
                 conn.send("HTTP/1.1 302 Found\r\nlocation: /there\r\ncontent-length: 0\r\n\r\n");
                 continue;
@@ -93,7 +107,17 @@ fn a_script_fetches_and_calls() {
         ));
         res
     });
+    // Says when a request to it has gone.
+    let (gone, left) = smol::channel::bounded::<()>(1);
+    let waits = valor_runtime::from_fn(move |_| {
+        let gone = gone.clone();
+        async move {
+            let _gone = OnDrop(gone);
+            std::future::pending().await
+        }
+    });
     block_on(async {
+        house.runtime.add("waits", waits).unwrap();
         house.runtime.add("callee", callee).unwrap();
         let address = server.address.to_string();
         let config = format!("http://{address}");
@@ -118,9 +142,22 @@ fn a_script_fetches_and_calls() {
         assert_eq!(house.get("/asks/caught").await, (200, "[true,403]".into()));
         assert_eq!(house.get("/asks/gone").await.0, 502);
         assert_eq!(house.get("/asks/abort").await, (200, "AbortError".into()));
+        assert_eq!(house.get("/asks/url").await, (200, "[true,400]".into()));
+        assert_eq!(house.get("/asks/scheme").await.0, 400);
+        let broken = house.get("/asks/broken").await;
+        assert!(broken.1.ends_with("/broken broke off"), "{broken:?}");
         assert_eq!(house.get("/asks/data").await, (200, "data".into()));
         assert_eq!(house.get("/asks/self").await, (404, "nothing".into()));
         assert_eq!(house.get("/asks/nobody").await.0, 404);
+
+        // What was begun for a client ends with it.
+        let waiting = house.get("/asks/waits");
+        let away = async {
+            smol::Timer::after(std::time::Duration::from_millis(200)).await;
+            (0, String::new())
+        };
+        assert_eq!(futures_lite::future::or(waiting, away).await.0, 0);
+        left.recv().await.unwrap();
 
         let mut request = Request::new("POST", "/asks/call").unwrap();
         request.body = "sent".to_owned().into();
@@ -128,4 +165,12 @@ fn a_script_fetches_and_calls() {
         assert_eq!(response.head.status(), 203);
         assert_eq!(crate::text(response.body).await, "PUT /a/b?c sent");
     });
+}
+
+struct OnDrop(smol::channel::Sender<()>);
+
+impl Drop for OnDrop {
+    fn drop(&mut self) {
+        let _ = self.0.try_send(());
+    }
 }

@@ -5,14 +5,18 @@
 //! the body that was received. So a script needs no connection to anywhere, and policy is the host's.
 
 use super::process::Worker;
-use crate::{Body, Fault, Request, Response};
+use crate::{Body, Chunk, ChunkStream, Fault, Request, Response};
+use futures_core::Stream;
 use futures_lite::future;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::{
     collections::HashMap,
     fmt::Write as _,
+    io,
+    pin::Pin,
     sync::{Arc, Mutex, PoisonError},
+    task::{Context, Poll},
 };
 use valor::{
     host::{Host, LogRecord},
@@ -83,7 +87,10 @@ fn take(asked: Asked, body: Body, worker: &Arc<Worker>, host: &Arc<dyn Host>, ru
             let over = Arc::downgrade(running);
             let doing = async move {
                 let outcome = fetched(asked, body, &*host).await;
-                let _ = give(&worker, id, outcome).await;
+                if let Err(fault) = give(&worker, id, outcome).await {
+                    // Who has the response already does not look at this one.
+                    let _ = give(&worker, id, Err(Fault::error(502, fault.message))).await;
+                }
                 let over = over.upgrade();
                 let task = over.and_then(|it| it.lock().ok()?.remove(&id));
                 // Dropped from inside, it would end before it has.
@@ -147,7 +154,17 @@ async fn give(
                     )
                 })
                 .collect();
-            (json!([id, response.head.status(), headers]), response.body)
+            let body = match response.body {
+                Body::Stream { len, chunks } => Body::stream(
+                    len,
+                    Late {
+                        chunks,
+                        error: None,
+                    },
+                ),
+                whole => whole,
+            };
+            (json!([id, response.head.status(), headers]), body)
         }
         Err(fault) => {
             let rest = json!({ "status": fault.status, "message": fault.message });
@@ -155,6 +172,31 @@ async fn give(
         }
     };
     own(worker, "result", Some(&head), body).await
+}
+
+/// A body whose error comes one poll late: hyper sends nothing more once it has seen one, not even what came
+/// before it.
+struct Late {
+    chunks: ChunkStream,
+    error: Option<io::Error>,
+}
+
+impl Stream for Late {
+    type Item = io::Result<Chunk>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        if let Some(error) = self.error.take() {
+            return Poll::Ready(Some(Err(error)));
+        }
+        match self.chunks.as_mut().poll_next(cx) {
+            Poll::Ready(Some(Err(error))) => {
+                self.error = Some(error);
+                cx.waker().wake_by_ref();
+                Poll::Pending
+            }
+            next => next,
+        }
+    }
 }
 
 /// A request of Valor's own.

@@ -3,6 +3,8 @@
 // vlugin asks for (fetch, call, a line for the log) is given to Valor as the answer to a request that waits for
 // it, so that nothing here needs a connection to anywhere.
 
+import { AsyncLocalStorage } from "node:async_hooks";
+
 const { serve, permissions, inspect } = Deno;
 const { Console } = Deno[Deno.internal];
 const nativeFetch = globalThis.fetch;
@@ -16,6 +18,8 @@ let name, config, folder, token, level, port;
 
 // ---- what is asked of Valor ----
 
+/** The signal of the request that code runs for: what was begun for a client that is gone ends with it. */
+const ofRequest = new AsyncLocalStorage();
 const events = [];
 let waiting = null;
 const asked = new Map();
@@ -44,7 +48,8 @@ function poll() {
 }
 
 function ask(op, target, request, body, url) {
-  const { signal } = request;
+  const client = ofRequest.getStore();
+  const signal = client ? AbortSignal.any([request.signal, client]) : request.signal;
   if (signal.aborted) return Promise.reject(signal.reason);
   const id = ++lastId;
   return new Promise((resolve, reject) => {
@@ -111,6 +116,11 @@ async function result(request, head) {
       cancel: stop,
     };
     it.signal.addEventListener("abort", abort, { once: true });
+    // Where the other server breaks off, reading would wait for ever.
+    request.signal.addEventListener("abort", () => {
+      control.error(new TypeError(`the response from ${it.url} broke off`));
+      finish();
+    });
     body = new ReadableStream(source, { highWaterMark: 0 });
     abandoned.register(body, stop);
   } else {
@@ -129,10 +139,20 @@ function sent(request, init) {
   return whole && request.body ? given : request.body;
 }
 
+/** What is asked for; a fault in it is the asker's. */
+function asking(input, init) {
+  try {
+    // A path alone is nobody's: there is no page that it could start from.
+    return new Request(input instanceof Request ? input : new URL(input), init);
+  } catch (error) {
+    throw Object.assign(error, { status: 400 });
+  }
+}
+
 async function fetch(input, init) {
-  let request = new Request(input, init);
+  let request = asking(input, init);
   let url = new URL(request.url);
-  if (!/^https?:$/.test(url.protocol)) return nativeFetch(input, init);
+  if (/^(data|blob|file):$/.test(url.protocol)) return nativeFetch(input, init);
   const mode = request.redirect;
   let body = sent(request, init);
   let redirected = false;
@@ -195,15 +215,20 @@ function log(what, message, stack) {
 }
 
 /** An error as one line, with every place of its stack. */
-function described(error) {
+function described(error, depth = 0) {
   if (!(error instanceof Error)) return `threw ${inspect(error)}`;
   const message = error.message.replaceAll(folder, "").replace(/, run again with the --allow-\w+ flag/, "");
   // The parser's errors have their own name and place in the message.
   let text = /^\w*Error: /.test(message) ? message : `${error.name}: ${message}`;
-  const trace = places(error.stack).map(at);
-  if (trace.length > 0 && !text.endsWith(trace[0])) text += ` at ${trace.join(", ")}`;
-  if (error.cause !== undefined) text += `; caused by ${described(error.cause)}`;
+  text += placed(error, text);
+  if (error.cause !== undefined && depth < 8) text += `; caused by ${described(error.cause, depth + 1)}`;
   return text;
+}
+
+/** Every place of an error's stack, to stand behind a text that does not say it itself. */
+function placed(error, text = "") {
+  const trace = places(error.stack).map(at);
+  return trace.length > 0 && !text.endsWith(trace[0]) ? ` at ${trace.join(", ")}` : "";
 }
 
 function uncaught(what, error) {
@@ -265,9 +290,12 @@ function failed(error) {
   let { status } = error ?? {};
   const own = Number.isInteger(status) && status >= 400 && status <= 599;
   if (!own) status = 500;
-  const message = own && status < 500 ? String(error.message) : described(error);
+  let message = own ? String(error.message) : described(error);
+  if (status >= 500 && own) message += placed(error);
   return new Response(JSON.stringify({ status, message: message.slice(0, LONGEST) }), { status: 500, headers: { "x-valor-fault": token } });
 }
+
+const answering = (request) => (handler ? handler.fetch(request, env, context) : dispatched(request));
 
 async function answer(incoming, https) {
   try {
@@ -280,7 +308,7 @@ async function answer(incoming, https) {
     const url = (https ? "https" : "http") + incoming.url.slice(incoming.url.indexOf(":"));
     const body = method === "GET" || method === "HEAD" ? null : incoming.body;
     const request = new Request(url, { method, headers, body, signal });
-    const response = await (handler ? handler.fetch(request, env, context) : dispatched(request));
+    const response = await ofRequest.run(request.signal, answering, request);
     if (!(response instanceof Response)) throw new TypeError(`the answer is ${inspect(response, { depth: 0 })}, not a Response`);
     if (response.bodyUsed) throw new TypeError("the body of the Response has been read already");
     if (response.status === 0) throw new TypeError("the answer is Response.error()");
