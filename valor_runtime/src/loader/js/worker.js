@@ -9,6 +9,7 @@ const { serve, permissions, inspect } = Deno;
 const { Console } = Deno[Deno.internal];
 const nativeFetch = globalThis.fetch;
 const listen = globalThis.addEventListener;
+const later = globalThis.setTimeout;
 const LEVELS = ["error", "warn", "info", "debug", "trace"];
 const OWN = import.meta.url;
 /** Characters in a line of the log. */
@@ -103,6 +104,8 @@ async function result(request, head) {
           part = await reader.read();
         } catch {
           finish();
+          // Where it is passed on, Deno throws away what it has not sent when the error comes.
+          await new Promise((resolve) => later(resolve, 10));
           throw new TypeError(`the response from ${it.url} broke off`);
         }
         if (part.done) {
