@@ -308,9 +308,7 @@ impl Vlugins {
     pub fn failed(&mut self, index: usize, error: &RuntimeError) {
         let no_tool = matches!(
             error,
-            RuntimeError::Load(
-                LoadError::NoDeno { .. } | LoadError::OldDeno { .. } | LoadError::NoScripts { .. }
-            )
+            RuntimeError::Load(LoadError::Script(error)) if error.is_of_this_machine()
         );
         let entry = &mut self.entries[index];
         if no_tool && entry.definition.optional {
@@ -462,9 +460,7 @@ fn told(entry: &Entry, error: &RuntimeError) -> (&'static str, String) {
             | LoadError::CreateTimedOut { .. }
             | LoadError::CreateBlocks { .. }
             | LoadError::NoFallback { .. } => "config",
-            LoadError::NoDeno { .. } | LoadError::OldDeno { .. } | LoadError::NoScripts { .. } => {
-                "type"
-            }
+            LoadError::Script(error) if error.is_of_this_machine() => "type",
             _ => file,
         },
         _ => "name",

@@ -10,6 +10,7 @@ pub(crate) mod files;
 pub(crate) mod js;
 pub mod native;
 mod paths;
+mod script_error;
 pub(crate) mod unpack;
 #[cfg(feature = "wasm")]
 pub mod wasm;
@@ -17,5 +18,6 @@ pub mod wasm;
 pub use error::LoadError;
 pub(crate) use error::one_line;
 pub use native::{Loaded, NativeLoader, images_mapped, locate::read};
+pub use script_error::ScriptError;
 #[cfg(feature = "wasm")]
 pub use wasm::{LoadedGuest, WasmLoader};

@@ -183,6 +183,8 @@ impl Builder {
     /// [`RuntimeError::Fetch`].
     pub fn build(self) -> Result<Arc<Runtime>, RuntimeError> {
         let dispatch = Arc::new(Dispatch::default());
+        #[cfg(not(unix))]
+        let _ = (self.deno, self.script_idle);
         #[cfg(unix)]
         let js = JsLoader::new(&self.base_dir, dispatch.metrics.clone())
             .plugin_dirs(&self.plugin_dirs)

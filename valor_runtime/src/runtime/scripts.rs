@@ -2,6 +2,8 @@
 //! with the reason.
 
 use super::{Runtime, RuntimeError};
+#[cfg(not(unix))]
+use crate::loader::ScriptError;
 use crate::{Definition, Vlugin, registry::Origin};
 use std::sync::Arc;
 
@@ -37,10 +39,8 @@ impl Runtime {
         definition: &Definition,
         _restricted: bool,
     ) -> Result<(Arc<dyn Vlugin>, Origin), RuntimeError> {
-        Err(crate::LoadError::NoScripts {
-            name: definition.name.clone(),
-        }
-        .into())
+        let name = definition.name.clone();
+        Err(crate::LoadError::from(ScriptError::Unsupported { name }).into())
     }
 
     /// The scripts that have ended too often to be started again at once, and why.

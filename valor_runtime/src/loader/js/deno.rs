@@ -3,7 +3,7 @@
 //! The loader asks once, when the first script is loaded. Whoever gets a [`PathBuf`] from here has a program that
 //! has said its version.
 
-use crate::loader::LoadError;
+use crate::loader::ScriptError;
 use std::{
     env,
     path::{Path, PathBuf},
@@ -20,19 +20,19 @@ const ASK: &str = "console.log(Deno.version.deno + '\\n' + Deno.execPath())";
 /// the `PATH`.
 ///
 /// # Errors
-/// [`LoadError::NoDeno`] and [`LoadError::OldDeno`].
-pub(super) async fn find(named: Option<&Path>, base: &Path) -> Result<PathBuf, LoadError> {
+/// [`ScriptError::NoDeno`] and [`ScriptError::OldDeno`].
+pub(super) async fn find(named: Option<&Path>, base: &Path) -> Result<PathBuf, ScriptError> {
     let named = named.map(Path::to_owned).or_else(|| {
         let variable = env::var_os("VALOR_DENO");
         variable.filter(|it| !it.is_empty()).map(PathBuf::from)
     });
     let file = match named {
         Some(file) => file,
-        None => looked_for(base).ok_or_else(|| LoadError::NoDeno {
+        None => looked_for(base).ok_or_else(|| ScriptError::NoDeno {
             reason: "it is neither in node_modules/.bin nor on the PATH".into(),
         })?,
     };
-    let none = |reason: String| LoadError::NoDeno {
+    let none = |reason: String| ScriptError::NoDeno {
         reason: format!("{} {reason}", file.display()),
     };
     let scratch = tempfile::tempdir().map_err(|error| none(format!("has no folder: {error}")))?;
@@ -57,7 +57,7 @@ pub(super) async fn find(named: Option<&Path>, base: &Path) -> Result<PathBuf, L
         numbers.next().unwrap_or_default(),
     );
     if number < LEAST {
-        return Err(LoadError::OldDeno {
+        return Err(ScriptError::OldDeno {
             file,
             found: version.to_owned(),
             least: format!("{}.{}", LEAST.0, LEAST.1),

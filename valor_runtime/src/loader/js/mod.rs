@@ -12,7 +12,7 @@ mod outward;
 mod process;
 mod script;
 
-use super::{LoadError, native::hex, paths};
+use super::{LoadError, ScriptError, native::hex, paths};
 use crate::{Definition, Vlugin, definition::Start, metrics::Metrics, package::TrustedKeys};
 use group::Group;
 use process::{Launch, Unstarted};
@@ -135,11 +135,12 @@ impl JsLoader {
             .iter()
             .flat_map(|dir| files.iter().map(|file| dir.join(file)));
         let found = all.into_iter().find(|file| file.exists());
-        found.ok_or_else(|| LoadError::NoScript {
+        let none = || ScriptError::NotFound {
             name: name.to_owned(),
             files: files.clone(),
             looked: looked.clone(),
-        })
+        };
+        Ok(found.ok_or_else(none)?)
     }
 
     /// Finds the file of a definition, and has Deno run it, unless its `start` is `lazy`.
@@ -284,13 +285,11 @@ fn unloaded(script: &Script, unstarted: Unstarted) -> LoadError {
     } = &script.recipe;
     let (name, file) = (name.clone(), file.clone());
     let limit = *create_timeout;
+    let failed = |file, message| ScriptError::Failed { file, message }.into();
     match unstarted {
         Unstarted::TimedOut => LoadError::CreateTimedOut { name, limit },
-        Unstarted::Failed(message) => LoadError::Script { file, message },
-        Unstarted::Ended(end) => LoadError::Script {
-            file,
-            message: format!("it {end}"),
-        },
-        Unstarted::System(message) => LoadError::NoProcess { name, message },
+        Unstarted::Failed(message) => failed(file, message),
+        Unstarted::Ended(end) => failed(file, format!("it {end}")),
+        Unstarted::System(message) => ScriptError::NoProcess { name, message }.into(),
     }
 }

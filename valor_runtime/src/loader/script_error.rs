@@ -1,0 +1,88 @@
+//! [`ScriptError`]: every reason why a script is not loaded that other vlugins' files do not have, in one line each.
+//!
+//! `js` makes them, and the runtime where there is no `js`; whoever loads a vlugin sees them as a
+//! [`LoadError`](super::LoadError).
+
+use super::{error::Any, one_line};
+use std::path::PathBuf;
+
+/// Why a script is not loaded.
+#[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
+pub enum ScriptError {
+    /// No script of a bare name is in any of the places.
+    #[error(
+        "no script for `{name}` was found: {} is not in {}; name its folder with --plugin-dir, or give its file in `path`",
+        Any(files),
+        Any(looked)
+    )]
+    NotFound {
+        /// The bare name.
+        name: String,
+        /// The file names that it may have.
+        files: Vec<String>,
+        /// The folders that were looked into, in this order.
+        looked: Vec<PathBuf>,
+    },
+
+    /// There is no Deno to run scripts.
+    #[error(
+        "there is no Deno to run `js` vlugins with: {}; `npm install deno` beside plugins.json, or see https://deno.com, and name it with --deno or VALOR_DENO where it is elsewhere",
+        one_line(reason)
+    )]
+    NoDeno {
+        /// Where it is not, or what is wrong with what is there.
+        reason: String,
+    },
+
+    /// The Deno is too old.
+    #[error(
+        "a `js` vlugin needs Deno {least} or newer, and {} is {}: `deno upgrade`, or `npm install deno` beside plugins.json",
+        file.display(), one_line(found)
+    )]
+    OldDeno {
+        /// The Deno that was found.
+        file: PathBuf,
+        /// Its version.
+        found: String,
+        /// The least version.
+        least: String,
+    },
+
+    /// This program runs no scripts on this system.
+    #[error(
+        "the vlugin `{name}` is of type `js`, which this program runs on Unix alone: take it out, or say \"optional\": true"
+    )]
+    Unsupported {
+        /// The vlugin.
+        name: String,
+    },
+
+    /// The script cannot be run, or threw as it was loaded.
+    #[error("{} is not loaded: {}", file.display(), one_line(message))]
+    Failed {
+        /// The file.
+        file: PathBuf,
+        /// What is wrong with it, and where.
+        message: String,
+    },
+
+    /// The process for a script does not start.
+    #[error("vlugin `{name}` has no process to run in: {}", one_line(message))]
+    NoProcess {
+        /// The vlugin.
+        name: String,
+        /// What the system, or Deno, says.
+        message: String,
+    },
+}
+
+impl ScriptError {
+    /// Whether what is missing is on this machine, and nothing is wrong with the script.
+    pub fn is_of_this_machine(&self) -> bool {
+        matches!(
+            self,
+            Self::NoDeno { .. } | Self::OldDeno { .. } | Self::Unsupported { .. }
+        )
+    }
+}
