@@ -146,7 +146,6 @@ impl Metrics {
     }
 
     /// The counters of a script.
-    #[cfg_attr(not(unix), expect(dead_code, reason = "scripts are run on Unix"))]
     pub fn script(&self, vlugin: &str) -> ScriptMetrics {
         ScriptMetrics {
             restarts: self.restarts.with_label_values(&[vlugin]),
