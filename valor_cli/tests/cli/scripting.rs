@@ -111,6 +111,10 @@ fn its_lines_are_in_the_log_and_its_process_ends_with_the_program() {
         let server = Server::start(&["-p", &file, "--deno", deno.to_str().unwrap()]);
         let pid = server.get("/page").body;
         assert!(is_alive(&pid), "{pid}");
+        // Ctrl-C in a terminal goes to a group, and is not to end what still runs.
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+        let group = stat.rsplit(") ").next().unwrap().split(' ').nth(2).unwrap();
+        assert_eq!(group, pid);
         assert_eq!(server.get("/page/talk").status, 200);
         server.wait_for_err("said so");
         let err = server.err();

@@ -19,6 +19,7 @@ use std::{
     collections::HashMap,
     fmt, fs, io,
     net::Shutdown,
+    os::unix::process::CommandExt,
     path::{Path, PathBuf},
     process::Stdio,
     sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
@@ -369,7 +370,10 @@ fn command(launch: &Launch, dir: &Path, control: &Path, slots: usize) -> Command
     let list = |items: &[String]| items.join(",");
     // A comma in a path is doubled in Deno's lists.
     let path = |path: &Path| path.to_string_lossy().replace(',', ",,");
-    let mut command = Command::new(&launch.program);
+    let mut command = std::process::Command::new(&launch.program);
+    // Ctrl-C in a terminal reaches a whole group: what runs is to be finished first.
+    command.process_group(0);
+    let mut command = Command::from(command);
     command.args(["run", "--quiet", "--no-prompt", "--no-config", "--no-lock"]);
     command.args(["--no-remote", "--no-npm", "--no-code-cache"]);
     command.args(["--unstable-worker-options", "--unstable-no-legacy-abort"]);
