@@ -32,6 +32,7 @@ Exit codes:
 Environment:
   CARGO            the cargo that builds run (default: cargo, from the PATH)
   WASM_OPT         the wasm-opt that `build` runs (default: wasm-opt, from the PATH)
+  VALOR_DENO       the Deno that JavaScript vlugins run in, where --deno does not say
   NO_COLOR         no colours, also on a terminal
   LD_LIBRARY_PATH  where bare names of native vlugins are looked for last (PATH on Windows,
                    DYLD_LIBRARY_PATH on macOS)";
@@ -228,6 +229,11 @@ pub struct RunArgs {
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub plugin_dir: Vec<PathBuf>,
 
+    /// The Deno that runs JavaScript vlugins; without it $VALOR_DENO, then that of the nearest
+    /// node_modules/.bin beside or above plugins.json, then of the PATH
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::ExecutablePath)]
+    pub deno: Option<PathBuf>,
+
     #[command(flatten)]
     pub trust: TrustArgs,
 
@@ -257,6 +263,11 @@ pub struct CheckArgs {
     /// A folder with vlugins' files; can be given several times
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub plugin_dir: Vec<PathBuf>,
+
+    /// The Deno that runs JavaScript vlugins; without it $VALOR_DENO, then that of the nearest
+    /// node_modules/.bin beside or above plugins.json, then of the PATH
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::ExecutablePath)]
+    pub deno: Option<PathBuf>,
 
     #[command(flatten)]
     pub trust: TrustArgs,

@@ -21,6 +21,9 @@ pub fn check(args: &CheckArgs, log: &LogWriter) -> Result<(), Failure> {
     for dir in &args.plugin_dir {
         builder = builder.plugin_dir(dir);
     }
+    if let Some(program) = &args.deno {
+        builder = builder.deno(program);
+    }
     if let Some(keys) = sign::trusted(&args.trust.trust)? {
         builder = builder.trust(keys);
     }

@@ -306,6 +306,17 @@ impl Vlugins {
 
     /// Notes that one cannot be loaded.
     pub fn failed(&mut self, index: usize, error: &RuntimeError) {
+        let no_tool = matches!(
+            error,
+            RuntimeError::Load(
+                LoadError::NoDeno { .. } | LoadError::OldDeno { .. } | LoadError::NoScripts { .. }
+            )
+        );
+        let entry = &mut self.entries[index];
+        if no_tool && entry.definition.optional {
+            entry.fate = Fate::Missing(error.to_string());
+            return;
+        }
         let (key, line) = told(&self.entries[index], error);
         self.fault(index, key, line);
     }
@@ -451,6 +462,9 @@ fn told(entry: &Entry, error: &RuntimeError) -> (&'static str, String) {
             | LoadError::CreateTimedOut { .. }
             | LoadError::CreateBlocks { .. }
             | LoadError::NoFallback { .. } => "config",
+            LoadError::NoDeno { .. } | LoadError::OldDeno { .. } | LoadError::NoScripts { .. } => {
+                "type"
+            }
             _ => file,
         },
         _ => "name",

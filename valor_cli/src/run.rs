@@ -41,6 +41,9 @@ pub fn run(args: &RunArgs, log: &LogWriter) -> Result<(), Failure> {
     for dir in &args.plugin_dir {
         builder = builder.plugin_dir(dir);
     }
+    if let Some(program) = &args.deno {
+        builder = builder.deno(program);
+    }
     if let Some(keys) = trust {
         builder = builder.trust(keys);
     }

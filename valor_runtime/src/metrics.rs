@@ -18,6 +18,8 @@ pub struct Metrics {
     panics: IntCounterVec,
     timeouts: IntCounterVec,
     blocked: IntCounterVec,
+    restarts: IntCounterVec,
+    scripts: IntGaugeVec,
     images: IntGauge,
     vlugins: IntGauge,
 }
@@ -36,6 +38,14 @@ pub struct VluginMetrics {
     pub timeouts: IntCounter,
     /// Times that it blocked its thread for longer than a second.
     pub blocked: IntCounter,
+}
+
+/// What is counted of a script beside that.
+pub struct ScriptMetrics {
+    /// Times that it was started again because it had ended.
+    pub restarts: IntCounter,
+    /// 1 while it runs.
+    pub running: IntGauge,
 }
 
 /// Seconds; from 100 µs, since a native vlugin answers within a few.
@@ -62,6 +72,14 @@ impl Metrics {
         let blocked = by_name(
             "valor_blocked_total",
             "Times that a vlugin blocked its thread for longer than a second.",
+        );
+        let restarts = by_name(
+            "valor_restarts_total",
+            "Times that a script was started again because it had ended.",
+        );
+        let scripts = IntGaugeVec::new(
+            Opts::new("valor_script_running", "1 while a script's process runs."),
+            &["vlugin"],
         );
         let requests = IntCounterVec::new(
             Opts::new("valor_requests_total", "Requests by vlugin and status."),
@@ -104,6 +122,8 @@ impl Metrics {
             panics,
             timeouts,
             blocked,
+            restarts,
+            scripts: registered(&registry, scripts.expect("a valid name")),
             images,
             vlugins,
             registry,
@@ -122,6 +142,15 @@ impl Metrics {
             panics: self.panics.with_label_values(label),
             timeouts: self.timeouts.with_label_values(label),
             blocked: self.blocked.with_label_values(label),
+        }
+    }
+
+    /// The counters of a script.
+    #[cfg_attr(not(unix), expect(dead_code, reason = "scripts are run on Unix"))]
+    pub fn script(&self, vlugin: &str) -> ScriptMetrics {
+        ScriptMetrics {
+            restarts: self.restarts.with_label_values(&[vlugin]),
+            running: self.scripts.with_label_values(&[vlugin]),
         }
     }
 

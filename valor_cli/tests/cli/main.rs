@@ -10,6 +10,8 @@ mod packaging;
 mod plugins;
 mod reloading;
 mod running;
+#[cfg(target_os = "linux")]
+mod scripting;
 mod signing;
 mod support;
 mod watching;

@@ -25,6 +25,7 @@ fn the_help_is_the_manual() {
         "NO_COLOR",
         "LD_LIBRARY_PATH",
         "WASM_OPT",
+        "VALOR_DENO",
     ] {
         assert!(help.out.contains(part), "{part} is not in {}", help.out);
     }
@@ -43,6 +44,7 @@ fn the_help_is_the_manual() {
         "--trusted-proxy <NET>",
         "--workers <N>",
         "--plugin-dir <DIR>",
+        "--deno <FILE>",
         "--trust <KEYFILE>",
         "--log-format <FORMAT>",
         "[default: text]",

@@ -16,8 +16,8 @@ const KEYS: &[&str] = &[
     "cpu",
     "instances",
 ];
-/// Those of them that only a guest has.
-const OF_GUESTS: [&str; 3] = ["memory", "cpu", "instances"];
+/// Those of them that only what is apart from this process has, or a guest alone.
+const OF_SOME: [&str; 3] = ["memory", "cpu", "instances"];
 
 /// A day. Whoever waits longer wants a stream.
 const MAX_TIMEOUT: f64 = 86_400.0;
@@ -28,6 +28,8 @@ const MAX_CONCURRENCY: u32 = 1_000_000;
 const MAX_MEMORY: u64 = 1 << 32;
 /// One page of WebAssembly.
 const MIN_MEMORY: u64 = 65_536;
+/// What a script and what runs it need: 16 MiB.
+pub(super) const MIN_HEAP: u64 = 16 << 20;
 /// One tick of the clock that guests are held to.
 const MIN_CPU: f64 = 0.01;
 const MAX_INSTANCES: u32 = 1000;
@@ -48,11 +50,12 @@ pub struct Limits {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "u32", range(min = 1, max = MAX_CONCURRENCY))]
     pub concurrency: Option<u32>,
-    /// `wasm` alone: bytes of memory that an instance may have. Default 64 MiB.
+    /// `wasm` and `js`: bytes of memory that an instance or a script may have. Default 64 MiB for `wasm`, 256 MiB
+    /// for `js`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "u64", range(min = 65_536, max = MAX_MEMORY))]
     pub memory: Option<u64>,
-    /// `wasm` alone: seconds that an instance may run without a pause. Default 1.
+    /// `wasm` and `js`: seconds that an instance or a script may run without a pause. Default 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "f64", range(min = MIN_CPU, max = MAX_TIMEOUT))]
     pub cpu: Option<f64>,
@@ -90,7 +93,12 @@ impl Limits {
         self.memory.unwrap_or(64 * 1024 * 1024)
     }
 
-    /// How long an instance of a guest may run without a pause.
+    /// Bytes that the heap of a script may have.
+    pub fn heap(&self) -> u64 {
+        self.memory.unwrap_or(256 * 1024 * 1024)
+    }
+
+    /// How long an instance of a guest or a script may run without a pause.
     pub fn cpu(&self) -> Duration {
         self.cpu
             .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
@@ -137,13 +145,15 @@ pub(super) fn broken(definition: &Definition) -> Vec<(String, String)> {
         limits.cpu.is_some(),
         limits.instances.is_some(),
     ];
-    let strange = OF_GUESTS
+    let strange = OF_SOME
         .into_iter()
         .zip(said)
-        .filter(|(_, said)| *said && definition.kind != Kind::Wasm)
-        .map(|(key, _)| (key, without_meaning(key, definition.kind)));
+        .filter(|(_, said)| *said)
+        .filter_map(|(key, _)| Some((key, without_meaning(key, definition.kind)?)));
+    let small = limits.memory.and_then(|bytes| heap(bytes, definition.kind));
     found
         .into_iter()
+        .chain([("memory", small)])
         .filter_map(|(key, message)| Some((key, message?)))
         .chain(strange)
         .map(|(key, message)| (format!("limits.{key}"), message))
@@ -161,7 +171,7 @@ pub(super) fn read<'t>(
         reader.expected(node, key, "an object such as { \"timeout\": 30 }");
         return None;
     }
-    let keys = reader.keys(node, key, KEYS, &[]);
+    let mut keys = reader.keys(node, key, KEYS, &[]);
     let timeout = reader.optional(&keys, "timeout", key, |reader, node, key| {
         reader.seconds(node, key, timeout)
     });
@@ -171,21 +181,16 @@ pub(super) fn read<'t>(
     let concurrency = reader.optional(&keys, "concurrency", key, |reader, node, key| {
         reader.whole(node, key, "requests", concurrency)
     });
-    if let Some(kind) = kind.filter(|kind| *kind != Kind::Wasm) {
-        for name in OF_GUESTS {
-            if let Some(value) = keys.get(name) {
-                reader.fault(value.at, join(key, name), without_meaning(name, kind));
-            }
+    let strange = |name| kind.and_then(|kind| without_meaning(name, kind));
+    for name in OF_SOME {
+        if let (Some(value), Some(message)) = (keys.get(name), strange(name)) {
+            reader.fault(value.at, join(key, name), message);
         }
-        return Some(Limits {
-            timeout,
-            body,
-            concurrency: concurrency.and_then(|number| u32::try_from(number).ok()),
-            ..Limits::default()
-        });
     }
+    keys.retain(|name, _| strange(name).is_none());
     let memory = reader.optional(&keys, "memory", key, |reader, node, key| {
-        reader.whole(node, key, "bytes", memory)
+        let rule = |bytes| memory(bytes).or_else(|| heap(bytes, kind?));
+        reader.whole(node, key, "bytes", rule)
     });
     let cpu = reader.optional(&keys, "cpu", key, |reader, node, key| {
         reader.seconds(node, key, cpu)
@@ -204,10 +209,16 @@ pub(super) fn read<'t>(
     })
 }
 
-fn without_meaning(key: &str, kind: Kind) -> String {
-    format!(
-        "`{key}` has no meaning for a `{kind}` vlugin: only those of type `wasm` can be held to it; take it out"
-    )
+fn without_meaning(key: &str, kind: Kind) -> Option<String> {
+    let which = match (key, kind) {
+        (_, Kind::Wasm) | ("memory" | "cpu", Kind::Js) => return None,
+        ("instances", _) => "type `wasm`",
+        ("memory" | "cpu", _) => "types `wasm` and `js`",
+        _ => return None,
+    };
+    Some(format!(
+        "`{key}` has no meaning for a `{kind}` vlugin: only those of {which} can be held to it; take it out"
+    ))
 }
 
 fn timeout(seconds: f64) -> Option<String> {
@@ -232,6 +243,11 @@ fn memory(bytes: u64) -> Option<String> {
     (!(MIN_MEMORY..=MAX_MEMORY).contains(&bytes)).then(|| {
         format!("a memory is {MIN_MEMORY} to {MAX_MEMORY} bytes (64 KiB to 4 GiB), not {bytes}")
     })
+}
+
+fn heap(bytes: u64, kind: Kind) -> Option<String> {
+    (kind == Kind::Js && bytes < MIN_HEAP)
+        .then(|| format!("a script has at least {MIN_HEAP} bytes (16 MiB) of memory, not {bytes}"))
 }
 
 fn cpu(seconds: f64) -> Option<String> {

@@ -12,6 +12,7 @@
 //! - `read`: from a text to definitions, gathering every fault on the way.
 //! - `rules`: what a name, a prefix may be.
 //! - `limits`: what a vlugin may use.
+//! - `script`: what a `js` vlugin has beside that: its group, and when it is started.
 //! - `files`: what of that a `files` vlugin has, and the names that it serves.
 //! - `taken`: no name and no prefix is there twice.
 //! - `schema`: the JSON Schema of plugins.json.
@@ -24,6 +25,7 @@ mod nearest;
 mod read;
 mod rules;
 mod schema;
+mod script;
 mod taken;
 #[cfg(test)]
 mod tests;
@@ -33,6 +35,7 @@ pub use files::{FilesConfig, is_served};
 pub use limits::Limits;
 pub use nearest::nearest;
 pub use schema::json_schema;
+pub use script::Start;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -73,7 +76,7 @@ pub struct Definition {
     )]
     pub prefix: Option<String>,
     /// The library's file, or a bare name to look for; where it is not said, the library of
-    /// `source`, or else the name. For `files`, the folder, which has to be said.
+    /// `source`, or else the name. For `js`, the script; for `files`, the folder, which has to be said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String", length(min = 1))]
     pub path: Option<PathBuf>,
@@ -95,6 +98,16 @@ pub struct Definition {
     /// What it may use.
     #[serde(default, skip_serializing_if = "Limits::is_empty")]
     pub limits: Limits,
+    /// `js` alone: vlugins of the same group share a process, and its end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(
+        with = "String",
+        regex(pattern = r"^[A-Za-z0-9-][A-Za-z0-9_.-]{0,63}$")
+    )]
+    pub group: Option<String>,
+    /// `js` alone: whether it is started when it is loaded, or by its first request.
+    #[serde(default, skip_serializing_if = "Start::is_default")]
+    pub start: Start,
     /// Whether to serve the rest where this one cannot be built or loaded for want of a tool.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub optional: bool,
@@ -109,6 +122,8 @@ pub enum Kind {
     Native,
     /// A WebAssembly module.
     Wasm,
+    /// A JavaScript or TypeScript file, run by Deno.
+    Js,
     /// A folder of files, served by Valor itself.
     Files,
 }
@@ -122,13 +137,14 @@ pub struct Definitions {
 
 impl Kind {
     /// Every kind.
-    pub const ALL: &'static [Self] = &[Self::Native, Self::Wasm, Self::Files];
+    pub const ALL: &'static [Self] = &[Self::Native, Self::Wasm, Self::Js, Self::Files];
 
     /// The word in plugins.json.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Native => "native",
             Self::Wasm => "wasm",
+            Self::Js => "js",
             Self::Files => "files",
         }
     }
@@ -161,6 +177,8 @@ impl Definition {
             sha256: None,
             allow: None,
             limits: Limits::default(),
+            group: None,
+            start: Start::default(),
             optional: false,
         }
     }

@@ -13,6 +13,7 @@ use super::{
     limits,
     nearest::suggestion,
     rules,
+    script::{self, Start},
     taken::Taken,
 };
 use serde_json::Value;
@@ -23,11 +24,12 @@ use std::{
 
 const ROOT_KEYS: &[&str] = &["$schema", "plugins"];
 const KEYS: &[&str] = &[
-    "type", "name", "prefix", "path", "source", "config", "sha256", "allow", "limits", "optional",
+    "type", "name", "prefix", "path", "source", "config", "sha256", "allow", "limits", "group",
+    "start", "optional",
 ];
 
 /// Types that other versions of Valor know; not a slip of the pen.
-const LATER_KINDS: &[&str] = &["wasi", "js"];
+const LATER_KINDS: &[&str] = &["wasi"];
 /// Keys that only vlugins of those types have.
 const LATER_KEYS: &[&str] = &["url"];
 
@@ -260,6 +262,16 @@ impl<'t> Reader<'t> {
         let limits = self.optional(&keys, "limits", key, |this, value, key| {
             limits::read(this, value, key, kind)
         });
+        let group = self.optional(&keys, "group", key, |this, value, key| {
+            this.checked(value, key, rules::group)
+        });
+        let start = self.optional(&keys, "start", key, Self::start);
+        for name in ["source", "group", "start"] {
+            let strange = kind.and_then(|kind| script::without_meaning(name, kind));
+            if let (Some(value), Some(message)) = (keys.get(name), strange) {
+                self.fault(value.at, sub(name), message);
+            }
+        }
         let optional = self.optional(&keys, "optional", key, Self::boolean);
         if kind == Some(Kind::Files) {
             self.of_files(node, &keys, key);
@@ -284,6 +296,8 @@ impl<'t> Reader<'t> {
                 sha256: sha256.map(|digest| digest.to_ascii_lowercase()),
                 allow,
                 limits: limits.unwrap_or_default(),
+                group,
+                start: start.unwrap_or_default(),
                 optional: optional.unwrap_or_default(),
             });
         }
@@ -411,7 +425,7 @@ impl<'t> Reader<'t> {
         let known: Vec<_> = Kind::ALL.iter().map(|kind| kind.as_str()).collect();
         let message = if LATER_KINDS.contains(&&*word) {
             format!(
-                "vlugins of type `{word}` are not supported by this version of Valor, which runs `native`, `wasm` and `files` ones; take the entry out"
+                "vlugins of type `{word}` are not supported by this version of Valor, which runs `native`, `wasm`, `js` and `files` ones; take the entry out"
             )
         } else {
             format!(
@@ -430,6 +444,20 @@ impl<'t> Reader<'t> {
             self.expected(node, key, "true or false");
         }
         value
+    }
+
+    fn start(&mut self, node: Node<'t>, key: &str) -> Option<Start> {
+        let word = self.text(node, key)?;
+        let start = Start::of(&word);
+        if start.is_none() {
+            let message = format!(
+                "`{}` is not a way to start; {}",
+                shown(&word),
+                suggestion(&word, &["eager", "lazy"])
+            );
+            self.fault(node.at, key, message);
+        }
+        start
     }
 
     fn allow(&mut self, node: Node<'t>, key: &str) -> Option<Vec<String>> {

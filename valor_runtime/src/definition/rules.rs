@@ -3,7 +3,7 @@
 //! `read` asks for values that come from a text, [`Definition::check`] for those put together in
 //! code. Each rule gives `None` for what is right, or else what is wrong and what to do.
 
-use super::{Definition, Kind, fault::shown, files, limits};
+use super::{Definition, Kind, fault::shown, files, limits, script};
 use std::path::Path;
 
 pub(super) const MAX_NAME: usize = 64;
@@ -17,12 +17,13 @@ pub(super) fn broken(definition: &Definition) -> Vec<(String, String)> {
         ("path", file(definition.path.as_deref())),
         ("source", file(definition.source.as_deref())),
         ("sha256", definition.sha256.as_deref().and_then(sha256)),
+        ("group", definition.group.as_deref().and_then(group)),
     ];
     let allowed = definition.allow.iter().flatten().enumerate();
     let allowed =
         allowed.filter_map(|(index, pattern)| Some((format!("allow[{index}]"), allow(pattern)?)));
     let of_kind = match definition.kind {
-        Kind::Native | Kind::Wasm => Vec::new(),
+        Kind::Native | Kind::Wasm | Kind::Js => Vec::new(),
         Kind::Files => files::broken(definition),
     };
     found
@@ -31,6 +32,7 @@ pub(super) fn broken(definition: &Definition) -> Vec<(String, String)> {
         .chain(limits::broken(definition))
         .chain(allowed)
         .chain(of_kind)
+        .chain(script::broken(definition))
         .collect()
 }
 
@@ -55,6 +57,11 @@ pub(super) fn name(name: &str) -> Option<String> {
     reserved.then(|| {
         format!("names that begin with `_` or `.` are Valor's own; begin `{name}` otherwise")
     })
+}
+
+/// A group is called as a vlugin is.
+pub(super) fn group(group: &str) -> Option<String> {
+    Some(name(group)?.replace("a name", "the name of a group"))
 }
 
 pub(super) fn prefix(prefix: &str) -> Option<String> {

@@ -3,7 +3,7 @@
 //! Editors take it from the file `plugins.schema.json`, which is checked in; a test holds that
 //! file to this function, and `valor_cli schema` prints it.
 
-use super::{Definition, FilesConfig};
+use super::{Definition, FilesConfig, limits::MIN_HEAP};
 use schemars::{JsonSchema, Schema, generate::SchemaSettings};
 use serde_json::{Value, json};
 
@@ -49,10 +49,17 @@ pub(super) fn by_kind(schema: &mut Schema) {
             "required": ["path"],
         },
     });
-    let limits = json!({ "properties": { "memory": false, "cpu": false, "instances": false } });
-    let guests = json!({
-        "if": { "properties": { "type": { "const": "wasm" } }, "required": ["type"] },
-        "else": { "properties": { "limits": limits } },
+    let kinds = |kinds: &[&str]| json!({ "properties": { "type": { "enum": kinds } }, "required": ["type"] });
+    let held = json!({ "properties": { "memory": false, "cpu": false } });
+    let held =
+        json!({ "if": kinds(&["wasm", "js"]), "else": { "properties": { "limits": held } } });
+    let guests = json!({ "properties": { "instances": false } });
+    let guests = json!({ "if": kinds(&["wasm"]), "else": { "properties": { "limits": guests } } });
+    let least = json!({ "properties": { "memory": { "minimum": MIN_HEAP } } });
+    let scripts = json!({
+        "if": kinds(&["js"]),
+        "then": { "properties": { "source": false, "limits": least } },
+        "else": { "properties": { "group": false, "start": false } },
     });
-    schema.insert("allOf".into(), json!([files, guests]));
+    schema.insert("allOf".into(), json!([files, held, guests, scripts]));
 }

@@ -56,8 +56,8 @@ const ENTRIES: &[(&str, &str)] = &[
     (r#"{"name": "a"}"#, "1:13: plugins[0]: `type` is missing; write \"type\": \"native\""),
     (r#"{"type": "native"}"#, "1:13: plugins[0]: `name` is missing; write \"name\": \"hello\""),
     (r#"{"type": "Nativ", "name": "a"}"#, "1:22: plugins[0].type: `Nativ` is not a type of vlugin; did you mean `native`?"),
-    (r#"{"type": "", "name": "a"}"#, "1:22: plugins[0].type: `` is not a type of vlugin; known are `native`, `wasm` and `files`"),
-    (r#"{"type": "wasi", "name": "a"}"#, "1:22: plugins[0].type: vlugins of type `wasi` are not supported by this version of Valor, which runs `native`, `wasm` and `files` ones; take the entry out"),
+    (r#"{"type": "", "name": "a"}"#, "1:22: plugins[0].type: `` is not a type of vlugin; known are `native`, `wasm`, `js` and `files`"),
+    (r#"{"type": "wasi", "name": "a"}"#, "1:22: plugins[0].type: vlugins of type `wasi` are not supported by this version of Valor, which runs `native`, `wasm`, `js` and `files` ones; take the entry out"),
     (r#"{"type": null, "name": "a"}"#, "1:22: plugins[0].type: expected a string, found null"),
     (r#"{"type": "native", "name": ""}"#, "1:40: plugins[0].name: a name has at least one character"),
     (r#"{"type": "native", "name": "a b"}"#, "1:40: plugins[0].name: ` ` cannot stand in a name; letters, digits, `_`, `.` and `-` can"),
@@ -98,7 +98,7 @@ const KEYS: &[(&str, &str)] = &[
     (r#""prefix": ["/a"]"#, "2:11: plugins[0].prefix: expected a string, found an array"),
     (r#""prefx": "/a""#, "2:1: plugins[0].prefx: unknown key; did you mean `prefix`?"),
     (r#""Config": 1"#, "2:1: plugins[0].Config: unknown key; did you mean `config`?"),
-    (r#""a\nb": 1"#, "2:1: plugins[0].a\\nb: unknown key; known are `type`, `name`, `prefix`, `path`, `source`, `config`, `sha256`, `allow`, `limits` and `optional`"),
+    (r#""a\nb": 1"#, "2:1: plugins[0].a\\nb: unknown key; known are `type`, `name`, `prefix`, `path`, `source`, `config`, `sha256`, `allow`, `limits`, `group`, `start` and `optional`"),
     (r#""url": "http://x""#, "2:1: plugins[0].url: this key has no meaning for the types of vlugins that this version runs"),
     (r#""name": "b""#, "2:1: plugins[0].name: this key is there already, at 1:30"),
     (r#""path": """#, "2:9: plugins[0].path: a path has at least one character; leave the key out otherwise"),
@@ -122,7 +122,7 @@ const KEYS: &[(&str, &str)] = &[
     (r#""limits": {"body": 0}"#, "2:20: plugins[0].limits.body: a body's limit is 1 to 1099511627776 bytes (1 TiB), not 0"),
     (r#""limits": {"concurrency": 5000000000}"#, "2:27: plugins[0].limits.concurrency: a concurrency is 1 to 1000000 requests, not 5000000000"),
     (r#""limits": {"timout": 1}"#, "2:12: plugins[0].limits.timout: unknown key; did you mean `timeout`?"),
-    (r#""limits": {"memory": 1}"#, "2:22: plugins[0].limits.memory: `memory` has no meaning for a `native` vlugin: only those of type `wasm` can be held to it; take it out"),
+    (r#""limits": {"memory": 1}"#, "2:22: plugins[0].limits.memory: `memory` has no meaning for a `native` vlugin: only those of types `wasm` and `js` can be held to it; take it out"),
     (r#""limits": {"body": 1, "body": 2}"#, "2:23: plugins[0].limits.body: this key is there already, at 2:12"),
 ];
 
@@ -147,6 +147,37 @@ const OF_FILES: &[(&str, &str)] = &[
     (r#""path": "p", "config": {"fallback": "/x"}"#, "2:37: plugins[0].config.fallback: `/x` is no file that can be served; write its path from the folder, such as index.html"),
     (r#""path": "p", "config": {"cache_control": "a\nb"}"#, "2:42: plugins[0].config.cache_control: `a\\nb` is not the value of a header; write one such as max-age=3600"),
 ];
+
+#[rustfmt::skip]
+const OF_SCRIPTS: &[(&str, &str, &str)] = &[
+    ("js", r#""source": "s""#, "2:11: plugins[0].source: `source` has no meaning for a `js` vlugin, which is not built; give its file in `path`"),
+    ("js", r#""group": "_a""#, "2:10: plugins[0].group: names that begin with `_` or `.` are Valor's own; begin `_a` otherwise"),
+    ("js", r#""group": """#, "2:10: plugins[0].group: the name of a group has at least one character"),
+    ("js", r#""limits": {"memory": 65536}"#, "2:22: plugins[0].limits.memory: a script has at least 16777216 bytes (16 MiB) of memory, not 65536"),
+    ("js", r#""limits": {"instances": 2}"#, "2:25: plugins[0].limits.instances: `instances` has no meaning for a `js` vlugin: only those of type `wasm` can be held to it; take it out"),
+    ("wasm", r#""group": "a""#, "2:10: plugins[0].group: `group` has no meaning for a `wasm` vlugin: only those of type `js` have a process of their own; take it out"),
+    ("native", r#""start": "lazy""#, "2:10: plugins[0].start: `start` has no meaning for a `native` vlugin: only those of type `js` have a process of their own; take it out"),
+];
+
+#[test]
+fn faults_of_scripts() {
+    for (kind, keys, fault) in OF_SCRIPTS {
+        let text = format!("{{\"plugins\":[{{\"type\":\"{kind}\",\"name\":\"a\",\n{keys}}}]}}");
+        assert_eq!(faults(&text), [*fault], "of {keys}");
+        // Code is held to the same.
+        let entry: Value = serde_json::from_str(&text).unwrap();
+        let definition: Definition = serde_json::from_value(entry["plugins"][0].clone()).unwrap();
+        assert!(definition.check().is_err(), "{keys}");
+    }
+    let text = r#"{ "type": "js", "name": "a", "start": "lasy" }"#;
+    let fault = Definition::from_json(text).unwrap_err().to_string();
+    assert_eq!(
+        fault,
+        "1:39: start: `lasy` is not a way to start; did you mean `lazy`?"
+    );
+    let text = r#"{ "type": "js", "name": "a", "start": "lazy", "group": "g", "limits": { "memory": 16777216, "cpu": 2 } }"#;
+    Definition::from_json(text).unwrap().check().unwrap();
+}
 
 #[test]
 fn faults_of_files() {

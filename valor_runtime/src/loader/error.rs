@@ -192,6 +192,72 @@ pub enum LoadError {
         error: GuestError,
     },
 
+    /// No script of a bare name is in any of the places.
+    #[error(
+        "no script for `{name}` was found: {} is not in {}; name its folder with --plugin-dir, or give its file in `path`",
+        Any(files),
+        Any(looked)
+    )]
+    NoScript {
+        /// The bare name.
+        name: String,
+        /// The file names that it may have.
+        files: Vec<String>,
+        /// The folders that were looked into, in this order.
+        looked: Vec<PathBuf>,
+    },
+
+    /// There is no Deno to run scripts.
+    #[error(
+        "there is no Deno to run `js` vlugins with: {}; `npm install deno` beside plugins.json, or see https://deno.com, and name it with --deno or VALOR_DENO where it is elsewhere",
+        one_line(reason)
+    )]
+    NoDeno {
+        /// Where it is not, or what is wrong with what is there.
+        reason: String,
+    },
+
+    /// The Deno is too old.
+    #[error(
+        "a `js` vlugin needs Deno {least} or newer, and {} is {}: `deno upgrade`, or `npm install deno` beside plugins.json",
+        file.display(), one_line(found)
+    )]
+    OldDeno {
+        /// The Deno that was found.
+        file: PathBuf,
+        /// Its version.
+        found: String,
+        /// The least version.
+        least: String,
+    },
+
+    /// This program runs no scripts on this system.
+    #[error(
+        "the vlugin `{name}` is of type `js`, which this program runs on Unix alone: take it out, or say \"optional\": true"
+    )]
+    NoScripts {
+        /// The vlugin.
+        name: String,
+    },
+
+    /// The script cannot be run, or threw as it was loaded.
+    #[error("{} is not loaded: {}", file.display(), one_line(message))]
+    Script {
+        /// The file.
+        file: PathBuf,
+        /// What is wrong with it, and where.
+        message: String,
+    },
+
+    /// The process for a script does not start.
+    #[error("vlugin `{name}` has no process to run in: {}", one_line(message))]
+    NoProcess {
+        /// The vlugin.
+        name: String,
+        /// What the system, or Deno, says.
+        message: String,
+    },
+
     /// The library says nothing of Valor.
     #[error("{} is not a vlugin: it has no Valor metadata; was it built with #[vlugin]?", file.display())]
     NoMetadata {

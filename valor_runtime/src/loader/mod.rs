@@ -6,6 +6,8 @@
 
 mod error;
 pub(crate) mod files;
+#[cfg(unix)]
+pub(crate) mod js;
 pub mod native;
 mod paths;
 pub(crate) mod unpack;

@@ -7,11 +7,14 @@ mod administer;
 mod apply;
 mod guests;
 mod own;
+mod scripts;
 
 pub use apply::{Applied, Change};
 
 #[cfg(feature = "wasm")]
 use crate::loader::WasmLoader;
+#[cfg(unix)]
+use crate::loader::js::JsLoader;
 use crate::{
     BoxFuture, Definition, Fault, Kind, Limits, Request, Response, Vlugin,
     admin::{Readiness, RegistryAccess},
@@ -30,7 +33,7 @@ use crate::{
 use futures_lite::FutureExt;
 use futures_util::stream::{self, StreamExt};
 use serde_json::Value;
-use std::{path::PathBuf, sync::Arc};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 use valor::{host::Host, instance::Entry};
 
 /// Each load has a thread of its own and the bytes of its file; some wait for a network.
@@ -62,6 +65,8 @@ pub struct Runtime {
     native: NativeLoader,
     #[cfg(feature = "wasm")]
     wasm: WasmLoader,
+    #[cfg(unix)]
+    js: JsLoader,
     files: FilesLoader,
     limits: Limits,
     readiness: Readiness,
@@ -76,6 +81,8 @@ pub struct Builder {
     fetch: FetchConfig,
     access: RegistryAccess,
     trust: Option<TrustedKeys>,
+    deno: Option<PathBuf>,
+    script_idle: Option<Duration>,
 }
 
 /// Why a runtime does not do what it was asked for.
@@ -132,7 +139,7 @@ impl Builder {
         self
     }
 
-    /// The keys that every native or WebAssembly vlugin's file has to be signed with; without it none has to.
+    /// The keys that every native, WebAssembly or JavaScript vlugin's file has to be signed with; without it none has to.
     pub fn trust(mut self, keys: TrustedKeys) -> Self {
         self.trust = Some(keys);
         self
@@ -150,6 +157,20 @@ impl Builder {
         self
     }
 
+    /// The Deno that runs `js` vlugins. Without it, that of `VALOR_DENO`, of the nearest `node_modules/.bin` at or
+    /// above [`Builder::base_dir`], or of the `PATH`.
+    pub fn deno(mut self, program: impl Into<PathBuf>) -> Self {
+        self.deno = Some(program.into());
+        self
+    }
+
+    /// After which time without a request a `js` vlugin is stopped whose `start` is `lazy`; a minute where it is
+    /// not said.
+    pub fn script_idle(mut self, idle: Duration) -> Self {
+        self.script_idle = Some(idle);
+        self
+    }
+
     /// Who may register vlugins through `/_plugins`; nobody, unless this is called.
     pub fn registry(mut self, access: RegistryAccess) -> Self {
         self.access = access;
@@ -162,6 +183,12 @@ impl Builder {
     /// [`RuntimeError::Fetch`].
     pub fn build(self) -> Result<Arc<Runtime>, RuntimeError> {
         let dispatch = Arc::new(Dispatch::default());
+        #[cfg(unix)]
+        let js = JsLoader::new(&self.base_dir, dispatch.metrics.clone())
+            .plugin_dirs(&self.plugin_dirs)
+            .trust(self.trust.clone())
+            .deno(self.deno)
+            .idle(self.script_idle);
         let mut native = NativeLoader::new(&self.base_dir).plugin_dirs(&self.plugin_dirs);
         #[cfg(feature = "wasm")]
         let mut wasm = WasmLoader::new(&self.base_dir).plugin_dirs(&self.plugin_dirs);
@@ -178,6 +205,8 @@ impl Builder {
             native,
             #[cfg(feature = "wasm")]
             wasm,
+            #[cfg(unix)]
+            js,
             files: FilesLoader::new(self.base_dir, self.plugin_dirs),
             limits: self.limits,
             readiness: Readiness::default(),
@@ -425,6 +454,7 @@ impl Runtime {
                 (loaded.vlugin, origin)
             }
             Kind::Wasm => self.load_guest(definition, restricted).await?,
+            Kind::Js => self.load_script(definition, restricted).await?,
             Kind::Files => {
                 let loaded = self.files.load(definition, restricted).await?;
                 let origin = Origin {

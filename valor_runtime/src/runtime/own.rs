@@ -14,7 +14,13 @@ impl Runtime {
         let dispatch = Arc::downgrade(&self.dispatch);
         let unavailable = {
             let dispatch = dispatch.clone();
-            move || unavailable(&dispatch)
+            let runtime: Weak<Self> = Arc::downgrade(self);
+            move || {
+                let troubled = runtime.upgrade().map(|runtime| runtime.troubled());
+                let mut reasons = unavailable(&dispatch);
+                reasons.extend(troubled.unwrap_or_default());
+                reasons
+            }
         };
         self.add(
             "_health",

@@ -22,6 +22,8 @@ use std::{
     task::{Context, Poll},
     time::{Duration, Instant},
 };
+#[cfg(unix)]
+use std::{os::unix::net::UnixStream, path::Path};
 
 /// The time after which the next address is tried beside the last one (RFC 8305, section 5).
 const NEXT_ADDRESS: Duration = Duration::from_millis(250);
@@ -203,6 +205,8 @@ pub(super) struct Io {
 enum Socket {
     Plain(Async<TcpStream>),
     Tls(Box<TlsStream<Async<TcpStream>>>),
+    #[cfg(unix)]
+    Unix(Async<UnixStream>),
 }
 
 /// When a connection was last written to.
@@ -235,6 +239,16 @@ impl Link {
 }
 
 impl Io {
+    /// A connection to a socket of this machine.
+    #[cfg(unix)]
+    pub(super) async fn unix(path: &Path) -> io::Result<Self> {
+        let stream = Async::<UnixStream>::connect(path).await?;
+        Ok(Self {
+            socket: FuturesIo::new(Socket::Unix(stream)),
+            link: Link::new(),
+        })
+    }
+
     pub(super) fn link(&self) -> Link {
         self.link.clone()
     }
@@ -276,7 +290,7 @@ impl hyper::rt::Write for Io {
     }
 
     fn is_write_vectored(&self) -> bool {
-        matches!(self.socket.get_ref(), Socket::Plain(_))
+        !matches!(self.socket.get_ref(), Socket::Tls(_))
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -297,6 +311,8 @@ impl AsyncRead for Socket {
         match self.get_mut() {
             Self::Plain(tcp) => Pin::new(tcp).poll_read(cx, buf),
             Self::Tls(tls) => Pin::new(tls).poll_read(cx, buf),
+            #[cfg(unix)]
+            Self::Unix(unix) => Pin::new(unix).poll_read(cx, buf),
         }
     }
 }
@@ -310,6 +326,8 @@ impl AsyncWrite for Socket {
         match self.get_mut() {
             Self::Plain(tcp) => Pin::new(tcp).poll_write(cx, buf),
             Self::Tls(tls) => Pin::new(tls).poll_write(cx, buf),
+            #[cfg(unix)]
+            Self::Unix(unix) => Pin::new(unix).poll_write(cx, buf),
         }
     }
 
@@ -321,6 +339,8 @@ impl AsyncWrite for Socket {
         match self.get_mut() {
             Self::Plain(tcp) => Pin::new(tcp).poll_write_vectored(cx, bufs),
             Self::Tls(tls) => Pin::new(tls).poll_write_vectored(cx, bufs),
+            #[cfg(unix)]
+            Self::Unix(unix) => Pin::new(unix).poll_write_vectored(cx, bufs),
         }
     }
 
@@ -328,6 +348,8 @@ impl AsyncWrite for Socket {
         match self.get_mut() {
             Self::Plain(tcp) => Pin::new(tcp).poll_flush(cx),
             Self::Tls(tls) => Pin::new(tls).poll_flush(cx),
+            #[cfg(unix)]
+            Self::Unix(unix) => Pin::new(unix).poll_flush(cx),
         }
     }
 
@@ -335,6 +357,8 @@ impl AsyncWrite for Socket {
         match self.get_mut() {
             Self::Plain(tcp) => Pin::new(tcp).poll_close(cx),
             Self::Tls(tls) => Pin::new(tls).poll_close(cx),
+            #[cfg(unix)]
+            Self::Unix(unix) => Pin::new(unix).poll_close(cx),
         }
     }
 }

@@ -56,6 +56,26 @@ impl Target {
     }
 }
 
+#[cfg(unix)]
+impl Target {
+    /// What a request to a process on this machine asks for: the head's own host and path.
+    pub(super) fn local(head: &RequestHead) -> Result<Self, Fault> {
+        let bad = |why: &dyn fmt::Display| {
+            error::bad_request(format!("`{}` cannot be asked for: {why}", head.target()))
+        };
+        let authority = head.header("host").unwrap_or(b"localhost");
+        Ok(Self {
+            https: false,
+            host: Host::Name(String::new()),
+            port: 0,
+            origin: String::new(),
+            authority: HeaderValue::from_bytes(authority).map_err(|error| bad(&error))?,
+            path: Uri::try_from(head.target()).map_err(|error| bad(&error))?,
+            shown: "the script".into(),
+        })
+    }
+}
+
 impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.shown)

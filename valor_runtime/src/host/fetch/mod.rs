@@ -26,6 +26,8 @@ mod connect;
 mod download;
 mod error;
 mod head;
+#[cfg(unix)]
+pub(crate) mod local;
 mod patience;
 mod pool;
 mod tls;
@@ -247,11 +249,7 @@ impl Fetcher {
         poll_fn(|cx| {
             exchange.drive(cx);
             if let Poll::Ready(response) = response.as_mut().poll(cx) {
-                return Poll::Ready(response.map_err(|mut error| match error.take_message() {
-                    Some(request) => Failure::Unsent(Box::new(request)),
-                    None if error::is_closed(error.error()) => Failure::Closed(error.into_error()),
-                    None => Failure::Fault(error::of_hyper(error.error(), target)),
-                }));
+                return Poll::Ready(response.map_err(|error| Failure::of(error, target)));
             }
             let since = |now| match starved.get() {
                 true => now,
@@ -273,4 +271,17 @@ enum Failure {
     /// The connection was closed before the response's head was there.
     Closed(hyper::Error),
     Fault(Fault),
+}
+
+impl Failure {
+    fn of(
+        mut error: hyper::client::conn::TrySendError<hyper::Request<Upload>>,
+        target: &Target,
+    ) -> Self {
+        match error.take_message() {
+            Some(request) => Self::Unsent(Box::new(request)),
+            None if error::is_closed(error.error()) => Self::Closed(error.into_error()),
+            None => Self::Fault(error::of_hyper(error.error(), target)),
+        }
+    }
 }

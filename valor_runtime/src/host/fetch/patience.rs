@@ -18,7 +18,7 @@ pub(super) struct Patience {
 }
 
 impl Patience {
-    /// The clock starts with the first poll, or later: with what `since` says.
+    /// [`Duration::MAX`] never runs out. The clock starts with the first poll, or later: with what `since` says.
     pub(super) fn new(limit: Duration) -> Self {
         Self { limit, timer: None }
     }
@@ -30,6 +30,9 @@ impl Patience {
         cx: &mut Context<'_>,
         since: impl Fn(Instant) -> Instant,
     ) -> Poll<()> {
+        if self.limit == Duration::MAX {
+            return Poll::Pending;
+        }
         let timer = self.timer.get_or_insert_with(|| Timer::after(self.limit));
         loop {
             ready!(Pin::new(&mut *timer).poll(cx));

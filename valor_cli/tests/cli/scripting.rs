@@ -1,0 +1,145 @@
+//! JavaScript vlugins on the command line: which Deno runs them, what is said without one, what the log
+//! has of them, and that no process of theirs outlives the program.
+
+use crate::support::{Folder, Server, finish, valor_cli, wait_for};
+use std::{
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+const SCRIPT: &str = r#"
+export default {
+  fetch(request) {
+    const { pathname } = new URL(request.url);
+    if (pathname === "/loop") while (true) {}
+    if (pathname === "/talk") console.warn("said so");
+    return new Response(String(Deno.pid));
+  },
+};"#;
+
+/// The Deno to test with.
+fn deno() -> PathBuf {
+    let tools = std::env::var_os("VALOR_JS_TOOLS").map(|dir| PathBuf::from(dir).join(".bin/deno"));
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let path: Vec<_> = std::env::split_paths(&path)
+        .map(|dir| dir.join("deno"))
+        .collect();
+    let found = tools.into_iter().chain(path).find(|file| file.is_file());
+    found.expect("these tests need Deno: `npm install deno`, and VALOR_JS_TOOLS=…/node_modules")
+}
+
+fn folder(keys: &str) -> Folder {
+    let folder = Folder::new(&format!(
+        r#"{{ "plugins": [{{ "type": "js", "name": "page"{keys} }}, {{ "type": "files", "name": "site", "path": "." }}] }}"#
+    ));
+    folder.write("page.js", SCRIPT);
+    folder
+}
+
+/// `valor_cli`, where no Deno is to be found.
+fn without_deno(command: &str, folder: &Folder) -> Command {
+    let mut it = valor_cli();
+    it.env("PATH", folder.path()).env_remove("VALOR_DENO");
+    it.args([command, "-p", &folder.file("plugins.json")]);
+    it
+}
+
+#[test]
+fn without_deno_a_line_says_how_to_get_it_and_the_rest_is_served_where_it_is_optional() {
+    let needed = folder("");
+    let finished = finish(without_deno("check", &needed));
+    assert_eq!(finished.code, Some(1), "{finished:?}");
+    let position = format!(
+        "{}:1:25: plugins[0].type: vlugin `page`: ",
+        needed.file("plugins.json")
+    );
+    let line = "there is no Deno to run `js` vlugins with: it is neither in node_modules/.bin nor on the PATH; `npm install deno` beside plugins.json, or see https://deno.com, and name it with --deno or VALOR_DENO where it is elsewhere";
+    assert_eq!(finished.faults(), [format!("{position}{line}")]);
+
+    let optional = folder(r#", "optional": true"#);
+    let mut command = without_deno("run", &optional);
+    command.args(["--addr", "127.0.0.1:0"]);
+    let server = Server::spawn(command);
+    let out = server.out();
+    let row = out
+        .lines()
+        .find(|row| row.starts_with("page "))
+        .unwrap_or_default();
+    assert!(row.contains("`npm install deno`"), "{out}");
+    assert_eq!(server.get("/page").status, 503);
+    assert_eq!(server.get("/site/page.js").status, 200);
+}
+
+#[test]
+fn deno_is_named_or_found_beside_plugins_json() {
+    let folder = folder("");
+    let with = |named: &dyn Fn(&mut Command) -> &mut Command| {
+        let mut command = without_deno("check", &folder);
+        named(&mut command);
+        let finished = finish(command);
+        (finished.code, finished.err)
+    };
+    let ok = (Some(0), String::new());
+    assert_eq!(with(&|it| it.arg("--deno").arg(deno())), ok);
+    assert_eq!(with(&|it| it.env("VALOR_DENO", deno())), ok);
+    assert_eq!(with(&|it| it.env("PATH", deno().parent().unwrap())), ok);
+    let modules = folder.path().join("node_modules/.bin");
+    std::fs::create_dir_all(&modules).unwrap();
+    std::os::unix::fs::symlink(deno(), modules.join("deno")).unwrap();
+    assert_eq!(with(&|it| it), ok);
+    // What is named comes first.
+    let old = folder.path().join("old");
+    std::fs::write(&old, "#!/bin/sh\necho 1.40.0; echo /deno\n").unwrap();
+    std::fs::set_permissions(&old, PermissionsExt::from_mode(0o755)).unwrap();
+    let (code, err) = with(&|it| it.arg("--deno").arg(&old).env("PATH", "/bin"));
+    assert_eq!(code, Some(1));
+    assert!(err.contains("needs Deno 2.9 or newer"), "{err}");
+}
+
+fn is_alive(pid: &str) -> bool {
+    let state = std::fs::read_to_string(Path::new("/proc").join(pid).join("stat"));
+    state.is_ok_and(|state| !state.contains(") Z "))
+}
+
+#[test]
+fn its_lines_are_in_the_log_and_its_process_ends_with_the_program() {
+    let deno = deno();
+    for (signal, keys) in [("TERM", ""), ("KILL", r#", "limits": { "cpu": 3600 }"#)] {
+        let folder = folder(keys);
+        let file = folder.file("plugins.json");
+        let server = Server::start(&["-p", &file, "--deno", deno.to_str().unwrap()]);
+        let pid = server.get("/page").body;
+        assert!(is_alive(&pid), "{pid}");
+        assert_eq!(server.get("/page/talk").status, 200);
+        server.wait_for_err("said so");
+        let err = server.err();
+        let line = err.lines().find(|line| line.contains("said so")).unwrap();
+        assert!(line.contains("WARN") && line.contains("page"), "{line}");
+        assert!(line.contains("page.js:6:39"), "{line}");
+        if signal == "KILL" {
+            // Also while it is in a loop, and reads nothing.
+            let addr = server.addrs[0].clone();
+            std::thread::spawn(move || {
+                use std::io::{Read, Write};
+                let mut stream = std::net::TcpStream::connect(addr).unwrap();
+                let _ = stream.write_all(b"GET /page/loop HTTP/1.1\r\nhost: a\r\n\r\n");
+                let _ = stream.read(&mut [0; 1]);
+            });
+            wait_for("it is in a loop", || {
+                let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+                let ticks = stat
+                    .rsplit(") ")
+                    .next()
+                    .unwrap()
+                    .split(' ')
+                    .nth(11)
+                    .unwrap();
+                ticks.parse::<u64>().unwrap() > 50
+            });
+        }
+        server.signal(signal);
+        server.end();
+        wait_for("its process has ended", || !is_alive(&pid));
+    }
+}

@@ -1,0 +1,62 @@
+//! What the definition of a `js` vlugin has beside the keys of all others: [`Start`], its group, and
+//! that nothing is built for it.
+//!
+//! `read` and `rules` ask here, for `js` and for the other kinds, which have none of it.
+
+use super::{Definition, Kind};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// When a `js` vlugin's process is started.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Start {
+    /// When the vlugin is loaded; a script that cannot be started is not loaded.
+    #[default]
+    Eager,
+    /// By the first request; it is stopped again when there is none for a while.
+    Lazy,
+}
+
+impl Start {
+    pub(super) fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// The value that a word stands for.
+    pub(super) fn of(word: &str) -> Option<Self> {
+        match word {
+            "eager" => Some(Self::Eager),
+            "lazy" => Some(Self::Lazy),
+            _ => None,
+        }
+    }
+}
+
+/// Every rule that the keys of `js` break, by key; for a definition made in code.
+pub(super) fn broken(definition: &Definition) -> Vec<(String, String)> {
+    let kind = definition.kind;
+    [
+        ("group", definition.group.is_some()),
+        ("start", !definition.start.is_default()),
+        ("source", kind == Kind::Js && definition.source.is_some()),
+    ]
+    .into_iter()
+    .filter(|(_, is_said)| *is_said)
+    .filter_map(|(key, _)| Some((key.to_owned(), without_meaning(key, kind)?)))
+    .collect()
+}
+
+/// What is wrong with this key in a definition of this kind.
+pub(super) fn without_meaning(key: &str, kind: Kind) -> Option<String> {
+    match (key, kind) {
+        ("source", Kind::Js) => Some(
+            "`source` has no meaning for a `js` vlugin, which is not built; give its file in `path`"
+                .into(),
+        ),
+        ("group" | "start", Kind::Native | Kind::Wasm | Kind::Files) => Some(format!(
+            "`{key}` has no meaning for a `{kind}` vlugin: only those of type `js` have a process of their own; take it out"
+        )),
+        _ => None,
+    }
+}

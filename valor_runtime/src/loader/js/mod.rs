@@ -1,0 +1,296 @@
+//! JavaScript and TypeScript files as vlugins, run by Deno.
+//!
+//! [`JsLoader`] is what the runtime calls. `deno` finds the program, `group` and `process` are the processes,
+//! `script` is one file in one of them, `outward` is what it asks for, `output` what it writes past the log.
+//! `supervisor.js` and `worker.js` are what runs in the process beside it. A script can end its own process and
+//! never this one; what it may reach, it reaches through the host.
+
+mod deno;
+mod group;
+mod output;
+mod outward;
+mod process;
+mod script;
+
+use super::{LoadError, native::hex, paths};
+use crate::{Definition, Vlugin, definition::Start, metrics::Metrics, package::TrustedKeys};
+use group::Group;
+use process::{Launch, Unstarted};
+use script::{Recipe, Script};
+use serde_json::json;
+use sha2::{Digest, Sha256};
+use std::{
+    collections::HashMap,
+    fs,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError, Weak},
+    time::Duration,
+};
+use valor::host::Host;
+
+/// The ends of the names of files that can be scripts; the first is that of a bare name.
+const EXTENSIONS: [&str; 4] = ["js", "mjs", "ts", "mts"];
+
+/// Loads JavaScript vlugins.
+pub struct JsLoader {
+    base: PathBuf,
+    plugin_dirs: Vec<PathBuf>,
+    trust: Option<TrustedKeys>,
+    deno: Option<PathBuf>,
+    /// What was found, once it was asked for.
+    program: smol::lock::Mutex<Option<PathBuf>>,
+    groups: Mutex<HashMap<String, Weak<Group>>>,
+    scripts: Mutex<Vec<Weak<Script>>>,
+    create_timeout: Duration,
+    idle: Duration,
+    metrics: Arc<Metrics>,
+}
+
+/// A script that was loaded, and what is known of its file.
+#[non_exhaustive]
+pub struct LoadedScript {
+    /// The vlugin.
+    pub vlugin: Arc<dyn Vlugin>,
+    /// The file that is run.
+    pub file: PathBuf,
+    /// The SHA-256 of the file, 64 lower-case hexadecimal digits.
+    pub sha256: String,
+}
+
+impl JsLoader {
+    /// A loader for definitions whose paths are relative to `base`, the folder of plugins.json.
+    pub(crate) fn new(base: impl Into<PathBuf>, metrics: Arc<Metrics>) -> Self {
+        Self {
+            base: paths::absolute(base.into()),
+            plugin_dirs: Vec::new(),
+            trust: None,
+            deno: None,
+            program: smol::lock::Mutex::default(),
+            groups: Mutex::default(),
+            scripts: Mutex::default(),
+            create_timeout: Duration::from_secs(30),
+            idle: Duration::from_secs(60),
+            metrics,
+        }
+    }
+
+    /// The folders where bare names are looked for first, and where files have to be when a
+    /// load is restricted.
+    pub(crate) fn plugin_dirs<D: Into<PathBuf>>(
+        mut self,
+        dirs: impl IntoIterator<Item = D>,
+    ) -> Self {
+        let dirs = dirs.into_iter().map(Into::into);
+        self.plugin_dirs = dirs.map(paths::absolute).collect();
+        self
+    }
+
+    /// The keys that every file has to be signed with.
+    pub(crate) fn trust(mut self, keys: Option<TrustedKeys>) -> Self {
+        self.trust = keys;
+        self
+    }
+
+    /// The Deno to run; where it is not said, it is looked for.
+    pub(crate) fn deno(mut self, program: Option<PathBuf>) -> Self {
+        self.deno = program;
+        self
+    }
+
+    /// After which time without a request a script is stopped whose `start` is `lazy`.
+    pub(crate) fn idle(mut self, idle: Option<Duration>) -> Self {
+        self.idle = idle.unwrap_or(self.idle);
+        self
+    }
+
+    /// The file of a definition, found but not yet opened. A bare name is that of a `.js`, `.mjs`, `.ts` or
+    /// `.mts` file in a plugin directory or beside plugins.json.
+    ///
+    /// # Errors
+    /// [`LoadError::NotFound`], and [`LoadError::Outside`] with `restricted`.
+    pub fn locate(&self, definition: &Definition, restricted: bool) -> Result<PathBuf, LoadError> {
+        let bare = match &definition.path {
+            Some(path) => path
+                .to_str()
+                .filter(|name| !name.contains(['/', '\\', '.'])),
+            None => Some(&*definition.name),
+        };
+        let file = match (bare, &definition.path) {
+            (Some(name), _) => self.find(name, restricted)?,
+            (None, path) => self.base.join(path.as_deref().unwrap_or(Path::new(""))),
+        };
+        match restricted {
+            true => paths::inside(&self.plugin_dirs, file),
+            false => Ok(file),
+        }
+    }
+
+    fn find(&self, name: &str, restricted: bool) -> Result<PathBuf, LoadError> {
+        let mut looked = self.plugin_dirs.clone();
+        if !restricted {
+            looked.push(self.base.clone());
+        }
+        let files: Vec<_> = EXTENSIONS.map(|end| format!("{name}.{end}")).into();
+        let all = looked
+            .iter()
+            .flat_map(|dir| files.iter().map(|file| dir.join(file)));
+        let found = all.into_iter().find(|file| file.exists());
+        found.ok_or_else(|| LoadError::NoScript {
+            name: name.to_owned(),
+            files: files.clone(),
+            looked: looked.clone(),
+        })
+    }
+
+    /// Finds the file of a definition, and has Deno run it, unless its `start` is `lazy`.
+    ///
+    /// With `restricted` the file has to lie inside one of the plugin directories once symbolic
+    /// links are resolved; so it is where the definition comes from over the network.
+    ///
+    /// # Errors
+    /// Any [`LoadError`].
+    pub async fn load(
+        &self,
+        definition: &Definition,
+        restricted: bool,
+        host: Arc<dyn Host>,
+    ) -> Result<LoadedScript, LoadError> {
+        let file = self.locate(definition, restricted)?;
+        let check = self.check_of(definition, &file);
+        let sha256 = {
+            let check = check.clone();
+            smol::unblock(move || check()).await?
+        };
+        let file = fs::canonicalize(&file).map_err(|error| paths::reading(&file, error))?;
+        let program = self.program().await?;
+        let folder = file.parent().unwrap_or(Path::new("/")).to_owned();
+        let url = |path: &Path, is_folder: bool| {
+            let url = match is_folder {
+                true => url::Url::from_directory_path(path),
+                false => url::Url::from_file_path(path),
+            };
+            url.map_or_else(|()| String::new(), String::from)
+        };
+        let limits = &definition.limits;
+        let start = json!({
+            "file": url(&file, false),
+            "folder": url(&folder, true),
+            "read": [folder.to_string_lossy()],
+            "config": definition.config,
+            "cpu": limits.cpu().as_millis() as u64,
+            "level": host.max_level() as i64 - 1,
+        });
+        let launch = Launch {
+            program,
+            name: definition
+                .group
+                .clone()
+                .unwrap_or_else(|| definition.name.clone()),
+            read: definition.group.is_none().then_some(folder),
+            heap: limits.heap(),
+        };
+        let recipe = Recipe {
+            name: definition.name.clone(),
+            file: file.clone(),
+            start,
+            host,
+            cpu: limits.cpu(),
+            create_timeout: self.create_timeout,
+            idle: (definition.start == Start::Lazy).then_some(self.idle),
+            check: Box::new(move || check().map(drop).map_err(|error| error.to_string())),
+            metrics: self.metrics.script(&definition.name),
+        };
+        let script = Script::new(recipe, self.group(definition.group.as_deref(), launch));
+        if definition.start == Start::Eager {
+            let started = script.start().await;
+            started.map_err(|unstarted| unloaded(&script, unstarted))?;
+        }
+        let mut scripts = self.scripts.lock().unwrap_or_else(PoisonError::into_inner);
+        scripts.retain(|script| script.strong_count() > 0);
+        scripts.push(Arc::downgrade(&script));
+        Ok(LoadedScript {
+            vlugin: script,
+            file,
+            sha256,
+        })
+    }
+
+    /// The scripts that have ended too often to be started again at once, and why.
+    pub fn troubled(&self) -> Vec<(String, String)> {
+        let scripts = self.scripts.lock().unwrap_or_else(PoisonError::into_inner);
+        let scripts = scripts.iter().filter_map(Weak::upgrade);
+        scripts.filter_map(|script| script.troubled()).collect()
+    }
+
+    /// What holds a file to its definition, each time before it is run; it gives the SHA-256.
+    fn check_of(
+        &self,
+        definition: &Definition,
+        file: &Path,
+    ) -> Arc<dyn Fn() -> Result<String, LoadError> + Send + Sync> {
+        let file = file.to_owned();
+        let expected = definition.sha256.clone();
+        let trust = self.trust.clone();
+        Arc::new(move || {
+            let bytes = super::read(&file)?;
+            let sha256 = hex(&Sha256::digest(&bytes));
+            if let Some(expected) = &expected
+                && !expected.eq_ignore_ascii_case(&sha256)
+            {
+                return Err(LoadError::Sha256 {
+                    file: file.clone(),
+                    expected: expected.to_ascii_lowercase(),
+                    actual: sha256,
+                });
+            }
+            if let Some(keys) = &trust {
+                keys.verify(&file, &bytes)?;
+            }
+            Ok(sha256)
+        })
+    }
+
+    async fn program(&self) -> Result<PathBuf, LoadError> {
+        let mut program = self.program.lock().await;
+        if let Some(program) = &*program {
+            return Ok(program.clone());
+        }
+        let found = deno::find(self.deno.as_deref(), &self.base).await?;
+        *program = Some(found.clone());
+        Ok(found)
+    }
+
+    fn group(&self, name: Option<&str>, launch: Launch) -> Arc<Group> {
+        let Some(name) = name else {
+            return Group::new(launch);
+        };
+        let mut groups = self.groups.lock().unwrap_or_else(PoisonError::into_inner);
+        groups.retain(|_, group| group.strong_count() > 0);
+        if let Some(group) = groups.get(name).and_then(Weak::upgrade) {
+            return group;
+        }
+        let group = Group::new(launch);
+        groups.insert(name.to_owned(), Arc::downgrade(&group));
+        group
+    }
+}
+
+fn unloaded(script: &Script, unstarted: Unstarted) -> LoadError {
+    let Recipe {
+        name,
+        file,
+        create_timeout,
+        ..
+    } = &script.recipe;
+    let (name, file) = (name.clone(), file.clone());
+    let limit = *create_timeout;
+    match unstarted {
+        Unstarted::TimedOut => LoadError::CreateTimedOut { name, limit },
+        Unstarted::Failed(message) => LoadError::Script { file, message },
+        Unstarted::Ended(end) => LoadError::Script {
+            file,
+            message: format!("it {end}"),
+        },
+        Unstarted::System(message) => LoadError::NoProcess { name, message },
+    }
+}

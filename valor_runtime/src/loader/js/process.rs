@@ -1,0 +1,463 @@
+//! [`Process`]: a Deno that Valor has started, and the workers in it, each of which runs one script.
+//!
+//! `script` starts them and sends requests to a [`Worker`]'s socket. What ends a worker is told to all who wait
+//! for it, once, as an [`End`]. A process lives as long as its [`Process`] is held: then its control socket is
+//! closed, which its supervisor takes as the end, as it does when Valor itself is gone.
+
+use super::output;
+use crate::host::fetch::local::Local;
+use futures_lite::{AsyncBufReadExt, AsyncWriteExt, StreamExt, future, io::BufReader};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use smol::{
+    Timer,
+    channel::{Receiver, Sender, bounded, unbounded},
+    net::unix::{UnixListener, UnixStream},
+    process::{Child, Command},
+};
+use std::{
+    collections::HashMap,
+    fmt, fs, io,
+    net::Shutdown,
+    path::{Path, PathBuf},
+    process::Stdio,
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
+    time::Duration,
+};
+use tempfile::TempDir;
+
+const SUPERVISOR: &str = include_str!("supervisor.js");
+const WORKER: &str = include_str!("worker.js");
+
+/// A process that was not heard of by then does not come.
+const UNTIL_UP: Duration = Duration::from_secs(20);
+/// For a process that was told to end.
+const UNTIL_DOWN: Duration = Duration::from_secs(5);
+/// What a process has beside the heap of its scripts: V8, code, stacks, buffers.
+const BESIDE_HEAP: u64 = 192 << 20;
+/// How many scripts may be of one group.
+pub(super) const GROUP: usize = 64;
+
+/// How a process is to be.
+pub(super) struct Launch {
+    pub(super) program: PathBuf,
+    /// Whom its output is logged for: the vlugin, or the group.
+    pub(super) name: String,
+    /// The folder of its script; all, where there may be several.
+    pub(super) read: Option<PathBuf>,
+    pub(super) heap: u64,
+}
+
+/// Why a worker runs no more.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum End {
+    /// It was told to.
+    Stopped,
+    /// It ran without a pause for longer than it may.
+    Blocked,
+    /// More memory than it may have.
+    Memory,
+    /// Its process is gone, or what it runs has ended.
+    Died(String),
+}
+
+impl fmt::Display for End {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Stopped => f.write_str("was stopped"),
+            Self::Blocked => f.write_str("ran without a pause for longer than `limits.cpu`"),
+            Self::Memory => f.write_str("needed more memory than `limits.memory`"),
+            Self::Died(how) => write!(f, "ended: {how}"),
+        }
+    }
+}
+
+/// One script that runs.
+pub(super) struct Worker {
+    pub(super) name: String,
+    pub(super) local: Local,
+    /// What requests carry that are Valor's own.
+    pub(super) token: String,
+    slot: usize,
+    stages: Sender<Stage>,
+    end: OnceLock<End>,
+    /// Closed with the end.
+    over: (Sender<()>, Receiver<()>),
+}
+
+enum Stage {
+    Listening,
+    Ready,
+    Failed(String),
+}
+
+impl Worker {
+    pub(super) fn has_ended(&self) -> bool {
+        self.end.get().is_some()
+    }
+
+    /// Waits for its end.
+    pub(super) async fn ended(&self) -> End {
+        while self.over.1.recv().await.is_ok() {}
+        self.end.get().cloned().unwrap_or(End::Stopped)
+    }
+
+    fn end(&self, end: End) {
+        if self.end.set(end.clone()).is_ok() {
+            self.stages.close();
+            self.over.0.close();
+            if end != End::Stopped {
+                let name = &*self.name;
+                log::error!(target: "valor::js", vlugin = name; "the vlugin `{name}` {end}");
+            }
+        }
+    }
+}
+
+/// What the supervisor says.
+#[derive(Deserialize)]
+struct Event {
+    event: String,
+    #[serde(default)]
+    slot: usize,
+    #[serde(default)]
+    message: String,
+}
+
+#[derive(Default)]
+struct Shared {
+    workers: Mutex<HashMap<usize, Arc<Worker>>>,
+    /// Why the process is about to end, where it has said so.
+    last_words: OnceLock<End>,
+    gone: OnceLock<()>,
+}
+
+impl Shared {
+    fn workers(&self) -> MutexGuard<'_, HashMap<usize, Arc<Worker>>> {
+        self.workers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn take(&self, event: Event) {
+        let stage = match &*event.event {
+            "listening" => Stage::Listening,
+            "ready" => Stage::Ready,
+            "failed" => Stage::Failed(event.message),
+            "stopped" => return self.one_ends(event.slot, End::Stopped),
+            "memory" => return self.last(End::Memory),
+            "blocked" => {
+                let name = self.workers().get(&event.slot).map(|it| it.name.clone());
+                let name = name.unwrap_or_default();
+                self.last(End::Died(format!("`{name}`, of its group, was in a loop")));
+                return self.one_ends(event.slot, End::Blocked);
+            }
+            _ => {
+                let end = End::Died(event.message);
+                self.last(end.clone());
+                return self.one_ends(event.slot, end);
+            }
+        };
+        if let Some(worker) = self.workers().get(&event.slot) {
+            let _ = worker.stages.try_send(stage);
+        }
+    }
+
+    fn one_ends(&self, slot: usize, end: End) {
+        let worker = self.workers().remove(&slot);
+        if let Some(worker) = worker {
+            worker.end(end);
+        }
+    }
+
+    /// The process is about to end: nobody is to be started in it.
+    fn last(&self, end: End) {
+        let _ = self.last_words.set(end);
+        let _ = self.gone.set(());
+    }
+
+    fn all_end(&self, end: &End) {
+        let _ = self.gone.set(());
+        let workers: Vec<_> = self.workers().drain().collect();
+        for (_, worker) in workers {
+            worker.end(end.clone());
+        }
+    }
+}
+
+/// Why a script does not run.
+pub(super) enum Unstarted {
+    /// It is no script that can be run, or it threw.
+    Failed(String),
+    /// It was not ready in time.
+    TimedOut,
+    /// It, or its process, ended on the way.
+    Ended(End),
+    /// The system gives no process.
+    System(String),
+}
+
+impl From<io::Error> for Unstarted {
+    fn from(error: io::Error) -> Self {
+        Self::System(error.to_string())
+    }
+}
+
+/// A Deno that runs.
+pub(super) struct Process {
+    commands: Sender<Value>,
+    shared: Arc<Shared>,
+    dir: PathBuf,
+    slots: usize,
+}
+
+impl Process {
+    /// Starts a process, with no script in it yet.
+    pub(super) async fn spawn(launch: &Launch) -> Result<Arc<Self>, Unstarted> {
+        let folder = tempfile::Builder::new().prefix("valor-js-").tempdir()?;
+        // Links in it would not be what permissions are about.
+        let dir = fs::canonicalize(folder.path())?;
+        fs::write(dir.join("supervisor.js"), SUPERVISOR)?;
+        fs::write(dir.join("worker.js"), WORKER)?;
+        let control = dir.join("control");
+        let slots = if launch.read.is_some() { 1 } else { GROUP };
+        let listener = UnixListener::bind(&control).map_err(|error| {
+            Unstarted::System(format!("{} cannot be bound: {error}", control.display()))
+        })?;
+        let mut child = command(launch, &dir, &control, slots).spawn()?;
+        let shared = Arc::new(Shared::default());
+        let outputs = output::log(&launch.name, child.stdout.take(), child.stderr.take());
+        let up = async {
+            let heard = future::or(async { listener.accept().await.map(Some) }, async {
+                child.status().await?;
+                Ok(None)
+            });
+            let late = async {
+                Timer::after(UNTIL_UP).await;
+                Err(io::ErrorKind::TimedOut.into())
+            };
+            future::or(heard, late).await
+        };
+        let link = match up.await {
+            Ok(Some((link, _))) => link,
+            Ok(None) => {
+                let said = outputs.await;
+                return Err(Unstarted::System(format!(
+                    "Deno did not start: {}",
+                    said.last
+                )));
+            }
+            Err(error) => return Err(Unstarted::System(format!("Deno did not start: {error}"))),
+        };
+        let (commands, orders) = unbounded();
+        let (closing, closed) = bounded::<()>(1);
+        smol::spawn(hear(link.clone(), shared.clone())).detach();
+        smol::spawn(tell(link, orders, closing)).detach();
+        smol::spawn(attend(child, closed, outputs, shared.clone(), folder)).detach();
+        Ok(Arc::new(Self {
+            commands,
+            shared,
+            dir,
+            slots,
+        }))
+    }
+
+    pub(super) fn is_gone(&self) -> bool {
+        self.shared.gone.get().is_some()
+    }
+
+    /// Starts a script in a worker, and gives it when it listens; `settled` says whether it runs.
+    pub(super) async fn start(
+        &self,
+        name: &str,
+        mut start: Value,
+    ) -> Result<(Arc<Worker>, Starting), Unstarted> {
+        let mut random = [0; 16];
+        getrandom::fill(&mut random).map_err(|error| Unstarted::System(error.to_string()))?;
+        let token: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
+        let (stages, said) = unbounded();
+        let worker = {
+            let mut workers = self.shared.workers();
+            let free = (0..self.slots).find(|slot| !workers.contains_key(slot));
+            let slot = free
+                .ok_or_else(|| Unstarted::System(format!("a group has at most {GROUP} vlugins")))?;
+            let worker = Arc::new(Worker {
+                name: name.to_owned(),
+                local: Local::new(self.dir.join(format!("{slot}"))),
+                token,
+                slot,
+                stages,
+                end: OnceLock::new(),
+                over: bounded(1),
+            });
+            workers.insert(slot, worker.clone());
+            worker
+        };
+        if self.is_gone() {
+            worker.end(End::Stopped);
+        }
+        start["command"] = "start".into();
+        start["name"] = name.into();
+        start["slot"] = worker.slot.into();
+        start["socket"] = worker.local.socket().to_string_lossy().into();
+        start["token"] = worker.token.as_str().into();
+        let _ = self.commands.try_send(start);
+        let mut starting = Starting {
+            worker: worker.clone(),
+            commands: self.commands.clone(),
+            said,
+            is_settled: false,
+        };
+        match starting.next().await? {
+            Stage::Failed(message) => Err(Unstarted::Failed(message)),
+            Stage::Listening | Stage::Ready => Ok((worker, starting)),
+        }
+    }
+
+    /// Has a worker end when what it promised to do is done, at the latest after this time.
+    pub(super) fn stop(&self, worker: &Worker, wait: Duration) {
+        let _ = self.commands.try_send(stop(worker.slot, wait));
+    }
+}
+
+fn stop(slot: usize, wait: Duration) -> Value {
+    json!({ "command": "stop", "slot": slot, "wait": u64::try_from(wait.as_millis()).unwrap_or(0) })
+}
+
+/// A worker whose script is being loaded; dropped before it is, it is stopped.
+pub(super) struct Starting {
+    worker: Arc<Worker>,
+    commands: Sender<Value>,
+    said: Receiver<Stage>,
+    is_settled: bool,
+}
+
+impl Starting {
+    async fn next(&mut self) -> Result<Stage, Unstarted> {
+        match self.said.recv().await {
+            Ok(stage) => Ok(stage),
+            Err(_) => Err(Unstarted::Ended(self.worker.ended().await)),
+        }
+    }
+
+    /// Waits for the script to be loaded.
+    pub(super) async fn settled(mut self, limit: Duration) -> Result<(), Unstarted> {
+        let late = async {
+            Timer::after(limit).await;
+            Err(Unstarted::TimedOut)
+        };
+        match future::or(self.next(), late).await? {
+            Stage::Failed(message) => Err(Unstarted::Failed(message)),
+            Stage::Listening | Stage::Ready => {
+                self.is_settled = true;
+                Ok(())
+            }
+        }
+    }
+}
+
+impl Drop for Starting {
+    fn drop(&mut self) {
+        if !self.is_settled {
+            let _ = self
+                .commands
+                .try_send(stop(self.worker.slot, Duration::ZERO));
+        }
+    }
+}
+
+/// Least privilege: the supervisor alone has these permissions, and gives each worker a part of them.
+fn command(launch: &Launch, dir: &Path, control: &Path, slots: usize) -> Command {
+    let list = |items: &[String]| items.join(",");
+    // A comma in a path is doubled in Deno's lists.
+    let path = |path: &Path| path.to_string_lossy().replace(',', ",,");
+    let mut command = Command::new(&launch.program);
+    command.args(["run", "--quiet", "--no-prompt", "--no-config", "--no-lock"]);
+    command.args(["--no-remote", "--no-npm", "--no-code-cache"]);
+    command.args(["--unstable-worker-options", "--unstable-no-legacy-abort"]);
+    command.arg(format!(
+        "--v8-flags=--max-old-space-size={}",
+        launch.heap >> 20
+    ));
+    command.arg(match &launch.read {
+        Some(folder) => format!("--allow-read={}", list(&[path(dir), path(folder)])),
+        None => "--allow-read".to_owned(),
+    });
+    command.arg(format!("--allow-write={}", path(dir)));
+    let sockets = (0..slots).map(|slot| dir.join(slot.to_string()));
+    let sockets = sockets.chain([control.to_owned()]);
+    let sockets: Vec<_> = sockets.map(|it| format!("unix:{}", path(&it))).collect();
+    command.arg(format!("--allow-net={}", list(&sockets)));
+    command.arg(dir.join("supervisor.js")).arg(control);
+    let beside = BESIDE_HEAP.saturating_add(launch.heap);
+    command.arg(beside.to_string());
+    command
+        .env_clear()
+        .env("DENO_DIR", dir.join("deno"))
+        .env("DENO_NO_UPDATE_CHECK", "1")
+        .env("NO_COLOR", "1")
+        .current_dir(launch.read.as_deref().unwrap_or(dir))
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true);
+    command
+}
+
+/// Takes what the supervisor says, until it says no more.
+async fn hear(link: UnixStream, shared: Arc<Shared>) {
+    let mut lines = BufReader::new(link).lines();
+    while let Some(Ok(line)) = lines.next().await {
+        match serde_json::from_str(&line) {
+            Ok(event) => shared.take(event),
+            Err(error) => log::error!(target: "valor::js", "the supervisor said `{line}`: {error}"),
+        }
+    }
+}
+
+/// Tells the supervisor what to do, until there is nobody who could ask for anything.
+async fn tell(mut link: UnixStream, orders: Receiver<Value>, closing: Sender<()>) {
+    while let Ok(order) = orders.recv().await {
+        if link
+            .write_all(format!("{order}\n").as_bytes())
+            .await
+            .is_err()
+        {
+            break;
+        }
+    }
+    let _ = link.shutdown(Shutdown::Both);
+    closing.close();
+}
+
+/// Waits for the end of a process, and sees to it where it was told to end and does not.
+async fn attend(
+    mut child: Child,
+    closed: Receiver<()>,
+    outputs: smol::Task<output::Said>,
+    shared: Arc<Shared>,
+    folder: TempDir,
+) {
+    let late = async {
+        let _ = closed.recv().await;
+        Timer::after(UNTIL_DOWN).await;
+        None
+    };
+    let ended = future::or(async { Some(child.status().await) }, late).await;
+    let ended = match ended {
+        Some(ended) => ended,
+        None => {
+            let _ = child.kill();
+            child.status().await
+        }
+    };
+    let said = outputs.await;
+    let end = match (shared.last_words.get(), ended) {
+        (Some(end), _) => end.clone(),
+        _ if said.out_of_memory => End::Memory,
+        _ if closed.is_closed() => End::Stopped,
+        (None, Ok(status)) => End::Died(status.to_string()),
+        (None, Err(error)) => End::Died(error.to_string()),
+    };
+    shared.all_end(&end);
+    // The supervisor may have removed it.
+    let _ = folder.close();
+}

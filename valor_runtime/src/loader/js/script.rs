@@ -1,0 +1,382 @@
+//! [`Script`]: one JavaScript file as a vlugin, whether it runs at the moment or not.
+//!
+//! `mod` makes one for each definition. The first request, or the load, starts it; where it has ended, the next
+//! request starts it again, at once the first two times and after a while that doubles from then on. Requests
+//! that ran when it ended are answered with what ended it.
+
+use super::{
+    group::Group,
+    outward,
+    process::{End, Process, Unstarted, Worker},
+};
+use crate::{
+    Body, BoxFuture, Chunk, Fault, FaultKind, Request, Response, Vlugin, metrics::ScriptMetrics,
+};
+use arc_swap::ArcSwapOption;
+use futures_core::Stream;
+use futures_lite::future;
+use serde::Deserialize;
+use serde_json::Value;
+use smol::Timer;
+use std::{
+    io,
+    path::PathBuf,
+    pin::Pin,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError, Weak,
+        atomic::{AtomicU64, Ordering},
+    },
+    task::{Context, Poll},
+    time::{Duration, Instant},
+};
+use valor::host::Host;
+
+/// What a script promised to do after its last response may take so long.
+const PROMISED: Duration = Duration::from_secs(30);
+/// Who runs for so long has forgotten that it failed before.
+const SOUND: Duration = Duration::from_secs(60);
+/// Between two attempts at most.
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
+
+/// What is known of a script from its definition.
+pub(super) struct Recipe {
+    pub(super) name: String,
+    pub(super) file: PathBuf,
+    /// What the supervisor gets to start it.
+    pub(super) start: Value,
+    pub(super) host: Arc<dyn Host>,
+    pub(super) cpu: Duration,
+    pub(super) create_timeout: Duration,
+    /// After this time without a request it is stopped.
+    pub(super) idle: Option<Duration>,
+    /// That the file is still the one that may be run.
+    pub(super) check: Box<dyn Fn() -> Result<(), String> + Send + Sync>,
+    pub(super) metrics: ScriptMetrics,
+}
+
+/// A script, running or not.
+pub(super) struct Script {
+    pub(super) recipe: Recipe,
+    group: Arc<Group>,
+    live: ArcSwapOption<Live>,
+    /// Held by who starts it.
+    starting: smol::lock::Mutex<()>,
+    trouble: Mutex<Trouble>,
+}
+
+/// A script that runs. Each request holds it.
+struct Live {
+    worker: Arc<Worker>,
+    process: Arc<Process>,
+    since: Instant,
+    /// When it was last used, in nanoseconds since `since`.
+    used: AtomicU64,
+}
+
+impl Live {
+    fn touch(&self) {
+        let nanos = u64::try_from(self.since.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        self.used.store(nanos, Ordering::Relaxed);
+    }
+
+    fn idle(&self) -> Duration {
+        let used = Duration::from_nanos(self.used.load(Ordering::Relaxed));
+        self.since.elapsed().saturating_sub(used)
+    }
+}
+
+/// How often it has failed in a row.
+#[derive(Default)]
+struct Trouble {
+    failures: u32,
+    until: Option<Instant>,
+    reason: String,
+}
+
+impl Trouble {
+    fn note(&mut self, lived: Duration, reason: String) {
+        if lived >= SOUND {
+            self.failures = 0;
+        }
+        self.failures += 1;
+        self.reason = reason;
+        let wait = match self.failures {
+            ..3 => None,
+            n => Some(Duration::from_secs(1 << (n - 3).min(6)).min(LONGEST_WAIT)),
+        };
+        self.until = wait.map(|wait| Instant::now() + wait);
+    }
+
+    fn wait(&self) -> Option<Duration> {
+        let left = self.until?.saturating_duration_since(Instant::now());
+        (!left.is_zero()).then_some(left)
+    }
+}
+
+/// Why a request cannot be given to the script.
+enum Unavailable {
+    Later(Duration, String),
+    Fault(Fault),
+}
+
+impl Script {
+    pub(super) fn new(recipe: Recipe, group: Arc<Group>) -> Arc<Self> {
+        Arc::new(Self {
+            recipe,
+            group,
+            live: ArcSwapOption::empty(),
+            starting: smol::lock::Mutex::new(()),
+            trouble: Mutex::default(),
+        })
+    }
+
+    fn trouble(&self) -> MutexGuard<'_, Trouble> {
+        self.trouble.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Why it is not started again before a while is over, where that is so.
+    pub(super) fn troubled(&self) -> Option<(String, String)> {
+        let trouble = self.trouble();
+        let wait = trouble.wait()?;
+        let reason = format!(
+            "it {} ({} times in a row); it is started again in {} s at the earliest",
+            trouble.reason,
+            trouble.failures,
+            wait.as_secs() + 1
+        );
+        Some((self.recipe.name.clone(), reason))
+    }
+
+    /// Starts it.
+    pub(super) async fn start(self: &Arc<Self>) -> Result<(), Unstarted> {
+        let _starting = self.starting.lock().await;
+        self.begin().await.map(drop)
+    }
+
+    async fn begin(self: &Arc<Self>) -> Result<Arc<Live>, Unstarted> {
+        let recipe = &self.recipe;
+        (recipe.check)().map_err(Unstarted::Failed)?;
+        let process = self.group.process().await?;
+        let (worker, starting) = process.start(&recipe.name, recipe.start.clone()).await?;
+        smol::spawn(outward::serve(worker.clone(), recipe.host.clone())).detach();
+        starting.settled(recipe.create_timeout).await?;
+        let live = Arc::new(Live {
+            worker,
+            process,
+            since: Instant::now(),
+            used: AtomicU64::new(0),
+        });
+        self.live.store(Some(live.clone()));
+        recipe.metrics.running.set(1);
+        if let Some(idle) = recipe.idle {
+            smol::spawn(retire_when_idle(
+                Arc::downgrade(self),
+                Arc::downgrade(&live),
+                idle,
+            ))
+            .detach();
+        }
+        Ok(live)
+    }
+
+    fn current(&self) -> Option<Arc<Live>> {
+        let live = self.live.load_full();
+        live.filter(|live| !live.worker.has_ended())
+    }
+
+    /// The script that runs, started where it does not.
+    async fn live(self: &Arc<Self>) -> Result<Arc<Live>, Unavailable> {
+        if let Some(live) = self.current() {
+            return Ok(live);
+        }
+        let _starting = self.starting.lock().await;
+        if let Some(live) = self.current() {
+            return Ok(live);
+        }
+        let again = match self.live.swap(None) {
+            Some(old) => {
+                self.recipe.metrics.running.set(0);
+                let end = old.worker.ended().await;
+                self.trouble().note(old.since.elapsed(), end.to_string());
+                true
+            }
+            None => false,
+        };
+        {
+            let trouble = self.trouble();
+            if let Some(wait) = trouble.wait() {
+                return Err(Unavailable::Later(wait, trouble.reason.clone()));
+            }
+        }
+        if again || self.trouble().failures > 0 {
+            self.recipe.metrics.restarts.inc();
+        }
+        match self.begin().await {
+            Ok(live) => Ok(live),
+            Err(unstarted) => {
+                let line = self.unstarted(unstarted);
+                self.trouble().note(Duration::ZERO, line.clone());
+                Err(Unavailable::Fault(Fault::error(502, format!("it {line}"))))
+            }
+        }
+    }
+
+    fn unstarted(&self, unstarted: Unstarted) -> String {
+        match unstarted {
+            Unstarted::Failed(message) => format!("could not be loaded: {message}"),
+            Unstarted::TimedOut => format!(
+                "was not loaded within {} s",
+                self.recipe.create_timeout.as_secs_f64()
+            ),
+            Unstarted::Ended(end) => format!("{end}, as it was loaded"),
+            Unstarted::System(message) => format!("could not be started: {message}"),
+        }
+    }
+
+    async fn answer(self: Arc<Self>, mut request: Request) -> Result<Response, Fault> {
+        let live = match self.live().await {
+            Ok(live) => live,
+            Err(Unavailable::Fault(fault)) => return Err(fault),
+            Err(Unavailable::Later(wait, reason)) => {
+                let name = &self.recipe.name;
+                log::debug!(target: "valor::js", vlugin = name.as_str(); "`{name}` is not started yet: it {reason}");
+                let detail =
+                    format!("the vlugin `{name}` has ended several times; try again later");
+                let mut response = Response::problem(503, &detail);
+                let seconds = (wait.as_secs() + 1).to_string();
+                let _ = response.head.push("retry-after", seconds.as_bytes());
+                return Ok(response);
+            }
+        };
+        live.touch();
+        let worker = &live.worker;
+        let head = &mut request.head;
+        head.remove("upgrade");
+        head.remove("x-valor-op");
+        if head.is_https() {
+            let op = format!("{} https", worker.token);
+            let _ = head.push("x-valor-op", op.as_bytes());
+        }
+        let mut response = match worker.local.send(request).await {
+            Ok(response) => response,
+            Err(fault) => return Err(self.ended(worker, fault).await),
+        };
+        if response.head.header_str("x-valor-fault") == Some(&worker.token) {
+            return Err(told(response.body).await);
+        }
+        if let Body::Stream { len, chunks } = response.body {
+            response.body = Body::stream(len, Held { chunks, live });
+        } else {
+            live.touch();
+        }
+        Ok(response)
+    }
+
+    /// What a request ends with whose connection broke: what ended the script, if anything did.
+    async fn ended(&self, worker: &Worker, fault: Fault) -> Fault {
+        let waited = async {
+            Timer::after(Duration::from_secs(1)).await;
+            None
+        };
+        if fault.status < 500 {
+            return fault;
+        }
+        match future::or(async { Some(worker.ended().await) }, waited).await {
+            None => fault,
+            Some(End::Blocked) => Fault::new(
+                FaultKind::Timeout,
+                504,
+                format!(
+                    "it ran for {} s without a pause, which `limits.cpu` does not allow",
+                    self.recipe.cpu.as_secs_f64()
+                ),
+            ),
+            Some(end) => Fault::error(502, format!("it {end}")),
+        }
+    }
+}
+
+impl Vlugin for Script {
+    fn on_request(
+        self: Arc<Self>,
+        request: Request,
+    ) -> BoxFuture<'static, Result<Response, Fault>> {
+        Box::pin(self.answer(request))
+    }
+}
+
+impl Drop for Script {
+    fn drop(&mut self) {
+        self.recipe.metrics.running.set(0);
+        if let Some(live) = self.live.swap(None) {
+            smol::spawn(retire(live)).detach();
+        }
+    }
+}
+
+/// The error that a script answered with.
+async fn told(body: Body) -> Fault {
+    #[derive(Deserialize)]
+    struct Told {
+        status: u16,
+        message: String,
+    }
+    let bytes = body.bytes(1 << 20).await.unwrap_or_default();
+    match serde_json::from_slice::<Told>(&bytes) {
+        Ok(Told { status, message }) => Fault::error(status, message),
+        Err(error) => Fault::error(502, format!("it failed, and why cannot be read: {error}")),
+    }
+}
+
+/// Stops a script that nobody will use again, once those who do have ended.
+async fn retire(live: Arc<Live>) {
+    while Arc::strong_count(&live) > 1 && !live.worker.has_ended() {
+        Timer::after(Duration::from_millis(20)).await;
+    }
+    live.process.stop(&live.worker, PROMISED);
+    let late = async {
+        Timer::after(PROMISED * 2).await;
+        End::Stopped
+    };
+    future::or(live.worker.ended(), late).await;
+}
+
+async fn retire_when_idle(script: Weak<Script>, live: Weak<Live>, idle: Duration) {
+    loop {
+        Timer::after((idle / 4).max(Duration::from_millis(20))).await;
+        let (Some(script), Some(live)) = (script.upgrade(), live.upgrade()) else {
+            return;
+        };
+        if live.worker.has_ended() {
+            return;
+        }
+        // This one and the script's own: no request.
+        if Arc::strong_count(&live) > 2 || live.idle() < idle {
+            continue;
+        }
+        script.live.store(None);
+        script.recipe.metrics.running.set(0);
+        drop(script);
+        return retire(live).await;
+    }
+}
+
+/// A body that holds the script it comes from.
+struct Held {
+    chunks: valor::wire::ChunkStream,
+    live: Arc<Live>,
+}
+
+impl Stream for Held {
+    type Item = io::Result<Chunk>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.chunks.as_mut().poll_next(cx)
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.live.touch();
+    }
+}

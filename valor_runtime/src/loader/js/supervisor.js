@@ -1,0 +1,115 @@
+// The main thread of a Deno process that Valor runs JavaScript vlugins in. No code of a vlugin runs on it: each
+// has a worker of its own, with fewer permissions than this thread. Over the socket that is its only argument it
+// takes one JSON object a line (start, stop) and gives back one a line (listening, ready, failed, died, blocked,
+// stopped). When the socket ends, Valor has ended, and so does this process: also while a vlugin is in a loop.
+
+const [path, memory] = Deno.args;
+const here = import.meta.dirname;
+const link = await Deno.connect({ transport: "unix", path });
+const writer = link.writable.getWriter();
+const workers = new Map();
+
+/** Says something to Valor; settles when it is on its way. */
+function say(event) {
+  return writer.write(new TextEncoder().encode(`${JSON.stringify(event)}\n`)).catch(end);
+}
+
+function end() {
+  try {
+    Deno.removeSync(here, { recursive: true });
+  } catch {
+    // Valor has done so, or still is at it.
+  }
+  Deno.exit(0);
+}
+
+function start({ slot, name, socket, file, read, cpu, ...rest }) {
+  try {
+    Deno.removeSync(socket);
+  } catch {
+    // It is the first of this slot.
+  }
+  const permissions = {
+    read: [...read, socket],
+    write: [socket],
+    net: [`unix:${socket}`],
+    env: false,
+    run: false,
+    ffi: false,
+    sys: false,
+    import: false,
+  };
+  const worker = new Worker(new URL("./worker.js", import.meta.url), { type: "module", name, deno: { permissions } });
+  const { port1: port, port2: theirs } = new MessageChannel();
+  const it = { worker, port, timer: 0 };
+  workers.set(slot, it);
+  worker.onerror = (event) => {
+    event.preventDefault();
+    fatal({ event: "died", slot, message: event.message });
+  };
+  port.onmessage = ({ data }) => {
+    if (data === "pong") {
+      clearTimeout(it.timer);
+      it.timer = setTimeout(beat, cpu / 2);
+    } else if (data.event === "stopped") {
+      gone(slot, it);
+    } else {
+      say({ ...data, slot });
+      if (data.event === "ready") beat();
+    }
+  };
+  // A worker whose event loop does not come round in time is in a loop of its own.
+  const beat = () => {
+    if (workers.get(slot) !== it) return;
+    port.postMessage("ping");
+    it.timer = setTimeout(late, cpu);
+  };
+  // An answer may be there that this thread has not come to.
+  const late = () => {
+    it.timer = setTimeout(() => fatal({ event: "blocked", slot }), 5);
+  };
+  worker.postMessage({ name, socket, file, ...rest }, [theirs]);
+}
+
+/** Ends a worker that has nothing more to do. */
+function gone(slot, it) {
+  if (workers.get(slot) !== it) return;
+  workers.delete(slot);
+  clearTimeout(it.timer);
+  it.worker.terminate();
+  it.port.close();
+  say({ event: "stopped", slot });
+}
+
+/** Ends the process, once Valor knows why: `terminate` does not end a worker that is in a loop. */
+async function fatal(event) {
+  await say(event);
+  Deno.exit(1);
+}
+
+function stop({ slot, wait }) {
+  const it = workers.get(slot);
+  if (!it) return;
+  it.port.postMessage("stop");
+  setTimeout(() => gone(slot, it), wait);
+}
+
+// What V8's limit does not count: memory outside of its heap.
+setInterval(() => {
+  if (Deno.memoryUsage().rss > Number(memory)) fatal({ event: "memory" });
+}, 250);
+
+try {
+  let text = "";
+  for await (const part of link.readable.pipeThrough(new TextDecoderStream())) {
+    const lines = (text + part).split("\n");
+    text = lines.pop();
+    for (const line of lines) {
+      const command = JSON.parse(line);
+      if (command.command === "start") start(command);
+      else stop(command);
+    }
+  }
+} finally {
+  end();
+}

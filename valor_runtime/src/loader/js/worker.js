@@ -1,0 +1,376 @@
+// One JavaScript vlugin, in a worker with permissions for its own folder alone. It answers Valor's requests on a
+// socket: those of clients as they are, and Valor's own, which carry a token that the vlugin does not know. What the
+// vlugin asks for (fetch, call, a line for the log) is given to Valor as the answer to a request that waits for
+// it, so that nothing here needs a connection to anywhere.
+
+const { serve, permissions, inspect } = Deno;
+const { Console } = Deno[Deno.internal];
+const nativeFetch = globalThis.fetch;
+const listen = globalThis.addEventListener;
+const LEVELS = ["error", "warn", "info", "debug", "trace"];
+const OWN = import.meta.url;
+/** Characters in a line of the log. */
+const LONGEST = 16384;
+
+let name, config, folder, token, level, port;
+
+// ---- what is asked of Valor ----
+
+const events = [];
+let waiting = null;
+const asked = new Map();
+let lastId = 0;
+
+/** JSON that fits into a header. */
+const ascii = (value) =>
+  JSON.stringify(value).replace(/[\u007f-\uffff]/g, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, "0")}`);
+
+function emit(head, body = null) {
+  const response = new Response(body, { headers: { "x-valor-head": ascii(head) } });
+  if (waiting) {
+    waiting(response);
+    waiting = null;
+  } else {
+    events.push(response);
+  }
+}
+
+/** Valor waits for what the vlugin asks for next. */
+function poll() {
+  if (events.length > 0) return events.shift();
+  return new Promise((resolve) => {
+    waiting = resolve;
+  });
+}
+
+function ask(op, target, request, body, url) {
+  const { signal } = request;
+  if (signal.aborted) return Promise.reject(signal.reason);
+  const id = ++lastId;
+  return new Promise((resolve, reject) => {
+    const abort = () => {
+      if (!asked.delete(id)) return;
+      emit({ op: "cancel", id });
+      reject(signal.reason);
+    };
+    signal.addEventListener("abort", abort, { once: true });
+    asked.set(id, { resolve, reject, signal, url, method: request.method });
+    const headers = [...request.headers];
+    emit({ op, id, name: target, method: request.method, url, headers }, body);
+  });
+}
+
+const abandoned = new FinalizationRegistry((finish) => finish());
+
+/** Valor has what was asked for; the answer to this is due when the body has been read. */
+async function result(request, head) {
+  const [id, status, rest] = JSON.parse(head);
+  const it = asked.get(id);
+  asked.delete(id);
+  if (!it) return new Response(null);
+  if (status === null) {
+    const error = new TypeError(rest.message);
+    error.status = rest.status;
+    it.reject(error);
+    return new Response(null);
+  }
+  const done = Promise.withResolvers();
+  const finish = () => done.resolve(new Response(null));
+  let body = null;
+  if (request.body && ![204, 205, 304].includes(status) && it.method !== "HEAD") {
+    const reader = request.body.getReader();
+    const stop = (reason) => {
+      reader.cancel(reason).catch(() => {});
+      finish();
+    };
+    let control;
+    const abort = () => {
+      control?.error(it.signal.reason);
+      stop(it.signal.reason);
+    };
+    const source = {
+      start(controller) {
+        control = controller;
+      },
+      async pull(controller) {
+        let part;
+        try {
+          part = await reader.read();
+        } catch {
+          finish();
+          throw new TypeError(`the response from ${it.url} broke off`);
+        }
+        if (part.done) {
+          it.signal.removeEventListener("abort", abort);
+          controller.close();
+          finish();
+        } else {
+          controller.enqueue(part.value);
+        }
+      },
+      cancel: stop,
+    };
+    it.signal.addEventListener("abort", abort, { once: true });
+    body = new ReadableStream(source, { highWaterMark: 0 });
+    abandoned.register(body, stop);
+  } else {
+    finish();
+  }
+  const response = new Response(body, { status, headers: rest });
+  Object.defineProperty(response, "url", { value: it.url, configurable: true });
+  it.resolve(response);
+  return done.promise;
+}
+
+/** The body to send: as it was given where its length is known, so that it is announced. */
+function sent(request, init) {
+  const given = init?.body;
+  const whole = typeof given === "string" || given instanceof Uint8Array || given instanceof ArrayBuffer || given instanceof Blob || given instanceof URLSearchParams;
+  return whole && request.body ? given : request.body;
+}
+
+async function fetch(input, init) {
+  let request = new Request(input, init);
+  let url = new URL(request.url);
+  if (!/^https?:$/.test(url.protocol)) return nativeFetch(input, init);
+  const mode = request.redirect;
+  let body = sent(request, init);
+  let redirected = false;
+  for (let hops = 0; hops <= 20; hops++) {
+    url.hash = "";
+    const response = await ask("fetch", "", request, body, url.href);
+    const location = response.headers.get("location");
+    if (mode === "manual" || location === null || ![301, 302, 303, 307, 308].includes(response.status)) {
+      if (redirected) Object.defineProperty(response, "redirected", { value: true, configurable: true });
+      return response;
+    }
+    await response.body?.cancel();
+    if (mode === "error") throw new TypeError(`${url.href} redirects, which \`redirect: "error"\` refuses`);
+    const next = new URL(location, url);
+    if (!/^https?:$/.test(next.protocol)) throw new TypeError(`${url.href} redirects to ${next.protocol}, which is not HTTP`);
+    const headers = new Headers(request.headers);
+    let { method, signal } = request;
+    const { status } = response;
+    if ((status === 303 && method !== "HEAD") || (status <= 302 && method === "POST")) {
+      if (method !== "GET" && method !== "HEAD") method = "GET";
+      body = null;
+      for (const header of ["content-encoding", "content-language", "content-location", "content-type"]) headers.delete(header);
+    } else if (body instanceof ReadableStream) {
+      throw new TypeError(`${url.href} redirects a request whose body is a stream, which cannot be sent again`);
+    }
+    if (next.origin !== url.origin) for (const header of ["authorization", "cookie", "host"]) headers.delete(header);
+    request = new Request(next, { method, headers, signal });
+    url = next;
+    redirected = true;
+  }
+  throw new TypeError(`${url.href} redirects too often`);
+}
+
+function call(vlugin, input, init) {
+  const base = "http://localhost/";
+  const request = new Request(typeof input === "string" ? new URL(input, base) : (input ?? base), init);
+  const url = new URL(request.url);
+  if (!request.headers.has("host")) request.headers.set("host", url.host);
+  return ask("call", String(vlugin), request, sent(request, init), url.pathname + url.search);
+}
+
+// ---- where something happened ----
+
+/** The places of a stack that are in the vlugin's code, innermost first. */
+function places(stack) {
+  const found = [];
+  for (const line of String(stack).split("\n")) {
+    const match = /(file:\/\/\S+?):(\d+):(\d+)\)?$/.exec(line);
+    if (match && match[1] !== OWN) found.push({ file: shown(match[1]), line: Number(match[2]), column: Number(match[3]) });
+  }
+  return found;
+}
+
+const shown = (url) => decodeURIComponent(url.startsWith(folder) ? url.slice(folder.length) : url);
+const at = (place) => `${place.file}:${place.line}:${place.column}`;
+
+function log(what, message, stack) {
+  if (LEVELS.indexOf(what) > level) return;
+  emit({ op: "log", level: what, message: message.slice(0, LONGEST), ...places(stack)[0] });
+}
+
+/** An error as one line, with every place of its stack. */
+function described(error) {
+  if (!(error instanceof Error)) return `threw ${inspect(error)}`;
+  const message = error.message.replaceAll(folder, "").replace(/, run again with the --allow-\w+ flag/, "");
+  // The parser's errors have their own name and place in the message.
+  let text = /^\w*Error: /.test(message) ? message : `${error.name}: ${message}`;
+  const trace = places(error.stack).map(at);
+  if (trace.length > 0 && !text.endsWith(trace[0])) text += ` at ${trace.join(", ")}`;
+  if (error.cause !== undefined) text += `; caused by ${described(error.cause)}`;
+  return text;
+}
+
+function uncaught(what, error) {
+  log("error", `${what}: ${described(error)}`, error?.stack);
+}
+
+// ---- requests ----
+
+const listeners = [];
+const pending = new Set();
+let handler = null;
+let env;
+
+function waitUntil(promise) {
+  const it = Promise.resolve(promise).catch((error) => uncaught("waitUntil", error));
+  pending.add(it);
+  it.finally(() => pending.delete(it));
+}
+
+const context = { waitUntil, passThroughOnException() {} };
+
+class FetchEvent extends Event {
+  #answer = null;
+  constructor(type, { request } = {}) {
+    super(type, { cancelable: true });
+    Object.defineProperties(this, { request: { value: request }, env: { value: env } });
+  }
+  respondWith(response) {
+    if (this.#answer) throw new DOMException("respondWith was called already", "InvalidStateError");
+    this.#answer = Promise.resolve(response);
+    this.stopImmediatePropagation();
+  }
+  waitUntil(promise) {
+    waitUntil(promise);
+  }
+  static answer(event) {
+    return event.#answer;
+  }
+}
+
+const answerOf = FetchEvent.answer;
+delete FetchEvent.answer;
+
+function dispatched(request) {
+  const event = new FetchEvent("fetch", { request });
+  for (const listener of listeners) {
+    if (typeof listener === "function") listener.call(globalThis, event);
+    else listener.handleEvent(event);
+    const answer = answerOf(event);
+    if (answer) return answer;
+  }
+  const error = new Error("no listener of `fetch` called respondWith");
+  error.status = 502;
+  error.stack = "";
+  throw error;
+}
+
+function failed(error) {
+  let { status } = error ?? {};
+  const own = Number.isInteger(status) && status >= 400 && status <= 599;
+  if (!own) status = 500;
+  const message = own && status < 500 ? String(error.message) : described(error);
+  return new Response(JSON.stringify({ status, message: message.slice(0, LONGEST) }), { status: 500, headers: { "x-valor-fault": token } });
+}
+
+async function answer(incoming, https) {
+  try {
+    const { method, signal } = incoming;
+    let { headers } = incoming;
+    if (https) {
+      headers = new Headers(headers);
+      headers.delete("x-valor-op");
+    }
+    const url = (https ? "https" : "http") + incoming.url.slice(incoming.url.indexOf(":"));
+    const body = method === "GET" || method === "HEAD" ? null : incoming.body;
+    const request = new Request(url, { method, headers, body, signal });
+    const response = await (handler ? handler.fetch(request, env, context) : dispatched(request));
+    if (!(response instanceof Response)) throw new TypeError(`the answer is ${inspect(response, { depth: 0 })}, not a Response`);
+    if (response.bodyUsed) throw new TypeError("the body of the Response has been read already");
+    if (response.status === 0) throw new TypeError("the answer is Response.error()");
+    return response;
+  } catch (error) {
+    return failed(error);
+  }
+}
+
+function serving(request) {
+  const op = request.headers.get("x-valor-op");
+  if (op === null || !op.startsWith(token)) return answer(request, false);
+  switch (op.slice(token.length + 1)) {
+    case "poll":
+      return poll();
+    case "result":
+      return result(request, request.headers.get("x-valor-head"));
+    default:
+      return answer(request, true);
+  }
+}
+
+// ---- the life of the vlugin ----
+
+async function load(file) {
+  const module = await import(file);
+  const exported = module.default;
+  if (typeof exported?.fetch === "function") handler = exported;
+  else if (exported !== undefined) throw new TypeError("its default export has no `fetch` method: export default { async fetch(request, env, ctx) { … } }");
+  else if (listeners.length === 0) throw new TypeError('it handles no requests: export default { async fetch(request, env, ctx) { … } }, or addEventListener("fetch", …)');
+  try {
+    await handler?.create?.(env);
+  } catch (error) {
+    throw new Error(`create: ${described(error)}`, { cause: "create" });
+  }
+}
+
+/** Why the module is not loaded, with what the parser shows of it. */
+function unloaded(error) {
+  const text = error?.cause === "create" ? error.message.slice("create: ".length) : described(error);
+  return text.slice(0, LONGEST);
+}
+
+async function begin(data) {
+  ({ name, config, folder, token, level } = data);
+  await using _server = serve({ path: data.socket, onListen() {}, onError: failed }, serving);
+  for (const right of ["read", "write"]) await permissions.revoke({ name: right, path: data.socket });
+  await permissions.revoke({ name: "net" });
+  port.postMessage({ event: "listening" });
+
+  globalThis.fetch = fetch;
+  globalThis.console = new Console((text, number) => {
+    log(["debug", "info", "warn", "error"][number] ?? "info", text.replace(/\n$/, ""), new Error().stack);
+  });
+  globalThis.FetchEvent = FetchEvent;
+  globalThis.addEventListener = function (type, listener, options) {
+    if (type !== "fetch") return listen.call(globalThis, type, listener, options);
+    if (listener) listeners.push(listener);
+  };
+  globalThis.valor = Object.freeze({ call, name, config });
+  env = Object.freeze({ call, name, config });
+  // They write to the disk without a limit, ask whoever sits at the terminal, and end the worker unseen.
+  for (const strange of ["caches", "alert", "confirm", "prompt"]) delete globalThis[strange];
+  globalThis.close = Deno.exit = () => {
+    throw new Error("a vlugin cannot end its process");
+  };
+  listen.call(globalThis, "unhandledrejection", (event) => {
+    event.preventDefault();
+    uncaught("uncaught, in a promise", event.reason);
+  });
+  listen.call(globalThis, "error", (event) => {
+    event.preventDefault();
+    uncaught("uncaught", event.error ?? event.message);
+  });
+
+  try {
+    await load(data.file);
+    port.postMessage({ event: "ready" });
+  } catch (error) {
+    port.postMessage({ event: "failed", message: unloaded(error) });
+  }
+  await new Promise(() => {});
+}
+
+listen.call(globalThis, "message", ({ data, ports }) => {
+  [port] = ports;
+  port.onmessage = async ({ data }) => {
+    if (data === "ping") return port.postMessage("pong");
+    await Promise.allSettled(pending);
+    port.postMessage({ event: "stopped" });
+  };
+  begin(data);
+}, { once: true });

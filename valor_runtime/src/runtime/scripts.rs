@@ -1,0 +1,53 @@
+//! JavaScript vlugins in a runtime: loaded where this system can run them, and otherwise refused
+//! with the reason.
+
+use super::{Runtime, RuntimeError};
+use crate::{Definition, Vlugin, registry::Origin};
+use std::sync::Arc;
+
+impl Runtime {
+    #[cfg(unix)]
+    pub(super) async fn load_script(
+        &self,
+        definition: &Definition,
+        restricted: bool,
+    ) -> Result<(Arc<dyn Vlugin>, Origin), RuntimeError> {
+        let host = self.host(
+            definition.kind,
+            &definition.name,
+            definition.allow.as_deref(),
+        )?;
+        let mut definition = definition.clone();
+        // A default is for instances of guests, which need less than a script.
+        let memory = definition.limits.memory;
+        definition.limits = definition.limits.or(&self.limits);
+        definition.limits.memory = memory;
+        let loaded = self.js.load(&definition, restricted, host).await?;
+        let origin = Origin {
+            file: Some(loaded.file),
+            sha256: Some(loaded.sha256),
+            ..Origin::default()
+        };
+        Ok((loaded.vlugin, origin))
+    }
+
+    #[cfg(not(unix))]
+    pub(super) async fn load_script(
+        &self,
+        definition: &Definition,
+        _restricted: bool,
+    ) -> Result<(Arc<dyn Vlugin>, Origin), RuntimeError> {
+        Err(crate::LoadError::NoScripts {
+            name: definition.name.clone(),
+        }
+        .into())
+    }
+
+    /// The scripts that have ended too often to be started again at once, and why.
+    pub(super) fn troubled(&self) -> Vec<(String, String)> {
+        #[cfg(unix)]
+        return self.js.troubled();
+        #[cfg(not(unix))]
+        Vec::new()
+    }
+}

@@ -1,0 +1,146 @@
+//! A script that tries to get out: to files, the environment, programs, sockets, other vlugins' processes.
+
+use crate::House;
+use serde_json::{Value, json};
+use smol::block_on;
+use std::{net::TcpListener, os::unix::net::UnixListener};
+
+/// Tries everything that its config says, and tells what came of it.
+const BURGLAR: &str = r#"
+const attempts = {
+  passwd: () => Deno.readTextFile("/etc/passwd"),
+  folderAbove: () => Deno.readTextFile(new URL("../secret.txt", import.meta.url)),
+  fetchedFile: async () => (await fetch("file:///etc/passwd")).text(),
+  importedText: () => import("/etc/passwd", { with: { type: "text" } }),
+  importedJson: () => import("../secret.json", { with: { type: "json" } }),
+  importedStatic: () => import("./imports-secret.js"),
+  nodeFile: async () => (await import("node:fs")).readFileSync("/etc/passwd"),
+  written: () => Deno.writeTextFile(new URL("./own.txt", import.meta.url), "x"),
+  temporary: () => Deno.makeTempFile(),
+  environment: () => JSON.stringify(Deno.env.toObject()),
+  variable: () => Deno.env.get("PATH"),
+  nodeEnvironment: async () => (await import("node:process")).env.PATH.length,
+  program: () => new Deno.Command("/bin/true").outputSync(),
+  nodeProgram: async () => (await import("node:child_process")).execSync("true"),
+  library: () => Deno.dlopen("libc.so.6", {}),
+  system: () => Deno.hostname(),
+  parent: () => Deno.kill(Deno.ppid, "SIGCONT"),
+  tcp: ({ port }) => Deno.connect({ port, hostname: "127.0.0.1" }),
+  nodeTcp: ({ port }) => import("node:net").then(({ connect }) => new Promise((resolve, reject) => connect(port, "127.0.0.1").on("connect", resolve).on("error", reject))),
+  listening: () => Deno.listen({ port: 0 }),
+  webSocket: ({ port }) => new Promise((resolve, reject) => { const it = new WebSocket(`ws://127.0.0.1:${port}`); it.onopen = resolve; it.onerror = () => reject(new Error("refused")) }),
+  fetchLoopback: ({ port }) => fetch(`http://127.0.0.1:${port}/`),
+  fetchName: ({ port }) => fetch(`http://localhost:${port}/`),
+  fetchElsewhere: () => fetch("https://example.com/"),
+  unix: ({ unix }) => Deno.connect({ transport: "unix", path: unix }),
+  client: ({ unix }) => Deno.createHttpClient({ proxy: { transport: "unix", path: unix } }),
+  ownSocket: ({ sockets }) => sockets.length > 0 && Deno.connect({ transport: "unix", path: sockets[0] }),
+  otherSocket: ({ sockets }) => sockets.length > 0 && Deno.connect({ transport: "unix", path: sockets[1] }),
+  otherSocketByNode: ({ sockets }) => import("node:net").then(({ connect }) => new Promise((resolve, reject) => connect(sockets[1]).on("connect", resolve).on("error", reject))),
+  supervisor: ({ sockets }) => Deno.readTextFile(sockets[0].replace(/[^/]*$/, "supervisor.js")),
+  processes: () => Deno.readTextFile("/proc/self/environ"),
+  asked: async () => { const { state } = await Deno.permissions.request({ name: "read" }); if (state !== "granted") throw new Error(state) },
+  worker: () => new Promise((resolve, reject) => {
+    const it = new Worker("data:text/javascript,try { postMessage([Deno.readTextFileSync('/etc/passwd')]) } catch (e) { postMessage(e.message) }", { type: "module" });
+    it.onmessage = ({ data }) => typeof data === "string" ? reject(new Error(data)) : resolve();
+    it.onerror = (e) => { e.preventDefault(); reject(new Error(e.message)) };
+  }),
+  freeWorker: () => new Worker("data:text/javascript,", { type: "module", deno: { permissions: "inherit", read: true } }) && new Worker("data:text/javascript,", { type: "module", deno: { permissions: { read: true } } }),
+  remote: () => import("https://example.com/x.js"),
+  npm: () => import("npm:hono"),
+  disk: async () => { if ("caches" in globalThis || "localStorage" in globalThis && localStorage) throw 0; throw new Error("no caches") },
+  registry: async () => { const it = await valor.call("_plugins", "/"); if (it.status !== 200) throw new Error(`status ${it.status}`) },
+  registryByPath: async () => { const it = await valor.call("../_plugins", "/"); if (it.status !== 200) throw new Error(`status ${it.status}`) },
+};
+export default {
+  async fetch(request) {
+    const given = await request.json();
+    const got = {};
+    for (const [name, attempt] of Object.entries(attempts)) {
+      try {
+        await attempt(given);
+        got[name] = "done";
+      } catch (error) {
+        got[name] = String(error?.message ?? error);
+      }
+    }
+    try { got.own = await Deno.readTextFile(new URL("./own.txt", import.meta.url)) } catch (e) { got.own = e.message }
+    return Response.json(got);
+  },
+};"#;
+
+#[test]
+fn a_script_that_breaks_out_gets_nowhere() {
+    // What it may not reach is there: a server, a socket, a secret, a vlugin with a process of its own.
+    let tcp = TcpListener::bind("127.0.0.1:0").unwrap();
+    tcp.set_nonblocking(true).unwrap();
+    let port = tcp.local_addr().unwrap().port();
+    let house = House::with(
+        &[
+            ("in/burglar.js", BURGLAR),
+            ("in/own.txt", "own"),
+            (
+                "in/imports-secret.js",
+                "import it from '../secret.json' with { type: 'json' }; export default it;",
+            ),
+            ("secret.txt", "secret"),
+            ("secret.json", "[7]"),
+            (
+                "other.js",
+                "export default { fetch() { return new Response('other') } }",
+            ),
+        ],
+        |builder| builder.registry(valor_runtime::RegistryAccess::Loopback),
+    );
+    let unix = house.dir.path().join("socket");
+    let _listener = UnixListener::bind(&unix).unwrap();
+    block_on(async {
+        house.load(json!({ "name": "other" })).await.unwrap();
+        let burglar =
+            json!({ "name": "burglar", "path": "in/burglar.js", "limits": { "cpu": 10 } });
+        house.load(burglar).await.unwrap();
+        let sockets = sockets();
+        assert!(sockets.len() >= 2, "{sockets:?}");
+        let given = json!({ "port": port, "unix": unix, "sockets": sockets });
+        let mut request = valor_runtime::Request::new("POST", "/burglar").unwrap();
+        request.body = given.to_string().into();
+        let response = house.ask(request).await;
+        assert_eq!(response.head.status(), 200);
+        let got: Value = serde_json::from_str(&crate::text(response.body).await).unwrap();
+        let got = got.as_object().unwrap();
+        assert_eq!(got["own"], "own", "{got:#?}");
+        for (name, outcome) in got.iter().filter(|(name, _)| *name != "own") {
+            let outcome = outcome.as_str().unwrap();
+            let refused = [
+                "Requires ",
+                "may not be reached",
+                "escalate",
+                "denied",
+                "prompt",
+                "refused",
+                "npm specifiers",
+                "no caches",
+                "status 404",
+                "NotCapable",
+                "not a function",
+            ];
+            assert!(
+                refused.iter().any(|it| outcome.contains(it)),
+                "{name}: {outcome}"
+            );
+        }
+        assert_eq!(house.get("/other").await, (200, "other".into()));
+    });
+    assert!(tcp.accept().is_err(), "somebody connected");
+}
+
+/// The sockets of all scripts that run.
+fn sockets() -> Vec<String> {
+    let folders = std::fs::read_dir(std::env::temp_dir()).unwrap();
+    let folders = folders.filter_map(|it| Some(it.ok()?.path()));
+    let ours = folders.filter(|it| it.to_string_lossy().contains("valor-js-"));
+    let sockets = ours.map(|it| it.join("0")).filter(|it| it.exists());
+    sockets
+        .map(|it| it.to_string_lossy().into_owned())
+        .collect()
+}

@@ -1,0 +1,254 @@
+//! How a script ends, and what becomes of the requests that ran, and of the next ones.
+
+use crate::{House, keep_log, logged};
+use serde_json::{Value, json};
+use smol::{Timer, block_on};
+use std::time::Duration;
+use valor_runtime::Request;
+
+const FRAGILE: &str = r#"
+let count = 0;
+export default {
+  async fetch(request) {
+    switch (new URL(request.url).pathname) {
+      case "/loop":
+        while (true) {}
+      case "/kill":
+        Deno.kill(Deno.pid, "SIGKILL");
+        return new Promise(() => {});
+      case "/heap": {
+        const all = [];
+        while (true) all.push(new Array(1000).fill(0.5));
+      }
+      case "/buffers": {
+        const all = [];
+        while (true) { all.push(new Uint8Array(1 << 24).fill(1)); await new Promise((r) => setTimeout(r, 1)) }
+      }
+      case "/wait":
+        await new Promise((r) => setTimeout(r, 300));
+        return new Response("waited");
+      case "/hang":
+        return new Promise(() => {});
+      case "/pid":
+        return new Response(String(Deno.pid));
+    }
+    return new Response(String(++count));
+  },
+};"#;
+
+async fn until(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
+    for _ in 0..1500 {
+        if is_so().await {
+            return;
+        }
+        Timer::after(Duration::from_millis(20)).await;
+    }
+    panic!("never: {what}");
+}
+
+fn is_alive(pid: &str) -> bool {
+    // A zombie has no command line.
+    std::fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| !line.is_empty())
+}
+
+async fn metric(house: &House, line: &str) -> String {
+    let text = house.get("/_metrics").await.1;
+    let found = text.lines().find_map(|it| it.strip_prefix(line));
+    found.unwrap_or_default().trim().to_owned()
+}
+
+#[test]
+fn a_loop_ends_its_script_and_nobody_else() {
+    keep_log();
+    let house = House::new(&[("loops.js", FRAGILE)]);
+    block_on(async {
+        for name in ["loops", "calm"] {
+            let it = json!({ "name": name, "path": "loops.js", "limits": { "cpu": 0.5 } });
+            house.load(it).await.unwrap();
+        }
+        assert_eq!(house.get("/loops").await.1, "1");
+        assert_eq!(house.get("/calm").await.1, "1");
+        let beside = house.get("/loops/hang");
+        let (status, other) = {
+            let looping = async {
+                Timer::after(Duration::from_millis(50)).await;
+                house.get("/loops/loop").await
+            };
+            let calm = async {
+                Timer::after(Duration::from_millis(200)).await;
+                assert_eq!(house.get("/calm").await.1, "2");
+            };
+            let both = futures_lite::future::zip(looping, beside);
+            let ((first, second), ()) = futures_lite::future::zip(both, calm).await;
+            (first.0, second.0)
+        };
+        assert_eq!((status, other), (504, 504));
+        // A fresh one, with a state of its own.
+        assert_eq!(house.get("/loops").await, (200, "1".into()));
+        assert_eq!(house.get("/calm").await.1, "3");
+        logged(&["ERROR loops", "without a pause"]);
+        assert_eq!(
+            metric(&house, "valor_restarts_total{vlugin=\"loops\"}").await,
+            "1"
+        );
+    });
+}
+
+#[test]
+fn killed_and_out_of_memory_are_502_and_then_a_fresh_process() {
+    keep_log();
+    let house = House::new(&[("fragile.js", FRAGILE)]);
+    block_on(async {
+        for (name, path) in [("a", "/kill"), ("b", "/heap"), ("c", "/buffers")] {
+            let limits = json!({ "memory": 64 << 20, "cpu": 20 });
+            let it = json!({ "name": name, "path": "fragile.js", "limits": limits });
+            house.load(it).await.unwrap();
+            let before = house.get(&format!("/{name}/pid")).await.1;
+            let beside = house.get("/a/hang");
+            let target = format!("/{name}{path}");
+            let ended = house.get(&target);
+            if name == "a" {
+                let both = futures_lite::future::zip(beside, async {
+                    Timer::after(Duration::from_millis(100)).await;
+                    ended.await
+                });
+                let (beside, ended) = both.await;
+                assert_eq!((beside.0, ended.0), (502, 502));
+            } else {
+                assert_eq!(ended.await.0, 502, "{path}");
+            }
+            let (status, after) = house.get(&format!("/{name}/pid")).await;
+            assert_eq!(status, 200);
+            assert_ne!(before, after);
+            assert!(!is_alive(&before));
+        }
+        logged(&["ERROR a", "signal: 9"]);
+        logged(&["ERROR b", "needed more memory"]);
+        logged(&["ERROR c", "needed more memory"]);
+    });
+}
+
+#[test]
+fn who_ends_again_and_again_is_waited_for() {
+    let house = House::new(&[("fragile.js", FRAGILE)]);
+    block_on(async {
+        house.load(json!({ "name": "fragile" })).await.unwrap();
+        assert_eq!(
+            metric(&house, "valor_script_running{vlugin=\"fragile\"}").await,
+            "1"
+        );
+        for _ in 0..3 {
+            assert_eq!(house.get("/fragile/kill").await.0, 502);
+        }
+        let response = house.ask(Request::new("GET", "/fragile").unwrap()).await;
+        assert_eq!(response.head.status(), 503);
+        assert!(response.head.header_str("retry-after").is_some());
+        let health: Value = serde_json::from_str(&house.get("/_health").await.1).unwrap();
+        let reason = health["unavailable"]["fragile"]
+            .as_str()
+            .unwrap_or_default();
+        assert!(reason.contains("3 times in a row"), "{health}");
+        assert_eq!(
+            metric(&house, "valor_script_running{vlugin=\"fragile\"}").await,
+            "0"
+        );
+        // And comes back.
+        until("it is back", async || house.get("/fragile").await.0 == 200).await;
+        assert_eq!(
+            metric(&house, "valor_restarts_total{vlugin=\"fragile\"}").await,
+            "3"
+        );
+        let health = house.get("/_health").await.1;
+        assert!(!health.contains("fragile"), "{health}");
+    });
+}
+
+#[test]
+fn a_lazy_one_is_started_by_a_request_and_stopped_again() {
+    let house = House::with(
+        &[("lazy.js", FRAGILE), ("broken.js", "export")],
+        |builder| builder.script_idle(Duration::from_millis(300)),
+    );
+    block_on(async {
+        let running = "valor_script_running{vlugin=\"lazy\"}";
+        house
+            .load(json!({ "name": "lazy", "start": "lazy" }))
+            .await
+            .unwrap();
+        assert_eq!(metric(&house, running).await, "0");
+        let (status, pid) = house.get("/lazy/pid").await;
+        assert_eq!((status, is_alive(&pid)), (200, true));
+        assert_eq!(house.get("/lazy/wait").await.1, "waited");
+        until("it is stopped", async || !is_alive(&pid)).await;
+        assert_eq!(metric(&house, running).await, "0");
+        assert_eq!(house.get("/lazy").await, (200, "1".into()));
+        assert_eq!(
+            metric(&house, "valor_restarts_total{vlugin=\"lazy\"}").await,
+            "0"
+        );
+        // What is wrong with it is seen by then.
+        house
+            .load(json!({ "name": "broken", "start": "lazy" }))
+            .await
+            .unwrap();
+        assert_eq!(house.get("/broken").await.0, 502);
+    });
+}
+
+#[test]
+fn a_group_shares_a_process_and_its_end() {
+    let house = House::new(&[("one.js", FRAGILE), ("sub/two.js", FRAGILE)]);
+    block_on(async {
+        house
+            .load(json!({ "name": "one", "group": "g" }))
+            .await
+            .unwrap();
+        let two =
+            json!({ "name": "two", "path": "sub/two.js", "group": "g", "limits": { "cpu": 0.5 } });
+        house.load(two).await.unwrap();
+        house
+            .load(json!({ "name": "apart", "path": "one.js" }))
+            .await
+            .unwrap();
+        let pid = async |name: &str| house.get(&format!("/{name}/pid")).await.1;
+        let first = pid("one").await;
+        assert_eq!(first, pid("two").await);
+        let apart = pid("apart").await;
+        assert_ne!(first, apart);
+        // A loop of one is the end of both.
+        let (looping, hanging) =
+            futures_lite::future::zip(house.get("/two/loop"), house.get("/one/hang")).await;
+        assert_eq!((looping.0, hanging.0), (504, 502));
+        let first = pid("one").await;
+        assert_eq!(pid("two").await, first);
+        let hanging = house.get("/two/hang");
+        let killing = async {
+            Timer::after(Duration::from_millis(100)).await;
+            house.get("/one/kill").await
+        };
+        let (hanging, killing) = futures_lite::future::zip(hanging, killing).await;
+        assert_eq!((hanging.0, killing.0), (502, 502));
+        let again = pid("one").await;
+        assert_ne!(again, first);
+        assert_eq!(pid("two").await, again);
+        assert_eq!(pid("apart").await, apart);
+    });
+}
+
+#[test]
+fn a_vlugin_that_is_taken_out_finishes_and_its_process_ends() {
+    let house = House::new(&[("a.js", FRAGILE)]);
+    block_on(async {
+        house.load(json!({ "name": "a" })).await.unwrap();
+        let pid = house.get("/a/pid").await.1;
+        let waiting = house.get("/a/wait");
+        let removing = async {
+            Timer::after(Duration::from_millis(100)).await;
+            house.runtime.remove("a").unwrap();
+            assert_eq!(house.get("/a").await.0, 404);
+        };
+        let (waited, ()) = futures_lite::future::zip(waiting, removing).await;
+        assert_eq!(waited, (200, "waited".into()));
+        until("its process has ended", async || !is_alive(&pid)).await;
+    });
+}

@@ -1,0 +1,185 @@
+//! Loading: what is not loaded, and in which words; what reaches the log.
+
+use crate::{House, keep_log, logged};
+use serde_json::json;
+use smol::block_on;
+
+#[test]
+fn what_is_no_script_is_not_loaded() {
+    let house = House::new(&[
+        (
+            "syntax.js",
+            "const fine = 1;\nexport default { fetch() { return new Response( } };\n",
+        ),
+        (
+            "types.ts",
+            "export default { fetch(): Response { return new Response(; } };\n",
+        ),
+        ("neither.js", "export const answer = 42;"),
+        ("nofetch.js", "export default { get() {} };"),
+        (
+            "throws.js",
+            "function f() {\n  throw new RangeError('too far');\n}\nf();",
+        ),
+        (
+            "created.js",
+            "export default { create(env) { throw new Error(`no ${env.config}`) }, fetch() {} }",
+        ),
+        ("imports.js", "import './not-there.js';"),
+        ("remote.js", "import 'https://example.com/x.js';"),
+        ("exits.js", "Deno.exit(7);"),
+        (
+            "kills.js",
+            "Deno.kill(Deno.pid, 'SIGKILL'); await new Promise(() => {});",
+        ),
+    ]);
+    block_on(async {
+        for (name, parts) in [
+            (
+                "syntax",
+                &[
+                    "syntax.js is not loaded: SyntaxError",
+                    "| 2 | export default { fetch() { return new Response( } }; |",
+                    "at syntax.js:2:49",
+                ][..],
+            ),
+            (
+                "types",
+                &["types.ts", "types.ts:1:", "return new Response(;"],
+            ),
+            (
+                "neither",
+                &["it handles no requests: export default { async fetch(request"],
+            ),
+            ("nofetch", &["its default export has no `fetch` method"]),
+            (
+                "throws",
+                &["RangeError: too far at throws.js:2:9, throws.js:4:1"],
+            ),
+            ("created", &["Error: no way at created.js:1:"]),
+            ("imports", &["not-there.js"]),
+            (
+                "remote",
+                &["Requires import access to \"example.com:443\" at remote.js:1:8"],
+            ),
+            (
+                "exits",
+                &["a vlugin cannot end its process at exits.js:1:6"],
+            ),
+            ("kills", &["it ended: signal: 9"]),
+            (
+                "absent",
+                &["absent.js, absent.mjs, absent.ts or absent.mts"],
+            ),
+        ] {
+            let error = house.load(json!({ "name": name, "config": "way" })).await;
+            let line = error.unwrap_err().to_string();
+            for part in parts {
+                assert!(line.contains(part), "{name}: {line}");
+            }
+            assert!(!line.contains('\n'), "{line}");
+        }
+    });
+}
+
+#[test]
+fn the_file_is_held_to_its_checksum() {
+    let house = House::new(&[(
+        "a.js",
+        "export default { fetch() { return new Response('a') } }",
+    )]);
+    block_on(async {
+        let wrong = json!({ "name": "a", "sha256": "0".repeat(64) });
+        let line = house.load(wrong).await.unwrap_err().to_string();
+        assert!(line.contains("a.js has the SHA-256"), "{line}");
+        // Also where it is started again.
+        let lazy = json!({ "name": "a", "start": "lazy", "sha256": "ba3d24384df65c98bc39cb29bd27a9e1d3f3c4e05b0ce4e3cd2a90a6a4b6a0a5" });
+        assert!(house.load(lazy).await.is_err());
+        house.load(json!({ "name": "a" })).await.unwrap();
+        assert_eq!(house.get("/a").await, (200, "a".into()));
+    });
+}
+
+#[test]
+fn create_is_awaited_before_the_first_request() {
+    let house = House::new(&[(
+        "a.js",
+        "let it; export default { async create(env) { await new Promise((r) => setTimeout(r, 20)); it = env.config }, fetch() { return new Response(it) } }",
+    )]);
+    block_on(async {
+        house
+            .load(json!({ "name": "a", "config": "made" }))
+            .await
+            .unwrap();
+        assert_eq!(house.get("/a").await, (200, "made".into()));
+    });
+}
+
+#[test]
+fn console_and_uncaught_errors_reach_the_log() {
+    keep_log();
+    let house = House::new(&[(
+        "talks.js",
+        "console.log('loaded %d', 7, { a: [1] });
+export default {
+  fetch() {
+    console.debug('fine');
+    console.warn('look\\nout');
+    console.error(new Error('logged'));
+    setTimeout(() => { throw new TypeError('from a timer') });
+    Promise.reject(new Error('from a promise'));
+    Deno.stdout.writeSync(new TextEncoder().encode('past the console\\n'));
+    return new Response('ok');
+  },
+};",
+    )]);
+    block_on(async {
+        house.load(json!({ "name": "talks" })).await.unwrap();
+        assert_eq!(house.get("/talks").await, (200, "ok".into()));
+        logged(&["INFO talks talks.js:1:9: loaded 7 { a: [ 1 ] }"]);
+        logged(&["DEBUG talks talks.js:4:13: fine"]);
+        logged(&["WARN talks talks.js:5:13: look\nout"]);
+        logged(&["ERROR talks talks.js:6:13: Error: logged"]);
+        logged(&["ERROR talks talks.js:7:30: uncaught: TypeError: from a timer"]);
+        logged(&["ERROR talks talks.js:8:20: uncaught, in a promise: Error: from a promise"]);
+        logged(&["DEBUG talks", "past the console"]);
+        assert_eq!(house.get("/talks").await, (200, "ok".into()));
+    });
+}
+
+#[test]
+fn without_deno_one_line_says_how_to_get_it() {
+    use std::os::unix::fs::PermissionsExt;
+    let script = ("a.js", "export default { fetch() {} }");
+    let old = ("old", "#!/bin/sh\necho 1.46.3; echo /usr/bin/deno\n");
+    let line = |deno: &str| {
+        let files = [script, old];
+        let house = House::with(&files, |builder| builder);
+        let file = house.dir.path().join("old");
+        std::fs::set_permissions(&file, PermissionsExt::from_mode(0o755)).unwrap();
+        let program = house.dir.path().join(deno);
+        let runtime = valor_runtime::Runtime::builder().base_dir(house.dir.path());
+        let house = House {
+            runtime: runtime.deno(program).build().unwrap(),
+            dir: house.dir,
+        };
+        block_on(house.load(json!({ "name": "a" })))
+            .unwrap_err()
+            .to_string()
+    };
+    let none = line("not-there");
+    assert!(
+        none.starts_with("there is no Deno to run `js` vlugins with: "),
+        "{none}"
+    );
+    assert!(
+        none.contains("`npm install deno` beside plugins.json"),
+        "{none}"
+    );
+    let old = line("old");
+    assert!(
+        old.starts_with("a `js` vlugin needs Deno 2.9 or newer, and "),
+        "{old}"
+    );
+    assert!(old.contains("is 1.46.3"), "{old}");
+}

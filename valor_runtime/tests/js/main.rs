@@ -1,0 +1,140 @@
+//! JavaScript vlugins, run by Deno: conversations through a runtime, without a socket in front of it.
+//!
+//! They need a Deno: that of `VALOR_JS_TOOLS` (a `node_modules`), or the one on the PATH.
+
+#![cfg(unix)]
+
+mod confined;
+mod ends;
+mod loading;
+mod outward;
+mod requests;
+
+use std::{
+    path::PathBuf,
+    sync::{Arc, Mutex, Once, PoisonError},
+    time::Duration,
+};
+use valor_runtime::{
+    Body, Builder, Definition, Kind, Request, Response, Runtime, RuntimeError, Vlugin,
+};
+
+/// A folder with scripts, and a runtime that starts from there.
+struct House {
+    dir: tempfile::TempDir,
+    runtime: Arc<Runtime>,
+}
+
+/// The Deno to test with.
+fn deno() -> PathBuf {
+    let tools = std::env::var_os("VALOR_JS_TOOLS").map(|dir| PathBuf::from(dir).join(".bin/deno"));
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let path: Vec<_> = std::env::split_paths(&path)
+        .map(|dir| dir.join("deno"))
+        .collect();
+    tools
+        .into_iter()
+        .chain(path)
+        .find(|file| file.is_file())
+        .expect("these tests need Deno: `npm install deno`, and VALOR_JS_TOOLS=…/node_modules")
+}
+
+impl House {
+    fn new(files: &[(&str, &str)]) -> Self {
+        Self::with(files, |builder| builder)
+    }
+
+    fn with(files: &[(&str, &str)], more: impl FnOnce(Builder) -> Builder) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        for (name, text) in files {
+            let file = dir.path().join(name);
+            std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+            std::fs::write(file, text).unwrap();
+        }
+        let builder = Runtime::builder().base_dir(dir.path()).deno(deno());
+        Self {
+            runtime: more(builder).build().unwrap(),
+            dir,
+        }
+    }
+
+    /// Loads a script by its definition's JSON, without the type.
+    async fn load(&self, json: serde_json::Value) -> Result<(), RuntimeError> {
+        let mut json = json;
+        json["type"] = "js".into();
+        let definition = Definition::from_json(&json.to_string()).unwrap();
+        assert_eq!(definition.kind, Kind::Js);
+        self.runtime.load(&definition).await
+    }
+
+    async fn ask(&self, request: Request) -> Response {
+        self.runtime.clone().on_request(request).await.unwrap()
+    }
+
+    async fn get(&self, target: &str) -> (u16, String) {
+        let response = self.ask(Request::new("GET", target).unwrap()).await;
+        (response.head.status(), text(response.body).await)
+    }
+}
+
+async fn text(body: Body) -> String {
+    let bytes = body.bytes(1 << 20).await.unwrap();
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+static LINES: Mutex<Vec<String>> = Mutex::new(Vec::new());
+
+/// Keeps what is logged, as `LEVEL vlugin module: message`.
+struct Log;
+
+impl log::Log for Log {
+    fn enabled(&self, _: &log::Metadata<'_>) -> bool {
+        true
+    }
+
+    fn log(&self, record: &log::Record<'_>) {
+        let key = |name: &str| {
+            let value = record.key_values().get(name.into());
+            value.map_or_else(String::new, |value| value.to_string())
+        };
+        let (vlugin, module) = (key("vlugin"), key("module"));
+        let line = format!("{} {vlugin} {module}: {}", record.level(), record.args());
+        LINES
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(line);
+    }
+
+    fn flush(&self) {}
+}
+
+/// Has what is logged from here on kept.
+fn keep_log() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        log::set_logger(&Log).unwrap();
+        log::set_max_level(log::LevelFilter::Debug);
+    });
+}
+
+/// Waits for a line in the log that has all of these in it.
+fn logged(parts: &[&str]) -> String {
+    for _ in 0..1000 {
+        let lines = LINES.lock().unwrap_or_else(PoisonError::into_inner);
+        let found = lines
+            .iter()
+            .find(|line| parts.iter().all(|part| line.contains(part)));
+        if let Some(line) = found {
+            return line.clone();
+        }
+        drop(lines);
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    panic!(
+        "no line has {parts:?}:\n{}",
+        LINES
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .join("\n")
+    );
+}

@@ -1,0 +1,298 @@
+//! Requests and responses: what a script is given, and what of its answer arrives.
+
+use crate::{House, keep_log, logged, text};
+use futures_lite::StreamExt;
+use serde_json::{Value, json};
+use smol::block_on;
+use valor_runtime::{Body, Chunk, Request, Response};
+
+#[test]
+fn both_forms_answer() {
+    let house = House::new(&[
+        (
+            "a.js",
+            "export default { fetch(request) { return new Response(`a at ${new URL(request.url).pathname}`) } }",
+        ),
+        (
+            "b.ts",
+            "addEventListener('fetch', (event: any) => event.respondWith(new Response(`b ${event.request.method as string}`)));",
+        ),
+        (
+            "c.js",
+            "self.addEventListener('fetch', { handleEvent(event) { if (event.request.url.endsWith('/1')) event.respondWith(new Response('first')) } });
+            addEventListener('fetch', (event) => { if (!event.request.url.endsWith('/none')) event.respondWith(Promise.resolve(new Response(`second, ${event.env.config}`))) });",
+        ),
+    ]);
+    block_on(async {
+        house.load(json!({ "name": "a" })).await.unwrap();
+        let b = json!({ "name": "b", "prefix": "/x/b" });
+        house.load(b).await.unwrap();
+        let c = json!({ "name": "c", "config": "well" });
+        house.load(c).await.unwrap();
+        assert_eq!(house.get("/a/b/c?d").await, (200, "a at /b/c".into()));
+        assert_eq!(house.get("/x/b").await, (200, "b GET".into()));
+        assert_eq!(house.get("/c/1").await, (200, "first".into()));
+        assert_eq!(house.get("/c/2").await, (200, "second, well".into()));
+        assert_eq!(house.get("/c/none").await.0, 502);
+    });
+}
+
+/// Says in JSON what it was asked.
+const MIRROR: &str = "
+let count = 0;
+export default {
+  async fetch(request, env, ctx) {
+    const url = new URL(request.url);
+    if (url.pathname === '/count') return new Response(String(++count));
+    return Response.json({
+      method: request.method, url: request.url, headers: [...request.headers],
+      body: await request.text(), env: env.config, name: [env.name, valor.name],
+      frozen: [env, valor].map(Object.isFrozen), ctx: Object.keys(ctx),
+    });
+  },
+};";
+
+async fn json_of(response: Response) -> Value {
+    serde_json::from_str(&text(response.body).await).unwrap()
+}
+
+#[test]
+fn a_script_sees_the_request_as_it_is() {
+    let house = House::new(&[("mirror.js", MIRROR)]);
+    block_on(async {
+        let mirror =
+            json!({ "name": "m", "path": "mirror.js", "prefix": "/a/b", "config": { "x": [1] } });
+        house.load(mirror).await.unwrap();
+        let mut request = Request::new("PUT", "/a/b/%C3%A9%20/?q=%25&r").unwrap();
+        for (name, value) in [
+            ("host", "example.com:81"),
+            ("x-two", "1"),
+            ("x-two", "2"),
+            ("cookie", "a=b"),
+            // Not Valor's own.
+            ("x-valor-op", "poll"),
+        ] {
+            request.head.push(name, value.as_bytes()).unwrap();
+        }
+        request.body = Body::from("the body".to_owned());
+        let response = house.ask(request).await;
+        assert_eq!(response.head.header_str("x-valor-plugin"), Some("m"));
+        let seen = json_of(response).await;
+        assert_eq!(seen["method"], "PUT");
+        assert_eq!(seen["url"], "http://example.com:81/%C3%A9%20/?q=%25&r");
+        assert_eq!(seen["body"], "the body");
+        assert_eq!(seen["env"], json!({ "x": [1] }));
+        assert_eq!(seen["name"], json!(["m", "m"]));
+        assert_eq!(seen["frozen"], json!([true, true]));
+        let header = |name: &str| {
+            let headers = seen["headers"].as_array().unwrap();
+            let found = headers.iter().find(|it| it[0] == name);
+            found.map(|it| it[1].as_str().unwrap().to_owned())
+        };
+        assert_eq!(header("x-two").as_deref(), Some("1, 2"));
+        assert_eq!(header("x-forwarded-prefix").as_deref(), Some("/a/b"));
+        assert_eq!(header("cookie").as_deref(), Some("a=b"));
+        assert!(header("x-request-id").is_some());
+        for strange in ["x-valor-op", "x-valor-head", "user-agent"] {
+            assert_eq!(header(strange), None, "{strange}");
+        }
+
+        let mut request = Request::new("GET", "/a/b").unwrap();
+        request.head.push("host", b"example.com").unwrap();
+        request.head.set_https(true);
+        // Standard requests have none.
+        request.body = Body::from("lost".to_owned());
+        let seen = json_of(house.ask(request).await).await;
+        assert_eq!(seen["url"], "https://example.com/");
+        assert_eq!(seen["body"], "");
+    });
+}
+
+#[test]
+fn each_mount_is_an_instance_of_its_own() {
+    let house = House::new(&[("mirror.js", MIRROR)]);
+    block_on(async {
+        for name in ["a", "b"] {
+            let mirror = json!({ "name": name, "path": "mirror.js" });
+            house.load(mirror).await.unwrap();
+        }
+        assert_eq!(house.get("/a/count").await.1, "1");
+        assert_eq!(house.get("/a/count").await.1, "2");
+        assert_eq!(house.get("/b/count").await.1, "1");
+    });
+}
+
+const ANSWERS: &str = "
+const answers = {
+  '/headers': () => new Response('x'.repeat(5000), { status: 207, headers: [['set-cookie', 'a=1'], ['set-cookie', 'b=2'], ['x-latin', 'caf\\u00e9']] }),
+  '/empty': () => new Response(null, { status: 204 }),
+  '/redirect': () => Response.redirect('http://example.com/', 303),
+  '/cached': () => new Response(null, { status: 304, headers: { etag: '\"1\"' } }),
+  '/teapot': () => { throw Object.assign(new Error('short and stout'), { status: 418 }) },
+  '/throws': async () => { await 0; inner() },
+  '/nothing': () => {},
+  '/number': () => { throw 7 },
+  '/read': async () => { const it = new Response('x'); await it.text(); return it },
+  '/gone': () => Response.error(),
+  '/503': () => { throw Object.assign(new Error('secret'), { status: 503 }) },
+  '/throwing-body': () => new Response(new ReadableStream({ start(c) { c.enqueue(new TextEncoder().encode('begun')) }, pull(c) { throw new Error('no more') } })),
+};
+function inner() { nowhere.to.be.found }
+export default { fetch: (request) => answers[new URL(request.url).pathname]() };
+";
+
+#[test]
+fn what_a_script_answers_arrives() {
+    keep_log();
+    let house = House::new(&[("answers.js", ANSWERS)]);
+    block_on(async {
+        house.load(json!({ "name": "answers" })).await.unwrap();
+        let ask = async |method, path: &str| {
+            let mut request = Request::new(method, &format!("/answers{path}")).unwrap();
+            request.head.push("accept-encoding", b"gzip, br").unwrap();
+            house.ask(request).await
+        };
+        let response = ask("GET", "/headers").await;
+        assert_eq!(response.head.status(), 207);
+        let cookies: Vec<_> = response
+            .head
+            .headers()
+            .filter(|(name, _)| *name == "set-cookie")
+            .map(|(_, value)| value.to_owned())
+            .collect();
+        assert_eq!(cookies, [b"a=1", b"b=2"]);
+        assert_eq!(response.head.header("x-latin"), Some(&b"caf\xe9"[..]));
+        assert_eq!(response.head.header("content-encoding"), None);
+        assert_eq!(text(response.body).await.len(), 5000);
+        let response = ask("HEAD", "/headers").await;
+        assert_eq!(response.head.status(), 207);
+        assert_eq!(response.head.header_str("content-length"), Some("5000"));
+        assert_eq!(text(response.body).await, "");
+        assert_eq!(ask("GET", "/empty").await.head.status(), 204);
+        let response = ask("GET", "/redirect").await;
+        assert_eq!(response.head.status(), 303);
+        assert_eq!(
+            response.head.header_str("location"),
+            Some("http://example.com/")
+        );
+        let response = ask("GET", "/cached").await;
+        assert_eq!(response.head.status(), 304);
+        assert_eq!(response.head.header_str("etag"), Some("\"1\""));
+
+        let response = ask("GET", "/teapot").await;
+        assert_eq!(response.head.status(), 418);
+        assert!(text(response.body).await.contains("short and stout"));
+        let response = ask("GET", "/503").await;
+        assert_eq!(response.head.status(), 503);
+        assert!(!text(response.body).await.contains("secret"));
+        for path in ["/throws", "/nothing", "/number", "/read", "/gone"] {
+            assert_eq!(ask("GET", path).await.head.status(), 500, "{path}");
+        }
+        logged(&[
+            "ERROR answers",
+            "ReferenceError: nowhere is not defined at answers.js:16:20, answers.js:8:",
+        ]);
+        logged(&["ERROR answers", "the answer is undefined, not a Response"]);
+        logged(&["ERROR answers", "threw 7"]);
+
+        let response = ask("GET", "/throwing-body").await;
+        assert_eq!(response.head.status(), 200);
+        assert!(response.body.bytes(100).await.is_err());
+        logged(&["ERROR answers", "broke off"]);
+        // All of that was one failed response each.
+        assert_eq!(ask("GET", "/empty").await.head.status(), 204);
+    });
+}
+
+const STREAMS: &str = "
+const seen = [];
+export default {
+  async fetch(request, env, ctx) {
+    switch (new URL(request.url).pathname) {
+      case '/echo':
+        return new Response(request.body);
+      case '/ticks':
+        request.signal.addEventListener('abort', () => seen.push('aborted'));
+        return new Response(new ReadableStream({
+          pull(c) { c.enqueue(new TextEncoder().encode('tick')); return new Promise((r) => setTimeout(r, 5)) },
+          cancel() { seen.push('cancelled') },
+        }));
+      case '/hangs':
+        request.signal.addEventListener('abort', () => seen.push('aborted ' + request.signal.reason.name));
+        return new Promise(() => {});
+      case '/later':
+        ctx.waitUntil(new Promise((r) => setTimeout(r, 50)).then(() => seen.push('later')));
+        ctx.waitUntil(Promise.reject(new Error('promised too much')));
+        return new Response('now');
+      default:
+        return Response.json(seen);
+    }
+  },
+};";
+
+#[test]
+fn bodies_stream_both_ways_and_end_with_the_client() {
+    keep_log();
+    let house = House::new(&[("streams.js", STREAMS)]);
+    block_on(async {
+        house.load(json!({ "name": "streams" })).await.unwrap();
+        // A part of the request that comes after a part of the response: nothing is gathered.
+        let (send, receive) = smol::channel::unbounded::<std::io::Result<Chunk>>();
+        let mut request = Request::new("POST", "/streams/echo").unwrap();
+        request.body = Body::stream(None, Box::pin(receive));
+        send.try_send(Ok(Chunk::Data("one".into()))).unwrap();
+        let mut body = house.ask(request).await.body;
+        let first = body.next().await.unwrap().unwrap();
+        assert_eq!(first, Chunk::Data("one".into()));
+        send.try_send(Ok(Chunk::Data("two".into()))).unwrap();
+        assert_eq!(
+            body.next().await.unwrap().unwrap(),
+            Chunk::Data("two".into())
+        );
+        drop(send);
+        assert!(body.next().await.is_none());
+
+        let big = "0123456789".repeat(500_000);
+        let mut request = Request::new("POST", "/streams/echo").unwrap();
+        request.body = Body::from(big.clone());
+        let back = house
+            .ask(request)
+            .await
+            .body
+            .bytes(big.len())
+            .await
+            .unwrap();
+        assert!(back == big.as_bytes());
+
+        let mut ticks = house
+            .ask(Request::new("GET", "/streams/ticks").unwrap())
+            .await
+            .body;
+        assert!(ticks.next().await.unwrap().is_ok());
+        drop(ticks);
+        let seen = async |what: &str| {
+            for _ in 0..1000 {
+                if house.get("/streams").await.1.contains(what) {
+                    return;
+                }
+                smol::Timer::after(std::time::Duration::from_millis(20)).await;
+            }
+            panic!("never {what}: {}", house.get("/streams").await.1);
+        };
+        seen("cancelled").await;
+        let hangs = house.ask(Request::new("GET", "/streams/hangs").unwrap());
+        let away = smol::Timer::after(std::time::Duration::from_millis(200));
+        futures_lite::future::or(async { drop(hangs.await) }, async {
+            away.await;
+        })
+        .await;
+        seen("aborted AbortError").await;
+
+        assert_eq!(house.get("/streams/later").await, (200, "now".into()));
+        seen("later").await;
+        logged(&[
+            "ERROR streams",
+            "waitUntil: Error: promised too much at streams.js:",
+        ]);
+    });
+}
