@@ -28,7 +28,7 @@ use std::path::{Path, PathBuf};
 use valor_runtime::{
     Definition, Kind, RuntimeError,
     loader::{LoadError, WasmLoader},
-    web::{HOST, PAGE, SCRIPTS},
+    web::{self, HOST, PAGE, SCRIPTS, WORKER},
 };
 
 /// The name of the list of vlugins that the service worker reads.
@@ -47,8 +47,9 @@ pub fn web(args: &WebArgs, log: &LogWriter) -> Result<(), Failure> {
     vlugins.build(&args.build, &args.log, log, &Stop::default());
     let folder = Folder::open(&args.output)?;
     let mut contents = Contents::default();
-    for &(name, bytes) in HOST {
-        contents.bytes(name, bytes, "Valor's host in the browser");
+    let of_host = "Valor's host in the browser";
+    for &(name, bytes) in HOST.iter().filter(|(name, _)| *name != WORKER) {
+        contents.bytes(name, bytes, of_host);
     }
     let mut written = Vec::new();
     let mut imported = Vec::new();
@@ -87,9 +88,10 @@ pub fn web(args: &WebArgs, log: &LogWriter) -> Result<(), Failure> {
 
     contents.bytes(
         SCRIPTS,
-        valor_runtime::web::scripts(&imported).into_bytes(),
+        web::scripts(&imported).into_bytes(),
         "what imports the JavaScript vlugins",
     );
+    contents.bytes(WORKER, web::worker(&imported), of_host);
     let list = serde_json::json!({ "plugins": written });
     contents.bytes(
         PLUGINS,

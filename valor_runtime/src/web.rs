@@ -3,6 +3,8 @@
 //!
 //! `valor_cli web` writes them. Nothing here runs on the server.
 
+use sha2::{Digest, Sha256};
+
 /// A file's name, relative to the folder that it goes into, and its bytes.
 pub type File = (&'static str, &'static [u8]);
 
@@ -67,6 +69,21 @@ pub fn scripts(scripts: &[Script]) -> String {
         "// The JavaScript vlugins that the service worker imports. `valor_cli web` writes this file.\n\n\
          import {{ vlugins }} from \"./valor-js.js\";\n{imports}\nvlugins([{list}]);\n"
     )
+}
+
+/// The name of the service worker's own file; [`worker`] gives its text.
+pub const WORKER: &str = "valor-sw.js";
+
+/// The text of [`WORKER`], with a line that is another one for other imports: Chromium starts no newer
+/// service worker where a file has changed that it imports, and its own has not.
+pub fn worker(imports: &[Script]) -> Vec<u8> {
+    let mut worker = include_bytes!("../web/valor-sw.js").to_vec();
+    if !imports.is_empty() {
+        let digest = Sha256::digest(scripts(imports));
+        let digest: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+        worker.extend(format!("// Imports scripts of {digest}\n").bytes());
+    }
+    worker
 }
 
 /// A string of JavaScript: every JSON string is one.

@@ -125,6 +125,10 @@ export async function call(name, input, init) {
   if (!request.headers.has("host")) headers.push(["host", to]);
   const asked = { method, target: pathname + search, https: protocol === "https:", headers, body, length: body ? null : 0, signal };
   const answer = await host(String(name), asked);
+  if (signal.aborted) {
+    answer.body?.cancel?.();
+    throw signal.reason;
+  }
   const { status } = answer;
   return new Response([204, 205, 304].includes(status) ? null : answer.body, { status, headers: answer.headers });
 }

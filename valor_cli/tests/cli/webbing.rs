@@ -358,6 +358,14 @@ fn javascript_stays_as_it_is() {
         assert_eq!(plugin["sha256"], sha256.as_str());
     }
     let imports = String::from_utf8_lossy(&files["valor-vlugins.js"]).into_owned();
+    // Browsers look for a newer service worker in its own file first.
+    folder.write(
+        "board.js",
+        "export default { fetch: () => new Response() };\n",
+    );
+    assert_eq!(write_scripts(&folder, None).code, Some(0));
+    let newer = all(&folder.path().join("dist"));
+    assert_ne!(files["valor-sw.js"], newer["valor-sw.js"]);
     for name in ["board", "again"] {
         assert!(
             imports.contains(&format!(r#" from "./vlugins/board.js?{name}";"#)),

@@ -51,14 +51,6 @@ globalThis.leave = async (path) => {
   return value.length;
 };
 
-globalThis.giveUp = async (path) => {
-  const stop = new AbortController();
-  const asking = fetch(path, { signal: stop.signal }).then(() => "answered", (error) => error.name);
-  await later(100);
-  stop.abort();
-  return asking;
-};
-
 globalThis.listen = async (path, events) => {
   const source = new EventSource(path);
   const heard = [];

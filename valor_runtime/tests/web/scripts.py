@@ -10,7 +10,7 @@ fails, or where what they add to the service worker has grown over its 7 KiB.
 import asyncio, hashlib, json, pathlib, sys
 import stage
 from chromium import until
-from stage import SCRIPT, Server, asked, files, fits, get, here, play, same, say, step
+from stage import SCRIPT, Server, asked, files, fits, get, here, play, same, say, step, web
 
 # That of the docs, and what a vlugin's fetch of such an address needs.
 stage.CSP += "; connect-src 'self' data:"
@@ -47,7 +47,10 @@ def publish(*more):
         lines += [f'import "./valor-next.js?{it["name"]}";', f'import * as v{n} from "./{it["path"]}?{it["name"]}";']
     rows = ", ".join(f'["{it["name"]}", "{it["path"]}", "{it["sha256"]}", v{n}]' for n, it in enumerate(scripts))
     lines += ['import "./valor-next.js";', f"vlugins([{rows}]);"]
-    files["/valor-vlugins.js"] = ("\n".join(lines).encode(), SCRIPT)
+    imports = "\n".join(lines).encode()
+    files["/valor-vlugins.js"] = (imports, SCRIPT)
+    worker = (web / "valor-sw.js").read_bytes()
+    files["/valor-sw.js"] = (worker + f"// Imports scripts of {hashlib.sha256(imports).hexdigest()}\n".encode(), SCRIPT)
     say(listed)
 
 
@@ -129,13 +132,14 @@ async def streams(page):
 
 @step
 async def cancelled(page):
-    """who stops reading cancels the stream, who gives up aborts the request's signal"""
+    """who stops reading cancels the stream, who gives up a call aborts the request's signal"""
     for name in BOTH:
         before = (await get(page, f"/{name}/cancelled"))[1]
         same(await page.run(f'leave("/{name}/stream")') > 0, True)
         same(int(await page.run(f'changed("/{name}/cancelled", "{before}")')), int(before) + 1)
         before = (await get(page, f"/{name}/left"))[1]
-        same(await page.run(f'giveUp("/{name}/wait")'), "AbortError")
+        [other] = {*BOTH} - {name}
+        same(await get(page, f"/{other}/giveup?to={name}"), [200, "TimeoutError"])
         same(int(await page.run(f'changed("/{name}/left", "{before}")')), int(before) + 1)
 
 

@@ -36,6 +36,10 @@ const PATHS = {
     request.signal.addEventListener("abort", () => left++);
     return later(60000);
   },
+  "/giveup": async (_, { to }) => {
+    const { name } = await valor.call(to, "/wait", { signal: AbortSignal.timeout(100) }).catch((error) => error);
+    return new Response(name);
+  },
   "/left": () => new Response(String(left)),
   "/spin": () => {
     for (;;);
