@@ -3,12 +3,13 @@
 //!
 //! What goes into the folder is gathered first, with every fault on the way; only then is something
 //! written. `contents` is what is to be written, `folder` writes it without touching what is not
-//! its own, `copied` looks through the folders of `files` vlugins, `serve` is `--serve`.
+//! its own, `scripts` makes one module of a `js` vlugin, `copied` looks through the folders of `files` vlugins, `serve` is `--serve`.
 
 mod contents;
 mod copied;
 mod folder;
 mod policy;
+mod scripts;
 mod serve;
 
 use crate::{
@@ -22,11 +23,12 @@ use crate::{
 };
 use contents::Contents;
 use folder::Folder;
+use scripts::Scripts;
 use std::path::{Path, PathBuf};
 use valor_runtime::{
     Definition, Kind, RuntimeError,
     loader::{LoadError, WasmLoader},
-    web::{HOST, PAGE},
+    web::{self, HOST, PAGE, SCRIPTS, WORKER},
 };
 
 /// The name of the list of vlugins that the service worker reads.
@@ -45,14 +47,28 @@ pub fn web(args: &WebArgs, log: &LogWriter) -> Result<(), Failure> {
     vlugins.build(&args.build, &args.log, log, &Stop::default());
     let folder = Folder::open(&args.output)?;
     let mut contents = Contents::default();
-    for &(name, bytes) in HOST {
-        contents.bytes(name, bytes, "Valor's host in the browser");
+    let of_host = "Valor's host in the browser";
+    for &(name, bytes) in HOST.iter().filter(|(name, _)| *name != WORKER) {
+        contents.bytes(name, bytes, of_host);
     }
     let mut written = Vec::new();
+    let mut imported = Vec::new();
     let base = vlugins.base().to_owned();
     let loader = WasmLoader::new(&base).plugin_dirs(&args.plugin_dir);
+    let scripts = Scripts {
+        base: &base,
+        plugin_dirs: &args.plugin_dir,
+        esbuild: args.esbuild.as_deref(),
+    };
     for (index, definition) in vlugins.well() {
         match definition.kind {
+            Kind::Js => match scripts.put(&definition, &mut contents) {
+                Ok((definition, script)) => {
+                    written.push(definition);
+                    imported.push(script);
+                }
+                Err(copied::Fault { key, line }) => vlugins.fault(index, key, line),
+            },
             Kind::Wasm => match module(&loader, &definition, &mut contents) {
                 Ok(definition) => written.push(definition),
                 Err(error) => vlugins.failed(index, &RuntimeError::Load(error)),
@@ -70,6 +86,12 @@ pub fn web(args: &WebArgs, log: &LogWriter) -> Result<(), Failure> {
     }
     vlugins.faults()?;
 
+    contents.bytes(
+        SCRIPTS,
+        web::scripts(&imported).into_bytes(),
+        "what imports the JavaScript vlugins",
+    );
+    contents.bytes(WORKER, web::worker(&imported), of_host);
     let list = serde_json::json!({ "plugins": written });
     contents.bytes(
         PLUGINS,

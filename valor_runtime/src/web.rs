@@ -3,6 +3,8 @@
 //!
 //! `valor_cli web` writes them. Nothing here runs on the server.
 
+use sha2::{Digest, Sha256};
+
 /// A file's name, relative to the folder that it goes into, and its bytes.
 pub type File = (&'static str, &'static [u8]);
 
@@ -13,13 +15,81 @@ macro_rules! files {
 }
 
 /// The host: `valor.js`, which a page imports, the service worker `valor-sw.js` with what it imports
-/// itself, and types for editors. They stand beside each other.
+/// itself, what runs in a page's Worker, and types for editors. They stand beside each other; beside
+/// them stands [`SCRIPTS`], which is written for each folder.
 ///
 /// ```
 /// let names: Vec<_> = valor_runtime::web::HOST.iter().map(|(name, _)| *name).collect();
-/// assert_eq!(names, ["guest.js", "http.js", "valor-sw.js", "valor.d.ts", "valor.js"]);
+/// assert!(names.is_sorted() && names.contains(&"valor-sw.js"));
 /// ```
-pub const HOST: &[File] = files!["guest.js" "http.js" "valor-sw.js" "valor.d.ts" "valor.js"];
+pub const HOST: &[File] = files![
+    "guest.js" "http.js" "valor-js.js" "valor-line.js" "valor-next.js" "valor-pages.js" "valor-sw.js"
+    "valor-worker.js" "valor.d.ts" "valor.js"
+];
+
+/// The name of the file that imports the JavaScript vlugins; [`scripts`] gives its text.
+pub const SCRIPTS: &str = "valor-vlugins.js";
+
+/// A JavaScript vlugin that the service worker imports.
+#[derive(Debug, Clone)]
+pub struct Script {
+    /// Its name; each has a module of its own, also where several have one file.
+    pub name: String,
+    /// Its file, relative to the host's, with `/` between its parts.
+    pub path: String,
+    /// The SHA-256 of the file, in hexadecimal digits. A definition that names another one is of
+    /// another file, and runs in a page's Worker.
+    pub sha256: String,
+}
+
+/// The text of [`SCRIPTS`]: a service worker can import only what stands in its files.
+///
+/// ```
+/// use valor_runtime::web::{Script, scripts};
+///
+/// let board = Script { name: "board".into(), path: "vlugins/board.js".into(), sha256: "00".into() };
+/// assert!(scripts(&[board]).contains(r#"import * as v0 from "./vlugins/board.js?board";"#));
+/// ```
+pub fn scripts(scripts: &[Script]) -> String {
+    let mut imports = String::new();
+    let mut list = String::new();
+    for (index, Script { name, path, sha256 }) in scripts.iter().enumerate() {
+        let (from, path) = (quoted(&format!("./{path}?{name}")), quoted(path));
+        let (next, name) = (quoted(&format!("./valor-next.js?{name}")), quoted(name));
+        imports.push_str(&format!(
+            "import {next};\nimport * as v{index} from {from};\n"
+        ));
+        list.push_str(&format!("\n  [{name}, {path}, \"{sha256}\", v{index}],"));
+    }
+    if !scripts.is_empty() {
+        imports.push_str("import \"./valor-next.js\";\n");
+        list.push('\n');
+    }
+    format!(
+        "// The JavaScript vlugins that the service worker imports. `valor_cli web` writes this file.\n\n\
+         import {{ vlugins }} from \"./valor-js.js\";\n{imports}\nvlugins([{list}]);\n"
+    )
+}
+
+/// The name of the service worker's own file; [`worker`] gives its text.
+pub const WORKER: &str = "valor-sw.js";
+
+/// The text of [`WORKER`], with a line that is another one for other imports: Chromium starts no newer
+/// service worker where a file has changed that it imports, and its own has not.
+pub fn worker(imports: &[Script]) -> Vec<u8> {
+    let mut worker = include_bytes!("../web/valor-sw.js").to_vec();
+    if !imports.is_empty() {
+        let digest = Sha256::digest(scripts(imports));
+        let digest: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+        worker.extend(format!("// Imports scripts of {digest}\n").bytes());
+    }
+    worker
+}
+
+/// A string of JavaScript: every JSON string is one.
+fn quoted(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
+}
 
 /// A page that lists the vlugins that run inside it, for a folder that has no page of its own. It
 /// stands beside the host, and needs no more than the policy `script-src 'self' 'wasm-unsafe-eval'`.
@@ -31,3 +101,12 @@ pub const PAGE: &[File] = &[
     ),
     ("valor-page.js", include_bytes!("../web/page/valor-page.js")),
 ];
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_published_folder_imports_no_vlugin() {
+        let published = include_str!("../web/valor-vlugins.js");
+        assert_eq!(super::scripts(&[]), published.replace("\r\n", "\n"));
+    }
+}

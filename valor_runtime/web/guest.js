@@ -155,10 +155,9 @@ export class Guest {
 
   /** An event that nobody needs once the guest has ended. */
   tell(name, ...args) {
-    if (!this.trapped)
-      try {
-        this.enter(name, ...args);
-      } catch {}
+    try {
+      this.enter(name, ...args);
+    } catch {}
   }
 
   /** An event with bytes, which the guest owns from then on. */

@@ -1,4 +1,7 @@
-// What the server's `dispatch`, `registry`, `id` and `host::allow` do with a request. Nothing here has state.
+// What the server's `dispatch`, `registry`, `id` and `host` do with a request. Nothing here has state.
+
+/** The browser's own, for Valor itself: valor-js.js puts others in their place. */
+export const { addEventListener, fetch } = globalThis;
 
 /** What a request ends with instead of a response. `kind`: error, panic, refused or timeout. */
 export class Fault extends Error {
@@ -65,12 +68,12 @@ export function idOf(headers) {
 
 export const without = (headers, name) => headers.filter(([n]) => n !== name);
 
-export const portOf = ({ port, protocol }) => port || (protocol === "https:" ? "443" : "80");
+const portOf = ({ port, protocol }) => port || (protocol === "https:" ? "443" : "80");
 
 const INSIDE = /^(localhost|.*\.localhost|\[.*\]|(0|10|127)\.[\d.]+|(192\.168|169\.254|172\.(1[6-9]|2\d|3[01])|100\.(6[4-9]|[7-9]\d|1[01]\d|12[0-7]))\.[\d.]+)$/;
 
 /** Whether a list of `allow` opens this URL; what a name leads to is the browser's to know. */
-export function permits(allow, url) {
+function permits(allow, url) {
   const port = portOf(url);
   return allow.some((entry) => {
     const [, pattern, only] = /^(\[.*\]|[^:]*)(?::(\d+))?$/.exec(entry.toLowerCase()) ?? [];
@@ -80,4 +83,16 @@ export function permits(allow, url) {
     if (!pattern.startsWith("*") || INSIDE.test(host)) return false;
     return pattern === "*" || (host.endsWith(pattern.slice(1)) && pattern.startsWith("*."));
   });
+}
+
+/** A fetch within a list of `allow`. */
+export async function reach(allow = [], target, ...request) {
+  const url = new URL(target);
+  const to = `${url.hostname}:${portOf(url)}`;
+  if (!/^http/.test(url.protocol) || url.username || url.password) throw new Fault("error", 400, `${target} is not a URL to fetch`);
+  if (!permits(allow, url)) refuse(403, `${to} may not be reached: add "${to}" to this vlugin's \`allow\``);
+  const response = await fetch(new Request(...request), { redirect: "manual", credentials: "omit" });
+  if (response.type === "opaqueredirect")
+    throw new Fault("error", 502, `${to} answers with a redirect, which a browser does not show`);
+  return response;
 }

@@ -2,12 +2,13 @@
 // the network. What it has to remember stands in IndexedDB and CacheStorage.
 
 import { Guest, LEVELS } from "./guest.js";
-import { Fault, idOf, json, permits, portOf, problem, refuse, resolve, route, without } from "./http.js";
+import { Fault, addEventListener, fetch, idOf, json, problem, reach, refuse, resolve, route, without } from "./http.js";
+import { keep, runsIn, script } from "./valor-pages.js";
+import "./valor-vlugins.js";
 
 const LONGEST = 1048576;
 const PLUGINS = new URL(new URL(location).searchParams.get("plugins") ?? "plugins.json", location).href;
 const CACHE = `valor ${PLUGINS}`;
-const HASH = "x-sha256";
 const DEFAULTS = { timeout: 30, body: 10485760, concurrency: 1024 };
 
 let registry;
@@ -32,12 +33,13 @@ function database(mode, act) {
 
 /** Keeps the registry, and the modules that it names. */
 async function save() {
-  const kept = ({ definition, unavailable, generation }) => ({ definition, unavailable, generation });
-  const mounts = [...byPrefix.values()].map(kept);
+  const kept = ({ definition, generation, listed, sha256, unavailable }) => ({ definition, generation, listed, sha256, unavailable });
+  const mounts = Array.from(byPrefix.values(), kept);
   await database("readwrite", (store) => store.put({ text: registry.text, mounts }, PLUGINS));
-  const named = new Set(mounts.map(({ definition }) => addressOf(definition)));
+  const named = new Set(mounts.map(keyOf));
   const cache = await caches.open(CACHE);
   for (const { url } of await cache.keys()) if (!named.has(url)) await cache.delete(url);
+  await keep(byPrefix);
 }
 
 /** The registry as it was kept, or of plugins.json. */
@@ -48,6 +50,7 @@ function awake() {
     for (const { definition, ...rest } of kept.mounts) insert(Object.assign(mount(definition), rest));
     generation = Math.max(0, ...kept.mounts.map((mount) => mount.generation));
     registry = kept;
+    await keep(byPrefix);
   })();
   awake.once.catch(() => (awake.once = null));
   return awake.once;
@@ -72,6 +75,7 @@ async function load() {
     const old = byName.get(name);
     const same = old && !old.unavailable && JSON.stringify(old.definition) === JSON.stringify(definition);
     const fresh = same ? old : mount(definition);
+    fresh.listed = true;
     mounts.push(fresh);
     if (same) continue;
     if (isElsewhere(definition)) {
@@ -86,9 +90,8 @@ async function load() {
       fresh.unavailable = error.message;
     }
   }
-  const before = registry ? JSON.parse(registry.text).plugins : [];
-  const listed = new Set([...before, ...after].map(({ name }) => name));
-  for (const mount of [...byPrefix.values()]) if (listed.has(mount.name)) remove(mount);
+  const names = new Set(after.map(({ name }) => name));
+  for (const mount of [...byPrefix.values()]) if (mount.listed || names.has(mount.name)) remove(mount);
   registry = { text };
   mounts.forEach(insert);
   await save();
@@ -96,13 +99,16 @@ async function load() {
 
 function fit({ type, name, prefix = `/${name}` }) {
   if (!/^[a-z\d-][\w.-]{0,63}$/i.test(name ?? "")) refuse(422, `\`${name}\` is not a name for a vlugin`);
-  if (type !== "wasm") refuse(422, `a vlugin of type \`${type}\` does not run in a browser, only \`wasm\` does`);
+  if (!/^(wasm|js)$/.test(type)) refuse(422, `a vlugin of type \`${type}\` does not run in a browser, only \`wasm\` and \`js\` do`);
   if (!/^(?!\/_)(\/|(\/[!$-.0->@-[\]-~]+)+)$/.test(prefix) || /%(2f|5c)/i.test(prefix) || resolve(prefix) !== prefix) refuse(422, `\`${prefix}\` is not a prefix for a vlugin`);
 }
 
 const isElsewhere = ({ type }) => type === "native" || type === "files";
 
-const addressOf = ({ name, path = name }) => new URL(/[/\\.]/.test(path) ? path : `${path}.wasm`, PLUGINS).href;
+const addressOf = ({ type, name, path = name }) => new URL(/[/\\.]/.test(path) ? path : `${path}.${type}`, PLUGINS).href;
+
+/** What its file is kept under, and a Worker imports it from. */
+const keyOf = ({ definition, sha256 }) => `${addressOf(definition)}?valor=${sha256}`;
 
 function mount(definition) {
   const { name, prefix = `/${name}`, limits } = definition;
@@ -119,44 +125,47 @@ function remove({ name, prefix }) {
   byPrefix.delete(prefix);
 }
 
-async function module(mount) {
+/** Its file, as it was kept or as the network has it. */
+async function read(mount) {
   const url = addressOf(mount.definition);
   if (new URL(url).origin !== location.origin) throw new Error(`${url} is of another origin`);
   const wanted = mount.definition.sha256?.toLowerCase();
-  let response = mount.renewed ? null : await (await caches.open(CACHE)).match(url);
-  if (!response || (wanted && response.headers.get(HASH) !== wanted)) {
-    const answer = await fetch(url, { cache: "no-cache" });
-    if (!answer.ok) throw new Error(`${url} answers ${answer.status}`);
-    const bytes = await answer.arrayBuffer();
-    const hash = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
-    const found = Array.from(hash, (byte) => byte.toString(16).padStart(2, "0")).join("");
-    if (wanted && found !== wanted) throw new Error(`${url} has the SHA-256 ${found}, and the definition says ${wanted}`);
-    // `compileStreaming` insists on the type.
-    response = new Response(bytes, { headers: { "content-type": "application/wasm", [HASH]: found } });
-    mount.keep = response.clone();
-  }
-  mount.sha256 = response.headers.get(HASH);
-  return WebAssembly.compileStreaming(response);
+  mount.sha256 = wanted ?? mount.sha256;
+  const cache = await caches.open(CACHE);
+  const kept = await cache.match(keyOf(mount));
+  if (kept) return kept;
+  const answer = await fetch(url, { cache: "no-cache" });
+  if (!answer.ok) throw new Error(`${url} answers ${answer.status}`);
+  const bytes = await answer.arrayBuffer();
+  const hash = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
+  mount.sha256 = Array.from(hash, (byte) => byte.toString(16).padStart(2, "0")).join("");
+  if (wanted && mount.sha256 !== wanted) throw new Error(`${url} has the SHA-256 ${mount.sha256}, and the definition says ${wanted}`);
+  // `compileStreaming` insists on the type, and so does `import`.
+  const type = mount.definition.type === "js" ? "text/javascript" : "application/wasm";
+  const response = new Response(bytes, { headers: { "content-type": type } });
+  await cache.put(keyOf(mount), response.clone());
+  return response;
+}
+
+async function guest(mount, host) {
+  mount.module ??= await WebAssembly.compileStreaming(await read(mount));
+  const [said] = WebAssembly.Module.customSections(mount.module, ".valor");
+  if (said) mount.version = new TextDecoder().decode(said.slice(96, 128)).replace(/\0+$/, "");
+  return Guest.create(mount.module, mount.name, mount.definition.config, host);
 }
 
 /** The mount's guest; a fresh one where the last has trapped. */
 function prepare(mount) {
   if (mount.ready?.trapped) mount.guest = mount.ready = null;
-  mount.guest ??= (async () => {
-    try {
-      mount.module ??= await module(mount);
-      const [said] = WebAssembly.Module.customSections(mount.module, ".valor");
-      if (said) mount.version = new TextDecoder().decode(said.slice(96, 128)).replace(/\0+$/, "");
-      mount.ready = await Guest.create(mount.module, mount.name, mount.definition.config, hostOf(mount));
-      // Only now: the one that it replaces has the same address.
-      if (mount.keep) await (await caches.open(CACHE)).put(addressOf(mount.definition), mount.keep);
-      mount.keep = null;
-      return mount.ready;
-    } catch (error) {
+  const create = mount.definition.type === "js" ? script : guest;
+  const stored = () => read(mount).then(() => keyOf(mount));
+  mount.guest ??= create(mount, hostOf(mount), stored).then(
+    (ready) => (mount.ready = ready),
+    (error) => {
       mount.guest = null;
       throw error;
-    }
-  })();
+    },
+  );
   return mount.guest;
 }
 
@@ -170,19 +179,9 @@ function hostOf({ name, definition }) {
       return mount ? run(mount, request, id) : ended(problem(404, `no vlugin is named \`${callee}\``), id);
     },
     fetch: async ({ method, target, headers, body, signal }) => {
-      const url = new URL(target);
-      if (!/^http/.test(url.protocol) || url.username || url.password)
-        throw new Fault("error", 400, `${target} is not a URL to fetch`);
-      const to = `${url.hostname}:${portOf(url)}`;
-      if (!permits(definition.allow ?? [], url))
-        refuse(403, `${to} may not be reached: add "${to}" to this vlugin's \`allow\``);
       const bodied = body instanceof ReadableStream || body?.length;
-      const response = await fetch(url, {
-        method, headers, signal, redirect: "manual", credentials: "omit",
-        ...(bodied && { body, duplex: "half" }),
-      });
-      if (response.type === "opaqueredirect")
-        throw new Fault("error", 502, `${to} answers with a redirect, which a browser does not show`);
+      const request = { method, headers, signal, ...(bodied && { body, duplex: "half" }) };
+      const response = await reach(definition.allow, target, target, request);
       // What the browser has decoded is no longer what these say.
       const encoded = response.headers.has("content-encoding");
       const kept = [...response.headers].filter(([n]) => !encoded || !/^content-(encoding|length)$/.test(n));
@@ -246,19 +245,15 @@ async function run(mount, request, id) {
   } catch (error) {
     const fault = error instanceof Fault ? error : new Fault("error", 502, String(error.message ?? error));
     const what = fault.kind === "panic" ? "panicked" : "failed";
-    console[fault.status < 500 ? "debug" : "error"](`valor: the vlugin \`${name}\` ${what}: ${fault.message} (id ${id})`);
+    console[fault.status < 500 ? "debug" : "error"](`valor: the vlugin \`${name}\` ${what}: ${fault.message} (id ${id})${fault.at ?? ""}`);
     const said =
-      fault.status < 500 ? fault.message
+      fault.status < 500 || fault.kind === "away" ? fault.message
       : fault.kind === "timeout" ? `the vlugin \`${name}\` did not answer within ${limits.timeout} s`
       : `the vlugin \`${name}\` failed; the log says why, under id ${id}`;
     response = problem(fault.status, said);
   }
   clearTimeout(timer);
-  let running = true;
   const done = () => {
-    // A stream may end more than once.
-    if (!running) return;
-    running = false;
     mount.running--;
     request.signal?.removeEventListener("abort", gone);
   };
@@ -266,33 +261,13 @@ async function run(mount, request, id) {
     response.body?.cancel?.();
     response = problem(413, large);
   }
-  if (!(response.body instanceof ReadableStream)) done();
-  else response.body = tracked(response.body, done);
+  if (response.body instanceof ReadableStream) {
+    // Its end is noticed, however it comes.
+    const { readable, writable } = new TransformStream();
+    response.body.pipeTo(writable).then(done, done);
+    response.body = readable;
+  } else done();
   return ended(response, id, mount);
-}
-
-function tracked(body, done) {
-  const reader = body.getReader();
-  return new ReadableStream(
-    {
-      async pull(controller) {
-        try {
-          const { done: last, value } = await reader.read();
-          if (!last) return controller.enqueue(value);
-          done();
-          controller.close();
-        } catch (error) {
-          done();
-          controller.error(error);
-        }
-      },
-      cancel(reason) {
-        done();
-        return reader.cancel(reason);
-      },
-    },
-    { highWaterMark: 0 },
-  );
 }
 
 const notAllowed = (methods) => problem(405, `the methods here are ${methods}`, ["allow", methods]);
@@ -300,7 +275,7 @@ const notAllowed = (methods) => problem(405, `the methods here are ${methods}`, 
 const describe = ({ name, prefix, definition, generation, unavailable, running, limits, sha256, version = null }) => ({
   file: addressOf(definition),
   generation, limits, name, prefix,
-  reason: unavailable ?? null, running, sha256: sha256 ?? definition.sha256 ?? null,
+  reason: unavailable ?? null, running, runs: runsIn(definition), sha256: sha256 ?? definition.sha256 ?? null,
   state: unavailable ? "unavailable" : "ready", type: definition.type, version,
 });
 
@@ -347,7 +322,6 @@ async function plugins(request, path) {
     if (at && at.name !== old?.name) refuse(409, `the prefix ${fresh.prefix} is taken by the vlugin \`${at.name}\``);
   };
   free();
-  fresh.renewed = true;
   try {
     await prepare(fresh);
   } catch (error) {
@@ -355,6 +329,7 @@ async function plugins(request, path) {
   }
   free();
   if (old) remove(found());
+  fresh.listed = old?.listed;
   insert(fresh);
   await save();
   const response = json(old ? 200 : 201, describe(fresh));
@@ -394,6 +369,7 @@ async function respond(event, url, path) {
     headers: [...request.headers, ["host", url.host]],
     body: null,
     signal: request.signal,
+    event,
   };
   // It is added on the way to the network alone.
   if (!request.headers.has("accept-language")) asked.headers.push(["accept-language", navigator.languages.join()]);
@@ -415,9 +391,9 @@ async function respond(event, url, path) {
 }
 
 // plugins.json is read when the page asks, so that it hears what is wrong.
-self.addEventListener("install", () => skipWaiting());
-self.addEventListener("activate", (event) => event.waitUntil(clients.claim()));
-self.addEventListener("fetch", (event) => {
+addEventListener("install", () => skipWaiting());
+addEventListener("activate", (event) => event.waitUntil(clients.claim()));
+addEventListener("fetch", (event) => {
   const url = new URL(event.request.url);
   if (url.origin !== location.origin) return;
   const path = resolve(url.pathname);
@@ -429,7 +405,7 @@ self.addEventListener("fetch", (event) => {
   );
   event.respondWith(later);
 });
-self.addEventListener("message", (event) => {
+addEventListener("message", (event) => {
   const { data, ports: [port] } = event;
   if (data === "valor:claim") return event.waitUntil(clients.claim());
   if (data !== "valor:load") return;

@@ -16,3 +16,39 @@ export interface Options {
  * page's requests. Rejects with what is wrong and what to do about it.
  */
 export function start(options?: Options): Promise<ServiceWorkerRegistration>;
+
+/** What a JavaScript vlugin is told of itself. */
+export interface Env {
+  /** `config` of its definition; null where there is none. */
+  readonly config: unknown;
+  readonly name: string;
+  /** Asks another vlugin, of any kind, by its name. The address is as that one sees it, without a prefix. */
+  readonly call: (name: string, request: Request | URL | string, init?: RequestInit) => Promise<Response>;
+}
+
+/** What goes with one request. */
+export interface Ctx {
+  /** Work that goes on after the response. */
+  waitUntil(promise: Promise<unknown>): void;
+  passThroughOnException(): void;
+}
+
+/** What a JavaScript vlugin exports by default: `export default { … } satisfies Vlugin`. */
+export interface Vlugin {
+  /** Awaited before the first request; what it throws fails the load. */
+  create?(env: Env): unknown;
+  fetch(request: Request, env: Env, ctx: Ctx): Response | Promise<Response>;
+}
+
+/** What a listener of the other form gets: `addEventListener("fetch", (event) => …)`. */
+export interface VluginEvent extends Event {
+  readonly request: Request;
+  readonly env: Env;
+  respondWith(response: Response | Promise<Response>): void;
+  waitUntil(promise: Promise<unknown>): void;
+}
+
+declare global {
+  /** In the service worker several vlugins share one realm: there, name and config are in `env` alone. */
+  var valor: { readonly call: Env["call"]; readonly name?: string; readonly config?: unknown };
+}

@@ -12,6 +12,8 @@ export async function start({ plugins = "plugins.json", worker = new URL("valor-
   url.searchParams.set("plugins", new URL(plugins, document.baseURI).href);
   // Also what the worker imports is asked for again: it has to be of one version.
   const registration = await container.register(url, { type: "module", updateViaCache: "none", scope });
+  container.addEventListener("message", attend);
+  container.startMessages();
   if (!location.href.startsWith(registration.scope))
     throw new Error(
       `valor: the service worker answers pages below ${registration.scope}, and this one is not: put valor-sw.js beside ` +
@@ -27,6 +29,26 @@ export async function start({ plugins = "plugins.json", worker = new URL("valor-
     });
   }
   return registration;
+}
+
+/** The Workers of vlugins that were registered while the page runs, by their locks. */
+const workers = new Map();
+// A page that one may come back to is frozen, and its Workers with it: nobody is to wait for them.
+addEventListener("pagehide", () => [...workers.keys()].forEach(end));
+
+function end(lock) {
+  workers.get(lock)?.terminate();
+  workers.delete(lock);
+}
+
+/** What the service worker asks of a page: a service worker can have no Worker of its own. */
+function attend({ data, ports: [port] }) {
+  if (data === "valor:who") return port.postMessage(null);
+  const { valor, lock, worker, name } = data ?? {};
+  if (valor === "start") {
+    if (!workers.has(lock)) workers.set(lock, new Worker(worker, { type: "module", name }));
+    workers.get(lock).postMessage(data, [port]);
+  } else if (valor === "end") end(lock);
 }
 
 function activated({ active, waiting, installing }, url) {

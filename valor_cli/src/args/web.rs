@@ -37,6 +37,11 @@ pub struct WebArgs {
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub plugin_dir: Vec<PathBuf>,
 
+    /// The esbuild that bundles TypeScript and what imports other files [default: VALOR_ESBUILD, then that of
+    /// node_modules beside plugins.json or above, then that of the PATH]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub esbuild: Option<PathBuf>,
+
     #[command(flatten)]
     pub log: LogArgs,
 }

@@ -94,7 +94,7 @@ impl Content {
     /// Where a file that is to be copied cannot be read.
     pub fn sha256(&self) -> io::Result<String> {
         match self {
-            Self::Bytes(bytes) => Ok(hex(&Sha256::digest(bytes))),
+            Self::Bytes(bytes) => Ok(sha256(bytes)),
             Self::Copy(file) => sha256_of(File::open(file)?),
         }
     }
@@ -105,6 +105,11 @@ pub fn sha256_of(mut file: File) -> io::Result<String> {
     let mut hash = Sha256::new();
     io::copy(&mut file, &mut hash)?;
     Ok(hex(&hash.finalize()))
+}
+
+/// The same of bytes.
+pub fn sha256(bytes: &[u8]) -> String {
+    hex(&Sha256::digest(bytes))
 }
 
 fn hex(bytes: &[u8]) -> String {

@@ -6,7 +6,9 @@ use valor_runtime::{Definition, Kind};
 
 /// The policy for a page with these vlugins.
 pub fn policy(definitions: &[Definition]) -> String {
-    let guests = definitions.iter().filter(|it| it.kind == Kind::Wasm);
+    let guests = definitions
+        .iter()
+        .filter(|it| matches!(it.kind, Kind::Wasm | Kind::Js));
     let allowed: BTreeSet<_> = guests
         .flat_map(|guest| guest.allow.iter().flatten())
         .filter_map(|entry| source(entry))
@@ -51,7 +53,7 @@ mod tests {
         assert_eq!(
             policy(&[
                 definition(Kind::Wasm, &["b.example", "a.example:443"]),
-                definition(Kind::Wasm, &["*.c.example", "b.example"]),
+                definition(Kind::Js, &["*.c.example", "b.example"]),
             ]),
             format!("{base}; connect-src 'self' *.c.example:* a.example:443 b.example:*")
         );

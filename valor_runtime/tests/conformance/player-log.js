@@ -1,5 +1,7 @@
 // Sends what the service worker writes to its console to the runner as well.
 
+// That of vlugins is another one.
+const { fetch } = globalThis;
 const control = new URL(location).searchParams.get("control");
 for (const level of ["error", "warn", "info"]) {
   const write = console[level];

@@ -66,7 +66,8 @@ async def page_of_its_own():
     with tempfile.TemporaryDirectory() as dir:
         plugins = pathlib.Path(dir, "plugins.json")
         greet = {"type": "wasm", "name": "greet", "source": str(examples / "greet"), "prefix": "/api/greet"}
-        plugins.write_text(json.dumps({"plugins": [greet]}))
+        pathlib.Path(dir, "board.js").write_text("export default { fetch: (request, env) => new Response(`${env.name}!`) };\n")
+        plugins.write_text(json.dumps({"plugins": [{"type": "js", "name": "board"}, greet]}))
         async with Served(plugins) as served, Chromium("--accept-lang=fr-CH,fr,en") as browser:
             page = await browser.open(served.url)
             state = "document.querySelector('#state').textContent"
@@ -74,9 +75,10 @@ async def page_of_its_own():
                 if await page.run(state) != "Starting…":
                     break
                 await asyncio.sleep(0.02)
-            same((await page.run(state)).split(":")[0], "They answer in the service worker")
+            same((await page.run(state)).split(":")[0], "They answer in this page")
             cells = "[...document.querySelectorAll('td')].map((it) => it.textContent)"
-            same(await page.run(cells), ["greet", "/api/greet", "ready"])
+            same(await page.run(cells), ["board", "js", "/board", "service worker", "ready", "greet", "wasm", "/api/greet", "service worker", "ready"])
+            same(await page.run("fetch('/board').then((response) => response.text())"), "board!")
             await page.go(f"{served.url}/api/greet?who=Zoe")
             same(await page.run("document.body.textContent"), "Bonjour, Zoe! You are number 1.")
     print("the page that lists the vlugins: it does, its links lead to them, and they know the reader's language")

@@ -2,20 +2,14 @@
 
     play.py GUEST.wasm
 
-The file is the tests' guest (valor_runtime/tests/fixtures/guest). Everything is served from here
-under the Content-Security-Policy that the docs give. Prints a line for each conversation, and
+The file is the tests' guest (valor_runtime/tests/fixtures/guest). Prints a line for each conversation, and
 fails where one fails, or where the service worker has grown over its 12 KiB.
 """
 
-import asyncio, gzip, hashlib, http.server, json, pathlib, sys, threading
-from chromium import Chromium
+import asyncio, hashlib, json, pathlib, sys
+from stage import SCRIPT, Server, asked, files, fits, get, here, play, report, same, say, step, web
 
-LIMIT = 12 * 1024
-CSP = "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'"
-here = pathlib.Path(__file__).parent
-web = here.parent.parent / "web"
 guest = pathlib.Path(sys.argv[1]).read_bytes()
-asked, failed = [], []
 ours = {"type": "wasm", "name": "guest", "path": "guest.wasm", "config": "hello", "limits": {"body": 1 << 28}}
 plugins = [
     ours,
@@ -27,77 +21,14 @@ plugins = [
     {"type": "native", "name": "left_out"},
     {"type": "files", "name": "files", "path": "somewhere", "prefix": "/guest/files"},
 ]
-files = {f"/{f.name}": (f.read_bytes(), "text/javascript") for f in [*web.glob("*.js"), here / "page.js"]}
-files["/"] = ((here / "page.html").read_bytes(), "text/html")
+files["/page.js"] = ((here / "page.js").read_bytes(), SCRIPT)
 # A type that `compileStreaming` would refuse: many a static server knows no better.
 files["/guest.wasm"] = (guest, "application/octet-stream")
-files["/network"] = (b"from the network", "text/plain")
 files["/guest/files/a.txt"] = (b"a file of the server's", "text/plain")
 # In a folder of its own, so that its worker is another one.
 files["/wrong/"] = (b"<!doctype html><title>Wrong</title>", "text/html")
 files["/wrong/plugins.json"] = (b'{ "plugins": [{ "type": "wasm", "name": "a", "path": "/none.wasm" }] }', "application/json")
 files.update({f"/wrong/{f.name}": files[f"/{f.name}"] for f in web.glob("*.js")})
-
-
-def say(plugins):
-    files["/plugins.json"] = (json.dumps({"plugins": plugins}).encode(), "application/json")
-
-
-class Handler(http.server.BaseHTTPRequestHandler):
-    def answer(self, status, body, kind):
-        self.send_response(status)
-        self.send_header("content-type", kind)
-        self.send_header("content-length", str(len(body)))
-        self.send_header("content-security-policy", CSP)
-        if self.path.startswith("/scoped/assets/"):
-            self.send_header("service-worker-allowed", "/scoped/")
-        self.end_headers()
-        self.wfile.write(body)
-
-    def do_GET(self):
-        asked.append(self.path)
-        body, kind = files.get(self.path.split("?")[0], (None, None))
-        if body is None:
-            return self.answer(404, b"the network has none", "text/plain")
-        self.answer(200, body, kind)
-
-    def log_message(self, *_):
-        pass
-
-
-class Server(http.server.ThreadingHTTPServer):
-    daemon_threads = True
-
-    def __init__(self, port=0):
-        super().__init__(("127.0.0.1", port), Handler)
-        threading.Thread(target=self.serve_forever, daemon=True).start()
-
-    def stop(self):
-        self.shutdown()
-        self.server_close()
-
-
-def report(name, error=None):
-    if error is not None:
-        failed.append(name)
-    print(f"{'ok  ' if error is None else 'FAIL'} {name}", error or "", flush=True)
-
-
-def same(found, wanted):
-    if found != wanted:
-        raise AssertionError(f"{found!r} instead of {wanted!r}")
-
-
-STEPS = []
-
-
-def step(play):
-    STEPS.append(play)
-    return play
-
-
-def get(page, path):
-    return page.run(f"get({json.dumps(path)})")
 
 
 @step
@@ -220,9 +151,7 @@ async def wrong(page):
     same(await start("{}"), message)
     message = f"valor: {address}/nowhere.json answers 404: say in start({{ plugins }}) where it is"
     same(await start('{ plugins: "nowhere.json" }'), message)
-    files["/wrong/deeper/valor-sw.js"] = files["/valor-sw.js"]
-    for name in ["guest.js", "http.js"]:
-        files[f"/wrong/deeper/{name}"] = files[f"/{name}"]
+    files.update({f"/wrong/deeper/{f.name}": files[f"/{f.name}"] for f in web.glob("*.js")})
     error = await start('{ worker: "deeper/valor-sw.js" }')
     same("answers pages below" in error and "Service-Worker-Allowed" in error, True)
 
@@ -238,28 +167,6 @@ async def scoped(page):
     same(await page.run('fetch("/guest/").then((response) => response.text())'), "hello")
 
 
-async def main():
-    worker = b"".join((web / name).read_bytes() for name in ["valor-sw.js", "guest.js", "http.js"])
-    size = len(gzip.compress(worker, 9))
-    fits = None if size <= LIMIT else "it is too large"
-    report(f"the service worker and all it imports: {size} bytes gzipped, of at most {LIMIT}", fits)
-    say(plugins)
-    server = Server()
-    async with Chromium() as browser:
-        page = await browser.open(f"http://127.0.0.1:{server.server_port}/")
-        page.server, page.port = server, server.server_port
-        for play in STEPS:
-            try:
-                await play(page)
-                report(play.__doc__)
-            except Exception as error:
-                report(play.__doc__, f"{type(error).__name__}: {error}")
-        names = ["guest", "late", "small", "hurried", "narrow", "open"]
-        strayed = [path for path in asked if path.split("/")[1] in [*names, "_health", "_plugins"] and "/files/" not in path]
-        report("nothing that is for vlugins has reached the network", strayed or None)
-        if failed:
-            print(browser.log.read_text(errors="replace")[-6000:])
-
-
-asyncio.run(main())
-sys.exit(bool(failed))
+fits("the service worker and all it imports for WebAssembly", ["valor-sw.js", "guest.js", "http.js"], 12 * 1024)
+say(plugins)
+asyncio.run(play(Server(), ["guest", "late", "small", "hurried", "narrow", "open"]))

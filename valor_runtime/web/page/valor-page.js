@@ -11,18 +11,18 @@ try {
     td.append(child);
     return td;
   };
-  for (const { name, prefix, reason, state } of plugins) {
+  for (const { name, type, prefix, reason, runs, state } of plugins) {
     const link = document.createElement("a");
     link.href = prefix;
     link.textContent = prefix;
     const row = document.createElement("tr");
-    row.append(cell(name), cell(link), cell(reason ?? state));
+    row.append(cell(name), cell(type), cell(link), cell(runs), cell(reason ?? state));
     document.querySelector("tbody").append(row);
   }
   document.querySelector("table").hidden = plugins.length === 0;
   state.textContent = plugins.length
-    ? "They answer in the service worker: no request for these prefixes reaches the network."
-    : "plugins.json has no WebAssembly vlugin, so nothing runs here.";
+    ? "They answer in this page: no request for these prefixes reaches the network."
+    : "plugins.json has no WebAssembly and no JavaScript vlugin, so nothing runs here.";
 } catch (error) {
   state.textContent = error.message;
 }

@@ -1,0 +1,238 @@
+//! The file of a `js` vlugin, as a service worker can import it: one module, in JavaScript. What is that
+//! already goes into the folder as it is; TypeScript, and what imports other files, is bundled by esbuild.
+
+use super::{
+    MODULES,
+    contents::{Contents, sha256},
+    copied::Fault,
+};
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+use valor_runtime::{Definition, web::Script};
+
+/// The ends of the names of files that can be scripts, as the server has them.
+const EXTENSIONS: [&str; 4] = ["js", "mjs", "ts", "mts"];
+
+/// Where scripts and esbuild are looked for.
+pub struct Scripts<'a> {
+    /// The folder of plugins.json.
+    pub base: &'a Path,
+    pub plugin_dirs: &'a [PathBuf],
+    /// The esbuild that was named.
+    pub esbuild: Option<&'a Path>,
+}
+
+impl Scripts<'_> {
+    /// Puts a script into the folder; gives the definition that names it there, and what imports it.
+    ///
+    /// # Errors
+    /// That there is no such file, or that it cannot be bundled.
+    pub fn put(
+        &self,
+        definition: &Definition,
+        contents: &mut Contents,
+    ) -> Result<(Definition, Script), Fault> {
+        let file = self.locate(definition)?;
+        let fault = |key, line| Fault { key, line };
+        let shown = file.display();
+        let source = fs::read(&file).map_err(|error| {
+            let line = format!("{shown} cannot be read: {error}; see that it may be read");
+            fault("path", line)
+        })?;
+        let found = sha256(&source);
+        let wanted = definition.sha256.as_ref();
+        if let Some(wanted) = wanted.filter(|wanted| !wanted.eq_ignore_ascii_case(&found)) {
+            let line = format!("{shown} has the SHA-256 {found}, and not {wanted}");
+            return Err(fault("sha256", line));
+        }
+        let is_typed = file
+            .extension()
+            .is_some_and(|end| end == "ts" || end == "mts");
+        let text = String::from_utf8_lossy(&source);
+        let bytes = if is_typed || imports(&text) {
+            self.bundle(&file, is_typed)
+                .map_err(|line| fault("path", line))?
+        } else {
+            source
+        };
+        let digest = sha256(&bytes);
+        // One file may be mounted several times.
+        let path = contents.named(&digest).unwrap_or_else(|| {
+            let path = format!("{MODULES}/{}.js", definition.name);
+            contents.module(&path, bytes, &digest);
+            path
+        });
+        let script = Script {
+            name: definition.name.clone(),
+            path: path.clone(),
+            sha256: digest.clone(),
+        };
+        let definition = Definition {
+            path: Some(PathBuf::from(path)),
+            sha256: Some(digest),
+            ..definition.clone()
+        };
+        Ok((definition, script))
+    }
+
+    fn locate(&self, definition: &Definition) -> Result<PathBuf, Fault> {
+        let name = match &definition.path {
+            Some(path) => path.to_string_lossy().into_owned(),
+            None => definition.name.clone(),
+        };
+        let is_bare = definition.path.is_none() || !name.contains(['/', '\\', '.']);
+        if !is_bare {
+            return Ok(self.base.join(name));
+        }
+        let dirs = self.plugin_dirs.iter().map(PathBuf::as_path);
+        let files = dirs
+            .chain([self.base])
+            .flat_map(|dir| EXTENSIONS.map(|end| dir.join(format!("{name}.{end}"))));
+        files.into_iter().find(|file| file.is_file()).ok_or_else(|| {
+            let line = format!(
+                "there is no {name}.js, .mjs, .ts or .mts in a --plugin-dir or beside plugins.json"
+            );
+            Fault { key: "path", line }
+        })
+    }
+
+    /// The script and all that it imports, as one module.
+    fn bundle(&self, file: &Path, is_typed: bool) -> Result<Vec<u8>, String> {
+        let shown = file.display();
+        let why = match is_typed {
+            true => "is TypeScript",
+            false => "imports other files",
+        };
+        let missing = |reason: &str| {
+            format!(
+                "{shown} {why}, which esbuild makes one JavaScript file of, and {reason}: \
+                 `npm install esbuild` beside plugins.json, or name it with --esbuild or VALOR_ESBUILD"
+            )
+        };
+        let program = self.esbuild().ok_or_else(|| missing("it is not found"))?;
+        // Run in the file's folder: what it says of paths is then the same everywhere.
+        let folder = fs::canonicalize(file).map_err(|error| format!("{shown}: {error}"))?;
+        let (folder, name) = (folder.parent(), folder.file_name().unwrap_or_default());
+        let mut command = Command::new(&program);
+        command
+            .current_dir(folder.unwrap_or(Path::new(".")))
+            .arg(Path::new(".").join(name))
+            .args(["--bundle", "--format=esm", "--platform=browser"])
+            .args(["--conditions=worker", "--charset=utf8"])
+            // A service worker has none at the top of a module; `create` is there for that.
+            .args(["--supported:top-level-await=false"])
+            .args(["--log-level=error", "--color=false"]);
+        let output = command
+            .output()
+            .map_err(|error| missing(&format!("{} cannot be run: {error}", program.display())))?;
+        if output.status.success() {
+            return Ok(output.stdout);
+        }
+        Err(format!(
+            "{shown} cannot be bundled: {}",
+            first(&String::from_utf8_lossy(&output.stderr))
+        ))
+    }
+
+    /// The esbuild that was named, or else of a `node_modules` here or above, or of the `PATH`.
+    fn esbuild(&self) -> Option<PathBuf> {
+        let variable = env::var_os("VALOR_ESBUILD").filter(|it| !it.is_empty());
+        let named = self.esbuild.map(Path::to_owned);
+        if let Some(named) = named.or_else(|| variable.map(PathBuf::from)) {
+            return std::path::absolute(named).ok();
+        }
+        let names: &[&str] = match cfg!(windows) {
+            true => &["esbuild.cmd", "esbuild.exe"],
+            false => &["esbuild"],
+        };
+        let base = fs::canonicalize(self.base).ok()?;
+        let modules = base.ancestors().map(|dir| dir.join("node_modules/.bin"));
+        let path = env::var_os("PATH").unwrap_or_default();
+        let path: Vec<_> = env::split_paths(&path).collect();
+        modules
+            .chain(path)
+            .flat_map(|dir| names.iter().map(move |name| dir.join(name)))
+            .find(|file| file.is_file())
+    }
+}
+
+/// What esbuild says first: a message, and the place on a line of its own.
+fn first(said: &str) -> String {
+    let mut lines = said.lines().map(str::trim);
+    let message = lines.find_map(|line| line.split_once("[ERROR] "));
+    let message = message.map_or(said.trim(), |(_, message)| message);
+    match lines.find(|line| !line.is_empty()) {
+        Some(place) if place.ends_with(':') => format!("{place} {message}"),
+        _ => message.to_owned(),
+    }
+}
+
+/// Whether a text may import other files, or re-export what is in them. It errs on the side of yes: what is
+/// bundled in vain is the same module.
+fn imports(text: &str) -> bool {
+    text.lines().any(|line| {
+        let start = line.trim_start();
+        let comment = start.starts_with("//") || (start.starts_with('*') && !line.contains("*/"));
+        !comment && (words(line, "import").any(begins_import) || words(line, "from").any(is_quoted))
+    })
+}
+
+/// What follows a word, wherever it stands by itself.
+fn words<'a>(line: &'a str, word: &'static str) -> impl Iterator<Item = &'a str> {
+    let in_name = |c: char| c.is_alphanumeric() || matches!(c, '_' | '$' | '.' | '#');
+    line.match_indices(word).filter_map(move |(at, _)| {
+        let rest = &line[at + word.len()..];
+        let alone = !line[..at].ends_with(in_name)
+            && !rest.starts_with(|c: char| c.is_alphanumeric() || matches!(c, '_' | '$'));
+        alone.then(|| rest.trim_start())
+    })
+}
+
+/// `import "x"`, `import x from`, `import { x }`, `import * as x` and `import("x")`, not `import.meta`.
+fn begins_import(rest: &str) -> bool {
+    rest.is_empty() || rest.starts_with(|c: char| c.is_alphabetic() || "\"'`{*($_/".contains(c))
+}
+
+fn is_quoted(rest: &str) -> bool {
+    rest.starts_with(['"', '\''])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{first, imports};
+
+    #[test]
+    fn what_may_import() {
+        for (text, may) in [
+            ("import \"./a.js\"", true),
+            ("import{a}from'./a.js'", true),
+            ("  import * as a from './a.js'", true),
+            ("let a; import b from './b.js'", true),
+            ("const a = await import(\"./a.js\")", true),
+            ("import\n  a from './a.js'", true),
+            ("export { a } from \"./a.js\"", true),
+            ("export * from './a.js'", true),
+            ("/* a */ import './a.js'", true),
+            (" */ import './a.js'", true),
+            ("// import './a.js'", false),
+            (" * import './a.js'", false),
+            ("export default { fetch() {} }", false),
+            ("new URL('a', import.meta.url)", false),
+            ("Array.from('abc')", false),
+            ("const important = 1, imports = from(1)", false),
+        ] {
+            assert_eq!(imports(text), may, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_esbuild_says() {
+        let said =
+            "✘ [ERROR] Could not resolve \"none\"\n\n    a.ts:1:7:\n      1 │ import \"none\"\n";
+        assert_eq!(first(said), "a.ts:1:7: Could not resolve \"none\"");
+        assert_eq!(first("it broke\n"), "it broke");
+    }
+}

@@ -1,0 +1,25 @@
+// Held to valor.d.ts by tsc, in .ci/web.
+
+import { start, type Ctx, type Env, type Vlugin, type VluginEvent } from "../../web/valor.js";
+
+const registration: ServiceWorkerRegistration = await start({ plugins: new URL("plugins.json", location.href), scope: "/" });
+// @ts-expect-error: there is no such option.
+await start({ plugin: "plugins.json" });
+
+export default {
+  async create(env) {
+    if (env.name === "") throw new Error(registration.scope);
+  },
+  async fetch(request: Request, env: Env, ctx: Ctx) {
+    ctx.waitUntil(valor.call("other", request));
+    // @ts-expect-error: what a config is, is the vlugin's to find out.
+    env.config.greeting;
+    return env.call("other", "/path", { method: "POST", body: request.body });
+  },
+} satisfies Vlugin;
+
+export function listener(event: VluginEvent) {
+  event.respondWith(new Response(event.env.name));
+  // @ts-expect-error: it is no Response.
+  event.respondWith("text");
+}

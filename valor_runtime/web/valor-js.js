@@ -1,0 +1,231 @@
+// JavaScript vlugins: their two forms, `env` and `ctx`, errors, `call`, and the `fetch` that is held to
+// `allow`. In the service worker several of them share the realm; in a page's Worker each has its own.
+// valor-vlugins.js names those that the service worker imports; valor-worker.js brings the one of a Worker.
+
+import { Fault, addEventListener, fetch, reach } from "./http.js";
+
+const { removeEventListener } = globalThis;
+
+const OWN = /\/valor-(js|line|sw|worker)\.js\b/;
+
+/** What the service worker has imported, by name: module, address and SHA-256. */
+const imported = new Map();
+/** Who listens for requests, by name. */
+const listening = new Map();
+/** Whose module is evaluated now. */
+let current = "";
+/** Who has the other vlugins. */
+let host;
+/** Whose `allow` a call of `fetch` is held to. */
+let allowOf = byStack;
+
+/** From now on the module of this name is evaluated, or none. */
+export function evaluates(name) {
+  if (!listening.size) furnish();
+  current = name;
+  if (name) listening.set(name, []);
+}
+
+/** Notes what valor-vlugins.js has imported. */
+export function vlugins(list) {
+  for (const [name, path, sha256, module] of list) {
+    const { href: url } = new URL(`${path}?${name}`, import.meta.url);
+    imported.set(name, { module, url, sha256, allow: [] });
+  }
+}
+
+/** The module that was imported for a definition: of the same name and the same bytes. */
+export function importedFor({ name, sha256 }) {
+  const found = imported.get(name);
+  return found && found.sha256 === sha256?.toLowerCase() ? found : null;
+}
+
+/** `other` answers what vlugins ask of each other; in a Worker, all that is fetched is held to one `allow`. */
+export function asks(other, allow) {
+  host = other;
+  if (allow) allowOf = () => allow;
+}
+
+/** The vlugin whose file is nearest on the stack. */
+function byStack(stack) {
+  let [nearest, found] = [Infinity, null];
+  for (const { url, allow } of imported.values()) {
+    const at = stack.indexOf(`${url}:`);
+    if (at >= 0 && at < nearest) [nearest, found] = [at, allow];
+  }
+  return found;
+}
+
+/** Gives the realm what vlugins find in it. Where there is none, it is left as it is. */
+function furnish() {
+  const { removeEventListener } = globalThis;
+  globalThis.valor = Object.freeze({ call });
+  globalThis.fetch = held;
+  globalThis.addEventListener = (type, listener, ...rest) => {
+    if (type !== "fetch") return addEventListener(type, listener, ...rest);
+    if (!current) throw new TypeError('a listener for "fetch" is added while the module is evaluated, not later');
+    const mine = listening.get(current);
+    if (listener && !mine.includes(listener)) mine.push(listener);
+  };
+  globalThis.removeEventListener = (type, listener, ...rest) => {
+    if (type !== "fetch") return removeEventListener(type, listener, ...rest);
+    for (const [name, all] of listening) listening.set(name, all.filter((one) => one !== listener));
+  };
+  const onfetch = { set: (listener) => globalThis.addEventListener("fetch", listener) };
+  Object.defineProperty(globalThis, "onfetch", { configurable: true, get: () => null, ...onfetch });
+  for (const name of ["Request", "Response"]) {
+    const construct = (target, [input, init], made) => whole(Reflect.construct(target, [input, init], made), init?.headers ?? input?.headers);
+    globalThis[name] = new Proxy(globalThis[name], { construct });
+  }
+}
+
+/** A browser leaves out `host`, `set-cookie` and others. Between vlugins no header is kept back. */
+function whole(made, given) {
+  const wanted = new Headers(given);
+  if (![...wanted.keys()].some((name) => !made.headers.has(name))) return made;
+  for (const [name, value] of made.headers) if (!wanted.has(name)) wanted.set(name, value);
+  const { clone } = made;
+  return Object.defineProperties(made, {
+    headers: { value: wanted },
+    clone: { value: () => whole(clone.call(made), wanted) },
+  });
+}
+
+function stackOf() {
+  const { stackTraceLimit } = Error;
+  Error.stackTraceLimit = 100;
+  const { stack } = new Error();
+  Error.stackTraceLimit = stackTraceLimit;
+  return stack;
+}
+
+/** The `fetch` of vlugins. */
+async function held(input, init) {
+  const stack = stackOf();
+  const failed = (status, message) => Object.assign(new TypeError(message), { status, stack });
+  const request = new Request(input, { duplex: "half", ...init });
+  const { url } = request;
+  if (/^(data|blob):/.test(url)) return fetch(request);
+  const allow = allowOf(stack);
+  if (!allow) throw failed(403, `${url} may not be reached: no vlugin's own code calls fetch here, so it is not known whose \`allow\` to ask`);
+  try {
+    return await reach(allow, url, request);
+  } catch (error) {
+    if (error instanceof Fault) throw failed(error.status, error.message);
+    throw error instanceof TypeError ? failed(502, `${url} cannot be reached: ${error.message}`) : error;
+  }
+}
+
+/** Asks another vlugin, as `fetch` asks a server. */
+export async function call(name, input, init) {
+  const request = new Request(input instanceof Request ? input : new URL(input, location.origin), { duplex: "half", ...init });
+  const { pathname, search, host: to, protocol } = new URL(request.url);
+  const { method, body, signal } = request;
+  const headers = [...request.headers];
+  if (!request.headers.has("host")) headers.push(["host", to]);
+  const asked = { method, target: pathname + search, https: protocol === "https:", headers, body, length: body ? null : 0, signal };
+  const answer = await host(String(name), asked);
+  if (signal.aborted) {
+    answer.body?.cancel?.();
+    throw signal.reason;
+  }
+  const { status } = answer;
+  return new Response([204, 205, 304].includes(status) ? null : answer.body, { status, headers: answer.headers });
+}
+
+/** What a request ends with that a vlugin's code has thrown for. */
+export function faultOf(error) {
+  if (error instanceof Fault) return error;
+  const { status, stack } = error instanceof Error ? error : {};
+  const isStatus = Number.isInteger(status) && status >= 400 && status < 600;
+  const fault = new Fault("error", isStatus ? status : 500, String(error?.message ?? error));
+  // Without the message, which some browsers put before, and without Valor's own.
+  const frames = (stack ?? "").split("\n").filter((line) => /:\d+:\d+\)?$/.test(line) && !OWN.test(line));
+  fault.at = frames.map((line) => `\n${line}`).join("");
+  return fault;
+}
+
+class FetchEvent extends Event {
+  constructor(request, env, waitUntil) {
+    super("fetch", { cancelable: true });
+    Object.assign(this, { request, env, waitUntil });
+  }
+
+  respondWith(response) {
+    if (this.answer) throw new DOMException("respondWith was called already", "InvalidStateError");
+    this.answer = Promise.resolve(response);
+    this.stopImmediatePropagation();
+  }
+}
+
+/** A vlugin in this realm. It is asked as a guest is. */
+export class Script {
+  static async create(module, { name, config = null }) {
+    const env = Object.freeze({ config, name, call });
+    const made = new Script(module.default, listening.get(name) ?? [], env);
+    try {
+      await module.default?.create?.(env);
+    } catch (error) {
+      throw faultOf(error);
+    }
+    return made;
+  }
+
+  constructor(main, listeners, env) {
+    if (typeof main?.fetch === "function") this.handle = (request, ctx) => main.fetch(request, env, ctx);
+    else if (listeners.length) this.handle = (request, { waitUntil }) => this.dispatch(listeners, new FetchEvent(request, env, waitUntil));
+    else
+      throw new Error(
+        'it answers no request: write `export default { fetch(request, env, ctx) { … } }`, or `addEventListener("fetch", …)`',
+      );
+    this.name = env.name;
+  }
+
+  dispatch(listeners, event) {
+    for (const listener of listeners) {
+      if (typeof listener === "function") listener.call(globalThis, event);
+      else listener.handleEvent(event);
+      if (event.answer) return event.answer;
+    }
+    throw new Fault("error", 502, "none of its listeners has called respondWith");
+  }
+
+  async request({ method, target, https, headers, body, signal, event }) {
+    const host = headers.find(([name]) => name === "host")?.[1] ?? location.host;
+    const options = { method, headers, signal, duplex: "half" };
+    if (!/^(GET|HEAD)$/.test(method) && (body instanceof ReadableStream || body?.length)) options.body = body;
+    const request = new Request(`http${https ? "s" : ""}://${host}${target}`, options);
+    const ctx = {
+      waitUntil: (promise) => {
+        const settled = Promise.resolve(promise).catch((error) => {
+          const { message, at } = faultOf(error);
+          console.error(`valor: the vlugin \`${this.name}\` failed after its response: ${message}${at ?? ""}`);
+        });
+        event?.waitUntil(settled);
+      },
+      passThroughOnException() {},
+    };
+    const answering = (async () => this.handle(request, ctx))();
+    const gone = new Promise((_, reject) => {
+      const leave = () => reject(signal.reason);
+      if (signal.aborted) leave();
+      signal.addEventListener("abort", leave, { once: true });
+    });
+    try {
+      return answerOf(await Promise.race([answering, gone]));
+    } catch (error) {
+      if (!signal.aborted) throw faultOf(error);
+      answering.then((late) => late.body?.cancel(), () => {});
+      throw signal.reason;
+    }
+  }
+}
+
+function answerOf(response) {
+  if (!(response instanceof Response)) throw new TypeError(`it answered with ${response}, which is no Response`);
+  if (response.bodyUsed || response.body?.locked) throw new TypeError("the body of its response was read already");
+  // What the browser has decoded is no longer what these say.
+  const isForeign = response.type !== "default";
+  const headers = [...response.headers].filter(([name]) => !isForeign || !/^content-(encoding|length)$/.test(name));
+  return { status: response.status, headers, body: response.body, length: response.body ? null : 0 };
+}

@@ -1,0 +1,134 @@
+// Vlugins that the service worker has not imported, because they were registered later: each runs in a Worker
+// that a page owns (valor.js), as a service worker can have none. The Worker holds a lock as long as it
+// lives, so its end is noticed, and a service worker that was restarted finds it again.
+
+import { Line } from "./valor-line.js";
+import { Fault, addEventListener, fetch } from "./http.js";
+import { Script, asks, importedFor } from "./valor-js.js";
+
+/** How long a page or its Worker may take to say that it is there, in milliseconds. */
+const PATIENCE = 5000;
+const WORKER = new URL("valor-worker.js", import.meta.url).href;
+/** By lock. */
+const remotes = new Map();
+
+/** Where the code of a definition runs. */
+export const runsIn = (definition) =>
+  definition.type === "js" && !importedFor(definition) ? "page worker" : "service worker";
+
+/** The vlugin of a mount. `stored` puts its file where a Worker can import it, and gives the address. */
+export async function script(mount, { call }, stored) {
+  const { definition } = mount;
+  const known = importedFor(definition);
+  if (!known) return Remote.create(mount, await stored(), call);
+  known.allow = definition.allow ?? [];
+  asks(call);
+  return Script.create(known.module, definition);
+}
+
+const nobody = () =>
+  new Fault("away", 503, "it runs in a page's worker, and no page that has called start() is open; reload one");
+
+function within(ms, promise) {
+  return Promise.race([promise, new Promise((_, failed) => setTimeout(() => failed(nobody()), ms))]);
+}
+
+/** The page that has the Worker of this key, or one that is willing to. */
+async function page(key) {
+  const { held } = await navigator.locks.query();
+  const lock = held.find(({ name }) => name.startsWith(`${key} `))?.name;
+  const owner = lock && (await clients.get(lock.slice(key.length + 1)));
+  if (owner) return owner;
+  const all = await clients.matchAll({ type: "window", includeUncontrolled: true });
+  const asked = all.map(
+    (client) =>
+      new Promise((willing) => {
+        const { port1, port2 } = new MessageChannel();
+        port1.onmessage = () => willing(client);
+        client.postMessage("valor:who", [port2]);
+      }),
+  );
+  if (!all.length) throw nobody();
+  return within(PATIENCE, Promise.race(asked));
+}
+
+const keyOf = ({ prefix, name, generation }) => `valor ${location} ${prefix} ${name} ${generation}`;
+
+/** A vlugin in a page's Worker. It is asked as a guest is. */
+export class Remote {
+  static async create(mount, url, call) {
+    const key = keyOf(mount);
+    const client = await page(key);
+    const made = new Remote(mount, client, `${key} ${client.id}`, call);
+    try {
+      await made.start(url);
+      return made;
+    } catch (error) {
+      made.end(error);
+      throw error;
+    }
+  }
+
+  constructor(mount, client, lock, call) {
+    Object.assign(this, { mount, client, lock, trapped: null });
+    const { port1, port2 } = new MessageChannel();
+    this.line = new Line(port1, (name, request) => call(name, request));
+    this.line.emptied = () => this.mount.gone && !this.line.open.size && this.end(nobody());
+    remotes.set(lock, this);
+    client.postMessage({ valor: "start", worker: WORKER, name: mount.name, lock }, [port2]);
+  }
+
+  async start(url) {
+    await within(PATIENCE, this.line.ask("lock"));
+    const lost = () => this.end(new Fault("error", 502, "the page that had its worker is gone"));
+    // Granted when the Worker is gone.
+    navigator.locks.request(this.lock, { mode: "shared" }, lost);
+    const { name, config, allow = [] } = this.mount.definition;
+    await this.line.ask("start", { url, name, config, allow });
+    // Something else was wrong, so that it never came to be mounted.
+    setTimeout(() => this.mounted || this.end(nobody()), 60000);
+  }
+
+  async request(request) {
+    this.mounted = true;
+    try {
+      return await this.line.ask("request", request);
+    } catch (error) {
+      // One that computes without a pause hears of nothing.
+      if (error.kind === "timeout")
+        within(PATIENCE, this.line.ask("lock")).catch(() => this.end(new Fault("error", 502, "its worker hung, and was ended")));
+      throw error;
+    }
+  }
+
+  end(reason) {
+    if (this.trapped) return;
+    this.trapped = reason;
+    remotes.delete(this.lock);
+    this.line.end(reason);
+    this.client.postMessage({ valor: "end", lock: this.lock });
+  }
+}
+
+/** Ends the Workers of vlugins that are not mounted any more, once nothing runs on them. */
+export async function keep(byPrefix) {
+  const mounts = [...byPrefix.values()];
+  for (const remote of remotes.values()) {
+    const isMounted = mounts.includes(remote.mount);
+    remote.mount.gone = remote.mounted && !isMounted;
+    remote.mounted ||= isMounted;
+    remote.line.emptied();
+  }
+  const keys = mounts.filter(({ definition }) => runsIn(definition) === "page worker").map(keyOf);
+  for (const { name: lock } of (await navigator.locks.query()).held) {
+    if (!lock.startsWith(`valor ${location} `) || remotes.has(lock) || keys.some((key) => lock.startsWith(`${key} `))) continue;
+    (await clients.get(lock.slice(lock.lastIndexOf(" ") + 1)))?.postMessage({ valor: "end", lock });
+  }
+}
+
+// What such a Worker imports is the file that was read and checked, without the network too.
+addEventListener("fetch", (event) => {
+  if (!new URL(event.request.url).searchParams.has("valor")) return;
+  event.respondWith(caches.match(event.request.url).then((kept) => kept ?? fetch(event.request)));
+  event.stopImmediatePropagation();
+});

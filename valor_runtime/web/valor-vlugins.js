@@ -1,0 +1,5 @@
+// The JavaScript vlugins that the service worker imports. `valor_cli web` writes this file.
+
+import { vlugins } from "./valor-js.js";
+
+vlugins([]);
