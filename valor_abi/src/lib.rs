@@ -60,6 +60,7 @@ pub mod wire;
 
 #[cfg(doctest)]
 mod book;
+mod config;
 mod context;
 mod glue;
 mod handler;
@@ -87,6 +88,8 @@ pub mod __private {
         instance::Entry,
     };
     pub use core;
+    /// A config that nobody reads.
+    pub use serde::de::IgnoredAny as Unread;
 }
 
 /// Exports a vlugin; only `#[vlugin]` writes it.

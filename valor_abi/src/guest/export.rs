@@ -4,20 +4,16 @@
 #![allow(clippy::missing_safety_doc)] // The contract of all of them is the module's first line.
 
 use super::{
-    bodies,
-    host::{self, GuestHost},
-    imports, memory,
+    bodies, host, imports, init, memory,
     message::{self, MessageError},
     tasks,
 };
 pub use crate::metadata::MetadataBlock;
 use crate::{
     fault::Fault,
-    host::Host,
-    instance::{Entry, Instance},
+    instance::{Config, Entry, Instance},
     wire::{Request, Response},
 };
-use serde_json::Value;
 use std::{cell::RefCell, sync::Arc};
 
 /// The block that tells of a module without running it; `#[vlugin]` fills it in.
@@ -58,17 +54,15 @@ pub unsafe fn init(entry: Entry, ptr: *mut u8, len: usize) {
 }
 
 async fn create(entry: Entry, block: &[u8]) -> Result<Arc<dyn Instance>, Fault> {
-    let mut said: Value = serde_json::from_slice(block)
-        .map_err(|error| Fault::error(500, format!("`valor_init` brought no JSON: {error}")))?;
-    let level = said["level"].as_u64().unwrap_or(5);
-    let host: Arc<dyn Host> = Arc::new(GuestHost {
-        name: said["name"].as_str().unwrap_or_default().to_owned(),
-        level: log::LevelFilter::iter()
-            .nth(level as usize)
-            .unwrap_or(log::LevelFilter::Trace),
-    });
-    crate::host::adopt(&host);
-    entry.create(host, said["config"].take()).await
+    let said = init::read(block)
+        .ok_or_else(|| Fault::error(500, "`valor_init` brought no JSON object"))?;
+    let level = log::LevelFilter::iter().nth(said.level.unwrap_or(usize::MAX));
+    let host = host::adopt(said.name, level.unwrap_or(log::LevelFilter::Trace));
+    let config = match said.config {
+        "null" => serde_json::Value::Null.into(),
+        text => Config::of_text(text),
+    };
+    entry.create(host, config).await
 }
 
 /// `valor_request`.

@@ -3,8 +3,8 @@
 //! `docs/src/guest-abi.md` describes it byte by byte. [`message`] is the encoding of what
 //! crosses, and serves both sides, as does `ascii`, which makes headers for `http_types`; everything else is the guest's side and exists on WebAssembly
 //! alone: `export` is what the host calls, `imports` what it can be asked for, `tasks` the
-//! executor in between, `bodies` what comes and goes in pieces, `host` all of that as the
-//! [`Host`](crate::host::Host) that an author's code knows.
+//! executor in between, `init` what the vlugin is created with, `bodies` what comes and goes in pieces, `host`
+//! all of that as the [`Host`](crate::host::Host) that an author's code knows.
 //!
 //! There is one thread, and the host calls nothing while an import runs: so all state is in
 //! thread-local cells, and none of them is borrowed while an author's code runs.
@@ -19,10 +19,12 @@ mod bodies;
 #[allow(unsafe_code)] // The boundary: each block states the invariant it leans on.
 pub mod export;
 #[cfg(target_family = "wasm")]
-mod host;
+pub(crate) mod host;
 #[cfg(target_family = "wasm")]
 #[allow(unsafe_code)] // As above.
 mod imports;
+#[cfg(any(test, target_family = "wasm"))]
+mod init;
 #[cfg(target_family = "wasm")]
 #[allow(unsafe_code)] // As above.
 mod memory;

@@ -52,7 +52,7 @@ pub fn create(entry: Entry, host: FfiHost, config: RString) -> FfiCreated {
     let outcome = catch(|| {
         let host: Arc<dyn Host> = Arc::new(ForeignHost::new(host));
         host::adopt(&host);
-        let config = serde_json::from_str(&config)
+        let config: serde_json::Value = serde_json::from_str(&config)
             .map_err(|error| Fault::error(500, format!("`config` is not JSON: {error}")))?;
         Ok::<_, Fault>(entry.create(host, config))
     });
