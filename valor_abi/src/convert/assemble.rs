@@ -10,7 +10,10 @@ use super::parts::{Host, Parts};
 use crate::http::{Url, url};
 #[cfg(any(test, target_family = "wasm"))]
 use crate::{fault::Fault, wire::RequestHead};
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::{
+    cell::RefCell,
+    net::{Ipv4Addr, Ipv6Addr},
+};
 
 /// The URL of a text: one that is absolute, or relative to a base. `None` where it is none of HTTP with a
 /// host in ASCII and without userinfo.
@@ -49,7 +52,7 @@ fn http(scheme: &str) -> Option<&'static str> {
 }
 
 /// An authority, and maybe a target.
-fn behind_scheme(scheme: &str, rest: &str) -> Option<Url> {
+fn behind_scheme(scheme: &'static str, rest: &str) -> Option<Url> {
     let end = rest.find(['/', '\\', '?', '#']).unwrap_or(rest.len());
     let (authority, target) = rest.split_at(end);
     match target.as_bytes() {
@@ -77,44 +80,76 @@ pub(super) fn of(head: &RequestHead) -> Result<Url, Fault> {
 
 /// The URL of `scheme` (`http` or `https`), an authority without userinfo, and a target that begins
 /// with a slash. `None` where the authority is none, or has a host that is not ASCII.
-pub(super) fn assemble(scheme: &str, authority: &str, target: &str) -> Option<Url> {
-    let (host, port) = split_port(authority)?;
-    let mut url = String::with_capacity(scheme.len() + authority.len() + target.len() + 8);
-    url.push_str(scheme);
-    let scheme_end = url.len();
-    url.push_str("://");
-    let host_start = url.len();
-    let host = push_host(&mut url, host)?;
-    let host_end = url.len();
-    let port = port.filter(|port| *port != if scheme == "https" { 443 } else { 80 });
-    if let Some(port) = port {
-        url.push(':');
-        push_number(&mut url, port);
+pub(super) fn assemble(scheme: &'static str, authority: &str, target: &str) -> Option<Url> {
+    LAST.with_borrow_mut(|last| {
+        let origin = match last {
+            Some(last) if last.scheme == scheme && last.authority == authority => last,
+            last => last.insert(Origin::of(scheme, authority)?),
+        };
+        let mut url = String::with_capacity(origin.text.len() + target.len() + 8);
+        url.push_str(&origin.text);
+        let (target, fragment) = split(target, b'#');
+        let (path, query) = split(target, b'?');
+        push_path(&mut url, path);
+        let query_start = query.map(|query| push_part(&mut url, '?', query, b"\"<>'"));
+        let fragment_start = fragment.map(|text| push_part(&mut url, '#', text, b"\"<>`"));
+        let parts = Parts {
+            text: url,
+            scheme_end: scheme.len(),
+            host_start: scheme.len() + "://".len(),
+            host_end: origin.host_end,
+            host: origin.host,
+            port: origin.port,
+            path_start: origin.text.len(),
+            query_start,
+            fragment_start,
+        };
+        parts.into_url()
+    })
+}
+
+thread_local! {
+    /// What the last URL began with: most requests are for the same host.
+    static LAST: RefCell<Option<Origin>> = const { RefCell::new(None) };
+}
+
+/// What a URL has in front of its path.
+struct Origin {
+    scheme: &'static str,
+    authority: String,
+    /// As it stands in the URL.
+    text: String,
+    host_end: usize,
+    host: Host,
+    port: Option<u16>,
+}
+
+impl Origin {
+    fn of(scheme: &'static str, authority: &str) -> Option<Self> {
+        let (host, port) = split_port(authority)?;
+        let mut text = [scheme, "://"].concat();
+        let host = push_host(&mut text, host)?;
+        let host_end = text.len();
+        let port = port.filter(|port| *port != if scheme == "https" { 443 } else { 80 });
+        if let Some(port) = port {
+            text.push(':');
+            push_number(&mut text, port);
+        }
+        Some(Self {
+            scheme,
+            authority: authority.to_owned(),
+            text,
+            host_end,
+            host,
+            port,
+        })
     }
-    let path_start = url.len();
-    let (target, fragment) = split(target, '#');
-    let (path, query) = split(target, '?');
-    push_path(&mut url, path);
-    let query_start = query.map(|query| push_part(&mut url, '?', query, b"\"<>'"));
-    let fragment_start = fragment.map(|fragment| push_part(&mut url, '#', fragment, b"\"<>`"));
-    let parts = Parts {
-        text: url,
-        scheme_end,
-        host_start,
-        host_end,
-        host,
-        port,
-        path_start,
-        query_start,
-        fragment_start,
-    };
-    parts.into_url()
 }
 
 /// What stands before a mark, and behind it.
-fn split(text: &str, mark: char) -> (&str, Option<&str>) {
-    match text.split_once(mark) {
-        Some((before, behind)) => (before, Some(behind)),
+fn split(text: &str, mark: u8) -> (&str, Option<&str>) {
+    match text.bytes().position(|byte| byte == mark) {
+        Some(at) => (&text[..at], Some(&text[at + 1..])),
         None => (text, None),
     }
 }
@@ -243,6 +278,16 @@ const HEX: &[u8; 16] = b"0123456789ABCDEF";
 
 /// Writes a path with its dots resolved.
 fn push_path(url: &mut String, path: &str) {
+    // Most paths have no dots to resolve and nothing to encode.
+    let mut before = 0;
+    let is_plain = path.bytes().all(|byte| {
+        let dot = byte == b'.' && before == b'/';
+        before = byte;
+        byte.is_ascii_graphic() && !dot && !b"\"<>`{}\\%".contains(&byte)
+    });
+    if is_plain {
+        return url.push_str(path);
+    }
     let start = url.len();
     let mut segments = path[1..].split(['/', '\\']).peekable();
     while let Some(segment) = segments.next() {
@@ -306,7 +351,7 @@ mod tests {
     use proptest::prelude::*;
 
     /// Both ways, with all that a URL tells of itself.
-    fn check(scheme: &str, authority: &str, target: &str) -> Result<(), TestCaseError> {
+    fn check(scheme: &'static str, authority: &str, target: &str) -> Result<(), TestCaseError> {
         let parsed = Url::parse(&format!("{scheme}://{authority}{target}")).ok();
         let assembled = assemble(scheme, authority, target);
         prop_assert_eq!(&assembled, &parsed, "{} {}", authority, target);
@@ -365,6 +410,21 @@ mod tests {
             let base = Url::parse(&base).unwrap();
             let joined = base.join(&text).ok();
             prop_assert_eq!(resolve(Some(&base), &text), joined, "{} {}", base, text);
+        }
+    }
+
+    #[test]
+    fn a_host_that_was_seen_before_changes_nothing() {
+        for authority in ["a:443", "a:80", "A:443", "127.0.0.1", "a", "a:b"] {
+            for (scheme, target) in [
+                ("http", "/"),
+                ("https", "/x?y#z"),
+                ("https", "/"),
+                ("http", "/."),
+            ] {
+                check(scheme, authority, target).unwrap();
+                check(scheme, authority, "/again/.x/%2e").unwrap();
+            }
         }
     }
 

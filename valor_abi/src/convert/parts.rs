@@ -12,6 +12,7 @@ use serde::{
 use std::fmt::{self, Display};
 
 /// What a URL has for a host.
+#[derive(Clone, Copy)]
 pub(super) enum Host {
     Domain,
     Ipv4([u8; 4]),
