@@ -30,8 +30,19 @@ mod init;
 mod memory;
 #[cfg(target_family = "wasm")]
 mod numbered;
+#[cfg(any(test, all(target_family = "wasm", feature = "pool")))]
+#[allow(unsafe_code)] // As above.
+mod pool;
 #[cfg(target_family = "wasm")]
 mod tasks;
+
+#[cfg(all(
+    target_family = "wasm",
+    feature = "pool",
+    not(target_feature = "atomics")
+))]
+#[global_allocator]
+static POOL: pool::Pool = pool::Pool::new();
 
 /// The version of the boundary, which a guest's `valor_abi` returns.
 pub const GUEST_ABI: u32 = 1;
