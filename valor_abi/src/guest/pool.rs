@@ -65,7 +65,8 @@ fn list_of(layout: Layout) -> Option<(usize, Layout)> {
 // from the system with the list's layout and goes back with the same. While it is in a list nobody else has
 // it, and it is large enough for a `Free`.
 unsafe impl GlobalAlloc for Pool {
-    #[inline]
+    // Once in a module, and not wherever something is allocated: 5 KB.
+    #[inline(never)]
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         // SAFETY: one thread, and no reference into the lists outlives this block; what is in a list was
         // written by `dealloc`.
@@ -84,7 +85,7 @@ unsafe impl GlobalAlloc for Pool {
         }
     }
 
-    #[inline]
+    #[inline(never)]
     unsafe fn dealloc(&self, ptr: *mut u8, layout: Layout) {
         // SAFETY: as in `alloc`; the caller gives the piece back, and so it can be written to.
         unsafe {
