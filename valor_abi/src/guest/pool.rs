@@ -137,7 +137,7 @@ mod tests {
 
     impl Piece {
         fn new(at: *mut u8, layout: Layout, byte: u8) -> Self {
-            assert!(!at.is_null() && (at as usize).is_multiple_of(layout.align()));
+            assert!(!at.is_null() && at as usize % layout.align() == 0);
             // SAFETY: it was allocated with this layout.
             unsafe { at.write_bytes(byte, layout.size()) };
             Self { at, layout, byte }
