@@ -1,11 +1,15 @@
 //! [`Context`]: a vlugin's configuration, its state, and its way to the host.
 
-use crate::{fault::Fault, host::Host, http, wire};
+use crate::{
+    config::Config,
+    fault::Fault,
+    host::{Host, HostRef},
+    http, wire,
+};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use std::{
     any::{Any, TypeId, type_name},
-    collections::HashMap,
     sync::Arc,
 };
 
@@ -30,22 +34,23 @@ use std::{
 /// # fn main() {}
 /// ```
 pub struct Context {
-    host: Arc<dyn Host>,
-    config: Value,
-    state: HashMap<TypeId, Box<dyn Any + Send + Sync>>,
+    host: HostRef,
+    config: Config,
+    /// A list: there are seldom more than two or three.
+    state: Vec<(TypeId, Box<dyn Any + Send + Sync>)>,
     #[cfg(feature = "surf")]
     client: crate::surf::Client,
 }
 
 impl Context {
     /// A context as a host makes it; `config` is `Value::Null` where there is none.
-    pub fn new(host: Arc<dyn Host>, config: Value) -> Self {
+    pub fn new(host: HostRef, config: impl Into<Config>) -> Self {
         Self {
             #[cfg(feature = "surf")]
             client: crate::surf::new(host.clone()),
             host,
-            config,
-            state: HashMap::new(),
+            config: config.into(),
+            state: Vec::new(),
         }
     }
 
@@ -58,11 +63,12 @@ impl Context {
     /// it is of another shape. [`Context::raw_config`] gives what is there, and the typed form
     /// of a vlugin fails its load with the reason.
     pub fn config<T: DeserializeOwned>(&self) -> Option<T> {
-        if self.config.is_null() {
-            return None;
-        }
-        match T::deserialize(&self.config) {
-            Ok(config) => Some(config),
+        let read = self.config.read().and_then(|config| match config {
+            Value::Null => Ok(None),
+            config => T::deserialize(config).map(Some),
+        });
+        match read {
+            Ok(config) => config,
             Err(error) => {
                 log::warn!(
                     "the config of `{}` is not as asked for: {error}",
@@ -75,12 +81,20 @@ impl Context {
 
     /// The vlugin's `config` as it stands in plugins.json, `null` where there is none.
     pub fn raw_config(&self) -> &Value {
+        self.config.read().unwrap_or(&Value::Null)
+    }
+
+    pub(crate) fn unread_config(&self) -> &Config {
         &self.config
     }
 
     /// Keeps a value, in the place of one of the same type that was set before.
     pub fn set<T: Any + Send + Sync>(&mut self, value: T) {
-        self.state.insert(TypeId::of::<T>(), Box::new(value));
+        let (of, value) = (TypeId::of::<T>(), Box::new(value));
+        match self.state.iter_mut().find(|(set, _)| *set == of) {
+            Some((_, before)) => *before = value,
+            None => self.state.push((of, value)),
+        }
     }
 
     /// The value of this type.
@@ -99,9 +113,9 @@ impl Context {
 
     /// The value of this type, where one was set.
     pub fn try_get<T: Any + Send + Sync>(&self) -> Option<&T> {
-        self.state
-            .get(&TypeId::of::<T>())
-            .and_then(|value| value.downcast_ref())
+        let of = TypeId::of::<T>();
+        let (_, value) = self.state.iter().find(|(set, _)| *set == of)?;
+        value.downcast_ref()
     }
 
     /// An HTTP client whose requests the host sends: connections are shared by all vlugins,
@@ -144,6 +158,9 @@ impl Context {
 
     /// The host itself.
     pub fn host(&self) -> &Arc<dyn Host> {
+        #[cfg(target_family = "wasm")]
+        return self.host.as_dyn();
+        #[cfg(not(target_family = "wasm"))]
         &self.host
     }
 }

@@ -6,6 +6,7 @@
 mod assemble;
 mod body;
 mod headers;
+mod parts;
 #[cfg(not(target_family = "wasm"))]
 mod url;
 
@@ -20,13 +21,12 @@ use body::{body_of, body_to, with_trailers};
 
 use crate::{
     fault::Fault,
-    http,
+    http::{self, headers::CONTENT_TYPE},
     upgrade::{self, Offer},
     wire::{self, Body, RequestHead, ResponseHead},
 };
 use std::{
     pin::pin,
-    str::FromStr,
     task::{Context, Poll, ready},
 };
 
@@ -94,14 +94,14 @@ pub fn request_from_wire(request: wire::Request) -> Result<http::Request, Fault>
     req.set_peer_addr(head.peer());
     headers::fill(head.len(), head.fields(), &mut req)?;
     if !request.body.is_empty() {
-        let typed = req.header("content-type").is_some();
+        let typed = req.header(CONTENT_TYPE).is_some();
         let trailers = match request.body {
             Body::Stream { .. } => Some(req.send_trailers()),
             Body::Bytes(_) => None,
         };
         req.set_body(body_of(request.body, trailers));
         if !typed {
-            req.remove_header("content-type");
+            req.remove_header(CONTENT_TYPE);
         }
     }
     Ok(req)
@@ -161,7 +161,7 @@ pub fn response_from_wire(response: wire::Response) -> Result<http::Response, Fa
     if !response.body.is_empty() {
         res.set_body(body_from_wire(response.body));
         if !typed {
-            res.remove_header("content-type");
+            res.remove_header(CONTENT_TYPE);
         }
     }
     Ok(res)
@@ -197,6 +197,52 @@ fn response_to(mut res: http::Response, cx: &mut Context<'_>) -> Result<wire::Re
     Ok(wire::Response { head, body })
 }
 
+/// All that `http_types` knows.
+const METHODS: [http::Method; 39] = {
+    use http::Method::*;
+    [
+        Acl,
+        BaselineControl,
+        Bind,
+        Checkin,
+        Checkout,
+        Connect,
+        Copy,
+        Delete,
+        Get,
+        Head,
+        Label,
+        Link,
+        Lock,
+        Merge,
+        MkActivity,
+        MkCalendar,
+        MkCol,
+        MkRedirectRef,
+        MkWorkspace,
+        Move,
+        Options,
+        OrderPatch,
+        Patch,
+        Post,
+        Pri,
+        PropFind,
+        PropPatch,
+        Put,
+        Rebind,
+        Report,
+        Search,
+        Trace,
+        Unbind,
+        Uncheckout,
+        Unlink,
+        Unlock,
+        Update,
+        UpdateRedirectRef,
+        VersionControl,
+    ]
+};
+
 fn method_of(method: &str) -> Option<http::Method> {
     match method {
         "GET" => return Some(http::Method::Get),
@@ -204,8 +250,7 @@ fn method_of(method: &str) -> Option<http::Method> {
         _ => {}
     }
     // `from_str` takes memory, and does not mind the case; HTTP does (RFC 9110, section 9.1).
-    let known = http::Method::from_str(method).ok();
-    known.filter(|known| known.as_ref() == method)
+    METHODS.into_iter().find(|known| known.as_ref() == method)
 }
 
 fn version_of(version: u8) -> Option<http::Version> {
@@ -216,5 +261,21 @@ fn version_of(version: u8) -> Option<http::Version> {
         20 => Some(http::Version::Http2_0),
         30 => Some(http::Version::Http3_0),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_method_is_found_by_its_name_as_it_is_written() {
+        for method in METHODS {
+            let name = method.as_ref();
+            assert_eq!(name.parse::<http::Method>().ok(), Some(method));
+            assert_eq!(method_of(name), Some(method));
+            assert_eq!(method_of(&name.to_ascii_lowercase()), None);
+            assert_eq!(METHODS.iter().filter(|it| **it == method).count(), 1);
+        }
     }
 }

@@ -4,17 +4,26 @@
 //! native glue over the host's vtable, by the guest's glue over its imports, and by the test
 //! kit. The glue around a vlugin enters a scope for as long as it polls the vlugin's code, so
 //! that free functions such as [`sleep`] and the `log` crate's macros know whom to ask: a
-//! library that is mounted twice has one set of statics, but two hosts.
+//! library that is mounted twice has one set of statics, but two hosts. `scope` does that. A module has
+//! one host alone, and no scope: there it is `guest::host` that answers.
+
+#[cfg(not(target_family = "wasm"))]
+mod scope;
+
+#[cfg(target_family = "wasm")]
+pub(crate) use crate::guest::host::must_be_current;
+#[cfg(target_family = "wasm")]
+pub use crate::guest::host::{HostRef, current, enter};
+#[cfg(not(target_family = "wasm"))]
+pub use scope::{HostRef, current, enter};
+#[cfg(not(target_family = "wasm"))]
+pub(crate) use scope::{adopt, must_be_current};
 
 use crate::{
     fault::Fault,
     wire::{BoxFuture, Request, Response},
 };
-use std::{
-    cell::RefCell,
-    sync::{Arc, OnceLock},
-    time::{Duration, SystemTime},
-};
+use std::time::{Duration, SystemTime};
 
 /// What a host does for one vlugin.
 pub trait Host: Send + Sync + 'static {
@@ -61,73 +70,6 @@ pub struct LogRecord<'a> {
     pub line: u32,
 }
 
-thread_local! {
-    static CURRENT: RefCell<Option<Arc<dyn Host>>> = const { RefCell::new(None) };
-}
-
-/// The first host of this library: whom code asks that runs on a thread of its own.
-static FIRST: OnceLock<Arc<dyn Host>> = OnceLock::new();
-
-/// Runs code with this host as the current one of the thread.
-pub fn enter<T>(host: &Arc<dyn Host>, code: impl FnOnce() -> T) -> T {
-    struct Restore(Option<Arc<dyn Host>>);
-    impl Drop for Restore {
-        fn drop(&mut self) {
-            let before = self.0.take();
-            let _ = CURRENT.try_with(|current| current.replace(before));
-        }
-    }
-    // As a thread ends there may be no current host any more: then the first one stands in.
-    let before = CURRENT.try_with(|current| current.replace(Some(host.clone())));
-    let _restore = Restore(before.ok().flatten());
-    code()
-}
-
-/// The host of the vlugin whose code runs here; on a thread that the vlugin started itself, the
-/// host of the library's first vlugin.
-pub fn current() -> Option<Arc<dyn Host>> {
-    CURRENT
-        .try_with(|current| current.borrow().clone())
-        .ok()
-        .flatten()
-        .or_else(|| FIRST.get().cloned())
-}
-
-/// Makes this host the one for code outside of any vlugin's scope, if it is the first, and
-/// sends the `log` crate's records of this library to the current host.
-pub(crate) fn adopt(host: &Arc<dyn Host>) {
-    let _ = FIRST.set(host.clone());
-    // Fails where the author has set a logger of his own: that one stays.
-    let _ = log::set_logger(&HostLogger);
-    if host.max_level() > log::max_level() {
-        log::set_max_level(host.max_level());
-    }
-}
-
-struct HostLogger;
-
-impl log::Log for HostLogger {
-    fn enabled(&self, metadata: &log::Metadata<'_>) -> bool {
-        current().is_some_and(|host| metadata.level() <= host.max_level())
-    }
-
-    fn log(&self, record: &log::Record<'_>) {
-        let Some(host) = current() else { return };
-        if record.level() > host.max_level() {
-            return;
-        }
-        host.log(&LogRecord {
-            level: record.level(),
-            target: record.target(),
-            message: &record.args().to_string(),
-            file: record.file().unwrap_or_default(),
-            line: record.line().unwrap_or_default(),
-        });
-    }
-
-    fn flush(&self) {}
-}
-
 /// Waits on the host's timer.
 ///
 /// # Panics
@@ -150,8 +92,4 @@ pub fn now() -> SystemTime {
 /// As [`sleep`].
 pub fn random(buffer: &mut [u8]) {
     must_be_current().random(buffer);
-}
-
-pub(crate) fn must_be_current() -> Arc<dyn Host> {
-    current().expect("valor's functions are called from a vlugin that a host has created")
 }

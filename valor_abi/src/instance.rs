@@ -7,25 +7,46 @@
 use crate::{
     Context, Vlugin, convert,
     fault::Fault,
-    host::{self, Host, LogRecord},
-    unwind::{Caught, Panicked, drop_caught},
-    wire::{self, Body, BoxFuture, Chunk, ChunkStream},
+    host::HostRef,
+    wire::{self, BoxFuture},
 };
-use futures_core::Stream;
-use serde_json::Value;
-use std::{
-    io,
-    pin::Pin,
-    sync::Arc,
-    task::{Context as Task, Poll, ready},
-};
+#[cfg(not(target_family = "wasm"))]
+use crate::{host, unwind::drop_caught};
+use serde::Deserialize;
+use std::sync::Arc;
+
+pub use crate::config::Config;
+
+#[cfg(not(target_family = "wasm"))]
+mod scoped;
+
+/// A module has one host, and a panic of its is a trap: there is nothing to enter and nothing to catch.
+#[cfg(target_family = "wasm")]
+mod scoped {
+    use crate::{host::HostRef, unwind::Panicked, wire};
+
+    pub(super) struct Scoped;
+
+    impl Scoped {
+        #[allow(clippy::new_ret_no_self)] // As it is elsewhere.
+        pub(super) async fn new<F: Future>(_: HostRef, future: F) -> Result<F::Output, Panicked> {
+            Ok(future.await)
+        }
+    }
+
+    pub(super) fn body(_: HostRef, body: wire::Body) -> wire::Body {
+        body
+    }
+}
+
+use scoped::Scoped;
 
 /// A vlugin as a library has it: what it is called, and how to create it.
 #[derive(Clone, Copy)]
 pub struct Entry {
     name: &'static str,
     version: &'static str,
-    create: fn(Arc<dyn Host>, Value) -> Created,
+    create: fn(HostRef, Config) -> Created,
 }
 
 /// A created vlugin, or why there is none.
@@ -61,19 +82,18 @@ impl Entry {
     }
 
     /// Creates the vlugin for one place where it is mounted.
-    pub fn create(&self, host: Arc<dyn Host>, config: Value) -> Created {
-        (self.create)(host, config)
+    pub fn create(&self, host: HostRef, config: impl Into<Config>) -> Created {
+        (self.create)(host, config.into())
     }
 }
 
-async fn create<V: Vlugin>(host: Arc<dyn Host>, config: Value) -> Result<Arc<dyn Instance>, Fault> {
+async fn create<V: Vlugin>(host: HostRef, config: Config) -> Result<Arc<dyn Instance>, Fault> {
     let mut cx = Context::new(host.clone(), config);
     let creating = Scoped::new(host.clone(), async move {
-        let config = cx.raw_config();
-        let config = serde_json::from_value(config.clone()).map_err(|error| {
-            let wrong = match config {
-                Value::Null => "there is no `config`, but the vlugin needs one",
-                _ => "`config` does not fit",
+        let config = V::Config::deserialize(cx.unread_config()).map_err(|error| {
+            let wrong = match cx.raw_config().is_null() {
+                true => "there is no `config`, but the vlugin needs one",
+                false => "`config` does not fit",
             };
             Fault::error(500, format!("{wrong}: {error}"))
         })?;
@@ -90,7 +110,7 @@ async fn create<V: Vlugin>(host: Arc<dyn Host>, config: Value) -> Result<Arc<dyn
 struct Running<V> {
     // Taken out in `drop` alone, so that a destructor of the author's can be caught.
     parts: Option<(V, Context)>,
-    host: Arc<dyn Host>,
+    host: HostRef,
 }
 
 impl<V: Vlugin> Instance for Running<V> {
@@ -105,84 +125,18 @@ impl<V: Vlugin> Instance for Running<V> {
                 convert::answer(request, |req| vlugin.on_request(cx, req)).await
             });
             let mut response = answering.await??;
-            if let Body::Stream { len, chunks } = response.body {
-                response.body = Body::stream(len, ScopedChunks(Scoped::new(host, chunks)));
-            }
+            response.body = scoped::body(host, response.body);
             Ok(response)
         })
     }
 }
 
+#[cfg(not(target_family = "wasm"))]
 impl<V> Drop for Running<V> {
     fn drop(&mut self) {
         let host = self.host.clone();
         let parts = self.parts.take();
         let dropped = host::enter(&host, || drop_caught(parts));
-        log_panic(&host, dropped.err());
+        scoped::log_panic(&host, dropped.err());
     }
-}
-
-/// An author's future or stream: polled and dropped with its host in scope, panics caught.
-struct Scoped<T> {
-    host: Arc<dyn Host>,
-    caught: Caught<T>,
-}
-
-impl<T> Scoped<T> {
-    fn new(host: Arc<dyn Host>, inner: T) -> Self {
-        Self {
-            host,
-            caught: Caught::new(inner),
-        }
-    }
-}
-
-impl<T> Drop for Scoped<T> {
-    fn drop(&mut self) {
-        let panicked = host::enter(&self.host, || self.caught.clear());
-        log_panic(&self.host, panicked);
-    }
-}
-
-impl<F: Future> Future for Scoped<F> {
-    type Output = Result<F::Output, Panicked>;
-
-    fn poll(self: Pin<&mut Self>, cx: &mut Task<'_>) -> Poll<Self::Output> {
-        let this = self.get_mut();
-        host::enter(&this.host, || Pin::new(&mut this.caught).poll(cx))
-    }
-}
-
-struct ScopedChunks(Scoped<ChunkStream>);
-
-impl Stream for ScopedChunks {
-    type Item = io::Result<Chunk>;
-
-    fn poll_next(self: Pin<&mut Self>, cx: &mut Task<'_>) -> Poll<Option<Self::Item>> {
-        let Scoped { host, caught } = &mut self.get_mut().0;
-        let polled = host::enter(host, || {
-            caught.poll_with(cx, |chunks, cx| chunks.get_mut().as_mut().poll_next(cx))
-        });
-        match polled {
-            None => Poll::Ready(None),
-            Some(Ok(next)) => Poll::Ready(ready!(next)),
-            Some(Err(panicked)) => {
-                let message = format!("the body's stream panicked: {}", panicked.message);
-                log_panic(host, Some(panicked));
-                Poll::Ready(Some(Err(io::Error::other(message))))
-            }
-        }
-    }
-}
-
-/// A panic that no response can tell of goes to the log.
-fn log_panic(host: &Arc<dyn Host>, panicked: Option<Panicked>) {
-    let Some(panicked) = panicked else { return };
-    host.log(&LogRecord {
-        level: log::Level::Error,
-        target: "valor::panic",
-        message: &Fault::from(panicked).to_string(),
-        file: "",
-        line: 0,
-    });
 }

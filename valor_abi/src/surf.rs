@@ -23,12 +23,12 @@ use crate::convert::http_url;
 use crate::{
     context::to_http,
     convert,
-    host::{self, Host},
+    host::{self, HostRef},
 };
-use std::{fmt, sync::Arc};
+use std::fmt;
 
 /// A client whose requests go through this host.
-pub(crate) fn new(host: Arc<dyn Host>) -> Client {
+pub(crate) fn new(host: HostRef) -> Client {
     Client::with_http_client(HostClient(host))
 }
 
@@ -65,7 +65,7 @@ one_off! {
     trace "TRACE",
 }
 
-struct HostClient(Arc<dyn Host>);
+struct HostClient(HostRef);
 
 impl fmt::Debug for HostClient {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

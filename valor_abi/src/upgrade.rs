@@ -9,7 +9,7 @@
 use crate::{
     convert::Reader,
     fault::Fault,
-    http,
+    http::{self, headers},
     wire::{self, Body, Bytes, Chunk, ChunkStream},
 };
 use futures_core::Stream;
@@ -105,9 +105,9 @@ where
         Serving(Mutex::new(Some(serving))),
         None,
     ));
-    res.remove_header("content-type");
-    res.insert_header("connection", "upgrade");
-    res.insert_header("upgrade", protocol);
+    res.remove_header(headers::CONTENT_TYPE);
+    res.insert_header(headers::CONNECTION, "upgrade");
+    res.insert_header(headers::UPGRADE, protocol);
     res
 }
 
@@ -174,7 +174,7 @@ impl Offer {
         };
         let body = res.take_body();
         // To take it notes what type it was of.
-        res.remove_header("content-type");
+        res.remove_header(headers::CONTENT_TYPE);
         Body::stream(
             None,
             Sent {

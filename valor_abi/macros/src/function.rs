@@ -100,10 +100,10 @@ fn write(item: &ItemFn, form: u8, created: TokenStream, on_request: &TokenStream
         struct Functions;
 
         impl ::valor::Vlugin for Functions {
-            type Config = ::valor::serde_json::Value;
+            type Config = ::valor::__private::Unread;
 
             #on_create(
-                _: ::valor::serde_json::Value,
+                _: ::valor::__private::Unread,
                 __cx: &mut ::valor::Context,
             ) -> ::valor::http::Result<Self> {
                 #created

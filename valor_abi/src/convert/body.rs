@@ -1,6 +1,7 @@
 //! Bodies as `http_types` has them, readers, and as the wire has them, bytes or chunks. The
 //! conversion of messages calls these; what a handler only hands on is not copied.
 
+use super::headers;
 use crate::{
     fault::Fault,
     http,
@@ -171,10 +172,7 @@ impl Reader {
         };
         let mut trailers = http::Trailers::new();
         for (name, value) in received {
-            let value = String::from_utf8(value).ok().filter(|v| v.is_ascii());
-            if let (true, Some(value)) = (name.is_ascii(), value) {
-                trailers.append(name.as_str(), value);
-            }
+            headers::append(name.as_bytes(), &value, &mut trailers);
         }
         // There is room for one message in the channel, and nothing else sends.
         let mut sending = pin!(sender.send(trailers));

@@ -3,11 +3,13 @@
 
 use crate::{
     fault::Fault,
+    guest::ascii,
     http::{
         self, Headers,
-        headers::{self, HeaderName},
+        headers::{self, HeaderName, HeaderValue, ToHeaderValues},
     },
 };
+use std::{cell::Cell, option};
 
 /// The sizes that a map of headers grows through, by doubling its table.
 const SIZES: [usize; 3] = [7, 14, 28];
@@ -22,12 +24,11 @@ thread_local! {
 fn with_room(size: usize) -> Headers {
     let mut message = http::Response::new(http::StatusCode::Ok);
     let headers: &mut Headers = message.as_mut();
-    let names = || (0..size).map(|number| number.to_string());
-    for name in names() {
-        headers.insert(&*name, "");
+    for name in &KNOWN[..size] {
+        headers.insert(name, &[][..]);
     }
-    for name in names() {
-        headers.remove(&*name);
+    for name in &KNOWN[..size] {
+        headers.remove(name);
     }
     headers.clone()
 }
@@ -38,6 +39,18 @@ fn reserve(count: usize, headers: &mut Headers) {
     // Three need no more than a first table, and what comes to more than there are sizes grows.
     if count > 3 && headers.iter().next().is_none() {
         EMPTY.with(|empty| headers.clone_from(&empty[fits.unwrap_or(SIZES.len() - 1)]));
+    }
+}
+
+/// A value that `http_types` takes as it is, once: one that comes as a text is parsed by it, and it panics
+/// where that fails, with a text that takes 25 KB of code in a WebAssembly module to write.
+struct Taken(Cell<Option<HeaderValue>>);
+
+impl ToHeaderValues for Taken {
+    type Iter = option::IntoIter<HeaderValue>;
+
+    fn to_header_values(&self) -> http::Result<Self::Iter> {
+        Ok(self.0.take().into_iter())
     }
 }
 
@@ -58,9 +71,7 @@ pub(super) fn fill<'a>(
             Fault::error(400, format!("the {what} of header {name} is not ASCII"))
         };
         let key = name_of(name).ok_or_else(|| bad("name"))?;
-        // As a text: a `HeaderValue` would be copied once more, and one that is not ASCII panics.
-        let value = std::str::from_utf8(value).ok().filter(|v| v.is_ascii());
-        let value = value.ok_or_else(|| bad("value"))?;
+        let value = value_of(value).ok_or_else(|| bad("value"))?;
         // `append` would look the name up first; this way only a second value costs that.
         if let Some(mut values) = message.insert(key, value) {
             if let Some(last) = name_of(name).and_then(|key| message.get_mut(key)) {
@@ -72,44 +83,87 @@ pub(super) fn fill<'a>(
     Ok(())
 }
 
-/// The name that `http_types` has for one, which takes no memory, or a new one.
-fn name_of(name: &[u8]) -> Option<HeaderName> {
-    known(name).or_else(|| std::str::from_utf8(name).ok()?.parse().ok())
+/// Adds a header, unless `http_types` carries no such name or value.
+pub(super) fn append(name: &[u8], value: &[u8], headers: &mut Headers) {
+    if let (Some(name), Some(value)) = (name_of(name), value_of(value)) {
+        headers.append(name, value);
+    }
 }
 
-/// The names that most requests bear.
+fn value_of(value: &[u8]) -> Option<Taken> {
+    Some(Taken(Cell::new(Some(ascii::value(value)?))))
+}
+
+/// The name that `http_types` has for one, which takes no memory, or a new one.
+fn name_of(name: &[u8]) -> Option<HeaderName> {
+    known(name).or_else(|| ascii::name(name))
+}
+
+/// The names that most requests bear, the shorter ones first.
+static KNOWN: [HeaderName; 30] = [
+    headers::TE,
+    headers::VIA,
+    headers::DATE,
+    headers::ETAG,
+    headers::HOST,
+    headers::VARY,
+    headers::ACCEPT,
+    headers::COOKIE,
+    headers::ORIGIN,
+    headers::PRAGMA,
+    headers::SERVER,
+    headers::REFERER,
+    headers::UPGRADE,
+    headers::IF_MATCH,
+    headers::LOCATION,
+    headers::FORWARDED,
+    headers::CONNECTION,
+    headers::SET_COOKIE,
+    headers::USER_AGENT,
+    headers::CONTENT_TYPE,
+    headers::AUTHORIZATION,
+    headers::CACHE_CONTROL,
+    headers::IF_NONE_MATCH,
+    headers::LAST_MODIFIED,
+    headers::CONTENT_LENGTH,
+    headers::ACCEPT_ENCODING,
+    headers::ACCEPT_LANGUAGE,
+    headers::CONTENT_ENCODING,
+    headers::IF_MODIFIED_SINCE,
+    headers::TRANSFER_ENCODING,
+];
+
+/// The length of the longest name of [`KNOWN`].
+const LONGEST: usize = 17;
+
+/// Where the names of each length begin in [`KNOWN`].
+static BEGIN: [u8; LONGEST + 2] = [
+    0, 0, 0, 1, 2, 6, 6, 11, 13, 15, 16, 19, 19, 20, 24, 25, 27, 28, 30,
+];
+
 fn known(name: &[u8]) -> Option<HeaderName> {
-    Some(match name {
-        b"accept" => headers::ACCEPT,
-        b"accept-encoding" => headers::ACCEPT_ENCODING,
-        b"accept-language" => headers::ACCEPT_LANGUAGE,
-        b"authorization" => headers::AUTHORIZATION,
-        b"cache-control" => headers::CACHE_CONTROL,
-        b"connection" => headers::CONNECTION,
-        b"content-encoding" => headers::CONTENT_ENCODING,
-        b"content-length" => headers::CONTENT_LENGTH,
-        b"content-type" => headers::CONTENT_TYPE,
-        b"cookie" => headers::COOKIE,
-        b"date" => headers::DATE,
-        b"etag" => headers::ETAG,
-        b"forwarded" => headers::FORWARDED,
-        b"host" => headers::HOST,
-        b"if-match" => headers::IF_MATCH,
-        b"if-modified-since" => headers::IF_MODIFIED_SINCE,
-        b"if-none-match" => headers::IF_NONE_MATCH,
-        b"last-modified" => headers::LAST_MODIFIED,
-        b"location" => headers::LOCATION,
-        b"origin" => headers::ORIGIN,
-        b"pragma" => headers::PRAGMA,
-        b"referer" => headers::REFERER,
-        b"server" => headers::SERVER,
-        b"set-cookie" => headers::SET_COOKIE,
-        b"te" => headers::TE,
-        b"transfer-encoding" => headers::TRANSFER_ENCODING,
-        b"upgrade" => headers::UPGRADE,
-        b"user-agent" => headers::USER_AGENT,
-        b"vary" => headers::VARY,
-        b"via" => headers::VIA,
-        _ => return None,
-    })
+    let (from, to) = (BEGIN.get(name.len())?, BEGIN.get(name.len() + 1)?);
+    let mut same_length = KNOWN[usize::from(*from)..usize::from(*to)].iter();
+    same_length
+        .find(|known| known.as_str().as_bytes() == name)
+        .cloned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_known_name_is_found_where_its_length_begins() {
+        for len in 0..=LONGEST {
+            let names = &KNOWN[usize::from(BEGIN[len])..usize::from(BEGIN[len + 1])];
+            assert!(names.iter().all(|name| name.as_str().len() == len), "{len}");
+        }
+        for name in &KNOWN {
+            assert_eq!(known(name.as_str().as_bytes()).as_ref(), Some(name));
+        }
+        for name in ["", "x", "hosT", "x-forwarded-prefix", "transfer-encodinG"] {
+            assert_eq!(known(name.as_bytes()), None, "{name}");
+        }
+    }
 }

@@ -4,20 +4,16 @@
 #![allow(clippy::missing_safety_doc)] // The contract of all of them is the module's first line.
 
 use super::{
-    bodies,
-    host::{self, GuestHost},
-    imports, memory,
+    bodies, host, imports, init, memory,
     message::{self, MessageError},
     tasks,
 };
 pub use crate::metadata::MetadataBlock;
 use crate::{
     fault::Fault,
-    host::Host,
-    instance::{Entry, Instance},
+    instance::{Config, Entry, Instance},
     wire::{Request, Response},
 };
-use serde_json::Value;
 use std::{cell::RefCell, sync::Arc};
 
 /// The block that tells of a module without running it; `#[vlugin]` fills it in.
@@ -58,17 +54,15 @@ pub unsafe fn init(entry: Entry, ptr: *mut u8, len: usize) {
 }
 
 async fn create(entry: Entry, block: &[u8]) -> Result<Arc<dyn Instance>, Fault> {
-    let mut said: Value = serde_json::from_slice(block)
-        .map_err(|error| Fault::error(500, format!("`valor_init` brought no JSON: {error}")))?;
-    let level = said["level"].as_u64().unwrap_or(5);
-    let host: Arc<dyn Host> = Arc::new(GuestHost {
-        name: said["name"].as_str().unwrap_or_default().to_owned(),
-        level: log::LevelFilter::iter()
-            .nth(level as usize)
-            .unwrap_or(log::LevelFilter::Trace),
-    });
-    crate::host::adopt(&host);
-    entry.create(host, said["config"].take()).await
+    let said = init::read(block)
+        .ok_or_else(|| Fault::error(500, "`valor_init` brought no JSON object"))?;
+    let level = log::LevelFilter::iter().nth(said.level.unwrap_or(usize::MAX));
+    let host = host::adopt(said.name, level.unwrap_or(log::LevelFilter::Trace));
+    let config = match said.config {
+        "null" => serde_json::Value::Null.into(),
+        text => Config::of_text(text),
+    };
+    entry.create(host, config).await
 }
 
 /// `valor_request`.
@@ -141,4 +135,93 @@ pub fn poll() {
 /// Tells the log of a fault that no response can tell of.
 pub(super) fn log_fault(target: &str, fault: &Fault) {
     imports::log(log::Level::Error as u32, target, &fault.to_string(), "", 0);
+}
+
+/// Exports a vlugin; only `#[vlugin]` writes it. The arguments are those of a library's, and the exports
+/// those of the guest boundary. There is one module in a file, so its symbols have the boundary's own names.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __export {
+    ($VLUGIN:ident, $once:ident, $entry:expr, $form:literal, $module:literal, $metadata:literal) => {
+        /// This crate's vlugin, for programs that link it in and for tests.
+        pub const $VLUGIN: $crate::__private::Entry = $entry;
+
+        #[doc(hidden)]
+        #[macro_export]
+        macro_rules! $once {
+            () => {};
+        }
+
+        const _: () = {
+            use $crate::__private::export;
+
+            #[unsafe(no_mangle)]
+            extern "C" fn valor_abi() -> u32 {
+                $crate::guest::GUEST_ABI
+            }
+
+            #[unsafe(no_mangle)]
+            extern "C" fn valor_alloc(len: usize) -> *mut u8 {
+                export::alloc(len)
+            }
+
+            #[unsafe(no_mangle)]
+            unsafe extern "C" fn valor_free(ptr: *mut u8, len: usize) {
+                // SAFETY: the host calls it as the boundary has it, and it is passed on as it is.
+                unsafe { export::free(ptr, len) }
+            }
+
+            #[unsafe(no_mangle)]
+            unsafe extern "C" fn valor_init(ptr: *mut u8, len: usize) {
+                // SAFETY: the host calls it as the boundary has it, and it is passed on as it is.
+                unsafe { export::init($VLUGIN, ptr, len) }
+            }
+
+            #[unsafe(no_mangle)]
+            unsafe extern "C" fn valor_request(id: u32, ptr: *mut u8, len: usize) {
+                // SAFETY: the host calls it as the boundary has it, and it is passed on as it is.
+                unsafe { export::request(id, ptr, len) }
+            }
+
+            #[unsafe(no_mangle)]
+            unsafe extern "C" fn valor_body(id: u32, ptr: *mut u8, len: usize, flags: u32) {
+                // SAFETY: the host calls it as the boundary has it, and it is passed on as it is.
+                unsafe { export::body(id, ptr, len, flags) }
+            }
+
+            #[unsafe(no_mangle)]
+            unsafe extern "C" fn valor_fetch_response(id: u32, ptr: *mut u8, len: usize) {
+                // SAFETY: the host calls it as the boundary has it, and it is passed on as it is.
+                unsafe { export::fetch_response(id, ptr, len) }
+            }
+
+            #[unsafe(no_mangle)]
+            extern "C" fn valor_writable(id: u32, bytes: u32) {
+                export::writable(id, bytes)
+            }
+
+            #[unsafe(no_mangle)]
+            extern "C" fn valor_timer(id: u32) {
+                export::timer(id)
+            }
+
+            #[unsafe(no_mangle)]
+            extern "C" fn valor_cancel(id: u32) {
+                export::cancel(id)
+            }
+
+            #[unsafe(no_mangle)]
+            extern "C" fn valor_poll() {
+                export::poll()
+            }
+
+            #[unsafe(link_section = ".valor")]
+            #[used]
+            pub static METADATA: export::MetadataBlock = export::metadata(
+                $crate::__private::core::env!("CARGO_PKG_NAME"),
+                $crate::__private::core::env!("CARGO_PKG_VERSION"),
+                $form,
+            );
+        };
+    };
 }

@@ -52,7 +52,7 @@ pub fn create(entry: Entry, host: FfiHost, config: RString) -> FfiCreated {
     let outcome = catch(|| {
         let host: Arc<dyn Host> = Arc::new(ForeignHost::new(host));
         host::adopt(&host);
-        let config = serde_json::from_str(&config)
+        let config: serde_json::Value = serde_json::from_str(&config)
             .map_err(|error| Fault::error(500, format!("`config` is not JSON: {error}")))?;
         Ok::<_, Fault>(entry.create(host, config))
     });
@@ -195,4 +195,57 @@ impl Drop for FfiHost {
         // SAFETY: `data` belongs to this vtable and is not used again.
         unsafe { drop(self.data) }
     }
+}
+
+/// Exports a vlugin; only `#[vlugin]` writes it.
+///
+/// `$entry` is the [`Entry`](instance::Entry). A second macro of the name `$once` in one crate is
+/// an error, wherever it stands: there is one root module in a library. The symbols bear the
+/// crate's name, so that several such crates can be linked into one program. The metadata block names the symbol of the root module, and is exported itself so
+/// that no linker leaves it out.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __export {
+    ($VLUGIN:ident, $once:ident, $entry:expr, $form:literal, $module:literal, $metadata:literal) => {
+        /// This crate's vlugin, for programs that link it in and for tests.
+        pub const $VLUGIN: $crate::__private::Entry = $entry;
+
+        #[doc(hidden)]
+        #[macro_export]
+        macro_rules! $once {
+            () => {};
+        }
+
+        const _: () = {
+            use $crate::__private::export::*;
+
+            extern "C" fn create(host: FfiHost, config: RString) -> FfiCreated {
+                $crate::__private::export::create($VLUGIN, host, config)
+            }
+
+            fn module() -> ValorModuleRef {
+                const MODULE: &WithMetadata<ValorModule> =
+                    &WithMetadata::new(ValorModule { create });
+                ValorModuleRef(MODULE.static_as_prefix())
+            }
+
+            extern "C" fn constructor() -> RootModuleResult {
+                __call_root_module_loader(module)
+            }
+
+            #[unsafe(export_name = $module)]
+            pub static HEADER: LibHeader = header(constructor);
+
+            #[unsafe(export_name = $metadata)]
+            #[cfg_attr(not(target_vendor = "apple"), unsafe(link_section = ".valor"))]
+            #[cfg_attr(target_vendor = "apple", unsafe(link_section = "__DATA,__valor"))]
+            pub static METADATA: MetadataBlock = metadata(
+                $crate::__private::core::env!("CARGO_PKG_NAME"),
+                $crate::__private::core::env!("CARGO_PKG_VERSION"),
+                $crate::__private::core::cfg!(panic = "unwind"),
+                $form,
+                $module,
+            );
+        };
+    };
 }
