@@ -63,7 +63,7 @@ const NEWER: Copy = Copy {
             with_added!("fn(data: *mut ()),\n"),
         ),
         (
-            "src/lib.rs",
+            "src/native/export.rs",
             "ValorModule { create }",
             "ValorModule { create, added: $crate::native::types::added }",
         ),
