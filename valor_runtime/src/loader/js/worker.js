@@ -338,7 +338,8 @@ async function load(file) {
   else if (exported !== undefined) throw new TypeError("its default export has no `fetch` method: export default { async fetch(request, env, ctx) { … } }");
   else if (listeners.length === 0) throw new TypeError('it handles no requests: export default { async fetch(request, env, ctx) { … } }, or addEventListener("fetch", …)');
   try {
-    await handler?.create?.(env);
+    // `in`, because a router that is a Proxy has a method of every name.
+    if (Object(handler) === handler && "create" in handler) await handler.create(env);
   } catch (error) {
     throw new Error(`create: ${described(error)}`, { cause: "create" });
   }
