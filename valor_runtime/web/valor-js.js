@@ -163,8 +163,10 @@ export class Script {
   static async create(module, { name, config = null }) {
     const env = Object.freeze({ config, name, call });
     const made = new Script(module.default, listening.get(name) ?? [], env);
+    const main = module.default;
     try {
-      await module.default?.create?.(env);
+      // `in`, because a router that is a Proxy has a method of every name.
+      if (Object(main) === main && "create" in main) await main.create(env);
     } catch (error) {
       throw faultOf(error);
     }

@@ -116,6 +116,15 @@ fn create_is_awaited_before_the_first_request() {
 }
 
 #[test]
+fn a_router_that_has_a_method_of_every_name_is_not_asked_to_be_created() {
+    let house = House::new(&[("a.js", include_str!("../web/vlugins/proxied.js"))]);
+    block_on(async {
+        house.load(json!({ "name": "a" })).await.unwrap();
+        assert_eq!(house.get("/a").await, (200, "by a Proxy".into()));
+    });
+}
+
+#[test]
 fn console_and_uncaught_errors_reach_the_log() {
     keep_log();
     let house = House::new(&[(

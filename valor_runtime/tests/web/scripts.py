@@ -38,6 +38,7 @@ def publish(*more):
         script("one", "listens", config=1),
         script("two", "listens", config=2),
         script("set", "onfetch"),
+        script("proxied", "proxied"),
         {"type": "wasm", "name": "guest", "path": "guest.wasm", "config": "from wasm", "allow": []},
         *more,
     ]
@@ -77,7 +78,7 @@ async def starts(page):
     same(await get(page, "/board/"), [200, 'board {"a":[1,"ä"]}'])
     same(await get(page, "/deep/again/"), [200, "again null"])
     same([await get(page, "/board/count"), await get(page, "/board/count"), await get(page, "/deep/again/count")], [[200, "1"], [200, "2"], [200, "1"]])
-    same(await where(page), dict.fromkeys(["again", "board", "guest", "one", "set", "two"], "service worker"))
+    same(await where(page), dict.fromkeys(["again", "board", "guest", "one", "proxied", "set", "two"], "service worker"))
 
 
 @step
@@ -86,6 +87,7 @@ async def side_by_side(page):
     same([await get(page, "/one/first"), await get(page, "/two/config")], [[200, "the first"], [200, "2"]])
     same([await get(page, "/one/count"), await get(page, "/two/count"), await get(page, "/one/count")], [[200, "one 1"], [200, "two 1"], [200, "one 2"]])
     same(await page.run('get("/set/", { method: "PUT" })'), [200, "set: PUT"])
+    same(await get(page, "/proxied/"), [200, "by a Proxy"])
     same(await get(page, "/network"), [200, "from the network"])
 
 
@@ -348,4 +350,4 @@ async def offline(page):
 
 
 fits("what JavaScript vlugins add to it", ["valor-js.js", "valor-pages.js", "valor-line.js", "valor-next.js", "valor-vlugins.js"], 7 * 1024)
-asyncio.run(play(server, ["board", "late", "one", "two", "set", "guest", "deep", "added"]))
+asyncio.run(play(server, ["board", "late", "one", "two", "set", "proxied", "guest", "deep", "added"]))
