@@ -5,6 +5,7 @@
 mod build;
 mod package;
 mod plugins;
+mod values;
 #[cfg(feature = "wasm")]
 mod web;
 
@@ -17,9 +18,10 @@ pub use web::WebArgs;
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 use std::{path::PathBuf, time::Duration};
 use valor_runtime::{
-    Limits,
+    Builder, Limits,
     server::{Listen, TrustedProxy},
 };
+use values::{at_least_one, bytes, cores, log_filter, seconds};
 
 const AFTER_HELP: &str = "\
 Exit codes:
@@ -222,17 +224,8 @@ pub struct RunArgs {
     #[arg(value_parser = at_least_one)]
     pub workers: usize,
 
-    /// A folder with vlugins' files; can be given several times
-    ///
-    /// A bare name in plugins.json is looked for here first, then beside plugins.json, then on the
-    /// system's library path.
-    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
-    pub plugin_dir: Vec<PathBuf>,
-
-    /// The Deno that runs JavaScript vlugins; without it $VALOR_DENO, then that of the nearest
-    /// node_modules/.bin beside or above plugins.json, then of the PATH
-    #[arg(long, value_name = "FILE", value_hint = ValueHint::ExecutablePath)]
-    pub deno: Option<PathBuf>,
+    #[command(flatten)]
+    pub find: FindArgs,
 
     #[command(flatten)]
     pub trust: TrustArgs,
@@ -260,14 +253,8 @@ pub struct CheckArgs {
     #[command(flatten)]
     pub build: BuildArgs,
 
-    /// A folder with vlugins' files; can be given several times
-    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
-    pub plugin_dir: Vec<PathBuf>,
-
-    /// The Deno that runs JavaScript vlugins; without it $VALOR_DENO, then that of the nearest
-    /// node_modules/.bin beside or above plugins.json, then of the PATH
-    #[arg(long, value_name = "FILE", value_hint = ValueHint::ExecutablePath)]
-    pub deno: Option<PathBuf>,
+    #[command(flatten)]
+    pub find: FindArgs,
 
     #[command(flatten)]
     pub trust: TrustArgs,
@@ -296,6 +283,22 @@ pub struct BuildArgs {
     /// Build them with optimisations (cargo's release profile instead of dev)
     #[arg(long, requires = "build")]
     pub release: bool,
+}
+
+/// Where files and programs are found.
+#[derive(Debug, Args)]
+pub struct FindArgs {
+    /// A folder with vlugins' files; can be given several times
+    ///
+    /// A bare name in plugins.json is looked for here first, then beside plugins.json, then on the
+    /// system's library path.
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub plugin_dir: Vec<PathBuf>,
+
+    /// The Deno that runs JavaScript vlugins; without it $VALOR_DENO, then that of the nearest
+    /// node_modules/.bin beside or above plugins.json, then of the PATH
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::ExecutablePath)]
+    pub deno: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -421,6 +424,19 @@ pub enum LogFormat {
     Json,
 }
 
+impl FindArgs {
+    /// Tells it to a runtime.
+    pub fn tell(&self, mut builder: Builder) -> Builder {
+        for dir in &self.plugin_dir {
+            builder = builder.plugin_dir(dir);
+        }
+        match &self.deno {
+            Some(program) => builder.deno(program),
+            None => builder,
+        }
+    }
+}
+
 impl LimitArgs {
     /// As the runtime's defaults.
     pub fn limits(&self) -> Limits {
@@ -433,71 +449,6 @@ impl LimitArgs {
             ..Limits::default()
         }
     }
-}
-
-fn cores() -> usize {
-    std::thread::available_parallelism().map_or(1, usize::from)
-}
-
-fn at_least_one(text: &str) -> Result<usize, String> {
-    match text.parse() {
-        Ok(number) if (1..=1_000_000).contains(&number) => Ok(number),
-        _ => Err("expected a whole number, 1 to 1000000".into()),
-    }
-}
-
-fn seconds(text: &str) -> Result<Duration, String> {
-    let number = text.strip_suffix('s').unwrap_or(text).parse::<f64>();
-    number
-        .ok()
-        .filter(|seconds| *seconds > 0.0 && *seconds <= 86_400.0)
-        .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
-        .ok_or_else(|| "expected a number of seconds above 0, at most 86400".into())
-}
-
-fn bytes(text: &str) -> Result<u64, String> {
-    let expected = "expected a size such as 65536, 512KiB, 10MiB or 1GiB, at least 1 byte";
-    let end = text
-        .find(|c: char| !c.is_ascii_digit())
-        .unwrap_or(text.len());
-    let (number, unit) = text.split_at(end);
-    let factor = match unit.trim() {
-        "" | "B" => 1,
-        "KiB" => 1 << 10,
-        "MiB" => 1 << 20,
-        "GiB" => 1 << 30,
-        _ => return Err(expected.into()),
-    };
-    number
-        .parse::<u64>()
-        .ok()
-        .and_then(|number| number.checked_mul(factor))
-        .filter(|bytes| (1..=1 << 40).contains(bytes))
-        .ok_or_else(|| expected.into())
-}
-
-/// Judges a filter before env_logger gets it, which takes any word for a target.
-fn log_filter(text: &str) -> Result<String, String> {
-    let levels = ["off", "error", "warn", "info", "debug", "trace"];
-    for part in text.split(',') {
-        let (target, level) = match part.split_once('=') {
-            Some((target, level)) => (Some(target), level),
-            None => (None, part),
-        };
-        if target.is_some_and(|target| target.trim().is_empty()) {
-            return Err(format!(
-                "a target stands before `=`, as in hyper=warn, not `{part}`"
-            ));
-        }
-        if level.parse::<log::LevelFilter>().is_err() {
-            let hint = match valor_runtime::definition::nearest(level, levels) {
-                Some(nearest) => format!("did you mean `{nearest}`?"),
-                None => "write off, error, warn, info, debug or trace, or TARGET=LEVEL".into(),
-            };
-            return Err(format!("`{level}` is not a level; {hint}"));
-        }
-    }
-    Ok(text.to_owned())
 }
 
 #[cfg(test)]

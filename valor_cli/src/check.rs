@@ -17,13 +17,7 @@ use valor_runtime::Runtime;
 pub fn check(args: &CheckArgs, log: &LogWriter) -> Result<(), Failure> {
     let mut vlugins = Vlugins::read(Some(&args.plugins), args.build.build);
     vlugins.build(&args.build, &args.log, log, &Stop::default());
-    let mut builder = Runtime::builder().base_dir(vlugins.base());
-    for dir in &args.plugin_dir {
-        builder = builder.plugin_dir(dir);
-    }
-    if let Some(program) = &args.deno {
-        builder = builder.deno(program);
-    }
+    let mut builder = args.find.tell(Runtime::builder().base_dir(vlugins.base()));
     if let Some(keys) = sign::trusted(&args.trust.trust)? {
         builder = builder.trust(keys);
     }

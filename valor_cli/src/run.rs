@@ -34,16 +34,11 @@ pub fn run(args: &RunArgs, log: &LogWriter) -> Result<(), Failure> {
         _ => None,
     };
     let mut vlugins = Vlugins::read(args.plugins.as_deref(), args.build.build);
-    let mut builder = Runtime::builder()
+    let builder = Runtime::builder()
         .base_dir(vlugins.base())
         .limits(args.limits.limits())
         .registry(access);
-    for dir in &args.plugin_dir {
-        builder = builder.plugin_dir(dir);
-    }
-    if let Some(program) = &args.deno {
-        builder = builder.deno(program);
-    }
+    let mut builder = args.find.tell(builder);
     if let Some(keys) = trust {
         builder = builder.trust(keys);
     }
@@ -163,7 +158,7 @@ fn access(args: &RunArgs) -> Result<RegistryAccess, Failure> {
     if !args.with_registry {
         return Ok(RegistryAccess::Off);
     }
-    if args.plugin_dir.is_empty() {
+    if args.find.plugin_dir.is_empty() {
         log::warn!(
             target: "valor",
             "without --plugin-dir there is no folder that /_plugins may load from: it will refuse every library"

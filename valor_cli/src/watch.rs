@@ -62,7 +62,7 @@ impl Watch {
         let absolute = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
         let file = absolute(file);
         let beside = file.parent().map(Path::to_owned);
-        let dirs = args.plugin_dir.iter().map(|dir| absolute(dir));
+        let dirs = args.find.plugin_dir.iter().map(|dir| absolute(dir));
         Ok(Self {
             watcher,
             events,

@@ -6,6 +6,13 @@ import { Fault, addEventListener, fetch, reach } from "./http.js";
 
 const { removeEventListener } = globalThis;
 
+/** The methods of IANA's registry, which the server and vlugins of other kinds know. */
+const METHODS = new Set(
+  ("ACL BASELINE-CONTROL BIND CHECKIN CHECKOUT CONNECT COPY DELETE GET HEAD LABEL LINK LOCK MERGE MKACTIVITY MKCALENDAR MKCOL " +
+    "MKREDIRECTREF MKWORKSPACE MOVE OPTIONS ORDERPATCH PATCH POST PRI PROPFIND PROPPATCH PUT REBIND REPORT SEARCH TRACE UNBIND " +
+    "UNCHECKOUT UNLINK UNLOCK UPDATE UPDATEREDIRECTREF VERSION-CONTROL").split(" "),
+);
+
 const OWN = /\/valor-(js|line|sw|worker)\.js\b/;
 
 /** What the service worker has imported, by name: module, address and SHA-256. */
@@ -59,7 +66,7 @@ function byStack(stack) {
 /** Gives the realm what vlugins find in it. Where there is none, it is left as it is. */
 function furnish() {
   const { removeEventListener } = globalThis;
-  globalThis.valor = Object.freeze({ call });
+  globalThis.valor = Object.freeze({ call: (name, input, init) => call(name, input, init) });
   globalThis.fetch = held;
   globalThis.addEventListener = (type, listener, ...rest) => {
     if (type !== "fetch") return addEventListener(type, listener, ...rest);
@@ -103,7 +110,12 @@ function stackOf() {
 async function held(input, init) {
   const stack = stackOf();
   const failed = (status, message) => Object.assign(new TypeError(message), { status, stack });
-  const request = new Request(input, { duplex: "half", ...init });
+  let request;
+  try {
+    request = new Request(input, { duplex: "half", ...init });
+  } catch (error) {
+    throw failed(400, error.message);
+  }
   const { url } = request;
   if (/^(data|blob):/.test(url)) return fetch(request);
   const allow = allowOf(stack);
@@ -117,10 +129,12 @@ async function held(input, init) {
 }
 
 /** Asks another vlugin, as `fetch` asks a server. */
-export async function call(name, input, init) {
+/** Another vlugin's answer; `end` is the signal of the request that asks for it, where that is known. */
+export async function call(name, input, init, end) {
   const request = new Request(input instanceof Request ? input : new URL(input, location.origin), { duplex: "half", ...init });
   const { pathname, search, host: to, protocol } = new URL(request.url);
-  const { method, body, signal } = request;
+  const { method, body } = request;
+  const signal = end ? AbortSignal.any([request.signal, end]) : request.signal;
   const headers = [...request.headers];
   if (!request.headers.has("host")) headers.push(["host", to]);
   const asked = { method, target: pathname + search, https: protocol === "https:", headers, body, length: body ? null : 0, signal };
@@ -161,26 +175,27 @@ class FetchEvent extends Event {
 /** A vlugin in this realm. It is asked as a guest is. */
 export class Script {
   static async create(module, { name, config = null }) {
-    const env = Object.freeze({ config, name, call });
-    const made = new Script(module.default, listening.get(name) ?? [], env);
+    const made = new Script(module.default, listening.get(name) ?? [], { config, name });
     const main = module.default;
     try {
       // `in`, because a router that is a Proxy has a method of every name.
-      if (Object(main) === main && "create" in main) await main.create(env);
+      if (Object(main) === main && "create" in main) await main.create(made.env());
     } catch (error) {
       throw faultOf(error);
     }
     return made;
   }
 
-  constructor(main, listeners, env) {
-    if (typeof main?.fetch === "function") this.handle = (request, ctx) => main.fetch(request, env, ctx);
-    else if (listeners.length) this.handle = (request, { waitUntil }) => this.dispatch(listeners, new FetchEvent(request, env, waitUntil));
+  constructor(main, listeners, { config, name }) {
+    if (typeof main?.fetch === "function") this.handle = (request, env, ctx) => main.fetch(request, env, ctx);
+    else if (listeners.length) this.handle = (request, env, { waitUntil }) => this.dispatch(listeners, new FetchEvent(request, env, waitUntil));
     else
       throw new Error(
         'it answers no request: write `export default { fetch(request, env, ctx) { … } }`, or `addEventListener("fetch", …)`',
       );
-    this.name = env.name;
+    this.name = name;
+    // What a request has called ends with it.
+    this.env = (end) => Object.freeze({ config, name, call: (callee, input, init) => call(callee, input, init, end) });
   }
 
   dispatch(listeners, event) {
@@ -193,6 +208,7 @@ export class Script {
   }
 
   async request({ method, target, https, headers, body, signal, event }) {
+    if (!METHODS.has(method)) throw new Fault("error", 501, `\`${method}\` is no method that is known here`);
     const host = headers.find(([name]) => name === "host")?.[1] ?? location.host;
     const options = { method, headers, signal, duplex: "half" };
     if (!/^(GET|HEAD)$/.test(method) && (body instanceof ReadableStream || body?.length)) options.body = body;
@@ -207,7 +223,7 @@ export class Script {
       },
       passThroughOnException() {},
     };
-    const answering = (async () => this.handle(request, ctx))();
+    const answering = (async () => this.handle(request, this.env(signal), ctx))();
     const gone = new Promise((_, reject) => {
       const leave = () => reject(signal.reason);
       if (signal.aborted) leave();

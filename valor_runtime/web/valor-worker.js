@@ -11,7 +11,7 @@ async function start({ url, name, config = null, allow }) {
   // A service worker that was restarted has another line to the same vlugin.
   asks((callee, request) => line.ask(callee, request), allow);
   evaluates(name);
-  globalThis.valor = Object.freeze({ call, name, config });
+  globalThis.valor = Object.freeze({ call: (callee, input, init) => call(callee, input, init), name, config });
   try {
     const module = await import(url);
     evaluates("");

@@ -12,8 +12,7 @@ use super::{
     json::{self, Entry, Lines},
     limits,
     nearest::suggestion,
-    rules,
-    script::{self, Start},
+    rules, script,
     taken::Taken,
 };
 use serde_json::Value;
@@ -265,7 +264,7 @@ impl<'t> Reader<'t> {
         let group = self.optional(&keys, "group", key, |this, value, key| {
             this.checked(value, key, rules::group)
         });
-        let start = self.optional(&keys, "start", key, Self::start);
+        let start = self.optional(&keys, "start", key, script::read_start);
         for name in ["source", "group", "start"] {
             let strange = kind.and_then(|kind| script::without_meaning(name, kind));
             if let (Some(value), Some(message)) = (keys.get(name), strange) {
@@ -387,7 +386,7 @@ impl<'t> Reader<'t> {
         self.fault(node.at, key, format!("expected {what}, found {found}"));
     }
 
-    fn text(&mut self, node: Node<'t>, key: &str) -> Option<String> {
+    pub(super) fn text(&mut self, node: Node<'t>, key: &str) -> Option<String> {
         match node.value() {
             Value::String(text) => Some(text),
             _ => {
@@ -444,20 +443,6 @@ impl<'t> Reader<'t> {
             self.expected(node, key, "true or false");
         }
         value
-    }
-
-    fn start(&mut self, node: Node<'t>, key: &str) -> Option<Start> {
-        let word = self.text(node, key)?;
-        let start = Start::of(&word);
-        if start.is_none() {
-            let message = format!(
-                "`{}` is not a way to start; {}",
-                shown(&word),
-                suggestion(&word, &["eager", "lazy"])
-            );
-            self.fault(node.at, key, message);
-        }
-        start
     }
 
     fn allow(&mut self, node: Node<'t>, key: &str) -> Option<Vec<String>> {

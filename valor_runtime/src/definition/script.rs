@@ -3,7 +3,12 @@
 //!
 //! `read` and `rules` ask here, for `js` and for the other kinds, which have none of it.
 
-use super::{Definition, Kind};
+use super::{
+    Definition, Kind,
+    fault::shown,
+    nearest::suggestion,
+    read::{Node, Reader},
+};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -24,13 +29,28 @@ impl Start {
     }
 
     /// The value that a word stands for.
-    pub(super) fn of(word: &str) -> Option<Self> {
+    fn of(word: &str) -> Option<Self> {
         match word {
             "eager" => Some(Self::Eager),
             "lazy" => Some(Self::Lazy),
             _ => None,
         }
     }
+}
+
+/// Reads the `start` of a text.
+pub(super) fn read_start<'t>(reader: &mut Reader<'t>, node: Node<'t>, key: &str) -> Option<Start> {
+    let word = reader.text(node, key)?;
+    let start = Start::of(&word);
+    if start.is_none() {
+        let message = format!(
+            "`{}` is not a way to start; {}",
+            shown(&word),
+            suggestion(&word, &["eager", "lazy"])
+        );
+        reader.fault(node.at, key, message);
+    }
+    start
 }
 
 /// Every rule that the keys of `js` break, by key; for a definition made in code.

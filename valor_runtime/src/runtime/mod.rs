@@ -5,11 +5,13 @@
 
 mod administer;
 mod apply;
+mod builder;
 mod guests;
 mod own;
 mod scripts;
 
 pub use apply::{Applied, Change};
+pub use builder::Builder;
 
 #[cfg(feature = "wasm")]
 use crate::loader::WasmLoader;
@@ -17,23 +19,22 @@ use crate::loader::WasmLoader;
 use crate::loader::js::JsLoader;
 use crate::{
     BoxFuture, Definition, Fault, Kind, Limits, Request, Response, Vlugin,
-    admin::{Readiness, RegistryAccess},
+    admin::Readiness,
     definition::DefinitionFaults,
-    dispatch::{ByName, Dispatch},
+    dispatch::Dispatch,
     host::{
         RuntimeHost,
         allow::{Allow, AllowError},
-        fetch::{FetchConfig, FetchError, Fetcher},
+        fetch::{FetchError, Fetcher},
     },
     loader::{LoadError, files::FilesLoader, native::NativeLoader},
-    package::TrustedKeys,
     place::Place,
     registry::{Mount, Origin, RegistryError},
 };
 use futures_lite::FutureExt;
 use futures_util::stream::{self, StreamExt};
 use serde_json::Value;
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::sync::Arc;
 use valor::{host::Host, instance::Entry};
 
 /// Each load has a thread of its own and the bytes of its file; some wait for a network.
@@ -70,19 +71,6 @@ pub struct Runtime {
     files: FilesLoader,
     limits: Limits,
     readiness: Readiness,
-}
-
-/// How a [`Runtime`] is to be.
-#[derive(Debug, Default)]
-pub struct Builder {
-    base_dir: PathBuf,
-    plugin_dirs: Vec<PathBuf>,
-    limits: Limits,
-    fetch: FetchConfig,
-    access: RegistryAccess,
-    trust: Option<TrustedKeys>,
-    deno: Option<PathBuf>,
-    script_idle: Option<Duration>,
 }
 
 /// Why a runtime does not do what it was asked for.
@@ -122,101 +110,6 @@ pub enum RuntimeError {
     /// The HTTP client cannot be set up.
     #[error(transparent)]
     Fetch(#[from] FetchError),
-}
-
-impl Builder {
-    /// The folder that relative paths in definitions start from: that of plugins.json. Without
-    /// it, the current folder.
-    pub fn base_dir(mut self, dir: impl Into<PathBuf>) -> Self {
-        self.base_dir = dir.into();
-        self
-    }
-
-    /// A folder where bare names are looked for, and the only kind of place that `/_plugins`
-    /// loads from. May be called several times.
-    pub fn plugin_dir(mut self, dir: impl Into<PathBuf>) -> Self {
-        self.plugin_dirs.push(dir.into());
-        self
-    }
-
-    /// The keys that every native, WebAssembly or JavaScript vlugin's file has to be signed with; without it none has to.
-    pub fn trust(mut self, keys: TrustedKeys) -> Self {
-        self.trust = Some(keys);
-        self
-    }
-
-    /// What a vlugin may use whose definition does not say.
-    pub fn limits(mut self, limits: Limits) -> Self {
-        self.limits = limits;
-        self
-    }
-
-    /// How the HTTP client behaves that all vlugins share.
-    pub fn fetch(mut self, config: FetchConfig) -> Self {
-        self.fetch = config;
-        self
-    }
-
-    /// The Deno that runs `js` vlugins. Without it, that of `VALOR_DENO`, of the nearest `node_modules/.bin` at or
-    /// above [`Builder::base_dir`], or of the `PATH`.
-    pub fn deno(mut self, program: impl Into<PathBuf>) -> Self {
-        self.deno = Some(program.into());
-        self
-    }
-
-    /// After which time without a request a `js` vlugin is stopped whose `start` is `lazy`; a minute where it is
-    /// not said.
-    pub fn script_idle(mut self, idle: Duration) -> Self {
-        self.script_idle = Some(idle);
-        self
-    }
-
-    /// Who may register vlugins through `/_plugins`; nobody, unless this is called.
-    pub fn registry(mut self, access: RegistryAccess) -> Self {
-        self.access = access;
-        self
-    }
-
-    /// Builds the runtime, with its own vlugins mounted.
-    ///
-    /// # Errors
-    /// [`RuntimeError::Fetch`].
-    pub fn build(self) -> Result<Arc<Runtime>, RuntimeError> {
-        let dispatch = Arc::new(Dispatch::default());
-        #[cfg(not(unix))]
-        let _ = (self.deno, self.script_idle);
-        #[cfg(unix)]
-        let js = JsLoader::new(&self.base_dir, dispatch.metrics.clone())
-            .plugin_dirs(&self.plugin_dirs)
-            .trust(self.trust.clone())
-            .deno(self.deno)
-            .idle(self.script_idle);
-        let mut native = NativeLoader::new(&self.base_dir).plugin_dirs(&self.plugin_dirs);
-        #[cfg(feature = "wasm")]
-        let mut wasm = WasmLoader::new(&self.base_dir).plugin_dirs(&self.plugin_dirs);
-        if let Some(keys) = self.trust {
-            #[cfg(feature = "wasm")]
-            {
-                wasm = wasm.trust(keys.clone());
-            }
-            native = native.trust(keys);
-        }
-        let runtime = Arc::new(Runtime {
-            callees: Arc::new(ByName(Arc::downgrade(&dispatch))),
-            fetcher: Arc::new(Fetcher::new(self.fetch)?),
-            native,
-            #[cfg(feature = "wasm")]
-            wasm,
-            #[cfg(unix)]
-            js,
-            files: FilesLoader::new(self.base_dir, self.plugin_dirs),
-            limits: self.limits,
-            readiness: Readiness::default(),
-            dispatch,
-        });
-        runtime.mount_own(self.access)?;
-        Ok(runtime)
-    }
 }
 
 impl Runtime {

@@ -13,7 +13,7 @@ use std::{
     sync::{Arc, Mutex, mpsc},
     time::Duration,
 };
-use valor_runtime::{Request, Response};
+use valor_runtime::{Kind, Request, Response, web};
 
 /// How long the browser may take for anything. Nothing does.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -23,6 +23,7 @@ const CSP: &[u8] = b"default-src 'self'; script-src 'self' 'wasm-unsafe-eval'; \
     connect-src 'self' http://127.0.0.1:*";
 
 pub struct Chromium {
+    kind: Kind,
     browser: Child,
     profile: tempfile::TempDir,
     _files: Serving,
@@ -34,10 +35,10 @@ pub struct Chromium {
 }
 
 impl Chromium {
-    /// Serves the page, the browser's host and the module, and opens the page.
-    pub fn start(plugins: &Value, module: &Path) -> Self {
+    /// Serves the page, the browser's host and the vlugin's file, and opens the page.
+    pub fn start(kind: Kind, plugins: &Value, file: &Path) -> Self {
         let served = Arc::default();
-        let files = serve_files(plugins, module, Arc::clone(&served));
+        let files = serve_files(kind, plugins, file, Arc::clone(&served));
         let (asks, to_do) = smol::channel::unbounded();
         let (done, answers) = mpsc::channel();
         let log = Arc::default();
@@ -66,6 +67,7 @@ impl Chromium {
             .spawn()
             .expect("Debian's package chromium is installed");
         let chromium = Self {
+            kind,
             browser,
             profile,
             _files: files,
@@ -80,7 +82,7 @@ impl Chromium {
         chromium
     }
 
-    /// The SHA-256 of each module that the browser was sent.
+    /// The SHA-256 of each file of the vlugin that the browser was sent.
     pub fn served(&self) -> Vec<String> {
         self.served.lock().expect("hashes").clone()
     }
@@ -113,11 +115,22 @@ impl Drop for Chromium {
 
 impl Host for Chromium {
     fn name(&self) -> &'static str {
-        "wasm (Chromium)"
+        match self.kind {
+            Kind::Js => "js (Chromium)",
+            _ => "wasm (Chromium)",
+        }
     }
 
     fn kind(&self) -> &'static str {
-        "wasm"
+        self.kind.as_str()
+    }
+
+    fn source(&self) -> &'static str {
+        match self.kind {
+            // Each mount has a module of its own.
+            Kind::Js => "conformance.js?fragile",
+            _ => "lib.rs",
+        }
     }
 
     fn ask(&self, asks: Vec<Ask>) -> Vec<Outcome> {
@@ -132,62 +145,83 @@ impl Host for Chromium {
 }
 
 /// The static server. What it does not have it answers with 404, as any would.
-fn serve_files(plugins: &Value, module: &Path, served: Arc<Mutex<Vec<String>>>) -> Serving {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let mut files = BTreeMap::new();
-    for (folder, name) in [
-        ("web", "valor.js"),
-        ("web", "valor-sw.js"),
-        ("web", "guest.js"),
-        ("web", "http.js"),
-        ("web", "valor-js.js"),
-        ("web", "valor-line.js"),
-        ("web", "valor-next.js"),
-        ("web", "valor-pages.js"),
-        ("web", "valor-vlugins.js"),
-        ("web", "valor-worker.js"),
-        ("tests/conformance", "player.html"),
-        ("tests/conformance", "player.js"),
-        ("tests/conformance", "player-sw.js"),
-        ("tests/conformance", "player-log.js"),
-    ] {
-        let bytes = std::fs::read(root.join(folder).join(name)).expect("a file to serve");
-        let kind = if name.ends_with("html") {
-            "text/html"
-        } else {
-            "text/javascript"
-        };
-        files.insert(format!("/{name}"), (kind, bytes));
+fn serve_files(
+    kind: Kind,
+    plugins: &Value,
+    file: &Path,
+    served: Arc<Mutex<Vec<String>>>,
+) -> Serving {
+    let mut plugins = plugins.clone();
+    let bytes = std::fs::read(file).expect("the vlugin's file");
+    let scripts = match kind {
+        Kind::Js => imported(&mut plugins, &bytes),
+        _ => Vec::new(),
+    };
+    let mut files: BTreeMap<String, Vec<u8>> = BTreeMap::new();
+    for (name, bytes) in web::HOST {
+        files.insert(format!("/{name}"), bytes.to_vec());
     }
-    let module = std::fs::read(module).expect("the module");
-    files.insert("/conformance.wasm".into(), ("application/wasm", module));
     files.insert(
-        "/text.wasm".into(),
-        ("application/wasm", b"not a module".to_vec()),
+        format!("/{}", web::SCRIPTS),
+        web::scripts(&scripts).into_bytes(),
     );
-    files.insert(
-        "/plugins.json".into(),
-        ("application/json", plugins.to_string().into_bytes()),
-    );
+    files.insert(format!("/{}", web::WORKER), web::worker(&scripts));
+    let own = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/conformance");
+    for name in ["player.html", "player.js", "player-sw.js", "player-log.js"] {
+        let bytes = std::fs::read(own.join(name)).expect("a file to serve");
+        files.insert(format!("/{name}"), bytes);
+    }
+    let vlugin = format!("/conformance.{kind}");
+    files.insert(vlugin.clone(), bytes);
+    files.insert(format!("/text.{kind}"), b"not a module".to_vec());
+    files.insert("/plugins.json".into(), plugins.to_string().into_bytes());
     let files = Arc::new(files);
     serve_fn(move |request| {
-        let (files, served) = (files.clone(), served.clone());
+        let (files, served, vlugin) = (files.clone(), served.clone(), vlugin.clone());
         async move {
-            let Some((kind, bytes)) = files.get(request.head.path()) else {
+            let path = request.head.path();
+            let Some(bytes) = files.get(path) else {
                 return Response::new(404);
             };
-            if request.head.path() == "/conformance.wasm" {
-                let hash = Sha256::digest(bytes);
-                let hash = hash.iter().map(|byte| format!("{byte:02x}")).collect();
-                served.lock().expect("hashes").push(hash);
+            if path == vlugin {
+                served.lock().expect("hashes").push(sha256(bytes));
             }
+            let kind: &[u8] = match path.rsplit('.').next() {
+                Some("html") => b"text/html",
+                Some("json") => b"application/json",
+                Some("wasm") => b"application/wasm",
+                _ => b"text/javascript",
+            };
             let mut response = Response::new(200);
-            let _ = response.head.push("content-type", kind.as_bytes());
+            let _ = response.head.push("content-type", kind);
             let _ = response.head.push("content-security-policy", CSP);
             response.body = bytes.clone().into();
             response
         }
     })
+}
+
+/// The scripts that the service worker imports, as `valor_cli web` would have it; their definitions name
+/// the file's hash then.
+fn imported(plugins: &mut Value, bytes: &[u8]) -> Vec<web::Script> {
+    let definitions = plugins["plugins"].as_array_mut().expect("an array");
+    // One of them has no file.
+    let there = definitions.iter_mut().filter(|it| it["path"] != "missing");
+    there
+        .map(|definition| {
+            definition["sha256"] = sha256(bytes).into();
+            web::Script {
+                name: definition["name"].as_str().expect("a name").to_owned(),
+                path: "conformance.js".into(),
+                sha256: sha256(bytes),
+            }
+        })
+        .collect()
+}
+
+fn sha256(bytes: &[u8]) -> String {
+    let hash = Sha256::digest(bytes);
+    hash.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// The server that the page gets its work from and tells of it.

@@ -60,7 +60,10 @@ pub trait Host {
 
     /// The file in which the vlugin's code stands, as the log names it.
     fn source(&self) -> &'static str {
-        "lib.rs"
+        match self.kind() {
+            "js" => "conformance.js",
+            _ => "lib.rs",
+        }
     }
 
     /// Makes all of these requests at once, and waits for all of them.
@@ -81,6 +84,7 @@ impl Served {
     /// files.
     pub fn start(kind: Kind, definitions: &[Definition], plugins: &Path) -> Self {
         let builder = Runtime::builder().plugin_dir(plugins);
+        let builder = builder.deno(crate::fixture::js_tool("deno"));
         let builder = builder.registry(RegistryAccess::Loopback);
         let runtime = builder.build().expect("a runtime");
         let outcomes = smol::block_on(runtime.load_all(definitions));
@@ -116,15 +120,13 @@ impl Host for Served {
     fn name(&self) -> &'static str {
         match self.kind {
             Kind::Wasm => "wasm (server)",
+            Kind::Js => "js (Deno)",
             _ => "native",
         }
     }
 
     fn kind(&self) -> &'static str {
-        match self.kind {
-            Kind::Wasm => "wasm",
-            _ => "native",
-        }
+        self.kind.as_str()
     }
 
     fn ask(&self, asks: Vec<Ask>) -> Vec<Outcome> {

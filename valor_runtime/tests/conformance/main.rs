@@ -27,12 +27,13 @@ use valor_runtime::{Definition, Kind};
 fn every_host_answers_alike() {
     hosts::keep_log();
     let (library, module) = fixture::conformance();
+    let script = fixture::conformance_script();
     let plugins = tempfile::tempdir().expect("a folder");
-    for file in [&library, &module] {
+    for file in [&library, &module, &script] {
         let name = file.file_name().expect("a name");
         std::fs::copy(file, plugins.path().join(name)).expect("copied");
     }
-    for text in ["text.wasm", &fixture::file_name("text")] {
+    for text in ["text.wasm", "text.js", &fixture::file_name("text")] {
         std::fs::write(plugins.path().join(text), "not a module").expect("written");
     }
     let upstream = upstream::start();
@@ -45,10 +46,15 @@ fn every_host_answers_alike() {
     let native = Served::start(Kind::Native, &parsed(&native), plugins.path());
     let wasm = definitions("wasm", &names);
     let wasmtime = Served::start(Kind::Wasm, &parsed(&wasm), plugins.path());
-    let chromium = Chromium::start(&wasm, &module);
+    let js = definitions("js", &names);
+    let deno = Served::start(Kind::Js, &parsed(&js), plugins.path());
+    let pages = [
+        Chromium::start(Kind::Wasm, &wasm, &module),
+        Chromium::start(Kind::Js, &js, &script),
+    ];
 
     let topics = suite::topics();
-    let hosts: [&dyn Host; 3] = [&native, &wasmtime, &chromium];
+    let hosts: [&dyn Host; 5] = [&native, &wasmtime, &pages[0], &deno, &pages[1]];
     let only = std::env::var("CONVERSATIONS").unwrap_or_default();
     let heads = hosts.iter().map(|host| format!(" {} |", host.name()));
     let mut table = format!("| conversations |{}\n", heads.collect::<String>());
@@ -77,21 +83,30 @@ fn every_host_answers_alike() {
     }
     println!("{table}\n{count} conversations with {} hosts", hosts.len());
 
-    // The module that wasmtime ran is the one that Chromium was sent, by each one's own word.
-    let on_disk = std::fs::read(plugins.path().join("conformance.wasm")).expect("the module");
-    let on_disk = hex(&Sha256::digest(on_disk));
-    for host in hosts.iter().filter(|host| host.kind() == "wasm") {
-        let told = play::sha256(*host, "conf");
-        println!("{} runs {told}", host.name());
-        if told != on_disk {
-            failures.push(format!("{} runs {told}, and not {on_disk}", host.name()));
+    // The file that runs on the server is the one that Chromium was sent, by each one's own word.
+    for (page, file) in pages.iter().zip([&module, &script]) {
+        let on_disk = hex(&Sha256::digest(std::fs::read(file).expect("the file")));
+        for host in hosts.iter().filter(|host| host.kind() == page.kind()) {
+            let told = play::sha256(*host, "conf");
+            println!("{} runs {told}", host.name());
+            if told != on_disk {
+                failures.push(format!("{} runs {told}, and not {on_disk}", host.name()));
+            }
         }
-    }
-    let served = chromium.served();
-    assert!(!served.is_empty(), "Chromium was sent no module");
-    println!("Chromium was sent {} times {}", served.len(), served[0]);
-    if served.iter().any(|hash| *hash != on_disk) {
-        failures.push(format!("Chromium was not sent {on_disk}: {served:?}"));
+        let served = page.served();
+        assert!(!served.is_empty(), "{} was sent nothing", page.name());
+        println!(
+            "{} was sent {} times {}",
+            page.name(),
+            served.len(),
+            served[0]
+        );
+        if served.iter().any(|hash| *hash != on_disk) {
+            failures.push(format!(
+                "{} was not sent {on_disk}: {served:?}",
+                page.name()
+            ));
+        }
     }
     println!("{count} conversations with {} hosts", hosts.len());
     assert!(

@@ -6,7 +6,8 @@
 
 use super::{
     engine::TICK,
-    exchange::{Event, Outgoing, Piece, Shared},
+    exchange::{Event, Shared},
+    pieces::{Outgoing, Piece},
 };
 use crate::{Body, BoxFuture, Bytes, ChunkStream, Fault, Request};
 use futures_util::future::{AbortHandle, Abortable};

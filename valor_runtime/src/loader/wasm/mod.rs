@@ -3,7 +3,7 @@
 //!
 //! [`WasmLoader`] is what the runtime calls. `module` judges a file before any of its code runs,
 //! `imports` is what a guest can ask for, `driver` calls one, `instance` runs that, `exchange` is what those who wait
-//! share with it, `engine` is the one engine and its clock. What a guest does wrong ends its
+//! share with it, `pieces` are the bodies that it writes, `engine` is the one engine and its clock. What a guest does wrong ends its
 //! instance and the requests that this one worked for; the next request finds a new one.
 
 mod driver;
@@ -15,6 +15,7 @@ mod frozen;
 mod imports;
 mod instance;
 mod module;
+mod pieces;
 
 pub use error::GuestError;
 

@@ -1,0 +1,124 @@
+//! [`Builder`]: what a [`Runtime`] is told before there is one, and how its rooms are put together then.
+
+use super::{Runtime, RuntimeError};
+#[cfg(feature = "wasm")]
+use crate::loader::WasmLoader;
+#[cfg(unix)]
+use crate::loader::js::JsLoader;
+use crate::{
+    Limits,
+    admin::{Readiness, RegistryAccess},
+    dispatch::{ByName, Dispatch},
+    host::fetch::{FetchConfig, Fetcher},
+    loader::{files::FilesLoader, native::NativeLoader},
+    package::TrustedKeys,
+};
+use std::{path::PathBuf, sync::Arc, time::Duration};
+
+/// How a [`Runtime`] is to be.
+#[derive(Debug, Default)]
+pub struct Builder {
+    base_dir: PathBuf,
+    plugin_dirs: Vec<PathBuf>,
+    limits: Limits,
+    fetch: FetchConfig,
+    access: RegistryAccess,
+    trust: Option<TrustedKeys>,
+    deno: Option<PathBuf>,
+    script_idle: Option<Duration>,
+}
+
+impl Builder {
+    /// The folder that relative paths in definitions start from: that of plugins.json. Without
+    /// it, the current folder.
+    pub fn base_dir(mut self, dir: impl Into<PathBuf>) -> Self {
+        self.base_dir = dir.into();
+        self
+    }
+
+    /// A folder where bare names are looked for, and the only kind of place that `/_plugins`
+    /// loads from. May be called several times.
+    pub fn plugin_dir(mut self, dir: impl Into<PathBuf>) -> Self {
+        self.plugin_dirs.push(dir.into());
+        self
+    }
+
+    /// The keys that every native, WebAssembly or JavaScript vlugin's file has to be signed with; without it none has to.
+    pub fn trust(mut self, keys: TrustedKeys) -> Self {
+        self.trust = Some(keys);
+        self
+    }
+
+    /// What a vlugin may use whose definition does not say.
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// How the HTTP client behaves that all vlugins share.
+    pub fn fetch(mut self, config: FetchConfig) -> Self {
+        self.fetch = config;
+        self
+    }
+
+    /// The Deno that runs `js` vlugins. Without it, that of `VALOR_DENO`, of the nearest `node_modules/.bin` at or
+    /// above [`Builder::base_dir`], or of the `PATH`.
+    pub fn deno(mut self, program: impl Into<PathBuf>) -> Self {
+        self.deno = Some(program.into());
+        self
+    }
+
+    /// After which time without a request a `js` vlugin is stopped whose `start` is `lazy`; a minute where it is
+    /// not said.
+    pub fn script_idle(mut self, idle: Duration) -> Self {
+        self.script_idle = Some(idle);
+        self
+    }
+
+    /// Who may register vlugins through `/_plugins`; nobody, unless this is called.
+    pub fn registry(mut self, access: RegistryAccess) -> Self {
+        self.access = access;
+        self
+    }
+
+    /// Builds the runtime, with its own vlugins mounted.
+    ///
+    /// # Errors
+    /// [`RuntimeError::Fetch`].
+    pub fn build(self) -> Result<Arc<Runtime>, RuntimeError> {
+        let dispatch = Arc::new(Dispatch::default());
+        #[cfg(not(unix))]
+        let _ = (self.deno, self.script_idle);
+        #[cfg(unix)]
+        let js = JsLoader::new(&self.base_dir, dispatch.metrics.clone())
+            .plugin_dirs(&self.plugin_dirs)
+            .trust(self.trust.clone())
+            .deno(self.deno)
+            .idle(self.script_idle);
+        let mut native = NativeLoader::new(&self.base_dir).plugin_dirs(&self.plugin_dirs);
+        #[cfg(feature = "wasm")]
+        let mut wasm = WasmLoader::new(&self.base_dir).plugin_dirs(&self.plugin_dirs);
+        if let Some(keys) = self.trust {
+            #[cfg(feature = "wasm")]
+            {
+                wasm = wasm.trust(keys.clone());
+            }
+            native = native.trust(keys);
+        }
+        let runtime = Arc::new(Runtime {
+            callees: Arc::new(ByName(Arc::downgrade(&dispatch))),
+            fetcher: Arc::new(Fetcher::new(self.fetch)?),
+            native,
+            #[cfg(feature = "wasm")]
+            wasm,
+            #[cfg(unix)]
+            js,
+            files: FilesLoader::new(self.base_dir, self.plugin_dirs),
+            limits: self.limits,
+            readiness: Readiness::default(),
+            dispatch,
+        });
+        runtime.mount_own(self.access)?;
+        Ok(runtime)
+    }
+}
