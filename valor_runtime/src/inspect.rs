@@ -13,8 +13,8 @@ pub use package::{PackageInspection, Packed, inspect_package};
 
 use crate::loader::{
     LoadError,
-    native::{library, locate, sha256_of},
-    one_line,
+    native::{library, sha256_of},
+    one_line, read,
 };
 use serde::{Serialize, Serializer, ser::SerializeStruct};
 use std::{
@@ -60,7 +60,7 @@ pub struct Inspection {
 /// ```
 pub fn inspect(file: impl AsRef<Path>) -> Result<Inspection, LoadError> {
     let file = file.as_ref();
-    Inspection::of(file, &locate::read(file)?)
+    Inspection::of(file, &read(file)?)
 }
 
 impl Inspection {

@@ -4,11 +4,7 @@
 use super::{Inspection, panic_strategy};
 use crate::{
     Kind,
-    loader::{
-        LoadError,
-        native::{locate, sha256_of},
-        one_line, unpack,
-    },
+    loader::{LoadError, native::sha256_of, one_line, read, unpack},
     package::{Library, Manifest, Package, PackageError, WASM_TARGET},
 };
 use serde::{Serialize, Serializer, ser::SerializeStruct};
@@ -66,7 +62,7 @@ pub struct Packed {
 /// ```
 pub fn inspect_package(file: impl AsRef<Path>) -> Result<PackageInspection, LoadError> {
     let file = file.as_ref();
-    PackageInspection::of(file, &locate::read(file)?)
+    PackageInspection::of(file, &read(file)?)
 }
 
 impl PackageInspection {

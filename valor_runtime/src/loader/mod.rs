@@ -11,13 +11,15 @@ pub(crate) mod js;
 pub mod native;
 mod paths;
 mod script_error;
+mod search;
 pub(crate) mod unpack;
 #[cfg(feature = "wasm")]
 pub mod wasm;
 
 pub use error::LoadError;
 pub(crate) use error::one_line;
-pub use native::{Loaded, NativeLoader, images_mapped, locate::read};
+pub use native::{Loaded, NativeLoader, images_mapped};
 pub use script_error::ScriptError;
+pub use search::read;
 #[cfg(feature = "wasm")]
 pub use wasm::{LoadedGuest, WasmLoader};

@@ -4,6 +4,9 @@
 
 #![cfg(unix)]
 
+#[path = "../fixture/mod.rs"]
+mod fixture;
+
 mod confined;
 mod ends;
 mod loading;
@@ -11,7 +14,6 @@ mod outward;
 mod requests;
 
 use std::{
-    path::PathBuf,
     sync::{Arc, Mutex, Once, PoisonError},
     time::Duration,
 };
@@ -23,20 +25,6 @@ use valor_runtime::{
 struct House {
     dir: tempfile::TempDir,
     runtime: Arc<Runtime>,
-}
-
-/// The Deno to test with.
-fn deno() -> PathBuf {
-    let tools = std::env::var_os("VALOR_JS_TOOLS").map(|dir| PathBuf::from(dir).join(".bin/deno"));
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let path: Vec<_> = std::env::split_paths(&path)
-        .map(|dir| dir.join("deno"))
-        .collect();
-    tools
-        .into_iter()
-        .chain(path)
-        .find(|file| file.is_file())
-        .expect("these tests need Deno: `npm install deno`, and VALOR_JS_TOOLS=…/node_modules")
 }
 
 impl House {
@@ -51,7 +39,9 @@ impl House {
             std::fs::create_dir_all(file.parent().unwrap()).unwrap();
             std::fs::write(file, text).unwrap();
         }
-        let builder = Runtime::builder().base_dir(dir.path()).deno(deno());
+        let builder = Runtime::builder()
+            .base_dir(dir.path())
+            .deno(fixture::js_tool("deno"));
         Self {
             runtime: more(builder).build().unwrap(),
             dir,

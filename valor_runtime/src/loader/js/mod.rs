@@ -12,13 +12,15 @@ mod outward;
 mod process;
 mod script;
 
-use super::{LoadError, ScriptError, native::hex, paths};
+use super::{
+    LoadError, ScriptError, paths,
+    search::{Search, hex},
+};
 use crate::{Definition, Vlugin, definition::Start, metrics::Metrics, package::TrustedKeys};
 use group::Group;
 use process::{Launch, Unstarted};
 use script::{Recipe, Script};
 use serde_json::json;
-use sha2::{Digest, Sha256};
 use std::{
     collections::HashMap,
     fs,
@@ -33,9 +35,7 @@ const EXTENSIONS: [&str; 4] = ["js", "mjs", "ts", "mts"];
 
 /// Loads JavaScript vlugins.
 pub struct JsLoader {
-    base: PathBuf,
-    plugin_dirs: Vec<PathBuf>,
-    trust: Option<TrustedKeys>,
+    search: Search,
     deno: Option<PathBuf>,
     /// What was found, once it was asked for.
     program: smol::lock::Mutex<Option<PathBuf>>,
@@ -61,9 +61,7 @@ impl JsLoader {
     /// A loader for definitions whose paths are relative to `base`, the folder of plugins.json.
     pub(crate) fn new(base: impl Into<PathBuf>, metrics: Arc<Metrics>) -> Self {
         Self {
-            base: paths::absolute(base.into()),
-            plugin_dirs: Vec::new(),
-            trust: None,
+            search: Search::new(base),
             deno: None,
             program: smol::lock::Mutex::default(),
             groups: Mutex::default(),
@@ -80,14 +78,15 @@ impl JsLoader {
         mut self,
         dirs: impl IntoIterator<Item = D>,
     ) -> Self {
-        let dirs = dirs.into_iter().map(Into::into);
-        self.plugin_dirs = dirs.map(paths::absolute).collect();
+        self.search.plugin_dirs(dirs);
         self
     }
 
     /// The keys that every file has to be signed with.
     pub(crate) fn trust(mut self, keys: Option<TrustedKeys>) -> Self {
-        self.trust = keys;
+        if let Some(keys) = keys {
+            self.search.trust(keys);
+        }
         self
     }
 
@@ -109,38 +108,21 @@ impl JsLoader {
     /// # Errors
     /// [`LoadError::NotFound`], and [`LoadError::Outside`] with `restricted`.
     pub fn locate(&self, definition: &Definition, restricted: bool) -> Result<PathBuf, LoadError> {
-        let bare = match &definition.path {
-            Some(path) => path
-                .to_str()
-                .filter(|name| !name.contains(['/', '\\', '.'])),
-            None => Some(&*definition.name),
-        };
-        let file = match (bare, &definition.path) {
-            (Some(name), _) => self.find(name, restricted)?,
-            (None, path) => self.base.join(path.as_deref().unwrap_or(Path::new(""))),
-        };
-        match restricted {
-            true => paths::inside(&self.plugin_dirs, file),
-            false => Ok(file),
-        }
-    }
-
-    fn find(&self, name: &str, restricted: bool) -> Result<PathBuf, LoadError> {
-        let mut looked = self.plugin_dirs.clone();
-        if !restricted {
-            looked.push(self.base.clone());
-        }
-        let files: Vec<_> = EXTENSIONS.map(|end| format!("{name}.{end}")).into();
-        let all = looked
-            .iter()
-            .flat_map(|dir| files.iter().map(|file| dir.join(file)));
-        let found = all.into_iter().find(|file| file.exists());
-        let none = || ScriptError::NotFound {
-            name: name.to_owned(),
-            files: files.clone(),
-            looked: looked.clone(),
-        };
-        Ok(found.ok_or_else(none)?)
+        let names = |name: &str| EXTENSIONS.map(|end| format!("{name}.{end}")).into();
+        let located = self.search.locate(definition, restricted, names, Vec::new);
+        located.map_err(|error| match error {
+            LoadError::NotFound {
+                name,
+                files,
+                looked,
+            } => ScriptError::NotFound {
+                name,
+                files,
+                looked,
+            }
+            .into(),
+            error => error,
+        })
     }
 
     /// Finds the file of a definition, and has Deno run it, unless its `start` is `lazy`.
@@ -229,26 +211,8 @@ impl JsLoader {
         definition: &Definition,
         file: &Path,
     ) -> Arc<dyn Fn() -> Result<String, LoadError> + Send + Sync> {
-        let file = file.to_owned();
-        let expected = definition.sha256.clone();
-        let trust = self.trust.clone();
-        Arc::new(move || {
-            let bytes = super::read(&file)?;
-            let sha256 = hex(&Sha256::digest(&bytes));
-            if let Some(expected) = &expected
-                && !expected.eq_ignore_ascii_case(&sha256)
-            {
-                return Err(LoadError::Sha256 {
-                    file: file.clone(),
-                    expected: expected.to_ascii_lowercase(),
-                    actual: sha256,
-                });
-            }
-            if let Some(keys) = &trust {
-                keys.verify(&file, &bytes)?;
-            }
-            Ok(sha256)
-        })
+        let (search, definition, file) = (self.search.clone(), definition.clone(), file.to_owned());
+        Arc::new(move || Ok(hex(&search.pick(&definition, &file)?.1)))
     }
 
     async fn program(&self) -> Result<PathBuf, LoadError> {
@@ -256,7 +220,7 @@ impl JsLoader {
         if let Some(program) = &*program {
             return Ok(program.clone());
         }
-        let found = deno::find(self.deno.as_deref(), &self.base).await?;
+        let found = deno::find(self.deno.as_deref(), self.search.base()).await?;
         *program = Some(found.clone());
         Ok(found)
     }

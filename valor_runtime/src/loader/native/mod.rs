@@ -1,6 +1,6 @@
 //! Native vlugins: from a shared library to a vlugin, step by step.
 //!
-//! `locate` finds and reads the file; the loaders' `unpack` takes the library out, where it is a
+//! The loaders' `search` finds and reads the file; their `unpack` takes the library out, where it is a
 //! package; `library` checks its bytes, with `platform` and `extents`; `image` maps them; and
 //! [`NativeLoader`] puts the steps together and creates the vlugin. Each step that fails is a [`LoadError`] of its own.
 //!
@@ -11,7 +11,6 @@ mod extents;
 #[allow(unsafe_code)] // A boundary: each block states the invariant it leans on.
 mod image;
 pub(crate) mod library;
-pub(crate) mod locate;
 mod mismatch;
 pub(crate) mod platform;
 
@@ -20,14 +19,19 @@ pub use image::images_mapped;
 use crate::{
     Vlugin,
     definition::Definition,
-    loader::{LoadError, paths::absolute, unpack},
+    loader::{
+        LoadError,
+        paths::absolute,
+        search::{Search, hex, of_crate},
+        unpack,
+    },
     package::TrustedKeys,
 };
 use futures_lite::future;
-use locate::Search;
 use sha2::{Digest, Sha256};
 use smol::{Timer, channel};
 use std::{
+    env,
     path::PathBuf,
     pin::Pin,
     sync::{
@@ -62,7 +66,8 @@ const OPEN_LIMIT: Duration = Duration::from_secs(60);
 #[derive(Debug, Clone)]
 pub struct NativeLoader {
     search: Search,
-    trust: Option<TrustedKeys>,
+    /// The system's library path; `None` for that of the environment.
+    library_path: Option<Vec<PathBuf>>,
     create_timeout: Duration,
 }
 
@@ -94,12 +99,8 @@ impl NativeLoader {
     /// A loader for definitions whose paths are relative to `base`, the folder of plugins.json.
     pub fn new(base: impl Into<PathBuf>) -> Self {
         Self {
-            search: Search {
-                base: absolute(base.into()),
-                plugin_dirs: Vec::new(),
-                library_path: None,
-            },
-            trust: None,
+            search: Search::new(base),
+            library_path: None,
             create_timeout: Duration::from_secs(30),
         }
     }
@@ -108,7 +109,7 @@ impl NativeLoader {
     /// load is restricted.
     #[must_use]
     pub fn plugin_dirs<D: Into<PathBuf>>(mut self, dirs: impl IntoIterator<Item = D>) -> Self {
-        self.search.plugin_dirs = dirs.into_iter().map(|dir| absolute(dir.into())).collect();
+        self.search.plugin_dirs(dirs);
         self
     }
 
@@ -116,7 +117,7 @@ impl NativeLoader {
     /// `LD_LIBRARY_PATH` (on macOS `DYLD_LIBRARY_PATH`, on Windows `PATH`).
     #[must_use]
     pub fn library_path<D: Into<PathBuf>>(mut self, dirs: impl IntoIterator<Item = D>) -> Self {
-        self.search.library_path = Some(dirs.into_iter().map(|dir| absolute(dir.into())).collect());
+        self.library_path = Some(dirs.into_iter().map(|dir| absolute(dir.into())).collect());
         self
     }
 
@@ -124,7 +125,7 @@ impl NativeLoader {
     /// not called, files need no signature.
     #[must_use]
     pub fn trust(mut self, keys: TrustedKeys) -> Self {
-        self.trust = Some(keys);
+        self.search.trust(keys);
         self
     }
 
@@ -140,7 +141,7 @@ impl NativeLoader {
     /// # Errors
     /// See [`load`](Self::load).
     pub fn locate(&self, definition: &Definition, restricted: bool) -> Result<PathBuf, LoadError> {
-        self.search.locate(definition, restricted)
+        locate(&self.search, &self.library_path, definition, restricted)
     }
 
     /// Finds the library of a definition, checks it, opens it, and creates the vlugin.
@@ -168,7 +169,7 @@ impl NativeLoader {
         let (created, is_created) = channel::bounded(1);
         let work = Work {
             search: self.search.clone(),
-            trust: self.trust.clone(),
+            library_path: self.library_path.clone(),
             definition: definition.clone(),
             restricted,
             host,
@@ -217,7 +218,7 @@ impl NativeLoader {
 /// What the thread of one load has to do.
 struct Work {
     search: Search,
-    trust: Option<TrustedKeys>,
+    library_path: Option<Vec<PathBuf>>,
     definition: Definition,
     restricted: bool,
     host: Arc<dyn Host>,
@@ -237,26 +238,13 @@ impl Work {
     /// Everything but the creation.
     fn open(&self) -> Result<Opened, LoadError> {
         let definition = &self.definition;
-        let expected = definition.sha256.as_deref().map(|given| {
-            parse_sha256(given).ok_or_else(|| LoadError::Sha256Invalid {
-                name: definition.name.clone(),
-                given: given.to_owned(),
-            })
-        });
-        let expected = expected.transpose()?;
-        let file = self.search.locate(definition, self.restricted)?;
-        let bytes = locate::read(&file)?;
-        let sha256: [u8; 32] = Sha256::digest(&bytes).into();
-        if let Some(expected) = expected.filter(|expected| *expected != sha256) {
-            return Err(LoadError::Sha256 {
-                file,
-                expected: hex(&expected),
-                actual: hex(&sha256),
-            });
-        }
-        if let Some(keys) = &self.trust {
-            keys.verify(&file, &bytes)?;
-        }
+        let file = locate(
+            &self.search,
+            &self.library_path,
+            definition,
+            self.restricted,
+        )?;
+        let (bytes, sha256) = self.search.pick(definition, &file)?;
         let chosen = unpack::choose(&file, &bytes, Metadata::this_target())?;
         let examined = library::examine(&file, chosen.bytes);
         examined.verdict?;
@@ -343,23 +331,40 @@ async fn within<T>(limit: Duration, work: impl Future<Output = T>) -> Option<T> 
     .await
 }
 
-/// 64 hexadecimal digits, in either case.
-fn parse_sha256(text: &str) -> Option<[u8; 32]> {
-    let digits = text.as_bytes();
-    if digits.len() != 64 {
-        return None;
-    }
-    let mut bytes = [0; 32];
-    for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
-        let digit = |c: u8| (c as char).to_digit(16);
-        *byte = (digit(pair[0])? * 16 + digit(pair[1])?) as u8;
-    }
-    Some(bytes)
+/// The file of a definition: a library of its name, last on the system's library path.
+fn locate(
+    search: &Search,
+    library_path: &Option<Vec<PathBuf>>,
+    definition: &Definition,
+    restricted: bool,
+) -> Result<PathBuf, LoadError> {
+    search.locate(definition, restricted, file_names, || match library_path {
+        Some(dirs) => dirs.clone(),
+        None => library_path_of_environment(),
+    })
 }
 
-/// Lower-case hexadecimal digits.
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+/// The file names that a library of this name may have.
+fn file_names(name: &str) -> Vec<String> {
+    of_crate(name, |name| {
+        let (prefix, suffix) = (env::consts::DLL_PREFIX, env::consts::DLL_SUFFIX);
+        format!("{prefix}{name}{suffix}")
+    })
+}
+
+fn library_path_of_environment() -> Vec<PathBuf> {
+    let variable = if cfg!(windows) {
+        "PATH"
+    } else if cfg!(target_vendor = "apple") {
+        "DYLD_LIBRARY_PATH"
+    } else {
+        "LD_LIBRARY_PATH"
+    };
+    let value = env::var_os(variable).unwrap_or_default();
+    // An empty entry would be the current folder: nobody means that.
+    env::split_paths(&value)
+        .filter(|dir| !dir.as_os_str().is_empty())
+        .collect()
 }
 
 /// The SHA-256 of these bytes, as [`Loaded::sha256`] has it.

@@ -19,7 +19,11 @@ mod pieces;
 
 pub use error::GuestError;
 
-use super::{LoadError, paths, unpack};
+use super::{
+    LoadError,
+    search::{Search, hex, of_crate},
+    unpack,
+};
 use crate::{
     BoxFuture, Definition, Fault, FaultKind, Request, Response, Vlugin,
     package::{TrustedKeys, WASM_TARGET},
@@ -27,10 +31,9 @@ use crate::{
 use driver::Recipe;
 use futures_lite::future;
 use instance::{Instance, Unanswered};
-use sha2::{Digest, Sha256};
 use smol::Timer;
 use std::{
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -52,9 +55,7 @@ const NOTABLE: Duration = Duration::from_secs(1);
 /// Loads WebAssembly vlugins.
 #[derive(Debug, Clone)]
 pub struct WasmLoader {
-    base: PathBuf,
-    plugin_dirs: Vec<PathBuf>,
-    trust: Option<TrustedKeys>,
+    search: Search,
     create_timeout: Duration,
     reuse: bool,
 }
@@ -87,9 +88,7 @@ impl WasmLoader {
     /// A loader for definitions whose paths are relative to `base`, the folder of plugins.json.
     pub fn new(base: impl Into<PathBuf>) -> Self {
         Self {
-            base: paths::absolute(base.into()),
-            plugin_dirs: Vec::new(),
-            trust: None,
+            search: Search::new(base),
             create_timeout: Duration::from_secs(30),
             reuse: true,
         }
@@ -99,10 +98,7 @@ impl WasmLoader {
     /// load is restricted.
     #[must_use]
     pub fn plugin_dirs<D: Into<PathBuf>>(mut self, dirs: impl IntoIterator<Item = D>) -> Self {
-        self.plugin_dirs = dirs
-            .into_iter()
-            .map(|dir| paths::absolute(dir.into()))
-            .collect();
+        self.search.plugin_dirs(dirs);
         self
     }
 
@@ -110,7 +106,7 @@ impl WasmLoader {
     /// signature.
     #[must_use]
     pub fn trust(mut self, keys: TrustedKeys) -> Self {
-        self.trust = Some(keys);
+        self.search.trust(keys);
         self
     }
 
@@ -135,41 +131,8 @@ impl WasmLoader {
     /// # Errors
     /// [`LoadError::NotFound`], and [`LoadError::Outside`] with `restricted`.
     pub fn locate(&self, definition: &Definition, restricted: bool) -> Result<PathBuf, LoadError> {
-        let bare = match &definition.path {
-            Some(path) => path
-                .to_str()
-                .filter(|name| !name.contains(['/', '\\', '.'])),
-            None => Some(&*definition.name),
-        };
-        let file = match (bare, &definition.path) {
-            (Some(name), _) => self.find(name, restricted)?,
-            (None, path) => self.base.join(path.as_deref().unwrap_or(Path::new(""))),
-        };
-        if restricted {
-            return paths::inside(&self.plugin_dirs, file);
-        }
-        Ok(file)
-    }
-
-    fn find(&self, name: &str, restricted: bool) -> Result<PathBuf, LoadError> {
-        let mut looked = self.plugin_dirs.clone();
-        if !restricted {
-            looked.push(self.base.clone());
-        }
-        // Cargo writes `_` for the `-` in the name of a crate.
-        let mut files = vec![format!("{name}.wasm")];
-        if name.contains('-') {
-            files.push(format!("{}.wasm", name.replace('-', "_")));
-        }
-        let all = looked
-            .iter()
-            .flat_map(|dir| files.iter().map(|file| dir.join(file)));
-        let found = all.into_iter().find(|file| file.exists());
-        found.ok_or_else(|| LoadError::NotFound {
-            name: name.to_owned(),
-            files: files.clone(),
-            looked: looked.clone(),
-        })
+        let names = |name: &str| of_crate(name, |name| format!("{name}.wasm"));
+        self.search.locate(definition, restricted, names, Vec::new)
     }
 
     /// Finds the module of a definition and gives its bytes and their SHA-256, for another host to run: it is
@@ -186,7 +149,7 @@ impl WasmLoader {
         chosen.agrees(&file, metadata(chosen.bytes).as_ref())?;
         match chosen.sha256() {
             // Of a package, the other host gets the module alone.
-            Some(sha256) => Ok((chosen.bytes.to_vec(), super::native::hex(&sha256))),
+            Some(sha256) => Ok((chosen.bytes.to_vec(), hex(&sha256))),
             None => Ok((bytes, sha256)),
         }
     }
@@ -260,21 +223,8 @@ impl WasmLoader {
         restricted: bool,
     ) -> Result<(PathBuf, Vec<u8>, String), LoadError> {
         let file = self.locate(definition, restricted)?;
-        let bytes = super::read(&file)?;
-        let sha256 = super::native::hex(&Sha256::digest(&bytes));
-        if let Some(expected) = &definition.sha256
-            && !expected.eq_ignore_ascii_case(&sha256)
-        {
-            return Err(LoadError::Sha256 {
-                file,
-                expected: expected.to_ascii_lowercase(),
-                actual: sha256,
-            });
-        }
-        if let Some(keys) = &self.trust {
-            keys.verify(&file, &bytes)?;
-        }
-        Ok((file, bytes, sha256))
+        let (bytes, sha256) = self.search.pick(definition, &file)?;
+        Ok((file, bytes, hex(&sha256)))
     }
 
     async fn create(&self, name: &str, instance: &Arc<Instance>) -> Result<(), LoadError> {

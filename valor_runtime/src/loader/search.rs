@@ -1,0 +1,250 @@
+//! Where the file of a definition is looked for, how it is read, and what it is held to before anything else is done
+//! with it: its SHA-256 and its signature. Every loader has a [`Search`]; `inspect` calls [`read`].
+//!
+//! Nothing here looks into the bytes. What is promised is that one regular file is read once,
+//! whole and with a bound, and in restricted mode from inside a plugin directory alone.
+
+use super::{
+    LoadError,
+    paths::{self, is_absent, reading},
+};
+use crate::{definition::Definition, package::TrustedKeys};
+use sha2::{Digest, Sha256};
+use std::{
+    fs::{self, File},
+    io::Read,
+    path::{Component, Path, PathBuf},
+};
+
+/// The largest file that is read.
+pub(crate) const MAX_SIZE: u64 = 1 << 30;
+
+/// Where files are looked for, and whose signatures they need.
+#[derive(Debug, Clone)]
+pub(super) struct Search {
+    /// The folder of plugins.json, absolute.
+    base: PathBuf,
+    /// What `--plugin-dir` names.
+    plugin_dirs: Vec<PathBuf>,
+    /// The keys that every file has to be signed with; `None` where files need no signature.
+    trust: Option<TrustedKeys>,
+}
+
+impl Search {
+    pub(super) fn new(base: impl Into<PathBuf>) -> Self {
+        Self {
+            base: paths::absolute(base.into()),
+            plugin_dirs: Vec::new(),
+            trust: None,
+        }
+    }
+
+    pub(super) fn plugin_dirs<D: Into<PathBuf>>(&mut self, dirs: impl IntoIterator<Item = D>) {
+        let dirs = dirs.into_iter().map(Into::into);
+        self.plugin_dirs = dirs.map(paths::absolute).collect();
+    }
+
+    pub(super) fn trust(&mut self, keys: TrustedKeys) {
+        self.trust = Some(keys);
+    }
+
+    /// The folder of plugins.json, absolute.
+    #[cfg(unix)]
+    pub(super) fn base(&self) -> &Path {
+        &self.base
+    }
+
+    /// The file of a definition. A bare name is looked for under the file names that `names` gives for it, in
+    /// the plugin directories, beside plugins.json, and then in what `last` gives.
+    ///
+    /// With `restricted` the file lies inside a plugin directory, and the path that is given back has no
+    /// symbolic links in it.
+    pub(super) fn locate(
+        &self,
+        definition: &Definition,
+        restricted: bool,
+        names: fn(&str) -> Vec<String>,
+        last: impl FnOnce() -> Vec<PathBuf>,
+    ) -> Result<PathBuf, LoadError> {
+        let bare = match &definition.path {
+            Some(path) => bare_name(path),
+            None => Some(&*definition.name),
+        };
+        let file = match (bare, &definition.path) {
+            (None, Some(path)) => self.base.join(path),
+            (bare, _) => {
+                let name = bare.unwrap_or_default();
+                let mut looked = self.plugin_dirs.clone();
+                if !restricted {
+                    looked.push(self.base.clone());
+                    looked.extend(last());
+                }
+                find(name, names(name), looked)?
+            }
+        };
+        if restricted {
+            return paths::inside(&self.plugin_dirs, file);
+        }
+        Ok(file)
+    }
+
+    /// The bytes of a definition's file and their SHA-256, held to what the definition says of it and to the
+    /// signature that it needs.
+    pub(super) fn pick(
+        &self,
+        definition: &Definition,
+        file: &Path,
+    ) -> Result<(Vec<u8>, [u8; 32]), LoadError> {
+        let expected = definition.sha256.as_deref().map(|given| {
+            parse_sha256(given).ok_or_else(|| LoadError::Sha256Invalid {
+                name: definition.name.clone(),
+                given: given.to_owned(),
+            })
+        });
+        let expected = expected.transpose()?;
+        let bytes = read(file)?;
+        let sha256: [u8; 32] = Sha256::digest(&bytes).into();
+        if let Some(expected) = expected.filter(|expected| *expected != sha256) {
+            return Err(LoadError::Sha256 {
+                file: file.to_owned(),
+                expected: hex(&expected),
+                actual: hex(&sha256),
+            });
+        }
+        if let Some(keys) = &self.trust {
+            keys.verify(file, &bytes)?;
+        }
+        Ok((bytes, sha256))
+    }
+}
+
+fn find(name: &str, files: Vec<String>, mut looked: Vec<PathBuf>) -> Result<PathBuf, LoadError> {
+    let mut seen = Vec::new();
+    looked.retain(|dir| {
+        let new = !seen.contains(dir);
+        seen.push(dir.clone());
+        new
+    });
+    for dir in &looked {
+        for file in &files {
+            let file = dir.join(file);
+            // What is there but cannot be looked at is found as well: reading it says why.
+            match fs::metadata(&file) {
+                Err(error) if is_absent(&error) => {}
+                _ => return Ok(file),
+            }
+        }
+    }
+    Err(LoadError::NotFound {
+        name: name.to_owned(),
+        files,
+        looked,
+    })
+}
+
+/// 64 hexadecimal digits, in either case.
+fn parse_sha256(text: &str) -> Option<[u8; 32]> {
+    let digits = text.as_bytes();
+    if digits.len() != 64 {
+        return None;
+    }
+    let mut bytes = [0; 32];
+    for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
+        let digit = |c: u8| (c as char).to_digit(16);
+        *byte = (digit(pair[0])? * 16 + digit(pair[1])?) as u8;
+    }
+    Some(bytes)
+}
+
+/// Lower-case hexadecimal digits.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// The names that a file of the crate `name` may have, as `written` writes one. Cargo writes `_` for the `-`
+/// in the name of a crate.
+pub(super) fn of_crate(name: &str, written: impl Fn(&str) -> String) -> Vec<String> {
+    let mut names = vec![written(name)];
+    if name.contains('-') {
+        names.push(written(&name.replace('-', "_")));
+    }
+    names
+}
+
+/// The name that a path is, if it is nothing else: no separator, no extension.
+fn bare_name(path: &Path) -> Option<&str> {
+    let mut components = path.components();
+    let (Some(Component::Normal(_)), None) = (components.next(), components.next()) else {
+        return None;
+    };
+    let name = path.to_str()?;
+    let is_bare = path.extension().is_none() && !name.contains(std::path::is_separator);
+    is_bare.then_some(name)
+}
+
+/// The bytes of a vlugin's file: of a regular file of at most 1 GiB, read once.
+///
+/// # Errors
+/// A [`LoadError`] where it is not there, not a regular file, too large, or not readable.
+pub fn read(file: &Path) -> Result<Vec<u8>, LoadError> {
+    // Before it is opened: opening a pipe would wait for its other end.
+    check_kind(file, &fs::metadata(file).map_err(|e| reading(file, e))?)?;
+    let opened = File::open(file).map_err(|e| reading(file, e))?;
+    let metadata = opened.metadata().map_err(|e| reading(file, e))?;
+    check_kind(file, &metadata)?;
+    let too_large = || LoadError::TooLarge {
+        file: file.to_owned(),
+        limit: MAX_SIZE,
+    };
+    if metadata.len() > MAX_SIZE {
+        return Err(too_large());
+    }
+    let mut bytes = Vec::with_capacity(metadata.len() as usize + 1);
+    opened
+        .take(MAX_SIZE + 1)
+        .read_to_end(&mut bytes)
+        .map_err(|e| reading(file, e))?;
+    if bytes.len() as u64 > MAX_SIZE {
+        return Err(too_large());
+    }
+    Ok(bytes)
+}
+
+fn check_kind(file: &Path, metadata: &fs::Metadata) -> Result<(), LoadError> {
+    let file = file.to_owned();
+    match metadata.file_type() {
+        kind if kind.is_file() => Ok(()),
+        kind if kind.is_dir() => Err(LoadError::Directory { file }),
+        _ => Err(LoadError::NotAFile { file }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bare_name_has_neither_separator_nor_extension() {
+        for (path, name) in [
+            ("hello", Some("hello")),
+            ("hello-plugin_2", Some("hello-plugin_2")),
+            ("hello.so", None),
+            ("./hello", None),
+            ("hello/", None),
+            ("dir/hello", None),
+            ("/hello", None),
+            ("..", None),
+            (".", None),
+            ("", None),
+        ] {
+            assert_eq!(bare_name(Path::new(path)), name, "{path}");
+        }
+    }
+
+    #[test]
+    fn cargo_writes_underscores() {
+        let names = |name| of_crate(name, |name| format!("{name}.wasm"));
+        assert_eq!(names("a-b"), ["a-b.wasm", "a_b.wasm"]);
+        assert_eq!(names("ab"), ["ab.wasm"]);
+    }
+}
