@@ -5,7 +5,7 @@
 
 use super::{Runtime, RuntimeError};
 use crate::{
-    BoxFuture, Definition,
+    BoxFuture, Definition, Kind,
     admin::{Administer, Refusal},
     registry::{Mount, RegistryError},
 };
@@ -100,6 +100,7 @@ fn describe(mount: &Mount) -> Value {
         "generation": mount.generation,
         "state": if origin.unavailable.is_some() { "unavailable" } else { "ready" },
         "reason": origin.unavailable,
+        "runs": if origin.kind == Some(Kind::Js) { "own process" } else { "host process" },
         "running": mount.running.load(Ordering::Relaxed),
         "limits": {
             "timeout": mount.timeout.as_secs_f64(),

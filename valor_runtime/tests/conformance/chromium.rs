@@ -125,6 +125,10 @@ impl Host for Chromium {
         self.kind.as_str()
     }
 
+    fn runs(&self) -> &'static str {
+        "service worker"
+    }
+
     fn source(&self) -> &'static str {
         match self.kind {
             // Each mount has a module of its own.

@@ -58,6 +58,14 @@ pub trait Host {
     /// The `type` that a definition has here.
     fn kind(&self) -> &'static str;
 
+    /// Where a vlugin of its plugins.json runs, as `/_plugins` tells it.
+    fn runs(&self) -> &'static str {
+        match self.kind() {
+            "js" => "own process",
+            _ => "host process",
+        }
+    }
+
     /// The file in which the vlugin's code stands, as the log names it.
     fn source(&self) -> &'static str {
         match self.kind() {

@@ -25,6 +25,7 @@ pub fn play(host: &dyn Host, conversation: &Conversation, names: &Names) -> Resu
     names.extend([
         ("kind".into(), host.kind().into()),
         ("source".into(), host.source().into()),
+        ("runs".into(), host.runs().into()),
         ("unique".into(), unique),
     ]);
     for (number, step) in conversation.steps.iter().enumerate() {
