@@ -6,7 +6,7 @@ use crate::socket::Serving;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs::File,
     path::Path,
     process::{Child, Command, Stdio},
@@ -26,7 +26,7 @@ pub struct Chromium {
     kind: Kind,
     browser: Child,
     profile: tempfile::TempDir,
-    _files: Serving,
+    files: Serving,
     _control: Serving,
     asks: smol::channel::Sender<String>,
     answers: Mutex<mpsc::Receiver<Value>>,
@@ -35,10 +35,10 @@ pub struct Chromium {
 }
 
 impl Chromium {
-    /// Serves the page, the browser's host and the vlugin's file, and opens the page.
-    pub fn start(kind: Kind, plugins: &Value, file: &Path) -> Self {
+    /// Serves the page, the browser's host and the vlugins' files, and opens the page.
+    pub fn start(kind: Kind, plugins: &Value, vlugins: &[&Path]) -> Self {
         let served = Arc::default();
-        let files = serve_files(kind, plugins, file, Arc::clone(&served));
+        let files = serve_files(kind, plugins, vlugins, Arc::clone(&served));
         let (asks, to_do) = smol::channel::unbounded();
         let (done, answers) = mpsc::channel();
         let log = Arc::default();
@@ -70,7 +70,7 @@ impl Chromium {
             kind,
             browser,
             profile,
-            _files: files,
+            files,
             _control: control,
             asks,
             answers: Mutex::new(answers),
@@ -82,7 +82,7 @@ impl Chromium {
         chromium
     }
 
-    /// The SHA-256 of each file of the vlugin that the browser was sent.
+    /// The SHA-256 of each file of a vlugin that the browser was sent.
     pub fn served(&self) -> Vec<String> {
         self.served.lock().expect("hashes").clone()
     }
@@ -129,6 +129,10 @@ impl Host for Chromium {
         "service worker"
     }
 
+    fn addr(&self) -> &str {
+        &self.files.addr
+    }
+
     fn source(&self) -> &'static str {
         match self.kind {
             // Each mount has a module of its own.
@@ -152,13 +156,20 @@ impl Host for Chromium {
 fn serve_files(
     kind: Kind,
     plugins: &Value,
-    file: &Path,
+    vlugins: &[&Path],
     served: Arc<Mutex<Vec<String>>>,
 ) -> Serving {
     let mut plugins = plugins.clone();
-    let bytes = std::fs::read(file).expect("the vlugin's file");
+    let vlugins: BTreeMap<String, Vec<u8>> = vlugins
+        .iter()
+        .map(|file| {
+            let name = file.file_name().expect("a name").to_string_lossy();
+            let bytes = std::fs::read(file).expect("a vlugin's file");
+            (format!("/{name}"), bytes)
+        })
+        .collect();
     let scripts = match kind {
-        Kind::Js => imported(&mut plugins, &bytes),
+        Kind::Js => imported(&mut plugins, &vlugins),
         _ => Vec::new(),
     };
     let mut files: BTreeMap<String, Vec<u8>> = BTreeMap::new();
@@ -175,19 +186,19 @@ fn serve_files(
         let bytes = std::fs::read(own.join(name)).expect("a file to serve");
         files.insert(format!("/{name}"), bytes);
     }
-    let vlugin = format!("/conformance.{kind}");
-    files.insert(vlugin.clone(), bytes);
+    let of_vlugins: BTreeSet<_> = vlugins.keys().cloned().collect();
+    files.extend(vlugins);
     files.insert(format!("/text.{kind}"), b"not a module".to_vec());
     files.insert("/plugins.json".into(), plugins.to_string().into_bytes());
-    let files = Arc::new(files);
+    let (files, of_vlugins) = (Arc::new(files), Arc::new(of_vlugins));
     serve_fn(move |request| {
-        let (files, served, vlugin) = (files.clone(), served.clone(), vlugin.clone());
+        let (files, served, of_vlugins) = (files.clone(), served.clone(), of_vlugins.clone());
         async move {
             let path = request.head.path();
             let Some(bytes) = files.get(path) else {
                 return Response::new(404);
             };
-            if path == vlugin {
+            if of_vlugins.contains(path) {
                 served.lock().expect("hashes").push(sha256(bytes));
             }
             let kind: &[u8] = match path.rsplit('.').next() {
@@ -206,21 +217,18 @@ fn serve_files(
 }
 
 /// The scripts that the service worker imports, as `valor_cli web` would have it; their definitions name
-/// the file's hash then.
-fn imported(plugins: &mut Value, bytes: &[u8]) -> Vec<web::Script> {
+/// the files' hashes then.
+fn imported(plugins: &mut Value, vlugins: &BTreeMap<String, Vec<u8>>) -> Vec<web::Script> {
     let definitions = plugins["plugins"].as_array_mut().expect("an array");
-    // One of them has no file.
-    let there = definitions.iter_mut().filter(|it| it["path"] != "missing");
-    there
-        .map(|definition| {
-            definition["sha256"] = sha256(bytes).into();
-            web::Script {
-                name: definition["name"].as_str().expect("a name").to_owned(),
-                path: "conformance.js".into(),
-                sha256: sha256(bytes),
-            }
-        })
-        .collect()
+    let script = |definition: &mut Value| {
+        let name = definition["name"].as_str().expect("a name").to_owned();
+        let path = format!("{}.js", definition["path"].as_str().unwrap_or(&name));
+        // One of the suite's has no file.
+        let sha256 = sha256(vlugins.get(&format!("/{path}"))?);
+        definition["sha256"] = sha256.clone().into();
+        Some(web::Script { name, path, sha256 })
+    };
+    definitions.iter_mut().filter_map(script).collect()
 }
 
 fn sha256(bytes: &[u8]) -> String {

@@ -74,6 +74,10 @@ pub trait Host {
         }
     }
 
+    /// Its host and port, as a vlugin sees them.
+    #[allow(dead_code, reason = "tests/programs asks for it")]
+    fn addr(&self) -> &str;
+
     /// Makes all of these requests at once, and waits for all of them.
     fn ask(&self, asks: Vec<Ask>) -> Vec<Outcome>;
 
@@ -137,6 +141,10 @@ impl Host for Served {
         self.kind.as_str()
     }
 
+    fn addr(&self) -> &str {
+        &self.serving.addr
+    }
+
     fn ask(&self, asks: Vec<Ask>) -> Vec<Outcome> {
         thread::scope(|scope| {
             let asking: Vec<_> = asks
@@ -154,7 +162,7 @@ impl Host for Served {
 }
 
 /// A request on a connection of its own, and what came of it.
-fn converse(addr: &str, ask: &Ask) -> io::Result<Outcome> {
+pub fn converse(addr: &str, ask: &Ask) -> io::Result<Outcome> {
     let mut connection = Connection::to(addr);
     let mut outcome = Outcome::default();
     let mut head = format!("{} {} HTTP/1.1\r\nhost: {addr}\r\n", ask.method, ask.to);

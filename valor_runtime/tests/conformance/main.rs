@@ -49,8 +49,8 @@ fn every_host_answers_alike() {
     let js = definitions("js", &names);
     let deno = Served::start(Kind::Js, &parsed(&js), plugins.path());
     let pages = [
-        Chromium::start(Kind::Wasm, &wasm, &module),
-        Chromium::start(Kind::Js, &js, &script),
+        Chromium::start(Kind::Wasm, &wasm, &[&module]),
+        Chromium::start(Kind::Js, &js, &[&script]),
     ];
 
     let topics = suite::topics();

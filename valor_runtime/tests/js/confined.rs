@@ -17,11 +17,11 @@ const attempts = {
   nodeFile: async () => (await import("node:fs")).readFileSync("/etc/passwd"),
   written: () => Deno.writeTextFile(new URL("./own.txt", import.meta.url), "x"),
   temporary: () => Deno.makeTempFile(),
-  environment: () => JSON.stringify(Deno.env.toObject()),
-  variable: () => Deno.env.get("PATH"),
-  nodeEnvironment: async () => (await import("node:process")).env.PATH.length,
+  environment: () => { if (Object.keys(Deno.env.toObject()).length === 0) throw new Error("no variables") },
+  variable: () => { if (Deno.env.get("PATH") === undefined && Deno.env.get("DENO_DIR") === undefined) throw new Error("no variables") },
+  nodeEnvironment: async () => { const { env } = await import("node:process"); if (env.PATH === undefined && Object.keys(env).length === 0) throw new Error("no variables") },
   program: () => new Deno.Command("/bin/true").outputSync(),
-  nodeProgram: async () => (await import("node:child_process")).execSync("true"),
+  nodeProgram: async () => (await import("node:child_process")).execSync(`/usr/bin/touch '${new URL("./touched", import.meta.url).pathname}'`),
   library: () => Deno.dlopen("libc.so.6", {}),
   system: () => Deno.hostname(),
   parent: () => Deno.kill(Deno.ppid, "SIGCONT"),
@@ -120,6 +120,8 @@ fn a_script_that_breaks_out_gets_nowhere() {
                 "refused",
                 "npm specifiers",
                 "no caches",
+                "no variables",
+                "Command failed",
                 "status 404",
                 "NotCapable",
                 "not a function",
@@ -132,6 +134,8 @@ fn a_script_that_breaks_out_gets_nowhere() {
         assert_eq!(house.get("/other").await, (200, "other".into()));
     });
     assert!(tcp.accept().is_err(), "somebody connected");
+    let touched = house.dir.path().join("in/touched");
+    assert!(!touched.exists(), "a program was run");
 }
 
 /// The sockets of all scripts that run.

@@ -377,6 +377,8 @@ fn command(launch: &Launch, dir: &Path, control: &Path, slots: usize) -> Command
     command.args(["run", "--quiet", "--no-prompt", "--no-config", "--no-lock"]);
     command.args(["--no-remote", "--no-npm", "--no-code-cache"]);
     command.args(["--unstable-worker-options", "--unstable-no-legacy-abort"]);
+    // Many a package asks for NODE_ENV while it is loaded: there is no such variable, which is no error.
+    command.arg("--ignore-env");
     command.arg(format!(
         "--v8-flags=--max-old-space-size={}",
         launch.heap >> 20
