@@ -11,6 +11,7 @@ mod footprint;
 mod load;
 mod peers;
 mod process;
+mod programs;
 mod subject;
 mod throughput;
 mod valor;
@@ -76,16 +77,10 @@ fn run(args: Args) -> Result<(), Box<dyn Error>> {
 }
 
 fn serve(server: Server, threads: usize) -> Result<(), Box<dyn Error>> {
-    match server {
-        Server::ValorNative
-        | Server::ValorWasm
-        | Server::ValorWasmFresh
-        | Server::ValorCompiled
-        | Server::ValorBare => valor::serve(server, threads),
-        _ => {
-            let listener = TcpListener::bind("127.0.0.1:0")?;
-            println!("{}", listener.local_addr()?);
-            Ok(peers::serve(server, listener, threads)?)
-        }
+    if server.is_valor() {
+        return valor::serve(server, threads);
     }
+    let listener = TcpListener::bind("127.0.0.1:0")?;
+    println!("{}", listener.local_addr()?);
+    Ok(peers::serve(server, listener, threads)?)
 }

@@ -1,11 +1,11 @@
 //! What is measured: which server, with how many threads. [`Running`] is one of them as a child
 //! process of the bench; it ends when it is dropped.
 
-use crate::process;
+use crate::{process, programs};
 use std::{
-    io::{self, BufRead, BufReader, Write},
+    io::{self, BufRead, BufReader},
     net::SocketAddr,
-    path::{Path, PathBuf},
+    path::Path,
     process::{Child, Command, Stdio},
 };
 use tempfile::TempDir;
@@ -27,12 +27,22 @@ pub enum Server {
     Axum,
     /// nginx, as Debian builds it
     Nginx,
+    /// `wasmtime serve` with a WASI component
+    WasmtimeServe,
+    /// `deno serve` with the file that Valor has for a vlugin
+    DenoServe,
+    /// workerd with that file
+    Workerd,
+    /// Node's own server
+    Node,
     /// Valor with its vlugins in libraries
     ValorNative,
     /// Valor with its vlugins in WebAssembly modules
     ValorWasm,
     /// The same, with an instance of its own for every request
     ValorWasmFresh,
+    /// Valor with a vlugin in JavaScript
+    ValorJs,
     /// Valor with the same vlugins linked into the program
     ValorCompiled,
     /// Valor's server alone, in front of a closure
@@ -47,12 +57,26 @@ impl Server {
             Self::HyperSmol => "hyper on smol",
             Self::Axum => "axum",
             Self::Nginx => "nginx",
+            Self::WasmtimeServe => "wasmtime serve",
+            Self::DenoServe => "deno serve",
+            Self::Workerd => "workerd",
+            Self::Node => "Node",
             Self::ValorNative => "Valor, native",
             Self::ValorWasm => "Valor, WebAssembly",
             Self::ValorWasmFresh => "Valor, WebAssembly, each a new instance",
+            Self::ValorJs => "Valor, JavaScript",
             Self::ValorCompiled => "Valor, compiled in",
             Self::ValorBare => "Valor, server alone",
         }
+    }
+
+    /// Whether this program is it.
+    pub fn is_valor(self) -> bool {
+        use Server::{ValorBare, ValorCompiled, ValorJs, ValorNative, ValorWasm, ValorWasmFresh};
+        matches!(
+            self,
+            ValorBare | ValorCompiled | ValorJs | ValorNative | ValorWasm | ValorWasmFresh
+        )
     }
 
     fn name(self) -> String {
@@ -66,7 +90,7 @@ pub struct Running {
     child: Child,
     /// Where it listens.
     pub addr: SocketAddr,
-    // nginx's files.
+    // The files of a program.
     _folder: Option<TempDir>,
 }
 
@@ -76,8 +100,10 @@ impl Running {
     /// # Errors
     /// Where it does not come up.
     pub fn start(server: Server, threads: usize, cpu: Option<usize>) -> io::Result<Self> {
-        let program = match server {
-            Server::Nginx => PathBuf::from("nginx"),
+        let program = match programs::name(server) {
+            Some(name) if !server.is_valor() => programs::find(name).ok_or_else(|| {
+                io::Error::other(format!("{} is not on the PATH", server.title()))
+            })?,
             _ => std::env::current_exe()?,
         };
         Self::spawn(server, threads, pinned(&program, cpu))
@@ -88,8 +114,8 @@ impl Running {
     /// # Errors
     /// Where it does not come up.
     pub fn spawn(server: Server, threads: usize, mut command: Command) -> io::Result<Self> {
-        if server == Server::Nginx {
-            return Self::nginx(threads, command);
+        if programs::name(server).is_some() && !server.is_valor() {
+            return Self::program(server, threads, command);
         }
         command
             .args(["serve", &server.name(), "--threads", &threads.to_string()])
@@ -109,32 +135,13 @@ impl Running {
         })
     }
 
-    fn nginx(threads: usize, mut command: Command) -> io::Result<Self> {
+    fn program(server: Server, threads: usize, mut command: Command) -> io::Result<Self> {
         let folder = TempDir::new()?;
         let port = std::net::TcpListener::bind("127.0.0.1:0")?
             .local_addr()?
             .port();
-        std::fs::write(folder.path().join("blob"), BLOB)?;
-        let at = folder.path().display();
-        let config = format!(
-            "daemon off; pid {at}/pid; error_log {at}/error.log;\n\
-             worker_processes {threads};\n\
-             events {{ worker_connections 8192; }}\n\
-             http {{\n\
-             access_log off; sendfile on; keepalive_requests 1000000000; default_type text/plain;\n\
-             client_body_temp_path {at}; proxy_temp_path {at}; fastcgi_temp_path {at};\n\
-             uwsgi_temp_path {at}; scgi_temp_path {at};\n\
-             server {{ listen 127.0.0.1:{port}; root {at}; location = /hello {{ return 200 '{HELLO}'; }} }}\n\
-             }}\n"
-        );
-        let path = folder.path().join("nginx.conf");
-        std::fs::File::create(&path)?.write_all(config.as_bytes())?;
-        let child = command
-            .arg("-e")
-            .arg(folder.path().join("error.log"))
-            .arg("-c")
-            .arg(&path)
-            .spawn()?;
+        programs::arm(&mut command, server, threads, port, folder.path())?;
+        let child = command.stdout(Stdio::null()).spawn()?;
         let addr = SocketAddr::from(([127, 0, 0, 1], port));
         process::wait_for(addr)?;
         Ok(Self {

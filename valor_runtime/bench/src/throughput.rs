@@ -2,6 +2,7 @@
 
 use crate::{
     load::{self, Clients, Figures, Load},
+    programs,
     subject::{Running, Server},
 };
 use std::{io, time::Duration};
@@ -31,6 +32,13 @@ const OF_KINDS: &[Server] = &[
     Server::ValorNative,
     Server::ValorWasm,
     Server::ValorWasmFresh,
+    Server::WasmtimeServe,
+];
+const OF_SCRIPTS: &[Server] = &[
+    Server::DenoServe,
+    Server::ValorJs,
+    Server::Workerd,
+    Server::Node,
 ];
 const WITH_BODIES: &[Server] = &[
     Server::HyperTokio,
@@ -71,6 +79,13 @@ pub const TABLES: &[Table] = &[
         servers: OF_KINDS,
     },
     Table {
+        title: "JavaScript: hello, 1 header",
+        load: Load::Hello { headers: 1 },
+        threads: 2,
+        connections: 32,
+        servers: OF_SCRIPTS,
+    },
+    Table {
         title: "download of 1 MiB, 1 thread",
         load: Load::Download,
         threads: 1,
@@ -102,12 +117,16 @@ pub fn measure(table: &Table, rounds: usize, seconds: u64) -> io::Result<()> {
         cpu: clients_cpu,
         time: Duration::from_secs(seconds),
     };
+    let is_there = |server: &&Server| match programs::name(**server) {
+        Some(name) if programs::find(name).is_none() => {
+            eprintln!("{} is left out: no `{name}` on the PATH", server.title());
+            false
+        }
+        _ => true,
+    };
+    let servers: Vec<Server> = table.servers.iter().filter(is_there).copied().collect();
     let start = |server: &Server| Running::start(*server, table.threads, server_cpu);
-    let running = table
-        .servers
-        .iter()
-        .map(start)
-        .collect::<io::Result<Vec<_>>>()?;
+    let running = servers.iter().map(start).collect::<io::Result<Vec<_>>>()?;
     let warm = Clients {
         time: Duration::from_secs(1),
         ..clients
@@ -126,7 +145,7 @@ pub fn measure(table: &Table, rounds: usize, seconds: u64) -> io::Result<()> {
         "| server | CPU µs per request | ratio | requests per second | ratio | p99 µs | ratio |"
     );
     println!("|---|---:|---:|---:|---:|---:|---:|");
-    for (server, rounds) in table.servers.iter().zip(&figures) {
+    for (server, rounds) in servers.iter().zip(&figures) {
         let cell = |of: fn(&Figures) -> f64, places: usize| {
             let value = median(rounds.iter().map(of));
             let ratio = median(rounds.iter().zip(&figures[0]).map(|(a, b)| of(a) / of(b)));

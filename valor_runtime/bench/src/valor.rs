@@ -1,7 +1,10 @@
 //! Valor as it is measured: the same vlugins in libraries, in WebAssembly modules, or linked into
 //! the program, or none.
 
-use crate::subject::{BLOB, HELLO, Server as Subject};
+use crate::{
+    programs,
+    subject::{BLOB, HELLO, Server as Subject},
+};
 use std::{
     error::Error,
     future::pending,
@@ -38,6 +41,7 @@ pub fn serve(subject: Subject, threads: usize) -> Result<(), Box<dyn Error>> {
             Subject::ValorNative => native().await?,
             Subject::ValorWasm => guests().await?,
             Subject::ValorWasmFresh => fresh().await?,
+            Subject::ValorJs => script().await?,
             _ => compiled().await?,
         };
         println!("{}", server.local_addrs()[0]);
@@ -121,6 +125,15 @@ async fn guests() -> Result<Arc<dyn Vlugin>, Box<dyn Error>> {
     Ok(runtime)
 }
 
+/// The hello in JavaScript.
+async fn script() -> Result<Arc<dyn Vlugin>, Box<dyn Error>> {
+    let deno = programs::find("deno").ok_or("there is no Deno")?;
+    let runtime = Runtime::builder().deno(deno).build()?;
+    let hello = definition("js", "hello", &programs::script())?;
+    runtime.load(&hello).await?;
+    Ok(runtime)
+}
+
 /// A guest that begins anew for every request.
 async fn fresh() -> Result<Arc<dyn Vlugin>, Box<dyn Error>> {
     let runtime = runtime().await?;
@@ -164,6 +177,38 @@ pub fn module() -> io::Result<PathBuf> {
 
 const WASM: &str = "wasm32-unknown-unknown";
 
+/// The hello as a WASI component, built where that was not done.
+///
+/// # Errors
+/// Where it does not build.
+pub fn component() -> io::Result<PathBuf> {
+    let (program, target) = (library_dir()?, "wasm32-wasip2");
+    let target_dir = program.parent().unwrap_or(&program);
+    let built = cargo()
+        .args([
+            "build",
+            "--quiet",
+            "--release",
+            "--locked",
+            "--target",
+            target,
+        ])
+        .arg("--target-dir")
+        .arg(target_dir)
+        .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/component"))
+        .status()?;
+    match built.success() {
+        true => Ok(target_dir.join(target).join("release/component.wasm")),
+        false => Err(io::Error::other(
+            "the WASI component does not build: `rustup target add wasm32-wasip2` adds its target",
+        )),
+    }
+}
+
+fn cargo() -> Command {
+    Command::new(std::env::var_os("CARGO").unwrap_or("cargo".into()))
+}
+
 /// Where the examples' libraries are: beside this program.
 ///
 /// # Errors
@@ -185,7 +230,7 @@ pub fn build() -> io::Result<()> {
 fn cargo_build(what: &[&str]) -> io::Result<()> {
     let manifest = concat!(env!("CARGO_MANIFEST_DIR"), "/../../Cargo.toml");
     let target = library_dir()?;
-    let built = Command::new(std::env::var_os("CARGO").unwrap_or("cargo".into()))
+    let built = cargo()
         .args(["build", "--quiet", "--release", "--manifest-path", manifest])
         .args(what)
         .arg("--target-dir")
