@@ -8,6 +8,7 @@ const SAMPLES = {
   greet: { about: "Greets in your browser's language, and counts: its state is in this page.", target: "?who=Zoe" },
   alice: { about: "The example with_state, with the config “Alice”.", target: "?who=Zoe" },
   echo: { about: "Sends a body back as it comes in.", target: "/a/b?c=d", body: "There and back again." },
+  board: { about: "A board of notes in JavaScript: they are kept in your browser's IndexedDB.", target: "/", body: '{"text": "Water the plants"}' },
   events: { about: "Server-sent events, one every 300 ms.", target: "?every=300", stream: true },
 };
 let [answered, network] = [0, 0];

@@ -87,4 +87,5 @@ fn every_example_is_mounted() {
         let mounted = sources.contains(name);
         assert_eq!(manifest.contains("cdylib"), mounted, "examples/{name}");
     }
+    assert!(text("examples/plugins.json").contains("\"board/board.js\""));
 }

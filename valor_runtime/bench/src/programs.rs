@@ -1,5 +1,5 @@
 //! Servers that are programs of their own, found on this machine: nginx, `wasmtime serve`, `deno serve`, workerd and
-//! Node. [`find`] says whether there is one, [`command`] how it is run.
+//! Node. [`find`] says whether there is one, [`arm`] how it is run.
 
 use crate::{
     subject::{BLOB, HELLO, Server},

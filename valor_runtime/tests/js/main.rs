@@ -6,9 +6,12 @@
 
 #[path = "../fixture/mod.rs"]
 mod fixture;
+#[path = "../socket/mod.rs"]
+mod socket;
 
 mod confined;
 mod ends;
+mod examples;
 mod loading;
 mod outward;
 mod requests;

@@ -96,15 +96,16 @@ async def examples_page():
 
         shown = "document.querySelectorAll('article').length"
         await there(page, "events")
-        same([await page.run(shown), await page.run("document.querySelector('#state').textContent")], [4, ""])
+        same([await page.run(shown), await page.run("document.querySelector('#state').textContent")], [5, ""])
         await press("events", "event 2: tick")
         await press("greet", "Hello, Zoe! You are number 1.")
         await press("alice", "Alice says hello Zoe!")
         await press("echo", "There and back again.")
+        await press("board", "Water the plants")
         await page.shot(screenshot, 1100, 872)
         await page.shot(screenshot.with_stem(f"{screenshot.stem}-dark"), 1100, 872, "dark")
         await page.shot(screenshot.with_stem(f"{screenshot.stem}-narrow"), 390, 844)
-        same(await page.run("document.querySelector('#answered').textContent"), "3")
+        same(await page.run("document.querySelector('#answered').textContent"), "4")
         await press("events", "closed")
         same(await page.run("[...document.querySelectorAll('.facts')].every((it) => it.textContent.includes('0 bytes over'))"), True)
         # Registered in the page, there after a reload, and removed.
@@ -114,9 +115,12 @@ async def examples_page():
         await page.reload()
         await there(page, "bob")
         await press("bob", "Bob says hello Zoe!")
+        # Its notes outlive the page.
+        notes = "fetch('/board/').then((response) => response.json()).then((notes) => notes.map(({ text }) => text))"
+        same(await page.run(notes), ["Water the plants"])
         same(await page.run("document.querySelector('#network').textContent"), "0 bytes")
         requests = [line for line in served.log().splitlines() if " GET /" in line or " POST /" in line]
-        vlugins = ["/greet", "/alice", "/echo", "/events", "/bob", "/_plugins"]
+        vlugins = ["/greet", "/alice", "/echo", "/events", "/bob", "/board", "/_plugins"]
         same([line for line in requests if any(f" {path}" in line for path in vlugins)], [])
         if not any("/plugins.json" in line for line in requests):
             raise AssertionError("the server's log has no requests at all")
