@@ -213,6 +213,13 @@ export class Script {
     const options = { method, headers, signal, duplex: "half" };
     if (!/^(GET|HEAD)$/.test(method) && (body instanceof ReadableStream || body?.length)) options.body = body;
     const request = new Request(`http${https ? "s" : ""}://${host}${target}`, options);
+    // As those of a service worker's own event, and those on the server.
+    for (const change of ["append", "delete", "set"]) {
+      const value = () => {
+        throw new TypeError("the headers of a request cannot be changed; those of `new Request(request)` can");
+      };
+      Object.defineProperty(request.headers, change, { value });
+    }
     const ctx = {
       waitUntil: (promise) => {
         const settled = Promise.resolve(promise).catch((error) => {
