@@ -116,8 +116,12 @@ async function held(input, init) {
   } catch (error) {
     throw failed(400, error.message);
   }
-  const { url } = request;
+  const { url, signal } = request;
   if (/^(data|blob):/.test(url)) return fetch(request);
+  if (signal.aborted) {
+    request.body?.cancel(signal.reason).catch(() => {});
+    throw signal.reason;
+  }
   const allow = allowOf(stack);
   if (!allow) throw failed(403, `${url} may not be reached: no vlugin's own code calls fetch here, so it is not known whose \`allow\` to ask`);
   try {

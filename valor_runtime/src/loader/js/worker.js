@@ -15,6 +15,7 @@ const listen = globalThis.addEventListener;
 const later = globalThis.setTimeout;
 const LEVELS = ["error", "warn", "info", "debug", "trace"];
 const OWN = import.meta.url;
+const SENT = [["accept", "*/*"], ["accept-language", "*"], ["user-agent", navigator.userAgent]];
 /** Characters in a line of the log. */
 const LONGEST = 16384;
 
@@ -77,6 +78,15 @@ async function result(request, head) {
   const it = asked.get(id);
   asked.delete(id);
   if (!it) return new Response(null);
+  try {
+    return await given(it, request, status, rest);
+  } catch (error) {
+    it.reject(error);
+    return new Response(null);
+  }
+}
+
+function given(it, request, status, rest) {
   if (status === null) {
     const error = new TypeError(rest.message);
     error.status = rest.status;
@@ -97,14 +107,18 @@ async function result(request, head) {
       control?.error(it.signal.reason);
       stop(it.signal.reason);
     };
+    // Without a prototype: what a vlugin has put into that of all objects is no part of it.
     const source = {
+      __proto__: null,
       start(controller) {
         control = controller;
       },
       async pull(controller) {
         let part;
         try {
-          part = await reader.read();
+          // Deno gives a body without bytes as one piece of none.
+          do part = await reader.read();
+          while (part.value?.length === 0);
         } catch {
           finish();
           // Where it is passed on, Deno throws away what it has not sent when the error comes.
@@ -122,7 +136,8 @@ async function result(request, head) {
       cancel: stop,
     };
     it.signal.addEventListener("abort", abort, { once: true });
-    body = new ReadableStream(source, { highWaterMark: 0 });
+    // One piece is read ahead, so that an end or an error is known before somebody asks for it.
+    body = new ReadableStream(source, { __proto__: null, highWaterMark: 1 });
     abandoned.register(body, stop);
   } else {
     finish();
@@ -150,20 +165,41 @@ function asking(input, init) {
   }
 }
 
+/** A response from a server, which the vlugin did not make: as Deno's own `fetch` gives it, and so are its copies. */
+function fetched(response, url, redirected) {
+  const { clone, headers } = response;
+  const refuse = () => {
+    throw new TypeError("the headers of a response from a server cannot be changed: make a new Response of it");
+  };
+  for (const method of ["append", "delete", "set"]) Object.defineProperty(headers, method, { value: refuse });
+  return Object.defineProperties(response, {
+    type: { value: "basic" },
+    url: { value: url },
+    redirected: { value: redirected },
+    clone: { value: () => fetched(clone.call(response), url, redirected) },
+  });
+}
+
 async function fetch(input, init) {
   let request = asking(input, init);
   let url = new URL(request.url);
-  if (/^(data|blob|file):$/.test(url.protocol)) return nativeFetch(input, init);
+  if (/^(data|blob|file):$/.test(url.protocol)) return nativeFetch(request);
+  if (request.signal.aborted) {
+    request.body?.cancel(request.signal.reason).catch(() => {});
+    throw request.signal.reason;
+  }
   const mode = request.redirect;
   let body = sent(request, init);
   let redirected = false;
   for (let hops = 0; hops <= 20; hops++) {
     url.hash = "";
+    // What the standard's fetch sends where the script does not say it.
+    const { headers: own } = request;
+    for (const [header, value] of SENT) if (!own.has(header)) own.set(header, value);
     const response = await ask("fetch", "", request, body, url.href);
     const location = response.headers.get("location");
     if (mode === "manual" || location === null || ![301, 302, 303, 307, 308].includes(response.status)) {
-      if (redirected) Object.defineProperty(response, "redirected", { value: true, configurable: true });
-      return response;
+      return fetched(response, url.href, redirected);
     }
     await response.body?.cancel();
     if (mode === "error") throw new TypeError(`${url.href} redirects, which \`redirect: "error"\` refuses`);
