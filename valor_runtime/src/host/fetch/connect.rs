@@ -22,7 +22,7 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
     time::{Duration, Instant},
 };
 #[cfg(unix)]
@@ -100,6 +100,7 @@ impl Connector {
         };
         Ok(Io {
             socket: FuturesIo::new(socket),
+            scratch: Box::new([0; SCRATCH]),
             link: Link::new(),
         })
     }
@@ -202,9 +203,14 @@ where
     .await
 }
 
+/// How much hyper has room for in a connection's first reads.
+const SCRATCH: usize = 8192;
+
 /// A connection, as hyper reads and writes it.
 pub(super) struct Io {
     socket: FuturesIo<Socket>,
+    /// Where a read goes first that is not of a large body.
+    scratch: Box<[u8; SCRATCH]>,
     link: Link,
 }
 
@@ -251,6 +257,7 @@ impl Io {
         let stream = Async::<UnixStream>::connect(path).await?;
         Ok(Self {
             socket: FuturesIo::new(Socket::Unix(Watched::<UnixStream>::new(stream)?)),
+            scratch: Box::new([0; SCRATCH]),
             link: Link::new(),
         })
     }
@@ -262,11 +269,19 @@ impl Io {
 
 impl hyper::rt::Read for Io {
     fn poll_read(
-        mut self: Pin<&mut Self>,
+        self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-        buf: ReadBufCursor<'_>,
+        mut buf: ReadBufCursor<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.socket).poll_read(cx, buf)
+        let this = self.get_mut();
+        if buf.remaining() > 2 * SCRATCH {
+            return Pin::new(&mut this.socket).poll_read(cx, buf);
+        }
+        // All of hyper's room would have to be cleared for a read that may come to nothing.
+        let room = &mut this.scratch[..buf.remaining().min(SCRATCH)];
+        let amount = ready!(Pin::new(this.socket.get_mut()).poll_read(cx, room))?;
+        buf.put_slice(&room[..amount]);
+        Poll::Ready(Ok(()))
     }
 }
 
