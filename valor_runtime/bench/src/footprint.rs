@@ -21,6 +21,7 @@ pub type Measure = (&'static str, fn() -> io::Result<()>);
 
 /// All that is measured here.
 pub const ALL: &[Measure] = &[
+    ("calls without a socket", crate::calls::measure),
     ("instructions", instructions),
     ("system calls", system_calls),
     ("idle connections", idle),

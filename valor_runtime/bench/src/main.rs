@@ -7,6 +7,7 @@
 //! Every figure is also given as a ratio to hyper's, measured in the same round: the servers take
 //! turns, so that what else the machine does meets all of them alike.
 
+mod calls;
 mod footprint;
 mod load;
 mod peers;

@@ -36,18 +36,26 @@ pub fn serve(subject: Subject, threads: usize) -> Result<(), Box<dyn Error>> {
             ..ServerConfig::default()
         };
         let server = Server::bind(&[listen], config).await?;
-        let vlugin: Arc<dyn Vlugin> = match subject {
-            Subject::ValorBare => alone(),
-            Subject::ValorNative => native().await?,
-            Subject::ValorWasm => guests().await?,
-            Subject::ValorWasmFresh => fresh().await?,
-            Subject::ValorJs => script().await?,
-            _ => compiled().await?,
-        };
+        let vlugin = vlugin(subject).await?;
         println!("{}", server.local_addrs()[0]);
         server.run(vlugin, threads, pending()).await?;
         Ok(())
     })
+}
+
+/// What answers the requests of a subject.
+///
+/// # Errors
+/// Where a vlugin cannot be loaded.
+pub async fn vlugin(subject: Subject) -> Result<Arc<dyn Vlugin>, Box<dyn Error>> {
+    match subject {
+        Subject::ValorBare => Ok(alone()),
+        Subject::ValorNative => native().await,
+        Subject::ValorWasm => guests().await,
+        Subject::ValorWasmFresh => fresh().await,
+        Subject::ValorJs => script().await,
+        _ => compiled().await,
+    }
 }
 
 /// The server in front of a closure, as hyper has one.
