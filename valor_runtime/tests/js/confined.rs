@@ -14,6 +14,8 @@ const attempts = {
   importedText: () => import("/etc/passwd", { with: { type: "text" } }),
   importedJson: () => import("../secret.json", { with: { type: "json" } }),
   importedStatic: () => import("./imports-secret.js"),
+  modulesOfOthers: () => import("../node_modules/others.json", { with: { type: "json" } }),
+  requiredOfOthers: async () => (await import("node:module")).createRequire(import.meta.url)("../node_modules/others.json"),
   nodeFile: async () => (await import("node:fs")).readFileSync("/etc/passwd"),
   written: () => Deno.writeTextFile(new URL("./own.txt", import.meta.url), "x"),
   temporary: () => Deno.makeTempFile(),
@@ -85,6 +87,7 @@ fn a_script_that_breaks_out_gets_nowhere() {
             ),
             ("secret.txt", "secret"),
             ("secret.json", "[7]"),
+            ("node_modules/others.json", "[7]"),
             (
                 "other.js",
                 "export default { fetch() { return new Response('other') } }",
