@@ -3,12 +3,14 @@
 // lives, so its end is noticed, and a service worker that was restarted finds it again.
 
 import { Line } from "./valor-line.js";
-import { Fault, addEventListener, fetch } from "./http.js";
+import { Fault, addEventListener, fetch, refuse } from "./http.js";
 import { Script, asks, importedFor } from "./valor-js.js";
 
 /** How long a page or its Worker may take to say that it is there, in milliseconds. */
 const PATIENCE = 5000;
 const WORKER = new URL("valor-worker.js", import.meta.url).href;
+/** Not asked of the registry, which may wait for what it says. */
+const CHECK = new URL("valor-check.js?valor", import.meta.url).href;
 /** By lock. */
 const remotes = new Map();
 
@@ -33,23 +35,35 @@ function within(ms, promise) {
   return Promise.race([promise, new Promise((_, failed) => setTimeout(() => failed(nobody()), ms))]);
 }
 
+/** The first answer of those pages that have called start(); none where no page is open. */
+async function askPages(what) {
+  const all = await clients.matchAll({ type: "window", includeUncontrolled: true });
+  const asked = all.map(
+    (client) =>
+      new Promise((answered) => {
+        const { port1, port2 } = new MessageChannel();
+        port1.onmessage = ({ data }) => answered([client, data]);
+        client.postMessage(what, [port2]);
+      }),
+  );
+  if (!all.length) throw nobody();
+  return within(PATIENCE, Promise.race(asked));
+}
+
+/** Refuses what a definition, or plugins.json, may not say; where a page is there that can tell. */
+export async function checked(value, one) {
+  const [, line] = await askPages({ valor: "check", from: CHECK, value, one }).catch(() => []);
+  if (line) refuse(422, line);
+}
+
 /** The page that has the Worker of this key, or one that is willing to. */
 async function page(key) {
   const { held } = await navigator.locks.query();
   const lock = held.find(({ name }) => name.startsWith(`${key} `))?.name;
   const owner = lock && (await clients.get(lock.slice(key.length + 1)));
   if (owner) return owner;
-  const all = await clients.matchAll({ type: "window", includeUncontrolled: true });
-  const asked = all.map(
-    (client) =>
-      new Promise((willing) => {
-        const { port1, port2 } = new MessageChannel();
-        port1.onmessage = () => willing(client);
-        client.postMessage("valor:who", [port2]);
-      }),
-  );
-  if (!all.length) throw nobody();
-  return within(PATIENCE, Promise.race(asked));
+  const [willing] = await askPages("valor:who");
+  return willing;
 }
 
 const keyOf = ({ prefix, name, generation }) => `valor ${location} ${prefix} ${name} ${generation}`;

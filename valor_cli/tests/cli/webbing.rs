@@ -98,7 +98,7 @@ fn a_folder_for_a_static_server() {
     assert!(lines[3].ends_with(left_out), "{}", lines[3]);
     assert_eq!(
         lines[5],
-        format!("wrote 18 files to {}", folder.file("dist"))
+        format!("wrote 19 files to {}", folder.file("dist"))
     );
     assert_eq!(
         lines[6],
@@ -119,6 +119,7 @@ fn a_folder_for_a_static_server() {
             "http.js",
             "index.html",
             "plugins.json",
+            "valor-check.js",
             "valor-js.js",
             "valor-line.js",
             "valor-next.js",
@@ -182,6 +183,7 @@ fn a_later_run_replaces_what_is_its_own() {
             "index.html",
             "mine.css",
             "plugins.json",
+            "valor-check.js",
             "valor-js.js",
             "valor-line.js",
             "valor-next.js",
