@@ -280,6 +280,7 @@ fn a_lazy_one_that_is_used_is_not_stopped() {
 
 #[test]
 fn a_group_shares_a_process_and_its_end() {
+    keep_log();
     let house = House::new(&[("one.js", FRAGILE), ("sub/two.js", FRAGILE)]);
     block_on(async {
         house
@@ -302,6 +303,7 @@ fn a_group_shares_a_process_and_its_end() {
         let (looping, hanging) =
             futures_lite::future::zip(house.get("/two/loop"), house.get("/one/hang")).await;
         assert_eq!((looping.0, hanging.0), (504, 502));
+        logged(&["ERROR one", "`two`, of its group, was in a loop"]);
         let first = pid("one").await;
         assert_eq!(pid("two").await, first);
         let hanging = house.get("/two/hang");
