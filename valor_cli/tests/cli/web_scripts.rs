@@ -77,21 +77,40 @@ fn javascript_stays_as_it_is() {
 #[test]
 #[cfg(unix)]
 fn typescript_and_what_imports_is_bundled() {
-    let folder = Folder::new(
-        r#"{ "plugins": [
-            { "type": "js", "name": "typed" },
-            { "type": "js", "name": "parts", "path": "parts.js" }
-        ] }"#,
-    );
-    folder.write(
+    let made = || {
+        let folder = Folder::new(
+            r#"{ "plugins": [
+                { "type": "js", "name": "typed" },
+                { "type": "js", "name": "parts", "path": "parts.js" }
+            ] }"#,
+        );
+        folder.write(
         "typed.ts",
         "const status: number = 201;\nexport default { fetch: (_: Request): Response => new Response('t', { status }) };\n",
     );
-    folder.write("parts.js", "import { text } from './lib/text.js';\nexport default { fetch: () => new Response(text) };\n");
-    folder.write(
-        "lib/text.js",
-        "export const text = 'from the other file';\n",
-    );
+        folder.write(
+            "parts.js",
+            "import { text } from './lib/text.js';\nimport { kind } from 'kinds';\n\
+             export default { fetch: () => new Response(text + kind) };\n",
+        );
+        folder.write(
+            "lib/text.js",
+            "export const text = 'from the öther file';\n",
+        );
+        // A package that has something of its own for workers.
+        let exports = r#"{ "exports": { "worker": "./worker.js", "default": "./other.js" } }"#;
+        folder.write("node_modules/kinds/package.json", exports);
+        folder.write(
+            "node_modules/kinds/worker.js",
+            "export const kind = 'for workers';",
+        );
+        folder.write(
+            "node_modules/kinds/other.js",
+            "export const kind = 'for others';",
+        );
+        folder
+    };
+    let folder = made();
     let finished = write_scripts(&folder, Some(&esbuild()));
     assert_eq!(finished.code, Some(0), "{}", finished.err);
     let files = all(&folder.path().join("dist"));
@@ -102,12 +121,18 @@ fn typescript_and_what_imports_is_bundled() {
         "{typed}"
     );
     assert!(
-        parts.contains("from the other file") && !parts.contains("import "),
+        parts.contains("from the öther file") && !parts.contains("import "),
+        "{parts}"
+    );
+    assert!(
+        parts.contains("for workers") && parts.contains("export {"),
         "{parts}"
     );
     // The same input gives the same folder, wherever it stands.
-    assert_eq!(write_scripts(&folder, Some(&esbuild())).code, Some(0));
-    assert_eq!(all(&folder.path().join("dist")), files);
+    for folder in [folder, made()] {
+        assert_eq!(write_scripts(&folder, Some(&esbuild())).code, Some(0));
+        assert_eq!(all(&folder.path().join("dist")), files);
+    }
 }
 
 #[test]
@@ -273,5 +298,103 @@ fn an_optional_one_is_left_out_for_want_of_a_package() {
         assert_eq!(finished.code, Some(1), "{specifier}: {finished:?}");
         let faults = finished.faults();
         assert!(faults[0].contains(said), "{faults:?}");
+    }
+}
+
+#[test]
+fn the_file_is_held_to_its_checksum() {
+    let sha256 = Sha256::digest(BOARD);
+    let sha256: String = sha256.iter().map(|byte| format!("{byte:02X}")).collect();
+    let written = |sha256: &str| {
+        let folder = Folder::new(&format!(
+            r#"{{ "plugins": [{{ "type": "js", "name": "board", "sha256": "{sha256}" }}] }}"#
+        ));
+        folder.write("board.js", BOARD);
+        write_scripts(&folder, None)
+    };
+    assert_eq!(written(&sha256).code, Some(0));
+    let finished = written(&"0".repeat(64));
+    assert_eq!(finished.code, Some(1));
+    let faults = finished.faults();
+    assert!(
+        faults[0].contains("plugins[0].sha256: vlugin `board`: ")
+            && faults[0].contains("board.js has the SHA-256 "),
+        "{faults:?}"
+    );
+}
+
+#[test]
+fn scripts_are_looked_for_in_plugin_dirs_and_then_beside_plugins_json() {
+    let folder = Folder::new(
+        r#"{ "plugins": [{ "type": "js", "name": "a" }, { "type": "js", "name": "b" }, { "type": "js", "name": "c" }] }"#,
+    );
+    let text = |said: &str| format!("export default {{ fetch: () => new Response('{said}') }};\n");
+    folder.write("a.js", text("beside"));
+    folder.write("dir/a.mjs", text("dir"));
+    // The names' ends have an order; the types in this would have to be taken off.
+    folder.write("b.js", text("js"));
+    folder.write("b.ts", "export default {} as any;");
+    folder.write("c.mjs", text("mjs"));
+    let mut command = valor_cli();
+    let (plugins, dist) = (folder.file("plugins.json"), folder.file("dist"));
+    command.args(["web", "-p", &plugins, "-o", &dist]);
+    command.args(["--plugin-dir", &folder.file("dir")]);
+    let finished = finish(command);
+    assert_eq!(finished.code, Some(0), "{finished:?}");
+    let files = all(&folder.path().join("dist"));
+    for (name, said) in [("a", "dir"), ("b", "js"), ("c", "mjs")] {
+        assert_eq!(files[&format!("vlugins/{name}.js")], text(said).as_bytes());
+    }
+}
+
+#[test]
+#[cfg(unix)]
+fn esbuild_is_named_or_found() {
+    use std::{os::unix::fs::symlink, path::Path, process::Command};
+    let folder = Folder::new("");
+    folder.write(
+        "sub/plugins.json",
+        r#"{ "plugins": [{ "type": "js", "name": "typed" }] }"#,
+    );
+    folder.write("sub/typed.mts", "export default {} as any;\n");
+    let esbuild = esbuild();
+    let bin = Path::new(&esbuild).parent().unwrap();
+    let with = |found: &dyn Fn(&mut Command) -> &mut Command| {
+        let mut command = valor_cli();
+        let (plugins, dist) = (folder.file("sub/plugins.json"), folder.file("dist"));
+        command.args(["web", "-p", &plugins, "-o", &dist]);
+        command
+            .env("PATH", folder.path())
+            .env_remove("VALOR_ESBUILD");
+        found(&mut command);
+        let finished = finish(command);
+        (finished.code, finished.err)
+    };
+    let ok = (Some(0), String::new());
+    assert_eq!(with(&|it| it).0, Some(1));
+    assert_eq!(with(&|it| it.arg("--esbuild").arg(&esbuild)), ok);
+    assert_eq!(with(&|it| it.env("VALOR_ESBUILD", &esbuild)), ok);
+    assert_eq!(with(&|it| it.env("PATH", bin)), ok);
+    // What is named comes first.
+    let (code, err) = with(&|it| {
+        it.args(["--esbuild", "/none"])
+            .env("VALOR_ESBUILD", &esbuild)
+    });
+    assert!(
+        code == Some(1) && err.contains("/none cannot be run"),
+        "{err}"
+    );
+    let (code, err) = with(&|it| it.env("VALOR_ESBUILD", "/none").env("PATH", bin));
+    assert!(
+        code == Some(1) && err.contains("/none cannot be run"),
+        "{err}"
+    );
+    // Beside plugins.json, and above.
+    for dir in ["sub", "."] {
+        let modules = folder.path().join(dir).join("node_modules/.bin");
+        std::fs::create_dir_all(&modules).unwrap();
+        symlink(&esbuild, modules.join("esbuild")).unwrap();
+        assert_eq!(with(&|it| it), ok, "{dir}");
+        std::fs::remove_file(modules.join("esbuild")).unwrap();
     }
 }
