@@ -63,7 +63,7 @@ function byStack(stack) {
   return found;
 }
 
-/** Gives the realm what vlugins find in it. Where there is none, it is left as it is. */
+/** Gives the realm what vlugins find in it; without any, it is left as it is. */
 function furnish() {
   const { removeEventListener } = globalThis;
   globalThis.valor = Object.freeze({ call: (name, input, init) => call(name, input, init) });
@@ -116,8 +116,12 @@ async function held(input, init) {
   } catch (error) {
     throw failed(400, error.message);
   }
-  const { url } = request;
+  const { url, signal } = request;
   if (/^(data|blob):/.test(url)) return fetch(request);
+  if (signal.aborted) {
+    request.body?.cancel(signal.reason).catch(() => {});
+    throw signal.reason;
+  }
   const allow = allowOf(stack);
   if (!allow) throw failed(403, `${url} may not be reached: no vlugin's own code calls fetch here, so it is not known whose \`allow\` to ask`);
   try {
@@ -128,7 +132,6 @@ async function held(input, init) {
   }
 }
 
-/** Asks another vlugin, as `fetch` asks a server. */
 /** Another vlugin's answer; `end` is the signal of the request that asks for it, where that is known. */
 export async function call(name, input, init, end) {
   const request = new Request(input instanceof Request ? input : new URL(input, location.origin), { duplex: "half", ...init });
@@ -213,6 +216,13 @@ export class Script {
     const options = { method, headers, signal, duplex: "half" };
     if (!/^(GET|HEAD)$/.test(method) && (body instanceof ReadableStream || body?.length)) options.body = body;
     const request = new Request(`http${https ? "s" : ""}://${host}${target}`, options);
+    // As those of a service worker's own event, and those on the server.
+    for (const change of ["append", "delete", "set"]) {
+      const value = () => {
+        throw new TypeError("the headers of a request cannot be changed; those of `new Request(request)` can");
+      };
+      Object.defineProperty(request.headers, change, { value });
+    }
     const ctx = {
       waitUntil: (promise) => {
         const settled = Promise.resolve(promise).catch((error) => {

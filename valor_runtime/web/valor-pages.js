@@ -6,10 +6,10 @@ import { Line } from "./valor-line.js";
 import { Fault, addEventListener, fetch, refuse } from "./http.js";
 import { Script, asks, importedFor } from "./valor-js.js";
 
-/** How long a page or its Worker may take to say that it is there, in milliseconds. */
+/** How long a page or its Worker may take to say that it is there, in ms. */
 const PATIENCE = 5000;
 const WORKER = new URL("valor-worker.js", import.meta.url).href;
-/** Not asked of the registry, which may wait for what it says. */
+// `?valor`: not for the registry, which may wait for it.
 const CHECK = new URL("valor-check.js?valor", import.meta.url).href;
 /** By lock. */
 const remotes = new Map();
@@ -35,14 +35,14 @@ function within(ms, promise) {
   return Promise.race([promise, new Promise((_, failed) => setTimeout(() => failed(nobody()), ms))]);
 }
 
-/** The first answer of those pages that have called start(); none where no page is open. */
+/** The first page that answers, and what. */
 async function askPages(what) {
   const all = await clients.matchAll({ type: "window", includeUncontrolled: true });
   const asked = all.map(
     (client) =>
-      new Promise((answered) => {
+      new Promise((done) => {
         const { port1, port2 } = new MessageChannel();
-        port1.onmessage = ({ data }) => answered([client, data]);
+        port1.onmessage = ({ data }) => done([client, data]);
         client.postMessage(what, [port2]);
       }),
   );
@@ -50,10 +50,10 @@ async function askPages(what) {
   return within(PATIENCE, Promise.race(asked));
 }
 
-/** Refuses what a definition, or plugins.json, may not say; where a page is there that can tell. */
+/** Refuses what a definition may not say, where a page can tell. */
 export async function checked(value, one) {
-  const [, line] = await askPages({ valor: "check", from: CHECK, value, one }).catch(() => []);
-  if (line) refuse(422, line);
+  const said = await askPages({ valor: "check", worker: CHECK, value, one }).catch(() => []);
+  if (said[1]) refuse(422, said[1]);
 }
 
 /** The page that has the Worker of this key, or one that is willing to. */
@@ -61,9 +61,7 @@ async function page(key) {
   const { held } = await navigator.locks.query();
   const lock = held.find(({ name }) => name.startsWith(`${key} `))?.name;
   const owner = lock && (await clients.get(lock.slice(key.length + 1)));
-  if (owner) return owner;
-  const [willing] = await askPages("valor:who");
-  return willing;
+  return owner ?? (await askPages("valor:who"))[0];
 }
 
 const keyOf = ({ prefix, name, generation }) => `valor ${location} ${prefix} ${name} ${generation}`;

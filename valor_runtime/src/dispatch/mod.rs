@@ -13,6 +13,7 @@ use crate::{
     BoxFuture, Fault, FaultKind, Request, Response, Vlugin, id,
     metrics::Metrics,
     registry::{Mount, Registry},
+    timer::Timer,
 };
 use exchange::Exchange;
 use std::{
@@ -204,7 +205,7 @@ fn log_fault(mount: &Mount, fault: &Fault, id: &str) {
 struct Answering {
     mount: Arc<Mount>,
     state: State,
-    deadline: smol::Timer,
+    deadline: Timer,
 }
 
 enum State {
@@ -218,7 +219,7 @@ impl Answering {
         Self {
             mount: mount.clone(),
             state: State::Begin(Some(request)),
-            deadline: smol::Timer::after(mount.timeout),
+            deadline: Timer::after(mount.timeout),
         }
     }
 
@@ -253,7 +254,7 @@ impl Future for Answering {
             Ok(Poll::Ready(outcome)) => outcome,
             Err(panicked) => Err(panicked.into()),
             // The timer is set only here: a vlugin that answers at once never pays for it.
-            Ok(Poll::Pending) => match Pin::new(&mut this.deadline).poll(cx) {
+            Ok(Poll::Pending) => match this.deadline.poll(cx) {
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(_) => Err(Fault::new(
                     FaultKind::Timeout,

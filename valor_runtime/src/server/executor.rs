@@ -6,7 +6,7 @@
 //! once, it wakes another that sleeps, so that a task that takes long holds up nobody while
 //! there is a thread without work.
 
-use super::reactor::{Events, Reactor};
+use crate::reactor::{Events, Reactor};
 use async_task::Runnable;
 use smol::Task;
 use std::{

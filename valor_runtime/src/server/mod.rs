@@ -8,7 +8,7 @@
 //!
 //! - `socket`: addresses, listeners, and the sockets of clients.
 //! - `tls`: the certificate; `handshake`: how a connection with it begins.
-//! - `workers`: the threads; `executor`: the tasks that they run; `reactor`: what tells them that
+//! - `workers`: the threads; `executor`: the tasks that they run, told by the `reactor` below that
 //!   a socket is ready.
 //! - `connection`: the loop of one connection; `exchange`: one request and its response on it;
 //!   `upload`: the request's body of that exchange; `upgrade`: what follows where it switches
@@ -35,7 +35,6 @@ mod forwarded;
 mod fuzzing;
 mod guard;
 mod handshake;
-mod reactor;
 mod socket;
 mod stead;
 mod target;

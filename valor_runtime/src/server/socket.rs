@@ -1,7 +1,7 @@
 //! Where the server listens, and the sockets of its clients: TCP everywhere, Unix sockets where
 //! the system has them. The rest of the server sees no difference.
 
-use super::reactor::{Reactor, Source};
+use crate::reactor::{Reactor, Source};
 use futures_lite::{AsyncRead, AsyncWrite};
 use futures_rustls::server::TlsStream;
 #[cfg(unix)]

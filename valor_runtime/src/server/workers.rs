@@ -1,10 +1,8 @@
 //! The threads that run the connections. The server starts them; a watchdog that sees one of them
 //! blocked by a vlugin calls [`Workers::add_spare`], so that the others do not wait for it.
 
-use super::{
-    executor::Executor,
-    reactor::{Events, Reactor},
-};
+use super::executor::Executor;
+use crate::reactor::{self, Events, Reactor};
 use smol::channel::{self, Receiver, Sender};
 use std::{
     collections::HashMap,
@@ -189,6 +187,7 @@ impl Inner {
 
     /// Runs tasks until the workers are stopped, or this spare is of no use any more.
     fn work(&self, number: u64, progress: &Progress, is_spare: bool) {
+        let _here = reactor::enter(self.executor.reactor());
         let mut events = Events::default();
         let mut asked = HashMap::new();
         let mut ask_at = is_spare.then(|| Instant::now() + ASK);
@@ -215,6 +214,8 @@ impl Inner {
                 catch_unwind(AssertUnwindSafe(|| self.executor.run_one())).unwrap_or(true)
             });
             cancelled.for_each(drop);
+            // Nobody will tell of a socket any more.
+            self.executor.reactor().close();
         }
         // The next one that waits has to learn of it too, and what woke this one may have been
         // meant for another.

@@ -13,14 +13,30 @@ use std::{
     sync::{Arc, Mutex, mpsc},
     time::Duration,
 };
-use valor_runtime::{Kind, Request, Response, web};
+use valor_runtime::{BoxFuture, Kind, Request, Response, web};
 
 /// How long the browser may take for anything. Nothing does.
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// As the book has it, but that the page also speaks to the runner.
-const CSP: &[u8] = b"default-src 'self'; script-src 'self' 'wasm-unsafe-eval'; \
+const CSP: &str = "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'; \
     connect-src 'self' http://127.0.0.1:*";
+
+/// What is on the pages' server beside Valor's files, and what the pages may do.
+pub struct Beside {
+    pub csp: &'static str,
+    pub answer: Box<dyn Fn(Request) -> BoxFuture<'static, Response> + Send + Sync>,
+}
+
+impl Default for Beside {
+    /// Nothing. What a server does not have it answers with 404, as any would.
+    fn default() -> Self {
+        Self {
+            csp: CSP,
+            answer: Box::new(|_| Box::pin(async { Response::new(404) })),
+        }
+    }
+}
 
 pub struct Chromium {
     kind: Kind,
@@ -37,8 +53,13 @@ pub struct Chromium {
 impl Chromium {
     /// Serves the page, the browser's host and the vlugins' files, and opens the page.
     pub fn start(kind: Kind, plugins: &Value, vlugins: &[&Path]) -> Self {
+        Self::start_beside(kind, plugins, vlugins, Beside::default())
+    }
+
+    /// The same, with more on the pages' server.
+    pub fn start_beside(kind: Kind, plugins: &Value, vlugins: &[&Path], beside: Beside) -> Self {
         let served = Arc::default();
-        let files = serve_files(kind, plugins, vlugins, Arc::clone(&served));
+        let files = serve_files(kind, plugins, vlugins, Arc::clone(&served), beside);
         let (asks, to_do) = smol::channel::unbounded();
         let (done, answers) = mpsc::channel();
         let log = Arc::default();
@@ -152,12 +173,13 @@ impl Host for Chromium {
     }
 }
 
-/// The static server. What it does not have it answers with 404, as any would.
+/// The static server.
 fn serve_files(
     kind: Kind,
     plugins: &Value,
     vlugins: &[&Path],
     served: Arc<Mutex<Vec<String>>>,
+    beside: Beside,
 ) -> Serving {
     let mut plugins = plugins.clone();
     let vlugins: BTreeMap<String, Vec<u8>> = vlugins
@@ -191,12 +213,14 @@ fn serve_files(
     files.insert(format!("/text.{kind}"), b"not a module".to_vec());
     files.insert("/plugins.json".into(), plugins.to_string().into_bytes());
     let (files, of_vlugins) = (Arc::new(files), Arc::new(of_vlugins));
-    serve_fn(move |request| {
+    let beside = Arc::new(beside);
+    serve_fn(move |request: Request| {
         let (files, served, of_vlugins) = (files.clone(), served.clone(), of_vlugins.clone());
+        let beside = beside.clone();
         async move {
             let path = request.head.path();
             let Some(bytes) = files.get(path) else {
-                return Response::new(404);
+                return (beside.answer)(request).await;
             };
             if of_vlugins.contains(path) {
                 served.lock().expect("hashes").push(sha256(bytes));
@@ -209,7 +233,9 @@ fn serve_files(
             };
             let mut response = Response::new(200);
             let _ = response.head.push("content-type", kind);
-            let _ = response.head.push("content-security-policy", CSP);
+            let _ = response
+                .head
+                .push("content-security-policy", beside.csp.as_bytes());
             response.body = bytes.clone().into();
             response
         }

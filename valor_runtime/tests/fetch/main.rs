@@ -11,6 +11,7 @@ mod heads;
 mod limits;
 mod server;
 mod tls;
+mod workers;
 
 use futures_lite::future::block_on;
 use server::Server;

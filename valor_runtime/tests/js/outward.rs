@@ -28,7 +28,9 @@ export default {
       }
       case "/follow": {
         const it = await fetch(to + "/redirect");
-        return Response.json([it.status, it.redirected]);
+        const copy = it.clone();
+        const [one, other] = await Promise.all([it.text(), copy.text()]);
+        return Response.json([it.status, it.redirected, copy.redirected, copy.type, copy.url === it.url, one === other]);
       }
       case "/error":
         return fetch(to + "/redirect", { redirect: "error" });
@@ -64,7 +66,7 @@ export default {
       case "/nobody":
         return valor.call("nobody", "/");
       case "/data":
-        return fetch("data:text/plain,data");
+        return fetch(new Request("data:text/plain,data", { method: "POST", body: "unread" }));
     }
     return new Response("nothing", { status: 404 });
   },
@@ -133,7 +135,9 @@ fn a_script_fetches_and_calls() {
         assert_eq!(response.head.header_str("x-length"), Some("4"));
         let got = house.get("/asks/manual").await;
         assert_eq!(got, (200, r#"[302,"/there"]"#.into()));
-        assert_eq!(house.get("/asks/follow").await, (200, "[201,true]".into()));
+        let got = house.get("/asks/follow").await;
+        let expected = r#"[201,true,true,"basic",true,true]"#;
+        assert_eq!(got, (200, expected.into()));
         assert_eq!(house.get("/asks/error").await.0, 500);
         let (status, body) = house.get("/asks/refused").await;
         assert_eq!(status, 403, "{body}");

@@ -69,8 +69,6 @@ fn a_script_sees_the_request_as_it_is() {
             ("x-two", "1"),
             ("x-two", "2"),
             ("cookie", "a=b"),
-            // Not Valor's own.
-            ("x-valor-op", "poll"),
         ] {
             request.head.push(name, value.as_bytes()).unwrap();
         }
@@ -93,7 +91,7 @@ fn a_script_sees_the_request_as_it_is() {
         assert_eq!(header("x-forwarded-prefix").as_deref(), Some("/a/b"));
         assert_eq!(header("cookie").as_deref(), Some("a=b"));
         assert!(header("x-request-id").is_some());
-        for strange in ["x-valor-op", "x-valor-head", "user-agent"] {
+        for strange in ["x-valor-head", "user-agent"] {
             assert_eq!(header(strange), None, "{strange}");
         }
 
@@ -105,6 +103,66 @@ fn a_script_sees_the_request_as_it_is() {
         let seen = json_of(house.ask(request).await).await;
         assert_eq!(seen["url"], "https://example.com/");
         assert_eq!(seen["body"], "");
+    });
+}
+
+/// Says what several ways to look at its request tell, and what it may do with it.
+const COPIES: &str = "
+const attempt = (what) => { try { what(); return 'done' } catch (error) { return error.name } };
+export default {
+  fetch(request) {
+    const copy = new Request(request, { method: 'POST', headers: { 'x-own': '1' }, body: 'x' });
+    return Response.json({
+      urls: [request.url, request.clone().url, copy.url, new Request(copy).url],
+      seen: Object.prototype.toString.call(request) + request.redirect + copy.redirect,
+      change: attempt(() => request.headers.set('x-own', '1')), copied: [...copy.headers].map(([name]) => name),
+      is: [request instanceof Request, request.constructor === Request, 'url' in Request.prototype],
+      inspected: Deno.inspect(request).includes('unix'),
+      others: [new Request('https://a.example/x?y').url, new Request('http://a.example/', { redirect: 'manual' }).redirect],
+    });
+  },
+};";
+
+/// The form that the URL standard gives it, which is a browser's, and never a trace of how it came.
+#[test]
+fn a_requests_url_is_what_a_browser_would_say() {
+    let house = House::new(&[("copies.js", COPIES)]);
+    block_on(async {
+        let copies = json!({ "name": "c", "path": "copies.js", "prefix": "/" });
+        house.load(copies).await.unwrap();
+        for (is_https, host, target, url) in [
+            (false, "localhost", "/x?y=1&z", "http://localhost/x?y=1&z"),
+            (true, "localhost", "/x?y=1&z", "https://localhost/x?y=1&z"),
+            (false, "a.b:60001", "/", "http://a.b:60001/"),
+            (false, "127.0.0.1:81", "/a.b", "http://127.0.0.1:81/a.b"),
+            (true, "A.example:443", "/A", "https://a.example/A"),
+            (false, "127.1:80", "/", "http://127.0.0.1/"),
+            (false, "a.b", "/x/.b?'", "http://a.b/x/.b?%27"),
+            (true, "a.b", "/x/|?|", "https://a.b/x/|?|"),
+            (true, "[::1]:5", "//x//y", "https://[::1]:5//x//y"),
+        ] {
+            let mut request = Request::new("GET", target).unwrap();
+            request.head.push("host", host.as_bytes()).unwrap();
+            request.head.set_https(is_https);
+            let seen = json_of(house.ask(request).await).await;
+            assert_eq!(seen["urls"], json!([url, url, url, url]));
+            assert_eq!(seen["seen"], "[object Request]followfollow");
+            assert_eq!(seen["change"], "TypeError", "{url}");
+            assert_eq!(seen["copied"], json!(["content-type", "x-own"]));
+            assert_eq!(seen["is"], json!([true, true, true]));
+            assert_eq!(seen["inspected"], false);
+            assert_eq!(seen["others"], json!(["https://a.example/x?y", "manual"]));
+        }
+        // Valor's own requests are known by more than their form.
+        for path in [
+            "/!poll",
+            "/!result",
+            "/0123456789abcdef0123456789abcdef!poll",
+        ] {
+            let (status, seen) = house.get(path).await;
+            assert_eq!(status, 200, "{seen}");
+            assert!(seen.contains(path), "{seen}");
+        }
     });
 }
 

@@ -120,6 +120,7 @@ async def requests(page):
         wanted = {"host": f"127.0.0.1:{page.port}", "x-request-id": "abc", "x-forwarded-prefix": f"/{name}", "x-mine": "1", "content-type": "text/plain"}
         same({key: found["headers"].get(key) for key in wanted}, wanted)
         same(await get(page, f"/{name}/frozen"), [200, "true"])
+        same(await get(page, f"/{name}/immutable"), [200, "TypeError null, of the copy"])
 
 
 @step

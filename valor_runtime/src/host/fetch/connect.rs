@@ -1,7 +1,10 @@
 //! From a host's name to a connection: addresses, TCP, TLS.
 
 use super::head::Target;
-use crate::host::allow::{Host, Reach, inside};
+use crate::{
+    host::allow::{Host, Reach, inside},
+    reactor::Watched,
+};
 use futures_lite::{AsyncRead, AsyncWrite, FutureExt};
 use futures_rustls::{
     TlsConnector, client::TlsStream, pki_types::ServerName, rustls::ClientConfig,
@@ -37,6 +40,8 @@ pub(super) enum ConnectError {
     NoAddress,
     #[error("{}", shown(.0))]
     Tcp(Vec<(SocketAddr, io::Error)>),
+    #[error("the system does not tell of the connection: {0}")]
+    Watch(io::Error),
     #[error("the TLS handshake failed: {0}")]
     Tls(io::Error),
     #[error("not within {0:?}")]
@@ -81,6 +86,7 @@ impl Connector {
             .map_err(ConnectError::Tcp)?;
         // Without it, the last part of a request waits for the server's acknowledgement.
         let _ = tcp.get_ref().set_nodelay(true);
+        let tcp = Watched::<TcpStream>::new(tcp).map_err(ConnectError::Watch)?;
         let socket = if target.https {
             let name = match &target.host {
                 Host::Name(name) => ServerName::try_from(name.clone())
@@ -203,10 +209,10 @@ pub(super) struct Io {
 }
 
 enum Socket {
-    Plain(Async<TcpStream>),
-    Tls(Box<TlsStream<Async<TcpStream>>>),
+    Plain(Watched<TcpStream>),
+    Tls(Box<TlsStream<Watched<TcpStream>>>),
     #[cfg(unix)]
-    Unix(Async<UnixStream>),
+    Unix(Watched<UnixStream>),
 }
 
 /// When a connection was last written to.
@@ -244,7 +250,7 @@ impl Io {
     pub(super) async fn unix(path: &Path) -> io::Result<Self> {
         let stream = Async::<UnixStream>::connect(path).await?;
         Ok(Self {
-            socket: FuturesIo::new(Socket::Unix(stream)),
+            socket: FuturesIo::new(Socket::Unix(Watched::<UnixStream>::new(stream)?)),
             link: Link::new(),
         })
     }

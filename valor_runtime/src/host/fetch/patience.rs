@@ -1,11 +1,10 @@
 //! [`Patience`]: a time limit that is moved forward far more often than it runs out.
 //!
-//! Arming a timer wakes smol's reactor, so it is armed once, and only when it fires is it seen
-//! whether the wait has begun anew in the meantime.
+//! Its timer is set once, and only when it rings is it seen whether the wait has begun anew in the
+//! meantime.
 
-use smol::Timer;
+use crate::timer::Timer;
 use std::{
-    pin::Pin,
     task::{Context, Poll, ready},
     time::{Duration, Instant},
 };
@@ -35,13 +34,12 @@ impl Patience {
         }
         let timer = self.timer.get_or_insert_with(|| Timer::after(self.limit));
         loop {
-            ready!(Pin::new(&mut *timer).poll(cx));
+            ready!(timer.poll(cx));
             let now = Instant::now();
             match since(now).checked_add(self.limit) {
                 Some(due) if due <= now => return Poll::Ready(()),
-                Some(due) => timer.set_at(due),
-                // A limit beyond the end of the clock.
-                None => *timer = Timer::never(),
+                // `None` is beyond the end of the clock.
+                due => timer.set_at(due),
             }
         }
     }

@@ -8,6 +8,7 @@ use super::{
     connect::{Io, Link},
     upload::Upload,
 };
+use crate::reactor;
 use hyper::client::conn::http1::{Connection, SendRequest, handshake};
 use smol::Timer;
 use std::{
@@ -23,6 +24,8 @@ use std::{
 pub(super) struct Exchange {
     pub(super) sender: SendRequest<Upload>,
     pub(super) link: Link,
+    /// Who watches it.
+    reactor: Option<usize>,
     /// `None` once it is closed.
     connection: Option<Connection<Io, Upload>>,
     failure: Option<hyper::Error>,
@@ -35,6 +38,7 @@ impl Exchange {
         Ok(Box::new(Self {
             sender,
             link,
+            reactor: reactor::here(),
             connection: Some(connection),
             failure: None,
         }))
@@ -104,9 +108,15 @@ impl Pool {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The connection to this server that was used last.
+    /// The connection to this server that was used last, of those that this thread's reactor
+    /// watches: another one may have ended.
     pub(super) fn take(&self, origin: &str) -> Option<Box<Exchange>> {
-        let waiting = self.state().waiting.get_mut(origin)?.pop()?;
+        let here = reactor::here();
+        let mut state = self.state();
+        let kept = state.waiting.get_mut(origin)?;
+        let last = kept.iter().rposition(|it| it.exchange.reactor == here)?;
+        let waiting = kept.remove(last);
+        drop(state);
         (waiting.since.elapsed() < self.keep).then_some(waiting.exchange)
     }
 

@@ -207,12 +207,8 @@ async fn own(
     body: Body,
 ) -> Result<Response, Fault> {
     let refused = |error: HeadError| Fault::error(500, error.to_string());
-    let mut request = Request::new("POST", "/").map_err(refused)?;
-    let op = format!("{} {what}", worker.token);
-    request
-        .head
-        .push("x-valor-op", op.as_bytes())
-        .map_err(refused)?;
+    let target = format!("/{}!{what}", worker.token);
+    let mut request = Request::new("POST", &target).map_err(refused)?;
     if let Some(head) = head {
         let head = ascii(&head.to_string());
         request

@@ -252,10 +252,10 @@ impl Script {
         let worker = &live.worker;
         let head = &mut request.head;
         head.remove("upgrade");
-        head.remove("x-valor-op");
         if head.is_https() {
-            let op = format!("{} https", worker.token);
-            let _ = head.push("x-valor-op", op.as_bytes());
+            let target = format!("/{}{}", worker.token, head.target());
+            // It is as valid as the one that came.
+            let _ = head.set_target(&target);
         }
         let mut response = match worker.local.send(request).await {
             Ok(response) => response,

@@ -1,7 +1,10 @@
 // One JavaScript vlugin, in a worker with permissions for its own folder alone. It answers Valor's requests on a
-// socket: those of clients as they are, and Valor's own, which carry a token that the vlugin does not know. What the
-// vlugin asks for (fetch, call, a line for the log) is given to Valor as the answer to a request that waits for
-// it, so that nothing here needs a connection to anywhere.
+// socket: those of clients as they are, and Valor's own, whose paths begin with a token that the vlugin does not
+// know. What the vlugin asks for (fetch, call, a line for the log) is given to Valor as the answer to a request that
+// waits for it, so that nothing here needs a connection to anywhere.
+//
+// A handler gets the very Request that Deno's server made, which is several times cheaper than a new one: what is
+// not asked of it is never made. Its URL alone is put right, since Deno's has the socket's scheme.
 
 import { AsyncLocalStorage } from "node:async_hooks";
 
@@ -12,6 +15,7 @@ const listen = globalThis.addEventListener;
 const later = globalThis.setTimeout;
 const LEVELS = ["error", "warn", "info", "debug", "trace"];
 const OWN = import.meta.url;
+const SENT = [["accept", "*/*"], ["accept-language", "*"], ["user-agent", navigator.userAgent]];
 /** Characters in a line of the log. */
 const LONGEST = 16384;
 
@@ -19,7 +23,7 @@ let name, config, folder, token, level, port;
 
 // ---- what is asked of Valor ----
 
-/** The signal of the request that code runs for: what was begun for a client that is gone ends with it. */
+/** The request that code runs for: what was begun for a client that is gone ends with its signal. */
 const ofRequest = new AsyncLocalStorage();
 const events = [];
 let waiting = null;
@@ -49,7 +53,7 @@ function poll() {
 }
 
 function ask(op, target, request, body, url) {
-  const client = ofRequest.getStore();
+  const client = ofRequest.getStore()?.signal;
   const signal = client ? AbortSignal.any([request.signal, client]) : request.signal;
   if (signal.aborted) return Promise.reject(signal.reason);
   const id = ++lastId;
@@ -74,6 +78,15 @@ async function result(request, head) {
   const it = asked.get(id);
   asked.delete(id);
   if (!it) return new Response(null);
+  try {
+    return await given(it, request, status, rest);
+  } catch (error) {
+    it.reject(error);
+    return new Response(null);
+  }
+}
+
+function given(it, request, status, rest) {
   if (status === null) {
     const error = new TypeError(rest.message);
     error.status = rest.status;
@@ -94,14 +107,18 @@ async function result(request, head) {
       control?.error(it.signal.reason);
       stop(it.signal.reason);
     };
+    // Without a prototype: what a vlugin has put into that of all objects is no part of it.
     const source = {
+      __proto__: null,
       start(controller) {
         control = controller;
       },
       async pull(controller) {
         let part;
         try {
-          part = await reader.read();
+          // Deno gives a body without bytes as one piece of none.
+          do part = await reader.read();
+          while (part.value?.length === 0);
         } catch {
           finish();
           // Where it is passed on, Deno throws away what it has not sent when the error comes.
@@ -119,7 +136,8 @@ async function result(request, head) {
       cancel: stop,
     };
     it.signal.addEventListener("abort", abort, { once: true });
-    body = new ReadableStream(source, { highWaterMark: 0 });
+    // One piece is read ahead, so that an end or an error is known before somebody asks for it.
+    body = new ReadableStream(source, { __proto__: null, highWaterMark: 1 });
     abandoned.register(body, stop);
   } else {
     finish();
@@ -147,20 +165,41 @@ function asking(input, init) {
   }
 }
 
+/** A response from a server, which the vlugin did not make: as Deno's own `fetch` gives it, and so are its copies. */
+function fetched(response, url, redirected) {
+  const { clone, headers } = response;
+  const refuse = () => {
+    throw new TypeError("the headers of a response from a server cannot be changed: make a new Response of it");
+  };
+  for (const method of ["append", "delete", "set"]) Object.defineProperty(headers, method, { value: refuse });
+  return Object.defineProperties(response, {
+    type: { value: "basic" },
+    url: { value: url },
+    redirected: { value: redirected },
+    clone: { value: () => fetched(clone.call(response), url, redirected) },
+  });
+}
+
 async function fetch(input, init) {
   let request = asking(input, init);
   let url = new URL(request.url);
-  if (/^(data|blob|file):$/.test(url.protocol)) return nativeFetch(input, init);
+  if (/^(data|blob|file):$/.test(url.protocol)) return nativeFetch(request);
+  if (request.signal.aborted) {
+    request.body?.cancel(request.signal.reason).catch(() => {});
+    throw request.signal.reason;
+  }
   const mode = request.redirect;
   let body = sent(request, init);
   let redirected = false;
   for (let hops = 0; hops <= 20; hops++) {
     url.hash = "";
+    // What the standard's fetch sends where the script does not say it.
+    const { headers: own } = request;
+    for (const [header, value] of SENT) if (!own.has(header)) own.set(header, value);
     const response = await ask("fetch", "", request, body, url.href);
     const location = response.headers.get("location");
     if (mode === "manual" || location === null || ![301, 302, 303, 307, 308].includes(response.status)) {
-      if (redirected) Object.defineProperty(response, "redirected", { value: true, configurable: true });
-      return response;
+      return fetched(response, url.href, redirected);
     }
     await response.body?.cancel();
     if (mode === "error") throw new TypeError(`${url.href} redirects, which \`redirect: "error"\` refuses`);
@@ -295,37 +334,91 @@ function failed(error) {
 
 const answering = (request) => (handler ? handler.fetch(request, env, context) : dispatched(request));
 
-async function answer(incoming, https) {
+/** What came of a handler, once it is held to be a response that can be sent. */
+function checked(response) {
+  if (!(response instanceof Response)) throw new TypeError(`the answer is ${inspect(response, { depth: 0 })}, not a Response`);
+  if (response.bodyUsed) throw new TypeError("the body of the Response has been read already");
+  if (response.status === 0) throw new TypeError("the answer is Response.error()");
+  return response;
+}
+
+async function settled(answer) {
   try {
-    const { method, signal } = incoming;
-    let { headers } = incoming;
-    if (https) {
-      headers = new Headers(headers);
-      headers.delete("x-valor-op");
-    }
-    const url = (https ? "https" : "http") + incoming.url.slice(incoming.url.indexOf(":"));
-    const body = method === "GET" || method === "HEAD" ? null : incoming.body;
-    const request = new Request(url, { method, headers, body, signal });
-    const response = await ofRequest.run(request.signal, answering, request);
-    if (!(response instanceof Response)) throw new TypeError(`the answer is ${inspect(response, { depth: 0 })}, not a Response`);
-    if (response.bodyUsed) throw new TypeError("the body of the Response has been read already");
-    if (response.status === 0) throw new TypeError("the answer is Response.error()");
-    return response;
+    return checked(await answer);
+  } catch (error) {
+    return failed(error);
+  }
+}
+
+function answer(incoming, url) {
+  try {
+    const request = PLAIN.test(url) ? incoming : rewritten(incoming, url);
+    const answer = ofRequest.run(request, answering, request);
+    return answer instanceof Response ? checked(answer) : settled(answer);
   } catch (error) {
     return failed(error);
   }
 }
 
 function serving(request) {
-  const op = request.headers.get("x-valor-op");
-  if (op === null || !op.startsWith(token)) return answer(request, false);
-  switch (op.slice(token.length + 1)) {
-    case "poll":
+  const raw = urlOf.call(request);
+  const path = raw.indexOf("/", SCHEME.length);
+  if (!raw.startsWith(own, path)) return answer(request, `http://${raw.slice(SCHEME.length)}`);
+  switch (raw.slice(path + own.length)) {
+    case "!poll":
       return poll();
-    case "result":
+    case "!result":
       return result(request, request.headers.get("x-valor-head"));
     default:
-      return answer(request, true);
+      return answer(request, secure(raw, path));
+  }
+}
+
+// ---- the URLs of requests ----
+
+/** How a URL begins that Deno gives to a request on a Unix socket. */
+const SCHEME = "http+unix://";
+/** URLs that the URL standard writes just so. Others are brought into its form, as in a browser. */
+const PLAIN = new RegExp(
+  "^https?://(?![^/]*xn--)(?:(?:[a-z0-9-]+\\.)*[a-z][a-z-]*|(?:(?:\\d|[1-9]\\d|1\\d\\d|2[0-4]\\d|25[0-5])(?:\\.(?=\\d)|(?=[:/]))){4})" +
+    "(?::(?!0|80/|443/)(?:[1-5]?\\d{1,4}|6[0-4]\\d{3}))?(?=/)(?![^?]*/(?:\\.|%2[eE]))[\\w\\-.~!$&'()*+,;=:@%/]*(?:\\?[\\w\\-.~!$&()*+,;=:@%/?]*)?$",
+);
+const urlOf = Object.getOwnPropertyDescriptor(Request.prototype, "url").get;
+const redirectOf = Object.getOwnPropertyDescriptor(Request.prototype, "redirect").get;
+/** What the path begins with of requests that are Valor's own, or came by HTTPS. */
+let own;
+
+const secure = (raw, path) => `https://${raw.slice(SCHEME.length, path)}${raw.slice(path + own.length)}`;
+
+function rewritten(incoming, url) {
+  const { method, headers, signal } = incoming;
+  const body = method === "GET" || method === "HEAD" ? null : incoming.body;
+  const request = new Request(url, { method, headers, body, signal });
+  // As those of the others are, and those of a service worker's event.
+  for (const change of ["append", "delete", "set"]) {
+    const value = () => {
+      throw new TypeError("the headers of a request cannot be changed; those of `new Request(request)` can");
+    };
+    Object.defineProperty(request.headers, change, { value });
+  }
+  return request;
+}
+
+/** Has requests of clients, and copies of them, say what a browser's would. */
+function translate() {
+  const getters = {
+    get url() {
+      const raw = urlOf.call(this);
+      if (!raw.startsWith(SCHEME)) return raw;
+      const path = raw.indexOf("/", SCHEME.length);
+      return raw.startsWith(own, path) ? secure(raw, path) : `http://${raw.slice(SCHEME.length)}`;
+    },
+    get redirect() {
+      return redirectOf.call(this) ?? "follow";
+    },
+  };
+  for (const [name, { get }] of Object.entries(Object.getOwnPropertyDescriptors(getters))) {
+    Object.defineProperty(Request.prototype, name, { get, enumerable: true, configurable: true });
   }
 }
 
@@ -353,11 +446,13 @@ function unloaded(error) {
 
 async function begin(data) {
   ({ name, config, folder, token, level } = data);
+  own = `/${token}`;
   await using _server = serve({ path: data.socket, onListen() {}, onError: failed }, serving);
   for (const right of ["read", "write"]) await permissions.revoke({ name: right, path: data.socket });
   await permissions.revoke({ name: "net" });
   port.postMessage({ event: "listening" });
 
+  translate();
   globalThis.fetch = fetch;
   globalThis.console = new Console((text, number) => {
     log(["debug", "info", "warn", "error"][number] ?? "info", text.replace(/\n$/, ""), new Error().stack);

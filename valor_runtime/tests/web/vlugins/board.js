@@ -71,6 +71,16 @@ const PATHS = {
   "/cookies": () => new Response("", { headers: [["set-cookie", "a=1"], ["set-cookie", "b=2"]] }),
   "/baked": async () => Response.json((await valor.call("board", "/cookies")).headers.getSetCookie()),
   "/frozen": (_, { env }) => new Response(String(Object.isFrozen(env))),
+  "/immutable": (request) => {
+    const copy = new Request(request);
+    copy.headers.set("x-mine", "of the copy");
+    try {
+      request.headers.set("x-mine", "changed");
+    } catch (error) {
+      return new Response(`${error.name} ${request.headers.get("x-mine")}, ${copy.headers.get("x-mine")}`);
+    }
+    return new Response("changed");
+  },
 };
 
 export default {

@@ -51,6 +51,7 @@ macro_rules! promises {
                     self.1.store(true, Ordering::Release);
                     self.0.wake();
                     self.2.take().map(JoinHandle::join).transpose().unwrap();
+                    self.0.close();
                     assert_eq!(self.0.sources(), 0);
                 }
             }

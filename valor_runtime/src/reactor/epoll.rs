@@ -15,7 +15,7 @@ use std::{
     os::fd::{AsFd, OwnedFd},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     task::{Context, Poll, Waker},
     time::Duration,
@@ -35,14 +35,16 @@ const EVENT: usize = 8;
 
 /// The sockets of all workers.
 #[derive(Debug)]
-pub(in super::super) struct Reactor {
+pub(crate) struct Reactor {
     epoll: OwnedFd,
     wake: OwnedFd,
     sources: Mutex<Slab<Arc<Readiness>>>,
+    /// Whether nobody waits on it any more.
+    closed: AtomicBool,
 }
 
 /// What a thread keeps to wait with.
-pub(in super::super) struct Events {
+pub(crate) struct Events {
     events: Vec<epoll::Event>,
     woken: Vec<Waker>,
 }
@@ -63,7 +65,7 @@ struct Readiness {
 }
 
 impl Reactor {
-    pub(in super::super) fn new() -> io::Result<Self> {
+    pub(crate) fn new() -> io::Result<Self> {
         let epoll = epoll::create(CreateFlags::CLOEXEC)?;
         let wake = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
         let flags = EventFlags::IN | EventFlags::ET;
@@ -72,12 +74,13 @@ impl Reactor {
             epoll,
             wake,
             sources: Mutex::default(),
+            closed: AtomicBool::new(false),
         })
     }
 
     /// Waits until a socket is ready, somebody calls [`wake`](Self::wake), or the time is over,
     /// and wakes the tasks whose sockets are.
-    pub(in super::super) fn wait(&self, events: &mut Events, limit: Option<Duration>) {
+    pub(crate) fn wait(&self, events: &mut Events, limit: Option<Duration>) {
         let limit = limit.map(|limit| Timespec {
             tv_sec: i64::try_from(limit.as_secs()).unwrap_or(i64::MAX),
             tv_nsec: limit.subsec_nanos().into(),
@@ -104,8 +107,21 @@ impl Reactor {
         events.woken.drain(..).for_each(Waker::wake);
     }
 
+    /// Nobody will wait any more: who polls a socket that is not ready gets an error from now on.
+    pub(crate) fn close(&self) {
+        self.closed.store(true, Ordering::SeqCst);
+        let sources: Vec<_> = {
+            let sources = locked(&self.sources);
+            sources.iter().map(|(_, source)| source.clone()).collect()
+        };
+        for source in sources {
+            let waker = locked(&source.waker).take();
+            waker.into_iter().for_each(Waker::wake);
+        }
+    }
+
     /// Ends the wait of one thread, or of the next one that waits.
-    pub(in super::super) fn wake(&self) {
+    pub(crate) fn wake(&self) {
         // It fails only where the counter is full; the thread is woken then by what filled it.
         let _ = rustix::io::write(&self.wake, &1_u64.to_ne_bytes());
     }
@@ -162,7 +178,7 @@ impl Readiness {
 
 /// A socket that is told of.
 #[derive(Debug)]
-pub(in super::super) struct Source<T> {
+pub(crate) struct Source<T> {
     readiness: Arc<Readiness>,
     key: usize,
     reactor: Arc<Reactor>,
@@ -172,7 +188,7 @@ pub(in super::super) struct Source<T> {
 
 impl<T: AsFd> Source<T> {
     /// Registers a socket that does not block.
-    pub(in super::super) fn new(reactor: &Arc<Reactor>, io: T) -> io::Result<Self> {
+    pub(crate) fn new(reactor: &Arc<Reactor>, io: T) -> io::Result<Self> {
         let readiness = Arc::new(Readiness {
             // Nothing is known: the first attempt finds it out.
             state: AtomicUsize::new(READABLE | WRITABLE),
@@ -201,12 +217,21 @@ impl Reactor {
 }
 
 impl<T> Source<T> {
-    pub(in super::super) fn get_ref(&self) -> &T {
+    pub(crate) fn get_ref(&self) -> &T {
         &self.io
     }
 
+    /// Pending, with the waker noted, while there is somebody who will wake it.
+    fn pending<R>(&self) -> Poll<io::Result<R>> {
+        if !self.reactor.closed.load(Ordering::SeqCst) {
+            return Poll::Pending;
+        }
+        let error = "the server on whose threads the connection was made has ended";
+        Poll::Ready(Err(io::Error::new(io::ErrorKind::NotConnected, error)))
+    }
+
     /// Attempts to read up to `len` bytes, or to accept where it is 0.
-    pub(in super::super) fn poll_read_with<R: Amount>(
+    pub(crate) fn poll_read_with<R: Amount>(
         &self,
         cx: &Context<'_>,
         len: usize,
@@ -214,7 +239,7 @@ impl<T> Source<T> {
     ) -> Poll<io::Result<R>> {
         loop {
             let Poll::Ready(seen) = self.readiness.poll(READABLE, cx) else {
-                return Poll::Pending;
+                return self.pending();
             };
             match read(&self.io) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
@@ -233,7 +258,7 @@ impl<T> Source<T> {
     }
 
     /// Attempts to write `len` bytes.
-    pub(in super::super) fn poll_write_with(
+    pub(crate) fn poll_write_with(
         &self,
         cx: &Context<'_>,
         len: usize,
@@ -241,7 +266,7 @@ impl<T> Source<T> {
     ) -> Poll<io::Result<usize>> {
         loop {
             let Poll::Ready(seen) = self.readiness.poll(WRITABLE, cx) else {
-                return Poll::Pending;
+                return self.pending();
             };
             match write(&self.io) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
@@ -266,7 +291,7 @@ impl<T> Drop for Source<T> {
 }
 
 /// What an attempt to read gave.
-pub(in super::super) trait Amount {
+pub(crate) trait Amount {
     /// Whether it is less than was asked for, so that there is no more for now. The end of a
     /// stream is not: it can be read again and again.
     fn is_below(&self, len: usize) -> bool;

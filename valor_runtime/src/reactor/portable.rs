@@ -11,22 +11,22 @@ use std::{
 
 /// Where the workers sleep.
 #[derive(Debug, Default)]
-pub(in super::super) struct Reactor {
+pub(crate) struct Reactor {
     wakes: Mutex<usize>,
     woken: Condvar,
 }
 
 /// What a thread keeps to wait with: nothing.
 #[derive(Debug, Default)]
-pub(in super::super) struct Events;
+pub(crate) struct Events;
 
 impl Reactor {
-    pub(in super::super) fn new() -> io::Result<Self> {
+    pub(crate) fn new() -> io::Result<Self> {
         Ok(Self::default())
     }
 
     /// Waits until somebody calls [`wake`](Self::wake), or the time is over.
-    pub(in super::super) fn wait(&self, _events: &mut Events, limit: Option<Duration>) {
+    pub(crate) fn wait(&self, _events: &mut Events, limit: Option<Duration>) {
         let wakes = self.wakes.lock().unwrap_or_else(PoisonError::into_inner);
         let asleep = |wakes: &mut usize| *wakes == 0;
         let mut wakes = match limit {
@@ -48,8 +48,11 @@ impl Reactor {
         0
     }
 
+    /// Nobody will wait any more, which is nothing to sockets that smol tells of.
+    pub(crate) fn close(&self) {}
+
     /// Ends the wait of one thread, or of the next one that waits.
-    pub(in super::super) fn wake(&self) {
+    pub(crate) fn wake(&self) {
         *self.wakes.lock().unwrap_or_else(PoisonError::into_inner) += 1;
         self.woken.notify_one();
     }
@@ -57,12 +60,12 @@ impl Reactor {
 
 /// A socket that is told of.
 #[derive(Debug)]
-pub(in super::super) struct Source<T>(Async<T>);
+pub(crate) struct Source<T>(Async<T>);
 
 #[cfg(unix)]
 impl<T: std::os::fd::AsFd> Source<T> {
     /// Registers a socket.
-    pub(in super::super) fn new(_reactor: &Arc<Reactor>, io: T) -> io::Result<Self> {
+    pub(crate) fn new(_reactor: &Arc<Reactor>, io: T) -> io::Result<Self> {
         Async::new(io).map(Self)
     }
 }
@@ -70,18 +73,18 @@ impl<T: std::os::fd::AsFd> Source<T> {
 #[cfg(windows)]
 impl<T: std::os::windows::io::AsSocket> Source<T> {
     /// Registers a socket.
-    pub(in super::super) fn new(_reactor: &Arc<Reactor>, io: T) -> io::Result<Self> {
+    pub(crate) fn new(_reactor: &Arc<Reactor>, io: T) -> io::Result<Self> {
         Async::new(io).map(Self)
     }
 }
 
 impl<T> Source<T> {
-    pub(in super::super) fn get_ref(&self) -> &T {
+    pub(crate) fn get_ref(&self) -> &T {
         self.0.get_ref()
     }
 
     /// Attempts to read, or to accept.
-    pub(in super::super) fn poll_read_with<R>(
+    pub(crate) fn poll_read_with<R>(
         &self,
         cx: &mut Context<'_>,
         _len: usize,
@@ -97,7 +100,7 @@ impl<T> Source<T> {
     }
 
     /// Attempts to write.
-    pub(in super::super) fn poll_write_with(
+    pub(crate) fn poll_write_with(
         &self,
         cx: &mut Context<'_>,
         _len: usize,
