@@ -291,10 +291,10 @@ async function definitionOf({ headers, body }) {
   } catch (error) {
     refuse(400, `the body is not JSON: ${error.message}`);
   }
+  if (definition?.source !== undefined)
+    refuse(422, "`source` is for plugins.json: over HTTP nothing is built");
   await checked(definition, true);
   fit(definition);
-  if (definition.source !== undefined)
-    refuse(422, "`source` is for plugins.json: over HTTP nothing is built");
   return definition;
 }
 

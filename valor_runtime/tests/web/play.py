@@ -201,6 +201,7 @@ async def refused(page):
         return await page.run(f"fetch({path!r}, {json.dumps(options)}).then(async (it) => [it.status, (await it.json()).detail])")
 
     same(await define("POST", "/_plugins", slip), [422, "limits.timout: unknown key; did you mean `timeout`?"])
+    same(await define("POST", "/_plugins", None), [422, 'expected an object such as { "type": "native", "name": "hello" }, found null'])
     wrong = {**good, "limits": {"body": 0}}
     same(await define("PUT", "/_plugins/a", wrong), [422, "limits.body: a body's limit is 1 to 1099511627776 bytes (1 TiB), not 0"])
     same((await define("POST", "/_plugins", {**good, "name": "b"}))[0], 201)
