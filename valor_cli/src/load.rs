@@ -19,7 +19,7 @@ use std::{
 use valor_runtime::{
     Definition, Kind, Runtime, RuntimeError,
     definition::{self, DefinitionFault, DefinitionFaults, Definitions},
-    loader::LoadError,
+    loader::{LoadError, ScriptError},
 };
 
 /// The vlugins of a plugins.json on their way.
@@ -310,13 +310,20 @@ impl Vlugins {
             error,
             RuntimeError::Load(LoadError::Script(error)) if error.is_of_this_machine()
         );
-        let entry = &mut self.entries[index];
-        if no_tool && entry.definition.optional {
-            entry.fate = Fate::Missing(error.to_string());
-            return;
-        }
         let (key, line) = told(&self.entries[index], error);
-        self.fault(index, key, line);
+        match no_tool {
+            true => self.missing(index, key, line),
+            false => self.fault(index, key, line),
+        }
+    }
+
+    /// Notes that what one needs is not here, which is a fault where it is not optional.
+    pub fn missing(&mut self, index: usize, key: &str, line: String) {
+        let entry = &mut self.entries[index];
+        match entry.definition.optional {
+            true => entry.fate = Fate::Missing(line),
+            false => self.fault(index, key, line),
+        }
     }
 
     /// Mounts the optional ones that cannot be had, and those with faults where the rest is
@@ -460,6 +467,7 @@ fn told(entry: &Entry, error: &RuntimeError) -> (&'static str, String) {
             | LoadError::CreateTimedOut { .. }
             | LoadError::CreateBlocks { .. }
             | LoadError::NoFallback { .. } => "config",
+            LoadError::Script(ScriptError::NotInstalled { .. }) => file,
             LoadError::Script(error) if error.is_of_this_machine() => "type",
             _ => file,
         },

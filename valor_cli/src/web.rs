@@ -67,7 +67,8 @@ pub fn web(args: &WebArgs, log: &LogWriter) -> Result<(), Failure> {
                     written.push(definition);
                     imported.push(script);
                 }
-                Err(copied::Fault { key, line }) => vlugins.fault(index, key, line),
+                Err(fault) if fault.is_missing => vlugins.missing(index, fault.key, fault.line),
+                Err(fault) => vlugins.fault(index, fault.key, fault.line),
             },
             Kind::Wasm => match module(&loader, &definition, &mut contents) {
                 Ok(definition) => written.push(definition),
@@ -77,7 +78,7 @@ pub fn web(args: &WebArgs, log: &LogWriter) -> Result<(), Failure> {
                 let from = base.join(definition.path.as_deref().unwrap_or(Path::new("")));
                 match copied::copy(&definition, &from, &args.output, &mut contents) {
                     Ok(definition) => written.push(definition),
-                    Err(copied::Fault { key, line }) => vlugins.fault(index, key, line),
+                    Err(fault) => vlugins.fault(index, fault.key, fault.line),
                 }
             }
             // Native ones, and whatever else no browser runs.

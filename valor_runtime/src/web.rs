@@ -15,7 +15,7 @@ macro_rules! files {
 }
 
 /// The host: `valor.js`, which a page imports, the service worker `valor-sw.js` with what it imports
-/// itself, what runs in a page's Worker, and types for editors. They stand beside each other; beside
+/// itself, what runs in a page's Worker, what checks definitions, and types for editors. They stand beside each other; beside
 /// them stands [`SCRIPTS`], which is written for each folder.
 ///
 /// ```
@@ -23,7 +23,7 @@ macro_rules! files {
 /// assert!(names.is_sorted() && names.contains(&"valor-sw.js"));
 /// ```
 pub const HOST: &[File] = files![
-    "guest.js" "http.js" "valor-js.js" "valor-line.js" "valor-next.js" "valor-pages.js" "valor-sw.js"
+    "guest.js" "http.js" "valor-check.js" "valor-js.js" "valor-line.js" "valor-next.js" "valor-pages.js" "valor-sw.js"
     "valor-worker.js" "valor.d.ts" "valor.js"
 ];
 
@@ -108,5 +108,42 @@ mod tests {
     fn the_published_folder_imports_no_vlugin() {
         let published = include_str!("../web/valor-vlugins.js");
         assert_eq!(super::scripts(&[]), published.replace("\r\n", "\n"));
+    }
+
+    /// The same cases as those of the browser, where a text has no positions.
+    #[test]
+    fn the_server_says_of_a_definition_what_the_browser_says() {
+        let cases = include_str!("../tests/web/definitions.txt");
+        let cases = cases.replace("\r\n", "\n");
+        let cases = cases.split("\n\n").skip(1);
+        let mut count = 0;
+        for case in cases {
+            let (text, wanted) = case.split_once('\n').unwrap_or((case, ""));
+            let found = match crate::definition::Definitions::from_json(text) {
+                Ok(_) => Vec::new(),
+                Err(faults) => faults.faults,
+            };
+            let found = found.into_iter().map(|mut fault| {
+                fault.position = None;
+                without_position(&fault.to_string())
+            });
+            let wanted: Vec<_> = wanted.lines().map(str::trim_start).collect();
+            assert_eq!(found.collect::<Vec<_>>(), wanted, "{text}");
+            count += 1;
+        }
+        assert!(count > 100, "{count}");
+    }
+
+    /// A line without ` at LINE:COLUMN`.
+    fn without_position(line: &str) -> String {
+        let mut parts = line.split(" at ");
+        let first = parts.next().unwrap_or_default().to_owned();
+        parts.fold(first, |line, part| {
+            let rest = part.trim_start_matches(|c: char| c.is_ascii_digit() || c == ':');
+            match part.starts_with(|c: char| c.is_ascii_digit()) && part.contains(':') {
+                true => line + rest,
+                false => line + " at " + part,
+            }
+        })
     }
 }

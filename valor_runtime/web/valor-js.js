@@ -63,7 +63,7 @@ function byStack(stack) {
   return found;
 }
 
-/** Gives the realm what vlugins find in it. Where there is none, it is left as it is. */
+/** Gives the realm what vlugins find in it; without any, it is left as it is. */
 function furnish() {
   const { removeEventListener } = globalThis;
   globalThis.valor = Object.freeze({ call: (name, input, init) => call(name, input, init) });
@@ -132,7 +132,6 @@ async function held(input, init) {
   }
 }
 
-/** Asks another vlugin, as `fetch` asks a server. */
 /** Another vlugin's answer; `end` is the signal of the request that asks for it, where that is known. */
 export async function call(name, input, init, end) {
   const request = new Request(input instanceof Request ? input : new URL(input, location.origin), { duplex: "half", ...init });

@@ -3,12 +3,14 @@
 // lives, so its end is noticed, and a service worker that was restarted finds it again.
 
 import { Line } from "./valor-line.js";
-import { Fault, addEventListener, fetch } from "./http.js";
+import { Fault, addEventListener, fetch, refuse } from "./http.js";
 import { Script, asks, importedFor } from "./valor-js.js";
 
-/** How long a page or its Worker may take to say that it is there, in milliseconds. */
+/** How long a page or its Worker may take to say that it is there, in ms. */
 const PATIENCE = 5000;
 const WORKER = new URL("valor-worker.js", import.meta.url).href;
+// `?valor`: not for the registry, which may wait for it.
+const CHECK = new URL("valor-check.js?valor", import.meta.url).href;
 /** By lock. */
 const remotes = new Map();
 
@@ -33,23 +35,33 @@ function within(ms, promise) {
   return Promise.race([promise, new Promise((_, failed) => setTimeout(() => failed(nobody()), ms))]);
 }
 
+/** The first page that answers, and what. */
+async function askPages(what) {
+  const all = await clients.matchAll({ type: "window", includeUncontrolled: true });
+  const asked = all.map(
+    (client) =>
+      new Promise((done) => {
+        const { port1, port2 } = new MessageChannel();
+        port1.onmessage = ({ data }) => done([client, data]);
+        client.postMessage(what, [port2]);
+      }),
+  );
+  if (!all.length) throw nobody();
+  return within(PATIENCE, Promise.race(asked));
+}
+
+/** Refuses what a definition may not say, where a page can tell. */
+export async function checked(value, one) {
+  const said = await askPages({ valor: "check", worker: CHECK, value, one }).catch(() => []);
+  if (said[1]) refuse(422, said[1]);
+}
+
 /** The page that has the Worker of this key, or one that is willing to. */
 async function page(key) {
   const { held } = await navigator.locks.query();
   const lock = held.find(({ name }) => name.startsWith(`${key} `))?.name;
   const owner = lock && (await clients.get(lock.slice(key.length + 1)));
-  if (owner) return owner;
-  const all = await clients.matchAll({ type: "window", includeUncontrolled: true });
-  const asked = all.map(
-    (client) =>
-      new Promise((willing) => {
-        const { port1, port2 } = new MessageChannel();
-        port1.onmessage = () => willing(client);
-        client.postMessage("valor:who", [port2]);
-      }),
-  );
-  if (!all.length) throw nobody();
-  return within(PATIENCE, Promise.race(asked));
+  return owner ?? (await askPages("valor:who"))[0];
 }
 
 const keyOf = ({ prefix, name, generation }) => `valor ${location} ${prefix} ${name} ${generation}`;

@@ -3,7 +3,7 @@
 
 import { Guest, LEVELS } from "./guest.js";
 import { Fault, addEventListener, fetch, idOf, json, problem, reach, refuse, resolve, route, without } from "./http.js";
-import { keep, runsIn, script } from "./valor-pages.js";
+import { checked, keep, runsIn, script } from "./valor-pages.js";
 import "./valor-vlugins.js";
 
 const LONGEST = 1048576;
@@ -64,8 +64,9 @@ async function load() {
   if (registry?.text === text) return;
   let after;
   try {
-    after = JSON.parse(text).plugins;
-    if (!Array.isArray(after)) throw new Error("it has no array `plugins`");
+    after = JSON.parse(text);
+    await checked(after);
+    after = [...after.plugins];
   } catch (error) {
     throw new Error(`${PLUGINS}: ${error.message}`);
   }
@@ -290,9 +291,10 @@ async function definitionOf({ headers, body }) {
   } catch (error) {
     refuse(400, `the body is not JSON: ${error.message}`);
   }
-  fit(definition);
-  if (definition.source !== undefined)
+  if (definition?.source !== undefined)
     refuse(422, "`source` is for plugins.json: over HTTP nothing is built");
+  await checked(definition, true);
+  fit(definition);
   return definition;
 }
 

@@ -17,6 +17,18 @@ use valor_runtime::{
 pub struct Fault {
     pub key: &'static str,
     pub line: String,
+    /// Whether something is not installed here, and the definition may be right.
+    pub is_missing: bool,
+}
+
+impl Fault {
+    pub fn new(key: &'static str, line: String) -> Self {
+        Self {
+            key,
+            line,
+            is_missing: false,
+        }
+    }
 }
 
 /// Notes the files of a folder for copying, and gives the definition that names the copy. `output` is
@@ -27,7 +39,7 @@ pub fn copy(
     output: &Path,
     contents: &mut Contents,
 ) -> Result<Definition, Fault> {
-    let fault = |key, line| Fault { key, line };
+    let fault = Fault::new;
     let unreadable = |error: &io::Error| {
         let shown = from.display();
         fault(

@@ -11,7 +11,7 @@ use std::{
     path::{Path, PathBuf},
     process::Command,
 };
-use valor_runtime::{Definition, web::Script};
+use valor_runtime::{Definition, loader::ScriptError, web::Script};
 
 /// The ends of the names of files that can be scripts, as the server has them.
 const EXTENSIONS: [&str; 4] = ["js", "mjs", "ts", "mts"];
@@ -29,14 +29,14 @@ impl Scripts<'_> {
     /// Puts a script into the folder; gives the definition that names it there, and what imports it.
     ///
     /// # Errors
-    /// That there is no such file, or that it cannot be bundled.
+    /// That there is no such file, or that it cannot be bundled; for want of esbuild or of a package, it is missing.
     pub fn put(
         &self,
         definition: &Definition,
         contents: &mut Contents,
     ) -> Result<(Definition, Script), Fault> {
         let file = self.locate(definition)?;
-        let fault = |key, line| Fault { key, line };
+        let fault = Fault::new;
         let shown = file.display();
         let source = fs::read(&file).map_err(|error| {
             let line = format!("{shown} cannot be read: {error}; see that it may be read");
@@ -53,8 +53,7 @@ impl Scripts<'_> {
             .is_some_and(|end| end == "ts" || end == "mts");
         let text = String::from_utf8_lossy(&source);
         let bytes = if is_typed || imports(&text) {
-            self.bundle(&file, is_typed)
-                .map_err(|line| fault("path", line))?
+            self.bundle(&file, is_typed)?
         } else {
             source
         };
@@ -95,27 +94,32 @@ impl Scripts<'_> {
             let line = format!(
                 "there is no {name}.js, .mjs, .ts or .mts in a --plugin-dir or beside plugins.json"
             );
-            Fault { key: "path", line }
+            Fault::new("path", line)
         })
     }
 
     /// The script and all that it imports, as one module.
-    fn bundle(&self, file: &Path, is_typed: bool) -> Result<Vec<u8>, String> {
+    fn bundle(&self, file: &Path, is_typed: bool) -> Result<Vec<u8>, Fault> {
         let shown = file.display();
         let why = match is_typed {
             true => "is TypeScript",
             false => "imports other files",
         };
-        let missing = |reason: &str| {
-            format!(
+        let fault = |line| Fault::new("path", line);
+        let missing = |line| Fault {
+            is_missing: true,
+            ..fault(line)
+        };
+        let without = |reason: &str| {
+            missing(format!(
                 "{shown} {why}, which esbuild makes one JavaScript file of, and {reason}: \
                  `npm install esbuild` beside plugins.json, or name it with --esbuild or VALOR_ESBUILD"
-            )
+            ))
         };
-        let program = self.esbuild().ok_or_else(|| missing("it is not found"))?;
+        let program = self.esbuild().ok_or_else(|| without("it is not found"))?;
         // Run in the file's folder: what it says of paths is then the same everywhere.
-        let folder = fs::canonicalize(file).map_err(|error| format!("{shown}: {error}"))?;
-        let (folder, name) = (folder.parent(), folder.file_name().unwrap_or_default());
+        let file = fs::canonicalize(file).map_err(|error| fault(format!("{shown}: {error}")))?;
+        let (folder, name) = (file.parent(), file.file_name().unwrap_or_default());
         let mut command = Command::new(&program);
         command
             .current_dir(folder.unwrap_or(Path::new(".")))
@@ -127,14 +131,19 @@ impl Scripts<'_> {
             .args(["--log-level=error", "--color=false"]);
         let output = command
             .output()
-            .map_err(|error| missing(&format!("{} cannot be run: {error}", program.display())))?;
+            .map_err(|error| without(&format!("{} cannot be run: {error}", program.display())))?;
         if output.status.success() {
             return Ok(output.stdout);
         }
-        Err(format!(
-            "{shown} cannot be bundled: {}",
-            first(&String::from_utf8_lossy(&output.stderr))
-        ))
+        let said = String::from_utf8_lossy(&output.stderr);
+        let (place, message) = first(&said);
+        if let Some(error) = not_installed(&file, place, message, &said) {
+            return Err(missing(error.to_string()));
+        }
+        let place = place.map_or(String::new(), |place| format!("{place} "));
+        Err(fault(format!(
+            "{shown} cannot be bundled: {place}{message}"
+        )))
     }
 
     /// The esbuild that was named, or else of a `node_modules` here or above, or of the `PATH`.
@@ -159,14 +168,33 @@ impl Scripts<'_> {
     }
 }
 
-/// What esbuild says first: a message, and the place on a line of its own.
-fn first(said: &str) -> String {
+/// What esbuild says first: the place, which stands on a line of its own and ends in a colon, and a message.
+fn first(said: &str) -> (Option<&str>, &str) {
     let mut lines = said.lines().map(str::trim);
     let message = lines.find_map(|line| line.split_once("[ERROR] "));
     let message = message.map_or(said.trim(), |(_, message)| message);
-    match lines.find(|line| !line.is_empty()) {
-        Some(place) if place.ends_with(':') => format!("{place} {message}"),
-        _ => message.to_owned(),
+    let place = lines.find(|line| !line.is_empty());
+    (place.filter(|place| place.ends_with(':')), message)
+}
+
+/// The package that is not there, where that is what esbuild says first.
+fn not_installed(
+    file: &Path,
+    place: Option<&str>,
+    message: &str,
+    said: &str,
+) -> Option<ScriptError> {
+    let specifier = message
+        .strip_prefix("Could not resolve \"")?
+        .strip_suffix('"')?;
+    // `PATH:LINE:COLUMN:`, relative to the script's folder.
+    let importer = place.and_then(|place| place.rsplitn(4, ':').nth(3))?;
+    let is_nodes_own = said.contains(&format!(
+        "The package \"{specifier}\" wasn't found on the file system but is built into node"
+    ));
+    match is_nodes_own {
+        true => None,
+        false => ScriptError::not_installed(&file.with_file_name(importer), specifier),
     }
 }
 
@@ -232,7 +260,10 @@ mod tests {
     fn what_esbuild_says() {
         let said =
             "✘ [ERROR] Could not resolve \"none\"\n\n    a.ts:1:7:\n      1 │ import \"none\"\n";
-        assert_eq!(first(said), "a.ts:1:7: Could not resolve \"none\"");
-        assert_eq!(first("it broke\n"), "it broke");
+        assert_eq!(
+            first(said),
+            (Some("a.ts:1:7:"), "Could not resolve \"none\"")
+        );
+        assert_eq!(first("it broke\n"), (None, "it broke"));
     }
 }

@@ -16,4 +16,6 @@ mod signing;
 mod support;
 mod watching;
 #[cfg(feature = "wasm")]
+mod web_scripts;
+#[cfg(feature = "wasm")]
 mod webbing;

@@ -72,6 +72,52 @@ fn without_deno_a_line_says_how_to_get_it_and_the_rest_is_served_where_it_is_opt
 }
 
 #[test]
+fn without_a_package_a_line_says_what_to_run_and_the_rest_is_served_where_it_is_optional() {
+    let example = crate::support::workspace().join("examples/hono");
+    let deno = deno();
+    let app = |keys: &str| {
+        let folder = Folder::new(&format!(
+            r#"{{ "plugins": [
+                {{ "type": "js", "name": "app", "path": "hono/hono.js"{keys} }},
+                {{ "type": "files", "name": "site", "path": "." }}
+            ] }}"#
+        ));
+        for name in ["hono.js", "package.json"] {
+            let bytes = std::fs::read(example.join(name)).unwrap();
+            folder.write(&format!("hono/{name}"), bytes);
+        }
+        folder
+    };
+    let needed = app("");
+    let mut command = without_deno("check", &needed);
+    // Said as it is seen from here.
+    command.current_dir(needed.path());
+    command.arg("--deno").arg(&deno);
+    let finished = finish(command);
+    assert_eq!(finished.code, Some(1), "{finished:?}");
+    let position = format!(
+        "{}:2:56: plugins[0].path: vlugin `app`: ",
+        needed.file("plugins.json")
+    );
+    let line = "`hono` is not installed, which hono/hono.js imports: run `npm install` in hono";
+    assert_eq!(finished.faults(), [format!("{position}{line}")]);
+
+    let optional = app(r#", "optional": true"#);
+    let mut command = without_deno("run", &optional);
+    command.current_dir(optional.path());
+    command.args(["--addr", "127.0.0.1:0", "--deno"]).arg(&deno);
+    let server = Server::spawn(command);
+    let out = server.out();
+    let row = out.lines().find(|row| row.starts_with("app "));
+    assert!(
+        row.is_some_and(|row| row.ends_with(&format!("unavailable: {line}"))),
+        "{out}"
+    );
+    assert_eq!(server.get("/app").status, 503);
+    assert_eq!(server.get("/site/hono/hono.js").status, 200);
+}
+
+#[test]
 fn deno_is_named_or_found_beside_plugins_json() {
     let folder = folder("");
     let with = |named: &dyn Fn(&mut Command) -> &mut Command| {

@@ -56,7 +56,7 @@ fn write(folder: &Folder) -> Finished {
 }
 
 /// What is in a folder, by path.
-fn all(dir: &Path) -> BTreeMap<String, Vec<u8>> {
+pub fn all(dir: &Path) -> BTreeMap<String, Vec<u8>> {
     let mut found = BTreeMap::new();
     let mut dirs = vec![dir.to_owned()];
     while let Some(next) = dirs.pop() {
@@ -98,7 +98,7 @@ fn a_folder_for_a_static_server() {
     assert!(lines[3].ends_with(left_out), "{}", lines[3]);
     assert_eq!(
         lines[5],
-        format!("wrote 18 files to {}", folder.file("dist"))
+        format!("wrote 19 files to {}", folder.file("dist"))
     );
     assert_eq!(
         lines[6],
@@ -119,6 +119,7 @@ fn a_folder_for_a_static_server() {
             "http.js",
             "index.html",
             "plugins.json",
+            "valor-check.js",
             "valor-js.js",
             "valor-line.js",
             "valor-next.js",
@@ -182,6 +183,7 @@ fn a_later_run_replaces_what_is_its_own() {
             "index.html",
             "mine.css",
             "plugins.json",
+            "valor-check.js",
             "valor-js.js",
             "valor-line.js",
             "valor-next.js",
@@ -305,155 +307,6 @@ fn what_is_wrong_is_told_and_nothing_is_written() {
     refused(
         &folder,
         "valor.js is Valor's host in the browser and of the files of `a` at the same time",
-    );
-}
-
-/// The esbuild that the checks install; there is none for Windows among it.
-#[cfg(unix)]
-fn esbuild() -> String {
-    let tools = std::env::var("VALOR_JS_TOOLS").expect("VALOR_JS_TOOLS, as .ci/tools sets it");
-    format!("{tools}/.bin/esbuild")
-}
-
-/// `web`, where no esbuild is found but the one that is named.
-fn write_scripts(folder: &Folder, esbuild: Option<&str>) -> Finished {
-    let mut command = valor_cli();
-    let (plugins, dist) = (folder.file("plugins.json"), folder.file("dist"));
-    command.args(["web", "-p", &plugins, "-o", &dist]);
-    command.args(esbuild.map(|file| format!("--esbuild={file}")));
-    // Of a node_modules above and of the PATH, none.
-    command
-        .env("PATH", folder.path())
-        .env_remove("VALOR_ESBUILD");
-    finish(command)
-}
-
-const BOARD: &str =
-    "// Not to import anything.\nexport default { fetch: () => new Response('ü') };\n";
-
-#[test]
-fn javascript_stays_as_it_is() {
-    let folder = Folder::new(
-        r#"{ "plugins": [
-            { "type": "js", "name": "board", "allow": ["a.example"] },
-            { "type": "js", "name": "again", "path": "./board.js", "prefix": "/deep/again", "config": 1 }
-        ] }"#,
-    );
-    folder.write("board.js", BOARD);
-    let finished = write_scripts(&folder, None);
-    assert_eq!(finished.code, Some(0), "{}", finished.err);
-    assert!(
-        finished.out.contains("connect-src 'self' a.example:*"),
-        "{}",
-        finished.out
-    );
-    let files = all(&folder.path().join("dist"));
-    assert_eq!(files["vlugins/board.js"], BOARD.as_bytes());
-    assert!(!files.contains_key("vlugins/again.js"));
-    let sha256 = Sha256::digest(BOARD);
-    let sha256: String = sha256.iter().map(|byte| format!("{byte:02x}")).collect();
-    let listed: Value = serde_json::from_slice(&files["plugins.json"]).unwrap();
-    for plugin in listed["plugins"].as_array().unwrap() {
-        assert_eq!(plugin["path"], "vlugins/board.js");
-        assert_eq!(plugin["sha256"], sha256.as_str());
-    }
-    let imports = String::from_utf8_lossy(&files["valor-vlugins.js"]).into_owned();
-    // Browsers look for a newer service worker in its own file first.
-    folder.write(
-        "board.js",
-        "export default { fetch: () => new Response() };\n",
-    );
-    assert_eq!(write_scripts(&folder, None).code, Some(0));
-    let newer = all(&folder.path().join("dist"));
-    assert_ne!(files["valor-sw.js"], newer["valor-sw.js"]);
-    for name in ["board", "again"] {
-        assert!(
-            imports.contains(&format!(r#" from "./vlugins/board.js?{name}";"#)),
-            "{imports}"
-        );
-    }
-}
-
-#[test]
-#[cfg(unix)]
-fn typescript_and_what_imports_is_bundled() {
-    let folder = Folder::new(
-        r#"{ "plugins": [
-            { "type": "js", "name": "typed" },
-            { "type": "js", "name": "parts", "path": "parts.js" }
-        ] }"#,
-    );
-    folder.write(
-        "typed.ts",
-        "const status: number = 201;\nexport default { fetch: (_: Request): Response => new Response('t', { status }) };\n",
-    );
-    folder.write("parts.js", "import { text } from './lib/text.js';\nexport default { fetch: () => new Response(text) };\n");
-    folder.write(
-        "lib/text.js",
-        "export const text = 'from the other file';\n",
-    );
-    let finished = write_scripts(&folder, Some(&esbuild()));
-    assert_eq!(finished.code, Some(0), "{}", finished.err);
-    let files = all(&folder.path().join("dist"));
-    let text = |name: &str| String::from_utf8_lossy(&files[name]).into_owned();
-    let (typed, parts) = (text("vlugins/typed.js"), text("vlugins/parts.js"));
-    assert!(
-        typed.contains("status = 201") && !typed.contains("number"),
-        "{typed}"
-    );
-    assert!(
-        parts.contains("from the other file") && !parts.contains("import "),
-        "{parts}"
-    );
-    // The same input gives the same folder, wherever it stands.
-    assert_eq!(write_scripts(&folder, Some(&esbuild())).code, Some(0));
-    assert_eq!(all(&folder.path().join("dist")), files);
-}
-
-#[test]
-#[cfg(unix)]
-fn scripts_that_cannot_be_written() {
-    let refused = |name: &str, source: &str, esbuild: Option<&str>, parts: &[&str]| {
-        let folder = Folder::new(&format!(
-            r#"{{ "plugins": [{{ "type": "js", "name": "a", "path": "{name}" }}] }}"#
-        ));
-        folder.write("a.ts", source);
-        let finished = write_scripts(&folder, esbuild);
-        assert_eq!(finished.code, Some(1), "{finished:?}");
-        let faults = finished.faults();
-        assert!(
-            faults.len() == 1 && parts.iter().all(|part| faults[0].contains(part)),
-            "{faults:?}"
-        );
-        assert!(!folder.path().join("dist").exists());
-    };
-    refused(
-        "a.ts",
-        "",
-        None,
-        &[
-            "plugins[0].path: vlugin `a`: ",
-            "a.ts is TypeScript, which esbuild makes one JavaScript file of, and it is not found: \
-             `npm install esbuild` beside plugins.json, or name it with --esbuild or VALOR_ESBUILD",
-        ],
-    );
-    refused("a.ts", "", Some("/none"), &["/none cannot be run: "]);
-    refused("b", "", None, &["there is no b.js, .mjs, .ts or .mts"]);
-    refused("./b.js", "", None, &["b.js cannot be read: "]);
-    let esbuild = esbuild();
-    let wrong = "import 'nowhere';\n";
-    refused(
-        "a.ts",
-        wrong,
-        Some(&esbuild),
-        &["a.ts cannot be bundled: a.ts:1:7: Could not resolve \"nowhere\""],
-    );
-    let waits = "await null;\nexport default {};\n";
-    refused(
-        "a.ts",
-        waits,
-        Some(&esbuild),
-        &["a.ts:1:0: Top-level await is not available"],
     );
 }
 

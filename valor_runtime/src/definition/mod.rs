@@ -108,7 +108,7 @@ pub struct Definition {
     /// `js` alone: whether it is started when it is loaded, or by its first request.
     #[serde(default, skip_serializing_if = "Start::is_default")]
     pub start: Start,
-    /// Whether to serve the rest where this one cannot be built or loaded for want of a tool.
+    /// Whether to serve the rest where this one cannot be built or loaded for want of a tool or a package.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub optional: bool,
 }

@@ -176,7 +176,12 @@ fn faults_of_scripts() {
         "1:39: start: `lasy` is not a way to start; did you mean `lazy`?"
     );
     let text = r#"{ "type": "js", "name": "a", "start": "lazy", "group": "g", "limits": { "memory": 16777216, "cpu": 2 } }"#;
-    Definition::from_json(text).unwrap().check().unwrap();
+    let read = Definition::from_json(text).unwrap();
+    read.check().unwrap();
+    assert_eq!(
+        (read.start, read.group.as_deref()),
+        (Start::Lazy, Some("g"))
+    );
 }
 
 #[test]

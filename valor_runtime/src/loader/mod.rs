@@ -9,6 +9,7 @@ pub(crate) mod files;
 #[cfg(unix)]
 pub(crate) mod js;
 pub mod native;
+mod npm;
 mod paths;
 mod script_error;
 mod search;

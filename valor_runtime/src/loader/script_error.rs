@@ -4,7 +4,7 @@
 //! [`LoadError`](super::LoadError).
 
 use super::{error::Any, one_line};
-use std::path::PathBuf;
+use std::{fmt, path::PathBuf};
 
 /// Why a script is not loaded.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -67,6 +67,23 @@ pub enum ScriptError {
         message: String,
     },
 
+    /// A package that the script imports is not installed.
+    #[error(
+        "`{}` is not installed, which {} imports: {} in {}",
+        one_line(package), importer.display(), Install { package, is_named: *is_named }, folder.display()
+    )]
+    NotInstalled {
+        /// The package.
+        package: String,
+        /// Whether a package.json names it.
+        is_named: bool,
+        /// Where it would be installed: the folder of that package.json, or where there is none, of the nearest, or
+        /// of the script.
+        folder: PathBuf,
+        /// The file that imports it.
+        importer: PathBuf,
+    },
+
     /// The process for a script does not start.
     #[error("vlugin `{name}` has no process to run in: {}", one_line(message))]
     NoProcess {
@@ -82,7 +99,28 @@ impl ScriptError {
     pub fn is_of_this_machine(&self) -> bool {
         matches!(
             self,
-            Self::NoDeno { .. } | Self::OldDeno { .. } | Self::Unsupported { .. }
+            Self::NoDeno { .. }
+                | Self::OldDeno { .. }
+                | Self::Unsupported { .. }
+                | Self::NotInstalled { .. }
         )
+    }
+}
+
+/// The command that installs a package.
+struct Install<'a> {
+    package: &'a str,
+    is_named: bool,
+}
+
+impl fmt::Display for Install<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.is_named {
+            true => f.write_str("run `npm install`"),
+            false => {
+                let package = one_line(self.package);
+                write!(f, "no package.json names it; run `npm install {package}`")
+            }
+        }
     }
 }

@@ -14,6 +14,8 @@ const attempts = {
   importedText: () => import("/etc/passwd", { with: { type: "text" } }),
   importedJson: () => import("../secret.json", { with: { type: "json" } }),
   importedStatic: () => import("./imports-secret.js"),
+  modulesOfOthers: () => import("../node_modules/others.json", { with: { type: "json" } }),
+  requiredOfOthers: async () => (await import("node:module")).createRequire(import.meta.url)("../node_modules/others.json"),
   nodeFile: async () => (await import("node:fs")).readFileSync("/etc/passwd"),
   written: () => Deno.writeTextFile(new URL("./own.txt", import.meta.url), "x"),
   temporary: () => Deno.makeTempFile(),
@@ -85,6 +87,7 @@ fn a_script_that_breaks_out_gets_nowhere() {
             ),
             ("secret.txt", "secret"),
             ("secret.json", "[7]"),
+            ("node_modules/others.json", "[7]"),
             (
                 "other.js",
                 "export default { fetch() { return new Response('other') } }",
@@ -136,6 +139,31 @@ fn a_script_that_breaks_out_gets_nowhere() {
     assert!(tcp.accept().is_err(), "somebody connected");
     let touched = house.dir.path().join("in/touched");
     assert!(!touched.exists(), "a program was run");
+}
+
+#[test]
+fn in_a_group_each_has_its_own_folder_alone() {
+    let reads = "export default { async fetch(request) {
+        const { pathname } = new URL(request.url);
+        return new Response(await Deno.readTextFile(new URL(`..${pathname}`, import.meta.url)).catch(({ name }) => name));
+    } };";
+    let house = House::new(&[
+        ("one/a.js", reads),
+        ("one/own.txt", "one's"),
+        ("two/a.js", reads),
+        ("two/own.txt", "two's"),
+    ]);
+    block_on(async {
+        for name in ["one", "two"] {
+            let path = format!("{name}/a.js");
+            let it = json!({ "name": name, "path": path, "group": "g" });
+            house.load(it).await.unwrap();
+        }
+        assert_eq!(house.get("/one/one/own.txt").await.1, "one's");
+        assert_eq!(house.get("/two/two/own.txt").await.1, "two's");
+        assert_eq!(house.get("/one/two/own.txt").await.1, "NotCapable");
+        assert_eq!(house.get("/two/one/own.txt").await.1, "NotCapable");
+    });
 }
 
 /// The sockets of all scripts that run.

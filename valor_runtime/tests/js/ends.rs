@@ -25,8 +25,21 @@ export default {
         while (true) { all.push(new Uint8Array(1 << 24).fill(1)); await new Promise((r) => setTimeout(r, 1)) }
       }
       case "/wait":
-        await new Promise((r) => setTimeout(r, 300));
+        await new Promise((r) => setTimeout(r, Number(new URL(request.url).searchParams.get("ms") ?? 300)));
         return new Response("waited");
+      case "/fail":
+        throw Object.assign(new Error("as asked"), { status: 418 });
+      case "/stream": {
+        let left = Number(new URL(request.url).searchParams.get("ms"));
+        return new Response(new ReadableStream({
+          async pull(controller) {
+            if (left <= 0) return controller.close();
+            await new Promise((r) => setTimeout(r, 100));
+            left -= 100;
+            controller.enqueue(new Uint8Array(1));
+          },
+        }));
+      }
       case "/hang":
         return new Promise(() => {});
       case "/pid":
@@ -153,13 +166,22 @@ fn who_ends_again_and_again_is_waited_for() {
             "0"
         );
         // And comes back.
-        until("it is back", async || house.get("/fragile").await.0 == 200).await;
+        let is_back = async || house.get("/fragile").await.0 == 200;
+        until("it is back", is_back).await;
         assert_eq!(
             metric(&house, "valor_restarts_total{vlugin=\"fragile\"}").await,
             "3"
         );
         let health = house.get("/_health").await.1;
         assert!(!health.contains("fragile"), "{health}");
+        // The wait doubles: 2 s, and then 4 s, of which some may be over already.
+        assert_eq!(house.get("/fragile/kill").await.0, 502);
+        until("it is back", is_back).await;
+        assert_eq!(house.get("/fragile/kill").await.0, 502);
+        let response = house.ask(Request::new("GET", "/fragile").unwrap()).await;
+        assert_eq!(response.head.status(), 503);
+        let wait = response.head.header_str("retry-after").unwrap_or_default();
+        assert!(wait == "4" || wait == "3", "{wait}");
     });
 }
 
@@ -170,6 +192,11 @@ fn a_lazy_one_is_started_by_a_request_and_stopped_again() {
         |builder| builder.script_idle(Duration::from_millis(300)),
     );
     block_on(async {
+        house
+            .load(json!({ "name": "eager", "path": "lazy.js" }))
+            .await
+            .unwrap();
+        let eager = house.get("/eager/pid").await;
         let running = "valor_script_running{vlugin=\"lazy\"}";
         house
             .load(json!({ "name": "lazy", "start": "lazy" }))
@@ -181,22 +208,79 @@ fn a_lazy_one_is_started_by_a_request_and_stopped_again() {
         assert_eq!(house.get("/lazy/wait").await.1, "waited");
         until("it is stopped", async || !is_alive(&pid)).await;
         assert_eq!(metric(&house, running).await, "0");
+        // Not so the other one, which was not asked for even longer.
+        assert_eq!(
+            metric(&house, "valor_script_running{vlugin=\"eager\"}").await,
+            "1"
+        );
+        assert_eq!(house.get("/eager/pid").await, eager);
         assert_eq!(house.get("/lazy").await, (200, "1".into()));
         assert_eq!(
             metric(&house, "valor_restarts_total{vlugin=\"lazy\"}").await,
             "0"
         );
-        // What is wrong with it is seen by then.
+        // What is wrong with it is seen by then, and is not tried again at once for ever.
         house
             .load(json!({ "name": "broken", "start": "lazy" }))
             .await
             .unwrap();
-        assert_eq!(house.get("/broken").await.0, 502);
+        for _ in 0..3 {
+            assert_eq!(house.get("/broken").await.0, 502);
+        }
+        assert_eq!(house.get("/broken").await.0, 503);
+    });
+}
+
+/// Each goes on for longer than a lazy script may be idle, and is idle for less than half of that.
+#[test]
+fn a_lazy_one_that_is_used_is_not_stopped() {
+    let house = House::with(&[("used.js", FRAGILE)], |builder| {
+        builder.script_idle(Duration::from_secs(4))
+    });
+    let pause = || Timer::after(Duration::from_millis(1800));
+    let pids = async || {
+        let mut pids = Vec::new();
+        for name in ["asked", "failing", "waiting", "streaming"] {
+            pids.push(house.get(&format!("/{name}/pid")).await);
+        }
+        pids
+    };
+    block_on(async {
+        for name in ["asked", "failing", "waiting", "streaming"] {
+            let it = json!({ "name": name, "path": "used.js", "start": "lazy" });
+            house.load(it).await.unwrap();
+        }
+        let before = pids().await;
+        let asked = async {
+            for count in 1..5 {
+                pause().await;
+                assert_eq!(house.get("/asked").await, (200, count.to_string()));
+            }
+        };
+        let failing = async {
+            for _ in 0..4 {
+                pause().await;
+                assert_eq!(house.get("/failing/fail").await.0, 418);
+            }
+        };
+        let waiting = async {
+            assert_eq!(house.get("/waiting/wait?ms=5400").await.1, "waited");
+            pause().await;
+        };
+        let streaming = async {
+            let stream = house.get("/streaming/stream?ms=5400").await;
+            assert_eq!((stream.0, stream.1.len()), (200, 54));
+            pause().await;
+        };
+        use futures_lite::future::zip;
+        zip(zip(asked, failing), zip(waiting, streaming)).await;
+        assert_eq!(pids().await, before);
     });
 }
 
 #[test]
 fn a_group_shares_a_process_and_its_end() {
+    keep_log();
     let house = House::new(&[("one.js", FRAGILE), ("sub/two.js", FRAGILE)]);
     block_on(async {
         house
@@ -219,6 +303,7 @@ fn a_group_shares_a_process_and_its_end() {
         let (looping, hanging) =
             futures_lite::future::zip(house.get("/two/loop"), house.get("/one/hang")).await;
         assert_eq!((looping.0, hanging.0), (504, 502));
+        logged(&["ERROR one", "`two`, of its group, was in a loop"]);
         let first = pid("one").await;
         assert_eq!(pid("two").await, first);
         let hanging = house.get("/two/hang");
@@ -250,5 +335,31 @@ fn a_vlugin_that_is_taken_out_finishes_and_its_process_ends() {
         let (waited, ()) = futures_lite::future::zip(waiting, removing).await;
         assert_eq!(waited, (200, "waited".into()));
         until("its process has ended", async || !is_alive(&pid)).await;
+    });
+}
+
+#[test]
+fn a_group_has_at_most_64_vlugins() {
+    let house = House::new(&[(
+        "a.js",
+        "export default { fetch() { return new Response('a') } }",
+    )]);
+    block_on(async {
+        let limits = json!({ "memory": 1u64 << 32, "cpu": 60 });
+        for slot in 0..64 {
+            let it = json!({ "name": format!("v{slot}"), "path": "a.js", "group": "g", "limits": limits });
+            house.load(it).await.unwrap();
+        }
+        let one_more = json!({ "name": "more", "path": "a.js", "group": "g" });
+        let line = house.load(one_more.clone()).await.unwrap_err().to_string();
+        assert!(line.ends_with("a group has at most 64 vlugins"), "{line}");
+        // There is room again where one goes.
+        house.runtime.remove("v7").unwrap();
+        until("there is room", async || {
+            house.load(one_more.clone()).await.is_ok()
+        })
+        .await;
+        assert_eq!(house.get("/more").await, (200, "a".into()));
+        assert_eq!(house.get("/v63").await, (200, "a".into()));
     });
 }

@@ -89,14 +89,26 @@ fn the_file_is_held_to_its_checksum() {
         "export default { fetch() { return new Response('a') } }",
     )]);
     block_on(async {
-        let wrong = json!({ "name": "a", "sha256": "0".repeat(64) });
-        let line = house.load(wrong).await.unwrap_err().to_string();
-        assert!(line.contains("a.js has the SHA-256"), "{line}");
-        // Also where it is started again.
-        let lazy = json!({ "name": "a", "start": "lazy", "sha256": "ba3d24384df65c98bc39cb29bd27a9e1d3f3c4e05b0ce4e3cd2a90a6a4b6a0a5" });
-        assert!(house.load(lazy).await.is_err());
+        for start in ["eager", "lazy"] {
+            let wrong = json!({ "name": "a", "start": start, "sha256": "0".repeat(64) });
+            let line = house.load(wrong).await.unwrap_err().to_string();
+            assert!(line.contains("a.js has the SHA-256"), "{line}");
+        }
         house.load(json!({ "name": "a" })).await.unwrap();
         assert_eq!(house.get("/a").await, (200, "a".into()));
+        // Also each time it is started.
+        let mounted = house.runtime.mounted();
+        let right = mounted.iter().find(|it| &*it.name == "a");
+        let right = right.and_then(|it| it.origin.sha256.clone()).unwrap();
+        for name in ["same", "other"] {
+            let lazy = json!({ "name": name, "path": "a.js", "start": "lazy", "sha256": right });
+            house.load(lazy).await.unwrap();
+        }
+        assert_eq!(house.get("/same").await, (200, "a".into()));
+        let changed = "export default { fetch() { return new Response('b') } }";
+        std::fs::write(house.dir.path().join("a.js"), changed).unwrap();
+        assert_eq!(house.get("/other").await.0, 502);
+        assert_eq!(house.get("/same").await, (200, "a".into()));
     });
 }
 

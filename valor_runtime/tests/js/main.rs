@@ -14,6 +14,7 @@ mod ends;
 mod examples;
 mod loading;
 mod outward;
+mod packages;
 mod requests;
 
 use std::{

@@ -6,7 +6,7 @@ The page is used by its buttons, and the server's log holds no request for a vlu
 screenshot is that of docs/src/images; beside it come one in dark and one of a narrow window.
 """
 
-import asyncio, json, pathlib, re, subprocess, sys, tempfile
+import asyncio, json, os, pathlib, re, shutil, subprocess, sys, tempfile
 from chromium import Chromium
 
 program, screenshot = sys.argv[1], pathlib.Path(sys.argv[2])
@@ -84,6 +84,32 @@ async def page_of_its_own():
     print("the page that lists the vlugins: it does, its links lead to them, and they know the reader's language")
 
 
+async def from_npm():
+    """The example hono, with what it imports installed."""
+    tools = pathlib.Path(os.environ["VALOR_JS_TOOLS"])
+    with tempfile.TemporaryDirectory() as dir:
+        app = pathlib.Path(dir, "hono")
+        (app / "node_modules").mkdir(parents=True)
+        shutil.copy(examples / "hono/hono.js", app)
+        (app / "node_modules/hono").symlink_to(tools / "hono")
+        plugins = pathlib.Path(dir, "plugins.json")
+        plugins.write_text(json.dumps({"plugins": [{"type": "js", "name": "hono", "path": "hono/hono.js", "config": "de"}]}))
+        os.environ["VALOR_ESBUILD"] = str(tools / ".bin/esbuild")
+        async with Served(plugins) as served, Chromium() as browser:
+            page = await browser.open(served.url)
+            await page.run("import('./valor.js').then(({ start }) => start({ plugins: 'plugins.json' }))")
+            text = "((target) => fetch(target).then(async (it) => [it.status, await it.text()]))"
+            same(await page.run(f"{text}('/hono/hello/Zoe')"), [200, "Hallo, Zoe!"])
+            same(await page.run(f"{text}('/hono/hello/Zoe?in=fr')"), [200, "Bonjour, Zoe!"])
+            same(await page.run(f"{text}('/hono')"), [200, '{"Zoe":2}'])
+            same(await page.run(f"{text}('/hono/hello/Zoe?in=x')"), [400, "x is none of de, en, fr"])
+            events = "".join(f"event: left\ndata: {left}\n\n" for left in [2, 1, 0])
+            same(await page.run(f"{text}('/hono/countdown?from=2')"), [200, events])
+            timing = "fetch('/hono').then((it) => it.headers.get('server-timing'))"
+            same((await page.run(timing)).split("=")[0], "app;dur")
+    print("the example hono: bundled with what it imports, it answers in a page as on the server")
+
+
 async def examples_page():
     async with Served(examples / "web/plugins.json") as served, Chromium() as browser:
         page = await browser.open(served.url)
@@ -140,6 +166,7 @@ async def there(page, name):
 async def main():
     await examples_page()
     await page_of_its_own()
+    await from_npm()
 
 
 asyncio.run(main())

@@ -157,6 +157,58 @@ async def wrong(page):
 
 
 @step
+async def checked(page):
+    """a plugins.json is held to the rules of the server, in its words"""
+    cases = (here / "definitions.txt").read_text().split("\n\n")[1:]
+    same(len(cases) > 100, True)
+    for text, *wanted in (case.splitlines() for case in cases):
+        found = await page.run(f"import('/valor-check.js').then(({{ faultsOf }}) => faultsOf(JSON.parse({json.dumps(text)})))")
+        found = [": ".join(filter(None, fault[:2])) for fault in found]
+        if found != [line.strip() for line in wanted]:
+            raise AssertionError(f"{text}: {found}")
+
+
+@step
+async def refused(page):
+    """start refuses a plugins.json that the server refuses, and the registry such a definition"""
+    address = f"http://127.0.0.1:{page.port}/hand"
+    files["/hand/"] = files["/wrong/"]
+    files.update({f"/hand/{f.name}": files[f"/{f.name}"] for f in web.glob("*.js")})
+
+    async def start(*plugins):
+        files["/hand/plugins.json"] = (json.dumps({"plugins": plugins}).encode(), "application/json")
+        return await page.run('import("/hand/valor.js").then(({ start }) => start()).then(() => null, (error) => error.message)')
+
+    await page.go(f"{address}/")
+    good = {"type": "wasm", "name": "a", "path": "/guest.wasm", "config": "kept"}
+    slip = {"type": "wasm", "name": "b", "path": "/guest.wasm", "limits": {"timout": 5}, "optional": True}
+    unknown = "plugins[1].limits.timout: vlugin `b`: unknown key; did you mean `timeout`?"
+    taken = "plugins[2].name: the name `a` is taken by plugins[0]; each has its own"
+    # Also where nothing was mounted before, and the page asks for something.
+    same(await start(good, slip, good), f"valor: {address}/plugins.json: {unknown}; {taken}")
+    same(await page.run("fetch('/a/').then(({ status }) => status)"), 404)
+    files["/hand/plugins.json"] = (b'{ "plugin": [] }', "application/json")
+    missing = '`plugins` is missing; write { "plugins": [ … ] }; plugin: unknown key; did you mean `plugins`?'
+    message = "import('/hand/valor.js').then(({ start }) => start()).then(() => null, (error) => error.message)"
+    same(await page.run(message), f"valor: {address}/plugins.json: {missing}")
+    same(await start(good), None)
+    # What is wrong leaves the old one as it is.
+    same(await start(good, slip), f"valor: {address}/plugins.json: {unknown}")
+    same(await page.run("fetch('/a/').then((response) => response.text())"), "kept")
+
+    async def define(method, path, definition):
+        options = {"method": method, "body": json.dumps(definition), "headers": {"content-type": "application/json"}}
+        return await page.run(f"fetch({path!r}, {json.dumps(options)}).then(async (it) => [it.status, (await it.json()).detail])")
+
+    same(await define("POST", "/_plugins", slip), [422, "limits.timout: unknown key; did you mean `timeout`?"])
+    same(await define("POST", "/_plugins", None), [422, 'expected an object such as { "type": "native", "name": "hello" }, found null'])
+    wrong = {**good, "limits": {"body": 0}}
+    same(await define("PUT", "/_plugins/a", wrong), [422, "limits.body: a body's limit is 1 to 1099511627776 bytes (1 TiB), not 0"])
+    same((await define("POST", "/_plugins", {**good, "name": "b"}))[0], 201)
+    same((await define("POST", "/_plugins", {"type": "native", "name": "c"})), [422, "a vlugin of type `native` does not run in a browser, only `wasm` and `js` do"])
+
+
+@step
 async def scoped(page):
     """a worker from a folder below the page, whose server allows it"""
     files["/scoped/"] = files["/wrong/"]
@@ -167,6 +219,7 @@ async def scoped(page):
     same(await page.run('fetch("/guest/").then((response) => response.text())'), "hello")
 
 
+fits("what a page has beside it to check definitions", ["valor-check.js"], 5 * 1024)
 fits("the service worker and all it imports for WebAssembly", ["valor-sw.js", "guest.js", "http.js"], 12 * 1024)
 say(plugins)
 asyncio.run(play(Server(), ["guest", "late", "small", "hurried", "narrow", "open"]))

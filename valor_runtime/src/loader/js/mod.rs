@@ -13,7 +13,7 @@ mod process;
 mod script;
 
 use super::{
-    LoadError, ScriptError, paths,
+    LoadError, ScriptError, npm, paths,
     search::{Search, hex},
 };
 use crate::{Definition, Vlugin, definition::Start, metrics::Metrics, package::TrustedKeys};
@@ -170,6 +170,8 @@ impl JsLoader {
                 .clone()
                 .unwrap_or_else(|| definition.name.clone()),
             read: definition.group.is_none().then_some(folder),
+            // Those who join a group later may have packages as well.
+            packages: definition.group.is_some() || npm::may_import(&file),
             heap: limits.heap(),
         };
         let recipe = Recipe {
@@ -252,7 +254,10 @@ fn unloaded(script: &Script, unstarted: Unstarted) -> LoadError {
     let failed = |file, message| ScriptError::Failed { file, message }.into();
     match unstarted {
         Unstarted::TimedOut => LoadError::CreateTimedOut { name, limit },
-        Unstarted::Failed(message) => failed(file, message),
+        Unstarted::Failed(message) => match npm::missing(&message, &file) {
+            Some(missing) => missing.into(),
+            None => failed(file, message),
+        },
         Unstarted::Ended(end) => failed(file, format!("it {end}")),
         Unstarted::System(message) => ScriptError::NoProcess { name, message }.into(),
     }

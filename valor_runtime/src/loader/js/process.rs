@@ -47,6 +47,8 @@ pub(super) struct Launch {
     /// The folder of its script; all, where there may be several.
     pub(super) read: Option<PathBuf>,
     pub(super) heap: u64,
+    /// Whether a script in it may import what is in a `node_modules`.
+    pub(super) packages: bool,
 }
 
 /// Why a worker runs no more.
@@ -375,7 +377,13 @@ fn command(launch: &Launch, dir: &Path, control: &Path, slots: usize) -> Command
     command.process_group(0);
     let mut command = Command::from(command);
     command.args(["run", "--quiet", "--no-prompt", "--no-config", "--no-lock"]);
-    command.args(["--no-remote", "--no-npm", "--no-code-cache"]);
+    command.args(["--no-remote", "--no-code-cache"]);
+    // Nothing is fetched from npm either way. With the former, a script can read whatever JavaScript and JSON is in a
+    // folder called node_modules, be it another's: so it is for those alone that need it.
+    command.arg(match launch.packages {
+        true => "--node-modules-dir=manual",
+        false => "--no-npm",
+    });
     command.args(["--unstable-worker-options", "--unstable-no-legacy-abort"]);
     // Many a package asks for NODE_ENV while it is loaded: there is no such variable, which is no error.
     command.arg("--ignore-env");

@@ -380,3 +380,30 @@ impl Drop for Held {
         self.live.touch();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Duration, SOUND, Trouble};
+
+    #[test]
+    fn the_wait_doubles_up_to_a_minute_and_a_sound_life_makes_up_for_all() {
+        let mut trouble = Trouble::default();
+        let mut waits = Vec::new();
+        let mut fails = |lived, times| {
+            for _ in 0..times {
+                trouble.note(lived, "ended".into());
+                // Some of it may be over already.
+                waits.push(
+                    trouble
+                        .wait()
+                        .map_or(0, |wait| wait.as_secs_f64().ceil() as u64),
+                );
+            }
+        };
+        fails(Duration::ZERO, 11);
+        fails(SOUND - Duration::from_secs(1), 1);
+        fails(SOUND, 1);
+        fails(Duration::ZERO, 2);
+        assert_eq!(waits, [0, 0, 1, 2, 4, 8, 16, 32, 60, 60, 60, 60, 0, 0, 1]);
+    }
+}

@@ -1,0 +1,138 @@
+//! What a script imports from npm, by a name such as `hono`: whether it may, and what is said where that is not
+//! installed. `js` asks for both, `valor_cli web` for the latter through [`ScriptError::not_installed`].
+//!
+//! Packages are found as Node finds them, in a `node_modules` beside the file or above. Nothing is installed here.
+
+use super::ScriptError;
+use serde_json::Value;
+use std::{
+    fs::File,
+    io::Read,
+    path::{Path, PathBuf},
+};
+
+/// The largest package.json that is read.
+const LARGEST: u64 = 1 << 20;
+/// The keys of a package.json that name packages.
+const DEPENDENCIES: [&str; 3] = ["dependencies", "optionalDependencies", "devDependencies"];
+
+/// Whether a script may import packages: where a package.json beside it or above names any.
+#[cfg(unix)]
+pub(super) fn may_import(file: &Path) -> bool {
+    above(file).any(|folder| {
+        let mut named = dependencies(folder);
+        named.any(|packages| packages.as_object().is_some_and(|it| !it.is_empty()))
+    })
+}
+
+/// Why a script is not loaded of which Deno says this, where it is for want of a package. `file` is the script's.
+#[cfg(unix)]
+pub(super) fn missing(said: &str, file: &Path) -> Option<ScriptError> {
+    let forms = [
+        ("Import \"", "\" not a dependency"),
+        ("Could not resolve \"", "\", but found it in a package.json"),
+    ];
+    let specifier = forms.iter().find_map(|(before, behind)| {
+        let (_, rest) = said.split_once(before)?;
+        Some(rest.split_once(behind)?.0)
+    })?;
+    if said.contains("built-in Node module") {
+        return None;
+    }
+    // Who imports it stands at the end, relative to the script's folder or as a URL: `… at lib/it.js:1:8`.
+    let place = said.rsplit(" at ").next().unwrap_or_default();
+    let place = place.rsplitn(3, ':').nth(2).unwrap_or_default();
+    let importer = match url::Url::parse(place) {
+        Ok(url) => url.to_file_path().unwrap_or_else(|()| file.to_owned()),
+        Err(_) => file.with_file_name(place),
+    };
+    ScriptError::not_installed(&importer, specifier)
+}
+
+impl ScriptError {
+    /// That a package is not installed, with where and how it would be; `None` where `specifier` is not what a package
+    /// is imported by, or the package is there. `importer` is the file that imports it.
+    pub fn not_installed(importer: &Path, specifier: &str) -> Option<Self> {
+        let package = package(specifier)?;
+        let importer = std::fs::canonicalize(importer).ok()?;
+        let is_there = |folder: &Path| folder.join("node_modules").join(package).exists();
+        if importer.ancestors().any(is_there) {
+            return None;
+        }
+        let names = |folder: &&Path| dependencies(folder).any(|it| it.get(package).is_some());
+        let named = above(&importer).find(names);
+        let has_one = |folder: &&Path| folder.join("package.json").is_file();
+        let folder = named
+            .or_else(|| above(&importer).find(has_one))
+            .or(importer.parent())?;
+        Some(Self::NotInstalled {
+            package: package.to_owned(),
+            is_named: named.is_some(),
+            folder: shown(folder),
+            importer: shown(&importer),
+        })
+    }
+}
+
+/// The package that a specifier is of: `a` of `a/b`, `@a/b` of `@a/b/c`, none of a path or a URL.
+fn package(specifier: &str) -> Option<&str> {
+    let is_bare = |c: char| c.is_alphanumeric() || matches!(c, '@' | '_');
+    if !specifier.starts_with(is_bare) || specifier.contains(':') {
+        return None;
+    }
+    let parts = if specifier.starts_with('@') { 2 } else { 1 };
+    let mut ends = specifier.match_indices('/').map(|(at, _)| at);
+    let end = ends.nth(parts - 1).unwrap_or(specifier.len());
+    Some(&specifier[..end])
+}
+
+/// The folders of a file, the nearest first; for a file of an installed package those that it is installed in.
+fn above(file: &Path) -> impl Iterator<Item = &Path> {
+    let is_own = |folder: &&Path| folder.iter().all(|part| part != "node_modules");
+    file.ancestors().skip(1).filter(is_own)
+}
+
+/// What the package.json of a folder names, each kind of dependency by itself.
+fn dependencies(folder: &Path) -> impl Iterator<Item = Value> {
+    let read = || {
+        let mut text = String::new();
+        let file = File::open(folder.join("package.json")).ok()?;
+        file.take(LARGEST).read_to_string(&mut text).ok()?;
+        serde_json::from_str::<Value>(&text).ok()
+    };
+    let mut manifest = read().unwrap_or_default();
+    let kinds = DEPENDENCIES.into_iter();
+    kinds.filter_map(move |kind| Some(manifest.get_mut(kind)?.take()))
+}
+
+/// A path as short as it can be said from here.
+fn shown(path: &Path) -> PathBuf {
+    let here = std::env::current_dir().and_then(std::fs::canonicalize);
+    let short = here.ok().and_then(|here| path.strip_prefix(here).ok());
+    let short = short.filter(|short| !short.as_os_str().is_empty());
+    short.unwrap_or(path).to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::package;
+
+    #[test]
+    fn packages_of_specifiers() {
+        for (specifier, of) in [
+            ("hono", Some("hono")),
+            ("hono/logger", Some("hono")),
+            ("@a/b", Some("@a/b")),
+            ("@a/b/c/d", Some("@a/b")),
+            ("./hono", None),
+            ("../hono", None),
+            ("/hono", None),
+            ("#hono", None),
+            ("", None),
+            ("npm:hono", None),
+            ("https://example.com/hono", None),
+        ] {
+            assert_eq!(package(specifier), of, "{specifier}");
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! What a script imports from npm: where it is installed, the example `hono` answers; where it is not, a line says
+//! what to run and where.
+
+use crate::{House, text};
+use serde_json::json;
+use smol::block_on;
+use std::{os::unix::fs::symlink, path::Path};
+use valor_runtime::{LoadError, Request, RuntimeError};
+
+/// Has a package of the tests' tools installed in a folder.
+fn install(folder: &Path, package: &str) {
+    let tools = std::env::var_os("VALOR_JS_TOOLS").expect("VALOR_JS_TOOLS, as .ci/tools sets it");
+    let modules = folder.join("node_modules");
+    std::fs::create_dir_all(&modules).unwrap();
+    symlink(Path::new(&tools).join(package), modules.join(package)).unwrap();
+}
+
+#[test]
+fn the_example_hono_answers_where_it_is_installed() {
+    let house = House::new(&[
+        ("hono.js", include_str!("../../../examples/hono/hono.js")),
+        (
+            "package.json",
+            include_str!("../../../examples/hono/package.json"),
+        ),
+    ]);
+    install(house.dir.path(), "hono");
+    block_on(async {
+        house.load(json!({ "name": "hono" })).await.unwrap();
+        let of = async |target: &str| house.get(target).await;
+        assert_eq!(of("/hono/hello/Zoe").await, (200, "Hello, Zoe!".into()));
+        let french = of("/hono/hello/Zoe?in=fr").await;
+        assert_eq!(french, (200, "Bonjour, Zoe!".into()));
+        let unknown = of("/hono/hello/Zoe?in=x").await;
+        assert_eq!(unknown, (400, "x is none of de, en, fr".into()));
+        assert_eq!(of("/hono/none").await.0, 404);
+
+        let response = house.ask(Request::new("GET", "/hono").unwrap()).await;
+        let timing = response.head.header_str("server-timing");
+        assert!(timing.is_some_and(|it| it.starts_with("app;dur=")));
+        assert_eq!(text(response.body).await, r#"{"Zoe":2}"#);
+
+        let events = house.ask(Request::new("GET", "/hono/countdown?from=2").unwrap());
+        let response = events.await;
+        let kind = response.head.header_str("content-type");
+        assert_eq!(kind, Some("text/event-stream"));
+        let events: Vec<_> = [2, 1, 0]
+            .map(|left| format!("event: left\ndata: {left}\n\n"))
+            .into();
+        assert_eq!(text(response.body).await, events.concat());
+    });
+}
+
+#[test]
+fn what_is_not_installed_is_one_line_with_the_remedy() {
+    let imports = "import { Hono } from 'hono/tiny';\nexport default new Hono();\n";
+    let manifest = r#"{ "dependencies": { "hono": "4" } }"#;
+    let house = House::new(&[
+        ("nobody/a.js", imports),
+        ("other/package.json", r#"{ "dependencies": { "h3": "2" } }"#),
+        ("other/deep/a.js", imports),
+        ("own/package.json", manifest),
+        ("own/a.js", imports),
+        ("above/package.json", manifest),
+        ("above/deep/package.json", "{}"),
+        ("above/deep/a.js", "export { default } from './lib/b.js';"),
+        ("above/deep/lib/b.js", imports),
+        (
+            "typed/package.json",
+            r#"{ "devDependencies": { "@a/b": "4" } }"#,
+        ),
+        ("typed/a.ts", "import '@a/b/c';"),
+        ("dynamic/package.json", manifest),
+        ("dynamic/a.js", "await import('hono');"),
+        // What has another fault is another line.
+        ("subpath/package.json", manifest),
+        ("subpath/a.js", "import 'hono/nothing';"),
+        ("node/a.js", "import 'fs';"),
+    ]);
+    install(&house.dir.path().join("subpath"), "hono");
+    let root = house.dir.path().canonicalize().unwrap();
+    let at = |path: &str| root.join(path).display().to_string();
+    block_on(async {
+        for (path, importer, remedy) in [
+            (
+                "nobody/a.js",
+                "nobody/a.js",
+                format!(
+                    "no package.json names it; run `npm install hono` in {}",
+                    at("nobody")
+                ),
+            ),
+            (
+                "other/deep/a.js",
+                "other/deep/a.js",
+                format!(
+                    "no package.json names it; run `npm install hono` in {}",
+                    at("other")
+                ),
+            ),
+            (
+                "own/a.js",
+                "own/a.js",
+                format!("run `npm install` in {}", at("own")),
+            ),
+            (
+                "above/deep/a.js",
+                "above/deep/lib/b.js",
+                format!("run `npm install` in {}", at("above")),
+            ),
+            (
+                "typed/a.ts",
+                "typed/a.ts",
+                format!("run `npm install` in {}", at("typed")),
+            ),
+            (
+                "dynamic/a.js",
+                "dynamic/a.js",
+                format!("run `npm install` in {}", at("dynamic")),
+            ),
+        ] {
+            let error = house.load(json!({ "name": "a", "path": path })).await;
+            let error = error.unwrap_err();
+            let package = if path == "typed/a.ts" { "@a/b" } else { "hono" };
+            let line = format!(
+                "`{package}` is not installed, which {} imports: {remedy}",
+                at(importer)
+            );
+            assert_eq!(error.to_string(), line);
+            assert!(
+                matches!(error, RuntimeError::Load(LoadError::Script(error)) if error.is_of_this_machine())
+            );
+        }
+        for (path, part) in [
+            ("subpath/a.js", "Package subpath './nothing' is not defined"),
+            ("node/a.js", "add a \"node:\" prefix"),
+        ] {
+            let error = house.load(json!({ "name": "a", "path": path })).await;
+            let line = error.unwrap_err().to_string();
+            assert!(
+                line.contains("a.js is not loaded: ") && line.contains(part),
+                "{line}"
+            );
+        }
+    });
+}
