@@ -1,7 +1,7 @@
 //! What a script imports from npm: where it is installed, the example `hono` answers; where it is not, a line says
 //! what to run and where.
 
-use crate::{House, text};
+use crate::{House, keep_log, logged, text};
 use serde_json::json;
 use smol::block_on;
 use std::{os::unix::fs::symlink, path::Path};
@@ -49,6 +49,28 @@ fn the_example_hono_answers_where_it_is_installed() {
             .into();
         assert_eq!(text(response.body).await, events.concat());
     });
+}
+
+#[test]
+fn one_that_starts_late_says_in_the_log_what_is_not_installed() {
+    keep_log();
+    let house = House::new(&[
+        (
+            "late.js",
+            "import 'hono'; export default { fetch() { return new Response() } };",
+        ),
+        ("package.json", r#"{ "dependencies": { "hono": "4" } }"#),
+    ]);
+    block_on(async {
+        let late = json!({ "name": "late_one", "path": "late.js", "start": "lazy" });
+        house.load(late).await.unwrap();
+        assert_eq!(house.get("/late_one").await.0, 502);
+    });
+    logged(&[
+        "`late_one` failed",
+        "`hono` is not installed",
+        "run `npm install` in ",
+    ]);
 }
 
 #[test]

@@ -10,7 +10,8 @@ use super::{
     process::{End, Process, Unstarted, Worker},
 };
 use crate::{
-    Body, BoxFuture, Chunk, Fault, FaultKind, Request, Response, Vlugin, metrics::ScriptMetrics,
+    Body, BoxFuture, Chunk, Fault, FaultKind, Request, Response, Vlugin, loader::npm,
+    metrics::ScriptMetrics,
 };
 use arc_swap::ArcSwapOption;
 use futures_core::Stream;
@@ -223,7 +224,10 @@ impl Script {
 
     fn unstarted(&self, unstarted: Unstarted) -> String {
         match unstarted {
-            Unstarted::Failed(message) => format!("could not be loaded: {message}"),
+            Unstarted::Failed(message) => match npm::missing(&message, &self.recipe.file) {
+                Some(missing) => format!("could not be loaded: {missing}"),
+                None => format!("could not be loaded: {message}"),
+            },
             Unstarted::TimedOut => format!(
                 "was not loaded within {} s",
                 self.recipe.create_timeout.as_secs_f64()
