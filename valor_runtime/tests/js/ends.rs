@@ -36,7 +36,7 @@ export default {
   },
 };"#;
 
-async fn until(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
+pub(crate) async fn until(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
     for _ in 0..1500 {
         if is_so().await {
             return;
@@ -58,7 +58,7 @@ async fn metric(house: &House, line: &str) -> String {
 }
 
 #[test]
-fn a_loop_ends_its_script_and_nobody_else() {
+pub(crate) fn a_loop_ends_its_script_and_nobody_else() {
     keep_log();
     let house = House::new(&[("loops.js", FRAGILE)]);
     block_on(async {
@@ -95,7 +95,7 @@ fn a_loop_ends_its_script_and_nobody_else() {
 }
 
 #[test]
-fn killed_and_out_of_memory_are_502_and_then_a_fresh_process() {
+pub(crate) fn killed_and_out_of_memory_are_502_and_then_a_fresh_process() {
     keep_log();
     let house = House::new(&[("fragile.js", FRAGILE)]);
     block_on(async {
@@ -129,7 +129,7 @@ fn killed_and_out_of_memory_are_502_and_then_a_fresh_process() {
 }
 
 #[test]
-fn who_ends_again_and_again_is_waited_for() {
+pub(crate) fn who_ends_again_and_again_is_waited_for() {
     let house = House::new(&[("fragile.js", FRAGILE)]);
     block_on(async {
         house.load(json!({ "name": "fragile" })).await.unwrap();
@@ -164,7 +164,7 @@ fn who_ends_again_and_again_is_waited_for() {
 }
 
 #[test]
-fn a_lazy_one_is_started_by_a_request_and_stopped_again() {
+pub(crate) fn a_lazy_one_is_started_by_a_request_and_stopped_again() {
     let house = House::with(
         &[("lazy.js", FRAGILE), ("broken.js", "export")],
         |builder| builder.script_idle(Duration::from_millis(300)),
@@ -196,7 +196,7 @@ fn a_lazy_one_is_started_by_a_request_and_stopped_again() {
 }
 
 #[test]
-fn a_group_shares_a_process_and_its_end() {
+pub(crate) fn a_group_shares_a_process_and_its_end() {
     let house = House::new(&[("one.js", FRAGILE), ("sub/two.js", FRAGILE)]);
     block_on(async {
         house
@@ -236,7 +236,7 @@ fn a_group_shares_a_process_and_its_end() {
 }
 
 #[test]
-fn a_vlugin_that_is_taken_out_finishes_and_its_process_ends() {
+pub(crate) fn a_vlugin_that_is_taken_out_finishes_and_its_process_ends() {
     let house = House::new(&[("a.js", FRAGILE)]);
     block_on(async {
         house.load(json!({ "name": "a" })).await.unwrap();
