@@ -6,7 +6,6 @@
 
 mod error;
 pub(crate) mod files;
-#[cfg(unix)]
 pub(crate) mod js;
 pub mod native;
 mod npm;

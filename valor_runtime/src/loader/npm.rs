@@ -17,7 +17,6 @@ const LARGEST: u64 = 1 << 20;
 const DEPENDENCIES: [&str; 3] = ["dependencies", "optionalDependencies", "devDependencies"];
 
 /// Whether a script may import packages: where a package.json beside it or above names any.
-#[cfg(unix)]
 pub(super) fn may_import(file: &Path) -> bool {
     above(file).any(|folder| {
         let mut named = dependencies(folder);
@@ -26,7 +25,6 @@ pub(super) fn may_import(file: &Path) -> bool {
 }
 
 /// Why a script is not loaded of which Deno says this, where it is for want of a package. `file` is the script's.
-#[cfg(unix)]
 pub(super) fn missing(said: &str, file: &Path) -> Option<ScriptError> {
     let forms = [
         ("Import \"", "\" not a dependency"),

@@ -1,6 +1,6 @@
 //! [`ScriptError`]: every reason why a script is not loaded that other vlugins' files do not have, in one line each.
 //!
-//! `js` makes them, and the runtime where there is no `js`; whoever loads a vlugin sees them as a
+//! `js` makes them; whoever loads a vlugin sees them as a
 //! [`LoadError`](super::LoadError).
 
 use super::{error::Any, one_line};
@@ -49,15 +49,6 @@ pub enum ScriptError {
         least: String,
     },
 
-    /// This program runs no scripts on this system.
-    #[error(
-        "the vlugin `{name}` is of type `js`, which this program runs on Unix alone: take it out, or say \"optional\": true"
-    )]
-    Unsupported {
-        /// The vlugin.
-        name: String,
-    },
-
     /// The script cannot be run, or threw as it was loaded.
     #[error("{} is not loaded: {}", file.display(), one_line(message))]
     Failed {
@@ -99,10 +90,7 @@ impl ScriptError {
     pub fn is_of_this_machine(&self) -> bool {
         matches!(
             self,
-            Self::NoDeno { .. }
-                | Self::OldDeno { .. }
-                | Self::Unsupported { .. }
-                | Self::NotInstalled { .. }
+            Self::NoDeno { .. } | Self::OldDeno { .. } | Self::NotInstalled { .. }
         )
     }
 }

@@ -49,7 +49,6 @@ impl Search {
     }
 
     /// The folder of plugins.json, absolute.
-    #[cfg(unix)]
     pub(super) fn base(&self) -> &Path {
         &self.base
     }

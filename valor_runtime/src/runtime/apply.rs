@@ -141,7 +141,6 @@ impl Runtime {
             Kind::Native => self.native.locate(definition, false).map(Some),
             #[cfg(feature = "wasm")]
             Kind::Wasm => self.wasm.locate(definition, false).map(Some),
-            #[cfg(unix)]
             Kind::Js => self.js.locate(definition, false).map(Some),
             _ => Ok(None),
         }

@@ -3,14 +3,16 @@
 use super::{Runtime, RuntimeError};
 #[cfg(feature = "wasm")]
 use crate::loader::WasmLoader;
-#[cfg(unix)]
-use crate::loader::js::JsLoader;
 use crate::{
     Limits,
     admin::{Readiness, RegistryAccess},
     dispatch::{ByName, Dispatch},
     host::fetch::{FetchConfig, Fetcher},
-    loader::{files::FilesLoader, native::NativeLoader},
+    loader::{
+        files::FilesLoader,
+        js::{JsLoader, Transport},
+        native::NativeLoader,
+    },
     package::TrustedKeys,
 };
 use std::{path::PathBuf, sync::Arc, time::Duration};
@@ -26,6 +28,7 @@ pub struct Builder {
     trust: Option<TrustedKeys>,
     deno: Option<PathBuf>,
     script_idle: Option<Duration>,
+    transport: Transport,
 }
 
 impl Builder {
@@ -75,6 +78,13 @@ impl Builder {
         self
     }
 
+    /// Has scripts spoken with over TCP, as they are where there are no Unix sockets: for tests.
+    #[doc(hidden)]
+    pub fn scripts_over_tcp(mut self) -> Self {
+        self.transport = Transport::Tcp;
+        self
+    }
+
     /// Who may register vlugins through `/_plugins`; nobody, unless this is called.
     pub fn registry(mut self, access: RegistryAccess) -> Self {
         self.access = access;
@@ -87,14 +97,12 @@ impl Builder {
     /// [`RuntimeError::Fetch`].
     pub fn build(self) -> Result<Arc<Runtime>, RuntimeError> {
         let dispatch = Arc::new(Dispatch::default());
-        #[cfg(not(unix))]
-        let _ = (self.deno, self.script_idle);
-        #[cfg(unix)]
         let js = JsLoader::new(&self.base_dir, dispatch.metrics.clone())
             .plugin_dirs(&self.plugin_dirs)
             .trust(self.trust.clone())
             .deno(self.deno)
-            .idle(self.script_idle);
+            .idle(self.script_idle)
+            .transport(self.transport);
         let mut native = NativeLoader::new(&self.base_dir).plugin_dirs(&self.plugin_dirs);
         #[cfg(feature = "wasm")]
         let mut wasm = WasmLoader::new(&self.base_dir).plugin_dirs(&self.plugin_dirs);
@@ -111,7 +119,6 @@ impl Builder {
             native,
             #[cfg(feature = "wasm")]
             wasm,
-            #[cfg(unix)]
             js,
             files: FilesLoader::new(self.base_dir, self.plugin_dirs),
             limits: self.limits,

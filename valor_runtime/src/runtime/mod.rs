@@ -15,8 +15,6 @@ pub use builder::Builder;
 
 #[cfg(feature = "wasm")]
 use crate::loader::WasmLoader;
-#[cfg(unix)]
-use crate::loader::js::JsLoader;
 use crate::{
     BoxFuture, Definition, Fault, Kind, Limits, Request, Response, Vlugin,
     admin::Readiness,
@@ -27,7 +25,7 @@ use crate::{
         allow::{Allow, AllowError},
         fetch::{FetchError, Fetcher},
     },
-    loader::{LoadError, files::FilesLoader, native::NativeLoader},
+    loader::{LoadError, files::FilesLoader, js::JsLoader, native::NativeLoader},
     place::Place,
     registry::{Mount, Origin, RegistryError},
 };
@@ -66,7 +64,6 @@ pub struct Runtime {
     native: NativeLoader,
     #[cfg(feature = "wasm")]
     wasm: WasmLoader,
-    #[cfg(unix)]
     js: JsLoader,
     files: FilesLoader,
     limits: Limits,

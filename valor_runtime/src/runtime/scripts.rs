@@ -1,14 +1,10 @@
-//! JavaScript vlugins in a runtime: loaded where this system can run them, and otherwise refused
-//! with the reason.
+//! JavaScript vlugins in a runtime: loaded with what its defaults leave them.
 
 use super::{Runtime, RuntimeError};
-#[cfg(not(unix))]
-use crate::loader::ScriptError;
 use crate::{Definition, Vlugin, registry::Origin};
 use std::sync::Arc;
 
 impl Runtime {
-    #[cfg(unix)]
     pub(super) async fn load_script(
         &self,
         definition: &Definition,
@@ -33,21 +29,8 @@ impl Runtime {
         Ok((loaded.vlugin, origin))
     }
 
-    #[cfg(not(unix))]
-    pub(super) async fn load_script(
-        &self,
-        definition: &Definition,
-        _restricted: bool,
-    ) -> Result<(Arc<dyn Vlugin>, Origin), RuntimeError> {
-        let name = definition.name.clone();
-        Err(crate::LoadError::from(ScriptError::Unsupported { name }).into())
-    }
-
     /// The scripts that have ended too often to be started again at once, and why.
     pub(super) fn troubled(&self) -> Vec<(String, String)> {
-        #[cfg(unix)]
-        return self.js.troubled();
-        #[cfg(not(unix))]
-        Vec::new()
+        self.js.troubled()
     }
 }

@@ -1,12 +1,13 @@
 //! A script that tries to get out: to files, the environment, programs, sockets, other vlugins' processes.
 
-use crate::House;
+use crate::{House, OVER_TCP, over_tcp::ports_of};
 use serde_json::{Value, json};
 use smol::block_on;
-use std::{net::TcpListener, os::unix::net::UnixListener};
+use std::{net::TcpListener, os::unix::net::UnixListener, path::PathBuf};
 
 /// Tries everything that its config says, and tells what came of it.
 const BURGLAR: &str = r#"
+const to = (socket) => typeof socket === "number" ? { hostname: "127.0.0.1", port: socket } : { transport: "unix", path: socket };
 const attempts = {
   passwd: () => Deno.readTextFile("/etc/passwd"),
   folderAbove: () => Deno.readTextFile(new URL("../secret.txt", import.meta.url)),
@@ -34,12 +35,14 @@ const attempts = {
   fetchLoopback: ({ port }) => fetch(`http://127.0.0.1:${port}/`),
   fetchName: ({ port }) => fetch(`http://localhost:${port}/`),
   fetchElsewhere: () => fetch("https://example.com/"),
-  unix: ({ unix }) => Deno.connect({ transport: "unix", path: unix }),
+  unix: ({ unix }) => Deno.connect(to(unix)),
   client: ({ unix }) => Deno.createHttpClient({ proxy: { transport: "unix", path: unix } }),
-  ownSocket: ({ sockets }) => sockets.length > 0 && Deno.connect({ transport: "unix", path: sockets[0] }),
-  otherSocket: ({ sockets }) => sockets.length > 0 && Deno.connect({ transport: "unix", path: sockets[1] }),
+  ownSocket: ({ sockets }) => Deno.connect(to(sockets[0])),
+  otherSocket: ({ sockets }) => Deno.connect(to(sockets[1])),
   otherSocketByNode: ({ sockets }) => import("node:net").then(({ connect }) => new Promise((resolve, reject) => connect(sockets[1]).on("connect", resolve).on("error", reject))),
-  supervisor: ({ sockets }) => Deno.readTextFile(sockets[0].replace(/[^/]*$/, "supervisor.js")),
+  supervisor: ({ folder }) => Deno.readTextFile(`${folder}/supervisor.js`),
+  listeningAgain: () => Deno.serve({ hostname: "127.0.0.1", port: 0, onListen() {} }, () => new Response()),
+  input: async () => { if (await Deno.stdin.read(new Uint8Array(99)) === null) throw new Error("no input") },
   processes: () => Deno.readTextFile("/proc/self/environ"),
   asked: async () => { const { state } = await Deno.permissions.request({ name: "read" }); if (state !== "granted") throw new Error(state) },
   worker: () => new Promise((resolve, reject) => {
@@ -72,7 +75,7 @@ export default {
 };"#;
 
 #[test]
-fn a_script_that_breaks_out_gets_nowhere() {
+pub(crate) fn a_script_that_breaks_out_gets_nowhere() {
     // What it may not reach is there: a server, a socket, a secret, a vlugin with a process of its own.
     let tcp = TcpListener::bind("127.0.0.1:0").unwrap();
     tcp.set_nonblocking(true).unwrap();
@@ -102,9 +105,13 @@ fn a_script_that_breaks_out_gets_nowhere() {
         let burglar =
             json!({ "name": "burglar", "path": "in/burglar.js", "limits": { "cpu": 10 } });
         house.load(burglar).await.unwrap();
-        let sockets = sockets();
+        let sockets = match OVER_TCP.get() {
+            false => sockets(),
+            true => ports(),
+        };
         assert!(sockets.len() >= 2, "{sockets:?}");
-        let given = json!({ "port": port, "unix": unix, "sockets": sockets });
+        let given =
+            json!({ "port": port, "unix": unix, "sockets": sockets, "folder": folders()[0] });
         let mut request = valor_runtime::Request::new("POST", "/burglar").unwrap();
         request.body = given.to_string().into();
         let response = house.ask(request).await;
@@ -124,9 +131,11 @@ fn a_script_that_breaks_out_gets_nowhere() {
                 "npm specifiers",
                 "no caches",
                 "no variables",
+                "no input",
                 "Command failed",
                 "status 404",
                 "NotCapable",
+                "EPERM",
                 "not a function",
             ];
             assert!(
@@ -166,13 +175,30 @@ fn in_a_group_each_has_its_own_folder_alone() {
     });
 }
 
-/// The sockets of all scripts that run.
-fn sockets() -> Vec<String> {
+/// The folders of all processes that run.
+fn folders() -> Vec<PathBuf> {
     let folders = std::fs::read_dir(std::env::temp_dir()).unwrap();
     let folders = folders.filter_map(|it| Some(it.ok()?.path()));
     let ours = folders.filter(|it| it.to_string_lossy().contains("valor-js-"));
-    let sockets = ours.map(|it| it.join("0")).filter(|it| it.exists());
-    sockets
-        .map(|it| it.to_string_lossy().into_owned())
+    ours.filter(|it| it.join("supervisor.js").exists())
         .collect()
+}
+
+/// The sockets of all scripts that run.
+fn sockets() -> Vec<Value> {
+    let sockets = folders().into_iter().map(|it| it.join("0"));
+    let sockets = sockets.filter(|it| it.exists());
+    sockets.map(|it| json!(it)).collect()
+}
+
+/// The ports of all scripts that run.
+fn ports() -> Vec<Value> {
+    let processes = std::fs::read_dir("/proc").unwrap();
+    let processes = processes.filter_map(|it| it.ok()?.file_name().into_string().ok());
+    let ours = processes.filter(|pid| {
+        let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        String::from_utf8_lossy(&line).contains("/valor-js-")
+    });
+    let ports = ours.flat_map(|pid| ports_of(&pid));
+    ports.map(|port| json!(port)).collect()
 }

@@ -49,7 +49,7 @@ export default {
   },
 };"#;
 
-async fn until(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
+pub(crate) async fn until(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
     for _ in 0..1500 {
         if is_so().await {
             return;
@@ -71,7 +71,7 @@ async fn metric(house: &House, line: &str) -> String {
 }
 
 #[test]
-fn a_loop_ends_its_script_and_nobody_else() {
+pub(crate) fn a_loop_ends_its_script_and_nobody_else() {
     keep_log();
     let house = House::new(&[("loops.js", FRAGILE)]);
     block_on(async {
@@ -108,7 +108,7 @@ fn a_loop_ends_its_script_and_nobody_else() {
 }
 
 #[test]
-fn killed_and_out_of_memory_are_502_and_then_a_fresh_process() {
+pub(crate) fn killed_and_out_of_memory_are_502_and_then_a_fresh_process() {
     keep_log();
     let house = House::new(&[("fragile.js", FRAGILE)]);
     block_on(async {
@@ -142,7 +142,7 @@ fn killed_and_out_of_memory_are_502_and_then_a_fresh_process() {
 }
 
 #[test]
-fn who_ends_again_and_again_is_waited_for() {
+pub(crate) fn who_ends_again_and_again_is_waited_for() {
     let house = House::new(&[("fragile.js", FRAGILE)]);
     block_on(async {
         house.load(json!({ "name": "fragile" })).await.unwrap();
@@ -186,7 +186,7 @@ fn who_ends_again_and_again_is_waited_for() {
 }
 
 #[test]
-fn a_lazy_one_is_started_by_a_request_and_stopped_again() {
+pub(crate) fn a_lazy_one_is_started_by_a_request_and_stopped_again() {
     let house = House::with(
         &[("lazy.js", FRAGILE), ("broken.js", "export")],
         |builder| builder.script_idle(Duration::from_millis(300)),
@@ -279,7 +279,7 @@ fn a_lazy_one_that_is_used_is_not_stopped() {
 }
 
 #[test]
-fn a_group_shares_a_process_and_its_end() {
+pub(crate) fn a_group_shares_a_process_and_its_end() {
     keep_log();
     let house = House::new(&[("one.js", FRAGILE), ("sub/two.js", FRAGILE)]);
     block_on(async {
@@ -321,7 +321,7 @@ fn a_group_shares_a_process_and_its_end() {
 }
 
 #[test]
-fn a_vlugin_that_is_taken_out_finishes_and_its_process_ends() {
+pub(crate) fn a_vlugin_that_is_taken_out_finishes_and_its_process_ends() {
     let house = House::new(&[("a.js", FRAGILE)]);
     block_on(async {
         house.load(json!({ "name": "a" })).await.unwrap();

@@ -5,7 +5,7 @@ use serde_json::json;
 use smol::block_on;
 
 #[test]
-fn what_is_no_script_is_not_loaded() {
+pub(crate) fn what_is_no_script_is_not_loaded() {
     let house = House::new(&[
         (
             "syntax.js",
@@ -83,7 +83,7 @@ fn what_is_no_script_is_not_loaded() {
 }
 
 #[test]
-fn the_file_is_held_to_its_checksum() {
+pub(crate) fn the_file_is_held_to_its_checksum() {
     let house = House::new(&[(
         "a.js",
         "export default { fetch() { return new Response('a') } }",
@@ -113,7 +113,7 @@ fn the_file_is_held_to_its_checksum() {
 }
 
 #[test]
-fn create_is_awaited_before_the_first_request() {
+pub(crate) fn create_is_awaited_before_the_first_request() {
     let house = House::new(&[(
         "a.js",
         "let it; export default { async create(env) { await new Promise((r) => setTimeout(r, 20)); it = env.config }, fetch() { return new Response(it) } }",
@@ -128,7 +128,7 @@ fn create_is_awaited_before_the_first_request() {
 }
 
 #[test]
-fn a_router_that_has_a_method_of_every_name_is_not_asked_to_be_created() {
+pub(crate) fn a_router_that_has_a_method_of_every_name_is_not_asked_to_be_created() {
     let house = House::new(&[("a.js", include_str!("../web/vlugins/proxied.js"))]);
     block_on(async {
         house.load(json!({ "name": "a" })).await.unwrap();
@@ -137,7 +137,7 @@ fn a_router_that_has_a_method_of_every_name_is_not_asked_to_be_created() {
 }
 
 #[test]
-fn console_and_uncaught_errors_reach_the_log() {
+pub(crate) fn console_and_uncaught_errors_reach_the_log() {
     keep_log();
     let house = House::new(&[(
         "talks.js",
@@ -169,7 +169,7 @@ export default {
 }
 
 #[test]
-fn without_deno_one_line_says_how_to_get_it() {
+pub(crate) fn without_deno_one_line_says_how_to_get_it() {
     use std::os::unix::fs::PermissionsExt;
     let script = ("a.js", "export default { fetch() {} }");
     let old = ("old", "#!/bin/sh\necho 1.46.3; echo /usr/bin/deno\n");

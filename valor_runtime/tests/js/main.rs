@@ -1,6 +1,6 @@
 //! JavaScript vlugins, run by Deno: conversations through a runtime, without a socket in front of it.
 //!
-//! They need a Deno: that of `VALOR_JS_TOOLS` (a `node_modules`), or the one on the PATH.
+//! Those of `over_tcp` are the same ones over the transport of Windows. They need a Deno: that of `VALOR_JS_TOOLS` (a `node_modules`), or the one on the PATH.
 
 #![cfg(unix)]
 
@@ -14,10 +14,12 @@ mod ends;
 mod examples;
 mod loading;
 mod outward;
+mod over_tcp;
 mod packages;
 mod requests;
 
 use std::{
+    cell::Cell,
     sync::{Arc, Mutex, Once, PoisonError},
     time::Duration,
 };
@@ -29,6 +31,11 @@ use valor_runtime::{
 struct House {
     dir: tempfile::TempDir,
     runtime: Arc<Runtime>,
+}
+
+thread_local! {
+    /// Whether the houses of this thread speak with their scripts over TCP.
+    static OVER_TCP: Cell<bool> = const { Cell::new(false) };
 }
 
 impl House {
@@ -46,6 +53,10 @@ impl House {
         let builder = Runtime::builder()
             .base_dir(dir.path())
             .deno(fixture::js_tool("deno"));
+        let builder = match OVER_TCP.get() {
+            true => builder.scripts_over_tcp(),
+            false => builder,
+        };
         Self {
             runtime: more(builder).build().unwrap(),
             dir,

@@ -98,7 +98,7 @@ fn upstream() -> Server {
 }
 
 #[test]
-fn a_script_fetches_and_calls() {
+pub(crate) fn a_script_fetches_and_calls() {
     let server = upstream();
     let house = House::new(&[("asks.js", ASKS)]);
     let callee = from_http(|mut req: http::Request| async move {

@@ -1,6 +1,6 @@
 //! From a host's name to a connection: addresses, TCP, TLS.
 
-use super::head::Target;
+use super::{head::Target, local::Address};
 use crate::{
     host::allow::{Host, Reach, inside},
     reactor::Watched,
@@ -12,6 +12,8 @@ use futures_rustls::{
 use hyper::rt::ReadBufCursor;
 use smol::{Async, Timer};
 use smol_hyper::rt::FuturesIo;
+#[cfg(unix)]
+use std::os::unix::net::UnixStream;
 use std::{
     collections::VecDeque,
     future::poll_fn,
@@ -25,8 +27,6 @@ use std::{
     task::{Context, Poll, ready},
     time::{Duration, Instant},
 };
-#[cfg(unix)]
-use std::{os::unix::net::UnixStream, path::Path};
 
 /// The time after which the next address is tried beside the last one (RFC 8305, section 5).
 const NEXT_ADDRESS: Duration = Duration::from_millis(250);
@@ -251,12 +251,22 @@ impl Link {
 }
 
 impl Io {
-    /// A connection to a socket of this machine.
-    #[cfg(unix)]
-    pub(super) async fn unix(path: &Path) -> io::Result<Self> {
-        let stream = Async::<UnixStream>::connect(path).await?;
+    /// A connection to a process of this machine.
+    pub(super) async fn local(address: &Address) -> io::Result<Self> {
+        let socket = match address {
+            #[cfg(unix)]
+            Address::Unix(path) => {
+                let unix = Async::<UnixStream>::connect(path).await?;
+                Socket::Unix(Watched::<UnixStream>::new(unix)?)
+            }
+            Address::Tcp(address) => {
+                let tcp = Async::<TcpStream>::connect(*address).await?;
+                let _ = tcp.get_ref().set_nodelay(true);
+                Socket::Plain(Watched::<TcpStream>::new(tcp)?)
+            }
+        };
         Ok(Self {
-            socket: FuturesIo::new(Socket::Unix(Watched::<UnixStream>::new(stream)?)),
+            socket: FuturesIo::new(socket),
             scratch: Box::new([0; SCRATCH]),
             link: Link::new(),
         })

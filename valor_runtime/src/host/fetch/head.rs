@@ -56,14 +56,15 @@ impl Target {
     }
 }
 
-#[cfg(unix)]
 impl Target {
     /// What a request to a process on this machine asks for: the head's own host and path.
     pub(super) fn local(head: &RequestHead) -> Result<Self, Fault> {
         let bad = |why: &dyn fmt::Display| {
             error::bad_request(format!("`{}` cannot be asked for: {why}", head.target()))
         };
-        let authority = head.header("host").unwrap_or(b"localhost");
+        // Of an empty one Deno would make the name of its socket.
+        let authority = head.header("host").filter(|it| !it.is_empty());
+        let authority = authority.unwrap_or(b"localhost");
         Ok(Self {
             https: false,
             host: Host::Name(String::new()),

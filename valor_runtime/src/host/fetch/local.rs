@@ -1,4 +1,4 @@
-//! [`Local`]: requests to a process of Valor's own on this machine, over a Unix socket.
+//! [`Local`]: requests to a process of Valor's own on this machine, over a Unix socket or a port of the loopback.
 //!
 //! `loader/js` speaks with its scripts through it. Connections, bodies and cancellation are those of
 //! the [`Fetcher`](super::Fetcher); there is no policy, and no limit to time or length, which are those of whom the
@@ -14,23 +14,44 @@ use super::{
     upload::Upload,
 };
 use crate::{Fault, Request, Response};
+#[cfg(unix)]
+use std::path::PathBuf;
 use std::{
+    fmt,
     future::poll_fn,
-    path::{Path, PathBuf},
+    net::SocketAddr,
     pin::pin,
-    sync::Arc,
+    sync::{Arc, OnceLock},
     time::Duration,
 };
 
-/// Sends requests to one socket.
+/// Where a process listens.
+pub(crate) enum Address {
+    #[cfg(unix)]
+    Unix(PathBuf),
+    Tcp(SocketAddr),
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            #[cfg(unix)]
+            Self::Unix(path) => path.display().fmt(f),
+            Self::Tcp(address) => address.fmt(f),
+        }
+    }
+}
+
+/// Sends requests to one process.
 pub(crate) struct Local {
-    socket: PathBuf,
+    address: OnceLock<Address>,
     pool: Arc<Pool>,
     config: FetchConfig,
 }
 
 impl Local {
-    pub(crate) fn new(socket: PathBuf) -> Self {
+    /// For a process that is said [later](Self::is_at) where to find.
+    pub(crate) fn new() -> Self {
         let config = FetchConfig {
             head_timeout: Duration::MAX,
             idle_timeout: Duration::MAX,
@@ -40,14 +61,14 @@ impl Local {
         };
         Self {
             pool: Pool::new(config.keep_timeout, config.keep_per_host),
-            socket,
+            address: OnceLock::new(),
             config,
         }
     }
 
-    /// Where the requests go.
-    pub(crate) fn socket(&self) -> &Path {
-        &self.socket
+    /// Says where the requests go, once for all.
+    pub(crate) fn is_at(&self, address: Address) {
+        let _ = self.address.set(address);
     }
 
     /// Sends a request, and gives the response as soon as its head is there.
@@ -99,10 +120,12 @@ impl Local {
     }
 
     async fn connect(&self, target: &Target) -> Result<Box<Exchange>, Fault> {
-        let refused = |error: &dyn std::fmt::Display| {
-            error::bad_gateway(target, &format!("{}: {error}", self.socket.display()))
+        let Some(address) = self.address.get() else {
+            return Err(error::bad_gateway(target, "it does not listen yet"));
         };
-        let io = Io::unix(&self.socket).await.map_err(|e| refused(&e))?;
+        let refused =
+            |error: &dyn fmt::Display| error::bad_gateway(target, &format!("{address}: {error}"));
+        let io = Io::local(address).await.map_err(|e| refused(&e))?;
         Exchange::new(io).await.map_err(|error| refused(&error))
     }
 }

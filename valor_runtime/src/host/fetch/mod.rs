@@ -26,7 +26,6 @@ mod connect;
 mod download;
 mod error;
 mod head;
-#[cfg(unix)]
 pub(crate) mod local;
 mod patience;
 mod pool;

@@ -67,12 +67,34 @@ pub(super) async fn find(named: Option<&Path>, base: &Path) -> Result<PathBuf, S
 }
 
 fn looked_for(base: &Path) -> Option<PathBuf> {
-    let name = format!("deno{}", env::consts::EXE_SUFFIX);
-    let modules = base.ancestors().map(|dir| dir.join("node_modules/.bin"));
+    let modules = base.ancestors().map(|dir| dir.join("node_modules"));
+    let modules = modules.flat_map(|dir| in_modules().iter().map(move |file| dir.join(file)));
     let path = env::var_os("PATH").unwrap_or_default();
     let path: Vec<_> = env::split_paths(&path).collect();
-    modules
-        .chain(path)
-        .map(|dir| dir.join(&name))
-        .find(|file| file.is_file())
+    let path = path
+        .iter()
+        .flat_map(|dir| on_path().iter().map(move |name| dir.join(name)));
+    modules.chain(path).find(|file| file.is_file())
+}
+
+/// Where npm puts it. On Windows `.bin` has a script for its shell, which takes a Node.js to run: the program itself
+/// first, wherever its package is.
+fn in_modules() -> &'static [&'static str] {
+    match cfg!(windows) {
+        true => &[
+            "deno/deno.exe",
+            "@deno/win32-x64/deno.exe",
+            "@deno/win32-arm64/deno.exe",
+            ".bin/deno.exe",
+            ".bin/deno.cmd",
+        ],
+        false => &[".bin/deno"],
+    }
+}
+
+fn on_path() -> &'static [&'static str] {
+    match cfg!(windows) {
+        true => &["deno.exe", "deno.cmd"],
+        false => &["deno"],
+    }
 }

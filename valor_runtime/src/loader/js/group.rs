@@ -3,7 +3,10 @@
 //! Whoever starts a script asks its group for the process, which is started where there is none. The process
 //! lasts as long as a script in it runs.
 
-use super::process::{Launch, Process, Unstarted};
+use super::{
+    command::Launch,
+    process::{Process, Unstarted},
+};
 use std::sync::{Arc, Weak};
 
 /// Those who share a process.

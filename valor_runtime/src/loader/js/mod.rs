@@ -1,12 +1,15 @@
 //! JavaScript and TypeScript files as vlugins, run by Deno.
 //!
-//! [`JsLoader`] is what the runtime calls. `deno` finds the program, `group` and `process` are the processes,
-//! `script` is one file in one of them, `outward` is what it asks for, `output` what it writes past the log.
-//! `supervisor.js` and `worker.js` are what runs in the process beside it. A script can end its own process and
+//! [`JsLoader`] is what the runtime calls. `deno` finds the program, `group`, `command` and `process` are the processes,
+//! `link` is how Valor hears of them, `script` is one file in one of them, `outward` is what it asks for, `output`
+//! what it writes past the log.
+//! `supervisor.js`, `worker.js` and `urls.js` are what runs in the process beside it. A script can end its own process and
 //! never this one; what it may reach, it reaches through the host.
 
+mod command;
 mod deno;
 mod group;
+mod link;
 mod output;
 mod outward;
 mod process;
@@ -17,13 +20,14 @@ use super::{
     search::{Search, hex},
 };
 use crate::{Definition, Vlugin, definition::Start, metrics::Metrics, package::TrustedKeys};
+use command::Launch;
 use group::Group;
-use process::{Launch, Unstarted};
+pub(crate) use link::Transport;
+use process::Unstarted;
 use script::{Recipe, Script};
 use serde_json::json;
 use std::{
     collections::HashMap,
-    fs,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError, Weak},
     time::Duration,
@@ -43,6 +47,7 @@ pub struct JsLoader {
     scripts: Mutex<Vec<Weak<Script>>>,
     create_timeout: Duration,
     idle: Duration,
+    transport: Transport,
     metrics: Arc<Metrics>,
 }
 
@@ -68,6 +73,7 @@ impl JsLoader {
             scripts: Mutex::default(),
             create_timeout: Duration::from_secs(30),
             idle: Duration::from_secs(60),
+            transport: Transport::default(),
             metrics,
         }
     }
@@ -99,6 +105,12 @@ impl JsLoader {
     /// After which time without a request a script is stopped whose `start` is `lazy`.
     pub(crate) fn idle(mut self, idle: Option<Duration>) -> Self {
         self.idle = idle.unwrap_or(self.idle);
+        self
+    }
+
+    /// How its processes are spoken with.
+    pub(crate) fn transport(mut self, transport: Transport) -> Self {
+        self.transport = transport;
         self
     }
 
@@ -144,7 +156,7 @@ impl JsLoader {
             let check = check.clone();
             smol::unblock(move || check()).await?
         };
-        let file = fs::canonicalize(&file).map_err(|error| paths::reading(&file, error))?;
+        let file = dunce::canonicalize(&file).map_err(|error| paths::reading(&file, error))?;
         let program = self.program().await?;
         let folder = file.parent().unwrap_or(Path::new("/")).to_owned();
         let url = |path: &Path, is_folder: bool| {
@@ -173,6 +185,7 @@ impl JsLoader {
             // Those who join a group later may have packages as well.
             packages: definition.group.is_some() || npm::may_import(&file),
             heap: limits.heap(),
+            transport: self.transport,
         };
         let recipe = Recipe {
             name: definition.name.clone(),

@@ -4,52 +4,42 @@
 //! for it, once, as an [`End`]. A process lives as long as its [`Process`] is held: then its control socket is
 //! closed, which its supervisor takes as the end, as it does when Valor itself is gone.
 
-use super::output;
-use crate::host::fetch::local::Local;
-use futures_lite::{AsyncBufReadExt, AsyncWriteExt, StreamExt, future, io::BufReader};
+use super::{
+    command::{Launch, command},
+    link::{Control, Link, Transport, random},
+    output,
+};
+use crate::host::fetch::local::{Address, Local};
+use futures_lite::{
+    AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, StreamExt, future, io::BufReader,
+};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use smol::{
     Timer,
     channel::{Receiver, Sender, bounded, unbounded},
-    net::unix::{UnixListener, UnixStream},
-    process::{Child, Command},
+    process::Child,
 };
+#[cfg(unix)]
+use std::path::PathBuf;
 use std::{
     collections::HashMap,
     fmt, fs, io,
-    net::Shutdown,
-    os::unix::process::CommandExt,
-    path::{Path, PathBuf},
-    process::Stdio,
+    net::Ipv4Addr,
     sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
     time::Duration,
 };
 use tempfile::TempDir;
 
 const SUPERVISOR: &str = include_str!("supervisor.js");
-const WORKER: &str = include_str!("worker.js");
+const WORKER: &str = concat!(include_str!("worker.js"), "\n", include_str!("urls.js"));
 
 /// A process that was not heard of by then does not come.
 const UNTIL_UP: Duration = Duration::from_secs(20);
 /// For a process that was told to end.
 const UNTIL_DOWN: Duration = Duration::from_secs(5);
-/// What a process has beside the heap of its scripts: V8, code, stacks, buffers.
-const BESIDE_HEAP: u64 = 192 << 20;
 /// How many scripts may be of one group.
 pub(super) const GROUP: usize = 64;
-
-/// How a process is to be.
-pub(super) struct Launch {
-    pub(super) program: PathBuf,
-    /// Whom its output is logged for: the vlugin, or the group.
-    pub(super) name: String,
-    /// The folder of its script; all, where there may be several.
-    pub(super) read: Option<PathBuf>,
-    pub(super) heap: u64,
-    /// Whether a script in it may import what is in a `node_modules`.
-    pub(super) packages: bool,
-}
 
 /// Why a worker runs no more.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -79,8 +69,9 @@ impl fmt::Display for End {
 pub(super) struct Worker {
     pub(super) name: String,
     pub(super) local: Local,
-    /// What requests carry that are Valor's own.
+    /// What requests carry that are Valor's own; over TCP, where anybody can connect, all do.
     pub(super) token: String,
+    transport: Transport,
     slot: usize,
     stages: Sender<Stage>,
     end: OnceLock<End>,
@@ -95,6 +86,16 @@ enum Stage {
 }
 
 impl Worker {
+    /// What stands between the token and the path in a client's request; none, where it has no token.
+    pub(super) fn mark(&self, is_https: bool) -> Option<&'static str> {
+        match (self.transport, is_https) {
+            (_, true) => Some(""),
+            (Transport::Tcp, false) => Some("~"),
+            #[cfg(unix)]
+            (Transport::Unix, false) => None,
+        }
+    }
+
     pub(super) fn has_ended(&self) -> bool {
         self.end.get().is_some()
     }
@@ -125,6 +126,8 @@ struct Event {
     slot: usize,
     #[serde(default)]
     message: String,
+    #[serde(default)]
+    port: Option<u16>,
 }
 
 #[derive(Default)]
@@ -160,6 +163,10 @@ impl Shared {
             }
         };
         if let Some(worker) = self.workers().get(&event.slot) {
+            if let Some(port) = event.port {
+                let address = (Ipv4Addr::LOCALHOST, port).into();
+                worker.local.is_at(Address::Tcp(address));
+            }
             let _ = worker.stages.try_send(stage);
         }
     }
@@ -208,7 +215,10 @@ impl From<io::Error> for Unstarted {
 pub(super) struct Process {
     commands: Sender<Value>,
     shared: Arc<Shared>,
-    dir: PathBuf,
+    transport: Transport,
+    /// The sockets of the slots, where they have names.
+    #[cfg(unix)]
+    sockets: Vec<PathBuf>,
     slots: usize,
 }
 
@@ -217,19 +227,25 @@ impl Process {
     pub(super) async fn spawn(launch: &Launch) -> Result<Arc<Self>, Unstarted> {
         let folder = tempfile::Builder::new().prefix("valor-js-").tempdir()?;
         // Links in it would not be what permissions are about.
-        let dir = fs::canonicalize(folder.path())?;
+        let dir = dunce::canonicalize(folder.path())?;
         fs::write(dir.join("supervisor.js"), SUPERVISOR)?;
         fs::write(dir.join("worker.js"), WORKER)?;
-        let control = dir.join("control");
         let slots = if launch.read.is_some() { 1 } else { GROUP };
-        let listener = UnixListener::bind(&control).map_err(|error| {
-            Unstarted::System(format!("{} cannot be bound: {error}", control.display()))
-        })?;
-        let mut child = command(launch, &dir, &control, slots).spawn()?;
+        let control = Control::bind(launch.transport, &dir).await?;
+        let sockets: Vec<_> = (0..slots)
+            .filter_map(|slot| control.socket(&dir, slot))
+            .collect();
+        let mut child = command(launch, &dir, &control, &sockets).spawn()?;
+        let stdin = child.stdin.take();
         let shared = Arc::new(Shared::default());
         let outputs = output::log(&launch.name, child.stdout.take(), child.stderr.take());
         let up = async {
-            let heard = future::or(async { listener.accept().await.map(Some) }, async {
+            let linked = async {
+                // One that has ended before it read this is told of by its status.
+                let _ = control.tell_secret(stdin).await;
+                control.accept().await.map(Some)
+            };
+            let heard = future::or(linked, async {
                 child.status().await?;
                 Ok(None)
             });
@@ -240,7 +256,7 @@ impl Process {
             future::or(heard, late).await
         };
         let link = match up.await {
-            Ok(Some((link, _))) => link,
+            Ok(Some(link)) => link,
             Ok(None) => {
                 let said = outputs.await;
                 return Err(Unstarted::System(format!(
@@ -252,13 +268,16 @@ impl Process {
         };
         let (commands, orders) = unbounded();
         let (closing, closed) = bounded::<()>(1);
-        smol::spawn(hear(link.clone(), shared.clone())).detach();
-        smol::spawn(tell(link, orders, closing)).detach();
+        let Link { said, told } = link;
+        smol::spawn(hear(said, shared.clone())).detach();
+        smol::spawn(tell(told, orders, closing)).detach();
         smol::spawn(attend(child, closed, outputs, shared.clone(), folder)).detach();
         Ok(Arc::new(Self {
             commands,
             shared,
-            dir,
+            transport: launch.transport,
+            #[cfg(unix)]
+            sockets,
             slots,
         }))
     }
@@ -273,9 +292,7 @@ impl Process {
         name: &str,
         mut start: Value,
     ) -> Result<(Arc<Worker>, Starting), Unstarted> {
-        let mut random = [0; 16];
-        getrandom::fill(&mut random).map_err(|error| Unstarted::System(error.to_string()))?;
-        let token: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
+        let token = random()?;
         let (stages, said) = unbounded();
         let worker = {
             let mut workers = self.shared.workers();
@@ -284,8 +301,9 @@ impl Process {
                 .ok_or_else(|| Unstarted::System(format!("a group has at most {GROUP} vlugins")))?;
             let worker = Arc::new(Worker {
                 name: name.to_owned(),
-                local: Local::new(self.dir.join(format!("{slot}"))),
+                local: Local::new(),
                 token,
+                transport: self.transport,
                 slot,
                 stages,
                 end: OnceLock::new(),
@@ -300,7 +318,11 @@ impl Process {
         start["command"] = "start".into();
         start["name"] = name.into();
         start["slot"] = worker.slot.into();
-        start["socket"] = worker.local.socket().to_string_lossy().into();
+        #[cfg(unix)]
+        if let Some(socket) = self.sockets.get(worker.slot) {
+            start["socket"] = socket.to_string_lossy().into();
+            worker.local.is_at(Address::Unix(socket.clone()));
+        }
         start["token"] = worker.token.as_str().into();
         let _ = self.commands.try_send(start);
         let mut starting = Starting {
@@ -367,58 +389,9 @@ impl Drop for Starting {
     }
 }
 
-/// Least privilege: the supervisor alone has these permissions, and gives each worker a part of them.
-fn command(launch: &Launch, dir: &Path, control: &Path, slots: usize) -> Command {
-    let list = |items: &[String]| items.join(",");
-    // A comma in a path is doubled in Deno's lists.
-    let path = |path: &Path| path.to_string_lossy().replace(',', ",,");
-    let mut command = std::process::Command::new(&launch.program);
-    // Ctrl-C in a terminal reaches a whole group: what runs is to be finished first.
-    command.process_group(0);
-    let mut command = Command::from(command);
-    command.args(["run", "--quiet", "--no-prompt", "--no-config", "--no-lock"]);
-    command.args(["--no-remote", "--no-code-cache"]);
-    // Nothing is fetched from npm either way. With the former, a script can read whatever JavaScript and JSON is in a
-    // folder called node_modules, be it another's: so it is for those alone that need it.
-    command.arg(match launch.packages {
-        true => "--node-modules-dir=manual",
-        false => "--no-npm",
-    });
-    command.args(["--unstable-worker-options", "--unstable-no-legacy-abort"]);
-    // Many a package asks for NODE_ENV while it is loaded: there is no such variable, which is no error.
-    command.arg("--ignore-env");
-    command.arg(format!(
-        "--v8-flags=--max-old-space-size={}",
-        launch.heap >> 20
-    ));
-    command.arg(match &launch.read {
-        Some(folder) => format!("--allow-read={}", list(&[path(dir), path(folder)])),
-        None => "--allow-read".to_owned(),
-    });
-    command.arg(format!("--allow-write={}", path(dir)));
-    let sockets = (0..slots).map(|slot| dir.join(slot.to_string()));
-    let sockets = sockets.chain([control.to_owned()]);
-    let sockets: Vec<_> = sockets.map(|it| format!("unix:{}", path(&it))).collect();
-    command.arg(format!("--allow-net={}", list(&sockets)));
-    command.arg(dir.join("supervisor.js")).arg(control);
-    let beside = BESIDE_HEAP.saturating_add(launch.heap);
-    command.arg(beside.to_string());
-    command
-        .env_clear()
-        .env("DENO_DIR", dir.join("deno"))
-        .env("DENO_NO_UPDATE_CHECK", "1")
-        .env("NO_COLOR", "1")
-        .current_dir(launch.read.as_deref().unwrap_or(dir))
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .kill_on_drop(true);
-    command
-}
-
 /// Takes what the supervisor says, until it says no more.
-async fn hear(link: UnixStream, shared: Arc<Shared>) {
-    let mut lines = BufReader::new(link).lines();
+async fn hear(said: impl AsyncRead + Unpin, shared: Arc<Shared>) {
+    let mut lines = BufReader::new(said).lines();
     while let Some(Ok(line)) = lines.next().await {
         match serde_json::from_str(&line) {
             Ok(event) => shared.take(event),
@@ -428,7 +401,7 @@ async fn hear(link: UnixStream, shared: Arc<Shared>) {
 }
 
 /// Tells the supervisor what to do, until there is nobody who could ask for anything.
-async fn tell(mut link: UnixStream, orders: Receiver<Value>, closing: Sender<()>) {
+async fn tell(mut link: impl AsyncWrite + Unpin, orders: Receiver<Value>, closing: Sender<()>) {
     while let Ok(order) = orders.recv().await {
         if link
             .write_all(format!("{order}\n").as_bytes())
@@ -438,7 +411,7 @@ async fn tell(mut link: UnixStream, orders: Receiver<Value>, closing: Sender<()>
             break;
         }
     }
-    let _ = link.shutdown(Shutdown::Both);
+    let _ = link.close().await;
     closing.close();
 }
 

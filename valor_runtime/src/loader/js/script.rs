@@ -256,8 +256,8 @@ impl Script {
         let worker = &live.worker;
         let head = &mut request.head;
         head.remove("upgrade");
-        if head.is_https() {
-            let target = format!("/{}{}", worker.token, head.target());
+        if let Some(mark) = worker.mark(head.is_https()) {
+            let target = format!("/{}{mark}{}", worker.token, head.target());
             // It is as valid as the one that came.
             let _ = head.set_target(&target);
         }

@@ -1,18 +1,21 @@
 // The main thread of a Deno process that Valor runs JavaScript vlugins in. No code of a vlugin runs on it: each
-// has a worker of its own, with fewer permissions than this thread. Over the socket that is its only argument it
+// has a worker of its own, with fewer permissions than this thread. Over the socket that is its first argument it
 // takes one JSON object a line (start, stop) and gives back one a line (listening, ready, failed, died, blocked,
 // stopped). When the socket ends, Valor has ended, and so does this process: also while a vlugin is in a loop.
 
-const [path, memory] = Deno.args;
+const [control, memory] = Deno.args;
 const here = import.meta.dirname;
-const link = await Deno.connect({ transport: "unix", path });
+// A port of the loopback, or the path of a Unix socket.
+const isPort = /^\d+$/.test(control);
+const secret = isPort && (await new Response(Deno.stdin.readable).text());
+const link = await Deno.connect(isPort ? { hostname: "127.0.0.1", port: Number(control) } : { transport: "unix", path: control });
 const writer = link.writable.getWriter();
 const workers = new Map();
 
+const write = (line) => writer.write(new TextEncoder().encode(`${line}\n`)).catch(end);
+
 /** Says something to Valor; settles when it is on its way. */
-function say(event) {
-  return writer.write(new TextEncoder().encode(`${JSON.stringify(event)}\n`)).catch(end);
-}
+const say = (event) => write(JSON.stringify(event));
 
 function end() {
   try {
@@ -24,15 +27,17 @@ function end() {
 }
 
 function start({ slot, name, socket, file, read, cpu, ...rest }) {
+  const sockets = socket === undefined ? [] : [socket];
   try {
-    Deno.removeSync(socket);
+    for (const old of sockets) Deno.removeSync(old);
   } catch {
     // It is the first of this slot.
   }
   const permissions = {
-    read: [...read, socket],
-    write: [socket],
-    net: [`unix:${socket}`],
+    read: [...read, ...sockets],
+    write: sockets,
+    // Without a socket it listens on a port of the loopback, whichever there is.
+    net: socket === undefined ? ["127.0.0.1:0"] : [`unix:${socket}`],
     env: false,
     run: false,
     ffi: false,
@@ -99,6 +104,7 @@ setInterval(() => {
   if (Deno.memoryUsage().rss > Number(memory)) fatal({ event: "memory" });
 }, 250);
 
+if (isPort) write(secret);
 try {
   let text = "";
   for await (const part of link.readable.pipeThrough(new TextDecoderStream())) {

@@ -1,10 +1,11 @@
 // One JavaScript vlugin, in a worker with permissions for its own folder alone. It answers Valor's requests on a
 // socket: those of clients as they are, and Valor's own, whose paths begin with a token that the vlugin does not
-// know. What the vlugin asks for (fetch, call, a line for the log) is given to Valor as the answer to a request that
+// know. On a port of the loopback, where every program of the machine can connect, the paths of all requests begin
+// with it, and others are refused. What the vlugin asks for (fetch, call, a line for the log) is given to Valor as the answer to a request that
 // waits for it, so that nothing here needs a connection to anywhere.
 //
 // A handler gets the very Request that Deno's server made, which is several times cheaper than a new one: what is
-// not asked of it is never made. Its URL alone is put right, since Deno's has the socket's scheme.
+// not asked of it is never made. Its URL alone is put right (urls.js), since Deno's is that of the socket.
 
 import { AsyncLocalStorage } from "node:async_hooks";
 
@@ -360,65 +361,21 @@ function answer(incoming, url) {
   }
 }
 
+function refused() {
+  return new Response(null, { status: 403 });
+}
+
 function serving(request) {
   const raw = urlOf.call(request);
-  const path = raw.indexOf("/", SCHEME.length);
-  if (!raw.startsWith(own, path)) return answer(request, `http://${raw.slice(SCHEME.length)}`);
+  const path = raw.indexOf("/", scheme.length);
+  if (!begins(raw, path)) return isOpen ? refused() : answer(request, `http://${raw.slice(scheme.length)}`);
   switch (raw.slice(path + own.length)) {
     case "!poll":
       return poll();
     case "!result":
       return result(request, request.headers.get("x-valor-head"));
     default:
-      return answer(request, secure(raw, path));
-  }
-}
-
-// ---- the URLs of requests ----
-
-/** How a URL begins that Deno gives to a request on a Unix socket. */
-const SCHEME = "http+unix://";
-/** URLs that the URL standard writes just so. Others are brought into its form, as in a browser. */
-const PLAIN = new RegExp(
-  "^https?://(?![^/]*xn--)(?:(?:[a-z0-9-]+\\.)*[a-z][a-z-]*|(?:(?:\\d|[1-9]\\d|1\\d\\d|2[0-4]\\d|25[0-5])(?:\\.(?=\\d)|(?=[:/]))){4})" +
-    "(?::(?!0|80/|443/)(?:[1-5]?\\d{1,4}|6[0-4]\\d{3}))?(?=/)(?![^?]*/(?:\\.|%2[eE]))[\\w\\-.~!$&'()*+,;=:@%/]*(?:\\?[\\w\\-.~!$&()*+,;=:@%/?]*)?$",
-);
-const urlOf = Object.getOwnPropertyDescriptor(Request.prototype, "url").get;
-const redirectOf = Object.getOwnPropertyDescriptor(Request.prototype, "redirect").get;
-/** What the path begins with of requests that are Valor's own, or came by HTTPS. */
-let own;
-
-const secure = (raw, path) => `https://${raw.slice(SCHEME.length, path)}${raw.slice(path + own.length)}`;
-
-function rewritten(incoming, url) {
-  const { method, headers, signal } = incoming;
-  const body = method === "GET" || method === "HEAD" ? null : incoming.body;
-  const request = new Request(url, { method, headers, body, signal });
-  // As those of the others are, and those of a service worker's event.
-  for (const change of ["append", "delete", "set"]) {
-    const value = () => {
-      throw new TypeError("the headers of a request cannot be changed; those of `new Request(request)` can");
-    };
-    Object.defineProperty(request.headers, change, { value });
-  }
-  return request;
-}
-
-/** Has requests of clients, and copies of them, say what a browser's would. */
-function translate() {
-  const getters = {
-    get url() {
-      const raw = urlOf.call(this);
-      if (!raw.startsWith(SCHEME)) return raw;
-      const path = raw.indexOf("/", SCHEME.length);
-      return raw.startsWith(own, path) ? secure(raw, path) : `http://${raw.slice(SCHEME.length)}`;
-    },
-    get redirect() {
-      return redirectOf.call(this) ?? "follow";
-    },
-  };
-  for (const [name, { get }] of Object.entries(Object.getOwnPropertyDescriptors(getters))) {
-    Object.defineProperty(Request.prototype, name, { get, enumerable: true, configurable: true });
+      return answer(request, marked(raw, path));
   }
 }
 
@@ -447,10 +404,14 @@ function unloaded(error) {
 async function begin(data) {
   ({ name, config, folder, token, level } = data);
   own = `/${token}`;
-  await using _server = serve({ path: data.socket, onListen() {}, onError: failed }, serving);
-  for (const right of ["read", "write"]) await permissions.revoke({ name: right, path: data.socket });
+  const { socket } = data;
+  isOpen = socket === undefined;
+  scheme = isOpen ? "http://" : "http+unix://";
+  const where = isOpen ? { hostname: "127.0.0.1", port: 0 } : { path: socket };
+  await using server = serve({ ...where, onListen() {}, onError: isOpen ? refused : failed }, serving);
+  if (!isOpen) for (const right of ["read", "write"]) await permissions.revoke({ name: right, path: socket });
   await permissions.revoke({ name: "net" });
-  port.postMessage({ event: "listening" });
+  port.postMessage({ event: "listening", port: server.addr.port });
 
   translate();
   globalThis.fetch = fetch;

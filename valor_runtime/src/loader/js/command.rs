@@ -1,0 +1,106 @@
+//! [`command`]: the command line of a Deno, which is most of what holds scripts inside.
+//!
+//! `process` starts what it gives. Each platform's own is here as well: groups of processes, and what Windows needs.
+
+use super::link::{Control, Transport};
+use smol::process::Command;
+use std::{
+    path::{Path, PathBuf},
+    process::Stdio,
+};
+
+/// What a process has beside the heap of its scripts: V8, code, stacks, buffers.
+const BESIDE_HEAP: u64 = 192 << 20;
+
+/// How a process is to be.
+pub(super) struct Launch {
+    pub(super) program: PathBuf,
+    /// Whom its output is logged for: the vlugin, or the group.
+    pub(super) name: String,
+    /// The folder of its script; all, where there may be several.
+    pub(super) read: Option<PathBuf>,
+    pub(super) heap: u64,
+    /// Whether a script in it may import what is in a `node_modules`.
+    pub(super) packages: bool,
+    pub(super) transport: Transport,
+}
+
+/// Least privilege: the supervisor alone has these permissions, and gives each worker a part of them.
+pub(super) fn command(
+    launch: &Launch,
+    dir: &Path,
+    control: &Control,
+    sockets: &[PathBuf],
+) -> Command {
+    let list = |items: &[String]| items.join(",");
+    // A comma in a path is doubled in Deno's lists.
+    let path = |path: &Path| path.to_string_lossy().replace(',', ",,");
+    let mut command = Command::from(apart(&launch.program));
+    command.args(["run", "--quiet", "--no-prompt", "--no-config", "--no-lock"]);
+    command.args(["--no-remote", "--no-code-cache"]);
+    // Nothing is fetched from npm either way. With the former, a script can read whatever JavaScript and JSON is in a
+    // folder called node_modules, be it another's: so it is for those alone that need it.
+    command.arg(match launch.packages {
+        true => "--node-modules-dir=manual",
+        false => "--no-npm",
+    });
+    command.args(["--unstable-worker-options", "--unstable-no-legacy-abort"]);
+    // Many a package asks for NODE_ENV while it is loaded: there is no such variable, which is no error.
+    command.arg("--ignore-env");
+    command.arg(format!(
+        "--v8-flags=--max-old-space-size={}",
+        launch.heap >> 20
+    ));
+    command.arg(match &launch.read {
+        Some(folder) => format!("--allow-read={}", list(&[path(dir), path(folder)])),
+        None => "--allow-read".to_owned(),
+    });
+    command.arg(format!("--allow-write={}", path(dir)));
+    let link = control.argument();
+    let net: Vec<_> = match control {
+        #[cfg(unix)]
+        Control::Unix { path: link, .. } => {
+            let all = sockets.iter().chain([link]);
+            all.map(|it| format!("unix:{}", path(it))).collect()
+        }
+        // Port 0: to listen wherever there is a port.
+        Control::Tcp { .. } => {
+            debug_assert!(sockets.is_empty(), "none has a name");
+            ["0", &link].map(|port| format!("127.0.0.1:{port}")).into()
+        }
+    };
+    command.arg(format!("--allow-net={}", list(&net)));
+    command.arg(dir.join("supervisor.js")).arg(link);
+    let beside = BESIDE_HEAP.saturating_add(launch.heap);
+    command.arg(beside.to_string());
+    command
+        .env_clear()
+        .env("DENO_DIR", dir.join("deno"))
+        .env("DENO_NO_UPDATE_CHECK", "1")
+        .env("NO_COLOR", "1")
+        .current_dir(launch.read.as_deref().unwrap_or(dir))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true);
+    // Windows loads what sockets and random numbers need from there.
+    #[cfg(windows)]
+    command.envs(std::env::var_os("SystemRoot").map(|root| ("SystemRoot", root)));
+    command
+}
+
+/// A program that Ctrl-C in a terminal does not reach, as it does a whole group: what runs is to be finished first.
+fn apart(program: &Path) -> std::process::Command {
+    let mut command = std::process::Command::new(program);
+    #[cfg(unix)]
+    std::os::unix::process::CommandExt::process_group(&mut command, 0);
+    // Ctrl-Break reaches all of one console: it has its own, without a window.
+    #[cfg(windows)]
+    {
+        const CREATE_NEW_PROCESS_GROUP: u32 = 0x0000_0200;
+        const CREATE_NO_WINDOW: u32 = 0x0800_0000;
+        let flags = CREATE_NEW_PROCESS_GROUP | CREATE_NO_WINDOW;
+        std::os::windows::process::CommandExt::creation_flags(&mut command, flags);
+    }
+    command
+}

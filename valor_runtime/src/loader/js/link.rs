@@ -1,0 +1,173 @@
+//! [`Control`]: where a process that Valor starts finds Valor, and the [`Link`] that comes of it.
+//!
+//! `process` binds one for each Deno, before it starts it. A Unix socket in a folder that is Valor's alone says by
+//! itself who connects. To a port of the loopback every program of this machine can: there only who says the
+//! secret first is heard. It is given to the process over its standard input, which no list of processes shows.
+
+use futures_lite::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, future};
+#[cfg(unix)]
+use smol::net::unix::UnixListener;
+use smol::{
+    channel::unbounded,
+    net::{TcpListener, TcpStream},
+    process::ChildStdin,
+};
+use std::{
+    io,
+    net::Ipv4Addr,
+    path::{Path, PathBuf},
+};
+
+/// How Valor and its processes speak with each other.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Transport {
+    /// Over sockets in a folder that is Valor's alone.
+    #[cfg(unix)]
+    #[default]
+    Unix,
+    /// Over ports of the loopback, with a secret.
+    #[cfg_attr(not(unix), default)]
+    Tcp,
+}
+
+/// What a process says, and what it is told.
+pub(super) struct Link {
+    pub(super) said: Box<dyn AsyncRead + Send + Unpin>,
+    pub(super) told: Box<dyn AsyncWrite + Send + Unpin>,
+}
+
+impl Link {
+    fn new<T>(stream: T) -> Self
+    where
+        T: AsyncRead + AsyncWrite + Clone + Send + Unpin + 'static,
+    {
+        Self {
+            said: Box::new(stream.clone()),
+            told: Box::new(stream),
+        }
+    }
+}
+
+/// Where a process is waited for.
+pub(super) enum Control {
+    #[cfg(unix)]
+    Unix {
+        listener: UnixListener,
+        path: PathBuf,
+    },
+    Tcp {
+        listener: TcpListener,
+        port: u16,
+        secret: String,
+    },
+}
+
+impl Control {
+    #[cfg_attr(not(unix), expect(unused_variables, reason = "a port is in no folder"))]
+    pub(super) async fn bind(transport: Transport, dir: &Path) -> io::Result<Self> {
+        match transport {
+            #[cfg(unix)]
+            Transport::Unix => {
+                let path = dir.join("control");
+                let listener = UnixListener::bind(&path);
+                let listener = listener.map_err(|error| {
+                    io::Error::other(format!("{} cannot be bound: {error}", path.display()))
+                })?;
+                Ok(Self::Unix { listener, path })
+            }
+            Transport::Tcp => {
+                let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+                Ok(Self::Tcp {
+                    port: listener.local_addr()?.port(),
+                    listener,
+                    secret: random()?,
+                })
+            }
+        }
+    }
+
+    /// What the supervisor is told of it: a path, or a port.
+    pub(super) fn argument(&self) -> String {
+        match self {
+            #[cfg(unix)]
+            Self::Unix { path, .. } => path.to_string_lossy().into_owned(),
+            Self::Tcp { port, .. } => port.to_string(),
+        }
+    }
+
+    /// The socket of a slot, where it has a name before somebody listens there.
+    #[cfg_attr(not(unix), expect(unused_variables, reason = "a port is in no folder"))]
+    pub(super) fn socket(&self, dir: &Path, slot: usize) -> Option<PathBuf> {
+        match self {
+            #[cfg(unix)]
+            Self::Unix { .. } => Some(dir.join(slot.to_string())),
+            Self::Tcp { .. } => None,
+        }
+    }
+
+    /// What a process reads first from its standard input.
+    pub(super) async fn tell_secret(&self, stdin: Option<ChildStdin>) -> io::Result<()> {
+        match (self, stdin) {
+            (Self::Tcp { secret, .. }, Some(mut stdin)) => {
+                stdin.write_all(secret.as_bytes()).await?;
+                stdin.close().await
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Waits for the process, and sends away who is not the one.
+    pub(super) async fn accept(&self) -> io::Result<Link> {
+        match self {
+            #[cfg(unix)]
+            Self::Unix { listener, .. } => Ok(Link::new(listener.accept().await?.0)),
+            Self::Tcp {
+                listener, secret, ..
+            } => {
+                let (known, knows) = unbounded();
+                let mut asked = Vec::new();
+                let accepting = async {
+                    loop {
+                        let mut stream = match listener.accept().await {
+                            Ok((stream, _)) => stream,
+                            // It has gone before it was looked at.
+                            Err(error) if is_gone(&error) => continue,
+                            Err(error) => return Err(error),
+                        };
+                        let (known, secret) = (known.clone(), secret.clone());
+                        // Beside each other: one that says nothing keeps nobody from being heard.
+                        asked.push(smol::spawn(async move {
+                            if says(&mut stream, &secret).await {
+                                let _ = known.try_send(stream);
+                            }
+                        }));
+                    }
+                };
+                let known = async { knows.recv().await.map_err(io::Error::other) };
+                let stream = future::or(known, accepting).await?;
+                stream.set_nodelay(true)?;
+                Ok(Link::new(stream))
+            }
+        }
+    }
+}
+
+fn is_gone(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionReset};
+    matches!(error.kind(), ConnectionAborted | ConnectionReset)
+}
+
+/// Whether the first line is the secret.
+async fn says(stream: &mut TcpStream, secret: &str) -> bool {
+    let expected = format!("{secret}\n");
+    let mut said = vec![0; expected.len()];
+    stream.read_exact(&mut said).await.is_ok()
+        && subtle::ConstantTimeEq::ct_eq(&*said, expected.as_bytes()).into()
+}
+
+/// 128 bits that nobody can guess, in hexadecimal digits.
+pub(super) fn random() -> io::Result<String> {
+    let mut random = [0; 16];
+    getrandom::fill(&mut random).map_err(|error| io::Error::other(error.to_string()))?;
+    Ok(random.iter().map(|byte| format!("{byte:02x}")).collect())
+}
