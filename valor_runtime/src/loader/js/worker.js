@@ -1,8 +1,8 @@
 // One JavaScript vlugin, in a worker with permissions for its own folder alone. It answers Valor's requests on a
 // socket: those of clients as they are, and Valor's own, whose paths begin with a token that the vlugin does not
 // know. On a port of the loopback, where every program of the machine can connect, the paths of all requests begin
-// with it, and others are refused. What the vlugin asks for (fetch, call, a line for the log) is given to Valor as the answer to a request that
-// waits for it, so that nothing here needs a connection to anywhere.
+// with it, and others are refused. What the vlugin asks for (fetch, call, a line for the log) is given to Valor as
+// the answer to a request that waits for it, so that nothing here needs a connection to anywhere.
 //
 // A handler gets the very Request that Deno's server made, which is several times cheaper than a new one: what is
 // not asked of it is never made. Its URL alone is put right (urls.js), since Deno's is that of the socket.
