@@ -5,7 +5,7 @@
 //! From the ground up; a module imports only from those above it in this list.
 //!
 //! - [`definition`]: what plugins.json says. [`Vlugin`]: the trait that every kind is behind.
-//! - `id`: a request's id. `reactor`: which sockets are ready. `timer`: time limits. `metrics`: what is counted. [`registry`]: names and prefixes. [`host`]: what vlugins ask for.
+//! - [`account`]: what the host holds and runs for one vlugin. `id`: a request's id. `reactor`: which sockets are ready. `timer`: time limits. `metrics`: what is counted. [`registry`]: names and prefixes. [`host`]: what vlugins ask for.
 //! - [`package`]: one file with the libraries for several targets.
 //! - [`loader`]: from a definition to a vlugin; [`mod@inspect`]: what a file says of itself.
 //! - [`dispatch`]: a request's way to its vlugin, with ids, limits and panics.
@@ -16,6 +16,7 @@
 
 #![deny(unsafe_code)]
 
+pub mod account;
 pub mod admin;
 #[cfg(doctest)]
 mod book;

@@ -169,11 +169,28 @@ const LIMITS = {
   memory: ["bytes", (bytes, kind) => memory(bytes) ?? (kind === "js" ? heap(bytes) : undefined)],
   cpu: [null, within(0.01, DAY, `a run is 0.01 to ${DAY} seconds (a day)`)],
   instances: ["instances", within(1, 1000, "there are 1 to 1000 instances")],
+  host_memory: ["bytes", within(2 ** 20, 2 ** 40, `the host's memory for a vlugin is ${2 ** 20} to ${2 ** 40} bytes (1 MiB to 1 TiB)`)],
+  fetches: ["fetches", within(1, 1e6, "there are 1 to 1000000 fetches at once")],
+  calls: ["calls", within(1, 1e6, "there are 1 to 1000000 calls at once")],
+  timers: ["timers", within(1, 1e6, "there are 1 to 1000000 timers at once")],
+};
+
+/** By limit that not every kind can be held to: the kinds that can. */
+const LIMITED = {
+  memory: ["wasm", "js"],
+  cpu: ["wasm", "js"],
+  instances: ["wasm"],
+  host_memory: ["native", "wasm", "js"],
+  fetches: ["native", "wasm", "js"],
+  calls: ["native", "wasm", "js"],
+  timers: ["native", "wasm"],
 };
 
 function limitWithoutMeaning(key, kind) {
-  if (!/^(memory|cpu|instances)$/.test(key) || kind === "wasm" || (kind === "js" && key !== "instances")) return;
-  const which = key === "instances" ? "type `wasm`" : "types `wasm` and `js`";
+  const kinds = LIMITED[key];
+  if (!kinds || kinds.includes(kind)) return;
+  const names = kinds.map((it) => `\`${it}\``);
+  const which = names.length === 1 ? `type ${names[0]}` : `types ${names.slice(0, -1).join(", ")} and ${names.at(-1)}`;
   return `\`${key}\` has no meaning for a \`${kind}\` vlugin: only those of ${which} can be held to it; take it out`;
 }
 

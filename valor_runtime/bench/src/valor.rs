@@ -14,7 +14,9 @@ use std::{
     sync::Arc,
 };
 use valor_runtime::{
-    Body, Definition, Response, Runtime, Vlugin, from_fn,
+    Body, Definition, Response, Runtime, Vlugin,
+    account::Account,
+    from_fn,
     host::{
         RuntimeHost,
         allow::Allow,
@@ -145,15 +147,17 @@ async fn script() -> Result<Arc<dyn Vlugin>, Box<dyn Error>> {
 /// A guest that begins anew for every request.
 async fn fresh() -> Result<Arc<dyn Vlugin>, Box<dyn Error>> {
     let runtime = runtime().await?;
+    let hello = definition("wasm", "hello", &module()?)?;
+    let account = Account::new(&hello.limits);
     let host = RuntimeHost::new(
         "hello",
         Allow::none(),
         Arc::new(Fetcher::new(FetchConfig::default())?),
         alone(),
+        account.clone(),
     );
     let loader = WasmLoader::new(library_dir()?).instance_per_request();
-    let hello = definition("wasm", "hello", &module()?)?;
-    let loaded = loader.load(&hello, false, host).await?;
+    let loaded = loader.load(&hello, false, host, &account).await?;
     runtime.add("hello", loaded.vlugin)?;
     Ok(runtime)
 }

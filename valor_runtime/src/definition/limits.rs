@@ -15,9 +15,11 @@ const KEYS: &[&str] = &[
     "memory",
     "cpu",
     "instances",
+    "host_memory",
+    "fetches",
+    "calls",
+    "timers",
 ];
-/// Those of them that only what is apart from this process has, or a guest alone.
-const OF_SOME: [&str; 3] = ["memory", "cpu", "instances"];
 
 /// A day. Whoever waits longer wants a stream.
 const MAX_TIMEOUT: f64 = 86_400.0;
@@ -33,6 +35,10 @@ pub(super) const MIN_HEAP: u64 = 16 << 20;
 /// One tick of the clock that guests are held to.
 const MIN_CPU: f64 = 0.01;
 const MAX_INSTANCES: u32 = 1000;
+/// One MiB: a head and the pieces of a few bodies.
+const MIN_HOST_MEMORY: u64 = 1 << 20;
+/// Fetches, calls and timers at once: a million.
+const MAX_AT_ONCE: u32 = 1_000_000;
 
 /// What a vlugin may use. What is not said is taken from the runtime's defaults.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -64,6 +70,23 @@ pub struct Limits {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "u32", range(min = 1, max = MAX_INSTANCES))]
     pub instances: Option<u32>,
+    /// All but `files`: bytes of bodies, heads and texts that the host holds for an instance, a script or a library at
+    /// once. Over that, an instance or a script ends. Default 64 MiB.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "u64", range(min = MIN_HOST_MEMORY, max = MAX_BODY))]
+    pub host_memory: Option<u64>,
+    /// All but `files`: requests to servers that run at once; a fetch over that fails. Default 128.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "u32", range(min = 1, max = MAX_AT_ONCE))]
+    pub fetches: Option<u32>,
+    /// All but `files`: calls of other vlugins that run at once; a call over that fails. Default 128.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "u32", range(min = 1, max = MAX_AT_ONCE))]
+    pub calls: Option<u32>,
+    /// `wasm` and `native`: timers of an instance or a library that run at once. Default 10000.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "u32", range(min = 1, max = MAX_AT_ONCE))]
+    pub timers: Option<u32>,
 }
 
 impl Limits {
@@ -110,6 +133,26 @@ impl Limits {
         self.instances.unwrap_or(1)
     }
 
+    /// Bytes that the host holds for an instance, a script or a library at once.
+    pub fn host_memory(&self) -> u64 {
+        self.host_memory.unwrap_or(64 * 1024 * 1024)
+    }
+
+    /// Requests to servers that run at once.
+    pub fn fetches(&self) -> u32 {
+        self.fetches.unwrap_or(128)
+    }
+
+    /// Calls of other vlugins that run at once.
+    pub fn calls(&self) -> u32 {
+        self.calls.unwrap_or(128)
+    }
+
+    /// Timers that run at once.
+    pub fn timers(&self) -> u32 {
+        self.timers.unwrap_or(10_000)
+    }
+
     /// These limits, with `defaults` for what is not said.
     pub fn or(self, defaults: &Self) -> Self {
         Self {
@@ -119,45 +162,44 @@ impl Limits {
             memory: self.memory.or(defaults.memory),
             cpu: self.cpu.or(defaults.cpu),
             instances: self.instances.or(defaults.instances),
+            host_memory: self.host_memory.or(defaults.host_memory),
+            fetches: self.fetches.or(defaults.fetches),
+            calls: self.calls.or(defaults.calls),
+            timers: self.timers.or(defaults.timers),
         }
     }
 }
 
 /// Every rule that a definition's limits break, by key.
 pub(super) fn broken(definition: &Definition) -> Vec<(String, String)> {
-    let limits = &definition.limits;
-    let found = [
-        ("timeout", limits.timeout.and_then(timeout)),
-        ("body", limits.body.and_then(body)),
-        (
-            "concurrency",
-            limits.concurrency.map(u64::from).and_then(concurrency),
-        ),
-        ("memory", limits.memory.and_then(memory)),
-        ("cpu", limits.cpu.and_then(cpu)),
-        (
-            "instances",
-            limits.instances.map(u64::from).and_then(instances),
-        ),
-    ];
-    let said = [
-        limits.memory.is_some(),
-        limits.cpu.is_some(),
-        limits.instances.is_some(),
-    ];
-    let strange = OF_SOME
-        .into_iter()
-        .zip(said)
-        .filter(|(_, said)| *said)
-        .filter_map(|(key, _)| Some((key, without_meaning(key, definition.kind)?)));
-    let small = limits.memory.and_then(|bytes| heap(bytes, definition.kind));
-    found
-        .into_iter()
-        .chain([("memory", small)])
-        .filter_map(|(key, message)| Some((key, message?)))
-        .chain(strange)
-        .map(|(key, message)| (format!("limits.{key}"), message))
-        .collect()
+    let (limits, kind) = (&definition.limits, definition.kind);
+    let whole = |number: Option<u32>, rule: fn(u64) -> Option<String>| {
+        (number.is_some(), number.map(u64::from).and_then(rule))
+    };
+    let bytes = |number: Option<u64>, rule: &dyn Fn(u64) -> Option<String>| {
+        (number.is_some(), number.and_then(rule))
+    };
+    let seconds = |number: Option<f64>, rule: fn(f64) -> Option<String>| {
+        (number.is_some(), number.and_then(rule))
+    };
+    [
+        ("timeout", seconds(limits.timeout, timeout)),
+        ("body", bytes(limits.body, &body)),
+        ("concurrency", whole(limits.concurrency, concurrency)),
+        ("memory", bytes(limits.memory, &|it| memory_of(it, kind))),
+        ("cpu", seconds(limits.cpu, cpu)),
+        ("instances", whole(limits.instances, instances)),
+        ("host_memory", bytes(limits.host_memory, &host_memory)),
+        ("fetches", whole(limits.fetches, fetches)),
+        ("calls", whole(limits.calls, calls)),
+        ("timers", whole(limits.timers, timers)),
+    ]
+    .into_iter()
+    .filter_map(|(key, (is_said, broken))| {
+        let strange = is_said.then(|| without_meaning(key, kind)).flatten();
+        Some((format!("limits.{key}"), strange.or(broken)?))
+    })
+    .collect()
 }
 
 /// Reads the `limits` of a text; of a vlugin of this kind, where that is known.
@@ -182,14 +224,14 @@ pub(super) fn read<'t>(
         reader.whole(node, key, "requests", concurrency)
     });
     let strange = |name| kind.and_then(|kind| without_meaning(name, kind));
-    for name in OF_SOME {
+    for name in KEYS {
         if let (Some(value), Some(message)) = (keys.get(name), strange(name)) {
             reader.fault(value.at, join(key, name), message);
         }
     }
     keys.retain(|name, _| strange(name).is_none());
     let memory = reader.optional(&keys, "memory", key, |reader, node, key| {
-        let rule = |bytes| memory(bytes).or_else(|| heap(bytes, kind?));
+        let rule = |bytes| kind.map_or_else(|| memory(bytes), |kind| memory_of(bytes, kind));
         reader.whole(node, key, "bytes", rule)
     });
     let cpu = reader.optional(&keys, "cpu", key, |reader, node, key| {
@@ -197,6 +239,18 @@ pub(super) fn read<'t>(
     });
     let instances = reader.optional(&keys, "instances", key, |reader, node, key| {
         reader.whole(node, key, "instances", instances)
+    });
+    let host_memory = reader.optional(&keys, "host_memory", key, |reader, node, key| {
+        reader.whole(node, key, "bytes", host_memory)
+    });
+    let fetches = reader.optional(&keys, "fetches", key, |reader, node, key| {
+        reader.whole(node, key, "fetches", fetches)
+    });
+    let calls = reader.optional(&keys, "calls", key, |reader, node, key| {
+        reader.whole(node, key, "calls", calls)
+    });
+    let timers = reader.optional(&keys, "timers", key, |reader, node, key| {
+        reader.whole(node, key, "timers", timers)
     });
     let small = |number: Option<u64>| number.and_then(|number| u32::try_from(number).ok());
     Some(Limits {
@@ -206,19 +260,30 @@ pub(super) fn read<'t>(
         memory,
         cpu,
         instances: small(instances),
+        host_memory,
+        fetches: small(fetches),
+        calls: small(calls),
+        timers: small(timers),
     })
 }
 
+/// What is wrong with a limit that vlugins of this kind cannot be held to.
 fn without_meaning(key: &str, kind: Kind) -> Option<String> {
-    let which = match (key, kind) {
-        (_, Kind::Wasm) | ("memory" | "cpu", Kind::Js) => return None,
-        ("instances", _) => "type `wasm`",
-        ("memory" | "cpu", _) => "types `wasm` and `js`",
+    let (kinds, which): (&[Kind], _) = match key {
+        "memory" | "cpu" => (&[Kind::Wasm, Kind::Js], "types `wasm` and `js`"),
+        "instances" => (&[Kind::Wasm], "type `wasm`"),
+        "host_memory" | "fetches" | "calls" => (
+            &[Kind::Native, Kind::Wasm, Kind::Js],
+            "types `native`, `wasm` and `js`",
+        ),
+        "timers" => (&[Kind::Native, Kind::Wasm], "types `native` and `wasm`"),
         _ => return None,
     };
-    Some(format!(
-        "`{key}` has no meaning for a `{kind}` vlugin: only those of {which} can be held to it; take it out"
-    ))
+    (!kinds.contains(&kind)).then(|| {
+        format!(
+            "`{key}` has no meaning for a `{kind}` vlugin: only those of {which} can be held to it; take it out"
+        )
+    })
 }
 
 fn timeout(seconds: f64) -> Option<String> {
@@ -245,9 +310,13 @@ fn memory(bytes: u64) -> Option<String> {
     })
 }
 
-fn heap(bytes: u64, kind: Kind) -> Option<String> {
-    (kind == Kind::Js && bytes < MIN_HEAP)
-        .then(|| format!("a script has at least {MIN_HEAP} bytes (16 MiB) of memory, not {bytes}"))
+fn memory_of(bytes: u64, kind: Kind) -> Option<String> {
+    let heap = kind == Kind::Js && bytes < MIN_HEAP;
+    memory(bytes).or_else(|| {
+        heap.then(|| {
+            format!("a script has at least {MIN_HEAP} bytes (16 MiB) of memory, not {bytes}")
+        })
+    })
 }
 
 fn cpu(seconds: f64) -> Option<String> {
@@ -258,6 +327,31 @@ fn cpu(seconds: f64) -> Option<String> {
 fn instances(number: u64) -> Option<String> {
     (!(1..=u64::from(MAX_INSTANCES)).contains(&number))
         .then(|| format!("there are 1 to {MAX_INSTANCES} instances, not {number}"))
+}
+
+fn host_memory(bytes: u64) -> Option<String> {
+    (!(MIN_HOST_MEMORY..=MAX_BODY).contains(&bytes)).then(|| {
+        format!(
+            "the host's memory for a vlugin is {MIN_HOST_MEMORY} to {MAX_BODY} bytes (1 MiB to 1 TiB), not {bytes}"
+        )
+    })
+}
+
+fn fetches(number: u64) -> Option<String> {
+    at_once(number, "fetches")
+}
+
+fn calls(number: u64) -> Option<String> {
+    at_once(number, "calls")
+}
+
+fn timers(number: u64) -> Option<String> {
+    at_once(number, "timers")
+}
+
+fn at_once(number: u64, what: &str) -> Option<String> {
+    (!(1..=u64::from(MAX_AT_ONCE)).contains(&number))
+        .then(|| format!("there are 1 to {MAX_AT_ONCE} {what} at once, not {number}"))
 }
 
 #[cfg(test)]
@@ -284,6 +378,10 @@ mod tests {
             ("memory", none.memory() as f64),
             ("cpu", none.cpu().as_secs_f64()),
             ("instances", none.instances().into()),
+            ("host_memory", none.host_memory() as f64),
+            ("fetches", none.fetches().into()),
+            ("calls", none.calls().into()),
+            ("timers", none.timers().into()),
         ] {
             assert!(KEYS.contains(&key));
             let row = row(key);
@@ -297,6 +395,6 @@ mod tests {
             none.cpu().as_secs(),
         ];
         assert_eq!(asked_for, [30, 64, 1]);
-        assert_eq!(KEYS.len(), 6);
+        assert_eq!(KEYS.len(), 10);
     }
 }

@@ -45,7 +45,10 @@ pub(super) fn by_kind(schema: &mut Schema) {
     let files = json!({
         "if": { "properties": { "type": { "const": "files" } }, "required": ["type"] },
         "then": {
-            "properties": { "config": config, "source": false, "sha256": false, "allow": false },
+            "properties": {
+                "config": config, "source": false, "sha256": false, "allow": false,
+                "limits": { "properties": { "host_memory": false, "fetches": false, "calls": false } },
+            },
             "required": ["path"],
         },
     });
@@ -55,11 +58,17 @@ pub(super) fn by_kind(schema: &mut Schema) {
         json!({ "if": kinds(&["wasm", "js"]), "else": { "properties": { "limits": held } } });
     let guests = json!({ "properties": { "instances": false } });
     let guests = json!({ "if": kinds(&["wasm"]), "else": { "properties": { "limits": guests } } });
+    let timers = json!({ "properties": { "timers": false } });
+    let timers =
+        json!({ "if": kinds(&["native", "wasm"]), "else": { "properties": { "limits": timers } } });
     let least = json!({ "properties": { "memory": { "minimum": MIN_HEAP } } });
     let scripts = json!({
         "if": kinds(&["js"]),
         "then": { "properties": { "source": false, "limits": least } },
         "else": { "properties": { "group": false, "start": false } },
     });
-    schema.insert("allOf".into(), json!([files, held, guests, scripts]));
+    schema.insert(
+        "allOf".into(),
+        json!([files, held, guests, timers, scripts]),
+    );
 }

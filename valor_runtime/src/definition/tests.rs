@@ -426,6 +426,18 @@ fn the_schema_agrees_about_guests() {
         (r#""limits": {"cpu": 0.001}"#, false),
         (r#""limits": {"instances": 0}"#, false),
         (r#""limits": {"instances": 1001}"#, false),
+        (
+            r#""limits": {"host_memory": 1048576, "fetches": 1, "calls": 1, "timers": 1}"#,
+            true,
+        ),
+        (
+            r#""limits": {"host_memory": 1099511627776, "fetches": 1000000, "calls": 1000000, "timers": 1000000}"#,
+            true,
+        ),
+        (r#""limits": {"host_memory": 1048575}"#, false),
+        (r#""limits": {"fetches": 0}"#, false),
+        (r#""limits": {"calls": 1000001}"#, false),
+        (r#""limits": {"timers": 0}"#, false),
     ] {
         let text = format!("{{\"plugins\":[{{\"type\":\"wasm\",\"name\":\"a\",{keys}}}]}}");
         let value: Value = serde_json::from_str(&text).unwrap();
@@ -451,6 +463,9 @@ fn the_schema_agrees_about_files() {
         (r#""path": "x", "config": {"cache_control": ""}"#, false),
         (r#""path": "x", "source": "y""#, false),
         (r#""path": "x", "allow": []"#, false),
+        (r#""path": "x", "limits": {"fetches": 1}"#, false),
+        (r#""path": "x", "limits": {"timers": 1}"#, false),
+        (r#""path": "x", "limits": {"body": 1}"#, true),
     ] {
         let text = format!("{{\"plugins\":[{{\"type\":\"files\",\"name\":\"a\",{keys}}}]}}");
         let value: Value = serde_json::from_str(&text).unwrap();

@@ -6,7 +6,7 @@
 pub mod allow;
 pub mod fetch;
 
-use crate::{BoxFuture, Fault, Request, Response, Vlugin};
+use crate::{BoxFuture, Fault, Request, Response, Vlugin, account::Account};
 use allow::Allow;
 use fetch::Fetcher;
 use std::{
@@ -22,22 +22,31 @@ pub struct RuntimeHost {
     fetcher: Arc<Fetcher>,
     /// The vlugins by name: `/NAME/path`.
     callees: Arc<dyn Vlugin>,
+    account: Account,
 }
 
 impl RuntimeHost {
-    /// A host for the vlugin of this name. `callees` answers `call`s: a request to `/NAME/path`.
+    /// A host for the vlugin of this name. `callees` answers `call`s: a request to `/NAME/path`. What runs for the
+    /// vlugin counts in `account`.
     pub fn new(
         name: &str,
         allow: Allow,
         fetcher: Arc<Fetcher>,
         callees: Arc<dyn Vlugin>,
+        account: Account,
     ) -> Arc<Self> {
         Arc::new(Self {
             name: name.to_owned(),
             allow: Arc::new(allow),
             fetcher,
             callees,
+            account,
         })
+    }
+
+    /// The vlugin's account.
+    pub fn account(&self) -> &Account {
+        &self.account
     }
 }
 

@@ -2,6 +2,8 @@
 //! with the reason.
 
 use super::{Runtime, RuntimeError};
+#[cfg(feature = "wasm")]
+use crate::account::Account;
 use crate::{Definition, Vlugin, registry::Origin};
 use std::sync::Arc;
 
@@ -12,14 +14,17 @@ impl Runtime {
         definition: &Definition,
         restricted: bool,
     ) -> Result<(Arc<dyn Vlugin>, Origin), RuntimeError> {
+        let mut definition = definition.clone();
+        definition.limits = definition.limits.or(&self.limits);
+        let account = Account::new(&definition.limits);
         let host = self.host(
             definition.kind,
             &definition.name,
             definition.allow.as_deref(),
+            &account,
         )?;
-        let mut definition = definition.clone();
-        definition.limits = definition.limits.or(&self.limits);
-        let loaded = self.wasm.load(&definition, restricted, host).await?;
+        let loading = self.wasm.load(&definition, restricted, host, &account);
+        let loaded = loading.await?;
         let origin = Origin {
             file: Some(loaded.file),
             sha256: Some(loaded.sha256),

@@ -17,6 +17,7 @@ pub use builder::Builder;
 use crate::loader::WasmLoader;
 use crate::{
     BoxFuture, Definition, Fault, Kind, Limits, Request, Response, Vlugin,
+    account::Account,
     admin::Readiness,
     definition::DefinitionFaults,
     dispatch::Dispatch,
@@ -235,7 +236,8 @@ impl Runtime {
         config: Value,
     ) -> Result<(), RuntimeError> {
         let place = place.into();
-        let host = self.host(Kind::Native, &place.name, place.allow.as_deref())?;
+        let account = Account::new(&place.limits.clone().or(&self.limits));
+        let host = self.host(Kind::Native, &place.name, place.allow.as_deref(), &account)?;
         let vlugin = entry
             .create(host, config)
             .await
@@ -334,8 +336,10 @@ impl Runtime {
             })?;
         let (vlugin, origin) = match definition.kind {
             Kind::Native => {
-                let host =
-                    self.host(Kind::Native, &definition.name, definition.allow.as_deref())?;
+                let limits = definition.limits.clone().or(&self.limits);
+                let account = Account::new(&limits);
+                let allow = definition.allow.as_deref();
+                let host = self.host(Kind::Native, &definition.name, allow, &account)?;
                 let loaded = self.native.load(definition, restricted, host).await?;
                 let origin = Origin {
                     file: Some(loaded.file),
@@ -368,6 +372,7 @@ impl Runtime {
         kind: Kind,
         name: &str,
         allow: Option<&[String]>,
+        account: &Account,
     ) -> Result<Arc<dyn Host>, RuntimeError> {
         let allow = match allow {
             // Code of this process could open any connection itself; a guest cannot.
@@ -383,6 +388,7 @@ impl Runtime {
             allow,
             self.fetcher.clone(),
             self.callees.clone(),
+            account.clone(),
         ))
     }
 }

@@ -1,7 +1,7 @@
 //! JavaScript vlugins in a runtime: loaded with what its defaults leave them.
 
 use super::{Runtime, RuntimeError};
-use crate::{Definition, Vlugin, registry::Origin};
+use crate::{Definition, Vlugin, account::Account, registry::Origin};
 use std::sync::Arc;
 
 impl Runtime {
@@ -10,16 +10,18 @@ impl Runtime {
         definition: &Definition,
         restricted: bool,
     ) -> Result<(Arc<dyn Vlugin>, Origin), RuntimeError> {
-        let host = self.host(
-            definition.kind,
-            &definition.name,
-            definition.allow.as_deref(),
-        )?;
         let mut definition = definition.clone();
         // A default is for instances of guests, which need less than a script.
         let memory = definition.limits.memory;
         definition.limits = definition.limits.or(&self.limits);
         definition.limits.memory = memory;
+        let account = Account::new(&definition.limits);
+        let host = self.host(
+            definition.kind,
+            &definition.name,
+            definition.allow.as_deref(),
+            &account,
+        )?;
         let loaded = self.js.load(&definition, restricted, host).await?;
         let origin = Origin {
             file: Some(loaded.file),

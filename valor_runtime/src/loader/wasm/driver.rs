@@ -10,7 +10,7 @@ use super::{
     imports::{Feed, Guest, Op, OutOfTime},
     module::Checked,
 };
-use crate::{Bytes, Chunk, Fault, Request, Response};
+use crate::{Bytes, Chunk, Fault, Request, Response, account::Account};
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use std::{io, sync::Arc, task::Poll, time::Duration};
 use valor::{
@@ -29,6 +29,9 @@ pub(super) struct Recipe {
     pub init: Vec<u8>,
     pub memory: usize,
     pub cpu: Duration,
+    /// The vlugin's; each instance has a part of its own.
+    #[expect(dead_code, reason = "imports charge it next")]
+    pub account: Account,
 }
 
 /// The guest's exports.

@@ -26,6 +26,7 @@ use super::{
 };
 use crate::{
     BoxFuture, Definition, Fault, FaultKind, Request, Response, Vlugin,
+    account::Account,
     package::{TrustedKeys, WASM_TARGET},
 };
 use driver::Recipe;
@@ -157,7 +158,8 @@ impl WasmLoader {
     /// Finds the module of a definition, checks and compiles it, and creates the vlugin.
     ///
     /// With `restricted` the file has to lie inside one of the plugin directories once symbolic
-    /// links are resolved; so it is where the definition comes from over the network.
+    /// links are resolved; so it is where the definition comes from over the network. What the host holds for the
+    /// vlugin's instances counts in `account`.
     ///
     /// # Errors
     /// Any [`LoadError`]. Nothing of the module runs before all checks on it are done.
@@ -166,6 +168,7 @@ impl WasmLoader {
         definition: &Definition,
         restricted: bool,
         host: Arc<dyn Host>,
+        account: &Account,
     ) -> Result<LoadedGuest, LoadError> {
         let (loader, wanted) = (self.clone(), definition.clone());
         let compiling = smol::unblock(move || loader.compile(&wanted, restricted));
@@ -184,6 +187,7 @@ impl WasmLoader {
             init: init.to_string().into_bytes(),
             memory: usize::try_from(limits.memory()).unwrap_or(usize::MAX),
             cpu: limits.cpu(),
+            account: account.clone(),
         });
         let first = Instance::new(&recipe);
         self.create(&definition.name, &first).await?;
