@@ -143,6 +143,12 @@ impl Account {
         self.bytes.held.load(Ordering::Relaxed)
     }
 
+    /// Whether nothing is counted.
+    pub fn is_empty(&self) -> bool {
+        let all = [&self.bytes, &self.timers, &self.fetches, &self.calls];
+        all.iter().all(|it| it.held.load(Ordering::Relaxed) == 0)
+    }
+
     /// The most bytes that may be counted.
     pub fn limit(&self) -> u64 {
         self.bytes.limit
@@ -295,7 +301,9 @@ mod tests {
             taken.pop();
             let _again = take(&account).unwrap();
         }
-        assert_eq!(account.held(), 0);
+        assert!(account.is_empty());
+        let _one = account.timer().unwrap();
+        assert!(!account.is_empty());
     }
 
     #[test]

@@ -146,6 +146,14 @@ fn fixed_with(head: usize, flags: u32, len: u64) -> [u8; FIXED] {
     fixed
 }
 
+/// The length of the head in a message, as the message says it: no more than the message is long.
+pub fn head_len(block: &[u8]) -> usize {
+    match block.first_chunk::<4>() {
+        Some(len) => (u32::from_le_bytes(*len) as usize).min(block.len()),
+        None => 0,
+    }
+}
+
 /// The block of a fault, as it stands in the place of a response.
 pub fn encode_fault_message(fault: &Fault) -> Vec<u8> {
     let fault = encode_fault(fault);
@@ -219,8 +227,8 @@ fn split(block: &Bytes) -> Result<(u32, &[u8], Brought), MessageError> {
 ///
 /// # Errors
 /// Any [`MessageError`].
-pub fn decode_request(block: Vec<u8>) -> Result<(RequestHead, Brought), MessageError> {
-    let block = Bytes::from(block);
+pub fn decode_request(block: impl Into<Bytes>) -> Result<(RequestHead, Brought), MessageError> {
+    let block = block.into();
     match split(&block)? {
         (FAULT, ..) => Err(MessageError::Flags(FAULT)),
         (_, head, body) => Ok((RequestHead::parse(with_room(head))?, body)),
@@ -245,9 +253,9 @@ pub(super) fn decode_host_request(block: Vec<u8>) -> Result<(RequestHead, Brough
 /// # Errors
 /// Any [`MessageError`].
 pub fn decode_response(
-    block: Vec<u8>,
+    block: impl Into<Bytes>,
 ) -> Result<Result<(ResponseHead, Brought), Fault>, MessageError> {
-    let block = Bytes::from(block);
+    let block = block.into();
     match split(&block)? {
         (FAULT, fault, _) => Ok(Err(decode_fault(fault)?)),
         (_, head, body) => Ok(Ok((ResponseHead::parse(with_room(head))?, body))),

@@ -28,6 +28,7 @@ pub struct Builder {
     trust: Option<TrustedKeys>,
     deno: Option<PathBuf>,
     script_idle: Option<Duration>,
+    create_timeout: Option<Duration>,
     transport: Transport,
 }
 
@@ -78,6 +79,12 @@ impl Builder {
         self
     }
 
+    /// How long the creation of a vlugin may take; 30 seconds if this is not called.
+    pub fn create_timeout(mut self, limit: Duration) -> Self {
+        self.create_timeout = Some(limit);
+        self
+    }
+
     /// Has scripts spoken with over TCP, as they are where there are no Unix sockets: for tests.
     #[doc(hidden)]
     pub fn scripts_over_tcp(mut self) -> Self {
@@ -106,6 +113,13 @@ impl Builder {
         let mut native = NativeLoader::new(&self.base_dir).plugin_dirs(&self.plugin_dirs);
         #[cfg(feature = "wasm")]
         let mut wasm = WasmLoader::new(&self.base_dir).plugin_dirs(&self.plugin_dirs);
+        if let Some(limit) = self.create_timeout {
+            #[cfg(feature = "wasm")]
+            {
+                wasm = wasm.create_timeout(limit);
+            }
+            native = native.create_timeout(limit);
+        }
         if let Some(keys) = self.trust {
             #[cfg(feature = "wasm")]
             {

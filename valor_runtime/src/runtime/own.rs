@@ -3,11 +3,16 @@
 
 use super::{Runtime, RuntimeError};
 use crate::{
+    Limits,
     admin::{self, RegistryAccess},
     dispatch::Dispatch,
     loader::native::images_mapped,
+    place::Place,
 };
 use std::sync::{Arc, Weak};
+
+/// Seconds until `/_plugins` has to answer: longer than loading takes, whose own limits name the vlugin.
+const LOADING: f64 = 600.0;
 
 impl Runtime {
     pub(super) fn mount_own(self: &Arc<Self>, access: RegistryAccess) -> Result<(), RuntimeError> {
@@ -35,8 +40,12 @@ impl Runtime {
         self.add("_metrics", admin::metrics(text))?;
         if !matches!(access, RegistryAccess::Off) {
             let runtime: Weak<Self> = Arc::downgrade(self);
+            let limits = Limits {
+                timeout: Some(LOADING),
+                ..Limits::default()
+            };
             self.add(
-                "_plugins",
+                Place::new("_plugins").limits(limits),
                 admin::plugins(access, move || runtime.upgrade()),
             )?;
         }

@@ -20,7 +20,7 @@ use std::{
     time::{Duration, Instant},
 };
 use valor_runtime::{
-    Vlugin, from_fn, http,
+    Limits, RegistryAccess, Runtime, Token, Vlugin, from_fn, http,
     server::{Server, ServerConfig},
 };
 
@@ -286,6 +286,39 @@ fn the_time_until_a_response_is_limited() {
     assert_eq!(block_on(get(&runtime, "/guest/sleep?n=60000")).0, 504);
     assert!(start.elapsed() < Duration::from_secs(30));
     assert_eq!(block_on(get(&runtime, "/guest/dropped")).1, "1");
+}
+
+#[test]
+fn a_vlugin_that_is_never_ready_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let ready = "(call $ready (i32.const 0) (i32.const 0))";
+    let file = definition(&folder, &HELLO.replace(ready, "")).path.unwrap();
+    // The time of the registry's own vlugin would be over before.
+    let limits = Limits {
+        timeout: Some(0.1),
+        ..Limits::default()
+    };
+    let runtime = Runtime::builder()
+        .plugin_dir(folder.path())
+        .registry(RegistryAccess::Token(
+            Token::new("0123456789abcdef").unwrap(),
+        ))
+        .limits(limits)
+        .create_timeout(Duration::from_millis(500))
+        .build()
+        .unwrap();
+    let text = serde_json::json!({ "type": "wasm", "name": "late", "path": file }).to_string();
+    let mut req = http::Request::new(http::Method::Post, "http://localhost/_plugins");
+    req.set_body(text);
+    req.insert_header("content-type", "application/json");
+    req.insert_header("authorization", "Bearer 0123456789abcdef");
+    let mut res = block_on(runtime.handle(req));
+    let text = block_on(res.body_string()).unwrap();
+    assert!(
+        text.contains("`late` was not created within 0.5 s"),
+        "{text}"
+    );
+    assert!(!text.contains("`_plugins`"), "{text}");
 }
 
 #[test]

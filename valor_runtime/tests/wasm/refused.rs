@@ -86,6 +86,35 @@ fn what_is_missing_or_too_much_is_named() {
 }
 
 #[test]
+fn a_module_has_as_many_tables_as_the_book_says() {
+    let with =
+        |tables: &str| HELLO.replace("(memory (export", &format!("{tables} (memory (export"));
+    for tables in [
+        "(table 25000 funcref)",
+        "(table 100000 funcref)",
+        "(table 10 funcref) (table 20 funcref)",
+        &"(table 1 funcref)".repeat(8),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let runtime = super::runtime(&definition(&folder, &with(tables)));
+        let answer = block_on(super::get(&runtime, "/by_hand"));
+        assert_eq!(answer, (200, "hi".into()), "{tables}");
+    }
+    for (tables, found) in [
+        (&*"(table 1 funcref)".repeat(9), "9"),
+        ("(table 100001 funcref)", "100001"),
+    ] {
+        let error = refusal(&with(tables));
+        for part in [found, "at most 8 tables of 100000 elements"] {
+            assert!(error.contains(part), "`{part}` is not in: {error}");
+        }
+        assert!(!error.contains("not a WebAssembly module"), "{error}");
+    }
+    let error = refusal(&with("(table 10 externref)"));
+    assert!(error.contains("default features"), "{error}");
+}
+
+#[test]
 fn what_is_no_module_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let mut definition = definition(&folder, HELLO);

@@ -9,8 +9,12 @@ use super::{
     exchange::{CREATION, Event, Shared},
     imports::{Feed, Guest, Op, OutOfTime},
     module::Checked,
+    text::{self, cut},
 };
-use crate::{Bytes, Chunk, Fault, Request, Response, account::Account};
+use crate::{
+    Body, Bytes, Chunk, Fault, Request, Response,
+    account::{Account, Charge, Over},
+};
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use std::{io, sync::Arc, task::Poll, time::Duration};
 use valor::{
@@ -30,7 +34,6 @@ pub(super) struct Recipe {
     pub memory: usize,
     pub cpu: Duration,
     /// The vlugin's; each instance has a part of its own.
-    #[expect(dead_code, reason = "imports charge it next")]
     pub account: Account,
 }
 
@@ -92,17 +95,21 @@ fn trapped(recipe: &Recipe, guest: &Guest, error: &wasmtime::Error) -> Fault {
         )
     } else if let Some(out) = error.downcast_ref::<OutOfTime>() {
         out.to_string()
+    } else if let Some(over) = error.downcast_ref::<Over>() {
+        over.to_string()
     } else {
         super::module::one_line(&error.root_cause().to_string())
     };
+    // Names are the module's own, and as long as it likes.
     let frames: Vec<String> = error
         .downcast_ref::<WasmBacktrace>()
         .map(|trace| trace.frames().iter().map(frame).collect())
         .unwrap_or_default();
+    let frames = super::module::one_line(&frames.join(" < "));
     log::error!(
-        target: "valor::wasm", vlugin = name.as_str(), backtrace = frames.join(" < ").as_str();
+        target: "valor::wasm", vlugin = name.as_str(), backtrace = frames.as_str();
         "the vlugin `{name}` trapped and is started anew: {why}; in {}",
-        if frames.is_empty() { "no function".to_owned() } else { frames.join(" < ") }
+        if frames.is_empty() { "no function" } else { &frames }
     );
     let kind = match error.is::<OutOfTime>() {
         true => FaultKind::Timeout,
@@ -151,16 +158,17 @@ async fn run(recipe: &Recipe, shared: &Shared, store: &mut Store<Guest>) -> wasm
         ops.extend(guest.store.data_mut().started.drain(..));
         if let Some(ready) = guest.said_ready() {
             ready.map_err(Failed)?;
-            shared.respond(CREATION, Ok((empty_head(), Brought::Whole(Bytes::new()))));
+            let created = (empty_head(), Brought::Whole(Bytes::new()));
+            shared.respond(CREATION, Ok(created), None);
         }
         let creating = guest.store.data().ready.is_none();
         let event = match held.pop() {
             Some(event) if !creating => event,
             Some(event) => {
                 held.push(event);
-                next(shared, &mut ops).await
+                next(guest.store.data_mut(), &mut ops).await
             }
-            None => next(shared, &mut ops).await,
+            None => next(guest.store.data_mut(), &mut ops).await,
         };
         match event {
             // No request before the creation.
@@ -170,15 +178,27 @@ async fn run(recipe: &Recipe, shared: &Shared, store: &mut Store<Guest>) -> wasm
     }
 }
 
+/// What a response takes as a message.
+fn size(response: &Response) -> usize {
+    let whole = match &response.body {
+        Body::Bytes(bytes) => bytes.len(),
+        Body::Stream { .. } => 0,
+    };
+    response.head.as_bytes().len() + whole
+}
+
 fn empty_head() -> crate::ResponseHead {
     Response::new(204).head
 }
 
-/// The next event: one that came in, or what came of something that runs.
-async fn next(shared: &Shared, ops: &mut FuturesUnordered<Op>) -> Event {
+/// The next event: one that came in, a timer's, or what came of something that runs.
+async fn next(guest: &mut Guest, ops: &mut FuturesUnordered<Op>) -> Event {
     std::future::poll_fn(|cx| {
+        if let Poll::Ready(id) = guest.timers.poll(&*guest.host, cx) {
+            return Poll::Ready(Event::Timer(id));
+        }
         loop {
-            if let Some(event) = shared.pop() {
+            if let Some(event) = guest.shared.pop() {
                 return Poll::Ready(event);
             }
             if ops.is_empty() {
@@ -189,7 +209,7 @@ async fn next(shared: &Shared, ops: &mut FuturesUnordered<Op>) -> Event {
                 Poll::Ready(Some(None)) => {}
                 Poll::Ready(None) => return Poll::Pending,
                 // What runs may have left events of its own.
-                Poll::Pending => return shared.pop().map_or(Poll::Pending, Poll::Ready),
+                Poll::Pending => return guest.shared.pop().map_or(Poll::Pending, Poll::Ready),
             }
         }
     })
@@ -276,7 +296,7 @@ impl Driven<'_> {
 
     async fn handle(&mut self, event: Event) -> wasmtime::Result<()> {
         match event {
-            Event::Request(id, request) => self.request(id, request).await,
+            Event::Request(id, request, held) => self.request(id, request, held).await,
             Event::Writable(id, bytes) => call!(self, writable, (id, bytes)),
             Event::Cancel(id) => {
                 // A fetch whose body nobody reads any more may still be answered.
@@ -284,24 +304,28 @@ impl Driven<'_> {
                     self.store.data_mut().forget(id);
                 } else if let Some(fetch) = self.store.data_mut().fetches.get_mut(&id) {
                     fetch.body = None;
+                    self.store.data_mut().settle(id);
                 }
                 call!(self, cancel, id)
             }
             Event::Read { id, next, chunks } => self.read(id, next, chunks).await,
             Event::Feed(id) => self.feed(id).await,
             Event::Fetched { id, answer } => self.fetched(id, answer).await,
-            Event::Timer(id) if self.store.data_mut().timer_ended(id) => call!(self, timer, id),
-            Event::Timer(_) => Ok(()),
-            Event::Poll => call!(self, poll, ()),
+            Event::Timer(id) => call!(self, timer, id),
+            Event::Poll => {
+                self.store.data_mut().is_woken = false;
+                call!(self, poll, ())
+            }
         }
     }
 
-    async fn request(&mut self, id: u32, request: Request) -> wasmtime::Result<()> {
+    async fn request(&mut self, id: u32, request: Request, held: Charge) -> wasmtime::Result<()> {
         let mut chunks = None;
         let len = message::request_len(&request);
         let (ptr, len) = self.hand_in(len, |block| {
             chunks = message::write_request(request, block);
         })?;
+        drop(held);
         if let Some(chunks) = chunks {
             self.store.data_mut().feeds.insert(id, Feed::of(chunks));
         }
@@ -309,12 +333,22 @@ impl Driven<'_> {
     }
 
     async fn fetched(&mut self, id: u32, answer: Result<Response, Fault>) -> wasmtime::Result<()> {
-        if !self.store.data().fetches.contains_key(&id) {
+        let guest = self.store.data_mut();
+        let Some(fetch) = guest.fetches.get_mut(&id) else {
             return Ok(());
-        }
-        let (block, chunks) = match answer {
-            Ok(response) => message::encode_response(response),
-            Err(fault) => (message::encode_fault_message(&fault), None),
+        };
+        fetch.is_answered = true;
+        // What does not fit is a fetch that failed: it was not the guest that made it as large.
+        let counted = answer.and_then(|response| {
+            let charge = guest.shared.account.charge(size(&response))?;
+            Ok((response, charge))
+        });
+        let ((block, chunks), _held) = match counted {
+            Ok((response, charge)) => (message::encode_response(response), Some(charge)),
+            Err(mut fault) => {
+                fault.message = cut(fault.message.as_bytes(), text::MESSAGE).into_owned();
+                ((message::encode_fault_message(&fault), None), None)
+            }
         };
         match chunks {
             Some(chunks) => {
@@ -323,6 +357,7 @@ impl Driven<'_> {
             // The fetch is over; only its request's body may still be wanted.
             None => {
                 self.store.data_mut().feeds.remove(&id);
+                self.store.data_mut().settle(id);
             }
         }
         let (ptr, len) = self.hand_in(block.len(), |bytes| bytes.copy_from_slice(&block))?;
@@ -336,23 +371,35 @@ impl Driven<'_> {
         next: Option<io::Result<Chunk>>,
         chunks: crate::ChunkStream,
     ) -> wasmtime::Result<()> {
-        let Some(feed) = self.store.data_mut().feeds.get_mut(&id) else {
+        let guest = self.store.data_mut();
+        let account = &guest.shared.account;
+        let Some(feed) = guest.feeds.get_mut(&id) else {
             return Ok(());
         };
         feed.reading = None;
         let (bytes, kind) = match next {
-            Some(Ok(Chunk::Data(data))) => {
-                feed.chunks = Some(chunks);
-                feed.rest = data;
-                return self.feed(id).await;
-            }
+            Some(Ok(Chunk::Data(data))) => match account.charge(data.len()) {
+                Ok(charge) => {
+                    feed.chunks = Some(chunks);
+                    feed.rest = data;
+                    feed.held = Some(charge);
+                    return self.feed(id).await;
+                }
+                Err(over) => (over.to_string().into_bytes(), PieceKind::Failed),
+            },
             Some(Ok(Chunk::Trailers(trailers))) => {
                 (message::encode_trailers(&trailers), PieceKind::Trailers)
             }
-            Some(Err(error)) => (error.to_string().into_bytes(), PieceKind::Failed),
+            Some(Err(error)) => {
+                let why = error.to_string();
+                let why = cut(why.as_bytes(), text::MESSAGE).into_owned();
+                (why.into_bytes(), PieceKind::Failed)
+            }
             None => (Vec::new(), PieceKind::End),
         };
+        drop(chunks);
         self.store.data_mut().feeds.remove(&id);
+        self.store.data_mut().settle(id);
         self.body(id, &bytes, kind).await
     }
 
@@ -361,12 +408,18 @@ impl Driven<'_> {
         let Some(feed) = self.store.data_mut().feeds.get_mut(&id) else {
             return Ok(());
         };
+        feed.is_due = false;
         let now = feed
             .rest
             .len()
             .min(usize::try_from(feed.asked).unwrap_or(usize::MAX));
         let piece = feed.rest.split_to(now);
         feed.asked -= now as u64;
+        // The last piece of what was read goes on counting until the guest has it.
+        let _held = match feed.rest.is_empty() {
+            true => feed.held.take(),
+            false => None,
+        };
         if !piece.is_empty() {
             self.body(id, &piece, PieceKind::Data).await?;
         }

@@ -21,8 +21,13 @@ pub(super) const TICK: Duration = Duration::from_millis(10);
 /// Instances at once in this process; each takes 4 GiB of addresses, and memory as it uses it.
 const INSTANCES: u32 = 4096;
 
+/// Tables that a module may have, and elements that one of them may have.
+pub(super) const TABLES: (u32, usize) = (8, 100_000);
+
 /// Ticks without a call after which the clock stops.
 const IDLE_TICKS: u32 = 100;
+
+const MIB: u64 = 1 << 20;
 
 static CALLS: AtomicU64 = AtomicU64::new(0);
 static CLOCK: OnceLock<thread::Thread> = OnceLock::new();
@@ -33,9 +38,12 @@ pub(super) fn engine() -> Result<&'static Engine, String> {
     static ENGINE: OnceLock<Result<Engine, String>> = OnceLock::new();
     let engine = ENGINE.get_or_init(|| {
         let engine = pooled().or_else(|error| {
-            // A system that gives out few addresses: slower to create, otherwise the same.
-            log::debug!(target: "valor::wasm", "no pool of instances: {error}");
-            Engine::new(&config())
+            log::warn!(
+                target: "valor::wasm",
+                "modules run slower than they could: the system gives out too few addresses for a pool of instances ({}); raise `ulimit -v`",
+                super::module::one_line(&format!("{error:#}"))
+            );
+            Engine::new(&frugal())
         });
         let engine = engine.map_err(|error| format!("{error:#}"))?;
         start_clock(&engine)
@@ -50,10 +58,24 @@ fn pooled() -> wasmtime::Result<Engine> {
     pool.total_core_instances(INSTANCES)
         .total_memories(INSTANCES)
         .total_tables(INSTANCES)
+        .max_tables_per_module(TABLES.0)
+        .table_elements(TABLES.1)
         .total_stacks(INSTANCES);
     let mut config = config();
     config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
     Engine::new(&config)
+}
+
+/// For a system that gives out few addresses (`ulimit -v`): memories take what they need and move when they grow,
+/// and code looks at each access itself.
+fn frugal() -> Config {
+    let mut config = config();
+    config
+        .memory_reservation(0)
+        .memory_reservation_for_growth(MIB)
+        .memory_guard_size(64 * 1024)
+        .guard_before_linear_memory(false);
+    config
 }
 
 fn config() -> Config {

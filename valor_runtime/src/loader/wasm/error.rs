@@ -70,6 +70,17 @@ pub enum GuestError {
         /// What it may have, in bytes.
         limit: u64,
     },
+    /// A feature of WebAssembly that guests do not have, such as references to values of the host.
+    #[error(
+        "uses a feature of WebAssembly that no vlugin may: {0}; build it for wasm32-unknown-unknown with its default features"
+    )]
+    Feature(String),
+    /// A sound module, but more of it than an instance may have.
+    #[error(
+        "needs more than an instance may have: {0}; a guest has at most {tables} tables of {elements} elements to begin with: build it with less code behind function pointers, or split it",
+        tables = super::engine::TABLES.0, elements = super::engine::TABLES.1
+    )]
+    TooMuch(String),
     /// This program was built without WebAssembly, or the system does not let it run.
     #[error("cannot be run: {0}")]
     Engine(String),

@@ -3,14 +3,17 @@
 //!
 //! All of it stands behind one lock that is held for moments, and never while a guest runs.
 
-use super::pieces::{Piece, Pieces};
-use crate::{Chunk, ChunkStream, Fault, Request, Response, ResponseHead};
+use super::pieces::{self, Piece, Pieces, Taken, Wanted};
+use crate::{
+    Body, ChunkStream, Fault, Request, Response, ResponseHead,
+    account::{Account, Charge},
+};
 use std::{
     collections::{BTreeMap, VecDeque},
     io,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     task::{Context, Poll, Wake, Waker},
 };
@@ -19,9 +22,13 @@ use valor::guest::message::Brought;
 /// The exchange that stands for an instance's creation.
 pub(super) const CREATION: u32 = 0;
 
+/// What an exchange, a fetch or a piece of a body takes beside its bytes, about.
+pub(super) const ENTRY: usize = 256;
+
 /// What happened, for the guest.
 pub(super) enum Event {
-    Request(u32, Request),
+    /// Counts until the guest has it.
+    Request(u32, Request, Charge),
     /// So many bytes more may be written.
     Writable(u32, u32),
     /// Nobody waits for this any more.
@@ -29,7 +36,7 @@ pub(super) enum Event {
     /// A read of a body that the guest reads has ended.
     Read {
         id: u32,
-        next: Option<io::Result<Chunk>>,
+        next: Option<io::Result<crate::Chunk>>,
         chunks: ChunkStream,
     },
     /// The guest wants what was read before.
@@ -49,6 +56,8 @@ struct Exchange {
     response: Option<Result<(ResponseHead, Brought), Fault>>,
     responded: bool,
     pieces: Pieces,
+    /// The response's head counts until the exchange is over.
+    head: Option<Charge>,
 }
 
 #[derive(Default)]
@@ -65,10 +74,21 @@ struct State {
     unheard: BTreeMap<u32, Request>,
 }
 
+/// A request that an instance does not take in.
+pub(super) enum Refused {
+    /// It has ended: another one can answer.
+    Ended(Request),
+    /// The host holds as much for it as it may, or nearly.
+    Full,
+}
+
 /// What an instance and those who wait for it have in common.
-#[derive(Default)]
 pub(super) struct Shared {
     state: Mutex<State>,
+    /// What the host holds for the instance.
+    pub account: Account,
+    /// Bodies of fetches that are being read.
+    outgoing: AtomicUsize,
     /// A call of an export has begun and not come back: it runs, or it has given way to others.
     calling: AtomicBool,
 }
@@ -83,6 +103,15 @@ impl Drop for Calling<'_> {
 }
 
 impl Shared {
+    pub fn new(account: Account) -> Self {
+        Self {
+            state: Mutex::default(),
+            account,
+            outgoing: AtomicUsize::new(0),
+            calling: AtomicBool::new(false),
+        }
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -102,12 +131,21 @@ impl Shared {
         self.lock().exchanges.entry(CREATION).or_default();
     }
 
-    /// Takes a request in and gives its number, or the request where the instance has ended.
-    pub fn begin(&self, request: Request) -> Result<u32, Request> {
+    /// Takes a request in and gives its number.
+    pub fn begin(&self, request: Request) -> Result<u32, Refused> {
+        let whole = match &request.body {
+            Body::Bytes(bytes) => bytes.len(),
+            Body::Stream { .. } => 0,
+        };
         let mut state = self.lock();
         if state.ended.is_some() {
-            return Err(request);
+            return Err(Refused::Ended(request));
         }
+        let len = ENTRY + request.head.as_bytes().len() + whole;
+        let charge = match self.account.charge(len) {
+            Ok(charge) if !self.account.is_high() => charge,
+            _ => return Err(Refused::Full),
+        };
         let id = loop {
             state.last = state.last % 0x7fff_ffff + 1;
             if !state.exchanges.contains_key(&state.last) {
@@ -115,7 +153,7 @@ impl Shared {
             }
         };
         state.exchanges.insert(id, Exchange::default());
-        state.inbox.push_back(Event::Request(id, request));
+        state.inbox.push_back(Event::Request(id, request, charge));
         Ok(id)
     }
 
@@ -152,18 +190,27 @@ impl Shared {
         self.lock().runnable = false;
     }
 
-    /// Notes a response. One for a request that is gone is let go.
-    pub fn respond(&self, id: u32, response: Result<(ResponseHead, Brought), Fault>) {
+    /// Whether a response is waited for.
+    pub fn awaits_response(&self, id: u32) -> bool {
+        let state = self.lock();
+        (state.exchanges.get(&id)).is_some_and(|exchange| !exchange.responded)
+    }
+
+    /// Notes a response that is waited for; one for a request that is gone is let go. `head` counts for its head.
+    pub fn respond(
+        &self,
+        id: u32,
+        response: Result<(ResponseHead, Brought), Fault>,
+        head: Option<Charge>,
+    ) {
         let waker = {
             let mut state = self.lock();
             let Some(exchange) = state.exchanges.get_mut(&id) else {
                 return;
             };
-            if exchange.responded {
-                return;
-            }
             exchange.responded = true;
             exchange.response = Some(response);
+            exchange.head = head;
             exchange.waker.take()
         };
         if let Some(waker) = waker {
@@ -171,23 +218,44 @@ impl Shared {
         }
     }
 
-    /// Notes a piece of a response's body; whether it is within what may be written.
-    #[must_use]
-    pub fn write(&self, id: u32, piece: Piece) -> bool {
+    /// What is to become of a piece of a response's body.
+    pub fn wants(&self, id: u32, bytes: usize) -> Wanted {
+        let state = self.lock();
+        let exchange = state.exchanges.get(&id);
+        exchange.map_or(Wanted::No, |exchange| exchange.pieces.wants(bytes))
+    }
+
+    /// Notes a piece of a response's body that is wanted.
+    pub fn write(&self, id: u32, piece: Piece) {
         let waker = {
             let mut state = self.lock();
             let Some(exchange) = state.exchanges.get_mut(&id) else {
-                return true;
+                return;
             };
-            if !exchange.pieces.push(piece) {
-                return false;
-            }
+            exchange.pieces.push(piece);
             exchange.waker.take()
         };
         if let Some(waker) = waker {
             waker.wake();
         }
-        true
+    }
+
+    /// A fetch's body begins to be read, or is read no more.
+    pub fn reads(&self, begins: bool) {
+        match begins {
+            true => self.outgoing.fetch_add(1, Ordering::Relaxed),
+            false => self.outgoing.fetch_sub(1, Ordering::Relaxed),
+        };
+    }
+
+    /// How many bytes the guest may write ahead of each reader.
+    pub fn window(&self) -> u32 {
+        self.window_of(&self.lock())
+    }
+
+    fn window_of(&self, state: &State) -> u32 {
+        let readers = state.exchanges.len() + self.outgoing.load(Ordering::Relaxed);
+        pieces::window(self.account.limit(), readers)
     }
 
     /// The response, where it is there; otherwise the task is woken when it is, or when the
@@ -222,28 +290,25 @@ impl Shared {
     }
 
     /// The next chunk of a response's body, and whether the driver has something new to do.
-    pub fn poll_chunk(
-        &self,
-        id: u32,
-        cx: &mut Context<'_>,
-    ) -> (Poll<Option<io::Result<Chunk>>>, bool) {
+    pub fn poll_chunk(&self, id: u32, cx: &mut Context<'_>) -> (Poll<Taken>, bool) {
         let mut state = self.lock();
         let ended = state.ended.clone();
+        let window = self.window_of(&state);
         let Some(exchange) = state.exchanges.get_mut(&id) else {
-            return (Poll::Ready(None), false);
+            return (Poll::Ready((Ok(None), None)), false);
         };
-        if let Some(next) = exchange.pieces.queue.pop_front() {
-            if !matches!(next, Ok(Some(_))) {
+        if let Some(taken) = exchange.pieces.queue.pop_front() {
+            if !matches!(taken, (Ok(Some(_)), _)) {
                 state.exchanges.remove(&id);
             }
-            return (Poll::Ready(next.transpose()), false);
+            return (Poll::Ready(taken), false);
         }
         if let Some(fault) = ended {
             state.exchanges.remove(&id);
             let error = io::Error::other(fault.to_string());
-            return (Poll::Ready(Some(Err(error))), false);
+            return (Poll::Ready((Err(error), None)), false);
         }
-        let more = exchange.pieces.allow();
+        let more = exchange.pieces.allow(window);
         if let Some(more) = more {
             state.inbox.push_back(Event::Writable(id, more));
         }
@@ -258,13 +323,14 @@ impl Shared {
     /// Takes out who does not wait any more; whether the guest has to know.
     pub fn leave(&self, id: u32) -> bool {
         let mut state = self.lock();
-        let gone = state.exchanges.remove(&id).is_some();
+        let exchange = state.exchanges.remove(&id);
+        let gone = exchange.is_some();
         let unheard = state.unheard.remove(&id);
         let tells = gone && state.ended.is_none();
         if tells {
             // Where the guest never heard of it, it need not hear of its end.
             let before = state.inbox.len();
-            let mine = |event: &Event| matches!(event, Event::Request(of, _) if *of == id);
+            let mine = |event: &Event| matches!(event, Event::Request(of, ..) if *of == id);
             let removed: Vec<Event> = match state.inbox.iter().position(mine) {
                 Some(at) => state.inbox.remove(at).into_iter().collect(),
                 None => Vec::new(),
@@ -277,7 +343,7 @@ impl Shared {
         } else {
             drop(state);
         }
-        drop(unheard);
+        drop((exchange, unheard));
         tells
     }
 
@@ -322,7 +388,9 @@ impl Shared {
             let (mut events, mut unheard) = (Vec::new(), BTreeMap::new());
             for event in state.inbox.drain(..) {
                 match event {
-                    Event::Request(id, request) if created => drop(unheard.insert(id, request)),
+                    Event::Request(id, request, _) if created => {
+                        unheard.insert(id, request);
+                    }
                     event => events.push(event),
                 }
             }

@@ -1,15 +1,18 @@
 //! What a guest asks for: the imports of `valor1`, and what the host keeps for one instance.
 //!
 //! No import waits. What takes time is noted in [`Guest::started`], which the instance's driver
-//! polls, and what comes of it becomes an event. A guest that hands over what it must not is
-//! ended: an error here is a trap.
+//! polls, and what comes of it becomes an event. Nothing is copied before the instance's account has counted it. A
+//! guest that hands over what it must not, or more than the account takes, is ended: an error here is a trap.
 
 use super::{
-    engine::TICK,
-    exchange::{Event, Shared},
-    pieces::{Outgoing, Piece},
+    copies,
+    engine::{TABLES, TICK},
+    exchange::{ENTRY, Event, Shared},
+    pieces::{Outgoing, Wanted},
+    text::{self, cut},
+    timers::Timers,
 };
-use crate::{Body, BoxFuture, Bytes, ChunkStream, Fault, Request};
+use crate::{Body, BoxFuture, Bytes, ChunkStream, Fault, Request, account::Charge};
 use futures_util::future::{AbortHandle, Abortable};
 use std::{
     collections::BTreeMap,
@@ -17,7 +20,7 @@ use std::{
     time::{Duration, Instant, UNIX_EPOCH},
 };
 use valor::{
-    guest::message::{self, Brought, PieceKind},
+    guest::message::{Brought, PieceKind},
     host::{Host, LogRecord},
 };
 use wasmtime::{Caller, Engine, Linker, Memory, ResourceLimiter, Store, UpdateDeadline};
@@ -27,6 +30,9 @@ pub(super) const MODULE: &str = "valor1";
 
 /// How long one read of random bytes may be: what is asked for is taken in such parts.
 const RANDOM_PART: usize = 64 * 1024;
+
+/// What a fetch takes beside its request while it runs, about.
+const FETCH: usize = 4 * 1024;
 
 /// What runs for a guest; ends with an event, or with none where it was taken back.
 pub(super) type Op = BoxFuture<'static, Option<Event>>;
@@ -38,6 +44,10 @@ pub(super) struct Feed {
     pub chunks: Option<ChunkStream>,
     /// What was read and is more than the guest asked for.
     pub rest: Bytes,
+    /// Counts for that.
+    pub held: Option<Charge>,
+    /// An event is on its way that brings the guest more of it.
+    pub is_due: bool,
     /// How many bytes the guest asked for and has not got.
     pub asked: u64,
     /// Ends the read that runs.
@@ -65,6 +75,8 @@ pub(super) struct Fetch {
     op: AbortHandle,
     /// Its request's body, where the guest writes that in pieces.
     pub body: Option<Outgoing>,
+    pub is_answered: bool,
+    _entry: Charge,
 }
 
 impl Drop for Fetch {
@@ -82,7 +94,9 @@ pub(super) struct Guest {
     pub started: Vec<Op>,
     pub feeds: BTreeMap<u32, Feed>,
     pub fetches: BTreeMap<u32, Fetch>,
-    timers: BTreeMap<u32, AbortHandle>,
+    pub timers: Timers,
+    /// A call of `valor_poll` is on its way.
+    pub is_woken: bool,
     /// What it said about its creation.
     pub ready: Option<Result<(), Fault>>,
     pub limits: Limits,
@@ -125,7 +139,7 @@ impl ResourceLimiter for Limits {
         desired: usize,
         _maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
-        Ok(desired <= 100_000)
+        Ok(desired <= TABLES.1)
     }
 }
 
@@ -147,7 +161,8 @@ impl Guest {
                 started: Vec::new(),
                 feeds: BTreeMap::new(),
                 fetches: BTreeMap::new(),
-                timers: BTreeMap::new(),
+                timers: Timers::default(),
+                is_woken: false,
                 ready: None,
                 limits: Limits {
                     memory,
@@ -205,11 +220,14 @@ impl Guest {
         }
     }
 
-    fn fetch(&mut self, id: u32, vlugin: &str, block: Vec<u8>) -> wasmtime::Result<()> {
+    /// Begins a fetch with what stands in the guest's memory as its message.
+    fn fetch(&mut self, id: u32, vlugin: &str, message: &[u8]) -> wasmtime::Result<()> {
         if id & 1 << 31 == 0 || self.fetches.contains_key(&id) {
             wasmtime::bail!("`fetch` with the number {id}, which is not a new one of the guest's");
         }
-        let (head, body) = message::decode_request(block)?;
+        let account = &self.shared.account;
+        let entry = account.charge(ENTRY)?;
+        let (head, body, running) = copies::request(account, message, FETCH)?;
         let (body, outgoing) = match body {
             Brought::Whole(bytes) => (Body::Bytes(bytes), None),
             Brought::Pieces(len) => {
@@ -224,12 +242,17 @@ impl Guest {
             vlugin => self.host.call(vlugin, request),
         };
         let op = self.start(async move {
-            Some(Event::Fetched {
-                id,
-                answer: answer.await,
-            })
+            let answer = answer.await;
+            drop(running);
+            Some(Event::Fetched { id, answer })
         });
-        self.fetches.insert(id, Fetch { op, body: outgoing });
+        let fetch = Fetch {
+            op,
+            body: outgoing,
+            is_answered: false,
+            _entry: entry,
+        };
+        self.fetches.insert(id, fetch);
         Ok(())
     }
 
@@ -239,38 +262,41 @@ impl Guest {
         self.fetches.remove(&id);
     }
 
-    fn timer(&mut self, id: u32, ms: f64) {
-        if let Some(before) = self.timers.remove(&id) {
-            before.abort();
+    /// Forgets a fetch that has ended, with both of its bodies.
+    pub fn settle(&mut self, id: u32) {
+        let is_over = |fetch: &Fetch| {
+            fetch.is_answered && fetch.body.as_ref().is_none_or(Outgoing::has_ended)
+        };
+        if !self.feeds.contains_key(&id) && self.fetches.get(&id).is_some_and(is_over) {
+            self.fetches.remove(&id);
         }
-        if ms < 0.0 || ms.is_nan() {
+    }
+
+    /// Has `valor_poll` called, once for all that ask for it before that.
+    fn wake(&mut self) {
+        if !std::mem::replace(&mut self.is_woken, true) {
+            // As something that runs, and not at once: others have their turn before.
+            self.started.push(Box::pin(async {
+                futures_lite::future::yield_now().await;
+                Some(Event::Poll)
+            }));
+        }
+    }
+
+    /// The guest takes so many bytes more of a body.
+    fn read_more(&mut self, id: u32, bytes: u32) {
+        let Some(feed) = self.feeds.get_mut(&id) else {
             return;
+        };
+        feed.asked = feed.asked.saturating_add(bytes.into());
+        if feed.rest.is_empty() {
+            self.read(id);
+        } else if !std::mem::replace(&mut feed.is_due, true) {
+            // What is there already; no event can be made inside of an import.
+            self.started
+                .push(Box::pin(async move { Some(Event::Feed(id)) }));
         }
-        let time = Duration::try_from_secs_f64(ms / 1000.0).unwrap_or(Duration::MAX);
-        let sleeping = self.host.sleep(time);
-        let handle = self.start(async move {
-            sleeping.await;
-            Some(Event::Timer(id))
-        });
-        self.timers.insert(id, handle);
     }
-
-    /// A timer's time is over; whether the guest still waits for it.
-    pub fn timer_ended(&mut self, id: u32) -> bool {
-        self.timers.remove(&id).is_some()
-    }
-}
-
-/// The piece of a body that a guest wrote.
-fn piece(bytes: &[u8], flags: u32) -> wasmtime::Result<Piece> {
-    Ok(match PieceKind::from_flags(flags) {
-        Some(PieceKind::Data) if bytes.is_empty() => Piece::Nothing,
-        Some(PieceKind::Data) => Piece::Data(Bytes::copy_from_slice(bytes)),
-        Some(PieceKind::End) => Piece::End(Bytes::copy_from_slice(bytes)),
-        Some(PieceKind::Trailers) => Piece::Trailers(message::decode_trailers(bytes)?),
-        Some(PieceKind::Failed) => Piece::Failed(String::from_utf8_lossy(bytes).into_owned()),
-        None => wasmtime::bail!("`write` with the flags {flags}, which mean nothing"),
-    })
 }
 
 type Called<'a> = Caller<'a, Guest>;
@@ -292,10 +318,6 @@ fn view<'a>(
     }
 }
 
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
-}
-
 /// Everything that a guest can import.
 pub(super) fn linker(engine: &Engine) -> wasmtime::Result<Linker<Guest>> {
     let mut linker = Linker::new(engine);
@@ -310,12 +332,7 @@ pub(super) fn linker(engine: &Engine) -> wasmtime::Result<Linker<Guest>> {
     })?;
     linker.func_wrap(MODULE, "random", random)?;
     linker.func_wrap(MODULE, "wake", |mut caller: Called<'_>| {
-        // As something that runs, and not at once: others have their turn before.
-        let op: Op = Box::pin(async {
-            futures_lite::future::yield_now().await;
-            Some(Event::Poll)
-        });
-        caller.data_mut().started.push(op);
+        caller.data_mut().wake();
     })?;
     linker.func_wrap(MODULE, "ready", ready)?;
     linker.func_wrap(MODULE, "respond", respond)?;
@@ -323,35 +340,25 @@ pub(super) fn linker(engine: &Engine) -> wasmtime::Result<Linker<Guest>> {
     linker.func_wrap(
         MODULE,
         "read_more",
-        |mut caller: Called<'_>, id: u32, bytes: u32| {
-            let guest = caller.data_mut();
-            if let Some(feed) = guest.feeds.get_mut(&id) {
-                feed.asked += u64::from(bytes);
-                if feed.rest.is_empty() {
-                    guest.read(id);
-                } else {
-                    // What is there already; no event can be made inside of an import.
-                    guest
-                        .started
-                        .push(Box::pin(async move { Some(Event::Feed(id)) }));
-                }
-            }
-        },
+        |mut caller: Called<'_>, id: u32, bytes: u32| caller.data_mut().read_more(id, bytes),
     )?;
     linker.func_wrap(
         MODULE,
         "fetch",
         |mut caller: Called<'_>, id: u32, vlugin: u32, vlugin_len: u32, ptr: u32, len: u32| {
-            let vlugin = text(view(&mut caller, vlugin, vlugin_len)?.0);
+            let vlugin = view(&mut caller, vlugin, vlugin_len)?.0;
+            let vlugin = cut(vlugin, text::NAME).into_owned();
             let (bytes, guest) = view(&mut caller, ptr, len)?;
-            let block = bytes.to_vec();
-            guest.fetch(id, &vlugin, block)
+            guest.fetch(id, &vlugin, bytes)
         },
     )?;
     linker.func_wrap(
         MODULE,
         "timer",
-        |mut caller: Called<'_>, id: u32, ms: f64| caller.data_mut().timer(id, ms),
+        |mut caller: Called<'_>, id: u32, ms: f64| -> wasmtime::Result<()> {
+            let Guest { timers, shared, .. } = caller.data_mut();
+            Ok(timers.set(id, ms, &shared.account)?)
+        },
     )?;
     linker.func_wrap(MODULE, "abort", |mut caller: Called<'_>, id: u32| {
         caller.data_mut().forget(id);
@@ -371,9 +378,12 @@ fn log(
     file_len: u32,
     line: u32,
 ) -> wasmtime::Result<()> {
-    let target = text(view(&mut caller, target, target_len)?.0);
-    let message = text(view(&mut caller, message, message_len)?.0);
-    let file = text(view(&mut caller, file, file_len)?.0);
+    let mut text = |ptr, len, most| -> wasmtime::Result<String> {
+        Ok(cut(view(&mut caller, ptr, len)?.0, most).into_owned())
+    };
+    let target = text(target, target_len, text::NAME)?;
+    let message = text(message, message_len, text::MESSAGE)?;
+    let file = text(file, file_len, text::NAME)?;
     caller.data().host.log(&LogRecord {
         level: log::Level::iter()
             .find(|known| *known as u32 == level)
@@ -397,40 +407,61 @@ fn random(mut caller: Called<'_>, ptr: u32, len: u32) -> wasmtime::Result<()> {
 
 fn ready(mut caller: Called<'_>, ptr: u32, len: u32) -> wasmtime::Result<()> {
     let (bytes, guest) = view(&mut caller, ptr, len)?;
-    let outcome = match bytes {
-        [] => Ok(()),
-        fault => Err(message::decode_fault(fault)?),
-    };
     if guest.ready.is_some() {
         wasmtime::bail!("`ready` was called twice");
     }
-    guest.ready = Some(outcome);
+    guest.ready = Some(match bytes {
+        [] => Ok(()),
+        bytes => Err(copies::fault(&guest.shared.account, bytes)?),
+    });
     Ok(())
 }
 
 fn respond(mut caller: Called<'_>, id: u32, ptr: u32, len: u32) -> wasmtime::Result<()> {
     let (bytes, guest) = view(&mut caller, ptr, len)?;
-    let response = message::decode_response(bytes.to_vec())?;
+    if !guest.shared.awaits_response(id) {
+        return Ok(());
+    }
+    let (response, head) = copies::response(&guest.shared.account, bytes)?;
     if !matches!(response, Ok((_, Brought::Pieces(_)))) {
         guest.feeds.remove(&id);
     }
-    guest.shared.respond(id, response);
+    guest.shared.respond(id, response, Some(head));
     Ok(())
 }
 
 fn write(mut caller: Called<'_>, id: u32, ptr: u32, len: u32, flags: u32) -> wasmtime::Result<()> {
     let (bytes, guest) = view(&mut caller, ptr, len)?;
-    let piece = piece(bytes, flags)?;
-    let ends = piece.ends();
-    let within = match guest.fetches.get(&id) {
-        Some(fetch) => fetch.body.as_ref().is_none_or(|body| body.write(piece)),
-        None => guest.shared.write(id, piece),
+    let Some(kind) = PieceKind::from_flags(flags) else {
+        wasmtime::bail!("`write` with the flags {flags}, which mean nothing");
     };
-    if !within {
-        wasmtime::bail!("`write` of {len} bytes for {id}, which are more than were asked for");
+    let of_body = match kind {
+        PieceKind::Data | PieceKind::End => bytes.len(),
+        PieceKind::Trailers | PieceKind::Failed => 0,
+    };
+    let fetch = guest.fetches.get(&id).map(|fetch| fetch.body.as_ref());
+    let wanted = match fetch {
+        Some(body) => body.map_or(Wanted::No, |body| body.wants(of_body)),
+        None => guest.shared.wants(id, of_body),
+    };
+    match wanted {
+        Wanted::Yes if kind == PieceKind::Data && bytes.is_empty() => return Ok(()),
+        Wanted::Yes => {}
+        Wanted::No => return Ok(()),
+        Wanted::TooMuch => {
+            wasmtime::bail!("`write` of {len} bytes for {id}, which are more than were asked for")
+        }
     }
-    if ends && id & 1 << 31 == 0 {
-        guest.feeds.remove(&id);
+    let piece = copies::piece(&guest.shared.account, bytes, kind)?;
+    match fetch {
+        Some(Some(body)) => body.write(piece),
+        Some(None) => {}
+        None => guest.shared.write(id, piece),
+    }
+    match kind {
+        PieceKind::Data => {}
+        _ if id & 1 << 31 == 0 => drop(guest.feeds.remove(&id)),
+        _ => guest.settle(id),
     }
     Ok(())
 }

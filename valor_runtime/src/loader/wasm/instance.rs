@@ -10,9 +10,9 @@
 
 use super::{
     driver::{Recipe, drive},
-    exchange::{CREATION, Shared},
+    exchange::{CREATION, Refused, Shared},
 };
-use crate::{Body, BoxFuture, Chunk, Fault, Request, Response};
+use crate::{Body, BoxFuture, Chunk, Fault, Request, Response, account::Charge};
 use futures_core::Stream;
 use std::{
     io,
@@ -36,7 +36,7 @@ pub(super) struct Instance {
 impl Instance {
     /// An instance that begins when it is first polled.
     pub fn new(recipe: &Arc<Recipe>) -> Arc<Self> {
-        let shared = Arc::new(Shared::default());
+        let shared = Arc::new(Shared::new(recipe.account.instance()));
         shared.await_creation();
         Arc::new(Self {
             driver: Mutex::new(Some(Box::pin(drive(recipe.clone(), shared.clone())))),
@@ -48,6 +48,11 @@ impl Instance {
     /// Whether a thread runs it at this moment, or has been running it and gives way to others.
     pub fn is_running(&self) -> bool {
         self.shared.is_calling() || matches!(self.driver.try_lock(), Err(TryLockError::WouldBlock))
+    }
+
+    /// Whether the host holds so much for it that it gets no new request.
+    pub fn is_full(&self) -> bool {
+        self.shared.account.is_high()
     }
 
     /// Polls the driver, unless another thread does; what it finds to do is done by one of both.
@@ -108,7 +113,13 @@ impl Instance {
 
     /// Answers a request. Where the instance ended before it heard of it, the request comes back.
     pub async fn answer(self: Arc<Self>, request: Request) -> Result<Response, Unanswered> {
-        let id = self.shared.begin(request).map_err(Unanswered::Unheard)?;
+        let id = self
+            .shared
+            .begin(request)
+            .map_err(|refused| match refused {
+                Refused::Ended(request) => Unanswered::Unheard(request),
+                Refused::Full => Unanswered::Full,
+            })?;
         let mut waiting = Waiting::new(&self, id);
         let outcome = waiting.response().await;
         let (head, body) = outcome.map_err(|fault| match self.shared.take_back(id) {
@@ -132,6 +143,8 @@ pub(super) enum Unanswered {
     /// Another instance may answer it.
     Unheard(Request),
     Failed(Fault),
+    /// The host holds as much for the instance as it may, or nearly: later there will be room.
+    Full,
 }
 
 /// Somebody who waits for an instance: for a response, and then for its body.
@@ -139,6 +152,8 @@ struct Waiting {
     instance: Arc<Instance>,
     id: u32,
     over: bool,
+    /// What was taken last counts until the reader has done with it.
+    held: Option<Charge>,
 }
 
 impl Waiting {
@@ -147,6 +162,7 @@ impl Waiting {
             instance: instance.clone(),
             id,
             over: false,
+            held: None,
         }
     }
 
@@ -173,11 +189,15 @@ impl Stream for Waiting {
             this.instance.drive();
             (next, _) = this.instance.shared.poll_chunk(this.id, cx);
         }
-        this.over = matches!(next, Poll::Ready(None | Some(Err(_))));
+        let Poll::Ready((next, charge)) = next else {
+            return Poll::Pending;
+        };
+        this.held = charge.or(this.held.take());
+        this.over = !matches!(next, Ok(Some(_)));
         if this.over {
             this.instance.see_to_the_rest();
         }
-        next
+        Poll::Ready(next.transpose())
     }
 }
 

@@ -3,21 +3,29 @@
 //!
 //! [`WasmLoader`] is what the runtime calls. `module` judges a file before any of its code runs,
 //! `imports` is what a guest can ask for, `driver` calls one, `instance` runs that, `exchange` is what those who wait
-//! share with it, `pieces` are the bodies that it writes, `engine` is the one engine and its clock. What a guest does wrong ends its
+//! share with it, `copies` takes things out of its memory, `pieces` are the bodies that it writes, `timers` its timers, `text` the bounds of its texts, `engine` is the one engine and its clock. What a guest does wrong ends its
 //! instance and the requests that this one worked for; the next request finds a new one.
 
+mod copies;
 mod driver;
 mod engine;
 mod error;
 mod exchange;
 #[cfg(test)]
 mod frozen;
+#[cfg(any(test, feature = "fuzzing"))]
+mod fuzzing;
 mod imports;
 mod instance;
 mod module;
 mod pieces;
+mod text;
+mod timers;
 
 pub use error::GuestError;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub use fuzzing::{BOUND, check};
 
 use super::{
     LoadError,
@@ -287,7 +295,8 @@ impl Pool {
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         instances.retain(|instance| !instance.shared.has_ended());
-        if instances.len() < self.most && instances.iter().all(|instance| instance.is_running()) {
+        let busy = |instance: &Arc<Instance>| instance.is_running() || instance.is_full();
+        if instances.len() < self.most && instances.iter().all(busy) {
             instances.push(Instance::new(&self.recipe));
         }
         if let [only] = &instances[..] {
@@ -295,9 +304,24 @@ impl Pool {
         }
         let idle = instances
             .iter()
-            .min_by_key(|it| (it.is_running(), it.shared.load()));
+            .min_by_key(|it| (it.is_full(), it.is_running(), it.shared.load()));
         idle.expect("there is one, as none is running otherwise")
             .clone()
+    }
+}
+
+impl Pool {
+    /// The response while the host holds as much for the vlugin as it may, or nearly.
+    fn full(&self) -> Response {
+        let name = &self.recipe.name;
+        log::debug!(
+            target: "valor::wasm", vlugin = name.as_str();
+            "the vlugin `{name}` gets no request: the host holds more than three quarters of what it may for it (`limits.host_memory`)"
+        );
+        let detail = format!("the vlugin `{name}` has too many answers that are not read yet");
+        let mut response = Response::problem(503, &detail);
+        let _ = response.head.push("retry-after", b"1");
+        response
     }
 }
 
@@ -312,6 +336,7 @@ impl Vlugin for Pool {
                 request = match self.pick().answer(request).await {
                     Ok(response) => return Ok(response),
                     Err(Unanswered::Failed(fault)) => return Err(fault),
+                    Err(Unanswered::Full) => return Ok(self.full()),
                     Err(Unanswered::Unheard(request)) => request,
                 }
             }

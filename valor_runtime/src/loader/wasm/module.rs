@@ -76,8 +76,13 @@ fn compile(engine: &Engine, bytes: &[u8]) -> Result<(Module, Arc<Compiled>), Gue
         })
     };
     let module = compiled.get_or_init(|| {
-        Module::new(engine, bytes)
-            .map_err(|error| GuestError::NotAModule(one_line(&format!("{error:#}"))))
+        Module::new(engine, bytes).map_err(|error| {
+            let why = one_line(&format!("{error:#}"));
+            match Module::validate(engine, bytes) {
+                Ok(()) => GuestError::TooMuch(why),
+                Err(_) => unsound(why),
+            }
+        })
     });
     Ok((module.clone()?, compiled))
 }
@@ -104,8 +109,18 @@ pub(super) fn check(bytes: &[u8], memory_limit: u64) -> Result<Checked, GuestErr
 pub(super) fn validate(bytes: &[u8]) -> Result<(), GuestError> {
     let engine = engine().map_err(GuestError::Engine)?;
     check_format(bytes)?;
-    Module::validate(engine, bytes)
-        .map_err(|error| GuestError::NotAModule(one_line(&format!("{error:#}"))))
+    Module::validate(engine, bytes).map_err(|error| unsound(one_line(&format!("{error:#}"))))
+}
+
+/// Why bytes do not validate: they are damaged, or use a feature of WebAssembly that guests do not have.
+fn unsound(why: String) -> GuestError {
+    match ["disallowed", "not enabled"]
+        .iter()
+        .any(|it| why.contains(it))
+    {
+        true => GuestError::Feature(why),
+        false => GuestError::NotAModule(why),
+    }
 }
 
 fn check_format(bytes: &[u8]) -> Result<(), GuestError> {

@@ -1,81 +1,100 @@
 //! Bodies that a guest writes, piece by piece, on their way to who reads them: no further ahead than a window.
 //!
-//! `exchange` has the [`Pieces`] of each response; of a fetch's request they stand in an [`Outgoing`].
+//! `exchange` has the [`Pieces`] of each response; of a fetch's request they stand in an [`Outgoing`]. What was
+//! written and not taken counts in the instance's account.
 
 use super::exchange::{Event, Shared};
-use crate::{Bytes, Chunk};
+use crate::{Bytes, Chunk, account::Charge};
 use futures_core::Stream;
 use std::{
     collections::VecDeque,
     io,
     pin::Pin,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::{Context, Poll, Wake, Waker},
 };
 
-/// How many bytes a guest may write ahead of what was taken.
-const WINDOW: u32 = 128 * 1024;
+/// How many bytes a guest may write ahead of what was taken, at most; and at least, however many read from it.
+const WINDOW: (u64, u64) = (4 * 1024, 128 * 1024);
+
+/// How many bytes a guest may write ahead of each of so many readers. Together they take a part of the account that
+/// leaves room for everything else: readers that do not read stop the guest, and never end it.
+pub(super) fn window(limit: u64, readers: usize) -> u32 {
+    let share = limit / 8 / readers.max(1) as u64;
+    share.clamp(WINDOW.0, WINDOW.1) as u32
+}
 
 /// A piece that a guest wrote.
 pub(super) enum Piece {
-    Nothing,
+    /// Bytes that hold their own charge.
     Data(Bytes),
     End(Bytes),
-    Trailers(Vec<(String, Vec<u8>)>),
-    Failed(String),
+    Trailers(Vec<(String, Vec<u8>)>, Charge),
+    Failed(String, Charge),
 }
 
-impl Piece {
-    pub fn ends(&self) -> bool {
-        !matches!(self, Self::Nothing | Self::Data(_))
-    }
+/// What is to become of a piece.
+pub(super) enum Wanted {
+    Yes,
+    /// Nobody reads the body any more, or it has ended.
+    No,
+    /// More bytes than the reader has allowed.
+    TooMuch,
 }
+
+/// What a reader takes: a chunk or the end; and what holds its charge, if the bytes do not.
+pub(super) type Taken = (io::Result<Option<Chunk>>, Option<Charge>);
 
 /// The pieces of a body that were written and not taken.
 #[derive(Default)]
 pub(super) struct Pieces {
-    pub queue: VecDeque<io::Result<Option<Chunk>>>,
+    pub queue: VecDeque<Taken>,
     /// How many bytes may be written.
     allowed: u32,
+    pub ended: bool,
 }
 
 impl Pieces {
-    /// Whether the piece is within what may be written.
-    #[must_use]
-    pub fn push(&mut self, piece: Piece) -> bool {
-        let mut data = |queue: &mut VecDeque<_>, bytes: Bytes| {
-            let Some(left) = self.allowed.checked_sub(bytes.len() as u32) else {
-                return false;
-            };
-            self.allowed = left;
-            if !bytes.is_empty() {
-                queue.push_back(Ok(Some(Chunk::Data(bytes))));
-            }
-            true
-        };
-        let queue = &mut self.queue;
-        match piece {
-            Piece::Nothing => {}
-            Piece::Data(bytes) => return data(queue, bytes),
-            Piece::End(bytes) => {
-                let within = data(queue, bytes);
-                queue.push_back(Ok(None));
-                return within;
-            }
-            Piece::Trailers(trailers) => {
-                queue.push_back(Ok(Some(Chunk::Trailers(trailers))));
-                queue.push_back(Ok(None));
-            }
-            Piece::Failed(why) => queue.push_back(Err(io::Error::other(why))),
+    /// What is to become of a piece with so many bytes of the body.
+    pub fn wants(&self, bytes: usize) -> Wanted {
+        match () {
+            () if self.ended => Wanted::No,
+            () if bytes > self.allowed as usize => Wanted::TooMuch,
+            () => Wanted::Yes,
         }
-        true
+    }
+
+    /// Takes in a piece that is wanted.
+    pub fn push(&mut self, piece: Piece) {
+        let data = match &piece {
+            Piece::Data(bytes) | Piece::End(bytes) => bytes.clone(),
+            Piece::Trailers(..) | Piece::Failed(..) => Bytes::new(),
+        };
+        self.allowed = self.allowed.saturating_sub(data.len() as u32);
+        if !data.is_empty() {
+            self.queue.push_back((Ok(Some(Chunk::Data(data))), None));
+        }
+        self.ended = !matches!(piece, Piece::Data(_));
+        match piece {
+            Piece::Data(_) => {}
+            Piece::End(_) => self.queue.push_back((Ok(None), None)),
+            Piece::Trailers(trailers, charge) => {
+                let trailers = Ok(Some(Chunk::Trailers(trailers)));
+                self.queue.push_back((trailers, Some(charge)));
+                self.queue.push_back((Ok(None), None));
+            }
+            Piece::Failed(why, charge) => {
+                let failed = Err(io::Error::other(why));
+                self.queue.push_back((failed, Some(charge)));
+            }
+        }
     }
 
     /// How many bytes more the guest is to be allowed, now that somebody wants some.
-    pub fn allow(&mut self) -> Option<u32> {
-        (self.queue.is_empty() && self.allowed < WINDOW / 2).then(|| {
-            let more = WINDOW - self.allowed;
-            self.allowed = WINDOW;
+    pub fn allow(&mut self, window: u32) -> Option<u32> {
+        (self.queue.is_empty() && self.allowed < window / 2).then(|| {
+            let more = window - self.allowed;
+            self.allowed = window;
             more
         })
     }
@@ -88,17 +107,28 @@ pub(super) struct Outgoing {
 }
 
 impl Outgoing {
-    /// Whether the piece is within what may be written.
-    #[must_use]
-    pub fn write(&self, piece: Piece) -> bool {
-        let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
-        let within = inner.0.push(piece);
+    fn lock(&self) -> MutexGuard<'_, (Pieces, Option<Waker>)> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What is to become of a piece with so many bytes of the body.
+    pub fn wants(&self, bytes: usize) -> Wanted {
+        self.lock().0.wants(bytes)
+    }
+
+    /// Takes in a piece that is wanted.
+    pub fn write(&self, piece: Piece) {
+        let mut inner = self.lock();
+        inner.0.push(piece);
         let waker = inner.1.take();
         drop(inner);
         if let Some(waker) = waker {
             waker.wake();
         }
-        within
+    }
+
+    pub fn has_ended(&self) -> bool {
+        self.lock().0.ended
     }
 
     /// Its reader's side.
@@ -107,11 +137,13 @@ impl Outgoing {
         id: u32,
         shared: Arc<Shared>,
     ) -> impl Stream<Item = io::Result<Chunk>> + Send + 'static {
+        shared.reads(true);
         Reader {
             id,
             shared,
             outgoing: self.clone(),
             ended: false,
+            held: None,
         }
     }
 }
@@ -121,6 +153,8 @@ struct Reader {
     shared: Arc<Shared>,
     outgoing: Outgoing,
     ended: bool,
+    /// What was taken last counts until the reader has done with it.
+    held: Option<Charge>,
 }
 
 impl Stream for Reader {
@@ -130,16 +164,17 @@ impl Stream for Reader {
         if self.ended {
             return Poll::Ready(None);
         }
+        let window = self.shared.window();
         let more = {
-            let inner = &self.outgoing.inner;
-            let mut inner = inner.lock().unwrap_or_else(PoisonError::into_inner);
-            if let Some(next) = inner.0.queue.pop_front() {
+            let mut inner = self.outgoing.lock();
+            if let Some((next, charge)) = inner.0.queue.pop_front() {
                 drop(inner);
+                self.held = charge.or(self.held.take());
                 self.ended = !matches!(next, Ok(Some(_)));
                 return Poll::Ready(next.transpose());
             }
             inner.1 = Some(cx.waker().clone());
-            inner.0.allow()
+            inner.0.allow(window)
         };
         if let Some(more) = more {
             self.shared.push(Event::Writable(self.id, more));
@@ -152,9 +187,28 @@ impl Stream for Reader {
 
 impl Drop for Reader {
     fn drop(&mut self) {
+        self.shared.reads(false);
         if !self.ended {
             self.shared.push(Event::Cancel(self.id));
             self.shared.clone().wake();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::window;
+
+    #[test]
+    fn readers_that_do_not_read_leave_half_of_the_account() {
+        for limit in [1 << 20, 1 << 26, 1 << 40] {
+            // Each gets its window when it comes, and the earlier ones keep theirs.
+            let all = |readers| (1..=readers).map(|it| u64::from(window(limit, it))).sum();
+            let together: u64 = all(1024.min((limit >> 14) as usize));
+            assert!(together <= limit / 2, "{together} of {limit}");
+        }
+        assert_eq!(window(1 << 26, 1), 128 * 1024);
+        assert_eq!(window(1 << 26, 1024), 8 * 1024);
+        assert_eq!(window(1 << 20, 1_000_000), 4 * 1024);
     }
 }

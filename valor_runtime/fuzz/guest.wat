@@ -1,0 +1,108 @@
+;; A guest that does what a request's body says, for the fuzz target `guest`: a program of instructions of four bytes.
+;; `op`, `x`, `y` (16 bits, little endian). The lower five bits of `op` choose an import, the others multiply `y` by a
+;; power of two, which is a length then. `event` goes on with the program where the last one stopped.
+(module
+  (import "valor1" "log" (func $log (param i32 i32 i32 i32 i32 i32 i32 i32)))
+  (import "valor1" "wake" (func $wake))
+  (import "valor1" "ready" (func $ready (param i32 i32)))
+  (import "valor1" "respond" (func $respond (param i32 i32 i32)))
+  (import "valor1" "write" (func $write (param i32 i32 i32 i32)))
+  (import "valor1" "read_more" (func $read_more (param i32 i32)))
+  (import "valor1" "fetch" (func $fetch (param i32 i32 i32 i32 i32)))
+  (import "valor1" "timer" (func $timer (param i32 f64)))
+  (import "valor1" "abort" (func $abort (param i32)))
+  ;; 0: texts and messages. 64 KiB: what events bring. 2 MiB: the program. 4 MiB to 12 MiB: trailers, again and again.
+  (memory (export "memory") 192)
+  (data (i32.const 16) "\0c\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\02\0b\c8\00\00\00\00\00\00\00\00\00")
+  (data (i32.const 64) "\0c\00\00\00\01\00\00\00\00\00\00\00\00\00\00\00\02\0b\c8\00\00\00\00\00\00\00\00\00")
+  (data (i32.const 128) "\1a\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\01\0b\00\00\0b\00\00\00\00\00\03\00GEThttp://a.b/")
+  (data (i32.const 192) "\1a\00\00\00\01\00\00\00\00\00\00\00\00\00\00\00\01\0b\00\00\0b\00\00\00\00\00\03\00GEThttp://a.b/")
+  (data (i32.const 256) "\10\00\00\00\04\00\00\00\00\00\00\00\00\00\00\00\00\00\f6\01\08\00\00\00no more!")
+  (data (i32.const 512) "other")
+  (global $id (mut i32) (i32.const 0))
+  (global $at (mut i32) (i32.const 0))
+  (global $end (mut i32) (i32.const 0))
+  ;; Bytes that may still be handed over: a program ends at some time.
+  (global $left (mut i32) (i32.const 33554432))
+
+  (func (export "valor_abi") (result i32) (i32.const 1))
+  (func (export "valor_alloc") (param $len i32) (result i32)
+    (if (result i32) (i32.lt_u (local.get $len) (i32.const 1900000)) (then (i32.const 65536)) (else (i32.const 0))))
+  (func (export "valor_free") (param i32 i32))
+  (func (export "valor_init") (param i32 i32)
+    (local $to i32)
+    (local.set $to (i32.const 4194304))
+    (loop $fill
+      ;; A name of one byte, `a`, and no value.
+      (i64.store (local.get $to) (i64.const 0x61000000000001))
+      (local.set $to (i32.add (local.get $to) (i32.const 7)))
+      (br_if $fill (i32.lt_u (local.get $to) (i32.const 12582900))))
+    (call $ready (i32.const 0) (i32.const 0)))
+
+  ;; The program is the body: behind 16 bytes and the head.
+  (func (export "valor_request") (param $id i32) (param $ptr i32) (param $len i32)
+    (local $head i32)
+    (global.set $id (local.get $id))
+    (local.set $head (i32.add (i32.const 16) (i32.load (local.get $ptr))))
+    (memory.copy (i32.const 2097152)
+      (i32.add (local.get $ptr) (local.get $head)) (i32.sub (local.get $len) (local.get $head)))
+    (global.set $at (i32.const 2097152))
+    (global.set $end (i32.add (i32.const 2097152) (i32.sub (local.get $len) (local.get $head))))
+    (call $event))
+  (func (export "valor_body") (param i32 i32 i32 i32) (call $event))
+  (func (export "valor_fetch_response") (param i32 i32 i32) (call $event))
+  (func (export "valor_writable") (param i32 i32) (call $event))
+  (func (export "valor_timer") (param i32) (call $event))
+  (func (export "valor_cancel") (param i32) (call $event))
+  (func (export "valor_poll") (call $event))
+
+  (func $event
+    (local $op i32) (local $x i32) (local $y i32) (local $len i32) (local $kind i32) (local $times i32)
+    (loop $next
+      (if (i32.gt_u (i32.add (global.get $at) (i32.const 4)) (global.get $end)) (then (return)))
+      (local.set $op (i32.load8_u (global.get $at)))
+      (local.set $x (i32.load8_u offset=1 (global.get $at)))
+      (local.set $y (i32.load16_u offset=2 (global.get $at)))
+      (global.set $at (i32.add (global.get $at) (i32.const 4)))
+      (local.set $kind (i32.and (local.get $op) (i32.const 31)))
+      (local.set $len (i32.and (i32.const 0x7fffff)
+        (i32.shl (local.get $y) (i32.shr_u (local.get $op) (i32.const 5)))))
+      ;; 31: the next instruction `y` times. 30: that is all until the next event.
+      (if (i32.eq (local.get $kind) (i32.const 31))
+        (then (local.set $times (local.get $y)) (br $next)))
+      (if (i32.eq (local.get $kind) (i32.const 30)) (then (return)))
+      (loop $again
+        (global.set $left (i32.sub (i32.sub (global.get $left) (local.get $len)) (i32.const 16)))
+        (if (i32.lt_s (global.get $left) (i32.const 0)) (then (return)))
+        (call $do (local.get $kind) (local.get $x) (local.get $y) (local.get $len))
+        ;; Numbers count up with each time.
+        (local.set $x (i32.add (local.get $x) (i32.const 1)))
+        (local.set $times (i32.sub (local.get $times) (i32.const 1)))
+        (br_if $again (i32.gt_s (local.get $times) (i32.const 0))))
+      (br $next)))
+
+  (func $do (param $kind i32) (param $x i32) (param $y i32) (param $len i32)
+    (local $fetch i32) (local $id i32) (local $trailers i32)
+    (local.set $fetch (i32.or (local.get $x) (i32.const 0x80000000)))
+    (local.set $id (global.get $id))
+    (local.set $trailers (i32.mul (i32.div_u (local.get $len) (i32.const 7)) (i32.const 7)))
+    (block $b15 (block $b14 (block $b13 (block $b12 (block $b11 (block $b10 (block $b9 (block $b8
+    (block $b7 (block $b6 (block $b5 (block $b4 (block $b3 (block $b2 (block $b1 (block $b0
+      (br_table $b0 $b1 $b2 $b3 $b4 $b5 $b6 $b7 $b8 $b9 $b10 $b11 $b12 $b13 $b14 $b15 (local.get $kind)))
+      (call $wake) (return))
+      (call $timer (local.get $x) (f64.convert_i32_s (i32.sub (local.get $len) (i32.const 1)))) (return))
+      (call $fetch (local.get $fetch) (i32.const 0) (i32.const 0) (i32.const 128) (i32.add (i32.const 42) (local.get $len))) (return))
+      (call $fetch (local.get $fetch) (i32.const 512) (i32.const 5) (i32.const 128) (i32.add (i32.const 42) (local.get $len))) (return))
+      (call $fetch (local.get $fetch) (i32.const 512) (i32.const 5) (i32.const 192) (i32.const 42)) (return))
+      (call $abort (local.get $fetch)) (return))
+      (call $abort (local.get $id)) (return))
+      (call $respond (local.get $id) (i32.const 16) (i32.add (i32.const 28) (local.get $len))) (return))
+      (call $respond (local.get $id) (i32.const 64) (i32.const 28)) (return))
+      (call $respond (local.get $id) (i32.const 256) (i32.const 32)) (return))
+      (call $write (local.get $id) (i32.const 4194304) (local.get $len) (i32.and (local.get $x) (i32.const 1))) (return))
+      (call $write (local.get $fetch) (i32.const 4194304) (local.get $len) (i32.const 0)) (return))
+      (call $write (local.get $id) (i32.const 4194304) (local.get $trailers) (i32.const 2)) (return))
+      (call $write (local.get $fetch) (i32.const 4194304) (local.get $len) (i32.const 4)) (return))
+      (call $read_more (select (local.get $fetch) (local.get $id) (i32.and (local.get $y) (i32.const 1))) (local.get $len)) (return))
+    (call $log (i32.const 3) (i32.const 4194304) (local.get $len) (i32.const 4194304) (local.get $len)
+      (i32.const 4194304) (local.get $len) (i32.const 1))))

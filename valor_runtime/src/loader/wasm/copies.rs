@@ -1,0 +1,90 @@
+//! What a guest hands over, copied out of its memory: messages, faults, pieces of bodies.
+//!
+//! `imports` calls these. Nothing is copied before the instance's account has counted it, and what people read is cut
+//! to what they read. An error is a trap.
+
+use super::{
+    exchange::ENTRY,
+    pieces::Piece,
+    text::{self, cut},
+};
+use crate::{
+    Bytes, Fault, RequestHead, ResponseHead,
+    account::{Account, Charge},
+};
+use valor::guest::message::{self, Brought, PieceKind};
+
+/// The longest head that a guest may hand over.
+const HEAD: usize = 64 * 1024;
+
+/// What reading trailers takes, by their length, at most: each may be one byte, and becomes two allocations.
+const TRAILERS: usize = 16;
+
+/// A request's head and body; the body holds its charge, and the last is the head's, with so many bytes more.
+pub(super) fn request(
+    account: &Account,
+    message: &[u8],
+    more: usize,
+) -> wasmtime::Result<(RequestHead, Brought, Charge)> {
+    let charge = account.charge(more + message::head_len(message))?;
+    let block = account.charge(message.len())?.holding(message.to_vec());
+    let (head, body) = message::decode_request(block)?;
+    bounded(head.as_bytes())?;
+    Ok((head, body, charge))
+}
+
+/// A response, or the fault in its place; the body holds its charge, and the last is the head's.
+pub(super) fn response(
+    account: &Account,
+    message: &[u8],
+) -> wasmtime::Result<(Result<(ResponseHead, Brought), Fault>, Charge)> {
+    let charge = account.charge(ENTRY + message::head_len(message))?;
+    let block = account.charge(message.len())?.holding(message.to_vec());
+    let response = message::decode_response(block)?.map_err(shortened);
+    if let Ok((head, _)) = &response {
+        bounded(head.as_bytes())?;
+    }
+    Ok((response, charge))
+}
+
+fn bounded(head: &[u8]) -> wasmtime::Result<()> {
+    let len = head.len();
+    wasmtime::ensure!(
+        len <= HEAD,
+        "a head of {len} bytes; a vlugin's has at most {HEAD}"
+    );
+    Ok(())
+}
+
+/// A fault.
+pub(super) fn fault(account: &Account, block: &[u8]) -> wasmtime::Result<Fault> {
+    let _copied = account.charge(block.len())?;
+    Ok(shortened(message::decode_fault(block)?))
+}
+
+fn shortened(fault: Fault) -> Fault {
+    let short = |text: &str, most| cut(text.as_bytes(), most).into_owned();
+    Fault {
+        message: short(&fault.message, text::MESSAGE),
+        place: fault.place.map(|place| short(&place, text::NAME)),
+        ..fault
+    }
+}
+
+/// A piece of a body.
+pub(super) fn piece(account: &Account, bytes: &[u8], kind: PieceKind) -> wasmtime::Result<Piece> {
+    let charge = |bytes: usize| account.charge(ENTRY + bytes);
+    Ok(match kind {
+        PieceKind::Data => Piece::Data(charge(bytes.len())?.holding(bytes.to_vec())),
+        PieceKind::End if bytes.is_empty() => Piece::End(Bytes::new()),
+        PieceKind::End => Piece::End(charge(bytes.len())?.holding(bytes.to_vec())),
+        PieceKind::Trailers => {
+            let charge = charge(bytes.len().saturating_mul(TRAILERS))?;
+            Piece::Trailers(message::decode_trailers(bytes)?, charge)
+        }
+        PieceKind::Failed => {
+            let charge = charge(bytes.len().min(text::MESSAGE))?;
+            Piece::Failed(cut(bytes, text::MESSAGE).into_owned(), charge)
+        }
+    })
+}

@@ -1,0 +1,43 @@
+//! Texts that a guest hands over for people to read: bounded, since nobody reads more, and the host would hold it.
+
+use std::borrow::Cow;
+
+/// The bytes of a message: a line of the log, a fault, why a body failed.
+pub(super) const MESSAGE: usize = 16 * 1024;
+/// The bytes of a name: of a vlugin, of a module, of a file.
+pub(super) const NAME: usize = 256;
+
+/// The text, cut to so many bytes, with a mark that says so.
+pub(super) fn cut(bytes: &[u8], most: usize) -> Cow<'_, str> {
+    let Some(left) = bytes.len().checked_sub(most).filter(|left| *left > 0) else {
+        return String::from_utf8_lossy(bytes);
+    };
+    // Not in the middle of a character.
+    let mut end = most;
+    while end > most.saturating_sub(3) && bytes[end] & 0xc0 == 0x80 {
+        end -= 1;
+    }
+    let left = left + (most - end);
+    let kept = String::from_utf8_lossy(&bytes[..end]);
+    Cow::Owned(format!("{kept}… ({left} bytes more)"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::cut;
+
+    #[test]
+    fn a_long_text_is_cut_between_characters() {
+        for (text, most, cut_to) in [
+            ("", 0, ""),
+            ("four", 4, "four"),
+            ("four", 3, "fou… (1 bytes more)"),
+            ("aäö", 4, "aä… (2 bytes more)"),
+            ("a\u{1f600}", 3, "a… (4 bytes more)"),
+        ] {
+            assert_eq!(cut(text.as_bytes(), most), cut_to);
+        }
+        // Whatever the bytes are.
+        assert_eq!(cut(&[0xbf; 8], 4), "\u{fffd}… (7 bytes more)");
+    }
+}
