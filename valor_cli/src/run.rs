@@ -78,7 +78,7 @@ async fn serve(
 
     let workers = server.workers();
     dispatch::watch::on_blocked(move || {
-        workers.add_spare();
+        workers.relieve();
     });
     let reloading = Stop::default();
     let again = args.plugins.as_ref().map(|_| reload::channel());

@@ -15,7 +15,7 @@ use std::{
     thread,
     time::{Duration, Instant},
 };
-use valor_runtime::{Limits, Runtime, server::ServerConfig};
+use valor_runtime::{Limits, Response, Runtime, from_fn, server::ServerConfig};
 
 /// A runtime with the healthy `hello` and the misbehaving `bad`, and a server before it.
 fn start(limits: Limits) -> (Arc<Runtime>, Serving) {
@@ -321,6 +321,44 @@ fn a_vlugin_that_blocks_is_named_and_others_go_on() {
         assert_eq!(thread.join().unwrap().text(), "blocked");
     }
     wait_until_logged("the vlugin `bad` gave its thread back");
+}
+
+#[test]
+fn many_blocked_requests_leave_threads_to_others() {
+    let (runtime, serving) = start(Limits::default());
+    let open = Arc::new(AtomicBool::new(false));
+    let begun = Arc::new(AtomicUsize::new(0));
+    let (gate, count) = (open.clone(), begun.clone());
+    let blocks = from_fn(move |_| {
+        let gate = gate.clone();
+        count.fetch_add(1, Ordering::SeqCst);
+        async move {
+            while !gate.load(Ordering::SeqCst) {
+                thread::sleep(Duration::from_millis(5));
+            }
+            Ok(Response::new(204))
+        }
+    });
+    runtime.add("gate", blocks).unwrap();
+    // Five for each of the two workers.
+    let addr = serving.addr.clone();
+    let blocked: Vec<_> = (0..10)
+        .map(|_| {
+            let addr = addr.clone();
+            thread::spawn(move || socket::Connection::to(&addr).get("/gate").unwrap().status)
+        })
+        .collect();
+    while begun.load(Ordering::SeqCst) < 2 {
+        thread::sleep(Duration::from_millis(5));
+    }
+    // No worker is left by now, and eight more requests wait to block whoever comes.
+    let answers: Vec<_> = (0..3).map(|_| serving.get("/hello").status).collect();
+    let ended = blocked.iter().filter(|thread| thread.is_finished()).count();
+    open.store(true, Ordering::SeqCst);
+    assert_eq!((&*answers, ended), (&[200; 3][..], 0));
+    for thread in blocked {
+        assert_eq!(thread.join().unwrap(), 204);
+    }
 }
 
 /// 64 connections for ten seconds: half of them at a vlugin that panics each time, half at its

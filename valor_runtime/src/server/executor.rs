@@ -1,13 +1,16 @@
-//! The tasks of the workers: which of them are to be run, and how a thread waits for one.
+//! The tasks of the workers: which of them runs next, and how a thread waits for one.
 //!
-//! All threads share one queue and one [`Reactor`]. `workers` starts the threads, each of which
-//! calls [`Executor::turn`] over and over; the crate `async-task` makes tasks of futures. Tasks
-//! run in the order in which they were woken. Where more is to be run than a thread can run at
-//! once, it wakes another that sleeps, so that a task that takes long holds up nobody while
-//! there is a thread without work.
+//! `workers` starts the threads. Each calls [`Executor::turn`] over and over; all of them share one
+//! queue and one [`Reactor`]. The crate `async-task` makes tasks of futures. If there is more to run than
+//! one thread can run at once, it wakes another that sleeps.
+//!
+//! A task that computes for long keeps nobody else waiting. A thread looks at the sockets after
+//! [`LOOK`] of work. A task that ran for [`SLICE`] without a pause, or that wakes itself while it runs, goes
+//! behind all others: what a socket or a timer wakes runs first. Tasks behind still get a quarter of the time that the
+//! others take, so that no load in front starves them.
 
 use crate::reactor::{Events, Reactor};
-use async_task::Runnable;
+use async_task::{Runnable, ScheduleInfo, WithInfo};
 use smol::Task;
 use std::{
     cell::Cell,
@@ -15,32 +18,62 @@ use std::{
     io,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
-/// How many tasks are run before the sockets are looked at again.
+/// How many tasks run before a thread looks at the sockets again, however short they are.
 const TURN: usize = 64;
+
+/// How long tasks run before a thread looks at the sockets again.
+const LOOK: Duration = Duration::from_millis(1);
+
+/// A task that runs for as long as this goes behind the others the next time.
+const SLICE: Duration = Duration::from_millis(1);
+
+/// The tasks in front get so many times the time of those behind, if there are enough of both.
+const FRONT: i64 = 4;
+
+/// The most nanoseconds that those behind are owed, or owe.
+const CREDIT: i64 = 2_000_000;
 
 thread_local! {
     /// The executor whose events this thread is handing out, by its address.
     static HANDING_OUT: Cell<usize> = const { Cell::new(0) };
+    /// When the task that runs on this thread began, or the last one ended. One look at the clock serves
+    /// for both, and a thread sets it anew after each wait.
+    static SINCE: Cell<Option<Instant>> = const { Cell::new(None) };
 }
 
-/// Is told what a thread does.
+/// Hears what a thread does.
 pub(super) trait Watcher {
-    /// It waits for something to do, or has ceased to.
-    fn waits(&self, waits: bool);
-    /// It has run a task.
-    fn ran(&self);
+    /// The task that it runs began at this time.
+    fn works(&self, since: Instant);
+    /// It waits for something to do.
+    fn waits(&self);
+}
+
+#[derive(Debug, Default)]
+struct Queue {
+    front: VecDeque<Runnable>,
+    /// Tasks that have used up their turn.
+    behind: VecDeque<Runnable>,
+}
+
+impl Queue {
+    fn len(&self) -> usize {
+        self.front.len() + self.behind.len()
+    }
 }
 
 /// Tasks to be run, and what wakes them.
 #[derive(Debug)]
 pub(super) struct Executor {
     reactor: Arc<Reactor>,
-    queue: Mutex<VecDeque<Runnable>>,
+    queue: Mutex<Queue>,
+    /// How many nanoseconds the tasks behind are owed.
+    credit: AtomicI64,
     /// Threads that wait in the reactor, or are about to.
     parked: AtomicUsize,
     /// Whether one of them was woken and has not come back yet.
@@ -52,6 +85,7 @@ impl Executor {
         Ok(Self {
             reactor: Arc::new(Reactor::new()?),
             queue: Mutex::default(),
+            credit: AtomicI64::new(0),
             parked: AtomicUsize::new(0),
             is_waking: AtomicBool::new(false),
         })
@@ -62,20 +96,47 @@ impl Executor {
         &self.reactor
     }
 
+    /// How many tasks wait for a thread.
+    pub(super) fn waiting(&self) -> usize {
+        self.queue().len()
+    }
+
     /// Runs a future; dropping the task cancels it.
     pub(super) fn spawn<T: Send + 'static>(
         self: &Arc<Self>,
         future: impl Future<Output = T> + Send + 'static,
     ) -> Task<T> {
         let executor = self.clone();
-        let schedule = move |runnable| {
-            executor.queue().push_back(runnable);
-            // Who hands out events runs what they woke.
+        // Whether the last run took the task's whole turn.
+        let spent = Arc::new(AtomicBool::new(false));
+        let used_up = spent.clone();
+        let schedule = move |runnable, info: ScheduleInfo| {
+            let behind = info.woken_while_running || used_up.load(Ordering::Relaxed);
+            let mut queue = executor.queue();
+            match behind {
+                true => queue.behind.push_back(runnable),
+                false => queue.front.push_back(runnable),
+            }
+            drop(queue);
+            // Whoever hands out events runs what they woke.
             if HANDING_OUT.get() != executor.address() {
                 executor.wake_another();
             }
         };
-        let (runnable, task) = async_task::spawn(future, schedule);
+        let timed = async move {
+            let mut future = std::pin::pin!(future);
+            std::future::poll_fn(|cx| {
+                let polled = future.as_mut().poll(cx);
+                let began = SINCE.get();
+                let ended = Instant::now();
+                SINCE.set(Some(ended));
+                let took = began.map_or(Duration::ZERO, |began| ended - began);
+                spent.store(took >= SLICE, Ordering::Relaxed);
+                polled
+            })
+            .await
+        };
+        let (runnable, task) = async_task::spawn(timed, WithInfo(schedule));
         runnable.schedule();
         task
     }
@@ -88,13 +149,19 @@ impl Executor {
         limit: Option<Duration>,
         watcher: &impl Watcher,
     ) {
+        let began = Instant::now();
+        SINCE.set(Some(began));
+        watcher.works(began);
         for _ in 0..TURN {
             if !self.run_one() {
-                watcher.waits(true);
-                self.park(events, limit);
-                return watcher.waits(false);
+                watcher.waits();
+                return self.park(events, limit);
             }
-            watcher.ran();
+            let now = SINCE.get().unwrap_or(began);
+            watcher.works(now);
+            if now - began >= LOOK {
+                break;
+            }
         }
         // There may be more to run, so it only looks.
         self.wait(events, Some(Duration::ZERO));
@@ -105,16 +172,43 @@ impl Executor {
 
     /// Runs a task and says whether there was one.
     pub(super) fn run_one(&self) -> bool {
-        let (next, left) = {
+        let (next, is_behind, others, left) = {
             let mut queue = self.queue();
-            (queue.pop_front(), queue.len())
+            let owed = self.credit.load(Ordering::Relaxed) > 0;
+            let is_behind = !queue.behind.is_empty() && (owed || queue.front.is_empty());
+            let next = match is_behind {
+                true => queue.behind.pop_front(),
+                false => queue.front.pop_front(),
+            };
+            let others = match is_behind {
+                true => !queue.front.is_empty(),
+                false => !queue.behind.is_empty(),
+            };
+            (next, is_behind, others, queue.len())
         };
         let Some(next) = next else { return false };
         if left > 0 {
             self.wake_another();
         }
+        let began = SINCE.get();
         next.run();
+        // Time that nobody of the other kind waited for is no debt.
+        if others && let (Some(began), Some(ended)) = (began, SINCE.get()) {
+            self.account(is_behind, ended - began);
+        }
         true
+    }
+
+    fn account(&self, is_behind: bool, took: Duration) {
+        let took = i64::try_from(took.as_nanos()).unwrap_or(i64::MAX);
+        let credit = self.credit.load(Ordering::Relaxed);
+        let credit = match is_behind {
+            true => credit.saturating_sub(took),
+            false => credit.saturating_add(took / FRONT),
+        };
+        // Two threads that do this at once lose a share of one of them, which nobody misses.
+        let credit = credit.clamp(-CREDIT, CREDIT);
+        self.credit.store(credit, Ordering::Relaxed);
     }
 
     /// Makes every thread that waits come back, one after the other: each that does calls this.
@@ -125,7 +219,7 @@ impl Executor {
     fn park(&self, events: &mut Events, limit: Option<Duration>) {
         self.parked.fetch_add(1, Ordering::SeqCst);
         // Whoever adds a task looks at `parked` behind that; so one of the two sees the other.
-        if self.queue().is_empty() {
+        if self.waiting() == 0 {
             self.wait(events, limit);
         }
         self.parked.fetch_sub(1, Ordering::SeqCst);
@@ -148,7 +242,7 @@ impl Executor {
         std::ptr::from_ref(self).addr()
     }
 
-    fn queue(&self) -> MutexGuard<'_, VecDeque<Runnable>> {
+    fn queue(&self) -> MutexGuard<'_, Queue> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -161,8 +255,8 @@ mod tests {
     struct Unwatched;
 
     impl Watcher for Unwatched {
-        fn waits(&self, _: bool) {}
-        fn ran(&self) {}
+        fn works(&self, _: Instant) {}
+        fn waits(&self) {}
     }
 
     #[test]
@@ -193,5 +287,100 @@ mod tests {
             let woken = was_done.recv_timeout(Duration::from_secs(20));
             assert!(woken.is_ok(), "the thread sleeps on");
         }
+    }
+
+    /// Pretends to compute for five milliseconds.
+    fn compute() {
+        let since = Instant::now();
+        while since.elapsed() < Duration::from_millis(5) {
+            std::hint::spin_loop();
+        }
+    }
+
+    /// Spawns a task that calls this, and yields, again and again. Returns how often it did.
+    fn spin(executor: &Arc<Executor>, work: fn()) -> Arc<AtomicUsize> {
+        let count = Arc::new(AtomicUsize::new(0));
+        let counted = count.clone();
+        let spinning = async move {
+            loop {
+                counted.fetch_add(1, Ordering::Relaxed);
+                work();
+                futures_lite::future::yield_now().await;
+            }
+        };
+        executor.spawn(spinning).detach();
+        count
+    }
+
+    fn total(counts: &[Arc<AtomicUsize>]) -> usize {
+        counts.iter().map(|it| it.load(Ordering::Relaxed)).sum()
+    }
+
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    #[test]
+    fn a_socket_that_becomes_ready_comes_before_tasks_that_compute_or_yield() {
+        use crate::reactor::Source;
+        use futures_lite::AsyncReadExt;
+        use std::{io::Write, os::unix::net::UnixStream};
+
+        // Ten tasks of each kind, and how many turns of theirs a socket may have to wait for.
+        for (work, most) in [(compute as fn(), 2), (|| {}, 2 * TURN)] {
+            let executor = Arc::new(Executor::new().unwrap());
+            let mut events = Events::default();
+            let (mut one, other) = UnixStream::pair().unwrap();
+            other.set_nonblocking(true).unwrap();
+            let mut other = Source::new(executor.reactor(), other).unwrap();
+            let (read, was_read) = mpsc::channel();
+            executor
+                .spawn(async move {
+                    let mut byte = [0];
+                    while let Ok(1) = other.read(&mut byte).await {
+                        read.send(()).unwrap();
+                    }
+                })
+                .detach();
+            let counts: Vec<_> = (0..10).map(|_| spin(&executor, work)).collect();
+            for _ in 0..20 {
+                executor.turn(&mut events, None, &Unwatched);
+            }
+            for _ in 0..5 {
+                one.write_all(b"x").unwrap();
+                let before = total(&counts);
+                while was_read.try_recv().is_err() {
+                    executor.turn(&mut events, None, &Unwatched);
+                }
+                let turns = total(&counts) - before;
+                assert!(turns <= most, "{turns} turns of others before the socket");
+            }
+        }
+    }
+
+    #[test]
+    fn tasks_that_compute_go_on_while_others_never_cease() {
+        let executor = Arc::new(Executor::new().unwrap());
+        let mut events = Events::default();
+        // Each wakes the next, so that there is always one in front.
+        let ring: Vec<_> = (0..3).map(|_| smol::channel::unbounded::<()>()).collect();
+        let passed = Arc::new(AtomicUsize::new(0));
+        for (at, (_, heard)) in ring.iter().enumerate() {
+            let (heard, next) = (heard.clone(), ring[(at + 1) % ring.len()].0.clone());
+            let passed = passed.clone();
+            let pass_on = async move {
+                while heard.recv().await.is_ok() {
+                    passed.fetch_add(1, Ordering::Relaxed);
+                    next.send(()).await.unwrap();
+                }
+            };
+            executor.spawn(pass_on).detach();
+        }
+        for (tell, _) in &ring {
+            tell.try_send(()).unwrap();
+        }
+        let spun = spin(&executor, compute);
+        while spun.load(Ordering::Relaxed) < 10 {
+            executor.turn(&mut events, None, &Unwatched);
+        }
+        let passed = passed.load(Ordering::Relaxed);
+        assert!(passed > 10, "only {passed} of those in front ran");
     }
 }

@@ -1,5 +1,5 @@
-//! The threads that run the connections. The server starts them; a watchdog that sees one of them
-//! blocked by a vlugin calls [`Workers::add_spare`], so that the others do not wait for it.
+//! The threads that run the connections. The server starts them. While a watchdog sees vlugins block their threads, it
+//! calls [`Workers::relieve`], which starts as many spare threads as are needed, so that other requests do not wait.
 
 use super::executor::Executor;
 use crate::reactor::{self, Events, Reactor};
@@ -10,7 +10,7 @@ use std::{
     io,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     thread,
@@ -19,8 +19,12 @@ use std::{
 
 /// How many spare threads there are at most.
 const MAX_SPARES: usize = 64;
+/// A thread that has run one task for this long counts as blocked.
+const BLOCKED: Duration = Duration::from_millis(50);
 /// How often a spare thread asks whether it is still of use.
 const ASK: Duration = Duration::from_secs(1);
+/// How long a spare thread stays after it was last of use: who blocked once, often does again.
+const KEEP: Duration = Duration::from_secs(5);
 /// How many tasks a thread runs when it is already to end.
 const LAST_STEPS: usize = 100_000;
 
@@ -31,7 +35,7 @@ const LAST_STEPS: usize = 100_000;
 ///
 /// let workers = Workers::new()?;
 /// workers.start(2)?;
-/// assert!(workers.add_spare()); // one of them is blocked
+/// assert_eq!(workers.relieve(), 0); // none of them is blocked
 /// workers.stop();
 /// # Ok::<(), std::io::Error>(())
 /// ```
@@ -56,6 +60,8 @@ struct Threads {
     last: u64,
     /// Those that count as being at work, unless they are blocked.
     at_work: HashMap<u64, Arc<Progress>>,
+    /// How many were blocked at once lately, and when.
+    peak: Option<(usize, Instant)>,
     /// Every thread has a clone; `None` once they are to end.
     running: Option<Sender<Infallible>>,
 }
@@ -63,10 +69,53 @@ struct Threads {
 /// By which a thread that is blocked is told from one that is not.
 #[derive(Debug, Default)]
 struct Progress {
-    /// How many tasks it has run.
-    ran: AtomicU64,
-    /// Whether it runs none, and waits for one.
-    waits: AtomicBool,
+    /// When it began the task that it runs, in nanoseconds since the first thread began, plus one; 0 while it waits
+    /// for a task.
+    since: AtomicU64,
+}
+
+/// Nanoseconds since the first time that somebody asked.
+fn nanos(at: Instant) -> u64 {
+    static BASE: OnceLock<Instant> = OnceLock::new();
+    let since = at.duration_since(*BASE.get_or_init(|| at));
+    u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
+}
+
+impl Progress {
+    fn is_blocked(&self, now: Instant) -> bool {
+        match self.since.load(Ordering::Relaxed) {
+            0 => false,
+            since => Duration::from_nanos(nanos(now).saturating_sub(since - 1)) >= BLOCKED,
+        }
+    }
+}
+
+/// How many threads are to be started when so many are wanted, and of those at work so many are blocked.
+fn missing(wanted: usize, at_work: usize, blocked: usize) -> usize {
+    match at_work.saturating_sub(blocked) {
+        0 => blocked.max(wanted),
+        live => wanted.saturating_sub(live),
+    }
+}
+
+impl Threads {
+    /// How many threads are blocked at this time.
+    fn blocked(&self, now: Instant) -> usize {
+        let at_work = self.at_work.values();
+        at_work.filter(|it| it.is_blocked(now)).count()
+    }
+
+    /// The most that were blocked at once lately.
+    fn peak(&mut self, now: Instant) -> usize {
+        let blocked = self.blocked(now);
+        match self.peak {
+            Some((most, at)) if most > blocked && now - at < KEEP => most,
+            _ => {
+                self.peak = Some((blocked, now));
+                blocked
+            }
+        }
+    }
 }
 
 impl Workers {
@@ -83,6 +132,7 @@ impl Workers {
                 spares: 0,
                 last: 0,
                 at_work: HashMap::new(),
+                peak: None,
                 running: Some(running),
             }),
             stopped: AtomicBool::new(false),
@@ -102,23 +152,33 @@ impl Workers {
         Ok(())
     }
 
-    /// Starts a thread in the place of one that is blocked, and says whether it could. It ends
-    /// by itself when as many threads are at work again as were started. There are at most 64.
-    pub fn add_spare(&self) -> bool {
-        let number = {
+    /// Starts threads in the place of those that are blocked, and returns how many. If none is left that works, as
+    /// many more as are blocked: what waits may block those as well, and it is not to take for ever until one is free.
+    /// There are at most 64 at once. They end by themselves when they are not needed any more.
+    pub fn relieve(&self) -> usize {
+        let (wanted, first) = {
             let mut threads = self.0.threads();
-            if threads.spares >= MAX_SPARES {
-                return false;
+            let now = Instant::now();
+            let blocked = threads.blocked(now);
+            threads.peak(now);
+            let missing = missing(threads.wanted, threads.at_work.len(), blocked);
+            let wanted = missing.min(MAX_SPARES - threads.spares);
+            // Nothing to do, or nobody to do it for.
+            if wanted == 0 || threads.running.is_none() {
+                return 0;
             }
-            threads.spares += 1;
-            threads.spares
+            threads.spares += wanted;
+            (wanted, threads.spares - wanted)
         };
-        let spawned = self.spawn_thread(format!("valor-spare-{number}"), true);
-        if let Err(error) = &spawned {
-            self.0.threads().spares -= 1;
-            log::error!(target: "valor::server", "no spare worker could be started: {error}");
+        for number in 1..=wanted {
+            let name = format!("valor-spare-{}", first + number);
+            if let Err(error) = self.spawn_thread(name, true) {
+                self.0.threads().spares -= wanted - number + 1;
+                log::error!(target: "valor::server", "no spare worker could be started: {error}");
+                return number - 1;
+            }
         }
-        spawned.is_ok()
+        wanted
     }
 
     /// How many spare threads there are.
@@ -189,11 +249,10 @@ impl Inner {
     fn work(&self, number: u64, progress: &Progress, is_spare: bool) {
         let _here = reactor::enter(self.executor.reactor());
         let mut events = Events::default();
-        let mut asked = HashMap::new();
         let mut ask_at = is_spare.then(|| Instant::now() + ASK);
         while !self.is_stopped() {
             if ask_at.is_some_and(|at| at <= Instant::now()) {
-                if self.is_superfluous(number, &mut asked) {
+                if self.is_superfluous(number) {
                     break;
                 }
                 ask_at = Some(Instant::now() + ASK);
@@ -222,17 +281,12 @@ impl Inner {
         self.executor.wake();
     }
 
-    /// Whether there are enough threads at work without this one, which is taken off the list
-    /// then: of two spares that ask at once, one stays. `asked` is what the last answer was.
-    fn is_superfluous(&self, number: u64, asked: &mut HashMap<u64, u64>) -> bool {
+    /// Whether there are enough threads at work without this one, even if as many are blocked as were lately. It is
+    /// taken off the list then: of two spares that ask at once, one stays.
+    fn is_superfluous(&self, number: u64) -> bool {
         let mut threads = self.threads();
-        let others = threads.at_work.iter().filter(|(of, _)| **of != number);
-        let live = others.filter(|(of, progress)| {
-            let ran = progress.ran.load(Ordering::Relaxed);
-            let before = asked.insert(**of, ran);
-            progress.waits.load(Ordering::Relaxed) || before.is_some_and(|before| before != ran)
-        });
-        if live.count() < threads.wanted {
+        let needed = threads.wanted + threads.peak(Instant::now());
+        if threads.at_work.len() <= needed {
             return false;
         }
         threads.at_work.remove(&number);
@@ -241,12 +295,12 @@ impl Inner {
 }
 
 impl super::executor::Watcher for Progress {
-    fn waits(&self, waits: bool) {
-        self.waits.store(waits, Ordering::Relaxed);
+    fn works(&self, since: Instant) {
+        self.since.store(nanos(since) + 1, Ordering::Relaxed);
     }
 
-    fn ran(&self) {
-        self.ran.fetch_add(1, Ordering::Relaxed);
+    fn waits(&self) {
+        self.since.store(0, Ordering::Relaxed);
     }
 }
 
@@ -255,34 +309,93 @@ mod tests {
     use super::*;
     use std::{future::pending, sync::mpsc};
 
+    /// Tasks that block their threads until they are released.
+    struct Blocking {
+        began: mpsc::Receiver<()>,
+        release: mpsc::Sender<()>,
+        tasks: Vec<smol::Task<()>>,
+    }
+
+    impl Blocking {
+        fn on(workers: &Workers, count: usize) -> Self {
+            let (begin, began) = mpsc::channel();
+            let (release, released) = mpsc::channel::<()>();
+            let released = Arc::new(Mutex::new(released));
+            let block = || {
+                let (begin, released) = (begin.clone(), released.clone());
+                workers.spawn(async move {
+                    begin.send(()).unwrap();
+                    released.lock().unwrap().recv().unwrap();
+                })
+            };
+            let tasks = (0..count).map(|_| block()).collect();
+            Self {
+                began,
+                release,
+                tasks,
+            }
+        }
+
+        fn await_began(&self, count: usize) {
+            for _ in 0..count {
+                self.began.recv_timeout(PATIENCE).expect("another began");
+            }
+        }
+
+        fn release(self) {
+            for _ in &self.tasks {
+                self.release.send(()).unwrap();
+            }
+            self.tasks.into_iter().for_each(smol::block_on);
+        }
+    }
+
+    const PATIENCE: Duration = Duration::from_secs(60);
+
+    /// Asks again and again until this is true.
+    fn eventually(what: &str, is_true: impl Fn() -> bool) {
+        let since = Instant::now();
+        while !is_true() {
+            assert!(since.elapsed() < PATIENCE, "not yet: {what}");
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+
     #[test]
     fn a_spare_works_while_a_worker_is_blocked_and_ends_when_it_is_back() {
         let workers = Workers::new().unwrap();
         workers.start(1).unwrap();
-        let (blocked, is_blocked) = mpsc::channel();
-        let (release, released) = mpsc::channel::<()>();
-        let block = workers.spawn(async move {
-            blocked.send(()).unwrap();
-            released.recv().unwrap();
-        });
-        is_blocked.recv().unwrap();
-        assert!(workers.add_spare());
+        assert_eq!(workers.relieve(), 0);
+        let blocking = Blocking::on(&workers, 1);
+        blocking.await_began(1);
+        eventually("a spare", || workers.relieve() == 1);
         assert_eq!(smol::block_on(workers.spawn(async { 7 })), 7);
-        // It has asked twice by then whether it is still of use.
-        thread::sleep(ASK * 5 / 2);
-        assert_eq!(workers.spares(), 1);
-        release.send(()).unwrap();
-        smol::block_on(block);
-        let since = Instant::now();
-        while workers.spares() > 0 {
-            assert!(
-                since.elapsed() < Duration::from_secs(60),
-                "the spare is still there"
-            );
-            thread::sleep(Duration::from_millis(50));
-        }
+        // It has asked by then whether it is still of use, and one is enough.
+        thread::sleep(KEEP + ASK * 2);
+        assert_eq!((workers.relieve(), workers.spares()), (0, 1));
+        blocking.release();
+        eventually("the end of the spare", || workers.spares() == 0);
         workers.stop();
         smol::block_on(workers.ended());
+    }
+
+    #[test]
+    fn when_nobody_is_left_as_many_spares_start_as_threads_are_blocked() {
+        for (wanted, at_work, blocked, expected) in [
+            (2, 2, 0, 0),
+            (2, 2, 1, 1),
+            (2, 2, 2, 2),
+            (2, 4, 4, 4),
+            (2, 8, 8, 8),
+            (2, 8, 7, 1),
+            (2, 8, 6, 0),
+            (1, 1, 1, 1),
+            // A thread that is just about to begin.
+            (2, 0, 0, 2),
+        ] {
+            let missing = missing(wanted, at_work, blocked);
+            assert_eq!(missing, expected, "{wanted} {at_work} {blocked}");
+        }
     }
 
     #[test]
@@ -297,8 +410,17 @@ mod tests {
     #[test]
     fn there_are_at_most_64_spares() {
         let workers = Workers::new().unwrap();
-        assert!((0..MAX_SPARES).all(|_| workers.add_spare()));
-        assert!(!workers.add_spare());
+        workers.start(1).unwrap();
+        let blocking = Blocking::on(&workers, MAX_SPARES + 2);
+        eventually("all spares", || {
+            workers.relieve();
+            workers.spares() == MAX_SPARES
+        });
+        blocking.await_began(MAX_SPARES + 1);
+        // Each of them is blocked by now, and there is no other.
+        thread::sleep(BLOCKED * 2);
+        assert_eq!((workers.relieve(), workers.spares()), (0, MAX_SPARES));
+        blocking.release();
         workers.stop();
         smol::block_on(workers.ended());
         assert_eq!(workers.spares(), 0);

@@ -33,7 +33,7 @@ pub fn serve_with(vlugin: Arc<dyn Vlugin>, config: ServerConfig) -> Serving {
     let addr = server.local_addrs()[0].to_string();
     let workers = server.workers();
     valor_runtime::dispatch::watch::on_blocked(move || {
-        workers.add_spare();
+        workers.relieve();
     });
     let thread = std::thread::spawn(move || {
         let shutdown = async move {
