@@ -35,6 +35,9 @@ pub fn cargo(crate_folder: &Path, arguments: &[&str]) {
         .current_dir(crate_folder)
         .env("CARGO_TARGET_DIR", target())
         .env("CARGO_NET_OFFLINE", "true")
+        // As the workspace has it: what that has built is not built again.
+        .env("CARGO_PROFILE_DEV_DEBUG", "line-tables-only")
+        .env("CARGO_PROFILE_DEV_BUILD_OVERRIDE_DEBUG", "line-tables-only")
         .output()
         .expect("cargo runs");
     assert!(
