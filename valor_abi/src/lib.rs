@@ -1,7 +1,30 @@
-//! What a Valor vlugin is written against, and the ABI that it shares with its host.
+//! Write HTTP plugins, *vlugins*, that Valor loads while it runs: a request in, a response out.
 //!
-//! A vlugin is a small message handler: an HTTP request in, a response out. Its crate depends
-//! on this one alone, under the name `valor`, and is a `cdylib`:
+//! One crate is a native library, a WebAssembly module for the server, and the same module in a browser. Its tests
+//! need none of these:
+//!
+//! ```
+//! use valor::*;
+//!
+//! #[vlugin]
+//! pub async fn on_create(cx: &mut Context) {
+//!     cx.set(cx.config::<String>().unwrap());
+//! }
+//!
+//! pub async fn on_request(cx: &Context, req: http::Request) -> String {
+//!     format!("{}, {}", cx.get::<String>(), req.url().path())
+//! }
+//!
+//! # fn main() {
+//! testing::create(VLUGIN, "hello")
+//!     .get("/Zoe")
+//!     .assert_status(200)
+//!     .assert_body("hello, /Zoe");
+//! # }
+//! ```
+//!
+//! Without state, one function is enough; see [`macro@vlugin`] for that and for the typed form, `impl Vlugin for …`.
+//! The crate is a `cdylib` and depends on this one under the name `valor`:
 //!
 //! ```toml
 //! [lib]
@@ -11,18 +34,8 @@
 //! valor = { package = "valor_abi", version = "0.1" }
 //! ```
 //!
-//! ```
-//! use valor::*;
-//!
-//! #[vlugin]
-//! pub async fn on_request(_req: http::Request) -> http::Response {
-//!     "OK response from a plugin".into()
-//! }
-//! # fn main() {}
-//! ```
-//!
-//! With state, [`macro@vlugin`] stands on `on_create` instead, which fills a [`Context`]; the
-//! typed form is `#[vlugin] impl Vlugin for …`, see [`Vlugin`].
+//! `valor_cli run -p plugins.json` serves what a plugins.json names. The crate `valor_runtime` does so inside of another
+//! program.
 //!
 //! # Layout
 //!
@@ -30,7 +43,7 @@
 //!   [`upgrade`], [`offers_upgrade`]: for authors.
 //! - [`wire`]: requests and responses in the form in which they cross boundaries; `head` holds
 //!   the encoding of a head.
-//! - [`convert`]: from the wire's form to [`http`] and back.
+//! - [`convert`]: from the wire's form to [`http`](https://docs.rs/http-types/2) and back.
 //! - [`host`]: what a vlugin may ask of its host.
 //! - [`instance`]: the glue around an author's code; [`unwind`] and [`fault`] serve it.
 //! - `surf`: the HTTP client, with the feature of that name.

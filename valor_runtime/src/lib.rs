@@ -1,11 +1,36 @@
-//! Valor's host as a library: load vlugins, route requests to them, guard them, serve them.
+//! Put Valor's host into a program of your own: load vlugins, route requests to them, guard them, serve them.
+//!
+//! A [`Runtime`] answers requests. Its vlugins come from files, from linked crates, or from the program itself, and need no
+//! socket:
+//!
+//! ```
+//! use valor_runtime::{Runtime, from_http, http};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # futures_lite::future::block_on(async {
+//! let runtime = Runtime::builder().build()?;
+//! runtime.add(
+//!     "greet",
+//!     from_http(|req: http::Request| async move { format!("hello, {}", req.url().path()) }),
+//! )?;
+//!
+//! let req = http::Request::new(http::Method::Get, "http://localhost/greet/Zoe");
+//! assert_eq!(runtime.handle(req).await.body_string().await?, "hello, /Zoe");
+//! # Ok(())
+//! # })
+//! # }
+//! ```
+//!
+//! [`server::Server`] puts it behind sockets; `valor_cli` is that with a command line. The crate `valor_abi` is what a vlugin
+//! is written with.
 //!
 //! # Layout
 //!
 //! From the ground up; a module imports only from those above it in this list.
 //!
 //! - [`definition`]: what plugins.json says. [`Vlugin`]: the trait that every kind is behind.
-//! - [`account`]: what the host holds and runs for one vlugin. `id`: a request's id. `reactor`: which sockets are ready. `timer`: time limits. `metrics`: what is counted. [`registry`]: names and prefixes. [`host`]: what vlugins ask for.
+//! - [`account`]: what the host holds and runs for one vlugin. `id`: a request's id. `reactor`: which sockets are ready.
+//!   `timer`: time limits. `metrics`: what is counted. [`registry`]: names and prefixes. [`host`]: what vlugins ask for.
 //! - [`package`]: one file with the libraries for several targets.
 //! - [`loader`]: from a definition to a vlugin; [`mod@inspect`]: what a file says of itself.
 //! - [`dispatch`]: a request's way to its vlugin, with ids, limits and panics.
