@@ -29,6 +29,7 @@ pub const ALL: &[Measure] = &[
     ("100 vlugins", readiness),
     ("100 WebAssembly vlugins", readiness_of_guests),
     ("routes", routes),
+    ("neighbours", crate::neighbours::measure),
 ];
 
 const SERVERS: &[Server] = &[Server::HyperTokio, Server::Nginx, Server::ValorNative];

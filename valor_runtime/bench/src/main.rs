@@ -10,6 +10,7 @@
 mod calls;
 mod footprint;
 mod load;
+mod neighbours;
 mod peers;
 mod process;
 mod programs;

@@ -43,6 +43,8 @@ pub enum Server {
     ValorWasmFresh,
     /// Valor with a vlugin in JavaScript
     ValorJs,
+    /// Valor with a healthy vlugin and neighbours that take all they can
+    ValorNeighbours,
     /// Valor with the same vlugins linked into the program
     ValorCompiled,
     /// Valor's server alone, in front of a closure
@@ -65,6 +67,7 @@ impl Server {
             Self::ValorWasm => "Valor, WebAssembly",
             Self::ValorWasmFresh => "Valor, WebAssembly, each a new instance",
             Self::ValorJs => "Valor, JavaScript",
+            Self::ValorNeighbours => "Valor, with bad neighbours",
             Self::ValorCompiled => "Valor, compiled in",
             Self::ValorBare => "Valor, server alone",
         }
@@ -72,11 +75,7 @@ impl Server {
 
     /// Whether this program is it.
     pub fn is_valor(self) -> bool {
-        use Server::{ValorBare, ValorCompiled, ValorJs, ValorNative, ValorWasm, ValorWasmFresh};
-        matches!(
-            self,
-            ValorBare | ValorCompiled | ValorJs | ValorNative | ValorWasm | ValorWasmFresh
-        )
+        self.title().starts_with("Valor,")
     }
 
     fn name(self) -> String {

@@ -2,7 +2,7 @@
 //! the program, or none.
 
 use crate::{
-    programs,
+    neighbours, programs,
     subject::{BLOB, HELLO, Server as Subject},
 };
 use std::{
@@ -16,6 +16,7 @@ use std::{
 use valor_runtime::{
     Body, Definition, Response, Runtime, Vlugin,
     account::Account,
+    dispatch::watch,
     from_fn,
     host::{
         RuntimeHost,
@@ -40,6 +41,10 @@ pub fn serve(subject: Subject, threads: usize) -> Result<(), Box<dyn Error>> {
         let server = Server::bind(&[listen], config).await?;
         let vlugin = vlugin(subject).await?;
         println!("{}", server.local_addrs()[0]);
+        let workers = server.workers();
+        watch::on_blocked(move || {
+            workers.relieve();
+        });
         server.run(vlugin, threads, pending()).await?;
         Ok(())
     })
@@ -56,6 +61,7 @@ pub async fn vlugin(subject: Subject) -> Result<Arc<dyn Vlugin>, Box<dyn Error>>
         Subject::ValorWasm => guests().await,
         Subject::ValorWasmFresh => fresh().await,
         Subject::ValorJs => script().await,
+        Subject::ValorNeighbours => neighbours::vlugin().await,
         _ => compiled().await,
     }
 }

@@ -382,3 +382,62 @@ fn what_an_instance_does_behind_its_response_is_done_with_nobody_waiting() {
     assert!(is_logged("orked"), "nobody went on with the instance");
     assert_eq!(block_on(get(&runtime, "/by_hand")).1, "2");
 }
+
+/// [`HELLO`], whose answer is this, with a megabyte of memory to work on behind its own.
+fn doing(what: &str) -> String {
+    let answer = "(call $respond (local.get $id) (i32.const 0) (i32.const 30))";
+    HELLO
+        .replace(
+            r#"(memory (export"#,
+            r#"(import "valor1" "random" (func $random (param i32 i32))) (memory (export"#,
+        )
+        .replace("\"memory\") 16", "\"memory\") 32")
+        .replace(answer, &format!("{what} {answer}"))
+}
+
+/// Much work of the host for the guest, in a row: none of the guest's own code in between has to ask for its time.
+fn randoms() -> String {
+    "(call $random (i32.const 65536) (i32.const 1048576))".repeat(3000)
+}
+
+#[test]
+fn the_hosts_work_for_a_guest_is_its_time() {
+    listen();
+    let folder = tempfile::tempdir().unwrap();
+    let mut definition = definition(&folder, &doing(&randoms()));
+    definition.name = "asks_much".into();
+    definition.limits.cpu = Some(0.1);
+    let runtime = runtime(&definition);
+    assert_eq!(block_on(get(&runtime, "/asks_much")).0, 504);
+    assert!(is_logged(
+        "`asks_much` trapped and is started anew: it ran for more than 0.1 s"
+    ));
+}
+
+#[test]
+fn a_guest_gives_way_whatever_it_does() {
+    let fill = "(memory.fill (i32.const 65536) (i32.const 7) (i32.const 1048576))";
+    let copy = "(memory.copy (i32.const 65536) (i32.const 65537) (i32.const 1048576))";
+    for what in [
+        "(loop $on (br $on))".to_owned(),
+        format!("(loop $on {} (br $on))", fill.repeat(100)),
+        format!("(loop $on {} (br $on))", copy.repeat(100)),
+        randoms(),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let mut definition = definition(&folder, &doing(&what));
+        definition.limits.cpu = Some(600.0);
+        definition.limits.timeout = Some(600.0);
+        let runtime = runtime(&definition);
+        let mut working = Box::pin(get(&runtime, "/by_hand"));
+        // It comes back with nothing, again and again, in the midst of its work.
+        for _ in 0..10 {
+            let polled = block_on(future::poll_once(&mut working));
+            assert!(
+                polled.is_none(),
+                "done at once: {}",
+                &what[..60.min(what.len())]
+            );
+        }
+    }
+}

@@ -163,3 +163,30 @@ fn a_module_says_what_it_is_without_running() {
     assert!(inspection.metadata.is_none());
     assert!(inspection.to_string().contains("loads    no: "));
 }
+
+#[test]
+fn a_module_that_is_too_much_to_compile_is_refused() {
+    let many = HELLO.replace(
+        "(func (export \"valor_poll\")",
+        &format!("{} (func (export \"valor_poll\")", "(func)".repeat(50_000)),
+    );
+    let branchy = format!(
+        "(func (param i32) {} {})",
+        "(local i32)".repeat(3000),
+        "(if (local.get 0) (then (local.set 1 (i32.const 1))))".repeat(20_000)
+    );
+    let branchy = HELLO.replace(
+        "(func (export \"valor_poll\")",
+        &format!("{branchy} (func (export \"valor_poll\")"),
+    );
+    for (text, part) in [
+        (many, "functions, but Valor compiles at most 40000"),
+        (branchy, "locals times branches in one function"),
+    ] {
+        let error = refusal(&text);
+        assert!(
+            error.contains(part) && error.contains("by_hand.wasm"),
+            "{error}"
+        );
+    }
+}

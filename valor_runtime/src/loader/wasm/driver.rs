@@ -1,13 +1,14 @@
 //! An instance of a guest from its beginning to its end: the events that it is told of, one after the
 //! other, by calls of its exports.
 //!
-//! `instance` polls [`drive`], which promises that a call never runs for longer than a tick at a time,
+//! `instance` polls [`drive`], which promises that the guest never runs for longer than some milliseconds at a time,
 //! that no export is called from inside of an import, and that everyone who waits hears of its end.
 
 use super::{
+    clock::{self, OutOfTime, on_the_clock},
     engine::Running,
     exchange::{CREATION, Event, Shared},
-    imports::{Feed, Guest, Op, OutOfTime},
+    imports::{self, Feed, Guest, Op},
     module::Checked,
     text::{self, cut},
 };
@@ -40,6 +41,8 @@ pub(super) struct Recipe {
 /// The guest's exports.
 struct Exports {
     memory: Memory,
+    /// Whether no import gives way to others, so that exports can be called without a stack of their own.
+    is_synchronous: bool,
     alloc: TypedFunc<u32, u32>,
     init: TypedFunc<(u32, u32), ()>,
     request: TypedFunc<(u32, u32, u32), ()>,
@@ -126,18 +129,18 @@ fn frame(frame: &wasmtime::FrameInfo) -> String {
     }
 }
 
-/// Calls an export: on a stack of its own, a tick at a time.
+/// Calls an export: on a stack of its own, a turn at a time.
 macro_rules! call {
     ($guest:expr, $export:ident, $arguments:expr) => {{
         let _running = Running::begin();
         let _calling = $guest.shared.call();
-        $guest.store.data_mut().limits.ticked = 0;
+        $guest.store.data_mut().limits.clock.begin();
         $guest.store.set_epoch_deadline(1);
-        $guest
+        let call = $guest
             .exports
             .$export
-            .call_async(&mut *$guest.store, $arguments)
-            .await
+            .call_async(&mut *$guest.store, $arguments);
+        on_the_clock(call).await
     }};
 }
 
@@ -148,13 +151,17 @@ async fn run(recipe: &Recipe, shared: &Shared, store: &mut Store<Guest>) -> wasm
         shared,
         told: false,
     };
-    let (ptr, len) = guest.hand_in(recipe.init.len(), |bytes| {
-        bytes.copy_from_slice(&recipe.init);
-    })?;
+    let init = |bytes: &mut [u8]| bytes.copy_from_slice(&recipe.init);
+    let (ptr, len) = guest.hand_in(recipe.init.len(), init).await?;
     call!(guest, init, (ptr, len))?;
     let mut ops: FuturesUnordered<Op> = FuturesUnordered::new();
     let mut held = Vec::new();
     loop {
+        if clock::is_poll_over() {
+            // Others have their turn in between, as in the middle of a call.
+            let _calling = shared.call();
+            futures_lite::future::yield_now().await;
+        }
         ops.extend(guest.store.data_mut().started.drain(..));
         if let Some(ready) = guest.said_ready() {
             ready.map_err(Failed)?;
@@ -218,7 +225,12 @@ async fn next(guest: &mut Guest, ops: &mut FuturesUnordered<Op>) -> Event {
 
 /// Puts the module into memory, and asks for its version.
 async fn begin(recipe: &Recipe, store: &mut Store<Guest>) -> wasmtime::Result<Exports> {
+    on_the_clock(begin_at_once(recipe, store)).await
+}
+
+async fn begin_at_once(recipe: &Recipe, store: &mut Store<Guest>) -> wasmtime::Result<Exports> {
     let _running = Running::begin();
+    store.data_mut().limits.clock.begin();
     store.set_epoch_deadline(1);
     let instance = recipe.module.pre.instantiate_async(&mut *store).await?;
     let memory = instance.get_memory(&mut *store, "memory");
@@ -233,8 +245,10 @@ async fn begin(recipe: &Recipe, store: &mut Store<Guest>) -> wasmtime::Result<Ex
     if let Ok(initialize) = instance.get_typed_func::<(), ()>(&mut *store, "_initialize") {
         initialize.call_async(&mut *store, ()).await?;
     }
+    let mut imports = recipe.module.pre.module().imports();
     Ok(Exports {
         memory,
+        is_synchronous: !imports.any(|import| import.name() == imports::RANDOM),
         alloc: instance.get_typed_func(&mut *store, "valor_alloc")?,
         init: instance.get_typed_func(&mut *store, "valor_init")?,
         request: instance.get_typed_func(&mut *store, "valor_request")?,
@@ -268,23 +282,20 @@ impl Driven<'_> {
     }
 
     /// Has the guest give out bytes, and writes to them.
-    fn hand_in(
+    async fn hand_in(
         &mut self,
         len: usize,
-        write: impl FnOnce(&mut [u8]),
+        write: impl FnOnce(&mut [u8]) + Send,
     ) -> wasmtime::Result<(u32, u32)> {
         let size = u32::try_from(len)
             .map_err(|_| wasmtime::format_err!("{len} bytes do not fit into its memory"))?;
         if size == 0 {
             return Ok((0, 0));
         }
-        let _running = Running::begin();
-        self.store.data_mut().limits.ticked = 0;
-        self.store.data_mut().limits.synchronous = true;
-        self.store.set_epoch_deadline(1);
-        let ptr = self.exports.alloc.call(&mut *self.store, size);
-        self.store.data_mut().limits.synchronous = false;
-        let ptr = ptr?;
+        let ptr = match self.exports.is_synchronous {
+            true => self.alloc(size)?,
+            false => call!(self, alloc, size)?,
+        };
         let bytes = self.exports.memory.data_mut(&mut *self.store);
         let range = ptr as usize..ptr as usize + len;
         match bytes.get_mut(range) {
@@ -292,6 +303,14 @@ impl Driven<'_> {
             _ => wasmtime::bail!("`valor_alloc` has no {len} bytes"),
         }
         Ok((ptr, size))
+    }
+
+    /// Calls `valor_alloc` on this very stack, which costs less, and leaves it little time.
+    fn alloc(&mut self, size: u32) -> wasmtime::Result<u32> {
+        let _running = Running::begin();
+        self.store.data_mut().limits.clock.begin_synchronous();
+        self.store.set_epoch_deadline(1);
+        self.exports.alloc.call(&mut *self.store, size)
     }
 
     async fn handle(&mut self, event: Event) -> wasmtime::Result<()> {
@@ -322,9 +341,10 @@ impl Driven<'_> {
     async fn request(&mut self, id: u32, request: Request, held: Charge) -> wasmtime::Result<()> {
         let mut chunks = None;
         let len = message::request_len(&request);
-        let (ptr, len) = self.hand_in(len, |block| {
+        let write = |block: &mut [u8]| {
             chunks = message::write_request(request, block);
-        })?;
+        };
+        let (ptr, len) = self.hand_in(len, write).await?;
         drop(held);
         if let Some(chunks) = chunks {
             self.store.data_mut().feeds.insert(id, Feed::of(chunks));
@@ -360,7 +380,8 @@ impl Driven<'_> {
                 self.store.data_mut().settle(id);
             }
         }
-        let (ptr, len) = self.hand_in(block.len(), |bytes| bytes.copy_from_slice(&block))?;
+        let write = |bytes: &mut [u8]| bytes.copy_from_slice(&block);
+        let (ptr, len) = self.hand_in(block.len(), write).await?;
         call!(self, fetch_response, (id, ptr, len))
     }
 
@@ -428,7 +449,8 @@ impl Driven<'_> {
     }
 
     async fn body(&mut self, id: u32, bytes: &[u8], kind: PieceKind) -> wasmtime::Result<()> {
-        let (ptr, len) = self.hand_in(bytes.len(), |block| block.copy_from_slice(bytes))?;
+        let write = |block: &mut [u8]| block.copy_from_slice(bytes);
+        let (ptr, len) = self.hand_in(bytes.len(), write).await?;
         call!(self, body, (id, ptr, len, kind as u32))
     }
 }

@@ -1,7 +1,7 @@
 //! The one engine that compiles and runs every guest of this process, and its clock.
 //!
-//! [`engine`] is made when the first guest is loaded. A thread counts ticks of [`TICK`] while guests run:
-//! at each tick a guest gives its thread back to others, and after as many as its limit allows it is ended.
+//! [`engine`] is made when the first guest is loaded. A thread counts ticks of [`TICK`] while guests run. At each tick a
+//! guest asks its `clock` whether it gives its thread back to others, or has run for longer than it may.
 
 use std::{
     sync::{
@@ -15,8 +15,8 @@ use wasmtime::{
     Cache, CacheConfig, Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig,
 };
 
-/// How long a guest runs before others have their turn.
-pub(super) const TICK: Duration = Duration::from_millis(10);
+/// How often a guest looks at its time.
+const TICK: Duration = Duration::from_millis(2);
 
 /// Instances at once in this process; each takes 4 GiB of addresses, and memory as it uses it.
 const INSTANCES: u32 = 4096;
@@ -25,7 +25,10 @@ const INSTANCES: u32 = 4096;
 pub(super) const TABLES: (u32, usize) = (8, 100_000);
 
 /// Ticks without a call after which the clock stops.
-const IDLE_TICKS: u32 = 100;
+const IDLE_TICKS: u32 = 500;
+
+/// Ticks so far.
+static TICKS: AtomicU64 = AtomicU64::new(0);
 
 const MIB: u64 = 1 << 20;
 
@@ -105,6 +108,7 @@ fn start_clock(engine: &Engine) -> std::io::Result<()> {
             while let Some(engine) = engine.upgrade() {
                 thread::sleep(TICK);
                 engine.increment_epoch();
+                TICKS.fetch_add(1, Ordering::Relaxed);
                 let calls = CALLS.load(Ordering::Relaxed);
                 idle = if calls == seen { idle + 1 } else { 0 };
                 seen = calls;
@@ -121,6 +125,11 @@ fn start_clock(engine: &Engine) -> std::io::Result<()> {
         })?;
     let _ = CLOCK.set(clock.thread().clone());
     Ok(())
+}
+
+/// How many ticks there were so far. While guests run they go on; otherwise they may have stopped.
+pub(super) fn ticks() -> u64 {
+    TICKS.load(Ordering::Relaxed)
 }
 
 static RUNNING: AtomicU64 = AtomicU64::new(0);

@@ -81,6 +81,23 @@ pub enum GuestError {
         tables = super::engine::TABLES.0, elements = super::engine::TABLES.1
     )]
     TooMuch(String),
+    /// Compiling it would take too much time or memory.
+    #[error(
+        "has {found} {what}, but Valor compiles at most {most}: build it with optimizations, or make several vlugins of it"
+    )]
+    TooLarge {
+        /// What there is too much of.
+        what: &'static str,
+        /// How much there is, or was when the limit was reached.
+        found: u64,
+        /// How much there may be.
+        most: u64,
+    },
+    /// Compiling it took too long.
+    #[error(
+        "is not compiled after {0:?}: build it with optimizations, or make several vlugins of it"
+    )]
+    CompileTimedOut(std::time::Duration),
     /// This program was built without WebAssembly, or the system does not let it run.
     #[error("cannot be run: {0}")]
     Engine(String),

@@ -5,8 +5,9 @@
 //! guest that hands over what it must not, or more than the account takes, is ended: an error here is a trap.
 
 use super::{
+    clock::{Clock, Next},
     copies,
-    engine::{TABLES, TICK},
+    engine::TABLES,
     exchange::{ENTRY, Event, Shared},
     pieces::{Outgoing, Wanted},
     text::{self, cut},
@@ -28,8 +29,11 @@ use wasmtime::{Caller, Engine, Linker, Memory, ResourceLimiter, Store, UpdateDea
 /// The module that guests import from.
 pub(super) const MODULE: &str = "valor1";
 
-/// How long one read of random bytes may be: what is asked for is taken in such parts.
-const RANDOM_PART: usize = 64 * 1024;
+/// The one import that gives way to others while it works. With it, no call of an export is synchronous.
+pub(super) const RANDOM: &str = "random";
+
+/// How many random bytes are read at once. Between two such parts others may have their turn.
+const RANDOM_PART: u32 = 64 * 1024;
 
 /// What a fetch takes beside its request while it runs, about.
 const FETCH: usize = 4 * 1024;
@@ -107,19 +111,10 @@ pub(super) struct Guest {
 pub(super) struct Limits {
     /// Bytes of memory.
     pub memory: usize,
-    /// Ticks of the clock in one call.
-    pub ticks: u32,
-    /// Those of the call that runs.
-    pub ticked: u32,
-    /// A call that cannot give its thread back runs.
-    pub synchronous: bool,
+    /// Time of the call that runs.
+    pub clock: Clock,
     pub out_of_memory: bool,
 }
-
-/// The guest ran longer in one call than it may.
-#[derive(Debug, thiserror::Error)]
-#[error("it ran for more than {} s without a pause, its limit (`limits.cpu`)", (TICK * self.0).as_secs_f64())]
-pub(super) struct OutOfTime(pub u32);
 
 impl ResourceLimiter for Limits {
     fn memory_growing(
@@ -151,7 +146,6 @@ impl Guest {
         memory: usize,
         cpu: Duration,
     ) -> Store<Self> {
-        let ticks = (cpu.as_millis() / TICK.as_millis()).clamp(1, u32::MAX.into()) as u32;
         let mut store = Store::new(
             engine,
             Self {
@@ -166,9 +160,7 @@ impl Guest {
                 ready: None,
                 limits: Limits {
                     memory,
-                    ticks,
-                    ticked: 0,
-                    synchronous: false,
+                    clock: Clock::new(cpu),
                     out_of_memory: false,
                 },
                 begun: Instant::now(),
@@ -176,16 +168,9 @@ impl Guest {
         );
         store.limiter(|guest| &mut guest.limits);
         store.epoch_deadline_callback(|mut guest| {
-            let limits = &mut guest.data_mut().limits;
-            limits.ticked += 1;
-            if limits.ticked > limits.ticks {
-                return Err(OutOfTime(limits.ticks).into());
-            }
-            Ok(match limits.synchronous {
-                // It has no turn to give back, and so no more than a few ticks.
-                true if limits.ticked > 3 => return Err(OutOfTime(3).into()),
-                true => UpdateDeadline::Continue(1),
-                false => UpdateDeadline::Yield(1),
+            Ok(match guest.data_mut().limits.clock.tick()? {
+                Next::GoOn => UpdateDeadline::Continue(1),
+                Next::GiveWay => UpdateDeadline::Yield(1),
             })
         });
         store
@@ -307,6 +292,8 @@ fn view<'a>(
     ptr: u32,
     len: u32,
 ) -> wasmtime::Result<(&'a mut [u8], &'a mut Guest)> {
+    // Work for the guest is its time, too.
+    caller.data_mut().limits.clock.check()?;
     let memory = caller.data().memory;
     let memory = memory.ok_or_else(|| wasmtime::format_err!("an import before it has begun"))?;
     let (bytes, guest) = memory.data_and_store_mut(caller);
@@ -330,7 +317,9 @@ pub(super) fn linker(engine: &Engine) -> wasmtime::Result<Linker<Guest>> {
     linker.func_wrap(MODULE, "monotonic_ns", |caller: Called<'_>| {
         i64::try_from(caller.data().begun.elapsed().as_nanos()).unwrap_or(i64::MAX)
     })?;
-    linker.func_wrap(MODULE, "random", random)?;
+    linker.func_wrap_async(MODULE, RANDOM, |caller: Called<'_>, (ptr, len)| {
+        Box::new(random(caller, ptr, len))
+    })?;
     linker.func_wrap(MODULE, "wake", |mut caller: Called<'_>| {
         caller.data_mut().wake();
     })?;
@@ -396,11 +385,14 @@ fn log(
     Ok(())
 }
 
-fn random(mut caller: Called<'_>, ptr: u32, len: u32) -> wasmtime::Result<()> {
-    let (bytes, guest) = view(&mut caller, ptr, len)?;
-    let host = guest.host.clone();
-    for part in bytes.chunks_mut(RANDOM_PART) {
-        host.random(part);
+async fn random(mut caller: Called<'_>, ptr: u32, len: u32) -> wasmtime::Result<()> {
+    view(&mut caller, ptr, len)?;
+    let host = caller.data().host.clone();
+    for at in (0..len).step_by(RANDOM_PART as usize) {
+        host.random(view(&mut caller, ptr + at, RANDOM_PART.min(len - at))?.0);
+        if caller.data_mut().limits.clock.tick()? == Next::GiveWay {
+            futures_lite::future::yield_now().await;
+        }
     }
     Ok(())
 }

@@ -9,6 +9,7 @@
 //! to what remains.
 
 use super::{
+    clock,
     driver::{Recipe, drive},
     exchange::{CREATION, Refused, Shared},
 };
@@ -64,6 +65,7 @@ impl Instance {
                 Err(TryLockError::WouldBlock) => return,
             };
             self.shared.begin_poll();
+            clock::begin_poll();
             if let Some(running) = driver.as_mut() {
                 let mut cx = Context::from_waker(&self.waker);
                 match catch(|| running.as_mut().poll(&mut cx)) {

@@ -1,11 +1,13 @@
 //! WebAssembly modules as vlugins: found, held to the guest boundary, compiled, and run by
 //! wasmtime inside of limits.
 //!
-//! [`WasmLoader`] is what the runtime calls. `module` judges a file before any of its code runs,
+//! [`WasmLoader`] is what the runtime calls. `module` judges a file before any of its code runs, `size` before it is compiled,
 //! `imports` is what a guest can ask for, `driver` calls one, `instance` runs that, `exchange` is what those who wait
-//! share with it, `copies` takes things out of its memory, `pieces` are the bodies that it writes, `timers` its timers, `text` the bounds of its texts, `engine` is the one engine and its clock. What a guest does wrong ends its
+//! share with it, `copies` takes things out of its memory, `pieces` are the bodies that it writes, `timers` its timers, `text` the bounds of its texts,
+//! `engine` is the one engine and its ticks, `clock` the time that a call takes. What a guest does wrong ends its
 //! instance and the requests that this one worked for; the next request finds a new one.
 
+mod clock;
 mod copies;
 mod driver;
 mod engine;
@@ -19,6 +21,7 @@ mod imports;
 mod instance;
 mod module;
 mod pieces;
+mod size;
 mod text;
 mod timers;
 
@@ -40,7 +43,7 @@ use crate::{
 use driver::Recipe;
 use futures_lite::future;
 use instance::{Instance, Unanswered};
-use smol::Timer;
+use smol::{Timer, lock::Semaphore};
 use std::{
     path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
@@ -60,6 +63,13 @@ pub(crate) fn judge(bytes: &[u8], memory_limit: u64) -> Result<(), GuestError> {
 
 /// A module that takes longer than this to compile has a line in the log.
 const NOTABLE: Duration = Duration::from_secs(1);
+
+/// How long compiling may take, its turn included.
+const COMPILE_TIMEOUT: Duration = Duration::from_secs(120);
+
+/// How many modules are read at once. They are compiled one by one, and those that wait for that must not take all of
+/// the threads that may block, which files are read on.
+static READING: Semaphore = Semaphore::new(4);
 
 /// Loads WebAssembly vlugins.
 #[derive(Debug, Clone)]
@@ -178,9 +188,10 @@ impl WasmLoader {
         host: Arc<dyn Host>,
         account: &Account,
     ) -> Result<LoadedGuest, LoadError> {
-        let (loader, wanted) = (self.clone(), definition.clone());
-        let compiling = smol::unblock(move || loader.compile(&wanted, restricted));
+        let reading = READING.acquire().await;
+        let compiling = self.compile_in_time(definition, restricted);
         let (file, sha256, module) = with_a_line(&definition.name, NOTABLE, compiling).await?;
+        drop(reading);
         let metadata = module.metadata.clone();
         let init = serde_json::json!({
             "name": definition.name,
@@ -210,6 +221,22 @@ impl WasmLoader {
             metadata,
             sha256,
         })
+    }
+
+    async fn compile_in_time(
+        &self,
+        definition: &Definition,
+        restricted: bool,
+    ) -> Result<(PathBuf, String, module::Checked), LoadError> {
+        let (loader, wanted) = (self.clone(), definition.clone());
+        let compiling = smol::unblock(move || loader.compile(&wanted, restricted));
+        let limit = async {
+            Timer::after(COMPILE_TIMEOUT).await;
+            let error = GuestError::CompileTimedOut(COMPILE_TIMEOUT);
+            let file = self.locate(definition, restricted)?;
+            Err(LoadError::Guest { file, error })
+        };
+        future::or(compiling, limit).await
     }
 
     fn compile(

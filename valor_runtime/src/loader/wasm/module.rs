@@ -1,6 +1,6 @@
 //! A module, seen to be a guest before any of its code runs.
 
-use super::{engine::engine, error::GuestError, imports};
+use super::{engine::engine, error::GuestError, imports, size};
 use sha2::{Digest, Sha256};
 use std::{
     collections::BTreeMap,
@@ -76,7 +76,7 @@ fn compile(engine: &Engine, bytes: &[u8]) -> Result<(Module, Arc<Compiled>), Gue
         })
     };
     let module = compiled.get_or_init(|| {
-        Module::new(engine, bytes).map_err(|error| {
+        in_the_background(|| Module::new(engine, bytes)).map_err(|error| {
             let why = one_line(&format!("{error:#}"));
             match Module::validate(engine, bytes) {
                 Ok(()) => GuestError::TooMuch(why),
@@ -87,10 +87,43 @@ fn compile(engine: &Engine, bytes: &[u8]) -> Result<(Module, Arc<Compiled>), Gue
     Ok((module.clone()?, compiled))
 }
 
+/// Has wasmtime compile on threads of low priority, so that those that serve requests lose no time to them, and
+/// one module at a time, so that what it takes is never more than what `size` allows for one.
+fn in_the_background<T: Send>(compile: impl FnOnce() -> T + Send) -> T {
+    static ONE: Mutex<()> = Mutex::new(());
+    static THREADS: OnceLock<Option<rayon::ThreadPool>> = OnceLock::new();
+    let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let threads = THREADS.get_or_init(|| {
+        let threads = rayon::ThreadPoolBuilder::new()
+            .thread_name(|number| format!("valor-compile-{number}"))
+            .start_handler(|_| lower_priority());
+        match threads.build() {
+            Ok(threads) => Some(threads),
+            Err(error) => {
+                log::warn!(target: "valor::wasm", "no threads to compile on, so loading may delay requests: {error}");
+                None
+            }
+        }
+    });
+    match threads {
+        Some(threads) => threads.install(compile),
+        None => compile(),
+    }
+}
+
+/// Gives this thread a low priority, if the system has one for each thread.
+fn lower_priority() {
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    if let Err(error) = rustix::process::setpriority_process(None, 10) {
+        log::debug!(target: "valor::wasm", "compiling has the priority of requests: {error}");
+    }
+}
+
 /// Compiles a module and holds it to the boundary. Takes as long as the module is large.
 pub(super) fn check(bytes: &[u8], memory_limit: u64) -> Result<Checked, GuestError> {
     let engine = engine().map_err(GuestError::Engine)?;
     check_format(bytes)?;
+    size::check(bytes)?;
     let (module, compiled) = compile(engine, bytes)?;
     check_exports(&module, memory_limit)?;
     check_imports(&module)?;
@@ -268,4 +301,33 @@ fn leb128(bytes: &[u8]) -> Option<(usize, &[u8])> {
         }
     }
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::in_the_background;
+    use std::{
+        sync::atomic::{AtomicUsize, Ordering},
+        thread,
+        time::Duration,
+    };
+
+    #[test]
+    fn one_module_at_a_time_is_compiled_behind_everything_else() {
+        static AT_ONCE: AtomicUsize = AtomicUsize::new(0);
+        let compile = || {
+            let others = AT_ONCE.fetch_add(1, Ordering::SeqCst);
+            thread::sleep(Duration::from_millis(20));
+            #[cfg(any(target_os = "linux", target_os = "android"))]
+            assert_eq!(rustix::process::getpriority_process(None).unwrap(), 10);
+            AT_ONCE.fetch_sub(1, Ordering::SeqCst);
+            others
+        };
+        let threads: Vec<_> = (0..4)
+            .map(|_| thread::spawn(move || in_the_background(compile)))
+            .collect();
+        for thread in threads {
+            assert_eq!(thread.join().unwrap(), 0, "others at once");
+        }
+    }
 }

@@ -1,0 +1,6 @@
+// A vlugin that never answers: it runs until its host ends it.
+export default {
+  fetch() {
+    for (;;);
+  },
+};
