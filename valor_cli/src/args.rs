@@ -173,9 +173,10 @@ pub enum Command {
 
 #[derive(Debug, Args)]
 pub struct RunArgs {
-    /// The vlugins to serve
+    /// The vlugins to serve; `-` is standard input [default: plugins.json, or none with -w]
+    ///
+    /// Paths in it are relative to its folder, or to the working directory if it comes from standard input.
     #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
-    #[arg(required_unless_present = "with_registry")]
     pub plugins: Option<PathBuf>,
 
     /// Mount /_plugins, where vlugins are registered, replaced and removed while it runs
@@ -201,7 +202,7 @@ pub struct RunArgs {
     /// A library, package or module that has changed is loaded in the place of the old one, and a
     /// plugins.json that has changed is applied. With --build, crates whose sources have changed are
     /// built first. What is broken leaves the old one serving, and the log says why.
-    #[arg(long, requires = "plugins")]
+    #[arg(long)]
     pub watch: bool,
 
     /// An address to serve on, IP:PORT or unix:PATH; can be given several times
@@ -246,9 +247,9 @@ pub struct RunArgs {
 
 #[derive(Debug, Args)]
 pub struct CheckArgs {
-    /// The plugins.json to check
+    /// The plugins.json to check; `-` is standard input [default: plugins.json]
     #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
-    pub plugins: PathBuf,
+    pub plugins: Option<PathBuf>,
 
     #[command(flatten)]
     pub build: BuildArgs,

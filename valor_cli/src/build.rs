@@ -8,6 +8,7 @@ use crate::{
     load::Vlugins,
     log_writer::LogWriter,
     output::print,
+    plugins_file::PluginsFile,
     table::{Row, table},
     wasm_tools::WasmOpt,
 };
@@ -25,7 +26,7 @@ pub fn build(args: &BuildCommandArgs, log: &LogWriter) -> Result<(), Failure> {
         WhenOpt::Always => Some(WasmOpt::find().map_err(|line| Failure::new(FAULTS, [line]))?),
         _ => None,
     };
-    let mut vlugins = Vlugins::read(Some(&args.plugins), true);
+    let mut vlugins = Vlugins::read(Some(PluginsFile::of(args.plugins.as_deref())?), true);
     let how = How {
         log,
         release: args.release,

@@ -4,8 +4,10 @@ use crate::{
     args::CheckArgs,
     build_sources::Stop,
     exit::{FAULTS, Failure},
-    load::{Vlugins, show},
+    load::Vlugins,
     log_writer::LogWriter,
+    plugins_file::PluginsFile,
+    rows::show,
     sign,
 };
 use valor_runtime::Runtime;
@@ -15,7 +17,10 @@ use valor_runtime::Runtime;
 /// # Errors
 /// The faults.
 pub fn check(args: &CheckArgs, log: &LogWriter) -> Result<(), Failure> {
-    let mut vlugins = Vlugins::read(Some(&args.plugins), args.build.build);
+    let mut vlugins = Vlugins::read(
+        Some(PluginsFile::of(args.plugins.as_deref())?),
+        args.build.build,
+    );
     vlugins.build(&args.build, &args.log, log, &Stop::default());
     let mut builder = args.find.tell(Runtime::builder().base_dir(vlugins.base()));
     if let Some(keys) = sign::trusted(&args.trust.trust)? {

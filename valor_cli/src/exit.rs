@@ -1,6 +1,6 @@
 //! The codes that the program ends with; `--help` lists them.
 
-use crate::output::print_error;
+use crate::output::{print_error, print_note};
 use std::process::ExitCode;
 
 /// Faults in plugins.json, in a build, in loading, or while serving.
@@ -15,6 +15,7 @@ pub const SECOND_SIGNAL: u8 = 130;
 pub struct Failure {
     code: u8,
     lines: Vec<String>,
+    notes: Vec<String>,
 }
 
 impl Failure {
@@ -23,14 +24,24 @@ impl Failure {
         Self {
             code,
             lines: lines.into_iter().collect(),
+            notes: Vec::new(),
         }
+    }
+
+    /// With lines behind the others that are no faults themselves.
+    pub fn with_notes(mut self, notes: impl IntoIterator<Item = String>) -> Self {
+        self.notes.extend(notes);
+        self
     }
 
     /// Tells of it: as lines on standard error, or as records where the log is JSON.
     pub fn tell(&self, json: bool) -> ExitCode {
         match json {
             true => self.log(),
-            false => self.lines.iter().for_each(|line| print_error(line)),
+            false => {
+                self.lines.iter().for_each(|line| print_error(line));
+                self.notes.iter().for_each(|line| print_note(line));
+            }
         }
         self.code.into()
     }
@@ -39,6 +50,9 @@ impl Failure {
     pub fn log(&self) {
         for line in &self.lines {
             log::error!(target: "valor", "{line}");
+        }
+        for line in &self.notes {
+            log::warn!(target: "valor", "{line}");
         }
     }
 }

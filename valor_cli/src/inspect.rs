@@ -3,7 +3,7 @@
 use crate::{
     args::InspectArgs,
     exit::{FAULTS, Failure},
-    output::print,
+    output::{print, print_json},
 };
 use serde::Serialize;
 use serde_json::json;
@@ -35,7 +35,7 @@ pub fn inspect(args: &InspectArgs) -> Result<ExitCode, Failure> {
             }
             let file = args.file.display().to_string();
             let answer = json!({ "file": file, "loads": false, "reason": line });
-            print(&format!("{answer:#}\n"));
+            print_json(&answer).map_err(failed)?;
             false
         }
     };
@@ -59,13 +59,12 @@ fn told(error: &LoadError) -> String {
 
 fn show(inspection: &(impl Display + Serialize), json: bool) -> Result<(), Failure> {
     match json {
-        true => {
-            let json = serde_json::to_string_pretty(inspection).map_err(failed)?;
-            print(&format!("{json}\n"));
+        true => print_json(inspection).map_err(failed),
+        false => {
+            print(&format!("{inspection}\n"));
+            Ok(())
         }
-        false => print(&format!("{inspection}\n")),
     }
-    Ok(())
 }
 
 fn failed(error: impl ToString) -> Failure {

@@ -7,9 +7,10 @@ use crate::{
     args::{BuildArgs, LogArgs, LogFormat},
     build_sources::{self, BuildFault, How, Stop},
     exit::{FAULTS, Failure},
+    faults,
     log_writer::LogWriter,
-    output::print,
-    table::{HEADS, Row, State, table},
+    plugins_file::PluginsFile,
+    table::{Row, State},
     wasm_tools::WasmOpt,
 };
 use std::{
@@ -18,16 +19,18 @@ use std::{
 };
 use valor_runtime::{
     Definition, Kind, Runtime, RuntimeError,
-    definition::{self, DefinitionFault, DefinitionFaults, Definitions},
+    definition::{self, DefinitionFaults, Definitions},
     loader::{LoadError, ScriptError},
 };
 
 /// The vlugins of a plugins.json on their way.
 pub struct Vlugins {
-    file: Option<PathBuf>,
+    file: Option<PluginsFile>,
     definitions: Definitions,
     entries: Vec<Entry>,
-    faults: Vec<DefinitionFault>,
+    faults: DefinitionFaults,
+    /// Folders in which a file was looked for in vain.
+    searched: BTreeSet<PathBuf>,
 }
 
 struct Entry {
@@ -62,21 +65,23 @@ impl Vlugins {
     /// Reads a plugins.json; without one there are no vlugins, and no faults. Where nothing is to be
     /// built, a definition that has a source and no path is looked for by the name that cargo
     /// gives the library.
-    pub fn read(file: Option<&Path>, builds: bool) -> Self {
-        let (definitions, faults) = match file {
-            Some(file) => Definitions::sound_from_file(file),
-            None => Default::default(),
-        };
+    pub fn read(file: Option<PluginsFile>, builds: bool) -> Self {
+        let (definitions, faults) = file.as_ref().map(PluginsFile::read).unwrap_or_default();
         let entry = |definition: &Definition| Entry {
             definition: definition.clone(),
             built: false,
             fate: Fate::Well,
         };
         let mut vlugins = Self {
-            file: file.map(Path::to_owned),
             entries: definitions.iter().map(entry).collect(),
             definitions,
-            faults,
+            faults: faults.unwrap_or(DefinitionFaults {
+                file: file.as_ref().map(|file| file.shown().to_owned()),
+                faults: Vec::new(),
+                further: 0,
+            }),
+            searched: BTreeSet::new(),
+            file,
         };
         if !builds {
             let base = vlugins.base().to_owned();
@@ -111,10 +116,7 @@ impl Vlugins {
 
     /// The folder that relative paths in it start from.
     pub fn base(&self) -> &Path {
-        match self.file.as_deref().and_then(Path::parent) {
-            Some(dir) if !dir.as_os_str().is_empty() => dir,
-            _ => Path::new("."),
-        }
+        self.file.as_ref().map_or(Path::new("."), PluginsFile::base)
     }
 
     /// Builds the sources where that is asked for.
@@ -310,7 +312,9 @@ impl Vlugins {
             error,
             RuntimeError::Load(LoadError::Script(error)) if error.is_of_this_machine()
         );
-        let (key, line) = told(&self.entries[index], error);
+        let entry = &self.entries[index];
+        let (key, line) = faults::told(&entry.definition, entry.built, error);
+        self.searched.extend(faults::looked(error).iter().cloned());
         match no_tool {
             true => self.missing(index, key, line),
             false => self.fault(index, key, line),
@@ -338,10 +342,9 @@ impl Vlugins {
         {
             match fate {
                 Fate::Well | Fate::Aside => {}
-                Fate::Missing(reason) => runtime.add_unavailable(definition, reason)?,
-                // What a fault says names files: that is for the log alone.
-                Fate::Faulty(_) => runtime
-                    .add_unavailable(definition, "it could not be loaded; the log says why")?,
+                Fate::Missing(reason) | Fate::Faulty(reason) => {
+                    runtime.add_unavailable(definition, reason)?;
+                }
             }
         }
         Ok(())
@@ -352,17 +355,13 @@ impl Vlugins {
     /// # Errors
     /// The faults, where there are any.
     pub fn faults(&self) -> Result<(), Failure> {
-        if self.faults.is_empty() {
+        if self.faults.faults.is_empty() && self.faults.further == 0 {
             return Ok(());
         }
         let mut faults = self.faults.clone();
-        faults.sort_by_key(|fault| fault.position);
-        let faults = DefinitionFaults {
-            file: self.file.clone(),
-            faults,
-        };
+        faults.faults.sort_by_key(|fault| fault.position);
         let lines: Vec<_> = faults.to_string().lines().map(str::to_owned).collect();
-        Err(Failure::new(FAULTS, lines))
+        Err(Failure::new(FAULTS, lines).with_notes(faults::searched(&self.searched)))
     }
 
     /// What of them is mounted where, in the order of the file.
@@ -393,48 +392,9 @@ impl Vlugins {
             true => line.clone(),
             false => format!("vlugin `{name}`: {line}"),
         };
-        self.faults.push(self.definitions.fault(index, key, named));
+        let fault = self.definitions.fault(index, key, named);
+        self.faults.faults.push(fault);
         self.entries[index].fate = Fate::Faulty(line);
-    }
-}
-
-/// The rows of the runtime's own vlugins.
-pub fn own_rows(runtime: &Runtime) -> Vec<Row> {
-    let mounted = runtime.mounted();
-    let own = mounted.iter().filter(|mount| mount.name.starts_with('_'));
-    own.map(|mount| Row {
-        cells: vec![
-            mount.name.to_string(),
-            "built-in".into(),
-            mount.prefix.to_string(),
-            "-".into(),
-        ],
-        state: State::Good("ready".into()),
-    })
-    .collect()
-}
-
-/// Tells what is mounted where: a table on standard output, or records where the log is JSON.
-pub fn show(rows: &[Row], args: &LogArgs, log: &LogWriter) {
-    if args.log_format == LogFormat::Text {
-        if !args.quiet {
-            // The log goes another way: what is in it so far comes first.
-            log.flush();
-            print(&table(&HEADS, rows));
-        }
-        return;
-    }
-    for Row { cells, state } in rows {
-        let (state, reason) = match state {
-            State::Good(state) => (&**state, ""),
-            State::Missing(reason) => ("unavailable", &**reason),
-            State::Bad(reason) => ("failed", &**reason),
-        };
-        log::info!(
-            target: "valor", name = cells[0].as_str(), kind = cells[1].as_str(),
-            prefix = cells[2].as_str(), file = cells[3].as_str(), state = state, reason = reason;
-            "mounted"
-        );
     }
 }
 
@@ -445,54 +405,4 @@ fn shown(file: &Path) -> String {
     // The runtime gives paths below `./` that are relative to where it was started.
     let short = short.strip_prefix(".").unwrap_or(short);
     short.display().to_string()
-}
-
-/// The key of the definition that a failed load points to, and the line.
-fn told(entry: &Entry, error: &RuntimeError) -> (&'static str, String) {
-    let definition = &entry.definition;
-    let file = match (&definition.path, &definition.source) {
-        _ if entry.built => "source",
-        (Some(_), None) => "path",
-        (None, None) => "name",
-        // The path may come from the source.
-        (_, Some(_)) => "source",
-    };
-    let key = match error {
-        RuntimeError::Allow { .. } => "allow",
-        RuntimeError::Registry(_) => "prefix",
-        RuntimeError::Load(error) => match error {
-            LoadError::Sha256Invalid { .. } | LoadError::Sha256 { .. } => "sha256",
-            LoadError::CreateFailed { .. }
-            | LoadError::CreatePanicked { .. }
-            | LoadError::CreateTimedOut { .. }
-            | LoadError::CreateBlocks { .. }
-            | LoadError::NoFallback { .. } => "config",
-            LoadError::Script(ScriptError::NotInstalled { .. }) => file,
-            LoadError::Script(error) if error.is_of_this_machine() => "type",
-            _ => file,
-        },
-        _ => "name",
-    };
-    let line = match (error, &definition.source) {
-        (RuntimeError::Load(LoadError::Missing { file }), Some(_)) => {
-            format!(
-                "{} does not exist; run with --build, which builds it",
-                file.display()
-            )
-        }
-        (RuntimeError::Load(LoadError::NotFound { files, looked, .. }), Some(_)) => {
-            let looked: Vec<_> = looked.iter().map(|dir| dir.display().to_string()).collect();
-            format!(
-                "{} is not in {}; run with --build, which builds it",
-                files.join(" or "),
-                looked.join(" or ")
-            )
-        }
-        _ => error.to_string(),
-    };
-    // A line of the log, whatever is in the message.
-    (
-        key,
-        line.lines().map(str::trim).collect::<Vec<_>>().join(" "),
-    )
 }

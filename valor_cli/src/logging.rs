@@ -2,7 +2,7 @@
 //! people or as JSON.
 //!
 //! `main` calls [`start`] once. Whatever a message or a value has in it, a record stays one
-//! line: what a client or a vlugin sends cannot pass for a record of its own.
+//! line with an end: what a client or a vlugin sends cannot pass for a record of its own, drive a terminal, or fill a disk by itself.
 
 use crate::{
     args::{LogArgs, LogFormat},
@@ -18,7 +18,10 @@ use std::{
     io::{self, Write},
     time::Duration,
 };
+use valor_runtime::escape::{Escaped, escaped_json};
 
+/// Bytes of a message, or of one of a record's values, at most; the rest is cut off.
+const LONGEST: usize = 16 * 1024;
 /// The target of the access log.
 const ACCESS: &str = "valor::access";
 /// How vlugins' own records begin their target; the name follows.
@@ -83,7 +86,7 @@ fn text_line(now: &impl fmt::Display, record: &Record<'_>, colours: bool) -> Str
     } else {
         let own = record.target().strip_prefix(VLUGIN);
         let target = own.unwrap_or(record.target());
-        let _ = write!(Escaped(&mut line), "{target}: {}", record.args());
+        let _ = write!(shown(&mut line), "{target}: {}", record.args());
         let _ = record.key_values().visit(&mut TextPairs {
             line: &mut line,
             own: own.is_some(),
@@ -110,9 +113,9 @@ fn push_access(line: &mut String, record: &Record<'_>, colours: bool) {
     let vlugin = if nobody { "-".into() } else { vlugin };
     let micros = get("duration_us").to_u64().unwrap_or_default();
     let millis = Duration::from_micros(micros).as_secs_f64() * 1000.0;
-    let _ = write!(Escaped(line), "{} {} ", get("method"), get("path"));
+    let _ = write!(shown(line), "{} {} ", get("method"), get("path"));
     let _ = write!(line, "{style}{status}{style:#} ");
-    let _ = write!(Escaped(line), "{vlugin} {millis:.3}ms {}", get("id"));
+    let _ = write!(shown(line), "{vlugin} {millis:.3}ms {}", get("id"));
     if get("complete").to_bool() == Some(false) {
         line.push_str(" cut short");
     }
@@ -133,7 +136,7 @@ impl<'kvs> VisitSource<'kvs> for TextPairs<'_> {
         }
         let style = self.style;
         let _ = write!(self.line, " {style}");
-        let _ = write!(Escaped(self.line), "{key}={value}");
+        let _ = write!(shown(self.line), "{key}={value}");
         let _ = write!(self.line, "{style:#}");
         Ok(())
     }
@@ -149,26 +152,35 @@ fn level_style(level: Level) -> Style {
     }
 }
 
-/// Text on its way into a line: what breaks lines, drives a terminal or turns the direction of
-/// writing is shown as an escape.
-struct Escaped<'a>(&'a mut String);
+/// Text on its way into a line: escaped, and with an end.
+fn shown(line: &mut String) -> impl fmt::Write {
+    Cut {
+        out: Escaped(line),
+        left: LONGEST,
+    }
+}
 
-impl fmt::Write for Escaped<'_> {
+/// Leaves out what is too long.
+struct Cut<W> {
+    out: W,
+    left: usize,
+}
+
+impl<W: fmt::Write> fmt::Write for Cut<W> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
-        if text.bytes().all(|byte| (b' '..0x7f).contains(&byte)) {
-            self.0.push_str(text);
-            return Ok(());
+        if text.len() <= self.left {
+            self.left -= text.len();
+            return self.out.write_str(text);
         }
-        for c in text.chars() {
-            match c {
-                '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {
-                    self.0.extend(c.escape_default());
-                }
-                c if c.is_control() => self.0.extend(c.escape_default()),
-                c => self.0.push(c),
+        let left = std::mem::take(&mut self.left);
+        match left {
+            0 => Ok(()),
+            left => {
+                self.out
+                    .write_str(&text[..text.floor_char_boundary(left)])?;
+                self.out.write_char('…')
             }
         }
-        Ok(())
     }
 }
 
@@ -179,7 +191,7 @@ fn json_line(now: &impl fmt::Display, record: &Record<'_>) -> String {
     object.text("target", record.target());
     match record.args().as_str() {
         Some(message) => object.text("message", message),
-        None => object.text("message", &record.args().to_string()),
+        None => object.text("message", &cut(record.args())),
     }
     let _ = record.key_values().visit(&mut object);
     object.end()
@@ -215,10 +227,28 @@ impl JsonObject {
 }
 
 fn push_json(line: &mut String, text: &str) {
+    let json = match text.len() > LONGEST {
+        true => serde_json::to_string(&cut(&text)),
+        false => serde_json::to_string(text),
+    };
     // A string always has a JSON form.
-    if let Ok(json) = serde_json::to_string(text) {
-        line.push_str(&json);
+    if let Ok(json) = json {
+        line.push_str(&escaped_json(&json));
     }
+}
+
+/// Its text, as long as it may be.
+fn cut(value: &impl fmt::Display) -> String {
+    let mut text = String::new();
+    let left = LONGEST;
+    let _ = write!(
+        Cut {
+            out: &mut text,
+            left
+        },
+        "{value}"
+    );
+    text
 }
 
 impl<'kvs> VisitSource<'kvs> for JsonObject {
@@ -242,7 +272,7 @@ impl JsonValue<'_> {
 
 impl<'v> VisitValue<'v> for JsonValue<'_> {
     fn visit_any(&mut self, value: Value<'_>) -> Result<(), Error> {
-        self.visit_str(&value.to_string())
+        self.visit_str(&cut(&value))
     }
 
     fn visit_str(&mut self, value: &str) -> Result<(), Error> {
@@ -356,7 +386,10 @@ mod tests {
                 json_line(&NOW, &record(target, format_args!("{evil}"), &pairs)),
             ] {
                 let body = line.strip_suffix('\n').unwrap();
-                assert!(!body.contains(['\n', '\r', '\0', '\u{1b}']), "{body:?}");
+                let strange = [
+                    '\n', '\r', '\0', '\u{1b}', '\u{9b}', '\u{85}', '\u{2028}', '\u{202e}',
+                ];
+                assert!(!body.contains(strange), "{body:?}");
             }
         }
         let line = text_line(&NOW, &record("x", format_args!("{evil}"), &[]), false);
@@ -366,6 +399,23 @@ mod tests {
                 "{NOW} INFO  x: a\\r\\nb\\u{{1b}}[2J\\u{{2028}}\\u{{85}}\\u{{202e}}\\u{{0}}\\u{{9b}}31m\n"
             )
         );
+    }
+
+    #[test]
+    fn a_record_has_an_end() {
+        let long = "ä".repeat(4 << 20);
+        let pairs = [("value", Value::from(&*long))];
+        for line in [
+            text_line(
+                &NOW,
+                &record("x", format_args!("{long}{long}"), &pairs),
+                false,
+            ),
+            json_line(&NOW, &record("x", format_args!("{long}{long}"), &pairs)),
+        ] {
+            assert!(line.len() < 2 * LONGEST + 200, "{}", line.len());
+            assert_eq!(line.matches('…').count(), 2);
+        }
     }
 
     #[test]

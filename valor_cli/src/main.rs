@@ -3,11 +3,11 @@
 //! # Layout
 //!
 //! - `args`: the command line and its help, which is the manual. `exit`: the codes at the end.
-//! - `run`, `build`, `check`, `inspect`: a command each. `load`: what `run` and `check` do alike.
+//! - `run`, `build`, `check`, `inspect`: a command each. `plugins_file`, `load`, `faults`: what they do alike.
 //! - `package`: one file of a vlugin's libraries. `sign`: keys and signatures.
 //! - `plugins`: the client of a running server's registry.
 //! - `web`: a folder for a static server, whose page runs the vlugins.
-//! - `build_sources`: `--build`. `wasm_tools`: what modules need beside cargo. `table`: what is mounted where.
+//! - `build_sources`: `--build`. `wasm_tools`: what modules need beside cargo. `table`, `rows`: what is mounted where.
 //! - `logging`, `log_writer`: records as lines on standard error. `output`: lines for people.
 //! - `signals`: the end. `reload`: plugins.json read again. `watch`: which files have changed.
 
@@ -18,6 +18,7 @@ mod build;
 mod build_sources;
 mod check;
 mod exit;
+mod faults;
 mod inspect;
 mod load;
 mod log_writer;
@@ -25,7 +26,9 @@ mod logging;
 mod output;
 mod package;
 mod plugins;
+mod plugins_file;
 mod reload;
+mod rows;
 mod run;
 mod sign;
 mod signals;

@@ -1,19 +1,40 @@
-//! Lines for people, on standard output and standard error.
+//! What people read on standard output and standard error. The log has `logging`.
 //!
-//! Colours are taken out where there is no terminal, and a reader that has gone away (`| head`)
-//! is no reason to fail.
+//! Whatever comes from a file, a vlugin or a server goes through [`escaped`] on its way: here as a line, or as the cell of a
+//! [table](crate::table). Colours are taken out where there is no terminal, and a reader that has gone away
+//! (`| head`) is no reason to fail.
 
 use anstyle::AnsiColor;
-use std::io::Write;
+use serde::Serialize;
+use std::{fmt::Display, io::Write};
+use valor_runtime::escape::{escaped, escaped_json};
 
-/// Text for standard output.
+/// Text for standard output that is this program's own, or has been escaped already.
 pub fn print(text: &str) {
     let mut out = anstream::stdout();
     let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
 }
 
+/// A line for standard output, whatever is in it.
+pub fn print_line(line: impl Display) {
+    print(&format!("{}\n", escaped(&line.to_string())));
+}
+
+/// A value for standard output, as JSON on several lines.
+pub fn print_json(value: &impl Serialize) -> serde_json::Result<()> {
+    let json = serde_json::to_string_pretty(value)?;
+    print(&format!("{}\n", escaped_json(&json)));
+    Ok(())
+}
+
 /// A line for standard error, with `error:` before it.
 pub fn print_error(line: &str) {
     let red = AnsiColor::Red.on_default().bold();
-    let _ = writeln!(anstream::stderr(), "{red}error{red:#}: {line}");
+    let _ = writeln!(anstream::stderr(), "{red}error{red:#}: {}", escaped(line));
+}
+
+/// A line for standard error that belongs to those before it.
+pub fn print_note(line: &str) {
+    let blue = AnsiColor::Blue.on_default().bold();
+    let _ = writeln!(anstream::stderr(), "{blue}note{blue:#}: {}", escaped(line));
 }

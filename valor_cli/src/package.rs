@@ -14,7 +14,7 @@ use cargo_metadata::MetadataCommand;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use valor_runtime::{
-    Inspection, PackageInspection,
+    Inspection, PackageInspection, file,
     loader::{LoadError, read},
     package::{EXTENSION, Manifest, Package, WASM_TARGET},
 };
@@ -228,7 +228,7 @@ impl Source {
 
 fn read_schema(file: &Path) -> Result<Value, Failure> {
     let shown = file.display();
-    let text = std::fs::read(file)
+    let text = file::read(file, file::TEXT)
         .map_err(|error| failed(format!("{shown}: the schema cannot be read: {error}")))?;
     match serde_json::from_slice(&text) {
         Ok(schema @ (Value::Object(_) | Value::Bool(_))) => Ok(schema),

@@ -6,8 +6,8 @@
 use crate::{
     args::{DefinitionArgs, PluginsArgs, PluginsCommand},
     exit::{FAULTS, Failure},
-    output::print,
-    table::{HEADS, Row, State, table},
+    output::{print, print_json, print_line},
+    table::{HEADS, Row, State, lines, table},
 };
 use futures_lite::io::{AsyncRead, AsyncWrite};
 use hyper::{
@@ -24,7 +24,11 @@ use std::{
     pin::pin,
     time::Duration,
 };
-use valor_runtime::server::Listen;
+use valor_runtime::{
+    escape::escaped,
+    file::{ReadError, SECRET, TEXT, read_text},
+    server::Listen,
+};
 
 /// How long the server may take: it loads a library meanwhile, which may take a minute.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -40,10 +44,17 @@ pub fn plugins(args: &PluginsArgs) -> Result<(), Failure> {
         PluginsCommand::List => (Method::GET, None, None),
         PluginsCommand::Show { name } => (Method::GET, Some(name.clone()), None),
         PluginsCommand::Remove { name } => (Method::DELETE, Some(name.clone()), None),
-        PluginsCommand::Add(definition) => (Method::POST, None, Some(whole(definition)?)),
+        PluginsCommand::Add(definition) => {
+            (Method::POST, None, Some(definition_text(definition, true)?))
+        }
         PluginsCommand::Replace(definition) => {
-            let text = whole(definition)?;
-            (Method::PUT, Some(name_in(definition, &text)?), Some(text))
+            let text = definition_text(definition, false)?;
+            // What the command line does not say stays as it is; a file says all.
+            let method = match definition.definition {
+                Some(_) => Method::PUT,
+                None => Method::PATCH,
+            };
+            (method, Some(name_in(definition, &text)?), Some(text))
         }
     };
     let path = match &name {
@@ -65,11 +76,11 @@ pub fn plugins(args: &PluginsArgs) -> Result<(), Failure> {
     match &args.command {
         _ if args.json => {
             if !answer.is_null() {
-                print(&format!("{answer:#}\n"));
+                let _ = print_json(&answer);
             }
         }
         PluginsCommand::List => list(&answer),
-        PluginsCommand::Remove { name } => print(&format!("`{name}` is taken out\n")),
+        PluginsCommand::Remove { name } => print_line(format_args!("`{name}` is taken out")),
         _ => show(&answer),
     }
     Ok(())
@@ -81,22 +92,28 @@ fn fault(line: String) -> Failure {
 
 /// The definition that the command line makes, or the text of the file that it names: as it stands
 /// there, so that the server's lines and columns are those of the file.
-fn whole(args: &DefinitionArgs) -> Result<String, Failure> {
+fn definition_text(args: &DefinitionArgs, is_new: bool) -> Result<String, Failure> {
     if let Some(file) = &args.definition {
         let text = match file == Path::new("-") {
             true => {
                 let mut text = String::new();
-                std::io::stdin().read_to_string(&mut text).map(|_| text)
+                let input = std::io::stdin().lock().take(TEXT);
+                let read = { input }.read_to_string(&mut text);
+                read.map(|_| text).map_err(ReadError::from)
             }
-            false => std::fs::read_to_string(file),
+            false => read_text(file, TEXT),
         };
         let shown = file.display();
         return text.map_err(|error| fault(format!("{shown} cannot be read: {error}")));
     }
     let mut definition = Map::new();
-    definition.insert("type".into(), json!(args.kind));
     definition.insert("name".into(), json!(args.name));
+    let kind = match &args.kind {
+        None if is_new => Some("native".to_owned()),
+        kind => kind.clone(),
+    };
     let texts = [
+        ("type", &kind),
         ("path", &args.path),
         ("prefix", &args.prefix),
         ("sha256", &args.sha256),
@@ -140,8 +157,7 @@ fn token(args: &PluginsArgs) -> Result<Option<String>, Failure> {
             .ok()
             .filter(|it| !it.is_empty()));
     };
-    let text = std::fs::read_to_string(file);
-    let text = text.map_err(|error| {
+    let text = read_text(file, SECRET).map_err(|error| {
         fault(format!(
             "{}: the token cannot be read: {error}",
             file.display()
@@ -290,18 +306,6 @@ fn list(answer: &Value) {
     });
 }
 
-/// Lines that other programs can take apart: tabs between the cells, no head.
-fn lines(rows: &[Row]) -> String {
-    let line = |row: &Row| {
-        let state = match &row.state {
-            State::Missing(reason) => format!("unavailable: {reason}"),
-            State::Good(state) | State::Bad(state) => state.clone(),
-        };
-        format!("{}\t{state}\n", row.cells.join("\t"))
-    };
-    rows.iter().map(line).collect()
-}
-
 fn row(vlugin: &Value) -> Row {
     let cell = |key: &str| vlugin[key].as_str().unwrap_or("-").to_owned();
     Row {
@@ -317,15 +321,16 @@ fn show(vlugin: &Value) {
     let Some(vlugin) = vlugin.as_object() else {
         return;
     };
+    let line = |key: &str, value: &str| print_line(format_args!("{:<11}{value}", escaped(key)));
     for (key, value) in vlugin {
         match value {
             Value::Null => {}
-            Value::String(text) => print(&format!("{key:<11}{text}\n")),
+            Value::String(text) => line(key, text),
             Value::Object(keys) => {
                 let each: Vec<_> = keys.iter().map(|(key, it)| format!("{key} {it}")).collect();
-                print(&format!("{key:<11}{}\n", each.join(", ")));
+                line(key, &each.join(", "));
             }
-            other => print(&format!("{key:<11}{other}\n")),
+            other => line(key, &other.to_string()),
         }
     }
 }

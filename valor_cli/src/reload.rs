@@ -10,16 +10,17 @@ use crate::{
     build_sources::Stop,
     load::Vlugins,
     log_writer::LogWriter,
+    plugins_file::PluginsFile,
     watch::Watch,
 };
 use futures_lite::future;
 use smol::channel::{Receiver, Sender, bounded};
-use std::{collections::BTreeSet, path::PathBuf, sync::Arc, time::Instant};
+use std::{collections::BTreeSet, sync::Arc, time::Instant};
 use valor_runtime::{Change, Definition, Runtime};
 
 /// What is needed to read plugins.json again.
 pub struct Reload {
-    pub file: PathBuf,
+    pub file: PluginsFile,
     pub build: BuildArgs,
     pub log: LogArgs,
     pub writer: LogWriter,
@@ -114,12 +115,12 @@ impl Reload {
 
     /// Reads plugins.json, if it has no faults.
     fn read(&self) -> Option<Vlugins> {
-        let vlugins = Vlugins::read(Some(&self.file), self.build.build);
+        let vlugins = Vlugins::read(Some(self.file.clone()), self.build.build);
         let Err(faults) = vlugins.faults() else {
             return Some(vlugins);
         };
         faults.log();
-        let shown = self.file.display();
+        let shown = self.file.shown().display();
         log::error!(target: "valor", "{shown} has faults, and nothing is changed");
         None
     }
@@ -128,7 +129,7 @@ impl Reload {
     /// after that.
     fn take(&mut self, mut vlugins: Vlugins, which: Which<'_>) -> BTreeSet<String> {
         let start = Instant::now();
-        let shown = self.file.display();
+        let shown = self.file.shown().display();
         let read = vlugins.as_read();
         let names = match which {
             Which::All => read.iter().chain(&self.read).map(name).collect(),

@@ -7,10 +7,12 @@ use crate::{
     args::{LogFormat, RunArgs, TlsArgs},
     build_sources::Stop,
     exit::{CANNOT_BIND, FAULTS, Failure},
-    load::{Vlugins, own_rows, show},
+    load::Vlugins,
     log_writer::LogWriter,
-    output::print,
+    output::print_line,
+    plugins_file::PluginsFile,
     reload::{self, Reload},
+    rows::{own_rows, show},
     sign, signals,
     table::Row,
     watch::Watch,
@@ -18,6 +20,7 @@ use crate::{
 use std::sync::Arc;
 use valor_runtime::{
     Definition, RegistryAccess, Runtime, Token, dispatch,
+    file::{Readers, SECRET, read_text, warn_of_readers},
     server::{Listen, Server, ServerConfig, ServerError, Tls},
 };
 
@@ -29,11 +32,22 @@ pub fn run(args: &RunArgs, log: &LogWriter) -> Result<(), Failure> {
     let access = access(args)?;
     let tls = tls(&args.tls)?;
     let trust = sign::trusted(&args.trust.trust)?;
-    let mut watch = match &args.plugins {
-        Some(file) if args.watch => Some(Watch::start(file, args).map_err(not_watched)?),
-        _ => None,
+    let file = match &args.plugins {
+        // What is to be served is registered then.
+        None if args.with_registry => None,
+        file => Some(PluginsFile::of(file.as_deref())?),
     };
-    let mut vlugins = Vlugins::read(args.plugins.as_deref(), args.build.build);
+    let again = file.as_ref().and_then(PluginsFile::again);
+    let mut watch = match (args.watch, again) {
+        (false, _) => None,
+        (true, Some(file)) => Some(Watch::start(file, args).map_err(not_watched)?),
+        (true, None) => {
+            return Err(failed(
+                "--watch needs a plugins.json that can be read again: name its file with -p",
+            ));
+        }
+    };
+    let mut vlugins = Vlugins::read(file.clone(), args.build.build);
     let builder = Runtime::builder()
         .base_dir(vlugins.base())
         .limits(args.limits.limits())
@@ -49,15 +63,22 @@ pub fn run(args: &RunArgs, log: &LogWriter) -> Result<(), Failure> {
         log::info!(target: "valor::watch", "changes of plugins.json and of what it names are taken as they come");
     }
     vlugins.build(&args.build, &args.log, log, &Stop::default());
-    smol::block_on(serve(args, log, vlugins, read, watch, runtime, tls))
+    let reads = Reads { file, read, watch };
+    smol::block_on(serve(args, log, vlugins, reads, runtime, tls))
+}
+
+/// What is read again while it runs.
+struct Reads {
+    file: Option<PluginsFile>,
+    read: Vec<Definition>,
+    watch: Option<Watch>,
 }
 
 async fn serve(
     args: &RunArgs,
     log: &LogWriter,
     mut vlugins: Vlugins,
-    read: Vec<Definition>,
-    watch: Option<Watch>,
+    Reads { file, read, watch }: Reads,
     runtime: Arc<Runtime>,
     tls: Option<Tls>,
 ) -> Result<(), Failure> {
@@ -81,12 +102,13 @@ async fn serve(
         workers.relieve();
     });
     let reloading = Stop::default();
-    let again = args.plugins.as_ref().map(|_| reload::channel());
+    let file = file.filter(|file| file.again().is_some());
+    let again = file.as_ref().map(|_| reload::channel());
     let ask = again.as_ref().map(|(ask, _)| ask.clone());
     let stop = signals::listen(log.clone(), tls.clone(), ask).map_err(failed)?;
-    if let (Some(file), Some((_, asked))) = (&args.plugins, again) {
+    if let (Some(file), Some((_, asked))) = (file, again) {
         let reload = Reload {
-            file: file.clone(),
+            file,
             build: args.build.clone(),
             log: args.log.clone(),
             writer: log.clone(),
@@ -176,8 +198,9 @@ fn access(args: &RunArgs) -> Result<RegistryAccess, Failure> {
         return Ok(RegistryAccess::Loopback);
     };
     let fault = |line: String| Failure::new(FAULTS, [format!("{}: {line}", file.display())]);
-    let text = std::fs::read_to_string(file)
+    let text = read_text(file, SECRET)
         .map_err(|error| fault(format!("the registry's token cannot be read: {error}")))?;
+    warn_of_readers(file, "the registry's token", Readers::Owner);
     let token = Token::new(&text).ok_or_else(|| {
         fault("a token is one word of at least 16 visible ASCII characters; `openssl rand -hex 32` makes one".into())
     })?;
@@ -195,9 +218,9 @@ fn announce(args: &RunArgs, log: &LogWriter, rows: &[Row], addrs: &[Listen]) {
             (LogFormat::Text, _) if args.log.quiet => {}
             (LogFormat::Text, Listen::Tcp(addr)) => {
                 let scheme = args.tls.tls_cert.as_ref().map_or("http", |_| "https");
-                print(&format!("listening on {scheme}://{addr}\n"));
+                print_line(format_args!("listening on {scheme}://{addr}"));
             }
-            (LogFormat::Text, _) => print(&format!("listening on {addr}\n")),
+            (LogFormat::Text, _) => print_line(format_args!("listening on {addr}")),
         }
     }
 }

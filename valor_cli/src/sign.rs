@@ -7,7 +7,7 @@
 use crate::{
     args::{KeygenArgs, VerifyArgs},
     exit::{FAULTS, Failure},
-    output::print,
+    output::print_line,
     package::write,
 };
 use ct_codecs::{Base64, Decoder};
@@ -19,6 +19,7 @@ use std::{
 };
 use valor_runtime::{
     PackageInspection,
+    file::{SECRET, read_text},
     loader::read,
     package::{TrustedKeys, is_package, signature_of},
 };
@@ -44,9 +45,9 @@ pub fn keygen(args: &KeygenArgs) -> Result<(), Failure> {
     }
     write_secret(&args.key, &secret)?;
     write(&public_file, public.as_bytes())?;
-    print(&format!(
-        "wrote {}: keep it secret\nwrote {}: give it to those who are to trust you\n",
-        args.key.display(),
+    print_line(format_args!("wrote {}: keep it secret", args.key.display()));
+    print_line(format_args!(
+        "wrote {}: give it to those who are to trust you",
         public_file.display()
     ));
     Ok(())
@@ -84,7 +85,7 @@ fn write_secret(file: &Path, text: &str) -> Result<(), Failure> {
 /// Where it is none, or the password is wrong.
 pub fn secret_key(file: &Path) -> Result<SecretKey, Failure> {
     let shown = file.display();
-    let text = std::fs::read_to_string(file)
+    let text = read_text(file, SECRET)
         .map_err(|error| failed(format!("the key {shown} cannot be read: {error}")))?;
     let key = || SecretKeyBox::from_string(&text);
     let unusable = |error: minisign::PError| {
@@ -148,8 +149,8 @@ pub fn verify(args: &VerifyArgs) -> Result<(), Failure> {
         let inspection = PackageInspection::of(file, &bytes).map_err(failed)?;
         inspection.agrees().map_err(failed)?;
     }
-    print(&format!(
-        "{} is signed with {} ({})\n",
+    print_line(format_args!(
+        "{} is signed with {} ({})",
         file.display(),
         signed.key.display(),
         signed.comment

@@ -1,10 +1,11 @@
 //! A table for people: columns as wide as their widest cell, a bold head, states in colour.
 //!
 //! `run` and `check` print what is mounted where. Colours are written always and taken out by
-//! `anstream` where standard output is no terminal.
+//! `anstream` where standard output is no terminal. What is in a cell stays in it: it is escaped.
 
 use anstyle::{AnsiColor, Style};
-use std::fmt::Write;
+use std::{borrow::Cow, fmt::Write};
+use valor_runtime::escape::escaped;
 
 /// The heads of the table of vlugins.
 pub const HEADS: [&str; 5] = ["name", "type", "prefix", "file", "state"];
@@ -29,6 +30,7 @@ pub struct Row {
 
 /// The table, each line ended; the last head is the states'.
 pub fn table(heads: &[&str], rows: &[Row]) -> String {
+    let rows: Vec<_> = rows.iter().map(plain).collect();
     let widths: Vec<usize> = heads
         .iter()
         .enumerate()
@@ -54,23 +56,52 @@ pub fn table(heads: &[&str], rows: &[Row]) -> String {
         line(&mut text, bold, &mut first.iter().copied());
         let _ = writeln!(text, "{bold}{last}{bold:#}");
     }
-    for row in rows {
+    for Plain {
+        cells,
+        state,
+        style,
+    } in &rows
+    {
         line(
             &mut text,
             Style::new(),
-            &mut row.cells.iter().map(|cell| &**cell),
+            &mut cells.iter().map(|cell| &**cell),
         );
-        let (style, state) = match &row.state {
-            State::Good(state) => (AnsiColor::Green.on_default(), state.clone()),
-            State::Missing(reason) => {
-                let style = AnsiColor::Yellow.on_default();
-                (style, format!("unavailable: {reason}"))
-            }
-            State::Bad(reason) => (AnsiColor::Red.on_default(), format!("failed: {reason}")),
-        };
         let _ = writeln!(text, "{style}{state}{style:#}");
     }
     text
+}
+
+/// The same rows as lines that other programs can take apart: tabs between the cells, no head.
+pub fn lines(rows: &[Row]) -> String {
+    let line = |row: &Row| {
+        let Plain { cells, state, .. } = plain(row);
+        format!("{}\t{state}\n", cells.join("\t"))
+    };
+    rows.iter().map(line).collect()
+}
+
+/// A row as it is shown.
+struct Plain<'r> {
+    cells: Vec<Cow<'r, str>>,
+    state: String,
+    style: Style,
+}
+
+fn plain(row: &Row) -> Plain<'_> {
+    let (colour, state) = match &row.state {
+        State::Good(state) => (AnsiColor::Green, escaped(state).into_owned()),
+        State::Missing(reason) => (
+            AnsiColor::Yellow,
+            format!("unavailable: {}", escaped(reason)),
+        ),
+        State::Bad(reason) => (AnsiColor::Red, format!("failed: {}", escaped(reason))),
+    };
+    Plain {
+        cells: row.cells.iter().map(|cell| escaped(cell)).collect(),
+        state,
+        style: colour.on_default(),
+    }
 }
 
 /// Columns on a terminal; names, prefixes and files are letters of one column mostly.
@@ -103,5 +134,18 @@ mod tests {
              é            /long/prefix  failed: no such file\n"
         );
         assert!(table.contains("\u{1b}[32mready\u{1b}[0m"));
+    }
+
+    #[test]
+    fn nothing_leaves_its_cell() {
+        let rows = [Row {
+            cells: vec!["a\nb\tc".into(), "\u{9b}31m\u{202e}".into()],
+            state: State::Missing("\u{1b}[2J\r\nready".into()),
+        }];
+        let shown = r"a\nb\tc  \u{9b}31m\u{202e}  unavailable: \u{1b}[2J\r\nready";
+        let table = table(&["name", "prefix", "state"], &rows);
+        let plain = anstream::adapter::strip_str(&table).to_string();
+        assert_eq!(plain.lines().nth(1), Some(shown));
+        assert_eq!(lines(&rows).trim_end(), shown.replace("  ", "\t"));
     }
 }

@@ -46,7 +46,7 @@ pub struct Watch {
 }
 
 impl Watch {
-    /// Watches a plugins.json, from before it is read.
+    /// Watches a plugins.json, from before it is read, by its absolute path.
     ///
     /// # Errors
     /// Where the system does not tell of changes.
@@ -60,7 +60,7 @@ impl Watch {
             let _ = wake.try_send(());
         })?;
         let absolute = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-        let file = absolute(file);
+        let file = file.to_owned();
         let beside = file.parent().map(Path::to_owned);
         let dirs = args.find.plugin_dir.iter().map(|dir| absolute(dir));
         Ok(Self {

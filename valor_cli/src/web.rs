@@ -16,9 +16,11 @@ use crate::{
     args::{LogFormat, WebArgs},
     build_sources::Stop,
     exit::{FAULTS, Failure},
-    load::{Vlugins, show},
+    load::Vlugins,
     log_writer::LogWriter,
-    output::print,
+    output::print_line,
+    plugins_file::PluginsFile,
+    rows::show,
     table::{Row, State},
 };
 use contents::Contents;
@@ -43,7 +45,10 @@ const INDEX: &str = "index.html";
 /// # Errors
 /// Everything that keeps it from being written or served; nothing is written then.
 pub fn web(args: &WebArgs, log: &LogWriter) -> Result<(), Failure> {
-    let mut vlugins = Vlugins::read(Some(&args.plugins), args.build.build);
+    let mut vlugins = Vlugins::read(
+        Some(PluginsFile::of(args.plugins.as_deref())?),
+        args.build.build,
+    );
     vlugins.build(&args.build, &args.log, log, &Stop::default());
     let folder = Folder::open(&args.output)?;
     let mut contents = Contents::default();
@@ -179,9 +184,10 @@ fn tell(
             "written"
         ),
         LogFormat::Text if args.log.quiet => {}
-        LogFormat::Text => print(&format!(
-            "wrote {files} files to {dir}\ncontent-security-policy: {policy}\n"
-        )),
+        LogFormat::Text => {
+            print_line(format_args!("wrote {files} files to {dir}"));
+            print_line(format_args!("content-security-policy: {policy}"));
+        }
     }
 }
 

@@ -11,10 +11,11 @@ mod package;
 pub use fuzzing::check;
 pub use package::{PackageInspection, Packed, inspect_package};
 
+use crate::escape::Shown;
 use crate::loader::{
     LoadError,
     native::{library, sha256_of},
-    one_line, read,
+    read,
 };
 use serde::{Serialize, Serializer, ser::SerializeStruct};
 use std::{
@@ -111,7 +112,9 @@ impl Inspection {
 
 impl fmt::Display for Inspection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut line = |key: &str, value: &dyn fmt::Display| writeln!(f, "{key:<9}{value}");
+        // Whatever a file says of itself, it says in its line.
+        let mut line =
+            |key: &str, value: &dyn fmt::Display| writeln!(f, "{key:<9}{}", Shown(value));
         line("file", &self.file.display())?;
         line(
             "format",
@@ -120,8 +123,8 @@ impl fmt::Display for Inspection {
         line("size", &format_args!("{} bytes", self.size))?;
         line("sha256", &self.sha256)?;
         if let Some(metadata) = &self.metadata {
-            line("name", &one_line(&metadata.name))?;
-            line("version", &one_line(&metadata.version))?;
+            line("name", &metadata.name)?;
+            line("version", &metadata.version)?;
             line(
                 "abi",
                 &format_args!(
@@ -130,13 +133,13 @@ impl fmt::Display for Inspection {
                 ),
             )?;
             line("form", &metadata.form.as_str())?;
-            line("target", &one_line(&metadata.target))?;
-            line("rustc", &one_line(&metadata.rustc))?;
+            line("target", &metadata.target)?;
+            line("rustc", &metadata.rustc)?;
             line("panic", &panic_strategy(metadata))?;
         }
         match &self.verdict {
             Ok(()) => f.write_str("loads    yes"),
-            Err(error) => write!(f, "loads    no: {error}"),
+            Err(error) => write!(f, "loads    no: {}", Shown(error)),
         }
     }
 }

@@ -1,17 +1,30 @@
 //! What is counted, for `/_metrics`, in the text format of Prometheus (crate `prometheus`).
 //!
 //! One [`Metrics`] belongs to a runtime. Each mount keeps [`VluginMetrics`], the counters with
-//! its name filled in, so that a request pays a few atomic additions and no look-up.
+//! its name filled in, so that a request pays a few atomic additions and no look-up. What is counted of a
+//! name is there for as long as anybody holds it: a replacement goes on counting, and with the last
+//! request of a vlugin that was taken out its lines are gone.
 
 use prometheus::{
     Encoder, Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
     IntGaugeVec, Opts, Registry, TextEncoder,
 };
-use std::time::Duration;
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    time::Duration,
+};
 
 /// The counters of a runtime.
 pub struct Metrics {
     registry: Registry,
+    images: IntGauge,
+    vlugins: IntGauge,
+    by_name: Arc<ByName>,
+}
+
+/// What is counted by the vlugin's name.
+struct ByName {
     requests: IntCounterVec,
     duration: HistogramVec,
     in_flight: IntGaugeVec,
@@ -20,14 +33,57 @@ pub struct Metrics {
     blocked: IntCounterVec,
     restarts: IntCounterVec,
     scripts: IntGaugeVec,
-    images: IntGauge,
-    vlugins: IntGauge,
+    /// The names that somebody counts under.
+    held: Mutex<HashMap<String, Weak<Held>>>,
+}
+
+/// A name that is counted under. With the last of them, what was counted is forgotten.
+struct Held {
+    name: String,
+    by_name: Arc<ByName>,
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        let (name, by_name) = (self.name.as_str(), &self.by_name);
+        let mut held = by_name.held();
+        // Somebody may have come to count under the same name since.
+        if !held.get(name).is_some_and(|it| it.strong_count() == 0) {
+            return;
+        }
+        held.remove(name);
+        let label = &[name];
+        for counters in [
+            &by_name.panics,
+            &by_name.timeouts,
+            &by_name.blocked,
+            &by_name.restarts,
+        ] {
+            let _ = counters.remove_label_values(label);
+        }
+        for gauges in [&by_name.in_flight, &by_name.scripts] {
+            let _ = gauges.remove_label_values(label);
+        }
+        let _ = by_name.duration.remove_label_values(label);
+        for status in 100..=999 {
+            let status = status.to_string();
+            let _ = by_name
+                .requests
+                .remove_label_values(&[name, status.as_str()]);
+        }
+    }
+}
+
+impl ByName {
+    fn held(&self) -> MutexGuard<'_, HashMap<String, Weak<Held>>> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// The counters of one vlugin.
+#[derive(Clone)]
 pub struct VluginMetrics {
-    name: String,
-    requests: IntCounterVec,
+    held: Arc<Held>,
     ok: IntCounter,
     duration: Histogram,
     /// Requests that run now.
@@ -46,6 +102,7 @@ pub struct ScriptMetrics {
     pub restarts: IntCounter,
     /// 1 while it runs.
     pub running: IntGauge,
+    _held: Arc<Held>,
 }
 
 /// Seconds; from 100 µs, since a native vlugin answers within a few.
@@ -115,7 +172,7 @@ impl Metrics {
         );
         let since = std::time::UNIX_EPOCH.elapsed().unwrap_or_default();
         start.set(since.as_secs_f64());
-        Self {
+        let by_name = ByName {
             requests: registered(&registry, requests.expect("a valid name")),
             duration: registered(&registry, duration.expect("a valid name")),
             in_flight: registered(&registry, in_flight.expect("a valid name")),
@@ -124,38 +181,59 @@ impl Metrics {
             blocked,
             restarts,
             scripts: registered(&registry, scripts.expect("a valid name")),
+            held: Mutex::default(),
+        };
+        Self {
+            by_name: Arc::new(by_name),
             images,
             vlugins,
             registry,
         }
     }
 
+    fn hold(&self, name: &str) -> Arc<Held> {
+        let mut held = self.by_name.held();
+        if let Some(held) = held.get(name).and_then(Weak::upgrade) {
+            return held;
+        }
+        let fresh = Arc::new(Held {
+            name: name.to_owned(),
+            by_name: self.by_name.clone(),
+        });
+        held.insert(name.to_owned(), Arc::downgrade(&fresh));
+        fresh
+    }
+
     /// The counters with this vlugin's name filled in.
     pub fn of(&self, vlugin: &str) -> VluginMetrics {
         let label = &[vlugin];
+        let held = self.hold(vlugin);
+        let by_name = &self.by_name;
         VluginMetrics {
-            name: vlugin.to_owned(),
-            ok: self.requests.with_label_values(&[vlugin, "200"]),
-            requests: self.requests.clone(),
-            duration: self.duration.with_label_values(label),
-            in_flight: self.in_flight.with_label_values(label),
-            panics: self.panics.with_label_values(label),
-            timeouts: self.timeouts.with_label_values(label),
-            blocked: self.blocked.with_label_values(label),
+            ok: by_name.requests.with_label_values(&[vlugin, "200"]),
+            duration: by_name.duration.with_label_values(label),
+            in_flight: by_name.in_flight.with_label_values(label),
+            panics: by_name.panics.with_label_values(label),
+            timeouts: by_name.timeouts.with_label_values(label),
+            blocked: by_name.blocked.with_label_values(label),
+            held,
         }
     }
 
     /// The counters of a script.
     pub fn script(&self, vlugin: &str) -> ScriptMetrics {
+        let held = self.hold(vlugin);
         ScriptMetrics {
-            restarts: self.restarts.with_label_values(&[vlugin]),
-            running: self.scripts.with_label_values(&[vlugin]),
+            restarts: self.by_name.restarts.with_label_values(&[vlugin]),
+            running: self.by_name.scripts.with_label_values(&[vlugin]),
+            _held: held,
         }
     }
 
     /// A request that no vlugin took.
     pub fn unrouted(&self, status: u16) {
-        self.requests
+        self.by_name
+            .requests
             .with_label_values(&["", &status.to_string()])
             .inc();
     }
@@ -184,8 +262,10 @@ impl VluginMetrics {
         if status == 200 {
             self.ok.inc();
         } else {
-            self.requests
-                .with_label_values(&[self.name.as_str(), &status.to_string()])
+            let Held { name, by_name } = &*self.held;
+            by_name
+                .requests
+                .with_label_values(&[name.as_str(), &status.to_string()])
                 .inc();
         }
         self.duration.observe(duration.as_secs_f64());
@@ -226,5 +306,31 @@ mod tests {
         ] {
             assert!(text.contains(line), "{line} is not in\n{text}");
         }
+    }
+    #[test]
+    fn a_name_is_forgotten_with_the_last_who_counts_under_it() {
+        let metrics = Metrics::new();
+        let counted = |name: &str| {
+            let text = metrics.text(0, 0);
+            let label = format!("vlugin=\"{name}\"");
+            text.lines().filter(|line| line.contains(&label)).count()
+        };
+        let old = metrics.of("a");
+        let (new, script, other) = (metrics.of("a"), metrics.script("a"), metrics.of("b"));
+        old.ended(200, Duration::ZERO);
+        old.ended(499, Duration::ZERO);
+        drop(old);
+        new.ended(200, Duration::ZERO);
+        let text = metrics.text(0, 0);
+        let line = "valor_requests_total{status=\"200\",vlugin=\"a\"} 2";
+        assert!(text.contains(line), "{text}");
+        drop(new);
+        assert!(counted("a") > 0);
+        drop(script);
+        assert_eq!(counted("a"), 0);
+        assert!(counted("b") > 0);
+        drop(other);
+        assert_eq!(counted("b"), 0);
+        metrics.of("a").ended(200, Duration::ZERO);
     }
 }

@@ -23,7 +23,7 @@ macro_rules! files {
 /// assert!(names.is_sorted() && names.contains(&"valor-sw.js"));
 /// ```
 pub const HOST: &[File] = files![
-    "guest.js" "http.js" "valor-check.js" "valor-js.js" "valor-line.js" "valor-next.js" "valor-pages.js" "valor-sw.js"
+    "account.js" "guest.js" "http.js" "valor-check.js" "valor-js.js" "valor-line.js" "valor-next.js" "valor-pages.js" "valor-sw.js"
     "valor-worker.js" "valor.d.ts" "valor.js"
 ];
 

@@ -214,7 +214,7 @@ fn what_cannot_be_registered() {
         ("no type", "POST", "/_plugins", &[], "{}", 415),
         (
             "another method",
-            "PATCH",
+            "POST",
             "/_plugins/x",
             &json[..],
             "{}",
@@ -249,6 +249,161 @@ fn what_cannot_be_registered() {
         .unwrap();
     assert_eq!(answer.status, 413);
     assert_eq!(serving.get("/_health/live").status, 200);
+}
+
+#[test]
+fn what_a_patch_does_not_say_stays() {
+    let (_dir, _runtime, serving) = start(RegistryAccess::Loopback);
+    let mut client = serving.connect();
+    let definition = json!({
+        "type": "native", "name": "it", "path": "misbehaving", "config": "kept", "prefix": "/api/it",
+        "allow": ["127.0.0.1"], "limits": { "timeout": 5, "body": 1000 },
+    });
+    assert_eq!(
+        send(&mut client, "POST", "/_plugins", &definition).status,
+        201
+    );
+    let limits = json!({ "limits": { "timeout": 7, "body": null } });
+    let patched = send(&mut client, "PATCH", "/_plugins/it", &limits);
+    assert_eq!(patched.status, 200, "{}", patched.text());
+    let shown = patched.json();
+    assert_eq!(
+        (&shown["prefix"], &shown["limits"]["timeout"]),
+        (&json!("/api/it"), &json!(7.0))
+    );
+    assert_eq!(shown["limits"]["body"], 10 << 20);
+    assert_eq!(client.get("/api/it/config").unwrap().text(), "kept");
+    let merge = [("content-type", "application/merge-patch+json")];
+    let body = br#"{ "config": "changed" }"#;
+    assert_eq!(
+        client
+            .send("PATCH", "/_plugins/it", &merge, body)
+            .unwrap()
+            .status,
+        200
+    );
+    assert_eq!(client.get("/api/it/config").unwrap().text(), "changed");
+    assert_eq!(
+        client
+            .send("PUT", "/_plugins/it", &merge, body)
+            .unwrap()
+            .status,
+        415
+    );
+
+    for (what, patch, status, part) in [
+        (
+            "another name",
+            json!({ "name": "other" }),
+            422,
+            "keeps its name",
+        ),
+        (
+            "an unknown key",
+            json!({ "prefx": "/" }),
+            422,
+            "prefx: unknown key; did you mean `prefix`?",
+        ),
+        ("no object", json!(["path"]), 422, "a patch is an object"),
+        (
+            "something to build",
+            json!({ "source": "x" }),
+            422,
+            "nothing is built",
+        ),
+        (
+            "a file elsewhere",
+            json!({ "path": "/etc/passwd" }),
+            422,
+            "plugin director",
+        ),
+    ] {
+        let answer = send(&mut client, "PATCH", "/_plugins/it", &patch);
+        assert_eq!(answer.status, status, "{what}: {}", answer.text());
+        let problem = answer.json();
+        let detail = problem["detail"].as_str().unwrap();
+        assert!(
+            detail.contains(part) && !detail.starts_with("1:"),
+            "{what}: {detail}"
+        );
+    }
+    assert_eq!(
+        send(&mut client, "PATCH", "/_plugins/none", &json!({})).status,
+        404
+    );
+    assert_eq!(client.get("/api/it/config").unwrap().text(), "changed");
+}
+
+#[test]
+fn what_was_counted_of_one_that_is_gone_is_forgotten() {
+    let (_dir, runtime, serving) = start(RegistryAccess::Loopback);
+    let mut client = serving.connect();
+    let hello = json!({ "type": "native", "name": "hello", "path": "hello_plugin" });
+    let counted = |what: &str| {
+        let text = serving.get("/_metrics").text();
+        let lines = text
+            .lines()
+            .filter(|line| line.contains("\"hello\"") && line.contains(what));
+        lines.map(str::to_owned).collect::<Vec<_>>()
+    };
+    let ok = "valor_requests_total{status=\"200\",vlugin=\"hello\"}";
+    assert_eq!(send(&mut client, "POST", "/_plugins", &hello).status, 201);
+    assert_eq!(client.get("/hello").unwrap().status, 200);
+    // A replacement counts on, from before its first request.
+    assert_eq!(
+        send(&mut client, "PUT", "/_plugins/hello", &hello).status,
+        200
+    );
+    assert_eq!(counted(ok), [format!("{ok} 1")]);
+    assert_eq!(client.get("/hello").unwrap().status, 200);
+    assert_eq!(counted(ok), [format!("{ok} 2")]);
+    assert_eq!(
+        client
+            .send("DELETE", "/_plugins/hello", &[], b"")
+            .unwrap()
+            .status,
+        204
+    );
+    // The last who holds them may be the connection that sent the last response.
+    let begun = std::time::Instant::now();
+    while !counted("").is_empty() {
+        assert!(begun.elapsed().as_secs() < 60, "{:?}", counted(""));
+    }
+    // One that comes under the name later begins at nothing.
+    let built_in = from_http(|_: http::Request| async { "built in" });
+    runtime.add("hello", built_in).unwrap();
+    assert_eq!(client.get("/hello").unwrap().status, 200);
+    assert_eq!(counted(ok), [format!("{ok} 1")]);
+    assert_eq!(
+        send(&mut client, "PATCH", "/_plugins/hello", &json!({})).status,
+        422
+    );
+}
+
+/// A destructor is the vlugin's code: one that blocks is told of by its name, and not by that of who asked for it.
+#[test]
+fn a_destructor_that_blocks_is_the_vlugins() {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    static NOTICED: AtomicUsize = AtomicUsize::new(0);
+    valor_runtime::dispatch::watch::on_blocked(|| {
+        NOTICED.fetch_add(1, Ordering::SeqCst);
+    });
+    let (_dir, _runtime, serving) = start(RegistryAccess::Loopback);
+    let mut client = serving.connect();
+    let slow =
+        json!({ "type": "native", "name": "slow", "path": "misbehaving", "config": "slow drop" });
+    assert_eq!(send(&mut client, "POST", "/_plugins", &slow).status, 201);
+    assert_eq!(
+        client
+            .send("DELETE", "/_plugins/slow", &[], b"")
+            .unwrap()
+            .status,
+        204
+    );
+    assert!(NOTICED.load(Ordering::SeqCst) > 0, "nobody noticed");
+    let text = serving.get("/_metrics").text();
+    let line = "valor_blocked_total{vlugin=\"_plugins\"} 0";
+    assert!(text.contains(line), "{text}");
 }
 
 #[test]

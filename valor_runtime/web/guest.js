@@ -1,10 +1,15 @@
 // One instance of a guest: docs/src/guest-abi.md, from the host's side. It is called once at a time, never
 // from inside an import, and never again once it has trapped.
 
+import { Account } from "./account.js";
 import { Fault, refuse } from "./http.js";
 
 /** How many bytes a guest may write ahead of who reads. */
 const WINDOW = 65536;
+/** How many bytes of a line for people are read of it. */
+const LINE = 8192;
+/** The longest time that a browser's timer knows, in milliseconds. */
+const LONGEST = 0x7fffffff;
 const LEVELS = ["error", "error", "warn", "info", "debug", "debug"];
 const EXPORTS = [
   "abi", "alloc", "free", "init", "request", "body", "fetch_response", "writable", "timer", "cancel",
@@ -70,8 +75,8 @@ function decodeFault(bytes) {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
   const end = 8 + view.getUint32(4, true);
   if (end > bytes.length) throw new Error("a fault ends before its message does");
-  const place = text.decode(bytes.subarray(end));
-  const line = text.decode(bytes.subarray(8, end));
+  const place = text.decode(bytes.subarray(end, end + LINE));
+  const line = text.decode(bytes.subarray(8, Math.min(end, 8 + LINE)));
   return new Fault(KINDS[bytes[0]] ?? "error", view.getUint16(2, true), place ? `${line} (${place})` : line);
 }
 
@@ -112,8 +117,8 @@ function decode(bytes) {
 
 export class Guest {
   /** A guest that is ready for requests, or a `Fault`; `host` is what it may ask for. */
-  static async create(module, name, config, host) {
-    const guest = new Guest(name, host);
+  static async create(module, name, config, host, limits) {
+    const guest = new Guest(name, host, new Account(limits));
     const imports = guest.imports();
     for (const { module: from, name: wanted } of WebAssembly.Module.imports(module))
       if (from !== "valor1" || !imports[wanted])
@@ -134,13 +139,8 @@ export class Guest {
     return guest;
   }
 
-  constructor(name, host) {
-    this.name = name;
-    this.host = host;
-    this.next = 1;
-    this.open = new Map();
-    this.timers = new Map();
-    this.trapped = null;
+  constructor(name, host, account) {
+    Object.assign(this, { name, host, account, next: 1, open: new Map(), timers: new Map(), trapped: null, woken: false });
   }
 
   enter(name, ...args) {
@@ -184,17 +184,21 @@ export class Guest {
   /** The guest trapped, or did what the ABI does not allow. */
   end(error) {
     if (this.trapped) return;
-    this.trapped = new Fault("error", 502, `it trapped: ${error.message ?? error}`);
-    this.host.log(1, this.name, error.stack ?? String(error));
+    const why = error.message ?? error;
+    this.trapped = new Fault("error", 502, error.isOver ? `it was ended: ${why}` : `it trapped: ${why}`);
+    this.host.log(1, this.name, error.isOver ? this.trapped.message : (error.stack ?? String(error)).slice(0, LINE));
     this.created?.reject(this.trapped);
-    for (const timer of this.timers.values()) clearTimeout(timer);
+    for (const stop of this.timers.values()) stop();
     for (const exchange of this.open.values()) {
       exchange.reject?.(this.trapped);
       exchange.abort?.abort();
       exchange.reader?.cancel().catch(() => {});
       exchange.controller?.error(this.trapped);
     }
-    this.open.clear();
+    // Its memory, too: a reader that stays must not keep that.
+    for (const held of [this.open, this.timers]) held.clear();
+    this.account = new Account(this.account.limits);
+    this.exports = null;
   }
 
   request(request) {
@@ -203,7 +207,7 @@ export class Guest {
       while (this.open.has(this.next)) this.next = (this.next % 0x7fffffff) + 1;
       const id = this.next;
       this.next = (id % 0x7fffffff) + 1;
-      const exchange = { resolve, reject, credit: 0, left: 0 };
+      const exchange = { resolve, reject, credit: 0, left: 0, written: 0 };
       this.open.set(id, exchange);
       const gone = () => {
         if (this.open.get(id) === exchange) this.cancel(id, request.signal.reason);
@@ -240,6 +244,25 @@ export class Guest {
     this.open.delete(id);
   }
 
+  /** Holds a body for whoever reads it, and releases what was read. */
+  held(bytes) {
+    const { account } = this;
+    let at = 0;
+    return new ReadableStream(
+      {
+        pull: (controller) => {
+          const piece = bytes.subarray(at, at + WINDOW);
+          at += piece.length;
+          account.release(piece.length);
+          controller.enqueue(piece);
+          if (at === bytes.length) controller.close();
+        },
+        cancel: () => account.release(bytes.length - at),
+      },
+      { highWaterMark: 0 },
+    );
+  }
+
   async pump(id, exchange) {
     if (exchange.pumping) return;
     exchange.pumping = true;
@@ -254,7 +277,7 @@ export class Guest {
           if (done) {
             exchange.reader = null;
             this.give("valor_body", id, new Uint8Array(), 1);
-            if (id < 0) this.open.delete(id);
+            if (id < 0) this.close(id);
             return;
           }
           exchange.rest = value;
@@ -281,6 +304,9 @@ export class Guest {
       {
         start: (controller) => void (exchange.controller = controller),
         pull: async () => {
+          // All that was written before is read.
+          this.account.release(exchange.written);
+          exchange.written = 0;
           await null;
           const grant = WINDOW - exchange.left;
           if (grant <= 0 || this.open.get(id) !== exchange) return;
@@ -289,6 +315,7 @@ export class Guest {
         },
         cancel: () => {
           exchange.controller = null;
+          this.account.release(exchange.written);
           cancel();
         },
       },
@@ -296,33 +323,41 @@ export class Guest {
     );
   }
 
-  respond(id, bytes) {
+  respond(id, at, length) {
     const exchange = this.open.get(id);
-    if (!exchange?.reject) return;
-    const { fault, pieces, body, ...head } = decode(bytes);
+    if (!exchange?.reject || exchange.controller) return;
+    this.account.charge(length);
+    const { fault, pieces, body, ...head } = decode(this.slice(at, length));
+    const isLarge = !fault && !pieces && body.length > WINDOW;
+    this.account.release(length - (isLarge ? body.length : 0));
     const { resolve, reject } = exchange;
     exchange.reject = null;
     if (fault || !pieces) {
       this.close(id);
       exchange.reader?.cancel().catch(() => {});
-      return fault ? reject(fault) : resolve({ ...head, body });
+      return fault ? reject(fault) : resolve({ ...head, body: isLarge ? this.held(body) : body });
     }
     exchange.reject = (error) => exchange.controller?.error(error);
     resolve({ ...head, body: this.stream(id, exchange, () => this.cancel(id)) });
   }
 
-  write(id, bytes, flags) {
+  write(id, at, length, flags) {
     const exchange = this.open.get(id);
     if (!exchange?.controller) return;
-    if (flags < 2 && bytes.length) {
-      exchange.left -= bytes.length;
+    length >>>= 0;
+    if (flags < 2 && length) {
+      exchange.left -= length;
       if (exchange.left < 0) throw new Error("it wrote more of a body than it may");
-      exchange.controller.enqueue(bytes);
+      this.account.charge(length);
+      exchange.written += length;
+      exchange.controller.enqueue(this.slice(at, length).slice());
     }
     if (!flags) return;
     // A browser has no place for trailers (2): they are left out.
-    if (flags === 4) exchange.controller.error(new Error(text.decode(bytes)));
+    if (flags === 4) exchange.controller.error(new Error(this.string(at, Math.min(length, LINE))));
     else exchange.controller.close();
+    this.account.release(exchange.written);
+    exchange.written = 0;
     exchange.controller = null;
     if (id > 0) {
       exchange.reader?.cancel().catch(() => {});
@@ -330,9 +365,27 @@ export class Guest {
     }
   }
 
-  async fetch(id, vlugin, bytes) {
-    const { pieces, body, ...head } = decode(bytes);
-    const exchange = { credit: 0, left: 0, abort: new AbortController() };
+  async fetch(id, vlugin, at, length) {
+    const { account } = this;
+    const kind = vlugin ? "calls" : "fetches";
+    let refusal = null;
+    try {
+      account.begin(kind);
+    } catch (error) {
+      refusal = error;
+    }
+    if (refusal) {
+      account.release(length);
+      await null;
+      return this.give("valor_fetch_response", id, message(encodeFault(refusal), 4, 0));
+    }
+    const { pieces, body, ...head } = decode(this.slice(at, length));
+    let held = length;
+    const exchange = { credit: 0, left: 0, written: 0, abort: new AbortController() };
+    exchange.done = () => {
+      account.end(kind);
+      account.release(held);
+    };
     this.open.set(id, exchange);
     const stopped = () => void queueMicrotask(() => this.tell("valor_cancel", id));
     const request = { ...head, body: pieces ? this.stream(id, exchange, stopped) : body, signal: exchange.abort.signal };
@@ -341,11 +394,14 @@ export class Guest {
       await null;
       const response = await (vlugin ? this.host.call(vlugin, request) : this.host.fetch(request));
       if (!alive()) return response.body?.cancel?.();
+      // The request was sent.
+      account.release(held);
+      held = 0;
       this.send("valor_fetch_response", id, exchange, response);
-      if (!exchange.reader) this.open.delete(id);
+      if (!exchange.reader) this.close(id);
     } catch (error) {
       if (!alive()) return;
-      this.open.delete(id);
+      this.close(id);
       const fault = error instanceof Fault ? error : new Fault("error", 502, String(error.message ?? error));
       this.give("valor_fetch_response", id, message(encodeFault(fault), 4, 0));
     }
@@ -353,11 +409,14 @@ export class Guest {
 
   imports() {
     // What is thrown in an import ends the guest, as a trap does.
-    const copy = (at, length) => this.slice(at, length).slice();
+    const line = (at, length) => {
+      const said = this.slice(at, length);
+      return text.decode(said.subarray(0, LINE)) + (said.length > LINE ? "…" : "");
+    };
     return {
-      log: (level, target, targetLen, at, length, file, fileLen, line) => {
-        const place = fileLen ? ` (${this.string(file, fileLen)}:${line})` : "";
-        this.host.log(level, this.string(target, targetLen) || this.name, this.string(at, length) + place);
+      log: (level, target, targetLen, at, length, file, fileLen, number) => {
+        const place = fileLen ? ` (${line(file, fileLen)}:${number})` : "";
+        this.host.log(level, line(target, targetLen) || this.name, line(at, length) + place);
       },
       now_ms: () => Date.now(),
       monotonic_ns: () => BigInt(Math.round(performance.now() * 1e6)),
@@ -365,29 +424,41 @@ export class Guest {
         const bytes = this.slice(at, length);
         for (let i = 0; i < bytes.length; i += WINDOW) crypto.getRandomValues(bytes.subarray(i, i + WINDOW));
       },
-      wake: () => void setTimeout(() => this.tell("valor_poll")),
+      wake: () => {
+        // One turn is all that it asks for, however often it does.
+        if (!this.woken)
+          setTimeout(() => {
+            this.woken = false;
+            this.tell("valor_poll");
+          });
+        this.woken = true;
+      },
       ready: (at, length) => {
         if (!length) return this.created.resolve();
-        this.created.reject(decodeFault(copy(at, length)));
+        this.created.reject(decodeFault(this.slice(at, length)));
       },
-      respond: (id, at, length) => this.respond(id, copy(at, length)),
-      write: (id, at, length, flags) => this.write(id, copy(at, length), flags),
+      respond: (id, at, length) => this.respond(id, at, length >>> 0),
+      write: (id, at, length, flags) => this.write(id, at, length, flags),
       read_more: (id, bytes) => {
         const exchange = this.open.get(id);
         if (!exchange) return;
         exchange.credit += bytes >>> 0;
         this.pump(id, exchange);
       },
-      fetch: (id, name, nameLen, at, length) => void this.fetch(id, this.string(name, nameLen), copy(at, length)),
+      fetch: (id, name, nameLen, at, length) => {
+        this.account.charge(length >>> 0);
+        this.fetch(id, line(name, nameLen), at, length >>> 0).catch((error) => this.end(error));
+      },
       timer: (id, ms) => {
-        clearTimeout(this.timers.get(id));
+        this.timers.get(id)?.();
         this.timers.delete(id);
-        if (ms < 0) return;
-        const rings = () => {
+        // As on the server: NaN is no time.
+        if (!(ms >= 0)) return;
+        this.account.timer(this.timers.size);
+        this.timers.set(id, after(ms, () => {
           this.timers.delete(id);
           this.tell("valor_timer", id);
-        };
-        this.timers.set(id, setTimeout(rings, ms));
+        }));
       },
       abort: (id) => {
         const exchange = this.open.get(id);
@@ -400,6 +471,16 @@ export class Guest {
       },
     };
   }
+}
+
+/** Calls back after any time, and gives what takes that back: a browser takes 2^31 ms and more for none. */
+function after(ms, rings) {
+  let timer;
+  const wait = (left) => {
+    timer = setTimeout(() => (left > LONGEST ? wait(left - LONGEST) : rings()), Math.min(left, LONGEST));
+  };
+  wait(ms);
+  return () => clearTimeout(timer);
 }
 
 export { LEVELS };

@@ -2,6 +2,7 @@
 // `allow`. In the service worker several of them share the realm; in a page's Worker each has its own.
 // valor-vlugins.js names those that the service worker imports; valor-worker.js brings the one of a Worker.
 
+import { Account } from "./account.js";
 import { Fault, addEventListener, fetch, reach } from "./http.js";
 
 const { removeEventListener } = globalThis;
@@ -23,8 +24,8 @@ const listening = new Map();
 let current = "";
 /** Who has the other vlugins. */
 let host;
-/** Whose `allow` a call of `fetch` is held to. */
-let allowOf = byStack;
+/** Whose `allow` and limits a call of `fetch` is held to. */
+let whose = byStack;
 
 /** From now on the module of this name is evaluated, or none. */
 export function evaluates(name) {
@@ -37,7 +38,7 @@ export function evaluates(name) {
 export function vlugins(list) {
   for (const [name, path, sha256, module] of list) {
     const { href: url } = new URL(`${path}?${name}`, import.meta.url);
-    imported.set(name, { module, url, sha256, allow: [] });
+    imported.set(name, { module, url, sha256, allow: [], account: new Account() });
   }
 }
 
@@ -47,26 +48,36 @@ export function importedFor({ name, sha256 }) {
   return found && found.sha256 === sha256?.toLowerCase() ? found : null;
 }
 
-/** `other` answers what vlugins ask of each other; in a Worker, all that is fetched is held to one `allow`. */
-export function asks(other, allow) {
+/** `other` answers what vlugins ask of each other; in a Worker, all that is fetched is held to one `allow` and one's limits. */
+export function asks(other, only) {
   host = other;
-  if (allow) allowOf = () => allow;
+  if (only) whose = () => only;
 }
 
 /** The vlugin whose file is nearest on the stack. */
 function byStack(stack) {
   let [nearest, found] = [Infinity, null];
-  for (const { url, allow } of imported.values()) {
-    const at = stack.indexOf(`${url}:`);
-    if (at >= 0 && at < nearest) [nearest, found] = [at, allow];
+  for (const one of imported.values()) {
+    const at = stack.indexOf(`${one.url}:`);
+    if (at >= 0 && at < nearest) [nearest, found] = [at, one];
   }
   return found;
+}
+
+/** Does what counts against a limit until it has an answer. */
+async function counted(account, kind, act) {
+  account?.begin(kind);
+  try {
+    return await act();
+  } finally {
+    account?.end(kind);
+  }
 }
 
 /** Gives the realm what vlugins find in it; without any, it is left as it is. */
 function furnish() {
   const { removeEventListener } = globalThis;
-  globalThis.valor = Object.freeze({ call: (name, input, init) => call(name, input, init) });
+  globalThis.valor = Object.freeze({ call: (name, input, init) => call(name, input, init, null, whose(stackOf())?.account) });
   globalThis.fetch = held;
   globalThis.addEventListener = (type, listener, ...rest) => {
     if (type !== "fetch") return addEventListener(type, listener, ...rest);
@@ -122,18 +133,18 @@ async function held(input, init) {
     request.body?.cancel(signal.reason).catch(() => {});
     throw signal.reason;
   }
-  const allow = allowOf(stack);
-  if (!allow) throw failed(403, `${url} may not be reached: no vlugin's own code calls fetch here, so it is not known whose \`allow\` to ask`);
+  const one = whose(stack);
+  if (!one) throw failed(403, `${url} may not be reached: no vlugin's own code calls fetch here, so it is not known whose \`allow\` to ask`);
   try {
-    return await reach(allow, url, request);
+    return await counted(one.account, "fetches", () => reach(one.allow, url, request));
   } catch (error) {
     if (error instanceof Fault) throw failed(error.status, error.message);
     throw error instanceof TypeError ? failed(502, `${url} cannot be reached: ${error.message}`) : error;
   }
 }
 
-/** Another vlugin's answer; `end` is the signal of the request that asks for it, where that is known. */
-export async function call(name, input, init, end) {
+/** Another vlugin's answer; `end` is the signal of the request that asks for it, `account` counts it, where those are known. */
+export async function call(name, input, init, end, account) {
   const request = new Request(input instanceof Request ? input : new URL(input, location.origin), { duplex: "half", ...init });
   const { pathname, search, host: to, protocol } = new URL(request.url);
   const { method, body } = request;
@@ -141,7 +152,7 @@ export async function call(name, input, init, end) {
   const headers = [...request.headers];
   if (!request.headers.has("host")) headers.push(["host", to]);
   const asked = { method, target: pathname + search, https: protocol === "https:", headers, body, length: body ? null : 0, signal };
-  const answer = await host(String(name), asked);
+  const answer = await counted(account, "calls", () => host(String(name), asked));
   if (signal.aborted) {
     answer.body?.cancel?.();
     throw signal.reason;
@@ -177,8 +188,8 @@ class FetchEvent extends Event {
 
 /** A vlugin in this realm. It is asked as a guest is. */
 export class Script {
-  static async create(module, { name, config = null }) {
-    const made = new Script(module.default, listening.get(name) ?? [], { config, name });
+  static async create(module, { name, config = null }, account) {
+    const made = new Script(module.default, listening.get(name) ?? [], { config, name, account });
     const main = module.default;
     try {
       // `in`, because a router that is a Proxy has a method of every name.
@@ -189,7 +200,7 @@ export class Script {
     return made;
   }
 
-  constructor(main, listeners, { config, name }) {
+  constructor(main, listeners, { config, name, account }) {
     if (typeof main?.fetch === "function") this.handle = (request, env, ctx) => main.fetch(request, env, ctx);
     else if (listeners.length) this.handle = (request, env, { waitUntil }) => this.dispatch(listeners, new FetchEvent(request, env, waitUntil));
     else
@@ -198,7 +209,7 @@ export class Script {
       );
     this.name = name;
     // What a request has called ends with it.
-    this.env = (end) => Object.freeze({ config, name, call: (callee, input, init) => call(callee, input, init, end) });
+    this.env = (end) => Object.freeze({ config, name, call: (callee, input, init) => call(callee, input, init, end, account) });
   }
 
   dispatch(listeners, event) {

@@ -2,6 +2,7 @@
 // that a page owns (valor.js), as a service worker can have none. The Worker holds a lock as long as it
 // lives, so its end is noticed, and a service worker that was restarted finds it again.
 
+import { Account } from "./account.js";
 import { Line } from "./valor-line.js";
 import { Fault, addEventListener, fetch, refuse } from "./http.js";
 import { Script, asks, importedFor } from "./valor-js.js";
@@ -24,8 +25,9 @@ export async function script(mount, { call }, stored) {
   const known = importedFor(definition);
   if (!known) return Remote.create(mount, await stored(), call);
   known.allow = definition.allow ?? [];
+  known.account = new Account(definition.limits);
   asks(call);
-  return Script.create(known.module, definition);
+  return Script.create(known.module, definition, known.account);
 }
 
 const nobody = () =>
@@ -84,7 +86,12 @@ export class Remote {
   constructor(mount, client, lock, call) {
     Object.assign(this, { mount, client, lock, trapped: null });
     const { port1, port2 } = new MessageChannel();
-    this.line = new Line(port1, (name, request) => call(name, request));
+    // Its own count can be gone around by what it posts.
+    const account = new Account(mount.definition.limits);
+    this.line = new Line(port1, async (name, request) => {
+      account.begin("calls");
+      return Promise.resolve(call(name, request)).finally(() => account.end("calls"));
+    });
     this.line.emptied = () => this.mount.gone && !this.line.open.size && this.end(nobody());
     remotes.set(lock, this);
     client.postMessage({ valor: "start", worker: WORKER, name: mount.name, lock }, [port2]);
@@ -95,8 +102,8 @@ export class Remote {
     const lost = () => this.end(new Fault("error", 502, "the page that had its worker is gone"));
     // Granted when the Worker is gone.
     navigator.locks.request(this.lock, { mode: "shared" }, lost);
-    const { name, config, allow = [] } = this.mount.definition;
-    await this.line.ask("start", { url, name, config, allow });
+    const { name, config, allow = [], limits } = this.mount.definition;
+    await this.line.ask("start", { url, name, config, allow, limits });
     // Something else was wrong, so that it never came to be mounted.
     setTimeout(() => this.mounted || this.end(nobody()), 60000);
   }

@@ -7,6 +7,8 @@ import { checked, keep, runsIn, script } from "./valor-pages.js";
 import "./valor-vlugins.js";
 
 const LONGEST = 1048576;
+/** Characters of what a vlugin says in a line of the console. */
+const LINE = 2000;
 const PLUGINS = new URL(new URL(location).searchParams.get("plugins") ?? "plugins.json", location).href;
 const CACHE = `valor ${PLUGINS}`;
 const DEFAULTS = { timeout: 30, body: 10485760, concurrency: 1024 };
@@ -152,7 +154,7 @@ async function guest(mount, host) {
   mount.module ??= await WebAssembly.compileStreaming(await read(mount));
   const [said] = WebAssembly.Module.customSections(mount.module, ".valor");
   if (said) mount.version = new TextDecoder().decode(said.slice(96, 128)).replace(/\0+$/, "");
-  return Guest.create(mount.module, mount.name, mount.definition.config, host);
+  return Guest.create(mount.module, mount.name, mount.definition.config, host, mount.limits);
 }
 
 /** The mount's guest; a fresh one where the last has trapped. */
@@ -215,12 +217,11 @@ async function answer(request) {
 
 async function run(mount, request, id) {
   const { name, limits } = mount;
-  if (mount.unavailable) return ended(problem(503, `the vlugin \`${name}\` is not available: ${mount.unavailable}`), id, mount);
+  if (mount.unavailable) return ended(problem(503, `the vlugin \`${name}\` is not available: it is ${lackOf(mount)}`), id, mount);
+  const later = (detail) => ended(problem(503, detail, ["retry-after", "1"]), id, mount);
   const large = `the body is over the limit of ${limits.body} bytes`;
-  if (mount.running >= limits.concurrency) {
-    const detail = `the vlugin \`${name}\` runs ${mount.running} requests already`;
-    return ended(problem(503, detail, ["retry-after", "1"]), id, mount);
-  }
+  if (mount.running >= limits.concurrency) return later(`the vlugin \`${name}\` runs ${mount.running} requests already`);
+  if (mount.ready?.account?.isNearlyFull) return later(`the vlugin \`${name}\` has too much under way; try again later`);
   if ((request.length ?? 0) > limits.body) return ended(problem(413, large), id, mount);
   let over = false;
   let left = limits.body;
@@ -246,9 +247,10 @@ async function run(mount, request, id) {
   } catch (error) {
     const fault = error instanceof Fault ? error : new Fault("error", 502, String(error.message ?? error));
     const what = fault.kind === "panic" ? "panicked" : "failed";
-    console[fault.status < 500 ? "debug" : "error"](`valor: the vlugin \`${name}\` ${what}: ${fault.message} (id ${id})${fault.at ?? ""}`);
+    const message = fault.message.slice(0, LINE);
+    console[fault.status < 500 ? "debug" : "error"](`valor: the vlugin \`${name}\` ${what}: ${message} (id ${id})${fault.at ?? ""}`);
     const said =
-      fault.status < 500 || fault.kind === "away" ? fault.message
+      fault.status < 500 || fault.kind === "away" ? message
       : fault.kind === "timeout" ? `the vlugin \`${name}\` did not answer within ${limits.timeout} s`
       : `the vlugin \`${name}\` failed; the log says why, under id ${id}`;
     response = problem(fault.status, said);
@@ -273,16 +275,33 @@ async function run(mount, request, id) {
 
 const notAllowed = (methods) => problem(405, `the methods here are ${methods}`, ["allow", methods]);
 
-const describe = ({ name, prefix, definition, generation, unavailable, running, limits, sha256, version = null }) => ({
+/** What is said to everybody of one that is not there, in the server's words. */
+const lackOf = ({ definition }) => (definition.optional ? "not installed" : "not loaded");
+
+const describe = ({ name, prefix, definition, generation, unavailable, running, limits: { timeout, body, concurrency }, sha256, version = null }) => ({
   file: addressOf(definition),
-  generation, limits, name, prefix,
+  generation, limits: { timeout, body, concurrency }, name, prefix,
   reason: unavailable ?? null, running, runs: runsIn(definition), sha256: sha256 ?? definition.sha256 ?? null,
   state: unavailable ? "unavailable" : "ready", type: definition.type, version,
 });
 
-async function definitionOf({ headers, body }) {
+/** A value with what a patch says otherwise (RFC 7396); null takes a key out. */
+function merged(value, patch) {
+  const isObject = (it) => Object(it) === it && !Array.isArray(it);
+  if (!isObject(patch)) return patch;
+  const entries = new Map(isObject(value) ? Object.entries(value) : []);
+  for (const [key, it] of Object.entries(patch))
+    if (it === null) entries.delete(key);
+    else entries.set(key, merged(entries.get(key), it));
+  return Object.fromEntries(entries);
+}
+
+/** The definition in a request's body; of a PATCH, what comes of `old` by it. */
+async function definitionOf({ method, headers, body }, old) {
+  const isPatch = method === "PATCH";
   const kind = headers.find(([name]) => name === "content-type")?.[1];
-  if (!/^\s*application\/json\s*(;|$)/i.test(kind)) refuse(415, "a definition is sent as application/json");
+  if (!(isPatch ? /^\s*application\/(merge-patch\+)?json\s*(;|$)/i : /^\s*application\/json\s*(;|$)/i).test(kind))
+    refuse(415, "a definition is sent as application/json");
   const text = await new Response(body).text();
   if (text.length > LONGEST) refuse(413, `the definition is over ${LONGEST} bytes`);
   let definition;
@@ -291,6 +310,7 @@ async function definitionOf({ headers, body }) {
   } catch (error) {
     refuse(400, `the body is not JSON: ${error.message}`);
   }
+  if (isPatch) definition = merged(old.definition, definition);
   if (definition?.source !== undefined)
     refuse(422, "`source` is for plugins.json: over HTTP nothing is built");
   await checked(definition, true);
@@ -312,9 +332,9 @@ async function plugins(request, path) {
     await save();
     return { status: 204, headers: [], body: null };
   }
-  if (name ? method !== "PUT" : method !== "POST") return notAllowed(name ? "GET, HEAD, PUT, DELETE" : "GET, HEAD, POST");
+  if (name ? !/^(PUT|PATCH)$/.test(method) : method !== "POST") return notAllowed(name ? "GET, HEAD, PUT, PATCH, DELETE" : "GET, HEAD, POST");
   const old = name ? found() : null;
-  const definition = await definitionOf(request);
+  const definition = await definitionOf(request, old);
   if (old && definition.name !== name)
     refuse(422, `the definition is of \`${definition.name}\`, but the path names \`${name}\`: they have to be the same`);
   const fresh = mount(definition);
@@ -345,7 +365,8 @@ const OWN = {
     if (path === "/live") return json(200, { status: "live" });
     if (!["", "/", "/ready"].includes(path))
       return problem(404, `there is no /_health${path}: /_health, /_health/live and /_health/ready`);
-    const unavailable = [...byName.values()].filter((m) => m.unavailable).map((m) => [m.name, m.unavailable]);
+    // Only optional ones can be missing here, and that is no fault.
+    const unavailable = [...byName.values()].filter((m) => m.unavailable).map((m) => [m.name, lackOf(m)]);
     return json(200, { status: "ready", unavailable: Object.fromEntries(unavailable) });
   },
   plugins: (request, path) =>
@@ -359,6 +380,26 @@ function matches(path) {
   if (/^\/_(health|plugins)(\/|$)/.test(path)) return true;
   const found = route(byPrefix, path);
   return found && !isElsewhere(found[0].definition);
+}
+
+/** A body as the page is to have it: what a vlugin has compressed itself, nobody behind a service worker unpacks. */
+function decoded({ body, headers, ...response }) {
+  const codings = headers.filter(([name]) => name === "content-encoding").flatMap(([, value]) => value.toLowerCase().split(/\s*,\s*/));
+  if (!body || !codings.length) return { ...response, body, headers };
+  let steps;
+  try {
+    // In the order in which they were applied (RFC 9110, section 8.4).
+    steps = codings.reverse().map((coding) => new DecompressionStream({ br: "brotli", "x-gzip": "gzip" }[coding] ?? coding));
+  } catch {
+    // One that this browser cannot undo is the page's to see.
+    return { ...response, body, headers };
+  }
+  const stream = body instanceof ReadableStream ? body : new Response(body).body;
+  return {
+    ...response,
+    headers: headers.filter(([name]) => !/^content-(encoding|length)$/.test(name)),
+    body: steps.reduce((from, step) => from.pipeThrough(step), stream),
+  };
 }
 
 async function respond(event, url, path) {
@@ -380,7 +421,7 @@ async function respond(event, url, path) {
   if (!["GET", "HEAD"].includes(request.method))
     asked.body = request.body ?? new Uint8Array(await request.arrayBuffer());
   asked.length = length === null ? (asked.body?.length ?? null) : +length;
-  const { status, headers, body } = await answer(asked);
+  const { status, headers, body } = decoded(await answer(asked));
   const bodyless = request.method === "HEAD" || [204, 205, 304].includes(status);
   if (bodyless) body?.cancel?.();
   if (status < 200) return new Response(null, { status: 502 });

@@ -1,21 +1,23 @@
 // A vlugin in a Worker of a page's, started by valor.js because the service worker asked for it. The page
 // hands the port on; what is said there stands in valor-line.js.
 
+import { Account } from "./account.js";
 import { addEventListener } from "./http.js";
 import { Line } from "./valor-line.js";
 import { Script, asks, call, evaluates, faultOf } from "./valor-js.js";
 
 let locked, script, line;
 
-async function start({ url, name, config = null, allow }) {
+async function start({ url, name, config = null, allow, limits }) {
+  const account = new Account(limits);
   // A service worker that was restarted has another line to the same vlugin.
-  asks((callee, request) => line.ask(callee, request), allow);
+  asks((callee, request) => line.ask(callee, request), { allow, account });
   evaluates(name);
-  globalThis.valor = Object.freeze({ call: (callee, input, init) => call(callee, input, init), name, config });
+  globalThis.valor = Object.freeze({ call: (callee, input, init) => call(callee, input, init, null, account), name, config });
   try {
     const module = await import(url);
     evaluates("");
-    return await Script.create(module, { name, config });
+    return await Script.create(module, { name, config }, account);
   } catch (error) {
     const fault = faultOf(error);
     // Nothing else says where a syntax error is.

@@ -21,9 +21,9 @@ Exit codes: 0 all of it was built, 1 faults (each one line), 2 wrong command lin
 
 #[derive(Debug, Args)]
 pub struct BuildCommandArgs {
-    /// The plugins.json whose sources to build
+    /// The plugins.json whose sources to build; `-` is standard input [default: plugins.json]
     #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
-    pub plugins: PathBuf,
+    pub plugins: Option<PathBuf>,
 
     /// The vlugins to build, by their names; all that have a `source` unless given
     #[arg(value_name = "NAME")]

@@ -9,6 +9,7 @@ Examples:
   valor_cli plugins list
   valor_cli plugins add greet --path greet.wasm --type wasm --prefix /api/greet
   valor_cli plugins add hello --path with_state --config '\"Alice\"'
+  valor_cli plugins replace hello --path with_state_2
   valor_cli plugins replace --definition hello.json
   valor_cli plugins --addr unix:/run/valor.sock --token-file token remove hello
 
@@ -51,7 +52,10 @@ pub enum PluginsCommand {
     },
     /// Registers one
     Add(DefinitionArgs),
-    /// Puts a new one in the place of the one of its name; running requests finish on the old one
+    /// Replaces a vlugin; running requests finish on the old one
+    ///
+    /// What is not given stays as it is: prefix, limits, `allow`, config. With --definition all of it is
+    /// replaced.
     Replace(DefinitionArgs),
     /// Takes one out; running requests finish
     Remove {
@@ -71,15 +75,15 @@ pub struct DefinitionArgs {
     #[arg(conflicts_with_all = ["name", "kind", "path", "prefix", "config", "sha256", "allow"])]
     pub definition: Option<PathBuf>,
 
-    /// The kind of vlugin
-    #[arg(long = "type", value_name = "TYPE", default_value = "native")]
-    pub kind: String,
+    /// The kind of vlugin; a new one is `native` unless given
+    #[arg(long = "type", value_name = "TYPE")]
+    pub kind: Option<String>,
 
     /// Its file on the server, or a bare name to look for
     #[arg(long, value_name = "PATH")]
     pub path: Option<String>,
 
-    /// Where it is mounted; `/` and the name unless given
+    /// Where it is mounted; a new one at `/` and its name unless given
     #[arg(long, value_name = "PREFIX")]
     pub prefix: Option<String>,
 

@@ -55,7 +55,7 @@ fn options_that_need_each_other() {
     let parsed = |args: &[&str]| Cli::try_parse_from(["valor_cli"].iter().chain(args)).is_ok();
     assert!(parsed(&["run", "-p", "x"]));
     assert!(parsed(&["run", "-w"]));
-    assert!(!parsed(&["run"]));
+    assert!(parsed(&["run"]));
     assert!(!parsed(&["run", "-p", "x", "--registry-token-file", "y"]));
     assert!(!parsed(&["run", "-p", "x", "--release"]));
     assert!(!parsed(&["run", "-p", "x", "--workers", "0"]));

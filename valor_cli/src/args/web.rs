@@ -15,9 +15,9 @@ Exit codes: 0 the folder is written (and was served until a signal came), 1 faul
 
 #[derive(Debug, Args)]
 pub struct WebArgs {
-    /// The vlugins
+    /// The vlugins; `-` is standard input [default: plugins.json]
     #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
-    pub plugins: PathBuf,
+    pub plugins: Option<PathBuf>,
 
     /// The folder to write; what stands there already and is not from `web` is left as it is
     #[arg(short, long, value_name = "DIR", value_hint = ValueHint::DirPath)]

@@ -37,10 +37,10 @@ impl Folder {
             )));
         }
         let list = root.join(LIST);
-        let text = match fs::read_to_string(&list) {
+        let text = match file::read_text(&list, file::TEXT) {
             Ok(text) => text,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
-            Err(error) => return Err(unreadable(&list, &error)),
+            Err(error) if error.is_absent() => String::new(),
+            Err(error) => return Err(unreadable(&list, &error.into())),
         };
         let mut before = BTreeMap::new();
         for line in text.lines() {

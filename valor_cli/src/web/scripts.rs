@@ -38,8 +38,8 @@ impl Scripts<'_> {
         let file = self.locate(definition)?;
         let fault = Fault::new;
         let shown = file.display();
-        let source = fs::read(&file).map_err(|error| {
-            let line = format!("{shown} cannot be read: {error}; see that it may be read");
+        let source = file::read(&file, file::TEXT).map_err(|error| {
+            let line = format!("{shown} cannot be read: {error}; give a file that may be read");
             fault("path", line)
         })?;
         let found = sha256(&source);

@@ -6,7 +6,7 @@ use crate::{
     args::{LogArgs, LogFormat},
     exit::{CANNOT_BIND, Failure},
     log_writer::LogWriter,
-    output::print,
+    output::print_line,
     signals,
 };
 use std::{path::Path, sync::Arc};
@@ -72,8 +72,10 @@ fn announce(args: &LogArgs, addrs: &[Listen]) {
                 log::info!(target: "valor", addr = addr.to_string().as_str(); "listening");
             }
             (LogFormat::Text, _) if args.quiet => {}
-            (LogFormat::Text, Listen::Tcp(addr)) => print(&format!("listening on http://{addr}\n")),
-            (LogFormat::Text, _) => print(&format!("listening on {addr}\n")),
+            (LogFormat::Text, Listen::Tcp(addr)) => {
+                print_line(format_args!("listening on http://{addr}"))
+            }
+            (LogFormat::Text, _) => print_line(format_args!("listening on {addr}")),
         }
     }
 }

@@ -14,12 +14,16 @@ fn faults_of(folder: &Folder) -> Vec<String> {
         .into_iter()
         .map(|fault| fault.strip_prefix(&file).unwrap_or(fault).to_owned())
         .collect();
+    // Behind them at most the folders that were searched.
+    let others: Vec<_> = finished.err.lines().skip(faults.len()).collect();
+    let is_note = |line: &&&str| line.starts_with("note: looked in ");
     assert_eq!(
-        faults.len(),
-        finished.err.lines().count(),
+        others.iter().filter(is_note).count(),
+        others.len(),
         "{}",
         finished.err
     );
+    assert!(others.len() <= 1, "{}", finished.err);
     faults
 }
 
@@ -181,12 +185,153 @@ fn a_library_that_is_not_built_yet_says_how_to_build_it() {
         std::env::consts::DLL_SUFFIX
     );
     let fault = faults_of(&folder).remove(0);
-    let start = format!(":2:44: plugins[0].source: vlugin `a`: {library} is not in ");
-    assert!(fault.starts_with(&start), "{fault}");
-    assert!(
-        fault.ends_with("; run with --build, which builds it"),
-        "{fault}"
+    let line = format!(
+        ":2:44: plugins[0].source: vlugin `a`: {library} was not found; run with --build, which builds it"
     );
+    assert_eq!(fault, line);
+}
+
+#[test]
+fn libraries_that_are_not_there_are_a_line_each_and_the_folders_one() {
+    let entry = |n: usize| format!(r#"{{ "type": "native", "name": "lib{n}" }}"#);
+    let entries: Vec<_> = (0..10).map(entry).collect();
+    let folder = Folder::new(&format!("{{ \"plugins\": [\n{}\n] }}", entries.join(",\n")));
+    folder.write("one/file", "");
+    let one = folder.file("one");
+    let finished = run(&[
+        "check",
+        "-p",
+        &folder.file("plugins.json"),
+        "--plugin-dir",
+        &one,
+    ]);
+    let faults = finished.faults();
+    assert_eq!((finished.code, faults.len()), (Some(1), 10), "{finished:?}");
+    for fault in faults {
+        assert!(
+            !fault.contains(&format!("{one},")) && !fault.contains(&format!("in {one}")),
+            "{fault}"
+        );
+        assert!(fault.contains(" was not found; "), "{fault}");
+    }
+    let notes = finished
+        .err
+        .lines()
+        .filter(|line| line.starts_with("note: looked in "));
+    let notes: Vec<_> = notes.collect();
+    assert!(
+        notes.len() == 1 && notes[0].contains(&one),
+        "{}",
+        finished.err
+    );
+}
+
+#[test]
+fn after_a_hundred_faults_the_others_are_counted() {
+    let text = format!(
+        "{{ \"plugins\": [{}] }}",
+        vec![r#"{ "type": "x" }"#; 20_000].join(",")
+    );
+    let folder = Folder::new(&text);
+    let faults = faults_of(&folder);
+    // Of each the type, and that it has no name.
+    assert_eq!(faults.len(), 101);
+    assert!(faults[99].starts_with(":1:"), "{}", faults[99]);
+    assert_eq!(faults[100], "39900 further faults");
+}
+
+#[cfg(unix)]
+#[test]
+fn what_has_no_end_is_not_read() {
+    let folder = Folder::new("");
+    let pipe = folder.file("pipe.json");
+    assert!(
+        std::process::Command::new("mkfifo")
+            .arg(&pipe)
+            .status()
+            .unwrap()
+            .success()
+    );
+    let sparse = folder.file("sparse.json");
+    std::fs::File::create(&sparse)
+        .unwrap()
+        .set_len(3 << 30)
+        .unwrap();
+    let irregular = "this is not a regular file; name one, or pipe it to `-p -`";
+    let large = "this has more than 16777216 bytes, which no plugins.json needs";
+    for (file, line) in [
+        (&*pipe, irregular),
+        ("/dev/zero", irregular),
+        (&sparse, large),
+    ] {
+        let finished = run(&["check", "-p", file]);
+        assert_eq!(finished.code, Some(1));
+        assert_eq!(finished.faults(), [format!("{file}: {line}")]);
+    }
+    for (option, file) in [("--trust", &pipe), ("--trust", &sparse)] {
+        let finished = run(&["check", "-p", &folder.file("plugins.json"), option, file]);
+        let [fault] = finished.faults()[..] else {
+            panic!("{}", finished.err);
+        };
+        assert!(fault.contains(" cannot be read: it "), "{fault}");
+    }
+}
+
+#[test]
+fn plugins_json_may_be_the_one_here_or_standard_input() {
+    use std::io::{Seek, Write};
+    let folder =
+        Folder::new(r#"{ "plugins": [{ "type": "files", "name": "a", "path": "site" }] }"#);
+    folder.write("site/index.html", "");
+    let here = |args: &[&str]| {
+        let mut command = valor_cli();
+        command.current_dir(folder.path()).args(args);
+        command
+    };
+    let finished = finish(here(&["check"]));
+    assert_eq!(finished.code, Some(0), "{finished:?}");
+    let mut input = tempfile::tempfile().unwrap();
+    write!(
+        input,
+        "{{ \"plugins\": [\n{{ \"type\": \"files\", \"name\": \"b\", \"path\": \"site\" }}] }}"
+    )
+    .unwrap();
+    input.rewind().unwrap();
+    let mut command = here(&["check", "-p", "-"]);
+    command.stdin(input);
+    let finished = finish(command);
+    assert_eq!(finished.code, Some(0), "{finished:?}");
+    assert!(finished.out.contains("b     files  /b"), "{}", finished.out);
+    let mut input = tempfile::tempfile().unwrap();
+    write!(input, "{{ \"plugins\": [\n{{ }}] }}").unwrap();
+    input.rewind().unwrap();
+    let mut command = here(&["check", "-p", "-"]);
+    command.stdin(input);
+    let finished = finish(command);
+    let fault = "standard input:2:1: plugins[0]: `type` is missing";
+    assert!(finished.faults()[0].starts_with(fault), "{finished:?}");
+    // Nothing can be read again that was read from there.
+    let finished = finish(here(&[
+        "run",
+        "-p",
+        "-",
+        "--watch",
+        "--addr",
+        "127.0.0.1:0",
+    ]));
+    assert_eq!(finished.code, Some(1), "{finished:?}");
+    assert!(
+        finished.err.contains("--watch needs a plugins.json"),
+        "{finished:?}"
+    );
+    let empty = Folder::new("");
+    std::fs::remove_file(empty.file("plugins.json")).unwrap();
+    let mut command = valor_cli();
+    command
+        .current_dir(empty.path())
+        .args(["run", "--addr", "127.0.0.1:0"]);
+    let finished = finish(command);
+    assert_eq!(finished.faults(), ["plugins.json: there is no such file"]);
 }
 
 #[test]

@@ -5,6 +5,7 @@
 mod build_command;
 mod building;
 mod checking;
+mod escaping;
 mod manual;
 mod packaging;
 mod plugins;

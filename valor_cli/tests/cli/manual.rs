@@ -100,13 +100,11 @@ fn the_help_is_the_manual() {
 #[test]
 fn wrong_command_lines_end_with_2_and_say_what_is_right() {
     for (args, part) in [
-        (&["run"][..], "--plugins <FILE>"),
         (
-            &["run", "-p", "x", "--registry-token-file", "y"],
+            &["run", "-p", "x", "--registry-token-file", "y"][..],
             "--with-registry",
         ),
         (&["run", "-p", "x", "--release"], "--build"),
-        (&["run", "-w", "--watch"], "--plugins <FILE>"),
         (&["run", "-p", "x", "--workers", "0"], "1 to 1000000"),
         (&["run", "-p", "x", "--addr", "8080"], "127.0.0.1:8080"),
         (

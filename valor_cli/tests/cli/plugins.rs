@@ -55,13 +55,16 @@ fn a_vlugin_comes_changes_and_goes() {
     let replaced = ask(&server, &["replace", "--definition", &file]);
     assert_eq!(replaced.code, Some(0), "{replaced:?}");
     assert_eq!(server.get("/hello?who=Zoe").body, "Carol says hello Zoe!");
-    let config = ["--config", "\"Dave\""];
-    let replaced = ask(
-        &server,
-        &[&["replace", "hello", "--path", "with_state"], &config[..]].concat(),
-    );
+    let config = ["--config", "\"Dave\"", "--prefix", "/hallo"];
+    let replaced = ask(&server, &[&["replace", "hello"], &config[..]].concat());
     assert_eq!(replaced.code, Some(0), "{replaced:?}");
-    assert_eq!(server.get("/hello?who=Zoe").body, "Dave says hello Zoe!");
+    assert_eq!(server.get("/hallo?who=Zoe").body, "Dave says hello Zoe!");
+    // What is not given stays: the prefix, and the config.
+    let replaced = ask(&server, &["replace", "hello", "--path", "with_state"]);
+    assert_eq!(replaced.code, Some(0), "{replaced:?}");
+    assert_eq!(server.get("/hallo?who=Zoe").body, "Dave says hello Zoe!");
+    let replaced = ask(&server, &["replace", "hello", "--prefix", "/hello"]);
+    assert_eq!(replaced.code, Some(0), "{replaced:?}");
     let shown = ask(&server, &["show", "hello"]);
     assert!(shown.out.contains("state      ready\n"), "{}", shown.out);
 

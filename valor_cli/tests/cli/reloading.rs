@@ -1,7 +1,7 @@
 //! plugins.json read again on SIGHUP, while the program serves.
 #![cfg(unix)]
 
-use crate::support::{Folder, Server, libraries};
+use crate::support::{Folder, Server, libraries, misbehaving, valor_cli};
 use std::fs;
 
 const DONE: &str = "is served as it stands now";
@@ -74,6 +74,28 @@ fn what_has_changed_is_changed_and_all_else_goes_on() {
     it.with(&[&ALICE.replace("\"Alice\"", "\"Alan\""), carol]);
     assert_eq!(it.server.get("/alice?who=Zoe").body, "Alan says hello Zoe!");
     assert!(it.generation("alice") > before);
+}
+
+/// The process has one working directory, and a library of it may go to another.
+#[test]
+fn a_vlugin_that_leaves_the_working_directory_keeps_nothing_from_being_read() {
+    let lost = |config: &str| {
+        let path = misbehaving().display().to_string();
+        let entry =
+            serde_json::json!({ "type": "native", "name": "lost", "path": path, "config": config });
+        plugins(&[&entry.to_string()])
+    };
+    let folder = Folder::new(&lost("before"));
+    let mut command = valor_cli();
+    command
+        .current_dir(folder.path())
+        .args(["run", "--addr", "127.0.0.1:0", "-p", "plugins.json"]);
+    let server = Server::spawn(command);
+    assert_eq!(server.get("/lost/leave").body, "left");
+    folder.write("plugins.json", lost("after"));
+    server.signal("HUP");
+    server.wait_for_err("plugins.json is served as it stands now: 1 changed");
+    assert_eq!(server.get("/lost/config").body, "after");
 }
 
 #[test]

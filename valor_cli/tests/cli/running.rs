@@ -132,6 +132,15 @@ fn what_does_not_load_keeps_the_rest_back_unless_it_is_told_to_keep_going() {
     let gone = server.get("/gone");
     assert_eq!(gone.status, 503);
     assert!(!gone.body.contains("gone.so"), "{}", gone.body);
+    let health = server.get("/_health");
+    assert_eq!(health.status, 200);
+    assert!(
+        health
+            .body
+            .starts_with(r#"{"status":"degraded","unavailable":{"gone":"not loaded""#),
+        "{}",
+        health.body
+    );
     assert!(server.out().contains("failed: "), "{}", server.out());
 
     // Where nothing of the file can be read there is nothing to go on with.

@@ -69,6 +69,27 @@ pub fn libraries() -> &'static Path {
     })
 }
 
+/// The library of the runtime's own tests that does what a vlugin must not do, which is built at the first call.
+#[cfg(unix)]
+pub fn misbehaving() -> &'static Path {
+    static LIBRARY: OnceLock<PathBuf> = OnceLock::new();
+    LIBRARY.get_or_init(|| {
+        let target = Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("fixtures");
+        let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+        cargo
+            .args(["build", "--quiet", "-p", "misbehaving"])
+            .current_dir(workspace().join("valor_runtime/tests/fixtures"))
+            // As the runtime's tests build it.
+            .env("CARGO_PROFILE_DEV_DEBUG", "false")
+            .env("CARGO_TARGET_DIR", &target);
+        assert!(cargo.status().unwrap().success());
+        let (start, end) = (std::env::consts::DLL_PREFIX, std::env::consts::DLL_SUFFIX);
+        target
+            .join("debug")
+            .join(format!("{start}misbehaving{end}"))
+    })
+}
+
 /// The example `hello_plugin` as a WebAssembly module, which is built at the first call.
 #[cfg(feature = "wasm")]
 pub fn module() -> &'static Path {

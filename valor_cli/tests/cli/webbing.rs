@@ -98,7 +98,7 @@ fn a_folder_for_a_static_server() {
     assert!(lines[3].ends_with(left_out), "{}", lines[3]);
     assert_eq!(
         lines[5],
-        format!("wrote 19 files to {}", folder.file("dist"))
+        format!("wrote 20 files to {}", folder.file("dist"))
     );
     assert_eq!(
         lines[6],
@@ -115,6 +115,7 @@ fn a_folder_for_a_static_server() {
             ".valor-web",
             "docs here/deep/a b.txt",
             "docs here/index.html",
+            "account.js",
             "guest.js",
             "http.js",
             "index.html",
@@ -178,6 +179,7 @@ fn a_later_run_replaces_what_is_its_own() {
         names,
         [
             ".valor-web",
+            "account.js",
             "guest.js",
             "http.js",
             "index.html",

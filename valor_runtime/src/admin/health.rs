@@ -1,8 +1,11 @@
 //! `/_health`: 200 once every vlugin has been created, 503 before. `/_health/live` is 200 as
 //! long as the process answers at all.
+//!
+//! Everybody may ask. So all that is said of a vlugin is its name and one of the fixed words of [`Lack`]; what went
+//! wrong with it is the log's and the registry's to tell.
 
 use super::{json, method_not_allowed};
-use crate::{Vlugin, from_fn};
+use crate::{Vlugin, from_fn, registry::Lack};
 use serde_json::json;
 use std::sync::{
     Arc,
@@ -25,10 +28,11 @@ impl Readiness {
     }
 }
 
-/// The vlugin on `/_health`; `unavailable` names those that cannot be served, and why.
+/// The vlugin on `/_health`; `unavailable` names those that cannot be served. With one of them that should be,
+/// the status is `degraded`, still with 200: the rest is served.
 pub fn health(
     readiness: Readiness,
-    unavailable: impl Fn() -> Vec<(String, String)> + Send + Sync + 'static,
+    unavailable: impl Fn() -> Vec<(String, Lack)> + Send + Sync + 'static,
 ) -> Arc<dyn Vlugin> {
     let unavailable = Arc::new(unavailable);
     from_fn(move |request| {
@@ -41,13 +45,17 @@ pub fn health(
             match request.head.path() {
                 "/live" => Ok(json(200, &json!({ "status": "live" }))),
                 "/" | "/ready" => {
+                    let unavailable = unavailable();
                     let (code, status) = match ready {
-                        true => (200, "ready"),
                         false => (503, "starting"),
+                        true if unavailable.iter().any(|(_, lack)| lack.is_fault()) => {
+                            (200, "degraded")
+                        }
+                        true => (200, "ready"),
                     };
-                    let unavailable: serde_json::Map<_, _> = unavailable()
+                    let unavailable: serde_json::Map<_, _> = unavailable
                         .into_iter()
-                        .map(|(name, reason)| (name, reason.into()))
+                        .map(|(name, lack)| (name, lack.as_str().into()))
                         .collect();
                     let body = json!({ "status": status, "unavailable": unavailable });
                     Ok(json(code, &body))

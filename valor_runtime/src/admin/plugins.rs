@@ -6,6 +6,7 @@
 //! | `GET /_plugins/NAME` | 200, or 404 |
 //! | `POST /_plugins` with a definition | 201 and `location`; 409 where name or prefix is taken; 422 with the loader's reason |
 //! | `PUT /_plugins/NAME` with a definition | 200 with the new one in its place; 404, 409, 422 |
+//! | `PATCH /_plugins/NAME` with some of its keys | the same with all other keys as they were (RFC 7396) |
 //! | `DELETE /_plugins/NAME` | 204; running requests finish |
 
 use super::{RegistryAccess, json, method_not_allowed};
@@ -23,6 +24,9 @@ pub trait Administer: Send + Sync + 'static {
 
     /// The vlugin of this name, as JSON.
     fn get(&self, name: &str) -> Option<Value>;
+
+    /// The definition that the vlugin of this name was loaded by; `None` for one that was made by the program.
+    fn definition(&self, name: &str) -> Option<Definition>;
 
     /// Loads and mounts a vlugin.
     fn register(self: Arc<Self>, definition: Definition)
@@ -117,21 +121,87 @@ async fn answer<A: Administer>(runtime: Arc<A>, request: Request) -> Result<Resp
             runtime.clone().replace(definition).await?;
             Ok(json(200, &found(name)?))
         }
+        ("PATCH", name) if !name.is_empty() => {
+            found(name)?;
+            let Some(old) = runtime.definition(name) else {
+                let line =
+                    format!("`{name}` is part of this program and has no definition to change");
+                return Err(Refusal::Unfit(line).into());
+            };
+            let definition = patched(&old, &text(request, &["json", "merge-patch+json"]).await?)?;
+            runtime.clone().replace(definition).await?;
+            Ok(json(200, &found(name)?))
+        }
         ("DELETE", name) if !name.is_empty() => {
             runtime.remove(name)?;
             Ok(Response::new(204))
         }
         (_, "") => Err(method_not_allowed("GET, HEAD, POST")),
-        _ => Err(method_not_allowed("GET, HEAD, PUT, DELETE")),
+        _ => Err(method_not_allowed("GET, HEAD, PUT, PATCH, DELETE")),
+    }
+}
+
+/// A definition with some of its keys said otherwise.
+fn patched(old: &Definition, patch: &str) -> Result<Definition, Response> {
+    let unfit = |line: String| Response::from(Refusal::Unfit(line));
+    let mut definition = serde_json::to_value(old).map_err(|error| unfit(error.to_string()))?;
+    if let Some(keys) = definition.as_object_mut() {
+        // What it was built from says nothing over HTTP: its `path` is what came out.
+        keys.remove("source");
+    }
+    let patch: Value = serde_json::from_str(patch).map_err(|error| unfit(error.to_string()))?;
+    if !patch.is_object() {
+        let line = "a patch is an object with the keys to change, such as { \"path\": \"hello\" }";
+        return Err(unfit(line.to_owned()));
+    }
+    merge(&mut definition, patch);
+    let read = Definition::from_json(&definition.to_string()).map_err(|mut faults| {
+        // Nobody has seen the text that they stand in.
+        faults.faults.iter_mut().for_each(|it| it.position = None);
+        unfit(faults.on_one_line())
+    })?;
+    match read.name == old.name {
+        true => Ok(read),
+        false => Err(unfit(format!(
+            "`{}` cannot become `{}`: a vlugin keeps its name; remove it, and register the other",
+            old.name, read.name
+        ))),
+    }
+}
+
+/// A merge patch (RFC 7396, section 2); `null` takes a key out.
+fn merge(value: &mut Value, patch: Value) {
+    let Value::Object(patch) = patch else {
+        *value = patch;
+        return;
+    };
+    if !value.is_object() {
+        *value = json!({});
+    }
+    let Value::Object(keys) = value else { return };
+    for (key, it) in patch {
+        match it {
+            Value::Null => drop(keys.remove(&key)),
+            it => merge(keys.entry(key).or_insert(Value::Null), it),
+        }
     }
 }
 
 /// The definition in a request's body.
 async fn definition(request: Request) -> Result<Definition, Response> {
+    let text = text(request, &["json"]).await?;
+    // The same reader as for plugins.json: the same rules, and every fault with its position.
+    Definition::from_json(&text).map_err(|faults| Refusal::Unfit(faults.on_one_line()).into())
+}
+
+/// The JSON in a request's body, which is of one of these subtypes of `application`.
+async fn text(request: Request, subtypes: &[&str]) -> Result<String, Response> {
     let kind = request.head.header_str("content-type").unwrap_or_default();
     let essence = kind.split(';').next().unwrap_or_default().trim();
     // A page can send other types across origins without asking first.
-    if !essence.eq_ignore_ascii_case("application/json") {
+    let essence = essence.to_ascii_lowercase();
+    let subtype = essence.strip_prefix("application/").unwrap_or_default();
+    if !subtypes.contains(&subtype) {
         return Err(Response::problem(
             415,
             "a definition is sent as application/json",
@@ -150,6 +220,57 @@ async fn definition(request: Request) -> Result<Definition, Response> {
         let line = format!("the body is not JSON: {error}");
         return Err(Response::problem(400, &line));
     }
-    // The same reader as for plugins.json: the same rules, and every fault with its position.
-    Definition::from_json(text).map_err(|faults| Refusal::Unfit(faults.on_one_line()).into())
+    Ok(text.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The cases of RFC 7396, appendix A.
+    #[test]
+    fn a_merge_patch_is_that_of_the_rfc() {
+        for (value, patch, wanted) in [
+            (
+                json!({ "a": "b" }),
+                json!({ "a": "c" }),
+                json!({ "a": "c" }),
+            ),
+            (
+                json!({ "a": "b" }),
+                json!({ "b": "c" }),
+                json!({ "a": "b", "b": "c" }),
+            ),
+            (json!({ "a": "b" }), json!({ "a": null }), json!({})),
+            (
+                json!({ "a": ["b"] }),
+                json!({ "a": "c" }),
+                json!({ "a": "c" }),
+            ),
+            (
+                json!({ "a": "c" }),
+                json!({ "a": ["b"] }),
+                json!({ "a": ["b"] }),
+            ),
+            (
+                json!({ "a": { "b": "c" } }),
+                json!({ "a": { "b": "d", "c": null } }),
+                json!({ "a": { "b": "d" } }),
+            ),
+            (
+                json!([1, 2]),
+                json!({ "a": "b", "c": null }),
+                json!({ "a": "b" }),
+            ),
+            (
+                json!({}),
+                json!({ "a": { "bb": { "ccc": null } } }),
+                json!({ "a": { "bb": {} } }),
+            ),
+        ] {
+            let mut merged = value.clone();
+            merge(&mut merged, patch.clone());
+            assert_eq!(merged, wanted, "{value} {patch}");
+        }
+    }
 }

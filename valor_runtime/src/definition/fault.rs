@@ -3,7 +3,11 @@
 //! `read` and `rules` make them; the command line prints them, the registry's endpoint answers
 //! with them. A fault is one line, whatever the text has in it.
 
-use std::{fmt, path::PathBuf};
+use crate::escape::Shown;
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+};
 
 /// Where something stands in a text. Both count from 1, columns in characters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -43,15 +47,20 @@ impl fmt::Display for DefinitionFault {
     }
 }
 
+/// How many faults are told of, each by its line; those after them are counted.
+pub const TOLD: usize = 100;
+
 /// Every fault that was found, in the order of the text; at least one.
 ///
-/// It prints as one line for each fault, `FILE:LINE:COLUMN: KEY: MESSAGE`.
+/// It prints as one line for each of the first hundred, `FILE:LINE:COLUMN: KEY: MESSAGE`, and one with the number of the others.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DefinitionFaults {
     /// The file, where they are a file's.
     pub file: Option<PathBuf>,
     /// The faults.
     pub faults: Vec<DefinitionFault>,
+    /// How many more there are, which were only counted.
+    pub further: usize,
 }
 
 impl DefinitionFaults {
@@ -63,21 +72,68 @@ impl DefinitionFaults {
 
 impl fmt::Display for DefinitionFaults {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, fault) in self.faults.iter().enumerate() {
+        for (index, fault) in self.faults.iter().take(TOLD).enumerate() {
             if index > 0 {
                 f.write_str("\n")?;
             }
             if let Some(file) = &self.file {
                 let separator = if fault.position.is_some() { ":" } else { ": " };
-                write!(f, "{}{separator}", file.display())?;
+                write!(f, "{}{separator}", Shown(file.display()))?;
             }
             write!(f, "{fault}")?;
         }
-        Ok(())
+        let further = self.faults.len().saturating_sub(TOLD) + self.further;
+        match further {
+            0 => Ok(()),
+            1 => f.write_str("\n1 further fault"),
+            further => write!(f, "\n{further} further faults"),
+        }
     }
 }
 
 impl std::error::Error for DefinitionFaults {}
+
+/// The faults of a text: the first that were met, and how many there are.
+#[derive(Debug, Default)]
+pub(super) struct Faults {
+    first: Vec<DefinitionFault>,
+    count: usize,
+}
+
+impl Faults {
+    pub fn one(fault: DefinitionFault) -> Self {
+        Self {
+            first: vec![fault],
+            count: 1,
+        }
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    pub fn count(&self) -> usize {
+        self.count
+    }
+
+    /// Counts a fault, and keeps it while there are few.
+    pub fn note(&mut self, fault: impl FnOnce() -> DefinitionFault) {
+        self.count += 1;
+        if self.first.len() < TOLD {
+            self.first.push(fault());
+        }
+    }
+
+    /// In the order of the text.
+    pub fn of(mut self, file: Option<&Path>) -> DefinitionFaults {
+        self.first.sort_by_key(|fault| fault.position);
+        DefinitionFaults {
+            file: file.map(Path::to_owned),
+            further: self.count - self.first.len(),
+            faults: self.first,
+        }
+    }
+}
 
 /// A word from outside as it stands in a message: on one line, and not too long.
 pub(super) fn shown(word: &str) -> String {

@@ -37,17 +37,29 @@ pub(super) fn parse(text: &str) -> Result<Node<'_>, DefinitionFault> {
     })
 }
 
-/// Where the lines of a text begin, to find positions quickly however long it is.
+/// Where the lines of a text begin, and how many characters stand before each block of it: a position is found
+/// at the same cost wherever it is, also in a text of one line.
 pub(super) struct Lines<'t> {
     text: &'t str,
     starts: Vec<usize>,
+    before: Vec<usize>,
 }
+
+/// Bytes of a block.
+const BLOCK: usize = 256;
 
 impl<'t> Lines<'t> {
     pub fn of(text: &'t str) -> Self {
         let breaks = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n');
+        let mut characters = 0;
+        let blocks = text.as_bytes().chunks(BLOCK).map(|block| {
+            let before = characters;
+            characters += begun_in(block);
+            before
+        });
         Self {
             text,
+            before: blocks.collect(),
             starts: std::iter::once(0)
                 .chain(breaks.map(|(at, _)| at + 1))
                 .collect(),
@@ -58,12 +70,29 @@ impl<'t> Lines<'t> {
     pub fn position(&self, at: usize) -> Position {
         let at = at.min(self.text.len());
         let line = self.starts.partition_point(|start| *start <= at);
-        let before = &self.text.as_bytes()[self.starts[line - 1]..at];
         Position {
             line,
-            column: String::from_utf8_lossy(before).chars().count() + 1,
+            column: self.characters_before(at) - self.characters_before(self.starts[line - 1]) + 1,
         }
     }
+
+    fn characters_before(&self, at: usize) -> usize {
+        let block = at / BLOCK;
+        let rest = &self.text.as_bytes()[block * BLOCK..at];
+        // Right behind a last block that is full there is none.
+        match self.before.get(block) {
+            Some(before) => before + begun_in(rest),
+            None => self.before.last().map_or(0, |before| {
+                before + begun_in(&self.text.as_bytes()[(block - 1) * BLOCK..])
+            }),
+        }
+    }
+}
+
+/// How many characters begin in these bytes.
+fn begun_in(bytes: &[u8]) -> usize {
+    let is_begin = |byte: &&u8| **byte & 0xc0 != 0x80;
+    bytes.iter().filter(is_begin).count()
 }
 
 impl<'t> Node<'t> {
@@ -219,4 +248,33 @@ fn hint(text: &str, at: usize, error: &serde_json::Error) -> Option<String> {
         ));
     }
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn positions_count_characters_wherever_they_stand() {
+        let texts = [
+            String::new(),
+            "a\nä\n".into(),
+            "x".repeat(BLOCK),
+            "ä".repeat(3 * BLOCK),
+            "ab\n".repeat(BLOCK),
+            format!("{}\n{}", "€".repeat(BLOCK), "x".repeat(2 * BLOCK)),
+        ];
+        for text in texts {
+            let lines = Lines::of(&text);
+            for (at, _) in text.char_indices().chain([(text.len(), ' ')]) {
+                let before = &text[..at];
+                let line = before.rsplit('\n').next().unwrap_or_default();
+                let position = Position {
+                    line: before.matches('\n').count() + 1,
+                    column: line.chars().count() + 1,
+                };
+                assert_eq!(lines.position(at), position, "byte {at} of {text:.20}");
+            }
+        }
+    }
 }

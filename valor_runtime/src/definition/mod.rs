@@ -8,6 +8,7 @@
 //! # Layout
 //!
 //! - `fault`: what is wrong with a text, with line, column and JSON path.
+//! - `text`: from a file to its text.
 //! - `json`: strict JSON whose values know where they stand.
 //! - `read`: from a text to definitions, gathering every fault on the way.
 //! - `rules`: what a name, a prefix may be.
@@ -29,8 +30,9 @@ mod script;
 mod taken;
 #[cfg(test)]
 mod tests;
+mod text;
 
-pub use fault::{DefinitionFault, DefinitionFaults, Position};
+pub use fault::{DefinitionFault, DefinitionFaults, Position, TOLD};
 pub use files::{FilesConfig, is_served};
 pub use limits::Limits;
 pub use nearest::nearest;
@@ -162,7 +164,7 @@ impl Definition {
     /// # Errors
     /// Every fault of the text, with line and column.
     pub fn from_json(text: &str) -> Result<Self, DefinitionFaults> {
-        read::one(text).map_err(|faults| DefinitionFaults { file: None, faults })
+        read::one(text).map_err(|faults| faults.of(None))
     }
 
     /// A definition with nothing but the two keys that each has.
@@ -206,7 +208,11 @@ impl Definition {
         if faults.is_empty() {
             return Ok(());
         }
-        Err(DefinitionFaults { file: None, faults })
+        Err(DefinitionFaults {
+            file: None,
+            faults,
+            further: 0,
+        })
     }
 }
 
@@ -216,20 +222,28 @@ impl Definitions {
     /// # Errors
     /// That it cannot be read, or every fault that is in it.
     pub fn from_file(path: impl AsRef<Path>) -> Result<Self, DefinitionFaults> {
-        let path = path.as_ref();
         match Self::sound_from_file(path) {
-            (definitions, faults) if faults.is_empty() => Ok(definitions),
-            (_, faults) => Err(DefinitionFaults {
-                file: Some(path.to_owned()),
-                faults,
-            }),
+            (definitions, None) => Ok(definitions),
+            (_, Some(faults)) => Err(faults),
         }
     }
 
     /// Reads a plugins.json and gives the definitions in it that are sound, beside every fault:
     /// to serve what can be served, or to look for faults in what they name as well.
-    pub fn sound_from_file(path: impl AsRef<Path>) -> (Self, Vec<DefinitionFault>) {
-        read::file(path.as_ref())
+    pub fn sound_from_file(path: impl AsRef<Path>) -> (Self, Option<DefinitionFaults>) {
+        let path = path.as_ref();
+        match text::file(path) {
+            Ok(bytes) => Self::sound_from_bytes(bytes, path),
+            Err(faults) => (Self::default(), Some(faults.of(Some(path)))),
+        }
+    }
+
+    /// The same of bytes that were read already; `file` is what they are called in faults.
+    pub fn sound_from_bytes(bytes: Vec<u8>, file: &Path) -> (Self, Option<DefinitionFaults>) {
+        let (mut definitions, faults) = text::bytes(bytes);
+        definitions.file = Some(file.to_owned());
+        let faults = (!faults.is_empty()).then(|| faults.of(Some(file)));
+        (definitions, faults)
     }
 
     /// Reads the text of a plugins.json.
@@ -251,7 +265,7 @@ impl Definitions {
     pub fn from_json(text: &str) -> Result<Self, DefinitionFaults> {
         match read::all(text) {
             (definitions, faults) if faults.is_empty() => Ok(definitions),
-            (_, faults) => Err(DefinitionFaults { file: None, faults }),
+            (_, faults) => Err(faults.of(None)),
         }
     }
 

@@ -7,19 +7,17 @@
 pub(super) use super::json::Node;
 use super::{
     Definition, DefinitionFault, Definitions, Kind, Position,
-    fault::shown,
+    fault::{Faults, shown},
     files,
     json::{self, Entry, Lines},
     limits,
     nearest::suggestion,
     rules, script,
     taken::Taken,
+    text::without_mark,
 };
 use serde_json::Value;
-use std::{
-    collections::BTreeMap,
-    path::{Path, PathBuf},
-};
+use std::{collections::BTreeMap, path::PathBuf};
 
 const ROOT_KEYS: &[&str] = &["$schema", "plugins"];
 const KEYS: &[&str] = &[
@@ -57,35 +55,12 @@ impl Positions {
     }
 }
 
-pub(super) fn file(path: &Path) -> (Definitions, Vec<DefinitionFault>) {
-    let (mut definitions, faults) = match text_of(path) {
-        Ok(text) => all(&text),
-        Err(fault) => (Definitions::default(), vec![fault]),
-    };
-    definitions.file = Some(path.to_owned());
-    (definitions, faults)
-}
-
-fn text_of(path: &Path) -> Result<String, DefinitionFault> {
-    let bytes = std::fs::read(path).map_err(|error| {
-        let message = match error.kind() {
-            std::io::ErrorKind::NotFound => "there is no such file".to_owned(),
-            std::io::ErrorKind::IsADirectory => {
-                "this is a directory; name the plugins.json in it".to_owned()
-            }
-            _ => format!("cannot be read: {error}"),
-        };
-        of_text(None, message)
-    })?;
-    String::from_utf8(bytes).map_err(|error| not_utf8(&error))
-}
-
 /// The definitions that have no fault, and the faults of the others and of the text.
-pub(super) fn all(text: &str) -> (Definitions, Vec<DefinitionFault>) {
+pub(super) fn all(text: &str) -> (Definitions, Faults) {
     let text = without_mark(text);
     let root = match json::parse(text) {
         Ok(root) => root,
-        Err(fault) => return (Definitions::default(), vec![fault]),
+        Err(fault) => return (Definitions::default(), Faults::one(fault)),
     };
     let mut reader = Reader::of(text);
     let entries = reader.plugins(root);
@@ -93,44 +68,18 @@ pub(super) fn all(text: &str) -> (Definitions, Vec<DefinitionFault>) {
         file: None,
         entries,
     };
-    (definitions, reader.into_faults())
+    (definitions, reader.faults)
 }
 
-pub(super) fn one(text: &str) -> Result<Definition, Vec<DefinitionFault>> {
+pub(super) fn one(text: &str) -> Result<Definition, Faults> {
     let text = without_mark(text);
-    let root = json::parse(text).map_err(|fault| vec![fault])?;
+    let root = json::parse(text).map_err(Faults::one)?;
     let mut reader = Reader::of(text);
     let read = reader.definition(root, "");
-    match (read.definition, reader.into_faults()) {
+    match (read.definition, reader.faults) {
         (Some(definition), faults) if faults.is_empty() => Ok(definition),
         (_, faults) => Err(faults),
     }
-}
-
-/// Some editors put a byte order mark first; RFC 8259, section 8.1 lets readers skip it.
-fn without_mark(text: &str) -> &str {
-    text.strip_prefix('\u{feff}').unwrap_or(text)
-}
-
-fn of_text(position: Option<Position>, message: String) -> DefinitionFault {
-    DefinitionFault {
-        position,
-        key: String::new(),
-        message,
-    }
-}
-
-fn not_utf8(error: &std::string::FromUtf8Error) -> DefinitionFault {
-    let bytes = error.as_bytes();
-    if bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]) {
-        return of_text(None, "this is UTF-16; save it as UTF-8".into());
-    }
-    let valid = error.utf8_error().valid_up_to();
-    let before = String::from_utf8_lossy(&bytes[..valid]);
-    of_text(
-        Some(Lines::of(&before).position(valid)),
-        "this is not UTF-8 from here on; save the file as UTF-8".into(),
-    )
 }
 
 /// The values of an object by those of its keys that are known.
@@ -148,28 +97,24 @@ pub(super) struct ReadEntry {
 
 pub(super) struct Reader<'t> {
     pub lines: Lines<'t>,
-    faults: Vec<DefinitionFault>,
+    faults: Faults,
 }
 
 impl<'t> Reader<'t> {
     fn of(text: &'t str) -> Self {
         Self {
             lines: Lines::of(text),
-            faults: Vec::new(),
+            faults: Faults::default(),
         }
     }
 
     pub fn fault(&mut self, at: usize, key: impl Into<String>, message: impl Into<String>) {
-        self.faults.push(DefinitionFault {
-            position: Some(self.lines.position(at)),
+        let position = || Some(self.lines.position(at));
+        self.faults.note(|| DefinitionFault {
+            position: position(),
             key: key.into(),
             message: message.into(),
         });
-    }
-
-    fn into_faults(mut self) -> Vec<DefinitionFault> {
-        self.faults.sort_by_key(|fault| fault.position);
-        self.faults
     }
 
     fn plugins(&mut self, root: Node<'t>) -> Vec<(Definition, Positions)> {
@@ -204,7 +149,7 @@ impl<'t> Reader<'t> {
         let mut entries = Vec::new();
         for (index, element) in elements.into_iter().enumerate() {
             let key = format!("plugins[{index}]");
-            let before = self.faults.len();
+            let before = self.faults.count();
             let read = self.definition(element, &key);
             taken.note(self, &key, &read);
             let positions = Positions {
@@ -212,7 +157,7 @@ impl<'t> Reader<'t> {
                 whole: self.lines.position(element.at),
                 values: read.values,
             };
-            if self.faults.len() == before {
+            if self.faults.count() == before {
                 entries.extend(read.definition.map(|definition| (definition, positions)));
             }
         }

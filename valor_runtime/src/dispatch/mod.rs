@@ -76,6 +76,15 @@ impl Dispatch {
     }
 }
 
+/// Lets a vlugin go that was taken out of the registry. Where nothing runs on it any more its destructor runs here: the vlugin's
+/// code, which is watched and caught under its own name.
+pub fn retire(mount: Arc<Mount>) {
+    let plate = Arc::new(mount.name_plate());
+    if let Err(panicked) = watch::run(&plate, || drop_caught(mount)) {
+        log_fault(&plate, &panicked.into(), "");
+    }
+}
+
 /// Takes the prefix off the path and puts it into `x-forwarded-prefix`, where a client's own
 /// never arrives.
 fn enter_prefix(request: &mut Request, len: usize) -> Result<(), valor::wire::HeadError> {

@@ -4,6 +4,7 @@
 use super::{Inspection, panic_strategy};
 use crate::{
     Kind,
+    escape::Shown,
     loader::{LoadError, native::sha256_of, one_line, read, unpack},
     package::{Library, Manifest, Package, PackageError, WASM_TARGET},
 };
@@ -145,7 +146,9 @@ impl Packed {
 
 impl fmt::Display for PackageInspection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut line = |key: &str, value: &dyn fmt::Display| writeln!(f, "{key:<9}{value}");
+        // Whatever a file says of itself, it says in its line.
+        let mut line =
+            |key: &str, value: &dyn fmt::Display| writeln!(f, "{key:<9}{}", Shown(value));
         let manifest = &self.manifest;
         line("file", &self.file.display())?;
         line("format", &format_args!("package {}", manifest.format))?;
@@ -192,7 +195,7 @@ impl fmt::Display for PackageInspection {
                 let kinds: Vec<_> = self.kinds.iter().map(|it| format!("\"{it}\"")).collect();
                 write!(f, "loads    yes, as {}", kinds.join(" or "))
             }
-            Err(error) => write!(f, "loads    no: {error}"),
+            Err(error) => write!(f, "loads    no: {}", Shown(error)),
         }
     }
 }

@@ -1,17 +1,10 @@
 //! [`LoadError`]: every reason why a vlugin is not loaded, in one line each.
 
-use super::ScriptError;
 #[cfg(feature = "wasm")]
 use super::wasm::GuestError;
+use super::{ScriptError, one_line};
 use crate::package::{PackageError, SignatureError};
-use std::{
-    ffi::OsStr,
-    fmt::{self, Write as _},
-    io,
-    path::PathBuf,
-    sync::Arc,
-    time::Duration,
-};
+use std::{ffi::OsStr, fmt, io, path::PathBuf, sync::Arc, time::Duration};
 
 /// Why a vlugin was not loaded.
 ///
@@ -434,24 +427,6 @@ impl fmt::Display for At<'_> {
             .as_deref()
             .map_or(Ok(()), |place| write!(f, " at {}", one_line(place)))
     }
-}
-
-/// Text that others wrote, as one line without control characters.
-pub(crate) fn one_line(text: &str) -> String {
-    let mut line = String::with_capacity(text.len());
-    for word in text.split_whitespace() {
-        if !line.is_empty() {
-            line.push(' ');
-        }
-        for c in word.chars() {
-            if c.is_control() {
-                let _ = write!(line, "{}", c.escape_default());
-            } else {
-                line.push(c);
-            }
-        }
-    }
-    line
 }
 
 #[cfg(test)]

@@ -16,8 +16,8 @@ pub(crate) mod unpack;
 #[cfg(feature = "wasm")]
 pub mod wasm;
 
+pub(crate) use crate::escape::one_line;
 pub use error::LoadError;
-pub(crate) use error::one_line;
 pub use native::{Loaded, NativeLoader, images_mapped};
 pub use script_error::ScriptError;
 pub use search::read;

@@ -4,12 +4,9 @@
 //! Packages are found as Node finds them, in a `node_modules` beside the file or above. Nothing is installed here.
 
 use super::ScriptError;
+use crate::file::read;
 use serde_json::Value;
-use std::{
-    fs::File,
-    io::Read,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 /// The largest package.json that is read.
 const LARGEST: u64 = 1 << 20;
@@ -93,10 +90,8 @@ fn above(file: &Path) -> impl Iterator<Item = &Path> {
 /// What the package.json of a folder names, each kind of dependency by itself.
 fn dependencies(folder: &Path) -> impl Iterator<Item = Value> {
     let read = || {
-        let mut text = String::new();
-        let file = File::open(folder.join("package.json")).ok()?;
-        file.take(LARGEST).read_to_string(&mut text).ok()?;
-        serde_json::from_str::<Value>(&text).ok()
+        let text = read(folder.join("package.json"), LARGEST).ok()?;
+        serde_json::from_slice::<Value>(&text).ok()
     };
     let mut manifest = read().unwrap_or_default();
     let kinds = DEPENDENCIES.into_iter();

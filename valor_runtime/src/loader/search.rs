@@ -8,11 +8,14 @@ use super::{
     LoadError,
     paths::{self, is_absent, reading},
 };
-use crate::{definition::Definition, package::TrustedKeys};
+use crate::{
+    definition::Definition,
+    file::{self, ReadError},
+    package::TrustedKeys,
+};
 use sha2::{Digest, Sha256};
 use std::{
-    fs::{self, File},
-    io::Read,
+    fs,
     path::{Component, Path, PathBuf},
 };
 
@@ -185,37 +188,16 @@ fn bare_name(path: &Path) -> Option<&str> {
 ///
 /// # Errors
 /// A [`LoadError`] where it is not there, not a regular file, too large, or not readable.
-pub fn read(file: &Path) -> Result<Vec<u8>, LoadError> {
-    // Before it is opened: opening a pipe would wait for its other end.
-    check_kind(file, &fs::metadata(file).map_err(|e| reading(file, e))?)?;
-    let opened = File::open(file).map_err(|e| reading(file, e))?;
-    let metadata = opened.metadata().map_err(|e| reading(file, e))?;
-    check_kind(file, &metadata)?;
-    let too_large = || LoadError::TooLarge {
-        file: file.to_owned(),
-        limit: MAX_SIZE,
-    };
-    if metadata.len() > MAX_SIZE {
-        return Err(too_large());
-    }
-    let mut bytes = Vec::with_capacity(metadata.len() as usize + 1);
-    opened
-        .take(MAX_SIZE + 1)
-        .read_to_end(&mut bytes)
-        .map_err(|e| reading(file, e))?;
-    if bytes.len() as u64 > MAX_SIZE {
-        return Err(too_large());
-    }
-    Ok(bytes)
-}
-
-fn check_kind(file: &Path, metadata: &fs::Metadata) -> Result<(), LoadError> {
-    let file = file.to_owned();
-    match metadata.file_type() {
-        kind if kind.is_file() => Ok(()),
-        kind if kind.is_dir() => Err(LoadError::Directory { file }),
-        _ => Err(LoadError::NotAFile { file }),
-    }
+pub fn read(path: &Path) -> Result<Vec<u8>, LoadError> {
+    file::read(path, MAX_SIZE).map_err(|error| {
+        let file = path.to_owned();
+        match error {
+            ReadError::Directory => LoadError::Directory { file },
+            ReadError::NotAFile => LoadError::NotAFile { file },
+            ReadError::TooLarge(limit) => LoadError::TooLarge { file, limit },
+            error => reading(path, error.into()),
+        }
+    })
 }
 
 #[cfg(test)]

@@ -5,16 +5,16 @@
 //! `minisign -V` verifies what `valor_cli package --sign` made, and the other way round. What is
 //! verified is the bytes that are then used, not the file that they came from.
 
+use crate::{
+    escape::one_line,
+    file::{SECRET, read_text},
+};
 use minisign_verify::{Error, PublicKey, Signature};
 use std::{
-    fs::File,
-    io::{self, Read},
+    io,
     path::{Path, PathBuf},
     sync::Arc,
 };
-
-/// Bytes of a key's or a signature's file: some hundred is what they have.
-const MAX_TEXT: u64 = 8192;
 
 /// The public keys of those whose files are loaded.
 #[derive(Clone)]
@@ -120,10 +120,10 @@ impl TrustedKeys {
     ) -> Result<Self, SignatureError> {
         let key = |file: F| {
             let file = file.into();
-            match read_text(&file) {
+            match read_text(&file, SECRET) {
                 Err(error) => Err(SignatureError::KeyUnreadable {
                     file,
-                    error: Arc::new(error),
+                    error: Arc::new(error.into()),
                 }),
                 Ok(text) => match PublicKey::decode(&text) {
                     Ok(key) => Ok((file, key)),
@@ -145,12 +145,12 @@ impl TrustedKeys {
     /// A [`SignatureError`] where they are not.
     pub fn verify(&self, file: &Path, bytes: &[u8]) -> Result<Signed, SignatureError> {
         let signature = signature_of(file);
-        let text = read_text(&signature).map_err(|error| match error.kind() {
-            io::ErrorKind::NotFound => SignatureError::Unsigned {
+        let text = read_text(&signature, SECRET).map_err(|error| match error {
+            error if error.is_absent() => SignatureError::Unsigned {
                 file: file.to_owned(),
                 signature: signature.clone(),
             },
-            _ => SignatureError::Unreadable {
+            error => SignatureError::Unreadable {
                 signature: signature.clone(),
                 reason: error.to_string(),
             },
@@ -165,7 +165,7 @@ impl TrustedKeys {
                 Ok(()) => {
                     return Ok(Signed {
                         key: key.clone(),
-                        comment: read.trusted_comment().escape_debug().to_string(),
+                        comment: one_line(read.trusted_comment()),
                     });
                 }
                 Err(Error::UnexpectedKeyId) => {}
@@ -198,22 +198,4 @@ pub fn signature_of(file: &Path) -> PathBuf {
     let mut name = file.as_os_str().to_owned();
     name.push(".minisig");
     name.into()
-}
-
-/// The text of a small regular file.
-fn read_text(file: &Path) -> io::Result<String> {
-    // Before it is opened: opening a pipe would wait for its other end.
-    if !std::fs::metadata(file)?.is_file() {
-        return Err(io::Error::other("it is not a regular file"));
-    }
-    let mut text = String::new();
-    File::open(file)?
-        .take(MAX_TEXT + 1)
-        .read_to_string(&mut text)?;
-    match text.len() as u64 > MAX_TEXT {
-        true => Err(io::Error::other(format!(
-            "it has more than {MAX_TEXT} bytes"
-        ))),
-        false => Ok(text),
-    }
 }

@@ -8,7 +8,7 @@ mod routes;
 
 pub use routes::Routes;
 
-use crate::{Kind, Limits, Vlugin, metrics::VluginMetrics};
+use crate::{Definition, Kind, Limits, Vlugin, metrics::VluginMetrics};
 use arc_swap::ArcSwap;
 use std::{
     collections::BTreeMap,
@@ -49,6 +49,8 @@ pub struct Mount {
 pub struct Origin {
     /// The kind of its definition; `None` for one that is part of the program.
     pub kind: Option<Kind>,
+    /// The definition that it was loaded by, if it was.
+    pub definition: Option<Arc<Definition>>,
     /// The file it was loaded from.
     pub file: Option<PathBuf>,
     /// The SHA-256 of that file, in hexadecimal.
@@ -56,7 +58,43 @@ pub struct Origin {
     /// The version of its crate.
     pub version: Option<String>,
     /// Why it cannot be served; what it answers is 503.
-    pub unavailable: Option<String>,
+    pub unavailable: Option<Unavailable>,
+}
+
+/// Why a vlugin cannot be served.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unavailable {
+    /// What everybody may know of it.
+    pub lack: Lack,
+    /// The reason, for those who may use the registry: it may name files, and say what a vlugin has said.
+    pub reason: String,
+}
+
+/// What a vlugin that cannot be served lacks, in words that tell strangers nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lack {
+    /// It could not be built or loaded.
+    NotLoaded,
+    /// It is optional, and what it needs is not on this machine.
+    NotInstalled,
+    /// It has ended too often to be started again at once.
+    EndedTooOften,
+}
+
+impl Lack {
+    /// The words: `not loaded`, `not installed`, `ended too often`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::NotLoaded => "not loaded",
+            Self::NotInstalled => "not installed",
+            Self::EndedTooOften => "ended too often",
+        }
+    }
+
+    /// Whether something is wrong; what is optional may be missing.
+    pub const fn is_fault(self) -> bool {
+        !matches!(self, Self::NotInstalled)
+    }
 }
 
 impl Mount {
@@ -80,6 +118,20 @@ impl Mount {
             running: AtomicU32::new(0),
             metrics: OnceLock::new(),
         }
+    }
+
+    /// The same mount with nothing behind it: its name and its counters, for what is done with the vlugin when it is gone.
+    pub fn name_plate(&self) -> Self {
+        let nobody = crate::from_fn(|_| async { Ok(crate::Response::new(404)) });
+        let plate = Self::new(
+            &self.name,
+            &self.prefix,
+            nobody,
+            Origin::default(),
+            &Limits::default(),
+        );
+        go_on_counting(self, &plate);
+        plate
     }
 
     /// Whether it is a folder, whose own path ends with a slash.
@@ -156,6 +208,7 @@ impl Registry {
     pub fn replace(&self, mut mount: Mount) -> Result<Arc<Mount>, RegistryError> {
         self.write(|table| {
             let before = take(table, &mount.name)?;
+            go_on_counting(&before, &mount);
             mount.generation = self.next_generation();
             put(table, mount)?;
             Ok(before)
@@ -163,25 +216,33 @@ impl Registry {
     }
 
     /// Takes vlugins out and puts others in, in one step: two may exchange their prefixes, and no
-    /// request finds neither. A mount whose name is there takes the place of that one.
+    /// request finds neither. A mount whose name is there takes the place of that one. Gives those that
+    /// were there.
     ///
     /// # Errors
     /// [`RegistryError::NotFound`] and [`RegistryError::PrefixTaken`]; nothing is changed then.
-    pub fn exchange(&self, out: &[String], mounts: Vec<Mount>) -> Result<(), RegistryError> {
+    pub fn exchange(
+        &self,
+        out: &[String],
+        mounts: Vec<Mount>,
+    ) -> Result<Vec<Arc<Mount>>, RegistryError> {
         self.write(|table| {
+            let mut taken = Vec::new();
             for name in out {
-                take(table, name)?;
+                taken.push(take(table, name)?);
             }
             for mount in &mounts {
                 if table.names.contains_key(&mount.name) {
-                    take(table, &mount.name)?;
+                    let before = take(table, &mount.name)?;
+                    go_on_counting(&before, mount);
+                    taken.push(before);
                 }
             }
             for mut mount in mounts {
                 mount.generation = self.next_generation();
                 put(table, mount)?;
             }
-            Ok(())
+            Ok(taken)
         })
     }
 
@@ -224,6 +285,13 @@ impl Registry {
         let changed = change(&mut table)?;
         self.table.store(Arc::new(table));
         Ok(changed)
+    }
+}
+
+/// What was counted of a vlugin is its replacement's, also before that has its first request.
+fn go_on_counting(before: &Mount, mount: &Mount) {
+    if let Some(metrics) = before.metrics.get() {
+        let _ = mount.metrics.set(metrics.clone());
     }
 }
 

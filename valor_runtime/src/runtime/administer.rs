@@ -7,6 +7,7 @@ use super::{Runtime, RuntimeError};
 use crate::{
     BoxFuture, Definition, Kind,
     admin::{Administer, Refusal},
+    dispatch,
     registry::{Mount, RegistryError},
 };
 use futures_lite::FutureExt;
@@ -18,16 +19,22 @@ use std::{
 
 impl Administer for Runtime {
     fn list(&self) -> Vec<Value> {
+        let troubled = self.troubled();
         self.mounted()
             .iter()
             .filter(|m| is_registered(m))
-            .map(|m| describe(m))
+            .map(|m| describe(m, &troubled))
             .collect()
     }
 
     fn get(&self, name: &str) -> Option<Value> {
         let mount = self.dispatch.registry.get(name)?;
-        is_registered(&mount).then(|| describe(&mount))
+        is_registered(&mount).then(|| describe(&mount, &self.troubled()))
+    }
+
+    fn definition(&self, name: &str) -> Option<Definition> {
+        let mount = self.dispatch.registry.get(name)?;
+        Some(Definition::clone(mount.origin.definition.as_deref()?))
     }
 
     fn register(
@@ -49,7 +56,7 @@ impl Administer for Runtime {
             fit(&definition)?;
             let mount = self.prepare(&definition, true).await?;
             let replaced = self.dispatch.registry.replace(mount);
-            replaced.map_err(RuntimeError::from)?;
+            dispatch::retire(replaced.map_err(RuntimeError::from)?);
             Ok(())
         }
         .boxed()
@@ -88,8 +95,12 @@ fn is_registered(mount: &Mount) -> bool {
     !mount.name.starts_with('_')
 }
 
-fn describe(mount: &Mount) -> Value {
+/// `troubled` are the scripts that have ended too often, and why.
+fn describe(mount: &Mount, troubled: &[(String, String)]) -> Value {
     let origin = &mount.origin;
+    let unavailable = origin.unavailable.as_ref().map(|it| &it.reason);
+    let ended = troubled.iter().find(|(name, _)| **name == *mount.name);
+    let reason = unavailable.or(ended.map(|(_, reason)| reason));
     json!({
         "name": &*mount.name,
         "type": origin.kind,
@@ -98,8 +109,8 @@ fn describe(mount: &Mount) -> Value {
         "sha256": origin.sha256,
         "version": origin.version,
         "generation": mount.generation,
-        "state": if origin.unavailable.is_some() { "unavailable" } else { "ready" },
-        "reason": origin.unavailable,
+        "state": if reason.is_some() { "unavailable" } else { "ready" },
+        "reason": reason,
         "runs": if origin.kind == Some(Kind::Js) { "own process" } else { "host process" },
         "running": mount.running.load(Ordering::Relaxed),
         "limits": {

@@ -3,7 +3,7 @@
 
 use super::{Runtime, RuntimeError};
 use crate::{
-    Definition, Kind,
+    Definition, Kind, dispatch,
     loader::{LoadError, native::sha256_of},
     registry::{Mount, RegistryError},
 };
@@ -95,7 +95,8 @@ impl Runtime {
             .filter(|old| self.dispatch.registry.get(&old.name).is_some())
             .map(|old| old.name.clone());
         let gone: Vec<_> = gone.collect();
-        self.dispatch.registry.exchange(&gone, mounts)?;
+        let taken = self.dispatch.registry.exchange(&gone, mounts)?;
+        taken.into_iter().for_each(dispatch::retire);
         applied.extend(gone.into_iter().map(|name| Applied {
             name,
             change: Change::Removed,

@@ -20,7 +20,7 @@ use crate::{
     account::Account,
     admin::Readiness,
     definition::DefinitionFaults,
-    dispatch::Dispatch,
+    dispatch::{self, Dispatch},
     host::{
         RuntimeHost,
         allow::{Allow, AllowError},
@@ -28,7 +28,7 @@ use crate::{
     },
     loader::{LoadError, files::FilesLoader, js::JsLoader, native::NativeLoader},
     place::Place,
-    registry::{Mount, Origin, RegistryError},
+    registry::{Lack, Mount, Origin, RegistryError, Unavailable},
 };
 use futures_lite::FutureExt;
 use futures_util::stream::{self, StreamExt};
@@ -157,7 +157,7 @@ impl Runtime {
     /// [`RuntimeError`]; the old one goes on then.
     pub async fn replace(&self, definition: &Definition) -> Result<(), RuntimeError> {
         let mount = self.prepare(definition, false).await?;
-        self.dispatch.registry.replace(mount)?;
+        dispatch::retire(self.dispatch.registry.replace(mount)?);
         Ok(())
     }
 
@@ -166,7 +166,7 @@ impl Runtime {
     /// # Errors
     /// [`RegistryError::NotFound`].
     pub fn remove(&self, name: &str) -> Result<(), RuntimeError> {
-        self.dispatch.registry.remove(name)?;
+        dispatch::retire(self.dispatch.registry.remove(name)?);
         Ok(())
     }
 
@@ -253,8 +253,9 @@ impl Runtime {
         Ok(self.dispatch.registry.insert(vec![mount])?)
     }
 
-    /// Mounts a vlugin that could not be built or loaded: it answers 503 with the reason, and
-    /// the rest is served.
+    /// Mounts a vlugin that could not be built or loaded: it answers 503, and the rest is served. The reason is shown on
+    /// `/_plugins` alone: it may name files, or say what the vlugin has said. `/_health` says of an `optional` one
+    /// that it is not installed, and is degraded by any other.
     ///
     /// # Errors
     /// [`RuntimeError::Registry`].
@@ -263,9 +264,14 @@ impl Runtime {
         definition: &Definition,
         reason: &str,
     ) -> Result<(), RuntimeError> {
+        let lack = match definition.optional {
+            true => Lack::NotInstalled,
+            false => Lack::NotLoaded,
+        };
         let detail = format!(
-            "the vlugin `{}` is not available: {reason}",
-            definition.name
+            "the vlugin `{}` is not available: it is {}",
+            definition.name,
+            lack.as_str()
         );
         let vlugin = crate::from_fn(move |_| {
             let response = Response::problem(503, &detail);
@@ -273,7 +279,11 @@ impl Runtime {
         });
         let origin = Origin {
             kind: Some(definition.kind),
-            unavailable: Some(reason.to_owned()),
+            definition: Some(Arc::new(definition.clone())),
+            unavailable: Some(Unavailable {
+                lack,
+                reason: reason.to_owned(),
+            }),
             ..Origin::default()
         };
         let mount = Place::from(definition).mount(vlugin, origin, &self.limits);
@@ -362,6 +372,7 @@ impl Runtime {
         };
         let origin = Origin {
             kind: Some(definition.kind),
+            definition: Some(Arc::new(definition.clone())),
             ..origin
         };
         Ok(Place::from(definition).mount(vlugin, origin, &self.limits))

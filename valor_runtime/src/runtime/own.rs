@@ -8,6 +8,7 @@ use crate::{
     dispatch::Dispatch,
     loader::native::images_mapped,
     place::Place,
+    registry::Lack,
 };
 use std::sync::{Arc, Weak};
 
@@ -22,9 +23,10 @@ impl Runtime {
             let runtime: Weak<Self> = Arc::downgrade(self);
             move || {
                 let troubled = runtime.upgrade().map(|runtime| runtime.troubled());
-                let mut reasons = unavailable(&dispatch);
-                reasons.extend(troubled.unwrap_or_default());
-                reasons
+                let troubled = troubled.unwrap_or_default().into_iter();
+                let mut lacking = unavailable(&dispatch);
+                lacking.extend(troubled.map(|(name, _)| (name, Lack::EndedTooOften)));
+                lacking
             }
         };
         self.add(
@@ -53,11 +55,11 @@ impl Runtime {
     }
 }
 
-fn unavailable(dispatch: &Weak<Dispatch>) -> Vec<(String, String)> {
+fn unavailable(dispatch: &Weak<Dispatch>) -> Vec<(String, Lack)> {
     let mounts = dispatch.upgrade().map(|d| d.registry.list());
-    let reasons = mounts.into_iter().flatten().filter_map(|mount| {
-        let reason = mount.origin.unavailable.clone()?;
-        Some((mount.name.to_string(), reason))
+    let lacking = mounts.into_iter().flatten().filter_map(|mount| {
+        let lack = mount.origin.unavailable.as_ref()?.lack;
+        Some((mount.name.to_string(), lack))
     });
-    reasons.collect()
+    lacking.collect()
 }

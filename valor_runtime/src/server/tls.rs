@@ -2,6 +2,7 @@
 //! renewed. The program that starts a server makes a [`Tls`]; `handshake` speaks TLS with it:
 //! rustls with ring, TLS 1.2 and 1.3, HTTP/1.1 alone.
 
+use crate::file::{self, Readers};
 use arc_swap::ArcSwap;
 use futures_rustls::{
     pki_types::{
@@ -142,6 +143,9 @@ impl Tls {
         let (certificate, key) = (certificate.into(), key.into());
         let provider = Arc::new(ring::default_provider());
         let pair = read(&certificate, &key, &provider)?;
+        // They are read again, and by then a vlugin may have gone to another folder.
+        let absolute = |file| std::path::absolute(&file).unwrap_or(file);
+        let (certificate, key) = (absolute(certificate), absolute(key));
         let shown = Arc::new(Shown(ArcSwap::from_pointee(pair)));
         let mut config = ServerConfig::builder_with_provider(provider)
             .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])
@@ -229,15 +233,15 @@ fn read(
             });
         }
     }
-    warn_of_readers(key);
+    file::warn_of_readers(key, "the private key", Readers::Group);
     Ok(pair)
 }
 
 fn read_file(what: &'static str, file: &Path) -> Result<Vec<u8>, TlsError> {
-    std::fs::read(file).map_err(|source| TlsError::Read {
+    file::read(file, file::TEXT).map_err(|source| TlsError::Read {
         what,
         file: file.to_owned(),
-        source,
+        source: source.into(),
     })
 }
 
@@ -256,20 +260,3 @@ fn is_encrypted(pem: &[u8]) -> bool {
         .iter()
         .any(|mark| memchr::memmem::find(pem, mark).is_some())
 }
-
-#[cfg(unix)]
-fn warn_of_readers(key: &Path) {
-    use std::os::unix::fs::PermissionsExt;
-    let mode = std::fs::metadata(key).map_or(0, |found| found.permissions().mode());
-    if mode & 0o007 != 0 {
-        log::warn!(
-            target: "valor::server",
-            "{}: every user of this machine may read the private key; `chmod o= FILE` ends that",
-            key.display()
-        );
-    }
-}
-
-/// Who may read a file is another matter there, and not looked at.
-#[cfg(not(unix))]
-fn warn_of_readers(_key: &Path) {}

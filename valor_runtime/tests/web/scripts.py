@@ -4,7 +4,7 @@ later, in a page's Worker.
     scripts.py GUEST.wasm
 
 The vlugins stand in the folder beside it. Prints a line for each conversation, and fails where one
-fails, or where what they add to the service worker has grown over its 7 KiB.
+fails, or where what they add to the service worker has grown over its 8 KiB.
 """
 
 import asyncio, hashlib, json, pathlib, sys
@@ -33,7 +33,7 @@ def script(name, file, **more):
 def publish(*more):
     """The folder, with its valor-vlugins.js."""
     listed = [
-        script("board", "board", config={"a": [1, "ä"]}, allow=[f"127.0.0.1:{PORT}"], limits={"body": 1 << 24}),
+        script("board", "board", config={"a": [1, "ä"]}, allow=[f"127.0.0.1:{PORT}"], limits={"body": 1 << 24, "fetches": 2, "calls": 2}),
         script("again", "board", prefix="/deep/again", limits={"timeout": 0.3}),
         script("one", "listens", config=1),
         script("two", "listens", config=2),
@@ -58,7 +58,7 @@ def publish(*more):
 def late(**more):
     """One that no service worker has imported."""
     definition = {"type": "js", "name": "late", "path": "vlugins/board.js", "config": "late", "allow": [f"127.0.0.1:{PORT}"]}
-    return {**definition, "limits": {"body": 1 << 24}, **more}
+    return {**definition, "limits": {"body": 1 << 24, "fetches": 2, "calls": 2}, **more}
 
 
 def define(page, method, path, definition):
@@ -232,6 +232,16 @@ async def calls(page):
 
 
 @step
+async def too_many(page):
+    """what is over the limits of fetches and calls is refused with 503, until one has ended"""
+    for name in BOTH:
+        [other] = {*BOTH} - {name}
+        for _ in range(2):
+            status, body = await get(page, f"/{name}/many?to={other}")
+            same([status, json.loads(body)], [200, ["TimeoutError", "TimeoutError", 503] * 3])
+
+
+@step
 async def afterwards(page):
     """waitUntil goes on after the response"""
     for name in BOTH:
@@ -350,5 +360,5 @@ async def offline(page):
         page.server = Server(page.port)
 
 
-fits("what JavaScript vlugins add to it", ["valor-js.js", "valor-pages.js", "valor-line.js", "valor-next.js", "valor-vlugins.js"], 7 * 1024)
+fits("what JavaScript vlugins add to it", ["valor-js.js", "valor-pages.js", "valor-line.js", "valor-next.js", "valor-vlugins.js"], 8 * 1024)
 asyncio.run(play(server, ["board", "late", "one", "two", "set", "proxied", "guest", "deep", "added"]))

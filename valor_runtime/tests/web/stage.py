@@ -34,6 +34,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def do_GET(self):
         asked.append(self.path)
+        if self.path == "/hang":
+            # Until the play is over.
+            return threading.Event().wait()
         if self.path == "/moved":
             self.send_response(302)
             self.send_header("location", "/network")

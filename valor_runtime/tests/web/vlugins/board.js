@@ -67,6 +67,14 @@ const PATHS = {
     return Response.json({ name, status, message });
   },
   "/call": (request, { to }) => valor.call(to.split("/")[1], `/${to.split("/").slice(2).join("/")}`, { method: request.method, body: request.body }),
+  "/many": async (_, { env, to }) => {
+    // Three at once of each, none of which is answered.
+    const soon = () => ({ signal: AbortSignal.timeout(300) });
+    const asks = [() => fetch("/hang", soon()), () => valor.call(to, "/wait", soon()), () => env.call(to, "/wait", soon())];
+    const settled = [];
+    for (const ask of asks) settled.push(...(await Promise.allSettled([ask(), ask(), ask()])));
+    return Response.json(settled.map(({ reason }) => reason.status ?? reason.name));
+  },
   "/env": (request, { env, to }) => env.call(to, new Request("http://x/request?a=b", { headers: { cookie: "c=d", "x-request-id": "passed" } })),
   "/cookies": () => new Response("", { headers: [["set-cookie", "a=1"], ["set-cookie", "b=2"]] }),
   "/baked": async () => Response.json((await valor.call("board", "/cookies")).headers.getSetCookie()),

@@ -1,0 +1,88 @@
+//! What a vlugin that cannot be loaded is told of with: the key of its definition, and one line. `load` gathers them.
+//!
+//! The folders that were searched in vain are told of once, behind all faults, and not with each library.
+
+use std::{collections::BTreeSet, path::PathBuf};
+use valor_runtime::{
+    Definition, RuntimeError,
+    loader::{LoadError, ScriptError},
+};
+
+/// The key of the definition that a failed load points to, and the line.
+pub fn told(definition: &Definition, built: bool, error: &RuntimeError) -> (&'static str, String) {
+    let file = match (&definition.path, &definition.source) {
+        _ if built => "source",
+        (Some(_), None) => "path",
+        (None, None) => "name",
+        // The path may come from the source.
+        (_, Some(_)) => "source",
+    };
+    let key = match error {
+        RuntimeError::Allow { .. } => "allow",
+        RuntimeError::Registry(_) => "prefix",
+        RuntimeError::Load(error) => match error {
+            LoadError::Sha256Invalid { .. } | LoadError::Sha256 { .. } => "sha256",
+            LoadError::CreateFailed { .. }
+            | LoadError::CreatePanicked { .. }
+            | LoadError::CreateTimedOut { .. }
+            | LoadError::CreateBlocks { .. }
+            | LoadError::NoFallback { .. } => "config",
+            LoadError::Script(ScriptError::NotInstalled { .. }) => file,
+            LoadError::Script(error) if error.is_of_this_machine() => "type",
+            _ => file,
+        },
+        _ => "name",
+    };
+    let line = match (error, &definition.source) {
+        (RuntimeError::Load(LoadError::Missing { file }), Some(_)) => {
+            format!(
+                "{} does not exist; run with --build, which builds it",
+                file.display()
+            )
+        }
+        (RuntimeError::Load(LoadError::NotFound { files, .. }), Some(_)) => {
+            format!(
+                "{} was not found; run with --build, which builds it",
+                files.join(" or ")
+            )
+        }
+        (RuntimeError::Load(LoadError::NotFound { files, .. }), None) => {
+            format!(
+                "{} was not found; build it (`--build`), name its folder with --plugin-dir, or give its file in `path`",
+                files.join(" or ")
+            )
+        }
+        (RuntimeError::Load(LoadError::Script(ScriptError::NotFound { files, .. })), _) => {
+            format!(
+                "{} was not found; name its folder with --plugin-dir, or give its file in `path`",
+                files.join(" or ")
+            )
+        }
+        _ => error.to_string(),
+    };
+    // A line of the log, whatever is in the message.
+    (
+        key,
+        line.lines().map(str::trim).collect::<Vec<_>>().join(" "),
+    )
+}
+
+/// The folders that were searched in vain.
+pub fn looked(error: &RuntimeError) -> &[PathBuf] {
+    match error {
+        RuntimeError::Load(
+            LoadError::NotFound { looked, .. }
+            | LoadError::Script(ScriptError::NotFound { looked, .. }),
+        ) => looked,
+        _ => &[],
+    }
+}
+
+/// The line with all of them.
+pub fn searched(folders: &BTreeSet<PathBuf>) -> Option<String> {
+    let all: Vec<_> = folders
+        .iter()
+        .map(|dir| dir.display().to_string())
+        .collect();
+    (!all.is_empty()).then(|| format!("looked in {}", all.join(", ")))
+}

@@ -1,0 +1,199 @@
+//! Text from outside, made fit for a person's eyes: names of files, what vlugins say, what a server answers.
+//!
+//! The log, errors, tables and `inspect` send all such text through here, so that none of it can drive a
+//! terminal, forge a line or show something else than it is. What would is written as Rust writes it in a
+//! string: `\n`, `\u{1b}`, `\u{202e}`; in JSON as `\u001b`. All other text stays as it is, in every language.
+
+use std::{
+    borrow::Cow,
+    fmt::{self, Write},
+};
+
+/// Characters of a message that a vlugin, a library or a program has written, at most; what is behind them is cut off.
+const LINE: usize = 2000;
+
+/// Whether a character is written as an escape: controls (C0, DEL, C1), what breaks lines (U+2028, U+2029), what turns
+/// the direction of writing (Unicode Standard Annex #9, section 2), and what cannot be seen: the code points
+/// with the property `Default_Ignorable_Code_Point` (Annex #44), without variation selectors, which only choose
+/// the form of the character before them.
+const fn is_strange(c: char) -> bool {
+    matches!(
+        c,
+        '\0'..='\x1f'
+            | '\x7f'..='\u{9f}'
+            | '\u{ad}'
+            | '\u{34f}'
+            | '\u{61c}'
+            | '\u{115f}'..='\u{1160}'
+            | '\u{17b4}'..='\u{17b5}'
+            | '\u{180e}'
+            | '\u{200b}'..='\u{200f}'
+            | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}'
+            | '\u{3164}'
+            | '\u{feff}'
+            | '\u{ffa0}'
+            | '\u{fff0}'..='\u{fffb}'
+            | '\u{1bca0}'..='\u{1bca3}'
+            | '\u{1d173}'..='\u{1d17a}'
+            | '\u{e0000}'..='\u{e00ff}'
+            | '\u{e01f0}'..='\u{e0fff}'
+    )
+}
+
+/// Whether nothing in it needs a second look; what most text is.
+fn is_plain(text: &str) -> bool {
+    text.bytes().all(|byte| (b' '..0x7f).contains(&byte))
+}
+
+/// The text with escapes for all that a person must not be shown as it is. Nothing in it breaks a line.
+///
+/// ```
+/// use valor_runtime::escape::escaped;
+///
+/// assert_eq!(escaped("größe.wasm"), "größe.wasm");
+/// assert_eq!(escaped("a\u{1b}[2J\nb\u{202e}"), r"a\u{1b}[2J\nb\u{202e}");
+/// ```
+pub fn escaped(text: &str) -> Cow<'_, str> {
+    if is_plain(text) || !text.contains(is_strange) {
+        return text.into();
+    }
+    let mut line = String::with_capacity(text.len() + 16);
+    // Writing into a String cannot fail.
+    let _ = Escaped(&mut line).write_str(text);
+    line.into()
+}
+
+/// The same for JSON: what stands in its strings is escaped as JSON has it, so that the value stays the same. What
+/// lies between its values is left alone.
+///
+/// ```
+/// use valor_runtime::escape::escaped_json;
+///
+/// let json = "{ \"name\": \"a\u{202e}b\" }";
+/// assert_eq!(escaped_json(json), r#"{ "name": "a\u202eb" }"#);
+/// ```
+pub fn escaped_json(json: &str) -> Cow<'_, str> {
+    // Controls of ASCII are escaped in a string already, and line breaks outside of one are JSON's.
+    let is_strange = |c| is_strange(c) && c > '\x1f';
+    if !json.contains(is_strange) {
+        return json.into();
+    }
+    let mut text = String::with_capacity(json.len() + 16);
+    for c in json.chars() {
+        if is_strange(c) {
+            for unit in c.encode_utf16(&mut [0; 2]) {
+                let _ = write!(text, "\\u{unit:04x}");
+            }
+        } else {
+            text.push(c);
+        }
+    }
+    text.into()
+}
+
+/// A writer that escapes what is written through it, as [`escaped`] does.
+pub struct Escaped<W>(pub W);
+
+impl<W: Write> Write for Escaped<W> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        if is_plain(text) {
+            return self.0.write_str(text);
+        }
+        let mut rest = text;
+        while let Some(at) = rest.find(is_strange) {
+            self.0.write_str(&rest[..at])?;
+            let mut behind = rest[at..].chars();
+            for c in behind.next().into_iter().flat_map(char::escape_default) {
+                self.0.write_char(c)?;
+            }
+            rest = behind.as_str();
+        }
+        self.0.write_str(rest)
+    }
+}
+
+/// A path, or anything else with a `Display`, as [`escaped`] shows it.
+///
+/// ```
+/// use valor_runtime::escape::Shown;
+///
+/// let file = std::path::Path::new("a\nb.wasm");
+/// assert_eq!(Shown(file.display()).to_string(), r"a\nb.wasm");
+/// ```
+pub struct Shown<T>(pub T);
+
+impl<T: fmt::Display> fmt::Display for Shown<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(Escaped(f), "{}", self.0)
+    }
+}
+
+/// A message that others wrote, as one line of at most [`LINE`] characters: white space of any sort is one space.
+pub(crate) fn one_line(text: &str) -> String {
+    let mut line = String::with_capacity(text.len().min(LINE) + 16);
+    let mut left = LINE;
+    for word in text.split_whitespace() {
+        if left == 0 {
+            line.push('…');
+            break;
+        }
+        if !line.is_empty() {
+            line.push(' ');
+        }
+        let end = word.char_indices().nth(left).map(|(end, _)| end);
+        let _ = Escaped(&mut line).write_str(&word[..end.unwrap_or(word.len())]);
+        if end.is_some() {
+            line.push('…');
+            break;
+        }
+        left = left.saturating_sub(word.chars().count() + 1);
+    }
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_drives_a_terminal_or_hides_is_an_escape() {
+        for (text, shown) in [
+            ("plain", "plain"),
+            ("größe, 名前, ❤\u{fe0f}", "größe, 名前, ❤\u{fe0f}"),
+            ("\u{1b}[31m\r\n\t\0", r"\u{1b}[31m\r\n\t\u{0}"),
+            ("\u{7f}\u{85}\u{9b}31m", r"\u{7f}\u{85}\u{9b}31m"),
+            (
+                "\u{202e}\u{2066}\u{200f}\u{61c}",
+                r"\u{202e}\u{2066}\u{200f}\u{61c}",
+            ),
+            (
+                "\u{200b}\u{200d}\u{feff}\u{ad}",
+                r"\u{200b}\u{200d}\u{feff}\u{ad}",
+            ),
+            ("\u{2028}\u{2029}", r"\u{2028}\u{2029}"),
+            ("\u{e0041}", r"\u{e0041}"),
+        ] {
+            assert_eq!(escaped(text), shown);
+            assert_eq!(Shown(text).to_string(), shown);
+            let json = serde_json::to_string(text).unwrap();
+            let safe = escaped_json(&json);
+            assert_eq!(serde_json::from_str::<String>(&safe).unwrap(), text);
+            assert!(!safe.contains(is_strange), "{safe}");
+        }
+        assert_eq!(escaped_json("{\n\t\"a\": 1\n}"), "{\n\t\"a\": 1\n}");
+    }
+
+    #[test]
+    fn a_message_is_one_line_with_an_end() {
+        assert_eq!(
+            one_line("no\n  such \x1b[31mtable\r\n"),
+            "no such \\u{1b}[31mtable"
+        );
+        assert_eq!(one_line(&"a".repeat(LINE)), "a".repeat(LINE));
+        let long = "ä".repeat(4 << 20);
+        assert_eq!(one_line(&long), "ä".repeat(LINE) + "…");
+        let words = "a ".repeat(1 << 20);
+        assert!(one_line(&words).chars().count() <= LINE + 1);
+    }
+}
