@@ -168,5 +168,5 @@ impl Context {
 pub(crate) fn to_http(fault: Fault) -> http::Error {
     let status =
         http::StatusCode::try_from(fault.status).unwrap_or(http::StatusCode::InternalServerError);
-    http::Error::from_str(status, fault.to_string())
+    http::Error::new(status, fault)
 }

@@ -95,7 +95,38 @@ impl From<crate::unwind::Panicked> for Fault {
 }
 
 impl From<http_types::Error> for Fault {
+    /// What a handler's error ends its request with. A refusal of the host's that the handler passes on with `?` names
+    /// servers and limits that are none of the client's business: it is the handler's failure, unless the handler gives
+    /// it another status.
     fn from(error: http_types::Error) -> Self {
-        Self::error(error.status().into(), error.to_string())
+        let status = error.status().into();
+        let refusal = error.downcast_ref::<Self>();
+        let is_passed_on = refusal.is_some_and(|fault| fault.status == status);
+        let status = if is_passed_on && status < 500 {
+            500
+        } else {
+            status
+        };
+        Self::error(status, error.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Fault;
+    use crate::context::to_http;
+
+    #[test]
+    fn a_refusal_that_is_passed_on_is_the_handlers_failure() {
+        let passed = |status| Fault::from(to_http(Fault::refused(status, "10.0.0.1 may not")));
+        for (status, seen) in [(400, 500), (403, 500), (500, 500), (502, 502), (504, 504)] {
+            let fault = passed(status);
+            assert_eq!((fault.status, &*fault.message), (seen, "10.0.0.1 may not"));
+        }
+        let mut own = to_http(Fault::refused(403, "refused"));
+        own.set_status(404);
+        assert_eq!(Fault::from(own).status, 404);
+        let own = http_types::Error::from_str(403, "not for you");
+        assert_eq!(Fault::from(own).status, 403);
     }
 }

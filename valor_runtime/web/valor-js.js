@@ -24,6 +24,8 @@ const listening = new Map();
 let current = "";
 /** Who has the other vlugins. */
 let host;
+/** The errors of a `fetch` that was refused, and their status. */
+const refusals = new WeakMap();
 /** Whose `allow` and limits a call of `fetch` is held to. */
 let whose = byStack;
 
@@ -120,7 +122,11 @@ function stackOf() {
 /** The `fetch` of vlugins. */
 async function held(input, init) {
   const stack = stackOf();
-  const failed = (status, message) => Object.assign(new TypeError(message), { status, stack });
+  const failed = (status, message) => {
+    const error = Object.assign(new TypeError(message), { status, stack });
+    refusals.set(error, status);
+    return error;
+  };
   let request;
   try {
     request = new Request(input, { duplex: "half", ...init });
@@ -166,7 +172,9 @@ export function faultOf(error) {
   if (error instanceof Fault) return error;
   const { status, stack } = error instanceof Error ? error : {};
   const isStatus = Number.isInteger(status) && status >= 400 && status < 600;
-  const fault = new Fault("error", isStatus ? status : 500, String(error?.message ?? error));
+  // A refusal that the vlugin lets through tells what is around here: it is the vlugin's failure.
+  const isOwn = refusals.get(error) !== status || status >= 500;
+  const fault = new Fault("error", isStatus && isOwn ? status : 500, String(error?.message ?? error));
   // Without the message, which some browsers put before, and without Valor's own.
   const frames = (stack ?? "").split("\n").filter((line) => /:\d+:\d+\)?$/.test(line) && !OWN.test(line));
   fault.at = frames.map((line) => `\n${line}`).join("");

@@ -22,7 +22,7 @@ impl Runtime {
             definition.allow.as_deref(),
             &account,
         )?;
-        let loaded = self.js.load(&definition, restricted, host).await?;
+        let loaded = self.js.load(&definition, restricted, host, account).await?;
         let origin = Origin {
             file: Some(loaded.file),
             sha256: Some(loaded.sha256),

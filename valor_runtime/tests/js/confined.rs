@@ -201,3 +201,21 @@ fn ports() -> Vec<Value> {
     let ports = ours.flat_map(|pid| ports_of(&pid));
     ports.map(|port| json!(port)).collect()
 }
+
+#[test]
+fn a_folder_may_have_a_comma_in_its_name() {
+    const READS: &str = "
+const read = (name) => { try { return Deno.readTextFileSync(new URL(name, import.meta.url)) } catch (error) { return error.name } };
+export default { fetch: () => Response.json([read('./own.txt'), read('../secret.txt')]) };";
+    let house = House::new(&[
+        ("a,b/reads.js", READS),
+        ("a,b/own.txt", "own"),
+        ("secret.txt", "secret"),
+    ]);
+    block_on(async {
+        let reads = json!({ "name": "reads", "path": "a,b/reads.js" });
+        house.load(reads).await.unwrap();
+        let expected = json!(["own", "NotCapable"]).to_string();
+        assert_eq!(house.get("/reads").await, (200, expected));
+    });
+}

@@ -64,7 +64,7 @@ fn is_alive(pid: &str) -> bool {
     std::fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| !line.is_empty())
 }
 
-async fn metric(house: &House, line: &str) -> String {
+pub(crate) async fn metric(house: &House, line: &str) -> String {
     let text = house.get("/_metrics").await.1;
     let found = text.lines().find_map(|it| it.strip_prefix(line));
     found.unwrap_or_default().trim().to_owned()
@@ -359,5 +359,56 @@ fn a_group_has_at_most_64_vlugins() {
         .await;
         assert_eq!(house.get("/more").await, (200, "a".into()));
         assert_eq!(house.get("/v63").await, (200, "a".into()));
+    });
+}
+
+const NESTS: &str = r#"
+const nested = (code) => new Worker("data:text/javascript," + encodeURIComponent(code), { type: "module" });
+export default {
+  async fetch(request) {
+    switch (new URL(request.url).pathname) {
+      case "/works": {
+        // It computes for longer than it may at once, with pauses.
+        const it = nested("onmessage = () => { const end = Date.now() + 200; while (Date.now() < end); postMessage('done') }");
+        for (let i = 0; i < 8; i++) {
+          await new Promise((resolve) => { it.onmessage = resolve; it.postMessage(i) });
+          await new Promise((resolve) => setTimeout(resolve, 200));
+        }
+        it.terminate();
+        return new Response("worked");
+      }
+      case "/loop":
+        nested("while (true) {}");
+        return new Promise(() => {});
+      case "/memory":
+        nested("const all = []; setInterval(() => all.push(new Uint8Array(1 << 24).fill(1)), 1)");
+        return new Promise(() => {});
+      case "/pid":
+        return new Response(String(Deno.pid));
+    }
+  },
+};"#;
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_worker_of_a_scripts_counts_as_the_script() {
+    keep_log();
+    let house = House::new(&[("nests.js", NESTS)]);
+    block_on(async {
+        let limits = json!({ "memory": 64 << 20, "cpu": 0.5 });
+        house
+            .load(json!({ "name": "nests", "limits": limits }))
+            .await
+            .unwrap();
+        let before = house.get("/nests/pid").await.1;
+        assert_eq!(house.get("/nests/works").await, (200, "worked".into()));
+        assert_eq!(house.get("/nests/pid").await.1, before);
+        assert_eq!(house.get("/nests/loop").await.0, 504);
+        logged(&["ERROR nests", "without a pause"]);
+        until("its process has ended", async || !is_alive(&before)).await;
+        let before = house.get("/nests/pid").await.1;
+        assert_eq!(house.get("/nests/memory").await.0, 502);
+        logged(&["ERROR nests", "needed more memory"]);
+        assert_ne!(house.get("/nests/pid").await.1, before);
     });
 }

@@ -12,6 +12,7 @@ mod socket;
 mod confined;
 mod ends;
 mod examples;
+mod link;
 mod loading;
 mod outward;
 mod over_tcp;

@@ -2,9 +2,9 @@
 
 #[expect(dead_code, reason = "the tests of the client use all of it")]
 #[path = "../fetch/server.rs"]
-mod server;
+pub(crate) mod server;
 
-use crate::House;
+use crate::{House, keep_log, logged};
 use serde_json::json;
 use server::Server;
 use smol::block_on;
@@ -36,6 +36,8 @@ export default {
         return fetch(to + "/redirect", { redirect: "error" });
       case "/refused":
         return fetch("http://example.com/");
+      case "/own":
+        try { return await fetch("http://example.com/") } catch (e) { throw Object.assign(new Error("not for you"), { status: e.status }) }
       case "/caught":
         try { await fetch("http://example.com/"); } catch (e) { return Response.json([e instanceof TypeError, e.status]) }
       case "/gone":
@@ -99,6 +101,7 @@ fn upstream() -> Server {
 
 #[test]
 pub(crate) fn a_script_fetches_and_calls() {
+    keep_log();
     let server = upstream();
     let house = House::new(&[("asks.js", ASKS)]);
     let callee = from_http(|mut req: http::Request| async move {
@@ -140,16 +143,20 @@ pub(crate) fn a_script_fetches_and_calls() {
         assert_eq!(got, (200, expected.into()));
         assert_eq!(house.get("/asks/error").await.0, 500);
         let (status, body) = house.get("/asks/refused").await;
-        assert_eq!(status, 403, "{body}");
-        assert!(
-            body.contains("add \\\"example.com:80\\\" to this vlugin's `allow`"),
-            "{body}"
-        );
+        assert_eq!(status, 500, "{body}");
+        // Where it may not go is for the log.
+        assert!(!body.contains("example.com"), "{body}");
+        logged(&[
+            "ERROR",
+            "`asks` failed: ",
+            "add \"example.com:80\" to this vlugin's `allow`",
+        ]);
+        assert_eq!(house.get("/asks/own").await.0, 403);
         assert_eq!(house.get("/asks/caught").await, (200, "[true,403]".into()));
         assert_eq!(house.get("/asks/gone").await.0, 502);
         assert_eq!(house.get("/asks/abort").await, (200, "AbortError".into()));
         assert_eq!(house.get("/asks/url").await, (200, "[true,400]".into()));
-        assert_eq!(house.get("/asks/scheme").await.0, 400);
+        assert_eq!(house.get("/asks/scheme").await.0, 500);
         let broken = house.get("/asks/broken").await;
         assert!(broken.1.ends_with("/broken broke off"), "{broken:?}");
         let passed = house

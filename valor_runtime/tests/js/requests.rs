@@ -37,6 +37,40 @@ pub(crate) fn both_forms_answer() {
     });
 }
 
+/// As in a service worker and in a page: a listener can be taken out and put in once, and `onfetch` is one of them.
+#[test]
+pub(crate) fn listeners_are_those_of_a_service_worker() {
+    let house = House::new(&[
+        (
+            "removed.js",
+            "const first = (event) => event.respondWith(new Response('removed'));
+            addEventListener('fetch', first);
+            removeEventListener('fetch', first);
+            let asked = 0;
+            const second = (event) => { asked++; if (event.request.url.endsWith('/asked')) event.respondWith(new Response(String(asked))) };
+            addEventListener('fetch', second);
+            addEventListener('fetch', second);
+            addEventListener('fetch', (event) => event.respondWith(new Response('second')));",
+        ),
+        (
+            "onfetch.js",
+            "self.onfetch = (event) => event.respondWith(new Response('replaced'));
+            self.onfetch = (event) => { if (event.request.url.endsWith('/on')) event.respondWith(new Response(typeof onfetch)) };
+            addEventListener('fetch', (event) => { onfetch = null; event.respondWith(new Response('next')) });",
+        ),
+    ]);
+    block_on(async {
+        for name in ["removed", "onfetch"] {
+            house.load(json!({ "name": name })).await.unwrap();
+        }
+        assert_eq!(house.get("/removed").await, (200, "second".into()));
+        assert_eq!(house.get("/removed/asked").await, (200, "2".into()));
+        assert_eq!(house.get("/onfetch/on").await, (200, "function".into()));
+        assert_eq!(house.get("/onfetch").await, (200, "next".into()));
+        assert_eq!(house.get("/onfetch/on").await, (200, "next".into()));
+    });
+}
+
 /// Says in JSON what it was asked.
 const MIRROR: &str = "
 let count = 0;
@@ -185,6 +219,7 @@ pub(crate) fn each_mount_is_an_instance_of_its_own() {
 const ANSWERS: &str = "
 const answers = {
   '/headers': () => new Response('x'.repeat(5000), { status: 207, headers: [['set-cookie', 'a=1'], ['set-cookie', 'b=2'], ['x-latin', 'caf\\u00e9']] }),
+  '/stream': () => new Response(new Blob(['streamed']).stream()),
   '/empty': () => new Response(null, { status: 204 }),
   '/redirect': () => Response.redirect('http://example.com/', 303),
   '/cached': () => new Response(null, { status: 304, headers: { etag: '\"1\"' } }),
@@ -228,6 +263,12 @@ pub(crate) fn what_a_script_answers_arrives() {
         assert_eq!(response.head.status(), 207);
         assert_eq!(response.head.header_str("content-length"), Some("5000"));
         assert_eq!(text(response.body).await, "");
+        // A stream's length is not known, and is not said to be 0.
+        let response = ask("HEAD", "/stream").await;
+        assert_eq!(response.head.header("content-length"), None);
+        assert_eq!(response.body.len(), None);
+        assert_eq!(text(response.body).await, "");
+        assert_eq!(text(ask("GET", "/stream").await.body).await, "streamed");
         assert_eq!(ask("GET", "/empty").await.head.status(), 204);
         let response = ask("GET", "/redirect").await;
         assert_eq!(response.head.status(), 303);
@@ -250,7 +291,7 @@ pub(crate) fn what_a_script_answers_arrives() {
         }
         logged(&[
             "ERROR answers",
-            "ReferenceError: nowhere is not defined at answers.js:16:20, answers.js:8:",
+            "ReferenceError: nowhere is not defined at answers.js:17:20, answers.js:9:",
         ]);
         logged(&["ERROR answers", "the answer is undefined, not a Response"]);
         logged(&["ERROR answers", "threw 7"]);

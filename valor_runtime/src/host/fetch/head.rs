@@ -180,6 +180,20 @@ pub(super) fn trailers(trailers: &HeaderMap) -> Vec<(String, Vec<u8>)> {
         .collect()
 }
 
+/// Takes what belongs to one connection alone out of a request's head; what is left goes on in another way.
+pub(super) fn end_to_end(head: &mut RequestHead) {
+    let named = named_by_connection(head.headers());
+    let names = head.headers().map(|(name, _)| name);
+    let mut gone: Vec<_> = names
+        .filter(|name| is_of_one_connection(name, &named) || *name == "expect")
+        .map(str::to_owned)
+        .collect();
+    gone.dedup();
+    for name in gone {
+        head.remove(&name);
+    }
+}
+
 /// The headers that `connection` names as being of one connection, in lower case.
 fn named_by_connection<'a>(headers: impl Iterator<Item = (&'a str, &'a [u8])>) -> Vec<String> {
     let values = headers.filter(|(name, _)| *name == "connection");

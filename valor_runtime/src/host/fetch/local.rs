@@ -13,17 +13,26 @@ use super::{
     pool::{Exchange, Pool},
     upload::Upload,
 };
-use crate::{Fault, Request, Response};
+use crate::{Fault, Request, RequestHead, Response};
 #[cfg(unix)]
 use std::path::PathBuf;
 use std::{
     fmt,
     future::poll_fn,
+    io,
     net::SocketAddr,
     pin::pin,
     sync::{Arc, OnceLock},
     time::Duration,
 };
+
+/// Headers that the head of a response may have.
+const HEADERS: usize = 1024;
+
+/// Takes out what belongs to the connection that a request came over, of a head that goes on in a message.
+pub(crate) fn end_to_end(head: &mut RequestHead) {
+    head::end_to_end(head);
+}
 
 /// Where a process listens.
 pub(crate) enum Address {
@@ -119,6 +128,17 @@ impl Local {
         })
     }
 
+    /// Whether the process takes connections.
+    ///
+    /// # Errors
+    /// That it does not.
+    pub(crate) async fn listens(&self) -> io::Result<()> {
+        match self.address.get() {
+            Some(address) => Io::local(address).await.map(drop),
+            None => Err(io::ErrorKind::NotConnected.into()),
+        }
+    }
+
     async fn connect(&self, target: &Target) -> Result<Box<Exchange>, Fault> {
         let Some(address) = self.address.get() else {
             return Err(error::bad_gateway(target, "it does not listen yet"));
@@ -126,6 +146,7 @@ impl Local {
         let refused =
             |error: &dyn fmt::Display| error::bad_gateway(target, &format!("{address}: {error}"));
         let io = Io::local(address).await.map_err(|e| refused(&e))?;
-        Exchange::new(io).await.map_err(|error| refused(&error))
+        let exchange = Exchange::with_headers(io, HEADERS).await;
+        exchange.map_err(|error| refused(&error))
     }
 }

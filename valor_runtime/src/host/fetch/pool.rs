@@ -9,7 +9,7 @@ use super::{
     upload::Upload,
 };
 use crate::reactor;
-use hyper::client::conn::http1::{Connection, SendRequest, handshake};
+use hyper::client::conn::http1::{Builder, Connection, SendRequest};
 use smol::Timer;
 use std::{
     collections::HashMap,
@@ -33,8 +33,17 @@ pub(super) struct Exchange {
 
 impl Exchange {
     pub(super) async fn new(io: Io) -> hyper::Result<Box<Self>> {
+        Self::begin(io, &Builder::new()).await
+    }
+
+    /// One whose responses may have so many headers, not a hundred.
+    pub(super) async fn with_headers(io: Io, most: usize) -> hyper::Result<Box<Self>> {
+        Self::begin(io, Builder::new().max_headers(most)).await
+    }
+
+    async fn begin(io: Io, builder: &Builder) -> hyper::Result<Box<Self>> {
         let link = io.link();
-        let (sender, connection) = handshake(io).await?;
+        let (sender, connection) = builder.handshake(io).await?;
         Ok(Box::new(Self {
             sender,
             link,

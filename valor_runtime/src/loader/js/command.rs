@@ -33,8 +33,7 @@ pub(super) fn command(
     sockets: &[PathBuf],
 ) -> Command {
     let list = |items: &[String]| items.join(",");
-    // A comma in a path is doubled in Deno's lists.
-    let path = |path: &Path| path.to_string_lossy().replace(',', ",,");
+    let path = |path: &Path| path.to_string_lossy().into_owned();
     let mut command = Command::from(apart(&launch.program));
     command.args(["run", "--quiet", "--no-prompt", "--no-config", "--no-lock"]);
     command.args(["--no-remote", "--no-code-cache"]);
@@ -52,7 +51,10 @@ pub(super) fn command(
         launch.heap >> 20
     ));
     command.arg(match &launch.read {
-        Some(folder) => format!("--allow-read={}", list(&[path(dir), path(folder)])),
+        Some(folder) => format!(
+            "--allow-read={}",
+            list(&[path(dir), path(nameable(folder))])
+        ),
         None => "--allow-read".to_owned(),
     });
     command.arg(format!("--allow-write={}", path(dir)));
@@ -87,6 +89,14 @@ pub(super) fn command(
     #[cfg(windows)]
     command.envs(std::env::var_os("SystemRoot").map(|root| ("SystemRoot", root)));
     command
+}
+
+/// The folder, or the nearest one above whose path has no comma: Deno's lists have no way to write one. The worker, which
+/// alone runs code of the script's, is given the folder itself.
+fn nameable(folder: &Path) -> &Path {
+    let mut folders = folder.ancestors();
+    let has_none = |it: &&Path| !it.to_string_lossy().contains(',');
+    folders.find(has_none).unwrap_or(folder)
 }
 
 /// A program that Ctrl-C in a terminal does not reach, as it does a whole group: what runs is to be finished first.

@@ -1,25 +1,32 @@
 //! JavaScript and TypeScript files as vlugins, run by Deno.
 //!
 //! [`JsLoader`] is what the runtime calls. `deno` finds the program, `group`, `command` and `process` are the processes,
-//! `link` is how Valor hears of them, `script` is one file in one of them, `outward` is what it asks for, `output`
-//! what it writes past the log.
-//! `supervisor.js`, `worker.js` and `urls.js` are what runs in the process beside it. A script can end its own process and
-//! never this one; what it may reach, it reaches through the host.
+//! `worker` is a script in one, `link` is how Valor hears of them, `script` is one file, whether it runs or not.
+//! `outward` does what a script asks for in the encoding of `entry`, `output` holds what it says to a rate, `nested`
+//! knows of loops in Workers that it makes. `supervisor.js` and `worker.js`, of which `asks.js`, `heads.js` and
+//! `urls.js` are parts, run in the process beside it. A script can end its own process and never this one; what it may
+//! reach, it reaches through the host.
 
 mod command;
 mod deno;
+mod entry;
 mod group;
 mod link;
+#[cfg(target_os = "linux")]
+mod nested;
 mod output;
 mod outward;
 mod process;
 mod script;
+mod worker;
 
 use super::{
     LoadError, ScriptError, npm, paths,
     search::{Search, hex},
 };
-use crate::{Definition, Vlugin, definition::Start, metrics::Metrics, package::TrustedKeys};
+use crate::{
+    Definition, Vlugin, account::Account, definition::Start, metrics::Metrics, package::TrustedKeys,
+};
 use command::Launch;
 use group::Group;
 pub(crate) use link::Transport;
@@ -140,7 +147,8 @@ impl JsLoader {
     /// Finds the file of a definition, and has Deno run it, unless its `start` is `lazy`.
     ///
     /// With `restricted` the file has to lie inside one of the plugin directories once symbolic
-    /// links are resolved; so it is where the definition comes from over the network.
+    /// links are resolved; so it is where the definition comes from over the network. What the host holds for the
+    /// script counts in `account`.
     ///
     /// # Errors
     /// Any [`LoadError`].
@@ -149,6 +157,7 @@ impl JsLoader {
         definition: &Definition,
         restricted: bool,
         host: Arc<dyn Host>,
+        account: Account,
     ) -> Result<LoadedScript, LoadError> {
         let file = self.locate(definition, restricted)?;
         let check = self.check_of(definition, &file);
@@ -192,6 +201,7 @@ impl JsLoader {
             file: file.clone(),
             start,
             host,
+            account,
             cpu: limits.cpu(),
             create_timeout: self.create_timeout,
             idle: (definition.start == Start::Lazy).then_some(self.idle),

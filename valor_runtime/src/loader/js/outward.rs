@@ -1,177 +1,289 @@
 //! What a script asks for: `fetch`, `valor.call`, lines for the log.
 //!
 //! `script` runs [`serve`] beside each worker. A request of Valor's waits in the worker for what comes next; the
-//! answer to it is what the script asks for, with the body that it sends. What came of it goes back as a request, with
-//! the body that was received. So a script needs no connection to anywhere, and policy is the host's.
+//! answer to it is what the script asks for, as entries (`entry`). What came of it goes back as a request, head and
+//! body in one message. So a script needs no connection to anywhere, and policy is the host's. A script that asks for
+//! what is no entry, or no longer asks, is ended: its worker has run into something that it cannot recover from.
 
-use super::process::Worker;
-use crate::{Body, Chunk, ChunkStream, Fault, Request, Response};
+use super::{
+    entry::{self, Entry},
+    output::Lines,
+    process::Process,
+    worker::{End, Worker},
+};
+use crate::{
+    Body, Bytes, Chunk, ChunkStream, Fault, Request, Response,
+    account::{Account, Over},
+};
 use futures_core::Stream;
-use futures_lite::future;
-use serde::Deserialize;
-use serde_json::{Value, json};
+use futures_lite::{StreamExt, future, stream};
+use smol::{Timer, lock::Semaphore};
 use std::{
     collections::HashMap,
-    fmt::Write as _,
-    io,
+    convert::Infallible,
+    fmt, io,
     pin::Pin,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError, Weak},
     task::{Context, Poll},
+    time::Duration,
 };
 use valor::{
+    guest::message::{self, Brought},
     host::{Host, LogRecord},
     wire::HeadError,
 };
 
-/// The head of what a script asks for.
-#[derive(Deserialize)]
-struct Asked {
-    op: String,
-    #[serde(default)]
-    id: u64,
-    #[serde(default)]
-    name: String,
-    #[serde(default)]
-    method: String,
-    #[serde(default)]
-    url: String,
-    #[serde(default)]
-    headers: Vec<(String, String)>,
-    #[serde(default)]
-    level: String,
-    #[serde(default)]
-    message: String,
-    #[serde(default)]
-    file: String,
-    #[serde(default)]
-    line: u32,
-    #[serde(default)]
-    column: u32,
+/// Bytes of one answer of a worker's: a batch and the longest entry (`asks.js`, `heads.js`).
+const ANSWER: usize = 2 << 20;
+/// A response of so many bytes is given to a script at once.
+const SMALL: usize = 64 << 10;
+/// What one script may have asked for that it has not been given yet. What comes beyond that waits in the script.
+const AT_ONCE: usize = 512;
+/// Bytes of what a fault says to a script.
+const MESSAGE: usize = 4096;
+/// How long the end of a worker may come behind the end of its connections.
+const UNTIL_ENDED: Duration = Duration::from_secs(2);
+
+type Running = Arc<Mutex<HashMap<u32, smol::Task<()>>>>;
+
+/// What is done for one script.
+struct Outward {
+    worker: Arc<Worker>,
+    process: Weak<Process>,
+    host: Arc<dyn Host>,
+    account: Account,
+    lines: Arc<Lines>,
+    /// Those that still run end with this.
+    running: Running,
+    places: Arc<Semaphore>,
 }
 
-type Running = Arc<Mutex<HashMap<u64, smol::Task<()>>>>;
-
-/// Does what a script asks for, until its worker has ended.
-pub(super) async fn serve(worker: Arc<Worker>, host: Arc<dyn Host>) {
-    // Those that still run end with this.
-    let running = Running::default();
-    let asking = async {
-        loop {
-            let Ok(response) = own(&worker, "poll", None, Body::empty()).await else {
-                break;
-            };
-            let head = response.head.header_str("x-valor-head");
-            let Some(Ok(asked)) = head.map(serde_json::from_str) else {
-                let name = &*worker.name;
-                log::error!(target: "valor::js", vlugin = name; "the vlugin `{name}` asks for nothing that is known: {head:?}");
-                break;
-            };
-            take(asked, response.body, &worker, &host, &running);
-        }
-        // What made the request fail may come later than that.
-        worker.ended().await;
+/// Does what a script asks for, until its worker has ended; a worker that asks for what there is not is ended here.
+pub(super) async fn serve(
+    worker: Arc<Worker>,
+    process: Weak<Process>,
+    host: Arc<dyn Host>,
+    account: Account,
+) {
+    let outward = Outward {
+        account,
+        process: process.clone(),
+        lines: Lines::new(&worker.name),
+        worker: worker.clone(),
+        host,
+        running: Running::default(),
+        places: Arc::new(Semaphore::new(AT_ONCE)),
     };
-    future::or(asking, async {
-        worker.ended().await;
-    })
-    .await;
+    let asking = async {
+        let Err(why) = outward.ask().await;
+        if why != End::Held {
+            let late = async {
+                Timer::after(UNTIL_ENDED).await;
+            };
+            future::or(async { drop(worker.ended().await) }, late).await;
+        }
+        why
+    };
+    let why = future::or(
+        async {
+            worker.ended().await;
+            None
+        },
+        async { Some(asking.await) },
+    );
+    if let (Some(why), Some(process)) = (why.await, process.upgrade()) {
+        process.end(&worker, why);
+    }
 }
 
-fn take(asked: Asked, body: Body, worker: &Arc<Worker>, host: &Arc<dyn Host>, running: &Running) {
-    let lock = || running.lock().unwrap_or_else(PoisonError::into_inner);
-    match &*asked.op {
-        "log" => log(&asked, &**host),
-        "cancel" => drop(lock().remove(&asked.id)),
-        _ => {
-            let (id, worker, host) = (asked.id, worker.clone(), host.clone());
-            let over = Arc::downgrade(running);
-            let doing = async move {
-                let outcome = fetched(asked, body, &*host).await;
+impl Outward {
+    /// Takes what the script asks for, for ever.
+    async fn ask(&self) -> Result<Infallible, End> {
+        let odd = |why: &dyn fmt::Display| End::Died(format!("its link to Valor broke off: {why}"));
+        loop {
+            let answer = own(&self.worker, "poll", Body::empty()).await;
+            let answer = answer.map_err(|fault| odd(&fault))?;
+            let status = answer.head.status();
+            if status != 200 {
+                return Err(odd(&format_args!("it answers with status {status}")));
+            }
+            let entries = answer.body.bytes(ANSWER).await;
+            let mut entries = entries.map_err(|error| odd(&error))?;
+            if entries.is_empty() {
+                return Err(odd(&"it asks for nothing"));
+            }
+            let held = self.account.charge(entries.len());
+            let _held = held.map_err(|_| End::Held)?;
+            while let Some(entry) = entry::next(&mut entries).map_err(|error| odd(&error))? {
+                self.take(entry).await.map_err(|error| odd(&error))?;
+            }
+        }
+    }
+
+    async fn take(&self, entry: Entry) -> Result<(), entry::EntryError> {
+        match entry {
+            Entry::Line {
+                level,
+                file,
+                line,
+                column,
+                text,
+            } => {
+                if self.lines.admit(text.len()) {
+                    let target = match file.is_empty() {
+                        true => "console".to_owned(),
+                        false => format!("{file}:{line}:{column}"),
+                    };
+                    self.host.log(&LogRecord {
+                        level,
+                        target: &target,
+                        message: &text,
+                        file: &file,
+                        line,
+                    });
+                }
+            }
+            Entry::LeftOut(count) => self.lines.leave_out(count.into()),
+            Entry::Cancel(id) => drop(self.running().remove(&id)),
+            Entry::Ask {
+                id,
+                callee,
+                message,
+            } => {
+                let (head, body) = message::decode_request(message)?;
+                let body = match body {
+                    Brought::Whole(bytes) => Body::Bytes(bytes),
+                    Brought::Pieces(len) => announced(&self.worker, id, len),
+                };
+                let place = self.places.acquire_arc().await;
+                let over = Arc::downgrade(&self.running);
+                let doing = self.doing(id, callee, Request { head, body });
+                let doing = async move {
+                    doing.await;
+                    drop(place);
+                    let over = over.upgrade();
+                    let task = over.and_then(|it| it.lock().ok()?.remove(&id));
+                    // Dropped from inside, it would end before it has.
+                    if let Some(task) = task {
+                        task.detach();
+                    }
+                };
+                // Held, so that it cannot end before it is noted.
+                let mut running = self.running();
+                running.insert(id, smol::spawn(doing));
+            }
+        }
+        Ok(())
+    }
+
+    /// Does what was asked for, and gives the script what came of it.
+    fn doing(
+        &self,
+        id: u32,
+        callee: Option<String>,
+        request: Request,
+    ) -> impl Future<Output = ()> + Send + use<> {
+        let (worker, host) = (self.worker.clone(), self.host.clone());
+        let (account, process) = (self.account.clone(), self.process.clone());
+        let sent = account.charge(request.head.as_bytes().len() + whole_len(&request.body));
+        async move {
+            let giving = async {
+                let _sent = sent?;
+                let outcome = match callee {
+                    Some(name) => host.call(&name, request).await,
+                    None => host.fetch(request).await,
+                };
+                let received = outcome.as_ref().map_or(0, |response| {
+                    response.head.as_bytes().len() + whole_len(&response.body)
+                });
+                let _received = account.charge(received)?;
                 if let Err(fault) = give(&worker, id, outcome).await {
-                    // Who has the response already does not look at this one.
+                    // A script that has the response already does not look at this one.
                     let _ = give(&worker, id, Err(Fault::error(502, fault.message))).await;
                 }
-                let over = over.upgrade();
-                let task = over.and_then(|it| it.lock().ok()?.remove(&id));
-                // Dropped from inside, it would end before it has.
-                if let Some(task) = task {
-                    task.detach();
-                }
+                Ok::<_, Over>(())
             };
-            // Held, so that it cannot end before it is noted.
-            let mut running = lock();
-            running.insert(id, smol::spawn(doing));
+            if let (Err(_), Some(process)) = (giving.await, process.upgrade()) {
+                process.end(&worker, End::Held);
+            }
         }
     }
+
+    fn running(&self) -> std::sync::MutexGuard<'_, HashMap<u32, smol::Task<()>>> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
-fn log(asked: &Asked, host: &dyn Host) {
-    let target = match asked.file.is_empty() {
-        true => "console".to_owned(),
-        false => format!("{}:{}:{}", asked.file, asked.line, asked.column),
+/// Bytes of a body that are in memory.
+fn whole_len(body: &Body) -> usize {
+    match body {
+        Body::Bytes(bytes) => bytes.len(),
+        Body::Stream { .. } => 0,
+    }
+}
+
+/// A body that the worker gives when it is asked for it.
+fn announced(worker: &Arc<Worker>, id: u32, len: Option<u64>) -> Body {
+    let worker = worker.clone();
+    let asking = async move {
+        match own(&worker, &format!("body{id}"), Body::empty()).await {
+            Ok(response) if response.head.status() == 200 => response.body,
+            Ok(_) => broken("the script gave it up".into()),
+            Err(fault) => broken(fault.message),
+        }
     };
-    host.log(&LogRecord {
-        level: asked.level.parse().unwrap_or(log::Level::Info),
-        target: &target,
-        message: &asked.message,
-        file: &asked.file,
-        line: asked.line,
-    });
+    Body::stream(len, stream::once_future(asking).flatten())
 }
 
-async fn fetched(asked: Asked, body: Body, host: &dyn Host) -> Result<Response, Fault> {
-    let request = request(&asked, body);
-    let request = request.map_err(|error| Fault::error(400, error.to_string()))?;
-    match &*asked.op {
-        "call" => host.call(&asked.name, request).await,
-        _ => host.fetch(request).await,
-    }
-}
-
-fn request(asked: &Asked, body: Body) -> Result<Request, HeadError> {
-    let mut request = Request::new(&asked.method, &asked.url)?;
-    for (name, value) in &asked.headers {
-        request.head.push(name, &latin1(value))?;
-    }
-    request.body = body;
-    Ok(request)
+fn broken(why: String) -> Body {
+    Body::stream(None, stream::once(Err(io::Error::other(why))))
 }
 
 /// Hands the outcome to the script, and lasts as long as the body does.
 async fn give(
     worker: &Worker,
-    id: u64,
+    id: u32,
     outcome: Result<Response, Fault>,
 ) -> Result<Response, Fault> {
-    let (head, body) = match outcome {
-        Ok(response) => {
-            let headers = response.head.headers();
-            let headers: Vec<_> = headers
-                .map(|(name, value)| {
-                    (
-                        name,
-                        value.iter().copied().map(char::from).collect::<String>(),
-                    )
-                })
-                .collect();
-            let body = match response.body {
-                Body::Stream { len, chunks } => Body::stream(
-                    len,
-                    Late {
-                        chunks,
-                        error: None,
-                    },
-                ),
-                whole => whole,
+    let (block, rest) = match outcome {
+        Ok(Response { head, body }) => {
+            let room = SMALL.checked_sub(head.as_bytes().len());
+            let is_small = matches!(&body, Body::Bytes(bytes) if room >= Some(bytes.len()));
+            let (len, body) = match body {
+                Body::Bytes(bytes) if !is_small => (Some(bytes.len() as u64), whole(bytes)),
+                body => (body.len(), body),
             };
-            (json!([id, response.head.status(), headers]), body)
+            let (block, chunks) = message::encode_response(Response { head, body });
+            (block, chunks.map(|chunks| (len, chunks)))
         }
-        Err(fault) => {
-            let rest = json!({ "status": fault.status, "message": fault.message });
-            (json!([id, null, rest]), Body::empty())
+        Err(mut fault) => {
+            cut(&mut fault.message, MESSAGE);
+            (message::encode_fault_message(&fault), None)
         }
     };
-    own(worker, "result", Some(&head), body).await
+    let front = [&id.to_le_bytes(), &*block].concat();
+    match rest {
+        None => own(worker, "whole", front.into()).await,
+        Some((len, chunks)) => own(worker, "pieces", behind(front, len, chunks)).await,
+    }
+}
+
+fn whole(bytes: Bytes) -> Body {
+    Body::stream(
+        Some(bytes.len() as u64),
+        stream::once(Ok(Chunk::Data(bytes))),
+    )
+}
+
+/// A body behind these bytes; its length, if that is known.
+pub(super) fn behind(front: Vec<u8>, len: Option<u64>, chunks: ChunkStream) -> Body {
+    let len = len.map(|len| len.saturating_add(front.len() as u64));
+    let front = stream::once(Ok(Chunk::Data(front.into())));
+    let late = Late {
+        chunks: Box::pin(front.chain(chunks)),
+        error: None,
+    };
+    Body::stream(len, late)
 }
 
 /// A body whose error comes one poll late: hyper sends nothing more once it has seen one, not even what came
@@ -200,44 +312,19 @@ impl Stream for Late {
 }
 
 /// A request of Valor's own.
-async fn own(
-    worker: &Worker,
-    what: &str,
-    head: Option<&Value>,
-    body: Body,
-) -> Result<Response, Fault> {
+async fn own(worker: &Worker, what: &str, body: Body) -> Result<Response, Fault> {
     let refused = |error: HeadError| Fault::error(500, error.to_string());
     let target = format!("/{}!{what}", worker.token);
     let mut request = Request::new("POST", &target).map_err(refused)?;
-    if let Some(head) = head {
-        let head = ascii(&head.to_string());
-        request
-            .head
-            .push("x-valor-head", head.as_bytes())
-            .map_err(refused)?;
-    }
     request.body = body;
     worker.local.send(request).await
 }
 
-/// JSON that fits into a header.
-fn ascii(json: &str) -> String {
-    let mut text = String::with_capacity(json.len());
-    for c in json.chars() {
-        if (' '..='~').contains(&c) {
-            text.push(c);
-        } else {
-            for unit in c.encode_utf16(&mut [0; 2]) {
-                let _ = write!(text, "\\u{unit:04x}");
-            }
-        }
+/// Shortens a text to so many bytes, where it is longer.
+pub(super) fn cut(text: &mut String, most: usize) {
+    if text.len() > most {
+        let end = (0..=most).rev().find(|&at| text.is_char_boundary(at));
+        text.truncate(end.unwrap_or_default());
+        text.push('…');
     }
-    text
-}
-
-/// The bytes of a header's value, which is a string of them in JavaScript.
-fn latin1(text: &str) -> Vec<u8> {
-    text.chars()
-        .map(|c| u8::try_from(c).unwrap_or(b'?'))
-        .collect()
 }

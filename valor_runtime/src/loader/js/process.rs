@@ -8,10 +8,15 @@ use super::{
     command::{Launch, command},
     link::{Control, Link, Transport, random},
     output,
+    outward::cut,
+    worker::{End, Stage, Worker},
 };
-use crate::host::fetch::local::{Address, Local};
+use crate::{
+    host::fetch::local::{Address, Local},
+    loader::one_line,
+};
 use futures_lite::{
-    AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, StreamExt, future, io::BufReader,
+    AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, future, io::BufReader,
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -24,99 +29,39 @@ use smol::{
 use std::path::PathBuf;
 use std::{
     collections::HashMap,
-    fmt, fs, io,
+    fs, io,
     net::Ipv4Addr,
-    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak},
     time::Duration,
 };
 use tempfile::TempDir;
 
 const SUPERVISOR: &str = include_str!("supervisor.js");
-const WORKER: &str = concat!(include_str!("worker.js"), "\n", include_str!("urls.js"));
+const WORKER: &str = concat!(
+    include_str!("worker.js"),
+    "\n",
+    include_str!("heads.js"),
+    "\n",
+    include_str!("asks.js"),
+    "\n",
+    include_str!("urls.js")
+);
 
 /// A process that was not heard of by then does not come.
 const UNTIL_UP: Duration = Duration::from_secs(20);
 /// For a process that was told to end.
 const UNTIL_DOWN: Duration = Duration::from_secs(5);
+/// Bytes of a line of the supervisor's, which bounds what it says (`supervisor.js`).
+const SAID: u64 = 64 << 10;
+/// Bytes of what a script is said to have ended with.
+const WORDS: usize = 2000;
+/// Between two looks at the threads of a process.
+#[cfg(target_os = "linux")]
+const SHORTEST_LOOK: Duration = Duration::from_millis(50);
+#[cfg(target_os = "linux")]
+const LONGEST_LOOK: Duration = Duration::from_secs(1);
 /// How many scripts may be of one group.
 pub(super) const GROUP: usize = 64;
-
-/// Why a worker runs no more.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum End {
-    /// It was told to.
-    Stopped,
-    /// It ran without a pause for longer than it may.
-    Blocked,
-    /// More memory than it may have.
-    Memory,
-    /// Its process is gone, or what it runs has ended.
-    Died(String),
-}
-
-impl fmt::Display for End {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Stopped => f.write_str("was stopped"),
-            Self::Blocked => f.write_str("ran without a pause for longer than `limits.cpu`"),
-            Self::Memory => f.write_str("needed more memory than `limits.memory`"),
-            Self::Died(how) => write!(f, "ended: {how}"),
-        }
-    }
-}
-
-/// One script that runs.
-pub(super) struct Worker {
-    pub(super) name: String,
-    pub(super) local: Local,
-    /// What requests carry that are Valor's own; over TCP, where anybody can connect, all do.
-    pub(super) token: String,
-    transport: Transport,
-    slot: usize,
-    stages: Sender<Stage>,
-    end: OnceLock<End>,
-    /// Closed with the end.
-    over: (Sender<()>, Receiver<()>),
-}
-
-enum Stage {
-    Listening,
-    Ready,
-    Failed(String),
-}
-
-impl Worker {
-    /// What stands between the token and the path in a client's request; none, where it has no token.
-    pub(super) fn mark(&self, is_https: bool) -> Option<&'static str> {
-        match (self.transport, is_https) {
-            (_, true) => Some(""),
-            (Transport::Tcp, false) => Some("~"),
-            #[cfg(unix)]
-            (Transport::Unix, false) => None,
-        }
-    }
-
-    pub(super) fn has_ended(&self) -> bool {
-        self.end.get().is_some()
-    }
-
-    /// Waits for its end.
-    pub(super) async fn ended(&self) -> End {
-        while self.over.1.recv().await.is_ok() {}
-        self.end.get().cloned().unwrap_or(End::Stopped)
-    }
-
-    fn end(&self, end: End) {
-        if self.end.set(end.clone()).is_ok() {
-            self.stages.close();
-            self.over.0.close();
-            if end != End::Stopped {
-                let name = &*self.name;
-                log::error!(target: "valor::js", vlugin = name; "the vlugin `{name}` {end}");
-            }
-        }
-    }
-}
 
 /// What the supervisor says.
 #[derive(Deserialize)]
@@ -136,6 +81,18 @@ struct Shared {
     /// Why the process is about to end, where it has said so.
     last_words: OnceLock<End>,
     gone: OnceLock<()>,
+    /// Closed for the process to be killed.
+    killing: Closing,
+}
+
+/// A channel for nothing but its end.
+struct Closing(Sender<()>, Receiver<()>);
+
+impl Default for Closing {
+    fn default() -> Self {
+        let (close, closed) = bounded(1);
+        Self(close, closed)
+    }
 }
 
 impl Shared {
@@ -143,7 +100,9 @@ impl Shared {
         self.workers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn take(&self, event: Event) {
+    fn take(&self, mut event: Event) {
+        event.message = one_line(&event.message);
+        cut(&mut event.message, WORDS);
         let stage = match &*event.event {
             "listening" => Stage::Listening,
             "ready" => Stage::Ready,
@@ -269,6 +228,8 @@ impl Process {
         let (commands, orders) = unbounded();
         let (closing, closed) = bounded::<()>(1);
         let Link { said, told } = link;
+        #[cfg(target_os = "linux")]
+        smol::spawn(watch(child.id(), Arc::downgrade(&shared), slots == 1)).detach();
         smol::spawn(hear(said, shared.clone())).detach();
         smol::spawn(tell(told, orders, closing)).detach();
         smol::spawn(attend(child, closed, outputs, shared.clone(), folder)).detach();
@@ -305,6 +266,7 @@ impl Process {
                 token,
                 transport: self.transport,
                 slot,
+                cpu: Duration::from_millis(start["cpu"].as_u64().unwrap_or_default()),
                 stages,
                 end: OnceLock::new(),
                 over: bounded(1),
@@ -335,6 +297,14 @@ impl Process {
             Stage::Failed(message) => Err(Unstarted::Failed(message)),
             Stage::Listening | Stage::Ready => Ok((worker, starting)),
         }
+    }
+
+    /// Ends a worker that does not do what it should, and its process with it.
+    pub(super) fn end(&self, worker: &Worker, why: End) {
+        let others = format!("`{}`, of its group, {why}", worker.name);
+        self.shared.last(End::Died(others));
+        worker.end(why);
+        self.shared.killing.0.close();
     }
 
     /// Has a worker end when what it promised to do is done, at the latest after this time.
@@ -389,15 +359,29 @@ impl Drop for Starting {
     }
 }
 
-/// Takes what the supervisor says, until it says no more.
+/// Takes what the supervisor says, until it says no more: then its process has ended, or is killed.
 async fn hear(said: impl AsyncRead + Unpin, shared: Arc<Shared>) {
-    let mut lines = BufReader::new(said).lines();
-    while let Some(Ok(line)) = lines.next().await {
-        match serde_json::from_str(&line) {
-            Ok(event) => shared.take(event),
-            Err(error) => log::error!(target: "valor::js", "the supervisor said `{line}`: {error}"),
+    let mut said = BufReader::new(said);
+    let mut line = Vec::new();
+    let why = loop {
+        line.clear();
+        match (&mut said).take(SAID).read_until(b'\n', &mut line).await {
+            Err(error) => break error.to_string(),
+            Ok(0) => {
+                // What came before it is the reason then.
+                Timer::after(UNTIL_DOWN).await;
+                break "it has ended".into();
+            }
+            Ok(_) if !line.ends_with(b"\n") => break "it said a line that does not end".into(),
+            Ok(_) => {}
         }
-    }
+        match serde_json::from_slice(&line) {
+            Ok(event) => shared.take(event),
+            Err(error) => break format!("it said what is not known: {error}"),
+        }
+    };
+    shared.last(End::Died(format!("its control link broke off: {why}")));
+    shared.killing.0.close();
 }
 
 /// Tells the supervisor what to do, until there is nobody who could ask for anything.
@@ -415,6 +399,41 @@ async fn tell(mut link: impl AsyncWrite + Unpin, orders: Receiver<Value>, closin
     closing.close();
 }
 
+/// Ends a process in which a Worker that a script has made for itself is in a loop.
+#[cfg(target_os = "linux")]
+async fn watch(process: u32, shared: Weak<Shared>, is_alone: bool) {
+    let mut threads = super::nested::Threads::of(process);
+    loop {
+        let Some(shared) = shared.upgrade().filter(|it| it.gone.get().is_none()) else {
+            return;
+        };
+        let workers: Vec<_> = shared.workers().values().cloned().collect();
+        let limit = workers
+            .iter()
+            .map(|it| it.cpu)
+            .max()
+            .unwrap_or(LONGEST_LOOK);
+        let busy = threads.busy();
+        let looping = |busy: &&Duration| **busy > limit;
+        // The first is the script's own, which the supervisor asks. Of a group it is not known which those are.
+        let is_in_loop = match is_alone {
+            true => busy.iter().skip(1).any(|it| looping(&it)),
+            false => busy.iter().filter(looping).count() > workers.len(),
+        };
+        if is_in_loop {
+            let others = "a Worker of a script of its group was in a loop";
+            shared.last(End::Died(others.into()));
+            if is_alone {
+                workers.iter().for_each(|worker| worker.end(End::Blocked));
+            }
+            shared.killing.0.close();
+            return;
+        }
+        drop((workers, shared));
+        Timer::after((limit / 4).clamp(SHORTEST_LOOK, LONGEST_LOOK)).await;
+    }
+}
+
 /// Waits for the end of a process, and sees to it where it was told to end and does not.
 async fn attend(
     mut child: Child,
@@ -428,7 +447,13 @@ async fn attend(
         Timer::after(UNTIL_DOWN).await;
         None
     };
-    let ended = future::or(async { Some(child.status().await) }, late).await;
+    let killing = shared.killing.1.clone();
+    let killed = async {
+        let _ = killing.recv().await;
+        None
+    };
+    let ended = async { Some(child.status().await) };
+    let ended = future::or(ended, future::or(late, killed)).await;
     let ended = match ended {
         Some(ended) => ended,
         None => {

@@ -7,10 +7,13 @@
 use super::{
     group::Group,
     outward,
-    process::{End, Process, Unstarted, Worker},
+    process::{Process, Unstarted},
+    worker::{End, Worker},
 };
 use crate::{
-    Body, BoxFuture, Chunk, Fault, FaultKind, Request, Response, Vlugin, loader::npm,
+    Body, BoxFuture, Bytes, Chunk, Fault, FaultKind, Request, Response, Vlugin,
+    account::{Account, Charge, Over},
+    loader::npm,
     metrics::ScriptMetrics,
 };
 use arc_swap::ArcSwapOption;
@@ -34,6 +37,8 @@ use valor::host::Host;
 
 /// What a script promised to do after its last response may take so long.
 const PROMISED: Duration = Duration::from_secs(30);
+/// A message of so many bytes, or a piece of a body, is not counted: that would cost more than it has.
+const SMALL: usize = 4096;
 /// Who runs for so long has forgotten that it failed before.
 const SOUND: Duration = Duration::from_secs(60);
 /// Between two attempts at most.
@@ -46,6 +51,8 @@ pub(super) struct Recipe {
     /// What the supervisor gets to start it.
     pub(super) start: Value,
     pub(super) host: Arc<dyn Host>,
+    /// What the host holds for it, whichever worker it is for.
+    pub(super) account: Account,
     pub(super) cpu: Duration,
     pub(super) create_timeout: Duration,
     /// After this time without a request it is stopped.
@@ -159,7 +166,13 @@ impl Script {
         (recipe.check)().map_err(Unstarted::Failed)?;
         let process = self.group.process().await?;
         let (worker, starting) = process.start(&recipe.name, recipe.start.clone()).await?;
-        smol::spawn(outward::serve(worker.clone(), recipe.host.clone())).detach();
+        let serving = outward::serve(
+            worker.clone(),
+            Arc::downgrade(&process),
+            recipe.host.clone(),
+            recipe.account.clone(),
+        );
+        smol::spawn(serving).detach();
         starting.settled(recipe.create_timeout).await?;
         let live = Arc::new(Live {
             worker,
@@ -238,6 +251,11 @@ impl Script {
     }
 
     async fn answer(self: Arc<Self>, mut request: Request) -> Result<Response, Fault> {
+        if self.recipe.account.is_high() {
+            let name = &self.recipe.name;
+            let detail = format!("the server holds much for the vlugin `{name}`; try again later");
+            return Ok(later(&detail, Duration::ZERO));
+        }
         let live = match self.live().await {
             Ok(live) => live,
             Err(Unavailable::Fault(fault)) => return Err(fault),
@@ -246,38 +264,48 @@ impl Script {
                 log::debug!(target: "valor::js", vlugin = name.as_str(); "`{name}` is not started yet: it {reason}");
                 let detail =
                     format!("the vlugin `{name}` has ended several times; try again later");
-                let mut response = Response::problem(503, &detail);
-                let seconds = (wait.as_secs() + 1).to_string();
-                let _ = response.head.push("retry-after", seconds.as_bytes());
-                return Ok(response);
+                return Ok(later(&detail, wait));
             }
         };
         live.touch();
         let worker = &live.worker;
-        let head = &mut request.head;
-        head.remove("upgrade");
-        if let Some(mark) = worker.mark(head.is_https()) {
-            let target = format!("/{}{mark}{}", worker.token, head.target());
-            // It is as valid as the one that came.
-            let _ = head.set_target(&target);
-        }
+        request.head.remove("upgrade");
+        let is_head = request.head.method() == "HEAD";
+        let request = worker.addressed(request);
         let mut response = match worker.local.send(request).await {
             Ok(response) => response,
-            Err(fault) => return Err(self.ended(worker, fault).await),
+            Err(fault) => return Err(self.ended(&live, fault).await),
         };
         if response.head.header_str("x-valor-fault") == Some(&worker.token) {
             return Err(told(response.body).await);
         }
-        if let Body::Stream { len, chunks } = response.body {
-            response.body = Body::stream(len, Held { chunks, live });
-        } else {
-            live.touch();
+        if is_head && response.head.header("content-length").is_none() {
+            // How long the answer to a GET would be is not known (RFC 9110, section 8.6).
+            response.body = Body::stream(None, futures_lite::stream::empty());
         }
+        let mut held = Held {
+            chunks: Box::pin(futures_lite::stream::empty()),
+            account: self.recipe.account.clone(),
+            live,
+        };
+        let head = response.head.as_bytes().len();
+        response.body = match response.body {
+            Body::Bytes(bytes) if head + bytes.len() <= SMALL => Body::Bytes(bytes),
+            Body::Bytes(bytes) => match held.charge(head, bytes) {
+                Ok(bytes) => Body::Bytes(bytes),
+                Err(_) => return Err(Fault::error(502, format!("it {}", End::Held))),
+            },
+            Body::Stream { len, chunks } => {
+                held.chunks = chunks;
+                Body::stream(len, held)
+            }
+        };
         Ok(response)
     }
 
     /// What a request ends with whose connection broke: what ended the script, if anything did.
-    async fn ended(&self, worker: &Worker, fault: Fault) -> Fault {
+    async fn ended(&self, live: &Live, fault: Fault) -> Fault {
+        let worker = &live.worker;
         let waited = async {
             Timer::after(Duration::from_secs(1)).await;
             None
@@ -285,7 +313,15 @@ impl Script {
         if fault.status < 500 {
             return fault;
         }
-        match future::or(async { Some(worker.ended().await) }, waited).await {
+        let mut end = future::or(async { Some(worker.ended().await) }, waited).await;
+        if end.is_none()
+            && let Err(error) = worker.local.listens().await
+        {
+            let why = End::Died(format!("it takes no requests any more: {error}"));
+            live.process.end(worker, why.clone());
+            end = Some(why);
+        }
+        match end {
             None => fault,
             Some(End::Blocked) => Fault::new(
                 FaultKind::Timeout,
@@ -365,17 +401,54 @@ async fn retire_when_idle(script: Weak<Script>, live: Weak<Live>, idle: Duration
     }
 }
 
-/// A body that holds the script it comes from.
+fn later(detail: &str, wait: Duration) -> Response {
+    let mut response = Response::problem(503, detail);
+    let seconds = (wait.as_secs() + 1).to_string();
+    let _ = response.head.push("retry-after", seconds.as_bytes());
+    response
+}
+
+/// A body that holds the script it comes from. What was taken of it counts until the client has it.
 struct Held {
     chunks: valor::wire::ChunkStream,
+    account: Account,
     live: Arc<Live>,
+}
+
+impl Held {
+    /// These bytes, which count with so many more; ends the script if it may not have as many.
+    fn charge(&self, more: usize, bytes: Bytes) -> Result<Bytes, Over> {
+        struct Counted(
+            Bytes,
+            #[expect(dead_code, reason = "its end counts")] Charge,
+        );
+
+        impl AsRef<[u8]> for Counted {
+            fn as_ref(&self) -> &[u8] {
+                &self.0
+            }
+        }
+
+        let Live {
+            process, worker, ..
+        } = &*self.live;
+        let charge = self.account.charge(bytes.len().saturating_add(more));
+        let charge = charge.inspect_err(|_| process.end(worker, End::Held))?;
+        Ok(Bytes::from_owner(Counted(bytes, charge)))
+    }
 }
 
 impl Stream for Held {
     type Item = io::Result<Chunk>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        self.chunks.as_mut().poll_next(cx)
+        match self.chunks.as_mut().poll_next(cx) {
+            Poll::Ready(Some(Ok(Chunk::Data(bytes)))) if bytes.len() > SMALL => {
+                let bytes = self.charge(0, bytes).map(Chunk::Data);
+                Poll::Ready(Some(bytes.map_err(io::Error::other)))
+            }
+            next => next,
+        }
     }
 }
 

@@ -11,11 +11,15 @@ const secret = isPort && (await new Response(Deno.stdin.readable).text());
 const link = await Deno.connect(isPort ? { hostname: "127.0.0.1", port: Number(control) } : { transport: "unix", path: control });
 const writer = link.writable.getWriter();
 const workers = new Map();
+/** What a worker may say of itself. */
+const STAGES = new Set(["listening", "ready", "failed"]);
+/** Characters of a text that Valor is told. */
+const TOLD = 4096;
 
 const write = (line) => writer.write(new TextEncoder().encode(`${line}\n`)).catch(end);
 
-/** Says something to Valor; settles when it is on its way. */
-const say = (event) => write(JSON.stringify(event));
+/** Says something to Valor; settles when it is on its way. What a worker has said is no longer than it may be. */
+const say = ({ event, slot, message = "", port }) => write(JSON.stringify({ event, slot, message: String(message).slice(0, TOLD), port }));
 
 function end() {
   try {
@@ -58,9 +62,10 @@ function start({ slot, name, socket, file, read, cpu, ...rest }) {
       it.timer = setTimeout(beat, cpu / 2);
     } else if (data.event === "stopped") {
       gone(slot, it);
-    } else {
-      say({ ...data, slot });
-      if (data.event === "ready") beat();
+    } else if (STAGES.has(data.event)) {
+      const { event, message, port } = data;
+      say({ event, slot, message, port });
+      if (event === "ready") beat();
     }
   };
   // A worker whose event loop does not come round in time is in a loop of its own.

@@ -10,16 +10,21 @@ const PLAIN = new RegExp(
   "^https?://(?![^/]*xn--)(?:(?:[a-z0-9-]+\\.)*[a-z][a-z-]*|(?:(?:\\d|[1-9]\\d|1\\d\\d|2[0-4]\\d|25[0-5])(?:\\.(?=\\d)|(?=[:/]))){4})" +
     "(?::(?!0|80/|443/)(?:[1-5]?\\d{1,4}|6[0-4]\\d{3}))?(?=/)(?![^?]*/(?:\\.|%2[eE]))[\\w\\-.~!$&'()*+,;=:@%/]*(?:\\?[\\w\\-.~!$&()*+,;=:@%/?]*)?$",
 );
-const urlOf = Object.getOwnPropertyDescriptor(Request.prototype, "url").get;
-const redirectOf = Object.getOwnPropertyDescriptor(Request.prototype, "redirect").get;
+const getterOf = (name) => uncurry(Object.getOwnPropertyDescriptor(Request.prototype, name).get);
+const urlOf = getterOf("url");
+const redirectOf = getterOf("redirect");
+const bytesOf = uncurry(Request.prototype.bytes);
+const { startsWith: starts, indexOf: index, slice: sliced } = String.prototype;
+const [startsWith, indexOf, slice] = [starts, index, sliced].map((method) => uncurry(method));
+const matches = uncurry(RegExp.prototype.exec);
 /** What the path begins with of requests that are Valor's own, or came by HTTPS; with others, "~" follows. */
 let own;
 
 /** Whether the path begins with the token. How long that takes says nothing of it to a stranger. */
 function begins(raw, path) {
-  if (!isOpen) return raw.startsWith(own, path);
+  if (!isOpen) return startsWith(raw, own, path);
   let differences = 0;
-  for (let i = 0; i < own.length; i++) differences |= raw.charCodeAt(path + i) ^ own.charCodeAt(i);
+  for (let i = 0; i < own.length; i++) differences |= charCodeAt(raw, path + i) ^ charCodeAt(own, i);
   return differences === 0;
 }
 
@@ -27,7 +32,7 @@ function begins(raw, path) {
 function marked(raw, path) {
   const rest = path + own.length;
   const isPlain = isOpen && raw[rest] === "~";
-  return `${isPlain ? "http" : "https"}://${raw.slice(scheme.length, path)}${raw.slice(isPlain ? rest + 1 : rest)}`;
+  return `${isPlain ? "http" : "https"}://${slice(raw, scheme.length, path)}${slice(raw, isPlain ? rest + 1 : rest)}`;
 }
 
 function rewritten(incoming, url) {
@@ -48,14 +53,14 @@ function rewritten(incoming, url) {
 function translate() {
   const getters = {
     get url() {
-      const raw = urlOf.call(this);
-      if (!raw.startsWith(scheme)) return raw;
-      const path = raw.indexOf("/", scheme.length);
-      if (raw.startsWith(own, path)) return marked(raw, path);
-      return isOpen ? raw : `http://${raw.slice(scheme.length)}`;
+      const raw = urlOf(this);
+      if (!startsWith(raw, scheme)) return raw;
+      const path = indexOf(raw, "/", scheme.length);
+      if (startsWith(raw, own, path)) return marked(raw, path);
+      return isOpen ? raw : `http://${slice(raw, scheme.length)}`;
     },
     get redirect() {
-      return redirectOf.call(this) ?? "follow";
+      return redirectOf(this) ?? "follow";
     },
   };
   for (const [name, { get }] of Object.entries(Object.getOwnPropertyDescriptors(getters))) {

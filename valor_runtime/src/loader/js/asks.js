@@ -1,0 +1,361 @@
+// What a vlugin asks of Valor: `fetch`, `call`, lines for the log. A part of worker.js.
+//
+// Valor has a request waiting here (`!poll`); what was asked for meanwhile is the answer to it, as a list of entries:
+//
+//   u8 what, u8 level, u16 0, u32 id, u32 length of `name`, u32 length of `rest`, name, rest
+//
+// 1 is a fetch, 2 a call of the vlugin `name`: `rest` is a message (heads.js), and a body in pieces is given when Valor
+// asks for it (`!body` and the id). 3 is the end of one that nobody waits for. 4 is a line for the log: `name` is its
+// file, `rest` u32 line, u32 column, text. 5 says that `id` lines were left out. What came of a fetch or a call is a request of Valor's whose body is u32 id, a
+// message, and the response's body: `!whole` if all of it is in memory, otherwise `!pieces`.
+
+const FETCH = 1, CALL = 2, CANCEL = 3, LOG = 4, LEFT_OUT = 5;
+/** A body of so many bytes goes along with its head. */
+const SMALL = 65536;
+/** Bytes of entries in one answer, unless a single one is longer. */
+const BATCH = 65536;
+/** Bytes of lines that wait for Valor. What comes beyond them is counted. */
+const LINES = 1 << 18;
+
+/** The request that code runs for: what was begun for a client that is gone ends with its signal. */
+const ofRequest = new AsyncLocalStorage();
+/** What was asked for and Valor has not taken, each with the `next`. */
+let first = null;
+let last = null;
+let waiting = null;
+/** Bytes of lines among them, and how many lines were left out. */
+let lines = 0;
+let unsaid = 0;
+const asked = new Map();
+const takeAsked = uncurry(Map.prototype.delete);
+const findAsked = uncurry(Map.prototype.get);
+const noteAsked = uncurry(Map.prototype.set);
+let lastId = 0;
+/** Which errors are Valor's, and their status: one that the vlugin lets through is none of its client's business. */
+const refusals = new WeakMap();
+const noteRefusal = uncurry(WeakMap.prototype.set);
+const findRefusal = uncurry(WeakMap.prototype.get);
+
+/** A refusal as the vlugin sees it. */
+function refusal(error, status) {
+  error.status = status;
+  noteRefusal(refusals, error, status);
+  return error;
+}
+
+/** Whether an error has a status that the vlugin gave to it. */
+const isOwn = (error) => Object(error) !== error || findRefusal(refusals, error) !== error.status;
+
+function emit(what, id, name = "", rest = new Bytes(0), level = 0) {
+  const file = encodeUtf8(name);
+  const bytes = new Bytes(16 + lengthOf(file) + lengthOf(rest));
+  bytes[0] = what;
+  bytes[1] = level;
+  put32(bytes, 4, id);
+  put32(bytes, 8, lengthOf(file));
+  put32(bytes, 12, lengthOf(rest));
+  setBytes(bytes, file, 16);
+  setBytes(bytes, rest, 16 + lengthOf(file));
+  if (what === LOG) lines += lengthOf(bytes);
+  const entry = { __proto__: null, bytes, next: null };
+  if (first) last.next = entry;
+  else first = entry;
+  last = entry;
+  if (!waiting) return;
+  const answer = waiting;
+  waiting = null;
+  answer(taken());
+}
+
+/** What Valor takes next. */
+function taken() {
+  let size = 0;
+  let end = first;
+  do {
+    size += lengthOf(end.bytes);
+    end = end.next;
+  } while (end && size + lengthOf(end.bytes) <= BATCH);
+  const all = new Bytes(size);
+  for (let at = 0; first !== end; first = first.next) {
+    const { bytes } = first;
+    setBytes(all, bytes, at);
+    at += lengthOf(bytes);
+    if (bytes[0] === LOG) lines -= lengthOf(bytes);
+  }
+  if (!first && unsaid > 0) {
+    const count = unsaid;
+    unsaid = 0;
+    emit(LEFT_OUT, count);
+  }
+  return new NativeResponse(all);
+}
+
+/** Valor waits for what the vlugin asks for next. */
+function poll() {
+  if (first) return taken();
+  return new NativePromise((resolve) => {
+    waiting = resolve;
+  });
+}
+
+/** Whether a line that is said now is left out, because too many wait. */
+const isLeftOut = () => lines > LINES && unsaid++ >= 0;
+
+/** A line for the log; the levels are those of `LEVELS`. */
+function say(level, message, { file = "", line = 0, column = 0 } = {}) {
+  const said = encodeUtf8(message);
+  const rest = new Bytes(8 + lengthOf(said));
+  put32(rest, 0, line);
+  put32(rest, 4, column);
+  setBytes(rest, said, 8);
+  emit(LOG, 0, file, rest, level);
+}
+
+/** The bytes of a body that is small and all there. */
+function small(body) {
+  if (body === null) return new Bytes(0);
+  if (body instanceof URLSearchParams) body = String(body);
+  if (typeof body === "string") {
+    if (body.length > SMALL) return null;
+    body = encodeUtf8(body);
+  } else if (body instanceof ArrayBuffer) {
+    body = new Bytes(body);
+  }
+  return body instanceof Bytes && lengthOf(body) <= SMALL ? body : null;
+}
+
+/** How long a body will be, if that is known. */
+function announced(body) {
+  if (body instanceof Blob) return body.size;
+  if (body instanceof ArrayBuffer || body instanceof Bytes) return body.byteLength;
+  return typeof body === "string" ? lengthOf(encodeUtf8(body)) : undefined;
+}
+
+function ask(what, target, request, body, url) {
+  const client = ofRequest.getStore()?.signal;
+  const signal = client ? AbortSignal.any([request.signal, client]) : request.signal;
+  if (signal.aborted) return NativePromise.reject(signal.reason);
+  const headers = [];
+  for (const [name, value] of request.headers) headers.push(name, value);
+  const { method } = request;
+  if (body instanceof URLSearchParams) body = String(body);
+  const whole = small(body);
+  let message, upload;
+  try {
+    message = encodeRequest(method, url, headers, whole, whole ? undefined : announced(body));
+    upload = whole ? null : new NativeResponse(body);
+  } catch (error) {
+    return NativePromise.reject(refusal(error, 400));
+  }
+  lastId = (lastId % 0xffffffff) + 1;
+  const id = lastId;
+  return new NativePromise((resolve, reject) => {
+    const abort = () => {
+      if (!takeAsked(asked, id)) return;
+      it.giveUp(signal.reason);
+      emit(CANCEL, id);
+      reject(signal.reason);
+    };
+    const giveUp = (reason) => {
+      const unread = it.upload;
+      it.upload = null;
+      unread?.body.cancel(reason).catch(() => {});
+    };
+    const it = { resolve, reject, signal, url, method, upload, giveUp };
+    signal.addEventListener("abort", abort, { once: true });
+    noteAsked(asked, id, it);
+    emit(what, id, target, message);
+  });
+}
+
+/** Valor comes for a body that was only announced. */
+function uploaded(id) {
+  const it = findAsked(asked, id);
+  const upload = it?.upload;
+  if (!upload) return new NativeResponse(null, { __proto__: null, status: 410 });
+  it.upload = null;
+  return upload;
+}
+
+const abandoned = new FinalizationRegistry((finish) => finish());
+
+/** What came of what was asked for, with all of the response's body. */
+async function whole(request) {
+  const bytes = await bytesOf(request);
+  return outcome(bytes, (it) => {
+    give(it, subarray(bytes, headEnd(bytes, 4)));
+    return new NativeResponse(null);
+  });
+}
+
+/** The same, of which no more than the beginning may be there. The answer is due when the body has been read. */
+async function pieces(request) {
+  const reader = request.body.getReader();
+  const [bytes, begun] = await headOf(reader, 4);
+  return outcome(bytes, (it) => passed(it, reader, begun));
+}
+
+async function outcome(bytes, passing) {
+  const it = findAsked(asked, u32(bytes, 0));
+  takeAsked(asked, u32(bytes, 0));
+  if (!it) return new NativeResponse(null);
+  try {
+    it.giveUp();
+    it.message = decodeMessage(bytes, 4);
+    const { fault } = it.message;
+    if (!fault) return await passing(it);
+    it.reject(refusal(new TypeError(fault.message), fault.status));
+  } catch (error) {
+    it.reject(error);
+  }
+  return new NativeResponse(null);
+}
+
+const isBodiless = ({ method, message: { status } }) => method === "HEAD" || status === 204 || status === 205 || status === 304;
+
+/** Settles what was asked for. */
+function give(it, body) {
+  const { status, headers } = it.message;
+  const isNone = isBodiless(it) || (body instanceof Bytes && lengthOf(body) === 0);
+  const response = new NativeResponse(isNone ? null : body, { __proto__: null, status, headers });
+  Object.defineProperty(response, "url", { value: it.url, configurable: true });
+  it.resolve(response);
+}
+
+/** Gives a response whose body is still on its way, behind what is there of it. */
+function passed(it, reader, begun) {
+  const done = Promise.withResolvers();
+  const finish = () => done.resolve(new NativeResponse(null));
+  const stop = (reason) => {
+    reader.cancel(reason).catch(() => {});
+    finish();
+  };
+  if (isBodiless(it)) {
+    give(it, null);
+    stop();
+    return done.promise;
+  }
+  let control;
+  const abort = () => {
+    control?.error(it.signal.reason);
+    stop(it.signal.reason);
+  };
+  // Without a prototype: what a vlugin has put into that of all objects is no part of it.
+  const source = {
+    __proto__: null,
+    start(controller) {
+      control = controller;
+      if (lengthOf(begun) > 0) controller.enqueue(begun);
+    },
+    async pull(controller) {
+      let part;
+      try {
+        // Deno gives a body without bytes as one piece of none.
+        do part = await reader.read();
+        while (part.value?.length === 0);
+      } catch {
+        finish();
+        // If it is passed on, Deno throws away what it has not sent when the error comes.
+        await new Promise((resolve) => later(resolve, 10));
+        throw new TypeError(`the response from ${it.url} broke off`);
+      }
+      if (part.done) {
+        it.signal.removeEventListener("abort", abort);
+        controller.close();
+        finish();
+      } else {
+        controller.enqueue(part.value);
+      }
+    },
+    cancel: stop,
+  };
+  it.signal.addEventListener("abort", abort, { once: true });
+  // One piece is read ahead, so that an end or an error is known before somebody asks for it.
+  const body = new ReadableStream(source, { __proto__: null, highWaterMark: 1 });
+  abandoned.register(body, stop);
+  give(it, body);
+  return done.promise;
+}
+
+/** The body to send: as it was given where its length is known, so that it is announced. */
+function sent(request, init) {
+  const given = init?.body;
+  const whole = typeof given === "string" || given instanceof Uint8Array || given instanceof ArrayBuffer || given instanceof Blob || given instanceof URLSearchParams;
+  return whole && request.body ? given : request.body;
+}
+
+/** What is asked for. */
+function asking(input, init) {
+  try {
+    // A path alone is nobody's: there is no page that it could start from.
+    return new Request(input instanceof Request ? input : new URL(input), init);
+  } catch (error) {
+    throw refusal(error, 400);
+  }
+}
+
+/** A response from a server, which the vlugin did not make: as Deno's own `fetch` gives it, and so are its copies. */
+function fetched(response, url, redirected) {
+  const { clone, headers } = response;
+  const refuse = () => {
+    throw new TypeError("the headers of a response from a server cannot be changed: make a new Response of it");
+  };
+  for (const method of ["append", "delete", "set"]) Object.defineProperty(headers, method, { value: refuse });
+  return Object.defineProperties(response, {
+    type: { value: "basic" },
+    url: { value: url },
+    redirected: { value: redirected },
+    clone: { value: () => fetched(clone.call(response), url, redirected) },
+  });
+}
+
+async function fetch(input, init) {
+  let request = asking(input, init);
+  let url = new URL(request.url);
+  if (/^(data|blob|file):$/.test(url.protocol)) return nativeFetch(request);
+  if (request.signal.aborted) {
+    request.body?.cancel(request.signal.reason).catch(() => {});
+    throw request.signal.reason;
+  }
+  const mode = request.redirect;
+  let body = sent(request, init);
+  let redirected = false;
+  for (let hops = 0; hops <= 20; hops++) {
+    url.hash = "";
+    // What the standard's fetch sends where the script does not say it.
+    const { headers: own } = request;
+    for (const [header, value] of SENT) if (!own.has(header)) own.set(header, value);
+    const response = await ask(FETCH, "", request, body, url.href);
+    const location = response.headers.get("location");
+    if (mode === "manual" || location === null || ![301, 302, 303, 307, 308].includes(response.status)) {
+      return fetched(response, url.href, redirected);
+    }
+    await response.body?.cancel();
+    if (mode === "error") throw new TypeError(`${url.href} redirects, which \`redirect: "error"\` refuses`);
+    const next = new URL(location, url);
+    if (!/^https?:$/.test(next.protocol)) throw new TypeError(`${url.href} redirects to ${next.protocol}, which is not HTTP`);
+    const headers = new Headers(request.headers);
+    let { method, signal } = request;
+    const { status } = response;
+    if ((status === 303 && method !== "HEAD") || (status <= 302 && method === "POST")) {
+      if (method !== "GET" && method !== "HEAD") method = "GET";
+      body = null;
+      for (const header of ["content-encoding", "content-language", "content-location", "content-type"]) headers.delete(header);
+    } else if (body instanceof ReadableStream) {
+      throw new TypeError(`${url.href} redirects a request whose body is a stream, which cannot be sent again`);
+    }
+    if (next.origin !== url.origin) for (const header of ["authorization", "cookie", "host"]) headers.delete(header);
+    request = new Request(next, { method, headers, signal });
+    url = next;
+    redirected = true;
+  }
+  throw new TypeError(`${url.href} redirects too often`);
+}
+
+function call(vlugin, input, init) {
+  const base = "http://localhost/";
+  const request = new Request(typeof input === "string" ? new URL(input, base) : (input ?? base), init);
+  const url = new URL(request.url);
+  if (!request.headers.has("host")) request.headers.set("host", url.host);
+  return ask(CALL, String(vlugin), request, sent(request, init), url.pathname + url.search);
+}

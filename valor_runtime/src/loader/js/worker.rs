@@ -1,0 +1,136 @@
+//! [`Worker`]: one script that runs, as those see it who ask it for something; [`End`], why it runs no more.
+//!
+//! `process` makes them, `script` sends requests to them. What ends a worker is told to all who wait for it, once.
+
+use super::{link::Transport, outward::behind};
+use crate::{
+    Body, Request,
+    host::fetch::local::{Local, end_to_end},
+};
+use smol::channel::{Receiver, Sender};
+use std::{fmt, sync::OnceLock, time::Duration};
+use valor::guest::message;
+
+/// A head that is larger, or has more headers, is not given to Deno's server, which takes 64 KiB and about 100.
+const LARGE_HEAD: usize = 32 << 10;
+const MANY_HEADERS: usize = 80;
+/// Why a worker runs no more.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum End {
+    /// It was told to.
+    Stopped,
+    /// It ran without a pause for longer than it may.
+    Blocked,
+    /// More memory than it may have.
+    Memory,
+    /// The host would hold more for it than it may.
+    Held,
+    /// Its process is gone, or what it runs has ended.
+    Died(String),
+}
+
+impl fmt::Display for End {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Stopped => f.write_str("was stopped"),
+            Self::Blocked => f.write_str("ran without a pause for longer than `limits.cpu`"),
+            Self::Memory => f.write_str("needed more memory than `limits.memory`"),
+            Self::Held => f.write_str(
+                "had the host hold more bodies, heads and texts for it than `limits.host_memory`",
+            ),
+            Self::Died(how) => write!(f, "ended: {how}"),
+        }
+    }
+}
+
+/// One script that runs.
+pub(super) struct Worker {
+    pub(super) name: String,
+    pub(super) local: Local,
+    /// What requests carry that are Valor's own; over TCP, where anybody can connect, all do.
+    pub(super) token: String,
+    pub(super) transport: Transport,
+    pub(super) slot: usize,
+    /// How long it may run without a pause.
+    #[cfg_attr(
+        not(target_os = "linux"),
+        expect(dead_code, reason = "the supervisor has it too")
+    )]
+    pub(super) cpu: Duration,
+    pub(super) stages: Sender<Stage>,
+    pub(super) end: OnceLock<End>,
+    /// Closed with the end.
+    pub(super) over: (Sender<()>, Receiver<()>),
+}
+
+pub(super) enum Stage {
+    Listening,
+    Ready,
+    Failed(String),
+}
+
+impl Worker {
+    /// A client's request as the worker takes it: as it is, or marked with the token; one whose head is too large for
+    /// Deno's server as a message.
+    pub(super) fn addressed(&self, mut request: Request) -> Request {
+        let head = &mut request.head;
+        let target = match self.mark(head.is_https()) {
+            _ if head.as_bytes().len() > LARGE_HEAD || head.len() > MANY_HEADERS => {
+                return self.enveloped(request);
+            }
+            Some(mark) => format!("/{}{mark}{}", self.token, head.target()),
+            None => return request,
+        };
+        // It is as valid as the one that came.
+        let _ = head.set_target(&target);
+        request
+    }
+
+    /// What stands between the token and the path in a client's request; none, where it has no token.
+    fn mark(&self, is_https: bool) -> Option<&'static str> {
+        match (self.transport, is_https) {
+            (_, true) => Some(""),
+            (Transport::Tcp, false) => Some("~"),
+            #[cfg(unix)]
+            (Transport::Unix, false) => None,
+        }
+    }
+
+    fn enveloped(&self, request: Request) -> Request {
+        let Request { mut head, body } = request;
+        end_to_end(&mut head);
+        let len = body.len();
+        let body = Body::Stream {
+            len,
+            chunks: Box::pin(body),
+        };
+        let (block, chunks) = message::encode_request(Request { head, body });
+        let target = format!("/{}!request", self.token);
+        let mut request = Request::new("POST", &target).expect("a path of hexadecimal digits");
+        if let Some(chunks) = chunks {
+            request.body = behind(block, len, chunks);
+        }
+        request
+    }
+
+    pub(super) fn has_ended(&self) -> bool {
+        self.end.get().is_some()
+    }
+
+    /// Waits for its end.
+    pub(super) async fn ended(&self) -> End {
+        while self.over.1.recv().await.is_ok() {}
+        self.end.get().cloned().unwrap_or(End::Stopped)
+    }
+
+    pub(super) fn end(&self, end: End) {
+        if self.end.set(end.clone()).is_ok() {
+            self.stages.close();
+            self.over.0.close();
+            if end != End::Stopped {
+                let name = &*self.name;
+                log::error!(target: "valor::js", vlugin = name; "the vlugin `{name}` {end}");
+            }
+        }
+    }
+}
