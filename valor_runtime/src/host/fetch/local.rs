@@ -126,6 +126,7 @@ impl Local {
         let refused =
             |error: &dyn fmt::Display| error::bad_gateway(target, &format!("{address}: {error}"));
         let io = Io::local(address).await.map_err(|e| refused(&e))?;
-        Exchange::new(io).await.map_err(|error| refused(&error))
+        let exchange = Exchange::new(io, self.config.max_headers).await;
+        exchange.map_err(|error| refused(&error))
     }
 }

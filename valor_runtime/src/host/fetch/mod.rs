@@ -93,6 +93,8 @@ pub struct FetchConfig {
     /// Bytes in a response's body; `u64::MAX` for no limit. Default 64 MiB. A response that
     /// announces more is a fault of status 502, a body that turns out longer fails.
     pub response_limit: u64,
+    /// Headers of a response, and of its trailers; 502 over that. Default 128, as of a request to the server.
+    pub max_headers: usize,
     /// Time for which a connection is kept that nobody uses. Default 60 s.
     pub keep_timeout: Duration,
     /// Unused connections that are kept for each host and port. Default 64.
@@ -108,6 +110,7 @@ impl Default for FetchConfig {
             head_timeout: Duration::from_secs(30),
             idle_timeout: Duration::from_secs(30),
             response_limit: 64 * 1024 * 1024,
+            max_headers: 128,
             keep_timeout: Duration::from_secs(60),
             keep_per_host: 64,
             extra_roots: Vec::new(),
@@ -122,6 +125,7 @@ impl fmt::Debug for FetchConfig {
             .field("head_timeout", &self.head_timeout)
             .field("idle_timeout", &self.idle_timeout)
             .field("response_limit", &self.response_limit)
+            .field("max_headers", &self.max_headers)
             .field("keep_timeout", &self.keep_timeout)
             .field("keep_per_host", &self.keep_per_host)
             .field("extra_roots", &self.extra_roots.len())
@@ -229,7 +233,7 @@ impl Fetcher {
     async fn connect(&self, target: &Target, reach: Reach) -> Result<Box<Exchange>, Fault> {
         let io = self.inner.connector.connect(target, reach).await;
         let io = io.map_err(|error| error::of_connect(&error, target))?;
-        let exchange = Exchange::new(io).await;
+        let exchange = Exchange::new(io, self.inner.config.max_headers).await;
         exchange.map_err(|error| error::of_hyper(&error, target))
     }
 

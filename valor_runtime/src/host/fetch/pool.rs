@@ -9,7 +9,7 @@ use super::{
     upload::Upload,
 };
 use crate::reactor;
-use hyper::client::conn::http1::{Connection, SendRequest, handshake};
+use hyper::client::conn::http1::{Builder, Connection, SendRequest};
 use smol::Timer;
 use std::{
     collections::HashMap,
@@ -32,9 +32,17 @@ pub(super) struct Exchange {
 }
 
 impl Exchange {
-    pub(super) async fn new(io: Io) -> hyper::Result<Box<Self>> {
+    /// A connection whose responses may have so many headers.
+    pub(super) async fn new(io: Io, max_headers: usize) -> hyper::Result<Box<Self>> {
         let link = io.link();
-        let (sender, connection) = handshake(io).await?;
+        let (sender, connection) = Builder::new()
+            // Above 100, hyper parses on the heap: two allocations of 32 bytes a header for each response.
+            .max_headers(max_headers)
+            // What a recipient has to put right, and may pass on then (RFC 9112, sections 5.1 and 5.2).
+            .allow_obsolete_multiline_headers_in_responses(true)
+            .allow_spaces_after_header_name_in_responses(true)
+            .handshake(io)
+            .await?;
         Ok(Box::new(Self {
             sender,
             link,
