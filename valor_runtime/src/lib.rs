@@ -58,6 +58,7 @@ mod reactor;
 pub mod registry;
 mod runtime;
 pub mod server;
+mod status;
 mod timer;
 mod vlugin;
 pub mod web;

@@ -2,7 +2,7 @@
 // `allow`. In the service worker several of them share the realm; in a page's Worker each has its own.
 // valor-vlugins.js names those that the service worker imports; valor-worker.js brings the one of a Worker.
 
-import { Fault, addEventListener, fetch, reach } from "./http.js";
+import { Fault, addEventListener, fetch, mayHaveBody, reach } from "./http.js";
 
 const { removeEventListener } = globalThis;
 
@@ -147,7 +147,7 @@ export async function call(name, input, init, end) {
     throw signal.reason;
   }
   const { status } = answer;
-  return new Response([204, 205, 304].includes(status) ? null : answer.body, { status, headers: answer.headers });
+  return new Response(mayHaveBody(status) ? answer.body : null, { status, headers: answer.headers });
 }
 
 /** What a request ends with that a vlugin's code has thrown for. */

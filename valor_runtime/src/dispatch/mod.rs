@@ -10,9 +10,10 @@ mod path;
 pub mod watch;
 
 use crate::{
-    BoxFuture, Fault, FaultKind, Request, Response, Vlugin, id,
+    Body, BoxFuture, Fault, FaultKind, Request, Response, Vlugin, id,
     metrics::Metrics,
     registry::{Mount, Registry},
+    status::{self, Content},
     timer::Timer,
 };
 use exchange::Exchange;
@@ -118,7 +119,8 @@ async fn run(mount: Arc<Mount>, mut request: Request, mut exchange: Exchange) ->
     }
     let over = Arc::new(AtomicBool::new(false));
     // What follows an upgrade is no body, and has no limit.
-    if !request.offers_upgrade() {
+    let offers_upgrade = request.offers_upgrade();
+    if !offers_upgrade {
         request.body = body::limited(request.body, mount.body_limit, &over);
     }
     let _ = request.head.set("x-request-id", exchange.id().as_bytes());
@@ -128,15 +130,34 @@ async fn run(mount: Arc<Mount>, mut request: Request, mut exchange: Exchange) ->
     let mut response = match outcome {
         // Whatever the vlugin made of a body that was cut off, the client is to know why.
         _ if over.load(Ordering::Acquire) => Response::problem(413, &too_large()),
-        Ok(response) => response,
+        Ok(response) => match status::no_answer(response.head.status(), offers_upgrade) {
+            Some(why) => {
+                dropped(&mount, response.body);
+                failed(&mount, &Fault::error(500, why), exchange.id())
+            }
+            None => response,
+        },
         Err(fault) => failed(&mount, &fault, exchange.id()),
     };
     exchange.status = response.head.status();
     let _ = response
         .head
         .set("x-correlation-id", exchange.id().as_bytes());
-    response.body = body::tracked(response.body, &mount, exchange);
+    let content = status::content(exchange.status);
+    if matches!(content, Content::Nothing | Content::Empty) {
+        dropped(&mount, std::mem::take(&mut response.body));
+        exchange.complete = true;
+    } else {
+        response.body = body::tracked(response.body, &mount, exchange);
+    }
     named(response, &mount)
+}
+
+/// Drops a response's body that is not sent: it is the vlugin's code.
+fn dropped(mount: &Arc<Mount>, body: Body) {
+    if let Err(panicked) = watch::run(mount, || drop_caught(body)) {
+        log_fault(mount, &panicked.into(), "");
+    }
 }
 
 /// A refusal in nobody's name; the exchange ends with it.
