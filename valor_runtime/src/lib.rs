@@ -58,6 +58,7 @@ mod reactor;
 pub mod registry;
 mod runtime;
 pub mod server;
+mod stall;
 mod status;
 mod timer;
 mod vlugin;
