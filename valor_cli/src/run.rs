@@ -17,7 +17,10 @@ use crate::{
 };
 use std::sync::Arc;
 use valor_runtime::{
-    Definition, RegistryAccess, Runtime, Token, dispatch,
+    Definition, RegistryAccess, Runtime, Token,
+    dispatch::{self, CallTimeouts},
+    host::fetch::FetchConfig,
+    raise_descriptor_limit,
     server::{Listen, Server, ServerConfig, ServerError, Tls},
 };
 
@@ -33,10 +36,20 @@ pub fn run(args: &RunArgs, log: &LogWriter) -> Result<(), Failure> {
         Some(file) if args.watch => Some(Watch::start(file, args).map_err(not_watched)?),
         _ => None,
     };
+    // Before the first library, script or socket.
+    raise_descriptor_limit();
     let mut vlugins = Vlugins::read(args.plugins.as_deref(), args.build.build);
     let builder = Runtime::builder()
         .base_dir(vlugins.base())
         .limits(args.limits.limits())
+        .fetch(FetchConfig {
+            max_headers: args.server.max_headers,
+            ..FetchConfig::default()
+        })
+        .call_timeouts(CallTimeouts {
+            send: args.server.body_timeout,
+            take: args.server.write_timeout,
+        })
         .registry(access);
     let mut builder = args.find.tell(builder);
     if let Some(keys) = trust {

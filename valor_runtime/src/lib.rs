@@ -46,6 +46,7 @@ pub mod admin;
 #[cfg(doctest)]
 mod book;
 pub mod definition;
+mod descriptors;
 pub mod dispatch;
 pub mod host;
 mod id;
@@ -66,6 +67,7 @@ pub mod web;
 
 pub use admin::{RegistryAccess, Token};
 pub use definition::{Definition, Kind, Limits};
+pub use descriptors::raise_descriptor_limit;
 pub use http_types as http;
 pub use inspect::{Inspection, PackageInspection, inspect, inspect_package};
 pub use loader::{LoadError, NativeLoader};

@@ -6,10 +6,11 @@
 
 use super::{
     Failure, FetchConfig,
-    connect::Io,
+    connect::ConnectError,
     download::Download,
     error,
     head::{self, Target},
+    io::Io,
     pool::{Exchange, Pool},
     upload::Upload,
 };
@@ -125,7 +126,10 @@ impl Local {
         };
         let refused =
             |error: &dyn fmt::Display| error::bad_gateway(target, &format!("{address}: {error}"));
-        let io = Io::local(address).await.map_err(|e| refused(&e))?;
+        let io = Io::local(address).await.map_err(|error| match error {
+            ConnectError::Short(_) => error::of_connect(&error, target),
+            error => refused(&error),
+        })?;
         let exchange = Exchange::new(io, self.config.max_headers).await;
         exchange.map_err(|error| refused(&error))
     }
