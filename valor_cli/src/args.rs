@@ -353,11 +353,11 @@ pub struct ServerArgs {
     #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = seconds)]
     pub head_timeout: Duration,
 
-    /// Time without any progress while a client sends a body; 408 after that
+    /// Time without any progress while a client, or a vlugin that calls another, sends a body; 408 after that
     #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = seconds)]
     pub body_timeout: Duration,
 
-    /// Time without any progress while a client takes a response; it is cut off after that
+    /// Time without any progress while a client, or a vlugin that calls another, takes a response; it is cut off after that
     #[arg(long, value_name = "SECONDS", default_value = "60", value_parser = seconds)]
     pub write_timeout: Duration,
 
@@ -381,7 +381,7 @@ pub struct ServerArgs {
     #[arg(long, value_name = "BYTES", default_value = "32KiB", value_parser = bytes)]
     pub max_head: u64,
 
-    /// Headers of a request; 431 over that
+    /// Headers of a request, 431 over that, and of a response that a vlugin fetches, 502 over that
     #[arg(long, value_name = "N", default_value_t = 128, value_parser = at_least_one)]
     pub max_headers: usize,
 

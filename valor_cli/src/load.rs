@@ -20,7 +20,7 @@ use std::{
 use valor_runtime::{
     Definition, Kind, Runtime, RuntimeError,
     definition::{self, DefinitionFaults, Definitions},
-    loader::{LoadError, ScriptError},
+    loader::LoadError,
 };
 
 /// The vlugins of a plugins.json on their way.

@@ -19,8 +19,11 @@ use crate::{
 };
 use std::sync::Arc;
 use valor_runtime::{
-    Definition, RegistryAccess, Runtime, Token, dispatch,
+    Definition, RegistryAccess, Runtime, Token,
+    dispatch::{self, CallTimeouts},
     file::{Readers, SECRET, read_text, warn_of_readers},
+    host::fetch::FetchConfig,
+    raise_descriptor_limit,
     server::{Listen, Server, ServerConfig, ServerError, Tls},
 };
 
@@ -47,10 +50,20 @@ pub fn run(args: &RunArgs, log: &LogWriter) -> Result<(), Failure> {
             ));
         }
     };
+    // Before the first library, script or socket.
+    raise_descriptor_limit();
     let mut vlugins = Vlugins::read(file.clone(), args.build.build);
     let builder = Runtime::builder()
         .base_dir(vlugins.base())
         .limits(args.limits.limits())
+        .fetch(FetchConfig {
+            max_headers: args.server.max_headers,
+            ..FetchConfig::default()
+        })
+        .call_timeouts(CallTimeouts {
+            send: args.server.body_timeout,
+            take: args.server.write_timeout,
+        })
         .registry(access);
     let mut builder = args.find.tell(builder);
     if let Some(keys) = trust {

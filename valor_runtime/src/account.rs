@@ -154,6 +154,11 @@ impl Account {
         self.bytes.limit
     }
 
+    /// The most timers that may run.
+    pub fn timer_limit(&self) -> u64 {
+        self.timers.limit
+    }
+
     /// Whether more than three quarters of the bytes are taken: no new request should begin then.
     pub fn is_high(&self) -> bool {
         let mut gauge = Some(&self.bytes);

@@ -47,6 +47,7 @@ pub mod admin;
 #[cfg(doctest)]
 mod book;
 pub mod definition;
+mod descriptors;
 pub mod dispatch;
 pub mod escape;
 pub mod file;
@@ -61,12 +62,15 @@ mod reactor;
 pub mod registry;
 mod runtime;
 pub mod server;
+mod stall;
+mod status;
 mod timer;
 mod vlugin;
 pub mod web;
 
 pub use admin::{RegistryAccess, Token};
 pub use definition::{Definition, Kind, Limits};
+pub use descriptors::raise_descriptor_limit;
 pub use http_types as http;
 pub use inspect::{Inspection, PackageInspection, inspect, inspect_package};
 pub use loader::{LoadError, NativeLoader};

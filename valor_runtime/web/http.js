@@ -66,6 +66,17 @@ export function idOf(headers) {
   return crypto.randomUUID().replaceAll("-", "");
 }
 
+/** Of statuses with their own rules, whether a body may follow: the table of src/status.rs. */
+const CONTENT = { 204: false, 205: false, 304: false };
+
+export const mayHaveBody = (status) => CONTENT[status] ?? true;
+
+/** Why a response of a vlugin is no answer, if it is none. A page offers no other protocol. */
+export function noAnswer(status) {
+  if (status === 101) return "its response switches protocols, but the request did not offer to";
+  if (status < 200) return `its response is an interim one (status ${status}), which answers nothing: answer with a status from 200 on`;
+}
+
 export const without = (headers, name) => headers.filter(([n]) => n !== name);
 
 const portOf = ({ port, protocol }) => port || (protocol === "https:" ? "443" : "80");

@@ -3,7 +3,7 @@
 // valor-vlugins.js names those that the service worker imports; valor-worker.js brings the one of a Worker.
 
 import { Account } from "./account.js";
-import { Fault, addEventListener, fetch, reach } from "./http.js";
+import { Fault, addEventListener, fetch, mayHaveBody, reach } from "./http.js";
 
 const { removeEventListener } = globalThis;
 
@@ -164,7 +164,7 @@ export async function call(name, input, init, end, account) {
     throw signal.reason;
   }
   const { status } = answer;
-  return new Response([204, 205, 304].includes(status) ? null : answer.body, { status, headers: answer.headers });
+  return new Response(mayHaveBody(status) ? answer.body : null, { status, headers: answer.headers });
 }
 
 /** What a request ends with that a vlugin's code has thrown for. */

@@ -2,7 +2,9 @@
 // the network. What it has to remember stands in IndexedDB and CacheStorage.
 
 import { Guest, LEVELS } from "./guest.js";
-import { Fault, addEventListener, fetch, idOf, json, problem, reach, refuse, resolve, route, without } from "./http.js";
+import {
+  Fault, addEventListener, fetch, idOf, json, mayHaveBody, noAnswer, problem, reach, refuse, resolve, route, without,
+} from "./http.js";
 import { checked, keep, runsIn, script } from "./valor-pages.js";
 import "./valor-vlugins.js";
 
@@ -244,6 +246,12 @@ async function run(mount, request, id) {
   try {
     const guest = await prepare(mount);
     response = await guest.request({ ...request, signal: stop.signal });
+    const unfit = noAnswer(response.status);
+    if (unfit || !mayHaveBody(response.status)) {
+      response.body?.cancel?.();
+      response.body = null;
+    }
+    if (unfit) throw new Fault("error", 500, unfit);
   } catch (error) {
     const fault = error instanceof Fault ? error : new Fault("error", 502, String(error.message ?? error));
     const what = fault.kind === "panic" ? "panicked" : "failed";
@@ -422,9 +430,8 @@ async function respond(event, url, path) {
     asked.body = request.body ?? new Uint8Array(await request.arrayBuffer());
   asked.length = length === null ? (asked.body?.length ?? null) : +length;
   const { status, headers, body } = decoded(await answer(asked));
-  const bodyless = request.method === "HEAD" || [204, 205, 304].includes(status);
+  const bodyless = request.method === "HEAD" || !mayHaveBody(status);
   if (bodyless) body?.cancel?.();
-  if (status < 200) return new Response(null, { status: 502 });
   // Chromium would keep one of several values; and framing is not the vlugin's.
   const joined = {};
   for (const [name, value] of headers)

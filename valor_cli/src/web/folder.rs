@@ -14,7 +14,7 @@ use std::{
     io,
     path::{Path, PathBuf},
 };
-use valor_runtime::definition::is_served;
+use valor_runtime::{definition::is_served, file};
 
 /// The list. Valor's own `files` vlugin serves no name that begins with a dot.
 const LIST: &str = ".valor-web";

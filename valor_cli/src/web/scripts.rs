@@ -11,7 +11,7 @@ use std::{
     path::{Path, PathBuf},
     process::Command,
 };
-use valor_runtime::{Definition, loader::ScriptError, web::Script};
+use valor_runtime::{Definition, file, loader::ScriptError, web::Script};
 
 /// The ends of the names of files that can be scripts, as the server has them.
 const EXTENSIONS: [&str; 4] = ["js", "mjs", "ts", "mts"];

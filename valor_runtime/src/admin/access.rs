@@ -77,8 +77,8 @@ fn bearer(value: &[u8]) -> Option<&[u8]> {
 }
 
 fn loopback_only(head: &RequestHead) -> Result<(), &'static str> {
-    // Where there is no peer the request came from this program, or over a Unix socket whose
-    // file's permissions guard it.
+    // A request without a peer came from this program, or over a Unix socket whose file's permissions guard it.
+    // A client that its proxy does not name has an address that is nobody's.
     let peer_is_loopback = head.peer().is_none_or(|peer| {
         peer.parse::<SocketAddr>()
             .is_ok_and(|peer| is_loopback(peer.ip()))
@@ -138,6 +138,7 @@ mod tests {
             ("[::ffff:127.0.0.1]:5", vec![("host", "127.0.0.1")], true),
             ("", vec![("host", "LOCALHOST")], true),
             ("192.0.2.1:5", vec![local], false),
+            ("0.0.0.0:0", vec![local], false),
             ("not an address", vec![local], false),
             ("127.0.0.1:5", vec![], false),
             ("127.0.0.1:5", vec![("host", "example.com")], false),

@@ -9,14 +9,34 @@ use std::{
     pin::Pin,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicU16, Ordering},
     },
     task::{Context, Poll, ready},
 };
 use valor::unwind::{catch, drop_caught};
 
-/// Holds a request's body to a limit; `over` is set when it would be passed.
-pub fn limited(body: Body, limit: u64, over: &Arc<AtomicBool>) -> Body {
+/// Why a request's body was cut off, if it was: a status, or 0.
+#[derive(Default)]
+pub struct Cut(AtomicU16);
+
+impl Cut {
+    /// The status to answer with, whatever the vlugin makes of it.
+    pub fn status(&self) -> Option<u16> {
+        Some(self.0.load(Ordering::Acquire)).filter(|&status| status != 0)
+    }
+
+    /// It came too slowly.
+    pub fn is_slow(&self) {
+        self.0.store(408, Ordering::Release);
+    }
+
+    fn is_large(&self) {
+        self.0.store(413, Ordering::Release);
+    }
+}
+
+/// Holds a request's body to a limit; `cut` says so when it would be passed.
+pub fn limited(body: Body, limit: u64, cut: &Arc<Cut>) -> Body {
     match body {
         Body::Bytes(bytes) => Body::Bytes(bytes),
         Body::Stream { len, chunks } => Body::stream(
@@ -25,7 +45,7 @@ pub fn limited(body: Body, limit: u64, over: &Arc<AtomicBool>) -> Body {
                 chunks,
                 left: limit,
                 limit,
-                over: over.clone(),
+                cut: cut.clone(),
             },
         ),
     }
@@ -35,7 +55,7 @@ struct Limited {
     chunks: ChunkStream,
     left: u64,
     limit: u64,
-    over: Arc<AtomicBool>,
+    cut: Arc<Cut>,
 }
 
 impl Stream for Limited {
@@ -47,7 +67,7 @@ impl Stream for Limited {
             match self.left.checked_sub(data.len() as u64) {
                 Some(left) => self.left = left,
                 None => {
-                    self.over.store(true, Ordering::Release);
+                    self.cut.is_large();
                     let message = format!("the request's body is over {} bytes", self.limit);
                     return Poll::Ready(Some(Err(io::Error::new(
                         io::ErrorKind::FileTooLarge,

@@ -6,22 +6,24 @@
 
 mod body;
 mod exchange;
+mod pace;
 mod path;
 pub mod watch;
 
+pub use pace::CallTimeouts;
+
 use crate::{
-    BoxFuture, Fault, FaultKind, Request, Response, Vlugin, id,
+    Body, BoxFuture, Fault, FaultKind, Request, Response, Vlugin, id,
     metrics::Metrics,
     registry::{Mount, Registry},
+    status::{self, Content},
     timer::Timer,
 };
+use body::Cut;
 use exchange::Exchange;
 use std::{
     pin::Pin,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::Arc,
     task::{Context, Poll},
 };
 use valor::unwind::{catch, drop_caught};
@@ -33,6 +35,8 @@ pub struct Dispatch {
     pub registry: Registry,
     /// What is counted.
     pub metrics: Arc<Metrics>,
+    /// What the bodies of calls are held to.
+    pub call_timeouts: CallTimeouts,
 }
 
 impl Dispatch {
@@ -70,7 +74,14 @@ impl Dispatch {
         match self.registry.get(name) {
             // What the program itself mounts, `/_plugins` among them, trusts where a request
             // comes from; no vlugin may speak through it.
-            Some(mount) if !name.starts_with('_') => run(mount, request, exchange).await,
+            Some(mount) if !name.starts_with('_') => {
+                let CallTimeouts { send, take } = self.call_timeouts;
+                let cut = Arc::default();
+                request.body = pace::sent(request.body, send, &cut);
+                let mut response = run_cut(mount, request, exchange, cut).await;
+                response.body = pace::taken(response.body, take, name);
+                response
+            }
             _ => refuse(exchange, 404, &format!("no vlugin is named `{name}`")),
         }
     }
@@ -111,7 +122,17 @@ fn to_folder(mount: &Arc<Mount>, location: &str, mut exchange: Exchange) -> Resp
 }
 
 /// Runs a vlugin within its limits.
-async fn run(mount: Arc<Mount>, mut request: Request, mut exchange: Exchange) -> Response {
+async fn run(mount: Arc<Mount>, request: Request, exchange: Exchange) -> Response {
+    run_cut(mount, request, exchange, Arc::default()).await
+}
+
+/// The same; `cut` says whether the request's body is cut off, and why.
+async fn run_cut(
+    mount: Arc<Mount>,
+    mut request: Request,
+    mut exchange: Exchange,
+    cut: Arc<Cut>,
+) -> Response {
     if !exchange.enter(&mount) {
         let detail = format!(
             "the vlugin `{}` runs {} requests already",
@@ -125,27 +146,47 @@ async fn run(mount: Arc<Mount>, mut request: Request, mut exchange: Exchange) ->
     if request.body.len().is_some_and(|len| len > mount.body_limit) {
         return named(refuse(exchange, 413, &too_large()), &mount);
     }
-    let over = Arc::new(AtomicBool::new(false));
     // What follows an upgrade is no body, and has no limit.
-    if !request.offers_upgrade() {
-        request.body = body::limited(request.body, mount.body_limit, &over);
+    let offers_upgrade = request.offers_upgrade();
+    if !offers_upgrade {
+        request.body = body::limited(request.body, mount.body_limit, &cut);
     }
     let _ = request.head.set("x-request-id", exchange.id().as_bytes());
 
     let outcome = Answering::new(&mount, request).await;
 
-    let mut response = match outcome {
+    let mut response = match (cut.status(), outcome) {
         // Whatever the vlugin made of a body that was cut off, the client is to know why.
-        _ if over.load(Ordering::Acquire) => Response::problem(413, &too_large()),
-        Ok(response) => response,
-        Err(fault) => failed(&mount, &fault, exchange.id()),
+        (Some(413), _) => Response::problem(413, &too_large()),
+        (Some(status), _) => Response::problem(status, "the request's body comes too slowly"),
+        (None, Ok(response)) => match status::no_answer(response.head.status(), offers_upgrade) {
+            Some(why) => {
+                dropped(&mount, response.body);
+                failed(&mount, &Fault::error(500, why), exchange.id())
+            }
+            None => response,
+        },
+        (None, Err(fault)) => failed(&mount, &fault, exchange.id()),
     };
     exchange.status = response.head.status();
     let _ = response
         .head
         .set("x-correlation-id", exchange.id().as_bytes());
-    response.body = body::tracked(response.body, &mount, exchange);
+    let content = status::content(exchange.status);
+    if matches!(content, Content::Nothing | Content::Empty) {
+        dropped(&mount, std::mem::take(&mut response.body));
+        exchange.complete = true;
+    } else {
+        response.body = body::tracked(response.body, &mount, exchange);
+    }
     named(response, &mount)
+}
+
+/// Drops a response's body that is not sent: it is the vlugin's code.
+fn dropped(mount: &Arc<Mount>, body: Body) {
+    if let Err(panicked) = watch::run(mount, || drop_caught(body)) {
+        log_fault(mount, &panicked.into(), "");
+    }
 }
 
 /// A refusal in nobody's name; the exchange ends with it.

@@ -1,13 +1,18 @@
 //! What a vlugin may ask for, as the runtime does it: fetch, call, log, sleep, clock, random.
 //!
-//! Loaders give each vlugin a [`RuntimeHost`] of its own, so that the log has its name and
-//! `allow` is its own. Everything else is shared.
+//! Loaders give each vlugin a [`RuntimeHost`] of its own, so that the log has its name, `allow` is its own and what
+//! runs for it is counted: a fetch or a call beyond `limits.fetches` or `limits.calls` fails at once. Everything else is shared.
 
 pub mod allow;
+mod counted;
 pub mod fetch;
+mod native;
+
+pub use native::NativeHost;
 
 use crate::{BoxFuture, Fault, Request, Response, Vlugin, account::Account};
 use allow::Allow;
+use counted::counted;
 use fetch::Fetcher;
 use std::{
     sync::Arc,
@@ -56,6 +61,7 @@ impl Host for RuntimeHost {
     }
 
     fn log(&self, record: &LogRecord<'_>) {
+        let (message, rest) = shortened(record.message);
         log::logger().log(
             &log::Record::builder()
                 .level(record.level)
@@ -63,7 +69,7 @@ impl Host for RuntimeHost {
                 .file((!record.file.is_empty()).then_some(record.file))
                 .line((record.line > 0).then_some(record.line))
                 .key_values(&[("vlugin", self.name.as_str()), ("module", record.target)])
-                .args(format_args!("{}", record.message))
+                .args(format_args!("{message}{rest}"))
                 .build(),
         );
     }
@@ -73,8 +79,15 @@ impl Host for RuntimeHost {
     }
 
     fn fetch(&self, request: Request) -> BoxFuture<'static, Result<Response, Fault>> {
+        let charge = match self.account.fetch() {
+            Ok(charge) => Arc::new(charge),
+            Err(over) => return Box::pin(async move { Err(over.into()) }),
+        };
         let (fetcher, allow) = (self.fetcher.clone(), self.allow.clone());
-        Box::pin(async move { fetcher.fetch(request, &allow).await })
+        Box::pin(async move {
+            let fetching = fetcher.fetch_holding(request, &allow, Some(&charge));
+            Ok(counted(fetching.await?, vec![charge]))
+        })
     }
 
     fn call(
@@ -82,6 +95,10 @@ impl Host for RuntimeHost {
         vlugin: &str,
         mut request: Request,
     ) -> BoxFuture<'static, Result<Response, Fault>> {
+        let charge = match self.account.call() {
+            Ok(charge) => Arc::new(charge),
+            Err(over) => return Box::pin(async move { Err(over.into()) }),
+        };
         let is_name = !vlugin.is_empty() && !vlugin.contains(['/', '?', '#']);
         let target = request.head.target();
         let slash = if target.starts_with('/') { "" } else { "/" };
@@ -91,7 +108,8 @@ impl Host for RuntimeHost {
             let response = Response::problem(404, &format!("no vlugin is named `{vlugin}`"));
             return Box::pin(async { Ok(response) });
         }
-        self.callees.clone().on_request(request)
+        let calling = self.callees.clone().on_request(request);
+        Box::pin(async move { Ok(counted(calling.await?, vec![charge])) })
     }
 
     fn sleep(&self, time: Duration) -> BoxFuture<'static, ()> {
@@ -107,5 +125,31 @@ impl Host for RuntimeHost {
     fn random(&self, buffer: &mut [u8]) {
         // Without a source of randomness no key is safe: a panic here is one failed request.
         getrandom::fill(buffer).expect("the system has a source of randomness");
+    }
+}
+
+/// The longest text of one line in the log, in bytes.
+const LONGEST: usize = 64 * 1024;
+
+/// What is logged of a text, and what is said of the rest.
+fn shortened(text: &str) -> (&str, String) {
+    if text.len() <= LONGEST {
+        return (text, String::new());
+    }
+    let (start, rest) = text.split_at(text.floor_char_boundary(LONGEST));
+    (start, format!("… ({} more bytes)", rest.len()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_in_the_log_has_an_end() {
+        assert_eq!(shortened("short"), ("short", String::new()));
+        let text = format!("a{}", "é".repeat(LONGEST));
+        let (start, rest) = shortened(&text);
+        assert_eq!(start.len(), LONGEST - 1);
+        assert_eq!(rest, format!("… ({} more bytes)", text.len() - start.len()));
     }
 }

@@ -6,7 +6,7 @@ use crate::loader::WasmLoader;
 use crate::{
     Limits,
     admin::{Readiness, RegistryAccess},
-    dispatch::{ByName, Dispatch},
+    dispatch::{ByName, CallTimeouts, Dispatch},
     host::fetch::{FetchConfig, Fetcher},
     loader::{
         files::FilesLoader,
@@ -24,6 +24,7 @@ pub struct Builder {
     plugin_dirs: Vec<PathBuf>,
     limits: Limits,
     fetch: FetchConfig,
+    calls: CallTimeouts,
     access: RegistryAccess,
     trust: Option<TrustedKeys>,
     deno: Option<PathBuf>,
@@ -65,6 +66,12 @@ impl Builder {
         self
     }
 
+    /// How long the bodies of calls between vlugins may make no progress.
+    pub fn call_timeouts(mut self, timeouts: CallTimeouts) -> Self {
+        self.calls = timeouts;
+        self
+    }
+
     /// The Deno that runs `js` vlugins. Without it, that of `VALOR_DENO`, of the nearest `node_modules/.bin` at or
     /// above [`Builder::base_dir`], or of the `PATH`.
     pub fn deno(mut self, program: impl Into<PathBuf>) -> Self {
@@ -103,7 +110,10 @@ impl Builder {
     /// # Errors
     /// [`RuntimeError::Fetch`].
     pub fn build(self) -> Result<Arc<Runtime>, RuntimeError> {
-        let dispatch = Arc::new(Dispatch::default());
+        let dispatch = Arc::new(Dispatch {
+            call_timeouts: self.calls,
+            ..Dispatch::default()
+        });
         let js = JsLoader::new(&self.base_dir, dispatch.metrics.clone())
             .plugin_dirs(&self.plugin_dirs)
             .trust(self.trust.clone())

@@ -22,7 +22,7 @@ use crate::{
     definition::DefinitionFaults,
     dispatch::{self, Dispatch},
     host::{
-        RuntimeHost,
+        NativeHost, RuntimeHost,
         allow::{Allow, AllowError},
         fetch::{FetchError, Fetcher},
     },
@@ -394,13 +394,12 @@ impl Runtime {
                 source,
             })?,
         };
-        Ok(RuntimeHost::new(
-            name,
-            allow,
-            self.fetcher.clone(),
-            self.callees.clone(),
-            account.clone(),
-        ))
+        let (fetcher, callees) = (self.fetcher.clone(), self.callees.clone());
+        let host = RuntimeHost::new(name, allow, fetcher, callees, account.clone());
+        Ok(match kind {
+            Kind::Native => NativeHost::new(host),
+            _ => host,
+        })
     }
 }
 

@@ -3,6 +3,7 @@
 //! is replaced. The bytes are those of async-h1's `server::Encoder`, which a test holds them to.
 
 use super::buffer::Output;
+use crate::status::{self, Content};
 use bytes::Bytes;
 use std::{
     cell::RefCell,
@@ -57,12 +58,16 @@ impl Plan {
         let status = response.head.status();
         let body = std::mem::take(&mut response.body);
         let nothing = Payload::Whole(Bytes::new());
-        if status < 200 || matches!(status, 204 | 304) {
+        let without = match status::content(status) {
+            Content::Body => None,
+            Content::Empty => Some(Framing::Length(0)),
+            Content::Nothing | Content::Head | Content::Protocol => Some(Framing::None),
+        };
+        if let Some(framing) = without {
             return Self {
-                framing: Framing::None,
+                framing,
                 payload: nothing,
-                // An interim response is no answer; the client would wait for one.
-                closes: status < 200,
+                closes: false,
             };
         }
         let framing = match body.len() {

@@ -15,7 +15,10 @@ use super::{
     upgrade::{Offer, Tunnel},
     upload::{Progress, Upload},
 };
-use crate::{Vlugin, id};
+use crate::{
+    Vlugin, id,
+    status::{self, Content},
+};
 use bytes::Bytes;
 use std::{
     io,
@@ -257,10 +260,12 @@ impl Exchange {
 
     fn begin(&mut self, mut response: Response, wire: &mut Wire) -> Result<(), Outcome> {
         let checked = codec::check(&response.head).map_err(|error| error.to_string());
-        let checked = checked.and_then(|()| match response.head.status() {
-            101 => Offer::accept(self.offer.take(), &mut response, wire)
+        let status = response.head.status();
+        let checked = checked.and_then(|()| match status::content(status) {
+            Content::Protocol => Offer::accept(self.offer.take(), &mut response, wire)
                 .map(Some)
                 .map_err(|error| error.to_string()),
+            Content::Head => Err(format!("a response of status {status} answers nothing")),
             _ => Ok(None),
         });
         match checked {

@@ -12,7 +12,7 @@ use super::{guard::Judged, target::is_authority};
 use ipnet::{IpNet, Ipv4Net};
 use std::{
     fmt,
-    net::{IpAddr, Ipv6Addr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     str::FromStr,
 };
 use valor::wire::RequestHead;
@@ -95,6 +95,10 @@ fn canonical(network: IpNet) -> IpNet {
     }
 }
 
+/// The peer of a request whose proxy does not name its client (`for=unknown`, `for=_x`, what is no address,
+/// or nothing at all): an address that nobody has, and so neither local nor trusted.
+const UNKNOWN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
+
 const FORWARDED: &str = "forwarded";
 const FOR: &str = "x-forwarded-for";
 const HOST: &str = "x-forwarded-host";
@@ -151,11 +155,10 @@ fn settle_forwarded(head: &mut RequestHead, peer: &str, trusted: &[TrustedProxy]
         head.remove(name);
     }
     let had_real_ip = head.remove(REAL_IP);
-    if let Some(client) = said.client {
-        head.set_peer(&client.to_string());
-        if had_real_ip {
-            let _ = head.push(REAL_IP, client.ip().to_string().as_bytes());
-        }
+    // The proxy's own address would make its clients local, as it is itself.
+    head.set_peer(&said.client.unwrap_or(UNKNOWN).to_string());
+    if let (Some(client), true) = (said.client, had_real_ip) {
+        let _ = head.push(REAL_IP, client.ip().to_string().as_bytes());
     }
     if let Some((name, list)) = said.hops {
         let _ = head.push(name, list.as_bytes());
@@ -174,6 +177,7 @@ fn settle_forwarded(head: &mut RequestHead, peer: &str, trusted: &[TrustedProxy]
 /// What is believed of it.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Said {
+    /// `None` if the proxy does not name its client.
     client: Option<SocketAddr>,
     is_https: Option<bool>,
     host: Option<String>,
@@ -194,13 +198,13 @@ impl Said {
         let hops: Vec<_> = hops.iter().flat_map(|list| list.split(',')).collect();
         let hops: Vec<_> = hops.into_iter().map(str::trim).collect();
         let addresses: Vec<_> = hops.iter().map(|hop| address(hop)).collect();
-        let at = client_of(&addresses, is_trusted);
+        let (at, client) = client_of(&addresses, is_trusted);
         let from_end = at.map_or(0, |at| hops.len() - 1 - at);
         let alone = || real_ip.as_deref().and_then(|text| address(text.trim()));
         Self {
             client: match hops.is_empty() {
                 true => alone(),
-                false => at.and_then(|at| addresses[at]),
+                false => client,
             },
             is_https: protos
                 .as_deref()
@@ -216,12 +220,12 @@ impl Said {
     fn by_forwarded(text: &str, is_trusted: impl Fn(IpAddr) -> bool) -> Self {
         let elements = elements(text);
         let addresses: Vec<_> = elements.iter().map(|it| address(it.get("for")?)).collect();
-        let Some(at) = client_of(&addresses, is_trusted) else {
+        let (Some(at), client) = client_of(&addresses, is_trusted) else {
             return Self::default();
         };
         let texts: Vec<_> = elements[at..].iter().map(|it| it.text).collect();
         Self {
-            client: addresses[at],
+            client,
             is_https: elements[at].get("proto").and_then(scheme),
             host: elements[at].get("host").and_then(host),
             hops: Some((FORWARDED, texts.join(", "))),
@@ -239,17 +243,23 @@ fn list(head: &RequestHead, name: &str) -> Option<String> {
     (!lines.is_empty()).then(|| lines.join(","))
 }
 
-/// The rightmost address that is not trusted, or the leftmost that can be read before that.
-fn client_of(hops: &[Option<SocketAddr>], is_trusted: impl Fn(IpAddr) -> bool) -> Option<usize> {
+/// Where the way begins that is believed, and the client: the rightmost address that is not trusted, or the
+/// leftmost of all if each is trusted. Behind a trusted proxy that names no address, the client is unknown.
+fn client_of(
+    hops: &[Option<SocketAddr>],
+    is_trusted: impl Fn(IpAddr) -> bool,
+) -> (Option<usize>, Option<SocketAddr>) {
     let mut found = None;
     for (at, hop) in hops.iter().enumerate().rev() {
-        let Some(hop) = hop else { break };
+        let Some(hop) = hop else {
+            return (found, None);
+        };
         found = Some(at);
         if !is_trusted(hop.ip()) {
             break;
         }
     }
-    found
+    (found, found.and_then(|at| hops[at]))
 }
 
 /// The entry that stands as far from the end as the client does in the list of addresses; the

@@ -4,8 +4,8 @@
 use super::{
     body::{BodyError, Demand, Framing, Part, Slot},
     buffer::{self, Input, READ, Wire},
-    deadline::Stall,
 };
+use crate::stall::Stall;
 use bytes::Bytes;
 use std::{
     sync::Arc,

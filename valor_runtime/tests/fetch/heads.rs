@@ -206,3 +206,41 @@ fn a_head_without_an_end_is_not_read_for_ever() {
     let fault = fetch(&fetcher(), get(&server.url("/"))).unwrap_err();
     assert_eq!(fault.status, 502, "{fault}");
 }
+
+#[test]
+fn a_response_may_have_as_many_headers_as_a_request_to_the_server() {
+    let answer = |headers: usize| {
+        let lines: String = (0..headers).map(|n| format!("x-{n}: {n}\r\n")).collect();
+        let response = format!("HTTP/1.1 200 OK\r\n{lines}\r\n");
+        let server = Server::start(move |_, conn| {
+            conn.head();
+            conn.send(&response);
+        });
+        fetch(&fetcher(), get(&server.url("/")))
+    };
+    let most = answer(128).unwrap();
+    assert_eq!(most.head.headers().count(), 128);
+    assert_eq!(most.head.header_str("x-127"), Some("127"));
+    assert_eq!(answer(129).unwrap_err().status, 502);
+}
+
+#[test]
+fn what_a_recipient_has_to_put_right_is_put_right() {
+    for (line, name, value) in [
+        ("x-folded: a\r\n b\r\n\t c", "x-folded", "a b c"),
+        ("x-folded:\r\n  a", "x-folded", "a"),
+        ("x-space : a", "x-space", "a"),
+        ("x-tab\t: a", "x-tab", "a"),
+    ] {
+        let response =
+            format!("HTTP/1.1 200 OK\r\n{line}\r\ncontent-length : 2\r\nx-last: z\r\n\r\nok");
+        let server = Server::start(move |_, conn| {
+            conn.head();
+            conn.send(&response);
+        });
+        let response = fetch(&fetcher(), get(&server.url("/"))).unwrap();
+        assert_eq!(response.head.header_str(name), Some(value), "{line:?}");
+        assert_eq!(response.head.header_str("x-last"), Some("z"), "{line:?}");
+        assert_eq!(text(response), "ok", "{line:?}");
+    }
+}

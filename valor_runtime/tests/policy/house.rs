@@ -74,7 +74,15 @@ fn answers() -> Arc<dyn Vlugin> {
         Ok(match request.head.path() {
             "/204" => with(&[("content-length", b"4")], 204, "body"),
             "/304" => with(&[("etag", b"\"x\"")], 304, "body"),
-            "/103" => with(&[], 103, "body"),
+            "/205" => with(&[("content-length", b"4")], 205, "body"),
+            "/205-stream" => {
+                let mut response = chunks(None, vec![data("one")]);
+                response.head = Response::new(205).head;
+                response
+            }
+            "/100" => with(&[], 100, ""),
+            "/101" => with(&[("upgrade", b"websocket")], 101, ""),
+            "/103" => with(&[("link", b"</a.css>; rel=preload")], 103, "body"),
             "/cookies" => with(
                 &[("set-cookie", b"a=1"), ("x", b"y"), ("set-cookie", b"b=2")],
                 200,
@@ -139,6 +147,14 @@ fn handler() -> Arc<dyn Vlugin> {
         match req.url().path() {
             "/split" => res.insert_header("x", "a\r\nset-cookie: b"),
             "/nul" => res.insert_header("x", "a\0b"),
+            "/103" => {
+                res.set_status(http::StatusCode::EarlyHints);
+                None
+            }
+            "/204" => {
+                res.set_status(http::StatusCode::NoContent);
+                None
+            }
             "/utf-8" => {
                 // `http_types` panics for a value that is not ASCII.
                 res.insert_header("x", "ä")

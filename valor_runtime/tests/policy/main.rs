@@ -149,27 +149,32 @@ rows! {
     r32_a_vlugins_bodies_where_none_may_be {
         plays(&responses::no_body());
     }
-    r33_a_vlugins_stream_that_breaks_off {
+    r33_a_vlugins_interim_response {
+        let log = house::log();
+        plays(&responses::interim());
+        assert!(log.lock().unwrap().iter().any(|line| line.contains("`answers` failed")), "{log:?}");
+    }
+    r34_a_vlugins_stream_that_breaks_off {
         plays(&responses::broken_streams());
     }
-    r34_a_vlugin_that_fails {
+    r35_a_vlugin_that_fails {
         plays(&responses::faults());
     }
-    r35_no_vlugin_for_the_path {
-        every_case("r35", nearly_empty(), ServerConfig::default(), &responses::nowhere());
+    r36_no_vlugin_for_the_path {
+        every_case("r36", nearly_empty(), ServerConfig::default(), &responses::nowhere());
     }
-    r36_connections_over_the_limit {
+    r37_connections_over_the_limit {
         clients::over_the_limit();
         memory::of_connections_over_the_limit();
     }
-    r37_the_end {
+    r38_the_end {
         clients::see_the_end();
     }
 }
 
 #[test]
 fn the_rows_are_those_of_the_book() {
-    assert_eq!(ROWS.len(), 37);
+    assert_eq!(ROWS.len(), 38);
     let page = include_str!("../../../docs/src/http.md");
     let rows: Vec<_> = page
         .lines()

@@ -147,11 +147,43 @@ pub fn no_body() -> Vec<Case> {
         bare("304", "/answers/304", 304)
             .reason("Not Modified")
             .with("etag", "\"x\""),
-        // It is no answer, so that the connection ends behind it.
-        bare("103", "/answers/103", 103)
-            .with("connection", "close")
-            .closed(),
+        ask("205", "/answers/205")
+            .body(205, "")
+            .with("content-length", "0")
+            .without("transfer-encoding"),
+        ask("205 as a stream", "/answers/205-stream")
+            .body(205, "")
+            .with("content-length", "0")
+            .without("transfer-encoding"),
+        head("205 to HEAD", "/answers/205")
+            .status(205)
+            .answering_head()
+            .with("content-length", "0"),
+        ask("204 of http-types", "/handler/204")
+            .status(204)
+            .without("content-length"),
     ]
+}
+
+pub fn interim() -> Vec<Case> {
+    // The connection goes on: nothing of them was sent.
+    [
+        "/answers/100",
+        "/answers/103",
+        "/answers/101",
+        "/handler/103",
+    ]
+    .map(|target| {
+        ask("an interim response", target).problem(500).with(
+            "x-valor-plugin",
+            if target.starts_with("/a") {
+                "answers"
+            } else {
+                "handler"
+            },
+        )
+    })
+    .into()
 }
 
 pub fn broken_streams() -> Vec<Case> {

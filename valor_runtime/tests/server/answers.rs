@@ -128,4 +128,9 @@ fn every_status_has_its_head() {
         client.send(format!("GET /{status} HTTP/1.1\r\nhost: a\r\n\r\n"));
         assert_eq!(client.answer().status, status);
     }
+    // An interim response is no answer, and there is nothing to switch to.
+    for status in 100..200 {
+        client.send(format!("GET /{status} HTTP/1.1\r\nhost: a\r\n\r\n"));
+        assert_eq!(client.answer().status, 500, "{status}");
+    }
 }

@@ -3,7 +3,7 @@
 use crate::harness::{Client, Running, text};
 use std::sync::Arc;
 use valor_runtime::{
-    Request, Vlugin, from_fn,
+    Request, Runtime, Vlugin, from_fn,
     server::{ServerConfig, TrustedProxy},
 };
 
@@ -117,5 +117,79 @@ fn a_proxy_on_a_unix_socket() {
         stream.read_to_string(&mut answer).unwrap();
         let seen = answer.split("\r\n\r\n").nth(1).unwrap();
         assert_eq!(seen.replace(" connection=close", ""), expected);
+    }
+}
+
+/// A runtime whose registry is for this machine alone.
+fn registry() -> Arc<dyn Vlugin> {
+    let access = valor_runtime::RegistryAccess::Loopback;
+    Runtime::builder().registry(access).build().unwrap()
+}
+
+/// What a trusted proxy may say without naming its client, each with a `Host` of this machine.
+const UNNAMED: &[&str] = &[
+    "Forwarded: for=unknown",
+    "Forwarded: for=_hidden",
+    "Forwarded: for=",
+    "Forwarded: proto=https",
+    "Forwarded: for=\"garbled",
+    "Forwarded: for=_hidden, for=127.0.0.1",
+    "X-Forwarded-For: garbage",
+    "X-Forwarded-For: unknown",
+    "X-Forwarded-For:",
+    "X-Forwarded-For: 8.8.8.8, garbage",
+    "X-Forwarded-For: garbage, 127.0.0.1",
+    "X-Real-IP: nobody",
+    "X-Forwarded-Host: localhost",
+    "X-Forwarded-Proto: https",
+    "X-Forwarded-Port: 443",
+];
+
+/// The status of `/_plugins` for these headers of a proxy.
+fn asked(said: &str, mut exchange: impl FnMut(&str) -> u16) -> u16 {
+    exchange(&format!(
+        "GET /_plugins HTTP/1.1\r\nHost: localhost\r\n{said}\r\nConnection: close\r\n\r\n"
+    ))
+}
+
+#[test]
+fn a_client_that_nobody_names_is_not_local() {
+    let server = Running::with(registry(), config(&["127.0.0.1"]));
+    let over_tcp = |request: &str| server.connect().send(request).answer().status;
+    for said in UNNAMED {
+        assert_eq!(asked(said, over_tcp), 403, "{said}");
+    }
+    for said in [
+        "X-Other: 1",
+        "X-Forwarded-For: 127.0.0.1",
+        "Forwarded: for=\"[::1]:5\"",
+    ] {
+        assert_eq!(asked(said, over_tcp), 200, "{said}");
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_client_that_nobody_names_is_not_local_behind_a_unix_socket_either() {
+    use std::{
+        io::{Read, Write},
+        os::unix::net::UnixStream,
+    };
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("socket");
+    let listen = [format!("unix:{}", path.display()).parse().unwrap()];
+    let _server = Running::on(&listen, registry(), config(&["unix", "127.0.0.1"]));
+    let over_unix = |request: &str| {
+        let mut stream = UnixStream::connect(&path).unwrap();
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer[9..12].parse().unwrap()
+    };
+    for said in UNNAMED {
+        assert_eq!(asked(said, over_unix), 403, "{said}");
+    }
+    for said in ["X-Other: 1", "X-Forwarded-For: 127.0.0.1"] {
+        assert_eq!(asked(said, over_unix), 200, "{said}");
     }
 }

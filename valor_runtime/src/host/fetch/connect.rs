@@ -1,35 +1,39 @@
 //! From a host's name to a connection: addresses, TCP, TLS.
 
-use super::{head::Target, local::Address};
+use super::{
+    head::Target,
+    io::{Io, Socket},
+    pool,
+};
 use crate::{
+    account::Charge,
+    descriptors::{Permit, Short},
     host::allow::{Host, Reach, inside},
     reactor::Watched,
 };
-use futures_lite::{AsyncRead, AsyncWrite, FutureExt};
-use futures_rustls::{
-    TlsConnector, client::TlsStream, pki_types::ServerName, rustls::ClientConfig,
-};
-use hyper::rt::ReadBufCursor;
-use smol::{Async, Timer};
-use smol_hyper::rt::FuturesIo;
-#[cfg(unix)]
-use std::os::unix::net::UnixStream;
+use futures_lite::FutureExt;
+use futures_rustls::{TlsConnector, pki_types::ServerName, rustls::ClientConfig};
+use smol::{Async, Timer, lock::Semaphore};
 use std::{
     collections::VecDeque,
     future::poll_fn,
-    io::{self, IoSlice},
-    net::{IpAddr, SocketAddr, TcpStream},
+    io,
+    net::{IpAddr, SocketAddr, TcpStream, ToSocketAddrs},
     pin::Pin,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-    task::{Context, Poll, ready},
-    time::{Duration, Instant},
+    sync::Arc,
+    task::Poll,
+    time::Duration,
 };
 
 /// The time after which the next address is tried beside the last one (RFC 8305, section 5).
 const NEXT_ADDRESS: Duration = Duration::from_millis(250);
+
+/// How many addresses of a server are tried at once: each takes a socket.
+const AT_ONCE: usize = 4;
+
+/// How many names are looked up at once. The threads that do so open files as well (500, of the crate `blocking`), and a
+/// server of names that says nothing holds each for long, whoever has stopped waiting for it.
+static LOOKUPS: Semaphore = Semaphore::new(256);
 
 /// Why there is no connection.
 #[derive(Debug, thiserror::Error)]
@@ -40,10 +44,14 @@ pub(super) enum ConnectError {
     NoAddress,
     #[error("{}", shown(.0))]
     Tcp(Vec<(SocketAddr, io::Error)>),
+    #[error("{0}")]
+    Short(Short),
     #[error("the system does not tell of the connection: {0}")]
     Watch(io::Error),
     #[error("the TLS handshake failed: {0}")]
     Tls(io::Error),
+    #[error("{0}")]
+    Local(io::Error),
     #[error("not within {0:?}")]
     TimedOut(Duration),
     #[error("{address} is {kind}")]
@@ -70,20 +78,37 @@ impl Connector {
         }
     }
 
-    /// A connection to one of the target's addresses that are within reach.
-    pub(super) async fn connect(&self, target: &Target, reach: Reach) -> Result<Io, ConnectError> {
+    /// A connection to one of the target's addresses that are within reach. `held` is kept until it is there and,
+    /// if nobody waits any more, until the look-up of its name has ended.
+    pub(super) async fn connect(
+        &self,
+        target: &Target,
+        reach: Reach,
+        held: Option<&Arc<Charge>>,
+    ) -> Result<Io, ConnectError> {
         let timeout = async {
             Timer::after(self.timeout).await;
             Err(ConnectError::TimedOut(self.timeout))
         };
-        self.connect_untimed(target, reach).or(timeout).await
+        self.connect_untimed(target, reach, held).or(timeout).await
     }
 
-    async fn connect_untimed(&self, target: &Target, reach: Reach) -> Result<Io, ConnectError> {
-        let addresses = permitted(addresses(target).await?, reach)?;
-        let tcp = race(addresses, NEXT_ADDRESS, Async::<TcpStream>::connect)
-            .await
-            .map_err(ConnectError::Tcp)?;
+    async fn connect_untimed(
+        &self,
+        target: &Target,
+        reach: Reach,
+        held: Option<&Arc<Charge>>,
+    ) -> Result<Io, ConnectError> {
+        let addresses = permitted(addresses(target, held.cloned()).await?, reach)?;
+        let connect = |address| async move {
+            let permit = permit().map_err(io::Error::other)?;
+            Ok((Async::<TcpStream>::connect(address).await?, permit))
+        };
+        let connected = race(addresses, NEXT_ADDRESS, connect).await;
+        let (tcp, permit) = connected.map_err(|failures| match short(&failures) {
+            Some(short) => ConnectError::Short(short),
+            None => ConnectError::Tcp(failures),
+        })?;
         // Without it, the last part of a request waits for the server's acknowledgement.
         let _ = tcp.get_ref().set_nodelay(true);
         let tcp = Watched::<TcpStream>::new(tcp).map_err(ConnectError::Watch)?;
@@ -98,21 +123,41 @@ impl Connector {
         } else {
             Socket::Plain(tcp)
         };
-        Ok(Io {
-            socket: FuturesIo::new(socket),
-            scratch: Box::new([0; SCRATCH]),
-            link: Link::new(),
-        })
+        Ok(Io::new(socket, permit))
     }
 }
 
-async fn addresses(target: &Target) -> Result<Vec<SocketAddr>, ConnectError> {
-    match &target.host {
-        Host::Address(address) => Ok(vec![SocketAddr::new(*address, target.port)]),
-        Host::Name(name) => smol::net::resolve((name.as_str(), target.port))
-            .await
-            .map_err(ConnectError::Resolve),
+/// Leave for one more connection. One that is kept and waits for a request is closed for it.
+pub(super) fn permit() -> Result<Permit, Short> {
+    loop {
+        match Permit::take() {
+            Err(_) if pool::close_oldest() => {}
+            taken => return taken,
+        }
     }
+}
+
+/// Whether no connection could be opened for want of a permit.
+fn short(failures: &Failures) -> Option<Short> {
+    let inner = |error: &io::Error| error.get_ref()?.downcast_ref::<Short>().copied();
+    failures.iter().find_map(|(_, error)| inner(error))
+}
+
+async fn addresses(
+    target: &Target,
+    held: Option<Arc<Charge>>,
+) -> Result<Vec<SocketAddr>, ConnectError> {
+    let name = match &target.host {
+        Host::Address(address) => return Ok(vec![SocketAddr::new(*address, target.port)]),
+        Host::Name(name) => (name.clone(), target.port),
+    };
+    let place = LOOKUPS.acquire().await;
+    let found = smol::unblock(move || {
+        let found = name.to_socket_addrs().map(Iterator::collect);
+        drop((place, held));
+        found
+    });
+    found.await.map_err(ConnectError::Resolve)
 }
 
 /// The addresses to try, in the order in which to try them.
@@ -172,7 +217,10 @@ where
     let mut start_next = true;
     poll_fn(|cx| {
         loop {
-            if start_next && let Some(address) = waiting.pop_front() {
+            if start_next
+                && running.len() < AT_ONCE
+                && let Some(address) = waiting.pop_front()
+            {
                 running.push((address, Box::pin(connect(address))));
                 timer.set_after(delay);
             }
@@ -201,197 +249,6 @@ where
         }
     })
     .await
-}
-
-/// How much hyper has room for in a connection's first reads.
-const SCRATCH: usize = 8192;
-
-/// A connection, as hyper reads and writes it.
-pub(super) struct Io {
-    socket: FuturesIo<Socket>,
-    /// Where a read goes first that is not of a large body.
-    scratch: Box<[u8; SCRATCH]>,
-    link: Link,
-}
-
-enum Socket {
-    Plain(Watched<TcpStream>),
-    Tls(Box<TlsStream<Watched<TcpStream>>>),
-    #[cfg(unix)]
-    Unix(Watched<UnixStream>),
-}
-
-/// When a connection was last written to.
-#[derive(Clone)]
-pub(super) struct Link(Arc<LinkState>);
-
-struct LinkState {
-    made: Instant,
-    /// Nanoseconds between `made` and the last byte sent.
-    last_sent: AtomicU64,
-}
-
-impl Link {
-    fn new() -> Self {
-        Self(Arc::new(LinkState {
-            made: Instant::now(),
-            last_sent: AtomicU64::new(0),
-        }))
-    }
-
-    /// When something was last sent over it; when it was made, where nothing was.
-    pub(super) fn last_sent(&self) -> Instant {
-        self.0.made + Duration::from_nanos(self.0.last_sent.load(Ordering::Relaxed))
-    }
-
-    fn sent(&self) {
-        let nanos = u64::try_from(self.0.made.elapsed().as_nanos()).unwrap_or(u64::MAX);
-        self.0.last_sent.store(nanos, Ordering::Relaxed);
-    }
-}
-
-impl Io {
-    /// A connection to a process of this machine.
-    pub(super) async fn local(address: &Address) -> io::Result<Self> {
-        let socket = match address {
-            #[cfg(unix)]
-            Address::Unix(path) => {
-                let unix = Async::<UnixStream>::connect(path).await?;
-                Socket::Unix(Watched::<UnixStream>::new(unix)?)
-            }
-            Address::Tcp(address) => {
-                let tcp = Async::<TcpStream>::connect(*address).await?;
-                let _ = tcp.get_ref().set_nodelay(true);
-                Socket::Plain(Watched::<TcpStream>::new(tcp)?)
-            }
-        };
-        Ok(Self {
-            socket: FuturesIo::new(socket),
-            scratch: Box::new([0; SCRATCH]),
-            link: Link::new(),
-        })
-    }
-
-    pub(super) fn link(&self) -> Link {
-        self.link.clone()
-    }
-}
-
-impl hyper::rt::Read for Io {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        mut buf: ReadBufCursor<'_>,
-    ) -> Poll<io::Result<()>> {
-        let this = self.get_mut();
-        if buf.remaining() > 2 * SCRATCH {
-            return Pin::new(&mut this.socket).poll_read(cx, buf);
-        }
-        // All of hyper's room would have to be cleared for a read that may come to nothing.
-        let room = &mut this.scratch[..buf.remaining().min(SCRATCH)];
-        let amount = ready!(Pin::new(this.socket.get_mut()).poll_read(cx, room))?;
-        buf.put_slice(&room[..amount]);
-        Poll::Ready(Ok(()))
-    }
-}
-
-impl hyper::rt::Write for Io {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.socket).poll_write(cx, buf);
-        if matches!(written, Poll::Ready(Ok(1..))) {
-            self.link.sent();
-        }
-        written
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.socket).poll_write_vectored(cx, bufs);
-        if matches!(written, Poll::Ready(Ok(1..))) {
-            self.link.sent();
-        }
-        written
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        !matches!(self.socket.get_ref(), Socket::Tls(_))
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.socket).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.socket).poll_shutdown(cx)
-    }
-}
-
-impl AsyncRead for Socket {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut [u8],
-    ) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
-            Self::Plain(tcp) => Pin::new(tcp).poll_read(cx, buf),
-            Self::Tls(tls) => Pin::new(tls).poll_read(cx, buf),
-            #[cfg(unix)]
-            Self::Unix(unix) => Pin::new(unix).poll_read(cx, buf),
-        }
-    }
-}
-
-impl AsyncWrite for Socket {
-    fn poll_write(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
-            Self::Plain(tcp) => Pin::new(tcp).poll_write(cx, buf),
-            Self::Tls(tls) => Pin::new(tls).poll_write(cx, buf),
-            #[cfg(unix)]
-            Self::Unix(unix) => Pin::new(unix).poll_write(cx, buf),
-        }
-    }
-
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
-            Self::Plain(tcp) => Pin::new(tcp).poll_write_vectored(cx, bufs),
-            Self::Tls(tls) => Pin::new(tls).poll_write_vectored(cx, bufs),
-            #[cfg(unix)]
-            Self::Unix(unix) => Pin::new(unix).poll_write_vectored(cx, bufs),
-        }
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Plain(tcp) => Pin::new(tcp).poll_flush(cx),
-            Self::Tls(tls) => Pin::new(tls).poll_flush(cx),
-            #[cfg(unix)]
-            Self::Unix(unix) => Pin::new(unix).poll_flush(cx),
-        }
-    }
-
-    fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Plain(tcp) => Pin::new(tcp).poll_close(cx),
-            Self::Tls(tls) => Pin::new(tls).poll_close(cx),
-            #[cfg(unix)]
-            Self::Unix(unix) => Pin::new(unix).poll_close(cx),
-        }
-    }
 }
 
 #[cfg(test)]
@@ -455,6 +312,10 @@ mod tests {
             play(&["1.1.1.3", "1.1.2.2", "1.1.3.1"], short).unwrap(),
             "1.1.3.1"
         );
+        // So many hang that there is no place for another.
+        let mut many = vec!["1.1.1.3"; AT_ONCE - 1];
+        many.extend(["1.1.2.2", "1.1.3.1"]);
+        assert_eq!(play(&many, short).unwrap(), "1.1.3.1");
         let failures = play(&["1.1.1.2", "1.1.2.2"], long).unwrap_err();
         assert_eq!(
             shown(&failures),

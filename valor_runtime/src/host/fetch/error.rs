@@ -94,6 +94,7 @@ pub(super) fn of_connect(error: &ConnectError, target: &Target) -> Fault {
     match error {
         ConnectError::Inside { address, kind } => refused(target, &Refusal::Inside(*address, kind)),
         ConnectError::TimedOut(_) => timeout(message),
+        ConnectError::Short(_) => Fault::refused(503, message),
         _ => Fault::error(502, message),
     }
 }

@@ -6,10 +6,11 @@
 
 use super::{
     Failure, FetchConfig,
-    connect::Io,
+    connect::ConnectError,
     download::Download,
     error,
     head::{self, Target},
+    io::Io,
     pool::{Exchange, Pool},
     upload::Upload,
 };
@@ -134,7 +135,7 @@ impl Local {
     /// That it does not.
     pub(crate) async fn listens(&self) -> io::Result<()> {
         match self.address.get() {
-            Some(address) => Io::local(address).await.map(drop),
+            Some(address) => (Io::local(address).await.map(drop)).map_err(io::Error::other),
             None => Err(io::ErrorKind::NotConnected.into()),
         }
     }
@@ -145,8 +146,11 @@ impl Local {
         };
         let refused =
             |error: &dyn fmt::Display| error::bad_gateway(target, &format!("{address}: {error}"));
-        let io = Io::local(address).await.map_err(|e| refused(&e))?;
-        let exchange = Exchange::with_headers(io, HEADERS).await;
+        let io = Io::local(address).await.map_err(|error| match error {
+            ConnectError::Short(_) => error::of_connect(&error, target),
+            error => refused(&error),
+        })?;
+        let exchange = Exchange::new(io, HEADERS).await;
         exchange.map_err(|error| refused(&error))
     }
 }

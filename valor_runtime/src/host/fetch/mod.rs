@@ -9,6 +9,7 @@
 //!   ways; `host` is that of the URL, and the framing is the client's own.
 //! - Bodies stream both ways, only as fast as they are read; what waits is bounded.
 //! - Every step has a time limit, and a response's body a size limit.
+//! - The connections of all vlugins together are at most a quarter of the process's file descriptors.
 //! - Dropping the future, or the response's body, closes that connection.
 //!
 //! There is no task behind it: a connection is driven by the future, and then by the response's
@@ -18,7 +19,7 @@
 //!
 //! # Layout
 //!
-//! `connect` opens a connection (names, addresses, TLS), `tls` holds the roots of trust, `pool`
+//! `connect` opens a connection (names, addresses, TLS), which hyper reads and writes as `io`; `tls` holds the roots of trust, `pool`
 //! drives and keeps connections, `head` turns heads into hyper's and back, `upload` and
 //! `download` are the two bodies, `patience` the time limits, `error` what a failure is called.
 
@@ -26,6 +27,7 @@ mod connect;
 mod download;
 mod error;
 mod head;
+mod io;
 pub(crate) mod local;
 mod patience;
 mod pool;
@@ -35,7 +37,7 @@ mod upload;
 pub use error::FetchError;
 
 use super::allow::{Allow, Reach};
-use crate::{Fault, Request, Response};
+use crate::{Fault, Request, Response, account::Charge};
 use connect::Connector;
 use download::Download;
 use head::Target;
@@ -93,6 +95,8 @@ pub struct FetchConfig {
     /// Bytes in a response's body; `u64::MAX` for no limit. Default 64 MiB. A response that
     /// announces more is a fault of status 502, a body that turns out longer fails.
     pub response_limit: u64,
+    /// Headers of a response, and of its trailers; 502 over that. Default 128, as of a request to the server.
+    pub max_headers: usize,
     /// Time for which a connection is kept that nobody uses. Default 60 s.
     pub keep_timeout: Duration,
     /// Unused connections that are kept for each host and port. Default 64.
@@ -108,6 +112,7 @@ impl Default for FetchConfig {
             head_timeout: Duration::from_secs(30),
             idle_timeout: Duration::from_secs(30),
             response_limit: 64 * 1024 * 1024,
+            max_headers: 128,
             keep_timeout: Duration::from_secs(60),
             keep_per_host: 64,
             extra_roots: Vec::new(),
@@ -122,6 +127,7 @@ impl fmt::Debug for FetchConfig {
             .field("head_timeout", &self.head_timeout)
             .field("idle_timeout", &self.idle_timeout)
             .field("response_limit", &self.response_limit)
+            .field("max_headers", &self.max_headers)
             .field("keep_timeout", &self.keep_timeout)
             .field("keep_per_host", &self.keep_per_host)
             .field("extra_roots", &self.extra_roots.len())
@@ -164,8 +170,9 @@ impl Fetcher {
     ///
     /// # Errors
     /// A fault of status 400 for a URL, a header or a body that cannot be sent, 403 where `allow`
-    /// does not open the server, 502 where it cannot be reached or breaks the protocol, 504 where
-    /// it takes too long. The message names the host, the port and the reason.
+    /// does not open the server, 502 where it cannot be reached or breaks the protocol, 503 if a quarter of the
+    /// process's file descriptors are connections already, 504 where it takes too long. The message names the host, the port and
+    /// the reason.
     ///
     /// A failure behind the head is an error of the body, of kind [`TimedOut`], [`FileTooLarge`]
     /// or what the connection failed with.
@@ -173,6 +180,16 @@ impl Fetcher {
     /// [`TimedOut`]: std::io::ErrorKind::TimedOut
     /// [`FileTooLarge`]: std::io::ErrorKind::FileTooLarge
     pub async fn fetch(&self, request: Request, allow: &Allow) -> Result<Response, Fault> {
+        self.fetch_holding(request, allow, None).await
+    }
+
+    /// The same, of a fetch that counts: `held` is kept for as long as anything runs for it but the response's body.
+    pub(super) async fn fetch_holding(
+        &self,
+        request: Request,
+        allow: &Allow,
+        held: Option<&Arc<Charge>>,
+    ) -> Result<Response, Fault> {
         let inner = &*self.inner;
         let target = Target::parse(request.head.target())?;
         let reach = allow
@@ -194,7 +211,7 @@ impl Fetcher {
             let was_kept = kept.is_some();
             let mut exchange = match kept.take() {
                 Some(exchange) => exchange,
-                None => self.connect(&target, reach).await?,
+                None => self.connect(&target, reach, held).await?,
             };
             match self.send(&mut exchange, request, &starved, &target).await {
                 Ok(response) => break (exchange, response),
@@ -226,10 +243,15 @@ impl Fetcher {
         })
     }
 
-    async fn connect(&self, target: &Target, reach: Reach) -> Result<Box<Exchange>, Fault> {
-        let io = self.inner.connector.connect(target, reach).await;
+    async fn connect(
+        &self,
+        target: &Target,
+        reach: Reach,
+        held: Option<&Arc<Charge>>,
+    ) -> Result<Box<Exchange>, Fault> {
+        let io = self.inner.connector.connect(target, reach, held).await;
         let io = io.map_err(|error| error::of_connect(&error, target))?;
-        let exchange = Exchange::new(io).await;
+        let exchange = Exchange::new(io, self.inner.config.max_headers).await;
         exchange.map_err(|error| error::of_hyper(&error, target))
     }
 

@@ -5,7 +5,7 @@
 //! taken; if the server has closed it meanwhile, the first step of the next request tells.
 
 use super::{
-    connect::{Io, Link},
+    io::{Io, Link},
     upload::Upload,
 };
 use crate::reactor;
@@ -32,18 +32,17 @@ pub(super) struct Exchange {
 }
 
 impl Exchange {
-    pub(super) async fn new(io: Io) -> hyper::Result<Box<Self>> {
-        Self::begin(io, &Builder::new()).await
-    }
-
-    /// One whose responses may have so many headers, not a hundred.
-    pub(super) async fn with_headers(io: Io, most: usize) -> hyper::Result<Box<Self>> {
-        Self::begin(io, Builder::new().max_headers(most)).await
-    }
-
-    async fn begin(io: Io, builder: &Builder) -> hyper::Result<Box<Self>> {
+    /// A connection whose responses may have so many headers.
+    pub(super) async fn new(io: Io, max_headers: usize) -> hyper::Result<Box<Self>> {
         let link = io.link();
-        let (sender, connection) = builder.handshake(io).await?;
+        let (sender, connection) = Builder::new()
+            // Above 100, hyper parses on the heap: two allocations of 32 bytes a header for each response.
+            .max_headers(max_headers)
+            // What a recipient has to put right, and may pass on then (RFC 9112, sections 5.1 and 5.2).
+            .allow_obsolete_multiline_headers_in_responses(true)
+            .allow_spaces_after_header_name_in_responses(true)
+            .handshake(io)
+            .await?;
         Ok(Box::new(Self {
             sender,
             link,
@@ -79,6 +78,26 @@ impl Exchange {
     }
 }
 
+/// Every pool there is, for [`close_oldest`].
+static POOLS: Mutex<Vec<Weak<Pool>>> = Mutex::new(Vec::new());
+
+fn pools() -> MutexGuard<'static, Vec<Weak<Pool>>> {
+    POOLS.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Closes the connection that has waited longest, in all pools of this process, to make room for one that is needed. Says
+/// whether there was one.
+pub(super) fn close_oldest() -> bool {
+    let pools: Vec<_> = pools().iter().filter_map(Weak::upgrade).collect();
+    let oldest = pools.iter().filter_map(|pool| Some((pool.oldest()?, pool)));
+    let Some((_, pool)) = oldest.min_by_key(|(since, _)| *since) else {
+        return false;
+    };
+    // Whoever came first has taken it, and another one may wait still.
+    drop(pool.take_oldest());
+    true
+}
+
 /// The connections that wait, by scheme, host and port.
 pub(super) struct Pool {
     keep: Duration,
@@ -106,11 +125,30 @@ impl fmt::Debug for Pool {
 
 impl Pool {
     pub(super) fn new(keep: Duration, per_host: usize) -> Arc<Self> {
-        Arc::new(Self {
+        let pool = Arc::new(Self {
             keep,
             per_host,
             state: Mutex::default(),
-        })
+        });
+        let mut pools = pools();
+        pools.retain(|pool| pool.strong_count() > 0);
+        pools.push(Arc::downgrade(&pool));
+        pool
+    }
+
+    /// Since when the connection waits that does so longest.
+    fn oldest(&self) -> Option<Instant> {
+        let state = self.state();
+        // The longest wait comes first.
+        let first = state.waiting.values().filter_map(|here| here.first());
+        first.map(|waiting| waiting.since).min()
+    }
+
+    fn take_oldest(&self) -> Option<Waiting> {
+        let mut state = self.state();
+        let lists = state.waiting.values_mut().filter(|here| !here.is_empty());
+        let list = lists.min_by_key(|here| here[0].since)?;
+        Some(list.remove(0))
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

@@ -3,18 +3,30 @@
 
 use super::{
     Files,
-    conditions::{Validators, Verdict},
+    conditions::{Seen, Validators, Verdict},
     folder::{Found, Opened},
     media, names,
     pieces::{self, PIECE, Pieces, Section},
     ranges::{self, Part, Ranges},
+    versions::{Identity, Version},
 };
 use crate::{Body, Bytes, RequestHead, Response};
 use std::{
+    fs::File,
     io,
     path::{Path, PathBuf},
     time::SystemTime,
 };
+
+/// How often a file is read anew that changes while it is read.
+const ATTEMPTS: usize = 3;
+
+/// What a path leads to.
+enum Answer {
+    Response(Response),
+    Folder,
+    Nothing,
+}
 
 /// Answers a `GET` or a `HEAD`.
 pub(super) fn answer(files: &Files, head: &RequestHead) -> Response {
@@ -26,20 +38,39 @@ pub(super) fn answer(files: &Files, head: &RequestHead) -> Response {
         true => asked.path.join(&files.config.index),
         false => asked.path,
     };
-    match files.folder.open(&path) {
-        Ok(Found::File(opened)) => return send(files, head, &path, opened),
-        Ok(Found::Folder) if !asked.is_folder => return to_folder(head),
-        Ok(_) => {}
-        Err(error) => return failed(&path, &error),
+    match at(files, head, &path) {
+        Answer::Response(response) => return response,
+        Answer::Folder if !asked.is_folder => return to_folder(head),
+        _ => {}
     }
     let Some(fallback) = files.config.fallback.as_deref().map(PathBuf::from) else {
         return missing();
     };
-    match files.folder.open(&fallback) {
-        Ok(Found::File(opened)) => send(files, head, &fallback, opened),
-        Ok(_) => missing(),
-        Err(error) => failed(&fallback, &error),
+    match at(files, head, &fallback) {
+        Answer::Response(response) => response,
+        _ => missing(),
     }
+}
+
+/// Answers with the file at a path.
+fn at(files: &Files, head: &RequestHead, path: &Path) -> Answer {
+    for _ in 0..ATTEMPTS {
+        let sent = match files.folder.open(path) {
+            Ok(Found::File(opened)) => send(files, head, path, opened),
+            Ok(Found::Folder) => return Answer::Folder,
+            Ok(Found::Nothing) => return Answer::Nothing,
+            Err(error) => Err(error),
+        };
+        match sent {
+            Ok(Some(response)) => return Answer::Response(response),
+            Ok(None) => {}
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {}
+            Err(error) => return Answer::Response(failed(path, &error)),
+        }
+    }
+    let mut response = Response::problem(503, "the file is being written to");
+    push(&mut response, "retry-after", "1");
+    Answer::Response(response)
 }
 
 /// Sends a client that left the slash away to the folder, where relative links lead right.
@@ -79,16 +110,43 @@ fn is_shortage(error: &io::Error) -> bool {
     error.raw_os_error() == Some(TOO_MANY) || error.kind() == io::ErrorKind::OutOfMemory
 }
 
-/// Sends a file, or what the request's conditions make of it.
-fn send(files: &Files, head: &RequestHead, path: &Path, opened: Opened) -> Response {
-    let validators = Validators::of(opened.len, opened.modified, SystemTime::now());
+/// Sends a file, or what the request's conditions make of it; nothing if the file has changed meanwhile.
+fn send(
+    files: &Files,
+    head: &RequestHead,
+    path: &Path,
+    opened: Opened,
+) -> io::Result<Option<Response>> {
+    let now = SystemTime::now();
+    let Opened { len, identity, .. } = opened;
+    let (hash, source) = match files.versions.of(&opened.file, len, identity, now)? {
+        Version::Unknown => (None, Source::File(opened.file, None)),
+        Version::Kept(hash, identity) => (Some(hash), Source::File(opened.file, Some(identity))),
+        Version::Read(hash, bytes) => (Some(hash), Source::Bytes(bytes)),
+    };
+    let seen = Seen {
+        len,
+        modified: opened.modified,
+        identity,
+        hash,
+    };
+    let validators = Validators::of(seen, now);
     let mut response = match validators.judge(head) {
         Verdict::Failed => {
-            return Response::problem(412, "the file is not in the state that was asked for");
+            let problem = "the file is not in the state that was asked for";
+            return Ok(Some(Response::problem(412, problem)));
         }
         Verdict::NotModified => Response::new(304),
-        Verdict::Send => of_file(head, &media::type_of(path), &validators, opened)
-            .unwrap_or_else(|error| failed(path, &error)),
+        Verdict::Send => {
+            let ranges = match validators.range_applies(head) {
+                true => ranges::of(head, len),
+                false => Ranges::Whole,
+            };
+            match of_file(head, &media::type_of(path), len, ranges, source)? {
+                Some(response) => response,
+                None => return Ok(None),
+            }
+        }
     };
     if matches!(response.head.status(), 200 | 206 | 304) {
         if let Some(etag) = &validators.etag {
@@ -102,61 +160,60 @@ fn send(files: &Files, head: &RequestHead, path: &Path, opened: Opened) -> Respo
             push(&mut response, "cache-control", value);
         }
     }
-    response
+    Ok(Some(response))
+}
+
+/// Where a file's bytes come from.
+enum Source {
+    Bytes(Bytes),
+    /// Those of an open file, in this state if it has to be in one.
+    File(File, Option<Identity>),
 }
 
 fn of_file(
     head: &RequestHead,
     media: &str,
-    validators: &Validators,
-    opened: Opened,
-) -> io::Result<Response> {
-    let whole = Part {
-        start: 0,
-        len: opened.len,
-    };
+    len: u64,
+    ranges: Ranges,
+    source: Source,
+) -> io::Result<Option<Response>> {
     if head.method() == "HEAD" {
         // A `Range` has a meaning for GET alone (RFC 9110, section 14.2).
         let mut response = typed(200, media);
-        push(&mut response, "content-length", &opened.len.to_string());
-        return Ok(response);
+        push(&mut response, "content-length", &len.to_string());
+        return Ok(Some(response));
     }
-    let ranges = match validators.range_applies(head) {
-        true => ranges::of(head, opened.len),
-        false => Ranges::Whole,
-    };
-    match ranges {
-        Ranges::Whole => {
-            let mut response = typed(200, media);
-            response.body = body_of(opened, whole)?;
-            Ok(response)
-        }
+    let (mut response, part) = match ranges {
+        Ranges::Whole => (typed(200, media), Part { start: 0, len }),
         Ranges::Unsatisfiable => {
             let mut response = Response::problem(416, "the file has no such part");
             push(&mut response, "accept-ranges", "bytes");
-            let length = format!("bytes */{}", opened.len);
-            push(&mut response, "content-range", &length);
-            Ok(response)
+            push(&mut response, "content-range", &format!("bytes */{len}"));
+            return Ok(Some(response));
         }
         Ranges::Parts(parts) => match parts[..] {
             [part] => {
                 let mut response = typed(206, media);
-                push(&mut response, "content-range", &place(part, opened.len));
-                response.body = body_of(opened, part)?;
-                Ok(response)
+                push(&mut response, "content-range", &place(part, len));
+                (response, part)
             }
-            _ => Ok(several(media, &parts, opened)),
+            _ => return Ok(Some(several(media, &parts, len, source))),
         },
-    }
+    };
+    let Some(body) = body_of(source, part)? else {
+        return Ok(None);
+    };
+    response.body = body;
+    Ok(Some(response))
 }
 
 /// Several parts of a file as `multipart/byteranges` (RFC 9110, section 14.6).
-fn several(media: &str, parts: &[Part], opened: Opened) -> Response {
+fn several(media: &str, parts: &[Part], len: u64, source: Source) -> Response {
     let boundary = format!("{:032x}", fastrand::u128(..));
     let mut response = typed(206, &format!("multipart/byteranges; boundary={boundary}"));
     let sections = parts.iter().enumerate().map(|(index, part)| {
         let line_end = if index == 0 { "" } else { "\r\n" };
-        let place = place(*part, opened.len);
+        let place = place(*part, len);
         let text = format!(
             "{line_end}--{boundary}\r\ncontent-type: {media}\r\ncontent-range: {place}\r\n\r\n"
         );
@@ -172,22 +229,48 @@ fn several(media: &str, parts: &[Part], opened: Opened) -> Response {
     let sections: Vec<_> = sections.chain([end]).collect();
     let len_of = |it: &Section| it.text.len() as u64 + it.part.map_or(0, |part| part.len);
     let len = sections.iter().map(len_of).sum();
-    response.body = Body::stream(Some(len), Pieces::new(opened.file, sections));
+    response.body = match source {
+        Source::File(file, state) => Body::stream(Some(len), Pieces::new(file, state, sections)),
+        Source::Bytes(bytes) => {
+            let mut body = Vec::new();
+            for section in sections {
+                body.extend_from_slice(&section.text);
+                body.extend_from_slice(
+                    &section.part.map_or(Bytes::new(), |part| cut(&bytes, part)),
+                );
+            }
+            Body::from(body)
+        }
+    };
     response
 }
 
-/// One part of a file: at once where it is a piece, else a piece at a time.
-fn body_of(opened: Opened, part: Part) -> io::Result<Body> {
+/// One part of a file: at once if it is a piece, else a piece at a time. Nothing if the file has changed meanwhile.
+fn body_of(source: Source, part: Part) -> io::Result<Option<Body>> {
+    let (file, state) = match source {
+        Source::Bytes(bytes) => return Ok(Some(Body::from(cut(&bytes, part)))),
+        Source::File(file, state) => (file, state),
+    };
     if part.len <= PIECE {
-        let bytes = pieces::read(&opened.file, part.start, part.len)?;
-        return Ok(Body::from(bytes));
+        let bytes = pieces::read(&file, part.start, part.len);
+        if let Some(state) = state
+            && !state.is_still(&file)?
+        {
+            return Ok(None);
+        }
+        return Ok(Some(Body::from(bytes?)));
     }
     let section = Section {
         text: Bytes::new(),
         part: Some(part),
     };
-    let pieces = Pieces::new(opened.file, [section]);
-    Ok(Body::stream(Some(part.len), pieces))
+    let pieces = Pieces::new(file, state, [section]);
+    Ok(Some(Body::stream(Some(part.len), pieces)))
+}
+
+/// A part of all bytes; it lies within them.
+fn cut(bytes: &Bytes, part: Part) -> Bytes {
+    bytes.slice(part.start as usize..(part.start + part.len) as usize)
 }
 
 fn place(part: Part, len: u64) -> String {

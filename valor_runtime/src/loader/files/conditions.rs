@@ -1,22 +1,32 @@
 //! The conditions of a request (RFC 9110, section 13), and what they are about: the `ETag` and
 //! the `Last-Modified` of a file. `answer` asks before it sends anything.
 
+use super::versions::{Hash, Identity};
 use crate::RequestHead;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// How coarse the clock of a file system may be: FAT counts in steps of two seconds. A file
 /// that was changed within the last step may change once more without another time.
-const STEP: Duration = Duration::from_secs(2);
+pub(super) const STEP: Duration = Duration::from_secs(2);
 
 /// What tells one state of a file from another.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Validators {
-    /// Its `ETag`, weak where the file changed too recently; none where it has no time.
+    /// Its `ETag`: strong if it is made of the file's bytes, weak if it is made of its times. None if the file has
+    /// no time.
     pub(super) etag: Option<String>,
-    /// Its `Last-Modified`, in whole seconds, where HTTP can say it.
+    /// Its `Last-Modified`, in whole seconds, if HTTP can say it.
     pub(super) modified: Option<SystemTime>,
-    /// Whether the file cannot change any more without them.
-    is_strong: bool,
+}
+
+/// A file, as its validators are made of it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Seen {
+    pub(super) len: u64,
+    pub(super) modified: Option<SystemTime>,
+    pub(super) identity: Option<Identity>,
+    /// Of its bytes, if they were hashed.
+    pub(super) hash: Option<Hash>,
 }
 
 /// What the conditions say.
@@ -31,27 +41,17 @@ pub(super) enum Verdict {
 }
 
 impl Validators {
-    pub(super) fn of(len: u64, modified: Option<SystemTime>, now: SystemTime) -> Self {
-        let is_strong = modified.is_some_and(|modified| {
-            now.duration_since(modified)
-                .is_ok_and(|since| since >= STEP)
-        });
-        let etag = modified.map(|modified| {
-            let nanos = match modified.duration_since(UNIX_EPOCH) {
-                Ok(since) => since.as_nanos().cast_signed(),
-                Err(before) => -before.duration().as_nanos().cast_signed(),
-            };
-            match is_strong {
-                true => format!("\"{nanos:x}-{len:x}\""),
-                // Another text, so that what was sent in doubt is not confirmed later.
-                false => format!("W/\"{nanos:x}-{len:x}-new\""),
-            }
-        });
+    pub(super) fn of(file: Seen, now: SystemTime) -> Self {
+        let etag = match file.hash {
+            Some(hash) => Some(format!("\"{:032x}\"", u128::from_be_bytes(hash))),
+            None => weak(file, now),
+        };
         Self {
             etag,
             // A time that is still to come would be a lie (RFC 9110, section 8.8.2.1).
-            modified: modified.and_then(|modified| in_seconds(modified.min(now))),
-            is_strong,
+            modified: file
+                .modified
+                .and_then(|modified| in_seconds(modified.min(now))),
         }
     }
 
@@ -85,12 +85,9 @@ impl Validators {
         let Some(value) = head.header("if-range") else {
             return true;
         };
-        if value.starts_with(b"\"") || value.starts_with(b"W/") {
-            return self.is_strong && self.etag.as_deref().map(str::as_bytes) == Some(value);
-        }
-        // The one comparison of dates that is for equality (section 13.1.5).
-        let date = date(head, "if-range");
-        self.is_strong && date.is_some() && date == self.modified
+        // Only equal strong validators tell that the bytes are the same (section 13.1.5). A date is none: a file may
+        // be replaced by one of the same time.
+        value.starts_with(b"\"") && self.etag.as_deref().map(str::as_bytes) == Some(value)
     }
 
     fn is_among(&self, tags: &[u8], comparison: Comparison) -> bool {
@@ -113,6 +110,29 @@ impl Validators {
 enum Comparison {
     Strong,
     Weak,
+}
+
+/// A weak tag of a file's times and length. It has the time of the last change as well, which no program can set:
+/// a folder may be replaced by one with the same names and times.
+fn weak(file: Seen, now: SystemTime) -> Option<String> {
+    let modified = file.modified?;
+    let changed = file.identity.and_then(|it| it.changed());
+    let last = changed.map_or(modified, |changed| changed.max(modified));
+    let is_settled = now.duration_since(last).is_ok_and(|since| since >= STEP);
+    let times = match changed {
+        Some(changed) => format!("{:x}-{:x}", nanos(modified), nanos(changed)),
+        None => format!("{:x}", nanos(modified)),
+    };
+    // Another text while it is new, so that what was sent in doubt is not confirmed later.
+    let new = if is_settled { "" } else { "-new" };
+    Some(format!("W/\"{times}-{:x}{new}\"", file.len))
+}
+
+fn nanos(time: SystemTime) -> i128 {
+    match time.duration_since(UNIX_EPOCH) {
+        Ok(since) => since.as_nanos().cast_signed(),
+        Err(before) => -before.duration().as_nanos().cast_signed(),
+    }
 }
 
 /// Without what is below a second, where an HTTP date can be made of it.
@@ -168,14 +188,30 @@ mod tests {
         UNIX_EPOCH + Duration::from_secs(seconds)
     }
 
+    /// A file of this time, hashed or not.
+    fn file(modified: Option<SystemTime>, hash: Option<Hash>) -> Seen {
+        Seen {
+            len: 5,
+            modified,
+            identity: None,
+            hash,
+        }
+    }
+
+    /// A file that was hashed.
     fn old() -> Validators {
         // Half a second more than the date can say.
         let modified = at(LONG_AGO) + Duration::from_millis(500);
-        Validators::of(5, Some(modified), at(2 * LONG_AGO))
+        Validators::of(file(Some(modified), Some([0xab; 16])), at(2 * LONG_AGO))
+    }
+
+    /// One that was not.
+    fn large() -> Validators {
+        Validators::of(file(Some(at(LONG_AGO)), None), at(2 * LONG_AGO))
     }
 
     fn fresh() -> Validators {
-        Validators::of(5, Some(at(LONG_AGO)), at(LONG_AGO + 1))
+        Validators::of(file(Some(at(LONG_AGO)), None), at(LONG_AGO + 1))
     }
 
     fn head(headers: &[(&str, &str)]) -> RequestHead {
@@ -188,16 +224,17 @@ mod tests {
 
     #[test]
     fn what_tells_states_apart() {
-        let etag = old().etag.unwrap();
-        assert!(etag.starts_with('"') && etag.ends_with("-5\""), "{etag}");
+        assert_eq!(old().etag, Some(format!("\"{}\"", "ab".repeat(16))));
         assert_eq!(old().modified, Some(at(LONG_AGO)));
+        let weak = large().etag.unwrap();
+        assert!(weak.starts_with("W/\"") && weak.ends_with("-5\""), "{weak}");
         let weak = fresh().etag.unwrap();
         assert!(
             weak.starts_with("W/\"") && weak.ends_with("-5-new\""),
             "{weak}"
         );
 
-        let of = |modified| Validators::of(5, modified, at(LONG_AGO));
+        let of = |modified| Validators::of(file(modified, None), at(LONG_AGO));
         assert_eq!((of(None).etag, of(None).modified), (None, None));
         let to_come = of(Some(at(LONG_AGO + 9)));
         assert_eq!(to_come.modified, Some(at(LONG_AGO)));
@@ -206,7 +243,7 @@ mod tests {
         assert_eq!(before_the_epoch.modified, None);
         assert!(before_the_epoch.etag.is_some());
         let late = at(400_000_000_000);
-        assert_eq!(Validators::of(5, Some(late), late).modified, None);
+        assert_eq!(Validators::of(file(Some(late), None), late).modified, None);
     }
 
     #[test]
@@ -277,9 +314,8 @@ mod tests {
             fresh().judge(&head(&[("if-match", &etag)])),
             Verdict::Failed
         );
-        let settled = Validators::of(5, Some(at(LONG_AGO)), at(2 * LONG_AGO));
         assert_eq!(
-            settled.judge(&head(&[("if-none-match", &etag)])),
+            large().judge(&head(&[("if-none-match", &etag)])),
             Verdict::Send
         );
     }
@@ -292,7 +328,7 @@ mod tests {
             (etag, true),
             (weak, false),
             ("\"x\"", false),
-            (DATE, true),
+            (DATE, false),
             (BEFORE, false),
             (AFTER, false),
             ("*", false),
@@ -301,8 +337,10 @@ mod tests {
             assert_eq!(old().range_applies(&head), applies, "{value}");
             assert!(!fresh().range_applies(&head), "{value}");
         }
-        assert!(fresh().range_applies(&head(&[])));
-        let etag = fresh().etag.unwrap();
-        assert!(!fresh().range_applies(&head(&[("if-range", &etag)])));
+        for weak in [fresh(), large()] {
+            assert!(weak.range_applies(&head(&[])));
+            let etag = weak.etag.clone().unwrap();
+            assert!(!weak.range_applies(&head(&[("if-range", &etag)])));
+        }
     }
 }

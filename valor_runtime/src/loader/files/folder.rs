@@ -5,6 +5,7 @@
 //! it makes no difference what becomes of a link while its path is being followed. What is open
 //! is then judged by itself and not by its name.
 
+use super::versions::Identity;
 use cap_std::{
     ambient_authority,
     fs::{Dir, OpenOptions},
@@ -36,6 +37,7 @@ pub(super) struct Opened {
     pub(super) file: File,
     pub(super) len: u64,
     pub(super) modified: Option<SystemTime>,
+    pub(super) identity: Option<Identity>,
 }
 
 impl Folder {
@@ -114,6 +116,7 @@ fn found(file: File) -> io::Result<Found> {
         file,
         len: metadata.len(),
         modified: metadata.modified().ok(),
+        identity: Identity::of(&metadata),
     }))
 }
 

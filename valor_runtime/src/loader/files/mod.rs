@@ -10,7 +10,7 @@
 //! - `names`: from a request's path to the names of entries.
 //! - `folder`: from there to an open file.
 //! - `answer`: from a request to its response, with `conditions` (RFC 9110, section 13),
-//!   `ranges` (section 14) and `media` (what type a file has).
+//!   `ranges` (section 14), `versions` (which bytes a file has) and `media` (what type it has).
 //! - `pieces`: a file on its way.
 
 mod answer;
@@ -20,6 +20,7 @@ mod media;
 mod names;
 mod pieces;
 mod ranges;
+mod versions;
 
 use super::{LoadError, paths};
 use crate::{
@@ -32,6 +33,7 @@ use std::{
     path::{Path, PathBuf},
     sync::Arc,
 };
+use versions::Versions;
 
 /// What may be done with a file here.
 const ALLOWED: &[u8] = b"GET, HEAD, OPTIONS";
@@ -55,6 +57,7 @@ pub(crate) struct Loaded {
 struct Files {
     folder: Folder,
     config: FilesConfig,
+    versions: Versions,
 }
 
 impl FilesLoader {
@@ -113,7 +116,11 @@ impl FilesLoader {
             }
         }
         Ok(Loaded {
-            vlugin: Arc::new(Files { folder, config }),
+            vlugin: Arc::new(Files {
+                folder,
+                config,
+                versions: Versions::default(),
+            }),
             folder: root,
         })
     }

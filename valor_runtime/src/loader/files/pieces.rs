@@ -3,7 +3,7 @@
 //! A piece that the system has in memory is copied at once, where the system can tell (on Linux).
 //! Every other one is read on the threads that may block.
 
-use super::ranges::Part;
+use super::{ranges::Part, versions::Identity};
 use crate::{Bytes, Chunk};
 use futures_core::Stream;
 use smol::Task;
@@ -25,27 +25,41 @@ pub(super) struct Section {
     pub(super) part: Option<Part>,
 }
 
-/// Sections as the chunks of a body. Where the file has become shorter, it ends with an error.
+/// Sections as the chunks of a body. It ends with an error if the file has become shorter, or is no longer in the
+/// state that it has to be in.
 pub(super) struct Pieces {
     sections: VecDeque<Section>,
+    /// What the file has to be still when the last piece of it was read.
+    state: Option<Identity>,
     /// What is still to be read of the part at hand.
     left: Part,
-    state: State,
+    step: Step,
 }
 
-enum State {
+enum Step {
     Idle(File),
     Reading(Task<(File, io::Result<Bytes>)>),
     Ended,
 }
 
 impl Pieces {
-    pub(super) fn new(file: File, sections: impl IntoIterator<Item = Section>) -> Self {
+    pub(super) fn new(
+        file: File,
+        state: Option<Identity>,
+        sections: impl IntoIterator<Item = Section>,
+    ) -> Self {
         Self {
             sections: sections.into_iter().collect(),
+            state,
             left: Part { start: 0, len: 0 },
-            state: State::Idle(file),
+            step: Step::Idle(file),
         }
+    }
+
+    /// What the file has to be still behind the piece that is read next, if that is the last.
+    fn last_state(&self) -> Option<Identity> {
+        let more = || self.sections.iter().any(|section| section.part.is_some());
+        self.state.filter(|_| self.left.len <= PIECE && !more())
     }
 
     fn taken(&mut self, data: Bytes) -> Chunk {
@@ -61,34 +75,38 @@ impl Stream for Pieces {
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = self.get_mut();
         loop {
-            match std::mem::replace(&mut this.state, State::Ended) {
-                State::Ended => return Poll::Ready(None),
-                State::Reading(mut task) => {
+            match std::mem::replace(&mut this.step, Step::Ended) {
+                Step::Ended => return Poll::Ready(None),
+                Step::Reading(mut task) => {
                     let Poll::Ready((file, read)) = Pin::new(&mut task).poll(cx) else {
-                        this.state = State::Reading(task);
+                        this.step = Step::Reading(task);
                         return Poll::Pending;
                     };
                     let data = read?;
-                    this.state = State::Idle(file);
+                    this.step = Step::Idle(file);
                     return Poll::Ready(Some(Ok(this.taken(data))));
                 }
-                State::Idle(file) if this.left.len > 0 => {
+                Step::Idle(file) if this.left.len > 0 => {
                     let Part { start, len } = this.left;
                     let len = len.min(PIECE);
-                    if let Some(data) = cached(&file, start, len) {
-                        this.state = State::Idle(file);
+                    let last = this.last_state();
+                    if last.is_none()
+                        && let Some(data) = cached(&file, start, len)
+                    {
+                        this.step = Step::Idle(file);
                         return Poll::Ready(Some(Ok(this.taken(data))));
                     }
-                    this.state = State::Reading(smol::unblock(move || {
-                        let read = read(&file, start, len);
+                    this.step = Step::Reading(smol::unblock(move || {
+                        let read =
+                            read(&file, start, len).and_then(|data| still(&file, last, data));
                         (file, read)
                     }));
                 }
-                State::Idle(file) => {
+                Step::Idle(file) => {
                     let Some(section) = this.sections.pop_front() else {
                         return Poll::Ready(None);
                     };
-                    this.state = State::Idle(file);
+                    this.step = Step::Idle(file);
                     if let Some(part) = section.part {
                         this.left = part;
                     }
@@ -116,6 +134,16 @@ fn cached(file: &File, start: u64, len: u64) -> Option<Bytes> {
 #[cfg(not(target_os = "linux"))]
 fn cached(_file: &File, _start: u64, _len: u64) -> Option<Bytes> {
     None
+}
+
+/// What was read of a file, if that is still in this state.
+fn still(file: &File, state: Option<Identity>, data: Bytes) -> io::Result<Bytes> {
+    match state {
+        Some(state) if !state.is_still(file)? => {
+            Err(io::Error::other("the file changed while it was sent"))
+        }
+        _ => Ok(data),
+    }
 }
 
 /// Reads exactly so much of a file, from this byte on.
@@ -154,7 +182,7 @@ mod tests {
                 len: 4 * PIECE,
             }),
         };
-        let mut pieces = Pieces::new(file, [section]);
+        let mut pieces = Pieces::new(file, None, [section]);
         let mut read = Vec::new();
         let mut next = |until: u64| {
             while (read.len() as u64) < until {
@@ -172,6 +200,48 @@ mod tests {
         same.set_len(10).unwrap();
         let error = next(4 + 4 * PIECE).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof);
+    }
+
+    /// What has the state of the first bytes must not have others behind them.
+    #[cfg(unix)]
+    #[test]
+    fn a_file_that_changes_under_way_fails() {
+        use std::os::unix::fs::FileExt;
+        let file = tempfile::tempfile().unwrap();
+        file.set_len(3 * PIECE).unwrap();
+        let state = Identity::of(&file.metadata().unwrap()).unwrap();
+        let pieces = |sections: Vec<Section>| {
+            let mut pieces = Pieces::new(file.try_clone().unwrap(), Some(state), sections);
+            let whole = block_on(async {
+                let mut read = 0;
+                while let Some(chunk) = pieces.next().await {
+                    match chunk? {
+                        Chunk::Data(data) => read += data.len() as u64,
+                        Chunk::Trailers(_) => panic!("there are none"),
+                    }
+                }
+                Ok::<_, io::Error>(read)
+            });
+            whole.map_err(|error| error.to_string())
+        };
+        let part = |start, len| Section {
+            text: "head".into(),
+            part: Some(Part { start, len }),
+        };
+        let end = || Section {
+            text: "end".into(),
+            part: None,
+        };
+        let whole = || vec![part(0, 3 * PIECE)];
+        let parts = || vec![part(0, PIECE), part(2 * PIECE, PIECE), end()];
+        assert_eq!(pieces(whole()), Ok(4 + 3 * PIECE));
+        assert_eq!(pieces(parts()), Ok(11 + 2 * PIECE));
+        while state.is_still(&file).unwrap() {
+            file.write_all_at(b"x", 0).unwrap();
+        }
+        let error = Err("the file changed while it was sent".to_owned());
+        assert_eq!(pieces(whole()), error);
+        assert_eq!(pieces(parts()), error);
     }
 
     #[test]

@@ -5,6 +5,8 @@ use proptest::prelude::*;
 
 const TRUSTED: [&str; 3] = ["10.0.0.0/8", "2001:db8::1", "unix"];
 const PROXY: &str = "10.0.0.1:5000";
+/// The peer of a client that no proxy names.
+const NOBODY: &str = "0.0.0.0:0";
 
 /// A head with these headers, as a vlugin gets it.
 fn settled(peer: &str, headers: &[(&str, &str)]) -> RequestHead {
@@ -110,8 +112,9 @@ fn the_client_is_the_rightmost_that_is_not_trusted() {
             "6.6.6.6, 2001:db8::1",
         ),
         (&["6.6.6.6, ::ffff:1.2.3.4"], "1.2.3.4:0", "::ffff:1.2.3.4"),
-        (&["6.6.6.6, unknown, 10.0.0.9"], "10.0.0.9:0", "10.0.0.9"),
-        (&["6.6.6.6, , 10.0.0.9"], "10.0.0.9:0", "10.0.0.9"),
+        // A proxy that is trusted does not name its client.
+        (&["6.6.6.6, unknown, 10.0.0.9"], NOBODY, "10.0.0.9"),
+        (&["6.6.6.6, , 10.0.0.9"], NOBODY, "10.0.0.9"),
     ] {
         let headers: Vec<_> = said.iter().map(|list| (FOR, *list)).collect();
         for proxy in [PROXY, "[::ffff:10.0.0.1]:1", "[2001:db8::1]:1", ""] {
@@ -128,12 +131,14 @@ fn the_client_is_the_rightmost_that_is_not_trusted() {
         "1.2.3.4 5.6.7.8",
         "1.2.3.4,",
     ] {
-        let head = settled(PROXY, &[(FOR, nothing)]);
-        assert_eq!(
-            (head.peer(), all(&head, FOR).len()),
-            (Some(PROXY), 0),
-            "{nothing}"
-        );
+        for proxy in [PROXY, ""] {
+            let head = settled(proxy, &[(FOR, nothing)]);
+            assert_eq!(
+                (head.peer(), all(&head, FOR).len()),
+                (Some(NOBODY), 0),
+                "{nothing}"
+            );
+        }
     }
 }
 
@@ -221,7 +226,7 @@ fn forwarded_as_the_rfc_has_it() {
         ),
         (
             "for=unknown, for=10.0.0.9",
-            "10.0.0.9:0",
+            NOBODY,
             false,
             "inner.example",
             "for=10.0.0.9",
@@ -247,7 +252,7 @@ fn forwarded_as_the_rfc_has_it() {
         "for=1.2.3.4, for=unknown",
     ] {
         let head = settled(PROXY, &[(FORWARDED, nothing)]);
-        assert_eq!(head.peer(), Some(PROXY), "{nothing}");
+        assert_eq!(head.peer(), Some(NOBODY), "{nothing}");
         assert_eq!(all(&head, FORWARDED).len(), 0, "{nothing}");
         assert_eq!(
             (head.is_https(), head.header_str("host")),
@@ -268,7 +273,7 @@ fn one_of_them_is_the_word() {
         PROXY,
         &[(FORWARDED, "for=6.6.6.6;proto=https"), (PROTO, "http")],
     );
-    assert_eq!((head.peer(), head.is_https()), (Some(PROXY), false));
+    assert_eq!((head.peer(), head.is_https()), (Some(NOBODY), false));
 
     let head = settled(PROXY, &[(REAL_IP, "6.6.6.6"), (FOR, "1.2.3.4")]);
     assert_eq!(all(&head, REAL_IP), ["1.2.3.4"]);
@@ -283,9 +288,10 @@ fn one_of_them_is_the_word() {
         (Some("1.2.3.4:0"), 0)
     );
     let head = settled(PROXY, &[(REAL_IP, "nobody")]);
-    assert_eq!((head.peer(), all(&head, REAL_IP).len()), (Some(PROXY), 0));
+    assert_eq!((head.peer(), all(&head, REAL_IP).len()), (Some(NOBODY), 0));
     let head = settled(PROXY, &[("x-forwarded-port", "443")]);
     assert_eq!(all(&head, "x-forwarded-port"), ["443"]);
+    assert_eq!(head.peer(), Some(NOBODY));
 }
 
 #[test]

@@ -1,0 +1,418 @@
+//! The bodies of calls from one vlugin to another, held to the limits that clients' bodies have: who sends or takes one
+//! must make progress, or does not keep the other's place. [`Dispatch::call`](super::Dispatch::call) puts them around both bodies.
+//!
+//! A request's body waits only while the callee asks for more of it. A response's body waits from when there is something to
+//! take until the caller asks again; since nobody polls it then, a timer lets go of the callee's stream.
+
+use super::body::Cut;
+use crate::{Body, Chunk, ChunkStream, stall::Stall, timer::Timer};
+use futures_core::Stream;
+use std::{
+    io,
+    pin::Pin,
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    task::{Context, Poll, Wake, Waker},
+    time::{Duration, Instant},
+};
+
+/// How long the bodies of calls may make no progress of 1 KiB.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CallTimeouts {
+    /// While the vlugin that is called waits for the request's body; 408 after that. Default 30 s.
+    pub send: Duration,
+    /// While the response's body waits for the vlugin that calls; it breaks off after that. Default 60 s.
+    pub take: Duration,
+}
+
+impl Default for CallTimeouts {
+    fn default() -> Self {
+        Self {
+            send: Duration::from_secs(30),
+            take: Duration::from_secs(60),
+        }
+    }
+}
+
+fn timed_out(what: &str, limit: Duration) -> io::Error {
+    let message = format!("{what} for {limit:?}");
+    io::Error::new(io::ErrorKind::TimedOut, message)
+}
+
+/// A request's body whose sender must make progress; `cut` says so if it does not.
+pub fn sent(body: Body, limit: Duration, cut: &Arc<Cut>) -> Body {
+    match body {
+        Body::Bytes(bytes) => Body::Bytes(bytes),
+        Body::Stream { len, chunks } => Body::stream(
+            len,
+            Sent {
+                chunks,
+                clock: Clock::new(limit),
+                limit,
+                cut: cut.clone(),
+            },
+        ),
+    }
+}
+
+struct Sent {
+    chunks: ChunkStream,
+    clock: Clock,
+    limit: Duration,
+    cut: Arc<Cut>,
+}
+
+impl Stream for Sent {
+    type Item = io::Result<Chunk>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let this = &mut *self;
+        match this.chunks.as_mut().poll_next(cx) {
+            Poll::Ready(next) => {
+                this.clock.progress(next.as_ref());
+                this.clock.stall.pause();
+                Poll::Ready(next)
+            }
+            Poll::Pending => {
+                this.clock.stall.start();
+                if !this.clock.is_over(cx.waker()) {
+                    return Poll::Pending;
+                }
+                this.cut.is_slow();
+                let error = timed_out("no 1 KiB of the request's body came", this.limit);
+                Poll::Ready(Some(Err(error)))
+            }
+        }
+    }
+}
+
+/// A [`Stall`], and the timer that rings for it.
+struct Clock {
+    stall: Stall,
+    timer: Timer,
+    /// When the timer rings, if it is set.
+    rings: Option<Instant>,
+}
+
+impl Clock {
+    fn new(limit: Duration) -> Self {
+        Self {
+            stall: Stall::new(limit),
+            timer: Timer::after(limit),
+            rings: None,
+        }
+    }
+
+    fn progress(&mut self, next: Option<&io::Result<Chunk>>) {
+        if let Some(Ok(Chunk::Data(data))) = next {
+            self.stall.progress(data.len());
+        }
+    }
+
+    /// Whether the limit is over. If it is not, and somebody is waited for, the waker is woken when it may be.
+    fn is_over(&mut self, waker: &Waker) -> bool {
+        let Some(at) = self.stall.deadline() else {
+            return false;
+        };
+        // The timer is moved only if it would ring too late: most of what is waited for comes.
+        loop {
+            if self.rings.is_none_or(|rings| rings > at) {
+                self.timer.set_at(Some(at));
+                self.rings = Some(at);
+            }
+            if self
+                .timer
+                .poll(&mut Context::from_waker(waker))
+                .is_pending()
+            {
+                return false;
+            }
+            self.rings = None;
+            if Instant::now() >= at {
+                return true;
+            }
+        }
+    }
+}
+
+/// A response's body whose taker must make progress. `callee` is who makes it.
+pub fn taken(body: Body, limit: Duration, callee: &str) -> Body {
+    match body {
+        Body::Bytes(bytes) => Body::Bytes(bytes),
+        Body::Stream { len, chunks } => {
+            let shared = Arc::new_cyclic(|weak| Shared {
+                chunks: Mutex::new(Some(chunks)),
+                wait: Mutex::new(Wait {
+                    clock: Clock::new(limit),
+                    taker: None,
+                    end: None,
+                }),
+                alarm: Waker::from(Arc::new(Alarm(weak.clone()))),
+                limit,
+                callee: callee.to_owned(),
+            });
+            // From now on there may be something.
+            shared.begin_wait(&mut locked(&shared.wait));
+            let waker = Waker::from(shared.clone());
+            Body::stream(len, Taken { shared, waker })
+        }
+    }
+}
+
+struct Taken {
+    shared: Arc<Shared>,
+    /// Wakes the taker, and notes since when it is waited for.
+    waker: Waker,
+}
+
+struct Shared {
+    /// `None` once it has ended, or was let go of.
+    chunks: Mutex<Option<ChunkStream>>,
+    wait: Mutex<Wait>,
+    alarm: Waker,
+    limit: Duration,
+    callee: String,
+}
+
+struct Wait {
+    clock: Clock,
+    taker: Option<Waker>,
+    end: Option<End>,
+}
+
+/// Why there is nothing to wait for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum End {
+    /// The stream has ended.
+    Whole,
+    /// The taker came too late.
+    Cut,
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Shared {
+    /// There is something to take.
+    fn begin_wait(&self, wait: &mut Wait) {
+        if wait.end.is_some() {
+            return;
+        }
+        wait.clock.stall.start();
+        // Whoever has just got something is not late already.
+        let _ = wait.clock.is_over(&self.alarm);
+    }
+}
+
+impl Stream for Taken {
+    type Item = io::Result<Chunk>;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let shared = &self.shared;
+        {
+            let mut wait = locked(&shared.wait);
+            wait.clock.stall.pause();
+            if wait.end == Some(End::Cut) {
+                let error = timed_out("nobody took 1 KiB of the response's body", shared.limit);
+                return Poll::Ready(Some(Err(error)));
+            }
+            match &mut wait.taker {
+                Some(taker) => taker.clone_from(cx.waker()),
+                None => wait.taker = Some(cx.waker().clone()),
+            }
+        }
+        let mut chunks = locked(&shared.chunks);
+        let Some(stream) = &mut *chunks else {
+            return Poll::Ready(None);
+        };
+        let next = stream
+            .as_mut()
+            .poll_next(&mut Context::from_waker(&self.waker));
+        if let Poll::Ready(next) = &next {
+            let mut wait = locked(&shared.wait);
+            wait.clock.progress(next.as_ref());
+            if matches!(next, Some(Ok(_))) {
+                shared.begin_wait(&mut wait);
+            } else {
+                wait.clock.stall.stop();
+                wait.end = Some(End::Whole);
+                drop(wait);
+                *chunks = None;
+            }
+        }
+        next
+    }
+}
+
+/// The callee's stream has something new.
+impl Wake for Shared {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        let taker = {
+            let mut wait = locked(&self.wait);
+            self.begin_wait(&mut wait);
+            wait.taker.take()
+        };
+        if let Some(taker) = taker {
+            taker.wake();
+        }
+    }
+}
+
+/// What the timer wakes.
+struct Alarm(Weak<Shared>);
+
+impl Wake for Alarm {
+    fn wake(self: Arc<Self>) {
+        let Some(shared) = self.0.upgrade() else {
+            return;
+        };
+        {
+            let mut wait = locked(&shared.wait);
+            if wait.end.is_some() || !wait.clock.is_over(&shared.alarm) {
+                return;
+            }
+            wait.end = Some(End::Cut);
+        }
+        let (callee, limit) = (&shared.callee, shared.limit);
+        log::warn!(
+            target: "valor::dispatch", vlugin = callee.as_str();
+            "whoever called the vlugin `{callee}` has taken no 1 KiB of its response's body for {limit:?}; it breaks off"
+        );
+        // It is the callee's code, and may block.
+        smol::unblock(move || drop(locked(&shared.chunks).take())).detach();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures_lite::{StreamExt, future::block_on, stream};
+
+    const SHORT: Duration = Duration::from_millis(50);
+
+    fn data(len: usize) -> io::Result<Chunk> {
+        Ok(Chunk::Data(vec![0; len].into()))
+    }
+
+    fn kind(next: Option<io::Result<Chunk>>) -> Option<io::ErrorKind> {
+        next.and_then(Result::err).map(|error| error.kind())
+    }
+
+    fn read(body: Body) -> Option<io::ErrorKind> {
+        let Body::Stream { mut chunks, .. } = body else {
+            return None;
+        };
+        block_on(async {
+            loop {
+                match chunks.next().await {
+                    Some(Ok(_)) => {}
+                    end => return kind(end),
+                }
+            }
+        })
+    }
+
+    #[test]
+    fn a_sender_that_makes_no_progress_is_cut_off() {
+        let cut = Arc::new(Cut::default());
+        let never = Body::stream(None, stream::pending());
+        assert_eq!(
+            read(sent(never, SHORT, &cut)),
+            Some(io::ErrorKind::TimedOut)
+        );
+        assert!(cut.status() == Some(408));
+        // A byte now and then is no progress.
+        let drip = stream::unfold((), |()| async {
+            smol::Timer::after(SHORT / 20).await;
+            Some((data(1), ()))
+        });
+        let cut = Arc::new(Cut::default());
+        let drip = Body::stream(None, Box::pin(drip));
+        assert_eq!(read(sent(drip, SHORT, &cut)), Some(io::ErrorKind::TimedOut));
+        let cut = Arc::new(Cut::default());
+        let whole = Body::stream(None, stream::iter([data(1), data(2)]));
+        assert_eq!(read(sent(whole, SHORT, &cut)), None);
+        assert!(cut.status().is_none());
+    }
+
+    #[test]
+    fn a_sender_has_time_while_nobody_asks() {
+        let cut = Arc::new(Cut::default());
+        let body = Body::stream(None, stream::iter([data(1), data(1)]));
+        let Body::Stream { mut chunks, .. } = sent(body, SHORT, &cut) else {
+            panic!("it was a stream");
+        };
+        block_on(async {
+            assert_eq!(kind(chunks.next().await), None);
+            smol::Timer::after(2 * SHORT).await;
+            assert_eq!(kind(chunks.next().await), None);
+        });
+        assert!(cut.status().is_none());
+    }
+
+    /// A stream that tells when it is dropped.
+    struct Told<S>(S, Option<std::sync::mpsc::Sender<()>>);
+
+    impl<S: Stream + Unpin> Stream for Told<S> {
+        type Item = S::Item;
+
+        fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<S::Item>> {
+            Pin::new(&mut self.0).poll_next(cx)
+        }
+    }
+
+    impl<S> Drop for Told<S> {
+        fn drop(&mut self) {
+            if let Some(told) = self.1.take() {
+                let _ = told.send(());
+            }
+        }
+    }
+
+    /// What was taken of a stream, after which nobody asks again, and the word of its end.
+    fn left<S>(chunks: S) -> (ChunkStream, std::sync::mpsc::Receiver<()>)
+    where
+        S: Stream<Item = io::Result<Chunk>> + Send + Unpin + 'static,
+    {
+        let (told, dropped) = std::sync::mpsc::channel();
+        let body = Body::stream(None, Told(chunks, Some(told)));
+        let Body::Stream { chunks, .. } = taken(body, SHORT, "callee") else {
+            panic!("it was a stream");
+        };
+        (chunks, dropped)
+    }
+
+    #[test]
+    fn a_response_that_nobody_takes_is_let_go_of() {
+        let long = Duration::from_secs(20);
+        let (mut chunks, dropped) = left(stream::repeat_with(|| data(1)));
+        assert_eq!(kind(block_on(chunks.next())), None);
+        dropped.recv_timeout(long).expect("its end");
+        assert_eq!(kind(block_on(chunks.next())), Some(io::ErrorKind::TimedOut));
+
+        // Whoever is woken, and does not look.
+        let late = stream::once_future(Box::pin(async {
+            smol::Timer::after(SHORT / 5).await;
+            data(1)
+        }));
+        let (mut chunks, dropped) = left(late.chain(stream::pending()));
+        let first = std::future::poll_fn(|cx| Poll::Ready(chunks.as_mut().poll_next(cx)));
+        assert!(block_on(first).is_pending());
+        dropped.recv_timeout(long).expect("its end");
+    }
+
+    #[test]
+    fn a_response_that_has_nothing_to_take_is_waited_for() {
+        let slow = stream::unfold(0, |n| async move {
+            smol::Timer::after(3 * SHORT).await;
+            (n < 2).then(|| (data(1), n + 1))
+        });
+        let (chunks, _dropped) = left(Box::pin(slow));
+        let body = Body::stream(None, chunks);
+        assert_eq!(read(body), None);
+    }
+}

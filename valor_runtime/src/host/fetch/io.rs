@@ -1,0 +1,225 @@
+//! [`Io`]: a connection, as hyper reads and writes it. `connect` opens it; it holds its permit until it is closed.
+
+use super::{connect, connect::ConnectError, local::Address};
+use crate::{descriptors::Permit, reactor::Watched};
+use futures_lite::{AsyncRead, AsyncWrite};
+use futures_rustls::client::TlsStream;
+use hyper::rt::ReadBufCursor;
+use smol::Async;
+use smol_hyper::rt::FuturesIo;
+#[cfg(unix)]
+use std::os::unix::net::UnixStream;
+use std::{
+    io::{self, IoSlice},
+    net::TcpStream,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    task::{Context, Poll, ready},
+    time::{Duration, Instant},
+};
+
+/// How much hyper has room for in a connection's first reads.
+const SCRATCH: usize = 8192;
+
+/// A connection, as hyper reads and writes it.
+pub(super) struct Io {
+    socket: FuturesIo<Socket>,
+    /// Where a read goes first that is not of a large body.
+    scratch: Box<[u8; SCRATCH]>,
+    link: Link,
+    /// Given back with the socket.
+    _permit: Permit,
+}
+
+pub(super) enum Socket {
+    Plain(Watched<TcpStream>),
+    Tls(Box<TlsStream<Watched<TcpStream>>>),
+    #[cfg(unix)]
+    Unix(Watched<UnixStream>),
+}
+
+/// When a connection was last written to.
+#[derive(Clone)]
+pub(super) struct Link(Arc<LinkState>);
+
+struct LinkState {
+    made: Instant,
+    /// Nanoseconds between `made` and the last byte sent.
+    last_sent: AtomicU64,
+}
+
+impl Link {
+    fn new() -> Self {
+        Self(Arc::new(LinkState {
+            made: Instant::now(),
+            last_sent: AtomicU64::new(0),
+        }))
+    }
+
+    /// When something was last sent over it; when it was made, where nothing was.
+    pub(super) fn last_sent(&self) -> Instant {
+        self.0.made + Duration::from_nanos(self.0.last_sent.load(Ordering::Relaxed))
+    }
+
+    fn sent(&self) {
+        let nanos = u64::try_from(self.0.made.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        self.0.last_sent.store(nanos, Ordering::Relaxed);
+    }
+}
+
+impl Io {
+    pub(super) fn new(socket: Socket, permit: Permit) -> Self {
+        Self {
+            socket: FuturesIo::new(socket),
+            scratch: Box::new([0; SCRATCH]),
+            link: Link::new(),
+            _permit: permit,
+        }
+    }
+
+    /// A connection to a process of this machine.
+    pub(super) async fn local(address: &Address) -> Result<Self, ConnectError> {
+        let permit = connect::permit().map_err(ConnectError::Short)?;
+        let socket = Self::local_socket(address).await;
+        Ok(Self::new(socket.map_err(ConnectError::Local)?, permit))
+    }
+
+    async fn local_socket(address: &Address) -> io::Result<Socket> {
+        Ok(match address {
+            #[cfg(unix)]
+            Address::Unix(path) => {
+                let unix = Async::<UnixStream>::connect(path).await?;
+                Socket::Unix(Watched::<UnixStream>::new(unix)?)
+            }
+            Address::Tcp(address) => {
+                let tcp = Async::<TcpStream>::connect(*address).await?;
+                let _ = tcp.get_ref().set_nodelay(true);
+                Socket::Plain(Watched::<TcpStream>::new(tcp)?)
+            }
+        })
+    }
+
+    pub(super) fn link(&self) -> Link {
+        self.link.clone()
+    }
+}
+
+impl hyper::rt::Read for Io {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        mut buf: ReadBufCursor<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        if buf.remaining() > 2 * SCRATCH {
+            return Pin::new(&mut this.socket).poll_read(cx, buf);
+        }
+        // All of hyper's room would have to be cleared for a read that may come to nothing.
+        let room = &mut this.scratch[..buf.remaining().min(SCRATCH)];
+        let amount = ready!(Pin::new(this.socket.get_mut()).poll_read(cx, room))?;
+        buf.put_slice(&room[..amount]);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl hyper::rt::Write for Io {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.socket).poll_write(cx, buf);
+        if matches!(written, Poll::Ready(Ok(1..))) {
+            self.link.sent();
+        }
+        written
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.socket).poll_write_vectored(cx, bufs);
+        if matches!(written, Poll::Ready(Ok(1..))) {
+            self.link.sent();
+        }
+        written
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        !matches!(self.socket.get_ref(), Socket::Tls(_))
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.socket).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.socket).poll_shutdown(cx)
+    }
+}
+
+impl AsyncRead for Socket {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Plain(tcp) => Pin::new(tcp).poll_read(cx, buf),
+            Self::Tls(tls) => Pin::new(tls).poll_read(cx, buf),
+            #[cfg(unix)]
+            Self::Unix(unix) => Pin::new(unix).poll_read(cx, buf),
+        }
+    }
+}
+
+impl AsyncWrite for Socket {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Plain(tcp) => Pin::new(tcp).poll_write(cx, buf),
+            Self::Tls(tls) => Pin::new(tls).poll_write(cx, buf),
+            #[cfg(unix)]
+            Self::Unix(unix) => Pin::new(unix).poll_write(cx, buf),
+        }
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Plain(tcp) => Pin::new(tcp).poll_write_vectored(cx, bufs),
+            Self::Tls(tls) => Pin::new(tls).poll_write_vectored(cx, bufs),
+            #[cfg(unix)]
+            Self::Unix(unix) => Pin::new(unix).poll_write_vectored(cx, bufs),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(tcp) => Pin::new(tcp).poll_flush(cx),
+            Self::Tls(tls) => Pin::new(tls).poll_flush(cx),
+            #[cfg(unix)]
+            Self::Unix(unix) => Pin::new(unix).poll_flush(cx),
+        }
+    }
+
+    fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(tcp) => Pin::new(tcp).poll_close(cx),
+            Self::Tls(tls) => Pin::new(tls).poll_close(cx),
+            #[cfg(unix)]
+            Self::Unix(unix) => Pin::new(unix).poll_close(cx),
+        }
+    }
+}

@@ -1,0 +1,70 @@
+//! What a response's status says about what may follow its head (RFC 9110, section 15; RFC 9112, section 6.3):
+//! one table for vlugins of every kind. `dispatch` asks it what a vlugin may answer with, `server` how to frame
+//! the answer. `CONTENT` in `web/http.js` is the page's; `tests/conformance` holds both to the same conversations.
+
+/// What may follow a head.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Content {
+    /// Another head: an interim response is no answer to a request.
+    Head,
+    /// The bytes of another protocol, if the request has offered it.
+    Protocol,
+    /// Nothing, and no `content-length` either.
+    Nothing,
+    /// Nothing, which `content-length: 0` says.
+    Empty,
+    /// A body.
+    Body,
+}
+
+/// What may follow the head of a response of this status.
+pub(crate) const fn content(status: u16) -> Content {
+    match status {
+        101 => Content::Protocol,
+        ..=199 => Content::Head,
+        204 | 304 => Content::Nothing,
+        205 => Content::Empty,
+        _ => Content::Body,
+    }
+}
+
+/// Why a response is no answer, if it is none. `offered` tells whether the request offers to go on in another
+/// protocol.
+pub(crate) fn no_answer(status: u16, offered: bool) -> Option<String> {
+    match content(status) {
+        Content::Head => Some(format!(
+            "its response is an interim one (status {status}), which answers nothing: answer with a status from 200 on"
+        )),
+        Content::Protocol if !offered => {
+            Some("its response switches protocols, but the request did not offer to".to_owned())
+        }
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_page_has_the_same_table() {
+        let script = include_str!("../web/http.js");
+        let (_, row) = script
+            .split_once("const CONTENT = {")
+            .expect("the page's table");
+        let row = row.split('}').next().unwrap_or_default();
+        let of = |status: u16| match status {
+            101 | ..=199 => "none",
+            _ if row.contains(&format!("{status}: false")) => "nothing",
+            _ => "body",
+        };
+        for status in 100..600 {
+            let expected = match content(status) {
+                Content::Head | Content::Protocol => "none",
+                Content::Nothing | Content::Empty => "nothing",
+                Content::Body => "body",
+            };
+            assert_eq!(of(status), expected, "{status}");
+        }
+    }
+}
