@@ -159,11 +159,13 @@ impl Account {
         self.timers.limit
     }
 
-    /// Whether more than three quarters of the bytes are taken: no new request should begin then.
+    /// Whether more than three quarters of the bytes are taken: no new request should begin then. An instance is high
+    /// as well if all instances together leave less than a quarter of what one may hold.
     pub fn is_high(&self) -> bool {
+        let reserve = self.bytes.limit / 4;
         let mut gauge = Some(&self.bytes);
         while let Some(of) = gauge {
-            if of.held.load(Ordering::Relaxed) > of.limit / 4 * 3 {
+            if of.held.load(Ordering::Relaxed) > of.limit - reserve {
                 return true;
             }
             gauge = of.whole.as_ref();

@@ -13,7 +13,7 @@ use std::{
 /// Bytes of a file that says what to load or who may do so: plugins.json, certificates, schemas.
 pub const TEXT: u64 = 16 << 20;
 /// Bytes of a token, a key or a signature: some hundred is what they have.
-pub const SECRET: u64 = 64 << 10;
+pub const SECRET: u64 = 8 << 10;
 
 /// Why a file was not read.
 #[derive(Debug, thiserror::Error)]

@@ -340,7 +340,7 @@ fn what_was_counted_of_one_that_is_gone_is_forgotten() {
     let mut client = serving.connect();
     let hello = json!({ "type": "native", "name": "hello", "path": "hello_plugin" });
     let counted = |what: &str| {
-        let text = serving.get("/_metrics").text();
+        let text = serving.get("/_metrics").text().to_owned();
         let lines = text
             .lines()
             .filter(|line| line.contains("\"hello\"") && line.contains(what));
@@ -401,7 +401,7 @@ fn a_destructor_that_blocks_is_the_vlugins() {
         204
     );
     assert!(NOTICED.load(Ordering::SeqCst) > 0, "nobody noticed");
-    let text = serving.get("/_metrics").text();
+    let text = serving.get("/_metrics").text().to_owned();
     let line = "valor_blocked_total{vlugin=\"_plugins\"} 0";
     assert!(text.contains(line), "{text}");
 }

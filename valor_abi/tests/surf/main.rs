@@ -55,7 +55,10 @@ mod guest {
     #[surf::utils::async_trait]
     impl surf::HttpClient for Over {
         async fn send(&self, req: http::Request) -> surf::Result<http::Response> {
-            let error = |fault: Fault| http::Error::from_str(fault.status, fault.message);
+            let error = |fault: Fault| {
+                let status = http::StatusCode::try_from(fault.status);
+                http::Error::new(status.expect("a status of an error"), fault)
+            };
             let request = convert::request_into_wire_absolute(req).await;
             let response = self.0.fetch(request.map_err(error)?).await;
             convert::response_from_wire(response.map_err(error)?).map_err(error)
@@ -146,9 +149,9 @@ macro_rules! conversation {
             }
 
             #[test]
-            fn an_error_that_is_passed_on_is_the_response() {
+            fn a_refusal_that_is_passed_on_is_the_vlugins_failure() {
                 ask("refused-passed-on")
-                    .assert_status(403)
+                    .assert_status(500)
                     .assert_fault("not there");
             }
 

@@ -56,7 +56,7 @@ pub const CASES: &[(&str, u16, &str)] = &[
     ("logger", 200, "GET this is /new"),
     ("server-error", 503, "full"),
     ("refused", 200, "403"),
-    ("refused-passed-on", 403, ""),
+    ("refused-passed-on", 500, ""),
     ("several", 200, "/new /other /third"),
 ];
 

@@ -45,7 +45,7 @@ fn a_signed_package_is_verified_and_served() {
     assert_eq!(
         verified.out,
         format!(
-            "{package} is signed with {key} (file:hello.vlugin\\tvlugin:hello_plugin {version})\n"
+            "{package} is signed with {key} (file:hello.vlugin vlugin:hello_plugin {version})\n"
         )
     );
     let plugins = folder.file("plugins.json");

@@ -113,9 +113,9 @@ fn a_folder_for_a_static_server() {
         names,
         [
             ".valor-web",
+            "account.js",
             "docs here/deep/a b.txt",
             "docs here/index.html",
-            "account.js",
             "guest.js",
             "http.js",
             "index.html",

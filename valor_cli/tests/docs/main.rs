@@ -27,6 +27,7 @@ use valor_runtime::{Definition, definition::Definitions};
 /// The commands that are not run, each with the reason.
 const NOT_RUN: &[(&str, &str)] = &[
     ("bash .ci/run", "it runs this test"),
+    (".ci/long", "it takes an hour or more"),
     (".ci/long", "it takes an hour"),
     (
         "cargo run --release -p valor_bench",

@@ -33,11 +33,11 @@ pub(super) fn request(
     Ok((head, body, charge))
 }
 
-/// A response, or the fault in its place; the body holds its charge, and the last is the head's.
-pub(super) fn response(
-    account: &Account,
-    message: &[u8],
-) -> wasmtime::Result<(Result<(ResponseHead, Brought), Fault>, Charge)> {
+/// A response, or the fault in its place.
+type Answer = Result<(ResponseHead, Brought), Fault>;
+
+/// A guest's answer; the body holds its charge, and the last is the head's.
+pub(super) fn response(account: &Account, message: &[u8]) -> wasmtime::Result<(Answer, Charge)> {
     let charge = account.charge(ENTRY + message::head_len(message))?;
     let block = account.charge(message.len())?.holding(message.to_vec());
     let response = message::decode_response(block)?.map_err(shortened);

@@ -20,7 +20,7 @@ const WINDOW: (u64, u64) = (4 * 1024, 128 * 1024);
 /// How many bytes a guest may write ahead of each of so many readers. Together they take a part of the account that
 /// leaves room for everything else: readers that do not read stop the guest, and never end it.
 pub(super) fn window(limit: u64, readers: usize) -> u32 {
-    let share = limit / 8 / readers.max(1) as u64;
+    let share = limit / 16 / readers.max(1) as u64;
     share.clamp(WINDOW.0, WINDOW.1) as u32
 }
 
@@ -208,7 +208,7 @@ mod tests {
             assert!(together <= limit / 2, "{together} of {limit}");
         }
         assert_eq!(window(1 << 26, 1), 128 * 1024);
-        assert_eq!(window(1 << 26, 1024), 8 * 1024);
+        assert_eq!(window(1 << 26, 512), 8 * 1024);
         assert_eq!(window(1 << 20, 1_000_000), 4 * 1024);
     }
 }
