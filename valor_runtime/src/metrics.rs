@@ -48,7 +48,7 @@ impl Drop for Held {
         let (name, by_name) = (self.name.as_str(), &self.by_name);
         let mut held = by_name.held();
         // Somebody may have come to count under the same name since.
-        if !held.get(name).is_some_and(|it| it.strong_count() == 0) {
+        if held.get(name).is_none_or(|it| it.strong_count() != 0) {
             return;
         }
         held.remove(name);
