@@ -146,6 +146,7 @@ pub(crate) fn who_ends_again_and_again_is_waited_for() {
     let house = House::new(&[("fragile.js", FRAGILE)]);
     block_on(async {
         house.load(json!({ "name": "fragile" })).await.unwrap();
+        house.runtime.set_ready(true);
         assert_eq!(
             metric(&house, "valor_script_running{vlugin=\"fragile\"}").await,
             "1"

@@ -24,7 +24,7 @@ use std::{
     fmt, io,
     pin::Pin,
     sync::{Arc, Mutex, PoisonError, Weak},
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
     time::Duration,
 };
 use valor::{
@@ -282,32 +282,41 @@ pub(super) fn behind(front: Vec<u8>, len: Option<u64>, chunks: ChunkStream) -> B
     let late = Late {
         chunks: Box::pin(front.chain(chunks)),
         error: None,
+        grace: None,
     };
     Body::stream(len, late)
 }
 
-/// A body whose error comes one poll late: hyper sends nothing more once it has seen one, not even what came
-/// before it.
+/// How long the error of a body waits, so that the script has read what came before it.
+const GRACE: Duration = Duration::from_millis(200);
+
+/// A body whose error comes late: hyper sends nothing more once it has seen one, not even what came before it, and
+/// Deno forgets what a script has not read of a request whose connection ends. The head is the body's beginning.
 struct Late {
     chunks: ChunkStream,
     error: Option<io::Error>,
+    grace: Option<Timer>,
 }
 
 impl Stream for Late {
     type Item = io::Result<Chunk>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        if let Some(error) = self.error.take() {
-            return Poll::Ready(Some(Err(error)));
-        }
-        match self.chunks.as_mut().poll_next(cx) {
-            Poll::Ready(Some(Err(error))) => {
-                self.error = Some(error);
-                cx.waker().wake_by_ref();
-                Poll::Pending
+        let this = &mut *self;
+        if this.error.is_none() {
+            match this.chunks.as_mut().poll_next(cx) {
+                Poll::Ready(Some(Err(error))) => {
+                    this.error = Some(error);
+                    this.grace = Some(Timer::after(GRACE));
+                }
+                next => return next,
             }
-            next => next,
         }
+        if let Some(grace) = &mut this.grace {
+            ready!(Pin::new(grace).poll(cx));
+            this.grace = None;
+        }
+        Poll::Ready(this.error.take().map(Err))
     }
 }
 
