@@ -3,7 +3,7 @@
 //!
 //! [`check`] reads a module once, in a time proportional to its length, and adds up what the compiler will
 //! have to do. The limits leave room for real modules: of programs in Rust, C and Go with more than ten MiB, as built for debugging
-//! too. Within them, compiling takes some 300 MiB and half a minute at most.
+//! too. A time limit bounds what they let through.
 
 use super::error::GuestError;
 use wasmparser::{BinaryReaderError, FunctionBody, Operator, Parser, Payload};
@@ -27,7 +27,7 @@ const GLOBALS: Limit = limit("globals and tables", 10_000);
 const BODY: Limit = limit("bytes in one function", 512 << 10);
 const LOCALS: Limit = limit("locals in one function", 20_000);
 const DEPTH: Limit = limit("blocks inside of each other", 2_000);
-const FLOW: Limit = limit("locals times branches in one function", 4_000_000);
+const FLOW: Limit = limit("locals times branches in one function", 16_000_000);
 const ALL_FLOW: Limit = limit("locals times branches", 40_000_000);
 
 /// How many branches a loop counts for: at its head every local may have a value from each side.
