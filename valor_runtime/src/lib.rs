@@ -29,7 +29,7 @@
 //! From the ground up; a module imports only from those above it in this list.
 //!
 //! - [`definition`]: what plugins.json says. [`Vlugin`]: the trait that every kind is behind.
-//! - [`escape`]: text from outside for a person's eyes. [`file`]: files that are read whole.
+//! - [`escape`]: text from outside for a person's eyes. [`mod@file`]: files that are read whole.
 //! - [`account`]: what the host holds and runs for one vlugin. `id`: a request's id. `reactor`: which sockets are ready.
 //!   `timer`: time limits. `metrics`: what is counted. [`registry`]: names and prefixes. [`host`]: what vlugins ask for.
 //! - [`package`]: one file with the libraries for several targets.
