@@ -152,7 +152,7 @@ pub fn taken(body: Body, limit: Duration, callee: &str) -> Body {
             });
             // From now on there may be something.
             shared.begin_wait(&mut locked(&shared.wait));
-            let waker = Waker::from(shared.clone());
+            let waker = Waker::from(Arc::new(Woken(Arc::downgrade(&shared))));
             Body::stream(len, Taken { shared, waker })
         }
     }
@@ -244,16 +244,21 @@ impl Stream for Taken {
     }
 }
 
-/// The callee's stream has something new.
-impl Wake for Shared {
+/// What the callee's stream wakes when it has something new. The stream may keep it, and so it does not keep the stream.
+struct Woken(Weak<Shared>);
+
+impl Wake for Woken {
     fn wake(self: Arc<Self>) {
         self.wake_by_ref();
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
+        let Some(shared) = self.0.upgrade() else {
+            return;
+        };
         let taker = {
-            let mut wait = locked(&self.wait);
-            self.begin_wait(&mut wait);
+            let mut wait = locked(&shared.wait);
+            shared.begin_wait(&mut wait);
             wait.taker.take()
         };
         if let Some(taker) = taker {
@@ -403,6 +408,22 @@ mod tests {
         let first = std::future::poll_fn(|cx| Poll::Ready(chunks.as_mut().poll_next(cx)));
         assert!(block_on(first).is_pending());
         dropped.recv_timeout(long).expect("its end");
+    }
+
+    #[test]
+    fn a_response_that_is_dropped_lets_go_of_a_stream_that_keeps_its_waker() {
+        let mut kept = Vec::new();
+        let keeps = stream::poll_fn(move |cx: &mut Context<'_>| {
+            kept.push(cx.waker().clone());
+            Poll::Pending
+        });
+        let (mut chunks, dropped) = left(keeps);
+        let first = std::future::poll_fn(|cx| Poll::Ready(chunks.as_mut().poll_next(cx)));
+        assert!(block_on(first).is_pending());
+        drop(chunks);
+        dropped
+            .recv_timeout(Duration::from_secs(20))
+            .expect("its end");
     }
 
     #[test]

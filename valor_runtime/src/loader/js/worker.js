@@ -164,6 +164,8 @@ function checked(response) {
   if (!(response instanceof Response)) throw new TypeError(`the answer is ${inspect(response, { depth: 0 })}, not a Response`);
   if (response.bodyUsed) throw new TypeError("the body of the Response has been read already");
   if (response.status === 0) throw new TypeError("the answer is Response.error()");
+  // Deno makes one of 101 alone, and its server then drops the connection.
+  if (response.status === 101) throw new TypeError("the answer switches protocols (status 101): answer with a status from 200 on");
   return response;
 }
 
