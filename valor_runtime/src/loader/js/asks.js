@@ -7,7 +7,8 @@
 // 1 is a fetch, 2 a call of the vlugin `name`: `rest` is a message (heads.js), and a body in pieces is given when Valor
 // asks for it (`!body` and the id). 3 is the end of one that nobody waits for. 4 is a line for the log: `name` is its
 // file, `rest` u32 line, u32 column, text. 5 says that `id` lines were left out. What came of a fetch or a call is a request of Valor's whose body is u32 id, a
-// message, and the response's body: `!whole` if all of it is in memory, otherwise `!pieces`.
+// message, and the response's body: `!whole` if all of it is in memory, otherwise `!pieces`. A fault is a request without
+// a body, `!fault/ID/STATUS/MESSAGE`.
 
 const FETCH = 1, CALL = 2, CANCEL = 3, LOG = 4, LEFT_OUT = 5;
 /** A body of so many bytes goes along with its head. */
@@ -30,6 +31,7 @@ const asked = new Map();
 const takeAsked = uncurry(Map.prototype.delete);
 const findAsked = uncurry(Map.prototype.get);
 const noteAsked = uncurry(Map.prototype.set);
+const decoded = globalThis.decodeURIComponent;
 let lastId = 0;
 /** Which errors are Valor's, and their status: one that the vlugin lets through is none of its client's business. */
 const refusals = new WeakMap();
@@ -131,7 +133,10 @@ function announced(body) {
   return typeof body === "string" ? lengthOf(encodeUtf8(body)) : undefined;
 }
 
-function ask(what, target, request, body, url) {
+/** Whether the vlugin may give up a response that it has: only then is a body that is all here made to be taken away. */
+const isRevocable = (input, init) => input instanceof Request || (init?.signal ?? null) !== null;
+
+function ask(what, target, request, body, url, revocable) {
   const client = ofRequest.getStore()?.signal;
   const signal = client ? AbortSignal.any([request.signal, client]) : request.signal;
   if (signal.aborted) return NativePromise.reject(signal.reason);
@@ -161,7 +166,8 @@ function ask(what, target, request, body, url) {
       it.upload = null;
       unread?.body.cancel(reason).catch(() => {});
     };
-    const it = { resolve, reject, signal, url, method, upload, giveUp };
+    const settle = () => signal.removeEventListener("abort", abort);
+    const it = { resolve, reject, settle, signal, url, method, upload, giveUp, revocable };
     signal.addEventListener("abort", abort, { once: true });
     noteAsked(asked, id, it);
     emit(what, id, target, message);
@@ -195,16 +201,30 @@ async function pieces(request) {
   return outcome(bytes, (it) => passed(it, reader, begun));
 }
 
+/** What was asked for under this id, which is about to be settled. */
+function answered(id) {
+  const it = findAsked(asked, id);
+  if (!it || !takeAsked(asked, id)) return null;
+  it.settle();
+  it.giveUp();
+  return it;
+}
+
+/** A fault came of it. The id, the status and the message are in the path. */
+function refusedBy(path) {
+  const status = indexOf(path, "/", 7) + 1;
+  const message = indexOf(path, "/", status) + 1;
+  const it = answered(+slice(path, 7, status - 1));
+  it?.reject(refusal(new TypeError(decoded(slice(path, message))), +slice(path, status, message - 1)));
+  return new NativeResponse(null);
+}
+
 async function outcome(bytes, passing) {
-  const it = findAsked(asked, u32(bytes, 0));
-  takeAsked(asked, u32(bytes, 0));
+  const it = answered(u32(bytes, 0));
   if (!it) return new NativeResponse(null);
   try {
-    it.giveUp();
     it.message = decodeMessage(bytes, 4);
-    const { fault } = it.message;
-    if (!fault) return await passing(it);
-    it.reject(refusal(new TypeError(fault.message), fault.status));
+    return await passing(it);
   } catch (error) {
     it.reject(error);
   }
@@ -216,10 +236,33 @@ const isBodiless = ({ method, message: { status } }) => method === "HEAD" || sta
 /** Settles what was asked for. */
 function give(it, body) {
   const { status, headers } = it.message;
-  const isNone = isBodiless(it) || (body instanceof Bytes && lengthOf(body) === 0);
-  const response = new NativeResponse(isNone ? null : body, { __proto__: null, status, headers });
+  if (isBodiless(it)) body = null;
+  else if (it.revocable && body instanceof Bytes) body = revocable(it.signal, body);
+  const response = new NativeResponse(body, { __proto__: null, status, headers });
   Object.defineProperty(response, "url", { value: it.url, configurable: true });
   it.resolve(response);
+}
+
+/** A body that is all here, until it has been read or the signal aborts. */
+function revocable(signal, bytes) {
+  let control;
+  const abort = () => control.error(signal.reason);
+  const done = () => signal.removeEventListener("abort", abort);
+  const source = {
+    __proto__: null,
+    start(controller) {
+      control = controller;
+      if (lengthOf(bytes) === 0) return controller.close();
+      controller.enqueue(bytes);
+      signal.addEventListener("abort", abort, { once: true });
+    },
+    pull(controller) {
+      done();
+      controller.close();
+    },
+    cancel: done,
+  };
+  return new ReadableStream(source, { __proto__: null, highWaterMark: 0 });
 }
 
 /** Gives a response whose body is still on its way, behind what is there of it. */
@@ -310,6 +353,7 @@ function fetched(response, url, redirected) {
 }
 
 async function fetch(input, init) {
+  const revocable = isRevocable(input, init);
   let request = asking(input, init);
   let url = new URL(request.url);
   if (/^(data|blob|file):$/.test(url.protocol)) return nativeFetch(request);
@@ -325,7 +369,7 @@ async function fetch(input, init) {
     // What the standard's fetch sends where the script does not say it.
     const { headers: own } = request;
     for (const [header, value] of SENT) if (!own.has(header)) own.set(header, value);
-    const response = await ask(FETCH, "", request, body, url.href);
+    const response = await ask(FETCH, "", request, body, url.href, revocable);
     const location = response.headers.get("location");
     if (mode === "manual" || location === null || ![301, 302, 303, 307, 308].includes(response.status)) {
       return fetched(response, url.href, redirected);
@@ -357,5 +401,5 @@ function call(vlugin, input, init) {
   const request = new Request(typeof input === "string" ? new URL(input, base) : (input ?? base), init);
   const url = new URL(request.url);
   if (!request.headers.has("host")) request.headers.set("host", url.host);
-  return ask(CALL, String(vlugin), request, sent(request, init), url.pathname + url.search);
+  return ask(CALL, String(vlugin), request, sent(request, init), url.pathname + url.search, isRevocable(input, init));
 }

@@ -21,7 +21,7 @@ const decodeUtf8 = uncurry(TextDecoder.prototype.decode).bind(null, text);
 
 /** Bytes that the head of one message may have. Valor reads no more. */
 const HEAD = 1 << 20;
-const PIECES = 1, LENGTH = 2, FAULT = 4;
+const PIECES = 1, LENGTH = 2;
 /** Bytes in front of a head. */
 const FIXED = 16;
 
@@ -107,12 +107,7 @@ function decodeHeaders(bytes, at, count) {
 
 /** The message of Valor's that begins at `at` in these bytes, whose head is all there. */
 function decodeMessage(bytes, at) {
-  const flags = u32(bytes, at + 4);
   const head = at + FIXED;
-  if (flags & FAULT) {
-    const message = head + 8;
-    return { __proto__: null, fault: { status: u16(bytes, head + 2), message: decodeUtf8(subarray(bytes, message, message + u32(bytes, head + 4))) } };
-  }
   const method = head + 12;
   const target = method + bytes[head + 10];
   const peer = target + u32(bytes, head + 4);

@@ -17,6 +17,7 @@ use crate::{
 };
 use futures_core::Stream;
 use futures_lite::{StreamExt, future, stream};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use smol::{Timer, lock::Semaphore};
 use std::{
     collections::HashMap,
@@ -77,10 +78,7 @@ pub(super) async fn serve(
     let asking = async {
         let Err(why) = outward.ask().await;
         if why != End::Held {
-            let late = async {
-                Timer::after(UNTIL_ENDED).await;
-            };
-            future::or(async { drop(worker.ended().await) }, late).await;
+            until_ended(&worker).await;
         }
         why
     };
@@ -94,6 +92,14 @@ pub(super) async fn serve(
     if let (Some(why), Some(process)) = (why.await, process.upgrade()) {
         process.end(&worker, why);
     }
+}
+
+/// Lets a worker whose link broke off say first why it ended.
+async fn until_ended(worker: &Worker) {
+    let late = async {
+        Timer::after(UNTIL_ENDED).await;
+    };
+    future::or(async { drop(worker.ended().await) }, late).await;
 }
 
 impl Outward {
@@ -197,14 +203,26 @@ impl Outward {
                     response.head.as_bytes().len() + whole_len(&response.body)
                 });
                 let _received = account.charge(received)?;
-                if let Err(fault) = give(&worker, id, outcome).await {
-                    // A script that has the response already does not look at this one.
-                    let _ = give(&worker, id, Err(Fault::error(502, fault.message))).await;
-                }
-                Ok::<_, Over>(())
+                let Err(fault) = give(&worker, id, outcome).await else {
+                    return Ok(None);
+                };
+                // A script that has the response already does not look at this one.
+                let again = give(&worker, id, Err(Fault::error(502, fault.message))).await;
+
+                Ok::<_, Over>(again.err())
             };
-            if let (Err(_), Some(process)) = (giving.await, process.upgrade()) {
-                process.end(&worker, End::Held);
+            let why = match giving.await {
+                Ok(None) => return,
+                Ok(Some(fault)) => {
+                    until_ended(&worker).await;
+                    End::Died(format!(
+                        "it did not take what came of a fetch or a call: {fault}"
+                    ))
+                }
+                Err(_) => End::Held,
+            };
+            if let Some(process) = process.upgrade() {
+                process.end(&worker, why);
             }
         }
     }
@@ -239,32 +257,44 @@ fn broken(why: String) -> Body {
     Body::stream(None, stream::once(Err(io::Error::other(why))))
 }
 
-/// Hands the outcome to the script, and lasts as long as the body does.
-async fn give(
-    worker: &Worker,
-    id: u32,
-    outcome: Result<Response, Fault>,
-) -> Result<Response, Fault> {
-    let (block, rest) = match outcome {
-        Ok(Response { head, body }) => {
-            let room = SMALL.checked_sub(head.as_bytes().len());
-            let is_small = matches!(&body, Body::Bytes(bytes) if room >= Some(bytes.len()));
-            let (len, body) = match body {
-                Body::Bytes(bytes) if !is_small => (Some(bytes.len() as u64), whole(bytes)),
-                body => (body.len(), body),
-            };
-            let (block, chunks) = message::encode_response(Response { head, body });
-            (block, chunks.map(|chunks| (len, chunks)))
-        }
+/// Hands the outcome to the script, and lasts as long as the body does. A fault is all in the target: whatever a script
+/// has done to its realm, reading a body included, it learns of that.
+async fn give(worker: &Worker, id: u32, outcome: Result<Response, Fault>) -> Result<(), Fault> {
+    let taken = match outcome {
+        Ok(response) => give_response(worker, id, response).await?,
         Err(mut fault) => {
             cut(&mut fault.message, MESSAGE);
-            (message::encode_fault_message(&fault), None)
+            let message = utf8_percent_encode(&fault.message, NON_ALPHANUMERIC);
+            let what = format!("fault/{id}/{}/{message}", fault.status);
+            own(worker, &what, Body::empty()).await?
         }
     };
+    let status = taken.head.status();
+    if status == 200 {
+        return Ok(());
+    }
+    let why = taken.body.bytes(4 * MESSAGE).await.unwrap_or_default();
+    let mut why = String::from_utf8_lossy(&why).into_owned();
+    cut(&mut why, MESSAGE);
+    Err(Fault::error(
+        502,
+        format!("it answers with status {status}: {why}"),
+    ))
+}
+
+async fn give_response(worker: &Worker, id: u32, response: Response) -> Result<Response, Fault> {
+    let Response { head, body } = response;
+    let room = SMALL.checked_sub(head.as_bytes().len());
+    let is_small = matches!(&body, Body::Bytes(bytes) if room >= Some(bytes.len()));
+    let (len, body) = match body {
+        Body::Bytes(bytes) if !is_small => (Some(bytes.len() as u64), whole(bytes)),
+        body => (body.len(), body),
+    };
+    let (block, chunks) = message::encode_response(Response { head, body });
     let front = [&id.to_le_bytes(), &*block].concat();
-    match rest {
+    match chunks {
         None => own(worker, "whole", front.into()).await,
-        Some((len, chunks)) => own(worker, "pieces", behind(front, len, chunks)).await,
+        Some(chunks) => own(worker, "pieces", behind(front, len, chunks)).await,
     }
 }
 

@@ -207,6 +207,7 @@ function serving(request) {
     case "!request":
       return large(request);
     default:
+      if (startsWith(what, "!fault/")) return refusedBy(what);
       return uploaded(+slice(what, "!body".length));
   }
 }
