@@ -7,6 +7,7 @@ use crate::{
     args::{LogFormat, RunArgs, TlsArgs},
     build_sources::Stop,
     exit::{CANNOT_BIND, FAULTS, Failure},
+    library_path,
     load::Vlugins,
     log_writer::LogWriter,
     output::print_line,
@@ -66,6 +67,9 @@ pub fn run(args: &RunArgs, log: &LogWriter) -> Result<(), Failure> {
         })
         .registry(access);
     let mut builder = args.find.tell(builder);
+    for dir in library_path::set_by_user() {
+        builder = builder.library_dir(dir);
+    }
     if let Some(keys) = trust {
         builder = builder.trust(keys);
     }
@@ -163,11 +167,13 @@ fn failed(error: impl ToString) -> Failure {
 
 fn config(args: &RunArgs) -> ServerConfig {
     let trusted_proxies = args.trusted_proxy.clone();
+    let socket = args.socket.access();
     let args = &args.server;
     let size = |bytes| usize::try_from(bytes).unwrap_or(usize::MAX);
     // No default stands in for a field: every limit has its option.
     ServerConfig {
         trusted_proxies,
+        socket,
         head_timeout: args.head_timeout,
         body_timeout: args.body_timeout,
         write_timeout: args.write_timeout,
@@ -193,7 +199,18 @@ fn access(args: &RunArgs) -> Result<RegistryAccess, Failure> {
     if !args.with_registry {
         return Ok(RegistryAccess::Off);
     }
-    if args.find.plugin_dir.is_empty() {
+    let granted = library_path::set_by_user();
+    if !granted.is_empty() {
+        let folders: Vec<_> = granted
+            .iter()
+            .map(|dir| dir.display().to_string())
+            .collect();
+        log::info!(
+            target: "valor",
+            "/_plugins also loads native vlugins by their bare names from the folders of {}: {}",
+            library_path::VARIABLE, folders.join(", ")
+        );
+    } else if args.find.plugin_dir.is_empty() {
         log::warn!(
             target: "valor",
             "without --plugin-dir there is no folder that /_plugins may load from: it will refuse every library"

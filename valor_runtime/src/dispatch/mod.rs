@@ -44,7 +44,7 @@ impl Dispatch {
     pub async fn answer(&self, mut request: Request) -> Response {
         let head = &mut request.head;
         let id = id::of(head);
-        let exchange = Exchange::begin(self.metrics.clone(), id, head.method(), head.path());
+        let exchange = Exchange::begin(self.metrics.clone(), id, head);
         if let std::borrow::Cow::Owned(resolved) = path::resolve(head.target())
             && head.set_target(&resolved).is_err()
         {
@@ -70,7 +70,7 @@ impl Dispatch {
         request.head.remove("upgrade");
         let head = &request.head;
         let id = id::of(head);
-        let exchange = Exchange::begin(self.metrics.clone(), id, head.method(), head.path());
+        let exchange = Exchange::begin(self.metrics.clone(), id, head);
         match self.registry.get(name) {
             // What the program itself mounts, `/_plugins` among them, trusts where a request
             // comes from; no vlugin may speak through it.

@@ -37,6 +37,71 @@ pub(crate) fn both_forms_answer() {
     });
 }
 
+/// The URL stays the client's, whatever crosses with it.
+#[test]
+pub(crate) fn the_clients_address_is_known() {
+    let house = House::new(&[
+        (
+            "a.js",
+            "export default { fetch: ({ url }, env, { peer, waitUntil }) => (waitUntil(0), Response.json([url, peer, Object.isFrozen(peer)])) }",
+        ),
+        (
+            "b.js",
+            "addEventListener('fetch', (event) => event.respondWith(Response.json([event.request.url, event.peer])))",
+        ),
+    ]);
+    let peers = [
+        (None, Value::Null),
+        (Some("0.0.0.0:0"), Value::Null),
+        (
+            Some("192.0.2.7:50000"),
+            json!({ "address": "192.0.2.7", "port": 50000 }),
+        ),
+        (
+            Some("[2001:db8::7]:80"),
+            json!({ "address": "2001:db8::7", "port": 80 }),
+        ),
+    ];
+    block_on(async {
+        house
+            .load(json!({ "name": "a", "prefix": "/a" }))
+            .await
+            .unwrap();
+        house
+            .load(json!({ "name": "b", "prefix": "/b" }))
+            .await
+            .unwrap();
+        for (peer, expected) in peers {
+            for https in [false, true] {
+                // With a head of this size the request crosses as a message.
+                for large in ["", &"x".repeat(40_000)] {
+                    for path in ["/a/x;y?z=;", "/b/~/+;"] {
+                        let mut request = Request::new("GET", path).unwrap();
+                        let head = &mut request.head;
+                        head.push("host", b"example.com").unwrap();
+                        head.push("x-large", large.as_bytes()).unwrap();
+                        head.set_https(https);
+                        if let Some(peer) = peer {
+                            head.set_peer(peer);
+                        }
+                        let url = format!(
+                            "http{}://example.com{}",
+                            if https { "s" } else { "" },
+                            &path[2..]
+                        );
+                        let told = json_of(house.ask(request).await).await;
+                        assert_eq!(
+                            (&told[0], &told[1]),
+                            (&url.into(), &expected),
+                            "{peer:?} {https} {path}"
+                        );
+                    }
+                }
+            }
+        }
+    });
+}
+
 /// As in a service worker and in a page: a listener can be taken out and put in once, and `onfetch` is one of them.
 #[test]
 pub(crate) fn listeners_are_those_of_a_service_worker() {
