@@ -284,13 +284,20 @@ pub struct InspectArgs {
 
 #[derive(Clone, Debug, Args)]
 pub struct BuildArgs {
-    /// Build the crates that the definitions name as their `source`, with cargo, and load what comes out
+    /// Build the crates that the definitions name as their `source`, with cargo, and take what comes out
     #[arg(long)]
     pub build: bool,
 
-    /// Build them with optimisations (cargo's release profile instead of dev)
-    #[arg(long, requires = "build")]
+    /// Build them with optimisations (cargo's release profile instead of dev); means --build
+    #[arg(long)]
     pub release: bool,
+}
+
+impl BuildArgs {
+    /// Whether anything is to be built.
+    pub fn is_wanted(&self) -> bool {
+        self.build || self.release
+    }
 }
 
 /// Where files and programs are found.

@@ -16,7 +16,7 @@ use crate::{
     rows::{own_rows, show},
     sign, signals,
     table::Row,
-    watch::Watch,
+    watch::{Wanted, Watch},
 };
 use std::sync::Arc;
 use valor_runtime::{
@@ -44,7 +44,9 @@ pub fn run(args: &RunArgs, log: &LogWriter) -> Result<(), Failure> {
     let again = file.as_ref().and_then(PluginsFile::again);
     let mut watch = match (args.watch, again) {
         (false, _) => None,
-        (true, Some(file)) => Some(Watch::start(file, args).map_err(not_watched)?),
+        (true, Some(file)) => {
+            Some(Watch::start(file, &args.find.plugin_dir, watched(args)).map_err(not_watched)?)
+        }
         (true, None) => {
             return Err(failed(
                 "--watch needs a plugins.json that can be read again: name its file with -p",
@@ -53,7 +55,7 @@ pub fn run(args: &RunArgs, log: &LogWriter) -> Result<(), Failure> {
     };
     // Before the first library, script or socket.
     raise_descriptor_limit();
-    let mut vlugins = Vlugins::read(file.clone(), args.build.build);
+    let mut vlugins = Vlugins::read(file.clone(), args.build.is_wanted());
     let builder = Runtime::builder()
         .base_dir(vlugins.base())
         .limits(args.limits.limits())
@@ -155,7 +157,15 @@ async fn serve(
     Ok(())
 }
 
-fn not_watched(error: notify::Error) -> Failure {
+fn watched(args: &RunArgs) -> Wanted {
+    Wanted {
+        build: args.build.is_wanted(),
+        signed: !args.trust.trust.is_empty(),
+        copies_into: None,
+    }
+}
+
+pub fn not_watched(error: notify::Error) -> Failure {
     failed(format!(
         "the system does not tell of changes, which --watch needs: {error}; without it, SIGHUP has the files looked at"
     ))

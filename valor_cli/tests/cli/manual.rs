@@ -109,7 +109,7 @@ fn wrong_command_lines_end_with_2_and_say_what_is_right() {
             &["run", "-p", "x", "--registry-token-file", "y"][..],
             "--with-registry",
         ),
-        (&["run", "-p", "x", "--release"], "--build"),
+        (&["web", "-p", "x", "-o", "y", "--watch"], "--serve"),
         (&["run", "-p", "x", "--workers", "0"], "1 to 1000000"),
         (&["run", "-p", "x", "--addr", "8080"], "127.0.0.1:8080"),
         (
