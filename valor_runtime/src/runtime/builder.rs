@@ -85,7 +85,14 @@ impl Builder {
     /// The Deno that runs `js` vlugins. Without it, that of `VALOR_DENO`, of the nearest `node_modules/.bin` at or
     /// above [`Builder::base_dir`], or of the `PATH`.
     pub fn deno(mut self, program: impl Into<PathBuf>) -> Self {
-        self.deno = Some(program.into());
+        let program = program.into();
+        // A path is one from here, whatever folder a vlugin goes to before the first script is loaded; a name alone is
+        // looked for on the PATH.
+        let is_name = program.components().count() == 1 && !program.is_absolute();
+        self.deno = Some(match is_name {
+            true => program,
+            false => std::path::absolute(&program).unwrap_or(program),
+        });
         self
     }
 

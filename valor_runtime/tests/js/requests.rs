@@ -37,6 +37,77 @@ pub(crate) fn both_forms_answer() {
     });
 }
 
+/// RFC 9110, section 10.1.1, and row 24 of the book's page on HTTP.
+#[test]
+pub(crate) fn a_body_is_asked_for_when_a_script_first_reads_it() {
+    use std::io::{Read, Write};
+    let house = House::new(&[(
+        "a.js",
+        "const late = (request) => new ReadableStream({
+            async start(controller) {
+                controller.enqueue(new TextEncoder().encode('first,'));
+                await new Promise((done) => setTimeout(done, 100));
+                controller.enqueue(new Uint8Array(await request.arrayBuffer()));
+                controller.close();
+            },
+        });
+        export default { async fetch(request) {
+            switch (new URL(request.url).pathname) {
+                case '/reads': return new Response(await request.text());
+                case '/echo': return new Response(request.body);
+                case '/late': return new Response(late(request));
+                default: return new Response('deaf');
+            }
+        } };",
+    )]);
+    block_on(house.load(json!({ "name": "a" }))).unwrap();
+    let serving = crate::socket::serve(house.runtime.clone());
+    let post = |path: &str| {
+        let mut stream = std::net::TcpStream::connect(&serving.addr).unwrap();
+        let patience = std::time::Duration::from_secs(60);
+        stream.set_read_timeout(Some(patience)).unwrap();
+        let head = "host: a\r\nexpect: 100-continue\r\ncontent-length: 2\r\n\r\n";
+        write!(stream, "POST /a{path} HTTP/1.1\r\n{head}").unwrap();
+        stream
+    };
+    let until = |stream: &mut std::net::TcpStream, part: &str| {
+        let mut text = String::new();
+        while !text.contains(part) {
+            let mut byte = [0];
+            stream.read_exact(&mut byte).expect(&text);
+            text.push(byte[0].into());
+        }
+        text
+    };
+    const CONTINUE: &str = "HTTP/1.1 100 Continue\r\n\r\n";
+    for path in ["/reads", "/echo"] {
+        let mut stream = post(path);
+        assert_eq!(until(&mut stream, "\r\n\r\n"), CONTINUE, "{path}");
+        stream.write_all(b"hi").unwrap();
+        let answer = until(&mut stream, "\r\n\r\n");
+        assert!(answer.starts_with("HTTP/1.1 200 "), "{path}: {answer}");
+        until(&mut stream, "hi");
+    }
+    // Whether the body comes then is anybody's guess, so that nothing can come behind it.
+    let mut answer = String::new();
+    post("/deaf").read_to_string(&mut answer).unwrap();
+    assert!(
+        answer.starts_with("HTTP/1.1 200 ") && answer.ends_with("\r\n\r\ndeaf"),
+        "{answer}"
+    );
+    // No interim response comes behind a head, which says as well that the body may come.
+    let mut stream = post("/late");
+    let answer = until(&mut stream, "first,");
+    assert!(answer.contains("HTTP/1.1 200 "), "{answer}");
+    stream.write_all(b"hi").unwrap();
+    until(&mut stream, "hi");
+    // A client that does not wait.
+    let mut stream = post("/reads");
+    stream.write_all(b"hi").unwrap();
+    until(&mut stream, "hi");
+    drop(serving);
+}
+
 /// The URL stays the client's, whatever crosses with it.
 #[test]
 pub(crate) fn the_clients_address_is_known() {
