@@ -80,14 +80,21 @@ pub(crate) fn a_body_is_asked_for_when_a_script_first_reads_it() {
         text
     };
     const CONTINUE: &str = "HTTP/1.1 100 Continue\r\n\r\n";
-    for path in ["/reads", "/echo"] {
-        let mut stream = post(path);
-        assert_eq!(until(&mut stream, "\r\n\r\n"), CONTINUE, "{path}");
-        stream.write_all(b"hi").unwrap();
-        let answer = until(&mut stream, "\r\n\r\n");
-        assert!(answer.starts_with("HTTP/1.1 200 "), "{path}: {answer}");
-        until(&mut stream, "hi");
-    }
+    let mut stream = post("/reads");
+    assert_eq!(until(&mut stream, "\r\n\r\n"), CONTINUE);
+    stream.write_all(b"hi").unwrap();
+    let answer = until(&mut stream, "\r\n\r\n");
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    until(&mut stream, "hi");
+    // Of an answer that is made of the body, the head may come first: that says as much.
+    let mut stream = post("/echo");
+    let first = until(&mut stream, "\r\n\r\n");
+    assert!(
+        first == CONTINUE || first.starts_with("HTTP/1.1 200 "),
+        "{first}"
+    );
+    stream.write_all(b"hi").unwrap();
+    until(&mut stream, "hi");
     // Whether the body comes then is anybody's guess, so that nothing can come behind it.
     let mut answer = String::new();
     post("/deaf").read_to_string(&mut answer).unwrap();

@@ -90,12 +90,6 @@ pub(super) fn announced(head: &RequestHead) -> Option<u64> {
     digits.then(|| text.parse().ok()).flatten()
 }
 
-/// Whether the client waits for `100 Continue` before it sends the body (RFC 9110, section 10.1.1).
-pub(super) fn expects_continue(head: &RequestHead) -> bool {
-    let expects = head.header_str("expect");
-    expects.is_some_and(|it| it.trim().eq_ignore_ascii_case("100-continue"))
-}
-
 /// A request for hyper, which adds `content-length`.
 pub(super) fn outgoing(
     head: &RequestHead,

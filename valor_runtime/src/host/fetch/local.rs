@@ -12,13 +12,9 @@ use super::{
     head::{self, Target},
     io::Io,
     pool::{Exchange, Pool},
-    upload::{Gate, Upload},
+    upload::Upload,
 };
-use crate::{Body, Fault, Request, RequestHead, Response};
-use hyper::{
-    ext::on_informational,
-    header::{EXPECT, HeaderValue},
-};
+use crate::{Fault, Request, RequestHead, Response};
 #[cfg(unix)]
 use std::path::PathBuf;
 use std::{
@@ -92,20 +88,9 @@ impl Local {
     pub(crate) async fn send(&self, request: Request) -> Result<Response, Fault> {
         let Request { head, body } = request;
         let target = Target::local(&head)?;
-        let expects = matches!(body, Body::Stream { .. }) && head::expects_continue(&head);
-        let mut upload = Upload::new(body, head::announced(&head));
+        let upload = Upload::new(body, head::announced(&head));
         let starved = upload.starved();
-        let gate = expects.then(Gate::default);
-        if let Some(gate) = &gate {
-            upload.behind(gate.clone());
-        }
         let mut request = head::outgoing(&head, &target, upload)?;
-        if let Some(gate) = gate.clone() {
-            // The process says so when its vlugin first reads, and so the client is told then.
-            let expects = HeaderValue::from_static("100-continue");
-            request.headers_mut().insert(EXPECT, expects);
-            on_informational(&mut request, move |_| gate.open());
-        }
         let mut kept = self.pool.take(&target.origin);
         let (exchange, response) = loop {
             let was_kept = kept.is_some();
@@ -138,12 +123,10 @@ impl Local {
         let head = head::incoming(&parts, &target)?;
         let pool = self.pool.clone();
         let download = Download::new(exchange, body, starved, pool, target, &self.config)?;
-        let body = download.into_body().await;
-        // An answer that is still being made may come to need the request's body, and no `100 Continue` comes any more.
-        if let (Some(gate), Body::Stream { .. }) = (gate, &body) {
-            gate.open();
-        }
-        Ok(Response { head, body })
+        Ok(Response {
+            head,
+            body: download.into_body().await,
+        })
     }
 
     /// Whether the process takes connections.

@@ -1,7 +1,6 @@
 //! The body of a request, on its way to the server.
 
 use crate::{Body, Bytes, Chunk};
-use futures_util::task::AtomicWaker;
 use hyper::body::{Frame, SizeHint};
 use std::{
     io,
@@ -20,27 +19,6 @@ pub(super) struct Upload {
     /// What is not sent yet, where the length is known.
     left: Option<u64>,
     starved: Starved,
-    gate: Option<Gate>,
-}
-
-/// What a body waits behind whose client waits for `100 Continue`: until the server says it, nobody has asked for the body.
-#[derive(Clone, Default)]
-pub(super) struct Gate(Arc<(AtomicBool, AtomicWaker)>);
-
-impl Gate {
-    /// Lets the body go.
-    pub(super) fn open(&self) {
-        self.0.0.store(true, Ordering::Release);
-        self.0.1.wake();
-    }
-
-    fn poll(&self, cx: &Context<'_>) -> Poll<()> {
-        self.0.1.register(cx.waker());
-        match self.0.0.load(Ordering::Acquire) {
-            true => Poll::Ready(()),
-            false => Poll::Pending,
-        }
-    }
 }
 
 /// Whether a body has nothing to send at the moment, so that nobody waits for the server.
@@ -63,13 +41,7 @@ impl Upload {
             len,
             left: len,
             starved: Starved::default(),
-            gate: None,
         }
-    }
-
-    /// Has it wait until this is opened.
-    pub(super) fn behind(&mut self, gate: Gate) {
-        self.gate = Some(gate);
     }
 
     /// All of the body, where it is whole.
@@ -105,10 +77,6 @@ impl hyper::body::Body for Upload {
         }
         // Until there is a chunk: it may be that this is not polled again for long.
         this.starved.0.store(true, Ordering::Relaxed);
-        if let Some(gate) = &this.gate {
-            ready!(gate.poll(cx));
-            this.gate = None;
-        }
         let chunk = loop {
             match ready!(this.body.poll_chunk(cx)) {
                 // hyper sends those alone that a `trailer` header has announced.

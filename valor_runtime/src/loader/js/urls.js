@@ -20,7 +20,7 @@ const { freeze } = Object;
 const matches = uncurry(RegExp.prototype.exec);
 /**
  * What the path begins with of requests that are Valor's own, or of which something has to be said: "+" for HTTPS or "~"
- * for HTTP, the client's address and port, and ";" follow then.
+ * for HTTP, the client's address and port, "!" and a number if the body is held back, and ";" follow then.
  */
 let own;
 
@@ -38,8 +38,12 @@ function marked(raw, path) {
   return `${raw[rest] === "~" ? "http" : "https"}://${slice(raw, scheme.length, path)}${slice(raw, indexOf(raw, ";", rest) + 1)}`;
 }
 
-/** The client's address and port, as they stand behind the token. */
-const peerIn = (raw, path) => slice(raw, path + own.length + 1, indexOf(raw, ";", path));
+/** What is said of a request behind the token: the client's address and port, and with "!" in front, the number of its body. */
+function saidIn(raw, path) {
+  const said = slice(raw, path + own.length + 1, indexOf(raw, ";", path));
+  const at = indexOf(said, "!");
+  return at < 0 ? [said, null] : [slice(said, 0, at), +slice(said, at + 1)];
+}
 
 /** An address and a port as scripts get them; null for a client that has none, or that its proxy does not name. */
 function peerOf(text) {

@@ -203,7 +203,10 @@ function serving(request) {
   const path = indexOf(raw, "/", scheme.length);
   if (!begins(raw, path)) return isOpen ? refused() : answer(request, `http://${slice(raw, scheme.length)}`, "");
   const what = slice(raw, path + own.length);
-  if (what[0] !== "!") return answer(request, marked(raw, path), peerIn(raw, path));
+  if (what[0] !== "!") {
+    const [peer, held] = saidIn(raw, path);
+    return answer(held === null ? request : heldBack(request, held), marked(raw, path), peer, held === null);
+  }
   switch (what) {
     case "!poll":
       return poll();
@@ -216,6 +219,25 @@ function serving(request) {
     default:
       return uploaded(+slice(what, "!body".length));
   }
+}
+
+/** A request whose body Valor gives once it is told that somebody reads it. */
+function heldBack({ method, headers, signal, body }, id) {
+  let reader;
+  const source = {
+    __proto__: null,
+    async pull(controller) {
+      if (!reader) {
+        emit(READS, id);
+        reader = body.getReader();
+      }
+      const { done, value } = await reader.read();
+      if (done) controller.close();
+      else controller.enqueue(value);
+    },
+    cancel: (reason) => (reader ?? body).cancel(reason),
+  };
+  return { method, headers, signal, body: body && new ReadableStream(source, { __proto__: null, highWaterMark: 0 }) };
 }
 
 /** A request whose head comes as a message, in front of its body. */

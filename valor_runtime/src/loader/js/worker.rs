@@ -2,7 +2,7 @@
 //!
 //! `process` makes them, `script` sends requests to them. What ends a worker is told to all who wait for it, once.
 
-use super::{link::Transport, outward::behind};
+use super::{gate::Gates, link::Transport, outward::behind};
 use crate::{
     Body, Request, RequestHead,
     host::fetch::local::{Local, end_to_end},
@@ -50,6 +50,8 @@ pub(super) struct Worker {
     /// What requests carry that are Valor's own; over TCP, where anybody can connect, all do.
     pub(super) token: String,
     pub(super) transport: Transport,
+    /// Bodies that wait for the script to read them.
+    pub(super) gates: Gates,
     pub(super) slot: usize,
     /// How long it may run without a pause.
     #[cfg_attr(
@@ -77,11 +79,17 @@ impl Worker {
         if head.as_bytes().len() > LARGE_HEAD || head.len() > MANY_HEADERS {
             return self.enveloped(request);
         }
-        let Some(scheme) = self.scheme(head) else {
-            return request;
+        let scheme = self.scheme(head);
+        let gate = self.gates.hold(&mut request);
+        let head = &mut request.head;
+        let gate = gate.map_or_else(String::new, |id| format!("!{id}"));
+        let scheme = match scheme {
+            Some(scheme) => scheme,
+            None if gate.is_empty() => return request,
+            None => '~',
         };
         let peer = head.peer().unwrap_or_default();
-        let target = format!("/{}{scheme}{peer};{}", self.token, head.target());
+        let target = format!("/{}{scheme}{peer}{gate};{}", self.token, head.target());
         // It is as valid as the one that came.
         let _ = head.set_target(&target);
         request
