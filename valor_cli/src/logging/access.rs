@@ -3,10 +3,7 @@
 
 use super::shown;
 use anstyle::{AnsiColor, Style};
-use log::{
-    Record,
-    kv::{Key, Value},
-};
+use log::{Record, kv::Key};
 use std::{
     fmt::Write as _,
     time::{Duration, SystemTime, UNIX_EPOCH},
@@ -130,6 +127,7 @@ fn clock(now: SystemTime) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use log::kv::Value;
 
     #[test]
     fn days_have_their_names() {
