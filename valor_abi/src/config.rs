@@ -3,9 +3,13 @@
 //!
 //! A module gets it as a text. One that never asks links nothing that reads JSON.
 
-use serde::{Deserializer, de::Visitor, forward_to_deserialize_any};
+use serde::{
+    Deserializer,
+    de::{DeserializeOwned, Visitor},
+    forward_to_deserialize_any,
+};
 use serde_json::{Error, Value};
-use std::sync::OnceLock;
+use std::{fmt, sync::OnceLock};
 
 /// A configuration, as a value or as the text of one.
 #[derive(Debug, Default)]
@@ -43,6 +47,49 @@ impl Config {
         }
         let value = serde_json::from_str(&self.text)?;
         Ok(self.value.get_or_init(|| value))
+    }
+}
+
+/// Why a configuration is not of the shape that is asked for: which of its keys, and what is wrong there.
+#[derive(Debug)]
+pub(crate) struct Misfit {
+    /// `config`, `config.limits.max` or `config[2]`.
+    key: String,
+    error: Error,
+}
+
+impl Misfit {
+    /// What is wrong there.
+    pub(crate) fn why(&self) -> String {
+        self.error.to_string()
+    }
+}
+
+impl fmt::Display for Misfit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The host looks for this key in plugins.json, to say in which line it stands.
+        write!(f, "`{}` does not fit: {}", self.key, self.error)
+    }
+}
+
+impl Config {
+    /// The configuration as a `T`.
+    ///
+    /// # Errors
+    /// The first key that does not fit.
+    pub(crate) fn fit<T: DeserializeOwned>(&self) -> Result<T, Misfit> {
+        serde_path_to_error::deserialize(self).map_err(|error| {
+            let path = error.path().to_string();
+            let key = match path.as_str() {
+                "." => "config".to_owned(),
+                path if path.starts_with('[') => format!("config{path}"),
+                path => format!("config.{path}"),
+            };
+            Misfit {
+                key,
+                error: error.into_inner(),
+            }
+        })
     }
 }
 
@@ -157,6 +204,29 @@ mod tests {
             check::<Vec<u8>>(text);
             check::<BTreeMap<String, Value>>(text);
         }
+    }
+
+    #[test]
+    fn what_does_not_fit_is_named() {
+        let misfit = |text: &str| Config::of_text(text).fit::<BTreeMap<String, Vec<Fields>>>();
+        let line = |text| misfit(text).unwrap_err().to_string();
+        assert_eq!(
+            line(r#"{"a": [{"who": "Zoe"}, {"who": 7}]}"#),
+            "`config.a[1].who` does not fit: invalid type: integer `7`, expected a string"
+        );
+        assert_eq!(
+            line(r#"{"a": [{}]}"#),
+            "`config.a[0]` does not fit: missing field `who`"
+        );
+        assert_eq!(
+            line("7"),
+            "`config` does not fit: invalid type: integer `7`, expected a map"
+        );
+        let list = Config::of_text("[1, true]").fit::<Vec<u8>>().unwrap_err();
+        assert_eq!(
+            list.to_string(),
+            "`config[1]` does not fit: invalid type: boolean `true`, expected u8"
+        );
     }
 
     #[test]

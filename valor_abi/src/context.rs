@@ -63,17 +63,13 @@ impl Context {
     /// it is of another shape. [`Context::raw_config`] gives what is there, and the typed form
     /// of a vlugin fails its load with the reason.
     pub fn config<T: DeserializeOwned>(&self) -> Option<T> {
-        let read = self.config.read().and_then(|config| match config {
-            Value::Null => Ok(None),
-            config => T::deserialize(config).map(Some),
-        });
-        match read {
-            Ok(config) => config,
+        if self.raw_config().is_null() {
+            return None;
+        }
+        match self.config.fit() {
+            Ok(config) => Some(config),
             Err(error) => {
-                log::warn!(
-                    "the config of `{}` is not as asked for: {error}",
-                    self.name()
-                );
+                log::warn!("of the config of `{}`, {error}", self.name());
                 None
             }
         }
@@ -100,7 +96,8 @@ impl Context {
     /// The value of this type.
     ///
     /// # Panics
-    /// Where none was set: that is one failed request with a line in the log.
+    /// Where none was set: that is one failed request with a line in the log, which names the place that asked.
+    #[track_caller]
     pub fn get<T: Any + Send + Sync>(&self) -> &T {
         match self.try_get() {
             Some(value) => value,

@@ -12,7 +12,7 @@ use crate::{
 };
 #[cfg(not(target_family = "wasm"))]
 use crate::{host, unwind::drop_caught};
-use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use std::sync::Arc;
 
 pub use crate::config::Config;
@@ -90,13 +90,7 @@ impl Entry {
 async fn create<V: Vlugin>(host: HostRef, config: Config) -> Result<Arc<dyn Instance>, Fault> {
     let mut cx = Context::new(host.clone(), config);
     let creating = Scoped::new(host.clone(), async move {
-        let config = V::Config::deserialize(cx.unread_config()).map_err(|error| {
-            let wrong = match cx.raw_config().is_null() {
-                true => "there is no `config`, but the vlugin needs one",
-                false => "`config` does not fit",
-            };
-            Fault::error(500, format!("{wrong}: {error}"))
-        })?;
+        let config = configured::<V::Config>(cx.unread_config())?;
         let vlugin = V::on_create(config, &mut cx).await?;
         Ok::<_, Fault>((vlugin, cx))
     });
@@ -105,6 +99,28 @@ async fn create<V: Vlugin>(host: HostRef, config: Config) -> Result<Arc<dyn Inst
         parts: Some((vlugin, cx)),
         host,
     }))
+}
+
+/// The configuration as the vlugin wants it. If there is none, one of no keys may do: every field has a default then.
+fn configured<C: DeserializeOwned>(config: &Config) -> Result<C, Fault> {
+    config.fit().or_else(|misfit| {
+        // `null`, or text that is no JSON, which is a misfit.
+        if config.read().is_ok_and(|it| !it.is_null()) {
+            return Err(Fault::error(500, misfit.to_string()));
+        }
+        C::deserialize(serde_json::Value::Object(serde_json::Map::new())).map_err(|error| {
+            let missing = error.to_string();
+            // What is wrong with `{}` says something only of what has fields.
+            let why = match missing.starts_with("missing field") {
+                true => missing,
+                false => misfit.why(),
+            };
+            Fault::error(
+                500,
+                format!("there is no `config`, but the vlugin needs one: {why}"),
+            )
+        })
+    })
 }
 
 struct Running<V> {

@@ -41,4 +41,10 @@ fn answers() {
         .err()
         .unwrap();
     assert!(refused.message.starts_with("`config` does not fit: "));
+    let refused = testing::TestHost::new().try_create(VLUGIN).err().unwrap();
+    assert!(
+        refused
+            .message
+            .starts_with("there is no `config`, but the vlugin needs one: invalid type: null")
+    );
 }

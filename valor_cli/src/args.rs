@@ -5,13 +5,15 @@
 mod build;
 mod package;
 mod plugins;
+mod socket;
 mod values;
 #[cfg(feature = "wasm")]
 mod web;
 
 pub use build::{BuildCommandArgs, WhenOpt};
 pub use package::{KeygenArgs, PackageArgs, TrustArgs, VerifyArgs};
-pub use plugins::{DefinitionArgs, PluginsArgs, PluginsCommand};
+pub use plugins::{DefinitionArgs, PluginsArgs, PluginsCommand, RegistryAddr};
+pub use socket::SocketArgs;
 #[cfg(feature = "wasm")]
 pub use web::WebArgs;
 
@@ -37,7 +39,8 @@ Environment:
   VALOR_DENO       the Deno that JavaScript vlugins run in, where --deno does not say
   NO_COLOR         no colours, also on a terminal
   LD_LIBRARY_PATH  where bare names of native vlugins are looked for last (PATH on Windows,
-                   DYLD_LIBRARY_PATH on macOS)";
+                   DYLD_LIBRARY_PATH on macOS); with `run -w` also those that come over /_plugins,
+                   unless it is the PATH, or cargo set it";
 
 const RUN_EXAMPLES: &str = "\
 Examples:
@@ -183,7 +186,8 @@ pub struct RunArgs {
     ///
     /// Who may speak to it can load code into this program. So it answers programs on this machine
     /// only (a loopback peer, a loopback Host, no Origin), unless --registry-token-file is given.
-    /// It loads files only from inside the folders of --plugin-dir.
+    /// It loads files only from inside the folders of --plugin-dir, and native vlugins by their bare names
+    /// from those of LD_LIBRARY_PATH as well, if you set it.
     #[arg(short, long)]
     pub with_registry: bool,
 
@@ -216,6 +220,9 @@ pub struct RunArgs {
     /// are taken out. `unix` is whoever reaches a Unix socket of --addr.
     #[arg(long, value_name = "NET")]
     pub trusted_proxy: Vec<TrustedProxy>,
+
+    #[command(flatten)]
+    pub socket: SocketArgs,
 
     #[command(flatten)]
     pub tls: TlsArgs,
@@ -277,13 +284,20 @@ pub struct InspectArgs {
 
 #[derive(Clone, Debug, Args)]
 pub struct BuildArgs {
-    /// Build the crates that the definitions name as their `source`, with cargo, and load what comes out
+    /// Build the crates that the definitions name as their `source`, with cargo, and take what comes out
     #[arg(long)]
     pub build: bool,
 
-    /// Build them with optimisations (cargo's release profile instead of dev)
-    #[arg(long, requires = "build")]
+    /// Build them with optimisations (cargo's release profile instead of dev); means --build
+    #[arg(long)]
     pub release: bool,
+}
+
+impl BuildArgs {
+    /// Whether anything is to be built.
+    pub fn is_wanted(&self) -> bool {
+        self.build || self.release
+    }
 }
 
 /// Where files and programs are found.
@@ -408,8 +422,12 @@ pub struct LogArgs {
     #[arg(long, value_name = "LEVEL", default_value = "info", value_parser = log_filter)]
     pub log: String,
 
+    /// How requests are lines of a text log; in JSON they have all of it as keys
+    #[arg(long, value_enum, value_name = "FORMAT", default_value_t = AccessLog::Brief)]
+    pub access_log: AccessLog,
+
     /// Log no requests
-    #[arg(long)]
+    #[arg(long, conflicts_with = "access_log")]
     pub no_access_log: bool,
 
     /// Only warnings and errors: no requests, no table, whatever --log says beside them
@@ -423,6 +441,14 @@ pub enum LogFormat {
     Text,
     /// One JSON object in each line
     Json,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum AccessLog {
+    /// Method, path, status, vlugin, time and id
+    Brief,
+    /// The combined log format of Apache and nginx, for tools that read it
+    Combined,
 }
 
 impl FindArgs {

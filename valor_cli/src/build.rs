@@ -2,15 +2,14 @@
 //! loading them. `build_sources` runs cargo; here is what is chosen, made smaller and told of.
 
 use crate::{
-    args::{BuildCommandArgs, LogFormat, WhenOpt},
+    args::{BuildCommandArgs, LogFormat},
     build_sources::{How, Stop},
-    exit::{FAULTS, Failure},
+    exit::Failure,
     load::Vlugins,
     log_writer::LogWriter,
     output::print,
     plugins_file::PluginsFile,
     table::{Row, table},
-    wasm_tools::WasmOpt,
 };
 
 /// The heads of the table of what was built.
@@ -22,10 +21,7 @@ const HEADS: [&str; 5] = ["name", "type", "file", "bytes", "state"];
 /// The faults.
 pub fn build(args: &BuildCommandArgs, log: &LogWriter) -> Result<(), Failure> {
     // Before the work: what was asked for and is not there is told of at once.
-    let wasm_opt = match args.wasm_opt {
-        WhenOpt::Always => Some(WasmOpt::find().map_err(|line| Failure::new(FAULTS, [line]))?),
-        _ => None,
-    };
+    let always = args.wasm_opt.found()?;
     let mut vlugins = Vlugins::read(Some(PluginsFile::of(args.plugins.as_deref())?), true);
     let how = How {
         log,
@@ -35,15 +31,7 @@ pub fn build(args: &BuildCommandArgs, log: &LogWriter) -> Result<(), Failure> {
         stop: &Stop::default(),
     };
     vlugins.build_these(&args.names, how)?;
-    let wasm_opt = match args.wasm_opt {
-        WhenOpt::Auto if args.release && vlugins.has_built_wasm() => WasmOpt::find()
-            .inspect_err(|line| log::warn!(target: "valor::build", "{line}"))
-            .ok(),
-        _ => wasm_opt,
-    };
-    if let Some(wasm_opt) = wasm_opt {
-        vlugins.shrink(&wasm_opt);
-    }
+    vlugins.shrink_when(args.wasm_opt, args.release, always.as_ref());
     vlugins.faults()?;
     show(&vlugins.built_rows(), args, log);
     Ok(())

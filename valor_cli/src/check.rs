@@ -19,7 +19,7 @@ use valor_runtime::Runtime;
 pub fn check(args: &CheckArgs, log: &LogWriter) -> Result<(), Failure> {
     let mut vlugins = Vlugins::read(
         Some(PluginsFile::of(args.plugins.as_deref())?),
-        args.build.build,
+        args.build.is_wanted(),
     );
     vlugins.build(&args.build, &args.log, log, &Stop::default());
     let mut builder = args.find.tell(Runtime::builder().base_dir(vlugins.base()));

@@ -9,7 +9,7 @@ use valor_runtime::{
 };
 
 /// The key of the definition that a failed load points to, and the line.
-pub fn told(definition: &Definition, built: bool, error: &RuntimeError) -> (&'static str, String) {
+pub fn told(definition: &Definition, built: bool, error: &RuntimeError) -> (String, String) {
     let file = match (&definition.path, &definition.source) {
         _ if built => "source",
         (Some(_), None) => "path",
@@ -60,11 +60,23 @@ pub fn told(definition: &Definition, built: bool, error: &RuntimeError) -> (&'st
         }
         _ => error.to_string(),
     };
+    let key = match error {
+        RuntimeError::Load(LoadError::CreateFailed { message, .. }) => {
+            misfit(message).unwrap_or(key)
+        }
+        _ => key,
+    };
     // A line of the log, whatever is in the message.
     (
-        key,
+        key.to_owned(),
         line.lines().map(str::trim).collect::<Vec<_>>().join(" "),
     )
+}
+
+/// The key of its configuration that a vlugin says does not fit: "`config.port` does not fit: …".
+fn misfit(message: &str) -> Option<&str> {
+    let (key, rest) = message.strip_prefix('`')?.split_once('`')?;
+    (key.starts_with("config") && rest.starts_with(" does not fit")).then_some(key)
 }
 
 /// The folders that were searched in vain.

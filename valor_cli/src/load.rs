@@ -4,7 +4,7 @@
 //! through the one before, so that one run tells everything there is to mend.
 
 use crate::{
-    args::{BuildArgs, LogArgs, LogFormat},
+    args::{BuildArgs, LogArgs, LogFormat, WhenOpt},
     build_sources::{self, BuildFault, How, Stop},
     exit::{FAULTS, Failure},
     faults,
@@ -121,7 +121,7 @@ impl Vlugins {
 
     /// Builds the sources where that is asked for.
     pub fn build(&mut self, args: &BuildArgs, log: &LogArgs, writer: &LogWriter, stop: &Stop) {
-        if !args.build {
+        if !args.is_wanted() {
             return;
         }
         let how = How {
@@ -202,7 +202,7 @@ impl Vlugins {
     }
 
     /// Whether a WebAssembly module was built.
-    pub fn has_built_wasm(&self) -> bool {
+    fn has_built_wasm(&self) -> bool {
         self.built_wasm().next().is_some()
     }
 
@@ -212,8 +212,21 @@ impl Vlugins {
         wasm.filter_map(|(index, entry)| Some((index, entry.definition.path.as_deref()?)))
     }
 
+    /// Makes the modules that were built smaller, as `--wasm-opt` says; what `always` needs was found before the work.
+    pub fn shrink_when(&mut self, when: WhenOpt, release: bool, always: Option<&WasmOpt>) {
+        let found = match when {
+            WhenOpt::Auto if release && self.has_built_wasm() => WasmOpt::find()
+                .inspect_err(|line| log::warn!(target: "valor::build", "{line}"))
+                .ok(),
+            _ => None,
+        };
+        if let Some(wasm_opt) = found.as_ref().or(always) {
+            self.shrink(wasm_opt);
+        }
+    }
+
     /// Makes the modules that were built smaller, each file once.
-    pub fn shrink(&mut self, wasm_opt: &WasmOpt) {
+    fn shrink(&mut self, wasm_opt: &WasmOpt) {
         let files: BTreeMap<_, _> = self
             .built_wasm()
             .map(|(index, file)| (file.to_owned(), index))
@@ -316,8 +329,8 @@ impl Vlugins {
         let (key, line) = faults::told(&entry.definition, entry.built, error);
         self.searched.extend(faults::looked(error).iter().cloned());
         match no_tool {
-            true => self.missing(index, key, line),
-            false => self.fault(index, key, line),
+            true => self.missing(index, &key, line),
+            false => self.fault(index, &key, line),
         }
     }
 

@@ -4,8 +4,10 @@
 //! `main` calls [`start`] once. Whatever a message or a value has in it, a record stays one
 //! line with an end: what a client or a vlugin sends cannot pass for a record of its own, drive a terminal, or fill a disk by itself.
 
+mod access;
+
 use crate::{
-    args::{LogArgs, LogFormat},
+    args::{AccessLog, LogArgs, LogFormat},
     log_writer::LogWriter,
 };
 use anstyle::{AnsiColor, Style};
@@ -16,7 +18,7 @@ use log::{
 use std::{
     fmt::{self, Write as _},
     io::{self, Write},
-    time::Duration,
+    time::SystemTime,
 };
 use valor_runtime::escape::{Escaped, escaped_json};
 
@@ -33,6 +35,7 @@ const VLUGIN: &str = "vlugin::";
 /// Where the writer's thread cannot be started.
 pub fn start(args: &LogArgs) -> io::Result<LogWriter> {
     let json = args.log_format == LogFormat::Json;
+    let combined = args.access_log == AccessLog::Combined;
     let colours = !json && colours_on_stderr();
     let writer = LogWriter::start(anstream::stderr())?;
 
@@ -44,6 +47,9 @@ pub fn start(args: &LogArgs) -> io::Result<LogWriter> {
             let now = out.timestamp_millis();
             let line = match json {
                 true => json_line(&now, record),
+                false if combined && record.target() == ACCESS => {
+                    access::combined(SystemTime::now(), record)
+                }
                 false => text_line(&now, record, colours),
             };
             out.write_all(line.as_bytes())
@@ -82,7 +88,7 @@ fn text_line(now: &impl fmt::Display, record: &Record<'_>, colours: bool) -> Str
     // Writing into a String cannot fail, here and below.
     let _ = write!(line, "{dim}{now}{dim:#} {of_level}{level:<5}{of_level:#} ");
     if record.target() == ACCESS {
-        push_access(&mut line, record, colours);
+        access::push_brief(&mut line, record, colours);
     } else {
         let own = record.target().strip_prefix(VLUGIN);
         let target = own.unwrap_or(record.target());
@@ -95,30 +101,6 @@ fn text_line(now: &impl fmt::Display, record: &Record<'_>, colours: bool) -> Str
     }
     line.push('\n');
     line
-}
-
-/// A request as people read it: `GET /hello 200 hello_plugin 0.213ms 7f3a…`.
-fn push_access(line: &mut String, record: &Record<'_>, colours: bool) {
-    let pairs = record.key_values();
-    let get = |key: &str| pairs.get(Key::from(key)).unwrap_or_else(|| "".into());
-    let status = get("status").to_u64().unwrap_or_default();
-    let style = match (colours, status) {
-        (false, _) => Style::new(),
-        (true, 200..=399) => AnsiColor::Green.on_default(),
-        (true, 400..=499) => AnsiColor::Yellow.on_default(),
-        (true, _) => AnsiColor::Red.on_default(),
-    };
-    let vlugin = get("vlugin");
-    let nobody = vlugin.to_borrowed_str() == Some("");
-    let vlugin = if nobody { "-".into() } else { vlugin };
-    let micros = get("duration_us").to_u64().unwrap_or_default();
-    let millis = Duration::from_micros(micros).as_secs_f64() * 1000.0;
-    let _ = write!(shown(line), "{} {} ", get("method"), get("path"));
-    let _ = write!(line, "{style}{status}{style:#} ");
-    let _ = write!(shown(line), "{vlugin} {millis:.3}ms {}", get("id"));
-    if get("complete").to_bool() == Some(false) {
-        line.push_str(" cut short");
-    }
 }
 
 /// Appends ` key=value` for each pair.

@@ -3,37 +3,25 @@
 //! What the server answers is told as a table, as lines, or as it is with `--json`. A refusal is one
 //! line with the server's own reason, and what to do about it where the reason does not say.
 
+mod ask;
+
 use crate::{
     args::{DefinitionArgs, PluginsArgs, PluginsCommand},
     exit::{FAULTS, Failure},
     output::{print, print_json, print_line},
     table::{HEADS, Row, State, lines, table},
 };
-use futures_lite::io::{AsyncRead, AsyncWrite};
-use hyper::{
-    Method, Request, StatusCode,
-    body::{Body, Incoming},
-    client::conn::http1,
-};
+use ask::Asked;
+use hyper::{Method, StatusCode};
 use serde_json::{Map, Value, json};
-use smol_hyper::rt::FuturesIo;
 use std::{
-    future::poll_fn,
     io::{IsTerminal, Read},
     path::Path,
-    pin::pin,
-    time::Duration,
 };
 use valor_runtime::{
     escape::escaped,
     file::{ReadError, SECRET, TEXT, read_text},
-    server::Listen,
 };
-
-/// How long the server may take: it loads a library meanwhile, which may take a minute.
-const PATIENCE: Duration = Duration::from_secs(120);
-/// The longest answer that is taken, in bytes.
-const LONGEST: usize = 64 * 1024 * 1024;
 
 /// Asks the server for what the command line says.
 ///
@@ -63,6 +51,7 @@ pub fn plugins(args: &PluginsArgs) -> Result<(), Failure> {
     };
     let asked = Asked {
         addr: &args.addr,
+        roots: ask::roots(args.ca_file.as_deref())?,
         token: token(args)?,
         method,
         path,
@@ -178,91 +167,8 @@ fn encoded(name: &str) -> String {
         .collect()
 }
 
-struct Asked<'a> {
-    addr: &'a Listen,
-    token: Option<String>,
-    method: Method,
-    path: String,
-    body: String,
-}
-
-impl Asked<'_> {
-    async fn send(self) -> Result<(StatusCode, String), Failure> {
-        let addr = self.addr;
-        let late = async {
-            smol::Timer::after(PATIENCE).await;
-            Err(format!("no answer within {} s", PATIENCE.as_secs()))
-        };
-        let answer = futures_lite::future::or(self.exchange(), late).await;
-        answer.map_err(|error| {
-            fault(format!(
-                "the server at {addr} cannot be asked: {error}; is it running there? `--addr` says where to ask"
-            ))
-        })
-    }
-
-    async fn exchange(self) -> Result<(StatusCode, String), String> {
-        let told = |error: std::io::Error| error.to_string();
-        match self.addr {
-            Listen::Tcp(addr) => {
-                let stream = smol::net::TcpStream::connect(addr).await.map_err(told)?;
-                self.over(stream).await
-            }
-            #[cfg(unix)]
-            Listen::Unix(path) => {
-                let stream = smol::net::unix::UnixStream::connect(path).await;
-                self.over(stream.map_err(told)?).await
-            }
-            #[allow(unreachable_patterns)]
-            other => Err(format!("{other} is not an address that can be asked")),
-        }
-    }
-
-    async fn over<S>(self, stream: S) -> Result<(StatusCode, String), String>
-    where
-        S: AsyncRead + AsyncWrite + Unpin,
-    {
-        let told = |error: hyper::Error| error.to_string();
-        let (mut sender, connection) = http1::handshake(FuturesIo::new(stream))
-            .await
-            .map_err(told)?;
-        let mut request = Request::builder()
-            .method(self.method)
-            .uri(self.path)
-            .header("host", "localhost")
-            .header("content-type", "application/json");
-        if let Some(token) = self.token {
-            request = request.header("authorization", format!("Bearer {token}"));
-        }
-        let request = request.body(self.body).map_err(|error| error.to_string())?;
-        let answer = async {
-            let response = sender.send_request(request).await.map_err(told)?;
-            let status = response.status();
-            Ok((status, text_of(response.into_body()).await?))
-        };
-        // The connection is driven beside the exchange, and nothing is left when that has ended.
-        let driven = async {
-            match connection.await {
-                Ok(()) => futures_lite::future::pending().await,
-                Err(error) => Err(error.to_string()),
-            }
-        };
-        futures_lite::future::or(answer, driven).await
-    }
-}
-
-async fn text_of(body: Incoming) -> Result<String, String> {
-    let (mut body, mut bytes) = (pin!(body), Vec::new());
-    while let Some(frame) = poll_fn(|cx| body.as_mut().poll_frame(cx)).await {
-        if let Ok(data) = frame.map_err(|error| error.to_string())?.into_data() {
-            bytes.extend_from_slice(&data);
-        }
-        if bytes.len() > LONGEST {
-            return Err("its answer is too long".into());
-        }
-    }
-    String::from_utf8(bytes).map_err(|error| error.to_string())
-}
+/// What a server says to those who speak plain HTTP to its TLS.
+const HTTPS_ALONE: &str = "this port speaks HTTPS";
 
 /// The server's refusal in one line.
 fn refused(args: &PluginsArgs, status: StatusCode, text: &str) -> Failure {
@@ -270,6 +176,9 @@ fn refused(args: &PluginsArgs, status: StatusCode, text: &str) -> Failure {
     let reason = problem["detail"].as_str().unwrap_or(text).trim();
     let is_registry = !reason.contains("no vlugin is mounted");
     let remedy = match status.as_u16() {
+        400 if reason.contains(HTTPS_ALONE) => {
+            "; give --addr as an https:// URL, with --ca-file if its authority is your own"
+        }
         401 => "; give the token with --token-file, or in $VALOR_TOKEN",
         404 if !is_registry => "; start the server with -w (--with-registry)",
         404 => "; `valor_cli plugins list` tells what there is",

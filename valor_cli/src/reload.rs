@@ -16,7 +16,7 @@ use crate::{
 use futures_lite::future;
 use smol::channel::{Receiver, Sender, bounded};
 use std::{collections::BTreeSet, sync::Arc, time::Instant};
-use valor_runtime::{Change, Definition, Runtime};
+use valor_runtime::{Change, Definition, Kind, Runtime};
 
 /// What is needed to read plugins.json again.
 pub struct Reload {
@@ -109,13 +109,13 @@ impl Reload {
                 true => Which::All,
                 false => Which::Named(&due),
             };
-            due = self.take(vlugins, which);
+            due = self.take_in_turn(vlugins, which);
         }
     }
 
     /// Reads plugins.json, if it has no faults.
     fn read(&self) -> Option<Vlugins> {
-        let vlugins = Vlugins::read(Some(self.file.clone()), self.build.build);
+        let vlugins = Vlugins::read(Some(self.file.clone()), self.build.is_wanted());
         let Err(faults) = vlugins.faults() else {
             return Some(vlugins);
         };
@@ -123,6 +123,31 @@ impl Reload {
         let shown = self.file.shown().display();
         log::error!(target: "valor", "{shown} has faults, and nothing is changed");
         None
+    }
+
+    /// As [`Self::take`] does; but if files alone have changed, modules come last: cargo builds each target by itself, and
+    /// nobody has to wait for a library until the module of the same crate is built.
+    fn take_in_turn(&mut self, vlugins: Vlugins, which: Which<'_>) -> BTreeSet<String> {
+        let read = vlugins.as_read();
+        let Which::Named(names) = which else {
+            return self.take(vlugins, which);
+        };
+        let is_module = |name: &String| {
+            let found = read.iter().find(|it| it.name == *name);
+            found.is_some_and(|it| it.kind == Kind::Wasm && it.source.is_some())
+        };
+        let (modules, others): (BTreeSet<_>, BTreeSet<_>) =
+            names.iter().cloned().partition(is_module);
+        let in_one = modules.is_empty() || others.is_empty() || !self.build.is_wanted();
+        if in_one || !self.said_otherwise(&read).is_empty() {
+            return self.take(vlugins, which);
+        }
+        let mut failed = self.take(vlugins, Which::Named(&others));
+        failed.extend(match self.read() {
+            Some(vlugins) if !self.stop.is_stopped() => self.take(vlugins, Which::Named(&modules)),
+            _ => modules,
+        });
+        failed
     }
 
     /// Builds and loads what is wanted. Gives the names of those that are not as they are wanted

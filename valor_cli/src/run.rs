@@ -7,6 +7,7 @@ use crate::{
     args::{LogFormat, RunArgs, TlsArgs},
     build_sources::Stop,
     exit::{CANNOT_BIND, FAULTS, Failure},
+    library_path,
     load::Vlugins,
     log_writer::LogWriter,
     output::print_line,
@@ -15,7 +16,7 @@ use crate::{
     rows::{own_rows, show},
     sign, signals,
     table::Row,
-    watch::Watch,
+    watch::{Wanted, Watch},
 };
 use std::sync::Arc;
 use valor_runtime::{
@@ -43,7 +44,9 @@ pub fn run(args: &RunArgs, log: &LogWriter) -> Result<(), Failure> {
     let again = file.as_ref().and_then(PluginsFile::again);
     let mut watch = match (args.watch, again) {
         (false, _) => None,
-        (true, Some(file)) => Some(Watch::start(file, args).map_err(not_watched)?),
+        (true, Some(file)) => {
+            Some(Watch::start(file, &args.find.plugin_dir, watched(args)).map_err(not_watched)?)
+        }
         (true, None) => {
             return Err(failed(
                 "--watch needs a plugins.json that can be read again: name its file with -p",
@@ -52,7 +55,7 @@ pub fn run(args: &RunArgs, log: &LogWriter) -> Result<(), Failure> {
     };
     // Before the first library, script or socket.
     raise_descriptor_limit();
-    let mut vlugins = Vlugins::read(file.clone(), args.build.build);
+    let mut vlugins = Vlugins::read(file.clone(), args.build.is_wanted());
     let builder = Runtime::builder()
         .base_dir(vlugins.base())
         .limits(args.limits.limits())
@@ -66,6 +69,9 @@ pub fn run(args: &RunArgs, log: &LogWriter) -> Result<(), Failure> {
         })
         .registry(access);
     let mut builder = args.find.tell(builder);
+    for dir in library_path::set_by_user() {
+        builder = builder.library_dir(dir);
+    }
     if let Some(keys) = trust {
         builder = builder.trust(keys);
     }
@@ -151,7 +157,15 @@ async fn serve(
     Ok(())
 }
 
-fn not_watched(error: notify::Error) -> Failure {
+fn watched(args: &RunArgs) -> Wanted {
+    Wanted {
+        build: args.build.is_wanted(),
+        signed: !args.trust.trust.is_empty(),
+        copies_into: None,
+    }
+}
+
+pub fn not_watched(error: notify::Error) -> Failure {
     failed(format!(
         "the system does not tell of changes, which --watch needs: {error}; without it, SIGHUP has the files looked at"
     ))
@@ -163,11 +177,13 @@ fn failed(error: impl ToString) -> Failure {
 
 fn config(args: &RunArgs) -> ServerConfig {
     let trusted_proxies = args.trusted_proxy.clone();
+    let socket = args.socket.access();
     let args = &args.server;
     let size = |bytes| usize::try_from(bytes).unwrap_or(usize::MAX);
     // No default stands in for a field: every limit has its option.
     ServerConfig {
         trusted_proxies,
+        socket,
         head_timeout: args.head_timeout,
         body_timeout: args.body_timeout,
         write_timeout: args.write_timeout,
@@ -193,7 +209,18 @@ fn access(args: &RunArgs) -> Result<RegistryAccess, Failure> {
     if !args.with_registry {
         return Ok(RegistryAccess::Off);
     }
-    if args.find.plugin_dir.is_empty() {
+    let granted = library_path::set_by_user();
+    if !granted.is_empty() {
+        let folders: Vec<_> = granted
+            .iter()
+            .map(|dir| dir.display().to_string())
+            .collect();
+        log::info!(
+            target: "valor",
+            "/_plugins also loads native vlugins by their bare names from the folders of {}: {}",
+            library_path::VARIABLE, folders.join(", ")
+        );
+    } else if args.find.plugin_dir.is_empty() {
         log::warn!(
             target: "valor",
             "without --plugin-dir there is no folder that /_plugins may load from: it will refuse every library"

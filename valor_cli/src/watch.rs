@@ -1,5 +1,5 @@
-//! `run --watch`: whose files have changed, told when they have come to rest. `reload` asks, and does
-//! what follows.
+//! `--watch`: whose files have changed, told when they have come to rest. `reload` asks for `run`, `web` for itself, and each
+//! does what follows.
 //!
 //! The system's word that something happened in a folder is only what makes this look: what has
 //! changed is told by what the files are like now and were before. So it does not matter how an
@@ -9,10 +9,7 @@
 
 mod seen;
 
-use crate::{
-    args::RunArgs,
-    build_sources::{Inputs, Workspaces},
-};
+use crate::build_sources::{Inputs, Workspaces};
 use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 use seen::{Identity, Look, Stamp};
 use smol::channel::{Receiver, bounded};
@@ -28,6 +25,17 @@ const REST: Duration = Duration::from_millis(100);
 /// Looks until files that never rest are taken as they are.
 const LOOKS: usize = 50;
 
+/// What is to be watched beside plugins.json and the files that it names.
+#[derive(Debug, Clone, Default)]
+pub struct Wanted {
+    /// What the sources are built of, in the place of what is built.
+    pub build: bool,
+    /// The files' signatures.
+    pub signed: bool,
+    /// All that is copied into this folder: what is in the folders of `files`, and beside scripts; not the folder itself.
+    pub copies_into: Option<PathBuf>,
+}
+
 /// What is watched, and how it was when it was last looked at.
 pub struct Watch {
     watcher: RecommendedWatcher,
@@ -36,8 +44,7 @@ pub struct Watch {
     file: PathBuf,
     /// Where files with bare names may turn up.
     places: Vec<PathBuf>,
-    build: bool,
-    signed: bool,
+    wanted: Wanted,
     /// What the sources of the definitions are built of.
     inputs: BTreeMap<PathBuf, Inputs>,
     folders: BTreeMap<PathBuf, Identity>,
@@ -50,7 +57,11 @@ impl Watch {
     ///
     /// # Errors
     /// Where the system does not tell of changes.
-    pub fn start(file: &Path, args: &RunArgs) -> Result<Self, notify::Error> {
+    pub fn start(
+        file: &Path,
+        plugin_dirs: &[PathBuf],
+        wanted: Wanted,
+    ) -> Result<Self, notify::Error> {
         let (wake, events) = bounded(1);
         let watcher = notify::recommended_watcher(move |event: notify::Result<Event>| {
             // An error says that something may have been missed.
@@ -62,15 +73,14 @@ impl Watch {
         let absolute = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
         let file = file.to_owned();
         let beside = file.parent().map(Path::to_owned);
-        let dirs = args.find.plugin_dir.iter().map(|dir| absolute(dir));
+        let dirs = plugin_dirs.iter().map(|dir| absolute(dir));
         Ok(Self {
             watcher,
             events,
             of_file: Stamp::of(&file),
             places: beside.into_iter().chain(dirs).collect(),
             file,
-            build: args.build.build,
-            signed: !args.trust.trust.is_empty(),
+            wanted,
             inputs: BTreeMap::new(),
             folders: BTreeMap::new(),
             seen: BTreeMap::new(),
@@ -167,7 +177,7 @@ impl Watch {
 
     /// The crate that a definition is built of.
     fn source(&self, definition: &Definition) -> Option<PathBuf> {
-        let source = definition.source.as_ref().filter(|_| self.build)?;
+        let source = definition.source.as_ref().filter(|_| self.wanted.build)?;
         Some(self.places.first()?.join(source))
     }
 
@@ -184,15 +194,24 @@ impl Watch {
                     .clone();
             }
             if definition.kind == Kind::Files {
-                // Served as they are at each request.
+                // Served as they are at each request, unless they are copied.
+                if let (Some(output), Some(path)) = (&self.wanted.copies_into, &definition.path) {
+                    look.at_folder(&self.places[0].join(path), Some(output));
+                }
                 return look;
             }
             match runtime.locate(definition) {
                 Ok(Some(file)) => {
-                    if self.signed {
+                    if self.wanted.signed {
                         look.at_file(&signature_of(&file));
                     }
                     look.at_file(&file);
+                    // What it imports goes into the folder with it.
+                    if let (Some(output), Kind::Js, Some(folder)) =
+                        (&self.wanted.copies_into, definition.kind, file.parent())
+                    {
+                        look.at_folder(folder, Some(output));
+                    }
                 }
                 Err(LoadError::NotFound { looked, .. }) => look.folders.extend(looked),
                 Ok(None) | Err(_) => {}

@@ -3,8 +3,9 @@
 //!
 //! What goes into the folder is gathered first, with every fault on the way; only then is something
 //! written. `contents` is what is to be written, `folder` writes it without touching what is not
-//! its own, `scripts` makes one module of a `js` vlugin, `copied` looks through the folders of `files` vlugins, `serve` is `--serve`.
+//! its own, `again` does it once more whenever something changes, `scripts` makes one module of a `js` vlugin, `copied` looks through the folders of `files` vlugins, `serve` is `--serve`.
 
+mod again;
 mod contents;
 mod copied;
 mod folder;
@@ -45,11 +46,46 @@ const INDEX: &str = "index.html";
 /// # Errors
 /// Everything that keeps it from being written or served; nothing is written then.
 pub fn web(args: &WebArgs, log: &LogWriter) -> Result<(), Failure> {
-    let mut vlugins = Vlugins::read(
-        Some(PluginsFile::of(args.plugins.as_deref())?),
-        args.build.build,
-    );
-    vlugins.build(&args.build, &args.log, log, &Stop::default());
+    let file = PluginsFile::of(args.plugins.as_deref())?;
+    let watching = match args.watch {
+        true => Some(again::Again::start(args, &file, log)?),
+        false => None,
+    };
+    let stop = Stop::default();
+    let made = make(args, log, &file, &stop)?;
+    tell(args, log, &made);
+    let Some(listen) = &args.serve else {
+        return Ok(());
+    };
+    let policy = serve::Policy::new(made.policy);
+    if let Some(watching) = watching {
+        watching.listen(policy.clone(), stop.clone())?;
+    }
+    let served = serve::serve(&args.output, listen, policy, &args.log, log);
+    stop.now();
+    served
+}
+
+/// What was written.
+struct Made {
+    vlugins: Vlugins,
+    /// The definitions as the folder has them.
+    written: Vec<Definition>,
+    files: usize,
+    /// The Content-Security-Policy that its page gets by with.
+    policy: String,
+}
+
+/// Builds what is to be built, and writes the folder.
+fn make(args: &WebArgs, log: &LogWriter, file: &PluginsFile, stop: &Stop) -> Result<Made, Failure> {
+    let wasm_opt = args.wasm_opt.found()?;
+    let mut vlugins = Vlugins::read(Some(file.clone()), args.build.is_wanted());
+    // Native ones do not run in a browser, so nobody waits for cargo to build them.
+    let runs = |it: &Definition| it.kind != Kind::Native;
+    let names = vlugins.all().into_iter().filter(runs).map(|it| it.name);
+    vlugins.only(&names.collect());
+    vlugins.build(&args.build, &args.log, log, stop);
+    vlugins.shrink_when(args.wasm_opt, args.build.release, wasm_opt.as_ref());
     let folder = Folder::open(&args.output)?;
     let mut contents = Contents::default();
     let of_host = "Valor's host in the browser";
@@ -114,11 +150,12 @@ pub fn web(args: &WebArgs, log: &LogWriter) -> Result<(), Failure> {
     let files = folder.write(contents)?;
 
     let policy = policy::policy(&written);
-    tell(args, log, &vlugins, &written, files, &policy);
-    match &args.serve {
-        Some(listen) => serve::serve(&args.output, listen, policy, &args.log, log),
-        None => Ok(()),
-    }
+    Ok(Made {
+        vlugins,
+        written,
+        files,
+        policy,
+    })
 }
 
 /// Puts a module into the folder, and gives the definition that names it there.
@@ -146,14 +183,14 @@ fn module(
 }
 
 /// Says what was written, and what was left out and why.
-fn tell(
-    args: &WebArgs,
-    log: &LogWriter,
-    vlugins: &Vlugins,
-    written: &[Definition],
-    files: usize,
-    policy: &str,
-) {
+fn tell(args: &WebArgs, log: &LogWriter, made: &Made) {
+    let Made {
+        vlugins,
+        written,
+        files,
+        policy,
+    } = made;
+    let (files, policy) = (*files, policy.as_str());
     let row = |(definition, state): (&Definition, State)| {
         let twin = written.iter().find(|it| it.name == definition.name);
         let file = twin.and_then(|twin| twin.path.as_deref());

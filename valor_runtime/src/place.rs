@@ -12,6 +12,8 @@ use std::sync::Arc;
 pub struct Place {
     pub(crate) name: String,
     pub(crate) prefix: String,
+    pub(crate) strip: bool,
+    pub(crate) rewrite: bool,
     pub(crate) limits: Limits,
     pub(crate) allow: Option<Vec<String>>,
 }
@@ -23,6 +25,8 @@ impl Place {
         Self {
             prefix: format!("/{name}"),
             name,
+            strip: true,
+            rewrite: false,
             limits: Limits::default(),
             allow: None,
         }
@@ -31,6 +35,18 @@ impl Place {
     /// Mounted at this prefix: `/`, or a path that does not end with a slash.
     pub fn prefix(mut self, prefix: impl Into<String>) -> Self {
         self.prefix = prefix.into();
+        self
+    }
+
+    /// Leaves the prefix in the path that the vlugin sees.
+    pub fn whole_path(mut self) -> Self {
+        self.strip = false;
+        self
+    }
+
+    /// Puts the prefix in front of the vlugin's own paths in `location`, `content-location` and cookies.
+    pub fn rewrite(mut self) -> Self {
+        self.rewrite = true;
         self
     }
 
@@ -47,13 +63,12 @@ impl Place {
     }
 
     pub(crate) fn mount(self, vlugin: Arc<dyn Vlugin>, origin: Origin, defaults: &Limits) -> Mount {
-        Mount::new(
-            &self.name,
-            &self.prefix,
-            vlugin,
-            origin,
-            &self.limits.or(defaults),
-        )
+        let limits = self.limits.or(defaults);
+        Mount {
+            strip: self.strip,
+            rewrite: self.rewrite,
+            ..Mount::new(&self.name, &self.prefix, vlugin, origin, &limits)
+        }
     }
 }
 
@@ -68,6 +83,8 @@ impl From<&Definition> for Place {
         Self {
             name: definition.name.clone(),
             prefix: definition.prefix(),
+            strip: definition.strip,
+            rewrite: definition.rewrite,
             limits: definition.limits.clone(),
             allow: definition.allow.clone(),
         }

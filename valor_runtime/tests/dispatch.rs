@@ -10,7 +10,8 @@ use std::{
     time::Duration,
 };
 use valor_runtime::{
-    Body, Chunk, Fault, Limits, Place, Request, Response, Runtime, Vlugin, from_fn, from_http, http,
+    Body, Chunk, Fault, FaultKind, Limits, Place, Request, Response, Runtime, Vlugin, from_fn,
+    from_http, http,
 };
 
 fn runtime() -> Arc<Runtime> {
@@ -220,6 +221,27 @@ fn a_vlugin_that_never_wakes_is_stopped() {
     assert!(text(response).contains("did not answer within 0.05 s"));
     assert!(dropped.load(Ordering::SeqCst), "its future is gone");
     assert!(metrics(&runtime).contains("valor_timeouts_total{vlugin=\"slow\"} 1"));
+}
+
+/// A time limit of its own is not the server's.
+#[test]
+fn a_vlugin_that_says_that_something_took_too_long_is_not_said_to_have_been_late() {
+    let runtime = runtime();
+    let fetches = from_fn(|_| async {
+        Err(Fault::new(
+            FaultKind::Timeout,
+            504,
+            "no response from inside:80",
+        ))
+    });
+    runtime.add("fetches", fetches).unwrap();
+    let response = ask(&runtime, "/fetches");
+    assert_eq!(response.head.status(), 504);
+    let text = text(response);
+    assert!(
+        text.contains("the vlugin `fetches` failed; the log says why"),
+        "{text}"
+    );
 }
 
 #[test]

@@ -3,7 +3,7 @@
 // positions, so that a fault names its key and its vlugin, and no line.
 
 const ROOT = ["$schema", "plugins"];
-const KEYS = ["type", "name", "prefix", "path", "source", "config", "sha256", "allow", "limits", "group", "start", "optional"];
+const KEYS = ["type", "name", "prefix", "strip", "rewrite", "path", "source", "config", "sha256", "allow", "limits", "group", "start", "optional"];
 const KINDS = ["native", "wasm", "js", "files"];
 const DAY = 86400;
 
@@ -52,6 +52,8 @@ function definition(value, key, fault, taken) {
     READ[it]?.(given, at, fault, kind);
     const strange = kind && withoutMeaning(it, kind);
     if (strange) fault(at, strange);
+    if (it === "rewrite" && given === true && value.strip === false)
+      fault(at, '`rewrite` has no meaning with `"strip": false`, where the vlugin sees its prefix and says it itself; take one of the two out');
     if (!taken || !isNamed) continue;
     if (it === "name") {
       const first = isTaken(taken.name, name, key);
@@ -108,12 +110,29 @@ const checked = (rule) => (value, key, fault) => {
   if (broken) fault(key, broken);
 };
 
+function boolean(value, key, fault) {
+  if (typeof value !== "boolean") expected(value, key, "true or false", fault);
+}
+
+/** Words that are used for a type elsewhere. */
+const ELSEWHERE = {
+  js: ["javascript", "typescript", "ts", "mjs", "deno", "node", "script"],
+  wasm: ["webassembly"],
+  native: ["rust", "cdylib", "library", "so", "dll", "dylib"],
+  files: ["static", "folder", "dir", "directory"],
+};
+
+function calledElsewhere(word) {
+  const kind = KINDS.find((it) => ELSEWHERE[it]?.includes(word.toLowerCase()));
+  return kind && `did you mean \`${kind}\`?`;
+}
+
 const READ = {
   type: checked((word) => {
     if (KINDS.includes(word)) return;
     return word === "wasi"
       ? "vlugins of type `wasi` are not supported by this version of Valor, which runs `native`, `wasm`, `js` and `files` ones; take the entry out"
-      : `\`${shown(word)}\` is not a type of vlugin; ${suggestion(word, KINDS)}`;
+      : `\`${shown(word)}\` is not a type of vlugin; ${calledElsewhere(word) ?? suggestion(word, KINDS)}`;
   }),
   name: checked(ofName),
   prefix: checked(ofPrefix),
@@ -132,9 +151,9 @@ const READ = {
     if (Array.isArray(value)) value.forEach((host, index) => checked(ofHost)(host, `${key}[${index}]`, fault));
     else expected(value, key, "an array of hosts", fault);
   },
-  optional(value, key, fault) {
-    if (typeof value !== "boolean") expected(value, key, "true or false", fault);
-  },
+  strip: boolean,
+  rewrite: boolean,
+  optional: boolean,
   config(value, key, fault, kind) {
     if (kind !== "files" || value === null) return;
     if (kindOf(value) !== "an object") return expected(value, key, 'an object such as { "index": "index.html" }', fault);
@@ -199,7 +218,7 @@ function withoutMeaning(key, kind) {
     return "`source` has no meaning for a `js` vlugin, which is not built; give its file in `path`";
   if (/^(group|start)$/.test(key) && kind !== "js")
     return `\`${key}\` has no meaning for a \`${kind}\` vlugin: only those of type \`js\` have a process of their own; take it out`;
-  if (/^(source|sha256|allow)$/.test(key) && kind === "files")
+  if (/^(strip|rewrite|source|sha256|allow)$/.test(key) && kind === "files")
     return `\`${key}\` has no meaning for a \`files\` vlugin, which is part of Valor; take it out`;
 }
 

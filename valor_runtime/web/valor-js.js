@@ -251,6 +251,8 @@ export class Script {
         event?.waitUntil(settled);
       },
       passThroughOnException() {},
+      // The client is the page itself.
+      peer: null,
     };
     const answering = (async () => this.handle(request, this.env(signal), ctx))();
     const gone = new Promise((_, reject) => {

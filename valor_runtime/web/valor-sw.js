@@ -3,7 +3,7 @@
 
 import { Guest, LEVELS } from "./guest.js";
 import {
-  Fault, addEventListener, fetch, idOf, json, mayHaveBody, noAnswer, problem, reach, refuse, resolve, route, without,
+  Fault, addEventListener, below, fetch, idOf, json, mayHaveBody, noAnswer, problem, reach, refuse, resolve, route, without,
 } from "./http.js";
 import { checked, keep, runsIn, script } from "./valor-pages.js";
 import "./valor-vlugins.js";
@@ -210,11 +210,15 @@ async function answer(request) {
   const found = route(byPrefix, path);
   if (!found) return ended(problem(404, `no vlugin is mounted at ${path}`), id);
   const [mount, length] = found;
-  const rest = request.target.slice(length);
+  const { strip = true, rewrite = false } = mount.definition;
   request.headers = without(request.headers, "x-forwarded-prefix");
-  if (length) request.headers.push(["x-forwarded-prefix", path.slice(0, length)]);
-  request.target = rest.startsWith("/") ? rest : `/${rest}`;
-  return run(mount, request, id);
+  if (strip) {
+    const rest = request.target.slice(length);
+    if (length) request.headers.push(["x-forwarded-prefix", path.slice(0, length)]);
+    request.target = rest.startsWith("/") ? rest : `/${rest}`;
+  }
+  const response = await run(mount, request, id);
+  return rewrite ? { ...response, headers: below(mount.prefix, response.headers) } : response;
 }
 
 async function run(mount, request, id) {

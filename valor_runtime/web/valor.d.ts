@@ -31,6 +31,14 @@ export interface Ctx {
   /** Work that goes on after the response. */
   waitUntil(promise: Promise<unknown>): void;
   passThroughOnException(): void;
+  /** Where the client is, a trusted proxy's word included; null in a page, and for a client without an address. */
+  readonly peer: Peer | null;
+}
+
+/** A client's address, such as "192.0.2.7" or "2001:db8::7", and its port. */
+export interface Peer {
+  readonly address: string;
+  readonly port: number;
 }
 
 /** What a JavaScript vlugin exports by default: `export default { … } satisfies Vlugin`. */
@@ -44,6 +52,7 @@ export interface Vlugin {
 export interface VluginEvent extends Event {
   readonly request: Request;
   readonly env: Env;
+  readonly peer: Peer | null;
   respondWith(response: Response | Promise<Response>): void;
   waitUntil(promise: Promise<unknown>): void;
 }

@@ -159,7 +159,10 @@ pub fn export(entry: TokenStream, name: &Ident, form: u8) -> TokenStream {
     let module = format!("valor_module_{krate}");
     let metadata = format!("valor_metadata_{krate}");
     let constant = Ident::new("VLUGIN", name.span());
-    let once = Ident::new("a_crate_has_one_vlugin", name.span());
+    let once = Ident::new(
+        "a_crate_has_one_vlugin_put_the_other_into_its_own_crate",
+        name.span(),
+    );
     quote! {
         ::valor::__export!(#constant, #once, #entry, #form, #module, #metadata);
     }

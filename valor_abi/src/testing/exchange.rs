@@ -53,7 +53,14 @@ impl<'a> TestRequest<'a> {
         self
     }
 
-    /// Sends it and waits for the response to begin.
+    /// The client's address and port; `127.0.0.1:50000` if this is not called.
+    pub fn peer(mut self, peer: &str) -> Self {
+        self.head.set_peer(peer);
+        self
+    }
+
+    /// Sends it and waits for the response to begin. A header that the host sets has the host's value: the prefix and the
+    /// request's id, the latter unless [`TestRequest::header`] has set one.
     #[track_caller]
     pub fn send(mut self) -> TestResponse {
         if self.body.is_empty() != Some(true) && self.head.header("content-type").is_none() {
@@ -61,6 +68,7 @@ impl<'a> TestRequest<'a> {
             self = self.header("content-type", mime);
         }
         let asked = format!("{} {}", self.head.method(), self.head.target());
+        let id = self.vlugin.complete(&mut self.head);
         // What there is of the body is taken at once; the rest is read by the vlugin.
         let body = futures_lite::future::block_on(convert::body_into_wire(self.body));
         let (answer, clock) = self.vlugin.send(Request {
@@ -77,9 +85,17 @@ impl<'a> TestRequest<'a> {
                 (Response::problem(fault.status, detail), Some(fault))
             }
         };
+        let mut head = response.head;
+        for (name, value) in [
+            ("x-correlation-id", &*id),
+            ("x-valor-plugin", self.vlugin.name()),
+        ] {
+            // A head that is too full for it goes without, as on the host.
+            let _ = head.set(name, value.as_bytes());
+        }
         TestResponse {
             asked,
-            head: response.head,
+            head,
             body: response.body,
             fault,
             clock,

@@ -8,14 +8,17 @@ use crate::{
     host::{self, Host, LogRecord},
     http,
     instance::{Entry, Instance},
-    wire::{BoxFuture, Request, Response},
+    wire::{BoxFuture, Request, RequestHead, Response},
 };
 use serde::Serialize;
 use serde_json::Value;
 use std::{
     collections::HashMap,
     fmt,
-    sync::{Arc, Mutex, MutexGuard},
+    sync::{
+        Arc, Mutex, MutexGuard,
+        atomic::{AtomicU64, Ordering},
+    },
     time::{Duration, SystemTime},
 };
 
@@ -54,6 +57,7 @@ type Answer =
 pub struct TestHost {
     shared: Arc<Shared>,
     name: Option<String>,
+    prefix: Option<String>,
     config: Value,
     others: Vec<(String, Entry, Value)>,
 }
@@ -110,6 +114,7 @@ impl TestHost {
                 answers: Mutex::default(),
             }),
             name: None,
+            prefix: None,
             config: Value::Null,
             others: Vec::new(),
         }
@@ -118,6 +123,12 @@ impl TestHost {
     /// The vlugin's `name` in plugins.json; its crate's, where it is not said.
     pub fn name(mut self, name: &str) -> Self {
         self.name = Some(name.to_owned());
+        self
+    }
+
+    /// Where the vlugin is mounted, which it is told in `x-forwarded-prefix`; at `/` and its name, if this is not called.
+    pub fn prefix(mut self, prefix: &str) -> Self {
+        self.prefix = Some(prefix.to_owned());
         self
     }
 
@@ -195,8 +206,15 @@ impl TestHost {
             shared.answers().calls.insert(name, Arc::new(answer));
         }
         let name = self.name.unwrap_or_else(|| vlugin.name().to_owned());
-        let instance = create(&shared, name, vlugin, self.config)?;
-        Ok(TestVlugin { instance, shared })
+        let prefix = self.prefix.unwrap_or_else(|| format!("/{name}"));
+        let instance = create(&shared, name.clone(), vlugin, self.config)?;
+        Ok(TestVlugin {
+            instance,
+            shared,
+            name,
+            prefix,
+            requests: AtomicU64::new(0),
+        })
     }
 }
 
@@ -240,6 +258,10 @@ where
 pub struct TestVlugin {
     instance: Arc<dyn Instance>,
     shared: Arc<Shared>,
+    name: String,
+    prefix: String,
+    /// How many requests were given an id.
+    requests: AtomicU64,
 }
 
 impl TestVlugin {
@@ -273,6 +295,27 @@ impl TestVlugin {
     /// The time of day by the host's clock.
     pub fn now(&self) -> SystemTime {
         self.shared.clock.now()
+    }
+
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Sets what the host sets in a request, and gives the request's id.
+    pub(super) fn complete(&self, head: &mut RequestHead) -> String {
+        if head.peer().is_none() {
+            head.set_peer("127.0.0.1:50000");
+        }
+        head.remove("x-forwarded-prefix");
+        if self.prefix != "/" {
+            let _ = head.push("x-forwarded-prefix", self.prefix.as_bytes());
+        }
+        let own = head.header_str("x-request-id").map(str::to_owned);
+        let id = own.unwrap_or_else(|| {
+            format!("{:032x}", self.requests.fetch_add(1, Ordering::Relaxed) + 1)
+        });
+        let _ = head.set("x-request-id", id.as_bytes());
+        id
     }
 
     #[track_caller]

@@ -1,6 +1,10 @@
 //! The command line of `build`.
 
 use super::LogArgs;
+use crate::{
+    exit::{FAULTS, Failure},
+    wasm_tools::WasmOpt,
+};
 use clap::{Args, ValueEnum, ValueHint};
 use std::path::PathBuf;
 
@@ -51,4 +55,19 @@ pub enum WhenOpt {
     Always,
     /// Never
     Never,
+}
+
+impl WhenOpt {
+    /// The wasm-opt that has to be there.
+    ///
+    /// # Errors
+    /// That it is not.
+    pub fn found(self) -> Result<Option<WasmOpt>, Failure> {
+        match self {
+            Self::Always => WasmOpt::find()
+                .map(Some)
+                .map_err(|line| Failure::new(FAULTS, [line])),
+            Self::Auto | Self::Never => Ok(None),
+        }
+    }
 }

@@ -1,7 +1,7 @@
 //! The command line of the client of `/_plugins`.
 
 use clap::{Args, Subcommand, ValueHint};
-use std::path::PathBuf;
+use std::{fmt, path::PathBuf, str::FromStr};
 use valor_runtime::server::Listen;
 
 pub const EXAMPLES: &str = "\
@@ -12,6 +12,7 @@ Examples:
   valor_cli plugins replace hello --path with_state_2
   valor_cli plugins replace --definition hello.json
   valor_cli plugins --addr unix:/run/valor.sock --token-file token remove hello
+  valor_cli plugins --addr https://localhost:8443 --ca-file root.pem list
 
 The server has to be started with -w. A path is the server's: relative to where its plugins.json is,
 and inside of one of its plugin directories.
@@ -20,14 +21,20 @@ Exit codes: 0 it was done, 1 it was refused or the server cannot be reached, 2 w
 
 #[derive(Debug, Args)]
 pub struct PluginsArgs {
-    /// Where the server listens: an address with a port, or unix:PATH
+    /// Where the server listens: an address with a port, unix:PATH, or a URL such as https://valor.example
+    ///
+    /// With https:// the server's certificate has to be valid for the host in the URL.
     #[arg(
         long,
         value_name = "ADDR",
         default_value = "127.0.0.1:8080",
         global = true
     )]
-    pub addr: Listen,
+    pub addr: RegistryAddr,
+
+    /// Certificates (PEM) to trust beside the platform's: the authority of the server's certificate
+    #[arg(long, value_name = "FILE", global = true, value_hint = ValueHint::FilePath)]
+    pub ca_file: Option<PathBuf>,
 
     /// A file with the registry's token; without it $VALOR_TOKEN, where that is set
     #[arg(long, value_name = "FILE", global = true, value_hint = ValueHint::FilePath)]
@@ -39,6 +46,49 @@ pub struct PluginsArgs {
 
     #[command(subcommand)]
     pub command: PluginsCommand,
+}
+
+/// Where a registry is asked.
+#[derive(Debug, Clone)]
+pub enum RegistryAddr {
+    /// An address or a socket, in plain HTTP.
+    Listen(Listen),
+    /// `http://HOST` or `https://HOST`, with a port or without, and nothing behind.
+    Url(String),
+}
+
+impl FromStr for RegistryAddr {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let Some((scheme @ ("http" | "https"), _)) = text.split_once("://") else {
+            let listen = text.parse().map(Self::Listen);
+            return listen.map_err(|_| {
+                format!("`{text}` is not an address; write one like 127.0.0.1:8080, unix:/run/valor.sock or https://valor.example")
+            });
+        };
+        let wrong = || {
+            format!(
+                "`{text}` is not the address of a server; write one like {scheme}://valor.example:8443, with no path behind it"
+            )
+        };
+        let url: hyper::Uri = text.parse().map_err(|_| wrong())?;
+        let is_bare =
+            matches!(url.path(), "" | "/") && url.query().is_none() && !text.contains(['#', '@']);
+        match url.authority().filter(|_| is_bare) {
+            Some(authority) => Ok(Self::Url(format!("{scheme}://{authority}"))),
+            None => Err(wrong()),
+        }
+    }
+}
+
+impl fmt::Display for RegistryAddr {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Listen(listen) => listen.fmt(f),
+            Self::Url(url) => f.write_str(url),
+        }
+    }
 }
 
 #[derive(Debug, Subcommand)]

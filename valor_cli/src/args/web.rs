@@ -1,19 +1,20 @@
 //! The command line of `web`.
 
-use super::{BuildArgs, LogArgs};
+use super::{BuildArgs, LogArgs, WhenOpt};
 use clap::{Args, ValueHint};
 use std::path::PathBuf;
 use valor_runtime::server::Listen;
 
 pub const EXAMPLES: &str = "\
 Examples:
-  valor_cli web -p plugins.json --build --release -o dist
+  valor_cli web -p plugins.json --release -o dist
   valor_cli web -p plugins.json -o dist --serve 127.0.0.1:8080
+  valor_cli web -p plugins.json -o dist --build --serve --watch
 
 Exit codes: 0 the folder is written (and was served until a signal came), 1 faults, 2 wrong command line,
 3 the address cannot be bound.";
 
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub struct WebArgs {
     /// The vlugins; `-` is standard input [default: plugins.json]
     #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
@@ -30,8 +31,21 @@ pub struct WebArgs {
     #[arg(long, value_name = "ADDR", num_args = 0..=1, default_missing_value = "127.0.0.1:8080")]
     pub serve: Option<Listen>,
 
+    /// While it serves, write the folder anew whenever plugins.json, or what it names, changes
+    ///
+    /// With --build, crates whose sources have changed are built first. What is broken leaves the folder
+    /// as it is, and the log says why.
+    #[arg(long, requires = "serve")]
+    pub watch: bool,
+
     #[command(flatten)]
     pub build: BuildArgs,
+
+    /// Whether to make the modules that are built smaller with binaryen's wasm-opt, in their place
+    ///
+    /// It takes a few seconds for each, and about a tenth of their size.
+    #[arg(long, value_enum, value_name = "WHEN", default_value_t = WhenOpt::Auto)]
+    pub wasm_opt: WhenOpt,
 
     /// A folder with vlugins' files; can be given several times
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]

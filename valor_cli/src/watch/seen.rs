@@ -81,19 +81,25 @@ impl Look {
             look.at_file(manifest);
         }
         for folder in &inputs.folders {
-            look.folders.insert(folder.clone());
-            let entries = WalkDir::new(folder).into_iter();
-            let entries = entries.filter_entry(|it| it.depth() == 0 || is_source(it));
-            // What cannot be read is no part of it, and a folder may go while it is walked through.
-            for entry in entries.flatten() {
-                let path = entry.path();
-                match entry.file_type().is_dir() {
-                    true => _ = look.folders.insert(path.to_owned()),
-                    false => _ = look.files.insert(path.to_owned(), Stamp::of(path)),
-                }
-            }
+            look.at_folder(folder, None);
         }
         look
+    }
+
+    /// Looks at everything in a folder that somebody may have written, but not into one of the folders in it.
+    pub fn at_folder(&mut self, folder: &Path, but: Option<&Path>) {
+        self.folders.insert(folder.to_owned());
+        let entries = WalkDir::new(folder).into_iter();
+        let entries =
+            entries.filter_entry(|it| it.depth() == 0 || is_source(it) && Some(it.path()) != but);
+        // What cannot be read is no part of it, and a folder may go while it is walked through.
+        for entry in entries.flatten() {
+            let path = entry.path();
+            match entry.file_type().is_dir() {
+                true => _ = self.folders.insert(path.to_owned()),
+                false => _ = self.files.insert(path.to_owned(), Stamp::of(path)),
+            }
+        }
     }
 
     /// The files that one of both has and the other has not, or not like this.

@@ -9,11 +9,36 @@ use crate::{
     output::print_line,
     signals,
 };
-use std::{path::Path, sync::Arc};
+use std::{
+    path::Path,
+    sync::{Arc, Mutex, PoisonError},
+};
 use valor_runtime::{
     Definition, Kind, Runtime, Vlugin, from_fn,
     server::{Listen, Server, ServerConfig, ServerError},
 };
+
+/// The Content-Security-Policy that the folder is served under at the moment.
+#[derive(Clone)]
+pub struct Policy(Arc<Mutex<Arc<str>>>);
+
+impl Policy {
+    pub fn new(policy: String) -> Self {
+        Self(Arc::new(Mutex::new(policy.into())))
+    }
+
+    /// Serves it under another one from now on.
+    pub fn set(&self, policy: String) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = policy.into();
+    }
+
+    fn get(&self) -> Arc<str> {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+}
 
 /// Serves the folder under a Content-Security-Policy.
 ///
@@ -22,7 +47,7 @@ use valor_runtime::{
 pub fn serve(
     folder: &Path,
     listen: &Listen,
-    policy: String,
+    policy: Policy,
     args: &LogArgs,
     log: &LogWriter,
 ) -> Result<(), Failure> {
@@ -50,10 +75,9 @@ pub fn serve(
 }
 
 /// The same answers, with the policy.
-fn under(policy: String, inner: Arc<Runtime>) -> Arc<dyn Vlugin> {
-    let policy: Arc<str> = policy.into();
+fn under(policy: Policy, inner: Arc<Runtime>) -> Arc<dyn Vlugin> {
     from_fn(move |request| {
-        let (policy, inner) = (policy.clone(), inner.clone());
+        let (policy, inner) = (policy.get(), inner.clone());
         async move {
             let mut response = inner.on_request(request).await?;
             // A head that is too full for it goes without.

@@ -159,6 +159,55 @@ mod with_tools {
     }
 
     #[test]
+    fn a_page_gets_the_small_ones_without_build() {
+        let folder = folder();
+        folder.write(
+            "plugins.json",
+            r#"{ "plugins": [
+                { "type": "wasm", "name": "two", "source": "one" },
+                { "type": "native", "name": "other", "source": "other" }
+            ] }"#,
+        );
+        let copies = tool(
+            &folder,
+            "copies",
+            "[ \"$1\" = --version ] && exit\nfor out; do [ -f \"$out\" ] && in=$out; done\n\
+             echo x >> \"$(dirname \"$0\")/calls\"\n[ \"$in\" = \"$out\" ] || cp \"$in\" \"$out\"",
+        );
+        let web = |args: &[&str]| {
+            let mut command = valor_cli();
+            command.args([
+                "web",
+                "-p",
+                &folder.file("plugins.json"),
+                "-o",
+                &folder.file("dist"),
+            ]);
+            command
+                .args(args)
+                .env("CARGO_TARGET_DIR", folder.path().join("target"))
+                .env("WASM_OPT", &copies);
+            finish(command)
+        };
+        let calls = || std::fs::read_to_string(folder.path().join("calls")).unwrap_or_default();
+        let finished = web(&["--release"]);
+        assert_eq!(finished.code, Some(0), "{}", finished.err);
+        assert_eq!(calls(), "x\n");
+        // A native one is not built for a page.
+        assert!(
+            finished
+                .out
+                .contains("a native vlugin does not run in a browser"),
+            "{}",
+            finished.out
+        );
+        assert!(!finished.err.contains("building other"), "{}", finished.err);
+        let finished = web(&["--release", "--wasm-opt", "never"]);
+        assert_eq!(finished.code, Some(0), "{}", finished.err);
+        assert_eq!(calls(), "x\n");
+    }
+
+    #[test]
     fn a_missing_wasm_opt_is_a_line_and_a_failing_one_a_fault() {
         let folder = folder();
         let finished = build(&folder, &["--release"], &[]);

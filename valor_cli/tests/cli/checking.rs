@@ -32,6 +32,30 @@ fn native(keys: &str) -> String {
 }
 
 #[test]
+fn a_key_of_a_config_that_does_not_fit_is_pointed_to() {
+    let proxy = library("proxy").display().to_string();
+    let faults = |config: &str| {
+        let text = format!(
+            "{{ \"plugins\": [{{ \"type\": \"native\", \"name\": \"it\", \"path\": {proxy:?}, \"config\":\n{config} }}] }}"
+        );
+        faults_of(&Folder::new(&text))
+    };
+    assert_eq!(
+        faults("{ \"x\": [1],\n   \"upstream\": 7 }"),
+        [
+            ":3:16: plugins[0].config.upstream: vlugin `it` could not be created: `config.upstream` does not fit: \
+             invalid type: integer `7`, expected a string representing an URL"
+        ]
+    );
+    assert_eq!(
+        faults("{ \"upstrem\": 7 }"),
+        [
+            ":2:1: plugins[0].config: vlugin `it` could not be created: `config` does not fit: missing field `upstream`"
+        ]
+    );
+}
+
+#[test]
 fn faults_of_the_text_have_line_and_column() {
     for (text, fault) in [
         (

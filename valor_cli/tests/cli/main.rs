@@ -6,6 +6,8 @@ mod build_command;
 mod building;
 mod checking;
 mod escaping;
+#[cfg(target_os = "linux")]
+mod library_path;
 mod manual;
 mod packaging;
 mod plugins;

@@ -56,7 +56,8 @@ fn serves_logs_and_tells_what_is_mounted_where() {
 fn a_log_in_json_has_a_record_in_each_line() {
     let folder = folder(HELLO);
     let server = start(&folder, &["--log-format", "json"]);
-    assert_eq!(server.get("/hello").status, 200);
+    let agent = [("user-agent", "it \"says\"")];
+    assert_eq!(server.send("GET", "/hello?who=Zoe", &agent, "").status, 200);
     server.wait_for_err("valor::access");
     assert_eq!(server.out(), "");
     let err = server.err();
@@ -84,10 +85,29 @@ fn a_log_in_json_has_a_record_in_each_line() {
     assert_eq!(request["status"], 200);
     assert_eq!(request["vlugin"], "hello");
     assert_eq!(request["bytes"], 25);
+    assert_eq!(request["query"], "who=Zoe");
+    assert_eq!(request["http"], 11);
+    assert_eq!(request["host"], "localhost");
+    assert_eq!(request["user_agent"], "it \"says\"");
+    assert_eq!(request["referer"], Value::Null);
+    let peer = request["peer"].as_str().unwrap();
+    assert!(peer.starts_with("127.0.0.1:"), "{peer}");
     assert!(
         request["duration_us"].is_u64() && request["id"].is_string(),
         "{request}"
     );
+}
+
+#[test]
+fn requests_are_logged_in_the_combined_format() {
+    let folder = folder(HELLO);
+    let server = start(&folder, &["--access-log", "combined"]);
+    let agent = [("user-agent", "it \"says\"")];
+    assert_eq!(server.send("GET", "/hello?who=Zoe", &agent, "").status, 200);
+    server.wait_for_err("\"GET /hello?who=Zoe HTTP/1.1\" 200 25 \"-\" \"it \\x22says\\x22\"\n");
+    let err = server.err();
+    let line = err.lines().find(|line| line.contains("/hello?")).unwrap();
+    assert!(line.starts_with("127.0.0.1 - - ["), "{line}");
 }
 
 #[test]
@@ -185,6 +205,68 @@ fn a_unix_socket() {
     let stream = std::os::unix::net::UnixStream::connect(&socket).unwrap();
     let answer = crate::support::converse(stream, "GET", "/hello", &[], "");
     assert_eq!(answer.status, 200);
+}
+
+/// Its mode is what is wanted under any umask.
+#[cfg(unix)]
+#[test]
+fn a_unix_socket_has_the_mode_and_owners_that_are_wanted() {
+    use std::os::unix::fs::{MetadataExt, PermissionsExt};
+    let folder = folder(HELLO);
+    let started = |umask: &str, args: &str| {
+        let program = env!("CARGO_BIN_EXE_valor_cli");
+        let libraries = libraries().display();
+        let mut command = std::process::Command::new("sh");
+        command.current_dir(folder.path()).arg("-c").arg(format!(
+            "umask {umask}; exec {program} run -p plugins.json --plugin-dir {libraries} --addr unix:it.sock --addr 127.0.0.1:0 {args}"
+        ));
+        Server::spawn(command)
+    };
+    let socket = folder.path().join("it.sock");
+    let own = std::fs::metadata(folder.path()).unwrap();
+    for (umask, args, mode) in [
+        ("077", "", 0o660),
+        ("0", "", 0o660),
+        ("022", "--socket-mode 0666", 0o666),
+    ] {
+        let server = started(umask, args);
+        let metadata = std::fs::metadata(&socket).unwrap();
+        assert_eq!(
+            metadata.permissions().mode() & 0o777,
+            mode,
+            "{umask} {args}"
+        );
+        assert_eq!((metadata.uid(), metadata.gid()), (own.uid(), own.gid()));
+        let stream = std::os::unix::net::UnixStream::connect(&socket).unwrap();
+        assert_eq!(
+            crate::support::converse(stream, "GET", "/hello", &[], "").status,
+            200
+        );
+        server.signal("TERM");
+        assert_eq!(server.end().code, Some(0));
+        assert!(!socket.exists());
+    }
+    // Root may give it to anybody; everybody else at most to a group of theirs, and keeps it.
+    let owners = match own.uid() {
+        0 => "--socket-owner nobody --socket-group 12345".to_owned(),
+        id => format!("--socket-owner {id} --socket-group {}", own.gid()),
+    };
+    let server = started("022", &owners);
+    let metadata = std::fs::metadata(&socket).unwrap();
+    if own.uid() == 0 {
+        assert_eq!(metadata.gid(), 12345);
+        assert_ne!(metadata.uid(), 0);
+    }
+    drop(server);
+    for wrong in [
+        ["--socket-mode", "888"],
+        ["--socket-mode", "7777"],
+        ["--socket-owner", "no such user"],
+        ["--socket-group", "no such group"],
+    ] {
+        let finished = run(&[&["run"], &wrong[..]].concat());
+        assert_eq!(finished.code, Some(2), "{finished:?}");
+    }
 }
 
 #[test]

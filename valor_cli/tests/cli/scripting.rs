@@ -71,6 +71,97 @@ fn without_deno_a_line_says_how_to_get_it_and_the_rest_is_served_where_it_is_opt
     assert_eq!(server.get("/site/page.js").status, 200);
 }
 
+/// What is wrong is said, and not that there is no Deno.
+#[test]
+fn what_keeps_deno_from_running_is_said() {
+    let folder = folder("");
+    let check = |shell: &str| {
+        let mut command = Command::new("sh");
+        command.env("VALOR_DENO", deno()).arg("-c").arg(format!(
+            "{shell} exec {} check -p {}",
+            env!("CARGO_BIN_EXE_valor_cli"),
+            folder.file("plugins.json")
+        ));
+        let finished = finish(command);
+        assert_eq!(finished.code, Some(1), "{finished:?}");
+        let [fault] = finished.faults()[..] else {
+            panic!("{}", finished.err);
+        };
+        assert!(!fault.contains("there is no Deno"), "{fault}");
+        fault.to_owned()
+    };
+    let limited = check("ulimit -v 8000000;");
+    assert!(limited.contains("does not run: signal: "), "{limited}");
+    assert!(
+        limited.contains("(`ulimit -v`): lift that limit"),
+        "{limited}"
+    );
+    let gone = check("export TMPDIR=/not/there;");
+    assert!(
+        gone.contains("need a temporary folder, and none can be made in /not/there: "),
+        "{gone}"
+    );
+    assert!(
+        gone.ends_with("set TMPDIR to a folder that is there and may be written to"),
+        "{gone}"
+    );
+    let long = folder.path().join("x".repeat(120));
+    std::fs::create_dir(&long).unwrap();
+    let long = check(&format!("export TMPDIR={};", long.display()));
+    assert!(
+        long.ends_with("too long for a socket in it: set TMPDIR to a shorter one"),
+        "{long}"
+    );
+}
+
+/// A vlugin of this process that goes to another folder has nobody miss what was named from the old one.
+#[test]
+fn a_relative_deno_is_found_from_where_the_program_was_started() {
+    let folder = Folder::new(
+        r#"{ "plugins": [
+            { "type": "native", "name": "away", "path": "away.lib" },
+            { "type": "js", "name": "page", "start": "lazy" }
+        ] }"#,
+    );
+    folder.write("page.js", SCRIPT);
+    folder.write(
+        "away.lib",
+        std::fs::read(crate::support::misbehaving()).unwrap(),
+    );
+    std::os::unix::fs::symlink(deno(), folder.path().join("my-deno")).unwrap();
+    let mut command = valor_cli();
+    command
+        .current_dir(folder.path())
+        .env_remove("VALOR_DENO")
+        .args([
+            "run",
+            "-p",
+            "plugins.json",
+            "--deno",
+            "./my-deno",
+            "--addr",
+            "127.0.0.1:0",
+            "--addr",
+            "unix:it.sock",
+        ]);
+    let server = Server::spawn(command);
+    assert_eq!(server.get("/away/leave").body, "left");
+    assert_eq!(server.get("/page").status, 200);
+    // plugins.json is the same as before, and so is the socket.
+    folder.write(
+        "plugins.json",
+        r#"{ "plugins": [{ "type": "js", "name": "other", "path": "page.js" }] }"#,
+    );
+    server.signal("HUP");
+    server.wait_for_err("is served as it stands now");
+    assert_eq!(server.get("/other").status, 200);
+    let socket = folder.path().join("it.sock");
+    assert!(socket.exists());
+    server.signal("TERM");
+    assert_eq!(server.end().code, Some(0));
+    assert!(!socket.exists(), "it is removed where it was made");
+}
+
 #[test]
 fn without_a_package_a_line_says_what_to_run_and_the_rest_is_served_where_it_is_optional() {
     let example = crate::support::workspace().join("examples/hono");

@@ -311,11 +311,8 @@ fn source(folder: &Folder, word: &str) {
     folder.write("it/src/lib.rs", code);
 }
 
-#[test]
-fn a_source_is_built_again() {
-    let folder = Folder::new(&plugins(&[
-        r#"{ "type": "native", "name": "it", "source": "it" }"#,
-    ]));
+/// Makes the crate in a folder.
+fn watched(folder: &Folder) {
     let valor = workspace().join("valor_abi");
     let manifest = format!(
         "[package]\nname = \"watched\"\nversion = \"0.1.0\"\nedition = \"2024\"\n\
@@ -325,7 +322,67 @@ fn a_source_is_built_again() {
     folder.write("it/Cargo.toml", manifest);
     let lock = workspace().join("valor_runtime/tests/fixtures/Cargo.lock");
     folder.write("it/Cargo.lock", fs::read(lock).unwrap());
-    source(&folder, "one");
+    source(folder, "one");
+}
+
+/// A cargo that builds no module before it is let to.
+#[cfg(unix)]
+const SLOW_FOR_MODULES: &str = r#"#!/bin/sh
+case "$*" in *wasm32*) while [ ! -e "$GATE" ]; do sleep 0.05; done ;; esac
+exec "$REAL_CARGO" "$@"
+"#;
+
+/// One crate for both: an edit of it is a library before it is a module.
+#[cfg(all(unix, feature = "wasm"))]
+#[test]
+fn a_library_does_not_wait_for_a_module() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = Folder::new(&plugins(&[
+        r#"{ "type": "native", "name": "it", "source": "it" }"#,
+        r#"{ "type": "wasm", "name": "module", "source": "it" }"#,
+    ]));
+    watched(&folder);
+    folder.write("cargo", SLOW_FOR_MODULES);
+    let (cargo, gate) = (folder.path().join("cargo"), folder.path().join("gate"));
+    fs::set_permissions(&cargo, fs::Permissions::from_mode(0o755)).unwrap();
+    fs::write(&gate, "").unwrap();
+    let mut command = valor_cli();
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("fixtures");
+    let real = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    command
+        .envs([
+            ("REAL_CARGO", &*real),
+            ("CARGO", cargo.as_os_str()),
+            ("GATE", gate.as_os_str()),
+        ])
+        .env("CARGO_TARGET_DIR", target)
+        .args(["run", "--addr", "127.0.0.1:0", "--build", "--watch", "-p"])
+        .arg(folder.path().join("plugins.json"));
+    let server = Server::spawn(command);
+    let it = Watching { folder, server };
+    assert_eq!(
+        (it.get("/it"), it.get("/module")),
+        ("one".into(), "one".into())
+    );
+    fs::remove_file(&gate).unwrap();
+    it.when(|| source(&it.folder, "two"), "the vlugin `it` is replaced");
+    assert_eq!(
+        (it.get("/it"), it.get("/module")),
+        ("two".into(), "one".into())
+    );
+    it.when(
+        || fs::write(&gate, "").unwrap(),
+        "the vlugin `module` is replaced",
+    );
+    assert_eq!(it.get("/module"), "two");
+}
+
+#[test]
+fn a_source_is_built_again() {
+    let folder = Folder::new(&plugins(&[
+        r#"{ "type": "native", "name": "it", "source": "it" }"#,
+    ]));
+    watched(&folder);
     let mut command = valor_cli();
     // Where the fixtures of the runtime's tests are built of the same.
     let target = Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("fixtures");

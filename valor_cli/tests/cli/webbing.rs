@@ -313,6 +313,62 @@ fn what_is_wrong_is_told_and_nothing_is_written() {
 }
 
 #[test]
+fn the_folder_is_written_anew_when_something_changes() {
+    let folder = project(
+        r#"{ "plugins": [
+            { "type": "files", "name": "docs", "path": "site" },
+            { "type": "js", "name": "app", "path": "app/app.js" }
+        ] }"#,
+    );
+    let script =
+        |text: &str| format!("export default {{ fetch() {{ return new Response({text:?}) }} }}");
+    folder.write("app/app.js", script("one"));
+    let mut command = valor_cli();
+    command.args([
+        "web",
+        "-p",
+        &folder.file("plugins.json"),
+        "-o",
+        &folder.file("dist"),
+    ]);
+    command.args(["--serve", "127.0.0.1:0", "--watch"]);
+    let server = Server::spawn(command);
+    let text = |target: &str| server.get(target).body;
+    assert_eq!(text("/docs/"), "<h1>Mine</h1>");
+    assert!(text("/vlugins/app.js").contains("one"));
+
+    folder.write("site/index.html", "<h1>Other</h1>");
+    crate::support::wait_for("a changed file", || text("/docs/") == "<h1>Other</h1>");
+    folder.write("site/new/it.txt", "new");
+    crate::support::wait_for("a new folder", || text("/docs/new/it.txt") == "new");
+    folder.write("app/app.js", script("two"));
+    crate::support::wait_for("a changed script", || {
+        text("/vlugins/app.js").contains("two")
+    });
+
+    folder.write("plugins.json", "{");
+    server.wait_for_err("stays as it was");
+    assert_eq!(text("/docs/"), "<h1>Other</h1>");
+    let mended = r#"{ "plugins": [{ "type": "files", "name": "pages", "path": "site" }] }"#;
+    folder.write("plugins.json", mended);
+    crate::support::wait_for("another plugins.json", || {
+        text("/pages/") == "<h1>Other</h1>"
+    });
+    // What was written before and is no more goes last.
+    let gone = |target: &str| server.get(target).status == 404;
+    crate::support::wait_for("the end of the others", || {
+        gone("/docs/") && gone("/vlugins/app.js")
+    });
+    // What it writes itself is no change: it comes to rest.
+    let count = || server.err().matches("is written anew").count();
+    crate::support::wait_for("the end of writing", || {
+        let before = count();
+        std::thread::sleep(std::time::Duration::from_secs(1));
+        count() == before
+    });
+}
+
+#[test]
 fn served_as_a_static_server_would() {
     let folder = project(PLUGINS);
     let mut command = valor_cli();

@@ -100,6 +100,7 @@ macro_rules! pages {
 pages! {
     readme "README.md"
     contributing "CONTRIBUTING.md"
+    apps "docs/src/apps.md"
     embedding "docs/src/embedding.md"
     files "docs/src/files.md"
     js "docs/src/js.md"

@@ -152,7 +152,8 @@ impl Session {
     /// followed by `echo $?`, as `code_is_shown` says; so does a `run` that ends by itself.
     pub fn step(&mut self, step: &Step, code_is_shown: bool) {
         let command = self.own(&translated(&step.command));
-        let serves = command.starts_with("valor_cli run ") || command.contains(" --serve ");
+        let serves = without_variables(&command).starts_with("valor_cli run ")
+            || command.contains(" --serve ");
         if serves && !code_is_shown {
             return self.serve(step, &command);
         }
@@ -308,6 +309,18 @@ impl Drop for Session {
         let _ = self.input.write_all(b"exit\n");
         let _ = self.bash.wait();
     }
+}
+
+/// A command without the variables that are set for it alone: `NAME=value `.
+fn without_variables(mut command: &str) -> &str {
+    while let Some((word, rest)) = command.split_once(' ')
+        && word
+            .split_once('=')
+            .is_some_and(|(name, _)| name.bytes().all(|b| b.is_ascii_uppercase() || b == b'_'))
+    {
+        command = rest;
+    }
+    command
 }
 
 /// What is run for a command: for `cargo run` the program that cargo has built for this test, so

@@ -107,6 +107,65 @@ fn curl_speaks_https_of_both_versions() {
 }
 
 #[test]
+fn the_registry_is_asked_over_https() {
+    let files = Files::new();
+    files.write("token", "0123456789abcdef");
+    let token = files.path("token");
+    let mut args = vec!["-w", "--registry-token-file", &token];
+    let own = files.args();
+    args.extend(own.iter().map(String::as_str));
+    let server = serve(&args);
+    let url = format!("https://{}", server.addrs[0]);
+    let root = files.path("root.pem");
+    let ask = |addr: &str, more: &[&str]| {
+        let common = ["plugins", "--addr", addr, "--token-file", &token];
+        crate::support::run(&[&common[..], more].concat())
+    };
+    let listed = ask(&url, &["--ca-file", &root, "list"]);
+    assert_eq!(listed.code, Some(0), "{listed:?}");
+    assert!(listed.out.contains("hello_plugin\tnative\t"), "{listed:?}");
+    let gone = ask(
+        &format!("{url}/"),
+        &["--ca-file", &root, "remove", "hello_plugin"],
+    );
+    assert_eq!(gone.code, Some(0), "{gone:?}");
+    let again = ask(&url, &["--ca-file", &root, "remove", "hello_plugin"]);
+    assert!(
+        again.err.contains("404 ") && again.err.contains("plugins list"),
+        "{again:?}"
+    );
+
+    // The authority is not one of the platform's.
+    let stranger = ask(&url, &["list"]);
+    assert_eq!(stranger.code, Some(1), "{stranger:?}");
+    assert!(stranger.err.contains("--ca-file"), "{stranger:?}");
+    files.write("empty.pem", "nothing");
+    let empty = ask(&url, &["--ca-file", &files.path("empty.pem"), "list"]);
+    assert!(
+        empty
+            .err
+            .contains("empty.pem: there is no certificate in it; --ca-file takes PEM"),
+        "{empty:?}"
+    );
+    // Who speaks plain HTTP to it is told what to write instead.
+    let plain = ask(&server.addrs[0], &["list"]);
+    assert!(
+        plain.err.contains("give --addr as an https:// URL"),
+        "{plain:?}"
+    );
+    for wrong in [
+        "https://",
+        "https://a/b",
+        "https://a?b",
+        "https://user@a",
+        "ftp://a",
+    ] {
+        let refused = ask(wrong, &["list"]);
+        assert_eq!(refused.code, Some(2), "{wrong}: {refused:?}");
+    }
+}
+
+#[test]
 fn curl_sends_and_gets_a_mebibyte() {
     let files = Files::new();
     let server = files.serve();

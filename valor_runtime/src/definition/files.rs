@@ -55,6 +55,8 @@ pub(super) fn broken(definition: &Definition) -> Vec<(String, String)> {
         note("path", missing_path());
     }
     for (key, is_said) in [
+        ("strip", !definition.strip),
+        ("rewrite", definition.rewrite),
         ("source", definition.source.is_some()),
         ("sha256", definition.sha256.is_some()),
         ("allow", definition.allow.is_some()),

@@ -77,6 +77,13 @@ pub struct Definition {
         regex(pattern = r"^(/|/[^/_?#\s\\][^/?#\s\\]*(/[^/?#\s\\]+)*)$")
     )]
     pub prefix: Option<String>,
+    /// Whether the prefix is taken off the path that the vlugin sees. An app that has a base path of its own takes all of it.
+    #[serde(default = "yes", skip_serializing_if = "Clone::clone")]
+    pub strip: bool,
+    /// Whether the prefix is put in front of what the vlugin says of its own paths: a `location` or `content-location` that
+    /// begins with `/`, and the `Path` of cookies.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub rewrite: bool,
     /// The library's file, or a bare name to look for; where it is not said, the library of
     /// `source`, or else the name. For `js`, the script; for `files`, the folder, which has to be said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -115,6 +122,10 @@ pub struct Definition {
     pub optional: bool,
 }
 
+fn yes() -> bool {
+    true
+}
+
 /// The kinds of vlugin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
@@ -140,6 +151,19 @@ pub struct Definitions {
 impl Kind {
     /// Every kind.
     pub const ALL: &'static [Self] = &[Self::Native, Self::Wasm, Self::Js, Self::Files];
+
+    /// The kind that this word is used for elsewhere, such as `javascript` for `js`: for a hint.
+    pub(crate) fn called_elsewhere(word: &str) -> Option<Self> {
+        match &*word.to_ascii_lowercase() {
+            "javascript" | "typescript" | "ts" | "mjs" | "deno" | "node" | "script" => {
+                Some(Self::Js)
+            }
+            "webassembly" => Some(Self::Wasm),
+            "rust" | "cdylib" | "library" | "so" | "dll" | "dylib" => Some(Self::Native),
+            "static" | "folder" | "dir" | "directory" => Some(Self::Files),
+            _ => None,
+        }
+    }
 
     /// The word in plugins.json.
     pub const fn as_str(self) -> &'static str {
@@ -173,6 +197,8 @@ impl Definition {
             kind,
             name: name.into(),
             prefix: None,
+            strip: true,
+            rewrite: false,
             path: None,
             source: None,
             config: Value::Null,

@@ -21,8 +21,8 @@ use std::{collections::BTreeMap, path::PathBuf};
 
 const ROOT_KEYS: &[&str] = &["$schema", "plugins"];
 const KEYS: &[&str] = &[
-    "type", "name", "prefix", "path", "source", "config", "sha256", "allow", "limits", "group",
-    "start", "optional",
+    "type", "name", "prefix", "strip", "rewrite", "path", "source", "config", "sha256", "allow",
+    "limits", "group", "start", "optional",
 ];
 
 /// Types that other versions of Valor know; not a slip of the pen.
@@ -40,11 +40,21 @@ pub(super) struct Positions {
 }
 
 impl Positions {
-    /// A fault of the value of one of its keys; of all of it, where it has no such key.
+    /// A fault of the value of one of its keys, such as `path` or `config.limits[2]`; of all of it, if it has no such key.
     pub fn fault(&self, key: &str, message: String) -> DefinitionFault {
-        let value = self.values.iter().find(|(known, _)| known == key);
-        let (position, key) = match value {
-            Some((_, position)) => (*position, join(&self.key, key)),
+        let mut key = key;
+        let found = loop {
+            match self.values.iter().find(|(known, _)| known == key) {
+                Some((_, position)) => break Some(*position),
+                // Of a key inside of `config` that is not there, what it should be in.
+                None => match key.rfind(['.', '[']) {
+                    Some(end) => key = &key[..end],
+                    None => break None,
+                },
+            }
+        };
+        let (position, key) = match found {
+            Some(position) => (position, join(&self.key, key)),
             None => (self.whole, self.key.clone()),
         };
         DefinitionFault {
@@ -180,6 +190,9 @@ impl<'t> Reader<'t> {
             .iter()
             .map(|(key, value)| ((*key).to_owned(), self.lines.position(value.at)))
             .collect();
+        if let Some(config) = keys.get("config") {
+            self.inside(*config, "config", &mut read.values);
+        }
         let sub = |name: &str| join(key, name);
 
         let kind = match keys.get("type") {
@@ -193,6 +206,14 @@ impl<'t> Reader<'t> {
         let prefix = self.optional(&keys, "prefix", key, |this, value, key| {
             this.checked(value, key, rules::prefix)
         });
+        let strip = self.optional(&keys, "strip", key, Self::boolean);
+        let rewrite = self.optional(&keys, "rewrite", key, Self::boolean);
+        if let (Some(value), Some(message)) = (
+            keys.get("rewrite"),
+            rules::rewrite(strip.unwrap_or(true), rewrite.unwrap_or_default()),
+        ) {
+            self.fault(value.at, sub("rewrite"), message);
+        }
         let path = self.optional(&keys, "path", key, |this, value, key| {
             this.checked(value, key, rules::path)
         });
@@ -233,6 +254,8 @@ impl<'t> Reader<'t> {
                 kind,
                 name,
                 prefix,
+                strip: strip.unwrap_or(true),
+                rewrite: rewrite.unwrap_or_default(),
                 path: path.map(PathBuf::from),
                 source: source.map(PathBuf::from),
                 config: keys.get("config").map_or(Value::Null, Node::value),
@@ -248,12 +271,29 @@ impl<'t> Reader<'t> {
         read
     }
 
+    /// Notes where the values of a configuration stand, for faults that the vlugin finds in them; so many at most, which
+    /// no configuration that a person writes has.
+    fn inside(&self, node: Node<'t>, key: &str, values: &mut Vec<(String, Position)>) {
+        const MANY: usize = 1000;
+        let entries = node.object().into_iter().flatten();
+        let of_object = entries.map(|entry| (format!("{key}.{}", entry.key), entry.value));
+        let elements = node.array().into_iter().flatten().enumerate();
+        let of_array = elements.map(|(index, value)| (format!("{key}[{index}]"), value));
+        for (key, value) in of_object.chain(of_array) {
+            if values.len() > MANY {
+                return;
+            }
+            values.push((key.clone(), self.lines.position(value.at)));
+            self.inside(value, &key, values);
+        }
+    }
+
     /// What holds for `files` alone.
     fn of_files(&mut self, node: Node<'t>, keys: &Keys<'t>, key: &str) {
         if !keys.contains_key("path") {
             self.fault(node.at, key, files::missing_path());
         }
-        for name in ["source", "sha256", "allow"] {
+        for name in ["strip", "rewrite", "source", "sha256", "allow"] {
             if let Some(value) = keys.get(name) {
                 self.fault(value.at, join(key, name), files::without_meaning(name));
             }
@@ -372,11 +412,11 @@ impl<'t> Reader<'t> {
                 "vlugins of type `{word}` are not supported by this version of Valor, which runs `native`, `wasm`, `js` and `files` ones; take the entry out"
             )
         } else {
-            format!(
-                "`{}` is not a type of vlugin; {}",
-                shown(&word),
-                suggestion(&word, &known)
-            )
+            let hint = match Kind::called_elsewhere(&word) {
+                Some(kind) => format!("did you mean `{kind}`?"),
+                None => suggestion(&word, &known),
+            };
+            format!("`{}` is not a type of vlugin; {hint}", shown(&word))
         };
         self.fault(node.at, key, message);
         None

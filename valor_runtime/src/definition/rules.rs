@@ -14,6 +14,7 @@ pub(super) fn broken(definition: &Definition) -> Vec<(String, String)> {
     let found = [
         ("name", name(&definition.name)),
         ("prefix", definition.prefix.as_deref().and_then(prefix)),
+        ("rewrite", rewrite(definition.strip, definition.rewrite)),
         ("path", file(definition.path.as_deref())),
         ("source", file(definition.source.as_deref())),
         ("sha256", definition.sha256.as_deref().and_then(sha256)),
@@ -62,6 +63,13 @@ pub(super) fn name(name: &str) -> Option<String> {
 /// A group is called as a vlugin is.
 pub(super) fn group(group: &str) -> Option<String> {
     Some(name(group)?.replace("a name", "the name of a group"))
+}
+
+/// Whoever sees the prefix says it as well.
+pub(super) fn rewrite(strip: bool, rewrite: bool) -> Option<String> {
+    (rewrite && !strip).then(|| {
+        "`rewrite` has no meaning with `\"strip\": false`, where the vlugin sees its prefix and says it itself; take one of the two out".into()
+    })
 }
 
 pub(super) fn prefix(prefix: &str) -> Option<String> {

@@ -46,7 +46,7 @@ pub(super) fn by_kind(schema: &mut Schema) {
         "if": { "properties": { "type": { "const": "files" } }, "required": ["type"] },
         "then": {
             "properties": {
-                "config": config, "source": false, "sha256": false, "allow": false,
+                "config": config, "strip": false, "rewrite": false, "source": false, "sha256": false, "allow": false,
                 "limits": { "properties": { "host_memory": false, "fetches": false, "calls": false } },
             },
             "required": ["path"],

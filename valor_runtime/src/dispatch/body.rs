@@ -179,7 +179,11 @@ mod tests {
         let vlugin = crate::from_fn(|_| async { Ok(Response::new(200)) });
         let place = Place::new("a");
         let mount = Arc::new(place.mount(vlugin, Default::default(), &Limits::default()));
-        let mut exchange = Exchange::begin(Arc::default(), "id".into(), "GET", "/");
+        let mut exchange = Exchange::begin(
+            Arc::default(),
+            "id".into(),
+            &crate::RequestHead::new("GET", "/").unwrap(),
+        );
         exchange.enter(&mount);
         let chunks = ["one", "two"].map(|piece| Ok(Chunk::Data(piece.into())));
         Tracked {

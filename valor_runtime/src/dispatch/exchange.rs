@@ -1,7 +1,7 @@
 //! One request from its head to the end of its response: counted and logged when it ends,
 //! whichever way it ends.
 
-use crate::{metrics::Metrics, registry::Mount};
+use crate::{RequestHead, metrics::Metrics, registry::Mount};
 use std::{
     sync::{Arc, atomic::Ordering},
     time::Instant,
@@ -13,8 +13,8 @@ pub struct Exchange {
     metrics: Arc<Metrics>,
     start: Instant,
     id: String,
-    /// Method and path, where the access log wants them.
-    line: Option<(String, String)>,
+    /// What the access log says of the request, if it wants to.
+    asked: Option<Box<Asked>>,
     mount: Option<Arc<Mount>>,
     /// 0 as long as there is none.
     pub status: u16,
@@ -24,24 +24,55 @@ pub struct Exchange {
     pub complete: bool,
 }
 
+/// A request as the access log has it.
+struct Asked {
+    method: String,
+    /// Path and query, as they came.
+    target: String,
+    /// 10 for HTTP/1.0, 11 for HTTP/1.1.
+    version: u8,
+    peer: Option<String>,
+    host: Option<String>,
+    user_agent: Option<String>,
+    referer: Option<String>,
+}
+
+impl Asked {
+    fn of(head: &RequestHead) -> Box<Self> {
+        let header = |name| {
+            head.header(name)
+                .map(|it| String::from_utf8_lossy(it).into_owned())
+        };
+        Box::new(Self {
+            method: head.method().to_owned(),
+            target: head.target().to_owned(),
+            version: head.version(),
+            peer: head.peer().map(str::to_owned),
+            host: header("host"),
+            user_agent: header("user-agent"),
+            referer: header("referer"),
+        })
+    }
+}
+
 /// The status in the access log and the metrics of a request whose client went away, as nginx
 /// has it.
 const CLIENT_GONE: u16 = 499;
 
 impl Exchange {
     /// A request that begins now.
-    pub fn begin(metrics: Arc<Metrics>, id: String, method: &str, path: &str) -> Self {
+    pub fn begin(metrics: Arc<Metrics>, id: String, head: &RequestHead) -> Self {
         let logged = log::log_enabled!(target: "valor::access", log::Level::Info);
         Self {
             metrics,
             start: Instant::now(),
             id,
-            line: logged.then(|| (method.to_owned(), path.to_owned())),
+            asked: logged.then(|| Asked::of(head)),
             mount: None,
             status: 0,
             bytes: 0,
             // There is nothing to send to its end.
-            complete: method == "HEAD",
+            complete: head.method() == "HEAD",
         }
     }
 
@@ -80,12 +111,18 @@ impl Drop for Exchange {
                 ""
             }
         };
-        if let Some((method, path)) = &self.line {
+        if let Some(asked) = &self.asked {
+            let (path, query) = match asked.target.split_once('?') {
+                Some((path, query)) => (path, Some(query)),
+                None => (&*asked.target, None),
+            };
             log::info!(
                 target: "valor::access",
-                method = method.as_str(), path = path.as_str(), status = self.status,
-                vlugin = vlugin, duration_us = duration.as_micros() as u64,
-                id = self.id.as_str(), bytes = self.bytes, complete = self.complete;
+                method = asked.method.as_str(), path = path, query = query, http = asked.version,
+                host = asked.host.as_deref(), peer = asked.peer.as_deref(),
+                user_agent = asked.user_agent.as_deref(), referer = asked.referer.as_deref(),
+                status = self.status, bytes = self.bytes, complete = self.complete,
+                vlugin = vlugin, duration_us = duration.as_micros() as u64, id = self.id.as_str();
                 "request"
             );
         }
@@ -98,7 +135,10 @@ mod tests {
 
     #[test]
     fn an_answer_to_head_has_no_body_to_cut_short() {
-        let complete = |method| Exchange::begin(Arc::default(), "id".into(), method, "/").complete;
+        let complete = |method| {
+            let head = RequestHead::new(method, "/").unwrap();
+            Exchange::begin(Arc::default(), "id".into(), &head).complete
+        };
         assert!(complete("HEAD"));
         assert!(!complete("GET"));
     }

@@ -8,12 +8,13 @@ mod body;
 mod exchange;
 mod pace;
 mod path;
+mod rewrite;
 pub mod watch;
 
 pub use pace::CallTimeouts;
 
 use crate::{
-    Body, BoxFuture, Fault, FaultKind, Request, Response, Vlugin, id,
+    Body, BoxFuture, Fault, FaultKind, Kind, Request, Response, Vlugin, id,
     metrics::Metrics,
     registry::{Mount, Registry},
     status::{self, Content},
@@ -44,7 +45,7 @@ impl Dispatch {
     pub async fn answer(&self, mut request: Request) -> Response {
         let head = &mut request.head;
         let id = id::of(head);
-        let exchange = Exchange::begin(self.metrics.clone(), id, head.method(), head.path());
+        let exchange = Exchange::begin(self.metrics.clone(), id, head);
         if let std::borrow::Cow::Owned(resolved) = path::resolve(head.target())
             && head.set_target(&resolved).is_err()
         {
@@ -58,10 +59,17 @@ impl Dispatch {
             let location = format!("{}/{}", &head.target()[..len], &head.target()[len..]);
             return to_folder(&mount, &location, exchange);
         }
+        let len = if mount.strip { len } else { 0 };
         if let Err(error) = enter_prefix(&mut request, len) {
             return refuse(exchange, 400, &error.to_string());
         }
-        run(mount, request, exchange).await
+        if !mount.rewrite {
+            return run(mount, request, exchange).await;
+        }
+        let prefix = mount.prefix.clone();
+        let mut response = run(mount, request, exchange).await;
+        rewrite::add_prefix(&mut response.head, &prefix);
+        response
     }
 
     /// Answers a request of one vlugin to another, by name; the target is as that one sees it.
@@ -70,7 +78,7 @@ impl Dispatch {
         request.head.remove("upgrade");
         let head = &request.head;
         let id = id::of(head);
-        let exchange = Exchange::begin(self.metrics.clone(), id, head.method(), head.path());
+        let exchange = Exchange::begin(self.metrics.clone(), id, head);
         match self.registry.get(name) {
             // What the program itself mounts, `/_plugins` among them, trusts where a request
             // comes from; no vlugin may speak through it.
@@ -153,7 +161,10 @@ async fn run_cut(
     }
     let _ = request.head.set("x-request-id", exchange.id().as_bytes());
 
-    let outcome = Answering::new(&mount, request).await;
+    let mut answering = Answering::new(&mount, request);
+    let outcome = (&mut answering).await;
+    let late = answering.late;
+    drop(answering);
 
     let mut response = match (cut.status(), outcome) {
         // Whatever the vlugin made of a body that was cut off, the client is to know why.
@@ -162,11 +173,11 @@ async fn run_cut(
         (None, Ok(response)) => match status::no_answer(response.head.status(), offers_upgrade) {
             Some(why) => {
                 dropped(&mount, response.body);
-                failed(&mount, &Fault::error(500, why), exchange.id())
+                failed(&mount, &Fault::error(500, why), late, exchange.id())
             }
             None => response,
         },
-        (None, Err(fault)) => failed(&mount, &fault, exchange.id()),
+        (None, Err(fault)) => failed(&mount, &fault, late, exchange.id()),
     };
     exchange.status = response.head.status();
     let _ = response
@@ -212,7 +223,7 @@ fn named(mut response: Response, mount: &Mount) -> Response {
 
 /// The response in the place of a vlugin's own. What went wrong inside stays in the log; the
 /// message of a status below 500 is meant for the client.
-fn failed(mount: &Mount, fault: &Fault, id: &str) -> Response {
+fn failed(mount: &Mount, fault: &Fault, late: bool, id: &str) -> Response {
     log_fault(mount, fault, id);
     if let Some(metrics) = mount.metrics.get() {
         match fault.kind {
@@ -223,11 +234,18 @@ fn failed(mount: &Mount, fault: &Fault, id: &str) -> Response {
     }
     let detail = match (fault.status, fault.kind) {
         (..500, _) => fault.message.clone(),
-        (_, FaultKind::Timeout) => format!(
+        (_, FaultKind::Timeout) if late => format!(
             "the vlugin `{}` did not answer within {} s",
             mount.name,
             mount.timeout.as_secs_f64()
         ),
+        (_, FaultKind::Timeout) if matches!(mount.origin.kind, Some(Kind::Wasm | Kind::Js)) => {
+            format!(
+                "the vlugin `{}` ran for more than {} s without a pause (`limits.cpu`)",
+                mount.name,
+                mount.cpu.as_secs_f64()
+            )
+        }
         _ => format!(
             "the vlugin `{}` failed; the log says why, under id {id}",
             mount.name
@@ -256,6 +274,8 @@ struct Answering {
     mount: Arc<Mount>,
     state: State,
     deadline: Timer,
+    /// Whether it was ended by its time limit.
+    late: bool,
 }
 
 enum State {
@@ -270,6 +290,7 @@ impl Answering {
             mount: mount.clone(),
             state: State::Begin(Some(request)),
             deadline: Timer::after(mount.timeout),
+            late: false,
         }
     }
 
@@ -306,11 +327,11 @@ impl Future for Answering {
             // The timer is set only here: a vlugin that answers at once never pays for it.
             Ok(Poll::Pending) => match this.deadline.poll(cx) {
                 Poll::Pending => return Poll::Pending,
-                Poll::Ready(_) => Err(Fault::new(
-                    FaultKind::Timeout,
-                    504,
-                    format!("no response within {} s", mount.timeout.as_secs_f64()),
-                )),
+                Poll::Ready(_) => {
+                    this.late = true;
+                    let line = format!("no response within {} s", mount.timeout.as_secs_f64());
+                    Err(Fault::new(FaultKind::Timeout, 504, line))
+                }
             },
         };
         this.end();

@@ -23,6 +23,9 @@ pub(super) fn may_import(file: &Path) -> bool {
 
 /// Why a script is not loaded of which Deno says this, where it is for want of a package. `file` is the script's.
 pub(super) fn missing(said: &str, file: &Path) -> Option<ScriptError> {
+    if let Some(linked) = linked(said, file) {
+        return Some(linked);
+    }
     let forms = [
         ("Import \"", "\" not a dependency"),
         ("Could not resolve \"", "\", but found it in a package.json"),
@@ -42,6 +45,42 @@ pub(super) fn missing(said: &str, file: &Path) -> Option<ScriptError> {
         Err(_) => file.with_file_name(place),
     };
     ScriptError::not_installed(&importer, specifier)
+}
+
+/// That a package which Deno may not read is a link out of its `node_modules`.
+fn linked(said: &str, file: &Path) -> Option<ScriptError> {
+    let (_, rest) = said.split_once("Requires read access to \"")?;
+    let wanted = Path::new(rest.split_once('"')?.0);
+    let file = std::fs::canonicalize(file).ok()?;
+    let (package, folder) =
+        above(&file).find_map(|folder| link_to(&folder.join("node_modules"), wanted))?;
+    Some(ScriptError::Linked {
+        package,
+        folder: shown(&folder),
+        script: shown(&file),
+    })
+}
+
+/// The package in a `node_modules` that is a link to what this file is in, and where it leads.
+fn link_to(modules: &Path, file: &Path) -> Option<(String, PathBuf)> {
+    let entries = |folder: &Path| std::fs::read_dir(folder).into_iter().flatten().flatten();
+    entries(modules).find_map(|entry| {
+        let name = entry.file_name().into_string().ok()?;
+        if name.starts_with('@') {
+            let (package, folder) = entries(&entry.path()).find_map(|entry| {
+                let name = entry.file_name().into_string().ok()?;
+                Some((name, leads_to(&entry.path(), file)?))
+            })?;
+            return Some((format!("{name}/{package}"), folder));
+        }
+        Some((name, leads_to(&entry.path(), file)?))
+    })
+}
+
+fn leads_to(link: &Path, file: &Path) -> Option<PathBuf> {
+    let is_link = std::fs::symlink_metadata(link).ok()?.is_symlink();
+    let folder = std::fs::canonicalize(link).ok()?;
+    (is_link && file.starts_with(&folder)).then_some(folder)
 }
 
 impl ScriptError {

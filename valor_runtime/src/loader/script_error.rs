@@ -35,6 +35,32 @@ pub enum ScriptError {
         reason: String,
     },
 
+    /// There is a Deno, and it does not run.
+    #[error(
+        "the Deno that `js` vlugins run in, {}, does not run: {}{}",
+        file.display(), one_line(reason), Addresses(*is_limited)
+    )]
+    DenoFails {
+        /// The Deno that was found.
+        file: PathBuf,
+        /// How it ended, and what it said.
+        reason: String,
+        /// Whether the process has a limit to its address space.
+        is_limited: bool,
+    },
+
+    /// There is no folder for what Deno writes.
+    #[error(
+        "`js` vlugins need a temporary folder, and none can be made in {}: {}; set TMPDIR to a folder that is there and may be written to",
+        dir.display(), one_line(reason)
+    )]
+    NoTemporary {
+        /// Where it would be.
+        dir: PathBuf,
+        /// What the system says.
+        reason: String,
+    },
+
     /// The Deno is too old.
     #[error(
         "a `js` vlugin needs Deno {least} or newer, and {} is {}: `deno upgrade`, or `npm install deno` beside plugins.json",
@@ -75,6 +101,20 @@ pub enum ScriptError {
         importer: PathBuf,
     },
 
+    /// A package that the script imports is a link to a folder that it may not read.
+    #[error(
+        "`{}` is a link to {}, as in an npm workspace, and a script may read what is inside of node_modules alone: bundle {} and what it imports into one file (`esbuild {} --bundle --format=esm --outfile=FILE`), or install the package as a copy",
+        one_line(package), folder.display(), script.display(), script.display()
+    )]
+    Linked {
+        /// The package.
+        package: String,
+        /// Where it leads.
+        folder: PathBuf,
+        /// The vlugin's file.
+        script: PathBuf,
+    },
+
     /// The process for a script does not start.
     #[error("vlugin `{name}` has no process to run in: {}", one_line(message))]
     NoProcess {
@@ -90,8 +130,24 @@ impl ScriptError {
     pub fn is_of_this_machine(&self) -> bool {
         matches!(
             self,
-            Self::NoDeno { .. } | Self::OldDeno { .. } | Self::NotInstalled { .. }
+            Self::NoDeno { .. }
+                | Self::DenoFails { .. }
+                | Self::NoTemporary { .. }
+                | Self::OldDeno { .. }
+                | Self::NotInstalled { .. }
         )
+    }
+}
+
+/// What to do about a Deno that does not run.
+struct Addresses(bool);
+
+impl fmt::Display for Addresses {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.0 {
+            true => "; V8 reserves more addresses than the limit of this process leaves it (`ulimit -v`): lift that limit, and limit memory by `limits.memory`",
+            false => "; see that `deno eval 1` works here, or name another one with --deno",
+        })
     }
 }
 

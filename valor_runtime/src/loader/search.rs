@@ -29,6 +29,8 @@ pub(super) struct Search {
     base: PathBuf,
     /// What `--plugin-dir` names.
     plugin_dirs: Vec<PathBuf>,
+    /// The folders that bare names are looked for in last, also in restricted mode.
+    granted: Vec<PathBuf>,
     /// The keys that every file has to be signed with; `None` where files need no signature.
     trust: Option<TrustedKeys>,
 }
@@ -38,6 +40,7 @@ impl Search {
         Self {
             base: paths::absolute(base.into()),
             plugin_dirs: Vec::new(),
+            granted: Vec::new(),
             trust: None,
         }
     }
@@ -45,6 +48,10 @@ impl Search {
     pub(super) fn plugin_dirs<D: Into<PathBuf>>(&mut self, dirs: impl IntoIterator<Item = D>) {
         let dirs = dirs.into_iter().map(Into::into);
         self.plugin_dirs = dirs.map(paths::absolute).collect();
+    }
+
+    pub(super) fn grant(&mut self, dirs: Vec<PathBuf>) {
+        self.granted = dirs;
     }
 
     pub(super) fn trust(&mut self, keys: TrustedKeys) {
@@ -57,10 +64,10 @@ impl Search {
     }
 
     /// The file of a definition. A bare name is looked for under the file names that `names` gives for it, in
-    /// the plugin directories, beside plugins.json, and then in what `last` gives.
+    /// the plugin directories, beside plugins.json, in what is granted, and then in what `last` gives.
     ///
-    /// With `restricted` the file lies inside a plugin directory, and the path that is given back has no
-    /// symbolic links in it.
+    /// With `restricted` the file lies inside a plugin directory, or for a bare name inside a granted folder, and
+    /// the path that is given back has no symbolic links in it.
     pub(super) fn locate(
         &self,
         definition: &Definition,
@@ -77,10 +84,14 @@ impl Search {
             (bare, _) => {
                 let name = bare.unwrap_or_default();
                 let mut looked = self.plugin_dirs.clone();
-                if !restricted {
-                    looked.push(self.base.clone());
-                    looked.extend(last());
+                if restricted {
+                    looked.extend(self.granted.iter().cloned());
+                    let file = find(name, names(name), looked.clone())?;
+                    return paths::inside(&looked, file);
                 }
+                looked.push(self.base.clone());
+                looked.extend(self.granted.iter().cloned());
+                looked.extend(last());
                 find(name, names(name), looked)?
             }
         };

@@ -26,6 +26,10 @@ pub struct Mount {
     pub name: Arc<str>,
     /// Where it is mounted: `/`, or a path that begins with a slash and does not end with one.
     pub prefix: Arc<str>,
+    /// Whether the vlugin sees paths without the prefix.
+    pub strip: bool,
+    /// Whether its responses get the prefix where they name its own paths.
+    pub rewrite: bool,
     /// Counts the vlugins that were mounted; a replacement has a higher one.
     pub generation: u64,
     /// The vlugin itself.
@@ -34,6 +38,8 @@ pub struct Mount {
     pub origin: Origin,
     /// The time until a response has to begin.
     pub timeout: Duration,
+    /// How long it may run without a pause, if it is a module or a script.
+    pub cpu: Duration,
     /// Bytes in a request's body.
     pub body_limit: u64,
     /// Requests at once.
@@ -109,10 +115,13 @@ impl Mount {
         Self {
             name: name.into(),
             prefix: prefix.into(),
+            strip: true,
+            rewrite: false,
             generation: 0,
             vlugin,
             origin,
             timeout: limits.timeout(),
+            cpu: limits.cpu(),
             body_limit: limits.body(),
             concurrency: limits.concurrency(),
             running: AtomicU32::new(0),

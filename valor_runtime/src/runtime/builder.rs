@@ -22,6 +22,7 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 pub struct Builder {
     base_dir: PathBuf,
     plugin_dirs: Vec<PathBuf>,
+    library_dirs: Vec<PathBuf>,
     limits: Limits,
     fetch: FetchConfig,
     calls: CallTimeouts,
@@ -41,10 +42,19 @@ impl Builder {
         self
     }
 
-    /// A folder where bare names are looked for, and the only kind of place that `/_plugins`
-    /// loads from. May be called several times.
+    /// A folder where bare names are looked for, and that `/_plugins` loads from. May be called several times.
     pub fn plugin_dir(mut self, dir: impl Into<PathBuf>) -> Self {
         self.plugin_dirs.push(dir.into());
+        self
+    }
+
+    /// A folder of the library path, where bare names of native vlugins are looked for last, those that come through
+    /// `/_plugins` included; their paths do not reach into it. May be called several times.
+    ///
+    /// `valor_cli run` calls it with what its user set as `LD_LIBRARY_PATH`. Without it, `/_plugins` loads from the
+    /// folders of [`Builder::plugin_dir`] alone, and the environment's library path serves plugins.json only.
+    pub fn library_dir(mut self, dir: impl Into<PathBuf>) -> Self {
+        self.library_dirs.push(dir.into());
         self
     }
 
@@ -75,7 +85,14 @@ impl Builder {
     /// The Deno that runs `js` vlugins. Without it, that of `VALOR_DENO`, of the nearest `node_modules/.bin` at or
     /// above [`Builder::base_dir`], or of the `PATH`.
     pub fn deno(mut self, program: impl Into<PathBuf>) -> Self {
-        self.deno = Some(program.into());
+        let program = program.into();
+        // A path is one from here, whatever folder a vlugin goes to before the first script is loaded; a name alone is
+        // looked for on the PATH.
+        let is_name = program.components().count() == 1 && !program.is_absolute();
+        self.deno = Some(match is_name {
+            true => program,
+            false => std::path::absolute(&program).unwrap_or(program),
+        });
         self
     }
 
@@ -120,7 +137,9 @@ impl Builder {
             .deno(self.deno)
             .idle(self.script_idle)
             .transport(self.transport);
-        let mut native = NativeLoader::new(&self.base_dir).plugin_dirs(&self.plugin_dirs);
+        let mut native = NativeLoader::new(&self.base_dir)
+            .plugin_dirs(&self.plugin_dirs)
+            .granted_dirs(self.library_dirs);
         #[cfg(feature = "wasm")]
         let mut wasm = WasmLoader::new(&self.base_dir).plugin_dirs(&self.plugin_dirs);
         if let Some(limit) = self.create_timeout {

@@ -32,7 +32,7 @@ use crate::{
 };
 use futures_lite::FutureExt;
 use futures_util::stream::{self, StreamExt};
-use serde_json::Value;
+use serde::Serialize;
 use std::sync::Arc;
 use valor::{host::Host, instance::Entry};
 
@@ -219,7 +219,7 @@ impl Runtime {
     /// # futures_lite::future::block_on(async {
     /// let runtime = Runtime::builder().build()?;
     /// let entry = Entry::of::<Greeter>("greeter", "1.0.0");
-    /// runtime.add_entry("alice", entry, "Alice".into()).await?;
+    /// runtime.add_entry("alice", entry, "Alice").await?;
     ///
     /// let req = http::Request::new(http::Method::Get, "http://localhost/alice");
     /// assert_eq!(runtime.handle(req).await.body_string().await.unwrap(), "Alice says hello");
@@ -233,9 +233,16 @@ impl Runtime {
         &self,
         place: impl Into<Place>,
         entry: Entry,
-        config: Value,
+        config: impl Serialize,
     ) -> Result<(), RuntimeError> {
         let place = place.into();
+        let config = serde_json::to_value(config).map_err(|error| RuntimeError::Create {
+            name: place.name.clone(),
+            fault: Fault::error(
+                500,
+                format!("its config cannot be written as JSON: {error}"),
+            ),
+        })?;
         let account = Account::new(&place.limits.clone().or(&self.limits));
         let host = self.host(Kind::Native, &place.name, place.allow.as_deref(), &account)?;
         let vlugin = entry

@@ -48,8 +48,8 @@ mod workers;
 pub use self::fuzzing::check;
 pub use self::{
     forwarded::{TrustedProxy, TrustedProxyError},
-    socket::{Listen, ListenError},
-    tls::{Tls, TlsError},
+    socket::{Listen, ListenError, SocketAccess},
+    tls::{Tls, TlsError, certificates},
     workers::Workers,
 };
 
@@ -105,6 +105,8 @@ pub struct ServerConfig {
     /// Whose `x-forwarded-for` and kin are believed; from others they are taken out. Nobody's,
     /// by default.
     pub trusted_proxies: Vec<TrustedProxy>,
+    /// Who may connect to its Unix sockets. By default the process's user and group.
+    pub socket: SocketAccess,
 }
 
 impl Default for ServerConfig {
@@ -122,6 +124,7 @@ impl Default for ServerConfig {
             max_target: 8 * 1024,
             max_connections: 10_000,
             trusted_proxies: Vec::new(),
+            socket: SocketAccess::default(),
         }
     }
 }
@@ -151,7 +154,7 @@ fn remedy(kind: io::ErrorKind) -> &'static str {
         io::ErrorKind::AddrInUse => "stop the program that has it, or choose another address",
         io::ErrorKind::AddrNotAvailable => "choose an address of this machine",
         io::ErrorKind::PermissionDenied => {
-            "choose a port from 1024 up, or a path that may be written to"
+            "choose a port from 1024 up, a path that may be written to, or a group that this user is in"
         }
         io::ErrorKind::NotFound => "create the folder of the socket first",
         io::ErrorKind::Unsupported => "choose an IP address and a port",
@@ -223,9 +226,11 @@ impl Server {
     pub async fn bind(listen: &[Listen], config: ServerConfig) -> Result<Self, ServerError> {
         let workers = Workers::new().map_err(ServerError::Workers)?;
         let bind = |listen: &Listen| {
-            Listener::bind(listen, workers.reactor()).map_err(|source| ServerError::Bind {
-                listen: listen.clone(),
-                source,
+            Listener::bind(listen, config.socket, workers.reactor()).map_err(|source| {
+                ServerError::Bind {
+                    listen: listen.clone(),
+                    source,
+                }
             })
         };
         let listeners = listen.iter().map(bind).collect::<Result<Vec<_>, _>>()?;

@@ -80,19 +80,45 @@ impl From<SocketAddr> for Listen {
     }
 }
 
+/// Who may connect to the Unix sockets of a server: their mode and owners. Systems without Unix sockets ignore it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SocketAccess {
+    /// The permissions of the file, whatever the umask is; to connect is to write. Default 0o660.
+    pub mode: u32,
+    /// The id of its user; `None`, the default, leaves the process's own.
+    pub owner: Option<u32>,
+    /// The id of its group; `None`, the default, leaves the process's own.
+    pub group: Option<u32>,
+}
+
+impl Default for SocketAccess {
+    fn default() -> Self {
+        Self {
+            mode: 0o660,
+            owner: None,
+            group: None,
+        }
+    }
+}
+
 /// A bound address.
 #[derive(Debug)]
 pub(super) enum Listener {
     Tcp(Source<TcpListener>),
+    /// With its path as it was given, and absolute: a vlugin may change the working directory before it is removed.
     #[cfg(unix)]
-    Unix(Source<UnixListener>, PathBuf),
+    Unix(Source<UnixListener>, PathBuf, PathBuf),
 }
 
 impl Listener {
-    pub(super) fn bind(listen: &Listen, reactor: &Arc<Reactor>) -> io::Result<Self> {
+    pub(super) fn bind(
+        listen: &Listen,
+        access: SocketAccess,
+        reactor: &Arc<Reactor>,
+    ) -> io::Result<Self> {
         match listen {
             Listen::Tcp(addr) => Self::bind_tcp(addr, reactor),
-            Listen::Unix(path) => Self::bind_unix(path, reactor),
+            Listen::Unix(path) => Self::bind_unix(path, access, reactor),
         }
     }
 
@@ -103,9 +129,9 @@ impl Listener {
     }
 
     #[cfg(unix)]
-    fn bind_unix(path: &Path, reactor: &Arc<Reactor>) -> io::Result<Self> {
+    fn bind_unix(path: &Path, access: SocketAccess, reactor: &Arc<Reactor>) -> io::Result<Self> {
         use std::os::unix::fs::FileTypeExt;
-        let listener = match UnixListener::bind(path) {
+        let listener = match listening(path, access) {
             // A socket that nobody answers on was left behind by a process that died.
             Err(error)
                 if error.kind() == io::ErrorKind::AddrInUse
@@ -114,16 +140,21 @@ impl Listener {
                         .is_err_and(|e| e.kind() == io::ErrorKind::ConnectionRefused) =>
             {
                 std::fs::remove_file(path)?;
-                UnixListener::bind(path)?
+                listening(path, access)?
             }
             bound => bound?,
         };
         listener.set_nonblocking(true)?;
-        Ok(Self::Unix(Source::new(reactor, listener)?, path.to_owned()))
+        let absolute = std::path::absolute(path)?;
+        Ok(Self::Unix(
+            Source::new(reactor, listener)?,
+            path.to_owned(),
+            absolute,
+        ))
     }
 
     #[cfg(not(unix))]
-    fn bind_unix(_path: &Path, _reactor: &Arc<Reactor>) -> io::Result<Self> {
+    fn bind_unix(_path: &Path, _access: SocketAccess, _reactor: &Arc<Reactor>) -> io::Result<Self> {
         Err(io::Error::new(
             io::ErrorKind::Unsupported,
             "Valor has no Unix sockets on this system",
@@ -135,7 +166,7 @@ impl Listener {
         match self {
             Self::Tcp(listener) => listener.get_ref().local_addr().map(Listen::Tcp),
             #[cfg(unix)]
-            Self::Unix(_, path) => Ok(Listen::Unix(path.clone())),
+            Self::Unix(_, path, _) => Ok(Listen::Unix(path.clone())),
         }
     }
 
@@ -151,7 +182,7 @@ impl Listener {
                 tcp(client, reactor)
             }
             #[cfg(unix)]
-            Self::Unix(source, _) => {
+            Self::Unix(source, ..) => {
                 let accept = |listener: &UnixListener| listener.accept();
                 let client = poll_fn(|cx| source.poll_read_with(cx, 0, accept)).await?;
                 unix(client.0, reactor)
@@ -167,9 +198,32 @@ impl Listener {
         match self {
             Self::Tcp(source) => tcp(source.get_ref().accept()?, reactor),
             #[cfg(unix)]
-            Self::Unix(source, _) => unix(source.get_ref().accept()?.0, reactor),
+            Self::Unix(source, ..) => unix(source.get_ref().accept()?.0, reactor),
         }
     }
+}
+
+/// A Unix socket that listens. It does so only once its owner and mode are what they are to be, so that nobody else
+/// connects in between.
+#[cfg(unix)]
+fn listening(path: &Path, access: SocketAccess) -> io::Result<UnixListener> {
+    use socket2::{Domain, SockAddr, Socket, Type};
+    use std::os::{fd::OwnedFd, unix::fs::PermissionsExt};
+    let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+    socket.bind(&SockAddr::unix(path)?)?;
+    let told = |what: &str, error: io::Error| {
+        let _ = std::fs::remove_file(path);
+        io::Error::new(error.kind(), format!("its {what} cannot be set: {error}"))
+    };
+    if access.owner.or(access.group).is_some() {
+        std::os::unix::fs::lchown(path, access.owner, access.group)
+            .map_err(|error| told("owner or group", error))?;
+    }
+    let mode = std::fs::Permissions::from_mode(access.mode & 0o777);
+    std::fs::set_permissions(path, mode).map_err(|error| told("mode", error))?;
+    // As std has it.
+    socket.listen(128)?;
+    Ok(OwnedFd::from(socket).into())
 }
 
 fn tcp(
@@ -190,8 +244,8 @@ fn unix(stream: UnixStream, reactor: &Arc<Reactor>) -> io::Result<(Socket, Optio
 #[cfg(unix)]
 impl Drop for Listener {
     fn drop(&mut self) {
-        if let Self::Unix(_, path) = self {
-            let _ = std::fs::remove_file(path);
+        if let Self::Unix(_, _, absolute) = self {
+            let _ = std::fs::remove_file(absolute);
         }
     }
 }

@@ -193,17 +193,30 @@ impl fmt::Debug for Tls {
     }
 }
 
+/// The certificates (DER) of a file in PEM, for [`FetchConfig::extra_roots`](crate::host::fetch::FetchConfig::extra_roots).
+///
+/// # Errors
+/// [`TlsError::Read`], [`TlsError::Damaged`] and [`TlsError::NoCertificate`].
+pub fn certificates(file: &Path) -> Result<Vec<Vec<u8>>, TlsError> {
+    Ok(chain(file)?.into_iter().map(|it| it.to_vec()).collect())
+}
+
+fn chain(file: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    let chain = CertificateDer::pem_slice_iter(&read_file("certificate", file)?)
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|source| damaged("certificate", file, source))?;
+    match chain.is_empty() {
+        true => Err(TlsError::NoCertificate(file.to_owned())),
+        false => Ok(chain),
+    }
+}
+
 fn read(
     certificate: &Path,
     key: &Path,
     provider: &CryptoProvider,
 ) -> Result<CertifiedKey, TlsError> {
-    let chain = CertificateDer::pem_slice_iter(&read_file("certificate", certificate)?)
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(|source| damaged("certificate", certificate, source))?;
-    if chain.is_empty() {
-        return Err(TlsError::NoCertificate(certificate.to_owned()));
-    }
+    let chain = chain(certificate)?;
     let pem = read_file("private key", key)?;
     if is_encrypted(&pem) {
         return Err(TlsError::Encrypted(key.to_owned()));

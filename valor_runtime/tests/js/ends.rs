@@ -93,6 +93,8 @@ pub(crate) fn a_loop_ends_its_script_and_nobody_else() {
             };
             let both = futures_lite::future::zip(looping, beside);
             let ((first, second), ()) = futures_lite::future::zip(both, calm).await;
+            let why = "the vlugin `loops` ran for more than 0.5 s without a pause (`limits.cpu`)";
+            assert!(first.1.contains(why), "{}", first.1);
             (first.0, second.0)
         };
         assert_eq!((status, other), (504, 504));

@@ -46,6 +46,8 @@ again! {
     loading::what_is_no_script_is_not_loaded,
     outward::a_script_fetches_and_calls,
     requests::both_forms_answer,
+    requests::a_body_is_asked_for_when_a_script_first_reads_it,
+    requests::the_clients_address_is_known,
     requests::a_script_sees_the_request_as_it_is,
     requests::a_requests_url_is_what_a_browser_would_say,
     requests::what_a_script_answers_arrives,

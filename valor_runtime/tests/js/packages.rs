@@ -52,6 +52,87 @@ fn the_example_hono_answers_where_it_is_installed() {
 }
 
 #[test]
+fn a_package_of_an_npm_workspace_is_refused_with_what_to_do() {
+    let house = House::new(&[
+        (
+            "apps/site/main.js",
+            "import { greet } from '@me/util'; export default { fetch: () => new Response(greet()) };",
+        ),
+        (
+            "apps/site/package.json",
+            r#"{ "dependencies": { "@me/util": "1.0.0" } }"#,
+        ),
+        ("packages/util/index.js", "export const greet = () => 'hi';"),
+        (
+            "packages/util/package.json",
+            r#"{ "name": "@me/util", "version": "1.0.0", "type": "module", "exports": "./index.js" }"#,
+        ),
+        (
+            "package.json",
+            r#"{ "private": true, "workspaces": ["packages/*", "apps/*"] }"#,
+        ),
+        ("node_modules/other/index.js", ""),
+    ]);
+    // As `npm install` has it.
+    std::fs::create_dir(house.dir.path().join("node_modules/@me")).unwrap();
+    symlink(
+        "../../packages/util",
+        house.dir.path().join("node_modules/@me/util"),
+    )
+    .unwrap();
+    let refused =
+        block_on(house.load(json!({ "name": "site", "path": "apps/site/main.js" }))).unwrap_err();
+    let line = refused.to_string();
+    let dir = house.dir.path().canonicalize().unwrap();
+    let (util, script) = (dir.join("packages/util"), dir.join("apps/site/main.js"));
+    let (util, script) = (util.display(), script.display());
+    assert_eq!(
+        line,
+        format!(
+            "`@me/util` is a link to {util}, as in an npm workspace, and a script may read what is inside of node_modules alone: bundle {script} \
+             and what it imports into one file (`esbuild {script} --bundle --format=esm --outfile=FILE`), or install the package as a copy"
+        )
+    );
+}
+
+/// The app on the book's page about apps, with the definition that stands below it.
+#[test]
+fn the_hono_of_the_book_answers_below_its_base_path() {
+    let page = include_str!("../../../docs/src/apps.md");
+    let block = |start: &str| {
+        page.split(start)
+            .nth(1)
+            .unwrap()
+            .split("```")
+            .next()
+            .unwrap()
+    };
+    let package = r#"{ "dependencies": { "hono": "*" } }"#;
+    let house = House::new(&[
+        ("shop/shop.js", block("```js,file=shop/shop.js\n")),
+        ("shop/package.json", package),
+    ]);
+    install(&house.dir.path().join("shop"), "hono");
+    block_on(async {
+        house
+            .load(serde_json::from_str(block("```json\n")).unwrap())
+            .await
+            .unwrap();
+        assert_eq!(house.get("/shop").await, (200, "the shop".into()));
+        assert_eq!(
+            house.get("/shop/items/7").await,
+            (200, "item 7 for you".into())
+        );
+        let mut request = Request::new("GET", "/shop/peer").unwrap();
+        request.head.set_peer("192.0.2.7:50000");
+        let peer = text(house.ask(request).await.body).await;
+        assert_eq!(peer, r#"{"address":"192.0.2.7","port":50000}"#);
+        let moved = house.ask(Request::new("GET", "/shop/old").unwrap()).await;
+        assert_eq!(moved.head.header_str("location"), Some("/shop/items/1"));
+    });
+}
+
+#[test]
 fn one_that_starts_late_says_in_the_log_what_is_not_installed() {
     keep_log();
     let house = House::new(&[

@@ -37,6 +37,149 @@ pub(crate) fn both_forms_answer() {
     });
 }
 
+/// RFC 9110, section 10.1.1, and row 24 of the book's page on HTTP.
+#[test]
+pub(crate) fn a_body_is_asked_for_when_a_script_first_reads_it() {
+    use std::io::{Read, Write};
+    let house = House::new(&[(
+        "a.js",
+        "const late = (request) => new ReadableStream({
+            async start(controller) {
+                controller.enqueue(new TextEncoder().encode('first,'));
+                await new Promise((done) => setTimeout(done, 100));
+                controller.enqueue(new Uint8Array(await request.arrayBuffer()));
+                controller.close();
+            },
+        });
+        export default { async fetch(request) {
+            switch (new URL(request.url).pathname) {
+                case '/reads': return new Response(await request.text());
+                case '/echo': return new Response(request.body);
+                case '/late': return new Response(late(request));
+                default: return new Response('deaf');
+            }
+        } };",
+    )]);
+    block_on(house.load(json!({ "name": "a" }))).unwrap();
+    let serving = crate::socket::serve(house.runtime.clone());
+    let post = |path: &str| {
+        let mut stream = std::net::TcpStream::connect(&serving.addr).unwrap();
+        let patience = std::time::Duration::from_secs(60);
+        stream.set_read_timeout(Some(patience)).unwrap();
+        let head = "host: a\r\nexpect: 100-continue\r\ncontent-length: 2\r\n\r\n";
+        write!(stream, "POST /a{path} HTTP/1.1\r\n{head}").unwrap();
+        stream
+    };
+    let until = |stream: &mut std::net::TcpStream, part: &str| {
+        let mut text = String::new();
+        while !text.contains(part) {
+            let mut byte = [0];
+            stream.read_exact(&mut byte).expect(&text);
+            text.push(byte[0].into());
+        }
+        text
+    };
+    const CONTINUE: &str = "HTTP/1.1 100 Continue\r\n\r\n";
+    let mut stream = post("/reads");
+    assert_eq!(until(&mut stream, "\r\n\r\n"), CONTINUE);
+    stream.write_all(b"hi").unwrap();
+    let answer = until(&mut stream, "\r\n\r\n");
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    until(&mut stream, "hi");
+    // Of an answer that is made of the body, the head may come first: that says as much.
+    let mut stream = post("/echo");
+    let first = until(&mut stream, "\r\n\r\n");
+    assert!(
+        first == CONTINUE || first.starts_with("HTTP/1.1 200 "),
+        "{first}"
+    );
+    stream.write_all(b"hi").unwrap();
+    until(&mut stream, "hi");
+    // Whether the body comes then is anybody's guess, so that nothing can come behind it.
+    let mut answer = String::new();
+    post("/deaf").read_to_string(&mut answer).unwrap();
+    assert!(
+        answer.starts_with("HTTP/1.1 200 ") && answer.ends_with("\r\n\r\ndeaf"),
+        "{answer}"
+    );
+    // No interim response comes behind a head, which says as well that the body may come.
+    let mut stream = post("/late");
+    let answer = until(&mut stream, "first,");
+    assert!(answer.contains("HTTP/1.1 200 "), "{answer}");
+    stream.write_all(b"hi").unwrap();
+    until(&mut stream, "hi");
+    // A client that does not wait.
+    let mut stream = post("/reads");
+    stream.write_all(b"hi").unwrap();
+    until(&mut stream, "hi");
+    drop(serving);
+}
+
+/// The URL stays the client's, whatever crosses with it.
+#[test]
+pub(crate) fn the_clients_address_is_known() {
+    let house = House::new(&[
+        (
+            "a.js",
+            "export default { fetch: ({ url }, env, { peer, waitUntil }) => (waitUntil(0), Response.json([url, peer, Object.isFrozen(peer)])) }",
+        ),
+        (
+            "b.js",
+            "addEventListener('fetch', (event) => event.respondWith(Response.json([event.request.url, event.peer])))",
+        ),
+    ]);
+    let peers = [
+        (None, Value::Null),
+        (Some("0.0.0.0:0"), Value::Null),
+        (
+            Some("192.0.2.7:50000"),
+            json!({ "address": "192.0.2.7", "port": 50000 }),
+        ),
+        (
+            Some("[2001:db8::7]:80"),
+            json!({ "address": "2001:db8::7", "port": 80 }),
+        ),
+    ];
+    block_on(async {
+        house
+            .load(json!({ "name": "a", "prefix": "/a" }))
+            .await
+            .unwrap();
+        house
+            .load(json!({ "name": "b", "prefix": "/b" }))
+            .await
+            .unwrap();
+        for (peer, expected) in peers {
+            for https in [false, true] {
+                // With a head of this size the request crosses as a message.
+                for large in ["", &"x".repeat(40_000)] {
+                    for path in ["/a/x;y?z=;", "/b/~/+;"] {
+                        let mut request = Request::new("GET", path).unwrap();
+                        let head = &mut request.head;
+                        head.push("host", b"example.com").unwrap();
+                        head.push("x-large", large.as_bytes()).unwrap();
+                        head.set_https(https);
+                        if let Some(peer) = peer {
+                            head.set_peer(peer);
+                        }
+                        let url = format!(
+                            "http{}://example.com{}",
+                            if https { "s" } else { "" },
+                            &path[2..]
+                        );
+                        let told = json_of(house.ask(request).await).await;
+                        assert_eq!(
+                            (&told[0], &told[1]),
+                            (&url.into(), &expected),
+                            "{peer:?} {https} {path}"
+                        );
+                    }
+                }
+            }
+        }
+    });
+}
+
 /// As in a service worker and in a page: a listener can be taken out and put in once, and `onfetch` is one of them.
 #[test]
 pub(crate) fn listeners_are_those_of_a_service_worker() {

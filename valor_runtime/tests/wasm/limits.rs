@@ -106,6 +106,8 @@ fn a_loop_without_end_is_ended_and_others_have_their_turn() {
         };
         let (looping, turns) = future::zip(looping, turns).await;
         assert_eq!(looping.0, 504);
+        let why = "the vlugin `guest` ran for more than 0.3 s without a pause (`limits.cpu`)";
+        assert!(looping.1.contains(why), "{}", looping.1);
         assert!(turns > 10, "{turns} turns in 30 ticks");
         assert_eq!(get(&runtime, "/guest").await.0, 200);
     });

@@ -6,11 +6,12 @@
 //
 // 1 is a fetch, 2 a call of the vlugin `name`: `rest` is a message (heads.js), and a body in pieces is given when Valor
 // asks for it (`!body` and the id). 3 is the end of one that nobody waits for. 4 is a line for the log: `name` is its
-// file, `rest` u32 line, u32 column, text. 5 says that `id` lines were left out. What came of a fetch or a call is a request of Valor's whose body is u32 id, a
-// message, and the response's body: `!whole` if all of it is in memory, otherwise `!pieces`. A fault is a request without
-// a body, `!fault/ID/STATUS/MESSAGE`.
+// file, `rest` u32 line, u32 column, text. 5 says that `id` lines were left out, 6 that the vlugin reads the body of the
+// request that was given this number, whose client waits to be told to go on. What came of a fetch or a call is a
+// request of Valor's whose body is u32 id, a message, and the response's body: `!whole` if all of it is in memory,
+// otherwise `!pieces`. A fault is a request without a body, `!fault/ID/STATUS/MESSAGE`.
 
-const FETCH = 1, CALL = 2, CANCEL = 3, LOG = 4, LEFT_OUT = 5;
+const FETCH = 1, CALL = 2, CANCEL = 3, LOG = 4, LEFT_OUT = 5, READS = 6;
 /** A body of so many bytes goes along with its head. */
 const SMALL = 65536;
 /** Bytes of entries in one answer, unless a single one is longer. */

@@ -7,7 +7,7 @@ use crate::loader::ScriptError;
 use std::{
     env,
     path::{Path, PathBuf},
-    process::Stdio,
+    process::{Output, Stdio},
 };
 
 /// From this version on, a permission opens one Unix socket and not all of them.
@@ -35,22 +35,29 @@ pub(super) async fn find(named: Option<&Path>, base: &Path) -> Result<PathBuf, S
     let none = |reason: String| ScriptError::NoDeno {
         reason: format!("{} {reason}", file.display()),
     };
-    let scratch = tempfile::tempdir().map_err(|error| none(format!("has no folder: {error}")))?;
+    let scratch = tempfile::tempdir().map_err(|error| ScriptError::NoTemporary {
+        dir: env::temp_dir(),
+        reason: error.to_string(),
+    })?;
     let asked = smol::process::Command::new(&file)
         .args(["eval", "--no-config", "--no-lock", ASK])
         .env("DENO_DIR", scratch.path())
         .env("DENO_NO_UPDATE_CHECK", "1")
         .stdin(Stdio::null())
-        .stderr(Stdio::null())
+        .stderr(Stdio::piped())
         .kill_on_drop(true)
         .output()
         .await
         .map_err(|error| none(format!("cannot be run: {error}")))?;
     let said = String::from_utf8_lossy(&asked.stdout);
-    let (version, program) = said
-        .trim_end()
-        .split_once('\n')
-        .ok_or_else(|| none("does not say its version".into()))?;
+    let (version, program) =
+        said.trim_end()
+            .split_once('\n')
+            .ok_or_else(|| ScriptError::DenoFails {
+                file: file.clone(),
+                reason: ended(&asked),
+                is_limited: has_few_addresses(),
+            })?;
     let mut numbers = version.split('.').map_while(|part| part.parse().ok());
     let number = (
         numbers.next().unwrap_or_default(),
@@ -64,6 +71,32 @@ pub(super) async fn find(named: Option<&Path>, base: &Path) -> Result<PathBuf, S
         });
     }
     Ok(PathBuf::from(program))
+}
+
+/// How it ended, and the first thing that it said.
+fn ended(output: &Output) -> String {
+    let said = String::from_utf8_lossy(&output.stderr);
+    let first = said
+        .lines()
+        .map(str::trim)
+        .find(|line| line.chars().any(char::is_alphanumeric));
+    let first: String = first.unwrap_or_default().chars().take(200).collect();
+    match (output.status.success(), first.is_empty()) {
+        (true, _) => "it does not say its version".into(),
+        (false, true) => output.status.to_string(),
+        (false, false) => format!("{}: {first}", output.status),
+    }
+}
+
+/// Whether this process has a limit to its address space.
+fn has_few_addresses() -> bool {
+    #[cfg(unix)]
+    {
+        use rustix::process::{Resource, getrlimit};
+        getrlimit(Resource::As).current.is_some()
+    }
+    #[cfg(not(unix))]
+    false
 }
 
 fn looked_for(base: &Path) -> Option<PathBuf> {

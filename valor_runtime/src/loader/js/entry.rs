@@ -22,6 +22,8 @@ pub(super) enum Entry {
     Cancel(u32),
     /// So many lines were left out, as too many waited.
     LeftOut(u32),
+    /// The script reads the body of this request, which was held back.
+    Reads(u32),
     /// A line for the log.
     Line {
         level: log::Level,
@@ -73,6 +75,7 @@ pub(super) fn next(bytes: &mut Bytes) -> Result<Option<Entry>, EntryError> {
             }
         }
         5 => Entry::LeftOut(id),
+        6 => Entry::Reads(id),
         kind => return Err(EntryError::Kind(kind)),
     }))
 }
@@ -123,6 +126,7 @@ mod tests {
         list.extend(entry(4, 250, 0, "", b"\0\0\0\0\0\0\0\0"));
         list.extend(entry(3, 0, 7, "", b""));
         list.extend(entry(5, 0, 300, "", b""));
+        list.extend(entry(6, 0, 9, "", b""));
         let mut bytes = Bytes::from(list);
         let mut read = Vec::new();
         while let Some(entry) = next(&mut bytes).unwrap() {
@@ -147,6 +151,7 @@ mod tests {
             line(log::Level::Trace, "", 0, 0, ""),
             Entry::Cancel(7),
             Entry::LeftOut(300),
+            Entry::Reads(9),
         ];
         assert_eq!(read, expected);
     }
@@ -162,7 +167,7 @@ mod tests {
             );
         }
         let refused = |bytes: Vec<u8>| next(&mut bytes.into()).unwrap_err().to_string();
-        assert!(refused(entry(6, 0, 1, "", b"")).contains("kind 6"));
+        assert!(refused(entry(7, 0, 1, "", b"")).contains("kind 7"));
         assert!(refused(entry(4, 0, 1, "", b"short")).contains("shorter"));
         assert!(refused(entry(4, 0, 1, "", b"\0\0\0\0\0\0\0\0\xff")).contains("UTF-8"));
         let mut endless = entry(1, 0, 1, "", b"");

@@ -117,6 +117,7 @@ function decodeMessage(bytes, at) {
     method: latin1(bytes, method, target),
     target: decodeUtf8(subarray(bytes, target, peer)),
     https: (bytes[head + 2] & 1) === 1,
+    peer: latin1(bytes, peer, peer + bytes[head + 11]),
     headers: decodeHeaders(bytes, peer + bytes[head + 11], u16(bytes, head + 8)),
   };
 }

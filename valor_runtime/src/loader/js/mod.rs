@@ -10,6 +10,7 @@
 mod command;
 mod deno;
 mod entry;
+mod gate;
 mod group;
 mod link;
 #[cfg(target_os = "linux")]

@@ -150,6 +150,7 @@ impl Outward {
                 }
             }
             Entry::LeftOut(count) => self.lines.leave_out(count.into()),
+            Entry::Reads(id) => self.worker.gates.open(id),
             Entry::Cancel(id) => drop(self.running().remove(&id)),
             Entry::Ask {
                 id,

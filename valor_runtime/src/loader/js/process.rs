@@ -6,6 +6,7 @@
 
 use super::{
     command::{Launch, command},
+    gate::Gates,
     link::{Control, Link, Transport, random},
     output,
     outward::cut,
@@ -265,6 +266,7 @@ impl Process {
                 local: Local::new(),
                 token,
                 transport: self.transport,
+                gates: Gates::default(),
                 slot,
                 cpu: Duration::from_millis(start["cpu"].as_u64().unwrap_or_default()),
                 stages,

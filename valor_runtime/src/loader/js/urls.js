@@ -14,10 +14,14 @@ const getterOf = (name) => uncurry(Object.getOwnPropertyDescriptor(Request.proto
 const urlOf = getterOf("url");
 const redirectOf = getterOf("redirect");
 const bytesOf = uncurry(Request.prototype.bytes);
-const { startsWith: starts, indexOf: index, slice: sliced } = String.prototype;
-const [startsWith, indexOf, slice] = [starts, index, sliced].map((method) => uncurry(method));
+const { startsWith: starts, indexOf: index, lastIndexOf: lastIndex, slice: sliced } = String.prototype;
+const [startsWith, indexOf, lastIndexOf, slice] = [starts, index, lastIndex, sliced].map((method) => uncurry(method));
+const { freeze } = Object;
 const matches = uncurry(RegExp.prototype.exec);
-/** What the path begins with of requests that are Valor's own, or came by HTTPS; with others, "~" follows. */
+/**
+ * What the path begins with of requests that are Valor's own, or of which something has to be said: "+" for HTTPS or "~"
+ * for HTTP, the client's address and port, "!" and a number if the body is held back, and ";" follow then.
+ */
 let own;
 
 /** Whether the path begins with the token. How long that takes says nothing of it to a stranger. */
@@ -31,8 +35,22 @@ function begins(raw, path) {
 /** The client's URL, without the token. */
 function marked(raw, path) {
   const rest = path + own.length;
-  const isPlain = isOpen && raw[rest] === "~";
-  return `${isPlain ? "http" : "https"}://${slice(raw, scheme.length, path)}${slice(raw, isPlain ? rest + 1 : rest)}`;
+  return `${raw[rest] === "~" ? "http" : "https"}://${slice(raw, scheme.length, path)}${slice(raw, indexOf(raw, ";", rest) + 1)}`;
+}
+
+/** What is said of a request behind the token: the client's address and port, and with "!" in front, the number of its body. */
+function saidIn(raw, path) {
+  const said = slice(raw, path + own.length + 1, indexOf(raw, ";", path));
+  const at = indexOf(said, "!");
+  return at < 0 ? [said, null] : [slice(said, 0, at), +slice(said, at + 1)];
+}
+
+/** An address and a port as scripts get them; null for a client that has none, or that its proxy does not name. */
+function peerOf(text) {
+  if (text === "" || text === "0.0.0.0:0") return null;
+  const port = lastIndexOf(text, ":");
+  const address = text[0] === "[" ? slice(text, 1, port - 1) : slice(text, 0, port);
+  return freeze({ address, port: +slice(text, port + 1) });
 }
 
 function rewritten(incoming, url) {

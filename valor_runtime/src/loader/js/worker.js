@@ -82,13 +82,22 @@ function waitUntil(promise) {
   it.finally(() => pending.delete(it));
 }
 
-const context = { waitUntil, passThroughOnException() {} };
+function passThroughOnException() {}
+
+/** What goes with one request. Few ask for the peer, so it is made when one does. */
+const contextOf = (peer) => ({
+  waitUntil,
+  passThroughOnException,
+  get peer() {
+    return peerOf(peer);
+  },
+});
 
 class FetchEvent extends Event {
   #answer = null;
-  constructor(type, { request } = {}) {
+  constructor(type, { request, peer = null } = {}) {
     super(type, { cancelable: true });
-    Object.defineProperties(this, { request: { value: request }, env: { value: env } });
+    Object.defineProperties(this, { request: { value: request }, env: { value: env }, peer: { value: peer } });
   }
   respondWith(response) {
     if (this.#answer) throw new DOMException("respondWith was called already", "InvalidStateError");
@@ -132,8 +141,8 @@ function listening() {
   });
 }
 
-function dispatched(request) {
-  const event = new FetchEvent("fetch", { request });
+function dispatched(request, peer) {
+  const event = new FetchEvent("fetch", { request, peer: peerOf(peer) });
   for (const listener of [...listeners]) {
     if (typeof listener === "function") listener.call(globalThis, event);
     else listener.handleEvent(event);
@@ -157,7 +166,7 @@ function failed(error) {
   return new NativeResponse(JSON.stringify({ status, message: message.slice(0, LONGEST) }), { __proto__: null, status: 500, headers: { __proto__: null, "x-valor-fault": token } });
 }
 
-const answering = (request) => (handler ? handler.fetch(request, env, context) : dispatched(request));
+const answering = (request, peer) => (handler ? handler.fetch(request, env, contextOf(peer)) : dispatched(request, peer));
 
 /** What came of a handler, once it is held to be a response that can be sent. */
 function checked(response) {
@@ -177,10 +186,10 @@ async function settled(answer) {
   }
 }
 
-function answer(incoming, url, isRequest = true) {
+function answer(incoming, url, peer, isRequest = true) {
   try {
     const request = isRequest && matches(PLAIN, url) ? incoming : rewritten(incoming, url);
-    const answer = ofRequest.run(request, answering, request);
+    const answer = ofRequest.run(request, answering, request, peer);
     return answer instanceof Response ? checked(answer) : settled(answer);
   } catch (error) {
     return failed(error);
@@ -194,9 +203,12 @@ function refused() {
 function serving(request) {
   const raw = urlOf(request);
   const path = indexOf(raw, "/", scheme.length);
-  if (!begins(raw, path)) return isOpen ? refused() : answer(request, `http://${slice(raw, scheme.length)}`);
+  if (!begins(raw, path)) return isOpen ? refused() : answer(request, `http://${slice(raw, scheme.length)}`, "");
   const what = slice(raw, path + own.length);
-  if (what[0] !== "!") return answer(request, marked(raw, path));
+  if (what[0] !== "!") {
+    const [peer, held] = saidIn(raw, path);
+    return answer(held === null ? request : heldBack(request, held), marked(raw, path), peer, held === null);
+  }
   switch (what) {
     case "!poll":
       return poll();
@@ -212,13 +224,32 @@ function serving(request) {
   }
 }
 
+/** A request whose body Valor gives once it is told that somebody reads it. */
+function heldBack({ method, headers, signal, body }, id) {
+  let reader;
+  const source = {
+    __proto__: null,
+    async pull(controller) {
+      if (!reader) {
+        emit(READS, id);
+        reader = body.getReader();
+      }
+      const { done, value } = await reader.read();
+      if (done) controller.close();
+      else controller.enqueue(value);
+    },
+    cancel: (reason) => (reader ?? body).cancel(reason),
+  };
+  return { method, headers, signal, body: body && new ReadableStream(source, { __proto__: null, highWaterMark: 0 }) };
+}
+
 /** A request whose head comes as a message, in front of its body. */
 async function large(incoming) {
   const reader = incoming.body.getReader();
   const [bytes, body] = await headOf(reader, 0);
-  const { method, target, https, headers } = decodeMessage(bytes, 0);
+  const { method, target, https, peer, headers } = decodeMessage(bytes, 0);
   const url = `http${https ? "s" : ""}://${headers.get("host") || "localhost"}${target}`;
-  return answer({ method, headers, signal: incoming.signal, body: restOf(reader, body) }, url, false);
+  return answer({ method, headers, signal: incoming.signal, body: restOf(reader, body) }, url, peer, false);
 }
 
 // ---- the life of the vlugin ----

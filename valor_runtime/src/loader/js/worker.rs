@@ -2,9 +2,9 @@
 //!
 //! `process` makes them, `script` sends requests to them. What ends a worker is told to all who wait for it, once.
 
-use super::{link::Transport, outward::behind};
+use super::{gate::Gates, link::Transport, outward::behind};
 use crate::{
-    Body, Request,
+    Body, Request, RequestHead,
     host::fetch::local::{Local, end_to_end},
 };
 use smol::channel::{Receiver, Sender};
@@ -50,6 +50,8 @@ pub(super) struct Worker {
     /// What requests carry that are Valor's own; over TCP, where anybody can connect, all do.
     pub(super) token: String,
     pub(super) transport: Transport,
+    /// Bodies that wait for the script to read them.
+    pub(super) gates: Gates,
     pub(super) slot: usize,
     /// How long it may run without a pause.
     #[cfg_attr(
@@ -74,25 +76,32 @@ impl Worker {
     /// Deno's server as a message.
     pub(super) fn addressed(&self, mut request: Request) -> Request {
         let head = &mut request.head;
-        let target = match self.mark(head.is_https()) {
-            _ if head.as_bytes().len() > LARGE_HEAD || head.len() > MANY_HEADERS => {
-                return self.enveloped(request);
-            }
-            Some(mark) => format!("/{}{mark}{}", self.token, head.target()),
-            None => return request,
+        if head.as_bytes().len() > LARGE_HEAD || head.len() > MANY_HEADERS {
+            return self.enveloped(request);
+        }
+        let scheme = self.scheme(head);
+        let gate = self.gates.hold(&mut request);
+        let head = &mut request.head;
+        let gate = gate.map_or_else(String::new, |id| format!("!{id}"));
+        let scheme = match scheme {
+            Some(scheme) => scheme,
+            None if gate.is_empty() => return request,
+            None => '~',
         };
+        let peer = head.peer().unwrap_or_default();
+        let target = format!("/{}{scheme}{peer}{gate};{}", self.token, head.target());
         // It is as valid as the one that came.
         let _ = head.set_target(&target);
         request
     }
 
-    /// What stands between the token and the path in a client's request; none, where it has no token.
-    fn mark(&self, is_https: bool) -> Option<&'static str> {
-        match (self.transport, is_https) {
-            (_, true) => Some(""),
-            (Transport::Tcp, false) => Some("~"),
+    /// What stands for the scheme behind the token, in front of the peer; none if nothing has to be said of a request.
+    fn scheme(&self, head: &RequestHead) -> Option<char> {
+        match (self.transport, head.is_https()) {
+            (_, true) => Some('+'),
+            (Transport::Tcp, false) => Some('~'),
             #[cfg(unix)]
-            (Transport::Unix, false) => None,
+            (Transport::Unix, false) => head.peer().map(|_| '~'),
         }
     }
 

@@ -66,8 +66,8 @@ const OPEN_LIMIT: Duration = Duration::from_secs(60);
 #[derive(Debug, Clone)]
 pub struct NativeLoader {
     search: Search,
-    /// The system's library path; `None` for that of the environment.
-    library_path: Option<Vec<PathBuf>>,
+    /// The system's library path, absolute: a vlugin may change the working directory.
+    library_path: Vec<PathBuf>,
     create_timeout: Duration,
 }
 
@@ -100,7 +100,7 @@ impl NativeLoader {
     pub fn new(base: impl Into<PathBuf>) -> Self {
         Self {
             search: Search::new(base),
-            library_path: None,
+            library_path: library_path_of_environment(),
             create_timeout: Duration::from_secs(30),
         }
     }
@@ -117,7 +117,16 @@ impl NativeLoader {
     /// `LD_LIBRARY_PATH` (on macOS `DYLD_LIBRARY_PATH`, on Windows `PATH`).
     #[must_use]
     pub fn library_path<D: Into<PathBuf>>(mut self, dirs: impl IntoIterator<Item = D>) -> Self {
-        self.library_path = Some(dirs.into_iter().map(|dir| absolute(dir.into())).collect());
+        self.library_path = dirs.into_iter().map(|dir| absolute(dir.into())).collect();
+        self
+    }
+
+    /// Folders where bare names are looked for after the plugin directories and beside plugins.json, also when
+    /// a load is restricted; a path does not reach into them then.
+    #[must_use]
+    pub fn granted_dirs<D: Into<PathBuf>>(mut self, dirs: impl IntoIterator<Item = D>) -> Self {
+        let dirs = dirs.into_iter().map(|dir| absolute(dir.into())).collect();
+        self.search.grant(dirs);
         self
     }
 
@@ -147,7 +156,8 @@ impl NativeLoader {
     /// Finds the library of a definition, checks it, opens it, and creates the vlugin.
     ///
     /// With `restricted` the file has to lie inside one of the plugin directories once symbolic
-    /// links are resolved; so it is where the definition comes from over the network.
+    /// links are resolved, or for a bare name inside one of the granted ones; so it is when the definition
+    /// comes over the network.
     ///
     /// The library's code runs on a thread of its own. Where that does not return within the
     /// time limit, this does nevertheless, and the thread is lost until the code returns.
@@ -218,7 +228,7 @@ impl NativeLoader {
 /// What the thread of one load has to do.
 struct Work {
     search: Search,
-    library_path: Option<Vec<PathBuf>>,
+    library_path: Vec<PathBuf>,
     definition: Definition,
     restricted: bool,
     host: Arc<dyn Host>,
@@ -334,14 +344,11 @@ async fn within<T>(limit: Duration, work: impl Future<Output = T>) -> Option<T> 
 /// The file of a definition: a library of its name, last on the system's library path.
 fn locate(
     search: &Search,
-    library_path: &Option<Vec<PathBuf>>,
+    library_path: &[PathBuf],
     definition: &Definition,
     restricted: bool,
 ) -> Result<PathBuf, LoadError> {
-    search.locate(definition, restricted, file_names, || match library_path {
-        Some(dirs) => dirs.clone(),
-        None => library_path_of_environment(),
-    })
+    search.locate(definition, restricted, file_names, || library_path.to_vec())
 }
 
 /// The file names that a library of this name may have.
@@ -364,6 +371,7 @@ fn library_path_of_environment() -> Vec<PathBuf> {
     // An empty entry would be the current folder: nobody means that.
     env::split_paths(&value)
         .filter(|dir| !dir.as_os_str().is_empty())
+        .map(absolute)
         .collect()
 }
 

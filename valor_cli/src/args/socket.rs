@@ -1,0 +1,68 @@
+//! The options of Unix sockets: who may connect to them.
+
+use clap::Args;
+use valor_runtime::server::SocketAccess;
+
+/// Who may connect to the Unix sockets of `--addr`.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Unix sockets")]
+pub struct SocketArgs {
+    /// Permissions of the Unix sockets, in octal; to connect, a program has to be allowed to write
+    #[arg(long, value_name = "MODE", default_value = "0660", value_parser = mode)]
+    pub socket_mode: u32,
+
+    /// The user that the Unix sockets belong to, a name or a number; root alone may give them away
+    #[arg(long, value_name = "USER", value_parser = ids::user)]
+    pub socket_owner: Option<u32>,
+
+    /// The group that the Unix sockets belong to, a name or a number: that of a proxy in front, say
+    #[arg(long, value_name = "GROUP", value_parser = ids::group)]
+    pub socket_group: Option<u32>,
+}
+
+impl SocketArgs {
+    /// As the server takes it.
+    pub fn access(&self) -> SocketAccess {
+        SocketAccess {
+            mode: self.socket_mode,
+            owner: self.socket_owner,
+            group: self.socket_group,
+        }
+    }
+}
+
+fn mode(text: &str) -> Result<u32, String> {
+    let mode = u32::from_str_radix(text, 8).ok();
+    mode.filter(|mode| *mode <= 0o777)
+        .ok_or_else(|| "permissions are three octal digits, such as 0660 or 0666".into())
+}
+
+/// Numbers of users and groups by their names.
+#[cfg(unix)]
+mod ids {
+    pub fn user(text: &str) -> Result<u32, String> {
+        id(text, "user", |name| {
+            Some(uzers::get_user_by_name(name)?.uid())
+        })
+    }
+
+    pub fn group(text: &str) -> Result<u32, String> {
+        id(text, "group", |name| {
+            Some(uzers::get_group_by_name(name)?.gid())
+        })
+    }
+
+    fn id(text: &str, what: &str, find: impl FnOnce(&str) -> Option<u32>) -> Result<u32, String> {
+        let id = text.parse().ok().or_else(|| find(text));
+        id.ok_or_else(|| format!("this system has no {what} of that name"))
+    }
+}
+
+#[cfg(not(unix))]
+mod ids {
+    fn nobody(_: &str) -> Result<u32, String> {
+        Err("Valor has no Unix sockets on this system".into())
+    }
+
+    pub use self::{nobody as user, nobody as group};
+}
