@@ -51,6 +51,11 @@ impl Search {
         self.trust = Some(keys);
     }
 
+    /// Whether files need signatures.
+    pub(super) fn needs_signatures(&self) -> bool {
+        self.trust.is_some()
+    }
+
     /// The folder of plugins.json, absolute.
     pub(super) fn base(&self) -> &Path {
         &self.base

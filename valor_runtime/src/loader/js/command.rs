@@ -58,6 +58,10 @@ pub(super) fn command(
         None => "--allow-read".to_owned(),
     });
     command.arg(format!("--allow-write={}", path(dir)));
+    // For its umask. No script has a part of it.
+    if cfg!(unix) {
+        command.arg("--allow-sys");
+    }
     let link = control.argument();
     let net: Vec<_> = match control {
         #[cfg(unix)]

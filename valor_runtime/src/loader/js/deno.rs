@@ -3,7 +3,7 @@
 //! The loader asks once, when the first script is loaded. Whoever gets a [`PathBuf`] from here has a program that
 //! has said its version.
 
-use crate::loader::ScriptError;
+use crate::{loader::ScriptError, private_dir::PrivateDir};
 use std::{
     env,
     path::{Path, PathBuf},
@@ -35,7 +35,8 @@ pub(super) async fn find(named: Option<&Path>, base: &Path) -> Result<PathBuf, S
     let none = |reason: String| ScriptError::NoDeno {
         reason: format!("{} {reason}", file.display()),
     };
-    let scratch = tempfile::tempdir().map_err(|error| none(format!("has no folder: {error}")))?;
+    let scratch = PrivateDir::create("valor-deno-")
+        .map_err(|error| none(format!("has no folder: {error}")))?;
     let asked = smol::process::Command::new(&file)
         .args(["eval", "--no-config", "--no-lock", ASK])
         .env("DENO_DIR", scratch.path())

@@ -3,9 +3,9 @@
 //! [`JsLoader`] is what the runtime calls. `deno` finds the program, `group`, `command` and `process` are the processes,
 //! `worker` is a script in one, `link` is how Valor hears of them, `script` is one file, whether it runs or not.
 //! `outward` does what a script asks for in the encoding of `entry`, `output` holds what it says to a rate, `nested`
-//! knows of loops in Workers that it makes. `supervisor.js` and `worker.js`, of which `asks.js`, `heads.js` and
-//! `urls.js` are parts, run in the process beside it. A script can end its own process and never this one; what it may
-//! reach, it reaches through the host.
+//! knows of loops in Workers that it makes. `supervisor.js` and `worker.js`, of which `asks.js`, `heads.js`, `pinned.js`
+//! and `urls.js` are parts, run in the process beside it. A script can end its own process and never this one; what it
+//! may reach, it reaches through the host.
 
 mod command;
 mod deno;
@@ -163,7 +163,7 @@ impl JsLoader {
         let check = self.check_of(definition, &file);
         let sha256 = {
             let check = check.clone();
-            smol::unblock(move || check()).await?
+            smol::unblock(move || check()).await?.sha256
         };
         let file = dunce::canonicalize(&file).map_err(|error| paths::reading(&file, error))?;
         let program = self.program().await?;
@@ -205,7 +205,10 @@ impl JsLoader {
             cpu: limits.cpu(),
             create_timeout: self.create_timeout,
             idle: (definition.start == Start::Lazy).then_some(self.idle),
-            check: Box::new(move || check().map(drop).map_err(|error| error.to_string())),
+            check: Arc::new(move || {
+                let checked = check().map_err(|error| error.to_string())?;
+                Ok(checked.source)
+            }),
             metrics: self.metrics.script(&definition.name),
         };
         let script = Script::new(recipe, self.group(definition.group.as_deref(), launch));
@@ -230,14 +233,18 @@ impl JsLoader {
         scripts.filter_map(|script| script.troubled()).collect()
     }
 
-    /// What holds a file to its definition, each time before it is run; it gives the SHA-256.
-    fn check_of(
-        &self,
-        definition: &Definition,
-        file: &Path,
-    ) -> Arc<dyn Fn() -> Result<String, LoadError> + Send + Sync> {
+    /// What holds a file to its definition, each time before it is run.
+    fn check_of(&self, definition: &Definition, file: &Path) -> Check {
         let (search, definition, file) = (self.search.clone(), definition.clone(), file.to_owned());
-        Arc::new(move || Ok(hex(&search.pick(&definition, &file)?.1)))
+        let is_checked = definition.sha256.is_some() || search.needs_signatures();
+        Arc::new(move || {
+            let (bytes, sha256) = search.pick(&definition, &file)?;
+            let source = is_checked.then(|| source_of(&file, bytes)).transpose()?;
+            Ok(Checked {
+                sha256: hex(&sha256),
+                source,
+            })
+        })
     }
 
     async fn program(&self) -> Result<PathBuf, LoadError> {
@@ -263,6 +270,24 @@ impl JsLoader {
         groups.insert(name.to_owned(), Arc::downgrade(&group));
         group
     }
+}
+
+/// A file that may be run.
+struct Checked {
+    sha256: String,
+    /// What was checked, if anything but that it is there had to be.
+    source: Option<String>,
+}
+
+type Check = Arc<dyn Fn() -> Result<Checked, LoadError> + Send + Sync>;
+
+fn source_of(file: &Path, bytes: Vec<u8>) -> Result<String, LoadError> {
+    let source = String::from_utf8(bytes).map_err(|_| ScriptError::Failed {
+        file: file.to_owned(),
+        message: "it is not UTF-8".into(),
+    })?;
+    // A mark in front of it is no part of it.
+    Ok(source.trim_start_matches('\u{feff}').to_owned())
 }
 
 fn unloaded(script: &Script, unstarted: Unstarted) -> LoadError {

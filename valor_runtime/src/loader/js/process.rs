@@ -14,6 +14,7 @@ use super::{
 use crate::{
     host::fetch::local::{Address, Local},
     loader::one_line,
+    private_dir::PrivateDir,
 };
 use futures_lite::{
     AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, future, io::BufReader,
@@ -29,12 +30,11 @@ use smol::{
 use std::path::PathBuf;
 use std::{
     collections::HashMap,
-    fs, io,
+    io,
     net::Ipv4Addr,
     sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak},
     time::Duration,
 };
-use tempfile::TempDir;
 
 const SUPERVISOR: &str = include_str!("supervisor.js");
 const WORKER: &str = concat!(
@@ -43,6 +43,8 @@ const WORKER: &str = concat!(
     include_str!("heads.js"),
     "\n",
     include_str!("asks.js"),
+    "\n",
+    include_str!("pinned.js"),
     "\n",
     include_str!("urls.js")
 );
@@ -184,11 +186,11 @@ pub(super) struct Process {
 impl Process {
     /// Starts a process, with no script in it yet.
     pub(super) async fn spawn(launch: &Launch) -> Result<Arc<Self>, Unstarted> {
-        let folder = tempfile::Builder::new().prefix("valor-js-").tempdir()?;
+        let folder = PrivateDir::create("valor-js-")?;
         // Links in it would not be what permissions are about.
         let dir = dunce::canonicalize(folder.path())?;
-        fs::write(dir.join("supervisor.js"), SUPERVISOR)?;
-        fs::write(dir.join("worker.js"), WORKER)?;
+        folder.write("supervisor.js", SUPERVISOR.as_bytes())?;
+        folder.write("worker.js", WORKER.as_bytes())?;
         let slots = if launch.read.is_some() { 1 } else { GROUP };
         let control = Control::bind(launch.transport, &dir).await?;
         let sockets: Vec<_> = (0..slots)
@@ -440,7 +442,7 @@ async fn attend(
     closed: Receiver<()>,
     outputs: smol::Task<output::Said>,
     shared: Arc<Shared>,
-    folder: TempDir,
+    folder: PrivateDir,
 ) {
     let late = async {
         let _ = closed.recv().await;

@@ -57,8 +57,9 @@ pub(super) struct Recipe {
     pub(super) create_timeout: Duration,
     /// After this time without a request it is stopped.
     pub(super) idle: Option<Duration>,
-    /// That the file is still the one that may be run.
-    pub(super) check: Box<dyn Fn() -> Result<(), String> + Send + Sync>,
+    /// Reads the file and sees that it may be run. What was checked of it is the script then, and not what is in the
+    /// file when Deno comes to it; nothing, if nothing had to be.
+    pub(super) check: Arc<dyn Fn() -> Result<Option<String>, String> + Send + Sync>,
     pub(super) metrics: ScriptMetrics,
 }
 
@@ -163,9 +164,14 @@ impl Script {
 
     async fn begin(self: &Arc<Self>) -> Result<Arc<Live>, Unstarted> {
         let recipe = &self.recipe;
-        (recipe.check)().map_err(Unstarted::Failed)?;
+        let check = recipe.check.clone();
+        let checked = smol::unblock(move || check()).await;
+        let mut start = recipe.start.clone();
+        if let Some(source) = checked.map_err(Unstarted::Failed)? {
+            start["source"] = source.into();
+        }
         let process = self.group.process().await?;
-        let (worker, starting) = process.start(&recipe.name, recipe.start.clone()).await?;
+        let (worker, starting) = process.start(&recipe.name, start).await?;
         let serving = outward::serve(
             worker.clone(),
             Arc::downgrade(&process),

@@ -11,6 +11,8 @@ const secret = isPort && (await new Response(Deno.stdin.readable).text());
 const link = await Deno.connect(isPort ? { hostname: "127.0.0.1", port: Number(control) } : { transport: "unix", path: control });
 const writer = link.writable.getWriter();
 const workers = new Map();
+// Whatever is made here is for nobody else: the sockets of scripts, what Deno keeps.
+if (!isPort) Deno.umask(0o077);
 /** What a worker may say of itself. */
 const STAGES = new Set(["listening", "ready", "failed"]);
 /** Characters of a text that Valor is told. */

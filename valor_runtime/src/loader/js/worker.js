@@ -8,6 +8,8 @@
 // not asked of it is never made. Its URL alone is put right (urls.js), since Deno's is that of the socket. A request
 // whose head is larger than Deno's server takes comes as a message (heads.js).
 //
+// A vlugin whose bytes were checked is loaded from those, and not from its file (pinned.js).
+//
 // The vlugin runs in this realm and may change whatever it finds there. So the port to the supervisor and the token
 // pass through nothing that it could have changed: what touches them was taken aside before.
 
@@ -15,6 +17,8 @@ import { AsyncLocalStorage } from "node:async_hooks";
 
 const { serve, permissions, inspect } = Deno;
 const { Console } = Deno[Deno.internal];
+// What is in there reaches every resource of the realm by its number, the port to the supervisor among them.
+delete Deno[Deno.internal];
 const { fetch: nativeFetch, Promise: NativePromise, Response: NativeResponse } = globalThis;
 const listen = globalThis.addEventListener;
 const later = globalThis.setTimeout;
@@ -276,6 +280,7 @@ async function begin(data) {
   });
 
   try {
+    if (data.source !== undefined) pin(data.file, data.source);
     await load(data.file);
     tell({ __proto__: null, event: "ready" });
   } catch (error) {
