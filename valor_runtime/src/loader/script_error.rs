@@ -4,6 +4,7 @@
 //! [`LoadError`](super::LoadError).
 
 use super::{error::Any, one_line};
+use crate::ownership::Untrusted;
 use std::{fmt, path::PathBuf};
 
 /// Why a script is not loaded.
@@ -33,6 +34,15 @@ pub enum ScriptError {
     NoDeno {
         /// Where it is not, or what is wrong with what is there.
         reason: String,
+    },
+
+    /// Somebody else could have put the Deno there that was found beside the project.
+    #[error(
+        "the Deno that was found for `js` vlugins is not run: {reason}, or name a Deno with --deno or VALOR_DENO"
+    )]
+    UntrustedDeno {
+        /// Who could, and where.
+        reason: Untrusted,
     },
 
     /// The Deno is too old.
@@ -90,7 +100,10 @@ impl ScriptError {
     pub fn is_of_this_machine(&self) -> bool {
         matches!(
             self,
-            Self::NoDeno { .. } | Self::OldDeno { .. } | Self::NotInstalled { .. }
+            Self::NoDeno { .. }
+                | Self::UntrustedDeno { .. }
+                | Self::OldDeno { .. }
+                | Self::NotInstalled { .. }
         )
     }
 }

@@ -86,7 +86,7 @@ impl Search {
                     looked.push(self.base.clone());
                     looked.extend(last());
                 }
-                find(name, names(name), looked)?
+                find(name, names(name), looked, restricted)?
             }
         };
         if restricted {
@@ -125,7 +125,17 @@ impl Search {
     }
 }
 
-fn find(name: &str, files: Vec<String>, mut looked: Vec<PathBuf>) -> Result<PathBuf, LoadError> {
+/// The first of these files. With `restricted`, a link is found wherever it leads: what is outside is not looked at.
+fn find(
+    name: &str,
+    files: Vec<String>,
+    mut looked: Vec<PathBuf>,
+    restricted: bool,
+) -> Result<PathBuf, LoadError> {
+    let look: fn(&Path) -> std::io::Result<fs::Metadata> = match restricted {
+        true => |file| fs::symlink_metadata(file),
+        false => |file| fs::metadata(file),
+    };
     let mut seen = Vec::new();
     looked.retain(|dir| {
         let new = !seen.contains(dir);
@@ -136,7 +146,7 @@ fn find(name: &str, files: Vec<String>, mut looked: Vec<PathBuf>) -> Result<Path
         for file in &files {
             let file = dir.join(file);
             // What is there but cannot be looked at is found as well: reading it says why.
-            match fs::metadata(&file) {
+            match look(&file) {
                 Err(error) if is_absent(&error) => {}
                 _ => return Ok(file),
             }

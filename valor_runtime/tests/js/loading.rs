@@ -204,3 +204,70 @@ pub(crate) fn without_deno_one_line_says_how_to_get_it() {
     );
     assert!(old.contains("is 1.46.3"), "{old}");
 }
+
+/// A house that has to look for its Deno; `bin` is the folder with a program of that name which notes that it ran.
+fn house_that_looks(bin: &str) -> House {
+    use std::os::unix::fs::PermissionsExt;
+    let script = "export default { fetch: () => new Response('ran') }";
+    let house = House::new(&[("app/package.json", "{}"), ("app/a.js", script)]);
+    let bin = house.dir.path().join(bin);
+    std::fs::create_dir_all(&bin).unwrap();
+    let deno = crate::fixture::js_tool("deno");
+    let ran = house.dir.path().join("ran").display().to_string();
+    let program = format!(
+        "#!/bin/sh\ntouch '{ran}'\nexec '{}' \"$@\"\n",
+        deno.display()
+    );
+    let file = bin.join("deno");
+    std::fs::write(&file, program).unwrap();
+    std::fs::set_permissions(&file, PermissionsExt::from_mode(0o755)).unwrap();
+    let runtime = valor_runtime::Runtime::builder().base_dir(house.dir.path());
+    House {
+        runtime: runtime.build().unwrap(),
+        dir: house.dir,
+    }
+}
+
+#[test]
+fn deno_is_found_beside_the_script_as_well() {
+    let house = house_that_looks("app/node_modules/.bin");
+    block_on(async {
+        house
+            .load(json!({ "name": "a", "path": "app/a.js" }))
+            .await
+            .unwrap();
+        assert_eq!(house.get("/a").await, (200, "ran".into()));
+    });
+    assert!(house.dir.path().join("ran").exists());
+}
+
+#[test]
+fn a_deno_that_others_could_have_put_there_is_not_run() {
+    use std::os::unix::fs::{PermissionsExt, chown};
+    for bin in ["node_modules/.bin", "app/node_modules/.bin"] {
+        let house = house_that_looks(bin);
+        let bin = house.dir.path().join(bin);
+        std::fs::set_permissions(&bin, PermissionsExt::from_mode(0o777)).unwrap();
+        let load = || {
+            let it = json!({ "name": "a", "path": "app/a.js" });
+            block_on(house.load(it)).unwrap_err().to_string()
+        };
+        let line = load();
+        let begins = "the Deno that was found for `js` vlugins is not run: ";
+        assert!(line.starts_with(begins), "{line}");
+        assert!(
+            line.contains("may be written to by everybody: `chmod go-w "),
+            "{line}"
+        );
+        assert!(
+            line.ends_with("or name a Deno with --deno or VALOR_DENO"),
+            "{line}"
+        );
+        std::fs::set_permissions(&bin, PermissionsExt::from_mode(0o755)).unwrap();
+        if chown(bin.join("deno"), Some(65534), None).is_ok() {
+            let line = load();
+            assert!(line.contains("deno belongs to the user 65534"), "{line}");
+        }
+        assert!(!house.dir.path().join("ran").exists(), "it was run");
+    }
+}

@@ -48,8 +48,8 @@ const EXTENSIONS: [&str; 4] = ["js", "mjs", "ts", "mts"];
 pub struct JsLoader {
     search: Search,
     deno: Option<PathBuf>,
-    /// What was found, once it was asked for.
-    program: smol::lock::Mutex<Option<PathBuf>>,
+    /// The programs that were found and asked, each with its own file.
+    programs: smol::lock::Mutex<HashMap<PathBuf, PathBuf>>,
     groups: Mutex<HashMap<String, Weak<Group>>>,
     scripts: Mutex<Vec<Weak<Script>>>,
     create_timeout: Duration,
@@ -75,7 +75,7 @@ impl JsLoader {
         Self {
             search: Search::new(base),
             deno: None,
-            program: smol::lock::Mutex::default(),
+            programs: smol::lock::Mutex::default(),
             groups: Mutex::default(),
             scripts: Mutex::default(),
             create_timeout: Duration::from_secs(30),
@@ -166,7 +166,7 @@ impl JsLoader {
             smol::unblock(move || check()).await?.sha256
         };
         let file = dunce::canonicalize(&file).map_err(|error| paths::reading(&file, error))?;
-        let program = self.program().await?;
+        let program = self.program(&file).await?;
         let folder = file.parent().unwrap_or(Path::new("/")).to_owned();
         let url = |path: &Path, is_folder: bool| {
             let url = match is_folder {
@@ -247,14 +247,16 @@ impl JsLoader {
         })
     }
 
-    async fn program(&self) -> Result<PathBuf, LoadError> {
-        let mut program = self.program.lock().await;
-        if let Some(program) = &*program {
+    /// The Deno for a script.
+    async fn program(&self, script: &Path) -> Result<PathBuf, LoadError> {
+        let found = deno::find(self.deno.as_deref(), self.search.base(), script)?;
+        let mut programs = self.programs.lock().await;
+        if let Some(program) = programs.get(&found) {
             return Ok(program.clone());
         }
-        let found = deno::find(self.deno.as_deref(), self.search.base()).await?;
-        *program = Some(found.clone());
-        Ok(found)
+        let program = deno::ask(found.clone()).await?;
+        programs.insert(found, program.clone());
+        Ok(program)
     }
 
     fn group(&self, name: Option<&str>, launch: Launch) -> Arc<Group> {
