@@ -66,6 +66,18 @@ impl PrivateDir {
         Ok(file)
     }
 
+    /// Makes a folder in it.
+    ///
+    /// # Errors
+    /// What the system says, and that it is there.
+    pub fn folder(&self, name: &str) -> io::Result<PathBuf> {
+        let folder = self.path().join(name);
+        let mut builder = fs::DirBuilder::new();
+        #[cfg(unix)]
+        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+        builder.create(&folder).map(|()| folder)
+    }
+
     /// Removes it now.
     ///
     /// # Errors
@@ -139,11 +151,13 @@ mod tests {
         let before = rustix::process::umask(rustix::fs::Mode::empty());
         let dir = PrivateDir::create("valor-test-").unwrap();
         let file = dir.write("file", b"x").unwrap();
+        let folder = dir.folder("folder").unwrap();
         let socket = dir.path().join("socket");
         let listener = listen(&socket).unwrap();
         rustix::process::umask(before);
         let mode = |path: &Path| fs::symlink_metadata(path).unwrap().mode() & 0o777;
         assert_eq!(mode(dir.path()), 0o700);
+        assert_eq!(mode(&folder), 0o700);
         assert_eq!(mode(&file), 0o600);
         assert_eq!(mode(&socket), 0o600);
         std::os::unix::net::UnixStream::connect(&socket).unwrap();

@@ -51,6 +51,11 @@ impl Search {
         self.trust = Some(keys);
     }
 
+    /// The path with its symbolic links resolved, if it lies inside a plugin directory then.
+    pub(super) fn inside(&self, file: PathBuf) -> Result<PathBuf, LoadError> {
+        paths::inside(&self.plugin_dirs, file)
+    }
+
     /// Whether files need signatures.
     pub(super) fn needs_signatures(&self) -> bool {
         self.trust.is_some()
@@ -90,7 +95,7 @@ impl Search {
             }
         };
         if restricted {
-            return paths::inside(&self.plugin_dirs, file);
+            return self.inside(file);
         }
         Ok(file)
     }

@@ -27,6 +27,15 @@ pub(crate) fn what_is_no_script_is_not_loaded() {
         ),
         ("imports.js", "import './not-there.js';"),
         ("remote.js", "import 'https://example.com/x.js';"),
+        (
+            "reads.js",
+            "Deno.readTextFileSync(new URL(import.meta.url));",
+        ),
+        (
+            "sends.js",
+            "Deno.connect({ hostname: '127.0.0.1', port: 1 }).catch(() => {}); await Deno.connect({ hostname: '127.0.0.1', port: 1 });",
+        ),
+        ("package.js", "import 'npm:hono';"),
         ("exits.js", "Deno.exit(7);"),
         (
             "kills.js",
@@ -59,6 +68,21 @@ pub(crate) fn what_is_no_script_is_not_loaded() {
             ("created", &["Error: no way at created.js:1:"]),
             ("imports", &["not-there.js"]),
             (
+                "reads",
+                &[
+                    "Requires read access to ",
+                    "reads.js\", which `files` in its definition grants at reads.js:1:6",
+                ],
+            ),
+            (
+                "sends",
+                &["Requires net access to \"127.0.0.1:1\" at sends.js:1:"],
+            ),
+            (
+                "package",
+                &["npm specifiers were requested, and packages are imported by their names"],
+            ),
+            (
                 "remote",
                 &["Requires import access to \"example.com:443\" at remote.js:1:8"],
             ),
@@ -77,7 +101,10 @@ pub(crate) fn what_is_no_script_is_not_loaded() {
             for part in parts {
                 assert!(line.contains(part), "{name}: {line}");
             }
-            assert!(!line.contains('\n'), "{line}");
+            assert!(
+                !line.contains('\n') && !line.contains("--allow") && !line.contains("--no-"),
+                "{line}"
+            );
         }
     });
 }
@@ -148,6 +175,8 @@ export default {
     console.warn('look\\nout');
     console.error(new Error('logged'));
     setTimeout(() => { throw new TypeError('from a timer') });
+    Deno.readTextFile('/etc/passwd').catch((error) => console.warn('logged by it:', error.message));
+    Deno.readTextFile('/etc/hosts');
     Promise.reject(new Error('from a promise'));
     Deno.stdout.writeSync(new TextEncoder().encode('past the console\\n'));
     return new Response('ok');
@@ -162,8 +191,19 @@ export default {
         logged(&["WARN talks talks.js:5:13: look\nout"]);
         logged(&["ERROR talks talks.js:6:13: Error: logged"]);
         logged(&["ERROR talks talks.js:7:30: uncaught: TypeError: from a timer"]);
-        logged(&["ERROR talks talks.js:8:20: uncaught, in a promise: Error: from a promise"]);
+        logged(&["ERROR talks talks.js:10:20: uncaught, in a promise: Error: from a promise"]);
         logged(&["DEBUG talks", "past the console"]);
+        let granted = "/etc/passwd\", which `files` in its definition grants";
+        logged(&[
+            "WARN talks talks.js:8:",
+            "logged by it: Requires read access to ",
+            granted,
+        ]);
+        logged(&[
+            "ERROR talks ",
+            "uncaught, in a promise: NotCapable",
+            "/etc/hosts\", which `files`",
+        ]);
         assert_eq!(house.get("/talks").await, (200, "ok".into()));
     });
 }

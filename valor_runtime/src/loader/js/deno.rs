@@ -45,7 +45,7 @@ pub(super) fn find(
         env::split_paths(&path).flat_map(|dir| on_path().iter().map(move |name| dir.join(name)));
     let found = path.find(|file| file.is_file());
     found.ok_or_else(|| ScriptError::NoDeno {
-        reason: "it is neither in node_modules/.bin of the project nor on the PATH".into(),
+        reason: "it is neither in node_modules/.bin nor on the PATH".into(),
     })
 }
 

@@ -1,16 +1,18 @@
 //! JavaScript and TypeScript files as vlugins, run by Deno.
 //!
 //! [`JsLoader`] is what the runtime calls. `deno` finds the program, `group`, `command` and `process` are the processes,
-//! `worker` is a script in one, `link` is how Valor hears of them, `script` is one file, whether it runs or not.
-//! `outward` does what a script asks for in the encoding of `entry`, `output` holds what it says to a rate, `nested`
-//! knows of loops in Workers that it makes. `supervisor.js` and `worker.js`, of which `asks.js`, `heads.js`, `pinned.js`
-//! and `urls.js` are parts, run in the process beside it. A script can end its own process and never this one; what it
-//! may reach, it reaches through the host.
+//! `worker` is a script in one, `link` is how Valor hears of them, `script` is one file, whether it runs or not, `graph`
+//! what it imports. `outward` does what a script asks for in the encoding of `entry`, `output` holds what it says to a
+//! rate, `hints` takes Deno's advice out of that, `nested` knows of loops in Workers that it makes. `supervisor.js` and
+//! `worker.js`, of which `asks.js`, `heads.js`, `pinned.js` and `urls.js` are parts, run in the process beside it. A script
+//! can end its own process and never this one; what it may reach, it reaches through the host.
 
 mod command;
 mod deno;
 mod entry;
+mod graph;
 mod group;
+mod hints;
 mod link;
 #[cfg(target_os = "linux")]
 mod nested;
@@ -176,14 +178,24 @@ impl JsLoader {
             url.map_or_else(|()| String::new(), String::from)
         };
         let limits = &definition.limits;
+        // Those who join a group later may have packages as well.
+        let packages = definition.group.is_some() || npm::may_import(&file);
+        let files = self.readable(definition, &folder, restricted)?;
         let start = json!({
             "file": url(&file, false),
             "folder": url(&folder, true),
-            "read": [folder.to_string_lossy()],
+            "read": files.iter().map(|it| it.to_string_lossy()).collect::<Vec<_>>(),
             "config": definition.config,
             "cpu": limits.cpu().as_millis() as u64,
             "level": host.max_level() as i64 - 1,
         });
+        let ask = graph::Ask {
+            program: program.clone(),
+            file: file.clone(),
+            files,
+            packages,
+            is_in_group: definition.group.is_some(),
+        };
         let launch = Launch {
             program,
             name: definition
@@ -191,8 +203,7 @@ impl JsLoader {
                 .clone()
                 .unwrap_or_else(|| definition.name.clone()),
             read: definition.group.is_none().then_some(folder),
-            // Those who join a group later may have packages as well.
-            packages: definition.group.is_some() || npm::may_import(&file),
+            packages,
             heap: limits.heap(),
             transport: self.transport,
         };
@@ -209,6 +220,7 @@ impl JsLoader {
                 let checked = check().map_err(|error| error.to_string())?;
                 Ok(checked.source)
             }),
+            ask,
             metrics: self.metrics.script(&definition.name),
         };
         let script = Script::new(recipe, self.group(definition.group.as_deref(), launch));
@@ -231,6 +243,45 @@ impl JsLoader {
         let scripts = self.scripts.lock().unwrap_or_else(PoisonError::into_inner);
         let scripts = scripts.iter().filter_map(Weak::upgrade);
         scripts.filter_map(|script| script.troubled()).collect()
+    }
+
+    /// What a definition lets its script read, which lies inside one of the plugin directories with `restricted`.
+    fn readable(
+        &self,
+        definition: &Definition,
+        folder: &Path,
+        restricted: bool,
+    ) -> Result<Vec<PathBuf>, LoadError> {
+        let files = definition.files.iter().map(|file| match &**file {
+            "." => folder.to_owned(),
+            file => folder.join(file),
+        });
+        files
+            .map(|file| match restricted {
+                true => self.search.inside(file.clone()).map(|_| file),
+                false => Ok(file),
+            })
+            .collect()
+    }
+
+    /// The files that the script behind a vlugin imports, itself among them, as they were when it was last started.
+    pub(crate) fn imports(&self, vlugin: &Arc<dyn Vlugin>) -> Vec<PathBuf> {
+        let script = self.script(vlugin);
+        script.map_or_else(Vec::new, |script| script.imports())
+    }
+
+    /// Whether one of them has changed since.
+    pub(crate) async fn has_changed(&self, vlugin: &Arc<dyn Vlugin>) -> bool {
+        match self.script(vlugin) {
+            Some(script) => smol::unblock(move || script.has_changed()).await,
+            None => false,
+        }
+    }
+
+    fn script(&self, vlugin: &Arc<dyn Vlugin>) -> Option<Arc<Script>> {
+        let scripts = self.scripts.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut scripts = scripts.iter().filter_map(Weak::upgrade);
+        scripts.find(|script| std::ptr::addr_eq(Arc::as_ptr(script), Arc::as_ptr(vlugin)))
     }
 
     /// What holds a file to its definition, each time before it is run.

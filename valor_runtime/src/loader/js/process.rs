@@ -6,6 +6,7 @@
 
 use super::{
     command::{Launch, command},
+    hints::plain,
     link::{Control, Link, Transport, random},
     output,
     outward::cut,
@@ -103,7 +104,7 @@ impl Shared {
     }
 
     fn take(&self, mut event: Event) {
-        event.message = one_line(&event.message);
+        event.message = one_line(&plain(&event.message));
         cut(&mut event.message, WORDS);
         let stage = match &*event.event {
             "listening" => Stage::Listening,
@@ -191,6 +192,7 @@ impl Process {
         let dir = dunce::canonicalize(folder.path())?;
         folder.write("supervisor.js", SUPERVISOR.as_bytes())?;
         folder.write("worker.js", WORKER.as_bytes())?;
+        folder.folder("deno")?;
         let slots = if launch.read.is_some() { 1 } else { GROUP };
         let control = Control::bind(launch.transport, &dir).await?;
         let sockets: Vec<_> = (0..slots)
