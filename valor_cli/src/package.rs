@@ -17,6 +17,7 @@ use valor_runtime::{
     Inspection, PackageInspection, file,
     loader::{LoadError, read},
     package::{EXTENSION, Manifest, Package, WASM_TARGET},
+    project,
 };
 
 /// Writes a package and shows what is in it.
@@ -169,6 +170,11 @@ impl Source {
         let manifest = folder.join("Cargo.toml").canonicalize().map_err(|_| {
             failed(format!(
                 "{shown} has no Cargo.toml: give the folder of the vlugin's crate in --source"
+            ))
+        })?;
+        project::obeyed_by_cargo(folder).map_err(|error| {
+            failed(format!(
+                "cargo is not run in {shown}, as it would do what is said there: {error}"
             ))
         })?;
         // cargo knows what is inherited from a workspace.

@@ -83,21 +83,29 @@ impl Reload {
 
     fn watch(&mut self, asked: &Receiver<()>, mut watch: Watch) {
         // Those that are to be seen to.
-        let mut due = BTreeSet::new();
+        let mut due = watch.look_at_imports(&self.read, &self.runtime);
+        let mut is_late = !due.is_empty();
         loop {
-            let signal = async { asked.recv().await.is_ok().then_some(true) };
-            let event = async { watch.event().await.then_some(false) };
-            let Some(is_asked) = smol::block_on(future::or(signal, event)) else {
+            let is_asked = match is_late {
+                true => Some(false),
+                false => {
+                    let signal = async { asked.recv().await.is_ok().then_some(true) };
+                    let event = async { watch.event().await.then_some(false) };
+                    smol::block_on(future::or(signal, event))
+                }
+            };
+            let Some(is_asked) = is_asked else {
                 return;
             };
             if is_asked {
                 watch.look_at_file();
-            } else {
+            } else if !is_late {
                 let Some(touched) = watch.touched(&self.read, &self.runtime) else {
                     continue;
                 };
                 due.extend(touched);
             }
+            is_late = false;
             if self.stop.is_stopped() {
                 return;
             }
@@ -110,6 +118,11 @@ impl Reload {
                 false => Which::Named(&due),
             };
             due = self.take_in_turn(vlugins, which);
+            // What has changed while a script was loaded that imports it. One that failed waits for a change.
+            let changed = watch.look_at_imports(&self.read, &self.runtime);
+            let changed: Vec<_> = changed.difference(&due).cloned().collect();
+            is_late = !changed.is_empty();
+            due.extend(changed);
         }
     }
 

@@ -120,6 +120,26 @@ impl Watch {
         touched.into_keys().collect()
     }
 
+    /// Notes what scripts import, which is known when they have been loaded. Gives those of which something has changed
+    /// since, so that they are to be loaded once more.
+    pub fn look_at_imports(
+        &mut self,
+        definitions: &[Definition],
+        runtime: &Runtime,
+    ) -> BTreeSet<String> {
+        let now = self.look(definitions, runtime);
+        self.follow(&now);
+        for (name, now) in now {
+            if let Some(seen) = self.seen.get_mut(&name) {
+                seen.imports = now.imports;
+                seen.folders = now.folders;
+            }
+        }
+        let scripts = definitions.iter().filter(|it| it.kind == Kind::Js);
+        let changed = scripts.filter(|it| smol::block_on(runtime.has_imports_changed(&it.name)));
+        changed.map(|it| it.name.clone()).collect()
+    }
+
     /// Waits until all is at rest, and gives the names of the definitions whose files have changed,
     /// which may be none where plugins.json has. `None` where nothing has changed.
     pub fn touched(
@@ -212,6 +232,8 @@ impl Watch {
                     {
                         look.at_folder(folder, Some(output));
                     }
+                    let imports = runtime.imports(&definition.name);
+                    imports.iter().for_each(|file| look.at_import(file));
                 }
                 Err(LoadError::NotFound { looked, .. }) => look.folders.extend(looked),
                 Ok(None) | Err(_) => {}

@@ -30,6 +30,8 @@
 //!
 //! - [`definition`]: what plugins.json says. [`Vlugin`]: the trait that every kind is behind.
 //! - [`escape`]: text from outside for a person's eyes. [`mod@file`]: files that are read whole.
+//!   [`private_dir`]: temporary folders that no other user can look into.
+//!   [`ownership`]: whose a file is. [`project`]: programs that are found beside one.
 //! - [`account`]: what the host holds and runs for one vlugin. `id`: a request's id. `reactor`: which sockets are ready.
 //!   `timer`: time limits. `metrics`: what is counted. [`registry`]: names and prefixes. [`host`]: what vlugins ask for.
 //! - [`package`]: one file with the libraries for several targets.
@@ -56,8 +58,11 @@ mod id;
 pub mod inspect;
 pub mod loader;
 mod metrics;
+pub mod ownership;
 pub mod package;
 mod place;
+pub mod private_dir;
+pub mod project;
 mod reactor;
 pub mod registry;
 mod runtime;

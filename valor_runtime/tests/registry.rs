@@ -103,6 +103,71 @@ fn a_vlugin_comes_changes_and_goes() {
     assert_eq!(removed.status, 404);
 }
 
+/// What is outside of the plugin folders is told of in the same words, whether it is there or not.
+#[cfg(unix)]
+#[test]
+fn a_link_that_leads_out_tells_nothing_of_what_is_there() {
+    let (dir, _runtime, serving) = start(RegistryAccess::Loopback);
+    let outside = tempfile::tempdir().unwrap();
+    fs::create_dir(outside.path().join("folder")).unwrap();
+    fs::write(outside.path().join("there.so"), "").unwrap();
+    fs::write(outside.path().join("there.js"), "").unwrap();
+    let link = |to: &str, name: &str| {
+        std::os::unix::fs::symlink(outside.path().join(to), dir.path().join(name)).unwrap();
+    };
+    link("", "out");
+    link("there.so", "file");
+    link("absent.so", "dangling");
+    link("there.js", "bare.js");
+    link("absent.js", "gone.js");
+    let within = dir.path().file_name().unwrap().to_str().unwrap();
+    let around = |folder: &str| format!("{folder}/../../{within}/hello_plugin.so");
+    let around = |folder: &str| around(outside.path().join(folder).to_str().unwrap());
+
+    let mut client = serving.connect();
+    let mut ask = |kind: &str, path: &str| {
+        let file = match path.starts_with('/') || !path.contains(['/', '.']) {
+            true => path.to_owned(),
+            false => dir.path().join(path).display().to_string(),
+        };
+        let it = json!({ "type": kind, "name": "z", "path": file });
+        let answer = send(&mut client, "POST", "/_plugins", &it);
+        if answer.status == 201 {
+            client.send("DELETE", "/_plugins/z", &[], b"").unwrap();
+        }
+        let told = answer.text().replace(path, "PATH");
+        (answer.status, told)
+    };
+    for kind in ["native", "wasm", "js", "files"] {
+        for (there, absent) in [
+            ("out/there.so", "out/absent.so"),
+            ("out/folder", "out/absent"),
+            ("out/there.so/x", "out/absent.so/x"),
+            ("./file", "./dangling"),
+        ] {
+            let answer = ask(kind, there);
+            assert_eq!(answer, ask(kind, absent), "{kind} {there}");
+            assert_eq!(answer.0, 422, "{kind} {there}: {}", answer.1);
+            assert!(
+                answer.1.contains("is not inside the plugin director"),
+                "{}",
+                answer.1
+            );
+        }
+        let (there, absent) = (around("folder"), around("absent"));
+        assert_eq!(ask(kind, &there), ask(kind, &absent), "{kind} {there}");
+    }
+    let bare = |name: &str, told: (u16, String)| (told.0, told.1.replace(name, "NAME"));
+    let (there, absent) = (
+        bare("bare", ask("js", "bare")),
+        bare("gone", ask("js", "gone")),
+    );
+    assert_eq!(there, absent);
+    // Of what is inside, it is told what is wrong.
+    let answer = ask("native", "absent.so");
+    assert!(answer.1.contains("does not exist"), "{}", answer.1);
+}
+
 #[test]
 fn what_cannot_be_registered() {
     let (dir, runtime, serving) = start(RegistryAccess::Loopback);

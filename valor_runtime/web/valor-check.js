@@ -3,7 +3,7 @@
 // positions, so that a fault names its key and its vlugin, and no line.
 
 const ROOT = ["$schema", "plugins"];
-const KEYS = ["type", "name", "prefix", "strip", "rewrite", "path", "source", "config", "sha256", "allow", "limits", "group", "start", "optional"];
+const KEYS = ["type", "name", "prefix", "strip", "rewrite", "path", "source", "config", "sha256", "allow", "limits", "files", "group", "start", "optional"];
 const KINDS = ["native", "wasm", "js", "files"];
 const DAY = 86400;
 
@@ -127,6 +127,12 @@ function calledElsewhere(word) {
   return kind && `did you mean \`${kind}\`?`;
 }
 
+/** Reads an array of strings that a rule holds for. */
+const list = (what, rule) => (value, key, fault) => {
+  if (Array.isArray(value)) value.forEach((item, index) => checked(rule)(item, `${key}[${index}]`, fault));
+  else expected(value, key, what, fault);
+};
+
 const READ = {
   type: checked((word) => {
     if (KINDS.includes(word)) return;
@@ -147,10 +153,12 @@ const READ = {
   start: checked((word) => {
     if (!/^(eager|lazy)$/.test(word)) return `\`${shown(word)}\` is not a way to start; ${suggestion(word, ["eager", "lazy"])}`;
   }),
-  allow(value, key, fault) {
-    if (Array.isArray(value)) value.forEach((host, index) => checked(ofHost)(host, `${key}[${index}]`, fault));
-    else expected(value, key, "an array of hosts", fault);
-  },
+  allow: list("an array of hosts", (host) => ofHost(host)),
+  files: list("an array of files and folders", (path) => {
+    const isName = (part) => !/^\.{0,2}$/.test(part) && !/[\\:\p{Cc}]/u.test(part);
+    if (path !== "." && !path.replace(/\/$/, "").split("/").every(isName))
+      return `\`${shown(path)}\` is no file in the script's folder; write its path from there, such as data/words.txt, or . for all that is in it`;
+  }),
   strip: boolean,
   rewrite: boolean,
   optional: boolean,
@@ -216,7 +224,7 @@ function limitWithoutMeaning(key, kind) {
 function withoutMeaning(key, kind) {
   if (key === "source" && kind === "js")
     return "`source` has no meaning for a `js` vlugin, which is not built; give its file in `path`";
-  if (/^(group|start)$/.test(key) && kind !== "js")
+  if (/^(files|group|start)$/.test(key) && kind !== "js")
     return `\`${key}\` has no meaning for a \`${kind}\` vlugin: only those of type \`js\` have a process of their own; take it out`;
   if (/^(strip|rewrite|source|sha256|allow)$/.test(key) && kind === "files")
     return `\`${key}\` has no meaning for a \`files\` vlugin, which is part of Valor; take it out`;

@@ -5,6 +5,7 @@
 use super::{BuildFault, cannot_run, fault};
 use cargo_metadata::{CrateType, DependencyKind, Metadata, MetadataCommand, Package, Target};
 use std::path::{Path, PathBuf};
+use valor_runtime::project;
 
 /// The name of the library that a crate's folder is built into: what to look for where a
 /// definition has a `source` and no `path`. `None` where the folder is not there to be read.
@@ -103,6 +104,12 @@ impl Workspaces {
 }
 
 fn ask(source: &Path, manifest: &Path) -> Result<Metadata, BuildFault> {
+    project::obeyed_by_cargo(source).map_err(|error| {
+        let source = source.display();
+        fault(format!(
+            "cargo is not run in its source {source}, as it would do what is said there: {error}"
+        ))
+    })?;
     let asked = MetadataCommand::new()
         .current_dir(source)
         .manifest_path(manifest)

@@ -28,6 +28,8 @@ pub struct Identity {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Look {
     pub files: BTreeMap<PathBuf, Stamp>,
+    /// What is known to be imported by it, which may change with each load.
+    pub imports: BTreeMap<PathBuf, Stamp>,
     pub folders: BTreeSet<PathBuf>,
 }
 
@@ -73,6 +75,12 @@ impl Look {
         }
     }
 
+    /// Looks at a file that is imported.
+    pub fn at_import(&mut self, file: &Path) {
+        self.imports.insert(file.to_owned(), Stamp::of(file));
+        self.folders.extend(file.parent().map(Path::to_owned));
+    }
+
     /// Looks at everything that a crate is built of.
     pub fn at_crate(inputs: Option<&Inputs>) -> Self {
         let mut look = Self::default();
@@ -102,14 +110,19 @@ impl Look {
         }
     }
 
-    /// The files that one of both has and the other has not, or not like this.
+    /// The files that one of both has and the other has not, or not like this; and what both import, and not like this.
     pub fn differs_from(&self, other: &Self) -> BTreeSet<PathBuf> {
+        let imports = self.imports.iter().filter(|(file, stamp)| {
+            let of_other = other.imports.get(*file);
+            of_other.is_some_and(|other| other != *stamp)
+        });
+        let imports: BTreeSet<_> = imports.map(|(file, _)| file.clone()).collect();
         let one_way = |a: &Self, b: &Self| -> BTreeSet<PathBuf> {
             let files = a.files.iter();
             let files = files.filter(|(file, stamp)| b.files.get(*file) != Some(*stamp));
             files.map(|(file, _)| file.clone()).collect()
         };
-        &one_way(self, other) | &one_way(other, self)
+        &(&one_way(self, other) | &one_way(other, self)) | &imports
     }
 }
 

@@ -11,7 +11,9 @@ use std::{
     path::{Path, PathBuf},
     process::Command,
 };
-use valor_runtime::{Definition, file, loader::ScriptError, web::Script};
+use valor_runtime::{
+    Definition, file, loader::ScriptError, ownership::Untrusted, project, web::Script,
+};
 
 /// The ends of the names of files that can be scripts, as the server has them.
 const EXTENSIONS: [&str; 4] = ["js", "mjs", "ts", "mts"];
@@ -116,7 +118,13 @@ impl Scripts<'_> {
                  `npm install esbuild` beside plugins.json, or name it with --esbuild or VALOR_ESBUILD"
             ))
         };
-        let program = self.esbuild().ok_or_else(|| without("it is not found"))?;
+        let program = self.esbuild(file);
+        let program = program.map_err(|error| {
+            missing(format!(
+                "esbuild is not run: {error}, or name it with --esbuild or VALOR_ESBUILD"
+            ))
+        })?;
+        let program = program.ok_or_else(|| without("it is not found"))?;
         // Run in the file's folder: what it says of paths is then the same everywhere.
         let file = fs::canonicalize(file).map_err(|error| fault(format!("{shown}: {error}")))?;
         let (folder, name) = (file.parent(), file.file_name().unwrap_or_default());
@@ -146,25 +154,30 @@ impl Scripts<'_> {
         )))
     }
 
-    /// The esbuild that was named, or else of a `node_modules` here or above, or of the `PATH`.
-    fn esbuild(&self) -> Option<PathBuf> {
+    /// The esbuild that was named, or else of the project of plugins.json, of the script's, or of the `PATH`.
+    fn esbuild(&self, script: &Path) -> Result<Option<PathBuf>, Untrusted> {
         let variable = env::var_os("VALOR_ESBUILD").filter(|it| !it.is_empty());
         let named = self.esbuild.map(Path::to_owned);
         if let Some(named) = named.or_else(|| variable.map(PathBuf::from)) {
-            return std::path::absolute(named).ok();
+            return Ok(std::path::absolute(named).ok());
         }
         let names: &[&str] = match cfg!(windows) {
             true => &["esbuild.cmd", "esbuild.exe"],
             false => &["esbuild"],
         };
-        let base = fs::canonicalize(self.base).ok()?;
-        let modules = base.ancestors().map(|dir| dir.join("node_modules/.bin"));
+        let in_modules: &[&str] = match cfg!(windows) {
+            true => &[".bin/esbuild.cmd", ".bin/esbuild.exe"],
+            false => &[".bin/esbuild"],
+        };
+        for folder in [self.base, script.parent().unwrap_or(self.base)] {
+            if let Some(found) = project::program(folder, in_modules)? {
+                return Ok(Some(found));
+            }
+        }
         let path = env::var_os("PATH").unwrap_or_default();
-        let path: Vec<_> = env::split_paths(&path).collect();
-        modules
-            .chain(path)
-            .flat_map(|dir| names.iter().map(move |name| dir.join(name)))
-            .find(|file| file.is_file())
+        let mut path =
+            env::split_paths(&path).flat_map(|dir| names.iter().map(move |name| dir.join(name)));
+        Ok(path.find(|file| file.is_file()))
     }
 }
 

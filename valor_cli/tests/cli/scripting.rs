@@ -284,3 +284,119 @@ fn its_lines_are_in_the_log_and_its_process_ends_with_the_program() {
         wait_for("its process has ended", || !is_alive(&pid));
     }
 }
+
+/// A script that imports two files, one of them in a folder of its own.
+fn importing() -> Folder {
+    let folder =
+        Folder::new(r#"{ "plugins": [{ "type": "js", "name": "main", "path": "app/main.js" }] }"#);
+    let main = "import { text } from './lib.js'; import { more } from './deep/more.js';
+        export default { fetch: () => new Response(text + more) };";
+    folder.write("app/main.js", main);
+    folder.write("app/lib.js", "export const text = 'one';");
+    folder.write("app/deep/more.js", "export const more = ' more';");
+    folder
+}
+
+fn serving(folder: &Folder, more: &[&str]) -> Server {
+    let mut command = valor_cli();
+    command.env("VALOR_DENO", deno());
+    command.args([
+        "run",
+        "--addr",
+        "127.0.0.1:0",
+        "-p",
+        &folder.file("plugins.json"),
+    ]);
+    command.args(more);
+    Server::spawn(command)
+}
+
+#[test]
+fn a_change_in_what_a_script_imports_is_seen() {
+    let folder = importing();
+    let server = serving(&folder, &["--watch"]);
+    let answers = |text: &str| wait_for(text, || server.get("/main").body == text);
+    answers("one more");
+    folder.write("app/lib.js", "export const text = 'two';");
+    answers("two more");
+    folder.write("app/deep/more.js", "export const more = ' much more';");
+    answers("two much more");
+    // One that is broken leaves the old one serving, until it is mended; so does one that is gone.
+    folder.write("app/deep/more.js", "export const more = ;");
+    server.wait_until("the vlugin `main` stays as it was", 1);
+    answers("two much more");
+    folder.write("app/deep/more.js", "export { more } from './further.js';");
+    server.wait_until("the vlugin `main` stays as it was", 2);
+    folder.write("app/deep/further.js", "export const more = ' further';");
+    folder.write("app/lib.js", "export const text = 'three';");
+    answers("three further");
+    // What has come to be imported is watched from then on.
+    folder.write("app/deep/further.js", "export const more = ' and further';");
+    answers("three and further");
+}
+
+#[test]
+fn a_change_in_what_a_script_imports_is_seen_with_sighup() {
+    let folder = importing();
+    let server = serving(&folder, &[]);
+    let again = |times| {
+        server.signal("HUP");
+        server.wait_until("is served as it stands now", times);
+    };
+    assert_eq!(server.get("/main").body, "one more");
+    again(1);
+    assert!(
+        server.err().contains("now: 0 changed in"),
+        "{}",
+        server.err()
+    );
+    folder.write("app/deep/more.js", "export const more = ' much more';");
+    again(2);
+    assert_eq!(server.get("/main").body, "one much more");
+    assert!(
+        server.err().contains("the vlugin `main` is replaced"),
+        "{}",
+        server.err()
+    );
+}
+
+#[test]
+fn under_any_umask_what_is_temporary_is_nobody_elses() {
+    use std::os::unix::fs::{FileTypeExt, MetadataExt};
+    let folder = importing();
+    let temp = folder.path().join("temp");
+    std::fs::create_dir(&temp).unwrap();
+    let program = valor_cli();
+    let mut command = Command::new("sh");
+    command
+        .args(["-c", "umask 000; exec \"$0\" \"$@\""])
+        .arg(program.get_program());
+    command.env("VALOR_DENO", deno()).env("TMPDIR", &temp);
+    command.args([
+        "run",
+        "--addr",
+        "127.0.0.1:0",
+        "-p",
+        &folder.file("plugins.json"),
+    ]);
+    let server = Server::spawn(command);
+    assert_eq!(server.get("/main").body, "one more");
+    let mut seen = Vec::new();
+    let mut folders = vec![temp];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(&folder).unwrap().flatten() {
+            let metadata = entry.metadata().unwrap();
+            assert_eq!(metadata.mode() & 0o077, 0, "{:?}", entry.path());
+            // What Deno keeps in its own is behind a folder that nobody else comes into.
+            if metadata.is_dir() && entry.file_name() != "deno" {
+                folders.push(entry.path());
+            }
+            if metadata.file_type().is_socket() || metadata.is_dir() {
+                seen.push(entry.file_name().into_string().unwrap());
+            }
+        }
+    }
+    for name in ["control", "0"] {
+        assert!(seen.iter().any(|it| it == name), "{seen:?}");
+    }
+}

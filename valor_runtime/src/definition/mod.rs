@@ -107,6 +107,10 @@ pub struct Definition {
     /// What it may use.
     #[serde(default, skip_serializing_if = "Limits::is_empty")]
     pub limits: Limits,
+    /// `js` alone: the files and folders that the script may read, from its own folder; `.` is all of that.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(inner(length(min = 1)))]
+    pub files: Vec<String>,
     /// `js` alone: vlugins of the same group share a process, and its end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(
@@ -205,6 +209,7 @@ impl Definition {
             sha256: None,
             allow: None,
             limits: Limits::default(),
+            files: Vec::new(),
             group: None,
             start: Start::default(),
             optional: false,

@@ -22,7 +22,7 @@ use std::{collections::BTreeMap, path::PathBuf};
 const ROOT_KEYS: &[&str] = &["$schema", "plugins"];
 const KEYS: &[&str] = &[
     "type", "name", "prefix", "strip", "rewrite", "path", "source", "config", "sha256", "allow",
-    "limits", "group", "start", "optional",
+    "limits", "files", "group", "start", "optional",
 ];
 
 /// Types that other versions of Valor know; not a slip of the pen.
@@ -223,15 +223,21 @@ impl<'t> Reader<'t> {
         let sha256 = self.optional(&keys, "sha256", key, |this, value, key| {
             this.checked(value, key, rules::sha256)
         });
-        let allow = self.optional(&keys, "allow", key, Self::allow);
+        let allow = self.optional(&keys, "allow", key, |this, value, key| {
+            this.list(value, key, "an array of hosts", rules::allow)
+        });
         let limits = self.optional(&keys, "limits", key, |this, value, key| {
             limits::read(this, value, key, kind)
+        });
+        let files = self.optional(&keys, "files", key, |this, value, key| {
+            let what = "an array of files and folders";
+            this.list(value, key, what, script::file)
         });
         let group = self.optional(&keys, "group", key, |this, value, key| {
             this.checked(value, key, rules::group)
         });
         let start = self.optional(&keys, "start", key, script::read_start);
-        for name in ["source", "group", "start"] {
+        for name in ["source", "files", "group", "start"] {
             let strange = kind.and_then(|kind| script::without_meaning(name, kind));
             if let (Some(value), Some(message)) = (keys.get(name), strange) {
                 self.fault(value.at, sub(name), message);
@@ -263,6 +269,7 @@ impl<'t> Reader<'t> {
                 sha256: sha256.map(|digest| digest.to_ascii_lowercase()),
                 allow,
                 limits: limits.unwrap_or_default(),
+                files: files.unwrap_or_default(),
                 group,
                 start: start.unwrap_or_default(),
                 optional: optional.unwrap_or_default(),
@@ -430,14 +437,22 @@ impl<'t> Reader<'t> {
         value
     }
 
-    fn allow(&mut self, node: Node<'t>, key: &str) -> Option<Vec<String>> {
-        let Some(patterns) = node.array() else {
-            self.expected(node, key, "an array of hosts");
+    /// An array of texts, each of which keeps this rule.
+    fn list(
+        &mut self,
+        node: Node<'t>,
+        key: &str,
+        what: &str,
+        rule: fn(&str) -> Option<String>,
+    ) -> Option<Vec<String>> {
+        let Some(items) = node.array() else {
+            self.expected(node, key, what);
             return None;
         };
-        let read = patterns.into_iter().enumerate().map(|(index, pattern)| {
-            self.checked(pattern, &format!("{key}[{index}]"), rules::allow)
-        });
+        let read = items
+            .into_iter()
+            .enumerate()
+            .map(|(index, item)| self.checked(item, &format!("{key}[{index}]"), rule));
         let read: Vec<_> = read.collect();
         read.into_iter().collect()
     }

@@ -65,7 +65,7 @@ pub(super) fn by_kind(schema: &mut Schema) {
     let scripts = json!({
         "if": kinds(&["js"]),
         "then": { "properties": { "source": false, "limits": least } },
-        "else": { "properties": { "group": false, "start": false } },
+        "else": { "properties": { "files": false, "group": false, "start": false } },
     });
     schema.insert(
         "allOf".into(),

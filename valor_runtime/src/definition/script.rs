@@ -56,15 +56,39 @@ pub(super) fn read_start<'t>(reader: &mut Reader<'t>, node: Node<'t>, key: &str)
 /// Every rule that the keys of `js` break, by key; for a definition made in code.
 pub(super) fn broken(definition: &Definition) -> Vec<(String, String)> {
     let kind = definition.kind;
-    [
+    let files = definition.files.iter().enumerate();
+    let files = files.filter_map(|(index, path)| Some((format!("files[{index}]"), file(path)?)));
+    let strange = [
+        ("files", !definition.files.is_empty()),
         ("group", definition.group.is_some()),
         ("start", !definition.start.is_default()),
         ("source", kind == Kind::Js && definition.source.is_some()),
     ]
     .into_iter()
     .filter(|(_, is_said)| *is_said)
-    .filter_map(|(key, _)| Some((key.to_owned(), without_meaning(key, kind)?)))
-    .collect()
+    .filter_map(|(key, _)| Some((key.to_owned(), without_meaning(key, kind)?)));
+    files.chain(strange).collect()
+}
+
+/// What is wrong with one of the `files`: a path that stays in the folder that it starts from.
+pub(super) fn file(path: &str) -> Option<String> {
+    let is_name = |part: &str| {
+        !matches!(part, "" | "." | "..")
+            && !part.contains(['\\', ':'])
+            && !part.contains(char::is_control)
+    };
+    let stays = path == "."
+        || path
+            .strip_suffix('/')
+            .unwrap_or(path)
+            .split('/')
+            .all(is_name);
+    (!stays).then(|| {
+        format!(
+            "`{}` is no file in the script's folder; write its path from there, such as data/words.txt, or . for all that is in it",
+            shown(path)
+        )
+    })
 }
 
 /// What is wrong with this key in a definition of this kind.
@@ -74,7 +98,7 @@ pub(super) fn without_meaning(key: &str, kind: Kind) -> Option<String> {
             "`source` has no meaning for a `js` vlugin, which is not built; give its file in `path`"
                 .into(),
         ),
-        ("group" | "start", Kind::Native | Kind::Wasm | Kind::Files) => Some(format!(
+        ("files" | "group" | "start", Kind::Native | Kind::Wasm | Kind::Files) => Some(format!(
             "`{key}` has no meaning for a `{kind}` vlugin: only those of type `js` have a process of their own; take it out"
         )),
         _ => None,

@@ -98,7 +98,7 @@ const KEYS: &[(&str, &str)] = &[
     (r#""prefix": ["/a"]"#, "2:11: plugins[0].prefix: expected a string, found an array"),
     (r#""prefx": "/a""#, "2:1: plugins[0].prefx: unknown key; did you mean `prefix`?"),
     (r#""Config": 1"#, "2:1: plugins[0].Config: unknown key; did you mean `config`?"),
-    (r#""a\nb": 1"#, "2:1: plugins[0].a\\nb: unknown key; known are `type`, `name`, `prefix`, `strip`, `rewrite`, `path`, `source`, `config`, `sha256`, `allow`, `limits`, `group`, `start` and `optional`"),
+    (r#""a\nb": 1"#, "2:1: plugins[0].a\\nb: unknown key; known are `type`, `name`, `prefix`, `strip`, `rewrite`, `path`, `source`, `config`, `sha256`, `allow`, `limits`, `files`, `group`, `start` and `optional`"),
     (r#""url": "http://x""#, "2:1: plugins[0].url: this key has no meaning for the types of vlugins that this version runs"),
     (r#""name": "b""#, "2:1: plugins[0].name: this key is there already, at 1:30"),
     (r#""path": """#, "2:9: plugins[0].path: a path has at least one character; leave the key out otherwise"),

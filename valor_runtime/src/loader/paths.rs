@@ -18,19 +18,18 @@ pub(super) fn absolute(path: PathBuf) -> PathBuf {
 
 /// The path with its symbolic links resolved, if it is inside one of these directories then.
 ///
-/// Of what lies outside, not even whether it exists is told.
+/// Of what lies outside, not even whether it exists is told: also not through a link in one of the directories, and not
+/// through `..`, which takes the folder before it off the path whether there is one or not.
 pub(super) fn inside(dirs: &[PathBuf], file: PathBuf) -> Result<PathBuf, LoadError> {
-    let resolved = fs::canonicalize(&file);
-    let is_inside = dirs.iter().any(|dir| {
-        let real = fs::canonicalize(dir);
-        match (&resolved, &real) {
-            (Ok(file), Ok(dir)) => file.starts_with(dir),
-            (Err(_), _) => {
-                !file.components().any(|part| part == Component::ParentDir)
-                    && (file.starts_with(dir) || real.is_ok_and(|dir| file.starts_with(dir)))
-            }
-            (Ok(_), Err(_)) => false,
-        }
+    let plain = without_parents(&file);
+    let resolved = fs::canonicalize(&plain);
+    let there = match &resolved {
+        Ok(file) => Some(file.clone()),
+        Err(_) => nearest(&plain),
+    };
+    let is_inside = there.is_some_and(|there| {
+        let real = dirs.iter().filter_map(|dir| fs::canonicalize(dir).ok());
+        real.into_iter().any(|dir| there.starts_with(dir))
     });
     if !is_inside {
         return Err(LoadError::Outside {
@@ -39,6 +38,24 @@ pub(super) fn inside(dirs: &[PathBuf], file: PathBuf) -> Result<PathBuf, LoadErr
         });
     }
     resolved.map_err(|error| reading(&file, error))
+}
+
+/// The nearest thing above a path that is there, with its links resolved; none, if that is a link that leads nowhere.
+fn nearest(file: &Path) -> Option<PathBuf> {
+    let is_there = |path: &&Path| fs::symlink_metadata(path).is_ok();
+    fs::canonicalize(file.ancestors().find(is_there)?).ok()
+}
+
+/// The path without `..`, by its text alone.
+fn without_parents(path: &Path) -> PathBuf {
+    let mut plain = PathBuf::new();
+    for part in path.components() {
+        match part {
+            Component::ParentDir => _ = plain.pop(),
+            part => plain.push(part),
+        }
+    }
+    plain
 }
 
 pub(super) fn is_absent(error: &io::Error) -> bool {

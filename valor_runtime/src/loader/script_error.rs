@@ -4,6 +4,7 @@
 //! [`LoadError`](super::LoadError).
 
 use super::{error::Any, one_line};
+use crate::ownership::Untrusted;
 use std::{fmt, path::PathBuf};
 
 /// Why a script is not loaded.
@@ -59,6 +60,15 @@ pub enum ScriptError {
         dir: PathBuf,
         /// What the system says.
         reason: String,
+    },
+
+    /// Somebody else could have put the Deno there that was found beside the project.
+    #[error(
+        "the Deno that was found for `js` vlugins is not run: {reason}, or name a Deno with --deno or VALOR_DENO"
+    )]
+    UntrustedDeno {
+        /// Who could, and where.
+        reason: Untrusted,
     },
 
     /// The Deno is too old.
@@ -133,6 +143,7 @@ impl ScriptError {
             Self::NoDeno { .. }
                 | Self::DenoFails { .. }
                 | Self::NoTemporary { .. }
+                | Self::UntrustedDeno { .. }
                 | Self::OldDeno { .. }
                 | Self::NotInstalled { .. }
         )

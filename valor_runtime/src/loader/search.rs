@@ -58,6 +58,16 @@ impl Search {
         self.trust = Some(keys);
     }
 
+    /// The path with its symbolic links resolved, if it lies inside a plugin directory then.
+    pub(super) fn inside(&self, file: PathBuf) -> Result<PathBuf, LoadError> {
+        paths::inside(&self.plugin_dirs, file)
+    }
+
+    /// Whether files need signatures.
+    pub(super) fn needs_signatures(&self) -> bool {
+        self.trust.is_some()
+    }
+
     /// The folder of plugins.json, absolute.
     pub(super) fn base(&self) -> &Path {
         &self.base
@@ -86,17 +96,17 @@ impl Search {
                 let mut looked = self.plugin_dirs.clone();
                 if restricted {
                     looked.extend(self.granted.iter().cloned());
-                    let file = find(name, names(name), looked.clone())?;
+                    let file = find(name, names(name), looked.clone(), true)?;
                     return paths::inside(&looked, file);
                 }
                 looked.push(self.base.clone());
                 looked.extend(self.granted.iter().cloned());
                 looked.extend(last());
-                find(name, names(name), looked)?
+                find(name, names(name), looked, false)?
             }
         };
         if restricted {
-            return paths::inside(&self.plugin_dirs, file);
+            return self.inside(file);
         }
         Ok(file)
     }
@@ -131,7 +141,17 @@ impl Search {
     }
 }
 
-fn find(name: &str, files: Vec<String>, mut looked: Vec<PathBuf>) -> Result<PathBuf, LoadError> {
+/// The first of these files. With `restricted`, a link is found wherever it leads: what is outside is not looked at.
+fn find(
+    name: &str,
+    files: Vec<String>,
+    mut looked: Vec<PathBuf>,
+    restricted: bool,
+) -> Result<PathBuf, LoadError> {
+    let look: fn(&Path) -> std::io::Result<fs::Metadata> = match restricted {
+        true => |file| fs::symlink_metadata(file),
+        false => |file| fs::metadata(file),
+    };
     let mut seen = Vec::new();
     looked.retain(|dir| {
         let new = !seen.contains(dir);
@@ -142,7 +162,7 @@ fn find(name: &str, files: Vec<String>, mut looked: Vec<PathBuf>) -> Result<Path
         for file in &files {
             let file = dir.join(file);
             // What is there but cannot be looked at is found as well: reading it says why.
-            match fs::metadata(&file) {
+            match look(&file) {
                 Err(error) if is_absent(&error) => {}
                 _ => return Ok(file),
             }

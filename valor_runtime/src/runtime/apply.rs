@@ -16,7 +16,7 @@ use std::path::PathBuf;
 pub enum Change {
     /// It was not there before.
     Added,
-    /// Its definition or its file is another one: running requests finish on the old one.
+    /// Its definition, its file or a file that it imports is another one: running requests finish on the old one.
     Replaced,
     /// It is as it was, and goes on with its state.
     Kept,
@@ -118,7 +118,8 @@ impl Runtime {
             (Some(mount), Some(old)) => {
                 if old == new && mount.origin.unavailable.is_none() {
                     let sha256 = mount.origin.sha256.clone();
-                    if sha256.is_none() || sha256 == self.hash_of(new).await {
+                    let is_same = sha256.is_none() || sha256 == self.hash_of(new).await;
+                    if is_same && !self.has_imports_changed(&new.name).await {
                         return (Change::Kept, None);
                     }
                 }
@@ -145,6 +146,21 @@ impl Runtime {
             Kind::Js => self.js.locate(definition, false).map(Some),
             _ => Ok(None),
         }
+    }
+
+    /// The files that a script is made of, its own and those that it imports, as they were when it was last started; none
+    /// for what is no script, or was not started yet.
+    pub fn imports(&self, name: &str) -> Vec<PathBuf> {
+        let mount = self.dispatch.registry.get(name);
+        mount.map_or_else(Vec::new, |mount| self.js.imports(&mount.vlugin))
+    }
+
+    /// Whether one of the files that a script is made of has changed since it was last started.
+    pub async fn has_imports_changed(&self, name: &str) -> bool {
+        let Some(mount) = self.dispatch.registry.get(name) else {
+            return false;
+        };
+        self.js.has_changed(&mount.vlugin).await
     }
 
     /// The SHA-256 of a definition's file as it is now; `None` where it cannot be read.

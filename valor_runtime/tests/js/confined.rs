@@ -10,6 +10,11 @@ const BURGLAR: &str = r#"
 const to = (socket) => typeof socket === "number" ? { hostname: "127.0.0.1", port: socket } : { transport: "unix", path: socket };
 const attempts = {
   passwd: () => Deno.readTextFile("/etc/passwd"),
+  ownFolder: () => Deno.readTextFile(new URL("./other.txt", import.meta.url)),
+  ownList: async () => { for await (const _ of Deno.readDir(new URL(".", import.meta.url))); },
+  ownScript: () => Deno.readTextFile(new URL(import.meta.url)),
+  computed: () => import(["./other", "js"].join(".")),
+  workerOfFile: () => new Promise((resolve, reject) => { const it = new Worker(new URL("./other.js", import.meta.url), { type: "module" }); it.onmessage = resolve; it.onerror = (e) => { e.preventDefault(); reject(new Error(e.message)) } }),
   folderAbove: () => Deno.readTextFile(new URL("../secret.txt", import.meta.url)),
   fetchedFile: async () => (await fetch("file:///etc/passwd")).text(),
   importedText: () => import("/etc/passwd", { with: { type: "text" } }),
@@ -84,6 +89,8 @@ pub(crate) fn a_script_that_breaks_out_gets_nowhere() {
         &[
             ("in/burglar.js", BURGLAR),
             ("in/own.txt", "own"),
+            ("in/other.txt", "another's"),
+            ("in/other.js", "postMessage('other')"),
             (
                 "in/imports-secret.js",
                 "import it from '../secret.json' with { type: 'json' }; export default it;",
@@ -102,8 +109,7 @@ pub(crate) fn a_script_that_breaks_out_gets_nowhere() {
     let _listener = UnixListener::bind(&unix).unwrap();
     block_on(async {
         house.load(json!({ "name": "other" })).await.unwrap();
-        let burglar =
-            json!({ "name": "burglar", "path": "in/burglar.js", "limits": { "cpu": 10 } });
+        let burglar = json!({ "name": "burglar", "path": "in/burglar.js", "files": ["own.txt"], "limits": { "cpu": 10 } });
         house.load(burglar).await.unwrap();
         let sockets = match OVER_TCP.get() {
             false => sockets(),
@@ -164,7 +170,7 @@ fn in_a_group_each_has_its_own_folder_alone() {
     block_on(async {
         for name in ["one", "two"] {
             let path = format!("{name}/a.js");
-            let it = json!({ "name": name, "path": path, "group": "g" });
+            let it = json!({ "name": name, "path": path, "group": "g", "files": ["."] });
             house.load(it).await.unwrap();
         }
         assert_eq!(house.get("/one/one/own.txt").await.1, "one's");
@@ -213,9 +219,136 @@ export default { fetch: () => Response.json([read('./own.txt'), read('../secret.
         ("secret.txt", "secret"),
     ]);
     block_on(async {
-        let reads = json!({ "name": "reads", "path": "a,b/reads.js" });
+        let reads = json!({ "name": "reads", "path": "a,b/reads.js", "files": ["own.txt"] });
         house.load(reads).await.unwrap();
         let expected = json!(["own", "NotCapable"]).to_string();
         assert_eq!(house.get("/reads").await, (200, expected));
+    });
+}
+
+#[test]
+pub(crate) fn a_script_reads_what_its_definition_says() {
+    const READS: &str = "
+const read = async (name) => { try { return await Deno.readTextFile(new URL(name, import.meta.url)) } catch (error) { return error.name } };
+export default { async fetch() {
+  return Response.json(await Promise.all(['plugins.json', 'data/words.txt', 'data/in/words.txt', 'more.txt', 'reads.js'].map(read)));
+} };";
+    let house = House::new(&[
+        ("reads.js", READS),
+        ("plugins.json", "{}"),
+        ("data/words.txt", "words"),
+        ("data/in/words.txt", "more words"),
+        ("more.txt", "more"),
+    ]);
+    let refused = "NotCapable";
+    block_on(async {
+        for (name, files, expected) in [
+            (
+                "none",
+                json!([]),
+                json!([refused, refused, refused, refused, refused]),
+            ),
+            (
+                "some",
+                json!(["data/", "more.txt"]),
+                json!([refused, "words", "more words", "more", refused]),
+            ),
+            (
+                "one",
+                json!(["data/in"]),
+                json!([refused, refused, "more words", refused, refused]),
+            ),
+            (
+                "all",
+                json!(["."]),
+                json!(["{}", "words", "more words", "more", READS]),
+            ),
+        ] {
+            let it = json!({ "name": name, "path": "reads.js", "files": files });
+            house.load(it).await.unwrap();
+            let (status, answer) = house.get(&format!("/{name}")).await;
+            assert_eq!((status, answer), (200, expected.to_string()), "{name}");
+        }
+    });
+}
+
+#[test]
+pub(crate) fn what_is_imported_needs_no_right_to_read_unless_it_is_data() {
+    let main = "
+import { one } from './lib/one.js';
+import two from './two.ts';
+export default { fetch: async () => Response.json([one, two, (await import('./three.mjs')).three]) };";
+    let house = House::new(&[
+        ("main.js", main),
+        ("lib/one.js", "export { one } from './deep/one.js'"),
+        ("lib/deep/one.js", "export const one = 1"),
+        ("two.ts", "const two: number = 2; export default two"),
+        ("three.mjs", "export const three = 3"),
+        ("plugins.json", "{\"config\": \"secret\"}"),
+        (
+            "data.js",
+            "import it from './plugins.json' with { type: 'json' }; export default { fetch: () => Response.json(it) }",
+        ),
+        (
+            "later.js",
+            "export default { fetch: async () => Response.json((await import('./plugins.json', { with: { type: 'json' } })).default) }",
+        ),
+        (
+            "through.js",
+            "import './data.js'; export default { fetch() {} }",
+        ),
+        (".env", "PASSWORD=secret secret"),
+        (
+            "shown.js",
+            "export default { fetch: () => import('./.env').catch(({ message }) => new Response(message)) }",
+        ),
+        (
+            "in/member.js",
+            "import { one } from '../lib/one.js'; export default { fetch: () => Response.json(one) }",
+        ),
+        (
+            "in/own.js",
+            "export default { fetch: () => new Response('own') }",
+        ),
+    ]);
+    block_on(async {
+        house.load(json!({ "name": "main" })).await.unwrap();
+        assert_eq!(house.get("/main").await, (200, "[1,2,3]".into()));
+        for (name, data) in [
+            ("data", "plugins.json"),
+            ("later", "plugins.json"),
+            ("through", "plugins.json"),
+            ("shown", ".env"),
+        ] {
+            let line = house
+                .load(json!({ "name": name }))
+                .await
+                .unwrap_err()
+                .to_string();
+            let expected = format!(
+                "{name}.js is not loaded: it imports `{data}`, which is no code: to read that, its definition has to name it, \"files\": [\"{data}\"]"
+            );
+            assert!(line.ends_with(&expected), "{line}");
+        }
+        let read = json!({ "name": "data", "files": ["plugins.json"] });
+        house.load(read).await.unwrap();
+        assert_eq!(
+            house.get("/data").await,
+            (200, "{\"config\":\"secret\"}".into())
+        );
+
+        // A process of several may read every folder; each of its scripts imports from its own.
+        let own = json!({ "name": "own", "path": "in/own.js", "group": "g" });
+        house.load(own).await.unwrap();
+        assert_eq!(house.get("/own").await, (200, "own".into()));
+        let member = json!({ "name": "member", "path": "in/member.js", "group": "g" });
+        let line = house.load(member).await.unwrap_err().to_string();
+        assert!(
+            line.contains("one.js, which is outside of its folder "),
+            "{line}"
+        );
+        let alone = json!({ "name": "member", "path": "in/member.js" });
+        let line = house.load(alone).await.unwrap_err().to_string();
+        assert!(line.contains("Requires read access to "), "{line}");
     });
 }

@@ -166,12 +166,16 @@ let count = 0;
 export default {
   fetch(request) {
     switch (new URL(request.url).pathname) {
-      case '/closes':
-        // The socket that requests come to, and the connections that Valor has to it.
-        for (let rid = 4; rid < 1000; rid++) {
-          try { Deno[Deno.internal].core.close(rid) } catch {}
-        }
+      case '/closes': {
+        // What it asks for is the answer to a request of Valor's, which is another one from here on.
+        const other = new Response('no list of entries');
+        Object.defineProperty(Object.prototype, 'then', {
+          configurable: true,
+          get() { return this instanceof Response && this !== other ? (resolve) => resolve(other) : undefined },
+        });
+        console.log('something');
         return new Response('closed');
+      }
       case '/catches': {
         globalThis.caught ??= [];
         const { postMessage } = MessagePort.prototype;

@@ -27,6 +27,15 @@ pub(crate) fn what_is_no_script_is_not_loaded() {
         ),
         ("imports.js", "import './not-there.js';"),
         ("remote.js", "import 'https://example.com/x.js';"),
+        (
+            "reads.js",
+            "Deno.readTextFileSync(new URL(import.meta.url));",
+        ),
+        (
+            "sends.js",
+            "Deno.connect({ hostname: '127.0.0.1', port: 1 }).catch(() => {}); await Deno.connect({ hostname: '127.0.0.1', port: 1 });",
+        ),
+        ("package.js", "import 'npm:hono';"),
         ("exits.js", "Deno.exit(7);"),
         (
             "kills.js",
@@ -59,6 +68,21 @@ pub(crate) fn what_is_no_script_is_not_loaded() {
             ("created", &["Error: no way at created.js:1:"]),
             ("imports", &["not-there.js"]),
             (
+                "reads",
+                &[
+                    "Requires read access to ",
+                    "reads.js\", which `files` in its definition grants at reads.js:1:6",
+                ],
+            ),
+            (
+                "sends",
+                &["Requires net access to \"127.0.0.1:1\" at sends.js:1:"],
+            ),
+            (
+                "package",
+                &["npm specifiers were requested, and packages are imported by their names"],
+            ),
+            (
                 "remote",
                 &["Requires import access to \"example.com:443\" at remote.js:1:8"],
             ),
@@ -77,7 +101,10 @@ pub(crate) fn what_is_no_script_is_not_loaded() {
             for part in parts {
                 assert!(line.contains(part), "{name}: {line}");
             }
-            assert!(!line.contains('\n'), "{line}");
+            assert!(
+                !line.contains('\n') && !line.contains("--allow") && !line.contains("--no-"),
+                "{line}"
+            );
         }
     });
 }
@@ -148,6 +175,8 @@ export default {
     console.warn('look\\nout');
     console.error(new Error('logged'));
     setTimeout(() => { throw new TypeError('from a timer') });
+    Deno.readTextFile('/etc/passwd').catch((error) => console.warn('logged by it:', error.message));
+    Deno.readTextFile('/etc/hosts');
     Promise.reject(new Error('from a promise'));
     Deno.stdout.writeSync(new TextEncoder().encode('past the console\\n'));
     return new Response('ok');
@@ -162,8 +191,19 @@ export default {
         logged(&["WARN talks talks.js:5:13: look\nout"]);
         logged(&["ERROR talks talks.js:6:13: Error: logged"]);
         logged(&["ERROR talks talks.js:7:30: uncaught: TypeError: from a timer"]);
-        logged(&["ERROR talks talks.js:8:20: uncaught, in a promise: Error: from a promise"]);
+        logged(&["ERROR talks talks.js:10:20: uncaught, in a promise: Error: from a promise"]);
         logged(&["DEBUG talks", "past the console"]);
+        let granted = "/etc/passwd\", which `files` in its definition grants";
+        logged(&[
+            "WARN talks talks.js:8:",
+            "logged by it: Requires read access to ",
+            granted,
+        ]);
+        logged(&[
+            "ERROR talks ",
+            "uncaught, in a promise: NotCapable",
+            "/etc/hosts\", which `files`",
+        ]);
         assert_eq!(house.get("/talks").await, (200, "ok".into()));
     });
 }
@@ -203,4 +243,71 @@ pub(crate) fn without_deno_one_line_says_how_to_get_it() {
         "{old}"
     );
     assert!(old.contains("is 1.46.3"), "{old}");
+}
+
+/// A house that has to look for its Deno; `bin` is the folder with a program of that name which notes that it ran.
+fn house_that_looks(bin: &str) -> House {
+    use std::os::unix::fs::PermissionsExt;
+    let script = "export default { fetch: () => new Response('ran') }";
+    let house = House::new(&[("app/package.json", "{}"), ("app/a.js", script)]);
+    let bin = house.dir.path().join(bin);
+    std::fs::create_dir_all(&bin).unwrap();
+    let deno = crate::fixture::js_tool("deno");
+    let ran = house.dir.path().join("ran").display().to_string();
+    let program = format!(
+        "#!/bin/sh\ntouch '{ran}'\nexec '{}' \"$@\"\n",
+        deno.display()
+    );
+    let file = bin.join("deno");
+    std::fs::write(&file, program).unwrap();
+    std::fs::set_permissions(&file, PermissionsExt::from_mode(0o755)).unwrap();
+    let runtime = valor_runtime::Runtime::builder().base_dir(house.dir.path());
+    House {
+        runtime: runtime.build().unwrap(),
+        dir: house.dir,
+    }
+}
+
+#[test]
+fn deno_is_found_beside_the_script_as_well() {
+    let house = house_that_looks("app/node_modules/.bin");
+    block_on(async {
+        house
+            .load(json!({ "name": "a", "path": "app/a.js" }))
+            .await
+            .unwrap();
+        assert_eq!(house.get("/a").await, (200, "ran".into()));
+    });
+    assert!(house.dir.path().join("ran").exists());
+}
+
+#[test]
+fn a_deno_that_others_could_have_put_there_is_not_run() {
+    use std::os::unix::fs::{PermissionsExt, chown};
+    for bin in ["node_modules/.bin", "app/node_modules/.bin"] {
+        let house = house_that_looks(bin);
+        let bin = house.dir.path().join(bin);
+        std::fs::set_permissions(&bin, PermissionsExt::from_mode(0o777)).unwrap();
+        let load = || {
+            let it = json!({ "name": "a", "path": "app/a.js" });
+            block_on(house.load(it)).unwrap_err().to_string()
+        };
+        let line = load();
+        let begins = "the Deno that was found for `js` vlugins is not run: ";
+        assert!(line.starts_with(begins), "{line}");
+        assert!(
+            line.contains("may be written to by everybody: `chmod go-w "),
+            "{line}"
+        );
+        assert!(
+            line.ends_with("or name a Deno with --deno or VALOR_DENO"),
+            "{line}"
+        );
+        std::fs::set_permissions(&bin, PermissionsExt::from_mode(0o755)).unwrap();
+        if chown(bin.join("deno"), Some(65534), None).is_ok() {
+            let line = load();
+            assert!(line.contains("deno belongs to the user 65534"), "{line}");
+        }
+        assert!(!house.dir.path().join("ran").exists(), "it was run");
+    }
 }

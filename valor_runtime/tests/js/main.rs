@@ -17,6 +17,7 @@ mod loading;
 mod outward;
 mod over_tcp;
 mod packages;
+mod pinned;
 mod requests;
 
 use std::{

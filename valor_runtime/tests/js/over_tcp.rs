@@ -123,6 +123,7 @@ fn a_stranger_is_refused_by_a_script() {
 /// which are to be sent away; then the right one comes.
 const LATE: &str = r#"#!/bin/bash
 [ "$1" = eval ] && { "$DENO" "$@" | head -n 1; echo "$0"; exit; }
+[ "$1" = info ] && exec "$DENO" "$@"
 set -e
 tr '\0' '\n' </proc/$$/environ >"$HERE/environment"
 printf '%s\n' "$@" >"$HERE/arguments"

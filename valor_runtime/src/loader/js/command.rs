@@ -37,12 +37,7 @@ pub(super) fn command(
     let mut command = Command::from(apart(&launch.program));
     command.args(["run", "--quiet", "--no-prompt", "--no-config", "--no-lock"]);
     command.args(["--no-remote", "--no-code-cache"]);
-    // Nothing is fetched from npm either way. With the former, a script can read whatever JavaScript and JSON is in a
-    // folder called node_modules, be it another's: so it is for those alone that need it.
-    command.arg(match launch.packages {
-        true => "--node-modules-dir=manual",
-        false => "--no-npm",
-    });
+    command.arg(packages(launch.packages));
     command.args(["--unstable-worker-options", "--unstable-no-legacy-abort"]);
     // Many a package asks for NODE_ENV while it is loaded: there is no such variable, which is no error.
     command.arg("--ignore-env");
@@ -58,6 +53,10 @@ pub(super) fn command(
         None => "--allow-read".to_owned(),
     });
     command.arg(format!("--allow-write={}", path(dir)));
+    // For its umask. No script has a part of it.
+    if cfg!(unix) {
+        command.arg("--allow-sys");
+    }
     let link = control.argument();
     let net: Vec<_> = match control {
         #[cfg(unix)]
@@ -89,6 +88,15 @@ pub(super) fn command(
     #[cfg(windows)]
     command.envs(std::env::var_os("SystemRoot").map(|root| ("SystemRoot", root)));
     command
+}
+
+/// Whether packages are imported. Nothing is fetched from npm either way. With them, a script can read whatever
+/// JavaScript and JSON is in a folder called node_modules, be it another's: so it is for those alone that need it.
+pub(super) fn packages(are_imported: bool) -> &'static str {
+    match are_imported {
+        true => "--node-modules-dir=manual",
+        false => "--no-npm",
+    }
 }
 
 /// The folder, or the nearest one above whose path has no comma: Deno's lists have no way to write one. The worker, which

@@ -1,9 +1,9 @@
 //! Which Deno runs the scripts: where it is looked for, and what is asked of it.
 //!
-//! The loader asks once, when the first script is loaded. Whoever gets a [`PathBuf`] from here has a program that
-//! has said its version.
+//! The loader looks for each script, and asks each program that is found once. Whoever gets a [`PathBuf`] from [`ask`]
+//! has a program that has said its version.
 
-use crate::loader::ScriptError;
+use crate::{loader::ScriptError, private_dir::PrivateDir, project};
 use std::{
     env,
     path::{Path, PathBuf},
@@ -13,29 +13,51 @@ use std::{
 /// From this version on, a permission opens one Unix socket and not all of them.
 const LEAST: (u32, u32) = (2, 9);
 
-/// What a Deno says of itself: version, then its own file, as what was found may be a script that calls it.
+/// What a Deno says of itself: version, then its own file.
 const ASK: &str = "console.log(Deno.version.deno + '\\n' + Deno.execPath())";
 
-/// The Deno to run: the one that was named, or that of `VALOR_DENO`, of a `node_modules` here or above, or of
-/// the `PATH`.
+/// The Deno to run: the one that was named, or that of `VALOR_DENO`, of the project of plugins.json, of the script's own
+/// project, or of the `PATH`.
 ///
 /// # Errors
-/// [`ScriptError::NoDeno`] and [`ScriptError::OldDeno`].
-pub(super) async fn find(named: Option<&Path>, base: &Path) -> Result<PathBuf, ScriptError> {
+/// [`ScriptError::NoDeno`] and [`ScriptError::UntrustedDeno`].
+pub(super) fn find(
+    named: Option<&Path>,
+    base: &Path,
+    script: &Path,
+) -> Result<PathBuf, ScriptError> {
     let named = named.map(Path::to_owned).or_else(|| {
         let variable = env::var_os("VALOR_DENO");
         variable.filter(|it| !it.is_empty()).map(PathBuf::from)
     });
-    let file = match named {
-        Some(file) => file,
-        None => looked_for(base).ok_or_else(|| ScriptError::NoDeno {
-            reason: "it is neither in node_modules/.bin nor on the PATH".into(),
-        })?,
-    };
+    if let Some(named) = named {
+        return Ok(named);
+    }
+    for folder in [base, script.parent().unwrap_or(base)] {
+        let found = project::program(folder, in_modules());
+        let found = found.map_err(|reason| ScriptError::UntrustedDeno { reason })?;
+        if let Some(found) = found {
+            return Ok(found);
+        }
+    }
+    let path = env::var_os("PATH").unwrap_or_default();
+    let mut path =
+        env::split_paths(&path).flat_map(|dir| on_path().iter().map(move |name| dir.join(name)));
+    let found = path.find(|file| file.is_file());
+    found.ok_or_else(|| ScriptError::NoDeno {
+        reason: "it is neither in node_modules/.bin nor on the PATH".into(),
+    })
+}
+
+/// Sees that a program is a Deno that will do, and gives its own file: what was found may be a script that calls it.
+///
+/// # Errors
+/// [`ScriptError::NoDeno`] and [`ScriptError::OldDeno`].
+pub(super) async fn ask(file: PathBuf) -> Result<PathBuf, ScriptError> {
     let none = |reason: String| ScriptError::NoDeno {
         reason: format!("{} {reason}", file.display()),
     };
-    let scratch = tempfile::tempdir().map_err(|error| ScriptError::NoTemporary {
+    let scratch = PrivateDir::create("valor-deno-").map_err(|error| ScriptError::NoTemporary {
         dir: env::temp_dir(),
         reason: error.to_string(),
     })?;
@@ -97,17 +119,6 @@ fn has_few_addresses() -> bool {
     }
     #[cfg(not(unix))]
     false
-}
-
-fn looked_for(base: &Path) -> Option<PathBuf> {
-    let modules = base.ancestors().map(|dir| dir.join("node_modules"));
-    let modules = modules.flat_map(|dir| in_modules().iter().map(move |file| dir.join(file)));
-    let path = env::var_os("PATH").unwrap_or_default();
-    let path: Vec<_> = env::split_paths(&path).collect();
-    let path = path
-        .iter()
-        .flat_map(|dir| on_path().iter().map(move |name| dir.join(name)));
-    modules.chain(path).find(|file| file.is_file())
 }
 
 /// Where npm puts it. On Windows `.bin` has a script for its shell, which takes a Node.js to run: the program itself

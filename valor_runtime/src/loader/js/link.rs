@@ -4,6 +4,8 @@
 //! itself who connects. To a port of the loopback every program of this machine can: there only who says the
 //! secret first is heard. It is given to the process over its standard input, which no list of processes shows.
 
+#[cfg(unix)]
+use crate::private_dir;
 use futures_lite::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, future};
 #[cfg(unix)]
 use smol::net::unix::UnixListener;
@@ -69,7 +71,8 @@ impl Control {
             #[cfg(unix)]
             Transport::Unix => {
                 let path = dir.join("control");
-                let listener = UnixListener::bind(&path);
+                let listener = private_dir::listen(&path)
+                    .and_then(|listener| smol::Async::new(listener).map(UnixListener::from));
                 let listener = listener.map_err(|error| {
                     // What an address of the system has room for, its end included.
                     const LONGEST: usize = 104;

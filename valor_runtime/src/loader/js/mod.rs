@@ -1,17 +1,19 @@
 //! JavaScript and TypeScript files as vlugins, run by Deno.
 //!
 //! [`JsLoader`] is what the runtime calls. `deno` finds the program, `group`, `command` and `process` are the processes,
-//! `worker` is a script in one, `link` is how Valor hears of them, `script` is one file, whether it runs or not.
-//! `outward` does what a script asks for in the encoding of `entry`, `output` holds what it says to a rate, `nested`
-//! knows of loops in Workers that it makes. `supervisor.js` and `worker.js`, of which `asks.js`, `heads.js` and
-//! `urls.js` are parts, run in the process beside it. A script can end its own process and never this one; what it may
-//! reach, it reaches through the host.
+//! `worker` is a script in one, `link` is how Valor hears of them, `script` is one file, whether it runs or not, `graph`
+//! what it imports. `outward` does what a script asks for in the encoding of `entry`, `output` holds what it says to a
+//! rate, `hints` takes Deno's advice out of that, `nested` knows of loops in Workers that it makes. `supervisor.js` and
+//! `worker.js`, of which `asks.js`, `heads.js`, `pinned.js` and `urls.js` are parts, run in the process beside it. A script
+//! can end its own process and never this one; what it may reach, it reaches through the host.
 
 mod command;
 mod deno;
 mod entry;
 mod gate;
+mod graph;
 mod group;
+mod hints;
 mod link;
 #[cfg(target_os = "linux")]
 mod nested;
@@ -49,8 +51,8 @@ const EXTENSIONS: [&str; 4] = ["js", "mjs", "ts", "mts"];
 pub struct JsLoader {
     search: Search,
     deno: Option<PathBuf>,
-    /// What was found, once it was asked for.
-    program: smol::lock::Mutex<Option<PathBuf>>,
+    /// The programs that were found and asked, each with its own file.
+    programs: smol::lock::Mutex<HashMap<PathBuf, PathBuf>>,
     groups: Mutex<HashMap<String, Weak<Group>>>,
     scripts: Mutex<Vec<Weak<Script>>>,
     create_timeout: Duration,
@@ -76,7 +78,7 @@ impl JsLoader {
         Self {
             search: Search::new(base),
             deno: None,
-            program: smol::lock::Mutex::default(),
+            programs: smol::lock::Mutex::default(),
             groups: Mutex::default(),
             scripts: Mutex::default(),
             create_timeout: Duration::from_secs(30),
@@ -164,10 +166,10 @@ impl JsLoader {
         let check = self.check_of(definition, &file);
         let sha256 = {
             let check = check.clone();
-            smol::unblock(move || check()).await?
+            smol::unblock(move || check()).await?.sha256
         };
         let file = dunce::canonicalize(&file).map_err(|error| paths::reading(&file, error))?;
-        let program = self.program().await?;
+        let program = self.program(&file).await?;
         let folder = file.parent().unwrap_or(Path::new("/")).to_owned();
         let url = |path: &Path, is_folder: bool| {
             let url = match is_folder {
@@ -177,14 +179,24 @@ impl JsLoader {
             url.map_or_else(|()| String::new(), String::from)
         };
         let limits = &definition.limits;
+        // Those who join a group later may have packages as well.
+        let packages = definition.group.is_some() || npm::may_import(&file);
+        let files = self.readable(definition, &folder, restricted)?;
         let start = json!({
             "file": url(&file, false),
             "folder": url(&folder, true),
-            "read": [folder.to_string_lossy()],
+            "read": files.iter().map(|it| it.to_string_lossy()).collect::<Vec<_>>(),
             "config": definition.config,
             "cpu": limits.cpu().as_millis() as u64,
             "level": host.max_level() as i64 - 1,
         });
+        let ask = graph::Ask {
+            program: program.clone(),
+            file: file.clone(),
+            files,
+            packages,
+            is_in_group: definition.group.is_some(),
+        };
         let launch = Launch {
             program,
             name: definition
@@ -192,8 +204,7 @@ impl JsLoader {
                 .clone()
                 .unwrap_or_else(|| definition.name.clone()),
             read: definition.group.is_none().then_some(folder),
-            // Those who join a group later may have packages as well.
-            packages: definition.group.is_some() || npm::may_import(&file),
+            packages,
             heap: limits.heap(),
             transport: self.transport,
         };
@@ -206,7 +217,11 @@ impl JsLoader {
             cpu: limits.cpu(),
             create_timeout: self.create_timeout,
             idle: (definition.start == Start::Lazy).then_some(self.idle),
-            check: Box::new(move || check().map(drop).map_err(|error| error.to_string())),
+            check: Arc::new(move || {
+                let checked = check().map_err(|error| error.to_string())?;
+                Ok(checked.source)
+            }),
+            ask,
             metrics: self.metrics.script(&definition.name),
         };
         let script = Script::new(recipe, self.group(definition.group.as_deref(), launch));
@@ -231,24 +246,69 @@ impl JsLoader {
         scripts.filter_map(|script| script.troubled()).collect()
     }
 
-    /// What holds a file to its definition, each time before it is run; it gives the SHA-256.
-    fn check_of(
+    /// What a definition lets its script read, which lies inside one of the plugin directories with `restricted`.
+    fn readable(
         &self,
         definition: &Definition,
-        file: &Path,
-    ) -> Arc<dyn Fn() -> Result<String, LoadError> + Send + Sync> {
-        let (search, definition, file) = (self.search.clone(), definition.clone(), file.to_owned());
-        Arc::new(move || Ok(hex(&search.pick(&definition, &file)?.1)))
+        folder: &Path,
+        restricted: bool,
+    ) -> Result<Vec<PathBuf>, LoadError> {
+        let files = definition.files.iter().map(|file| match &**file {
+            "." => folder.to_owned(),
+            file => folder.join(file),
+        });
+        files
+            .map(|file| match restricted {
+                true => self.search.inside(file.clone()).map(|_| file),
+                false => Ok(file),
+            })
+            .collect()
     }
 
-    async fn program(&self) -> Result<PathBuf, LoadError> {
-        let mut program = self.program.lock().await;
-        if let Some(program) = &*program {
+    /// The files that the script behind a vlugin imports, itself among them, as they were when it was last started.
+    pub(crate) fn imports(&self, vlugin: &Arc<dyn Vlugin>) -> Vec<PathBuf> {
+        let script = self.script(vlugin);
+        script.map_or_else(Vec::new, |script| script.imports())
+    }
+
+    /// Whether one of them has changed since.
+    pub(crate) async fn has_changed(&self, vlugin: &Arc<dyn Vlugin>) -> bool {
+        match self.script(vlugin) {
+            Some(script) => smol::unblock(move || script.has_changed()).await,
+            None => false,
+        }
+    }
+
+    fn script(&self, vlugin: &Arc<dyn Vlugin>) -> Option<Arc<Script>> {
+        let scripts = self.scripts.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut scripts = scripts.iter().filter_map(Weak::upgrade);
+        scripts.find(|script| std::ptr::addr_eq(Arc::as_ptr(script), Arc::as_ptr(vlugin)))
+    }
+
+    /// What holds a file to its definition, each time before it is run.
+    fn check_of(&self, definition: &Definition, file: &Path) -> Check {
+        let (search, definition, file) = (self.search.clone(), definition.clone(), file.to_owned());
+        let is_checked = definition.sha256.is_some() || search.needs_signatures();
+        Arc::new(move || {
+            let (bytes, sha256) = search.pick(&definition, &file)?;
+            let source = is_checked.then(|| source_of(&file, bytes)).transpose()?;
+            Ok(Checked {
+                sha256: hex(&sha256),
+                source,
+            })
+        })
+    }
+
+    /// The Deno for a script.
+    async fn program(&self, script: &Path) -> Result<PathBuf, LoadError> {
+        let found = deno::find(self.deno.as_deref(), self.search.base(), script)?;
+        let mut programs = self.programs.lock().await;
+        if let Some(program) = programs.get(&found) {
             return Ok(program.clone());
         }
-        let found = deno::find(self.deno.as_deref(), self.search.base()).await?;
-        *program = Some(found.clone());
-        Ok(found)
+        let program = deno::ask(found.clone()).await?;
+        programs.insert(found, program.clone());
+        Ok(program)
     }
 
     fn group(&self, name: Option<&str>, launch: Launch) -> Arc<Group> {
@@ -264,6 +324,24 @@ impl JsLoader {
         groups.insert(name.to_owned(), Arc::downgrade(&group));
         group
     }
+}
+
+/// A file that may be run.
+struct Checked {
+    sha256: String,
+    /// What was checked, if anything but that it is there had to be.
+    source: Option<String>,
+}
+
+type Check = Arc<dyn Fn() -> Result<Checked, LoadError> + Send + Sync>;
+
+fn source_of(file: &Path, bytes: Vec<u8>) -> Result<String, LoadError> {
+    let source = String::from_utf8(bytes).map_err(|_| ScriptError::Failed {
+        file: file.to_owned(),
+        message: "it is not UTF-8".into(),
+    })?;
+    // A mark in front of it is no part of it.
+    Ok(source.trim_start_matches('\u{feff}').to_owned())
 }
 
 fn unloaded(script: &Script, unstarted: Unstarted) -> LoadError {

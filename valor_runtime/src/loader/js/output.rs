@@ -3,6 +3,7 @@
 //!
 //! `outward` logs what `console` says through it. `process` reads from here how a process ended that could not say so.
 
+use super::hints::plain;
 use futures_lite::{AsyncRead, AsyncReadExt, future};
 use smol::{
     Timer,
@@ -202,7 +203,7 @@ fn take(lines: &Arc<Lines>, line: &[u8], said: &mut Said) {
 }
 
 fn one_line(bytes: &[u8]) -> String {
-    crate::loader::one_line(&String::from_utf8_lossy(bytes))
+    crate::loader::one_line(&plain(&String::from_utf8_lossy(bytes)))
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@
 
 use super::{
     entry::{self, Entry},
+    hints::plain,
     output::Lines,
     process::Process,
     worker::{End, Worker},
@@ -135,6 +136,7 @@ impl Outward {
                 column,
                 text,
             } => {
+                let text = plain(&text);
                 if self.lines.admit(text.len()) {
                     let target = match file.is_empty() {
                         true => "console".to_owned(),

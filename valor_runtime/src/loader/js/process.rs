@@ -7,6 +7,7 @@
 use super::{
     command::{Launch, command},
     gate::Gates,
+    hints::plain,
     link::{Control, Link, Transport, random},
     output,
     outward::cut,
@@ -15,6 +16,7 @@ use super::{
 use crate::{
     host::fetch::local::{Address, Local},
     loader::one_line,
+    private_dir::PrivateDir,
 };
 use futures_lite::{
     AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, future, io::BufReader,
@@ -30,12 +32,11 @@ use smol::{
 use std::path::PathBuf;
 use std::{
     collections::HashMap,
-    fs, io,
+    io,
     net::Ipv4Addr,
     sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak},
     time::Duration,
 };
-use tempfile::TempDir;
 
 const SUPERVISOR: &str = include_str!("supervisor.js");
 const WORKER: &str = concat!(
@@ -44,6 +45,8 @@ const WORKER: &str = concat!(
     include_str!("heads.js"),
     "\n",
     include_str!("asks.js"),
+    "\n",
+    include_str!("pinned.js"),
     "\n",
     include_str!("urls.js")
 );
@@ -102,7 +105,7 @@ impl Shared {
     }
 
     fn take(&self, mut event: Event) {
-        event.message = one_line(&event.message);
+        event.message = one_line(&plain(&event.message));
         cut(&mut event.message, WORDS);
         let stage = match &*event.event {
             "listening" => Stage::Listening,
@@ -185,11 +188,12 @@ pub(super) struct Process {
 impl Process {
     /// Starts a process, with no script in it yet.
     pub(super) async fn spawn(launch: &Launch) -> Result<Arc<Self>, Unstarted> {
-        let folder = tempfile::Builder::new().prefix("valor-js-").tempdir()?;
+        let folder = PrivateDir::create("valor-js-")?;
         // Links in it would not be what permissions are about.
         let dir = dunce::canonicalize(folder.path())?;
-        fs::write(dir.join("supervisor.js"), SUPERVISOR)?;
-        fs::write(dir.join("worker.js"), WORKER)?;
+        folder.write("supervisor.js", SUPERVISOR.as_bytes())?;
+        folder.write("worker.js", WORKER.as_bytes())?;
+        folder.folder("deno")?;
         let slots = if launch.read.is_some() { 1 } else { GROUP };
         let control = Control::bind(launch.transport, &dir).await?;
         let sockets: Vec<_> = (0..slots)
@@ -442,7 +446,7 @@ async fn attend(
     closed: Receiver<()>,
     outputs: smol::Task<output::Said>,
     shared: Arc<Shared>,
-    folder: TempDir,
+    folder: PrivateDir,
 ) {
     let late = async {
         let _ = closed.recv().await;

@@ -5,7 +5,9 @@
 //! that ran when it ended are answered with what ended it.
 
 use super::{
+    graph::{Ask, Graph},
     group::Group,
+    hints::plain,
     outward,
     process::{Process, Unstarted},
     worker::{End, Worker},
@@ -24,7 +26,7 @@ use serde_json::Value;
 use smol::Timer;
 use std::{
     io,
-    path::PathBuf,
+    path::{Path, PathBuf},
     pin::Pin,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError, Weak,
@@ -57,8 +59,11 @@ pub(super) struct Recipe {
     pub(super) create_timeout: Duration,
     /// After this time without a request it is stopped.
     pub(super) idle: Option<Duration>,
-    /// That the file is still the one that may be run.
-    pub(super) check: Box<dyn Fn() -> Result<(), String> + Send + Sync>,
+    /// Reads the file and sees that it may be run. What was checked of it is the script then, and not what is in the
+    /// file when Deno comes to it; nothing, if nothing had to be.
+    pub(super) check: Arc<dyn Fn() -> Result<Option<String>, String> + Send + Sync>,
+    /// What it imports, unless its bytes are checked: then it imports nothing.
+    pub(super) ask: Ask,
     pub(super) metrics: ScriptMetrics,
 }
 
@@ -70,6 +75,8 @@ pub(super) struct Script {
     /// Held by who starts it.
     starting: smol::lock::Mutex<()>,
     trouble: Mutex<Trouble>,
+    /// What it was made of when it was last started.
+    graph: Mutex<Graph>,
 }
 
 /// A script that runs. Each request holds it.
@@ -135,6 +142,7 @@ impl Script {
             live: ArcSwapOption::empty(),
             starting: smol::lock::Mutex::new(()),
             trouble: Mutex::default(),
+            graph: Mutex::default(),
         })
     }
 
@@ -155,6 +163,20 @@ impl Script {
         Some((self.recipe.name.clone(), reason))
     }
 
+    fn graph(&self) -> MutexGuard<'_, Graph> {
+        self.graph.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The files that it is made of, as they were when it was last started.
+    pub(super) fn imports(&self) -> Vec<PathBuf> {
+        self.graph().files().map(Path::to_owned).collect()
+    }
+
+    /// Whether one of them is otherwise now.
+    pub(super) fn has_changed(&self) -> bool {
+        self.graph().changed().is_some()
+    }
+
     /// Starts it.
     pub(super) async fn start(self: &Arc<Self>) -> Result<(), Unstarted> {
         let _starting = self.starting.lock().await;
@@ -163,9 +185,18 @@ impl Script {
 
     async fn begin(self: &Arc<Self>) -> Result<Arc<Live>, Unstarted> {
         let recipe = &self.recipe;
-        (recipe.check)().map_err(Unstarted::Failed)?;
+        let check = recipe.check.clone();
+        let checked = smol::unblock(move || check()).await;
+        let mut start = recipe.start.clone();
+        match checked.map_err(Unstarted::Failed)? {
+            Some(source) => start["source"] = source.into(),
+            None => {
+                let graph = recipe.ask.graph().await.map_err(Unstarted::Failed)?;
+                *self.graph() = graph;
+            }
+        }
         let process = self.group.process().await?;
-        let (worker, starting) = process.start(&recipe.name, recipe.start.clone()).await?;
+        let (worker, starting) = process.start(&recipe.name, start).await?;
         let serving = outward::serve(
             worker.clone(),
             Arc::downgrade(&process),
@@ -363,7 +394,7 @@ async fn told(body: Body) -> Fault {
     }
     let bytes = body.bytes(1 << 20).await.unwrap_or_default();
     match serde_json::from_slice::<Told>(&bytes) {
-        Ok(Told { status, message }) => Fault::error(status, message),
+        Ok(Told { status, message }) => Fault::error(status, plain(&message).into_owned()),
         Err(error) => Fault::error(502, format!("it failed, and why cannot be read: {error}")),
     }
 }

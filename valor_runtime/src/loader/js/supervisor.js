@@ -11,6 +11,9 @@ const secret = isPort && (await new Response(Deno.stdin.readable).text());
 const link = await Deno.connect(isPort ? { hostname: "127.0.0.1", port: Number(control) } : { transport: "unix", path: control });
 const writer = link.writable.getWriter();
 const workers = new Map();
+let started = 0;
+// Whatever is made here is for nobody else: the sockets of scripts, what Deno keeps.
+if (!isPort) Deno.umask(0o077);
 /** What a worker may say of itself. */
 const STAGES = new Set(["listening", "ready", "failed"]);
 /** Characters of a text that Valor is told. */
@@ -30,7 +33,21 @@ function end() {
   Deno.exit(0);
 }
 
-function start({ slot, name, socket, file, read, cpu, ...rest }) {
+/** A list, as a permission: an empty one would be all. */
+const some = (list) => list.length > 0 && list;
+
+/**
+ * The module that a script's worker begins with. It names the script as a text, so that this and what it imports by names
+ * in its text are loaded with the rights of this thread: the worker needs none to read files.
+ */
+function starting(file) {
+  const url = new URL(`./start-${++started}.js`, import.meta.url);
+  const text = `import { importing } from "./worker.js";\nimporting(() => import(${JSON.stringify(file)}));\n`;
+  Deno.writeTextFileSync(url, text, { createNew: true, mode: 0o600 });
+  return url;
+}
+
+function start({ slot, name, socket, file, source, read, cpu, ...rest }) {
   const sockets = socket === undefined ? [] : [socket];
   try {
     for (const old of sockets) Deno.removeSync(old);
@@ -38,8 +55,8 @@ function start({ slot, name, socket, file, read, cpu, ...rest }) {
     // It is the first of this slot.
   }
   const permissions = {
-    read: [...read, ...sockets],
-    write: sockets,
+    read: some([...read, ...sockets]),
+    write: some(sockets),
     // Without a socket it listens on a port of the loopback, whichever there is.
     net: socket === undefined ? ["127.0.0.1:0"] : [`unix:${socket}`],
     env: false,
@@ -48,7 +65,7 @@ function start({ slot, name, socket, file, read, cpu, ...rest }) {
     sys: false,
     import: false,
   };
-  const worker = new Worker(new URL("./worker.js", import.meta.url), { type: "module", name, deno: { permissions } });
+  const worker = new Worker(source === undefined ? starting(file) : new URL("./worker.js", import.meta.url), { type: "module", name, deno: { permissions } });
   const { port1: port, port2: theirs } = new MessageChannel();
   const it = { worker, port, timer: 0 };
   workers.set(slot, it);
@@ -78,7 +95,7 @@ function start({ slot, name, socket, file, read, cpu, ...rest }) {
   const late = () => {
     it.timer = setTimeout(() => fatal({ event: "blocked", slot }), 5);
   };
-  worker.postMessage({ name, socket, file, ...rest }, [theirs]);
+  worker.postMessage({ name, socket, file, source, ...rest }, [theirs]);
 }
 
 /** Ends a worker that has nothing more to do. */

@@ -8,6 +8,8 @@
 // not asked of it is never made. Its URL alone is put right (urls.js), since Deno's is that of the socket. A request
 // whose head is larger than Deno's server takes comes as a message (heads.js).
 //
+// A vlugin whose bytes were checked is loaded from those, and not from its file (pinned.js).
+//
 // The vlugin runs in this realm and may change whatever it finds there. So the port to the supervisor and the token
 // pass through nothing that it could have changed: what touches them was taken aside before.
 
@@ -15,11 +17,13 @@ import { AsyncLocalStorage } from "node:async_hooks";
 
 const { serve, permissions, inspect } = Deno;
 const { Console } = Deno[Deno.internal];
+// What is in there reaches every resource of the realm by its number, the port to the supervisor among them.
+delete Deno[Deno.internal];
 const { fetch: nativeFetch, Promise: NativePromise, Response: NativeResponse } = globalThis;
 const listen = globalThis.addEventListener;
 const later = globalThis.setTimeout;
 const LEVELS = ["error", "warn", "info", "debug", "trace"];
-const OWN = import.meta.url;
+const OWN = new URL(".", import.meta.url).href;
 const SENT = [["accept", "*/*"], ["accept-language", "*"], ["user-agent", navigator.userAgent]];
 /** Characters in a line of the log. */
 const LONGEST = 16384;
@@ -35,7 +39,7 @@ function places(stack) {
   const found = [];
   for (const line of String(stack).split("\n")) {
     const match = /(file:\/\/\S+?):(\d+):(\d+)\)?$/.exec(line);
-    if (match && match[1] !== OWN) found.push({ file: shown(match[1]), line: Number(match[2]), column: Number(match[3]) });
+    if (match && !match[1].startsWith(OWN)) found.push({ file: shown(match[1]), line: Number(match[2]), column: Number(match[3]) });
   }
   return found;
 }
@@ -51,7 +55,7 @@ function log(what, message, error) {
 /** An error as one line, with every place of its stack. */
 function described(error, depth = 0) {
   if (!(error instanceof Error)) return `threw ${inspect(error)}`;
-  const message = error.message.replaceAll(folder, "").replace(/, run again with the --allow-\w+ flag/, "");
+  const message = error.message.replaceAll(folder, "");
   // The parser's errors have their own name and place in the message.
   let text = /^\w*Error: /.test(message) ? message : `${error.name}: ${message}`;
   text += placed(error, text);
@@ -254,8 +258,15 @@ async function large(incoming) {
 
 // ---- the life of the vlugin ----
 
+let imported = (file) => import(file);
+
+/** How the script is imported, if its file is not the text that was checked (supervisor.js). */
+export function importing(load) {
+  imported = load;
+}
+
 async function load(file) {
-  const module = await import(file);
+  const module = await imported(file);
   const exported = module.default;
   if (typeof exported?.fetch === "function") handler = exported;
   else if (exported !== undefined) throw new TypeError("its default export has no `fetch` method: export default { async fetch(request, env, ctx) { … } }");
@@ -310,6 +321,7 @@ async function begin(data) {
   });
 
   try {
+    if (data.source !== undefined) pin(data.file, data.source);
     await load(data.file);
     tell({ __proto__: null, event: "ready" });
   } catch (error) {

@@ -8,12 +8,14 @@
 //! as the process lives.
 
 use super::mismatch;
-use crate::loader::LoadError;
+use crate::{
+    loader::LoadError,
+    private_dir::{PrivateDir, write_new},
+};
 use libloading::Library;
 use std::{
     collections::HashMap,
-    fs::{self, OpenOptions},
-    io::{self, Write},
+    fs, io,
     path::{Path, PathBuf},
     sync::{
         Arc, Mutex, MutexGuard, Once, PoisonError,
@@ -192,7 +194,7 @@ fn is_noexec(dir: &Path) -> bool {
 struct Copy {
     file: PathBuf,
     /// The folder that it stands in, if that is its own. It is removed when this is dropped.
-    own_dir: Option<tempfile::TempDir>,
+    own_dir: Option<PrivateDir>,
 }
 
 impl Copy {
@@ -276,35 +278,13 @@ fn sweep(temp: &Path, untouched_for: Duration) {
     }
 }
 
-/// A folder that no other user can look into.
-fn private_dir(temp: &Path) -> io::Result<tempfile::TempDir> {
+/// A folder for one copy.
+fn private_dir(temp: &Path) -> io::Result<PrivateDir> {
     static SWEPT: Once = Once::new();
     if !cfg!(unix) {
         SWEPT.call_once(|| sweep(temp, Duration::from_secs(3600)));
     }
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(PREFIX);
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        builder.permissions(fs::Permissions::from_mode(0o700));
-    }
-    builder.tempdir_in(temp)
-}
-
-fn write_new(file: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut options = OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::OpenOptionsExt;
-        options.mode(0o700);
-    }
-    let written = options.open(file)?.write_all(bytes);
-    if written.is_err() {
-        let _ = fs::remove_file(file);
-    }
-    written
+    PrivateDir::create_in(temp, PREFIX)
 }
 
 /// A name that no file had before: the system's loader knows libraries by their names.

@@ -1,0 +1,152 @@
+//! [`Graph`]: which files a script imports, from Deno itself (`deno info`), before any of it runs.
+//!
+//! `script` asks each time it is started. What is imported as code needs no right to read files, so what is no code is
+//! refused here unless the definition's `files` has it: a file of data is read, however that is written. And it is noted
+//! how the files are, so that a change in one of them is seen later.
+
+use crate::{
+    file,
+    loader::{one_line, search::MAX_SIZE},
+    private_dir::PrivateDir,
+};
+use futures_lite::future;
+use serde::Deserialize;
+use sha2::{Digest, Sha256};
+use smol::{Timer, process::Command};
+use std::{
+    path::{Component, Path, PathBuf},
+    process::Stdio,
+    time::Duration,
+};
+
+/// Deno takes some hundredths of a second.
+const LONGEST: Duration = Duration::from_secs(20);
+/// The ends of the names of files that are code.
+const CODE: [&str; 9] = ["js", "mjs", "cjs", "jsx", "ts", "mts", "cts", "tsx", "wasm"];
+
+/// What is to be known of a script.
+pub(super) struct Ask {
+    pub(super) program: PathBuf,
+    pub(super) file: PathBuf,
+    /// What its definition lets it read.
+    pub(super) files: Vec<PathBuf>,
+    pub(super) packages: bool,
+    pub(super) is_in_group: bool,
+}
+
+/// The files that a script is made of, its own first, as they were when it was asked.
+#[derive(Debug, Default)]
+pub(super) struct Graph(Vec<(PathBuf, Option<[u8; 32]>)>);
+
+#[derive(Deserialize)]
+struct Told {
+    modules: Vec<Module>,
+}
+
+#[derive(Deserialize)]
+struct Module {
+    specifier: String,
+}
+
+impl Ask {
+    /// Asks Deno.
+    ///
+    /// # Errors
+    /// What the script imports and may not, or why that cannot be told.
+    pub(super) async fn graph(&self) -> Result<Graph, String> {
+        let unknown = |why: &str| format!("what it imports cannot be told: {}", one_line(why));
+        let scratch = PrivateDir::create("valor-deno-").map_err(|it| unknown(&it.to_string()))?;
+        let mut command = Command::new(&self.program);
+        command.args(["info", "--json", "--no-config", "--no-lock", "--no-remote"]);
+        command.arg(super::command::packages(self.packages));
+        command
+            .arg(&self.file)
+            .env_clear()
+            .env("DENO_DIR", scratch.path())
+            .env("DENO_NO_UPDATE_CHECK", "1")
+            .env("NO_COLOR", "1")
+            .stdin(Stdio::null())
+            .kill_on_drop(true);
+        #[cfg(windows)]
+        command.envs(std::env::var_os("SystemRoot").map(|root| ("SystemRoot", root)));
+        let late = async {
+            Timer::after(LONGEST).await;
+            Err(std::io::ErrorKind::TimedOut.into())
+        };
+        let output = future::or(command.output(), late).await;
+        let output = output.map_err(|error| unknown(&error.to_string()))?;
+        let told = serde_json::from_slice::<Told>(&output.stdout);
+        let told = told.map_err(|_| unknown(&String::from_utf8_lossy(&output.stderr)))?;
+        let files = told.modules.iter().filter_map(|it| it.file());
+        let mut imported: Vec<_> = files.filter(|it| *it != self.file).collect();
+        if let Some(refusal) = imported.iter().find_map(|it| self.refusal(it)) {
+            return Err(refusal);
+        }
+        imported.retain(|it| !is_installed(it));
+        imported.insert(0, self.file.clone());
+        let hashed = imported.into_iter().map(|it| {
+            let hash = hash(&it);
+            (it, hash)
+        });
+        Ok(Graph(smol::unblock(|| hashed.collect()).await))
+    }
+
+    /// Why it may not import this, if it may not. What is outside of its folder Deno does not let its process read,
+    /// unless that is a group's.
+    fn refusal(&self, imported: &Path) -> Option<String> {
+        let folder = self.file.parent()?;
+        if is_installed(imported) {
+            return None;
+        }
+        let Ok(inside) = imported.strip_prefix(folder) else {
+            let outside = format!(
+                "it imports {}, which is outside of its folder {}",
+                imported.display(),
+                folder.display()
+            );
+            return self.is_in_group.then_some(outside);
+        };
+        let end = imported.extension().and_then(|end| end.to_str());
+        let is_code = end.is_some_and(|end| CODE.contains(&end.to_ascii_lowercase().as_str()));
+        let is_granted = || self.files.iter().any(|it| imported.starts_with(it));
+        // Of what is not there, Deno says that.
+        (!is_code && imported.is_file() && !is_granted()).then(|| {
+            let inside = inside.display().to_string().replace('\\', "/");
+            format!(
+                "it imports `{inside}`, which is no code: to read that, its definition has to name it, \"files\": [\"{inside}\"]"
+            )
+        })
+    }
+}
+
+impl Module {
+    fn file(&self) -> Option<PathBuf> {
+        let url = url::Url::parse(&self.specifier).ok()?;
+        (url.scheme() == "file").then(|| url.to_file_path().ok())?
+    }
+}
+
+impl Graph {
+    /// The files that it is made of.
+    pub(super) fn files(&self) -> impl Iterator<Item = &Path> {
+        self.0.iter().map(|(file, _)| file.as_path())
+    }
+
+    /// The first file that is not as it was.
+    pub(super) fn changed(&self) -> Option<&Path> {
+        let mut files = self.0.iter();
+        let found = files.find(|(file, before)| hash(file) != *before);
+        found.map(|(file, _)| file.as_path())
+    }
+}
+
+fn hash(file: &Path) -> Option<[u8; 32]> {
+    let bytes = file::read(file, MAX_SIZE).ok()?;
+    Some(Sha256::digest(bytes).into())
+}
+
+/// Whether it is a part of a package, which Deno lets scripts import as its own rules say.
+fn is_installed(file: &Path) -> bool {
+    file.components()
+        .any(|it| it == Component::Normal("node_modules".as_ref()))
+}

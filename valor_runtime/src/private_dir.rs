@@ -1,0 +1,169 @@
+//! [`PrivateDir`]: a temporary folder that no other user can look into, and the files and sockets in it.
+//!
+//! Whatever this program writes for itself alone is made here: copies of libraries, what runs in a Deno, the sockets to
+//! it. On Unix a folder has mode 0700, a file and a socket 0600 from the moment that they are there, whatever the umask
+//! is; it can only take further rights away. On Windows they have the rights of the user's own temporary folder.
+
+#[cfg(unix)]
+use std::os::unix::net::UnixListener;
+use std::{
+    fs::{self, OpenOptions},
+    io::{self, Write},
+    path::{Path, PathBuf},
+};
+use tempfile::TempDir;
+
+/// A folder that is removed with all that is in it when this is dropped.
+#[derive(Debug)]
+pub struct PrivateDir(TempDir);
+
+impl PrivateDir {
+    /// Makes one in the system's folder for that, `TMPDIR`, with a name that begins like this.
+    ///
+    /// # Errors
+    /// What the system says.
+    ///
+    /// ```
+    /// use valor_runtime::private_dir::PrivateDir;
+    ///
+    /// let dir = PrivateDir::create("doc-")?;
+    /// let file = dir.write("words", b"of nobody else")?;
+    /// assert_eq!(std::fs::read(file)?, b"of nobody else");
+    /// assert!(dir.write("words", b"again").is_err());
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    pub fn create(prefix: &str) -> io::Result<Self> {
+        Self::create_in(&std::env::temp_dir(), prefix)
+    }
+
+    /// Makes one in this folder.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn create_in(parent: &Path, prefix: &str) -> io::Result<Self> {
+        let mut builder = tempfile::Builder::new();
+        builder.prefix(prefix);
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt;
+            builder.permissions(fs::Permissions::from_mode(0o700));
+        }
+        builder.tempdir_in(parent).map(Self)
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    /// Writes a file that is not there yet.
+    ///
+    /// # Errors
+    /// What the system says, and that it is there.
+    pub fn write(&self, name: &str, bytes: &[u8]) -> io::Result<PathBuf> {
+        let file = self.path().join(name);
+        write_new(&file, bytes)?;
+        Ok(file)
+    }
+
+    /// Makes a folder in it.
+    ///
+    /// # Errors
+    /// What the system says, and that it is there.
+    pub fn folder(&self, name: &str) -> io::Result<PathBuf> {
+        let folder = self.path().join(name);
+        let mut builder = fs::DirBuilder::new();
+        #[cfg(unix)]
+        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+        builder.create(&folder).map(|()| folder)
+    }
+
+    /// Removes it now.
+    ///
+    /// # Errors
+    /// What the system says, also if it is gone already.
+    pub fn close(self) -> io::Result<()> {
+        self.0.close()
+    }
+
+    /// Leaves it where it is.
+    pub fn keep(self) -> PathBuf {
+        self.0.keep()
+    }
+}
+
+/// Writes a file that is not there yet and that nobody else may open, in whatever folder.
+///
+/// # Errors
+/// What the system says; half a file is not left behind.
+pub fn write_new(file: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::OpenOptionsExt;
+        options.mode(0o600);
+    }
+    let written = options.open(file)?.write_all(bytes);
+    if written.is_err() {
+        let _ = fs::remove_file(file);
+    }
+    written
+}
+
+/// Listens on a socket that nobody else may connect to.
+///
+/// # Errors
+/// What the system says.
+#[cfg(unix)]
+pub fn listen(path: &Path) -> io::Result<UnixListener> {
+    use rustix::{
+        fs::{Mode, fchmod},
+        net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, listen, socket_with},
+    };
+    let socket = socket_with(
+        AddressFamily::UNIX,
+        SocketType::STREAM,
+        SocketFlags::empty(),
+        None,
+    )?;
+    rustix::io::fcntl_setfd(&socket, rustix::io::FdFlags::CLOEXEC)?;
+    // Linux gives the file the mode of the socket that it is bound to. Others do not know of a socket's mode; there it
+    // is the folder that keeps everybody out until the mode is set.
+    let has_mode = fchmod(&socket, Mode::RUSR | Mode::WUSR).is_ok();
+    bind(&socket, &SocketAddrUnix::new(path)?)?;
+    if !has_mode || !cfg!(target_os = "linux") {
+        use std::os::unix::fs::PermissionsExt;
+        fs::set_permissions(path, fs::Permissions::from_mode(0o600))?;
+    }
+    listen(&socket, 128)?;
+    Ok(UnixListener::from(socket))
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::MetadataExt;
+
+    #[test]
+    fn what_is_made_here_is_nobody_elses() {
+        // Of this process alone are the tests that make files; none of them looks at modes but this one.
+        let before = rustix::process::umask(rustix::fs::Mode::empty());
+        let dir = PrivateDir::create("valor-test-").unwrap();
+        let file = dir.write("file", b"x").unwrap();
+        let folder = dir.folder("folder").unwrap();
+        let socket = dir.path().join("socket");
+        let listener = listen(&socket).unwrap();
+        rustix::process::umask(before);
+        let mode = |path: &Path| fs::symlink_metadata(path).unwrap().mode() & 0o777;
+        assert_eq!(mode(dir.path()), 0o700);
+        assert_eq!(mode(&folder), 0o700);
+        assert_eq!(mode(&file), 0o600);
+        assert_eq!(mode(&socket), 0o600);
+        std::os::unix::net::UnixStream::connect(&socket).unwrap();
+        listener.accept().unwrap();
+        let path = dir.path().to_owned();
+        drop(dir);
+        assert!(!path.exists());
+    }
+}
