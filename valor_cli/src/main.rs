@@ -16,6 +16,7 @@
 mod args;
 mod build;
 mod build_sources;
+mod bundle;
 mod check;
 mod exit;
 mod faults;

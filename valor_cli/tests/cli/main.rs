@@ -8,6 +8,8 @@ mod checking;
 mod escaping;
 mod manual;
 mod packaging;
+#[cfg(all(target_os = "linux", feature = "wasm"))]
+mod packaging_scripts;
 mod plugins;
 mod reloading;
 mod running;
