@@ -310,8 +310,8 @@ pub struct FindArgs {
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub plugin_dir: Vec<PathBuf>,
 
-    /// The Deno that runs JavaScript vlugins; without it $VALOR_DENO, then that of the nearest
-    /// node_modules/.bin beside or above plugins.json, then of the PATH
+    /// The Deno that runs JavaScript vlugins; without it $VALOR_DENO, then that of a node_modules in the
+    /// project of plugins.json or of the script, then of the PATH
     #[arg(long, value_name = "FILE", value_hint = ValueHint::ExecutablePath)]
     pub deno: Option<PathBuf>,
 }

@@ -17,6 +17,7 @@
 mod args;
 mod build;
 mod build_sources;
+mod bundle;
 mod check;
 mod exit;
 mod faults;

@@ -1,8 +1,10 @@
-//! `valor_cli package`: from libraries and a crate's Cargo.toml to a `.vlugin` file.
+//! `valor_cli package`: from libraries and a crate's Cargo.toml, or from a script, to a `.vlugin` file.
 //!
 //! What is gathered here is put together by `valor_runtime::package`, where the same is read. A
 //! package is written only where every library in it is sound and of the same vlugin; the same
 //! input gives the same bytes. The file is there as a whole or not at all.
+
+mod script;
 
 use crate::{
     args::PackageArgs,
@@ -16,7 +18,7 @@ use std::path::{Path, PathBuf};
 use valor_runtime::{
     Inspection, PackageInspection, file,
     loader::{LoadError, read},
-    package::{EXTENSION, Manifest, Package, WASM_TARGET},
+    package::{EXTENSION, Manifest, Package, SCRIPT_TARGET, WASM_TARGET},
     project,
 };
 
@@ -27,12 +29,24 @@ use valor_runtime::{
 pub fn package(args: &PackageArgs) -> Result<(), Failure> {
     // Before the work: a wrong key is told of at once.
     let key = args.sign.as_deref().map(secret_key).transpose()?;
-    let libraries: Vec<_> = args
-        .libraries
-        .iter()
-        .map(|file| Library::read(file))
-        .collect::<Result<_, _>>()?;
-    let manifest = manifest(args, &libraries)?;
+    let (manifest, contents) = match args.libraries.iter().any(|file| script::is_script(file)) {
+        true => {
+            let (mut manifest, module) = script::read(args)?;
+            let schema = args.config_schema.as_deref();
+            manifest.config_schema = schema.map(read_schema).transpose()?;
+            (manifest, vec![(SCRIPT_TARGET.to_owned(), module)])
+        }
+        false => {
+            let libraries = args.libraries.iter().map(|file| Library::read(file));
+            let libraries: Vec<_> = libraries.collect::<Result<_, _>>()?;
+            let manifest = manifest(args, &libraries)?;
+            let libraries = libraries.into_iter();
+            (
+                manifest,
+                libraries.map(|it| (it.target, it.bytes)).collect(),
+            )
+        }
+    };
     let file = args
         .output
         .clone()
@@ -43,8 +57,8 @@ pub fn package(args: &PackageArgs) -> Result<(), Failure> {
             file.display()
         )));
     }
-    let contents = libraries.iter();
-    let contents = contents.map(|library| (&*library.target, &*library.bytes));
+    let contents = contents.iter();
+    let contents = contents.map(|(target, bytes)| (&**target, &**bytes));
     let bytes = Package::write(manifest, contents.collect()).map_err(failed)?;
     let inspection = PackageInspection::of(&file, &bytes).map_err(failed)?;
     inspection.agrees().map_err(failed)?;

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 pub const EXAMPLES: &str = "\
 Examples:
   valor_cli package --source . target/release/libgreet.so
+  valor_cli package --sign alice.key app/main.js
   valor_cli package --source . -o dist/greet.vlugin \\
       target/x86_64-unknown-linux-gnu/release/libgreet.so target/x86_64-pc-windows-gnu/release/greet.dll \\
       target/wasm32-unknown-unknown/release/greet.wasm
@@ -14,8 +15,9 @@ Exit codes: 0 the package was written, 1 faults, 2 wrong command line.";
 
 #[derive(Debug, Args)]
 pub struct PackageArgs {
-    /// The libraries of one vlugin, each for another target; a WebAssembly module is one of them
-    #[arg(value_name = "LIBRARY", required = true, value_hint = ValueHint::FilePath)]
+    /// The libraries of one vlugin, each for another target; a WebAssembly module is one of them. Or a script, which is
+    /// packaged with all that it imports
+    #[arg(value_name = "LIBRARY|SCRIPT", required = true, value_hint = ValueHint::FilePath)]
     pub libraries: Vec<PathBuf>,
 
     /// The package to write; the vlugin's name with `.vlugin` behind it unless given
@@ -25,7 +27,9 @@ pub struct PackageArgs {
     /// The folder of the vlugin's crate, whose Cargo.toml says more of it
     ///
     /// The licence is its `license`, and the schema of the config the file that `config-schema` names
-    /// in [package.metadata.valor]. The libraries have to be of its name and version.
+    /// in [package.metadata.valor]. The libraries have to be of its name and version. Of a script it is
+    /// the folder of its package.json, from which come name, version and licence; without it the name is
+    /// that of the file.
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub source: Option<PathBuf>,
 
@@ -39,6 +43,11 @@ pub struct PackageArgs {
     /// password asks for it at the terminal.
     #[arg(long, value_name = "KEY", value_hint = ValueHint::FilePath)]
     pub sign: Option<PathBuf>,
+
+    /// The esbuild that bundles a script [default: VALOR_ESBUILD, then that of node_modules in the script's
+    /// project, then that of the PATH]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub esbuild: Option<PathBuf>,
 
     /// A file with the JSON Schema of what `config` in plugins.json may be
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]

@@ -52,7 +52,7 @@ pub struct WebArgs {
     pub plugin_dir: Vec<PathBuf>,
 
     /// The esbuild that bundles TypeScript and what imports other files [default: VALOR_ESBUILD, then that of
-    /// node_modules beside plugins.json or above, then that of the PATH]
+    /// node_modules in the project of plugins.json or of the script, then that of the PATH]
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub esbuild: Option<PathBuf>,
 

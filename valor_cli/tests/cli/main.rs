@@ -10,6 +10,8 @@ mod escaping;
 mod library_path;
 mod manual;
 mod packaging;
+#[cfg(all(target_os = "linux", feature = "wasm"))]
+mod packaging_scripts;
 mod plugins;
 mod reloading;
 mod running;

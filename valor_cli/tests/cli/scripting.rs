@@ -19,14 +19,19 @@ export default {
 };"#;
 
 /// The Deno to test with.
-fn deno() -> PathBuf {
-    let tools = std::env::var_os("VALOR_JS_TOOLS").map(|dir| PathBuf::from(dir).join(".bin/deno"));
+pub fn deno() -> PathBuf {
+    tool("deno")
+}
+
+/// A program that npm installs: of `VALOR_JS_TOOLS`, or on the PATH.
+pub fn tool(name: &str) -> PathBuf {
+    let tools = std::env::var_os("VALOR_JS_TOOLS").map(|dir| PathBuf::from(dir).join(".bin"));
     let path = std::env::var_os("PATH").unwrap_or_default();
-    let path: Vec<_> = std::env::split_paths(&path)
-        .map(|dir| dir.join("deno"))
-        .collect();
-    let found = tools.into_iter().chain(path).find(|file| file.is_file());
-    found.expect("these tests need Deno: `npm install deno`, and VALOR_JS_TOOLS=…/node_modules")
+    let mut folders = tools.into_iter().chain(std::env::split_paths(&path));
+    let found = folders.find_map(|dir| Some(dir.join(name)).filter(|file| file.is_file()));
+    found.unwrap_or_else(|| {
+        panic!("this needs {name}: `npm install {name}`, and VALOR_JS_TOOLS=…/node_modules")
+    })
 }
 
 fn folder(keys: &str) -> Folder {

@@ -5,8 +5,8 @@ use super::{Inspection, panic_strategy};
 use crate::{
     Kind,
     escape::Shown,
-    loader::{LoadError, native::sha256_of, one_line, read, unpack},
-    package::{Library, Manifest, Package, PackageError, WASM_TARGET},
+    loader::{LoadError, ScriptError, native::sha256_of, one_line, read, unpack},
+    package::{Library, Manifest, Package, PackageError, SCRIPT_TARGET, WASM_TARGET},
 };
 use serde::{Serialize, Serializer, ser::SerializeStruct};
 use std::{
@@ -27,7 +27,7 @@ pub struct PackageInspection {
     pub sha256: String,
     /// What it says of itself.
     pub manifest: Manifest,
-    /// What is known of its libraries, in the order of the manifest.
+    /// What is known of its libraries, in the order of the manifest; none for a script.
     pub libraries: Vec<Packed>,
     /// The types of definition that this host would open it for.
     pub kinds: Vec<Kind>,
@@ -76,22 +76,28 @@ impl PackageInspection {
         let manifest = package.manifest();
         let libraries: Vec<_> = package
             .libraries()
+            .filter(|_| !manifest.is_script())
             .map(|(library, bytes)| Packed::of(file, manifest, library, bytes))
             .collect();
         let of_target = |target: &str| {
-            let (wanted, _) = package.library(file, target)?;
+            let (wanted, bytes) = package.library(file, target)?;
+            if manifest.is_script() && std::str::from_utf8(bytes).is_err() {
+                return Err(ScriptError::not_utf8(&file.join(&wanted.file)).into());
+            }
             let packed = libraries.iter().find(|packed| packed.library == *wanted);
             packed.map_or(Ok(()), Packed::verdict)
         };
         let verdicts = [
             (Kind::Native, of_target(Metadata::this_target())),
             (Kind::Wasm, of_target(WASM_TARGET)),
+            (Kind::Js, of_target(SCRIPT_TARGET)),
         ];
         let well = verdicts.iter().filter(|(_, verdict)| verdict.is_ok());
         let kinds: Vec<_> = well.map(|(kind, _)| *kind).collect();
-        let [(_, native), (_, module)] = verdicts;
+        let [(_, native), (_, module), (_, script)] = verdicts;
         let verdict = match native {
             _ if !kinds.is_empty() => Ok(()),
+            _ if manifest.is_script() => script,
             // What there is for this host is the module.
             Err(LoadError::Package(PackageError::Module { .. })) => module,
             native => native,
@@ -157,12 +163,20 @@ impl fmt::Display for PackageInspection {
         line("name", &manifest.name)?;
         line("version", &manifest.version)?;
         let host = format_args!("(this host speaks {ABI_MAJOR}.{ABI_MINOR})").to_string();
-        line("abi", &format_args!("{} {host}", manifest.abi))?;
+        if !manifest.is_script() {
+            line("abi", &format_args!("{} {host}", manifest.abi))?;
+        }
         if let Some(license) = &manifest.license {
             line("license", license)?;
         }
         if manifest.config_schema.is_some() {
             line("config", &"a JSON Schema is in it")?;
+        }
+        if let (true, [script]) = (manifest.is_script(), &*manifest.libraries) {
+            line(
+                "script",
+                &format_args!("{}, {} bytes", script.file, script.size),
+            )?;
         }
         for Packed {
             library,

@@ -5,7 +5,10 @@
 
 use super::{error::Any, one_line};
 use crate::ownership::Untrusted;
-use std::{fmt, path::PathBuf};
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+};
 
 /// Why a script is not loaded.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -136,6 +139,14 @@ pub enum ScriptError {
 }
 
 impl ScriptError {
+    /// That a script is no text.
+    pub(crate) fn not_utf8(file: &Path) -> Self {
+        Self::Failed {
+            file: file.to_owned(),
+            message: "it is not UTF-8".into(),
+        }
+    }
+
     /// Whether what is missing is on this machine, and nothing is wrong with the script.
     pub fn is_of_this_machine(&self) -> bool {
         matches!(

@@ -44,6 +44,25 @@ pub enum PackageError {
         target: String,
     },
 
+    /// It holds a script, and no library.
+    #[error("{} holds a script: write `\"type\": \"js\"`", file.display())]
+    Script {
+        /// The package.
+        file: PathBuf,
+    },
+
+    /// It holds libraries, and no script.
+    #[error(
+        "{} holds no script, but libraries for {}: write `\"type\": \"native\"` or `\"type\": \"wasm\"`",
+        file.display(), has.join(", ")
+    )]
+    NoScript {
+        /// The package.
+        file: PathBuf,
+        /// The targets that it has libraries for, in its order.
+        has: Vec<String>,
+    },
+
     /// A library says of itself what its package does not.
     #[error(
         "{} says that its library for {target} is of {key} `{told}`, but that says `{found}` itself: make the package again with `valor_cli package`",

@@ -7,11 +7,17 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// The version of the package format that is written, and the only one that is read.
+/// The version of the package format for libraries.
 pub const FORMAT: u32 = 1;
+
+/// The version of the package format for a script, which hosts that know of none refuse by it.
+pub const SCRIPT_FORMAT: u32 = 2;
 
 /// The target that WebAssembly modules are built for. Every host has it, beside its own.
 pub const WASM_TARGET: &str = "wasm32-unknown-unknown";
+
+/// What stands in the place of a target for a script.
+pub const SCRIPT_TARGET: &str = "javascript";
 
 /// The name of the member.
 pub(super) const MEMBER: &str = "manifest.json";
@@ -27,13 +33,13 @@ const MAX_TEXT: usize = 1 << 20;
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Manifest {
-    /// The version of the package format: [`FORMAT`].
+    /// The version of the package format: [`FORMAT`], or [`SCRIPT_FORMAT`].
     pub format: u32,
     /// The vlugin's name: that of its crate.
     pub name: String,
     /// The vlugin's version.
     pub version: String,
-    /// The version of Valor's ABI that every library speaks, `major.minor`.
+    /// The version of Valor's ABI that every library speaks, `major.minor`; for a script, that of what packaged it.
     pub abi: String,
     /// The licence, as an SPDX expression.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -78,6 +84,19 @@ impl Manifest {
         }
     }
 
+    /// A manifest of a script.
+    pub fn script(name: impl Into<String>, version: impl Into<String>) -> Self {
+        use valor::native::{ABI_MAJOR, ABI_MINOR};
+        let mut manifest = Self::new(name, version, format!("{ABI_MAJOR}.{ABI_MINOR}"));
+        manifest.format = SCRIPT_FORMAT;
+        manifest
+    }
+
+    /// Whether it is of a script.
+    pub fn is_script(&self) -> bool {
+        self.format == SCRIPT_FORMAT
+    }
+
     pub(super) fn parse(text: &[u8]) -> Result<Self, String> {
         #[derive(Deserialize)]
         struct Format {
@@ -91,9 +110,9 @@ impl Manifest {
             format!("`{MEMBER}` cannot be read ({})", shown(&error.to_string()))
         };
         let Format { format } = serde_json::from_slice(text).map_err(faulty)?;
-        if format != FORMAT {
+        if ![FORMAT, SCRIPT_FORMAT].contains(&format) {
             return Err(format!(
-                "it is of package format {format}, and this host reads {FORMAT}"
+                "it is of package format {format}, and this host reads {FORMAT} and {SCRIPT_FORMAT}"
             ));
         }
         let manifest: Self = serde_json::from_slice(text).map_err(faulty)?;
@@ -146,6 +165,17 @@ impl Manifest {
                 self.libraries.len()
             ));
         }
+        let scripts = self
+            .libraries
+            .iter()
+            .filter(|it| it.target == SCRIPT_TARGET);
+        let (scripts, all) = (scripts.count(), self.libraries.len());
+        if self.is_script() && (scripts, all) != (1, 1) || !self.is_script() && scripts > 0 {
+            return Err(format!(
+                "it is of package format {}: one of format {SCRIPT_FORMAT} holds one script and nothing else, one of {FORMAT} none",
+                self.format
+            ));
+        }
         for (at, library) in self.libraries.iter().enumerate() {
             word("target", &library.target)?;
             let before = &self.libraries[..at];
@@ -182,6 +212,9 @@ fn shown(text: &str) -> String {
 
 /// The name of the member that a library is: as cargo would call it, in a folder of its target.
 pub(super) fn member_of(target: &str, name: &str) -> String {
+    if target == SCRIPT_TARGET {
+        return format!("{target}/{name}.js");
+    }
     let name = name.replace('-', "_");
     if target.contains("windows") {
         format!("{target}/{name}.dll")

@@ -1,6 +1,6 @@
 //! Packages: one `.vlugin` file that holds a vlugin's libraries for several targets, and a
 //! manifest. The loaders and `inspect` read them, `valor_cli package` writes them. A WebAssembly
-//! module is the library for a target like any other.
+//! module is the library for a target like any other. A script is packaged by itself, bundled with what it imports.
 //!
 //! Nothing is believed and nothing is unpacked: a [`Package`] borrows from the bytes that it was
 //! read from, every name in it is plain, every member is in the manifest, and every library has
@@ -19,7 +19,7 @@ mod manifest;
 mod signature;
 
 pub use error::PackageError;
-pub use manifest::{FORMAT, Library, Manifest, WASM_TARGET};
+pub use manifest::{FORMAT, Library, Manifest, SCRIPT_FORMAT, SCRIPT_TARGET, WASM_TARGET};
 pub use signature::{SignatureError, Signed, TrustedKeys, signature_of};
 
 use sha2::{Digest, Sha256};
@@ -138,7 +138,7 @@ impl<'a> Package<'a> {
     ///
     /// # Errors
     /// [`PackageError::NoTarget`], with the targets that it has libraries for, and
-    /// [`PackageError::Module`] where one of them is WebAssembly.
+    /// [`PackageError::Module`] where one of them is WebAssembly, [`PackageError::Script`] if it is of a script.
     pub fn library(&self, file: &Path, target: &str) -> Result<(&Library, &'a [u8]), PackageError> {
         let mut libraries = self.libraries();
         if let Some(found) = libraries.find(|(library, _)| library.target == target) {
@@ -147,6 +147,11 @@ impl<'a> Package<'a> {
         let (file, target) = (file.to_owned(), target.to_owned());
         let has = self.libraries().map(|(it, _)| it.target.clone());
         Err(match self.has_module() {
+            _ if self.manifest.is_script() => PackageError::Script { file },
+            _ if target == SCRIPT_TARGET => PackageError::NoScript {
+                file,
+                has: has.collect(),
+            },
             true => PackageError::Module { file, target },
             false => PackageError::NoTarget {
                 file,

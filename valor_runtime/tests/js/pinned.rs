@@ -147,7 +147,7 @@ export default {
         for (name, expected) in [
             (
                 "relative",
-                "`./lib.js` is not loaded: by `sha256` or --trust",
+                "`./lib.js` is not loaded: a script that is checked (`sha256`, --trust)",
             ),
             ("computed", "`./lib.js` is not loaded"),
             ("twice", "?again` is not loaded"),

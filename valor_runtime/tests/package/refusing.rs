@@ -217,7 +217,7 @@ fn manifests_that_lie_are_refused() {
     let zeros = "0".repeat(64);
     let sha = "ca978112ca1bbdcafac231b39a23dc4da786eff8147c4e72b9807785afee48bb";
     type Change = fn(&mut Value);
-    let cases: [(Change, String); 10] = [
+    let cases: [(Change, String); 12] = [
         (
             |it| it["libraries"][0]["sha256"] = "0".repeat(64).into(),
             format!("`t/liba.so` has the SHA-256 {sha}, but its manifest says {zeros}"),
@@ -252,8 +252,16 @@ fn manifests_that_lie_are_refused() {
             "its `config_schema` is not a JSON Schema".into(),
         ),
         (
-            |it| *it = json!({ "format": 2, "anything": true }),
-            "it is of package format 2, and this host reads 1".into(),
+            |it| *it = json!({ "format": 3, "anything": true }),
+            "it is of package format 3, and this host reads 1 and 2".into(),
+        ),
+        (
+            |it| it["format"] = json!(2),
+            "it is of package format 2: one of format 2 holds one script and nothing else, one of 1 none".into(),
+        ),
+        (
+            |it| it["libraries"][0]["target"] = json!("javascript"),
+            "it is of package format 1: one of format 2 holds one script and nothing else, one of 1 none".into(),
         ),
         (
             |it| it["extra\n"] = json!(1),

@@ -28,7 +28,11 @@ use super::{
     search::{Search, hex},
 };
 use crate::{
-    Definition, Vlugin, account::Account, definition::Start, metrics::Metrics, package::TrustedKeys,
+    Definition, Vlugin,
+    account::Account,
+    definition::Start,
+    metrics::Metrics,
+    package::{Package, SCRIPT_TARGET, TrustedKeys, is_package},
 };
 use command::Launch;
 use group::Group;
@@ -288,7 +292,8 @@ impl JsLoader {
     /// What holds a file to its definition, each time before it is run.
     fn check_of(&self, definition: &Definition, file: &Path) -> Check {
         let (search, definition, file) = (self.search.clone(), definition.clone(), file.to_owned());
-        let is_checked = definition.sha256.is_some() || search.needs_signatures();
+        let is_checked =
+            definition.sha256.is_some() || search.needs_signatures() || is_package(&file);
         Arc::new(move || {
             let (bytes, sha256) = search.pick(&definition, &file)?;
             let source = is_checked.then(|| source_of(&file, bytes)).transpose()?;
@@ -336,10 +341,14 @@ struct Checked {
 type Check = Arc<dyn Fn() -> Result<Checked, LoadError> + Send + Sync>;
 
 fn source_of(file: &Path, bytes: Vec<u8>) -> Result<String, LoadError> {
-    let source = String::from_utf8(bytes).map_err(|_| ScriptError::Failed {
-        file: file.to_owned(),
-        message: "it is not UTF-8".into(),
-    })?;
+    let bytes = match is_package(file) {
+        true => Package::read(file, &bytes)?
+            .library(file, SCRIPT_TARGET)?
+            .1
+            .to_vec(),
+        false => bytes,
+    };
+    let source = String::from_utf8(bytes).map_err(|_| ScriptError::not_utf8(file))?;
     // A mark in front of it is no part of it.
     Ok(source.trim_start_matches('\u{feff}').to_owned())
 }

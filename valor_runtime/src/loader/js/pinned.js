@@ -15,7 +15,7 @@ const protocolOf = uncurry(Object.getOwnPropertyDescriptor(URL.prototype, "proto
 /** Has this file be loaded from this text, and nothing from any other file. */
 function pin(file, text) {
   const refuse = (what) => {
-    const error = new TypeError(`${what} is not loaded: by \`sha256\` or --trust nothing is checked but ${shown(file)}; make one package of all: valor_cli package`);
+    const error = new TypeError(`${what} is not loaded: a script that is checked (\`sha256\`, --trust) or from a package is ${shown(file)} alone; make one package of all: valor_cli package`);
     error.name = "";
     throw error;
   };

@@ -1,0 +1,84 @@
+//! `valor_cli package SCRIPT.js`: from a script and what it imports to the one module that its package holds.
+//!
+//! `package` writes and signs it. What a script says of itself stands in a package.json, if `--source` names its folder.
+
+use crate::{
+    args::PackageArgs,
+    bundle::{Bundler, EXTENSIONS},
+    exit::{FAULTS, Failure},
+};
+use serde::Deserialize;
+use std::path::Path;
+use valor_runtime::{file, package::Manifest};
+
+/// Whether this is a script by its name.
+pub fn is_script(file: &Path) -> bool {
+    let end = file.extension().and_then(|end| end.to_str());
+    end.is_some_and(|end| EXTENSIONS.contains(&end))
+}
+
+/// What of a package.json goes into a package.
+#[derive(Default, Deserialize)]
+struct Source {
+    name: Option<String>,
+    version: Option<String>,
+    license: Option<String>,
+}
+
+/// The manifest, without libraries, and the module.
+///
+/// # Errors
+/// Everything that keeps it from being packaged.
+pub fn read(args: &PackageArgs) -> Result<(Manifest, Vec<u8>), Failure> {
+    let [script] = &*args.libraries else {
+        return Err(failed(
+            "a package holds one script and nothing else: what it imports goes into it by itself",
+        ));
+    };
+    let shown = script.display();
+    let text = file::read(script, file::TEXT)
+        .map_err(|error| failed(format!("{shown} cannot be read: {error}")))?;
+    let source = args.source.as_deref().map(source).transpose()?;
+    let source = source.unwrap_or_default();
+    let bundler = Bundler {
+        base: script.parent().unwrap_or(Path::new("")),
+        esbuild: args.esbuild.as_deref(),
+        external: Some("node:*"),
+    };
+    let module = bundler
+        .module(script, text)
+        .map_err(|error| failed(error.line))?;
+    if std::str::from_utf8(&module).is_err() {
+        return Err(failed(format!("{shown} is not UTF-8")));
+    }
+    let stem = script.file_stem().unwrap_or_default().to_string_lossy();
+    // A package of npm's may be of a scope, which is no part of a vlugin's name.
+    let name = source
+        .name
+        .as_deref()
+        .map(|name| name.rsplit('/').next().unwrap_or(name));
+    let mut manifest = Manifest::script(
+        name.unwrap_or(&stem),
+        source.version.as_deref().unwrap_or("0.0.0"),
+    );
+    manifest.license = args.license.clone().or(source.license);
+    Ok((manifest, module))
+}
+
+fn source(folder: &Path) -> Result<Source, Failure> {
+    let shown = folder.display();
+    let text = file::read(folder.join("package.json"), file::TEXT).map_err(|error| {
+        failed(format!(
+            "{shown} has no package.json that can be read ({error}): give the folder of the script's in --source"
+        ))
+    })?;
+    serde_json::from_slice(&text).map_err(|error| {
+        failed(format!(
+            "the package.json of {shown} cannot be read: {error}"
+        ))
+    })
+}
+
+fn failed(error: impl ToString) -> Failure {
+    Failure::new(FAULTS, [error.to_string()])
+}
