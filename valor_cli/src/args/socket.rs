@@ -60,9 +60,13 @@ mod ids {
 
 #[cfg(not(unix))]
 mod ids {
-    fn nobody(_: &str) -> Result<u32, String> {
-        Err("Valor has no Unix sockets on this system".into())
+    const NONE: &str = "Valor has no Unix sockets on this system";
+
+    pub fn user(_: &str) -> Result<u32, String> {
+        Err(NONE.into())
     }
 
-    pub use self::{nobody as user, nobody as group};
+    pub fn group(_: &str) -> Result<u32, String> {
+        Err(NONE.into())
+    }
 }

@@ -122,44 +122,29 @@ fn what_keeps_deno_from_running_is_said() {
 /// A vlugin of this process that goes to another folder has nobody miss what was named from the old one.
 #[test]
 fn a_relative_deno_is_found_from_where_the_program_was_started() {
-    let folder = Folder::new(
-        r#"{ "plugins": [
-            { "type": "native", "name": "away", "path": "away.lib" },
-            { "type": "js", "name": "page", "start": "lazy" }
-        ] }"#,
-    );
+    let away = r#"{ "type": "native", "name": "away", "path": "away.lib" }"#;
+    let folder = Folder::new(&format!(r#"{{ "plugins": [{away}] }}"#));
     folder.write("page.js", SCRIPT);
-    folder.write(
-        "away.lib",
-        std::fs::read(crate::support::misbehaving()).unwrap(),
-    );
+    let library = std::fs::read(crate::support::misbehaving()).unwrap();
+    folder.write("away.lib", library);
     std::os::unix::fs::symlink(deno(), folder.path().join("my-deno")).unwrap();
     let mut command = valor_cli();
     command
         .current_dir(folder.path())
         .env_remove("VALOR_DENO")
-        .args([
-            "run",
-            "-p",
-            "plugins.json",
-            "--deno",
-            "./my-deno",
-            "--addr",
-            "127.0.0.1:0",
-            "--addr",
-            "unix:it.sock",
-        ]);
+        .args(["run", "-p", "plugins.json", "--deno", "./my-deno"])
+        .args(["--addr", "127.0.0.1:0", "--addr", "unix:it.sock"]);
     let server = Server::spawn(command);
     assert_eq!(server.get("/away/leave").body, "left");
-    assert_eq!(server.get("/page").status, 200);
-    // plugins.json is the same as before, and so is the socket.
+    // plugins.json is the same as before, and the Deno that is asked for only now.
+    let page = r#"{ "type": "js", "name": "page" }"#;
     folder.write(
         "plugins.json",
-        r#"{ "plugins": [{ "type": "js", "name": "other", "path": "page.js" }] }"#,
+        format!(r#"{{ "plugins": [{away}, {page}] }}"#),
     );
     server.signal("HUP");
     server.wait_for_err("is served as it stands now");
-    assert_eq!(server.get("/other").status, 200);
+    assert_eq!(server.get("/page").status, 200);
     let socket = folder.path().join("it.sock");
     assert!(socket.exists());
     server.signal("TERM");

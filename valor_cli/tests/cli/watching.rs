@@ -326,7 +326,7 @@ fn watched(folder: &Folder) {
 }
 
 /// A cargo that builds no module before it is let to.
-#[cfg(unix)]
+#[cfg(all(unix, feature = "wasm"))]
 const SLOW_FOR_MODULES: &str = r#"#!/bin/sh
 case "$*" in *wasm32*) while [ ! -e "$GATE" ]; do sleep 0.05; done ;; esac
 exec "$REAL_CARGO" "$@"
