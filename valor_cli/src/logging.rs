@@ -20,10 +20,11 @@ use std::{
     io::{self, Write},
     time::SystemTime,
 };
-use valor_runtime::escape::{Escaped, escaped_json};
+use valor_runtime::escape::{self, Escaped, escaped_json};
 
-/// Bytes of a message, or of one of a record's values, at most; the rest is cut off.
-const LONGEST: usize = 16 * 1024;
+/// Bytes of a message, or of one of a record's values, at most; the rest is cut off. There is room for the mark of a text that
+/// was cut before, and for what stands around it.
+const LONGEST: usize = escape::LONGEST + 512;
 /// The target of the access log.
 const ACCESS: &str = "valor::access";
 /// How vlugins' own records begin their target; the name follows.
@@ -139,13 +140,15 @@ fn shown(line: &mut String) -> impl fmt::Write {
     Cut {
         out: Escaped(line),
         left: LONGEST,
+        left_out: 0,
     }
 }
 
-/// Leaves out what is too long.
-struct Cut<W> {
+/// Leaves out what is too long, and says at the end how much that was.
+struct Cut<W: fmt::Write> {
     out: W,
     left: usize,
+    left_out: usize,
 }
 
 impl<W: fmt::Write> fmt::Write for Cut<W> {
@@ -154,14 +157,16 @@ impl<W: fmt::Write> fmt::Write for Cut<W> {
             self.left -= text.len();
             return self.out.write_str(text);
         }
-        let left = std::mem::take(&mut self.left);
-        match left {
-            0 => Ok(()),
-            left => {
-                self.out
-                    .write_str(&text[..text.floor_char_boundary(left)])?;
-                self.out.write_char('…')
-            }
+        let kept = text.floor_char_boundary(std::mem::take(&mut self.left));
+        self.left_out += text.len() - kept;
+        self.out.write_str(&text[..kept])
+    }
+}
+
+impl<W: fmt::Write> Drop for Cut<W> {
+    fn drop(&mut self) {
+        if self.left_out > 0 {
+            let _ = self.out.write_str(&escape::more(self.left_out));
         }
     }
 }
@@ -171,9 +176,10 @@ fn json_line(now: &impl fmt::Display, record: &Record<'_>) -> String {
     object.text("ts", &now.to_string());
     object.text("level", record.level().as_str());
     object.text("target", record.target());
+    object.key("message");
     match record.args().as_str() {
-        Some(message) => object.text("message", message),
-        None => object.text("message", &cut(record.args())),
+        Some(message) => push_json(&mut object.0, message),
+        None => push_whole_json(&mut object.0, &cut(record.args())),
     }
     let _ = record.key_values().visit(&mut object);
     object.end()
@@ -209,12 +215,15 @@ impl JsonObject {
 }
 
 fn push_json(line: &mut String, text: &str) {
-    let json = match text.len() > LONGEST {
-        true => serde_json::to_string(&cut(&text)),
-        false => serde_json::to_string(text),
-    };
+    match text.len() > LONGEST {
+        true => push_whole_json(line, &cut(&text)),
+        false => push_whole_json(line, text),
+    }
+}
+
+fn push_whole_json(line: &mut String, text: &str) {
     // A string always has a JSON form.
-    if let Ok(json) = json {
+    if let Ok(json) = serde_json::to_string(text) {
         line.push_str(&escaped_json(&json));
     }
 }
@@ -222,14 +231,12 @@ fn push_json(line: &mut String, text: &str) {
 /// Its text, as long as it may be.
 fn cut(value: &impl fmt::Display) -> String {
     let mut text = String::new();
-    let left = LONGEST;
-    let _ = write!(
-        Cut {
-            out: &mut text,
-            left
-        },
-        "{value}"
-    );
+    let cut = Cut {
+        out: &mut text,
+        left: LONGEST,
+        left_out: 0,
+    };
+    let _ = { cut }.write_fmt(format_args!("{value}"));
     text
 }
 
@@ -254,7 +261,8 @@ impl JsonValue<'_> {
 
 impl<'v> VisitValue<'v> for JsonValue<'_> {
     fn visit_any(&mut self, value: Value<'_>) -> Result<(), Error> {
-        self.visit_str(&cut(&value))
+        push_whole_json(self.0, &cut(&value));
+        Ok(())
     }
 
     fn visit_str(&mut self, value: &str) -> Result<(), Error> {
@@ -396,7 +404,15 @@ mod tests {
             json_line(&NOW, &record("x", format_args!("{long}{long}"), &pairs)),
         ] {
             assert!(line.len() < 2 * LONGEST + 200, "{}", line.len());
-            assert_eq!(line.matches('…').count(), 2);
+            // Both say how much was left out: of the message, and of the value.
+            let left_out = line.split("… (").skip(1);
+            let left_out = left_out.map(|rest| rest.split(' ').next().unwrap().parse().unwrap());
+            let left_out: Vec<usize> = left_out.collect();
+            assert_eq!(left_out.len(), 2);
+            for (found, whole) in left_out.iter().zip([16 << 20, 8 << 20]) {
+                let least = whole - LONGEST;
+                assert!((least..least + 64).contains(found), "{found} of {whole}");
+            }
         }
     }
 

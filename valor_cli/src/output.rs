@@ -33,6 +33,16 @@ pub fn print_error(line: &str) {
     let _ = writeln!(anstream::stderr(), "{red}error{red:#}: {}", escaped(line));
 }
 
+/// A line for standard error, with `warning:` before it, of a command that has no log.
+pub fn print_warning(line: &str) {
+    let yellow = AnsiColor::Yellow.on_default().bold();
+    let _ = writeln!(
+        anstream::stderr(),
+        "{yellow}warning{yellow:#}: {}",
+        escaped(line)
+    );
+}
+
 /// A line for standard error that belongs to those before it.
 pub fn print_note(line: &str) {
     let blue = AnsiColor::Blue.on_default().bold();

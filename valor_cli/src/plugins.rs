@@ -8,7 +8,7 @@ mod ask;
 use crate::{
     args::{DefinitionArgs, PluginsArgs, PluginsCommand},
     exit::{FAULTS, Failure},
-    output::{print, print_json, print_line},
+    output::{print, print_json, print_line, print_warning},
     table::{HEADS, Row, State, lines, table},
 };
 use ask::Asked;
@@ -20,7 +20,7 @@ use std::{
 };
 use valor_runtime::{
     escape::escaped,
-    file::{ReadError, SECRET, TEXT, read_text},
+    file::{ReadError, Readers, SECRET, TEXT, read_text, strange_readers},
 };
 
 /// Asks the server for what the command line says.
@@ -152,6 +152,9 @@ fn token(args: &PluginsArgs) -> Result<Option<String>, Failure> {
             file.display()
         ))
     })?;
+    if let Some(line) = strange_readers(file, "the registry's token", Readers::Owner) {
+        print_warning(&line);
+    }
     Ok(Some(text.trim().to_owned()))
 }
 

@@ -7,7 +7,7 @@
 use crate::{
     args::{KeygenArgs, VerifyArgs},
     exit::{FAULTS, Failure},
-    output::print_line,
+    output::{print_line, print_warning},
     package::write,
 };
 use ct_codecs::{Base64, Decoder};
@@ -19,7 +19,7 @@ use std::{
 };
 use valor_runtime::{
     PackageInspection,
-    file::{SECRET, read_text},
+    file::{Readers, SECRET, read_text, strange_readers},
     loader::read,
     package::{TrustedKeys, is_package, signature_of},
 };
@@ -87,6 +87,9 @@ pub fn secret_key(file: &Path) -> Result<SecretKey, Failure> {
     let shown = file.display();
     let text = read_text(file, SECRET)
         .map_err(|error| failed(format!("the key {shown} cannot be read: {error}")))?;
+    if let Some(line) = strange_readers(file, "the secret key", Readers::Owner) {
+        print_warning(&line);
+    }
     let key = || SecretKeyBox::from_string(&text);
     let unusable = |error: minisign::PError| {
         let error = error.to_string().escape_debug().to_string();

@@ -9,8 +9,29 @@ use std::{
     fmt::{self, Write},
 };
 
+/// Bytes of one text in a line of the log: whoever makes such a line cuts it to so many, and [marks](more) it.
+pub const LONGEST: usize = 16 << 10;
+
 /// Characters of a message that a vlugin, a library or a program has written, at most; what is behind them is cut off.
 const LINE: usize = 2000;
+
+/// The mark behind a text that was cut: it says how many bytes were left out.
+///
+/// ```
+/// assert_eq!(valor_runtime::escape::more(31), "… (31 more bytes)");
+/// ```
+pub fn more(bytes: usize) -> String {
+    format!("… ({bytes} more bytes)")
+}
+
+/// A text without the mark of an earlier cut, and how many bytes that one left out.
+fn unmarked(text: &str) -> (&str, usize) {
+    let marked = || {
+        let (text, number) = text.strip_suffix(" more bytes)")?.rsplit_once("… (")?;
+        Some((text, number.parse().ok()?))
+    };
+    marked().unwrap_or((text, 0))
+}
 
 /// Whether a character is written as an escape: controls (C0, DEL, C1), what breaks lines (U+2028, U+2029), what turns
 /// the direction of writing (Unicode Standard Annex #9, section 2), and what cannot be seen: the code points
@@ -129,22 +150,25 @@ impl<T: fmt::Display> fmt::Display for Shown<T> {
     }
 }
 
-/// A message that others wrote, as one line of at most [`LINE`] characters: white space of any sort is one space.
+/// A message that others wrote, as one line of at most [`LINE`] characters and a [mark](more): white space of any sort
+/// is one space.
 pub(crate) fn one_line(text: &str) -> String {
-    let mut line = String::with_capacity(text.len().min(LINE) + 16);
+    let mut line = String::with_capacity(text.len().min(LINE) + 32);
     let mut left = LINE;
     for word in text.split_whitespace() {
-        if left == 0 {
-            line.push('…');
-            break;
-        }
-        if !line.is_empty() {
+        let kept = match word.char_indices().nth(left) {
+            Some((end, _)) => &word[..end],
+            None => word,
+        };
+        if !line.is_empty() && !kept.is_empty() {
             line.push(' ');
         }
-        let end = word.char_indices().nth(left).map(|(end, _)| end);
-        let _ = Escaped(&mut line).write_str(&word[..end.unwrap_or(word.len())]);
-        if end.is_some() {
-            line.push('…');
+        // Writing into a String cannot fail.
+        let _ = Escaped(&mut line).write_str(kept);
+        if kept.len() < word.len() {
+            let (text, before) = unmarked(text.trim_end());
+            let at = kept.as_ptr().addr() + kept.len() - text.as_ptr().addr();
+            line.push_str(&more(text.len().saturating_sub(at) + before));
             break;
         }
         left = left.saturating_sub(word.chars().count() + 1);
@@ -192,8 +216,15 @@ mod tests {
         );
         assert_eq!(one_line(&"a".repeat(LINE)), "a".repeat(LINE));
         let long = "ä".repeat(4 << 20);
-        assert_eq!(one_line(&long), "ä".repeat(LINE) + "…");
+        let left_out = more(2 * ((4 << 20) - LINE));
+        assert_eq!(one_line(&long), "ä".repeat(LINE) + &left_out);
         let words = "a ".repeat(1 << 20);
-        assert!(one_line(&words).chars().count() <= LINE + 1);
+        let expected = format!("{}a", "a ".repeat(LINE / 2 - 1));
+        assert_eq!(one_line(&words), expected + &more((2 << 20) - 1 - LINE));
+        // What an earlier cut has left out is left out as well.
+        let cut = "b".repeat(LINE + 5) + &more(7);
+        assert_eq!(one_line(&cut), "b".repeat(LINE) + &more(12));
+        let exact = "b".repeat(LINE - 30) + &more(7);
+        assert_eq!(one_line(&exact), exact);
     }
 }

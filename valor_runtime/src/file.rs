@@ -123,18 +123,24 @@ pub enum Readers {
     Group,
 }
 
-/// Warns in the log of a secret that more than these can read, on Unix. `what` names it, as in `the registry's token`.
+/// Warns in the log of a secret that more than these can read, as [`strange_readers`] says it.
 pub fn warn_of_readers(file: &Path, what: &str, wanted: Readers) {
-    if let Some((who, change)) = strange_readers(file, wanted) {
-        log::warn!(
-            target: "valor",
-            "{}: {who} may read {what}; `chmod {change} FILE` ends that", file.display()
-        );
+    if let Some(line) = strange_readers(file, what, wanted) {
+        log::warn!(target: "valor", "{line}");
     }
 }
 
+/// A line about a secret that more than these can read, on Unix. `what` names it, as in `the registry's token`.
+pub fn strange_readers(file: &Path, what: &str, wanted: Readers) -> Option<String> {
+    let (who, change) = change_of_mode(file, wanted)?;
+    let file = file.display();
+    Some(format!(
+        "{file}: {who} may read {what}; `chmod {change} FILE` ends that"
+    ))
+}
+
 #[cfg(unix)]
-fn strange_readers(file: &Path, wanted: Readers) -> Option<(&'static str, &'static str)> {
+fn change_of_mode(file: &Path, wanted: Readers) -> Option<(&'static str, &'static str)> {
     use std::os::unix::fs::PermissionsExt;
     let mode = fs::metadata(file).ok()?.permissions().mode();
     match wanted {
@@ -146,7 +152,7 @@ fn strange_readers(file: &Path, wanted: Readers) -> Option<(&'static str, &'stat
 
 /// Who may read a file is another matter there, and not looked at.
 #[cfg(not(unix))]
-fn strange_readers(_file: &Path, _wanted: Readers) -> Option<(&'static str, &'static str)> {
+fn change_of_mode(_file: &Path, _wanted: Readers) -> Option<(&'static str, &'static str)> {
     None
 }
 
@@ -209,7 +215,7 @@ mod tests {
             (0o644, Some("o="), Some("o=")),
         ] {
             fs::set_permissions(&file, fs::Permissions::from_mode(mode)).unwrap();
-            let change = |wanted| strange_readers(&file, wanted).map(|(_, change)| change);
+            let change = |wanted| change_of_mode(&file, wanted).map(|(_, change)| change);
             assert_eq!(change(Readers::Owner), of_owner, "{mode:o}");
             assert_eq!(change(Readers::Group), of_group, "{mode:o}");
         }

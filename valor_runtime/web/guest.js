@@ -411,7 +411,7 @@ export class Guest {
     // What is thrown in an import ends the guest, as a trap does.
     const line = (at, length) => {
       const said = this.slice(at, length);
-      return text.decode(said.subarray(0, LINE)) + (said.length > LINE ? "…" : "");
+      return text.decode(said.subarray(0, LINE)) + (said.length > LINE ? `… (${said.length - LINE} more bytes)` : "");
     };
     return {
       log: (level, target, targetLen, at, length, file, fileLen, number) => {

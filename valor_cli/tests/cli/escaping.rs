@@ -2,7 +2,7 @@
 //! None of it drives the terminal, forges a line, or turns the direction of writing.
 #![cfg(unix)]
 
-use crate::support::{Finished, Folder, Server, libraries, run};
+use crate::support::{Finished, Folder, Server, libraries, run, workspace};
 use serde_json::{Value, json};
 use std::{
     io::{Read, Write},
@@ -140,5 +140,32 @@ fn a_secret_that_others_can_read_is_warned_of() {
             .err()
             .contains("may read the registry's token; `chmod ");
         assert_eq!(warned, is_warned, "{mode:o}: {}", server.err());
+        // Whoever brings it has it in a file as well.
+        let addr = &*server.addrs[0];
+        let listed = run(&["plugins", "--addr", addr, "--token-file", &file, "list"]);
+        assert_eq!(listed.code, Some(0), "{listed:?}");
+        let warning = "may read the registry's token; `chmod ";
+        assert_eq!(listed.err.contains(warning), is_warned, "{listed:?}");
+    }
+    let key = folder.file("key");
+    assert_eq!(run(&["keygen", &key]).code, Some(0));
+    let library = crate::packaging::library("hello_plugin");
+    let source = workspace().join("examples/hello_plugin");
+    let package = folder.file("hello.vlugin");
+    for (mode, is_warned) in [(0o600, false), (0o644, true)] {
+        std::fs::set_permissions(&key, std::fs::Permissions::from_mode(mode)).unwrap();
+        let packed = run(&[
+            "package",
+            library.to_str().unwrap(),
+            "--source",
+            source.to_str().unwrap(),
+            "--sign",
+            &key,
+            "-o",
+            &package,
+        ]);
+        assert_eq!(packed.code, Some(0), "{packed:?}");
+        let warning = "every user of this machine may read the secret key; `chmod o= ";
+        assert_eq!(packed.err.contains(warning), is_warned, "{packed:?}");
     }
 }

@@ -10,7 +10,11 @@ mod native;
 
 pub use native::NativeHost;
 
-use crate::{BoxFuture, Fault, Request, Response, Vlugin, account::Account};
+use crate::{
+    BoxFuture, Fault, Request, Response, Vlugin,
+    account::Account,
+    escape::{LONGEST, more},
+};
 use allow::Allow;
 use counted::counted;
 use fetch::Fetcher;
@@ -128,16 +132,13 @@ impl Host for RuntimeHost {
     }
 }
 
-/// The longest text of one line in the log, in bytes.
-const LONGEST: usize = 64 * 1024;
-
 /// What is logged of a text, and what is said of the rest.
 fn shortened(text: &str) -> (&str, String) {
     if text.len() <= LONGEST {
         return (text, String::new());
     }
     let (start, rest) = text.split_at(text.floor_char_boundary(LONGEST));
-    (start, format!("… ({} more bytes)", rest.len()))
+    (start, more(rest.len()))
 }
 
 #[cfg(test)]
@@ -150,6 +151,6 @@ mod tests {
         let text = format!("a{}", "é".repeat(LONGEST));
         let (start, rest) = shortened(&text);
         assert_eq!(start.len(), LONGEST - 1);
-        assert_eq!(rest, format!("… ({} more bytes)", text.len() - start.len()));
+        assert_eq!(rest, more(text.len() - start.len()));
     }
 }

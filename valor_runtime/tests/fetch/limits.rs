@@ -2,7 +2,11 @@
 
 use crate::{Fetcher, Server, fetch, get, post, text};
 use futures_lite::future::block_on;
-use std::{io, sync::Mutex, sync::mpsc, time::Duration};
+use std::{
+    io,
+    sync::{Mutex, mpsc},
+    time::{Duration, Instant},
+};
 use valor_runtime::{Body, Chunk, FaultKind, Request, host::fetch::FetchConfig};
 
 const SHORT: Duration = Duration::from_millis(150);
@@ -25,6 +29,23 @@ fn a_server_that_says_nothing_is_a_timeout() {
     let place = server.address.to_string();
     assert!(fault.message.contains(&place), "{fault}");
     assert!(fault.message.contains("150ms"), "{fault}");
+}
+
+#[test]
+fn a_server_that_never_ceases_takes_no_more_time_than_one_that_says_nothing() {
+    let (ceases, ceased) = mpsc::channel();
+    let server = Server::start(move |_, conn| {
+        conn.head();
+        let interim = "HTTP/1.1 103 Early Hints\r\nlink: x\r\n\r\n".repeat(500);
+        let end = Instant::now() + Duration::from_secs(20);
+        while Instant::now() < end && conn.try_send(&interim) {}
+        let _ = ceases.send(Instant::now() >= end);
+    });
+    let fetcher = with(|config| config.head_timeout = SHORT);
+    let fault = fetch(&fetcher, get(&server.url("/"))).unwrap_err();
+    assert_eq!((fault.kind, fault.status), (FaultKind::Timeout, 504));
+    // It was cut off, and had not come to an end of its own.
+    assert!(!ceased.recv().unwrap());
 }
 
 #[test]

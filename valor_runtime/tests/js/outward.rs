@@ -54,6 +54,16 @@ export default {
         const it = await fetch(to + "/broken");
         try { await it.text(); } catch (e) { return new Response(e.message) }
       }
+      case "/late": {
+        const it = await fetch(to + "/broken");
+        // Long after the end, all that came before it is there.
+        await new Promise((resolve) => setTimeout(resolve, 700));
+        const reader = it.body.getReader();
+        let text = "";
+        try {
+          for (;;) text += new TextDecoder().decode((await reader.read()).value);
+        } catch (e) { return new Response(`${text}, ${e.name}`) }
+      }
       case "/abort": {
         const control = new AbortController();
         setTimeout(() => control.abort(), 20);
@@ -159,6 +169,10 @@ pub(crate) fn a_script_fetches_and_calls() {
         assert_eq!(house.get("/asks/scheme").await.0, 500);
         let broken = house.get("/asks/broken").await;
         assert!(broken.1.ends_with("/broken broke off"), "{broken:?}");
+        assert_eq!(
+            house.get("/asks/late").await,
+            (200, "begun, TypeError".into())
+        );
         let passed = house
             .ask(Request::new("GET", "/asks/passed").unwrap())
             .await;

@@ -17,12 +17,15 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
-    task::{Context, Poll, ready},
+    task::{Context, Poll},
     time::{Duration, Instant},
 };
 
 /// How much hyper has room for in a connection's first reads.
 const SCRATCH: usize = 8192;
+/// How much is read before others have their turn. hyper reads on for as long as something comes, and interim
+/// responses can come without an end.
+const TURN: usize = 256 << 10;
 
 /// A connection, as hyper reads and writes it.
 pub(super) struct Io {
@@ -30,6 +33,8 @@ pub(super) struct Io {
     /// Where a read goes first that is not of a large body.
     scratch: Box<[u8; SCRATCH]>,
     link: Link,
+    /// Bytes that were read in this turn.
+    read: usize,
     /// Given back with the socket.
     _permit: Permit,
 }
@@ -76,6 +81,7 @@ impl Io {
             socket: FuturesIo::new(socket),
             scratch: Box::new([0; SCRATCH]),
             link: Link::new(),
+            read: 0,
             _permit: permit,
         }
     }
@@ -114,14 +120,33 @@ impl hyper::rt::Read for Io {
         mut buf: ReadBufCursor<'_>,
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        if buf.remaining() > 2 * SCRATCH {
-            return Pin::new(&mut this.socket).poll_read(cx, buf);
+        if this.read > TURN {
+            this.read = 0;
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
         }
-        // All of hyper's room would have to be cleared for a read that may come to nothing.
-        let room = &mut this.scratch[..buf.remaining().min(SCRATCH)];
-        let amount = ready!(Pin::new(this.socket.get_mut()).poll_read(cx, room))?;
-        buf.put_slice(&room[..amount]);
-        Poll::Ready(Ok(()))
+        let room = buf.remaining();
+        let read = if room > 2 * SCRATCH {
+            // How much was read is not told.
+            this.read += room.min(64 << 10);
+            Pin::new(&mut this.socket).poll_read(cx, buf)
+        } else {
+            // All of hyper's room would have to be cleared for a read that may come to nothing.
+            let room = &mut this.scratch[..room.min(SCRATCH)];
+            match Pin::new(this.socket.get_mut()).poll_read(cx, room) {
+                Poll::Ready(Ok(amount)) => {
+                    this.read += amount;
+                    buf.put_slice(&room[..amount]);
+                    Poll::Ready(Ok(()))
+                }
+                Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+                Poll::Pending => Poll::Pending,
+            }
+        };
+        if read.is_pending() {
+            this.read = 0;
+        }
+        read
     }
 }
 

@@ -7,11 +7,14 @@
 // 1 is a fetch, 2 a call of the vlugin `name`: `rest` is a message (heads.js), and a body in pieces is given when Valor
 // asks for it (`!body` and the id). 3 is the end of one that nobody waits for. 4 is a line for the log: `name` is its
 // file, `rest` u32 line, u32 column, text. 5 says that `id` lines were left out, 6 that the vlugin reads the body of the
-// request that was given this number, whose client waits to be told to go on. What came of a fetch or a call is a
-// request of Valor's whose body is u32 id, a message, and the response's body: `!whole` if all of it is in memory,
-// otherwise `!pieces`. A fault is a request without a body, `!fault/ID/STATUS/MESSAGE`.
+// request that was given this number, whose client waits to be told to go on.
+//
+// What came of a fetch or a call is a request of Valor's whose body is u32 id, a message, and the response's body:
+// `!whole` if all of it is in memory. Otherwise `!pieces`, each behind its u32 length; the length 0xffffffff says that
+// the response broke off there. A fault is a request without a body, `!fault/ID/STATUS/MESSAGE`.
 
 const FETCH = 1, CALL = 2, CANCEL = 3, LOG = 4, LEFT_OUT = 5, READS = 6;
+const BROKEN = 0xffffffff;
 /** A body of so many bytes goes along with its head. */
 const SMALL = 65536;
 /** Bytes of entries in one answer, unless a single one is longer. */
@@ -202,6 +205,32 @@ async function pieces(request) {
   return outcome(bytes, (it) => passed(it, reader, begun));
 }
 
+/** What gives the next piece of a body of which `bytes` have been read, null at its end. */
+function piecesOf(reader, bytes) {
+  let left = 0;
+  const more = async () => {
+    const { done, value } = await reader.read();
+    if (!done) bytes = joined(bytes, value);
+    return !done;
+  };
+  return async () => {
+    while (left === 0) {
+      while (lengthOf(bytes) < 4) if (!(await more())) return null;
+      left = u32(bytes, 0);
+      bytes = subarray(bytes, 4);
+    }
+    if (left === BROKEN) throw null;
+    while (lengthOf(bytes) === 0) if (!(await more())) throw null;
+    const part = subarray(bytes, 0, left);
+    left -= lengthOf(part);
+    bytes = subarray(bytes, lengthOf(part));
+    // Whoever has a piece may look at all of its memory, or give it away.
+    const piece = new Bytes(lengthOf(part));
+    setBytes(piece, part);
+    return piece;
+  };
+}
+
 /** What was asked for under this id, which is about to be settled. */
 function answered(id) {
   const it = findAsked(asked, id);
@@ -279,6 +308,7 @@ function passed(it, reader, begun) {
     stop();
     return done.promise;
   }
+  const next = piecesOf(reader, begun);
   let control;
   const abort = () => {
     control?.error(it.signal.reason);
@@ -289,26 +319,23 @@ function passed(it, reader, begun) {
     __proto__: null,
     start(controller) {
       control = controller;
-      if (lengthOf(begun) > 0) controller.enqueue(begun);
     },
     async pull(controller) {
-      let part;
+      let piece;
       try {
-        // Deno gives a body without bytes as one piece of none.
-        do part = await reader.read();
-        while (part.value?.length === 0);
+        piece = await next();
       } catch {
         finish();
         // If it is passed on, Deno throws away what it has not sent when the error comes.
         await new Promise((resolve) => later(resolve, 10));
         throw new TypeError(`the response from ${it.url} broke off`);
       }
-      if (part.done) {
+      if (piece) {
+        controller.enqueue(piece);
+      } else {
         it.signal.removeEventListener("abort", abort);
         controller.close();
         finish();
-      } else {
-        controller.enqueue(part.value);
       }
     },
     cancel: stop,

@@ -91,6 +91,15 @@ function encodeRequest(method, target, headers, body, length) {
   return bytes;
 }
 
+/** A text of at most so many bytes, and a mark that says how many were left out. */
+function cut(text, most) {
+  // Each character has one byte at least, and three at most.
+  if (text.length * 3 <= most) return text;
+  const { read } = encodeInto(text, new Bytes(most));
+  if (read === text.length) return text;
+  return `${slice(text, 0, read)}… (${lengthOf(encodeUtf8(slice(text, read)))} more bytes)`;
+}
+
 /** How many bytes of a message are in front of its body, or how many are needed to say so. */
 const headEnd = (bytes, at) => (lengthOf(bytes) < at + FIXED ? at + FIXED : at + FIXED + u32(bytes, at));
 

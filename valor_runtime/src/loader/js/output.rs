@@ -4,6 +4,7 @@
 //! `outward` logs what `console` says through it. `process` reads from here how a process ended that could not say so.
 
 use super::hints::plain;
+use crate::escape::{more, one_line};
 use futures_lite::{AsyncRead, AsyncReadExt, future};
 use smol::{
     Timer,
@@ -116,7 +117,7 @@ pub(super) struct Said {
     /// Whether V8 has told that there was no memory left.
     pub(super) out_of_memory: bool,
     /// The last line, if it was left out.
-    left_out: Vec<u8>,
+    left_out: Begun,
 }
 
 /// Logs both until they end.
@@ -138,8 +139,7 @@ async fn read(lines: &Arc<Lines>, stream: Option<impl AsyncRead + Unpin>) -> Sai
         return said;
     };
     let mut buffer = vec![0; READ];
-    // The beginning of a line whose end was not read yet, no more than is logged of it.
-    let mut begun = Vec::new();
+    let mut begun = Begun::default();
     loop {
         let len = stream.read(&mut buffer).await.unwrap_or_default();
         let mut rest = &buffer[..len];
@@ -154,20 +154,16 @@ async fn read(lines: &Arc<Lines>, stream: Option<impl AsyncRead + Unpin>) -> Sai
         }
         while let Some(end) = memchr::memchr(b'\n', rest) {
             let (line, after) = rest.split_at(end);
-            if begun.is_empty() {
-                take(lines, line, &mut said);
-            } else {
-                extend(&mut begun, line);
-                take(lines, &begun, &mut said);
-                begun.clear();
-            }
+            begun.extend(line);
+            take(lines, &begun, &mut said);
+            begun.clear();
             rest = &after[1..];
         }
-        extend(&mut begun, rest);
+        begun.extend(rest);
         if len == 0 {
             take(lines, &begun, &mut said);
-            if !said.left_out.is_empty() {
-                said.last = one_line(&said.left_out);
+            if !said.left_out.bytes.is_empty() {
+                said.last = said.left_out.on_one_line();
             }
             return said;
         }
@@ -180,30 +176,49 @@ async fn read(lines: &Arc<Lines>, stream: Option<impl AsyncRead + Unpin>) -> Sai
     }
 }
 
-fn extend(line: &mut Vec<u8>, more: &[u8]) {
-    let room = LINE.saturating_sub(line.len());
-    line.extend_from_slice(&more[..more.len().min(room)]);
+/// A line of which no more is kept than can be logged of it.
+#[derive(Clone, Default)]
+struct Begun {
+    bytes: Vec<u8>,
+    /// How many bytes of it were not kept.
+    left_out: usize,
 }
 
-fn take(lines: &Arc<Lines>, line: &[u8], said: &mut Said) {
-    let line = &line[..line.len().min(LINE)];
-    if line.iter().all(u8::is_ascii_whitespace) {
+impl Begun {
+    fn extend(&mut self, more: &[u8]) {
+        let room = LINE.saturating_sub(self.bytes.len()).min(more.len());
+        self.bytes.extend_from_slice(&more[..room]);
+        self.left_out += more.len() - room;
+    }
+
+    fn clear(&mut self) {
+        self.bytes.clear();
+        self.left_out = 0;
+    }
+
+    fn on_one_line(&self) -> String {
+        let text = String::from_utf8_lossy(&self.bytes);
+        match self.left_out {
+            0 => one_line(&plain(&text)),
+            left_out => one_line(&(plain(&text).into_owned() + &more(left_out))),
+        }
+    }
+}
+
+fn take(lines: &Arc<Lines>, line: &Begun, said: &mut Said) {
+    if line.bytes.iter().all(u8::is_ascii_whitespace) {
         return;
     }
     // The report is for who works on V8: stacks, garbage collections.
-    said.out_of_memory |= memchr::memmem::find(line, OUT_OF_MEMORY).is_some();
+    said.out_of_memory |= memchr::memmem::find(&line.bytes, OUT_OF_MEMORY).is_some();
     said.left_out.clear();
-    if lines.admit(line.len()) {
-        let line = one_line(line);
+    if lines.admit(line.bytes.len()) {
+        let line = line.on_one_line();
         log::debug!(target: "valor::js", vlugin = lines.name.as_str(); "{line}");
         said.last = line;
     } else {
-        said.left_out.extend_from_slice(line);
+        said.left_out = line.clone();
     }
-}
-
-fn one_line(bytes: &[u8]) -> String {
-    crate::loader::one_line(&plain(&String::from_utf8_lossy(bytes)))
 }
 
 #[cfg(test)]
@@ -235,8 +250,12 @@ mod tests {
         let long = format!("begun\n{}", "y".repeat(5 * READ));
         let said = smol::block_on(read(&Lines::new("a"), Some(long.as_bytes())));
         // As long as a message of others may be, and a mark.
-        let kept = said.last.chars().count();
-        assert_eq!((kept, said.out_of_memory), (2001, false));
+        let mark = format!("yy… ({} more bytes)", 5 * READ - 2000);
+        assert!(said.last.ends_with(&mark), "{}", &said.last[1990..]);
+        assert_eq!(
+            (said.last.len(), said.out_of_memory),
+            (1998 + mark.len(), false)
+        );
         // Of a flood, the time grows with its length alone.
         let flood = "x\n".repeat(1 << 18) + "JavaScript out of memory";
         let said = smol::block_on(read(&Lines::new("a"), Some(flood.as_bytes())));

@@ -15,6 +15,7 @@ use super::{
 use crate::{
     Body, Bytes, Chunk, ChunkStream, Fault, Request, Response,
     account::{Account, Over},
+    escape::more,
 };
 use futures_core::Stream;
 use futures_lite::{StreamExt, future, stream};
@@ -289,67 +290,83 @@ async fn give_response(worker: &Worker, id: u32, response: Response) -> Result<R
     let Response { head, body } = response;
     let room = SMALL.checked_sub(head.as_bytes().len());
     let is_small = matches!(&body, Body::Bytes(bytes) if room >= Some(bytes.len()));
-    let (len, body) = match body {
-        Body::Bytes(bytes) if !is_small => (Some(bytes.len() as u64), whole(bytes)),
-        body => (body.len(), body),
+    let body = match body {
+        Body::Bytes(bytes) if !is_small => {
+            let len = Some(bytes.len() as u64);
+            Body::stream(len, stream::once(Ok(Chunk::Data(bytes))))
+        }
+        body => body,
     };
     let (block, chunks) = message::encode_response(Response { head, body });
     let front = [&id.to_le_bytes(), &*block].concat();
     match chunks {
         None => own(worker, "whole", front.into()).await,
-        Some(chunks) => own(worker, "pieces", behind(front, len, chunks)).await,
+        Some(chunks) => {
+            let pieces = Pieces {
+                front,
+                rest: Bytes::new(),
+                chunks: Some(chunks),
+            };
+            own(worker, "pieces", Body::stream(None, pieces)).await
+        }
     }
-}
-
-fn whole(bytes: Bytes) -> Body {
-    Body::stream(
-        Some(bytes.len() as u64),
-        stream::once(Ok(Chunk::Data(bytes))),
-    )
 }
 
 /// A body behind these bytes; its length, if that is known.
 pub(super) fn behind(front: Vec<u8>, len: Option<u64>, chunks: ChunkStream) -> Body {
     let len = len.map(|len| len.saturating_add(front.len() as u64));
     let front = stream::once(Ok(Chunk::Data(front.into())));
-    let late = Late {
-        chunks: Box::pin(front.chain(chunks)),
-        error: None,
-        grace: None,
-    };
-    Body::stream(len, late)
+    Body::stream(len, front.chain(chunks))
 }
 
-/// How long the error of a body waits, so that the script has read what came before it.
-const GRACE: Duration = Duration::from_millis(200);
+/// What stands for a length if the body broke off (`asks.js`).
+const BROKEN: u32 = u32::MAX;
+/// Bytes of a piece.
+const PIECE: usize = 1 << 20;
 
-/// A body whose error comes late: hyper sends nothing more once it has seen one, not even what came before it, and
-/// Deno forgets what a script has not read of a request whose connection ends. The head is the body's beginning.
-struct Late {
-    chunks: ChunkStream,
-    error: Option<io::Error>,
-    grace: Option<Timer>,
+/// A response's body on its way to a script: these bytes in front, then pieces, each behind its length. An error is a
+/// piece of its own. As the error of a request's body it would outrun what comes before it: hyper sends nothing
+/// more once it has seen one, and Deno forgets what a script has not read.
+struct Pieces {
+    front: Vec<u8>,
+    rest: Bytes,
+    chunks: Option<ChunkStream>,
 }
 
-impl Stream for Late {
+impl Pieces {
+    fn piece(&mut self) -> Chunk {
+        let piece = self.rest.split_to(self.rest.len().min(PIECE));
+        let len = (piece.len() as u32).to_le_bytes();
+        Chunk::Data([&len, &*piece].concat().into())
+    }
+}
+
+impl Stream for Pieces {
     type Item = io::Result<Chunk>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let this = &mut *self;
-        if this.error.is_none() {
-            match this.chunks.as_mut().poll_next(cx) {
-                Poll::Ready(Some(Err(error))) => {
-                    this.error = Some(error);
-                    this.grace = Some(Timer::after(GRACE));
+        if !self.front.is_empty() {
+            let front = std::mem::take(&mut self.front);
+            return Poll::Ready(Some(Ok(Chunk::Data(front.into()))));
+        }
+        while self.rest.is_empty() {
+            let Some(chunks) = &mut self.chunks else {
+                return Poll::Ready(None);
+            };
+            match ready!(chunks.as_mut().poll_next(cx)) {
+                Some(Ok(Chunk::Data(data))) => self.rest = data,
+                // A `Response` of JavaScript has none.
+                Some(Ok(Chunk::Trailers(_))) => {}
+                Some(Err(_)) => {
+                    // What it came from ends now, whenever the script reads on.
+                    self.chunks = None;
+                    let broken = BROKEN.to_le_bytes().to_vec().into();
+                    return Poll::Ready(Some(Ok(Chunk::Data(broken))));
                 }
-                next => return next,
+                None => self.chunks = None,
             }
         }
-        if let Some(grace) = &mut this.grace {
-            ready!(Pin::new(grace).poll(cx));
-            this.grace = None;
-        }
-        Poll::Ready(this.error.take().map(Err))
+        Poll::Ready(Some(Ok(self.piece())))
     }
 }
 
@@ -362,11 +379,12 @@ async fn own(worker: &Worker, what: &str, body: Body) -> Result<Response, Fault>
     worker.local.send(request).await
 }
 
-/// Shortens a text to so many bytes, where it is longer.
+/// Shortens a text to so many bytes if it is longer, with a mark that says so.
 pub(super) fn cut(text: &mut String, most: usize) {
     if text.len() > most {
-        let end = (0..=most).rev().find(|&at| text.is_char_boundary(at));
-        text.truncate(end.unwrap_or_default());
-        text.push('…');
+        let end = text.floor_char_boundary(most);
+        let left = text.len() - end;
+        text.truncate(end);
+        text.push_str(&more(left));
     }
 }

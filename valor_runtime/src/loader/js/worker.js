@@ -25,9 +25,9 @@ const later = globalThis.setTimeout;
 const LEVELS = ["error", "warn", "info", "debug", "trace"];
 const OWN = new URL(".", import.meta.url).href;
 const SENT = [["accept", "*/*"], ["accept-language", "*"], ["user-agent", navigator.userAgent]];
-/** Characters in a line of the log. */
+/** Bytes of a text in a line of the log. */
 const LONGEST = 16384;
-/** Characters of what the supervisor is told. */
+/** Bytes of what the supervisor is told. */
 const TOLD = 4096;
 
 let name, config, folder, token, level, tell;
@@ -49,7 +49,7 @@ const at = (place) => `${place.file}:${place.line}:${place.column}`;
 
 function log(what, message, error) {
   if (LEVELS.indexOf(what) > level || isLeftOut()) return;
-  say(LEVELS.indexOf(what), message.slice(0, LONGEST), places(error?.stack)[0]);
+  say(LEVELS.indexOf(what), cut(message, LONGEST), places(error?.stack)[0]);
 }
 
 /** An error as one line, with every place of its stack. */
@@ -167,7 +167,7 @@ function failed(error) {
   if (!own) status = isStatus && status >= 500 ? status : 500;
   let message = own ? String(error.message) : described(error);
   if (status >= 500 && own) message += placed(error);
-  return new NativeResponse(JSON.stringify({ status, message: message.slice(0, LONGEST) }), { __proto__: null, status: 500, headers: { __proto__: null, "x-valor-fault": token } });
+  return new NativeResponse(JSON.stringify({ status, message: cut(message, LONGEST) }), { __proto__: null, status: 500, headers: { __proto__: null, "x-valor-fault": token } });
 }
 
 const answering = (request, peer) => (handler ? handler.fetch(request, env, contextOf(peer)) : dispatched(request, peer));
@@ -282,7 +282,7 @@ async function load(file) {
 /** Why the module is not loaded, with what the parser shows of it. */
 function unloaded(error) {
   const text = error?.cause === "create" ? error.message.slice("create: ".length) : described(error);
-  return text.slice(0, TOLD);
+  return cut(text, TOLD);
 }
 
 async function begin(data) {

@@ -13,6 +13,7 @@ mod driver;
 mod engine;
 mod error;
 mod exchange;
+mod flow;
 #[cfg(test)]
 mod frozen;
 #[cfg(any(test, feature = "fuzzing"))]

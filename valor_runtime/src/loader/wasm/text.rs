@@ -1,9 +1,10 @@
 //! Texts that a guest hands over for people to read: bounded, since nobody reads more, and the host would hold it.
 
+use crate::escape::{LONGEST, more};
 use std::borrow::Cow;
 
 /// The bytes of a message: a line of the log, a fault, why a body failed.
-pub(super) const MESSAGE: usize = 16 * 1024;
+pub(super) const MESSAGE: usize = LONGEST;
 /// The bytes of a name: of a vlugin, of a module, of a file.
 pub(super) const NAME: usize = 256;
 
@@ -19,7 +20,7 @@ pub(super) fn cut(bytes: &[u8], most: usize) -> Cow<'_, str> {
     }
     let left = left + (most - end);
     let kept = String::from_utf8_lossy(&bytes[..end]);
-    Cow::Owned(format!("{kept}… ({left} bytes more)"))
+    Cow::Owned(kept.into_owned() + &more(left))
 }
 
 #[cfg(test)]
@@ -31,13 +32,13 @@ mod tests {
         for (text, most, cut_to) in [
             ("", 0, ""),
             ("four", 4, "four"),
-            ("four", 3, "fou… (1 bytes more)"),
-            ("aäö", 4, "aä… (2 bytes more)"),
-            ("a\u{1f600}", 3, "a… (4 bytes more)"),
+            ("four", 3, "fou… (1 more bytes)"),
+            ("aäö", 4, "aä… (2 more bytes)"),
+            ("a\u{1f600}", 3, "a… (4 more bytes)"),
         ] {
             assert_eq!(cut(text.as_bytes(), most), cut_to);
         }
         // Whatever the bytes are.
-        assert_eq!(cut(&[0xbf; 8], 4), "\u{fffd}… (7 bytes more)");
+        assert_eq!(cut(&[0xbf; 8], 4), "\u{fffd}… (7 more bytes)");
     }
 }
