@@ -99,8 +99,8 @@ pub(super) fn packages(are_imported: bool) -> &'static str {
     }
 }
 
-/// The folder, or the nearest one above whose path has no comma: Deno's lists have no way to write one. The worker, which
-/// alone runs code of the script's, is given the folder itself.
+/// The folder, or the nearest one above whose path has no comma: Deno's lists have no way to write one. The worker,
+/// which alone runs code of the script's, is given the folder itself.
 fn nameable(folder: &Path) -> &Path {
     let mut folders = folder.ancestors();
     let has_none = |it: &&Path| !it.to_string_lossy().contains(',');

@@ -16,8 +16,8 @@ const LEAST: (u32, u32) = (2, 9);
 /// What a Deno says of itself: version, then its own file.
 const ASK: &str = "console.log(Deno.version.deno + '\\n' + Deno.execPath())";
 
-/// The Deno to run: the one that was named, or that of `VALOR_DENO`, of the project of plugins.json, of the script's own
-/// project, or of the `PATH`.
+/// The Deno to run: the one that was named, or that of `VALOR_DENO`, of the project of plugins.json, of the script's
+/// own project, or of the `PATH`.
 ///
 /// # Errors
 /// [`ScriptError::NoDeno`] and [`ScriptError::UntrustedDeno`].

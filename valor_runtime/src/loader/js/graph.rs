@@ -1,7 +1,7 @@
 //! [`Graph`]: which files a script imports, from Deno itself (`deno info`), before any of it runs.
 //!
 //! `script` asks each time it is started. What is imported as code needs no right to read files, so what is no code is
-//! refused here unless the definition's `files` has it: a file of data is read, however that is written. And it is noted
+//! refused here unless the definition's `files` has it: a file of data is read, however that is written. It also notes
 //! how the files are, so that a change in one of them is seen later.
 
 use crate::{

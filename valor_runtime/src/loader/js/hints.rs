@@ -1,6 +1,7 @@
 //! [`plain`]: what Deno says, without its advice on options that only Valor gives to it.
 //!
-//! Whatever is logged or answered of a script's errors goes through it: `process`, `outward`, `output` and `script` call it.
+//! Whatever is logged or answered of a script's errors goes through it: `process`, `outward`, `output` and `script`
+//! call it.
 
 use std::borrow::Cow;
 

@@ -10,6 +10,7 @@ use super::{
     hints::plain,
     outward,
     process::{Process, Unstarted},
+    trouble::Trouble,
     worker::{End, Worker},
 };
 use crate::{
@@ -41,11 +42,6 @@ use valor::host::Host;
 const PROMISED: Duration = Duration::from_secs(30);
 /// A message of so many bytes, or a piece of a body, is not counted: that would cost more than it has.
 const SMALL: usize = 4096;
-/// Who runs for so long has forgotten that it failed before.
-const SOUND: Duration = Duration::from_secs(60);
-/// Between two attempts at most.
-const LONGEST_WAIT: Duration = Duration::from_secs(60);
-
 /// What is known of a script from its definition.
 pub(super) struct Recipe {
     pub(super) name: String,
@@ -97,34 +93,6 @@ impl Live {
     fn idle(&self) -> Duration {
         let used = Duration::from_nanos(self.used.load(Ordering::Relaxed));
         self.since.elapsed().saturating_sub(used)
-    }
-}
-
-/// How often it has failed in a row.
-#[derive(Default)]
-struct Trouble {
-    failures: u32,
-    until: Option<Instant>,
-    reason: String,
-}
-
-impl Trouble {
-    fn note(&mut self, lived: Duration, reason: String) {
-        if lived >= SOUND {
-            self.failures = 0;
-        }
-        self.failures += 1;
-        self.reason = reason;
-        let wait = match self.failures {
-            ..3 => None,
-            n => Some(Duration::from_secs(1 << (n - 3).min(6)).min(LONGEST_WAIT)),
-        };
-        self.until = wait.map(|wait| Instant::now() + wait);
-    }
-
-    fn wait(&self) -> Option<Duration> {
-        let left = self.until?.saturating_duration_since(Instant::now());
-        (!left.is_zero()).then_some(left)
     }
 }
 
@@ -486,32 +454,5 @@ impl Stream for Held {
 impl Drop for Held {
     fn drop(&mut self) {
         self.live.touch();
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{Duration, SOUND, Trouble};
-
-    #[test]
-    fn the_wait_doubles_up_to_a_minute_and_a_sound_life_makes_up_for_all() {
-        let mut trouble = Trouble::default();
-        let mut waits = Vec::new();
-        let mut fails = |lived, times| {
-            for _ in 0..times {
-                trouble.note(lived, "ended".into());
-                // Some of it may be over already.
-                waits.push(
-                    trouble
-                        .wait()
-                        .map_or(0, |wait| wait.as_secs_f64().ceil() as u64),
-                );
-            }
-        };
-        fails(Duration::ZERO, 11);
-        fails(SOUND - Duration::from_secs(1), 1);
-        fails(SOUND, 1);
-        fails(Duration::ZERO, 2);
-        assert_eq!(waits, [0, 0, 1, 2, 4, 8, 16, 32, 60, 60, 60, 60, 0, 0, 1]);
     }
 }
