@@ -166,6 +166,10 @@ async def checked(page):
         found = [": ".join(filter(None, fault[:2])) for fault in found]
         if found != [line.strip() for line in wanted]:
             raise AssertionError(f"{text}: {found}")
+    # After a hundred faults the others are counted.
+    many = json.dumps({"plugins": [{"type": f"x{at}"} for at in range(300)]})
+    found = await page.run(f"import('/valor-check.js').then(({{ faultsOf }}) => faultsOf({many}))")
+    same([len(found), found[100]], [101, ["", "500 further faults"]])
 
 
 @step
@@ -219,7 +223,7 @@ async def scoped(page):
     same(await page.run('fetch("/guest/").then((response) => response.text())'), "hello")
 
 
-fits("what a page has beside it to check definitions", ["valor-check.js"], 5 * 1024)
+fits("what a page has beside it to check definitions", ["valor-check.js"], 5376)
 fits("the service worker and all it imports for WebAssembly", ["valor-sw.js", "account.js", "guest.js", "http.js"], 15 * 1024)
 say(plugins)
 asyncio.run(play(Server(), ["guest", "late", "small", "hurried", "narrow", "open"]))
