@@ -7,20 +7,14 @@ const KEYS = ["type", "name", "prefix", "strip", "rewrite", "path", "source", "c
 const KINDS = ["native", "wasm", "js", "files"];
 const DAY = 86400;
 
-/** How many faults are told of; those after them are counted. */
-const TOLD = 100;
-
-/**
- * What is wrong: of each fault its key, what is to be said, and the vlugin. The last one may be the number of those that are
- * not told of. `one` is for a definition by itself.
- */
+/** What is wrong: of each fault its key, what is to be said, and the vlugin; after a hundred, how many more. `one` is for a definition by itself. */
 export function faultsOf(value, one) {
   const faults = [];
   let further = 0;
-  const fault = (...said) => (faults.length < TOLD ? faults.push(said) : further++);
+  const fault = (...said) => (faults.length < 100 ? faults.push(said) : further++);
   if (one) definition(value, "", fault);
   else root(value, fault);
-  if (further) faults.push(["", `${further} further fault${further > 1 ? "s" : ""}`]);
+  if (further) faults.push(["", `${further} further faults`]);
   return faults;
 }
 

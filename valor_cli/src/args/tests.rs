@@ -57,7 +57,7 @@ fn options_that_need_each_other() {
     assert!(parsed(&["run", "-w"]));
     assert!(parsed(&["run"]));
     assert!(!parsed(&["run", "-p", "x", "--registry-token-file", "y"]));
-    assert!(!parsed(&["run", "-p", "x", "--release"]));
+    assert!(parsed(&["run", "-p", "x", "--release"]));
     assert!(!parsed(&["run", "-p", "x", "--workers", "0"]));
     assert!(parsed(&[
         "run",

@@ -91,3 +91,27 @@ fn every_example_is_mounted() {
         assert!(text("examples/plugins.json").contains(&format!("{script:?}")));
     }
 }
+
+#[test]
+fn every_promise_names_tests_that_exist() {
+    let page = text("docs/src/security.md");
+    let rows = page.lines().skip_while(|line| !line.starts_with("| promise |"));
+    let rows = rows.filter(|line| line.starts_with("| ")).skip(1);
+    let mut count = 0;
+    for row in rows {
+        let tests = row.trim_end_matches(" |").rsplit(" | ").next().unwrap();
+        // What stands between back-ticks: a file, and the names that are in it.
+        let (mut file, mut names) = (String::new(), 0);
+        for word in tests.split('`').skip(1).step_by(2) {
+            if word.contains('/') {
+                file = text(word);
+                names += 1;
+            } else if word.contains('_') {
+                assert!(file.contains(&format!("fn {word}()")), "`{word}`: {row}");
+            }
+        }
+        assert!(names > 0, "{row}");
+        count += 1;
+    }
+    assert!(count > 30, "{count} promises");
+}

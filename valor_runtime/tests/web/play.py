@@ -166,6 +166,10 @@ async def checked(page):
         found = [": ".join(filter(None, fault[:2])) for fault in found]
         if found != [line.strip() for line in wanted]:
             raise AssertionError(f"{text}: {found}")
+    # After a hundred faults the others are counted.
+    many = json.dumps({"plugins": [{"type": f"x{at}"} for at in range(300)]})
+    found = await page.run(f"import('/valor-check.js').then(({{ faultsOf }}) => faultsOf({many}))")
+    same([len(found), found[100]], [101, ["", "500 further faults"]])
 
 
 @step
