@@ -34,8 +34,8 @@
 //! valor = { package = "valor_abi", version = "0.1" }
 //! ```
 //!
-//! `valor_cli run -p plugins.json` serves what a plugins.json names. The crate `valor_runtime` does so inside of another
-//! program.
+//! `valor_cli run -p plugins.json` serves what a plugins.json names. The crate `valor_runtime` does so inside of
+//! another program.
 //!
 //! # Layout
 //!

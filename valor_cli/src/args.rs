@@ -371,7 +371,8 @@ pub struct ServerArgs {
     #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = seconds)]
     pub body_timeout: Duration,
 
-    /// Time without any progress while a client, or a vlugin that calls another, takes a response; it is cut off after that
+    /// Time without any progress while a client, or a vlugin that calls another, takes a response; it is cut off after
+    /// that
     #[arg(long, value_name = "SECONDS", default_value = "60", value_parser = seconds)]
     pub write_timeout: Duration,
 

@@ -1,7 +1,7 @@
 //! A script and what it imports as one JavaScript module: `web` puts that into a page, `package` into a package.
 //!
-//! What is one module already is taken as it is. TypeScript, and what imports other files, is bundled by esbuild, which is
-//! found as Deno is. What comes out runs in a service worker and in Deno alike.
+//! What is one module already is taken as it is. TypeScript, and what imports other files, is bundled by esbuild,
+//! which is found as Deno is. What comes out runs in a service worker and in Deno alike.
 
 use std::{
     env, fs,

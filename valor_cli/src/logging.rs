@@ -1,8 +1,8 @@
 //! The log: records of this program and of its vlugins as one line each on standard error, for
 //! people or as JSON.
 //!
-//! `main` calls [`start`] once. Whatever a message or a value has in it, a record stays one
-//! line with an end: what a client or a vlugin sends cannot pass for a record of its own, drive a terminal, or fill a disk by itself.
+//! `main` calls [`start`] once. Whatever a message or a value has in it, a record stays one line with an end: what a
+//! client or a vlugin sends cannot pass for a record of its own, drive a terminal, or fill a disk by itself.
 
 mod access;
 
@@ -22,8 +22,8 @@ use std::{
 };
 use valor_runtime::escape::{self, Escaped, escaped_json};
 
-/// Bytes of a message, or of one of a record's values, at most; the rest is cut off. There is room for the mark of a text that
-/// was cut before, and for what stands around it.
+/// Bytes of a message, or of one of a record's values, at most; the rest is cut off. There is room for the mark of a
+/// text that was cut before, and for what stands around it.
 const LONGEST: usize = escape::LONGEST + 512;
 /// The target of the access log.
 const ACCESS: &str = "valor::access";

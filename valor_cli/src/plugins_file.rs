@@ -1,5 +1,5 @@
-//! The plugins.json that a command reads: which one it is, and from where. `run`, `check`, `build` and `web` make one of
-//! their `-p`; `load` reads it, `reload` and `watch` once more while the program runs.
+//! The plugins.json that a command reads: which one it is, and from where. `run`, `check`, `build` and `web` make one
+//! of their `-p`; `load` reads it, `reload` and `watch` once more while the program runs.
 //!
 //! Where it is is settled once, at the start: a vlugin of this process may change the working directory.
 

@@ -138,8 +138,8 @@ impl Reload {
         None
     }
 
-    /// As [`Self::take`] does; but if files alone have changed, modules come last: cargo builds each target by itself, and
-    /// nobody has to wait for a library until the module of the same crate is built.
+    /// As [`Self::take`] does; but if files alone have changed, modules come last: cargo builds each target by itself,
+    /// and nobody has to wait for a library until the module of the same crate is built.
     fn take_in_turn(&mut self, vlugins: Vlugins, which: Which<'_>) -> BTreeSet<String> {
         let read = vlugins.as_read();
         let Which::Named(names) = which else {

@@ -1,5 +1,5 @@
-//! `--watch`: whose files have changed, told when they have come to rest. `reload` asks for `run`, `web` for itself, and each
-//! does what follows.
+//! `--watch`: whose files have changed, told when they have come to rest. `reload` asks for `run`, `web` for itself,
+//! and each does what follows.
 //!
 //! The system's word that something happened in a folder is only what makes this look: what has
 //! changed is told by what the files are like now and were before. So it does not matter how an
@@ -32,7 +32,8 @@ pub struct Wanted {
     pub build: bool,
     /// The files' signatures.
     pub signed: bool,
-    /// All that is copied into this folder: what is in the folders of `files`, and beside scripts; not the folder itself.
+    /// All that is copied into this folder: what is in the folders of `files`, and beside scripts; not the folder
+    /// itself.
     pub copies_into: Option<PathBuf>,
 }
 

@@ -1,9 +1,10 @@
 //! `valor_cli web`: from a plugins.json to a folder for a static server, whose page runs the vlugins in
 //! its service worker.
 //!
-//! What goes into the folder is gathered first, with every fault on the way; only then is something
-//! written. `contents` is what is to be written, `folder` writes it without touching what is not
-//! its own, `again` does it once more whenever something changes, `scripts` makes one module of a `js` vlugin, `copied` looks through the folders of `files` vlugins, `serve` is `--serve`.
+//! What goes into the folder is gathered first, with every fault on the way; only then is something written.
+//! `contents` is what is to be written, `folder` writes it without touching what is not its own, `again` does it once
+//! more whenever something changes, `scripts` makes one module of a `js` vlugin, `copied` looks through the folders of
+//! `files` vlugins, `serve` is `--serve`.
 
 mod again;
 mod contents;

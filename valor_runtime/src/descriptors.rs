@@ -68,8 +68,8 @@ fn limit() -> usize {
     65_536
 }
 
-/// Lets this process have as many file descriptors open as the system allows, and gives how many that are. A program calls it
-/// before it serves: most systems begin with 1024, so that programs which cannot count further go on.
+/// Lets this process have as many file descriptors open as the system allows, and gives how many that are. A program
+/// calls it before it serves: most systems begin with 1024, so that programs which cannot count further go on.
 ///
 /// Processes that this one starts inherit it.
 pub fn raise_descriptor_limit() -> usize {

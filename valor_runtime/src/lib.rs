@@ -1,7 +1,7 @@
 //! Put Valor's host into a program of your own: load vlugins, route requests to them, guard them, serve them.
 //!
-//! A [`Runtime`] answers requests. Its vlugins come from files, from linked crates, or from the program itself, and need no
-//! socket:
+//! A [`Runtime`] answers requests. Its vlugins come from files, from linked crates, or from the program itself, and
+//! need no socket:
 //!
 //! ```
 //! use valor_runtime::{Runtime, from_http, http};
@@ -21,8 +21,8 @@
 //! # }
 //! ```
 //!
-//! [`server::Server`] puts it behind sockets; `valor_cli` is that with a command line. The crate `valor_abi` is what a vlugin
-//! is written with.
+//! [`server::Server`] puts it behind sockets; `valor_cli` is that with a command line. The crate `valor_abi` is what a
+//! vlugin is written with.
 //!
 //! # Layout
 //!
@@ -32,8 +32,9 @@
 //! - [`escape`]: text from outside for a person's eyes. [`mod@file`]: files that are read whole.
 //!   [`private_dir`]: temporary folders that no other user can look into.
 //!   [`ownership`]: whose a file is. [`project`]: programs that are found beside one.
-//! - [`account`]: what the host holds and runs for one vlugin. `id`: a request's id. `reactor`: which sockets are ready.
-//!   `timer`: time limits. `metrics`: what is counted. [`registry`]: names and prefixes. [`host`]: what vlugins ask for.
+//! - [`account`]: what the host holds and runs for one vlugin. `id`: a request's id. `reactor`: which sockets are
+//!   ready. `timer`: time limits. `metrics`: what is counted. [`registry`]: names and prefixes. [`host`]: what vlugins
+//!   ask for.
 //! - [`package`]: one file with the libraries for several targets.
 //! - [`loader`]: from a definition to a vlugin; [`mod@inspect`]: what a file says of itself.
 //! - [`dispatch`]: a request's way to its vlugin, with ids, limits and panics.

@@ -1,8 +1,8 @@
 //! Whose a file is: [`check`] says whether anybody but this process's user and root could change what it is.
 //!
-//! `project` asks before a program that was found beside a project is run. It looks at the file, at what it leads to if
-//! it is a link, and at every folder on the way to both. Only Unix is looked at: on Windows rights are lists, which this
-//! does not read, and everything passes.
+//! `project` asks before a program that was found beside a project is run. It looks at the file, at what it leads to
+//! if it is a link, and at every folder on the way to both. Only Unix is looked at: on Windows rights are lists, which
+//! this does not read, and everything passes.
 
 use std::path::{Path, PathBuf};
 
@@ -36,8 +36,8 @@ pub enum Untrusted {
     },
 }
 
-/// Sees that nobody but root and this process's user could have written what is here: the file, and if it is a link what
-/// that leads to, with every folder on the way. A path that is not there passes.
+/// Sees that nobody but root and this process's user could have written what is here: the file, and if it is a link
+/// what that leads to, with every folder on the way. A path that is not there passes.
 ///
 /// # Errors
 /// The first file or folder that somebody else owns or may write to.

@@ -12,9 +12,9 @@ const MARKS: [&str; 4] = ["plugins.json", "package.json", "deno.json", "deno.jso
 
 /// The folders of the project that this folder is in, the nearest first.
 ///
-/// A project reaches up to the first folder that has a `.git`; if none has, to the highest one that has a plugins.json, a
-/// package.json or a deno.json; if none has one of those either, it is the folder itself. It ends below a folder that
-/// somebody else owns or may write to.
+/// A project reaches up to the first folder that has a `.git`; if none has, to the highest one that has a
+/// plugins.json, a package.json or a deno.json; if none has one of those either, it is the folder itself. It ends
+/// below a folder that somebody else owns or may write to.
 pub fn folders(folder: &Path) -> Vec<PathBuf> {
     let Ok(folder) = dunce::canonicalize(folder) else {
         return vec![folder.to_owned()];

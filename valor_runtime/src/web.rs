@@ -14,9 +14,9 @@ macro_rules! files {
     };
 }
 
-/// The host: `valor.js`, which a page imports, the service worker `valor-sw.js` with what it imports
-/// itself, what runs in a page's Worker, what checks definitions, and types for editors. They stand beside each other; beside
-/// them stands [`SCRIPTS`], which is written for each folder.
+/// The host: `valor.js`, which a page imports, the service worker `valor-sw.js` with what it imports itself, what runs
+/// in a page's Worker, what checks definitions, and types for editors. They stand beside each other; beside them
+/// stands [`SCRIPTS`], which is written for each folder.
 ///
 /// ```
 /// let names: Vec<_> = valor_runtime::web::HOST.iter().map(|(name, _)| *name).collect();

@@ -1,5 +1,6 @@
-//! What a vlugin does through the host has limits of its own: fetches and calls at once, what the host holds for it, its
-//! timers, and how long the bodies of calls may make no progress. Played without a server in front, with small limits.
+//! What a vlugin does through the host has limits of its own: fetches and calls at once, what the host holds for it,
+//! its timers, and how long the bodies of calls may make no progress. Played without a server in front, with small
+//! limits.
 
 use futures_lite::{
     FutureExt, StreamExt,

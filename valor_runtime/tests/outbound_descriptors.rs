@@ -1,6 +1,6 @@
-//! Connections to others take at most a quarter of the process's file descriptors, so that clients are accepted and files
-//! opened whatever vlugins fetch. The limit is that of the whole process, so this is a program with one test. (Windows
-//! has no such limit to set.)
+//! Connections to others take at most a quarter of the process's file descriptors, so that clients are accepted and
+//! files opened whatever vlugins fetch. The limit is that of the whole process, so this is a program with one test.
+//! (Windows has no such limit to set.)
 
 #![cfg(unix)]
 

@@ -1,10 +1,10 @@
 //! The guest boundary: a vlugin as a WebAssembly module, in a server or in a page.
 //!
-//! `docs/src/guest-abi.md` describes it byte by byte. [`message`] is the encoding of what
-//! crosses, and serves both sides, as does `ascii`, which makes headers for `http_types`; everything else is the guest's side and exists on WebAssembly
-//! alone: `export` is what the host calls, `imports` what it can be asked for, `tasks` the
-//! executor in between, `init` what the vlugin is created with, `bodies` what comes and goes in pieces, `host`
-//! all of that as the [`Host`](crate::host::Host) that an author's code knows.
+//! `docs/src/guest-abi.md` describes it byte by byte. [`message`] is the encoding of what crosses, and serves both
+//! sides, as does `ascii`, which makes headers for `http_types`; everything else is the guest's side and exists on
+//! WebAssembly alone: `export` is what the host calls, `imports` what it can be asked for, `tasks` the executor in
+//! between, `init` what the vlugin is created with, `bodies` what comes and goes in pieces, `host` all of that as the
+//! [`Host`](crate::host::Host) that an author's code knows.
 //!
 //! There is one thread, and the host calls nothing while an import runs: so all state is in
 //! thread-local cells, and none of them is borrowed while an author's code runs.

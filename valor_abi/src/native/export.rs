@@ -199,9 +199,9 @@ impl Drop for FfiHost {
 
 /// Exports a vlugin; only `#[vlugin]` writes it.
 ///
-/// `$entry` is the [`Entry`](instance::Entry). A second macro of the name `$once` in one crate is
-/// an error, wherever it stands: there is one root module in a library. The symbols bear the
-/// crate's name, so that several such crates can be linked into one program. The metadata block names the symbol of the root module, and is exported itself so
+/// `$entry` is the [`Entry`](instance::Entry). A second macro of the name `$once` in one crate is an error, wherever
+/// it stands: there is one root module in a library. The symbols bear the crate's name, so that several such crates
+/// can be linked into one program. The metadata block names the symbol of the root module, and is exported itself so
 /// that no linker leaves it out.
 #[doc(hidden)]
 #[macro_export]

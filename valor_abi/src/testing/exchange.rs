@@ -59,8 +59,8 @@ impl<'a> TestRequest<'a> {
         self
     }
 
-    /// Sends it and waits for the response to begin. A header that the host sets has the host's value: the prefix and the
-    /// request's id, the latter unless [`TestRequest::header`] has set one.
+    /// Sends it and waits for the response to begin. A header that the host sets has the host's value: the prefix and
+    /// the request's id, the latter unless [`TestRequest::header`] has set one.
     #[track_caller]
     pub fn send(mut self) -> TestResponse {
         if self.body.is_empty() != Some(true) && self.head.header("content-type").is_none() {

@@ -1,5 +1,5 @@
-//! Requests as lines of a text log: brief, for people, or in the combined format, for the tools that read that. `logging`
-//! writes their records; in JSON they are records like any other.
+//! Requests as lines of a text log: brief, for people, or in the combined format, for the tools that read that.
+//! `logging` writes their records; in JSON they are records like any other.
 
 use super::shown;
 use anstyle::{AnsiColor, Style};

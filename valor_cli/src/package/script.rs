@@ -1,6 +1,7 @@
 //! `valor_cli package SCRIPT.js`: from a script and what it imports to the one module that its package holds.
 //!
-//! `package` writes and signs it. What a script says of itself stands in a package.json, if `--source` names its folder.
+//! `package` writes and signs it. What a script says of itself stands in a package.json, if `--source` names its
+//! folder.
 
 use crate::{
     args::PackageArgs,

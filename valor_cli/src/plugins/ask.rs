@@ -1,8 +1,8 @@
-//! One request to a server's `/_plugins` and its answer: over TCP, a Unix socket, or TLS. `plugins` makes the request and
-//! says what came of it.
+//! One request to a server's `/_plugins` and its answer: over TCP, a Unix socket, or TLS. `plugins` makes the request
+//! and says what came of it.
 //!
-//! An address or a socket is spoken with in plain HTTP by this module. A URL is asked by the runtime's own client, which
-//! has the roots of trust and TLS.
+//! An address or a socket is spoken with in plain HTTP by this module. A URL is asked by the runtime's own client,
+//! which has the roots of trust and TLS.
 
 use crate::{
     args::RegistryAddr,

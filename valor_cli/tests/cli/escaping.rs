@@ -14,7 +14,8 @@ const EVIL: &str = "\u{1b}]0;PWNED\u{7}\u{1b}[2Jevil\nerror: forged\r\u{9b}31m\u
 /// The same as it is shown.
 const SHOWN: &str = r"\u{1b}]0;PWNED\u{7}\u{1b}[2Jevil\nerror: forged\r\u{9b}31m\u{202e}\u{200b}";
 
-/// The text has nothing in it but lines and the tabs between columns; with the name of the evil thing, as it may be shown.
+/// The text has nothing in it but lines and the tabs between columns; with the name of the evil thing, as it may be
+/// shown.
 fn is_plain(text: &str) {
     let strange = |c: char| !"\n\t".contains(c) && c.is_control() || "\u{202e}\u{200b}".contains(c);
     assert!(!text.contains(strange), "{text:?}");

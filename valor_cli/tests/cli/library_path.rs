@@ -16,7 +16,8 @@ fn folder() -> Folder {
     folder
 }
 
-/// As the README of the system that Valor is modelled on has it: `LD_LIBRARY_PATH=plugins/ valor_cli run -p plugins.json -w`.
+/// As the README of the system that Valor is modelled on has it: `LD_LIBRARY_PATH=plugins/ valor_cli run -p
+/// plugins.json -w`.
 fn start(folder: &Folder, library_path: &str, cargo: bool) -> Server {
     let mut command = valor_cli();
     command

@@ -52,7 +52,8 @@ pub const TOLD: usize = 100;
 
 /// Every fault that was found, in the order of the text; at least one.
 ///
-/// It prints as one line for each of the first hundred, `FILE:LINE:COLUMN: KEY: MESSAGE`, and one with the number of the others.
+/// It prints as one line for each of the first hundred, `FILE:LINE:COLUMN: KEY: MESSAGE`, and one with the number of
+/// the others.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DefinitionFaults {
     /// The file, where they are a file's.

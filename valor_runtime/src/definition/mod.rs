@@ -77,11 +77,12 @@ pub struct Definition {
         regex(pattern = r"^(/|/[^/_?#\s\\][^/?#\s\\]*(/[^/?#\s\\]+)*)$")
     )]
     pub prefix: Option<String>,
-    /// Whether the prefix is taken off the path that the vlugin sees. An app that has a base path of its own takes all of it.
+    /// Whether the prefix is taken off the path that the vlugin sees. An app that has a base path of its own takes all
+    /// of it.
     #[serde(default = "yes", skip_serializing_if = "Clone::clone")]
     pub strip: bool,
-    /// Whether the prefix is put in front of what the vlugin says of its own paths: a `location` or `content-location` that
-    /// begins with `/`, and the `Path` of cookies.
+    /// Whether the prefix is put in front of what the vlugin says of its own paths: a `location` or `content-location`
+    /// that begins with `/`, and the `Path` of cookies.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub rewrite: bool,
     /// The library's file, or a bare name to look for; where it is not said, the library of

@@ -40,7 +40,8 @@ pub(super) struct Positions {
 }
 
 impl Positions {
-    /// A fault of the value of one of its keys, such as `path` or `config.limits[2]`; of all of it, if it has no such key.
+    /// A fault of the value of one of its keys, such as `path` or `config.limits[2]`; of all of it, if it has no such
+    /// key.
     pub fn fault(&self, key: &str, message: String) -> DefinitionFault {
         let mut key = key;
         let found = loop {
@@ -278,8 +279,8 @@ impl<'t> Reader<'t> {
         read
     }
 
-    /// Notes where the values of a configuration stand, for faults that the vlugin finds in them; so many at most, which
-    /// no configuration that a person writes has.
+    /// Notes where the values of a configuration stand, for faults that the vlugin finds in them; so many at most,
+    /// which no configuration that a person writes has.
     fn inside(&self, node: Node<'t>, key: &str, values: &mut Vec<(String, Position)>) {
         const MANY: usize = 1000;
         let entries = node.object().into_iter().flatten();

@@ -95,8 +95,8 @@ impl Dispatch {
     }
 }
 
-/// Lets a vlugin go that was taken out of the registry. Where nothing runs on it any more its destructor runs here: the vlugin's
-/// code, which is watched and caught under its own name.
+/// Lets a vlugin go that was taken out of the registry. Where nothing runs on it any more its destructor runs here:
+/// the vlugin's code, which is watched and caught under its own name.
 pub fn retire(mount: Arc<Mount>) {
     let plate = Arc::new(mount.name_plate());
     if let Err(panicked) = watch::run(&plate, || drop_caught(mount)) {

@@ -1,8 +1,9 @@
-//! The bodies of calls from one vlugin to another, held to the limits that clients' bodies have: who sends or takes one
-//! must make progress, or does not keep the other's place. [`Dispatch::call`](super::Dispatch::call) puts them around both bodies.
+//! The bodies of calls from one vlugin to another, held to the limits that clients' bodies have: who sends or takes
+//! one must make progress, or does not keep the other's place. [`Dispatch::call`](super::Dispatch::call) puts them
+//! around both bodies.
 //!
-//! A request's body waits only while the callee asks for more of it. A response's body waits from when there is something to
-//! take until the caller asks again; since nobody polls it then, a timer lets go of the callee's stream.
+//! A request's body waits only while the callee asks for more of it. A response's body waits from when there is
+//! something to take until the caller asks again; since nobody polls it then, a timer lets go of the callee's stream.
 
 use super::body::Cut;
 use crate::{Body, Chunk, ChunkStream, stall::Stall, timer::Timer};
@@ -244,7 +245,8 @@ impl Stream for Taken {
     }
 }
 
-/// What the callee's stream wakes when it has something new. The stream may keep it, and so it does not keep the stream.
+/// What the callee's stream wakes when it has something new. The stream may keep it, and so it does not keep the
+/// stream.
 struct Woken(Weak<Shared>);
 
 impl Wake for Woken {

@@ -1,7 +1,8 @@
 //! What a vlugin may ask for, as the runtime does it: fetch, call, log, sleep, clock, random.
 //!
 //! Loaders give each vlugin a [`RuntimeHost`] of its own, so that the log has its name, `allow` is its own and what
-//! runs for it is counted: a fetch or a call beyond `limits.fetches` or `limits.calls` fails at once. Everything else is shared.
+//! runs for it is counted: a fetch or a call beyond `limits.fetches` or `limits.calls` fails at once. Everything else
+//! is shared.
 
 pub mod allow;
 mod counted;

@@ -2,8 +2,9 @@
 //! it to those in the place of the [`RuntimeHost`] that it is made of.
 //!
 //! It counts what the host holds for the vlugin against `limits.host_memory`, and its timers against `limits.timers`.
-//! Modules and scripts are counted where their bytes come in; here no byte is copied on the way, so this is the only place.
-//! It is a guard against faults, as all that concerns native code: a library may take as much memory as it likes by itself.
+//! Modules and scripts are counted where their bytes come in; here no byte is copied on the way, so this is the only
+//! place. It is a guard against faults, as all that concerns native code: a library may take as much memory as it
+//! likes by itself.
 
 use super::{RuntimeHost, counted::counted};
 use crate::{

@@ -129,7 +129,8 @@ impl Mount {
         }
     }
 
-    /// The same mount with nothing behind it: its name and its counters, for what is done with the vlugin when it is gone.
+    /// The same mount with nothing behind it: its name and its counters, for what is done with the vlugin when it is
+    /// gone.
     pub fn name_plate(&self) -> Self {
         let nobody = crate::from_fn(|_| async { Ok(crate::Response::new(404)) });
         let plate = Self::new(

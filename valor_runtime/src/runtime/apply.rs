@@ -148,8 +148,8 @@ impl Runtime {
         }
     }
 
-    /// The files that a script is made of, its own and those that it imports, as they were when it was last started; none
-    /// for what is no script, or was not started yet.
+    /// The files that a script is made of, its own and those that it imports, as they were when it was last started;
+    /// none for what is no script, or was not started yet.
     pub fn imports(&self, name: &str) -> Vec<PathBuf> {
         let mount = self.dispatch.registry.get(name);
         mount.map_or_else(Vec::new, |mount| self.js.imports(&mount.vlugin))

@@ -58,7 +58,8 @@ impl Builder {
         self
     }
 
-    /// The keys that every native, WebAssembly or JavaScript vlugin's file has to be signed with; without it none has to.
+    /// The keys that every native, WebAssembly or JavaScript vlugin's file has to be signed with; without it none has
+    /// to.
     pub fn trust(mut self, keys: TrustedKeys) -> Self {
         self.trust = Some(keys);
         self

@@ -260,8 +260,8 @@ impl Runtime {
         Ok(self.dispatch.registry.insert(vec![mount])?)
     }
 
-    /// Mounts a vlugin that could not be built or loaded: it answers 503, and the rest is served. The reason is shown on
-    /// `/_plugins` alone: it may name files, or say what the vlugin has said. `/_health` says of an `optional` one
+    /// Mounts a vlugin that could not be built or loaded: it answers 503, and the rest is served. The reason is shown
+    /// on `/_plugins` alone: it may name files, or say what the vlugin has said. `/_health` says of an `optional` one
     /// that it is not installed, and is degraded by any other.
     ///
     /// # Errors

@@ -193,7 +193,8 @@ impl fmt::Debug for Tls {
     }
 }
 
-/// The certificates (DER) of a file in PEM, for [`FetchConfig::extra_roots`](crate::host::fetch::FetchConfig::extra_roots).
+/// The certificates (DER) of a file in PEM, for
+/// [`FetchConfig::extra_roots`](crate::host::fetch::FetchConfig::extra_roots).
 ///
 /// # Errors
 /// [`TlsError::Read`], [`TlsError::Damaged`] and [`TlsError::NoCertificate`].

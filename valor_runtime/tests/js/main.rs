@@ -1,6 +1,7 @@
 //! JavaScript vlugins, run by Deno: conversations through a runtime, without a socket in front of it.
 //!
-//! Those of `over_tcp` are the same ones over the transport of Windows. They need a Deno: that of `VALOR_JS_TOOLS` (a `node_modules`), or the one on the PATH.
+//! Those of `over_tcp` are the same ones over the transport of Windows. They need a Deno: that of `VALOR_JS_TOOLS` (a
+//! `node_modules`), or the one on the PATH.
 
 #![cfg(unix)]
 

@@ -1,5 +1,5 @@
-//! Which files of the web-platform tests are played: all in the folders that `files.json` names, by area, but those that it
-//! leaves out by name, each with the reason.
+//! Which files of the web-platform tests are played: all in the folders that `files.json` names, by area, but those
+//! that it leaves out by name, each with the reason.
 
 use serde::Deserialize;
 use std::{

@@ -1,9 +1,10 @@
 //! Files of the web-platform tests, each as a JavaScript vlugin: the same file in Deno behind Valor's server, and in
-//! Chromium's service worker. `files.json` says which, and which not for what reason; `expected.json` what passes of each. What
-//! passes no longer is a failure, and so is what passes now and is not noted: `VALOR_WPT_UPDATE=1` writes it down.
+//! Chromium's service worker. `files.json` says which, and which not for what reason; `expected.json` what passes of
+//! each. What passes no longer is a failure, and so is what passes now and is not noted: `VALOR_WPT_UPDATE=1` writes
+//! it down.
 //!
-//! It needs Deno, of the `node_modules` that `VALOR_JS_TOOLS` names, Debian's package chromium, and in `VALOR_WPT` the folder with
-//! the tests that `.ci/tools` makes. docs/src/js.md has the counts.
+//! It needs Deno, of the `node_modules` that `VALOR_JS_TOOLS` names, Debian's package chromium, and in `VALOR_WPT` the
+//! folder with the tests that `.ci/tools` makes. docs/src/js.md has the counts.
 
 #[path = "../conformance/chromium.rs"]
 #[allow(dead_code, reason = "the conformance suite asks more of it")]

@@ -19,9 +19,9 @@
 //!
 //! # Layout
 //!
-//! `connect` opens a connection (names, addresses, TLS), which hyper reads and writes as `io`; `tls` holds the roots of trust, `pool`
-//! drives and keeps connections, `head` turns heads into hyper's and back, `upload` and
-//! `download` are the two bodies, `patience` the time limits, `error` what a failure is called.
+//! `connect` opens a connection (names, addresses, TLS), which hyper reads and writes as `io`; `tls` holds the roots
+//! of trust, `pool` drives and keeps connections, `head` turns heads into hyper's and back, `upload` and `download`
+//! are the two bodies, `patience` the time limits, `error` what a failure is called.
 
 mod connect;
 mod download;
@@ -169,10 +169,10 @@ impl Fetcher {
     /// left out; those of a response come as [`Chunk::Trailers`](crate::Chunk).
     ///
     /// # Errors
-    /// A fault of status 400 for a URL, a header or a body that cannot be sent, 403 where `allow`
-    /// does not open the server, 502 where it cannot be reached or breaks the protocol, 503 if a quarter of the
-    /// process's file descriptors are connections already, 504 where it takes too long. The message names the host, the port and
-    /// the reason.
+    /// A fault of status 400 for a URL, a header or a body that cannot be sent, 403 where `allow` does not open the
+    /// server, 502 where it cannot be reached or breaks the protocol, 503 if a quarter of the process's file
+    /// descriptors are connections already, 504 where it takes too long. The message names the host, the port and the
+    /// reason.
     ///
     /// A failure behind the head is an error of the body, of kind [`TimedOut`], [`FileTooLarge`]
     /// or what the connection failed with.

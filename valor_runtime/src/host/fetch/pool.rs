@@ -85,8 +85,8 @@ fn pools() -> MutexGuard<'static, Vec<Weak<Pool>>> {
     POOLS.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Closes the connection that has waited longest, in all pools of this process, to make room for one that is needed. Says
-/// whether there was one.
+/// Closes the connection that has waited longest, in all pools of this process, to make room for one that is needed.
+/// Says whether there was one.
 pub(super) fn close_oldest() -> bool {
     let pools: Vec<_> = pools().iter().filter_map(Weak::upgrade).collect();
     let oldest = pools.iter().filter_map(|pool| Some((pool.oldest()?, pool)));

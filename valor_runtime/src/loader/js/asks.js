@@ -4,10 +4,10 @@
 //
 //   u8 what, u8 level, u16 0, u32 id, u32 length of `name`, u32 length of `rest`, name, rest
 //
-// 1 is a fetch, 2 a call of the vlugin `name`: `rest` is a message (heads.js), and a body in pieces is given when Valor
-// asks for it (`!body` and the id). 3 is the end of one that nobody waits for. 4 is a line for the log: `name` is its
-// file, `rest` u32 line, u32 column, text. 5 says that `id` lines were left out, 6 that the vlugin reads the body of the
-// request that was given this number, whose client waits to be told to go on.
+// 1 is a fetch, 2 a call of the vlugin `name`: `rest` is a message (heads.js), and a body in pieces is given when
+// Valor asks for it (`!body` and the id). 3 is the end of one that nobody waits for. 4 is a line for the log: `name`
+// is its file, `rest` u32 line, u32 column, text. 5 says that `id` lines were left out, 6 that the vlugin reads the
+// body of the request that was given this number, whose client waits to be told to go on.
 //
 // What came of a fetch or a call is a request of Valor's whose body is u32 id, a message, and the response's body:
 // `!whole` if all of it is in memory. Otherwise `!pieces`, each behind its u32 length; the length 0xffffffff says that

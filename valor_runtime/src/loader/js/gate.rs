@@ -40,7 +40,8 @@ impl Gates {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Holds the body of a request back whose client waits, and gives the number to open it with; `None` for any other request.
+    /// Holds the body of a request back whose client waits, and gives the number to open it with; `None` for any other
+    /// request.
     pub(super) fn hold(&self, request: &mut Request) -> Option<u32> {
         let expects = request.head.header_str("expect")?;
         if !expects.trim().eq_ignore_ascii_case("100-continue") {

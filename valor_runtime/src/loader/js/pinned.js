@@ -1,5 +1,5 @@
-// A script whose bytes were checked: it is loaded from the very text that Valor has checked, at the URL of its file, and
-// Deno reads no file for it. A part of worker.js.
+// A script whose bytes were checked: it is loaded from the very text that Valor has checked, at the URL of its file,
+// and Deno reads no file for it. A part of worker.js.
 //
 // Whatever else it would import was not checked and is refused: other files, packages, and Workers that begin with a
 // file, its own included. What the text makes itself (`data:`, `blob:`) is as good as the text.

@@ -144,7 +144,8 @@ impl Clock {
         self.turn().map(drop)
     }
 
-    /// Measures the call, at a tick of the engine or between two parts of an import's work, and says whether the turn is over.
+    /// Measures the call, at a tick of the engine or between two parts of an import's work, and says whether the turn
+    /// is over.
     pub fn tick(&mut self) -> Result<Next, OutOfTime> {
         let turn = self.turn()?;
         let is_over = self.is_over || turn >= TURN;

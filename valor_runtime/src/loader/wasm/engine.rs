@@ -1,7 +1,7 @@
 //! The one engine that compiles and runs every guest of this process, and its clock.
 //!
-//! [`engine`] is made when the first guest is loaded. A thread counts ticks of [`TICK`] while guests run. At each tick a
-//! guest asks its `clock` whether it gives its thread back to others, or has run for longer than it may.
+//! [`engine`] is made when the first guest is loaded. A thread counts ticks of [`TICK`] while guests run. At each tick
+//! a guest asks its `clock` whether it gives its thread back to others, or has run for longer than it may.
 
 use std::{
     sync::{

@@ -1,4 +1,5 @@
-// Hono's router and its middleware: groups, parameters, validation, JWT, basic auth, cookies, streams and server-sent events.
+// Hono's router and its middleware: groups, parameters, validation, JWT, basic auth, cookies, streams and server-sent
+// events.
 import { Hono } from "hono";
 import { basicAuth } from "hono/basic-auth";
 import { bodyLimit } from "hono/body-limit";
