@@ -26,6 +26,8 @@ mod nearest;
 mod read;
 mod rules;
 mod schema;
+#[cfg(test)]
+mod schema_tests;
 mod script;
 mod taken;
 #[cfg(test)]

@@ -20,6 +20,7 @@ mod over_tcp;
 mod packages;
 mod pinned;
 mod requests;
+mod responses;
 
 use std::{
     cell::Cell,

@@ -50,8 +50,8 @@ again! {
     requests::the_clients_address_is_known,
     requests::a_script_sees_the_request_as_it_is,
     requests::a_requests_url_is_what_a_browser_would_say,
-    requests::what_a_script_answers_arrives,
-    requests::bodies_stream_both_ways_and_end_with_the_client,
+    responses::what_a_script_answers_arrives,
+    responses::bodies_stream_both_ways_and_end_with_the_client,
 }
 
 /// The ports that a process listens on.

@@ -1,0 +1,295 @@
+//! `/_plugins` over a real socket: registering, replacing and removing real libraries; `refused` has what it refuses.
+
+#[path = "../fixture/mod.rs"]
+mod fixture;
+mod refused;
+#[path = "../socket/mod.rs"]
+mod socket;
+
+use serde_json::{Value, json};
+use socket::{Answer, Connection, Serving, serve};
+use std::{fs, path::Path, sync::Arc};
+use valor_runtime::{RegistryAccess, Runtime, from_http, http};
+
+/// A plugin folder with two libraries in it, and a server with `/_plugins`.
+fn start(access: RegistryAccess) -> (tempfile::TempDir, Arc<Runtime>, Serving) {
+    let dir = tempfile::tempdir().unwrap();
+    for (name, library) in [
+        ("hello_plugin", fixture::hello_plugin()),
+        ("misbehaving", fixture::misbehaving()),
+    ] {
+        fs::copy(library, dir.path().join(fixture::file_name(name))).unwrap();
+    }
+    fs::write(dir.path().join("text.so"), "not a library").unwrap();
+    let runtime = Runtime::builder()
+        .plugin_dir(dir.path())
+        .registry(access)
+        .build()
+        .unwrap();
+    let serving = serve(runtime.clone());
+    (dir, runtime, serving)
+}
+
+fn send(connection: &mut Connection, method: &str, target: &str, definition: &Value) -> Answer {
+    let json = [("content-type", "application/json")];
+    connection
+        .send(method, target, &json, definition.to_string().as_bytes())
+        .unwrap()
+}
+
+#[test]
+fn a_vlugin_comes_changes_and_goes() {
+    let (_dir, _runtime, serving) = start(RegistryAccess::Loopback);
+    let mut client = serving.connect();
+
+    let answer = client.get("/_plugins").unwrap();
+    assert_eq!(
+        (answer.status, answer.json()),
+        (200, json!({ "plugins": [] }))
+    );
+
+    let hello = json!({ "type": "native", "name": "hello", "path": "hello_plugin" });
+    let created = send(&mut client, "POST", "/_plugins", &hello);
+    assert_eq!(created.status, 201, "{}", created.text());
+    assert_eq!(created.header("location"), Some("/_plugins/hello"));
+    assert_eq!(created.json()["state"], "ready");
+    assert_eq!(
+        client.get("/hello").unwrap().text(),
+        "OK response from a plugin"
+    );
+
+    let again = send(&mut client, "POST", "/_plugins", &hello);
+    assert_eq!(again.status, 409);
+    assert!(
+        again.text().contains("the name `hello` is taken"),
+        "{}",
+        again.text()
+    );
+    let other =
+        json!({ "type": "native", "name": "b", "path": "hello_plugin", "prefix": "/hello" });
+    let taken = send(&mut client, "POST", "/_plugins", &other);
+    assert_eq!(taken.status, 409);
+    assert!(
+        taken.text().contains("the prefix /hello is taken"),
+        "{}",
+        taken.text()
+    );
+
+    let shown = client.get("/_plugins/hello").unwrap().json();
+    assert_eq!(shown["prefix"], "/hello");
+    assert_eq!(shown["sha256"].as_str().unwrap().len(), 64);
+    assert_eq!(shown["limits"]["timeout"], 30.0);
+
+    let changed = json!({
+        "type": "native", "name": "hello", "path": "misbehaving", "config": "changed",
+        "prefix": "/moved",
+    });
+    let replaced = send(&mut client, "PUT", "/_plugins/hello", &changed);
+    assert_eq!(replaced.status, 200, "{}", replaced.text());
+    assert!(replaced.json()["generation"].as_u64() > shown["generation"].as_u64());
+    assert_eq!(client.get("/moved/config").unwrap().text(), "changed");
+    assert_eq!(client.get("/hello").unwrap().status, 404);
+
+    // A request that runs finishes on what it began on.
+    let mut running = serving.connect();
+    running
+        .write(b"GET /moved/sleep?n=300 HTTP/1.1\r\nhost: localhost\r\n\r\n")
+        .unwrap();
+    while client.get("/_plugins/hello").unwrap().json()["running"] != 1 {}
+    let removed = client.send("DELETE", "/_plugins/hello", &[], b"").unwrap();
+    assert_eq!(removed.status, 204);
+    assert_eq!(client.get("/moved/config").unwrap().status, 404);
+    assert_eq!(running.read_answer().unwrap().text(), "slept");
+    assert_eq!(client.get("/_plugins/hello").unwrap().status, 404);
+    let removed = client.send("DELETE", "/_plugins/hello", &[], b"").unwrap();
+    assert_eq!(removed.status, 404);
+}
+
+/// What is outside of the plugin folders is told of in the same words, whether it is there or not.
+#[cfg(unix)]
+#[test]
+fn what_a_patch_does_not_say_stays() {
+    let (_dir, _runtime, serving) = start(RegistryAccess::Loopback);
+    let mut client = serving.connect();
+    let definition = json!({
+        "type": "native", "name": "it", "path": "misbehaving", "config": "kept", "prefix": "/api/it",
+        "allow": ["127.0.0.1"], "limits": { "timeout": 5, "body": 1000 },
+    });
+    assert_eq!(
+        send(&mut client, "POST", "/_plugins", &definition).status,
+        201
+    );
+    let limits = json!({ "limits": { "timeout": 7, "body": null } });
+    let patched = send(&mut client, "PATCH", "/_plugins/it", &limits);
+    assert_eq!(patched.status, 200, "{}", patched.text());
+    let shown = patched.json();
+    assert_eq!(
+        (&shown["prefix"], &shown["limits"]["timeout"]),
+        (&json!("/api/it"), &json!(7.0))
+    );
+    assert_eq!(shown["limits"]["body"], 10 << 20);
+    assert_eq!(client.get("/api/it/config").unwrap().text(), "kept");
+    let merge = [("content-type", "application/merge-patch+json")];
+    let body = br#"{ "config": "changed" }"#;
+    assert_eq!(
+        client
+            .send("PATCH", "/_plugins/it", &merge, body)
+            .unwrap()
+            .status,
+        200
+    );
+    assert_eq!(client.get("/api/it/config").unwrap().text(), "changed");
+    assert_eq!(
+        client
+            .send("PUT", "/_plugins/it", &merge, body)
+            .unwrap()
+            .status,
+        415
+    );
+
+    for (what, patch, status, part) in [
+        (
+            "another name",
+            json!({ "name": "other" }),
+            422,
+            "keeps its name",
+        ),
+        (
+            "an unknown key",
+            json!({ "prefx": "/" }),
+            422,
+            "prefx: unknown key; did you mean `prefix`?",
+        ),
+        ("no object", json!(["path"]), 422, "a patch is an object"),
+        (
+            "something to build",
+            json!({ "source": "x" }),
+            422,
+            "nothing is built",
+        ),
+        (
+            "a file elsewhere",
+            json!({ "path": "/etc/passwd" }),
+            422,
+            "plugin director",
+        ),
+    ] {
+        let answer = send(&mut client, "PATCH", "/_plugins/it", &patch);
+        assert_eq!(answer.status, status, "{what}: {}", answer.text());
+        let problem = answer.json();
+        let detail = problem["detail"].as_str().unwrap();
+        assert!(
+            detail.contains(part) && !detail.starts_with("1:"),
+            "{what}: {detail}"
+        );
+    }
+    assert_eq!(
+        send(&mut client, "PATCH", "/_plugins/none", &json!({})).status,
+        404
+    );
+    assert_eq!(client.get("/api/it/config").unwrap().text(), "changed");
+}
+
+#[test]
+fn what_was_counted_of_one_that_is_gone_is_forgotten() {
+    let (_dir, runtime, serving) = start(RegistryAccess::Loopback);
+    let mut client = serving.connect();
+    let hello = json!({ "type": "native", "name": "hello", "path": "hello_plugin" });
+    let counted = |what: &str| {
+        let text = serving.get("/_metrics").text().to_owned();
+        let lines = text
+            .lines()
+            .filter(|line| line.contains("\"hello\"") && line.contains(what));
+        lines.map(str::to_owned).collect::<Vec<_>>()
+    };
+    let ok = "valor_requests_total{status=\"200\",vlugin=\"hello\"}";
+    assert_eq!(send(&mut client, "POST", "/_plugins", &hello).status, 201);
+    assert_eq!(client.get("/hello").unwrap().status, 200);
+    // A replacement counts on, from before its first request.
+    assert_eq!(
+        send(&mut client, "PUT", "/_plugins/hello", &hello).status,
+        200
+    );
+    assert_eq!(counted(ok), [format!("{ok} 1")]);
+    assert_eq!(client.get("/hello").unwrap().status, 200);
+    assert_eq!(counted(ok), [format!("{ok} 2")]);
+    assert_eq!(
+        client
+            .send("DELETE", "/_plugins/hello", &[], b"")
+            .unwrap()
+            .status,
+        204
+    );
+    // The last who holds them may be the connection that sent the last response.
+    let begun = std::time::Instant::now();
+    while !counted("").is_empty() {
+        assert!(begun.elapsed().as_secs() < 60, "{:?}", counted(""));
+    }
+    // One that comes under the name later begins at nothing.
+    let built_in = from_http(|_: http::Request| async { "built in" });
+    runtime.add("hello", built_in).unwrap();
+    assert_eq!(client.get("/hello").unwrap().status, 200);
+    assert_eq!(counted(ok), [format!("{ok} 1")]);
+    assert_eq!(
+        send(&mut client, "PATCH", "/_plugins/hello", &json!({})).status,
+        422
+    );
+}
+
+/// A destructor is the vlugin's code: one that blocks is told of by its name, and not by that of who asked for it.
+#[test]
+fn a_destructor_that_blocks_is_the_vlugins() {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    static NOTICED: AtomicUsize = AtomicUsize::new(0);
+    valor_runtime::dispatch::watch::on_blocked(|| {
+        NOTICED.fetch_add(1, Ordering::SeqCst);
+    });
+    let (_dir, _runtime, serving) = start(RegistryAccess::Loopback);
+    let mut client = serving.connect();
+    let slow =
+        json!({ "type": "native", "name": "slow", "path": "misbehaving", "config": "slow drop" });
+    assert_eq!(send(&mut client, "POST", "/_plugins", &slow).status, 201);
+    assert_eq!(
+        client
+            .send("DELETE", "/_plugins/slow", &[], b"")
+            .unwrap()
+            .status,
+        204
+    );
+    assert!(NOTICED.load(Ordering::SeqCst) > 0, "nobody noticed");
+    let text = serving.get("/_metrics").text().to_owned();
+    let line = "valor_blocked_total{vlugin=\"_plugins\"} 0";
+    assert!(text.contains(line), "{text}");
+}
+
+/// A vlugin's `call` reaches vlugins, and never the runtime's own.
+#[test]
+fn an_image_is_mapped_once_for_the_same_bytes() {
+    let (dir, _runtime, serving) = start(RegistryAccess::Loopback);
+    let images = || -> u64 {
+        let metrics = serving.get("/_metrics");
+        let line = metrics
+            .text()
+            .lines()
+            .find_map(|l| l.strip_prefix("valor_images_mapped "));
+        line.unwrap().parse().unwrap()
+    };
+    let mut client = serving.connect();
+    // The count is the process's: all that other tests may map meanwhile is mapped before.
+    for (name, file) in [("a", "hello_plugin"), ("b", "copy"), ("c", "misbehaving")] {
+        let path = |file: &str| dir.path().join(fixture::file_name(file));
+        if !Path::exists(&path(file)) {
+            fs::copy(path("hello_plugin"), path(file)).unwrap();
+        }
+        let definition = json!({ "type": "native", "name": name, "path": file });
+        let created = send(&mut client, "POST", "/_plugins", &definition);
+        assert_eq!(created.status, 201, "{}", created.text());
+    }
+    let before = images();
+    let definition = json!({ "type": "native", "name": "a", "path": "copy" });
+    assert_eq!(
+        send(&mut client, "PUT", "/_plugins/a", &definition).status,
+        200
+    );
+    assert_eq!(images(), before);
+}

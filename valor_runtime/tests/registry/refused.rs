@@ -1,0 +1,317 @@
+//! What `/_plugins` refuses: definitions, links, and whoever may not speak to it.
+
+use crate::{fixture, send, start};
+use serde_json::{Value, json};
+use std::fs;
+use valor_runtime::{RegistryAccess, Token, from_http, http};
+
+#[test]
+fn a_link_that_leads_out_tells_nothing_of_what_is_there() {
+    let (dir, _runtime, serving) = start(RegistryAccess::Loopback);
+    let outside = tempfile::tempdir().unwrap();
+    fs::create_dir(outside.path().join("folder")).unwrap();
+    fs::write(outside.path().join("there.so"), "").unwrap();
+    fs::write(outside.path().join("there.js"), "").unwrap();
+    let link = |to: &str, name: &str| {
+        std::os::unix::fs::symlink(outside.path().join(to), dir.path().join(name)).unwrap();
+    };
+    link("", "out");
+    link("there.so", "file");
+    link("absent.so", "dangling");
+    link("there.js", "bare.js");
+    link("absent.js", "gone.js");
+    let within = dir.path().file_name().unwrap().to_str().unwrap();
+    let around = |folder: &str| format!("{folder}/../../{within}/hello_plugin.so");
+    let around = |folder: &str| around(outside.path().join(folder).to_str().unwrap());
+
+    let mut client = serving.connect();
+    let mut ask = |kind: &str, path: &str| {
+        let file = match path.starts_with('/') || !path.contains(['/', '.']) {
+            true => path.to_owned(),
+            false => dir.path().join(path).display().to_string(),
+        };
+        let it = json!({ "type": kind, "name": "z", "path": file });
+        let answer = send(&mut client, "POST", "/_plugins", &it);
+        if answer.status == 201 {
+            client.send("DELETE", "/_plugins/z", &[], b"").unwrap();
+        }
+        let told = answer.text().replace(path, "PATH");
+        (answer.status, told)
+    };
+    for kind in ["native", "wasm", "js", "files"] {
+        for (there, absent) in [
+            ("out/there.so", "out/absent.so"),
+            ("out/folder", "out/absent"),
+            ("out/there.so/x", "out/absent.so/x"),
+            ("./file", "./dangling"),
+        ] {
+            let answer = ask(kind, there);
+            assert_eq!(answer, ask(kind, absent), "{kind} {there}");
+            assert_eq!(answer.0, 422, "{kind} {there}: {}", answer.1);
+            assert!(
+                answer.1.contains("is not inside the plugin director"),
+                "{}",
+                answer.1
+            );
+        }
+        let (there, absent) = (around("folder"), around("absent"));
+        assert_eq!(ask(kind, &there), ask(kind, &absent), "{kind} {there}");
+    }
+    let bare = |name: &str, told: (u16, String)| (told.0, told.1.replace(name, "NAME"));
+    let (there, absent) = (
+        bare("bare", ask("js", "bare")),
+        bare("gone", ask("js", "gone")),
+    );
+    assert_eq!(there, absent);
+    // Of what is inside, it is told what is wrong.
+    let answer = ask("native", "absent.so");
+    assert!(answer.1.contains("does not exist"), "{}", answer.1);
+}
+
+#[test]
+fn what_cannot_be_registered() {
+    let (dir, runtime, serving) = start(RegistryAccess::Loopback);
+    let outside = tempfile::tempdir().unwrap();
+    let library = outside.path().join(fixture::file_name("outside"));
+    fs::copy(fixture::hello_plugin(), &library).unwrap();
+    #[cfg(unix)]
+    std::os::unix::fs::symlink(&library, dir.path().join("link.so")).unwrap();
+    let built_in = from_http(|_: http::Request| async { "built in" });
+    runtime.add("own", built_in).unwrap();
+
+    let mut client = serving.connect();
+    let outside_path = library.to_str().unwrap();
+    let native = |path: &str| json!({ "type": "native", "name": "x", "path": path });
+    let mut cases = vec![
+        ("absent", native("absent"), "absent"),
+        ("a text file", native("text.so"), "text.so"),
+        (
+            "outside of the plugin folders",
+            native(outside_path),
+            "plugin director",
+        ),
+        (
+            "a way out by dots",
+            native("../../../../../../etc/passwd"),
+            "plugin director",
+        ),
+        (
+            "a creation that fails",
+            json!({
+                "type": "native", "name": "x", "path": "misbehaving", "config": "fail",
+            }),
+            "no such table",
+        ),
+        (
+            "a creation that panics",
+            json!({
+                "type": "native", "name": "x", "path": "misbehaving", "config": "panic",
+            }),
+            "created for trouble",
+        ),
+        (
+            "another checksum",
+            json!({
+                "type": "native", "name": "x", "path": "misbehaving", "sha256": "0".repeat(64),
+            }),
+            "SHA-256",
+        ),
+        (
+            "an unknown key",
+            json!({ "type": "native", "name": "x", "pth": "hello_plugin" }),
+            "pth",
+        ),
+        (
+            "a reserved name",
+            json!({ "type": "native", "name": "_x", "path": "hello_plugin" }),
+            "_x",
+        ),
+        (
+            "a reserved prefix",
+            json!({
+                "type": "native", "name": "x", "path": "hello_plugin", "prefix": "/_plugins/x",
+            }),
+            "prefixes that begin with `/_`",
+        ),
+        (
+            "something to build",
+            json!({
+                "type": "native", "name": "x", "source": "hello_plugin",
+            }),
+            "nothing is built",
+        ),
+        ("no definition", json!([]), ""),
+    ];
+    if cfg!(unix) {
+        cases.push(("out by a link", native("link.so"), "plugin director"));
+    }
+    for (what, definition, part) in cases {
+        let answer = send(&mut client, "POST", "/_plugins", &definition);
+        assert_eq!(answer.status, 422, "{what}: {}", answer.text());
+        let problem = answer.json();
+        let detail = problem["detail"].as_str().unwrap();
+        assert!(detail.contains(part), "{what}: {detail}");
+        assert_eq!(client.get("/x").unwrap().status, 404, "{what}");
+    }
+
+    let good = native("hello_plugin");
+    assert_eq!(send(&mut client, "PUT", "/_plugins/x", &good).status, 404);
+    assert_eq!(send(&mut client, "POST", "/_plugins", &good).status, 201);
+    let mut other = good.clone();
+    other["name"] = json!("y");
+    let mismatch = send(&mut client, "PUT", "/_plugins/x", &other);
+    assert_eq!(mismatch.status, 422);
+    let broken = send(&mut client, "PUT", "/_plugins/x", &native("text.so"));
+    assert_eq!(broken.status, 422);
+    assert_eq!(client.get("/x").unwrap().status, 200, "the old one goes on");
+
+    let json = [("content-type", "application/json")];
+    for (what, method, target, headers, body, status) in [
+        ("not JSON", "POST", "/_plugins", &json[..], "{", 400),
+        (
+            "a form",
+            "POST",
+            "/_plugins",
+            &[("content-type", "text/plain")][..],
+            "{}",
+            415,
+        ),
+        ("no type", "POST", "/_plugins", &[], "{}", 415),
+        (
+            "another method",
+            "POST",
+            "/_plugins/x",
+            &json[..],
+            "{}",
+            405,
+        ),
+        ("PUT on all", "PUT", "/_plugins", &json[..], "{}", 405),
+        (
+            "the runtime's own",
+            "DELETE",
+            "/_plugins/_health",
+            &[],
+            "",
+            404,
+        ),
+        (
+            "the runtime's own",
+            "GET",
+            "/_plugins/_plugins",
+            &[],
+            "",
+            404,
+        ),
+    ] {
+        let answer = client
+            .send(method, target, headers, body.as_bytes())
+            .unwrap();
+        assert_eq!(answer.status, status, "{what}: {}", answer.text());
+    }
+    let large = format!("\"{}\"", "x".repeat(2 << 20));
+    let answer = client
+        .send("POST", "/_plugins", &json, large.as_bytes())
+        .unwrap();
+    assert_eq!(answer.status, 413);
+    assert_eq!(serving.get("/_health/live").status, 200);
+}
+
+#[test]
+fn who_may_not_speak_to_it() {
+    let (_dir, _runtime, serving) = start(RegistryAccess::Loopback);
+    let json = ("content-type", "application/json");
+    for (headers, status) in [
+        (vec![json], 201),
+        (vec![json, ("host", "example.com")], 403),
+        (vec![json, ("host", "127.0.0.1.example.com:80")], 403),
+        (vec![json, ("origin", "http://localhost")], 403),
+        (vec![json, ("origin", "null")], 403),
+    ] {
+        let body = br#"{ "type": "native", "name": "hello", "path": "hello_plugin" }"#;
+        let answer = serving
+            .connect()
+            .send("POST", "/_plugins", &headers, body)
+            .unwrap();
+        assert_eq!(answer.status, status, "{headers:?}");
+        let answer = serving
+            .connect()
+            .send("GET", "/_plugins", &headers, b"")
+            .unwrap();
+        assert_eq!(answer.status == 200, status == 201, "{headers:?}");
+    }
+
+    let token = Token::new("a token of the registry's".replace(' ', "-").as_str()).unwrap();
+    let (_dir, _runtime, serving) = start(RegistryAccess::Token(token));
+    for (headers, status) in [
+        (vec![], 401),
+        (
+            vec![("authorization", "Bearer a-token-of-somebody-else")],
+            401,
+        ),
+        (
+            vec![("authorization", "Bearer a-token-of-the-registry's")],
+            200,
+        ),
+        (
+            vec![
+                ("authorization", "Bearer a-token-of-the-registry's"),
+                ("host", "valor.example.com"),
+            ],
+            200,
+        ),
+    ] {
+        let answer = serving
+            .connect()
+            .send("GET", "/_plugins", &headers, b"")
+            .unwrap();
+        assert_eq!(answer.status, status, "{headers:?}");
+        if status == 401 {
+            assert_eq!(answer.header("www-authenticate"), Some("Bearer"));
+        }
+    }
+
+    let (_dir, _runtime, serving) = start(RegistryAccess::Off);
+    assert_eq!(serving.get("/_plugins").status, 404);
+}
+
+#[test]
+fn no_vlugin_reaches_it() {
+    let (_dir, runtime, serving) = start(RegistryAccess::Loopback);
+    let entry = valor::instance::Entry::of::<Caller>("caller", "1.0.0");
+    smol::block_on(runtime.add_entry("caller", entry, Value::Null)).unwrap();
+    let hello = from_http(|_: http::Request| async { "hello" });
+    runtime.add("hello", hello).unwrap();
+    for (name, status) in [
+        ("hello", 200),
+        ("_plugins", 404),
+        ("_health", 404),
+        ("absent", 404),
+    ] {
+        assert_eq!(
+            serving.get(&format!("/caller/{name}")).text(),
+            status.to_string(),
+            "{name}"
+        );
+    }
+}
+
+struct Caller;
+
+impl valor::Vlugin for Caller {
+    type Config = Value;
+
+    async fn on_create(_: Value, _: &mut valor::Context) -> http::Result<Self> {
+        Ok(Self)
+    }
+
+    async fn on_request(
+        &self,
+        cx: &valor::Context,
+        req: http::Request,
+    ) -> http::Result<http::Response> {
+        let name = req.url().path().trim_start_matches('/').to_owned();
+        let asked = http::Request::new(http::Method::Get, "http://localhost/");
+        let answer = cx.call(&name, asked).await?;
+        Ok(u16::from(answer.status()).to_string().into())
+    }
+}
