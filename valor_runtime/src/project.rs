@@ -2,7 +2,7 @@
 //!
 //! `loader/js` and the command line ask here. Whoever may write to a folder above a project is not believed: the search
 //! ends at the project, and at a folder that others may write to. What is found is given only if nobody else could have
-//! put it there ([`ownership`](crate::ownership)).
+//! put it there ([`ownership`]).
 
 use crate::ownership::{self, Untrusted};
 use std::path::{Path, PathBuf};

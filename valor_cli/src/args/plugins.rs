@@ -21,7 +21,7 @@ Exit codes: 0 it was done, 1 it was refused or the server cannot be reached, 2 w
 
 #[derive(Debug, Args)]
 pub struct PluginsArgs {
-    /// Where the server listens: an address with a port, unix:PATH, or a URL such as https://valor.example
+    /// Where the server listens: an address with a port, unix:PATH, or an https URL
     ///
     /// With https:// the server's certificate has to be valid for the host in the URL.
     #[arg(
