@@ -95,7 +95,9 @@ fn every_example_is_mounted() {
 #[test]
 fn every_promise_names_tests_that_exist() {
     let page = text("docs/src/security.md");
-    let rows = page.lines().skip_while(|line| !line.starts_with("| promise |"));
+    let rows = page
+        .lines()
+        .skip_while(|line| !line.starts_with("| promise |"));
     let rows = rows.filter(|line| line.starts_with("| ")).skip(1);
     let mut count = 0;
     for row in rows {
