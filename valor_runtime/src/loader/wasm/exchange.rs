@@ -67,11 +67,20 @@ struct State {
     last: u32,
     /// The driver has something to do and is not being polled for it yet.
     runnable: bool,
-    background: Option<Waker>,
+    /// Tasks that keep the instance until it has nothing to do. There may be several: one that comes while another has
+    /// the driver waits as well.
+    background: Vec<Waker>,
     /// Why the instance has ended.
     ended: Option<Fault>,
     /// Requests that it never heard of before it ended.
     unheard: BTreeMap<u32, Request>,
+}
+
+impl State {
+    /// Whether the driver has nothing to do.
+    fn is_idle(&self) -> bool {
+        self.ended.is_some() || self.inbox.is_empty() && !self.runnable
+    }
 }
 
 /// A request that an instance does not take in.
@@ -179,10 +188,18 @@ impl Shared {
         self.lock().inbox.pop_front()
     }
 
-    /// Whether something came in that the driver has not seen.
+    /// Whether something came in that the driver has not seen. If there is nothing to do at all, nobody has to wait
+    /// in the background any more, and keep the instance.
     pub fn has_new_events(&self) -> bool {
-        let state = self.lock();
-        !state.inbox.is_empty() && !state.runnable && state.ended.is_none()
+        let mut state = self.lock();
+        let is_new = !state.inbox.is_empty() && !state.runnable && state.ended.is_none();
+        let background = match state.is_idle() {
+            true => std::mem::take(&mut state.background),
+            false => Vec::new(),
+        };
+        drop(state);
+        background.into_iter().for_each(Waker::wake);
+        is_new
     }
 
     /// The driver is about to be polled.
@@ -353,7 +370,7 @@ impl Shared {
             let mut state = self.lock();
             let waiting = state.exchanges.values_mut();
             let waker = waiting.filter_map(|it| it.waker.take()).next();
-            waker.or_else(|| state.background.take())
+            waker.or_else(|| state.background.pop())
         };
         match waker {
             Some(waker) => {
@@ -367,10 +384,12 @@ impl Shared {
     /// Whether there is nothing to do for who polls in the background.
     pub fn poll_background(&self, cx: &mut Context<'_>) -> Poll<()> {
         let mut state = self.lock();
-        if state.ended.is_some() || state.inbox.is_empty() && !state.runnable {
+        if state.is_idle() {
             return Poll::Ready(());
         }
-        state.background = Some(cx.waker().clone());
+        if !state.background.iter().any(|it| it.will_wake(cx.waker())) {
+            state.background.push(cx.waker().clone());
+        }
         let again = state.runnable;
         drop(state);
         if again {
@@ -397,7 +416,6 @@ impl Shared {
             state.unheard = unheard;
             let wakers: Vec<_> = (state.exchanges.values_mut())
                 .filter_map(|exchange| exchange.waker.take())
-                .chain(None)
                 .collect();
             (wakers, events)
         };
@@ -427,5 +445,49 @@ impl Wake for Shared {
     fn wake(self: Arc<Self>) {
         self.lock().runnable = true;
         self.pass_on();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Limits;
+
+    #[derive(Default)]
+    struct Woken(AtomicBool);
+
+    impl Wake for Woken {
+        fn wake(self: Arc<Self>) {
+            self.0.store(true, Ordering::SeqCst);
+        }
+    }
+
+    #[test]
+    fn nobody_waits_in_the_background_for_what_others_have_done() {
+        let ends: [fn(&Shared); 2] = [
+            |shared| drop(shared.pop()),
+            |shared| shared.end(&lost(), true),
+        ];
+        for end in ends {
+            let shared = Shared::new(Account::new(&Limits::default()).instance());
+            let tasks = [(); 2].map(|()| Arc::new(Woken::default()));
+            let poll = |task: &Arc<Woken>| {
+                let waker = Waker::from(task.clone());
+                shared.poll_background(&mut Context::from_waker(&waker))
+            };
+            shared.push(Event::Poll);
+            // Another thread has the driver, and sees to the event.
+            for task in &tasks {
+                assert!(poll(task).is_pending());
+            }
+            assert!(shared.has_new_events());
+            assert!(!tasks.iter().any(|task| task.0.load(Ordering::SeqCst)));
+            end(&shared);
+            assert!(!shared.has_new_events());
+            for task in &tasks {
+                assert!(task.0.load(Ordering::SeqCst));
+                assert!(poll(task).is_ready());
+            }
+        }
     }
 }

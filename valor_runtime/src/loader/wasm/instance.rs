@@ -81,7 +81,7 @@ impl Instance {
             let ended = driver.is_none();
             drop(driver);
             // What came in while the lock was held, and found it taken.
-            if ended || !self.shared.has_new_events() {
+            if !self.shared.has_new_events() || ended {
                 return;
             }
         }
