@@ -1,9 +1,9 @@
 //! How much control flow a function has for a compiler. `size` asks before a module is compiled, and holds the answer
 //! to its limits.
 //!
-//! A compiler has to know which value each local has wherever control flow joins. [`of`] walks a function once and adds up
-//! what that takes: for each value the basic blocks that it lives through, and for each value that has to be chosen at a
-//! join, the edges that lead there. So a function of ten thousand locals and as many branches costs little if
+//! A compiler has to know which value each local has wherever control flow joins. [`of`] walks a function once and
+//! adds up what that takes: for each value the basic blocks that it lives through, and for each value that has to be
+//! chosen at a join, the edges that lead there. So a function of ten thousand locals and as many branches costs little if
 //! each local is used in one place, as in code that was built for debugging. Ten KiB of blocks inside of each
 //! other, around something that changes the same locals, cost much.
 //!
@@ -328,8 +328,8 @@ impl Walk {
         }
     }
 
-    /// For a value that was in a closed node: the open one around it, the block behind the last end, and the edges to the
-    /// joins between.
+    /// For a value that was in a closed node: the open one around it, the block behind the last end, and the edges to
+    /// the joins between.
     fn leave(&mut self, from: Option<u32>) -> Option<(u32, u32, u64)> {
         let mut node = from?;
         let (mut left, mut choices) = (None, 0);

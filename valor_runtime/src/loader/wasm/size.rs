@@ -3,7 +3,8 @@
 //!
 //! [`check`] reads a module once, validates it, and adds up what the compiler will have to do. `flow` says what a
 //! function costs. The limits leave room for real modules: SQLite has half of what a function may have, a
-//! program in Rust that was built for debugging a sixth. What they let through compiles within some seconds for each MiB.
+//! program in Rust that was built for debugging a sixth. What they let through compiles within some seconds for each
+//! MiB.
 
 use super::{
     error::GuestError,
