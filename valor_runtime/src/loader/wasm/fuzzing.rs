@@ -22,9 +22,10 @@ use valor::host::{Host, LogRecord};
 /// What the host may hold for the guest.
 const LIMIT: u64 = 1 << 20;
 
-/// What a check may take of the process beside: copies of what counts on their way, wasmtime's part of an instance,
-/// and what the other side of a fetch holds.
-pub const BOUND: usize = 12 << 20;
+/// What a check may take of the process: what counts, copies of it on their way, wasmtime's part of an instance, and
+/// a body of 2 MiB on the other side of a fetch. Twice what any program has taken, and less than a
+/// response of 8 MiB that does not count.
+pub const BOUND: usize = 6 << 20;
 
 /// Polls of each future before the next one has its turn.
 const POLLS: usize = 40;
