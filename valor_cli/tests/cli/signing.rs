@@ -209,6 +209,7 @@ fn a_key_of_minisign_itself_signs() {
          RWR3tIAYi9FnUYVxH72VD38JZShyPg+vBRwYbJCRB7Q2CSyW6zCeoeom\n",
     );
     let (key, package) = (folder.file("m.key"), folder.file("hello.vlugin"));
+    keep_secret(&key);
     let library = library("hello_plugin").display().to_string();
     let sign = || run(&["package", "-o", &package, "--sign", &key, &library]);
     assert_eq!(sign().code, Some(0));
@@ -223,6 +224,17 @@ fn a_key_of_minisign_itself_signs() {
     assert_eq!(failed.code, Some(1));
     let line = format!("error: {package} cannot be signed: ");
     assert!(failed.err.starts_with(&line), "{}", failed.err);
+}
+
+/// As a key's file has to be: the program warns of one that others may read.
+fn keep_secret(file: &str) {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        fs::set_permissions(file, fs::Permissions::from_mode(0o600)).unwrap();
+    }
+    #[cfg(not(unix))]
+    let _ = file;
 }
 
 #[test]
@@ -270,6 +282,7 @@ fn keys_that_are_none() {
     let library = library("hello_plugin").display().to_string();
     folder.write("text.key", "a\nb\n");
     let text = folder.file("text.key");
+    keep_secret(&text);
     let other = folder.file("other.vlugin");
     let failed = run(&["package", "-o", &other, "--sign", &text, &library]);
     assert!(

@@ -3,13 +3,8 @@
 //!
 //! A compiler has to know which value each local has wherever control flow joins. [`of`] walks a function once and
 //! adds up what that takes: for each value the basic blocks that it lives through, and for each value that has to be
-<<<<<<< HEAD
 //! chosen at a join, the edges that lead there. So a function of ten thousand locals and as many branches costs little
 //! if each local is used in one place, as in code that was built for debugging. Ten KiB of blocks inside of each
-=======
-//! chosen at a join, the edges that lead there. So a function of ten thousand locals and as many branches costs little if
-//! each local is used in one place, as in code that was built for debugging. Ten KiB of blocks inside of each
->>>>>>> w/attacks
 //! other, around something that changes the same locals, cost much.
 //!
 //! The walk takes no longer than what it counts, which ends at a limit.

@@ -2,14 +2,8 @@
 //! proportional to a file: ten KiB can take a minute, and some hundred KiB gigabytes.
 //!
 //! [`check`] reads a module once, validates it, and adds up what the compiler will have to do. `flow` says what a
-<<<<<<< HEAD
 //! function costs. The limits leave room for real modules: SQLite has half of what a function may have, a program in
 //! Rust that was built for debugging a sixth. What they let through compiles within some seconds for each MiB.
-=======
-//! function costs. The limits leave room for real modules: SQLite has half of what a function may have, a
-//! program in Rust that was built for debugging a sixth. What they let through compiles within some seconds for each
-//! MiB.
->>>>>>> w/attacks
 
 use super::{
     error::GuestError,
