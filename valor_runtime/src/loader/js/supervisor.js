@@ -1,15 +1,24 @@
 // The main thread of a Deno process that Valor runs JavaScript vlugins in. No code of a vlugin runs on it: each
 // has a worker of its own, with fewer permissions than this thread. Over the socket that is its first argument it
-// takes one JSON object a line (start, stop) and gives back one a line (listening, ready, failed, died, blocked,
-// stopped). When the socket ends, Valor has ended, and so does this process: also while a vlugin is in a loop.
+// takes JSON objects (start, stop) and gives some back (listening, ready, failed, died, blocked, stopped). When the
+// socket ends, Valor has ended, and so does this process: also while a vlugin is in a loop.
+//
+// A vlugin can open the socket by its number, as it can any descriptor of the process. So each object is sealed, with
+// a key that this thread alone has: sealed.rs says how.
 
 const [control, memory] = Deno.args;
 const here = import.meta.dirname;
 // A port of the loopback, or the path of a Unix socket.
 const isPort = /^\d+$/.test(control);
-const secret = isPort && (await new Response(Deno.stdin.readable).text());
+/** Digits of the key. */
+const KEY = 64;
+const told = await new Response(Deno.stdin.readable).text();
+const key = await crypto.subtle.importKey("raw", Uint8Array.fromHex(told.slice(0, KEY)), "AES-GCM", false, ["encrypt", "decrypt"]);
 const link = await Deno.connect(isPort ? { hostname: "127.0.0.1", port: Number(control) } : { transport: "unix", path: control });
-const writer = link.writable.getWriter();
+const FROM_VALOR = 0;
+const FROM_SUPERVISOR = 1;
+/** Bytes of a record of Valor's: what is longer is none. */
+const LONGEST = 1 << 28;
 const workers = new Map();
 let started = 0;
 // Whatever is made here is for nobody else: the sockets of scripts, what Deno keeps.
@@ -19,10 +28,60 @@ const STAGES = new Set(["listening", "ready", "failed"]);
 /** Characters of a text that Valor is told. */
 const TOLD = 4096;
 
-const write = (line) => writer.write(new TextEncoder().encode(`${line}\n`)).catch(end);
+/** How the record of this number is sealed. */
+function sealing(direction, number) {
+  const iv = new DataView(new ArrayBuffer(12));
+  iv.setUint32(0, direction, true);
+  iv.setBigUint64(4, BigInt(number), true);
+  return { name: "AES-GCM", iv };
+}
 
-/** Says something to Valor; settles when it is on its way. What a worker has said is no longer than it may be. */
-const say = ({ event, slot, message = "", port }) => write(JSON.stringify({ event, slot, message: String(message).slice(0, TOLD), port }));
+async function write(bytes) {
+  for (let at = 0; at < bytes.length; ) at += await link.write(bytes.subarray(at));
+}
+
+let said = 0;
+let saying = Promise.resolve();
+
+async function seal(text) {
+  const sealed = await crypto.subtle.encrypt(sealing(FROM_SUPERVISOR, said++), key, new TextEncoder().encode(text));
+  const record = new Uint8Array(4 + sealed.byteLength);
+  new DataView(record.buffer).setUint32(0, sealed.byteLength, true);
+  record.set(new Uint8Array(sealed), 4);
+  await write(record);
+}
+
+/** Says something to Valor, behind what was said before; settles when it is on its way. */
+function say({ event, slot, message = "", port }) {
+  const text = JSON.stringify({ event, slot, message: String(message).slice(0, TOLD), port });
+  saying = saying.then(() => seal(text)).catch(end);
+  return saying;
+}
+
+/** The next bytes from Valor; none, if it has ended. */
+async function read(length) {
+  const bytes = new Uint8Array(length);
+  for (let at = 0; at < length; ) {
+    const count = await link.read(bytes.subarray(at));
+    if (count === null) return null;
+    at += count;
+  }
+  return bytes;
+}
+
+/** What Valor says, one after the other. A record that does not open is an error, which ends the process. */
+async function* orders() {
+  for (let number = 0; ; number++) {
+    const head = await read(4);
+    if (!head) return;
+    const length = new DataView(head.buffer).getUint32(0, true);
+    if (length > LONGEST) throw new Error("a record is longer than it may be");
+    const sealed = await read(length);
+    if (!sealed) return;
+    const opened = await crypto.subtle.decrypt(sealing(FROM_VALOR, number), key, sealed);
+    yield JSON.parse(new TextDecoder().decode(opened));
+  }
+}
 
 function end() {
   try {
@@ -126,18 +185,13 @@ setInterval(() => {
   if (Deno.memoryUsage().rss > Number(memory)) fatal({ event: "memory" });
 }, 250);
 
-if (isPort) write(secret);
+if (isPort) await write(new TextEncoder().encode(`${told.slice(KEY)}\n`));
 try {
-  let text = "";
-  for await (const part of link.readable.pipeThrough(new TextDecoderStream())) {
-    const lines = (text + part).split("\n");
-    text = lines.pop();
-    for (const line of lines) {
-      const command = JSON.parse(line);
-      if (command.command === "start") start(command);
-      else stop(command);
-    }
+  for await (const order of orders()) {
+    if (order.command === "start") start(order);
+    else stop(order);
   }
-} finally {
   end();
+} catch {
+  fatal({ event: "died", message: "its control link broke off: something on it is not Valor's" });
 }
