@@ -23,8 +23,8 @@ const workers = new Map();
 let started = 0;
 // Whatever is made here is for nobody else: the sockets of scripts, what Deno keeps.
 if (!isPort) Deno.umask(0o077);
-/** What a worker may say of itself. */
-const STAGES = new Set(["listening", "ready", "failed"]);
+/** What a worker may say of itself next, by what it has said: each once. The first comes before any code of its script's. */
+const NEXT = { __proto__: null, started: ["listening"], listening: ["ready", "failed"], ready: [], failed: [] };
 /** Characters of a text that Valor is told. */
 const TOLD = 4096;
 
@@ -125,36 +125,42 @@ function start({ slot, name, socket, file, source, read, cpu, ...rest }) {
     import: false,
   };
   const worker = new Worker(source === undefined ? starting(file) : new URL("./worker.js", import.meta.url), { type: "module", name, deno: { permissions } });
-  const { port1: port, port2: theirs } = new MessageChannel();
-  const it = { worker, port, timer: 0 };
+  const it = { worker, timer: 0, stage: "started", ping: undefined, isStopping: false };
   workers.set(slot, it);
   worker.onerror = (event) => {
     event.preventDefault();
     fatal({ event: "died", slot, message: event.message });
   };
-  port.onmessage = ({ data }) => {
-    if (data === "pong") {
+  // A script can say all of this as well, and whatever else can be cloned.
+  worker.onmessage = ({ data }) => {
+    const { event, pong, message, port } = Object(data);
+    if (pong !== undefined) {
+      if (pong !== it.ping) return;
+      it.ping = undefined;
       clearTimeout(it.timer);
       it.timer = setTimeout(beat, cpu / 2);
-    } else if (data.event === "stopped") {
-      gone(slot, it);
-    } else if (STAGES.has(data.event)) {
-      const { event, message, port } = data;
-      say({ event, slot, message, port });
+    } else if (event === "stopped") {
+      if (it.isStopping) gone(slot, it);
+    } else if (NEXT[it.stage].includes(event)) {
+      it.stage = event;
+      if (event === "listening") say({ event, slot, port });
+      else say({ event, slot, message: typeof message === "string" ? message : "" });
       if (event === "ready") beat();
     }
   };
-  // A worker whose event loop does not come round in time is in a loop of its own.
+  // A worker whose event loop does not come round in time is in a loop of its own. It has to answer what nobody can
+  // guess, and what it learns of no sooner than its event loop comes round.
   const beat = () => {
     if (workers.get(slot) !== it) return;
-    port.postMessage("ping");
+    it.ping = crypto.randomUUID();
+    worker.postMessage({ ping: it.ping });
     it.timer = setTimeout(late, cpu);
   };
   // An answer may be there that this thread has not come to.
   const late = () => {
     it.timer = setTimeout(() => fatal({ event: "blocked", slot }), 5);
   };
-  worker.postMessage({ name, socket, file, source, ...rest }, [theirs]);
+  worker.postMessage({ name, socket, file, source, ...rest });
 }
 
 /** Ends a worker that has nothing more to do. */
@@ -163,7 +169,6 @@ function gone(slot, it) {
   workers.delete(slot);
   clearTimeout(it.timer);
   it.worker.terminate();
-  it.port.close();
   say({ event: "stopped", slot });
 }
 
@@ -176,7 +181,8 @@ async function fatal(event) {
 function stop({ slot, wait }) {
   const it = workers.get(slot);
   if (!it) return;
-  it.port.postMessage("stop");
+  it.isStopping = true;
+  it.worker.postMessage({});
   setTimeout(() => gone(slot, it), wait);
 }
 
