@@ -17,7 +17,7 @@ use super::{
 use crate::{
     host::fetch::local::{Address, Local},
     loader::one_line,
-    private_dir::PrivateDir,
+    private_dir::{self, PrivateDir},
 };
 use futures_lite::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, future};
 use serde::Deserialize;
@@ -192,7 +192,9 @@ impl Process {
         let dir = dunce::canonicalize(folder.path())?;
         folder.write("supervisor.js", SUPERVISOR.as_bytes())?;
         folder.write("worker.js", WORKER.as_bytes())?;
-        folder.folder("deno")?;
+        let denos = folder.folder("deno")?;
+        // Deno would have the caches of scripts in a folder of this name, without a limit.
+        private_dir::write_new(&denos.join("location_data"), b"")?;
         let slots = if launch.read.is_some() { 1 } else { GROUP };
         let control = Control::bind(launch.transport, &dir).await?;
         let sockets: Vec<_> = (0..slots)
