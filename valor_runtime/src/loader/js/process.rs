@@ -63,6 +63,10 @@ const WORDS: usize = 2000;
 const SHORTEST_LOOK: Duration = Duration::from_millis(50);
 #[cfg(target_os = "linux")]
 const LONGEST_LOOK: Duration = Duration::from_secs(1);
+/// What Deno does for scripts on threads of its own, such as deriving keys, may take so many times their `limits.cpu`:
+/// such a thread takes one thing after the other, and under load it has no pause.
+#[cfg(target_os = "linux")]
+const HELPERS: u32 = 10;
 /// How many scripts may be of one group.
 pub(super) const GROUP: usize = 64;
 
@@ -436,14 +440,17 @@ async fn watch(process: u32, shared: Weak<Shared>, is_alone: bool) {
             .max()
             .unwrap_or(LONGEST_LOOK);
         let busy = threads.busy();
+        let takes_long = busy.helper > limit.saturating_mul(HELPERS);
+        let busy = busy.workers;
         let looping = |busy: &&Duration| **busy > limit;
         // The first is the script's own, which the supervisor asks. Of a group it is not known which those are.
         let is_in_loop = match is_alone {
             true => busy.iter().skip(1).any(|it| looping(&it)),
             false => busy.iter().filter(looping).count() > workers.len(),
         };
-        if is_in_loop {
-            let others = "a Worker of a script of its group was in a loop";
+        if is_in_loop || takes_long {
+            let others =
+                "a Worker of a script of its group, or what Deno did for one, was in a loop";
             shared.last(End::Died(others.into()));
             if is_alone {
                 workers.iter().for_each(|worker| worker.end(End::Blocked));
