@@ -1,6 +1,6 @@
 //! Loops in the Workers that a script makes for itself, and in what Deno does for one on threads of its own (crypto,
-//! compression). `supervisor.js` has the script's own worker answer in time; it knows nothing of those, so `process` asks
-//! here what their threads do.
+//! compression). `supervisor.js` has the script's own worker answer in time; it knows nothing of those, so `process`
+//! asks here what their threads do.
 //!
 //! Linux tells how long each thread of a process ran and how long it waited to be run. A Worker that did nothing else
 //! between two looks has not paused: what it has run since its last pause is held to `limits.cpu`. Elsewhere nobody
