@@ -155,6 +155,33 @@ pub(crate) fn a_script_that_breaks_out_gets_nowhere() {
     assert!(!touched.exists(), "a program was run");
 }
 
+const KEEPS: &str = r#"
+const keep = "caches.open('c').then((it) => it.put('http://a.example/', new Response(new Uint8Array(1 << 20)))).then(() => postMessage('kept'), ({ name }) => postMessage(name))";
+export default {
+  async fetch(request) {
+    if (new URL(request.url).pathname === "/own") {
+      const brand = Object.getOwnPropertySymbols(request).find((it) => String(it).includes("brand"));
+      const storage = Object.create(CacheStorage.prototype);
+      storage[brand] = brand;
+      const put = async () => (await storage.open("c")).put("http://a.example/", new Response(new Uint8Array(1 << 20)));
+      return new Response(await put().then(() => "kept", ({ name }) => name));
+    }
+    const worker = new Worker("data:text/javascript," + encodeURIComponent(keep), { type: "module" });
+    return new Response(await new Promise((resolve) => { worker.onmessage = ({ data }) => resolve(data) }));
+  },
+};"#;
+
+#[test]
+fn a_script_keeps_nothing_on_the_disk() {
+    let house = House::new(&[("keeps.js", KEEPS)]);
+    block_on(async {
+        house.load(json!({ "name": "keeps" })).await.unwrap();
+        for path in ["/keeps/own", "/keeps/nested"] {
+            assert_eq!(house.get(path).await, (200, "Error".into()), "{path}");
+        }
+    });
+}
+
 #[test]
 fn in_a_group_each_has_its_own_folder_alone() {
     let reads = "export default { async fetch(request) {

@@ -383,6 +383,14 @@ export default {
       case "/loop":
         nested("while (true) {}");
         return new Promise(() => {});
+      case "/derives": {
+        // Deno does that on a thread that is no Worker's, and could be at it for an hour.
+        const key = await crypto.subtle.importKey("raw", new Uint8Array(8), "PBKDF2", false, ["deriveBits"]);
+        const bits = (iterations) => crypto.subtle.deriveBits({ name: "PBKDF2", hash: "SHA-512", salt: new Uint8Array(8), iterations }, key, 512);
+        await bits(1000);
+        bits(2000000000);
+        return new Response("derives");
+      }
       case "/memory":
         nested("const all = []; setInterval(() => all.push(new Uint8Array(1 << 24).fill(1)), 1)");
         return new Promise(() => {});
@@ -409,6 +417,14 @@ fn a_worker_of_a_scripts_counts_as_the_script() {
         assert_eq!(house.get("/nests/loop").await.0, 504);
         logged(&["ERROR nests", "without a pause"]);
         until("its process has ended", async || !is_alive(&before)).await;
+        // The same for what it has Deno do, which may take ten times as long.
+        let limits = json!({ "cpu": 0.2 });
+        let derives = json!({ "name": "derives", "path": "nests.js", "limits": limits });
+        house.load(derives).await.unwrap();
+        let before_it = house.get("/derives/pid").await.1;
+        assert_eq!(house.get("/derives/derives").await, (200, "derives".into()));
+        until("its process has ended", async || !is_alive(&before_it)).await;
+        logged(&["ERROR derives", "without a pause"]);
         let before = house.get("/nests/pid").await.1;
         assert_eq!(house.get("/nests/memory").await.0, 502);
         logged(&["ERROR nests", "needed more memory"]);

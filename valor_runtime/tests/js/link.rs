@@ -245,6 +245,60 @@ export default {
   },
 };";
 
+const PRETENDS: &str = "
+const seen = [];
+Object.defineProperty(Object.prototype, 'data', {
+  configurable: true,
+  set(value) {
+    if (this instanceof MessageEvent) seen.push(this);
+    Object.defineProperty(this, 'data', { value, writable: true, configurable: true, enumerable: true });
+  },
+});
+const loop = (turn) => { const end = Date.now() + 20000; while (Date.now() < end) { for (let i = 0; i < 1e5; i++); turn() } };
+export default {
+  async fetch(request) {
+    const it = seen.find((it) => it.target instanceof MessagePort)?.target ?? globalThis;
+    switch (new URL(request.url).pathname) {
+      case '/answers': {
+        // Whatever it has been asked so far, and what it could be asked.
+        const said = seen.map((it) => it.data).filter((it) => typeof it !== 'object');
+        loop(() => { for (const one of ['pong', 'ping', ...said, ...said.map((pong) => ({ event: 'pong', pong }))]) it.postMessage(one) });
+        return new Response('looped');
+      }
+      case '/stops':
+        it.postMessage({ event: 'stopped' });
+        it.postMessage(null);
+        it.postMessage({ event: 'ready', message: { toString: 1, valueOf: 1 } });
+        await new Promise((resolve) => setTimeout(resolve, 200));
+        loop(() => {});
+        return new Response('looped');
+      default:
+        return new Response(String(Deno.pid));
+    }
+  },
+};";
+
+#[test]
+pub(crate) fn a_loop_ends_whatever_a_script_says_of_itself() {
+    let house = House::new(&[("pretends.js", PRETENDS)]);
+    block_on(async {
+        let pretends = json!({ "name": "p", "path": "pretends.js", "limits": { "cpu": 0.5 } });
+        house.load(pretends).await.unwrap();
+        for path in ["/p/answers", "/p/stops"] {
+            let before = house.get("/p").await;
+            assert_eq!(before.0, 200);
+            // It has been asked a few times.
+            smol::Timer::after(std::time::Duration::from_secs(1)).await;
+            assert_eq!(house.get(path).await.0, 504, "{path}");
+            until("it is a fresh one", async || {
+                let now = house.get("/p").await;
+                now.0 == 200 && now != before
+            })
+            .await;
+        }
+    });
+}
+
 #[test]
 fn what_a_script_says_is_held_to_a_rate() {
     keep_log();

@@ -11,6 +11,8 @@ mod fixture;
 mod socket;
 
 mod confined;
+#[cfg(target_os = "linux")]
+mod descriptors;
 mod ends;
 mod examples;
 mod link;

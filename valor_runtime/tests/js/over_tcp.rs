@@ -42,6 +42,7 @@ again! {
     ends::a_vlugin_that_is_taken_out_finishes_and_its_process_ends,
     link::heads_of_every_size_cross,
     link::a_script_that_breaks_its_link_is_ended_and_started_again,
+    link::a_loop_ends_whatever_a_script_says_of_itself,
     link::what_a_script_changes_does_not_bring_it_the_link,
     loading::what_is_no_script_is_not_loaded,
     outward::a_script_fetches_and_calls,

@@ -107,11 +107,44 @@ fn nameable(folder: &Path) -> &Path {
     folders.find(has_none).unwrap_or(folder)
 }
 
+/// Keeps from the program whatever this process has open and would hand on: what it has inherited itself, since all
+/// that Valor opens ends with an `exec`. A script opens any descriptor of its process by its number.
+#[cfg(unix)]
+#[allow(unsafe_code)] // A boundary: each block states the invariant it leans on.
+fn disinherit(command: &mut std::process::Command) {
+    use rustix::io::{FdFlags, fcntl_getfd, fcntl_setfd};
+    use std::os::{fd::BorrowedFd, unix::process::CommandExt};
+    // SAFETY: No more than its flags are asked for or set, and one that is closed meanwhile has none: an error.
+    let borrowed = |fd| unsafe { BorrowedFd::borrow_raw(fd) };
+    let open = std::fs::read_dir("/dev/fd").into_iter().flatten().flatten();
+    let numbers = open.filter_map(|it| it.file_name().to_str()?.parse().ok());
+    let handed_on = numbers.filter(|&fd: &i32| {
+        let flags = (fd > 2).then(|| fcntl_getfd(borrowed(fd)));
+        matches!(flags, Some(Ok(flags)) if !flags.contains(FdFlags::CLOEXEC))
+    });
+    let handed_on: Vec<_> = handed_on.collect();
+    // Without one, the program is started in the quicker way.
+    if handed_on.is_empty() {
+        return;
+    }
+    let close = move || {
+        for &fd in &handed_on {
+            let _ = fcntl_setfd(borrowed(fd), FdFlags::CLOEXEC);
+        }
+        Ok(())
+    };
+    // SAFETY: Between fork and exec it makes system calls alone, and allocates nothing.
+    unsafe { command.pre_exec(close) };
+}
+
 /// A program that Ctrl-C in a terminal does not reach, as it does a whole group: what runs is to be finished first.
 fn apart(program: &Path) -> std::process::Command {
     let mut command = std::process::Command::new(program);
     #[cfg(unix)]
-    std::os::unix::process::CommandExt::process_group(&mut command, 0);
+    {
+        std::os::unix::process::CommandExt::process_group(&mut command, 0);
+        disinherit(&mut command);
+    }
     // Ctrl-Break reaches all of one console: it has its own, without a window.
     #[cfg(windows)]
     {

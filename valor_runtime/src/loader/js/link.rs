@@ -2,8 +2,10 @@
 //!
 //! `process` binds one for each Deno, before it starts it. A Unix socket in a folder that is Valor's alone says by
 //! itself who connects. To a port of the loopback every program of this machine can: there only who says the
-//! secret first is heard. It is given to the process over its standard input, which no list of processes shows.
+//! secret first is heard. It is given to the process over its standard input, which no list of processes shows, as is
+//! the key to what is said on the link (`sealed`).
 
+use super::sealed::Key;
 #[cfg(unix)]
 use crate::private_dir;
 use futures_lite::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, future};
@@ -114,15 +116,16 @@ impl Control {
         }
     }
 
-    /// What a process reads first from its standard input.
-    pub(super) async fn tell_secret(&self, stdin: Option<ChildStdin>) -> io::Result<()> {
-        match (self, stdin) {
-            (Self::Tcp { secret, .. }, Some(mut stdin)) => {
-                stdin.write_all(secret.as_bytes()).await?;
-                stdin.close().await
-            }
-            _ => Ok(()),
+    /// What a process reads first from its standard input: its key, and the secret if there is one.
+    pub(super) async fn tell(&self, key: &Key, stdin: Option<ChildStdin>) -> io::Result<()> {
+        let Some(mut stdin) = stdin else {
+            return Ok(());
+        };
+        stdin.write_all(key.told().as_bytes()).await?;
+        if let Self::Tcp { secret, .. } = self {
+            stdin.write_all(secret.as_bytes()).await?;
         }
+        stdin.close().await
     }
 
     /// Waits for the process, and sends away who is not the one.

@@ -1,7 +1,7 @@
 //! JavaScript and TypeScript files as vlugins, run by Deno.
 //!
 //! [`JsLoader`] is what the runtime calls. `deno` finds the program, `group`, `command` and `process` are the
-//! processes, `worker` is a script in one, `link` is how Valor hears of them, `script` is one file, whether it runs
+//! processes, `worker` is a script in one, `link` is how Valor hears of them (`sealed`), `script` is one file, whether it runs
 //! or not, `trouble` how often it has ended, `graph` what it imports. `outward` does what a script asks for in the
 //! encoding of `entry`, `output` holds what it says to a rate, `hints` takes Deno's advice out of that, `nested`
 //! knows of loops in Workers that it makes. `supervisor.js` and `worker.js`, of which `asks.js`, `heads.js`,
@@ -22,6 +22,7 @@ mod output;
 mod outward;
 mod process;
 mod script;
+mod sealed;
 mod trouble;
 mod worker;
 

@@ -1,5 +1,6 @@
-//! Loops in the Workers that a script makes for itself. `supervisor.js` has the script's own worker answer in time; it
-//! knows nothing of those, so `process` asks here what their threads do.
+//! Loops in the Workers that a script makes for itself, and in what Deno does for one on threads of its own (crypto,
+//! compression). `supervisor.js` has the script's own worker answer in time; it knows nothing of those, so `process`
+//! asks here what their threads do.
 //!
 //! Linux tells how long each thread of a process ran and how long it waited to be run. A Worker that did nothing else
 //! between two looks has not paused: what it has run since its last pause is held to `limits.cpu`. Elsewhere nobody
@@ -11,7 +12,24 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// The threads of the Workers of one process.
+/// What a thread does for scripts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Task {
+    /// It runs the Worker to which Deno gave this number.
+    Worker(u32),
+    /// It does what would block one.
+    Helper,
+}
+
+/// How long threads have run without a pause.
+pub(super) struct Busy {
+    /// Each Worker, in the order in which they were made.
+    pub(super) workers: Vec<Duration>,
+    /// The helper that has run longest.
+    pub(super) helper: Duration,
+}
+
+/// The threads of one process.
 pub(super) struct Threads {
     /// `/proc/PID/task`
     tasks: String,
@@ -19,8 +37,7 @@ pub(super) struct Threads {
 }
 
 struct Thread {
-    /// The number that Deno gave to the Worker that it runs; none, if it runs none.
-    worker: Option<u32>,
+    task: Option<Task>,
     ran: u64,
     waited: u64,
     /// When that was read.
@@ -38,8 +55,8 @@ impl Threads {
         }
     }
 
-    /// How long each Worker that runs has run without a pause, in the order in which they were made.
-    pub(super) fn busy(&mut self) -> Vec<Duration> {
+    /// How long they have run without a pause.
+    pub(super) fn busy(&mut self) -> Busy {
         for thread in self.seen.values_mut() {
             thread.is_there = false;
         }
@@ -48,25 +65,30 @@ impl Threads {
             self.look(id);
         }
         self.seen.retain(|_, thread| thread.is_there);
-        let workers = self.seen.values();
-        let mut workers: Vec<_> = workers
-            .filter_map(|thread| Some((thread.worker?, thread.busy)))
-            .collect();
+        let (mut workers, mut helper) = (Vec::new(), Duration::ZERO);
+        for thread in self.seen.values() {
+            match thread.task {
+                Some(Task::Worker(number)) => workers.push((number, thread.busy)),
+                Some(Task::Helper) => helper = helper.max(thread.busy),
+                None => {}
+            }
+        }
         workers.sort_unstable();
-        workers.into_iter().map(|(_, busy)| busy).collect()
+        let workers = workers.into_iter().map(|(_, busy)| busy).collect();
+        Busy { workers, helper }
     }
 
     fn look(&mut self, id: String) {
         let read = |file: &str| fs::read_to_string(format!("{}/{id}/{file}", self.tasks)).ok();
-        let worker = match self.seen.get(&id) {
-            Some(thread) => thread.worker,
-            None => read("comm").and_then(|name| number(&name)),
+        let task = match self.seen.get(&id) {
+            Some(thread) => thread.task,
+            None => read("comm").and_then(|name| task(&name)),
         };
-        let times = worker.and_then(|_| times(&read("schedstat")?));
+        let times = task.and_then(|_| times(&read("schedstat")?));
         let (ran, waited) = times.unwrap_or_default();
         let now = Instant::now();
         let thread = self.seen.entry(id).or_insert(Thread {
-            worker,
+            task,
             ran,
             waited,
             at: now,
@@ -86,9 +108,13 @@ impl Threads {
     }
 }
 
-/// The number in the name of a Worker's thread.
-fn number(name: &str) -> Option<u32> {
-    name.trim_end().strip_prefix("worker-")?.parse().ok()
+/// What a thread of this name is for.
+fn task(name: &str) -> Option<Task> {
+    match name.trim_end() {
+        // As much as there is room for of Tokio's word for it.
+        "tokio-runtime-w" | "tokio-rt-worker" => Some(Task::Helper),
+        name => name.strip_prefix("worker-")?.parse().ok().map(Task::Worker),
+    }
 }
 
 /// Nanoseconds that a thread has run, and waited to be run.
@@ -102,15 +128,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_workers_thread_is_known_by_its_name() {
+    fn a_thread_is_known_by_its_name() {
         for (name, found) in [
-            ("worker-1\n", Some(1)),
-            ("worker-12", Some(12)),
+            ("worker-1\n", Some(Task::Worker(1))),
+            ("worker-12", Some(Task::Worker(12))),
             ("worker-", None),
             ("worker-x", None),
-            ("tokio-runtime-w\n", None),
+            ("tokio-runtime-w\n", Some(Task::Helper)),
+            ("V8 DefaultWorke\n", None),
         ] {
-            assert_eq!(number(name), found, "{name}");
+            assert_eq!(task(name), found, "{name}");
         }
         assert_eq!(times("12 345 6\n"), Some((12, 345)));
         assert_eq!(times("12\n"), None);

@@ -11,16 +11,15 @@ use super::{
     link::{Control, Link, Transport, random},
     output,
     outward::cut,
+    sealed::{Key, Opener, Sealer},
     worker::{End, Stage, Worker},
 };
 use crate::{
     host::fetch::local::{Address, Local},
     loader::one_line,
-    private_dir::PrivateDir,
+    private_dir::{self, PrivateDir},
 };
-use futures_lite::{
-    AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, future, io::BufReader,
-};
+use futures_lite::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, future};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use smol::{
@@ -55,8 +54,8 @@ const WORKER: &str = concat!(
 const UNTIL_UP: Duration = Duration::from_secs(20);
 /// For a process that was told to end.
 const UNTIL_DOWN: Duration = Duration::from_secs(5);
-/// Bytes of a line of the supervisor's, which bounds what it says (`supervisor.js`).
-const SAID: u64 = 64 << 10;
+/// Bytes of a record of the supervisor's, which bounds what it says (`supervisor.js`).
+const SAID: usize = 64 << 10;
 /// Bytes of what a script is said to have ended with.
 const WORDS: usize = 2000;
 /// Between two looks at the threads of a process.
@@ -64,6 +63,10 @@ const WORDS: usize = 2000;
 const SHORTEST_LOOK: Duration = Duration::from_millis(50);
 #[cfg(target_os = "linux")]
 const LONGEST_LOOK: Duration = Duration::from_secs(1);
+/// What Deno does for scripts on threads of its own, such as deriving keys, may take so many times their `limits.cpu`:
+/// such a thread takes one thing after the other, and under load it has no pause.
+#[cfg(target_os = "linux")]
+const HELPERS: u32 = 10;
 /// How many scripts may be of one group.
 pub(super) const GROUP: usize = 64;
 
@@ -193,12 +196,15 @@ impl Process {
         let dir = dunce::canonicalize(folder.path())?;
         folder.write("supervisor.js", SUPERVISOR.as_bytes())?;
         folder.write("worker.js", WORKER.as_bytes())?;
-        folder.folder("deno")?;
+        let denos = folder.folder("deno")?;
+        // Deno would have the caches of scripts in a folder of this name, without a limit.
+        private_dir::write_new(&denos.join("location_data"), b"")?;
         let slots = if launch.read.is_some() { 1 } else { GROUP };
         let control = Control::bind(launch.transport, &dir).await?;
         let sockets: Vec<_> = (0..slots)
             .filter_map(|slot| control.socket(&dir, slot))
             .collect();
+        let key = Key::random()?;
         let mut child = command(launch, &dir, &control, &sockets).spawn()?;
         let stdin = child.stdin.take();
         let shared = Arc::new(Shared::default());
@@ -206,7 +212,7 @@ impl Process {
         let up = async {
             let linked = async {
                 // One that has ended before it read this is told of by its status.
-                let _ = control.tell_secret(stdin).await;
+                let _ = control.tell(&key, stdin).await;
                 control.accept().await.map(Some)
             };
             let heard = future::or(linked, async {
@@ -233,10 +239,11 @@ impl Process {
         let (commands, orders) = unbounded();
         let (closing, closed) = bounded::<()>(1);
         let Link { said, told } = link;
+        let (sealer, opener) = key.directions();
         #[cfg(target_os = "linux")]
         smol::spawn(watch(child.id(), Arc::downgrade(&shared), slots == 1)).detach();
-        smol::spawn(hear(said, shared.clone())).detach();
-        smol::spawn(tell(told, orders, closing)).detach();
+        smol::spawn(hear(said, opener, shared.clone())).detach();
+        smol::spawn(tell(told, sealer, orders, closing)).detach();
         smol::spawn(attend(child, closed, outputs, shared.clone(), folder)).detach();
         Ok(Arc::new(Self {
             commands,
@@ -366,22 +373,31 @@ impl Drop for Starting {
 }
 
 /// Takes what the supervisor says, until it says no more: then its process has ended, or is killed.
-async fn hear(said: impl AsyncRead + Unpin, shared: Arc<Shared>) {
-    let mut said = BufReader::new(said);
-    let mut line = Vec::new();
+async fn hear(mut said: impl AsyncRead + Unpin, mut opener: Opener, shared: Arc<Shared>) {
     let why = loop {
-        line.clear();
-        match (&mut said).take(SAID).read_until(b'\n', &mut line).await {
-            Err(error) => break error.to_string(),
-            Ok(0) => {
+        let mut length = [0; 4];
+        match said.read_exact(&mut length).await {
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
                 // What came before it is the reason then.
                 Timer::after(UNTIL_DOWN).await;
                 break "it has ended".into();
             }
-            Ok(_) if !line.ends_with(b"\n") => break "it said a line that does not end".into(),
-            Ok(_) => {}
+            Err(error) => break error.to_string(),
+            Ok(()) => {}
         }
-        match serde_json::from_slice(&line) {
+        let strange = || "something on it is not of the supervisor's".to_owned();
+        let length = u32::from_le_bytes(length) as usize;
+        if length > SAID {
+            break strange();
+        }
+        let mut record = vec![0; length];
+        if let Err(error) = said.read_exact(&mut record).await {
+            break error.to_string();
+        }
+        let Some(line) = opener.open(&mut record) else {
+            break strange();
+        };
+        match serde_json::from_slice(line) {
             Ok(event) => shared.take(event),
             Err(error) => break format!("it said what is not known: {error}"),
         }
@@ -391,13 +407,17 @@ async fn hear(said: impl AsyncRead + Unpin, shared: Arc<Shared>) {
 }
 
 /// Tells the supervisor what to do, until there is nobody who could ask for anything.
-async fn tell(mut link: impl AsyncWrite + Unpin, orders: Receiver<Value>, closing: Sender<()>) {
+async fn tell(
+    mut link: impl AsyncWrite + Unpin,
+    mut sealer: Sealer,
+    orders: Receiver<Value>,
+    closing: Sender<()>,
+) {
     while let Ok(order) = orders.recv().await {
-        if link
-            .write_all(format!("{order}\n").as_bytes())
-            .await
-            .is_err()
-        {
+        let Some(record) = sealer.seal(&order.to_string()) else {
+            break;
+        };
+        if link.write_all(&record).await.is_err() {
             break;
         }
     }
@@ -420,14 +440,17 @@ async fn watch(process: u32, shared: Weak<Shared>, is_alone: bool) {
             .max()
             .unwrap_or(LONGEST_LOOK);
         let busy = threads.busy();
+        let takes_long = busy.helper > limit.saturating_mul(HELPERS);
+        let busy = busy.workers;
         let looping = |busy: &&Duration| **busy > limit;
         // The first is the script's own, which the supervisor asks. Of a group it is not known which those are.
         let is_in_loop = match is_alone {
             true => busy.iter().skip(1).any(|it| looping(&it)),
             false => busy.iter().filter(looping).count() > workers.len(),
         };
-        if is_in_loop {
-            let others = "a Worker of a script of its group was in a loop";
+        if is_in_loop || takes_long {
+            let others =
+                "a Worker of a script of its group, or what Deno did for one, was in a loop";
             shared.last(End::Died(others.into()));
             if is_alone {
                 workers.iter().for_each(|worker| worker.end(End::Blocked));

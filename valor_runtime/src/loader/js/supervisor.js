@@ -1,28 +1,87 @@
 // The main thread of a Deno process that Valor runs JavaScript vlugins in. No code of a vlugin runs on it: each
 // has a worker of its own, with fewer permissions than this thread. Over the socket that is its first argument it
-// takes one JSON object a line (start, stop) and gives back one a line (listening, ready, failed, died, blocked,
-// stopped). When the socket ends, Valor has ended, and so does this process: also while a vlugin is in a loop.
+// takes JSON objects (start, stop) and gives some back (listening, ready, failed, died, blocked, stopped). When the
+// socket ends, Valor has ended, and so does this process: also while a vlugin is in a loop.
+//
+// A vlugin can open the socket by its number, as it can any descriptor of the process. So each object is sealed, with
+// a key that this thread alone has: sealed.rs says how.
 
 const [control, memory] = Deno.args;
 const here = import.meta.dirname;
 // A port of the loopback, or the path of a Unix socket.
 const isPort = /^\d+$/.test(control);
-const secret = isPort && (await new Response(Deno.stdin.readable).text());
+/** Digits of the key. */
+const KEY = 64;
+const told = await new Response(Deno.stdin.readable).text();
+const key = await crypto.subtle.importKey("raw", Uint8Array.fromHex(told.slice(0, KEY)), "AES-GCM", false, ["encrypt", "decrypt"]);
 const link = await Deno.connect(isPort ? { hostname: "127.0.0.1", port: Number(control) } : { transport: "unix", path: control });
-const writer = link.writable.getWriter();
+const FROM_VALOR = 0;
+const FROM_SUPERVISOR = 1;
+/** Bytes of a record of Valor's: what is longer is none. */
+const LONGEST = 1 << 28;
 const workers = new Map();
 let started = 0;
 // Whatever is made here is for nobody else: the sockets of scripts, what Deno keeps.
 if (!isPort) Deno.umask(0o077);
-/** What a worker may say of itself. */
-const STAGES = new Set(["listening", "ready", "failed"]);
+/** What a worker may say of itself next, by what it has said: each once. The first comes before any code of its script's. */
+const NEXT = { __proto__: null, started: ["listening"], listening: ["ready", "failed"], ready: [], failed: [] };
 /** Characters of a text that Valor is told. */
 const TOLD = 4096;
 
-const write = (line) => writer.write(new TextEncoder().encode(`${line}\n`)).catch(end);
+/** How the record of this number is sealed. */
+function sealing(direction, number) {
+  const iv = new DataView(new ArrayBuffer(12));
+  iv.setUint32(0, direction, true);
+  iv.setBigUint64(4, BigInt(number), true);
+  return { name: "AES-GCM", iv };
+}
 
-/** Says something to Valor; settles when it is on its way. What a worker has said is no longer than it may be. */
-const say = ({ event, slot, message = "", port }) => write(JSON.stringify({ event, slot, message: String(message).slice(0, TOLD), port }));
+async function write(bytes) {
+  for (let at = 0; at < bytes.length; ) at += await link.write(bytes.subarray(at));
+}
+
+let said = 0;
+let saying = Promise.resolve();
+
+async function seal(text) {
+  const sealed = await crypto.subtle.encrypt(sealing(FROM_SUPERVISOR, said++), key, new TextEncoder().encode(text));
+  const record = new Uint8Array(4 + sealed.byteLength);
+  new DataView(record.buffer).setUint32(0, sealed.byteLength, true);
+  record.set(new Uint8Array(sealed), 4);
+  await write(record);
+}
+
+/** Says something to Valor, behind what was said before; settles when it is on its way. */
+function say({ event, slot, message = "", port }) {
+  const text = JSON.stringify({ event, slot, message: String(message).slice(0, TOLD), port });
+  saying = saying.then(() => seal(text)).catch(end);
+  return saying;
+}
+
+/** The next bytes from Valor; none, if it has ended. */
+async function read(length) {
+  const bytes = new Uint8Array(length);
+  for (let at = 0; at < length; ) {
+    const count = await link.read(bytes.subarray(at));
+    if (count === null) return null;
+    at += count;
+  }
+  return bytes;
+}
+
+/** What Valor says, one after the other. A record that does not open is an error, which ends the process. */
+async function* orders() {
+  for (let number = 0; ; number++) {
+    const head = await read(4);
+    if (!head) return;
+    const length = new DataView(head.buffer).getUint32(0, true);
+    if (length > LONGEST) throw new Error("a record is longer than it may be");
+    const sealed = await read(length);
+    if (!sealed) return;
+    const opened = await crypto.subtle.decrypt(sealing(FROM_VALOR, number), key, sealed);
+    yield JSON.parse(new TextDecoder().decode(opened));
+  }
+}
 
 function end() {
   try {
@@ -66,36 +125,42 @@ function start({ slot, name, socket, file, source, read, cpu, ...rest }) {
     import: false,
   };
   const worker = new Worker(source === undefined ? starting(file) : new URL("./worker.js", import.meta.url), { type: "module", name, deno: { permissions } });
-  const { port1: port, port2: theirs } = new MessageChannel();
-  const it = { worker, port, timer: 0 };
+  const it = { worker, timer: 0, stage: "started", ping: undefined, isStopping: false };
   workers.set(slot, it);
   worker.onerror = (event) => {
     event.preventDefault();
     fatal({ event: "died", slot, message: event.message });
   };
-  port.onmessage = ({ data }) => {
-    if (data === "pong") {
+  // A script can say all of this as well, and whatever else can be cloned.
+  worker.onmessage = ({ data }) => {
+    const { event, pong, message, port } = Object(data);
+    if (pong !== undefined) {
+      if (pong !== it.ping) return;
+      it.ping = undefined;
       clearTimeout(it.timer);
       it.timer = setTimeout(beat, cpu / 2);
-    } else if (data.event === "stopped") {
-      gone(slot, it);
-    } else if (STAGES.has(data.event)) {
-      const { event, message, port } = data;
-      say({ event, slot, message, port });
+    } else if (event === "stopped") {
+      if (it.isStopping) gone(slot, it);
+    } else if (NEXT[it.stage].includes(event)) {
+      it.stage = event;
+      if (event === "listening") say({ event, slot, port });
+      else say({ event, slot, message: typeof message === "string" ? message : "" });
       if (event === "ready") beat();
     }
   };
-  // A worker whose event loop does not come round in time is in a loop of its own.
+  // A worker whose event loop does not come round in time is in a loop of its own. It has to answer what nobody can
+  // guess, and what it learns of no sooner than its event loop comes round.
   const beat = () => {
     if (workers.get(slot) !== it) return;
-    port.postMessage("ping");
+    it.ping = crypto.randomUUID();
+    worker.postMessage({ ping: it.ping });
     it.timer = setTimeout(late, cpu);
   };
   // An answer may be there that this thread has not come to.
   const late = () => {
     it.timer = setTimeout(() => fatal({ event: "blocked", slot }), 5);
   };
-  worker.postMessage({ name, socket, file, source, ...rest }, [theirs]);
+  worker.postMessage({ name, socket, file, source, ...rest });
 }
 
 /** Ends a worker that has nothing more to do. */
@@ -104,7 +169,6 @@ function gone(slot, it) {
   workers.delete(slot);
   clearTimeout(it.timer);
   it.worker.terminate();
-  it.port.close();
   say({ event: "stopped", slot });
 }
 
@@ -117,7 +181,8 @@ async function fatal(event) {
 function stop({ slot, wait }) {
   const it = workers.get(slot);
   if (!it) return;
-  it.port.postMessage("stop");
+  it.isStopping = true;
+  it.worker.postMessage({});
   setTimeout(() => gone(slot, it), wait);
 }
 
@@ -126,18 +191,13 @@ setInterval(() => {
   if (Deno.memoryUsage().rss > Number(memory)) fatal({ event: "memory" });
 }, 250);
 
-if (isPort) write(secret);
+if (isPort) await write(new TextEncoder().encode(`${told.slice(KEY)}\n`));
 try {
-  let text = "";
-  for await (const part of link.readable.pipeThrough(new TextDecoderStream())) {
-    const lines = (text + part).split("\n");
-    text = lines.pop();
-    for (const line of lines) {
-      const command = JSON.parse(line);
-      if (command.command === "start") start(command);
-      else stop(command);
-    }
+  for await (const order of orders()) {
+    if (order.command === "start") start(order);
+    else stop(order);
   }
-} finally {
   end();
+} catch {
+  fatal({ event: "died", message: "its control link broke off: something on it is not Valor's" });
 }

@@ -10,14 +10,15 @@
 //
 // A vlugin whose bytes were checked is loaded from those, and not from its file (pinned.js).
 //
-// The vlugin runs in this realm and may change whatever it finds there. So the port to the supervisor and the token
-// pass through nothing that it could have changed: what touches them was taken aside before.
+// The vlugin runs in this realm and may change whatever it finds there. So what the link and its token pass through was
+// taken aside before. That is to find faults early: whatever a script says of itself, to the supervisor or to Valor, is
+// believed in nothing. To the supervisor it speaks as every script can, with `postMessage`.
 
 import { AsyncLocalStorage } from "node:async_hooks";
 
 const { serve, permissions, inspect } = Deno;
 const { Console } = Deno[Deno.internal];
-// What is in there reaches every resource of the realm by its number, the port to the supervisor among them.
+// What is in there reaches every resource of the realm by its number.
 delete Deno[Deno.internal];
 const { fetch: nativeFetch, Promise: NativePromise, Response: NativeResponse } = globalThis;
 const listen = globalThis.addEventListener;
@@ -30,7 +31,7 @@ const LONGEST = 16384;
 /** Bytes of what the supervisor is told. */
 const TOLD = 4096;
 
-let name, config, folder, token, level, tell;
+let name, config, folder, token, level;
 
 // ---- where something happened ----
 
@@ -330,21 +331,26 @@ async function begin(data) {
   await new Promise(() => {});
 }
 
-/** What this needs of the port to the supervisor, which the vlugin cannot get hold of. */
-function linked(port) {
-  const { dispatchEvent } = EventTarget.prototype;
-  // Deno looks this up for each message that comes.
-  Object.defineProperty(port, "dispatchEvent", { value: dispatchEvent });
-  const post = uncurry(MessagePort.prototype.postMessage);
-  tell = (message) => post(port, message);
-  port.onmessage = async ({ data }) => {
-    if (data === "ping") return tell("pong");
-    await Promise.allSettled(pending);
-    tell({ __proto__: null, event: "stopped" });
-  };
+async function stop() {
+  await Promise.allSettled(pending);
+  tell({ __proto__: null, event: "stopped" });
 }
 
-listen.call(globalThis, "message", ({ data, ports }) => {
-  linked(ports[0]);
-  begin(data);
-}, { once: true });
+const tell = globalThis.postMessage;
+/** What a message is not shown to the vlugin's own listeners with. */
+const { stopImmediatePropagation: hide } = Event.prototype;
+let hasBegun = false;
+
+// The supervisor says what to begin with, then asks whether the event loop comes round, and last has it stop.
+listen.call(globalThis, "message", (event) => {
+  apply(hide, event, []);
+  const { data } = event;
+  if (!hasBegun) {
+    hasBegun = true;
+    begin(data);
+  } else if (data.ping) {
+    tell({ __proto__: null, pong: data.ping });
+  } else {
+    stop();
+  }
+});
