@@ -5,6 +5,8 @@
 //! is; it can only take further rights away. On Windows they have the rights of the user's own temporary folder.
 
 #[cfg(unix)]
+use crate::ownership::{self, Untrusted};
+#[cfg(unix)]
 use std::os::unix::net::UnixListener;
 use std::{
     fs::{self, OpenOptions},
@@ -109,6 +111,54 @@ pub fn write_new(file: &Path, bytes: &[u8]) -> io::Result<()> {
         let _ = fs::remove_file(file);
     }
     written
+}
+
+/// Why a folder that stays cannot be this user's alone.
+#[cfg(unix)]
+#[derive(Debug)]
+pub(crate) enum NotPrivate {
+    System(io::Error),
+    Untrusted(Untrusted),
+}
+
+#[cfg(unix)]
+impl From<Untrusted> for NotPrivate {
+    fn from(reason: Untrusted) -> Self {
+        Self::Untrusted(reason)
+    }
+}
+
+#[cfg(unix)]
+impl From<io::Error> for NotPrivate {
+    fn from(error: io::Error) -> Self {
+        Self::System(error)
+    }
+}
+
+/// Makes a folder that stays, with those above it that are not there, or takes the one that is there: afterwards nobody
+/// else may look into it or write to it or to one above it, and nothing that is in it is another user's.
+///
+/// # Errors
+/// What the system says, and what others own or may write to.
+#[cfg(unix)]
+pub(crate) fn make_private(folder: &Path) -> Result<(), NotPrivate> {
+    use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+    ownership::check(folder)?;
+    let made = fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(folder);
+    made?;
+    // Somebody may have come before.
+    ownership::check(folder)?;
+    let folder = folder.canonicalize()?;
+    ownership::check_own(&folder)?;
+    let is_open = fs::metadata(&folder)?.permissions().mode() & 0o077 != 0;
+    ownership::check_within(&folder, is_open)??;
+    if is_open {
+        fs::set_permissions(&folder, fs::Permissions::from_mode(0o700))?;
+    }
+    Ok(())
 }
 
 /// Listens on a socket that nobody else may connect to.
