@@ -1,7 +1,8 @@
 //! File descriptors: how many this process may have open, and how many of them may be connections that vlugins cause.
 //!
-//! Each connection that `host::fetch` opens, to another server or to a script, holds a [`Permit`]. They are at most a
-//! quarter of all, so that the server can accept clients and open files whatever vlugins do.
+//! Each connection that `host::fetch` opens to another server holds a [`Permit`]. They are at most a quarter of all, so
+//! that the server can accept clients, reach scripts and open files whatever vlugins do. Connections to scripts do not
+//! count: the fetches of one vlugin would end the others. There are as many as requests and answers that they are for.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 

@@ -108,6 +108,33 @@ pub(crate) fn is_own(folder: &Path) -> bool {
     }
 }
 
+/// Sees that nobody else may put anything into a folder.
+#[cfg(unix)]
+pub(crate) fn check_own(folder: &Path) -> Result<(), Untrusted> {
+    one(folder, false, None)
+}
+
+/// Sees that nothing in a folder is another user's, however deep; that nobody else may write to it counts only if
+/// others get there.
+#[cfg(unix)]
+pub(crate) fn check_within(folder: &Path, is_open: bool) -> std::io::Result<Result<(), Untrusted>> {
+    let mut folders = vec![folder.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder)? {
+            let entry = entry?;
+            match one(&entry.path(), false, None) {
+                Err(Untrusted::Writable { .. }) if !is_open => {}
+                Err(reason) => return Ok(Err(reason)),
+                Ok(()) => {}
+            }
+            if entry.file_type()?.is_dir() {
+                folders.push(entry.path());
+            }
+        }
+    }
+    Ok(Ok(()))
+}
+
 /// One file or folder, by itself. Into a folder with the sticky bit others may put what they like, and may take nothing
 /// away that is not theirs: that will do for one on the way, since what is in it is looked at next.
 #[cfg(unix)]

@@ -4,6 +4,10 @@
 //! it. On Unix a folder has mode 0700, a file and a socket 0600 from the moment that they are there, whatever the umask
 //! is; it can only take further rights away. On Windows they have the rights of the user's own temporary folder.
 
+use crate::ownership;
+#[cfg(unix)]
+#[cfg(unix)]
+use crate::ownership::Untrusted;
 #[cfg(unix)]
 use std::os::unix::net::UnixListener;
 use std::{
@@ -39,8 +43,15 @@ impl PrivateDir {
     /// Makes one in this folder.
     ///
     /// # Errors
-    /// What the system says.
+    /// What the system says. If another user owns the folder or one above it, or may write to it and it has no sticky
+    /// bit: somebody could put another folder into the place of this one.
     pub fn create_in(parent: &Path, prefix: &str) -> io::Result<Self> {
+        ownership::check(parent).map_err(|reason| {
+            io::Error::new(
+                io::ErrorKind::PermissionDenied,
+                format!("{reason}, or name another folder with TMPDIR"),
+            )
+        })?;
         let mut builder = tempfile::Builder::new();
         builder.prefix(prefix);
         #[cfg(unix)]
@@ -111,6 +122,54 @@ pub fn write_new(file: &Path, bytes: &[u8]) -> io::Result<()> {
     written
 }
 
+/// Why a folder that stays cannot be this user's alone.
+#[cfg(unix)]
+#[derive(Debug)]
+pub(crate) enum NotPrivate {
+    System(io::Error),
+    Untrusted(Untrusted),
+}
+
+#[cfg(unix)]
+impl From<Untrusted> for NotPrivate {
+    fn from(reason: Untrusted) -> Self {
+        Self::Untrusted(reason)
+    }
+}
+
+#[cfg(unix)]
+impl From<io::Error> for NotPrivate {
+    fn from(error: io::Error) -> Self {
+        Self::System(error)
+    }
+}
+
+/// Makes a folder that stays, with those above it that are not there, or takes the one that is there: afterwards nobody
+/// else may look into it or write to it or to one above it, and nothing that is in it is another user's.
+///
+/// # Errors
+/// What the system says, and what others own or may write to.
+#[cfg(unix)]
+pub(crate) fn make_private(folder: &Path) -> Result<(), NotPrivate> {
+    use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+    ownership::check(folder)?;
+    let made = fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(folder);
+    made?;
+    // Somebody may have come before.
+    ownership::check(folder)?;
+    let folder = folder.canonicalize()?;
+    ownership::check_own(&folder)?;
+    let is_open = fs::metadata(&folder)?.permissions().mode() & 0o077 != 0;
+    ownership::check_within(&folder, is_open)??;
+    if is_open {
+        fs::set_permissions(&folder, fs::Permissions::from_mode(0o700))?;
+    }
+    Ok(())
+}
+
 /// Listens on a socket that nobody else may connect to.
 ///
 /// # Errors
@@ -144,6 +203,33 @@ pub fn listen(path: &Path) -> io::Result<UnixListener> {
 mod tests {
     use super::*;
     use std::os::unix::fs::MetadataExt;
+
+    #[test]
+    fn a_folder_that_others_may_write_to_is_none_to_make_one_in() {
+        use fs::Permissions;
+        use std::os::unix::fs::PermissionsExt;
+        let outer = PrivateDir::create("valor-test-").unwrap();
+        let (parent, below) = (outer.path().join("tmp"), outer.path().join("tmp/below"));
+        fs::create_dir_all(&below).unwrap();
+        let chmod = |mode| fs::set_permissions(&parent, Permissions::from_mode(mode)).unwrap();
+        chmod(0o777);
+        for folder in [&parent, &below] {
+            let said = PrivateDir::create_in(folder, "x-").unwrap_err().to_string();
+            let names = format!("{} may be written to by everybody", parent.display());
+            assert!(said.starts_with(&names), "{said}");
+            assert!(
+                said.contains("chmod go-w") && said.ends_with("TMPDIR"),
+                "{said}"
+            );
+        }
+        // In /tmp everybody may make folders, and nobody takes another's away.
+        for mode in [0o1777, 0o755] {
+            chmod(mode);
+            for folder in [&parent, &below] {
+                PrivateDir::create_in(folder, "x-").unwrap();
+            }
+        }
+    }
 
     #[test]
     fn what_is_made_here_is_nobody_elses() {

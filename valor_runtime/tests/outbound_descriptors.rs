@@ -4,6 +4,8 @@
 
 #![cfg(unix)]
 
+#[path = "fixture/mod.rs"]
+mod fixture;
 #[path = "server/harness.rs"]
 mod harness;
 
@@ -17,7 +19,7 @@ use std::{
     thread,
 };
 use valor_runtime::{
-    Request,
+    Definition, Request, Runtime, Vlugin,
     host::{
         allow::Allow,
         fetch::{FetchConfig, Fetcher},
@@ -46,6 +48,23 @@ fn upstream(says: &'static str) -> SocketAddr {
         }
     });
     addr
+}
+
+/// Loads a script and asks it.
+async fn answer_of_a_script() -> (u16, Vec<u8>) {
+    let folder = tempfile::tempdir().unwrap();
+    let text = "export default { fetch: () => new Response('hello') };";
+    std::fs::write(folder.path().join("hello.js"), text).unwrap();
+    let builder = Runtime::builder()
+        .base_dir(folder.path())
+        .deno(fixture::js_tool("deno"));
+    let runtime = builder.build().unwrap();
+    let definition = Definition::from_json(r#"{ "type": "js", "name": "hello" }"#).unwrap();
+    runtime.load(&definition).await.unwrap();
+    let request = Request::new("GET", "/hello").unwrap();
+    let response = runtime.on_request(request).await.unwrap();
+    let body = response.body.bytes(1 << 10).await.unwrap();
+    (response.head.status(), body.to_vec())
 }
 
 #[test]
@@ -93,6 +112,9 @@ fn three_quarters_are_for_clients_and_files() {
         assert_eq!(answer.status, 200);
         File::open("/dev/null").unwrap();
     }
+
+    // All are in use; a script is asked over connections that are not of these.
+    assert_eq!(block_on(answer_of_a_script()), (200, b"hello".to_vec()));
 
     waiting.clear();
     let response = block_on(ask("127.0.0.1", answers));

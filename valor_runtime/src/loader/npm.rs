@@ -47,10 +47,17 @@ pub(super) fn missing(said: &str, file: &Path) -> Option<ScriptError> {
     ScriptError::not_installed(&importer, specifier)
 }
 
-/// That a package which Deno may not read is a link out of its `node_modules`.
+/// That a package which Deno may not read, or which a script may not import, is a link out of its `node_modules`.
 fn linked(said: &str, file: &Path) -> Option<ScriptError> {
-    let (_, rest) = said.split_once("Requires read access to \"")?;
-    let wanted = Path::new(rest.split_once('"')?.0);
+    let forms = [
+        ("Requires read access to \"", "\""),
+        ("it imports ", ", which is outside of its folder "),
+    ];
+    let wanted = forms.iter().find_map(|(before, behind)| {
+        let (_, rest) = said.split_once(before)?;
+        Some(rest.split_once(behind)?.0)
+    })?;
+    let wanted = Path::new(wanted);
     let file = std::fs::canonicalize(file).ok()?;
     let (package, folder) =
         above(&file).find_map(|folder| link_to(&folder.join("node_modules"), wanted))?;

@@ -6,6 +6,7 @@ use smol::block_on;
 use std::{net::TcpListener, os::unix::net::UnixListener, path::PathBuf};
 
 /// Tries everything that its config says, and tells what came of it.
+/// What is outside it imports by names that are not to be seen before it runs: by others it would not be loaded.
 const BURGLAR: &str = r#"
 const to = (socket) => typeof socket === "number" ? { hostname: "127.0.0.1", port: socket } : { transport: "unix", path: socket };
 const attempts = {
@@ -17,9 +18,9 @@ const attempts = {
   workerOfFile: () => new Promise((resolve, reject) => { const it = new Worker(new URL("./other.js", import.meta.url), { type: "module" }); it.onmessage = resolve; it.onerror = (e) => { e.preventDefault(); reject(new Error(e.message)) } }),
   folderAbove: () => Deno.readTextFile(new URL("../secret.txt", import.meta.url)),
   fetchedFile: async () => (await fetch("file:///etc/passwd")).text(),
-  importedText: () => import("/etc/passwd", { with: { type: "text" } }),
-  importedJson: () => import("../secret.json", { with: { type: "json" } }),
-  importedStatic: () => import("./imports-secret.js"),
+  importedText: () => import(["/etc", "passwd"].join("/"), { with: { type: "text" } }),
+  importedJson: () => import(["../secret", "json"].join("."), { with: { type: "json" } }),
+  importedStatic: () => import(["./imports-secret", "js"].join(".")),
   modulesOfOthers: () => import("../node_modules/others.json", { with: { type: "json" } }),
   requiredOfOthers: async () => (await import("node:module")).createRequire(import.meta.url)("../node_modules/others.json"),
   nodeFile: async () => (await import("node:fs")).readFileSync("/etc/passwd"),
@@ -244,12 +245,30 @@ export default { fetch: () => Response.json([read('./own.txt'), read('../secret.
         ("a,b/reads.js", READS),
         ("a,b/own.txt", "own"),
         ("secret.txt", "secret"),
+        ("secret.json", "[7]"),
+        ("lib.js", "export default 7"),
+        (
+            "a,b/data.js",
+            "import it from '../secret.json' with { type: 'json' };
+export default { fetch: () => Response.json(it) };",
+        ),
+        (
+            "a,b/code.js",
+            "import it from '../lib.js'; export default { fetch: () => Response.json(it) };",
+        ),
     ]);
     block_on(async {
         let reads = json!({ "name": "reads", "path": "a,b/reads.js", "files": ["own.txt"] });
         house.load(reads).await.unwrap();
         let expected = json!(["own", "NotCapable"]).to_string();
         assert_eq!(house.get("/reads").await, (200, expected));
+
+        // Deno's own list has the folder above, which is no leave to import from there.
+        for name in ["data", "code"] {
+            let it = json!({ "name": name, "path": format!("a,b/{name}.js") });
+            let line = house.load(it).await.unwrap_err().to_string();
+            assert!(line.contains(", which is outside of its folder "), "{line}");
+        }
     });
 }
 
@@ -376,6 +395,9 @@ export default { fetch: async () => Response.json([one, two, (await import('./th
         );
         let alone = json!({ "name": "member", "path": "in/member.js" });
         let line = house.load(alone).await.unwrap_err().to_string();
-        assert!(line.contains("Requires read access to "), "{line}");
+        assert!(
+            line.contains("one.js, which is outside of its folder "),
+            "{line}"
+        );
     });
 }

@@ -130,6 +130,7 @@ fn registry() -> Arc<dyn Vlugin> {
 const UNNAMED: &[&str] = &[
     "Forwarded: for=unknown",
     "Forwarded: for=_hidden",
+    "Forwarded:",
     "Forwarded: for=",
     "Forwarded: proto=https",
     "Forwarded: for=\"garbled",
@@ -139,6 +140,7 @@ const UNNAMED: &[&str] = &[
     "X-Forwarded-For:",
     "X-Forwarded-For: 8.8.8.8, garbage",
     "X-Forwarded-For: garbage, 127.0.0.1",
+    "X-Real-IP:",
     "X-Real-IP: nobody",
     "X-Forwarded-Host: localhost",
     "X-Forwarded-Proto: https",

@@ -50,8 +50,6 @@ pub(super) enum ConnectError {
     Watch(io::Error),
     #[error("the TLS handshake failed: {0}")]
     Tls(io::Error),
-    #[error("{0}")]
-    Local(io::Error),
     #[error("not within {0:?}")]
     TimedOut(Duration),
     #[error("{address} is {kind}")]
@@ -123,7 +121,7 @@ impl Connector {
         } else {
             Socket::Plain(tcp)
         };
-        Ok(Io::new(socket, permit))
+        Ok(Io::new(socket, Some(permit)))
     }
 }
 

@@ -6,7 +6,6 @@
 
 use super::{
     Failure, FetchConfig,
-    connect::ConnectError,
     download::Download,
     error,
     head::{self, Target},
@@ -135,7 +134,7 @@ impl Local {
     /// That it does not.
     pub(crate) async fn listens(&self) -> io::Result<()> {
         match self.address.get() {
-            Some(address) => (Io::local(address).await.map(drop)).map_err(io::Error::other),
+            Some(address) => Io::local(address).await.map(drop),
             None => Err(io::ErrorKind::NotConnected.into()),
         }
     }
@@ -146,10 +145,7 @@ impl Local {
         };
         let refused =
             |error: &dyn fmt::Display| error::bad_gateway(target, &format!("{address}: {error}"));
-        let io = Io::local(address).await.map_err(|error| match error {
-            ConnectError::Short(_) => error::of_connect(&error, target),
-            error => refused(&error),
-        })?;
+        let io = Io::local(address).await.map_err(|error| refused(&error))?;
         let exchange = Exchange::new(io, HEADERS).await;
         exchange.map_err(|error| refused(&error))
     }

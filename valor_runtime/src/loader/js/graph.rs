@@ -31,7 +31,6 @@ pub(super) struct Ask {
     /// What its definition lets it read.
     pub(super) files: Vec<PathBuf>,
     pub(super) packages: bool,
-    pub(super) is_in_group: bool,
 }
 
 /// The files that a script is made of, its own first, as they were when it was asked.
@@ -91,20 +90,19 @@ impl Ask {
         Ok(Graph(smol::unblock(|| hashed.collect()).await))
     }
 
-    /// Why it may not import this, if it may not. What is outside of its folder Deno does not let its process read,
-    /// unless that is a group's.
+    /// Why it may not import this, if it may not. What Deno lets its process read says nothing: that may be more than
+    /// the script's folder, as it is for a group.
     fn refusal(&self, imported: &Path) -> Option<String> {
         let folder = self.file.parent()?;
         if is_installed(imported) {
             return None;
         }
         let Ok(inside) = imported.strip_prefix(folder) else {
-            let outside = format!(
+            return Some(format!(
                 "it imports {}, which is outside of its folder {}",
                 imported.display(),
                 folder.display()
-            );
-            return self.is_in_group.then_some(outside);
+            ));
         };
         let end = imported.extension().and_then(|end| end.to_str());
         let is_code = end.is_some_and(|end| CODE.contains(&end.to_ascii_lowercase().as_str()));

@@ -202,7 +202,6 @@ impl JsLoader {
             file: file.clone(),
             files,
             packages,
-            is_in_group: definition.group.is_some(),
         };
         let launch = Launch {
             program,

@@ -11,9 +11,7 @@ use std::{
     thread,
     time::Duration,
 };
-use wasmtime::{
-    Cache, CacheConfig, Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig,
-};
+use wasmtime::{Cache, Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
 
 /// How often a guest looks at its time.
 const TICK: Duration = Duration::from_millis(2);
@@ -40,13 +38,14 @@ static STOPPED: AtomicU64 = AtomicU64::new(0);
 pub(super) fn engine() -> Result<&'static Engine, String> {
     static ENGINE: OnceLock<Result<Engine, String>> = OnceLock::new();
     let engine = ENGINE.get_or_init(|| {
-        let engine = pooled().or_else(|error| {
+        let cache = super::cache::open();
+        let engine = pooled(cache.clone()).or_else(|error| {
             log::warn!(
                 target: "valor::wasm",
                 "modules run slower than they could: the system gives out too few addresses for a pool of instances ({}); raise `ulimit -v`",
                 super::module::one_line(&format!("{error:#}"))
             );
-            Engine::new(&frugal())
+            Engine::new(&frugal(cache))
         });
         let engine = engine.map_err(|error| format!("{error:#}"))?;
         start_clock(&engine)
@@ -56,7 +55,7 @@ pub(super) fn engine() -> Result<&'static Engine, String> {
     engine.as_ref().map_err(Clone::clone)
 }
 
-fn pooled() -> wasmtime::Result<Engine> {
+fn pooled(cache: Option<Cache>) -> wasmtime::Result<Engine> {
     let mut pool = PoolingAllocationConfig::default();
     pool.total_core_instances(INSTANCES)
         .total_memories(INSTANCES)
@@ -64,15 +63,15 @@ fn pooled() -> wasmtime::Result<Engine> {
         .max_tables_per_module(TABLES.0)
         .table_elements(TABLES.1)
         .total_stacks(INSTANCES);
-    let mut config = config();
+    let mut config = config(cache);
     config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
     Engine::new(&config)
 }
 
 /// For a system that gives out few addresses (`ulimit -v`): memories take what they need and move when they grow,
 /// and code looks at each access itself.
-fn frugal() -> Config {
-    let mut config = config();
+fn frugal(cache: Option<Cache>) -> Config {
+    let mut config = config(cache);
     config
         .memory_reservation(0)
         .memory_reservation_for_growth(MIB)
@@ -81,21 +80,13 @@ fn frugal() -> Config {
     config
 }
 
-fn config() -> Config {
+fn config(cache: Option<Cache>) -> Config {
     let mut config = Config::new();
     config
         .epoch_interruption(true)
         .wasm_memory64(false)
-        .wasm_multi_memory(false);
-    // Without a home there is none, and each start compiles anew.
-    match Cache::new(CacheConfig::new()) {
-        Ok(cache) => {
-            config.cache(Some(cache));
-        }
-        Err(error) => {
-            log::debug!(target: "valor::wasm", "compiled modules are not kept: {error:#}")
-        }
-    }
+        .wasm_multi_memory(false)
+        .cache(cache);
     config
 }
 

@@ -4,10 +4,11 @@
 //! [`WasmLoader`] is what the runtime calls. `module` judges a file before any of its code runs, `size` before it is
 //! compiled, `imports` is what a guest can ask for, `driver` calls one, `instance` runs that, `exchange` is what those
 //! who wait share with it, `copies` takes things out of its memory, `pieces` are the bodies that it writes, `timers`
-//! its timers, `text` the bounds of its texts, `engine` is the one engine and its ticks, `clock` the time that a call
-//! takes. What a guest does wrong ends its instance and the requests that this one worked for; the next request finds
-//! a new one.
+//! its timers, `text` the bounds of its texts, `engine` is the one engine and its ticks, `cache` what it compiled
+//! before, `clock` the time that a call takes. What a guest does wrong ends its instance and the requests that this
+//! one worked for; the next request finds a new one.
 
+mod cache;
 mod clock;
 mod copies;
 mod driver;
