@@ -28,6 +28,7 @@ pub struct Bundler<'a> {
 pub struct Unbundled {
     pub line: String,
     /// Whether something is not installed here, and the script may be right.
+    #[cfg_attr(not(feature = "wasm"), expect(dead_code, reason = "`web` asks"))]
     pub is_missing: bool,
 }
 

@@ -83,6 +83,7 @@ impl PrivateDir {
     /// What the system says, and that it is there.
     pub fn folder(&self, name: &str) -> io::Result<PathBuf> {
         let folder = self.path().join(name);
+        #[cfg_attr(not(unix), expect(unused_mut, reason = "it has no mode"))]
         let mut builder = fs::DirBuilder::new();
         #[cfg(unix)]
         std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);

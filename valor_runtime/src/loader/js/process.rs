@@ -33,7 +33,7 @@ use std::{
     collections::HashMap,
     io,
     net::Ipv4Addr,
-    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
     time::Duration,
 };
 
@@ -427,7 +427,7 @@ async fn tell(
 
 /// Ends a process in which a Worker that a script has made for itself is in a loop.
 #[cfg(target_os = "linux")]
-async fn watch(process: u32, shared: Weak<Shared>, is_alone: bool) {
+async fn watch(process: u32, shared: std::sync::Weak<Shared>, is_alone: bool) {
     let mut threads = super::nested::Threads::of(process);
     loop {
         let Some(shared) = shared.upgrade().filter(|it| it.gone.get().is_none()) else {
