@@ -251,7 +251,8 @@ impl JsLoader {
         scripts.filter_map(|script| script.troubled()).collect()
     }
 
-    /// What a definition lets its script read, which lies inside one of the plugin directories with `restricted`.
+    /// What a definition lets its script read, which is inside of the script's folder wherever links lead, and inside
+    /// one of the plugin directories with `restricted`. What is not there yet is no link.
     fn readable(
         &self,
         definition: &Definition,
@@ -266,6 +267,20 @@ impl JsLoader {
             .map(|file| match restricted {
                 true => self.search.inside(file.clone()).map(|_| file),
                 false => Ok(file),
+            })
+            .map(|file| {
+                let file = file?;
+                match dunce::canonicalize(&file) {
+                    Ok(real) if !real.starts_with(folder) => Err(ScriptError::Failed {
+                        message: format!(
+                            "`files` names a link that leads out of the script's folder {}; name a file or a folder that is in it",
+                            folder.display()
+                        ),
+                        file,
+                    }
+                    .into()),
+                    _ => Ok(file),
+                }
             })
             .collect()
     }
