@@ -3,7 +3,7 @@
 //! [`JsLoader`] is what the runtime calls. `deno` finds the program, `group`, `command` and `process` are the
 //! processes, `worker` is a script in one, `link` is how Valor hears of them, `script` is one file, whether it runs
 //! or not, `trouble` how often it has ended, `graph` what it imports. `outward` does what a script asks for in the
-//! encoding of `entry`, `output` holds what it says to a rate, `hints` takes Deno's advice out of that, `nested`
+//! encoding of `entry`, `output` logs what its process prints, `hints` takes Deno's advice out of that, `nested`
 //! knows of loops in Workers that it makes. `supervisor.js` and `worker.js`, of which `asks.js`, `heads.js`,
 //! `pinned.js` and `urls.js` are parts, run in the process beside it. A script can end its own process and never this
 //! one; what it may reach, it reaches through the host.
