@@ -326,6 +326,31 @@ fn no_flood_has_the_host_hold_more_than_the_limit() {
 }
 
 #[test]
+fn what_a_module_logs_is_held_to_a_rate() {
+    let _alone = alone();
+    let log = format!(
+        "(call $log (i32.const 3) (i32.const {LETTERS}) (i32.const 1) (i32.const {LETTERS}) (i32.const 7)
+           (i32.const {LETTERS}) (i32.const 1) (i32.const 0))"
+    );
+    lines();
+    let runtime = load(&guest(&times(20_000, &log))).unwrap();
+    assert_eq!(block_on(answer(&runtime)).0, 200);
+    // Each line is logged or counted.
+    let (mut logged, mut left_out) = (0, 0);
+    while logged + left_out < 20_000 {
+        std::thread::sleep(std::time::Duration::from_millis(20));
+        for line in lines() {
+            match line.split_once(" lines of `flood` were left out") {
+                Some((count, _)) => left_out += count.parse::<usize>().unwrap(),
+                None => logged += usize::from(line == "xxxxxxx"),
+            }
+        }
+    }
+    assert_eq!(logged + left_out, 20_000);
+    assert!(logged >= 2000 && left_out > 0, "{logged} {left_out}");
+}
+
+#[test]
 fn a_creation_that_fails_with_a_long_text_ends() {
     let _alone = alone();
     let fault = |len: u32| {

@@ -7,6 +7,7 @@
 pub mod allow;
 mod counted;
 pub mod fetch;
+pub(crate) mod lines;
 mod native;
 
 pub use native::NativeHost;
@@ -19,6 +20,7 @@ use crate::{
 use allow::Allow;
 use counted::counted;
 use fetch::Fetcher;
+use lines::Lines;
 use std::{
     sync::Arc,
     time::{Duration, SystemTime},
@@ -33,6 +35,7 @@ pub struct RuntimeHost {
     /// The vlugins by name: `/NAME/path`.
     callees: Arc<dyn Vlugin>,
     account: Account,
+    lines: Arc<Lines>,
 }
 
 impl RuntimeHost {
@@ -51,6 +54,7 @@ impl RuntimeHost {
             fetcher,
             callees,
             account,
+            lines: Lines::new(name),
         })
     }
 
@@ -65,8 +69,15 @@ impl Host for RuntimeHost {
         &self.name
     }
 
+    /// Over the rate it is counted alone.
     fn log(&self, record: &LogRecord<'_>) {
+        if record.level > self.max_level() {
+            return;
+        }
         let (message, rest) = shortened(record.message);
+        if !self.lines.admit(message.len()) {
+            return;
+        }
         log::logger().log(
             &log::Record::builder()
                 .level(record.level)

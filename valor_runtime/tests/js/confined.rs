@@ -273,6 +273,25 @@ export default { fetch: () => Response.json(it) };",
 }
 
 #[test]
+fn a_link_that_leads_out_of_the_folder_is_not_granted() {
+    let house = House::new(&[
+        (
+            "in/it.js",
+            "export default { fetch: () => new Response('x') };",
+        ),
+        ("secret.txt", "secret"),
+    ]);
+    let link = house.dir.path().join("in/link.txt");
+    std::os::unix::fs::symlink(house.dir.path().join("secret.txt"), link).unwrap();
+    let it = json!({ "name": "it", "path": "in/it.js", "files": ["link.txt"] });
+    let line = block_on(house.load(it)).unwrap_err().to_string();
+    assert!(
+        line.contains("in/link.txt is not loaded: `files` names a link that leads out"),
+        "{line}"
+    );
+}
+
+#[test]
 pub(crate) fn a_script_reads_what_its_definition_says() {
     const READS: &str = "
 const read = async (name) => { try { return await Deno.readTextFile(new URL(name, import.meta.url)) } catch (error) { return error.name } };

@@ -1,5 +1,5 @@
-//! [`Io`]: a connection, as hyper reads and writes it. `connect` opens it; one to another server holds its permit until it is
-//! closed.
+//! [`Io`]: a connection, as hyper reads and writes it. `connect` opens it; one to another server holds its
+//! permit until it is closed.
 
 use super::local::Address;
 use crate::{descriptors::Permit, reactor::Watched};

@@ -3,7 +3,7 @@
 //! [`JsLoader`] is what the runtime calls. `deno` finds the program, `group`, `command` and `process` are the
 //! processes, `worker` is a script in one, `link` is how Valor hears of them (`sealed`), `script` is one file, whether it runs
 //! or not, `trouble` how often it has ended, `graph` what it imports. `outward` does what a script asks for in the
-//! encoding of `entry`, `output` holds what it says to a rate, `hints` takes Deno's advice out of that, `nested`
+//! encoding of `entry`, `output` logs what its process prints, `hints` takes Deno's advice out of that, `nested`
 //! knows of loops in Workers that it makes. `supervisor.js` and `worker.js`, of which `asks.js`, `heads.js`,
 //! `pinned.js` and `urls.js` are parts, run in the process beside it. A script can end its own process and never this
 //! one; what it may reach, it reaches through the host.
@@ -252,7 +252,8 @@ impl JsLoader {
         scripts.filter_map(|script| script.troubled()).collect()
     }
 
-    /// What a definition lets its script read, which lies inside one of the plugin directories with `restricted`.
+    /// What a definition lets its script read, which is inside of the script's folder wherever links lead, and inside
+    /// one of the plugin directories with `restricted`. What is not there yet is no link.
     fn readable(
         &self,
         definition: &Definition,
@@ -267,6 +268,20 @@ impl JsLoader {
             .map(|file| match restricted {
                 true => self.search.inside(file.clone()).map(|_| file),
                 false => Ok(file),
+            })
+            .map(|file| {
+                let file = file?;
+                match dunce::canonicalize(&file) {
+                    Ok(real) if !real.starts_with(folder) => Err(ScriptError::Failed {
+                        message: format!(
+                            "`files` names a link that leads out of the script's folder {}; name a file or a folder that is in it",
+                            folder.display()
+                        ),
+                        file,
+                    }
+                    .into()),
+                    _ => Ok(file),
+                }
             })
             .collect()
     }

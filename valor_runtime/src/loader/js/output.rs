@@ -1,113 +1,28 @@
-//! What a script says, held to a rate: [`Lines`]. What a Deno writes to its standard output and error by itself, past
-//! `console`, becomes lines of the log here too, in time that grows with its length alone.
+//! What a Deno writes to its standard output and error by itself, past `console`, becomes lines of the log here, held
+//! to a rate ([`Lines`]), in time that grows with its length alone.
 //!
 //! `outward` logs what `console` says through it. `process` reads from here how a process ended that could not say so.
 
 use super::hints::plain;
-use crate::escape::{more, one_line};
+use crate::{
+    escape::{more, one_line},
+    host::lines::Lines,
+};
 use futures_lite::{AsyncRead, AsyncReadExt, future};
 use smol::{
     Timer,
     process::{ChildStderr, ChildStdout},
 };
-use std::{
-    sync::{Arc, Mutex, PoisonError},
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, time::Duration};
 
 /// A line that is longer is cut.
 const LINE: usize = 8 * 1024;
 /// What is read at once.
 const READ: usize = 64 * 1024;
-/// Lines and bytes that are logged in a second.
-const LINES: u32 = 2000;
-const BYTES: usize = 1 << 20;
-const WINDOW: Duration = Duration::from_secs(1);
 /// What V8 says then.
 const OUT_OF_MEMORY: &[u8] = b"JavaScript out of memory";
 /// Between two reads of a flood.
 const PAUSE: Duration = Duration::from_millis(1);
-
-/// How much of what one source says is logged. What is over that is counted, and the count is logged.
-pub(super) struct Lines {
-    name: String,
-    state: Mutex<Window>,
-}
-
-/// The second that runs.
-struct Window {
-    since: Instant,
-    lines: u32,
-    bytes: usize,
-    left_out: u64,
-}
-
-impl Lines {
-    /// For what is logged as that of this vlugin.
-    pub(super) fn new(name: &str) -> Arc<Self> {
-        Arc::new(Self {
-            name: name.to_owned(),
-            state: Mutex::new(Window {
-                since: Instant::now(),
-                lines: 0,
-                bytes: 0,
-                left_out: 0,
-            }),
-        })
-    }
-
-    /// Whether a line of so many bytes is to be logged.
-    pub(super) fn admit(self: &Arc<Self>, bytes: usize) -> bool {
-        let mut window = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        if window.left_out == 0 && window.since.elapsed() >= WINDOW {
-            (window.since, window.lines, window.bytes) = (Instant::now(), 0, 0);
-        }
-        if window.left_out == 0 && window.lines < LINES && window.bytes < BYTES {
-            window.lines += 1;
-            window.bytes = window.bytes.saturating_add(bytes);
-            return true;
-        }
-        self.count(&mut window, 1);
-        false
-    }
-
-    /// Notes that lines were left out before they came here.
-    pub(super) fn leave_out(self: &Arc<Self>, count: u64) {
-        let mut window = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        self.count(&mut window, count);
-    }
-
-    fn count(self: &Arc<Self>, window: &mut Window, more: u64) {
-        if window.left_out == 0 {
-            let lines = self.clone();
-            let end = window.since + WINDOW;
-            smol::spawn(async move {
-                Timer::at(end).await;
-                lines.tell();
-            })
-            .detach();
-        }
-        window.left_out = window.left_out.saturating_add(more);
-    }
-
-    /// Says how many lines were left out, and begins anew.
-    fn tell(&self) {
-        let mut window = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let left_out = std::mem::take(&mut window.left_out);
-        (window.since, window.lines, window.bytes) = (Instant::now(), 0, 0);
-        drop(window);
-        let name = &*self.name;
-        log::warn!(
-            target: "valor::js", vlugin = name;
-            "{left_out} lines of `{name}` were left out: at most {LINES} lines and {BYTES} bytes are logged in a second"
-        );
-    }
-
-    fn is_flooded(&self) -> bool {
-        let window = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        window.left_out > 0
-    }
-}
 
 /// What was said until the end.
 #[derive(Default)]
@@ -214,7 +129,7 @@ fn take(lines: &Arc<Lines>, line: &Begun, said: &mut Said) {
     said.left_out.clear();
     if lines.admit(line.bytes.len()) {
         let line = line.on_one_line();
-        log::debug!(target: "valor::js", vlugin = lines.name.as_str(); "{line}");
+        log::debug!(target: "valor::js", vlugin = lines.name(); "{line}");
         said.last = line;
     } else {
         said.left_out = line.clone();
@@ -224,20 +139,6 @@ fn take(lines: &Arc<Lines>, line: &Begun, said: &mut Said) {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn what_is_over_the_rate_is_counted_and_not_logged() {
-        let lines = Lines::new("a");
-        let admitted = |number: u32, len| (0..number).filter(|_| lines.admit(len)).count();
-        assert_eq!(admitted(LINES + 7, 1), LINES as usize);
-        assert!(lines.is_flooded());
-        lines.tell();
-        assert!(!lines.is_flooded());
-        // By bytes: the one that goes over the limit is the last.
-        assert_eq!(admitted(10, BYTES / 4 + 1), 4);
-        lines.tell();
-        assert_eq!(admitted(1, usize::MAX), 1);
-    }
 
     #[test]
     fn a_line_is_cut_and_the_next_one_is_read_from_its_beginning() {

@@ -8,7 +8,6 @@
 use super::{
     entry::{self, Entry},
     hints::plain,
-    output::Lines,
     process::Process,
     worker::{End, Worker},
 };
@@ -16,6 +15,7 @@ use crate::{
     Body, Bytes, Chunk, ChunkStream, Fault, Request, Response,
     account::{Account, Over},
     escape::more,
+    host::lines::Lines,
 };
 use futures_core::Stream;
 use futures_lite::{StreamExt, future, stream};
@@ -55,6 +55,7 @@ struct Outward {
     process: Weak<Process>,
     host: Arc<dyn Host>,
     account: Account,
+    /// Of those that were left out in its process: the host holds what comes from there to the same rate.
     lines: Arc<Lines>,
     /// Those that still run end with this.
     running: Running,
@@ -138,19 +139,17 @@ impl Outward {
                 text,
             } => {
                 let text = plain(&text);
-                if self.lines.admit(text.len()) {
-                    let target = match file.is_empty() {
-                        true => "console".to_owned(),
-                        false => format!("{file}:{line}:{column}"),
-                    };
-                    self.host.log(&LogRecord {
-                        level,
-                        target: &target,
-                        message: &text,
-                        file: &file,
-                        line,
-                    });
-                }
+                let target = match file.is_empty() {
+                    true => "console".to_owned(),
+                    false => format!("{file}:{line}:{column}"),
+                };
+                self.host.log(&LogRecord {
+                    level,
+                    target: &target,
+                    message: &text,
+                    file: &file,
+                    line,
+                });
             }
             Entry::LeftOut(count) => self.lines.leave_out(count.into()),
             Entry::Reads(id) => self.worker.gates.open(id),

@@ -1,0 +1,121 @@
+//! [`Lines`]: what one vlugin says, held to a rate.
+//!
+//! A [`RuntimeHost`](super::RuntimeHost) has one for what its vlugin logs, of whatever kind that is; a script's process
+//! has another one for its standard output. What is over the rate is counted, and the count is one line.
+
+use smol::Timer;
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+/// Lines and bytes that are logged in a second.
+const LINES: u32 = 2000;
+const BYTES: usize = 1 << 20;
+const WINDOW: Duration = Duration::from_secs(1);
+
+/// How much of what one source says is logged. What is over that is counted, and the count is logged.
+pub(crate) struct Lines {
+    name: String,
+    state: Mutex<Window>,
+}
+
+/// The second that runs.
+struct Window {
+    since: Instant,
+    lines: u32,
+    bytes: usize,
+    left_out: u64,
+}
+
+impl Lines {
+    /// For what is logged as that of this vlugin.
+    pub(crate) fn new(name: &str) -> Arc<Self> {
+        Arc::new(Self {
+            name: name.to_owned(),
+            state: Mutex::new(Window {
+                since: Instant::now(),
+                lines: 0,
+                bytes: 0,
+                left_out: 0,
+            }),
+        })
+    }
+
+    /// The vlugin.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Whether a line of so many bytes is to be logged.
+    pub(crate) fn admit(self: &Arc<Self>, bytes: usize) -> bool {
+        let mut window = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if window.left_out == 0 && window.since.elapsed() >= WINDOW {
+            (window.since, window.lines, window.bytes) = (Instant::now(), 0, 0);
+        }
+        if window.left_out == 0 && window.lines < LINES && window.bytes < BYTES {
+            window.lines += 1;
+            window.bytes = window.bytes.saturating_add(bytes);
+            return true;
+        }
+        self.count(&mut window, 1);
+        false
+    }
+
+    /// Notes that lines were left out before they came here.
+    pub(crate) fn leave_out(self: &Arc<Self>, count: u64) {
+        let mut window = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        self.count(&mut window, count);
+    }
+
+    fn count(self: &Arc<Self>, window: &mut Window, more: u64) {
+        if window.left_out == 0 {
+            let lines = self.clone();
+            let end = window.since + WINDOW;
+            smol::spawn(async move {
+                Timer::at(end).await;
+                lines.tell();
+            })
+            .detach();
+        }
+        window.left_out = window.left_out.saturating_add(more);
+    }
+
+    /// Says how many lines were left out, and begins anew.
+    fn tell(&self) {
+        let mut window = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let left_out = std::mem::take(&mut window.left_out);
+        (window.since, window.lines, window.bytes) = (Instant::now(), 0, 0);
+        drop(window);
+        let name = &*self.name;
+        log::warn!(
+            target: "valor::host", vlugin = name;
+            "{left_out} lines of `{name}` were left out: at most {LINES} lines and {BYTES} bytes are logged in a second"
+        );
+    }
+
+    /// Whether lines are left out at this moment.
+    pub(crate) fn is_flooded(&self) -> bool {
+        let window = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        window.left_out > 0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_over_the_rate_is_counted_and_not_logged() {
+        let lines = Lines::new("a");
+        let admitted = |number: u32, len| (0..number).filter(|_| lines.admit(len)).count();
+        assert_eq!(admitted(LINES + 7, 1), LINES as usize);
+        assert!(lines.is_flooded());
+        lines.tell();
+        assert!(!lines.is_flooded());
+        // By bytes: the one that goes over the limit is the last.
+        assert_eq!(admitted(10, BYTES / 4 + 1), 4);
+        lines.tell();
+        assert_eq!(admitted(1, usize::MAX), 1);
+    }
+}
