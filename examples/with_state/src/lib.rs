@@ -1,10 +1,10 @@
-//! A vlugin with state: its config is the name of the one who greets.
+//! A vlugin with state: its config is the name of the one who greets; Valor does if there is none.
 
 use valor::*;
 
 #[vlugin]
 pub async fn on_create(cx: &mut Context) {
-    let name = cx.config::<String>().unwrap();
+    let name = cx.config::<String>().unwrap_or_else(|| "Valor".into());
     cx.set(name);
 }
 
@@ -36,6 +36,7 @@ fn alice_greets_zoe() {
 }
 
 #[test]
-fn nobody_greets_without_a_name() {
-    assert!(testing::TestHost::new().try_create(VLUGIN).is_err());
+fn without_a_name_valor_greets() {
+    let valor = testing::TestHost::new().create(VLUGIN);
+    valor.get("/?who=Zoe").assert_body("Valor says hello Zoe!");
 }

@@ -35,8 +35,14 @@ fn below(prefix: &str, reference: &[u8]) -> Option<Vec<u8>> {
     is_path.then(|| [prefix.as_bytes(), reference].concat())
 }
 
-/// A `Set-Cookie` (RFC 6265, section 5.2) whose path, if it has one from the root, is below the prefix.
+/// A `Set-Cookie` (RFC 6265, section 5.2) whose path, if it has one from the root, is below the prefix. A cookie whose name
+/// begins with `__Host-` is left as it is: browsers drop one of another path than `/` (RFC 6265bis, section 4.1.3.2).
 fn scoped(prefix: &str, cookie: &[u8]) -> Vec<u8> {
+    const HOST: &[u8] = b"__Host-";
+    let start = cookie.trim_ascii_start();
+    if start.len() >= HOST.len() && start[..HOST.len()].eq_ignore_ascii_case(HOST) {
+        return cookie.to_vec();
+    }
     let attribute = |part: &[u8]| {
         let at = part.iter().position(|byte| *byte == b'=')?;
         let (name, value) = (&part[..at], part[at + 1..].trim_ascii());
@@ -92,6 +98,8 @@ mod tests {
             ("path=/x; Max-Age=1", "path=/x; Max-Age=1"),
             ("a=b; Path=x", "a=b; Path=x"),
             ("a=b; Path", "a=b; Path"),
+            ("__Host-a=b; Secure; Path=/", "__Host-a=b; Secure; Path=/"),
+            ("__Secure-a=b; Path=/", "__Secure-a=b; Path=/p"),
         ];
         let mut head = ResponseHead::new(200).unwrap();
         for (before, _) in cases {
