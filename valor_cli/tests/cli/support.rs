@@ -289,7 +289,12 @@ impl Server {
 
     /// Waits until standard error has this in it so many times.
     pub fn wait_until(&self, part: &str, times: usize) {
-        wait_for(part, || self.err().matches(part).count() >= times);
+        let deadline = Instant::now() + 5 * PATIENCE;
+        while self.err().matches(part).count() < times {
+            let err = self.err();
+            assert!(Instant::now() < deadline, "it never said: {part}\n{err}");
+            std::thread::sleep(Duration::from_millis(10));
+        }
     }
 
     #[cfg(unix)]

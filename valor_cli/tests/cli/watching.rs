@@ -311,11 +311,12 @@ fn source(folder: &Folder, word: &str) {
     folder.write("it/src/lib.rs", code);
 }
 
-/// Makes the crate in a folder.
-fn watched(folder: &Folder) {
+/// Makes the crate in a folder. Tests run at once and share a target folder: each has a name of its own for the crate, since
+/// cargo puts what it builds of two crates of one name in the same place.
+fn watched(folder: &Folder, name: &str) {
     let valor = workspace().join("valor_abi");
     let manifest = format!(
-        "[package]\nname = \"watched\"\nversion = \"0.1.0\"\nedition = \"2024\"\n\
+        "[package]\nname = \"{name}\"\nversion = \"0.1.0\"\nedition = \"2024\"\n\
          [lib]\ncrate-type = [\"cdylib\"]\n[workspace]\n[profile.dev]\ndebug = false\n\
          [dependencies]\nvalor = {{ package = \"valor_abi\", path = {valor:?} }}\n"
     );
@@ -341,7 +342,7 @@ fn a_library_does_not_wait_for_a_module() {
         r#"{ "type": "native", "name": "it", "source": "it" }"#,
         r#"{ "type": "wasm", "name": "module", "source": "it" }"#,
     ]));
-    watched(&folder);
+    watched(&folder, "watched_twice");
     folder.write("cargo", SLOW_FOR_MODULES);
     let (cargo, gate) = (folder.path().join("cargo"), folder.path().join("gate"));
     fs::set_permissions(&cargo, fs::Permissions::from_mode(0o755)).unwrap();
@@ -382,7 +383,7 @@ fn a_source_is_built_again() {
     let folder = Folder::new(&plugins(&[
         r#"{ "type": "native", "name": "it", "source": "it" }"#,
     ]));
-    watched(&folder);
+    watched(&folder, "watched");
     let mut command = valor_cli();
     // Where the fixtures of the runtime's tests are built of the same.
     let target = Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("fixtures");
