@@ -332,6 +332,8 @@ fn what_a_module_logs_is_held_to_a_rate() {
         "(call $log (i32.const 3) (i32.const {LETTERS}) (i32.const 1) (i32.const {LETTERS}) (i32.const 7)
            (i32.const {LETTERS}) (i32.const 1) (i32.const 0))"
     );
+    // What was left out in another test is said a second later.
+    std::thread::sleep(std::time::Duration::from_millis(1500));
     lines();
     let runtime = load(&guest(&times(20_000, &log))).unwrap();
     assert_eq!(block_on(answer(&runtime)).0, 200);
