@@ -109,7 +109,15 @@ fn wrong_command_lines_end_with_2_and_say_what_is_right() {
             &["run", "-p", "x", "--registry-token-file", "y"][..],
             "--with-registry",
         ),
-        (&["web", "-p", "x", "-o", "y", "--watch"], "--serve"),
+        (
+            &["web", "-p", "x", "-o", "y", "--watch"],
+            // Without modules there is no `web`.
+            if cfg!(feature = "wasm") {
+                "--serve"
+            } else {
+                "'web'"
+            },
+        ),
         (&["run", "-p", "x", "--workers", "0"], "1 to 1000000"),
         (&["run", "-p", "x", "--addr", "8080"], "127.0.0.1:8080"),
         (
