@@ -20,7 +20,7 @@ use std::{
     process::{Command, Stdio},
     time::Instant,
 };
-use valor_runtime::{Definition, Kind, package::WASM_TARGET};
+use valor_runtime::{Definition, package::WASM_TARGET};
 
 /// How to build.
 #[derive(Clone, Copy)]
@@ -65,7 +65,7 @@ pub fn build<'a>(
         };
         match known.package(&base.join(source)) {
             Ok((workspace, package)) => {
-                let is_wasm = definition.kind == Kind::Wasm;
+                let is_wasm = definition.kind.target() == Some(WASM_TARGET);
                 let packages = wanted.entry((workspace, is_wasm)).or_default();
                 match packages.iter_mut().find(|it| it.package.id == package.id) {
                     Some(wanted) => wanted.indices.push(index),

@@ -18,9 +18,10 @@ use std::{
     path::{Path, PathBuf},
 };
 use valor_runtime::{
-    Definition, Kind, Runtime, RuntimeError,
+    Definition, Runtime, RuntimeError,
     definition::{self, DefinitionFaults, Definitions},
     loader::LoadError,
+    package::WASM_TARGET,
 };
 
 /// The vlugins of a plugins.json on their way.
@@ -208,7 +209,8 @@ impl Vlugins {
 
     fn built_wasm(&self) -> impl Iterator<Item = (usize, &Path)> {
         let entries = self.entries.iter().enumerate();
-        let wasm = entries.filter(|(_, it)| it.built && it.definition.kind == Kind::Wasm);
+        let wasm =
+            entries.filter(|(_, it)| it.built && it.definition.kind.target() == Some(WASM_TARGET));
         wasm.filter_map(|(index, entry)| Some((index, entry.definition.path.as_deref()?)))
     }
 

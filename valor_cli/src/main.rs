@@ -10,6 +10,7 @@
 //! - `library_path`: the folders of `LD_LIBRARY_PATH` that whoever starts the program set.
 //! - `build_sources`: `--build`. `wasm_tools`: what modules need beside cargo. `table`, `rows`: what is mounted where.
 //! - `logging`, `log_writer`: records as lines on standard error. `output`: lines for people.
+//!   `whole_file`: files that are there as a whole or not at all.
 //! - `signals`: the end. `reload`: plugins.json read again. `watch`: which files have changed.
 
 #![forbid(unsafe_code)]
@@ -40,6 +41,7 @@ mod wasm_tools;
 mod watch;
 #[cfg(feature = "wasm")]
 mod web;
+mod whole_file;
 
 use args::{Cli, Command, LogArgs, LogFormat};
 use clap::{CommandFactory, Parser};

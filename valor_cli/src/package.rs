@@ -11,6 +11,7 @@ use crate::{
     exit::{FAULTS, Failure},
     output::print,
     sign::{secret_key, sign},
+    whole_file::write,
 };
 use cargo_metadata::MetadataCommand;
 use serde_json::Value;
@@ -257,21 +258,6 @@ fn read_schema(file: &Path) -> Result<Value, Failure> {
         ))),
         Err(error) => Err(failed(format!("{shown} is not JSON: {error}"))),
     }
-}
-
-/// Writes a file beside its place first, so that nobody meets half of it.
-pub fn write(file: &Path, bytes: &[u8]) -> Result<(), Failure> {
-    let mut part = file.as_os_str().to_owned();
-    part.push(".part");
-    let part = PathBuf::from(part);
-    let written = std::fs::write(&part, bytes).and_then(|()| std::fs::rename(&part, file));
-    written.map_err(|error| {
-        let _ = std::fs::remove_file(&part);
-        failed(format!(
-            "{} cannot be written: {error}; see that its folder is there and may be written to",
-            file.display()
-        ))
-    })
 }
 
 fn failed(error: impl ToString) -> Failure {

@@ -8,7 +8,7 @@ use crate::{
     args::{KeygenArgs, VerifyArgs},
     exit::{FAULTS, Failure},
     output::{print_line, print_warning},
-    package::write,
+    whole_file::write,
 };
 use ct_codecs::{Base64, Decoder};
 use minisign::{KeyPair, PublicKey, SecretKey, SecretKeyBox};

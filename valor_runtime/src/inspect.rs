@@ -12,11 +12,7 @@ pub use fuzzing::check;
 pub use package::{PackageInspection, Packed, inspect_package};
 
 use crate::escape::Shown;
-use crate::loader::{
-    LoadError,
-    native::{library, sha256_of},
-    read,
-};
+use crate::loader::{LoadError, examine, native::sha256_of, read};
 use serde::{Serialize, Serializer, ser::SerializeStruct};
 use std::{
     fmt,
@@ -70,43 +66,16 @@ impl Inspection {
     /// # Errors
     /// As [`inspect`].
     pub fn of(file: &Path, bytes: &[u8]) -> Result<Self, LoadError> {
-        #[cfg(feature = "wasm")]
-        if bytes.starts_with(b"\0asm") {
-            return Ok(Self::of_guest(file, bytes));
-        }
-        let examined = library::examine(file, bytes);
-        let Some(platform) = examined.platform else {
-            return Err(examined.verdict.err().unwrap_or(LoadError::NoMetadata {
-                file: file.to_owned(),
-            }));
-        };
+        let examined = examine(file, bytes)?;
         Ok(Self {
             file: file.to_owned(),
-            format: platform.format.as_str(),
-            architecture: platform.architecture,
+            format: examined.format,
+            architecture: examined.architecture,
             size: bytes.len() as u64,
             sha256: sha256_of(bytes),
             metadata: examined.metadata,
             verdict: examined.verdict,
         })
-    }
-
-    #[cfg(feature = "wasm")]
-    fn of_guest(file: &Path, bytes: &[u8]) -> Self {
-        use crate::loader::wasm;
-        let memory = crate::Limits::default().memory();
-        Self {
-            file: file.to_owned(),
-            format: "WebAssembly",
-            architecture: "wasm32",
-            size: bytes.len() as u64,
-            sha256: sha256_of(bytes),
-            metadata: wasm::metadata(bytes),
-            verdict: wasm::judge(bytes, memory).map_err(|error| LoadError::Guest {
-                file: file.to_owned(),
-                error,
-            }),
-        }
     }
 }
 

@@ -2,13 +2,13 @@
 //! that its vlugins may reach. `web` prints it and `--serve` sends it.
 
 use std::collections::BTreeSet;
-use valor_runtime::{Definition, Kind};
+use valor_runtime::{Definition, loader::InPage};
 
 /// The policy for a page with these vlugins.
 pub fn policy(definitions: &[Definition]) -> String {
     let guests = definitions
         .iter()
-        .filter(|it| matches!(it.kind, Kind::Wasm | Kind::Js));
+        .filter(|it| matches!(it.kind.in_page(), InPage::Module | InPage::Script));
     let allowed: BTreeSet<_> = guests
         .flat_map(|guest| guest.allow.iter().flatten())
         .filter_map(|entry| source(entry))
@@ -38,6 +38,7 @@ fn source(entry: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use valor_runtime::Kind;
 
     #[test]
     fn what_vlugins_may_reach_is_in_it() {

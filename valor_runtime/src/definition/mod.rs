@@ -172,6 +172,12 @@ impl Kind {
         }
     }
 
+    /// Whether a vlugin of this kind reaches every host if its definition has no `allow`: code of this process could
+    /// open any connection itself.
+    pub(crate) const fn reaches_every_host(self) -> bool {
+        matches!(self, Self::Native)
+    }
+
     /// The word in plugins.json.
     pub const fn as_str(self) -> &'static str {
         match self {

@@ -6,7 +6,7 @@ use crate::{
     Kind,
     escape::Shown,
     loader::{LoadError, ScriptError, native::sha256_of, one_line, read, unpack},
-    package::{Library, Manifest, Package, PackageError, SCRIPT_TARGET, WASM_TARGET},
+    package::{Library, Manifest, Package, PackageError},
 };
 use serde::{Serialize, Serializer, ser::SerializeStruct};
 use std::{
@@ -87,20 +87,28 @@ impl PackageInspection {
             let packed = libraries.iter().find(|packed| packed.library == *wanted);
             packed.map_or(Ok(()), Packed::verdict)
         };
-        let verdicts = [
-            (Kind::Native, of_target(Metadata::this_target())),
-            (Kind::Wasm, of_target(WASM_TARGET)),
-            (Kind::Js, of_target(SCRIPT_TARGET)),
-        ];
+        let targets = Kind::ALL
+            .iter()
+            .filter_map(|kind| Some((*kind, kind.target()?)));
+        let verdicts: Vec<_> = targets
+            .map(|(kind, target)| (kind, of_target(target)))
+            .collect();
         let well = verdicts.iter().filter(|(_, verdict)| verdict.is_ok());
         let kinds: Vec<_> = well.map(|(kind, _)| *kind).collect();
-        let [(_, native), (_, module), (_, script)] = verdicts;
-        let verdict = match native {
-            _ if !kinds.is_empty() => Ok(()),
-            _ if manifest.is_script() => script,
-            // What there is for this host is the module.
-            Err(LoadError::Package(PackageError::Module { .. })) => module,
-            native => native,
+        // That there is nothing for one kind is no news while there is something for another.
+        let is_of_another = |error: &LoadError| {
+            use PackageError::{Module, NoScript, Script};
+            let LoadError::Package(error) = error else {
+                return false;
+            };
+            matches!(error, Module { .. } | NoScript { .. } | Script { .. })
+        };
+        let faults = verdicts
+            .into_iter()
+            .filter_map(|(_, verdict)| verdict.err());
+        let verdict = match faults.min_by_key(is_of_another) {
+            Some(fault) if kinds.is_empty() => Err(fault),
+            _ => Ok(()),
         };
         Ok(Self {
             file: file.to_owned(),
@@ -203,8 +211,11 @@ impl fmt::Display for PackageInspection {
                 }
             }
         }
+        let here = Some(Metadata::this_target());
         match &self.verdict {
-            Ok(()) if self.kinds == [Kind::Native] => f.write_str("loads    yes"),
+            Ok(()) if self.kinds.iter().all(|it| it.target() == here) => {
+                f.write_str("loads    yes")
+            }
             Ok(()) => {
                 let kinds: Vec<_> = self.kinds.iter().map(|it| format!("\"{it}\"")).collect();
                 write!(f, "loads    yes, as {}", kinds.join(" or "))

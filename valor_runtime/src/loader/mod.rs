@@ -1,8 +1,10 @@
-//! From a definition to a vlugin. Each kind of vlugin has a loader of its own; loaders do not
-//! know each other. The runtime calls them when it starts and when a vlugin is registered.
+//! From a definition to a vlugin: the one face that each kind of vlugin has, the trait [`Loader`], and what comes of
+//! loading, a [`Loaded`].
 //!
-//! A loader promises that bad input of any sort ends as a [`LoadError`] and never as the end of
-//! the process, and that nothing of a file runs before all that can be checked was checked.
+//! Each kind has a folder here and a row in `table`. The runtime calls loaders when it starts and when a vlugin is
+//! registered, and knows them by the trait alone; loaders do not know each other. A loader promises that bad input of
+//! any sort ends as a [`LoadError`] and never as the end of the process, and that nothing of a file runs before all
+//! that can be checked was checked.
 
 mod error;
 pub(crate) mod files;
@@ -12,14 +14,110 @@ mod npm;
 mod paths;
 mod script_error;
 mod search;
+mod table;
 pub(crate) mod unpack;
 #[cfg(feature = "wasm")]
 pub mod wasm;
 
 pub(crate) use crate::escape::one_line;
 pub use error::LoadError;
-pub use native::{Loaded, NativeLoader, images_mapped};
+pub use native::{NativeLoader, images_mapped};
 pub use script_error::ScriptError;
 pub use search::read;
+pub use table::InPage;
+pub(crate) use table::{Loaders, Settings, examine};
 #[cfg(feature = "wasm")]
-pub use wasm::{LoadedGuest, WasmLoader};
+pub use wasm::WasmLoader;
+
+use crate::{BoxFuture, Definition, Limits, Vlugin, host::RuntimeHost};
+use futures_lite::future;
+use std::{fmt, path::PathBuf, sync::Arc};
+use valor::metadata::Metadata;
+
+/// One kind of vlugin, as the runtime sees it.
+pub(crate) trait Loader: Send + Sync {
+    /// The file that a definition would be loaded from, found but not opened; `None` if the kind has no such file.
+    ///
+    /// # Errors
+    /// [`LoadError::NotFound`], and [`LoadError::Outside`] with `restricted`.
+    fn locate(
+        &self,
+        definition: &Definition,
+        restricted: bool,
+    ) -> Result<Option<PathBuf>, LoadError>;
+
+    /// The limits of a vlugin: what its definition says, and otherwise those of the runtime.
+    fn limits(&self, said: &Limits, defaults: &Limits) -> Limits {
+        said.clone().or(defaults)
+    }
+
+    /// Finds what a definition names, holds it to all that can be checked, and creates the vlugin.
+    ///
+    /// # Errors
+    /// Any [`LoadError`]; nothing of the vlugin runs on then.
+    fn load<'a>(&'a self, wanted: Wanted<'a>) -> BoxFuture<'a, Result<Loaded, LoadError>>;
+
+    /// The files that a vlugin of this kind imports, itself among them, as they were when it was last started.
+    fn imports(&self, _vlugin: &Arc<dyn Vlugin>) -> Vec<PathBuf> {
+        Vec::new()
+    }
+
+    /// Whether one of its imports has changed since.
+    fn has_changed<'a>(&'a self, _vlugin: &'a Arc<dyn Vlugin>) -> BoxFuture<'a, bool> {
+        Box::pin(future::ready(false))
+    }
+
+    /// The vlugins that have ended too often to be started again at once, and why.
+    fn troubled(&self) -> Vec<(String, String)> {
+        Vec::new()
+    }
+}
+
+/// What a loader is asked for.
+pub(crate) struct Wanted<'a> {
+    /// The definition, which keeps all rules, with [`Loader::limits`] for its limits.
+    pub(crate) definition: &'a Definition,
+    /// Whether files have to lie inside one of the plugin directories once symbolic links are resolved; so it is when
+    /// the definition comes over the network.
+    pub(crate) restricted: bool,
+    /// What the vlugin may ask for. What the host holds for it counts in its account.
+    pub(crate) host: Arc<RuntimeHost>,
+}
+
+/// What the bytes of a file say of it, before any of its code runs.
+pub(crate) struct Examined {
+    /// `ELF`, `PE`, `Mach-O` or `WebAssembly`.
+    pub(crate) format: &'static str,
+    /// The processor that it is for.
+    pub(crate) architecture: &'static str,
+    /// What it says of itself.
+    pub(crate) metadata: Option<Metadata>,
+    /// Whether this host would open it.
+    pub(crate) verdict: Result<(), LoadError>,
+}
+
+/// A vlugin that was loaded, and what is known of its file.
+#[derive(Clone)]
+#[non_exhaustive]
+pub struct Loaded {
+    /// The vlugin.
+    pub vlugin: Arc<dyn Vlugin>,
+    /// The file that was read, or the folder that is served.
+    pub file: PathBuf,
+    /// What the file says of itself; `None` if it was not made by `#[vlugin]`.
+    pub metadata: Option<Metadata>,
+    /// The SHA-256 of the file, 64 lower-case hexadecimal digits; `None` for a folder.
+    pub sha256: Option<String>,
+    /// Whether it serves a folder, so that its own path ends with a slash.
+    pub is_folder: bool,
+}
+
+impl fmt::Debug for Loaded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Loaded")
+            .field("file", &self.file)
+            .field("metadata", &self.metadata)
+            .field("sha256", &self.sha256)
+            .finish_non_exhaustive()
+    }
+}

@@ -63,6 +63,8 @@ pub struct Origin {
     pub sha256: Option<String>,
     /// The version of its crate.
     pub version: Option<String>,
+    /// Whether it serves the folder that is its `file`.
+    pub is_folder: bool,
     /// Why it cannot be served; what it answers is 503.
     pub unavailable: Option<Unavailable>,
 }
@@ -146,7 +148,7 @@ impl Mount {
 
     /// Whether it is a folder, whose own path ends with a slash.
     pub fn is_folder(&self) -> bool {
-        self.origin.kind == Some(Kind::Files)
+        self.origin.is_folder
     }
 }
 

@@ -111,7 +111,7 @@ fn describe(mount: &Mount, troubled: &[(String, String)]) -> Value {
         "generation": mount.generation,
         "state": if reason.is_some() { "unavailable" } else { "ready" },
         "reason": reason,
-        "runs": if origin.kind == Some(Kind::Js) { "own process" } else { "host process" },
+        "runs": origin.kind.map_or("host process", Kind::runs),
         "running": mount.running.load(Ordering::Relaxed),
         "limits": {
             "timeout": mount.timeout.as_secs_f64(),

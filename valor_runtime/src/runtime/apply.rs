@@ -3,12 +3,12 @@
 
 use super::{Runtime, RuntimeError};
 use crate::{
-    Definition, Kind, dispatch,
+    Definition, dispatch,
     loader::{LoadError, native::sha256_of},
     registry::{Mount, RegistryError},
 };
 use futures_util::stream::{self, StreamExt};
-use std::path::PathBuf;
+use std::{path::PathBuf, sync::Arc};
 
 /// What became of one vlugin.
 #[derive(Debug)]
@@ -139,20 +139,16 @@ impl Runtime {
     /// # Errors
     /// [`LoadError::NotFound`] for a bare name that no file has.
     pub fn locate(&self, definition: &Definition) -> Result<Option<PathBuf>, LoadError> {
-        match definition.kind {
-            Kind::Native => self.native.locate(definition, false).map(Some),
-            #[cfg(feature = "wasm")]
-            Kind::Wasm => self.wasm.locate(definition, false).map(Some),
-            Kind::Js => self.js.locate(definition, false).map(Some),
-            _ => Ok(None),
-        }
+        self.loaders.of(definition.kind).locate(definition, false)
     }
 
     /// The files that a script is made of, its own and those that it imports, as they were when it was last started;
     /// none for what is no script, or was not started yet.
     pub fn imports(&self, name: &str) -> Vec<PathBuf> {
         let mount = self.dispatch.registry.get(name);
-        mount.map_or_else(Vec::new, |mount| self.js.imports(&mount.vlugin))
+        let of =
+            |mount: Arc<Mount>| Some(self.loaders.of(mount.origin.kind?).imports(&mount.vlugin));
+        mount.and_then(of).unwrap_or_default()
     }
 
     /// Whether one of the files that a script is made of has changed since it was last started.
@@ -160,7 +156,10 @@ impl Runtime {
         let Some(mount) = self.dispatch.registry.get(name) else {
             return false;
         };
-        self.js.has_changed(&mount.vlugin).await
+        match mount.origin.kind {
+            Some(kind) => self.loaders.of(kind).has_changed(&mount.vlugin).await,
+            None => false,
+        }
     }
 
     /// The SHA-256 of a definition's file as it is now; `None` where it cannot be read.

@@ -1,18 +1,12 @@
 //! [`Builder`]: what a [`Runtime`] is told before there is one, and how its rooms are put together then.
 
 use super::{Runtime, RuntimeError};
-#[cfg(feature = "wasm")]
-use crate::loader::WasmLoader;
 use crate::{
     Limits,
     admin::{Readiness, RegistryAccess},
     dispatch::{ByName, CallTimeouts, Dispatch},
     host::fetch::{FetchConfig, Fetcher},
-    loader::{
-        files::FilesLoader,
-        js::{JsLoader, Transport},
-        native::NativeLoader,
-    },
+    loader::{Loaders, Settings, js::Transport},
     package::TrustedKeys,
 };
 use std::{path::PathBuf, sync::Arc, time::Duration};
@@ -132,39 +126,21 @@ impl Builder {
             call_timeouts: self.calls,
             ..Dispatch::default()
         });
-        let js = JsLoader::new(&self.base_dir, dispatch.metrics.clone())
-            .plugin_dirs(&self.plugin_dirs)
-            .trust(self.trust.clone())
-            .deno(self.deno)
-            .idle(self.script_idle)
-            .transport(self.transport);
-        let mut native = NativeLoader::new(&self.base_dir)
-            .plugin_dirs(&self.plugin_dirs)
-            .granted_dirs(self.library_dirs);
-        #[cfg(feature = "wasm")]
-        let mut wasm = WasmLoader::new(&self.base_dir).plugin_dirs(&self.plugin_dirs);
-        if let Some(limit) = self.create_timeout {
-            #[cfg(feature = "wasm")]
-            {
-                wasm = wasm.create_timeout(limit);
-            }
-            native = native.create_timeout(limit);
-        }
-        if let Some(keys) = self.trust {
-            #[cfg(feature = "wasm")]
-            {
-                wasm = wasm.trust(keys.clone());
-            }
-            native = native.trust(keys);
-        }
+        let loaders = Loaders::new(&Settings {
+            base_dir: self.base_dir,
+            plugin_dirs: self.plugin_dirs,
+            library_dirs: self.library_dirs,
+            trust: self.trust,
+            create_timeout: self.create_timeout,
+            deno: self.deno,
+            script_idle: self.script_idle,
+            transport: self.transport,
+            metrics: dispatch.metrics.clone(),
+        });
         let runtime = Arc::new(Runtime {
             callees: Arc::new(ByName(Arc::downgrade(&dispatch))),
             fetcher: Arc::new(Fetcher::new(self.fetch)?),
-            native,
-            #[cfg(feature = "wasm")]
-            wasm,
-            js,
-            files: FilesLoader::new(self.base_dir, self.plugin_dirs),
+            loaders,
             limits: self.limits,
             readiness: Readiness::default(),
             dispatch,

@@ -6,17 +6,13 @@
 mod administer;
 mod apply;
 mod builder;
-mod guests;
 mod own;
-mod scripts;
 
 pub use apply::{Applied, Change};
 pub use builder::Builder;
 
-#[cfg(feature = "wasm")]
-use crate::loader::WasmLoader;
 use crate::{
-    BoxFuture, Definition, Fault, Kind, Limits, Request, Response, Vlugin,
+    BoxFuture, Definition, Fault, Limits, Request, Response, Vlugin,
     account::Account,
     admin::Readiness,
     definition::DefinitionFaults,
@@ -26,7 +22,7 @@ use crate::{
         allow::{Allow, AllowError},
         fetch::{FetchError, Fetcher},
     },
-    loader::{LoadError, files::FilesLoader, js::JsLoader, native::NativeLoader},
+    loader::{LoadError, Loader, Loaders, Wanted},
     place::Place,
     registry::{Lack, Mount, Origin, RegistryError, Unavailable},
 };
@@ -34,7 +30,7 @@ use futures_lite::FutureExt;
 use futures_util::stream::{self, StreamExt};
 use serde::Serialize;
 use std::sync::Arc;
-use valor::{host::Host, instance::Entry};
+use valor::instance::Entry;
 
 /// Each load has a thread of its own and the bytes of its file; some wait for a network.
 const LOADS_AT_ONCE: usize = 16;
@@ -62,11 +58,7 @@ pub struct Runtime {
     dispatch: Arc<Dispatch>,
     callees: Arc<dyn Vlugin>,
     fetcher: Arc<Fetcher>,
-    native: NativeLoader,
-    #[cfg(feature = "wasm")]
-    wasm: WasmLoader,
-    js: JsLoader,
-    files: FilesLoader,
+    loaders: Loaders,
     limits: Limits,
     readiness: Readiness,
 }
@@ -244,7 +236,12 @@ impl Runtime {
             ),
         })?;
         let account = Account::new(&place.limits.clone().or(&self.limits));
-        let host = self.host(Kind::Native, &place.name, place.allow.as_deref(), &account)?;
+        // Code of this process could open any connection itself.
+        let allow = match &place.allow {
+            Some(patterns) => allowed(&place.name, patterns)?,
+            None => Allow::all(),
+        };
+        let host = NativeHost::new(self.host(&place.name, allow, account));
         let vlugin = entry
             .create(host, config)
             .await
@@ -351,63 +348,52 @@ impl Runtime {
                 name: definition.name.clone(),
                 faults,
             })?;
-        let (vlugin, origin) = match definition.kind {
-            Kind::Native => {
-                let limits = definition.limits.clone().or(&self.limits);
-                let account = Account::new(&limits);
-                let allow = definition.allow.as_deref();
-                let host = self.host(Kind::Native, &definition.name, allow, &account)?;
-                let loaded = self.native.load(definition, restricted, host).await?;
-                let origin = Origin {
-                    file: Some(loaded.file),
-                    sha256: Some(loaded.sha256),
-                    version: Some(loaded.metadata.version),
-                    ..Origin::default()
-                };
-                (loaded.vlugin, origin)
-            }
-            Kind::Wasm => self.load_guest(definition, restricted).await?,
-            Kind::Js => self.load_script(definition, restricted).await?,
-            Kind::Files => {
-                let loaded = self.files.load(definition, restricted).await?;
-                let origin = Origin {
-                    file: Some(loaded.folder),
-                    ..Origin::default()
-                };
-                (loaded.vlugin, origin)
-            }
+        let loader = self.loaders.of(definition.kind);
+        let limited = Definition {
+            limits: loader.limits(&definition.limits, &self.limits),
+            ..definition.clone()
         };
+        let account = Account::new(&limited.limits);
+        let allow = match (&definition.allow, definition.kind.reaches_every_host()) {
+            (Some(patterns), _) => allowed(&definition.name, patterns)?,
+            (None, true) => Allow::all(),
+            (None, false) => Allow::none(),
+        };
+        let wanted = Wanted {
+            definition: &limited,
+            restricted,
+            host: self.host(&definition.name, allow, account),
+        };
+        let loaded = loader.load(wanted).await?;
         let origin = Origin {
             kind: Some(definition.kind),
             definition: Some(Arc::new(definition.clone())),
-            ..origin
+            file: Some(loaded.file),
+            sha256: loaded.sha256,
+            version: loaded.metadata.map(|metadata| metadata.version),
+            is_folder: loaded.is_folder,
+            unavailable: None,
         };
-        Ok(Place::from(definition).mount(vlugin, origin, &self.limits))
+        Ok(Place::from(definition).mount(loaded.vlugin, origin, &self.limits))
     }
 
-    fn host(
-        &self,
-        kind: Kind,
-        name: &str,
-        allow: Option<&[String]>,
-        account: &Account,
-    ) -> Result<Arc<dyn Host>, RuntimeError> {
-        let allow = match allow {
-            // Code of this process could open any connection itself; a guest cannot.
-            None if kind == Kind::Native => Allow::all(),
-            None => Allow::none(),
-            Some(patterns) => Allow::parse(patterns).map_err(|source| RuntimeError::Allow {
-                name: name.to_owned(),
-                source,
-            })?,
-        };
+    fn host(&self, name: &str, allow: Allow, account: Account) -> Arc<RuntimeHost> {
         let (fetcher, callees) = (self.fetcher.clone(), self.callees.clone());
-        let host = RuntimeHost::new(name, allow, fetcher, callees, account.clone());
-        Ok(match kind {
-            Kind::Native => NativeHost::new(host),
-            _ => host,
-        })
+        RuntimeHost::new(name, allow, fetcher, callees, account)
     }
+
+    /// The vlugins that have ended too often to be started again at once, and why.
+    fn troubled(&self) -> Vec<(String, String)> {
+        self.loaders.iter().flat_map(Loader::troubled).collect()
+    }
+}
+
+/// The hosts that these patterns mean.
+fn allowed(name: &str, patterns: &[String]) -> Result<Allow, RuntimeError> {
+    Allow::parse(patterns).map_err(|source| RuntimeError::Allow {
+        name: name.to_owned(),
+        source,
+    })
 }
 
 impl Vlugin for Runtime {

@@ -167,7 +167,7 @@ fn a_library_for_another_target_is_refused() {
 fn another_sha256_is_refused() {
     let dir = temp();
     let right = load(&loader_in(dir.path()), &definition_of(hello_plugin()));
-    let right = right.unwrap().sha256;
+    let right = right.unwrap().sha256.unwrap();
     let with = |sha256: &str| Definition {
         sha256: Some(sha256.into()),
         ..definition_of(hello_plugin())

@@ -1,5 +1,5 @@
-//! `files` vlugins: a folder, served. The runtime calls [`FilesLoader::load`]; what comes of it is
-//! a vlugin like any other, which `dispatch` calls.
+//! `files` vlugins: a folder, served. The runtime calls [`FilesLoader`]; what comes of it is a vlugin like any other,
+//! which `dispatch` calls.
 //!
 //! It promises that nothing is served but regular files of the folder that are not hidden,
 //! whatever a path says and whatever is changed in the folder meanwhile, that a file is on its
@@ -22,7 +22,7 @@ mod pieces;
 mod ranges;
 mod versions;
 
-use super::{LoadError, paths};
+use super::{LoadError, Loaded, Loader, Settings, Wanted, paths};
 use crate::{
     BoxFuture, Fault, Request, Response, Vlugin,
     definition::{Definition, FilesConfig},
@@ -45,14 +45,6 @@ pub(crate) struct FilesLoader {
     plugin_dirs: Vec<PathBuf>,
 }
 
-/// A folder that can be served.
-pub(crate) struct Loaded {
-    /// The vlugin.
-    pub(crate) vlugin: Arc<dyn Vlugin>,
-    /// The folder.
-    pub(crate) folder: PathBuf,
-}
-
 /// The vlugin of a folder.
 struct Files {
     folder: Folder,
@@ -61,32 +53,12 @@ struct Files {
 }
 
 impl FilesLoader {
-    /// A loader for definitions whose paths are relative to `base`, the folder of plugins.json.
-    pub(crate) fn new(base: PathBuf, plugin_dirs: Vec<PathBuf>) -> Self {
+    pub(super) fn of(settings: &Settings) -> Self {
+        let plugin_dirs = settings.plugin_dirs.iter().cloned();
         Self {
-            base: paths::absolute(base),
-            plugin_dirs: plugin_dirs.into_iter().map(paths::absolute).collect(),
+            base: paths::absolute(settings.base_dir.clone()),
+            plugin_dirs: plugin_dirs.map(paths::absolute).collect(),
         }
-    }
-
-    /// Makes a vlugin of a definition whose rules were checked. With `restricted` the folder has
-    /// to be, or to lie inside, one of the plugin directories once symbolic links are resolved.
-    ///
-    /// # Errors
-    /// The folder is not there, is none, or cannot be opened, or the fallback is not there.
-    pub(crate) async fn load(
-        &self,
-        definition: &Definition,
-        restricted: bool,
-    ) -> Result<Loaded, LoadError> {
-        let this = self.clone();
-        let (path, config) = (definition.path.clone(), definition.config.clone());
-        smol::unblock(move || {
-            // The rules of definitions, which were checked, leave neither of these out.
-            let config = FilesConfig::of(&config).unwrap_or_default();
-            this.open(&path.unwrap_or_default(), config, restricted)
-        })
-        .await
     }
 
     fn open(
@@ -121,8 +93,31 @@ impl FilesLoader {
                 config,
                 versions: Versions::default(),
             }),
-            folder: root,
+            file: root,
+            metadata: None,
+            sha256: None,
+            is_folder: true,
         })
+    }
+}
+
+impl Loader for FilesLoader {
+    /// There is no file to look for: the folder is named, and what is in it is read when it is asked for.
+    fn locate(&self, _: &Definition, _: bool) -> Result<Option<PathBuf>, LoadError> {
+        Ok(None)
+    }
+
+    /// With `restricted` the folder has to be, or to lie inside, one of the plugin directories once symbolic links are
+    /// resolved.
+    fn load<'a>(&'a self, wanted: Wanted<'a>) -> BoxFuture<'a, Result<Loaded, LoadError>> {
+        let (this, restricted) = (self.clone(), wanted.restricted);
+        let Definition { path, config, .. } = wanted.definition;
+        let (path, config) = (path.clone(), config.clone());
+        Box::pin(smol::unblock(move || {
+            // The rules of definitions, which were checked, leave neither of these out.
+            let config = FilesConfig::of(&config).unwrap_or_default();
+            this.open(&path.unwrap_or_default(), config, restricted)
+        }))
     }
 }
 

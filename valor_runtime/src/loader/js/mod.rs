@@ -27,15 +27,14 @@ mod trouble;
 mod worker;
 
 use super::{
-    LoadError, ScriptError, npm, paths,
+    LoadError, Loaded, Loader, ScriptError, Settings, Wanted, npm, paths,
     search::{Search, hex},
 };
 use crate::{
-    Definition, Vlugin,
-    account::Account,
+    BoxFuture, Definition, Limits, Vlugin,
     definition::Start,
     metrics::Metrics,
-    package::{Package, SCRIPT_TARGET, TrustedKeys, is_package},
+    package::{Package, SCRIPT_TARGET, is_package},
 };
 use command::Launch;
 use group::Group;
@@ -49,7 +48,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError, Weak},
     time::Duration,
 };
-use valor::host::Host;
+use valor::host::Host as _;
 
 /// The ends of the names of files that can be scripts; the first is that of a bare name.
 const EXTENSIONS: [&str; 4] = ["js", "mjs", "ts", "mts"];
@@ -68,67 +67,66 @@ pub struct JsLoader {
     metrics: Arc<Metrics>,
 }
 
-/// A script that was loaded, and what is known of its file.
-#[non_exhaustive]
-pub struct LoadedScript {
-    /// The vlugin.
-    pub vlugin: Arc<dyn Vlugin>,
-    /// The file that is run.
-    pub file: PathBuf,
-    /// The SHA-256 of the file, 64 lower-case hexadecimal digits.
-    pub sha256: String,
+impl Loader for JsLoader {
+    fn locate(
+        &self,
+        definition: &Definition,
+        restricted: bool,
+    ) -> Result<Option<PathBuf>, LoadError> {
+        self.locate(definition, restricted).map(Some)
+    }
+
+    /// The runtime's default of `memory` is for instances of modules, which need less than a script.
+    fn limits(&self, said: &Limits, defaults: &Limits) -> Limits {
+        Limits {
+            memory: said.memory,
+            ..said.clone().or(defaults)
+        }
+    }
+
+    fn load<'a>(&'a self, wanted: Wanted<'a>) -> BoxFuture<'a, Result<Loaded, LoadError>> {
+        Box::pin(self.load(wanted))
+    }
+
+    fn imports(&self, vlugin: &Arc<dyn Vlugin>) -> Vec<PathBuf> {
+        let script = self.script(vlugin);
+        script.map_or_else(Vec::new, |script| script.imports())
+    }
+
+    fn has_changed<'a>(&'a self, vlugin: &'a Arc<dyn Vlugin>) -> BoxFuture<'a, bool> {
+        Box::pin(async move {
+            match self.script(vlugin) {
+                Some(script) => smol::unblock(move || script.has_changed()).await,
+                None => false,
+            }
+        })
+    }
+
+    fn troubled(&self) -> Vec<(String, String)> {
+        let scripts = self.scripts.lock().unwrap_or_else(PoisonError::into_inner);
+        let scripts = scripts.iter().filter_map(Weak::upgrade);
+        scripts.filter_map(|script| script.troubled()).collect()
+    }
 }
 
 impl JsLoader {
-    /// A loader for definitions whose paths are relative to `base`, the folder of plugins.json.
-    pub(crate) fn new(base: impl Into<PathBuf>, metrics: Arc<Metrics>) -> Self {
+    pub(super) fn of(settings: &Settings) -> Self {
+        let mut search = Search::new(&settings.base_dir);
+        search.plugin_dirs(&settings.plugin_dirs);
+        if let Some(keys) = &settings.trust {
+            search.trust(keys.clone());
+        }
         Self {
-            search: Search::new(base),
-            deno: None,
+            search,
+            deno: settings.deno.clone(),
             programs: smol::lock::Mutex::default(),
             groups: Mutex::default(),
             scripts: Mutex::default(),
-            create_timeout: Duration::from_secs(30),
-            idle: Duration::from_secs(60),
-            transport: Transport::default(),
-            metrics,
+            create_timeout: settings.create_timeout.unwrap_or(Duration::from_secs(30)),
+            idle: settings.script_idle.unwrap_or(Duration::from_secs(60)),
+            transport: settings.transport,
+            metrics: settings.metrics.clone(),
         }
-    }
-
-    /// The folders where bare names are looked for first, and where files have to be when a
-    /// load is restricted.
-    pub(crate) fn plugin_dirs<D: Into<PathBuf>>(
-        mut self,
-        dirs: impl IntoIterator<Item = D>,
-    ) -> Self {
-        self.search.plugin_dirs(dirs);
-        self
-    }
-
-    /// The keys that every file has to be signed with.
-    pub(crate) fn trust(mut self, keys: Option<TrustedKeys>) -> Self {
-        if let Some(keys) = keys {
-            self.search.trust(keys);
-        }
-        self
-    }
-
-    /// The Deno to run; where it is not said, it is looked for.
-    pub(crate) fn deno(mut self, program: Option<PathBuf>) -> Self {
-        self.deno = program;
-        self
-    }
-
-    /// After which time without a request a script is stopped whose `start` is `lazy`.
-    pub(crate) fn idle(mut self, idle: Option<Duration>) -> Self {
-        self.idle = idle.unwrap_or(self.idle);
-        self
-    }
-
-    /// How its processes are spoken with.
-    pub(crate) fn transport(mut self, transport: Transport) -> Self {
-        self.transport = transport;
-        self
     }
 
     /// The file of a definition, found but not yet opened. A bare name is that of a `.js`, `.mjs`, `.ts` or
@@ -136,7 +134,7 @@ impl JsLoader {
     ///
     /// # Errors
     /// [`LoadError::NotFound`], and [`LoadError::Outside`] with `restricted`.
-    pub fn locate(&self, definition: &Definition, restricted: bool) -> Result<PathBuf, LoadError> {
+    fn locate(&self, definition: &Definition, restricted: bool) -> Result<PathBuf, LoadError> {
         let names = |name: &str| EXTENSIONS.map(|end| format!("{name}.{end}")).into();
         let located = self.search.locate(definition, restricted, names, Vec::new);
         located.map_err(|error| match error {
@@ -155,20 +153,13 @@ impl JsLoader {
     }
 
     /// Finds the file of a definition, and has Deno run it, unless its `start` is `lazy`.
-    ///
-    /// With `restricted` the file has to lie inside one of the plugin directories once symbolic
-    /// links are resolved; so it is where the definition comes from over the network. What the host holds for the
-    /// script counts in `account`.
-    ///
-    /// # Errors
-    /// Any [`LoadError`].
-    pub async fn load(
-        &self,
-        definition: &Definition,
-        restricted: bool,
-        host: Arc<dyn Host>,
-        account: Account,
-    ) -> Result<LoadedScript, LoadError> {
+    async fn load(&self, wanted: Wanted<'_>) -> Result<Loaded, LoadError> {
+        let Wanted {
+            definition,
+            restricted,
+            host,
+        } = wanted;
+        let account = host.account().clone();
         let file = self.locate(definition, restricted)?;
         let check = self.check_of(definition, &file);
         let sha256 = {
@@ -238,18 +229,13 @@ impl JsLoader {
         let mut scripts = self.scripts.lock().unwrap_or_else(PoisonError::into_inner);
         scripts.retain(|script| script.strong_count() > 0);
         scripts.push(Arc::downgrade(&script));
-        Ok(LoadedScript {
+        Ok(Loaded {
             vlugin: script,
             file,
-            sha256,
+            metadata: None,
+            sha256: Some(sha256),
+            is_folder: false,
         })
-    }
-
-    /// The scripts that have ended too often to be started again at once, and why.
-    pub fn troubled(&self) -> Vec<(String, String)> {
-        let scripts = self.scripts.lock().unwrap_or_else(PoisonError::into_inner);
-        let scripts = scripts.iter().filter_map(Weak::upgrade);
-        scripts.filter_map(|script| script.troubled()).collect()
     }
 
     /// What a definition lets its script read, which is inside of the script's folder wherever links lead, and inside
@@ -284,20 +270,6 @@ impl JsLoader {
                 }
             })
             .collect()
-    }
-
-    /// The files that the script behind a vlugin imports, itself among them, as they were when it was last started.
-    pub(crate) fn imports(&self, vlugin: &Arc<dyn Vlugin>) -> Vec<PathBuf> {
-        let script = self.script(vlugin);
-        script.map_or_else(Vec::new, |script| script.imports())
-    }
-
-    /// Whether one of them has changed since.
-    pub(crate) async fn has_changed(&self, vlugin: &Arc<dyn Vlugin>) -> bool {
-        match self.script(vlugin) {
-            Some(script) => smol::unblock(move || script.has_changed()).await,
-            None => false,
-        }
     }
 
     fn script(&self, vlugin: &Arc<dyn Vlugin>) -> Option<Arc<Script>> {

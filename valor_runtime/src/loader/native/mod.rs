@@ -10,17 +10,18 @@
 mod extents;
 #[allow(unsafe_code)] // A boundary: each block states the invariant it leans on.
 mod image;
-pub(crate) mod library;
+mod library;
 mod mismatch;
 pub(crate) mod platform;
 
 pub use image::images_mapped;
 
 use crate::{
-    Vlugin,
+    BoxFuture,
     definition::Definition,
+    host::NativeHost,
     loader::{
-        LoadError,
+        Examined, LoadError, Loaded, Loader, Settings, Wanted,
         paths::absolute,
         search::{Search, hex, of_crate},
         unpack,
@@ -32,7 +33,7 @@ use sha2::{Digest, Sha256};
 use smol::{Timer, channel};
 use std::{
     env,
-    path::PathBuf,
+    path::{Path, PathBuf},
     pin::Pin,
     sync::{
         Arc,
@@ -71,31 +72,54 @@ pub struct NativeLoader {
     create_timeout: Duration,
 }
 
-/// A vlugin that was loaded, and what is known of its library.
-#[derive(Clone)]
-#[non_exhaustive]
-pub struct Loaded {
-    /// The vlugin.
-    pub vlugin: Arc<dyn Vlugin>,
-    /// The file that was read.
-    pub file: PathBuf,
-    /// What the library says of itself.
-    pub metadata: Metadata,
-    /// The SHA-256 of the file, 64 lower-case hexadecimal digits.
-    pub sha256: String,
+/// What the bytes of a library say of it, on whatever platform it runs.
+///
+/// # Errors
+/// The file is no code of any platform.
+pub(super) fn examine(file: &Path, bytes: &[u8]) -> Result<Examined, LoadError> {
+    let examined = library::examine(file, bytes);
+    let Some(platform) = examined.platform else {
+        return Err(examined.verdict.err().unwrap_or(LoadError::NoMetadata {
+            file: file.to_owned(),
+        }));
+    };
+    Ok(Examined {
+        format: platform.format.as_str(),
+        architecture: platform.architecture,
+        metadata: examined.metadata,
+        verdict: examined.verdict,
+    })
 }
 
-impl std::fmt::Debug for Loaded {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Loaded")
-            .field("file", &self.file)
-            .field("metadata", &self.metadata)
-            .field("sha256", &self.sha256)
-            .finish_non_exhaustive()
+impl Loader for NativeLoader {
+    fn locate(
+        &self,
+        definition: &Definition,
+        restricted: bool,
+    ) -> Result<Option<PathBuf>, LoadError> {
+        self.locate(definition, restricted).map(Some)
+    }
+
+    fn load<'a>(&'a self, wanted: Wanted<'a>) -> BoxFuture<'a, Result<Loaded, LoadError>> {
+        let host = NativeHost::new(wanted.host);
+        Box::pin(self.load(wanted.definition, wanted.restricted, host))
     }
 }
 
 impl NativeLoader {
+    pub(super) fn of(settings: &Settings) -> Self {
+        let mut loader = Self::new(&settings.base_dir)
+            .plugin_dirs(&settings.plugin_dirs)
+            .granted_dirs(&settings.library_dirs);
+        if let Some(limit) = settings.create_timeout {
+            loader = loader.create_timeout(limit);
+        }
+        match &settings.trust {
+            Some(keys) => loader.trust(keys.clone()),
+            None => loader,
+        }
+    }
+
     /// A loader for definitions whose paths are relative to `base`, the folder of plugins.json.
     pub fn new(base: impl Into<PathBuf>) -> Self {
         Self {
@@ -296,8 +320,9 @@ impl Work {
                 return Ok(Loaded {
                     vlugin,
                     file: library.file,
-                    metadata: library.metadata,
-                    sha256: library.sha256,
+                    metadata: Some(library.metadata),
+                    sha256: Some(library.sha256),
+                    is_folder: false,
                 });
             }
             Ok(Err(fault)) | Err(fault) => fault,

@@ -34,12 +34,12 @@ pub use error::GuestError;
 pub use fuzzing::{BOUND, check};
 
 use super::{
-    LoadError,
+    Examined, LoadError, Loaded, Loader, Settings, Wanted,
     search::{Search, hex, of_crate},
     unpack,
 };
 use crate::{
-    BoxFuture, Definition, Fault, FaultKind, Request, Response, Vlugin,
+    BoxFuture, Definition, Fault, FaultKind, Limits, Request, Response, Vlugin,
     account::Account,
     package::{TrustedKeys, WASM_TARGET},
 };
@@ -48,20 +48,38 @@ use futures_lite::future;
 use instance::{Instance, Unanswered};
 use smol::{Timer, lock::Semaphore};
 use std::{
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 use valor::{host::Host, metadata::Metadata};
 
-/// What a module says of itself, read without running it.
-pub(crate) fn metadata(bytes: &[u8]) -> Option<Metadata> {
-    module::custom_section(bytes, valor::metadata::SECTION).and_then(Metadata::parse)
+/// What the bytes of a module say of it. It is judged with the memory that a vlugin has by default.
+///
+/// # Errors
+/// The file is no WebAssembly.
+pub(super) fn examine(file: &Path, bytes: &[u8]) -> Result<Examined, LoadError> {
+    let failed = |error| LoadError::Guest {
+        file: file.to_owned(),
+        error,
+    };
+    if !bytes.starts_with(b"\0asm") {
+        return Err(failed(GuestError::NotAModule(
+            "its first bytes are not `\\0asm`".into(),
+        )));
+    }
+    let memory = Limits::default().memory();
+    Ok(Examined {
+        format: "WebAssembly",
+        architecture: "wasm32",
+        metadata: metadata(bytes),
+        verdict: module::check(bytes, memory).map(drop).map_err(failed),
+    })
 }
 
-/// Whether a module would be loaded, as far as that can be told without running it.
-pub(crate) fn judge(bytes: &[u8], memory_limit: u64) -> Result<(), GuestError> {
-    module::check(bytes, memory_limit).map(drop)
+/// What a module says of itself, read without running it.
+fn metadata(bytes: &[u8]) -> Option<Metadata> {
+    module::custom_section(bytes, valor::metadata::SECTION).and_then(Metadata::parse)
 }
 
 /// A module that takes longer than this to compile has a line in the log.
@@ -82,31 +100,40 @@ pub struct WasmLoader {
     reuse: bool,
 }
 
-/// A guest that was loaded, and what is known of its file.
-#[derive(Clone)]
-#[non_exhaustive]
-pub struct LoadedGuest {
-    /// The vlugin.
-    pub vlugin: Arc<dyn Vlugin>,
-    /// The file that was read.
-    pub file: PathBuf,
-    /// What the module says of itself; nothing, where it was not made by `#[vlugin]`.
-    pub metadata: Option<Metadata>,
-    /// The SHA-256 of the file, 64 lower-case hexadecimal digits.
-    pub sha256: String,
-}
+impl Loader for WasmLoader {
+    fn locate(
+        &self,
+        definition: &Definition,
+        restricted: bool,
+    ) -> Result<Option<PathBuf>, LoadError> {
+        self.locate(definition, restricted).map(Some)
+    }
 
-impl std::fmt::Debug for LoadedGuest {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("LoadedGuest")
-            .field("file", &self.file)
-            .field("metadata", &self.metadata)
-            .field("sha256", &self.sha256)
-            .finish_non_exhaustive()
+    fn load<'a>(&'a self, wanted: Wanted<'a>) -> BoxFuture<'a, Result<Loaded, LoadError>> {
+        Box::pin(async move {
+            let account = wanted.host.account().clone();
+            let Wanted {
+                definition,
+                restricted,
+                host,
+            } = wanted;
+            self.load(definition, restricted, host, &account).await
+        })
     }
 }
 
 impl WasmLoader {
+    pub(super) fn of(settings: &Settings) -> Self {
+        let mut loader = Self::new(&settings.base_dir).plugin_dirs(&settings.plugin_dirs);
+        if let Some(limit) = settings.create_timeout {
+            loader = loader.create_timeout(limit);
+        }
+        match &settings.trust {
+            Some(keys) => loader.trust(keys.clone()),
+            None => loader,
+        }
+    }
+
     /// A loader for definitions whose paths are relative to `base`, the folder of plugins.json.
     pub fn new(base: impl Into<PathBuf>) -> Self {
         Self {
@@ -190,7 +217,7 @@ impl WasmLoader {
         restricted: bool,
         host: Arc<dyn Host>,
         account: &Account,
-    ) -> Result<LoadedGuest, LoadError> {
+    ) -> Result<Loaded, LoadError> {
         let reading = READING.acquire().await;
         let compiling = self.compile_in_time(definition, restricted);
         let (file, sha256, module) = with_a_line(&definition.name, NOTABLE, compiling).await?;
@@ -213,7 +240,7 @@ impl WasmLoader {
         });
         let first = Instance::new(&recipe);
         self.create(&definition.name, &first).await?;
-        Ok(LoadedGuest {
+        Ok(Loaded {
             vlugin: Arc::new(Pool {
                 recipe,
                 most: limits.instances() as usize,
@@ -222,7 +249,8 @@ impl WasmLoader {
             }),
             file,
             metadata,
-            sha256,
+            sha256: Some(sha256),
+            is_folder: false,
         })
     }
 

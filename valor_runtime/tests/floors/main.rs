@@ -1,0 +1,140 @@
+//! The house has floors, and no import runs up: `docs/src/architecture.md` lists the rooms of each crate by floor, and
+//! every import of every source file is held to that list, facades included. And no two files import each other in a
+//! circle, by whatever way round.
+
+mod imports;
+
+use imports::{Crate, Import, Module};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::{Path, PathBuf},
+};
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+/// The rooms of a crate, `loader/js` being one inside of another, each with its floor.
+fn floors(krate: &str) -> BTreeMap<Module, u32> {
+    let page = fs::read_to_string(root().join("docs/src/architecture.md")).unwrap();
+    let (_, part) = page
+        .split_once(&format!("\n### {krate}\n"))
+        .expect("a part on this crate");
+    let part = part.split("\n#").next().unwrap();
+    let mut floors = BTreeMap::new();
+    for row in part.lines().filter(|line| line.starts_with("| ")) {
+        let mut cells = row.trim_matches('|').split(" | ");
+        let Ok(floor) = cells.next().unwrap().trim().parse() else {
+            continue;
+        };
+        let rooms = cells.next().expect("a cell with rooms");
+        for room in rooms.split('`').skip(1).step_by(2) {
+            let room = room.split('/').map(str::to_owned).collect();
+            assert!(
+                floors.insert(room, floor).is_none(),
+                "twice in the list: {row}"
+            );
+        }
+    }
+    assert!(!floors.is_empty(), "no floors of {krate} are listed");
+    floors
+}
+
+/// The innermost room of a module.
+fn room<'f>(floors: &'f BTreeMap<Module, u32>, module: &Module) -> Option<(&'f Module, u32)> {
+    let rooms = floors.iter().filter(|(room, _)| module.starts_with(room));
+    let (room, floor) = rooms.max_by_key(|(room, _)| room.len())?;
+    Some((room, *floor))
+}
+
+/// What is wrong with the imports of a crate.
+fn faults(krate: &Crate, floors: &BTreeMap<Module, u32>) -> BTreeSet<String> {
+    let mut faults = BTreeSet::new();
+    let listed: BTreeSet<_> = floors.keys().map(|room| &*room[0]).collect();
+    for name in krate.rooms().difference(&listed) {
+        faults.insert(format!("`{name}` is on no floor"));
+    }
+    for name in listed.difference(&krate.rooms()) {
+        faults.insert(format!("`{name}` is on a floor, but there is no such room"));
+    }
+    for Import { from, to, written } in krate.imports() {
+        let (Some((room_of, floor)), Some((other, below))) =
+            (room(floors, &from), room(floors, &to))
+        else {
+            continue;
+        };
+        if room_of != other && below >= floor {
+            faults.insert(format!(
+                "`{}` in the room `{}` on floor {floor} takes {written} from `{}` on floor {below}",
+                from.join("::"),
+                room_of.join("/"),
+                other.join("/"),
+            ));
+        }
+    }
+    faults
+}
+
+/// The circles: files that import each other, in the order of the way round.
+fn circles(krate: &Crate) -> Vec<String> {
+    let mut next: BTreeMap<Module, BTreeMap<Module, String>> = BTreeMap::new();
+    for Import { from, to, written } in krate.imports() {
+        next.entry(from).or_default().entry(to).or_insert(written);
+    }
+    let reaches = |start: &Module| {
+        let mut seen = BTreeSet::new();
+        let mut open = vec![start];
+        while let Some(at) = open.pop() {
+            for to in next.get(at).into_iter().flat_map(BTreeMap::keys) {
+                if seen.insert(to) {
+                    open.push(to);
+                }
+            }
+        }
+        seen
+    };
+    let reached: BTreeMap<_, _> = next
+        .keys()
+        .map(|module| (module, reaches(module)))
+        .collect();
+    let mut circles = BTreeMap::<BTreeSet<&Module>, Vec<String>>::new();
+    for (module, seen) in &reached {
+        if !seen.contains(module) {
+            continue;
+        }
+        let members = seen
+            .iter()
+            .copied()
+            .filter(|it| reached.get(it).is_some_and(|back| back.contains(module)));
+        let members: BTreeSet<_> = members.collect();
+        let ties = next[*module].iter().filter(|(to, _)| members.contains(to));
+        let ties = ties.map(|(to, written)| {
+            format!("  {} -> {}: {written}", module.join("::"), to.join("::"))
+        });
+        let ties: Vec<_> = ties.collect();
+        circles.entry(members).or_default().extend(ties);
+    }
+    circles.into_values().map(|ties| ties.join("\n")).collect()
+}
+
+fn src(folder: &str) -> PathBuf {
+    root().join(folder).join("src")
+}
+
+#[test]
+fn no_import_runs_up() {
+    for folder in ["valor_runtime", "valor_cli"] {
+        let krate = Crate::read(&src(folder));
+        let faults: Vec<_> = faults(&krate, &floors(folder)).into_iter().collect();
+        assert!(faults.is_empty(), "{folder}:\n{}", faults.join("\n"));
+    }
+}
+
+#[test]
+fn no_files_import_each_other_in_a_circle() {
+    for folder in ["valor_runtime", "valor_cli"] {
+        let circles = circles(&Crate::read(&src(folder)));
+        assert!(circles.is_empty(), "{folder}:\n{}", circles.join("\n\n"));
+    }
+}
