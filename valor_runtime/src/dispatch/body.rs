@@ -1,7 +1,7 @@
 //! Bodies on their way through dispatch: a request's is held to its limit, a response's keeps
 //! its [`Exchange`] open until it ends.
 
-use super::{exchange::Exchange, watch};
+use super::{exchange::Exchange, fault_log::log_fault, watch};
 use crate::{Body, Chunk, ChunkStream, registry::Mount};
 use futures_core::Stream;
 use std::{
@@ -112,7 +112,7 @@ impl Tracked {
     fn end(&mut self) {
         let chunks = self.chunks.take();
         if let Err(panicked) = watch::run(&self.mount, || drop_caught(chunks)) {
-            super::log_fault(&self.mount, &panicked.into(), "");
+            log_fault(&self.mount, &panicked.into(), "");
         }
         self.exchange = None;
     }
@@ -153,7 +153,7 @@ impl Stream for Tracked {
             }
             Err(panicked) => {
                 let fault = panicked.into();
-                super::log_fault(&this.mount, &fault, exchange.id());
+                log_fault(&this.mount, &fault, exchange.id());
                 this.end();
                 Poll::Ready(Some(Err(io::Error::other(fault))))
             }

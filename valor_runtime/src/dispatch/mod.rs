@@ -6,6 +6,7 @@
 
 mod body;
 mod exchange;
+mod fault_log;
 mod pace;
 mod path;
 mod rewrite;
@@ -22,6 +23,7 @@ use crate::{
 };
 use body::Cut;
 use exchange::Exchange;
+use fault_log::log_fault;
 use std::{
     pin::Pin,
     sync::Arc,
@@ -252,20 +254,6 @@ fn failed(mount: &Mount, fault: &Fault, late: bool, id: &str) -> Response {
         ),
     };
     Response::problem(fault.status, &detail)
-}
-
-fn log_fault(mount: &Mount, fault: &Fault, id: &str) {
-    let name = &*mount.name;
-    let (level, what) = match fault.kind {
-        FaultKind::Panic => (log::Level::Error, "panicked"),
-        FaultKind::Timeout => (log::Level::Error, "was stopped"),
-        _ if fault.status >= 500 => (log::Level::Error, "failed"),
-        _ => (log::Level::Debug, "refused a request"),
-    };
-    log::log!(
-        target: "valor::dispatch", level, vlugin = name, id = id;
-        "the vlugin `{name}` {what}: {fault}"
-    );
 }
 
 /// A vlugin's future within its time limit; watched, and caught where it was made by code of

@@ -2,9 +2,13 @@
 
 #[cfg(feature = "wasm")]
 use super::wasm::GuestError;
-use super::{ScriptError, one_line};
+use super::{
+    ScriptError,
+    lists::{Any, PluginDirs},
+    one_line,
+};
 use crate::package::{PackageError, SignatureError};
-use std::{ffi::OsStr, fmt, io, path::PathBuf, sync::Arc, time::Duration};
+use std::{fmt, io, path::PathBuf, sync::Arc, time::Duration};
 
 /// Why a vlugin was not loaded.
 ///
@@ -385,38 +389,6 @@ pub enum LoadError {
         /// What the system says.
         error: Arc<io::Error>,
     },
-}
-
-/// `a, b or c`.
-pub(super) struct Any<'a, T>(pub(super) &'a [T]);
-
-impl<T: AsRef<OsStr>> fmt::Display for Any<'_, T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (at, item) in self.0.iter().enumerate() {
-            let between = match at {
-                0 => "",
-                _ if at + 1 == self.0.len() => " or ",
-                _ => ", ",
-            };
-            write!(f, "{between}{}", item.as_ref().display())?;
-        }
-        match self.0 {
-            [] => f.write_str("any place"),
-            _ => Ok(()),
-        }
-    }
-}
-
-struct PluginDirs<'a>(&'a [PathBuf]);
-
-impl fmt::Display for PluginDirs<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            [] => f.write_str("a plugin directory (none is set)"),
-            [dir] => write!(f, "the plugin directory {}", dir.display()),
-            dirs => write!(f, "one of the plugin directories {}", Any(dirs)),
-        }
-    }
 }
 
 struct At<'a>(&'a Option<String>);

@@ -9,11 +9,13 @@
 mod error;
 pub(crate) mod files;
 pub(crate) mod js;
+mod lists;
 pub mod native;
 mod npm;
 mod paths;
 mod script_error;
 mod search;
+mod settings;
 mod table;
 pub(crate) mod unpack;
 #[cfg(feature = "wasm")]
@@ -24,8 +26,9 @@ pub use error::LoadError;
 pub use native::{NativeLoader, images_mapped};
 pub use script_error::ScriptError;
 pub use search::read;
+pub(crate) use settings::Settings;
 pub use table::InPage;
-pub(crate) use table::{Loaders, Settings, examine};
+pub(crate) use table::{Loaders, examine};
 #[cfg(feature = "wasm")]
 pub use wasm::WasmLoader;
 

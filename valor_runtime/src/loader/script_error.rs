@@ -3,7 +3,7 @@
 //! `js` makes them; whoever loads a vlugin sees them as a
 //! [`LoadError`](super::LoadError).
 
-use super::{error::Any, one_line};
+use super::{lists::Any, one_line};
 use crate::ownership::Untrusted;
 use std::{
     fmt,

@@ -6,44 +6,19 @@
 
 #[cfg(feature = "wasm")]
 use super::wasm;
-use super::{Examined, LoadError, Loader, files, js, native};
+use super::{Examined, LoadError, Loader, Settings, files, js, native};
 #[cfg(not(feature = "wasm"))]
 use super::{Loaded, Wanted};
 use crate::{
     Kind,
-    metrics::Metrics,
-    package::{SCRIPT_TARGET, TrustedKeys, WASM_TARGET},
+    package::{SCRIPT_TARGET, WASM_TARGET},
 };
-use std::{
-    path::{Path, PathBuf},
-    sync::Arc,
-    time::Duration,
-};
+#[cfg(not(feature = "wasm"))]
+use std::path::PathBuf;
+use std::{path::Path, sync::Arc};
 use valor::metadata::Metadata;
 
 const HERE: &str = "host process";
-
-/// What loaders are made with. Each takes of it what its kind has a use for.
-pub(crate) struct Settings {
-    /// The folder of plugins.json.
-    pub(crate) base_dir: PathBuf,
-    /// Where bare names are looked for first, and where files have to be when a load is restricted.
-    pub(crate) plugin_dirs: Vec<PathBuf>,
-    /// Where bare names of libraries are looked for last.
-    pub(crate) library_dirs: Vec<PathBuf>,
-    /// The keys that files have to be signed with.
-    pub(crate) trust: Option<TrustedKeys>,
-    /// How long the creation of a vlugin may take.
-    pub(crate) create_timeout: Option<Duration>,
-    /// The Deno to run.
-    pub(crate) deno: Option<PathBuf>,
-    /// After which time without a request a lazy script is stopped.
-    pub(crate) script_idle: Option<Duration>,
-    /// How scripts are spoken with.
-    pub(crate) transport: js::Transport,
-    /// Where loaders count.
-    pub(crate) metrics: Arc<Metrics>,
-}
 
 /// One kind.
 struct Row {

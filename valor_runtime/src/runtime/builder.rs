@@ -6,7 +6,7 @@ use crate::{
     admin::{Readiness, RegistryAccess},
     dispatch::{ByName, CallTimeouts, Dispatch},
     host::fetch::{FetchConfig, Fetcher},
-    loader::{Loaders, Settings, js::Transport},
+    loader::{Loaders, Settings},
     package::TrustedKeys,
 };
 use std::{path::PathBuf, sync::Arc, time::Duration};
@@ -25,7 +25,7 @@ pub struct Builder {
     deno: Option<PathBuf>,
     script_idle: Option<Duration>,
     create_timeout: Option<Duration>,
-    transport: Transport,
+    scripts_over_tcp: bool,
 }
 
 impl Builder {
@@ -107,7 +107,7 @@ impl Builder {
     /// Has scripts spoken with over TCP, as they are where there are no Unix sockets: for tests.
     #[doc(hidden)]
     pub fn scripts_over_tcp(mut self) -> Self {
-        self.transport = Transport::Tcp;
+        self.scripts_over_tcp = true;
         self
     }
 
@@ -134,7 +134,7 @@ impl Builder {
             create_timeout: self.create_timeout,
             deno: self.deno,
             script_idle: self.script_idle,
-            transport: self.transport,
+            scripts_over_tcp: self.scripts_over_tcp,
             metrics: dispatch.metrics.clone(),
         });
         let runtime = Arc::new(Runtime {

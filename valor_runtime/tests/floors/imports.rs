@@ -10,6 +10,14 @@ use std::{
     path::{Path, PathBuf},
 };
 
+/// What is there for tests alone.
+const OF_TESTS: [&str; 4] = [
+    "[cfg(test",
+    "[cfg(any(test",
+    "[cfg(all(test",
+    "[cfg(doctest",
+];
+
 /// How many re-exports stand between a name and what it names, at most.
 const DEEPEST: usize = 16;
 
@@ -140,8 +148,7 @@ impl Crate {
                         .unwrap_or_default();
                     at += 2;
                     let attribute = attribute.replace(' ', "");
-                    if attribute.starts_with("[cfg(test") || attribute.starts_with("[cfg(any(test")
-                    {
+                    if OF_TESTS.iter().any(|it| attribute.starts_with(it)) {
                         let end = end_of_item(&tokens, at);
                         self.leave_out(module, &tokens[at..end]);
                         at = end;

@@ -131,10 +131,21 @@ fn no_import_runs_up() {
     }
 }
 
+/// Rooms whose files still import each other in a circle. The list gets shorter and never longer.
+const ROUND: [&str; 0] = [];
+
 #[test]
 fn no_files_import_each_other_in_a_circle() {
+    let mut left: BTreeSet<_> = ROUND.into();
     for folder in ["valor_runtime", "valor_cli"] {
-        let circles = circles(&Crate::read(&src(folder)));
-        assert!(circles.is_empty(), "{folder}:\n{}", circles.join("\n\n"));
+        for circle in circles(&Crate::read(&src(folder))) {
+            let room = circle.trim_start().split(" -> ").next().unwrap_or_default();
+            assert!(ROUND.contains(&room), "{folder}:\n{circle}");
+            left.remove(room);
+        }
     }
+    assert!(
+        left.is_empty(),
+        "take these out of the list, they have no circle any more: {left:?}"
+    );
 }

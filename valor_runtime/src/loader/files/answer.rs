@@ -5,10 +5,11 @@ use super::{
     Files,
     conditions::{Seen, Validators, Verdict},
     folder::{Found, Opened},
+    identity::Identity,
     media, names,
     pieces::{self, PIECE, Pieces, Section},
     ranges::{self, Part, Ranges},
-    versions::{Identity, Version},
+    versions::Version,
 };
 use crate::{Body, Bytes, RequestHead, Response};
 use std::{

@@ -1,13 +1,12 @@
 //! The conditions of a request (RFC 9110, section 13), and what they are about: the `ETag` and
 //! the `Last-Modified` of a file. `answer` asks before it sends anything.
 
-use super::versions::{Hash, Identity};
+use super::{
+    identity::{Identity, STEP},
+    versions::Hash,
+};
 use crate::RequestHead;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
-
-/// How coarse the clock of a file system may be: FAT counts in steps of two seconds. A file
-/// that was changed within the last step may change once more without another time.
-pub(super) const STEP: Duration = Duration::from_secs(2);
 
 /// What tells one state of a file from another.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -5,7 +5,7 @@
 //! it makes no difference what becomes of a link while its path is being followed. What is open
 //! is then judged by itself and not by its name.
 
-use super::versions::Identity;
+use super::identity::Identity;
 use cap_std::{
     ambient_authority,
     fs::{Dir, OpenOptions},

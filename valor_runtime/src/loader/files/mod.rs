@@ -10,12 +10,13 @@
 //! - `names`: from a request's path to the names of entries.
 //! - `folder`: from there to an open file.
 //! - `answer`: from a request to its response, with `conditions` (RFC 9110, section 13),
-//!   `ranges` (section 14), `versions` (which bytes a file has) and `media` (what type it has).
+//!   `ranges` (section 14), `versions` (which bytes a file has, by `identity`) and `media` (what type it has).
 //! - `pieces`: a file on its way.
 
 mod answer;
 mod conditions;
 mod folder;
+mod identity;
 mod media;
 mod names;
 mod pieces;

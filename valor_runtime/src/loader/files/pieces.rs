@@ -3,7 +3,7 @@
 //! A piece that the system has in memory is copied at once, where the system can tell (on Linux).
 //! Every other one is read on the threads that may block.
 
-use super::{ranges::Part, versions::Identity};
+use super::{identity::Identity, ranges::Part};
 use crate::{Bytes, Chunk};
 use futures_core::Stream;
 use smol::Task;

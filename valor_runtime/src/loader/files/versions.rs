@@ -5,7 +5,7 @@
 //! while, so that a later change cannot have the same identity. What is kept is bounded.
 
 use super::{
-    conditions::STEP,
+    identity::Identity,
     pieces::{self, PIECE},
 };
 use crate::Bytes;
@@ -15,7 +15,7 @@ use std::{
     fs::File,
     io, mem,
     sync::{Mutex, PoisonError},
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::SystemTime,
 };
 
 /// The largest file that is hashed: on an older processor, that takes about three milliseconds.
@@ -26,55 +26,6 @@ const KEPT: usize = 2048;
 
 /// The first half of a SHA-256.
 pub(super) type Hash = [u8; 16];
-
-/// Which file it is, and in which state.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[cfg_attr(not(unix), allow(dead_code))] // Nobody makes one there.
-pub(super) struct Identity {
-    file: (u64, u64),
-    len: u64,
-    modified: (i64, i64),
-    /// When the system last saw a change of it. No program can set this time.
-    changed: (i64, i64),
-}
-
-impl Identity {
-    /// `None` if the system does not tell.
-    #[cfg(unix)]
-    pub(super) fn of(metadata: &std::fs::Metadata) -> Option<Self> {
-        use std::os::unix::fs::MetadataExt;
-        Some(Self {
-            file: (metadata.dev(), metadata.ino()),
-            len: metadata.len(),
-            modified: (metadata.mtime(), metadata.mtime_nsec()),
-            changed: (metadata.ctime(), metadata.ctime_nsec()),
-        })
-    }
-
-    /// `None` if the system does not tell.
-    #[cfg(not(unix))]
-    pub(super) fn of(_: &std::fs::Metadata) -> Option<Self> {
-        None
-    }
-
-    /// When the system last saw a change of the file.
-    pub(super) fn changed(&self) -> Option<SystemTime> {
-        let (seconds, nanos) = self.changed;
-        let since = Duration::new(seconds.try_into().ok()?, nanos.try_into().ok()?);
-        UNIX_EPOCH.checked_add(since)
-    }
-
-    /// Whether the next change of the file will be at another time.
-    fn is_settled(&self, now: SystemTime) -> bool {
-        let since = self.changed().and_then(|at| now.duration_since(at).ok());
-        since.is_some_and(|since| since >= STEP)
-    }
-
-    /// Whether this is the state of an open file still.
-    pub(super) fn is_still(&self, file: &File) -> io::Result<bool> {
-        Ok(Self::of(&file.metadata()?).as_ref() == Some(self))
-    }
-}
 
 /// What is known of a file's bytes.
 #[derive(Debug, PartialEq, Eq)]
@@ -164,7 +115,7 @@ impl Generations {
 
 #[cfg(all(test, unix))]
 mod tests {
-    use super::*;
+    use super::{super::identity::STEP, *};
     use std::{io::Write, os::unix::fs::FileExt};
 
     fn file(bytes: &[u8]) -> (File, Option<Identity>) {

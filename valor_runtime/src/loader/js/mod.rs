@@ -38,7 +38,7 @@ use crate::{
 };
 use command::Launch;
 use group::Group;
-pub(crate) use link::Transport;
+use link::Transport;
 use process::Unstarted;
 use script::{Recipe, Script};
 use serde_json::json;
@@ -124,7 +124,10 @@ impl JsLoader {
             scripts: Mutex::default(),
             create_timeout: settings.create_timeout.unwrap_or(Duration::from_secs(30)),
             idle: settings.script_idle.unwrap_or(Duration::from_secs(60)),
-            transport: settings.transport,
+            transport: match settings.scripts_over_tcp {
+                true => Transport::Tcp,
+                false => Transport::default(),
+            },
             metrics: settings.metrics.clone(),
         }
     }

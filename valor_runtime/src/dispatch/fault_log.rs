@@ -1,0 +1,18 @@
+//! What a vlugin did wrong, as a line in the log: of its response and of its bodies.
+
+use crate::{Fault, FaultKind, registry::Mount};
+
+/// Logs it, with the vlugin's name and the request's id.
+pub(super) fn log_fault(mount: &Mount, fault: &Fault, id: &str) {
+    let name = &*mount.name;
+    let (level, what) = match fault.kind {
+        FaultKind::Panic => (log::Level::Error, "panicked"),
+        FaultKind::Timeout => (log::Level::Error, "was stopped"),
+        _ if fault.status >= 500 => (log::Level::Error, "failed"),
+        _ => (log::Level::Debug, "refused a request"),
+    };
+    log::log!(
+        target: "valor::dispatch", level, vlugin = name, id = id;
+        "the vlugin `{name}` {what}: {fault}"
+    );
+}

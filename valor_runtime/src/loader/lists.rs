@@ -1,0 +1,35 @@
+//! Files and folders in a sentence: how the errors of loaders list them.
+
+use std::{ffi::OsStr, fmt, path::PathBuf};
+
+/// `a, b or c`.
+pub(super) struct Any<'a, T>(pub(super) &'a [T]);
+
+impl<T: AsRef<OsStr>> fmt::Display for Any<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (at, item) in self.0.iter().enumerate() {
+            let between = match at {
+                0 => "",
+                _ if at + 1 == self.0.len() => " or ",
+                _ => ", ",
+            };
+            write!(f, "{between}{}", item.as_ref().display())?;
+        }
+        match self.0 {
+            [] => f.write_str("any place"),
+            _ => Ok(()),
+        }
+    }
+}
+
+pub(super) struct PluginDirs<'a>(pub(super) &'a [PathBuf]);
+
+impl fmt::Display for PluginDirs<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            [] => f.write_str("a plugin directory (none is set)"),
+            [dir] => write!(f, "the plugin directory {}", dir.display()),
+            dirs => write!(f, "one of the plugin directories {}", Any(dirs)),
+        }
+    }
+}
