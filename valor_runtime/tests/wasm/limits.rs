@@ -371,7 +371,6 @@ fn what_an_instance_does_behind_its_response_is_done_with_nobody_waiting() {
         );
     let folder = tempfile::tempdir().unwrap();
     let mut definition = definition(&folder, &text);
-    definition.limits.instances = Some(2);
     definition.limits.cpu = Some(60.0);
     let runtime = runtime(&definition);
     assert_eq!(block_on(get(&runtime, "/by_hand")).1, "1");
