@@ -96,7 +96,7 @@ impl Context {
     /// The value of this type.
     ///
     /// # Panics
-    /// Where none was set: that is one failed request with a line in the log, which names the place that asked.
+    /// If none was set: that is one failed request with a line in the log, which names the place that asked.
     #[track_caller]
     pub fn get<T: Any + Send + Sync>(&self) -> &T {
         match self.try_get() {

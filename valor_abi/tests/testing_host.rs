@@ -2,7 +2,7 @@
 
 use valor::{testing::TestHost, *};
 
-/// Says what it is told of a request.
+/// Repeats what a request says.
 #[vlugin]
 pub async fn on_request(req: http::Request) -> String {
     let header = |name| req.header(name).map_or("none", |it| it.as_str());

@@ -36,7 +36,7 @@ impl Bundler<'_> {
     /// The module of this script, whose text was read already.
     ///
     /// # Errors
-    /// That it cannot be bundled; for want of esbuild or of a package, that it is missing.
+    /// That it cannot be bundled, or that esbuild or a package is missing.
     pub fn module(&self, file: &Path, source: Vec<u8>) -> Result<Vec<u8>, Unbundled> {
         let is_typed = file
             .extension()
@@ -132,7 +132,7 @@ impl Bundler<'_> {
     }
 }
 
-/// What esbuild says first: the place, which stands on a line of its own and ends in a colon, and a message.
+/// What esbuild says first: the place, on a separate line that ends in a colon, and a message.
 fn first(said: &str) -> (Option<&str>, &str) {
     let mut lines = said.lines().map(str::trim);
     let message = lines.find_map(|line| line.split_once("[ERROR] "));
@@ -141,7 +141,7 @@ fn first(said: &str) -> (Option<&str>, &str) {
     (place.filter(|place| place.ends_with(':')), message)
 }
 
-/// The package that is not there, where that is what esbuild says first.
+/// The package that is not there, if that is what esbuild says first.
 fn not_installed(
     file: &Path,
     place: Option<&str>,

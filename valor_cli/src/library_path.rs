@@ -1,7 +1,7 @@
 //! The folders of the library path (`LD_LIBRARY_PATH`) that the user of this program set. `run` grants them to the
 //! registry for bare names.
 //!
-//! `cargo run` puts folders of its own in front: its target folder, and those of the toolchain, rustup's included. They
+//! `cargo run` puts its own folders in front: its target folder, and those of the toolchain, rustup's included. They
 //! are nobody's wish, and anything that was ever built lies in them. So under cargo only what stands behind the
 //! toolchain's folders counts, which is what was set when cargo was started.
 

@@ -2,7 +2,7 @@
 //! people or as JSON.
 //!
 //! `main` calls [`start`] once. Whatever a message or a value has in it, a record stays one line with an end: what a
-//! client or a vlugin sends cannot pass for a record of its own, drive a terminal, or fill a disk by itself.
+//! client or a vlugin sends cannot pass for another record, drive a terminal, or fill a disk by itself.
 
 mod access;
 

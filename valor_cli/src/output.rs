@@ -1,7 +1,7 @@
 //! What people read on standard output and standard error. The log has `logging`.
 //!
 //! Whatever comes from a file, a vlugin or a server goes through [`escaped`] on its way: here as a line, or as the
-//! cell of a [table](crate::table). Colours are taken out where there is no terminal, and a reader that has gone away
+//! cell of a [table](crate::table). Colours are taken out if there is no terminal, and a reader that has gone away
 //! (`| head`) is no reason to fail.
 
 use anstyle::AnsiColor;

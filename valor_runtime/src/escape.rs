@@ -9,7 +9,7 @@ use std::{
     fmt::{self, Write},
 };
 
-/// Bytes of one text in a line of the log: whoever makes such a line cuts it to so many, and [marks](more) it.
+/// Bytes of one text in a line of the log: the maker of such a line cuts it to so many, and [marks](more) it.
 pub const LONGEST: usize = 16 << 10;
 
 /// Characters of a message that a vlugin, a library or a program has written, at most; what is behind them is cut off.

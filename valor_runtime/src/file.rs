@@ -1,7 +1,7 @@
 //! Files that are read whole: plugins.json, libraries, modules, scripts, packages, keys, certificates, tokens.
 //!
 //! Loaders, `definition`, `package`, `server` and the command line call [`read`]. It promises an end: what is opened
-//! is a regular file, never a pipe or a device, which would keep whoever reads it waiting or go on for ever, and no
+//! is a regular file, never a pipe or a device, which would keep its reader waiting or go on for ever, and no
 //! more of it is read than the caller has room for.
 
 use std::{

@@ -29,7 +29,7 @@ pub enum Untrusted {
     Writable {
         /// The file or the folder.
         path: PathBuf,
-        /// Who they are.
+        /// Which users may write there.
         by: &'static str,
         /// What keeps them out.
         remedy: &'static str,
@@ -54,7 +54,7 @@ pub fn check(path: &Path) -> Result<(), Untrusted> {
     both(path, None)
 }
 
-/// The same, where the owner of `other` is as good: code of that owner is run in any case.
+/// The same, but the owner of `other` is as good: code of that owner is run in any case.
 ///
 /// # Errors
 /// As [`check`].
@@ -172,7 +172,7 @@ fn one(path: &Path, is_on_the_way: bool, also: Option<u32>) -> Result<(), Untrus
     Ok(())
 }
 
-/// Many systems give each user a group of its own and have files writable to it.
+/// Many systems give each user a group and have files writable to it.
 #[cfg(unix)]
 mod groups {
     use std::fs::read_to_string;
@@ -222,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_else_may_write_on_the_way_is_named() {
+    fn another_user_that_may_write_on_the_way_is_named() {
         let dir = PrivateDir::create("valor-test-").unwrap();
         let folder = dir.path().join("a/b");
         fs::create_dir_all(&folder).unwrap();

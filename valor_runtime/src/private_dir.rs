@@ -62,7 +62,7 @@ impl PrivateDir {
         builder.tempdir_in(parent).map(Self)
     }
 
-    /// Where it is.
+    /// Its path.
     pub fn path(&self) -> &Path {
         self.0.path()
     }
@@ -98,7 +98,7 @@ impl PrivateDir {
         self.0.close()
     }
 
-    /// Leaves it where it is.
+    /// Leaves it in its place.
     pub fn keep(self) -> PathBuf {
         self.0.keep()
     }

@@ -1,8 +1,8 @@
 //! Programs that are found beside a project: Deno and esbuild in a `node_modules`, what cargo reads above a crate.
 //!
-//! `loader/js` and the command line ask here. Whoever may write to a folder above a project is not believed: the search
-//! ends at the project, and at a folder that others may write to. What is found is given only if nobody else could have
-//! put it there ([`ownership`]).
+//! `loader/js` and the command line ask here. A user who may write to a folder above a project is not trusted: the
+//! search ends at the project, and at a folder that others may write to. What is found is given only if nobody else
+//! could have put it there ([`ownership`]).
 
 use crate::ownership::{self, Untrusted};
 use std::path::{Path, PathBuf};
@@ -55,7 +55,7 @@ const OBEYED: [&str; 5] = [
     "Cargo.toml",
 ];
 
-/// Sees that nothing above a crate's folder has cargo do what somebody else says, who is not the crate's owner.
+/// Sees that nothing above a crate's folder has cargo do what another user than the crate's owner wrote.
 ///
 /// # Errors
 /// [`Untrusted`], with the file or the folder.

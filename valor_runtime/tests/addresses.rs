@@ -1,5 +1,5 @@
-//! Modules in a process that gets few addresses from its system (`ulimit -v`). A program of its own, since the limit
-//! is the process's.
+//! Modules in a process that gets few addresses from its system (`ulimit -v`). It is a separate program, since the
+//! limit is the process's.
 #![cfg(all(feature = "wasm", target_os = "linux"))]
 
 use futures_lite::future::block_on;

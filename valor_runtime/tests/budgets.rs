@@ -1,7 +1,9 @@
-//! What a vlugin does through the host has limits of its own: fetches and calls at once, what the host holds for it,
-//! its timers, and how long the bodies of calls may make no progress. Played without a server in front, with small
-//! limits.
+//! What a vlugin does through the host has limits: fetches and calls at once, what the host holds for it, its timers,
+//! and how long the bodies of calls may make no progress. Played without a server in front, with small limits.
 
+mod asker;
+
+use asker::Asker;
 use futures_lite::{
     FutureExt, StreamExt,
     future::{block_on, poll_once},
@@ -17,44 +19,8 @@ use std::{
 };
 use valor::instance::Entry;
 use valor_runtime::{
-    Body, Chunk, Limits, Place, Request, Response, Runtime, Vlugin, dispatch::CallTimeouts,
-    from_fn, http,
+    Body, Chunk, Limits, Place, Request, Response, Runtime, Vlugin, dispatch::CallTimeouts, from_fn,
 };
-
-/// A vlugin that asks others, as its path says, and answers with their answer, or with the error as a text.
-struct Asker;
-
-impl valor::Vlugin for Asker {
-    type Config = Value;
-
-    async fn on_create(_: Value, _: &mut valor::Context) -> http::Result<Self> {
-        Ok(Self)
-    }
-
-    async fn on_request(
-        &self,
-        cx: &valor::Context,
-        mut req: http::Request,
-    ) -> http::Result<http::Response> {
-        let path = req.url().path().to_owned();
-        let (what, which) = path[1..].split_once('/').unwrap_or((&path[1..], ""));
-        let mut asked = http::Request::new(req.method(), "http://localhost/");
-        asked.set_body(req.take_body());
-        let answer = match what {
-            "fetch" => {
-                *asked.url_mut() = http::Url::parse(&format!("http://{which}/"))?;
-                cx.fetch(asked).await
-            }
-            "call" => cx.call(which, asked).await,
-            _ => {
-                let millis = which.parse().unwrap_or(0);
-                valor::sleep(Duration::from_millis(millis)).await;
-                return Ok("slept".into());
-            }
-        };
-        Ok(answer.unwrap_or_else(|error| format!("{} {error}", error.status()).into()))
-    }
-}
 
 fn runtime(limits: Limits) -> Arc<Runtime> {
     let short = Duration::from_millis(100);

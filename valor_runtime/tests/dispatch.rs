@@ -223,7 +223,7 @@ fn a_vlugin_that_never_wakes_is_stopped() {
     assert!(metrics(&runtime).contains("valor_timeouts_total{vlugin=\"slow\"} 1"));
 }
 
-/// A time limit of its own is not the server's.
+/// The vlugin's own time limit is not the server's.
 #[test]
 fn a_vlugin_that_says_that_something_took_too_long_is_not_said_to_have_been_late() {
     let runtime = runtime();

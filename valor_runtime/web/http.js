@@ -77,10 +77,14 @@ export function noAnswer(status) {
   if (status < 200) return `its response is an interim one (status ${status}), which answers nothing: answer with a status from 200 on`;
 }
 
-/** The head of a response with the prefix in front of the paths that it names, as src/dispatch/rewrite.rs has it; cookies do not leave a page. */
+/**
+ * The head of a response with the prefix in front of the paths that it names, as src/dispatch/rewrite.rs has it;
+ * cookies do not leave a page.
+ */
 export function below(prefix, headers) {
   if (prefix === "/") return headers;
-  return headers.map(([name, value]) => [name, /^(content-)?location$/i.test(name) && /^\/(?![/\\])/.test(value) ? prefix + value : value]);
+  const isPath = (name, value) => /^(content-)?location$/i.test(name) && /^\/(?![/\\])/.test(value);
+  return headers.map(([name, value]) => [name, isPath(name, value) ? prefix + value : value]);
 }
 
 export const without = (headers, name) => headers.filter(([n]) => n !== name);

@@ -3,11 +3,17 @@
 // positions, so that a fault names its key and its vlugin, and no line.
 
 const ROOT = ["$schema", "plugins"];
-const KEYS = ["type", "name", "prefix", "strip", "rewrite", "path", "source", "config", "sha256", "allow", "limits", "files", "group", "start", "optional"];
+const KEYS = [
+  "type", "name", "prefix", "strip", "rewrite", "path", "source", "config", "sha256", "allow", "limits", "files",
+  "group", "start", "optional",
+];
 const KINDS = ["native", "wasm", "js", "files"];
 const DAY = 86400;
 
-/** What is wrong: of each fault its key, what is to be said, and the vlugin; after a hundred, how many more. `one` is for a definition by itself. */
+/**
+ * What is wrong: of each fault its key, the message, and the vlugin; after a hundred, how many more. `one` is for a
+ * definition by itself.
+ */
 export function faultsOf(value, one) {
   const faults = [];
   let further = 0;
@@ -55,7 +61,7 @@ function definition(value, key, fault, taken) {
     const strange = kind && withoutMeaning(it, kind);
     if (strange) fault(at, strange);
     if (it === "rewrite" && given === true && value.strip === false)
-      fault(at, '`rewrite` has no meaning with `"strip": false`, where the vlugin sees its prefix and says it itself; take one of the two out');
+      fault(at, '`rewrite` has no meaning with `"strip": false`: the vlugin sees its prefix; take one of them out');
     if (!taken || !isNamed) continue;
     if (it === "name") {
       const first = isTaken(taken.name, name, key);
@@ -159,7 +165,7 @@ const READ = {
   files: list("an array of files and folders", (path) => {
     const isName = (part) => !/^\.{0,2}$/.test(part) && !/[\\:\p{Cc}]/u.test(part);
     if (path !== "." && !path.replace(/\/$/, "").split("/").every(isName))
-      return `\`${shown(path)}\` is no file in the script's folder; write its path from there, such as data/words.txt, or . for all that is in it`;
+      return `\`${shown(path)}\` is no path in the script's folder; write one like data/words.txt, or . for all of it`;
   }),
   strip: boolean,
   rewrite: boolean,
@@ -227,7 +233,7 @@ function withoutMeaning(key, kind) {
   if (key === "source" && kind === "js")
     return "`source` has no meaning for a `js` vlugin, which is not built; give its file in `path`";
   if (/^(files|group|start)$/.test(key) && kind !== "js")
-    return `\`${key}\` has no meaning for a \`${kind}\` vlugin: only those of type \`js\` have a process of their own; take it out`;
+    return `\`${key}\` has no meaning for a \`${kind}\` vlugin: only a \`js\` vlugin has its own process; take it out`;
   if (/^(strip|rewrite|source|sha256|allow)$/.test(key) && kind === "files")
     return `\`${key}\` has no meaning for a \`files\` vlugin, which is part of Valor; take it out`;
 }

@@ -3,7 +3,8 @@
 
 import { Guest, LEVELS } from "./guest.js";
 import {
-  Fault, addEventListener, below, fetch, idOf, json, mayHaveBody, noAnswer, problem, reach, refuse, resolve, route, without,
+  Fault, addEventListener, below, fetch, idOf, json, mayHaveBody, noAnswer, problem, reach, refuse, resolve, route,
+  without,
 } from "./http.js";
 import { checked, keep, runsIn, script } from "./valor-pages.js";
 import "./valor-vlugins.js";

@@ -126,8 +126,7 @@ impl TestHost {
         self
     }
 
-    /// Where the vlugin is mounted, which it is told in `x-forwarded-prefix`; at `/` and its name, if this is not
-    /// called.
+    /// Where the vlugin is mounted, which `x-forwarded-prefix` tells it; by default at `/` and its name.
     pub fn prefix(mut self, prefix: &str) -> Self {
         self.prefix = Some(prefix.to_owned());
         self

@@ -64,12 +64,16 @@ impl FromStr for RegistryAddr {
         let Some((scheme @ ("http" | "https"), _)) = text.split_once("://") else {
             let listen = text.parse().map(Self::Listen);
             return listen.map_err(|_| {
-                format!("`{text}` is not an address; write one like 127.0.0.1:8080, unix:/run/valor.sock or https://valor.example")
+                format!(
+                    "`{text}` is not an address; write one like 127.0.0.1:8080, unix:/run/valor.sock or \
+                     https://valor.example"
+                )
             });
         };
         let wrong = || {
             format!(
-                "`{text}` is not the address of a server; write one like {scheme}://valor.example:8443, with no path behind it"
+                "`{text}` is not the address of a server; write one like {scheme}://valor.example:8443, with no path \
+                 behind it"
             )
         };
         let url: hyper::Uri = text.parse().map_err(|_| wrong())?;

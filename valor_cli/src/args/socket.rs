@@ -1,9 +1,9 @@
-//! The options of Unix sockets: who may connect to them.
+//! The options of Unix sockets: their mode and owners.
 
 use clap::Args;
 use valor_runtime::server::SocketAccess;
 
-/// Who may connect to the Unix sockets of `--addr`.
+/// The mode and owners of the Unix sockets of `--addr`.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Unix sockets")]
 pub struct SocketArgs {

@@ -1,8 +1,9 @@
-"""What the attacks have in common: a `valor_cli` that runs, requests to it, what it takes of the machine, and guests written
-by hand (docs/src/guest-abi.md). `main.py` plays them.
+"""What the attacks have in common: a `valor_cli` that runs, requests to it, what it takes of the machine, and guests
+written by hand (docs/src/guest-abi.md). `main.py` plays them.
 """
 
-import contextlib, http.client, json, os, pathlib, resource, signal, socket, struct, subprocess, sys, tempfile, threading, time
+import contextlib, http.client, json, os, pathlib, resource, signal, socket, struct, subprocess, sys, tempfile
+import threading, time
 
 PROGRAM, LIBRARY, DENO = sys.argv[1:4]
 BASE = tempfile.TemporaryDirectory(prefix="valor-attacks-")
@@ -222,14 +223,18 @@ def guest(on_request=OK, fetches=b"http://127.0.0.1:9/", pages=4, functions="", 
   (memory (export "memory") {pages})
   (global $id (mut i32) (i32.const 0))
   (global $n (mut i32) (i32.const 0))
-  (data (i32.const 1024) "{text(ANSWER)}") (data (i32.const 2048) "{text(PIECES)}") (data (i32.const 4096) "{text(asked)}")
+  (data (i32.const 1024) "{text(ANSWER)}")
+  (data (i32.const 2048) "{text(PIECES)}")
+  (data (i32.const 4096) "{text(asked)}")
   (func $ask (param $more i32)
-    (call $fetch {NUMBER} (i32.const 0) (i32.const 0) (i32.const 4096) (i32.add (local.get $more) (i32.const {len(asked)}))))
+    (call $fetch {NUMBER} (i32.const 0) (i32.const 0) (i32.const 4096)
+      (i32.add (local.get $more) (i32.const {len(asked)}))))
   (func (export "valor_abi") (result i32) (i32.const 1))
   (func (export "valor_alloc") (param i32) (result i32) (i32.const 8192))
   (func (export "valor_free") (param i32 i32))
   (func (export "valor_init") (param i32 i32) {init} (call $ready (i32.const 0) (i32.const 0)))
-  (func (export "valor_request") (param $new i32) (param i32 i32) (local $i i32) (global.set $id (local.get $new)) {on_request})
+  (func (export "valor_request") (param $new i32) (param i32 i32) (local $i i32)
+    (global.set $id (local.get $new)) {on_request})
   (func (export "valor_body") (param i32 i32 i32 i32))
   (func (export "valor_fetch_response") (param i32 i32 i32))
   (func (export "valor_writable") (param i32 i32))

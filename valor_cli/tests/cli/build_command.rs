@@ -175,14 +175,7 @@ mod with_tools {
              echo x >> \"$(dirname \"$0\")/calls\"\n[ \"$in\" = \"$out\" ] || cp \"$in\" \"$out\"",
         );
         let web = |args: &[&str]| {
-            let mut command = valor_cli();
-            command.args([
-                "web",
-                "-p",
-                &folder.file("plugins.json"),
-                "-o",
-                &folder.file("dist"),
-            ]);
+            let mut command = folder.web();
             command
                 .args(args)
                 .env("CARGO_TARGET_DIR", folder.path().join("target"))

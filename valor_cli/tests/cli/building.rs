@@ -109,11 +109,9 @@ fn without_cargo_an_optional_vlugin_is_left_out_with_the_reason() {
         folder
     };
     let command = |folder: &Folder| {
-        let mut command = valor_cli();
-        command
-            .env("CARGO", folder.path().join("no-cargo"))
-            .args(["run", "--addr", "127.0.0.1:0", "--build", "-p"])
-            .arg(folder.path().join("plugins.json"));
+        let mut command = folder.run();
+        let cargo = folder.path().join("no-cargo");
+        command.arg("--build").env("CARGO", cargo);
         command
     };
 
@@ -177,12 +175,11 @@ fn without_the_target_an_optional_module_is_left_out_with_the_reason() {
         .status();
     assert!(made.unwrap().success());
 
-    let mut command = valor_cli();
+    let mut command = folder.run();
     command
+        .arg("--build")
         .env("RUSTC", &compiler)
-        .env("CARGO_TARGET_DIR", folder.path().join("target"))
-        .args(["run", "--addr", "127.0.0.1:0", "--build", "-p"])
-        .arg(folder.path().join("plugins.json"));
+        .env("CARGO_TARGET_DIR", folder.path().join("target"));
     let server = Server::spawn(command);
     let reason = "unavailable: its crate `broken` cannot be built: the target wasm32-unknown-unknown is not installed \
                   for this compiler: rustup target add wasm32-unknown-unknown";

@@ -36,7 +36,8 @@ fn a_key_of_a_config_that_does_not_fit_is_pointed_to() {
     let proxy = library("proxy").display().to_string();
     let faults = |config: &str| {
         let text = format!(
-            "{{ \"plugins\": [{{ \"type\": \"native\", \"name\": \"it\", \"path\": {proxy:?}, \"config\":\n{config} }}] }}"
+            "{{ \"plugins\": [{{ \"type\": \"native\", \"name\": \"it\", \"path\": {proxy:?}, \
+             \"config\":\n{config} }}] }}"
         );
         faults_of(&Folder::new(&text))
     };

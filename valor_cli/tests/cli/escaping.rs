@@ -141,7 +141,7 @@ fn a_secret_that_others_can_read_is_warned_of() {
             .err()
             .contains("may read the registry's token; `chmod ");
         assert_eq!(warned, is_warned, "{mode:o}: {}", server.err());
-        // Whoever brings it has it in a file as well.
+        // The client that brings it has it in a file as well.
         let addr = &*server.addrs[0];
         let listed = run(&["plugins", "--addr", addr, "--token-file", &file, "list"]);
         assert_eq!(listed.code, Some(0), "{listed:?}");

@@ -1,4 +1,4 @@
-//! `LD_LIBRARY_PATH` with `run -w`: what whoever starts the program grants with it.
+//! `LD_LIBRARY_PATH` with `run -w`: what the program's user grants with it.
 
 use crate::support::{Folder, Server, libraries, valor_cli};
 

@@ -76,17 +76,9 @@ fn a_script_is_packaged_with_what_it_imports() {
     fs::remove_dir_all(folder.path().join("app")).unwrap();
 
     let (plugins, trusted) = (folder.file("plugins.json"), folder.file("key.pub"));
-    let mut command = valor_cli();
+    let mut command = folder.run();
     command.env("VALOR_DENO", deno());
-    command.args([
-        "run",
-        "--addr",
-        "127.0.0.1:0",
-        "--trust",
-        &trusted,
-        "-p",
-        &plugins,
-    ]);
+    command.args(["--trust", &trusted]);
     let server = Server::spawn(command);
     let answer = server.get("/greeter").body;
     let begins = "hello Zoe and all / greeter.vlugin greeter.vlugin:";

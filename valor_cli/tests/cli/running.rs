@@ -218,7 +218,8 @@ fn a_unix_socket_has_the_mode_and_owners_that_are_wanted() {
         let libraries = libraries().display();
         let mut command = std::process::Command::new("sh");
         command.current_dir(folder.path()).arg("-c").arg(format!(
-            "umask {umask}; exec {program} run -p plugins.json --plugin-dir {libraries} --addr unix:it.sock --addr 127.0.0.1:0 {args}"
+            "umask {umask}; exec {program} run -p plugins.json --plugin-dir {libraries} --addr unix:it.sock \
+             --addr 127.0.0.1:0 {args}"
         ));
         Server::spawn(command)
     };
@@ -246,7 +247,7 @@ fn a_unix_socket_has_the_mode_and_owners_that_are_wanted() {
         assert_eq!(server.end().code, Some(0));
         assert!(!socket.exists());
     }
-    // Root may give it to anybody; everybody else at most to a group of theirs, and keeps it.
+    // Root may give it to anybody; other users at most to one of their groups, and keep it.
     let owners = match own.uid() {
         0 => "--socket-owner nobody --socket-group 12345".to_owned(),
         id => format!("--socket-owner {id} --socket-group {}", own.gid()),

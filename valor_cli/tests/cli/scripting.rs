@@ -149,7 +149,10 @@ fn a_relative_deno_is_found_from_where_the_program_was_started() {
     assert!(socket.exists());
     server.signal("TERM");
     assert_eq!(server.end().code, Some(0));
-    assert!(!socket.exists(), "it is removed where it was made");
+    assert!(
+        !socket.exists(),
+        "it is removed in the folder that it was made in"
+    );
 }
 
 #[test]
@@ -275,7 +278,7 @@ fn its_lines_are_in_the_log_and_its_process_ends_with_the_program() {
     }
 }
 
-/// A script that imports two files, one of them in a folder of its own.
+/// A script that imports two files, one of them in another folder.
 fn importing() -> Folder {
     let folder =
         Folder::new(r#"{ "plugins": [{ "type": "js", "name": "main", "path": "app/main.js" }] }"#);
@@ -288,16 +291,8 @@ fn importing() -> Folder {
 }
 
 fn serving(folder: &Folder, more: &[&str]) -> Server {
-    let mut command = valor_cli();
-    command.env("VALOR_DENO", deno());
-    command.args([
-        "run",
-        "--addr",
-        "127.0.0.1:0",
-        "-p",
-        &folder.file("plugins.json"),
-    ]);
-    command.args(more);
+    let mut command = folder.run();
+    command.env("VALOR_DENO", deno()).args(more);
     Server::spawn(command)
 }
 
@@ -356,19 +351,13 @@ fn under_any_umask_what_is_temporary_is_nobody_elses() {
     let folder = importing();
     let temp = folder.path().join("temp");
     std::fs::create_dir(&temp).unwrap();
-    let program = valor_cli();
+    let run = folder.run();
     let mut command = Command::new("sh");
     command
         .args(["-c", "umask 000; exec \"$0\" \"$@\""])
-        .arg(program.get_program());
+        .arg(run.get_program())
+        .args(run.get_args());
     command.env("VALOR_DENO", deno()).env("TMPDIR", &temp);
-    command.args([
-        "run",
-        "--addr",
-        "127.0.0.1:0",
-        "-p",
-        &folder.file("plugins.json"),
-    ]);
     let server = Server::spawn(command);
     assert_eq!(server.get("/main").body, "one more");
     let mut seen = Vec::new();

@@ -140,6 +140,24 @@ impl Folder {
         std::fs::write(file, bytes).unwrap();
     }
 
+    /// `run` with its plugins.json, on a free port.
+    pub fn run(&self) -> Command {
+        let mut command = valor_cli();
+        command.args(["run", "--addr", "127.0.0.1:0", "-p"]);
+        command.arg(self.path().join("plugins.json"));
+        command
+    }
+
+    /// `web` with its plugins.json, into its folder `dist`.
+    #[cfg(feature = "wasm")]
+    pub fn web(&self) -> Command {
+        let mut command = valor_cli();
+        command.arg("web").arg("-p");
+        command.arg(self.path().join("plugins.json")).arg("-o");
+        command.arg(self.path().join("dist"));
+        command
+    }
+
     /// A file in it, as it stands in what the program says.
     pub fn file(&self, name: &str) -> String {
         self.path().join(name).display().to_string()

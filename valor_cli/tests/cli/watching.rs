@@ -311,7 +311,7 @@ fn source(folder: &Folder, word: &str) {
     folder.write("it/src/lib.rs", code);
 }
 
-/// Makes the crate in a folder. Tests run at once and share a target folder: each has a name of its own for the crate, since
+/// Makes the crate in a folder. Tests run at once and share a target folder, so each gives the crate another name:
 /// cargo puts what it builds of two crates of one name in the same place.
 fn watched(folder: &Folder, name: &str) {
     let valor = workspace().join("valor_abi");

@@ -1,6 +1,6 @@
 //! `web`: the folder that it writes, what it leaves alone, what it refuses, and the same folder served.
 
-use crate::support::{Finished, Folder, Server, finish, run, valor_cli, workspace};
+use crate::support::{Finished, Folder, Server, finish, valor_cli, workspace};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use std::{
@@ -46,13 +46,7 @@ const PLUGINS: &str = r#"{ "plugins": [
 ] }"#;
 
 fn write(folder: &Folder) -> Finished {
-    run(&[
-        "web",
-        "-p",
-        &folder.file("plugins.json"),
-        "-o",
-        &folder.file("dist"),
-    ])
+    finish(folder.web())
 }
 
 /// What is in a folder, by path.
@@ -323,14 +317,7 @@ fn the_folder_is_written_anew_when_something_changes() {
     let script =
         |text: &str| format!("export default {{ fetch() {{ return new Response({text:?}) }} }}");
     folder.write("app/app.js", script("one"));
-    let mut command = valor_cli();
-    command.args([
-        "web",
-        "-p",
-        &folder.file("plugins.json"),
-        "-o",
-        &folder.file("dist"),
-    ]);
+    let mut command = folder.web();
     command.args(["--serve", "127.0.0.1:0", "--watch"]);
     let server = Server::spawn(command);
     let text = |target: &str| server.get(target).body;
@@ -371,14 +358,7 @@ fn the_folder_is_written_anew_when_something_changes() {
 #[test]
 fn served_as_a_static_server_would() {
     let folder = project(PLUGINS);
-    let mut command = valor_cli();
-    command.args([
-        "web",
-        "-p",
-        &folder.file("plugins.json"),
-        "-o",
-        &folder.file("dist"),
-    ]);
+    let mut command = folder.web();
     command.args(["--serve", "127.0.0.1:0"]);
     let server = Server::spawn(command);
     for (target, kind) in [

@@ -5,7 +5,7 @@ use serde_json::Value;
 use std::{collections::BTreeSet, process::Command};
 
 fn text(page: &str) -> String {
-    std::fs::read_to_string(root().join(page)).unwrap()
+    std::fs::read_to_string(root().join(page)).unwrap_or_else(|error| panic!("{page}: {error}"))
 }
 
 #[test]
@@ -95,25 +95,44 @@ fn every_example_is_mounted() {
 #[test]
 fn every_promise_names_tests_that_exist() {
     let page = text("docs/src/security.md");
-    let rows = page
+    let lines = page
         .lines()
-        .skip_while(|line| !line.starts_with("| promise |"));
-    let rows = rows.filter(|line| line.starts_with("| ")).skip(1);
-    let mut count = 0;
-    for row in rows {
-        let tests = row.trim_end_matches(" |").rsplit(" | ").next().unwrap();
-        // What stands between back-ticks: a file, and the names that are in it.
-        let (mut file, mut names) = (String::new(), 0);
-        for word in tests.split('`').skip(1).step_by(2) {
-            if word.contains('/') {
-                file = text(word);
-                names += 1;
-            } else if word.contains('_') {
-                assert!(file.contains(&format!("fn {word}()")), "`{word}`: {row}");
-            }
+        .skip_while(|line| *line != "## Promises and the tests that hold them")
+        .skip_while(|line| !line.starts_with("- "))
+        .take_while(|line| !line.starts_with('#'));
+    // A promise begins with "- ", what holds it with "  - "; any other line goes on with the one above.
+    let mut items: Vec<String> = Vec::new();
+    for line in lines {
+        match items.last_mut() {
+            Some(item) if !line.trim_start().starts_with("- ") => item.push_str(line),
+            _ => items.push(line.to_owned()),
         }
-        assert!(names > 0, "{row}");
-        count += 1;
     }
-    assert!(count > 30, "{count} promises");
+    let (mut promises, mut unheld) = (0, None);
+    for item in &items {
+        let Some(test) = item.strip_prefix("  - ") else {
+            assert!(item.starts_with("- "), "{item}");
+            assert_eq!(unheld.replace(item), None, "no test");
+            promises += 1;
+            continue;
+        };
+        unheld = None;
+        let mut words = item.split('`').skip(1).step_by(2);
+        let first = words.next().expect(item);
+        if test.starts_with("the fuzz target ") {
+            text(&format!("valor_runtime/fuzz/fuzz_targets/{first}.rs"));
+            continue;
+        }
+        assert!(test.starts_with('`'), "no file comes first: {item}");
+        let file = text(first);
+        assert!(
+            !first.ends_with(".rs") || file.contains("#[test]"),
+            "{item}"
+        );
+        for name in words {
+            assert!(file.contains(&format!("fn {name}()")), "`{name}`: {item}");
+        }
+    }
+    assert_eq!(unheld, None, "no test");
+    assert!(promises > 40, "{promises} promises");
 }

@@ -147,7 +147,7 @@ fn the_registry_is_asked_over_https() {
             .contains("empty.pem: there is no certificate in it; --ca-file takes PEM"),
         "{empty:?}"
     );
-    // Who speaks plain HTTP to it is told what to write instead.
+    // The answer to plain HTTP says what to write instead.
     let plain = ask(&server.addrs[0], &["list"]);
     assert!(
         plain.err.contains("give --addr as an https:// URL"),

@@ -79,12 +79,10 @@ pub struct Definition {
         regex(pattern = r"^(/|/[^/_?#\s\\][^/?#\s\\]*(/[^/?#\s\\]+)*)$")
     )]
     pub prefix: Option<String>,
-    /// Whether the prefix is taken off the path that the vlugin sees. An app that has a base path of its own takes all
-    /// of it.
+    /// Whether the prefix is taken off the path. An app with a base path takes all of it.
     #[serde(default = "yes", skip_serializing_if = "Clone::clone")]
     pub strip: bool,
-    /// Whether the prefix is put in front of what the vlugin says of its own paths: a `location` or `content-location`
-    /// that begins with `/`, and the `Path` of cookies.
+    /// Whether the prefix is put in front of paths in `location`, `content-location` and cookies.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub rewrite: bool,
     /// The library's file, or a bare name to look for; where it is not said, the library of
@@ -110,7 +108,7 @@ pub struct Definition {
     /// What it may use.
     #[serde(default, skip_serializing_if = "Limits::is_empty")]
     pub limits: Limits,
-    /// `js` alone: the files and folders that the script may read, from its own folder; `.` is all of that.
+    /// `js` alone: the files and folders that the script may read, from its folder; `.` is all.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(inner(length(min = 1)))]
     pub files: Vec<String>,

@@ -65,10 +65,10 @@ pub(super) fn group(group: &str) -> Option<String> {
     Some(name(group)?.replace("a name", "the name of a group"))
 }
 
-/// Whoever sees the prefix says it as well.
+/// A vlugin that sees its prefix writes it as well.
 pub(super) fn rewrite(strip: bool, rewrite: bool) -> Option<String> {
     (rewrite && !strip).then(|| {
-        "`rewrite` has no meaning with `\"strip\": false`, where the vlugin sees its prefix and says it itself; take one of the two out".into()
+        "`rewrite` has no meaning with `\"strip\": false`: the vlugin sees its prefix; take one of them out".into()
     })
 }
 

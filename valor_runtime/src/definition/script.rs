@@ -85,7 +85,7 @@ pub(super) fn file(path: &str) -> Option<String> {
             .all(is_name);
     (!stays).then(|| {
         format!(
-            "`{}` is no file in the script's folder; write its path from there, such as data/words.txt, or . for all that is in it",
+            "`{}` is no path in the script's folder; write one like data/words.txt, or . for all of it",
             shown(path)
         )
     })
@@ -99,7 +99,7 @@ pub(super) fn without_meaning(key: &str, kind: Kind) -> Option<String> {
                 .into(),
         ),
         ("files" | "group" | "start", Kind::Native | Kind::Wasm | Kind::Files) => Some(format!(
-            "`{key}` has no meaning for a `{kind}` vlugin: only those of type `js` have a process of their own; take it out"
+            "`{key}` has no meaning for a `{kind}` vlugin: only a `js` vlugin has its own process; take it out"
         )),
         _ => None,
     }

@@ -98,7 +98,8 @@ const KEYS: &[(&str, &str)] = &[
     (r#""prefix": ["/a"]"#, "2:11: plugins[0].prefix: expected a string, found an array"),
     (r#""prefx": "/a""#, "2:1: plugins[0].prefx: unknown key; did you mean `prefix`?"),
     (r#""Config": 1"#, "2:1: plugins[0].Config: unknown key; did you mean `config`?"),
-    (r#""a\nb": 1"#, "2:1: plugins[0].a\\nb: unknown key; known are `type`, `name`, `prefix`, `strip`, `rewrite`, `path`, `source`, `config`, `sha256`, `allow`, `limits`, `files`, `group`, `start` and `optional`"),
+    (r#""a\nb": 1"#, "2:1: plugins[0].a\\nb: unknown key; known are `type`, `name`, `prefix`, `strip`, `rewrite`, \
+        `path`, `source`, `config`, `sha256`, `allow`, `limits`, `files`, `group`, `start` and `optional`"),
     (r#""url": "http://x""#, "2:1: plugins[0].url: this key has no meaning for the types of vlugins that this version runs"),
     (r#""name": "b""#, "2:1: plugins[0].name: this key is there already, at 1:30"),
     (r#""path": """#, "2:9: plugins[0].path: a path has at least one character; leave the key out otherwise"),
@@ -155,8 +156,10 @@ const OF_SCRIPTS: &[(&str, &str, &str)] = &[
     ("js", r#""group": """#, "2:10: plugins[0].group: the name of a group has at least one character"),
     ("js", r#""limits": {"memory": 65536}"#, "2:22: plugins[0].limits.memory: a script has at least 16777216 bytes (16 MiB) of memory, not 65536"),
     ("js", r#""limits": {"instances": 2}"#, "2:25: plugins[0].limits.instances: `instances` has no meaning for a `js` vlugin: only those of type `wasm` can be held to it; take it out"),
-    ("wasm", r#""group": "a""#, "2:10: plugins[0].group: `group` has no meaning for a `wasm` vlugin: only those of type `js` have a process of their own; take it out"),
-    ("native", r#""start": "lazy""#, "2:10: plugins[0].start: `start` has no meaning for a `native` vlugin: only those of type `js` have a process of their own; take it out"),
+    ("wasm", r#""group": "a""#, "2:10: plugins[0].group: `group` has no meaning for a `wasm` vlugin: only a \
+        `js` vlugin has its own process; take it out"),
+    ("native", r#""start": "lazy""#, "2:10: plugins[0].start: `start` has no meaning for a `native` vlugin: only a \
+        `js` vlugin has its own process; take it out"),
 ];
 
 #[test]

@@ -97,7 +97,7 @@ impl Dispatch {
     }
 }
 
-/// Lets a vlugin go that was taken out of the registry. Where nothing runs on it any more its destructor runs here:
+/// Lets a vlugin go that was taken out of the registry. If nothing runs on it any more, its destructor runs here:
 /// the vlugin's code, which is watched and caught under its own name.
 pub fn retire(mount: Arc<Mount>) {
     let plate = Arc::new(mount.name_plate());

@@ -1,6 +1,5 @@
-//! The bodies of calls from one vlugin to another, held to the limits that clients' bodies have: who sends or takes
-//! one must make progress, or does not keep the other's place. [`Dispatch::call`](super::Dispatch::call) puts them
-//! around both bodies.
+//! The bodies of calls from one vlugin to another, held to the limits that clients' bodies have: a side that makes no
+//! progress does not keep the other's place. [`Dispatch::call`](super::Dispatch::call) puts them around both bodies.
 //!
 //! A request's body waits only while the callee asks for more of it. A response's body waits from when there is
 //! something to take until the caller asks again; since nobody polls it then, a timer lets go of the callee's stream.

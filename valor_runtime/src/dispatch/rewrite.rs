@@ -1,7 +1,7 @@
 //! The prefix in a response of a vlugin that knows nothing of it: `"rewrite": true`. [`Dispatch`](super::Dispatch)
 //! calls it for what comes from outside, `valor-sw.js` does the same in a page.
 //!
-//! Only what names a path from the root is changed, always and once. A URL with a host leads where it says.
+//! Only what names a path from the root is changed, always and once. A URL with a host stays as it is.
 
 use crate::ResponseHead;
 
@@ -35,8 +35,9 @@ fn below(prefix: &str, reference: &[u8]) -> Option<Vec<u8>> {
     is_path.then(|| [prefix.as_bytes(), reference].concat())
 }
 
-/// A `Set-Cookie` (RFC 6265, section 5.2) whose path, if it has one from the root, is below the prefix. A cookie whose name
-/// begins with `__Host-` is left as it is: browsers drop one of another path than `/` (RFC 6265bis, section 4.1.3.2).
+/// A `Set-Cookie` (RFC 6265, section 5.2) whose path, if it has one from the root, is below the prefix. A cookie whose
+/// name begins with `__Host-` is left as it is: browsers drop one of another path than `/` (RFC 6265bis, section
+/// 4.1.3.2).
 fn scoped(prefix: &str, cookie: &[u8]) -> Vec<u8> {
     const HOST: &[u8] = b"__Host-";
     let start = cookie.trim_ascii_start();

@@ -21,7 +21,7 @@ pub(super) fn may_import(file: &Path) -> bool {
     })
 }
 
-/// Why a script is not loaded of which Deno says this, where it is for want of a package. `file` is the script's.
+/// The error for a script of which Deno says this, if a package is missing. `file` is the script's.
 pub(super) fn missing(said: &str, file: &Path) -> Option<ScriptError> {
     if let Some(linked) = linked(said, file) {
         return Some(linked);
@@ -30,14 +30,11 @@ pub(super) fn missing(said: &str, file: &Path) -> Option<ScriptError> {
         ("Import \"", "\" not a dependency"),
         ("Could not resolve \"", "\", but found it in a package.json"),
     ];
-    let specifier = forms.iter().find_map(|(before, behind)| {
-        let (_, rest) = said.split_once(before)?;
-        Some(rest.split_once(behind)?.0)
-    })?;
+    let specifier = between(said, forms)?;
     if said.contains("built-in Node module") {
         return None;
     }
-    // Who imports it stands at the end, relative to the script's folder or as a URL: `… at lib/it.js:1:8`.
+    // The importer stands at the end, relative to the script's folder or as a URL: `… at lib/it.js:1:8`.
     let place = said.rsplit(" at ").next().unwrap_or_default();
     let place = place.rsplitn(3, ':').nth(2).unwrap_or_default();
     let importer = match url::Url::parse(place) {
@@ -53,11 +50,7 @@ fn linked(said: &str, file: &Path) -> Option<ScriptError> {
         ("Requires read access to \"", "\""),
         ("it imports ", ", which is outside of its folder "),
     ];
-    let wanted = forms.iter().find_map(|(before, behind)| {
-        let (_, rest) = said.split_once(before)?;
-        Some(rest.split_once(behind)?.0)
-    })?;
-    let wanted = Path::new(wanted);
+    let wanted = Path::new(between(said, forms)?);
     let file = std::fs::canonicalize(file).ok()?;
     let (package, folder) =
         above(&file).find_map(|folder| link_to(&folder.join("node_modules"), wanted))?;
@@ -68,7 +61,15 @@ fn linked(said: &str, file: &Path) -> Option<ScriptError> {
     })
 }
 
-/// The package in a `node_modules` that is a link to what this file is in, and where it leads.
+/// What stands between the two texts of the first of these forms that is found.
+fn between<'s>(said: &'s str, forms: [(&str, &str); 2]) -> Option<&'s str> {
+    forms.into_iter().find_map(|(before, behind)| {
+        let (_, rest) = said.split_once(before)?;
+        Some(rest.split_once(behind)?.0)
+    })
+}
+
+/// The package in a `node_modules` that is a link to what this file is in, and the link's target.
 fn link_to(modules: &Path, file: &Path) -> Option<(String, PathBuf)> {
     let entries = |folder: &Path| std::fs::read_dir(folder).into_iter().flatten().flatten();
     entries(modules).find_map(|entry| {

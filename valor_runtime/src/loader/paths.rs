@@ -18,8 +18,8 @@ pub(super) fn absolute(path: PathBuf) -> PathBuf {
 
 /// The path with its symbolic links resolved, if it is inside one of these directories then.
 ///
-/// Of what lies outside, not even whether it exists is told: also not through a link in one of the directories, and not
-/// through `..`, which takes the folder before it off the path whether there is one or not.
+/// Nothing is given away about files outside, not even whether they exist: also not through a link in one of the
+/// directories, and not through `..`, which takes the folder before it off the path whether there is one or not.
 pub(super) fn inside(dirs: &[PathBuf], file: PathBuf) -> Result<PathBuf, LoadError> {
     let plain = without_parents(&file);
     let resolved = fs::canonicalize(&plain);

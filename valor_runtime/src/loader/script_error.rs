@@ -55,7 +55,8 @@ pub enum ScriptError {
 
     /// There is no folder for what Deno writes.
     #[error(
-        "`js` vlugins need a temporary folder, and none can be made in {}: {}; set TMPDIR to a folder that is there and may be written to",
+        "`js` vlugins need a temporary folder, and none can be made in {}: {}; set TMPDIR to a folder that is there \
+         and may be written to",
         dir.display(), one_line(reason)
     )]
     NoTemporary {
@@ -70,7 +71,7 @@ pub enum ScriptError {
         "the Deno that was found for `js` vlugins is not run: {reason}, or name a Deno with --deno or VALOR_DENO"
     )]
     UntrustedDeno {
-        /// Who could, and where.
+        /// What is not to be trusted, and why.
         reason: Untrusted,
     },
 
@@ -116,7 +117,9 @@ pub enum ScriptError {
 
     /// A package that the script imports is a link to a folder that it may not read.
     #[error(
-        "`{}` is a link to {}, as in an npm workspace, and a script may read what is inside of node_modules alone: bundle {} and what it imports into one file (`esbuild {} --bundle --format=esm --outfile=FILE`), or install the package as a copy",
+        "`{}` is a link to {}, as in an npm workspace, and a script may read what is inside of node_modules alone: \
+         bundle {} and what it imports into one file (`esbuild {} --bundle --format=esm --outfile=FILE`), or install \
+         the package as a copy",
         one_line(package), folder.display(), script.display(), script.display()
     )]
     Linked {
@@ -167,7 +170,10 @@ struct Addresses(bool);
 impl fmt::Display for Addresses {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self.0 {
-            true => "; V8 reserves more addresses than the limit of this process leaves it (`ulimit -v`): lift that limit, and limit memory by `limits.memory`",
+            true => {
+                "; V8 reserves more addresses than the limit of this process leaves it (`ulimit -v`): lift that \
+                 limit, and limit memory by `limits.memory`"
+            }
             false => "; see that `deno eval 1` works here, or name another one with --deno",
         })
     }

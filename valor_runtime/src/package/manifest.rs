@@ -172,7 +172,8 @@ impl Manifest {
         let (scripts, all) = (scripts.count(), self.libraries.len());
         if self.is_script() && (scripts, all) != (1, 1) || !self.is_script() && scripts > 0 {
             return Err(format!(
-                "it is of package format {}: one of format {SCRIPT_FORMAT} holds one script and nothing else, one of {FORMAT} none",
+                "it is of package format {}: one of format {SCRIPT_FORMAT} holds one script and nothing else, one of \
+                 {FORMAT} none",
                 self.format
             ));
         }

@@ -137,8 +137,8 @@ impl<'a> Package<'a> {
     /// The library for a target.
     ///
     /// # Errors
-    /// [`PackageError::NoTarget`], with the targets that it has libraries for, and
-    /// [`PackageError::Module`] where one of them is WebAssembly, [`PackageError::Script`] if it is of a script.
+    /// [`PackageError::NoTarget`], with the targets that it has libraries for, and [`PackageError::Module`] if one of
+    /// them is WebAssembly, [`PackageError::Script`] if it is of a script.
     pub fn library(&self, file: &Path, target: &str) -> Result<(&Library, &'a [u8]), PackageError> {
         let mut libraries = self.libraries();
         if let Some(found) = libraries.find(|(library, _)| library.target == target) {

@@ -28,7 +28,7 @@ pub struct Mount {
     pub prefix: Arc<str>,
     /// Whether the vlugin sees paths without the prefix.
     pub strip: bool,
-    /// Whether its responses get the prefix where they name its own paths.
+    /// Whether the prefix is put in front of its own paths in its responses.
     pub rewrite: bool,
     /// Counts the vlugins that were mounted; a replacement has a higher one.
     pub generation: u64,

@@ -105,7 +105,7 @@ pub struct ServerConfig {
     /// Whose `x-forwarded-for` and kin are believed; from others they are taken out. Nobody's,
     /// by default.
     pub trusted_proxies: Vec<TrustedProxy>,
-    /// Who may connect to its Unix sockets. By default the process's user and group.
+    /// The users that may connect to its Unix sockets. By default the process's user and group.
     pub socket: SocketAccess,
 }
 

@@ -80,7 +80,7 @@ impl From<SocketAddr> for Listen {
     }
 }
 
-/// Who may connect to the Unix sockets of a server: their mode and owners. Systems without Unix sockets ignore it.
+/// The mode and owners of a server's Unix sockets: which users may connect. Systems without Unix sockets ignore it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SocketAccess {
     /// The permissions of the file, whatever the umask is; to connect is to write. Default 0o660.

@@ -44,7 +44,7 @@ fn a_server_that_never_ceases_takes_no_more_time_than_one_that_says_nothing() {
     let fetcher = with(|config| config.head_timeout = SHORT);
     let fault = fetch(&fetcher, get(&server.url("/"))).unwrap_err();
     assert_eq!((fault.kind, fault.status), (FaultKind::Timeout, 504));
-    // It was cut off, and had not come to an end of its own.
+    // It was cut off before it came to its end.
     assert!(!ceased.recv().unwrap());
 }
 

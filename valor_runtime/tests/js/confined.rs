@@ -15,7 +15,11 @@ const attempts = {
   ownList: async () => { for await (const _ of Deno.readDir(new URL(".", import.meta.url))); },
   ownScript: () => Deno.readTextFile(new URL(import.meta.url)),
   computed: () => import(["./other", "js"].join(".")),
-  workerOfFile: () => new Promise((resolve, reject) => { const it = new Worker(new URL("./other.js", import.meta.url), { type: "module" }); it.onmessage = resolve; it.onerror = (e) => { e.preventDefault(); reject(new Error(e.message)) } }),
+  workerOfFile: () => new Promise((resolve, reject) => {
+    const it = new Worker(new URL("./other.js", import.meta.url), { type: "module" });
+    it.onmessage = resolve;
+    it.onerror = (e) => { e.preventDefault(); reject(new Error(e.message)) };
+  }),
   folderAbove: () => Deno.readTextFile(new URL("../secret.txt", import.meta.url)),
   fetchedFile: async () => (await fetch("file:///etc/passwd")).text(),
   importedText: () => import(["/etc", "passwd"].join("/"), { with: { type: "text" } }),
@@ -110,7 +114,9 @@ pub(crate) fn a_script_that_breaks_out_gets_nowhere() {
     let _listener = UnixListener::bind(&unix).unwrap();
     block_on(async {
         house.load(json!({ "name": "other" })).await.unwrap();
-        let burglar = json!({ "name": "burglar", "path": "in/burglar.js", "files": ["own.txt"], "limits": { "cpu": 10 } });
+        let burglar = json!({
+            "name": "burglar", "path": "in/burglar.js", "files": ["own.txt"], "limits": { "cpu": 10 }
+        });
         house.load(burglar).await.unwrap();
         let sockets = match OVER_TCP.get() {
             false => sockets(),
@@ -157,7 +163,9 @@ pub(crate) fn a_script_that_breaks_out_gets_nowhere() {
 }
 
 const KEEPS: &str = r#"
-const keep = "caches.open('c').then((it) => it.put('http://a.example/', new Response(new Uint8Array(1 << 20)))).then(() => postMessage('kept'), ({ name }) => postMessage(name))";
+const keep = `caches.open('c')
+  .then((it) => it.put('http://a.example/', new Response(new Uint8Array(1 << 20))))
+  .then(() => postMessage('kept'), ({ name }) => postMessage(name))`;
 export default {
   async fetch(request) {
     if (new URL(request.url).pathname === "/own") {
@@ -294,10 +302,9 @@ fn a_link_that_leads_out_of_the_folder_is_not_granted() {
 #[test]
 pub(crate) fn a_script_reads_what_its_definition_says() {
     const READS: &str = "
-const read = async (name) => { try { return await Deno.readTextFile(new URL(name, import.meta.url)) } catch (error) { return error.name } };
-export default { async fetch() {
-  return Response.json(await Promise.all(['plugins.json', 'data/words.txt', 'data/in/words.txt', 'more.txt', 'reads.js'].map(read)));
-} };";
+const read = (name) => Deno.readTextFile(new URL(name, import.meta.url)).catch((error) => error.name);
+const names = ['plugins.json', 'data/words.txt', 'data/in/words.txt', 'more.txt', 'reads.js'];
+export default { fetch: async () => Response.json(await Promise.all(names.map(read))) };";
     let house = House::new(&[
         ("reads.js", READS),
         ("plugins.json", "{}"),
@@ -356,7 +363,8 @@ export default { fetch: async () => Response.json([one, two, (await import('./th
         ),
         (
             "later.js",
-            "export default { fetch: async () => Response.json((await import('./plugins.json', { with: { type: 'json' } })).default) }",
+            "const read = () => import('./plugins.json', { with: { type: 'json' } });
+             export default { fetch: async () => Response.json((await read()).default) }",
         ),
         (
             "through.js",
@@ -391,7 +399,8 @@ export default { fetch: async () => Response.json([one, two, (await import('./th
                 .unwrap_err()
                 .to_string();
             let expected = format!(
-                "{name}.js is not loaded: it imports `{data}`, which is no code: to read that, its definition has to name it, \"files\": [\"{data}\"]"
+                "{name}.js is not loaded: it imports `{data}`, which is no code: to read that, its definition has \
+                 to name it, \"files\": [\"{data}\"]"
             );
             assert!(line.ends_with(&expected), "{line}");
         }

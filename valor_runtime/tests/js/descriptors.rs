@@ -132,7 +132,7 @@ fn what_a_script_reads_from_the_control_link_says_nothing() {
             house.get(&format!("/reads/reads?fds={fds}")).await.1,
             "reads"
         );
-        // Whoever reads on it takes from the supervisor what is for it, which costs the process its life.
+        // A script that reads on it takes what is for the supervisor, which costs the process its life.
         for round in 0..8 {
             let other = json!({ "name": format!("o{round}"), "path": "other.js", "group": "g", "config": "hunter2" });
             let loading = house.load(other);

@@ -254,7 +254,9 @@ Object.defineProperty(Object.prototype, 'data', {
     Object.defineProperty(this, 'data', { value, writable: true, configurable: true, enumerable: true });
   },
 });
-const loop = (turn) => { const end = Date.now() + 20000; while (Date.now() < end) { for (let i = 0; i < 1e5; i++); turn() } };
+const loop = (turn) => {
+  for (const end = Date.now() + 20000; Date.now() < end; turn()) for (let i = 0; i < 1e5; i++);
+};
 export default {
   async fetch(request) {
     const it = seen.find((it) => it.target instanceof MessagePort)?.target ?? globalThis;
@@ -262,7 +264,8 @@ export default {
       case '/answers': {
         // Whatever it has been asked so far, and what it could be asked.
         const said = seen.map((it) => it.data).filter((it) => typeof it !== 'object');
-        loop(() => { for (const one of ['pong', 'ping', ...said, ...said.map((pong) => ({ event: 'pong', pong }))]) it.postMessage(one) });
+        const all = ['pong', 'ping', ...said, ...said.map((pong) => ({ event: 'pong', pong }))];
+        loop(() => { for (const one of all) it.postMessage(one) });
         return new Response('looped');
       }
       case '/stops':

@@ -33,7 +33,8 @@ pub(crate) fn what_is_no_script_is_not_loaded() {
         ),
         (
             "sends.js",
-            "Deno.connect({ hostname: '127.0.0.1', port: 1 }).catch(() => {}); await Deno.connect({ hostname: '127.0.0.1', port: 1 });",
+            "const connect = () => Deno.connect({ hostname: '127.0.0.1', port: 1 });
+             connect().catch(() => {}); await connect();",
         ),
         ("package.js", "import 'npm:hono';"),
         ("exits.js", "Deno.exit(7);"),

@@ -89,8 +89,9 @@ fn a_package_of_an_npm_workspace_is_refused_with_what_to_do() {
     assert_eq!(
         line,
         format!(
-            "`@me/util` is a link to {util}, as in an npm workspace, and a script may read what is inside of node_modules alone: bundle {script} \
-             and what it imports into one file (`esbuild {script} --bundle --format=esm --outfile=FILE`), or install the package as a copy"
+            "`@me/util` is a link to {util}, as in an npm workspace, and a script may read what is inside of \
+             node_modules alone: bundle {script} and what it imports into one file (`esbuild {script} --bundle \
+             --format=esm --outfile=FILE`), or install the package as a copy"
         )
     );
 }

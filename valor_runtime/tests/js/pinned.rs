@@ -24,7 +24,8 @@ fn house_with_a_thief() -> House {
     let dir = house.dir.path();
     let deno = fixture::js_tool("deno");
     let thief = format!(
-        "#!/bin/sh\nif [ \"$1\" = eval ]; then echo 2.9.6; echo '{0}/thief'; exit; fi\ncp '{0}/evil.js' '{0}/a.js'\nexec '{1}' \"$@\"\n",
+        "#!/bin/sh\nif [ \"$1\" = eval ]; then echo 2.9.6; echo '{0}/thief'; exit; fi\n\
+         cp '{0}/evil.js' '{0}/a.js'\nexec '{1}' \"$@\"\n",
         dir.display(),
         deno.display()
     );
@@ -112,7 +113,10 @@ const tries = {
   inData: () => import(`data:text/javascript,import '${new URL('./lib.js', import.meta.url)}'`),
   builtin: () => sep + typeof require,
   data: async () => (await import('data:text/javascript,export default 7')).default,
-  blob: async () => (await import(URL.createObjectURL(new Blob(['export default 8'], { type: 'text/javascript' })))).default,
+  blob: async () => {
+    const blob = new Blob(['export default 8'], { type: 'text/javascript' });
+    return (await import(URL.createObjectURL(blob))).default;
+  },
   dataWorker: () => worker('data:text/javascript,postMessage(9)'),
   url: () => import.meta.url.split('/').pop() + ' ' + import.meta.filename.split('/').pop(),
   stack: () => /main.js:\\d+:\\d+/.exec(new Error('x').stack)[0],
@@ -172,7 +176,7 @@ export default {
             ("blob", "8"),
             ("dataWorker", "9"),
             ("url", "main.js main.js"),
-            ("stack", "main.js:25:"),
+            ("stack", "main.js:28:"),
         ] {
             let said = got[name].as_str().unwrap();
             assert!(said.starts_with(expected), "{name}: {said}");
@@ -192,8 +196,14 @@ export default {
 
 #[test]
 pub(crate) fn typescript_that_was_checked_runs_and_its_places_are_told() {
-    const PLAIN: &str = "interface A { b: string }\n\nconst a: A = { b: 'plain' };\nexport default { fetch: (): Response => new Response(a.b + new Error('x').stack!.split('plain.ts')[1]) };";
-    const ENUM: &str = "enum E { A = 4 }\nclass B { constructor(public c: E) {} }\n\nexport default { fetch(): Response { return new Response(new B(E.A).c + new Error('x').stack!.split('enum.ts')[1]) } };";
+    const PLAIN: &str = "interface A { b: string }
+
+const a: A = { b: 'plain' };
+export default { fetch: (): Response => new Response(a.b + new Error('x').stack!.split('plain.ts')[1]) };";
+    const ENUM: &str = "enum E { A = 4 }
+class B { constructor(public c: E) {} }
+const stack = (): string => new Error('x').stack!;
+export default { fetch(): Response { return new Response(new B(E.A).c + stack().split('enum.ts')[2]) } };";
     const WRONG: &str = "export default { fetch(: Response {} }";
     let house = House::new(&[("plain.ts", PLAIN), ("enum.ts", ENUM), ("wrong.ts", WRONG)]);
     block_on(async {

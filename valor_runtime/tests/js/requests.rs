@@ -120,7 +120,10 @@ pub(crate) fn the_clients_address_is_known() {
     let house = House::new(&[
         (
             "a.js",
-            "export default { fetch: ({ url }, env, { peer, waitUntil }) => (waitUntil(0), Response.json([url, peer, Object.isFrozen(peer)])) }",
+            "export default { fetch({ url }, env, { peer, waitUntil }) {
+               waitUntil(0);
+               return Response.json([url, peer, Object.isFrozen(peer)]);
+             } }",
         ),
         (
             "b.js",

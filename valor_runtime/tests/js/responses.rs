@@ -8,7 +8,10 @@ use valor_runtime::{Body, Chunk, Request};
 
 const ANSWERS: &str = "
 const answers = {
-  '/headers': () => new Response('x'.repeat(5000), { status: 207, headers: [['set-cookie', 'a=1'], ['set-cookie', 'b=2'], ['x-latin', 'caf\\u00e9']] }),
+  '/headers': () => {
+    const headers = [['set-cookie', 'a=1'], ['set-cookie', 'b=2'], ['x-latin', 'caf\\u00e9']];
+    return new Response('x'.repeat(5000), { status: 207, headers });
+  },
   '/stream': () => new Response(new Blob(['streamed']).stream()),
   '/empty': () => new Response(null, { status: 204 }),
   '/redirect': () => Response.redirect('http://example.com/', 303),
@@ -20,7 +23,10 @@ const answers = {
   '/read': async () => { const it = new Response('x'); await it.text(); return it },
   '/gone': () => Response.error(),
   '/503': () => { throw Object.assign(new Error('secret'), { status: 503 }) },
-  '/throwing-body': () => new Response(new ReadableStream({ start(c) { c.enqueue(new TextEncoder().encode('begun')) }, pull(c) { throw new Error('no more') } })),
+  '/throwing-body': () => new Response(new ReadableStream({
+    start(c) { c.enqueue(new TextEncoder().encode('begun')) },
+    pull(c) { throw new Error('no more') },
+  })),
 };
 function inner() { nowhere.to.be.found }
 export default { fetch: (request) => answers[new URL(request.url).pathname]() };
@@ -81,7 +87,7 @@ pub(crate) fn what_a_script_answers_arrives() {
         }
         logged(&[
             "ERROR answers",
-            "ReferenceError: nowhere is not defined at answers.js:17:20, answers.js:9:",
+            "ReferenceError: nowhere is not defined at answers.js:23:20, answers.js:12:",
         ]);
         logged(&["ERROR answers", "the answer is undefined, not a Response"]);
         logged(&["ERROR answers", "threw 7"]);

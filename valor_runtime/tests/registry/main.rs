@@ -1,5 +1,7 @@
 //! `/_plugins` over a real socket: registering, replacing and removing real libraries; `refused` has what it refuses.
 
+#[path = "../asker/mod.rs"]
+mod asker;
 #[path = "../fixture/mod.rs"]
 mod fixture;
 mod refused;
@@ -105,7 +107,7 @@ fn a_vlugin_comes_changes_and_goes() {
     assert_eq!(removed.status, 404);
 }
 
-/// What is outside of the plugin folders is told of in the same words, whether it is there or not.
+/// A refusal of a file outside of the plugin folders has the same words whether the file exists or not.
 #[cfg(unix)]
 #[test]
 fn what_a_patch_does_not_say_stays() {

@@ -1,6 +1,6 @@
-//! What `/_plugins` refuses: definitions, links, and whoever may not speak to it.
+//! What `/_plugins` refuses: definitions, links, and clients that may not speak to it.
 
-use crate::{fixture, send, start};
+use crate::{asker::Asker, fixture, send, start};
 use serde_json::{Value, json};
 use std::fs;
 use valor_runtime::{RegistryAccess, Token, from_http, http};
@@ -63,7 +63,7 @@ fn a_link_that_leads_out_tells_nothing_of_what_is_there() {
         bare("gone", ask("js", "gone")),
     );
     assert_eq!(there, absent);
-    // Of what is inside, it is told what is wrong.
+    // Errors of files inside say what is wrong.
     let answer = ask("native", "absent.so");
     assert!(answer.1.contains("does not exist"), "{}", answer.1);
 }
@@ -277,8 +277,8 @@ fn who_may_not_speak_to_it() {
 #[test]
 fn no_vlugin_reaches_it() {
     let (_dir, runtime, serving) = start(RegistryAccess::Loopback);
-    let entry = valor::instance::Entry::of::<Caller>("caller", "1.0.0");
-    smol::block_on(runtime.add_entry("caller", entry, Value::Null)).unwrap();
+    let entry = valor::instance::Entry::of::<Asker>("asker", "1.0.0");
+    smol::block_on(runtime.add_entry("asker", entry, Value::Null)).unwrap();
     let hello = from_http(|_: http::Request| async { "hello" });
     runtime.add("hello", hello).unwrap();
     for (name, status) in [
@@ -287,31 +287,7 @@ fn no_vlugin_reaches_it() {
         ("_health", 404),
         ("absent", 404),
     ] {
-        assert_eq!(
-            serving.get(&format!("/caller/{name}")).text(),
-            status.to_string(),
-            "{name}"
-        );
-    }
-}
-
-struct Caller;
-
-impl valor::Vlugin for Caller {
-    type Config = Value;
-
-    async fn on_create(_: Value, _: &mut valor::Context) -> http::Result<Self> {
-        Ok(Self)
-    }
-
-    async fn on_request(
-        &self,
-        cx: &valor::Context,
-        req: http::Request,
-    ) -> http::Result<http::Response> {
-        let name = req.url().path().trim_start_matches('/').to_owned();
-        let asked = http::Request::new(http::Method::Get, "http://localhost/");
-        let answer = cx.call(&name, asked).await?;
-        Ok(u16::from(answer.status()).to_string().into())
+        let answer = serving.get(&format!("/asker/call/{name}"));
+        assert_eq!(answer.status, status, "{name}");
     }
 }

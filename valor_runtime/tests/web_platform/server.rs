@@ -1,6 +1,6 @@
 //! What web-platform tests find on their server: WPT's files, and of its programs those that the tests which are
-//! played ask. The same answers are given on both hosts: to Deno's vlugins from an address of their own, to Chromium's
-//! from that of the page.
+//! played ask. The same answers are given on both hosts: to Deno's vlugins from a separate address, to Chromium's from
+//! that of the page.
 
 use futures_util::{StreamExt, stream};
 use std::{

@@ -1,5 +1,5 @@
 //! A file of web-platform tests as a vlugin: one module with the test and the scripts that it includes, written for a
-//! run into a folder of its own. main.rs loads them. What they are made of stays as it is. It runs as the body of a
+//! run into a separate folder. main.rs loads them. What they are made of stays as it is. It runs as the body of a
 //! function that is made of text, which is not strict, as scripts are not and modules are.
 
 use std::{

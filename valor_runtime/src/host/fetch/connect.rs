@@ -32,7 +32,7 @@ const NEXT_ADDRESS: Duration = Duration::from_millis(250);
 const AT_ONCE: usize = 4;
 
 /// How many names are looked up at once. The threads that do so open files as well (500, of the crate `blocking`), and
-/// a server of names that says nothing holds each for long, whoever has stopped waiting for it.
+/// a server of names that says nothing holds each for long, even if nothing waits for it any more.
 static LOOKUPS: Semaphore = Semaphore::new(256);
 
 /// Why there is no connection.

@@ -169,10 +169,9 @@ impl Fetcher {
     /// left out; those of a response come as [`Chunk::Trailers`](crate::Chunk).
     ///
     /// # Errors
-    /// A fault of status 400 for a URL, a header or a body that cannot be sent, 403 where `allow` does not open the
-    /// server, 502 where it cannot be reached or breaks the protocol, 503 if a quarter of the process's file
-    /// descriptors are connections already, 504 where it takes too long. The message names the host, the port and the
-    /// reason.
+    /// A fault of status 400 for a URL, a header or a body that cannot be sent, 403 if `allow` does not open the
+    /// server, 502 if it cannot be reached or breaks the protocol, 503 if a quarter of the process's file descriptors
+    /// are connections already, 504 if it takes too long. The message names the host, the port and the reason.
     ///
     /// A failure behind the head is an error of the body, of kind [`TimedOut`], [`FileTooLarge`]
     /// or what the connection failed with.

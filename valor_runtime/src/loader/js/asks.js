@@ -7,7 +7,7 @@
 // 1 is a fetch, 2 a call of the vlugin `name`: `rest` is a message (heads.js), and a body in pieces is given when
 // Valor asks for it (`!body` and the id). 3 is the end of one that nobody waits for. 4 is a line for the log: `name`
 // is its file, `rest` u32 line, u32 column, text. 5 says that `id` lines were left out, 6 that the vlugin reads the
-// body of the request that was given this number, whose client waits to be told to go on.
+// body of the request that was given this number, whose client waits for a `100`.
 //
 // What came of a fetch or a call is a request of Valor's whose body is u32 id, a message, and the response's body:
 // `!whole` if all of it is in memory. Otherwise `!pieces`, each behind its u32 length; the length 0xffffffff says that
@@ -137,7 +137,7 @@ function announced(body) {
   return typeof body === "string" ? lengthOf(encodeUtf8(body)) : undefined;
 }
 
-/** Whether the vlugin may give up a response that it has: only then is a body that is all here made to be taken away. */
+/** Whether the vlugin may give up a response that it has: only then can a body that is all here be taken away. */
 const isRevocable = (input, init) => input instanceof Request || (init?.signal ?? null) !== null;
 
 function ask(what, target, request, body, url, revocable) {
@@ -224,7 +224,7 @@ function piecesOf(reader, bytes) {
     const part = subarray(bytes, 0, left);
     left -= lengthOf(part);
     bytes = subarray(bytes, lengthOf(part));
-    // Whoever has a piece may look at all of its memory, or give it away.
+    // The reader of a piece may look at all of its memory, or give it away.
     const piece = new Bytes(lengthOf(part));
     setBytes(piece, part);
     return piece;

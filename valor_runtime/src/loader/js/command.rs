@@ -91,7 +91,7 @@ pub(super) fn command(
 }
 
 /// Whether packages are imported. Nothing is fetched from npm either way. With them, a script can read whatever
-/// JavaScript and JSON is in a folder called node_modules, be it another's: so it is for those alone that need it.
+/// JavaScript and JSON is in any folder called node_modules, so only scripts that need packages get them.
 pub(super) fn packages(are_imported: bool) -> &'static str {
     match are_imported {
         true => "--node-modules-dir=manual",

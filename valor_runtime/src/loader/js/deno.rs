@@ -1,7 +1,7 @@
 //! Which Deno runs the scripts: where it is looked for, and what is asked of it.
 //!
-//! The loader looks for each script, and asks each program that is found once. Whoever gets a [`PathBuf`] from [`ask`]
-//! has a program that has said its version.
+//! The loader looks for each script, and asks each program that is found once. A [`PathBuf`] from [`ask`] is a program
+//! that has said its version.
 
 use crate::{loader::ScriptError, private_dir::PrivateDir, project};
 use std::{

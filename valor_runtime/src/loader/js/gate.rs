@@ -1,7 +1,7 @@
-//! [`Gates`]: bodies of requests whose clients wait for `100 Continue` (RFC 9110, section 10.1.1), each held back until its script
-//! reads. `worker` holds them back, `outward` hears from the script that it reads.
+//! [`Gates`]: bodies of requests whose clients wait for `100 Continue` (RFC 9110, section 10.1.1), each held back until
+//! its script reads. `worker` holds them back, `outward` hears from the script that it reads.
 //!
-//! Without it the link's connection would read ahead, and the client be told to go on for nobody.
+//! Without it the link's connection would read ahead, and the client send a body that the script may never read.
 
 use crate::{Body, Chunk, Request};
 use futures_core::Stream;

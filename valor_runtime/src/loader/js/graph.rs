@@ -51,9 +51,9 @@ impl Ask {
     /// Asks Deno.
     ///
     /// # Errors
-    /// What the script imports and may not, or why that cannot be told.
+    /// What the script imports and may not, or why that is not known.
     pub(super) async fn graph(&self) -> Result<Graph, String> {
-        let unknown = |why: &str| format!("what it imports cannot be told: {}", one_line(why));
+        let unknown = |why: &str| format!("what it imports is not known: {}", one_line(why));
         let scratch = PrivateDir::create("valor-deno-").map_err(|it| unknown(&it.to_string()))?;
         let mut command = Command::new(&self.program);
         command.args(["info", "--json", "--no-config", "--no-lock", "--no-remote"]);
@@ -111,7 +111,8 @@ impl Ask {
         (!is_code && imported.is_file() && !is_granted()).then(|| {
             let inside = inside.display().to_string().replace('\\', "/");
             format!(
-                "it imports `{inside}`, which is no code: to read that, its definition has to name it, \"files\": [\"{inside}\"]"
+                "it imports `{inside}`, which is no code: to read that, its definition has to name it, \
+                 \"files\": [\"{inside}\"]"
             )
         })
     }

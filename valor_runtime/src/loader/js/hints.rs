@@ -69,7 +69,8 @@ mod tests {
                 "Requires read access to \"/a\", which `files` in its definition grants at a.js:1:2",
             ),
             (
-                "Requires net access, run again with the --allow-net flag; Requires env access, run again with the --allow-env flag",
+                "Requires net access, run again with the --allow-net flag; Requires env access, run again with \
+                 the --allow-env flag",
                 "Requires net access; Requires env access",
             ),
             (

@@ -79,7 +79,10 @@ impl Control {
                     // What an address of the system has room for, its end included.
                     const LONGEST: usize = 104;
                     let remedy = match path.as_os_str().len() >= LONGEST {
-                        true => "; the temporary folder's path is too long for a socket in it: set TMPDIR to a shorter one",
+                        true => {
+                            "; the temporary folder's path is too long for a socket in it: set TMPDIR to a \
+                             shorter one"
+                        }
                         false => "",
                     };
                     io::Error::other(format!("{} cannot be bound: {error}{remedy}", path.display()))

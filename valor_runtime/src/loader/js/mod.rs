@@ -1,12 +1,13 @@
 //! JavaScript and TypeScript files as vlugins, run by Deno.
 //!
 //! [`JsLoader`] is what the runtime calls. `deno` finds the program, `group`, `command` and `process` are the
-//! processes, `worker` is a script in one, `link` is how Valor hears of them (`sealed`), `script` is one file, whether it runs
-//! or not, `trouble` how often it has ended, `graph` what it imports. `outward` does what a script asks for in the
-//! encoding of `entry`, `output` logs what its process prints, `hints` takes Deno's advice out of that, `nested`
-//! knows of loops in Workers that it makes. `supervisor.js` and `worker.js`, of which `asks.js`, `heads.js`,
-//! `pinned.js` and `urls.js` are parts, run in the process beside it. A script can end its own process and never this
-//! one; what it may reach, it reaches through the host.
+//! processes, `worker` is a script in one, `roster` has the workers of a process and how it ends. `link` connects a
+//! process with Valor, `supervisor` speaks with it there, and `sealed` keeps others out of that. `script` is one file,
+//! whether it runs or not, `trouble` how often it has ended, `graph` what it imports. `outward` does what a script asks
+//! for in the encoding of `entry`, `output` logs what its process prints, `hints` takes Deno's advice out of that,
+//! `loops` ends a process whose Workers are in a loop, by the times of `nested`. `supervisor.js` and `worker.js`, of
+//! which `asks.js`, `heads.js`, `pinned.js` and `urls.js` are parts, run in the process beside it. A script can end its
+//! own process and never this one; what it may reach, it reaches through the host.
 
 mod command;
 mod deno;
@@ -17,12 +18,16 @@ mod group;
 mod hints;
 mod link;
 #[cfg(target_os = "linux")]
+mod loops;
+#[cfg(target_os = "linux")]
 mod nested;
 mod output;
 mod outward;
 mod process;
+mod roster;
 mod script;
 mod sealed;
+mod supervisor;
 mod trouble;
 mod worker;
 
@@ -263,7 +268,8 @@ impl JsLoader {
                 match dunce::canonicalize(&file) {
                     Ok(real) if !real.starts_with(folder) => Err(ScriptError::Failed {
                         message: format!(
-                            "`files` names a link that leads out of the script's folder {}; name a file or a folder that is in it",
+                            "`files` names a link that leads out of the script's folder {}; name a file or a folder \
+                             that is in it",
                             folder.display()
                         ),
                         file,

@@ -1,5 +1,5 @@
-//! Loops in the Workers that a script makes for itself, and in what Deno does for one on threads of its own (crypto,
-//! compression). `supervisor.js` has the script's own worker answer in time; it knows nothing of those, so `process`
+//! Loops in the Workers that a script makes for itself, and in what Deno does for one on other threads (crypto,
+//! compression). `supervisor.js` has the script's own worker answer in time; it knows nothing of those, so `loops`
 //! asks here what their threads do.
 //!
 //! Linux tells how long each thread of a process ran and how long it waited to be run. A Worker that did nothing else

@@ -324,7 +324,7 @@ const BROKEN: u32 = u32::MAX;
 const PIECE: usize = 1 << 20;
 
 /// A response's body on its way to a script: these bytes in front, then pieces, each behind its length. An error is a
-/// piece of its own. As the error of a request's body it would outrun what comes before it: hyper sends nothing
+/// separate piece. As the error of a request's body it would outrun what comes before it: hyper sends nothing
 /// more once it has seen one, and Deno forgets what a script has not read.
 struct Pieces {
     front: Vec<u8>,

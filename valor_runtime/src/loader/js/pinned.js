@@ -15,7 +15,10 @@ const protocolOf = uncurry(Object.getOwnPropertyDescriptor(URL.prototype, "proto
 /** Has this file be loaded from this text, and nothing from any other file. */
 function pin(file, text) {
   const refuse = (what) => {
-    const error = new TypeError(`${what} is not loaded: a script that is checked (\`sha256\`, --trust) or from a package is ${shown(file)} alone; make one package of all: valor_cli package`);
+    const error = new TypeError(
+      `${what} is not loaded: a script that is checked (\`sha256\`, --trust) or from a package is ${shown(file)} ` +
+        "alone; make one package of all: valor_cli package",
+    );
     error.name = "";
     throw error;
   };
@@ -44,7 +47,7 @@ function pin(file, text) {
   };
 }
 
-/** TypeScript without its types. What is there stays in its place; with enums and the like, a map says where it was. */
+/** TypeScript without its types. What is left stays in its place; with enums and the like, a map has the places. */
 function typeless(file, text) {
   try {
     return stripTypeScriptTypes(text, { mode: "strip" });

@@ -1,27 +1,27 @@
 //! [`Process`]: a Deno that Valor has started, and the workers in it, each of which runs one script.
 //!
-//! `script` starts them and sends requests to a [`Worker`]'s socket. What ends a worker is told to all who wait
-//! for it, once, as an [`End`]. A process lives as long as its [`Process`] is held: then its control socket is
-//! closed, which its supervisor takes as the end, as it does when Valor itself is gone.
+//! `script` starts them and sends requests to a [`Worker`]'s socket. The process's `roster` has the workers and their
+//! ends. A process lives as long as its [`Process`] is held: then its control link is closed, which its `supervisor`
+//! takes as the end, as it does when Valor itself is gone.
 
+#[cfg(target_os = "linux")]
+use super::loops;
 use super::{
     command::{Launch, command},
     gate::Gates,
-    hints::plain,
     link::{Control, Link, Transport, random},
     output,
-    outward::cut,
-    sealed::{Key, Opener, Sealer},
+    roster::{Roster, UNTIL_DOWN},
+    sealed::Key,
+    supervisor::{hear, stop, tell},
     worker::{End, Stage, Worker},
 };
 use crate::{
     host::fetch::local::{Address, Local},
-    loader::one_line,
     private_dir::{self, PrivateDir},
 };
-use futures_lite::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, future};
-use serde::Deserialize;
-use serde_json::{Value, json};
+use futures_lite::future;
+use serde_json::Value;
 use smol::{
     Timer,
     channel::{Receiver, Sender, bounded, unbounded},
@@ -30,10 +30,8 @@ use smol::{
 #[cfg(unix)]
 use std::path::PathBuf;
 use std::{
-    collections::HashMap,
     io,
-    net::Ipv4Addr,
-    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
+    sync::{Arc, OnceLock},
     time::Duration,
 };
 
@@ -52,112 +50,8 @@ const WORKER: &str = concat!(
 
 /// A process that was not heard of by then does not come.
 const UNTIL_UP: Duration = Duration::from_secs(20);
-/// For a process that was told to end.
-const UNTIL_DOWN: Duration = Duration::from_secs(5);
-/// Bytes of a record of the supervisor's, which bounds what it says (`supervisor.js`).
-const SAID: usize = 64 << 10;
-/// Bytes of what a script is said to have ended with.
-const WORDS: usize = 2000;
-/// Between two looks at the threads of a process.
-#[cfg(target_os = "linux")]
-const SHORTEST_LOOK: Duration = Duration::from_millis(50);
-#[cfg(target_os = "linux")]
-const LONGEST_LOOK: Duration = Duration::from_secs(1);
-/// What Deno does for scripts on threads of its own, such as deriving keys, may take so many times their `limits.cpu`:
-/// such a thread takes one thing after the other, and under load it has no pause.
-#[cfg(target_os = "linux")]
-const HELPERS: u32 = 10;
 /// How many scripts may be of one group.
 pub(super) const GROUP: usize = 64;
-
-/// What the supervisor says.
-#[derive(Deserialize)]
-struct Event {
-    event: String,
-    #[serde(default)]
-    slot: usize,
-    #[serde(default)]
-    message: String,
-    #[serde(default)]
-    port: Option<u16>,
-}
-
-#[derive(Default)]
-struct Shared {
-    workers: Mutex<HashMap<usize, Arc<Worker>>>,
-    /// Why the process is about to end, where it has said so.
-    last_words: OnceLock<End>,
-    gone: OnceLock<()>,
-    /// Closed for the process to be killed.
-    killing: Closing,
-}
-
-/// A channel for nothing but its end.
-struct Closing(Sender<()>, Receiver<()>);
-
-impl Default for Closing {
-    fn default() -> Self {
-        let (close, closed) = bounded(1);
-        Self(close, closed)
-    }
-}
-
-impl Shared {
-    fn workers(&self) -> MutexGuard<'_, HashMap<usize, Arc<Worker>>> {
-        self.workers.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn take(&self, mut event: Event) {
-        event.message = one_line(&plain(&event.message));
-        cut(&mut event.message, WORDS);
-        let stage = match &*event.event {
-            "listening" => Stage::Listening,
-            "ready" => Stage::Ready,
-            "failed" => Stage::Failed(event.message),
-            "stopped" => return self.one_ends(event.slot, End::Stopped),
-            "memory" => return self.last(End::Memory),
-            "blocked" => {
-                let name = self.workers().get(&event.slot).map(|it| it.name.clone());
-                let name = name.unwrap_or_default();
-                self.last(End::Died(format!("`{name}`, of its group, was in a loop")));
-                return self.one_ends(event.slot, End::Blocked);
-            }
-            _ => {
-                let end = End::Died(event.message);
-                self.last(end.clone());
-                return self.one_ends(event.slot, end);
-            }
-        };
-        if let Some(worker) = self.workers().get(&event.slot) {
-            if let Some(port) = event.port {
-                let address = (Ipv4Addr::LOCALHOST, port).into();
-                worker.local.is_at(Address::Tcp(address));
-            }
-            let _ = worker.stages.try_send(stage);
-        }
-    }
-
-    fn one_ends(&self, slot: usize, end: End) {
-        let worker = self.workers().remove(&slot);
-        if let Some(worker) = worker {
-            worker.end(end);
-        }
-    }
-
-    /// The process is about to end: nobody is to be started in it.
-    fn last(&self, end: End) {
-        let _ = self.last_words.set(end);
-        let _ = self.gone.set(());
-    }
-
-    fn all_end(&self, end: &End) {
-        let _ = self.gone.set(());
-        let workers: Vec<_> = self.workers().drain().collect();
-        for (_, worker) in workers {
-            worker.end(end.clone());
-        }
-    }
-}
 
 /// Why a script does not run.
 pub(super) enum Unstarted {
@@ -180,7 +74,7 @@ impl From<io::Error> for Unstarted {
 /// A Deno that runs.
 pub(super) struct Process {
     commands: Sender<Value>,
-    shared: Arc<Shared>,
+    roster: Arc<Roster>,
     transport: Transport,
     /// The sockets of the slots, where they have names.
     #[cfg(unix)]
@@ -207,11 +101,11 @@ impl Process {
         let key = Key::random()?;
         let mut child = command(launch, &dir, &control, &sockets).spawn()?;
         let stdin = child.stdin.take();
-        let shared = Arc::new(Shared::default());
+        let roster = Arc::new(Roster::default());
         let outputs = output::log(&launch.name, child.stdout.take(), child.stderr.take());
         let up = async {
             let linked = async {
-                // One that has ended before it read this is told of by its status.
+                // If it has ended before it read this, its status says so.
                 let _ = control.tell(&key, stdin).await;
                 control.accept().await.map(Some)
             };
@@ -241,13 +135,18 @@ impl Process {
         let Link { said, told } = link;
         let (sealer, opener) = key.directions();
         #[cfg(target_os = "linux")]
-        smol::spawn(watch(child.id(), Arc::downgrade(&shared), slots == 1)).detach();
-        smol::spawn(hear(said, opener, shared.clone())).detach();
+        smol::spawn(loops::watch(
+            child.id(),
+            Arc::downgrade(&roster),
+            slots == 1,
+        ))
+        .detach();
+        smol::spawn(hear(said, opener, roster.clone())).detach();
         smol::spawn(tell(told, sealer, orders, closing)).detach();
-        smol::spawn(attend(child, closed, outputs, shared.clone(), folder)).detach();
+        smol::spawn(attend(child, closed, outputs, roster.clone(), folder)).detach();
         Ok(Arc::new(Self {
             commands,
-            shared,
+            roster,
             transport: launch.transport,
             #[cfg(unix)]
             sockets,
@@ -256,7 +155,7 @@ impl Process {
     }
 
     pub(super) fn is_gone(&self) -> bool {
-        self.shared.gone.get().is_some()
+        self.roster.is_gone()
     }
 
     /// Starts a script in a worker, and gives it when it listens; `settled` says whether it runs.
@@ -268,7 +167,7 @@ impl Process {
         let token = random()?;
         let (stages, said) = unbounded();
         let worker = {
-            let mut workers = self.shared.workers();
+            let mut workers = self.roster.workers();
             let free = (0..self.slots).find(|slot| !workers.contains_key(slot));
             let slot = free
                 .ok_or_else(|| Unstarted::System(format!("a group has at most {GROUP} vlugins")))?;
@@ -315,19 +214,15 @@ impl Process {
     /// Ends a worker that does not do what it should, and its process with it.
     pub(super) fn end(&self, worker: &Worker, why: End) {
         let others = format!("`{}`, of its group, {why}", worker.name);
-        self.shared.last(End::Died(others));
+        self.roster.last(End::Died(others));
         worker.end(why);
-        self.shared.killing.0.close();
+        self.roster.kill();
     }
 
     /// Has a worker end when what it promised to do is done, at the latest after this time.
     pub(super) fn stop(&self, worker: &Worker, wait: Duration) {
         let _ = self.commands.try_send(stop(worker.slot, wait));
     }
-}
-
-fn stop(slot: usize, wait: Duration) -> Value {
-    json!({ "command": "stop", "slot": slot, "wait": u64::try_from(wait.as_millis()).unwrap_or(0) })
 }
 
 /// A worker whose script is being loaded; dropped before it is, it is stopped.
@@ -372,103 +267,12 @@ impl Drop for Starting {
     }
 }
 
-/// Takes what the supervisor says, until it says no more: then its process has ended, or is killed.
-async fn hear(mut said: impl AsyncRead + Unpin, mut opener: Opener, shared: Arc<Shared>) {
-    let why = loop {
-        let mut length = [0; 4];
-        match said.read_exact(&mut length).await {
-            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
-                // What came before it is the reason then.
-                Timer::after(UNTIL_DOWN).await;
-                break "it has ended".into();
-            }
-            Err(error) => break error.to_string(),
-            Ok(()) => {}
-        }
-        let strange = || "something on it is not of the supervisor's".to_owned();
-        let length = u32::from_le_bytes(length) as usize;
-        if length > SAID {
-            break strange();
-        }
-        let mut record = vec![0; length];
-        if let Err(error) = said.read_exact(&mut record).await {
-            break error.to_string();
-        }
-        let Some(line) = opener.open(&mut record) else {
-            break strange();
-        };
-        match serde_json::from_slice(line) {
-            Ok(event) => shared.take(event),
-            Err(error) => break format!("it said what is not known: {error}"),
-        }
-    };
-    shared.last(End::Died(format!("its control link broke off: {why}")));
-    shared.killing.0.close();
-}
-
-/// Tells the supervisor what to do, until there is nobody who could ask for anything.
-async fn tell(
-    mut link: impl AsyncWrite + Unpin,
-    mut sealer: Sealer,
-    orders: Receiver<Value>,
-    closing: Sender<()>,
-) {
-    while let Ok(order) = orders.recv().await {
-        let Some(record) = sealer.seal(&order.to_string()) else {
-            break;
-        };
-        if link.write_all(&record).await.is_err() {
-            break;
-        }
-    }
-    let _ = link.close().await;
-    closing.close();
-}
-
-/// Ends a process in which a Worker that a script has made for itself is in a loop.
-#[cfg(target_os = "linux")]
-async fn watch(process: u32, shared: std::sync::Weak<Shared>, is_alone: bool) {
-    let mut threads = super::nested::Threads::of(process);
-    loop {
-        let Some(shared) = shared.upgrade().filter(|it| it.gone.get().is_none()) else {
-            return;
-        };
-        let workers: Vec<_> = shared.workers().values().cloned().collect();
-        let limit = workers
-            .iter()
-            .map(|it| it.cpu)
-            .max()
-            .unwrap_or(LONGEST_LOOK);
-        let busy = threads.busy();
-        let takes_long = busy.helper > limit.saturating_mul(HELPERS);
-        let busy = busy.workers;
-        let looping = |busy: &&Duration| **busy > limit;
-        // The first is the script's own, which the supervisor asks. Of a group it is not known which those are.
-        let is_in_loop = match is_alone {
-            true => busy.iter().skip(1).any(|it| looping(&it)),
-            false => busy.iter().filter(looping).count() > workers.len(),
-        };
-        if is_in_loop || takes_long {
-            let others =
-                "a Worker of a script of its group, or what Deno did for one, was in a loop";
-            shared.last(End::Died(others.into()));
-            if is_alone {
-                workers.iter().for_each(|worker| worker.end(End::Blocked));
-            }
-            shared.killing.0.close();
-            return;
-        }
-        drop((workers, shared));
-        Timer::after((limit / 4).clamp(SHORTEST_LOOK, LONGEST_LOOK)).await;
-    }
-}
-
-/// Waits for the end of a process, and sees to it where it was told to end and does not.
+/// Waits for the end of a process, and kills it if it has to end and does not.
 async fn attend(
     mut child: Child,
     closed: Receiver<()>,
     outputs: smol::Task<output::Said>,
-    shared: Arc<Shared>,
+    roster: Arc<Roster>,
     folder: PrivateDir,
 ) {
     let late = async {
@@ -476,9 +280,8 @@ async fn attend(
         Timer::after(UNTIL_DOWN).await;
         None
     };
-    let killing = shared.killing.1.clone();
     let killed = async {
-        let _ = killing.recv().await;
+        roster.killed().await;
         None
     };
     let ended = async { Some(child.status().await) };
@@ -491,14 +294,14 @@ async fn attend(
         }
     };
     let said = outputs.await;
-    let end = match (shared.last_words.get(), ended) {
+    let end = match (roster.last_words(), ended) {
         (Some(end), _) => end.clone(),
         _ if said.out_of_memory => End::Memory,
         _ if closed.is_closed() => End::Stopped,
         (None, Ok(status)) => End::Died(status.to_string()),
         (None, Err(error)) => End::Died(error.to_string()),
     };
-    shared.all_end(&end);
+    roster.all_end(&end);
     // The supervisor may have removed it.
     let _ = folder.close();
 }

@@ -3,8 +3,8 @@
 //! Deno opens any descriptor of its process by number, whatever the permissions of a script are: a script can write on
 //! the link and read from it. What it writes there opens with no key that it knows, and what it reads says nothing.
 //!
-//! A record is a u32 length, least significant byte first, and so many bytes of AES-256-GCM. Each process has a [`Key`]
-//! of its own, which its supervisor reads from its standard input before any script runs. A nonce is u32 direction and
+//! A record is a u32 length, least significant byte first, and so many bytes of AES-256-GCM. Each process has its
+//! own [`Key`], which its supervisor reads from its standard input before any script runs. A nonce is u32 direction and
 //! u64 number of the record in it, so records are opened in the order in which they were sealed, each once.
 
 use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};

@@ -13,7 +13,8 @@ const isPort = /^\d+$/.test(control);
 /** Digits of the key. */
 const KEY = 64;
 const told = await new Response(Deno.stdin.readable).text();
-const key = await crypto.subtle.importKey("raw", Uint8Array.fromHex(told.slice(0, KEY)), "AES-GCM", false, ["encrypt", "decrypt"]);
+const raw = Uint8Array.fromHex(told.slice(0, KEY));
+const key = await crypto.subtle.importKey("raw", raw, "AES-GCM", false, ["encrypt", "decrypt"]);
 const link = await Deno.connect(isPort ? { hostname: "127.0.0.1", port: Number(control) } : { transport: "unix", path: control });
 const FROM_VALOR = 0;
 const FROM_SUPERVISOR = 1;
@@ -23,7 +24,7 @@ const workers = new Map();
 let started = 0;
 // Whatever is made here is for nobody else: the sockets of scripts, what Deno keeps.
 if (!isPort) Deno.umask(0o077);
-/** What a worker may say of itself next, by what it has said: each once. The first comes before any code of its script's. */
+/** What a worker may say next, by what it has said: each once. The first comes before any code of its script's. */
 const NEXT = { __proto__: null, started: ["listening"], listening: ["ready", "failed"], ready: [], failed: [] };
 /** Characters of a text that Valor is told. */
 const TOLD = 4096;
@@ -96,8 +97,8 @@ function end() {
 const some = (list) => list.length > 0 && list;
 
 /**
- * The module that a script's worker begins with. It names the script as a text, so that this and what it imports by names
- * in its text are loaded with the rights of this thread: the worker needs none to read files.
+ * The module that a script's worker begins with. It names the script as a text, so that this and what it imports by
+ * names in its text are loaded with the rights of this thread: the worker needs none to read files.
  */
 function starting(file) {
   const url = new URL(`./start-${++started}.js`, import.meta.url);
@@ -124,7 +125,8 @@ function start({ slot, name, socket, file, source, read, cpu, ...rest }) {
     sys: false,
     import: false,
   };
-  const worker = new Worker(source === undefined ? starting(file) : new URL("./worker.js", import.meta.url), { type: "module", name, deno: { permissions } });
+  const module = source === undefined ? starting(file) : new URL("./worker.js", import.meta.url);
+  const worker = new Worker(module, { type: "module", name, deno: { permissions } });
   const it = { worker, timer: 0, stage: "started", ping: undefined, isStopping: false };
   workers.set(slot, it);
   worker.onerror = (event) => {
@@ -148,7 +150,7 @@ function start({ slot, name, socket, file, source, read, cpu, ...rest }) {
       if (event === "ready") beat();
     }
   };
-  // A worker whose event loop does not come round in time is in a loop of its own. It has to answer what nobody can
+  // A worker whose event loop does not come round in time is in a loop. It has to answer what nobody can
   // guess, and what it learns of no sooner than its event loop comes round.
   const beat = () => {
     if (workers.get(slot) !== it) return;

@@ -5,7 +5,7 @@
 
 use std::time::{Duration, Instant};
 
-/// Who runs for so long has forgotten that it failed before.
+/// After a run of this length, earlier failures do not count.
 const SOUND: Duration = Duration::from_secs(60);
 /// Between two attempts at most.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);

@@ -19,8 +19,8 @@ const [startsWith, indexOf, lastIndexOf, slice] = [starts, index, lastIndex, sli
 const { freeze } = Object;
 const matches = uncurry(RegExp.prototype.exec);
 /**
- * What the path begins with of requests that are Valor's own, or of which something has to be said: "+" for HTTPS or "~"
- * for HTTP, the client's address and port, "!" and a number if the body is held back, and ";" follow then.
+ * What the path of a request begins with if it is Valor's own, or if something has to be said of it: "+" for HTTPS or
+ * "~" for HTTP, the client's address and port, "!" and a number if the body is held back, and ";" follow then.
  */
 let own;
 
@@ -35,10 +35,11 @@ function begins(raw, path) {
 /** The client's URL, without the token. */
 function marked(raw, path) {
   const rest = path + own.length;
-  return `${raw[rest] === "~" ? "http" : "https"}://${slice(raw, scheme.length, path)}${slice(raw, indexOf(raw, ";", rest) + 1)}`;
+  const target = slice(raw, indexOf(raw, ";", rest) + 1);
+  return `${raw[rest] === "~" ? "http" : "https"}://${slice(raw, scheme.length, path)}${target}`;
 }
 
-/** What is said of a request behind the token: the client's address and port, and with "!" in front, the number of its body. */
+/** What stands behind the token of a request: the client's address and port, and behind "!" the number of its body. */
 function saidIn(raw, path) {
   const said = slice(raw, path + own.length + 1, indexOf(raw, ";", path));
   const at = indexOf(said, "!");

@@ -28,7 +28,7 @@ const OWN = new URL(".", import.meta.url).href;
 const SENT = [["accept", "*/*"], ["accept-language", "*"], ["user-agent", navigator.userAgent]];
 /** Bytes of a text in a line of the log. */
 const LONGEST = 16384;
-/** Bytes of what the supervisor is told. */
+/** Bytes of a text for the supervisor. */
 const TOLD = 4096;
 
 let name, config, folder, token, level;
@@ -40,7 +40,8 @@ function places(stack) {
   const found = [];
   for (const line of String(stack).split("\n")) {
     const match = /(file:\/\/\S+?):(\d+):(\d+)\)?$/.exec(line);
-    if (match && !match[1].startsWith(OWN)) found.push({ file: shown(match[1]), line: Number(match[2]), column: Number(match[3]) });
+    if (!match || match[1].startsWith(OWN)) continue;
+    found.push({ file: shown(match[1]), line: Number(match[2]), column: Number(match[3]) });
   }
   return found;
 }
@@ -168,10 +169,13 @@ function failed(error) {
   if (!own) status = isStatus && status >= 500 ? status : 500;
   let message = own ? String(error.message) : described(error);
   if (status >= 500 && own) message += placed(error);
-  return new NativeResponse(JSON.stringify({ status, message: cut(message, LONGEST) }), { __proto__: null, status: 500, headers: { __proto__: null, "x-valor-fault": token } });
+  const headers = { __proto__: null, "x-valor-fault": token };
+  const text = JSON.stringify({ status, message: cut(message, LONGEST) });
+  return new NativeResponse(text, { __proto__: null, status: 500, headers });
 }
 
-const answering = (request, peer) => (handler ? handler.fetch(request, env, contextOf(peer)) : dispatched(request, peer));
+const answering = (request, peer) =>
+  handler ? handler.fetch(request, env, contextOf(peer)) : dispatched(request, peer);
 
 /** What came of a handler, once it is held to be a response that can be sent. */
 function checked(response) {
@@ -179,7 +183,9 @@ function checked(response) {
   if (response.bodyUsed) throw new TypeError("the body of the Response has been read already");
   if (response.status === 0) throw new TypeError("the answer is Response.error()");
   // Deno makes one of 101 alone, and its server then drops the connection.
-  if (response.status === 101) throw new TypeError("the answer switches protocols (status 101): answer with a status from 200 on");
+  if (response.status === 101) {
+    throw new TypeError("the answer switches protocols (status 101): answer with a status from 200 on");
+  }
   return response;
 }
 
@@ -229,7 +235,7 @@ function serving(request) {
   }
 }
 
-/** A request whose body Valor gives once it is told that somebody reads it. */
+/** A request whose body Valor gives once it has heard that somebody reads it. */
 function heldBack({ method, headers, signal, body }, id) {
   let reader;
   const source = {
