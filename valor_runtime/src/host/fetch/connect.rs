@@ -1,6 +1,7 @@
 //! From a host's name to a connection: addresses, TCP, TLS.
 
 use super::{
+    error::ConnectError,
     head::Target,
     io::{Io, Socket},
     pool,
@@ -18,7 +19,7 @@ use std::{
     collections::VecDeque,
     future::poll_fn,
     io,
-    net::{IpAddr, SocketAddr, TcpStream, ToSocketAddrs},
+    net::{SocketAddr, TcpStream, ToSocketAddrs},
     pin::Pin,
     sync::Arc,
     task::Poll,
@@ -34,32 +35,6 @@ const AT_ONCE: usize = 4;
 /// How many names are looked up at once. The threads that do so open files as well (500, of the crate `blocking`), and
 /// a server of names that says nothing holds each for long, even if nothing waits for it any more.
 static LOOKUPS: Semaphore = Semaphore::new(256);
-
-/// Why there is no connection.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum ConnectError {
-    #[error("the name does not resolve: {0}")]
-    Resolve(io::Error),
-    #[error("the name resolves to no address")]
-    NoAddress,
-    #[error("{}", shown(.0))]
-    Tcp(Vec<(SocketAddr, io::Error)>),
-    #[error("{0}")]
-    Short(Short),
-    #[error("the system does not tell of the connection: {0}")]
-    Watch(io::Error),
-    #[error("the TLS handshake failed: {0}")]
-    Tls(io::Error),
-    #[error("not within {0:?}")]
-    TimedOut(Duration),
-    #[error("{address} is {kind}")]
-    Inside { address: IpAddr, kind: &'static str },
-}
-
-fn shown(failures: &[(SocketAddr, io::Error)]) -> String {
-    let each: Vec<_> = failures.iter().map(|(a, e)| format!("{a}: {e}")).collect();
-    each.join(", ")
-}
 
 /// Opens connections.
 #[derive(Clone)]
@@ -251,8 +226,9 @@ where
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::error::shown, *};
     use futures_lite::future::{block_on, pending};
+    use std::net::IpAddr;
 
     fn addresses(list: &[&str]) -> Vec<SocketAddr> {
         let with_port = |ip: &&str| SocketAddr::new(ip.parse().unwrap(), 80);

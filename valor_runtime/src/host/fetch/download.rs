@@ -1,7 +1,8 @@
 //! The body of a response, on its way to the vlugin.
 
 use super::{
-    FetchConfig, error, head,
+    config::FetchConfig,
+    error, head,
     head::Target,
     patience::Patience,
     pool::{Exchange, Pool},

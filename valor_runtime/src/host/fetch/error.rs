@@ -1,11 +1,16 @@
 //! What a failure is called: hyper's errors and the client's own, as one line with the host,
 //! the port and the reason.
 
-use super::{connect::ConnectError, head::Target};
-use crate::{Fault, FaultKind, host::allow::Refusal};
+use crate::{Fault, FaultKind, descriptors::Short, host::allow::Refusal};
 use futures_rustls::rustls;
 use hyper::Error;
-use std::{error::Error as StdError, io, time::Duration};
+use std::{
+    error::Error as StdError,
+    fmt::Display,
+    io,
+    net::{IpAddr, SocketAddr},
+    time::Duration,
+};
 
 /// Why there is no [`Fetcher`](super::Fetcher).
 #[derive(Debug, thiserror::Error)]
@@ -29,7 +34,33 @@ pub enum FetchError {
     Tls(#[source] rustls::Error),
 }
 
-pub(super) fn refused(target: &Target, refusal: &Refusal) -> Fault {
+/// Why there is no connection.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ConnectError {
+    #[error("the name does not resolve: {0}")]
+    Resolve(io::Error),
+    #[error("the name resolves to no address")]
+    NoAddress,
+    #[error("{}", shown(.0))]
+    Tcp(Vec<(SocketAddr, io::Error)>),
+    #[error("{0}")]
+    Short(Short),
+    #[error("the system does not tell of the connection: {0}")]
+    Watch(io::Error),
+    #[error("the TLS handshake failed: {0}")]
+    Tls(io::Error),
+    #[error("not within {0:?}")]
+    TimedOut(Duration),
+    #[error("{address} is {kind}")]
+    Inside { address: IpAddr, kind: &'static str },
+}
+
+pub(super) fn shown(failures: &[(SocketAddr, io::Error)]) -> String {
+    let each: Vec<_> = failures.iter().map(|(a, e)| format!("{a}: {e}")).collect();
+    each.join(", ")
+}
+
+pub(super) fn refused(target: &impl Display, refusal: &Refusal) -> Fault {
     let why = match refusal {
         Refusal::NotListed => String::new(),
         Refusal::Inside(address, kind) => format!(
@@ -46,24 +77,24 @@ pub(super) fn bad_request(message: impl Into<String>) -> Fault {
     Fault::error(400, message)
 }
 
-pub(super) fn bad_upload(target: &Target, error: &io::Error) -> Fault {
+pub(super) fn bad_upload(target: &impl Display, error: &io::Error) -> Fault {
     bad_request(format!(
         "the body of the request to {target} failed: {error}"
     ))
 }
 
-pub(super) fn bad_gateway(target: &Target, reason: &str) -> Fault {
+pub(super) fn bad_gateway(target: &impl Display, reason: &str) -> Fault {
     Fault::error(502, format!("no response from {target}: {reason}"))
 }
 
-pub(super) fn too_long(target: &Target, len: u64, limit: u64) -> Fault {
+pub(super) fn too_long(target: &impl Display, len: u64, limit: u64) -> Fault {
     let message = format!(
         "the response from {target} is {len} bytes long; responses are limited to {limit} bytes"
     );
     Fault::refused(502, message)
 }
 
-pub(super) fn no_head(target: &Target, limit: Duration) -> Fault {
+pub(super) fn no_head(target: &impl Display, limit: Duration) -> Fault {
     timeout(format!("no response from {target} within {limit:?}"))
 }
 
@@ -89,7 +120,7 @@ pub(super) fn is_closed(error: &Error) -> bool {
     })
 }
 
-pub(super) fn of_connect(error: &ConnectError, target: &Target) -> Fault {
+pub(super) fn of_connect(error: &ConnectError, target: &impl Display) -> Fault {
     let message = format!("no connection to {target}: {error}");
     match error {
         ConnectError::Inside { address, kind } => refused(target, &Refusal::Inside(*address, kind)),
@@ -100,7 +131,7 @@ pub(super) fn of_connect(error: &ConnectError, target: &Target) -> Fault {
 }
 
 /// Of a request that was begun.
-pub(super) fn of_hyper(error: &Error, target: &Target) -> Fault {
+pub(super) fn of_hyper(error: &Error, target: &impl Display) -> Fault {
     // The one thing that is asked of the vlugin while hyper works is the body.
     match error.source().and_then(|cause| cause.downcast_ref()) {
         Some(cause) if error.is_user() => bad_upload(target, cause),

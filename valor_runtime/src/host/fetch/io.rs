@@ -1,18 +1,16 @@
 //! [`Io`]: a connection, as hyper reads and writes it. `connect` opens it; one to another server holds its
 //! permit until it is closed.
 
-use super::local::Address;
 use crate::{descriptors::Permit, reactor::Watched};
 use futures_lite::{AsyncRead, AsyncWrite};
 use futures_rustls::client::TlsStream;
 use hyper::rt::ReadBufCursor;
 use smol::Async;
 use smol_hyper::rt::FuturesIo;
-#[cfg(unix)]
-use std::os::unix::net::UnixStream;
 use std::{
+    fmt,
     io::{self, IoSlice},
-    net::TcpStream,
+    net::{SocketAddr, TcpStream},
     pin::Pin,
     sync::{
         Arc,
@@ -21,6 +19,25 @@ use std::{
     task::{Context, Poll},
     time::{Duration, Instant},
 };
+#[cfg(unix)]
+use std::{os::unix::net::UnixStream, path::PathBuf};
+
+/// Where a process listens.
+pub(crate) enum Address {
+    #[cfg(unix)]
+    Unix(PathBuf),
+    Tcp(SocketAddr),
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            #[cfg(unix)]
+            Self::Unix(path) => path.display().fmt(f),
+            Self::Tcp(address) => address.fmt(f),
+        }
+    }
+}
 
 /// How much hyper has room for in a connection's first reads.
 const SCRATCH: usize = 8192;

@@ -4,23 +4,22 @@
 //! the [`Fetcher`](super::Fetcher); there is no policy, and no limit to time or length, which are those of whom the
 //! request comes from.
 
+pub(crate) use super::io::Address;
 use super::{
-    Failure, FetchConfig,
+    config::FetchConfig,
     download::Download,
     error,
+    failure::Failure,
     head::{self, Target},
     io::Io,
     pool::{Exchange, Pool},
     upload::Upload,
 };
 use crate::{Fault, Request, RequestHead, Response};
-#[cfg(unix)]
-use std::path::PathBuf;
 use std::{
     fmt,
     future::poll_fn,
     io,
-    net::SocketAddr,
     pin::pin,
     sync::{Arc, OnceLock},
     time::Duration,
@@ -32,23 +31,6 @@ const HEADERS: usize = 1024;
 /// Takes out what belongs to the connection that a request came over, of a head that goes on in a message.
 pub(crate) fn end_to_end(head: &mut RequestHead) {
     head::end_to_end(head);
-}
-
-/// Where a process listens.
-pub(crate) enum Address {
-    #[cfg(unix)]
-    Unix(PathBuf),
-    Tcp(SocketAddr),
-}
-
-impl fmt::Display for Address {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            #[cfg(unix)]
-            Self::Unix(path) => path.display().fmt(f),
-            Self::Tcp(address) => address.fmt(f),
-        }
-    }
 }
 
 /// Sends requests to one process.

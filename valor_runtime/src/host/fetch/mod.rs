@@ -21,11 +21,14 @@
 //!
 //! `connect` opens a connection (names, addresses, TLS), which hyper reads and writes as `io`; `tls` holds the roots
 //! of trust, `pool` drives and keeps connections, `head` turns heads into hyper's and back, `upload` and `download`
-//! are the two bodies, `patience` the time limits, `error` what a failure is called.
+//! are the two bodies, `patience` the time limits, `config` what can be set, `failure` why there is no response, and
+//! `error` what that is called.
 
+mod config;
 mod connect;
 mod download;
 mod error;
+mod failure;
 mod head;
 mod io;
 pub(crate) mod local;
@@ -34,24 +37,19 @@ mod pool;
 mod tls;
 mod upload;
 
+pub use config::FetchConfig;
 pub use error::FetchError;
 
 use super::allow::{Allow, Reach};
 use crate::{Fault, Request, Response, account::Charge};
 use connect::Connector;
 use download::Download;
+use failure::Failure;
 use head::Target;
 use hyper::body::Incoming;
 use patience::Patience;
 use pool::{Exchange, Pool};
-use std::{
-    fmt,
-    future::poll_fn,
-    pin::pin,
-    sync::Arc,
-    task::Poll,
-    time::{Duration, Instant},
-};
+use std::{fmt, future::poll_fn, pin::pin, sync::Arc, task::Poll, time::Instant};
 use upload::{Starved, Upload};
 
 /// Sends requests to other servers. Cheap to clone; clones share their connections.
@@ -78,61 +76,6 @@ struct Inner {
     /// could not have connected to itself.
     anywhere: Arc<Pool>,
     outside: Arc<Pool>,
-}
-
-/// How a [`Fetcher`] behaves.
-#[derive(Clone)]
-pub struct FetchConfig {
-    /// Time for a connection: the name, the addresses and TLS together. Default 10 s; 504.
-    pub connect_timeout: Duration,
-    /// Time until the response's head is there, counted from when the server was last sent a
-    /// part of the request. It stands still while the request's body has nothing to send.
-    /// Default 30 s; 504.
-    pub head_timeout: Duration,
-    /// Time for which a reader may wait for the next part of a response's body. Default 30 s;
-    /// the body then fails.
-    pub idle_timeout: Duration,
-    /// Bytes in a response's body; `u64::MAX` for no limit. Default 64 MiB. A response that
-    /// announces more is a fault of status 502, a body that turns out longer fails.
-    pub response_limit: u64,
-    /// Headers of a response, and of its trailers; 502 over that. Default 128, as of a request to the server.
-    pub max_headers: usize,
-    /// Time for which a connection is kept that nobody uses. Default 60 s.
-    pub keep_timeout: Duration,
-    /// Unused connections that are kept for each host and port. Default 64.
-    pub keep_per_host: usize,
-    /// Certificates (DER) that are trusted beside the platform's.
-    pub extra_roots: Vec<Vec<u8>>,
-}
-
-impl Default for FetchConfig {
-    fn default() -> Self {
-        Self {
-            connect_timeout: Duration::from_secs(10),
-            head_timeout: Duration::from_secs(30),
-            idle_timeout: Duration::from_secs(30),
-            response_limit: 64 * 1024 * 1024,
-            max_headers: 128,
-            keep_timeout: Duration::from_secs(60),
-            keep_per_host: 64,
-            extra_roots: Vec::new(),
-        }
-    }
-}
-
-impl fmt::Debug for FetchConfig {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("FetchConfig")
-            .field("connect_timeout", &self.connect_timeout)
-            .field("head_timeout", &self.head_timeout)
-            .field("idle_timeout", &self.idle_timeout)
-            .field("response_limit", &self.response_limit)
-            .field("max_headers", &self.max_headers)
-            .field("keep_timeout", &self.keep_timeout)
-            .field("keep_per_host", &self.keep_per_host)
-            .field("extra_roots", &self.extra_roots.len())
-            .finish()
-    }
 }
 
 impl fmt::Debug for Fetcher {
@@ -281,27 +224,5 @@ impl Fetcher {
             }
         })
         .await
-    }
-}
-
-/// Why there is no response.
-enum Failure {
-    /// The connection was closed before a byte of the request was sent.
-    Unsent(Box<hyper::Request<Upload>>),
-    /// The connection was closed before the response's head was there.
-    Closed(hyper::Error),
-    Fault(Fault),
-}
-
-impl Failure {
-    fn of(
-        mut error: hyper::client::conn::TrySendError<hyper::Request<Upload>>,
-        target: &Target,
-    ) -> Self {
-        match error.take_message() {
-            Some(request) => Self::Unsent(Box::new(request)),
-            None if error::is_closed(error.error()) => Self::Closed(error.into_error()),
-            None => Self::Fault(error::of_hyper(error.error(), target)),
-        }
     }
 }

@@ -1,9 +1,11 @@
 //! [`Entry`]: one thing that a script asks of Valor, as `asks.js` writes it.
 //!
 //! `outward` reads a list of them from each answer of a worker's. Nothing in it is believed: a script may have changed
-//! what writes it.
+//! what writes it. [`behind`] and [`cut`] are for what goes the same way: a body with a block in front of it, and a text
+//! with an end.
 
-use crate::Bytes;
+use crate::{Body, Bytes, Chunk, ChunkStream, escape::more};
+use futures_lite::{StreamExt, stream};
 use valor::guest::message::MessageError;
 
 /// The bytes in front of an entry's name.
@@ -102,6 +104,23 @@ fn number(bytes: &[u8], at: usize) -> u32 {
 fn level(number: u8) -> log::Level {
     let mut levels = log::Level::iter();
     levels.nth(number.into()).unwrap_or(log::Level::Trace)
+}
+
+/// A body behind these bytes; its length, if that is known.
+pub(super) fn behind(front: Vec<u8>, len: Option<u64>, chunks: ChunkStream) -> Body {
+    let len = len.map(|len| len.saturating_add(front.len() as u64));
+    let front = stream::once(Ok(Chunk::Data(front.into())));
+    Body::stream(len, front.chain(chunks))
+}
+
+/// Shortens a text to so many bytes if it is longer, with a mark that says so.
+pub(super) fn cut(text: &mut String, most: usize) {
+    if text.len() > most {
+        let end = text.floor_char_boundary(most);
+        let left = text.len() - end;
+        text.truncate(end);
+        text.push_str(&more(left));
+    }
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@
 //! what is no entry, or no longer asks, is ended: its worker has run into something that it cannot recover from.
 
 use super::{
-    entry::{self, Entry},
+    entry::{self, Entry, cut},
     hints::plain,
     process::Process,
     worker::{End, Worker},
@@ -14,7 +14,6 @@ use super::{
 use crate::{
     Body, Bytes, Chunk, ChunkStream, Fault, Request, Response,
     account::{Account, Over},
-    escape::more,
     host::lines::Lines,
 };
 use futures_core::Stream;
@@ -311,13 +310,6 @@ async fn give_response(worker: &Worker, id: u32, response: Response) -> Result<R
     }
 }
 
-/// A body behind these bytes; its length, if that is known.
-pub(super) fn behind(front: Vec<u8>, len: Option<u64>, chunks: ChunkStream) -> Body {
-    let len = len.map(|len| len.saturating_add(front.len() as u64));
-    let front = stream::once(Ok(Chunk::Data(front.into())));
-    Body::stream(len, front.chain(chunks))
-}
-
 /// What stands for a length if the body broke off (`asks.js`).
 const BROKEN: u32 = u32::MAX;
 /// Bytes of a piece.
@@ -376,14 +368,4 @@ async fn own(worker: &Worker, what: &str, body: Body) -> Result<Response, Fault>
     let mut request = Request::new("POST", &target).map_err(refused)?;
     request.body = body;
     worker.local.send(request).await
-}
-
-/// Shortens a text to so many bytes if it is longer, with a mark that says so.
-pub(super) fn cut(text: &mut String, most: usize) {
-    if text.len() > most {
-        let end = text.floor_char_boundary(most);
-        let left = text.len() - end;
-        text.truncate(end);
-        text.push_str(&more(left));
-    }
 }

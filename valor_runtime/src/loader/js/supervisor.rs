@@ -5,8 +5,8 @@
 //! process killed.
 
 use super::{
+    entry::cut,
     hints::plain,
-    outward::cut,
     roster::{Roster, UNTIL_DOWN},
     sealed::{Opener, Sealer},
     worker::{End, Stage},

@@ -2,7 +2,7 @@
 //!
 //! `process` makes them, `script` sends requests to them. What ends a worker is told to all who wait for it, once.
 
-use super::{gate::Gates, link::Transport, outward::behind};
+use super::{entry::behind, gate::Gates, link::Transport};
 use crate::{
     Body, Request, RequestHead,
     host::fetch::local::{Local, end_to_end},

@@ -9,7 +9,8 @@ use super::{
     copies,
     engine::TABLES,
     exchange::{ENTRY, Event, Shared},
-    pieces::{Outgoing, Wanted},
+    outgoing::Outgoing,
+    pieces::Wanted,
     text::{self, cut},
     timers::Timers,
 };

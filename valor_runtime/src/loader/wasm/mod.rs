@@ -3,7 +3,7 @@
 //!
 //! [`WasmLoader`] is what the runtime calls. `module` judges a file before any of its code runs, `size` before it is
 //! compiled, `imports` is what a guest can ask for, `driver` calls one, `instance` runs that, `exchange` is what those
-//! who wait share with it, `copies` takes things out of its memory, `pieces` are the bodies that it writes, `timers`
+//! who wait share with it, `copies` takes things out of its memory, `pieces` are the bodies that it writes, `outgoing` that of a fetch, `timers`
 //! its timers, `text` the bounds of its texts, `engine` is the one engine and its ticks, `cache` what it compiled
 //! before, `clock` the time that a call takes. What a guest does wrong ends its instance and the requests that this
 //! one worked for; the next request finds a new one.
@@ -23,6 +23,7 @@ mod fuzzing;
 mod imports;
 mod instance;
 mod module;
+mod outgoing;
 mod pieces;
 mod size;
 mod text;

@@ -1,18 +1,10 @@
 //! Bodies that a guest writes, piece by piece, on their way to who reads them: no further ahead than a window.
 //!
-//! `exchange` has the [`Pieces`] of each response; of a fetch's request they stand in an [`Outgoing`]. What was
-//! written and not taken counts in the instance's account.
+//! `exchange` has the [`Pieces`] of each response, and `outgoing` those of a fetch's request. What was written and not
+//! taken counts in the instance's account.
 
-use super::exchange::{Event, Shared};
 use crate::{Bytes, Chunk, account::Charge};
-use futures_core::Stream;
-use std::{
-    collections::VecDeque,
-    io,
-    pin::Pin,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    task::{Context, Poll, Wake, Waker},
-};
+use std::{collections::VecDeque, io};
 
 /// How many bytes a guest may write ahead of what was taken, at most; and at least, however many read from it.
 const WINDOW: (u64, u64) = (4 * 1024, 128 * 1024);
@@ -97,101 +89,6 @@ impl Pieces {
             self.allowed = window;
             more
         })
-    }
-}
-
-/// The body of a fetch's request, written by a guest and read by what runs the fetch.
-#[derive(Clone, Default)]
-pub(super) struct Outgoing {
-    inner: Arc<Mutex<(Pieces, Option<Waker>)>>,
-}
-
-impl Outgoing {
-    fn lock(&self) -> MutexGuard<'_, (Pieces, Option<Waker>)> {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// What is to become of a piece with so many bytes of the body.
-    pub fn wants(&self, bytes: usize) -> Wanted {
-        self.lock().0.wants(bytes)
-    }
-
-    /// Takes in a piece that is wanted.
-    pub fn write(&self, piece: Piece) {
-        let mut inner = self.lock();
-        inner.0.push(piece);
-        let waker = inner.1.take();
-        drop(inner);
-        if let Some(waker) = waker {
-            waker.wake();
-        }
-    }
-
-    pub fn has_ended(&self) -> bool {
-        self.lock().0.ended
-    }
-
-    /// Its reader's side.
-    pub fn stream(
-        &self,
-        id: u32,
-        shared: Arc<Shared>,
-    ) -> impl Stream<Item = io::Result<Chunk>> + Send + 'static {
-        shared.reads(true);
-        Reader {
-            id,
-            shared,
-            outgoing: self.clone(),
-            ended: false,
-            held: None,
-        }
-    }
-}
-
-struct Reader {
-    id: u32,
-    shared: Arc<Shared>,
-    outgoing: Outgoing,
-    ended: bool,
-    /// What was taken last counts until the reader has done with it.
-    held: Option<Charge>,
-}
-
-impl Stream for Reader {
-    type Item = io::Result<Chunk>;
-
-    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        if self.ended {
-            return Poll::Ready(None);
-        }
-        let window = self.shared.window();
-        let more = {
-            let mut inner = self.outgoing.lock();
-            if let Some((next, charge)) = inner.0.queue.pop_front() {
-                drop(inner);
-                self.held = charge.or(self.held.take());
-                self.ended = !matches!(next, Ok(Some(_)));
-                return Poll::Ready(next.transpose());
-            }
-            inner.1 = Some(cx.waker().clone());
-            inner.0.allow(window)
-        };
-        if let Some(more) = more {
-            self.shared.push(Event::Writable(self.id, more));
-            // Read on another thread than the driver's, it has to be told.
-            self.shared.clone().wake();
-        }
-        Poll::Pending
-    }
-}
-
-impl Drop for Reader {
-    fn drop(&mut self) {
-        self.shared.reads(false);
-        if !self.ended {
-            self.shared.push(Event::Cancel(self.id));
-            self.shared.clone().wake();
-        }
     }
 }
 
