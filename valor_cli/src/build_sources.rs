@@ -14,7 +14,7 @@ use crate::{log_writer::LogWriter, wasm_tools};
 use cargo_metadata::{Message, Package, PackageId};
 use crates::is_cdylib;
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::BTreeMap,
     io::{BufRead, BufReader, Read},
     path::{Path, PathBuf},
     process::{Command, Stdio},
@@ -46,7 +46,8 @@ pub struct BuildFault {
     pub no_tool: bool,
 }
 
-type Outcome = Result<PathBuf, BuildFault>;
+/// The library, or why there is none.
+pub type Outcome = Result<PathBuf, BuildFault>;
 
 /// Builds the crates of all definitions that name one. Gives, by the index that came with the
 /// definition, the library or why there is none. `base` is what a `source` is relative to.
@@ -56,9 +57,23 @@ pub fn build<'a>(
     how: How<'_>,
 ) -> BTreeMap<usize, Outcome> {
     let mut outcomes = BTreeMap::new();
+    let told = &mut |index, outcome| _ = outcomes.insert(index, outcome);
+    build_each(definitions, base, how, told);
+    outcomes
+}
+
+/// The same, with each outcome told as soon as it is known. Libraries are built before modules, and workspaces in the
+/// order of the definitions. Of a build that was stopped, nothing more is told.
+pub fn build_each<'a>(
+    definitions: impl Iterator<Item = (usize, &'a Definition)>,
+    base: &Path,
+    how: How<'_>,
+    told: &mut dyn FnMut(usize, Outcome),
+) {
     let mut known = Workspaces::default();
-    // By workspace, and whether it is for WebAssembly.
-    let mut wanted: BTreeMap<(PathBuf, bool), Vec<Wanted>> = BTreeMap::new();
+    let mut workspaces = Vec::new();
+    // By whether it is for WebAssembly, and the number of its workspace.
+    let mut wanted: BTreeMap<(bool, usize), Vec<Wanted>> = BTreeMap::new();
     for (index, definition) in definitions {
         let Some(source) = &definition.source else {
             continue;
@@ -66,7 +81,12 @@ pub fn build<'a>(
         match known.package(&base.join(source)) {
             Ok((workspace, package)) => {
                 let is_wasm = definition.kind.target() == Some(WASM_TARGET);
-                let packages = wanted.entry((workspace, is_wasm)).or_default();
+                let known = workspaces.iter().position(|it| *it == workspace);
+                let number = known.unwrap_or(workspaces.len());
+                if known.is_none() {
+                    workspaces.push(workspace);
+                }
+                let packages = wanted.entry((is_wasm, number)).or_default();
                 match packages.iter_mut().find(|it| it.package.id == package.id) {
                     Some(wanted) => wanted.indices.push(index),
                     None => packages.push(Wanted {
@@ -75,19 +95,15 @@ pub fn build<'a>(
                     }),
                 }
             }
-            Err(fault) => {
-                outcomes.insert(index, Err(fault));
-            }
+            Err(fault) => told(index, Err(fault)),
         }
     }
-    for ((workspace, is_wasm), packages) in wanted {
-        let built = build_workspace(&workspace, is_wasm, &packages, how);
-        for (wanted, outcome) in packages.into_iter().zip(built) {
-            let of_each = wanted.indices.into_iter();
-            outcomes.extend(of_each.map(|index| (index, outcome.clone())));
+    for ((is_wasm, number), packages) in wanted {
+        if how.stop.is_stopped() {
+            return;
         }
+        build_workspace(&workspaces[number], is_wasm, &packages, how, told);
     }
-    outcomes
 }
 
 /// A package, and the definitions that it is built for: one crate may be mounted several times.
@@ -112,16 +128,16 @@ fn cannot_run(error: &std::io::Error) -> BuildFault {
     BuildFault { line, no_tool }
 }
 
-/// Builds packages of one workspace and gives an outcome for each; one that does not compile
-/// keeps none of the others back.
+/// Builds packages of one workspace and tells an outcome for each; one that does not compile keeps none of the others
+/// back.
 fn build_workspace(
     workspace: &Path,
     is_wasm: bool,
     packages: &[Wanted],
     how: How<'_>,
-) -> Vec<Outcome> {
-    let packages = packages.iter().map(|wanted| &wanted.package);
-    let names: Vec<_> = packages.clone().map(|package| &**package.name).collect();
+    told: &mut dyn FnMut(usize, Outcome),
+) {
+    let names: Vec<_> = packages.iter().map(|it| &**it.package.name).collect();
     let profile = if how.release { "release" } else { "dev" };
     let start = Instant::now();
     log::info!(
@@ -135,41 +151,54 @@ fn build_workspace(
     };
     how.log.flush();
 
-    let mut libraries = HashMap::new();
-    let ran = run_cargo(workspace, is_wasm, packages.clone(), how, &mut libraries);
-    let took = start.elapsed().as_secs_f64();
-    let outcome = |package: &Package| match (libraries.remove(&package.id), &ran) {
-        (Some(library), _) => Ok(library),
-        (None, Err(error)) => Err(error.clone()),
-        (None, Ok(())) => Err(match &target {
-            Ok(()) => fault(format!(
-                "its crate `{}` cannot be built; the errors of cargo stand above",
-                package.name
-            )),
-            Err(missing) => BuildFault {
-                line: format!("its crate `{}` cannot be built: {missing}", package.name),
-                no_tool: true,
-            },
-        }),
+    let mut left: Vec<_> = packages.iter().collect();
+    let mut tell = |wanted: &Wanted, outcome: Outcome| {
+        for &index in &wanted.indices {
+            told(index, outcome.clone());
+        }
     };
-    let outcomes: Vec<_> = packages.map(outcome).collect();
-    let built = outcomes.iter().filter(|outcome| outcome.is_ok()).count();
+    let ran = run_cargo(workspace, is_wasm, packages, how, &mut |id, library| {
+        if let Some(at) = left.iter().position(|it| it.package.id == id) {
+            tell(left.remove(at), Ok(library));
+        }
+    });
+    if how.stop.is_stopped() {
+        return;
+    }
+    let took = start.elapsed().as_secs_f64();
+    let built = packages.len() - left.len();
     log::info!(
         target: "valor::build", profile = profile;
-        "built {built} of {} crates in {took:.1} s", outcomes.len()
+        "built {built} of {} crates in {took:.1} s", packages.len()
     );
-    outcomes
+    for wanted in left {
+        let outcome = match (&ran, &target) {
+            (Err(error), _) => error.clone(),
+            (Ok(()), Ok(())) => fault(format!(
+                "its crate `{}` cannot be built; the errors of cargo stand above",
+                wanted.package.name
+            )),
+            (Ok(()), Err(missing)) => BuildFault {
+                line: format!(
+                    "its crate `{}` cannot be built: {missing}",
+                    wanted.package.name
+                ),
+                no_tool: true,
+            },
+        };
+        tell(wanted, Err(outcome));
+    }
 }
 
-/// Runs `cargo build` and notes the libraries that it tells of. What it writes for people goes
+/// Runs `cargo build` and tells of each library as cargo does. What it writes for people goes
 /// to standard error: with its own progress line on a terminal, as plain lines into a pipe, as
 /// records where the log is JSON.
-fn run_cargo<'a>(
+fn run_cargo(
     workspace: &Path,
     is_wasm: bool,
-    packages: impl Iterator<Item = &'a Package>,
+    packages: &[Wanted],
     how: How<'_>,
-    libraries: &mut HashMap<PackageId, PathBuf>,
+    built: &mut dyn FnMut(PackageId, PathBuf),
 ) -> Result<(), BuildFault> {
     // As cargo_metadata chooses it: $CARGO, which cargo itself sets for what it runs, or the PATH.
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
@@ -180,8 +209,8 @@ fn run_cargo<'a>(
         .arg("--message-format=json-render-diagnostics")
         .stdin(Stdio::null())
         .stdout(Stdio::piped());
-    for package in packages {
-        command.arg("--package").arg(&package.id.repr);
+    for wanted in packages {
+        command.arg("--package").arg(&wanted.package.id.repr);
     }
     if is_wasm {
         command.args(["--target", WASM_TARGET]);
@@ -195,6 +224,7 @@ fn run_cargo<'a>(
     if how.json {
         command.args(["--color", "never"]).stderr(Stdio::piped());
     }
+    how.stop.prepare(&mut command);
     let mut cargo = command.spawn().map_err(|error| cannot_run(&error))?;
     let (stdout, stderr) = (cargo.stdout.take(), cargo.stderr.take());
     let cargo = how.stop.watch_over(cargo);
@@ -204,7 +234,8 @@ fn run_cargo<'a>(
         }
         if let Some(stdout) = stdout {
             let messages = Message::parse_stream(BufReader::new(stdout));
-            libraries.extend(messages.filter_map(|message| library_of(message.ok()?, is_wasm)));
+            let libraries = messages.filter_map(|message| library_of(message.ok()?, is_wasm));
+            libraries.for_each(|(package, library)| built(package, library));
         }
     });
     // Whatever it ends with, a crate without a library is one that was not built.

@@ -3,12 +3,16 @@
 //! What is one module already is taken as it is. TypeScript, and what imports other files, is bundled by esbuild,
 //! which is found as Deno is. What comes out runs in a service worker and in Deno alike.
 
+use serde::{Deserialize, de::IgnoredAny};
 use std::{
-    env, fs,
+    collections::BTreeMap,
+    env,
+    ffi::OsString,
+    fs,
     path::{Path, PathBuf},
     process::Command,
 };
-use valor_runtime::{loader::ScriptError, ownership::Untrusted, project};
+use valor_runtime::{loader::ScriptError, ownership::Untrusted, private_dir::PrivateDir, project};
 
 /// The ends of the names of files that can be scripts, as the server has them.
 pub const EXTENSIONS: [&str; 4] = ["js", "mjs", "ts", "mts"];
@@ -24,9 +28,20 @@ pub struct Bundler<'a> {
     pub external: Option<&'a str>,
 }
 
+/// A script and what it imports, as one module.
+pub struct Module {
+    pub bytes: Vec<u8>,
+    /// The other files that are in it.
+    #[cfg_attr(not(feature = "wasm"), expect(dead_code, reason = "`web` asks"))]
+    pub imports: Vec<PathBuf>,
+}
+
 /// Why there is no module.
 pub struct Unbundled {
     pub line: String,
+    /// The file that is imported and is not there, if that is why.
+    #[cfg_attr(not(feature = "wasm"), expect(dead_code, reason = "`web` asks"))]
+    pub unresolved: Option<PathBuf>,
     /// Whether something is not installed here, and the script may be right.
     #[cfg_attr(not(feature = "wasm"), expect(dead_code, reason = "`web` asks"))]
     pub is_missing: bool,
@@ -36,32 +51,34 @@ impl Bundler<'_> {
     /// The module of this script, whose text was read already.
     ///
     /// # Errors
-    /// That it cannot be bundled, or that esbuild or a package is missing.
-    pub fn module(&self, file: &Path, source: Vec<u8>) -> Result<Vec<u8>, Unbundled> {
+    /// That it cannot be bundled; for want of esbuild or of a package, that it is missing.
+    pub fn module(&self, file: &Path, source: Vec<u8>) -> Result<Module, Unbundled> {
         let is_typed = file
             .extension()
             .is_some_and(|end| end == "ts" || end == "mts");
         match is_typed || imports(&String::from_utf8_lossy(&source)) {
             true => self.bundle(file, is_typed),
-            false => Ok(source),
+            false => Ok(Module {
+                bytes: source,
+                imports: Vec::new(),
+            }),
         }
     }
 
     /// The script and all that it imports, as one module.
-    fn bundle(&self, file: &Path, is_typed: bool) -> Result<Vec<u8>, Unbundled> {
+    fn bundle(&self, file: &Path, is_typed: bool) -> Result<Module, Unbundled> {
         let shown = file.display();
         let why = match is_typed {
             true => "is TypeScript",
             false => "imports other files",
         };
-        let fault = |line| Unbundled {
+        let unbundled = |line, is_missing| Unbundled {
             line,
-            is_missing: false,
+            unresolved: None,
+            is_missing,
         };
-        let missing = |line| Unbundled {
-            line,
-            is_missing: true,
-        };
+        let fault = |line| unbundled(line, false);
+        let missing = |line| unbundled(line, true);
         let without = |reason: &str| {
             missing(format!(
                 "{shown} {why}, which esbuild makes one JavaScript file of, and {reason}: \
@@ -78,9 +95,20 @@ impl Bundler<'_> {
         // Run in the file's folder: what it says of paths is then the same everywhere.
         let file = fs::canonicalize(file).map_err(|error| fault(format!("{shown}: {error}")))?;
         let (folder, name) = (file.parent(), file.file_name().unwrap_or_default());
+        let folder = folder.unwrap_or(Path::new("."));
+        let dir = PrivateDir::create("valor-bundle-");
+        let dir = dir.map_err(|error| fault(format!("{shown} cannot be bundled: {error}")))?;
+        let (module, inputs) = (dir.path().join("module.js"), dir.path().join("inputs"));
+        let option = |name: &str, file: &Path| {
+            let mut option = OsString::from(name);
+            option.push(file);
+            option
+        };
         let mut command = Command::new(&program);
         command
-            .current_dir(folder.unwrap_or(Path::new(".")))
+            .current_dir(folder)
+            .arg(option("--outfile=", &module))
+            .arg(option("--metafile=", &inputs))
             .arg(Path::new(".").join(name))
             .args(["--bundle", "--format=esm", "--platform=browser"])
             .args(["--conditions=worker", "--charset=utf8"])
@@ -92,17 +120,20 @@ impl Bundler<'_> {
             .output()
             .map_err(|error| without(&format!("{} cannot be run: {error}", program.display())))?;
         if output.status.success() {
-            return Ok(output.stdout);
+            let made = read(&file, &module, &inputs);
+            return made.map_err(|why| fault(format!("{shown} cannot be bundled: {why}")));
         }
         let said = String::from_utf8_lossy(&output.stderr);
         let (place, message) = first(&said);
         if let Some(error) = not_installed(&file, place, message, &said) {
             return Err(missing(error.to_string()));
         }
+        let unresolved = unresolved(folder, place, message);
         let place = place.map_or(String::new(), |place| format!("{place} "));
-        Err(fault(format!(
-            "{shown} cannot be bundled: {place}{message}"
-        )))
+        Err(Unbundled {
+            unresolved,
+            ..fault(format!("{shown} cannot be bundled: {place}{message}"))
+        })
     }
 
     /// The esbuild that was named, or else of the project of plugins.json, of the script's, or of the `PATH`.
@@ -132,7 +163,43 @@ impl Bundler<'_> {
     }
 }
 
-/// What esbuild says first: the place, on a separate line that ends in a colon, and a message.
+/// What esbuild has written of this file.
+fn read(file: &Path, module: &Path, inputs: &Path) -> Result<Module, String> {
+    #[derive(Deserialize)]
+    struct Meta {
+        inputs: BTreeMap<String, IgnoredAny>,
+    }
+    let meta = fs::read(inputs).map_err(|error| error.to_string())?;
+    let meta: Meta = serde_json::from_slice(&meta).map_err(|error| error.to_string())?;
+    // Relative to where it ran. What it makes itself is no file.
+    let paths = meta.inputs.keys().map(|it| file.with_file_name(it));
+    let files = paths.filter_map(|it| fs::canonicalize(it).ok());
+    Ok(Module {
+        bytes: fs::read(module).map_err(|error| error.to_string())?,
+        imports: files.filter(|it| it != file).collect(),
+    })
+}
+
+/// The file that an import of another file leads to, of which esbuild says that it is not there.
+fn unresolved(folder: &Path, place: Option<&str>, message: &str) -> Option<PathBuf> {
+    let specifier = specifier(message)?;
+    let is_relative = specifier.starts_with("./") || specifier.starts_with("../");
+    let importer = folder.join(importer(place?)?);
+    is_relative.then(|| importer.parent().map(|it| it.join(specifier)))?
+}
+
+/// What is imported in vain.
+fn specifier(message: &str) -> Option<&str> {
+    let specifier = message.strip_prefix("Could not resolve \"")?;
+    specifier.strip_suffix('"')
+}
+
+/// The file of `PATH:LINE:COLUMN:`, relative to the script's folder.
+fn importer(place: &str) -> Option<&str> {
+    place.rsplitn(4, ':').nth(3)
+}
+
+/// What esbuild says first: the place, which stands on a line of its own and ends in a colon, and a message.
 fn first(said: &str) -> (Option<&str>, &str) {
     let mut lines = said.lines().map(str::trim);
     let message = lines.find_map(|line| line.split_once("[ERROR] "));
@@ -148,11 +215,8 @@ fn not_installed(
     message: &str,
     said: &str,
 ) -> Option<ScriptError> {
-    let specifier = message
-        .strip_prefix("Could not resolve \"")?
-        .strip_suffix('"')?;
-    // `PATH:LINE:COLUMN:`, relative to the script's folder.
-    let importer = place.and_then(|place| place.rsplitn(4, ':').nth(3))?;
+    let specifier = specifier(message)?;
+    let importer = importer(place?)?;
     let is_nodes_own = said.contains(&format!(
         "The package \"{specifier}\" wasn't found on the file system but is built into node"
     ));

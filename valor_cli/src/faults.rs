@@ -28,6 +28,7 @@ pub fn told(definition: &Definition, built: bool, error: &RuntimeError) -> (Stri
             | LoadError::CreateBlocks { .. }
             | LoadError::NoFallback { .. } => "config",
             LoadError::Script(ScriptError::NotInstalled { .. }) => file,
+            LoadError::Script(ScriptError::NoFile { .. }) => "files",
             LoadError::Script(error) if error.is_of_this_machine() => "type",
             _ => file,
         },

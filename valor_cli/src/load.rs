@@ -5,7 +5,7 @@
 
 use crate::{
     args::{BuildArgs, LogArgs, LogFormat, WhenOpt},
-    build_sources::{self, BuildFault, How, Stop},
+    build_sources::{self, How, Outcome, Stop},
     exit::{FAULTS, Failure},
     faults,
     log_writer::LogWriter,
@@ -25,6 +25,7 @@ use valor_runtime::{
 };
 
 /// The vlugins of a plugins.json on their way.
+#[derive(Clone)]
 pub struct Vlugins {
     file: Option<PluginsFile>,
     definitions: Definitions,
@@ -34,6 +35,7 @@ pub struct Vlugins {
     searched: BTreeSet<PathBuf>,
 }
 
+#[derive(Clone)]
 struct Entry {
     /// As plugins.json has it, but with the path of what was built.
     definition: Definition,
@@ -41,23 +43,41 @@ struct Entry {
     fate: Fate,
 }
 
+#[derive(Clone)]
 enum Fate {
     /// So far so good.
     Well,
     /// An optional one that cannot be had here, and why.
-    Missing(String),
+    Missing(Why),
     /// It has a fault, which is listed.
-    Faulty(String),
+    Faulty(Why),
     /// Nobody asked for it this time.
     Aside,
+}
+
+/// Why one is not there.
+#[derive(Clone)]
+struct Why {
+    line: String,
+    /// The same for clients of `/_plugins`, who have no command line to do something about it with.
+    over_http: String,
+}
+
+impl Why {
+    fn of(line: String) -> Self {
+        Self {
+            over_http: line.clone(),
+            line,
+        }
+    }
 }
 
 impl Fate {
     fn state(&self) -> State {
         match self {
             Self::Well | Self::Aside => State::Good("ready".into()),
-            Self::Missing(reason) => State::Missing(reason.clone()),
-            Self::Faulty(reason) => State::Bad(reason.clone()),
+            Self::Missing(why) => State::Missing(why.line.clone()),
+            Self::Faulty(why) => State::Bad(why.line.clone()),
         }
     }
 }
@@ -178,8 +198,37 @@ impl Vlugins {
         Ok(())
     }
 
+    /// Notes what was built of those with these names, and what was not.
+    pub fn built(&mut self, mut outcomes: BTreeMap<String, Outcome>) {
+        let entries = self.entries.iter().enumerate();
+        let by_index = entries.filter_map(|(index, entry)| {
+            let outcome = outcomes.remove(&entry.definition.name)?;
+            Some((index, outcome))
+        });
+        let by_index = by_index.collect();
+        self.take_built(by_index);
+    }
+
+    /// What was built, by the names of the definitions.
+    #[cfg(feature = "wasm")]
+    pub fn libraries(&self) -> BTreeMap<String, PathBuf> {
+        let built = self.entries.iter().filter(|it| it.built);
+        let library = |it: &Entry| Some((it.definition.name.clone(), it.definition.path.clone()?));
+        built.filter_map(library).collect()
+    }
+
+    /// Has these be loaded from what was built before.
+    #[cfg(feature = "wasm")]
+    pub fn built_before(&mut self, libraries: &BTreeMap<String, PathBuf>) {
+        for Entry { definition, .. } in &mut self.entries {
+            if let Some(library) = libraries.get(&definition.name) {
+                definition.path = Some(library.clone());
+            }
+        }
+    }
+
     /// Notes what was built, and what was not.
-    fn take_built(&mut self, outcomes: BTreeMap<usize, Result<PathBuf, BuildFault>>) {
+    fn take_built(&mut self, outcomes: BTreeMap<usize, Outcome>) {
         for (index, outcome) in outcomes {
             let entry = &mut self.entries[index];
             match outcome {
@@ -187,10 +236,14 @@ impl Vlugins {
                     entry.definition.path = Some(library);
                     entry.built = true;
                 }
-                Err(fault) if fault.no_tool && entry.definition.optional => {
-                    entry.fate = Fate::Missing(fault.line);
+                Err(fault) => {
+                    let over_http = "its source could not be built".to_owned();
+                    match fault.no_tool {
+                        true => self.missing(index, "source", fault.line),
+                        false => self.fault(index, "source", fault.line),
+                    }
+                    self.say_over_http(index, over_http);
                 }
-                Err(fault) => self.fault(index, "source", fault.line),
             }
         }
     }
@@ -249,7 +302,7 @@ impl Vlugins {
         let row = |entry: &Entry| {
             let state = match &entry.fate {
                 Fate::Well if entry.built => State::Good("built".into()),
-                Fate::Missing(reason) => State::Missing(reason.clone()),
+                Fate::Missing(why) => State::Missing(why.line.clone()),
                 _ => return None,
             };
             let file = entry.definition.path.as_deref().filter(|_| entry.built);
@@ -334,13 +387,23 @@ impl Vlugins {
             true => self.missing(index, &key, line),
             false => self.fault(index, &key, line),
         }
+        if let RuntimeError::Load(error) = error {
+            self.say_over_http(index, error.over_http());
+        }
+    }
+
+    /// Has clients of `/_plugins` read this of one that is not there.
+    fn say_over_http(&mut self, index: usize, line: String) {
+        if let Fate::Missing(why) | Fate::Faulty(why) = &mut self.entries[index].fate {
+            why.over_http = line;
+        }
     }
 
     /// Notes that what one needs is not here, which is a fault where it is not optional.
     pub fn missing(&mut self, index: usize, key: &str, line: String) {
         let entry = &mut self.entries[index];
         match entry.definition.optional {
-            true => entry.fate = Fate::Missing(line),
+            true => entry.fate = Fate::Missing(Why::of(line)),
             false => self.fault(index, key, line),
         }
     }
@@ -357,8 +420,8 @@ impl Vlugins {
         {
             match fate {
                 Fate::Well | Fate::Aside => {}
-                Fate::Missing(reason) | Fate::Faulty(reason) => {
-                    runtime.add_unavailable(definition, reason)?;
+                Fate::Missing(why) | Fate::Faulty(why) => {
+                    runtime.add_unavailable(definition, &why.over_http)?;
                 }
             }
         }
@@ -409,7 +472,7 @@ impl Vlugins {
         };
         let fault = self.definitions.fault(index, key, named);
         self.faults.faults.push(fault);
-        self.entries[index].fate = Fate::Faulty(line);
+        self.entries[index].fate = Fate::Faulty(Why::of(line));
     }
 }
 
@@ -419,5 +482,9 @@ fn shown(file: &Path) -> String {
     let short = file.strip_prefix(&here).unwrap_or(file);
     // The runtime gives paths below `./` that are relative to where it was started.
     let short = short.strip_prefix(".").unwrap_or(short);
-    short.display().to_string()
+    match short.as_os_str().is_empty() {
+        // The folder itself.
+        true => ".".to_owned(),
+        false => short.display().to_string(),
+    }
 }

@@ -42,6 +42,8 @@ pub fn start(args: &LogArgs) -> io::Result<LogWriter> {
 
     let mut builder = env_logger::Builder::new();
     builder
+        // What it says of watches that end with their folders is expected; what is amiss `watch` gets as an error.
+        .filter_module("notify", LevelFilter::Off)
         .parse_filters(&args.log)
         .target(env_logger::Target::Pipe(Box::new(writer.clone())))
         .format(move |out, record| {

@@ -18,6 +18,7 @@
 mod args;
 mod build;
 mod build_sources;
+mod building;
 mod bundle;
 mod check;
 mod exit;

@@ -3,11 +3,14 @@
 //! of the files does.
 //!
 //! Nothing that is wrong ends the program: a file with faults changes nothing, and a vlugin that cannot
-//! be built or loaded leaves the one before it in its place. The log says why.
+//! be built or loaded leaves the one before it in its place. The log says why. What is built keeps nobody
+//! waiting: each vlugin is replaced when it is ready (`building`). Only what changes in plugins.json itself
+//! waits for what is built of it, since vlugins may exchange their prefixes there.
 
 use crate::{
     args::{BuildArgs, LogArgs},
-    build_sources::Stop,
+    build_sources::{Outcome, Stop},
+    building::Builder,
     load::Vlugins,
     log_writer::LogWriter,
     plugins_file::PluginsFile,
@@ -15,8 +18,12 @@ use crate::{
 };
 use futures_lite::future;
 use smol::channel::{Receiver, Sender, bounded};
-use std::{collections::BTreeSet, sync::Arc, time::Instant};
-use valor_runtime::{Change, Definition, Kind, Runtime};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Instant,
+};
+use valor_runtime::{Change, Definition, Runtime};
 
 /// What is needed to read plugins.json again.
 pub struct Reload {
@@ -25,8 +32,8 @@ pub struct Reload {
     pub log: LogArgs,
     pub writer: LogWriter,
     pub runtime: Arc<Runtime>,
-    /// What plugins.json said when it was last taken.
-    pub read: Vec<Definition>,
+    /// plugins.json as it was last taken.
+    pub vlugins: Vlugins,
     /// What is served of it.
     pub served: Vec<Definition>,
     /// The program is to end: what is begun is given up.
@@ -51,81 +58,200 @@ pub fn channel() -> (Ask, Receiver<()>) {
     (Ask(send), receive)
 }
 
-/// Of which vlugins to see whether they are as they are wanted.
-#[derive(Clone, Copy)]
-enum Which<'a> {
-    All,
-    /// These, and whatever is said otherwise in plugins.json.
-    Named(&'a BTreeSet<String>),
+/// What there is to do something about.
+enum News {
+    /// SIGHUP.
+    Asked,
+    /// Something has happened to files.
+    Event,
+    /// What a script imports has changed while it was loaded.
+    Late,
+    /// The source of the vlugin with this name was built, or not.
+    Built(String, Outcome),
+}
+
+/// Plugins.json, again and again.
+struct Again {
+    reload: Reload,
+    watch: Option<Watch>,
+    builder: Builder,
+    /// The names of those that have changed and are to be seen to with the next news.
+    due: BTreeSet<String>,
+    is_late: bool,
+    /// Those that could not be loaded, and are tried again whenever something changes.
+    failed: BTreeSet<String>,
+    /// Those that are changed in one step, when all that is built of them is.
+    together: BTreeSet<String>,
+    /// What was built of those that are not loaded yet.
+    built: BTreeMap<String, Outcome>,
 }
 
 impl Reload {
-    /// Waits for whoever asks and for changes of the files, on a thread of its own: a build may
-    /// take minutes.
+    /// Waits for whoever asks and for changes of the files, on a thread of its own.
     ///
     /// # Errors
     /// Where there can be no such thread.
-    pub fn listen(mut self, asked: Receiver<()>, watch: Option<Watch>) -> std::io::Result<()> {
+    pub fn listen(self, asked: Receiver<()>, watch: Option<Watch>) -> std::io::Result<()> {
+        let base = self.vlugins.base().to_owned();
+        let mut again = Again {
+            builder: Builder::new(base, &self.build, &self.log, &self.writer, &self.stop),
+            reload: self,
+            watch,
+            due: BTreeSet::new(),
+            is_late: false,
+            failed: BTreeSet::new(),
+            together: BTreeSet::new(),
+            built: BTreeMap::new(),
+        };
         std::thread::Builder::new()
             .name("valor-reload".into())
-            .spawn(move || match watch {
-                Some(watch) => self.watch(&asked, watch),
-                None => {
-                    while asked.recv_blocking().is_ok() {
-                        if let Some(vlugins) = self.read() {
-                            self.take(vlugins, Which::All);
-                        }
+            .spawn(move || {
+                again.look_at_imports();
+                while let Some(news) = smol::block_on(again.news(&asked)) {
+                    if again.reload.stop.is_stopped() {
+                        return;
                     }
+                    again.take_notice(news);
                 }
             })?;
         Ok(())
     }
+}
 
-    fn watch(&mut self, asked: &Receiver<()>, mut watch: Watch) {
-        // Those that are to be seen to.
-        let mut due = watch.look_at_imports(&self.read, &self.runtime);
-        let mut is_late = !due.is_empty();
-        loop {
-            let is_asked = match is_late {
-                true => Some(false),
-                false => {
-                    let signal = async { asked.recv().await.is_ok().then_some(true) };
-                    let event = async { watch.event().await.then_some(false) };
-                    smol::block_on(future::or(signal, event))
+impl Again {
+    /// Waits for the next news; there is none when nobody can ask any more.
+    async fn news(&mut self, asked: &Receiver<()>) -> Option<News> {
+        if self.is_late {
+            return Some(News::Late);
+        }
+        let (watch, builder) = (&self.watch, &mut self.builder);
+        let signal = async { asked.recv().await.is_ok().then_some(News::Asked) };
+        let event = async {
+            match watch {
+                Some(watch) => watch.event().await.then_some(News::Event),
+                None => future::pending().await,
+            }
+        };
+        let built = async {
+            let (name, outcome) = builder.next().await;
+            Some(News::Built(name, outcome))
+        };
+        future::or(signal, future::or(event, built)).await
+    }
+
+    fn take_notice(&mut self, news: News) {
+        match news {
+            News::Asked => {
+                if let Some(watch) = &mut self.watch {
+                    watch.look_at_file();
                 }
-            };
-            let Some(is_asked) = is_asked else {
-                return;
-            };
-            if is_asked {
-                watch.look_at_file();
-            } else if !is_late {
-                let Some(touched) = watch.touched(&self.read, &self.runtime) else {
-                    continue;
-                };
-                due.extend(touched);
+                self.see_to(true);
             }
-            is_late = false;
-            if self.stop.is_stopped() {
-                return;
+            News::Event => {
+                let read = self.reload.vlugins.as_read();
+                let watch = self.watch.as_mut();
+                let touched = watch.and_then(|it| it.touched(&read, &self.reload.runtime));
+                if let Some(touched) = touched {
+                    self.due.extend(touched);
+                    self.see_to(false);
+                }
             }
-            // With faults in plugins.json, what is due has its turn when they are mended.
-            let Some(vlugins) = self.read() else { continue };
-            // What changes from here on is told of as a further change.
-            due.extend(watch.look_at(&vlugins.as_read(), &self.runtime));
-            let which = match is_asked {
-                true => Which::All,
-                false => Which::Named(&due),
-            };
-            due = self.take_in_turn(vlugins, which);
-            // What has changed while a script was loaded that imports it. One that failed waits for a change.
-            let changed = watch.look_at_imports(&self.read, &self.runtime);
-            let changed: Vec<_> = changed.difference(&due).cloned().collect();
-            is_late = !changed.is_empty();
-            due.extend(changed);
+            News::Late => self.see_to(false),
+            News::Built(name, outcome) => {
+                self.built.insert(name.clone(), outcome);
+                match self.together.contains(&name) {
+                    true => self.take_together(),
+                    false => self.take(&BTreeSet::from([name])),
+                }
+            }
         }
     }
 
+    /// Reads plugins.json, and sees whether those that are due are as they are wanted; all, if that is asked for.
+    fn see_to(&mut self, all: bool) {
+        self.is_late = false;
+        // With faults in plugins.json, what is due has its turn when they are mended.
+        let Some(vlugins) = self.reload.read() else {
+            return;
+        };
+        let (before, read) = (self.reload.vlugins.as_read(), vlugins.as_read());
+        let changed = said_otherwise(&before, &read);
+        let mut due = std::mem::take(&mut self.due);
+        due.extend(changed.iter().cloned());
+        if all {
+            due.extend(before.iter().chain(&read).map(name));
+        }
+        // What changes from here on is told of as a further change.
+        if let Some(watch) = &mut self.watch {
+            due.extend(watch.look_at(&read, &self.reload.runtime));
+        }
+        self.reload.vlugins = vlugins;
+        let builds = self.reload.build.is_wanted();
+        let sources = read.into_iter().filter(|it| builds && it.source.is_some());
+        let sources: BTreeMap<_, _> = sources.map(|it| (it.name.clone(), it)).collect();
+        if changed.iter().any(|it| sources.contains_key(it)) {
+            self.together.extend(changed);
+        }
+        self.builder.retain(|it| sources.contains_key(it));
+        let (to_build, rest): (BTreeSet<_>, BTreeSet<_>) =
+            due.into_iter().partition(|it| sources.contains_key(it));
+        let again = &std::mem::take(&mut self.failed) - &to_build;
+        let at_once = &(&rest | &again) - &self.together;
+        let nothing_to_build = to_build.is_empty();
+        self.built.retain(|it, _| !to_build.contains(it));
+        let to_build = to_build.iter().filter_map(|it| sources.get(it).cloned());
+        self.builder.build(to_build.collect());
+        if nothing_to_build || !at_once.is_empty() {
+            self.take(&at_once);
+        }
+        self.take_together();
+    }
+
+    /// Takes those that are changed in one step, if nothing of them is being built any more.
+    fn take_together(&mut self) {
+        if self.together.is_empty() || self.together.iter().any(|it| self.builder.is_building(it)) {
+            return;
+        }
+        let names = std::mem::take(&mut self.together);
+        self.take(&names);
+    }
+
+    /// Loads what is wanted of these. What could not be loaded is tried again; what could not be built is not, before
+    /// something of it changes.
+    fn take(&mut self, names: &BTreeSet<String>) {
+        let built = names
+            .iter()
+            .filter_map(|it| self.built.remove_entry(it))
+            .collect::<BTreeMap<_, _>>();
+        let watch = self.watch.as_ref();
+        let failed = self.reload.take(names, built.clone(), watch);
+        for name in failed {
+            match built.get(&name) {
+                Some(Err(_)) => {}
+                Some(Ok(library)) => {
+                    self.built.insert(name.clone(), Ok(library.clone()));
+                    self.failed.insert(name);
+                }
+                None => _ = self.failed.insert(name),
+            }
+        }
+        self.look_at_imports();
+    }
+
+    /// Notes what scripts import, and which of them have changed while they were loaded. One that failed waits for a
+    /// change.
+    fn look_at_imports(&mut self) {
+        if let Some(watch) = &mut self.watch {
+            let read = self.reload.vlugins.as_read();
+            let changed = watch.look_at_imports(&read, &self.reload.runtime);
+            let changed: Vec<_> = changed.difference(&self.failed).cloned().collect();
+            self.is_late |= !changed.is_empty();
+            self.due.extend(changed);
+        }
+    }
+}
+
+impl Reload {
     /// Reads plugins.json, if it has no faults.
     fn read(&self) -> Option<Vlugins> {
         let vlugins = Vlugins::read(Some(self.file.clone()), self.build.is_wanted());
@@ -138,46 +264,19 @@ impl Reload {
         None
     }
 
-    /// As [`Self::take`] does; but if files alone have changed, modules come last: cargo builds each target by itself,
-    /// and nobody has to wait for a library until the module of the same crate is built.
-    fn take_in_turn(&mut self, vlugins: Vlugins, which: Which<'_>) -> BTreeSet<String> {
-        let read = vlugins.as_read();
-        let Which::Named(names) = which else {
-            return self.take(vlugins, which);
-        };
-        let is_module = |name: &String| {
-            let found = read.iter().find(|it| it.name == *name);
-            found.is_some_and(|it| it.kind == Kind::Wasm && it.source.is_some())
-        };
-        let (modules, others): (BTreeSet<_>, BTreeSet<_>) =
-            names.iter().cloned().partition(is_module);
-        let in_one = modules.is_empty() || others.is_empty() || !self.build.is_wanted();
-        if in_one || !self.said_otherwise(&read).is_empty() {
-            return self.take(vlugins, which);
-        }
-        let mut failed = self.take(vlugins, Which::Named(&others));
-        failed.extend(match self.read() {
-            Some(vlugins) if !self.stop.is_stopped() => self.take(vlugins, Which::Named(&modules)),
-            _ => modules,
-        });
-        failed
-    }
-
-    /// Builds and loads what is wanted. Gives the names of those that are not as they are wanted
+    /// Loads what is wanted of these, with what was built. Gives the names of those that are not as they are wanted
     /// after that.
-    fn take(&mut self, mut vlugins: Vlugins, which: Which<'_>) -> BTreeSet<String> {
+    fn take(
+        &mut self,
+        names: &BTreeSet<String>,
+        built: BTreeMap<String, Outcome>,
+        watch: Option<&Watch>,
+    ) -> BTreeSet<String> {
         let start = Instant::now();
         let shown = self.file.shown().display();
-        let read = vlugins.as_read();
-        let names = match which {
-            Which::All => read.iter().chain(&self.read).map(name).collect(),
-            Which::Named(names) => &self.said_otherwise(&read) | names,
-        };
-        vlugins.only(&names);
-        vlugins.build(&self.build, &self.log, &self.writer, &self.stop);
-        if self.stop.is_stopped() {
-            return names;
-        }
+        let mut vlugins = self.vlugins.clone();
+        vlugins.only(names);
+        vlugins.built(built);
         if let Err(faults) = vlugins.faults() {
             // Those that were not built keep what was served before them.
             faults.log();
@@ -190,14 +289,24 @@ impl Reload {
             Ok(applied) => applied,
             Err(error) => {
                 log::error!(target: "valor", "{shown} cannot be served as it stands now, and nothing is changed: {error}");
-                return names;
+                return names.clone();
             }
+        };
+        let has_changed = |name: &str| {
+            let definition = wanted.iter().find(|it| it.name == name);
+            let found = watch.zip(definition);
+            found.is_some_and(|(watch, it)| watch.has_changed(it, &self.runtime))
         };
         let mut changed = 0;
         for it in applied {
             let name = it.name.as_str();
             match it.change {
                 Change::Kept => {}
+                // Half of one version and half of another is no news: the newer one has its turn next.
+                Change::Failed(_) if has_changed(&it.name) => {
+                    log::info!(target: "valor::watch", vlugin = name; "the vlugin `{name}` has changed while it was loaded");
+                    failed.insert(it.name);
+                }
                 Change::Failed(error) => {
                     log::error!(target: "valor", vlugin = name; "the vlugin `{name}` stays as it was: {error}");
                     failed.insert(it.name);
@@ -221,17 +330,8 @@ impl Reload {
             target: "valor",
             "{shown} is served as it stands now{but}: {changed} changed in {took:.2} s"
         );
-        self.note(wanted, &names, &failed);
-        self.read = read;
+        self.note(wanted, names, &failed);
         failed
-    }
-
-    /// The names of those that plugins.json did not have before, has no more, or has otherwise.
-    fn said_otherwise(&self, read: &[Definition]) -> BTreeSet<String> {
-        let (old, new) = (&self.read, read);
-        let other = new.iter().filter(|it| !old.contains(it));
-        let gone = old.iter().filter(|it| !new.contains(it));
-        other.chain(gone).map(name).collect()
     }
 
     /// What is served from here on: of those that failed, what was served before.
@@ -250,4 +350,11 @@ impl Reload {
 
 fn name(definition: &Definition) -> String {
     definition.name.clone()
+}
+
+/// The names of those that plugins.json did not have before, has no more, or has otherwise.
+fn said_otherwise(before: &[Definition], read: &[Definition]) -> BTreeSet<String> {
+    let other = read.iter().filter(|it| !before.contains(it));
+    let gone = before.iter().filter(|it| !read.contains(it));
+    other.chain(gone).map(name).collect()
 }

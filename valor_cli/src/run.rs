@@ -20,7 +20,7 @@ use crate::{
 };
 use std::sync::Arc;
 use valor_runtime::{
-    Definition, RegistryAccess, Runtime, Token,
+    RegistryAccess, Runtime, Token,
     dispatch::{self, CallTimeouts},
     file::{Readers, SECRET, read_text, warn_of_readers},
     host::fetch::FetchConfig,
@@ -76,20 +76,24 @@ pub fn run(args: &RunArgs, log: &LogWriter) -> Result<(), Failure> {
         builder = builder.trust(keys);
     }
     let runtime = builder.build().map_err(failed)?;
-    let read = vlugins.as_read();
+    let as_read = vlugins.clone();
     if let Some(watch) = &mut watch {
-        watch.look_at(&read, &runtime);
+        watch.look_at(&vlugins.as_read(), &runtime);
         log::info!(target: "valor::watch", "changes of plugins.json and of what it names are taken as they come");
     }
     vlugins.build(&args.build, &args.log, log, &Stop::default());
-    let reads = Reads { file, read, watch };
+    let reads = Reads {
+        file,
+        as_read,
+        watch,
+    };
     smol::block_on(serve(args, log, vlugins, reads, runtime, tls))
 }
 
 /// What is read again while it runs.
 struct Reads {
     file: Option<PluginsFile>,
-    read: Vec<Definition>,
+    as_read: Vlugins,
     watch: Option<Watch>,
 }
 
@@ -97,7 +101,11 @@ async fn serve(
     args: &RunArgs,
     log: &LogWriter,
     mut vlugins: Vlugins,
-    Reads { file, read, watch }: Reads,
+    Reads {
+        file,
+        as_read,
+        watch,
+    }: Reads,
     runtime: Arc<Runtime>,
     tls: Option<Tls>,
 ) -> Result<(), Failure> {
@@ -132,7 +140,7 @@ async fn serve(
             log: args.log.clone(),
             writer: log.clone(),
             runtime: runtime.clone(),
-            read,
+            vlugins: as_read,
             served: vlugins.all(),
             stop: reloading.clone(),
         };

@@ -13,6 +13,8 @@ use crate::build_sources::{Inputs, Workspaces};
 use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 use seen::{Identity, Look, Stamp};
 use smol::channel::{Receiver, bounded};
+#[cfg(feature = "wasm")]
+use std::time::SystemTime;
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
@@ -48,6 +50,8 @@ pub struct Watch {
     wanted: Wanted,
     /// What the sources of the definitions are built of.
     inputs: BTreeMap<PathBuf, Inputs>,
+    /// What scripts import that the runtime does not know of, by their names.
+    imports: BTreeMap<String, Vec<PathBuf>>,
     folders: BTreeMap<PathBuf, Identity>,
     of_file: Stamp,
     seen: BTreeMap<String, Look>,
@@ -83,6 +87,7 @@ impl Watch {
             file,
             wanted,
             inputs: BTreeMap::new(),
+            imports: BTreeMap::new(),
             folders: BTreeMap::new(),
             seen: BTreeMap::new(),
         })
@@ -121,6 +126,12 @@ impl Watch {
         touched.into_keys().collect()
     }
 
+    /// Whether something of this definition has changed since it was looked at, so that it is told as touched next.
+    pub fn has_changed(&self, definition: &Definition, runtime: &Runtime) -> bool {
+        let now = self.look(std::slice::from_ref(definition), runtime);
+        !self.touched_by(&now).is_empty()
+    }
+
     /// Notes what scripts import, which is known when they have been loaded. Gives those of which something has changed
     /// since, so that they are to be loaded once more.
     pub fn look_at_imports(
@@ -139,6 +150,40 @@ impl Watch {
         let scripts = definitions.iter().filter(|it| it.kind == Kind::Js);
         let changed = scripts.filter(|it| smol::block_on(runtime.has_imports_changed(&it.name)));
         changed.map(|it| it.name.clone()).collect()
+    }
+
+    /// Notes what scripts import, which `web` knows when it has read them; it began with that at this time. Gives those
+    /// of which something has changed since.
+    #[cfg(feature = "wasm")]
+    pub fn take_imports(
+        &mut self,
+        imports: BTreeMap<String, Vec<PathBuf>>,
+        definitions: &[Definition],
+        runtime: &Runtime,
+        since: SystemTime,
+    ) -> BTreeSet<String> {
+        // Systems note when a file was written some milliseconds late.
+        let since = since - Duration::from_millis(20);
+        self.imports = imports;
+        let now = self.look(definitions, runtime);
+        self.follow(&now);
+        let mut changed = BTreeSet::new();
+        for (name, now) in now {
+            let Some(seen) = self.seen.get_mut(&name) else {
+                continue;
+            };
+            // A change of what was known before is still to be seen.
+            let before = std::mem::take(&mut seen.imports);
+            for (file, stamp) in now.imports {
+                let known = before.get(&file);
+                if known.is_none() && stamp.is_since(since) {
+                    changed.insert(name.clone());
+                }
+                seen.imports.insert(file, known.cloned().unwrap_or(stamp));
+            }
+            seen.folders = now.folders;
+        }
+        changed
     }
 
     /// Waits until all is at rest, and gives the names of the definitions whose files have changed,
@@ -234,7 +279,9 @@ impl Watch {
                         look.at_folder(folder, Some(output));
                     }
                     let imports = runtime.imports(&definition.name);
-                    imports.iter().for_each(|file| look.at_import(file));
+                    let others = self.imports.get(&definition.name);
+                    let imports = imports.iter().chain(others.into_iter().flatten());
+                    imports.for_each(|file| look.at_import(file));
                 }
                 Err(LoadError::NotFound { looked, .. }) => look.folders.extend(looked),
                 Ok(None) | Err(_) => {}

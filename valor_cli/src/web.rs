@@ -28,7 +28,10 @@ use crate::{
 use contents::Contents;
 use folder::Folder;
 use scripts::Scripts;
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 use valor_runtime::{
     Definition, Kind, RuntimeError,
     loader::{LoadError, WasmLoader},
@@ -53,14 +56,20 @@ pub fn web(args: &WebArgs, log: &LogWriter) -> Result<(), Failure> {
         false => None,
     };
     let stop = Stop::default();
-    let made = make(args, log, &file, &stop)?;
+    let wasm_opt = args.wasm_opt.found()?;
+    let mut vlugins = read(args, &file);
+    vlugins.build(&args.build, &args.log, log, &stop);
+    vlugins.shrink_when(args.wasm_opt, args.build.release, wasm_opt.as_ref());
+    let mut imports = Imports::new();
+    let made = write(args, vlugins, &mut imports)?;
     tell(args, log, &made);
     let Some(listen) = &args.serve else {
         return Ok(());
     };
     let policy = serve::Policy::new(made.policy);
     if let Some(watching) = watching {
-        watching.listen(policy.clone(), stop.clone())?;
+        let built = made.vlugins.libraries();
+        watching.listen(policy.clone(), built, imports, stop.clone())?;
     }
     let served = serve::serve(&args.output, listen, policy, &args.log, log);
     stop.now();
@@ -77,16 +86,21 @@ struct Made {
     policy: String,
 }
 
-/// Builds what is to be built, and writes the folder.
-fn make(args: &WebArgs, log: &LogWriter, file: &PluginsFile, stop: &Stop) -> Result<Made, Failure> {
-    let wasm_opt = args.wasm_opt.found()?;
+/// The files that scripts import, by their names.
+type Imports = BTreeMap<String, Vec<PathBuf>>;
+
+/// Reads plugins.json.
+fn read(args: &WebArgs, file: &PluginsFile) -> Vlugins {
     let mut vlugins = Vlugins::read(Some(file.clone()), args.build.is_wanted());
     // Native ones do not run in a browser, so nobody waits for cargo to build them.
     let runs = |it: &Definition| it.kind != Kind::Native;
     let names = vlugins.all().into_iter().filter(runs).map(|it| it.name);
     vlugins.only(&names.collect());
-    vlugins.build(&args.build, &args.log, log, stop);
-    vlugins.shrink_when(args.wasm_opt, args.build.release, wasm_opt.as_ref());
+    vlugins
+}
+
+/// Writes the folder, with what was built. Notes what scripts import, also if it is not written.
+fn write(args: &WebArgs, mut vlugins: Vlugins, imports: &mut Imports) -> Result<Made, Failure> {
     let folder = Folder::open(&args.output)?;
     let mut contents = Contents::default();
     let of_host = "Valor's host in the browser";
@@ -104,7 +118,7 @@ fn make(args: &WebArgs, log: &LogWriter, file: &PluginsFile, stop: &Stop) -> Res
     };
     for (index, definition) in vlugins.well() {
         match definition.kind {
-            Kind::Js => match scripts.put(&definition, &mut contents) {
+            Kind::Js => match scripts.put(&definition, &mut contents, imports) {
                 Ok((definition, script)) => {
                     written.push(definition);
                     imported.push(script);

@@ -48,7 +48,8 @@ pub fn read(args: &PackageArgs) -> Result<(Manifest, Vec<u8>), Failure> {
     };
     let module = bundler
         .module(script, text)
-        .map_err(|error| failed(error.line))?;
+        .map_err(|error| failed(error.line))?
+        .bytes;
     if std::str::from_utf8(&module).is_err() {
         return Err(failed(format!("{shown} is not UTF-8")));
     }

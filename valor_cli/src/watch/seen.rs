@@ -39,6 +39,13 @@ impl Stamp {
         let stamp = |it: Metadata| (it.len(), it.modified().ok(), Identity::from(&it));
         Self(fs::metadata(file).ok().map(stamp))
     }
+
+    /// Whether the file was written at this time or later.
+    #[cfg(feature = "wasm")]
+    pub fn is_since(&self, time: SystemTime) -> bool {
+        let modified = self.0.as_ref().and_then(|(_, modified, _)| *modified);
+        modified.is_some_and(|it| it >= time)
+    }
 }
 
 impl Identity {

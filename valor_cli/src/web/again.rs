@@ -1,20 +1,28 @@
 //! `web --serve --watch`: the folder written anew whenever plugins.json, or what it names, changes. `web` starts it.
 //!
-//! What is broken leaves the folder as it is, and the log says why. A page that is loaded again has what is new.
+//! What is broken leaves the folder as it is, and the log says why. A page that is loaded again has what is new. cargo
+//! runs for crates of which something has changed, and nothing else waits for it: until a module is built, the one
+//! before it is in the folder.
 
-use super::{failed, make, serve::Policy};
+use super::{Imports, failed, read, serve::Policy, write};
 use crate::{
     args::WebArgs,
-    build_sources::Stop,
+    build_sources::{Outcome, Stop},
+    building::Builder,
     exit::Failure,
-    load::Vlugins,
     log_writer::LogWriter,
     plugins_file::PluginsFile,
     run::not_watched,
     watch::{Wanted, Watch},
 };
-use std::sync::Arc;
-use valor_runtime::{Definition, Runtime};
+use futures_lite::future;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
+    sync::Arc,
+    time::SystemTime,
+};
+use valor_runtime::{Definition, Kind, Runtime};
 
 /// What is needed to write it again.
 pub struct Again {
@@ -24,7 +32,16 @@ pub struct Again {
     watch: Watch,
     /// It knows where files with bare names are; nothing is loaded into it.
     runtime: Arc<Runtime>,
+    /// plugins.json when it had no faults last.
     read: Vec<Definition>,
+    /// The names of those that have changed since it was written.
+    due: BTreeSet<String>,
+    /// What a script imports has changed while it was read.
+    is_late: bool,
+    /// What was built, by the names of the definitions; why nothing was, if there never was a module.
+    built: BTreeMap<String, Outcome>,
+    imports: Imports,
+    since: SystemTime,
 }
 
 impl Again {
@@ -48,56 +65,174 @@ impl Again {
             builder = builder.plugin_dir(dir);
         }
         let mut again = Self {
+            since: SystemTime::now(),
             watch: Watch::start(path, &args.plugin_dir, wanted).map_err(not_watched)?,
             runtime: builder.build().map_err(failed)?,
+            read: read(args, file).as_read(),
             args: args.clone(),
             file: file.clone(),
             log: log.clone(),
-            read: Vec::new(),
+            due: BTreeSet::new(),
+            is_late: false,
+            built: BTreeMap::new(),
+            imports: Imports::new(),
         };
-        again.look();
+        again.watch.look_at(&again.read, &again.runtime);
         Ok(again)
     }
 
-    /// Notes how everything is now: it is to be read next.
-    fn look(&mut self) {
-        let builds = self.args.build.is_wanted();
-        self.read = Vlugins::read(Some(self.file.clone()), builds).as_read();
-        self.watch.look_at(&self.read, &self.runtime);
-    }
-
-    /// Waits for changes, on a thread of its own: a build may take minutes.
+    /// Waits for changes, on a thread of its own. The folder was written with what was `built`, and with scripts that
+    /// import these files.
     ///
     /// # Errors
     /// That there can be no such thread.
-    pub fn listen(mut self, policy: Policy, stop: Stop) -> Result<(), Failure> {
+    pub fn listen(
+        mut self,
+        policy: Policy,
+        built: BTreeMap<String, PathBuf>,
+        imports: Imports,
+        stop: Stop,
+    ) -> Result<(), Failure> {
         log::info!(target: "valor::watch", "changes of plugins.json and of what it names are taken as they come");
+        let built = built.into_iter().map(|(name, module)| (name, Ok(module)));
+        (self.built, self.imports) = (built.collect(), imports);
+        let base = self.file.base().to_owned();
+        let (build, log) = (&self.args.build, &self.args.log);
+        let mut builder = Builder::new(base, build, log, &self.log, &stop);
         std::thread::Builder::new()
             .name("valor-web".into())
             .spawn(move || {
-                while smol::block_on(self.watch.event()) {
-                    if self.watch.touched(&self.read, &self.runtime).is_none() {
-                        continue;
-                    }
-                    self.look();
-                    let made = make(&self.args, &self.log, &self.file, &stop);
+                self.note_imports();
+                while let Some(built) = smol::block_on(self.news(&mut builder)) {
                     if stop.is_stopped() {
                         return;
                     }
-                    let folder = self.args.output.display();
-                    match made {
-                        Ok(made) => {
-                            policy.set(made.policy);
-                            log::info!(target: "valor", "{folder} is written anew, {} files", made.files);
-                        }
-                        Err(failure) => {
-                            failure.log();
-                            log::error!(target: "valor", "{folder} stays as it was");
-                        }
+                    match built {
+                        Some((name, outcome)) => self.take(name, outcome, &policy),
+                        None => self.see_to(&mut builder, &policy),
                     }
                 }
             })
             .map_err(failed)?;
         Ok(())
+    }
+
+    /// Waits until something has changed, or was built; ends when nothing will.
+    async fn news(&mut self, builder: &mut Builder) -> Option<Option<(String, Outcome)>> {
+        loop {
+            if std::mem::take(&mut self.is_late) {
+                return Some(None);
+            }
+            let event = async { self.watch.event().await.then_some(None) };
+            let built = async { Some(Some(builder.next().await)) };
+            if let Some(built) = future::or(event, built).await? {
+                return Some(Some(built));
+            }
+            if let Some(touched) = self.watch.touched(&self.read, &self.runtime) {
+                self.due.extend(touched);
+                return Some(None);
+            }
+        }
+    }
+
+    /// Has built what has changed, and writes the rest.
+    fn see_to(&mut self, builder: &mut Builder, policy: &Policy) {
+        let vlugins = read(&self.args, &self.file);
+        if let Err(faults) = vlugins.faults() {
+            return self.stays(&faults);
+        }
+        let before = std::mem::replace(&mut self.read, vlugins.as_read());
+        let mut due = std::mem::take(&mut self.due);
+        due.extend(self.watch.look_at(&self.read, &self.runtime));
+        let sources: Vec<_> = self.sources().cloned().collect();
+        self.built
+            .retain(|name, _| sources.iter().any(|it| it.name == *name));
+        builder.retain(|name| sources.iter().any(|it| it.name == name));
+        let is_as_before = |it: &Definition| {
+            let before = before.iter().find(|before| before.name == it.name);
+            before.is_some_and(|before| (&before.source, before.kind) == (&it.source, it.kind))
+        };
+        let mut to_build = Vec::new();
+        for it in sources {
+            let is_known = self.built.contains_key(&it.name) || builder.is_building(&it.name);
+            if !is_as_before(&it) {
+                self.built.remove(&it.name);
+            } else if is_known && !due.contains(&it.name) {
+                continue;
+            }
+            to_build.push(it);
+        }
+        let is_all = !to_build.is_empty() && before == self.read;
+        due.retain(|name| to_build.iter().all(|it| it.name != *name));
+        builder.build(to_build);
+        // If nothing but sources has changed, there is nothing new to write yet.
+        if !is_all || !due.is_empty() {
+            self.write(BTreeMap::new(), policy);
+        }
+    }
+
+    /// Takes what came of the source of the vlugin with this name.
+    fn take(&mut self, name: String, outcome: Outcome, policy: &Policy) {
+        let had_one = matches!(self.built.get(&name), Some(Ok(_)));
+        if outcome.is_ok() || !had_one {
+            self.built.insert(name.clone(), outcome.clone());
+        }
+        self.write(BTreeMap::from([(name, outcome)]), policy);
+    }
+
+    /// Writes the folder, with what was built just now and before, if there is something of all that is to be built.
+    fn write(&mut self, fresh: BTreeMap<String, Outcome>, policy: &Policy) {
+        if self.sources().any(|it| !self.built.contains_key(&it.name)) {
+            return;
+        }
+        self.since = SystemTime::now();
+        let mut vlugins = read(&self.args, &self.file);
+        let mut modules = BTreeMap::new();
+        let mut outcomes = fresh.clone();
+        for (name, outcome) in &self.built {
+            match outcome {
+                _ if fresh.contains_key(name) => {}
+                Ok(module) => _ = modules.insert(name.clone(), module.clone()),
+                Err(_) => _ = outcomes.insert(name.clone(), outcome.clone()),
+            }
+        }
+        vlugins.built_before(&modules);
+        vlugins.built(outcomes);
+        let made = self.args.wasm_opt.found().and_then(|wasm_opt| {
+            let when = self.args.wasm_opt;
+            vlugins.shrink_when(when, self.args.build.release, wasm_opt.as_ref());
+            write(&self.args, vlugins, &mut self.imports)
+        });
+        let folder = self.args.output.display();
+        match made {
+            Ok(made) => {
+                policy.set(made.policy);
+                log::info!(target: "valor", "{folder} is written anew, {} files", made.files);
+            }
+            Err(failure) => self.stays(&failure),
+        }
+        self.note_imports();
+    }
+
+    /// Watches what scripts import. What has changed since it was read is due.
+    fn note_imports(&mut self) {
+        let imports = self.imports.clone();
+        let (read, runtime) = (&self.read, &self.runtime);
+        let changed = self.watch.take_imports(imports, read, runtime, self.since);
+        self.is_late |= !changed.is_empty();
+        self.due.extend(changed);
+    }
+
+    fn stays(&self, failure: &Failure) {
+        failure.log();
+        log::error!(target: "valor", "{} stays as it was", self.args.output.display());
+    }
+
+    /// Those that are built.
+    fn sources(&self) -> impl Iterator<Item = &Definition> {
+        let builds = self.args.build.is_wanted();
+        let runs = |it: &&Definition| it.kind != Kind::Native;
+        let all = self.read.iter().filter(runs);
+        all.filter(move |it| builds && it.source.is_some())
     }
 }

@@ -10,6 +10,7 @@ use crate::bundle::{Bundler, EXTENSIONS};
 use std::path::{Path, PathBuf};
 use valor_runtime::{
     Definition, file,
+    loader::Imports,
     package::{Package, SCRIPT_TARGET, is_package},
     web::Script,
 };
@@ -24,14 +25,17 @@ pub struct Scripts<'a> {
 }
 
 impl Scripts<'_> {
-    /// Puts a script into the folder; gives the definition that names it there, and what imports it.
+    /// Puts a script into the folder; gives the definition that names it there, and what imports it. The files that it
+    /// imports are noted in `imports`, also if one of them is not there.
     ///
     /// # Errors
-    /// That there is no such file, or that it cannot be bundled; for want of esbuild or of a package, it is missing.
+    /// That there is no such file, that it cannot be bundled, or that it imports what it may not; for want of esbuild
+    /// or of a package, it is missing.
     pub fn put(
         &self,
         definition: &Definition,
         contents: &mut Contents,
+        imports: &mut super::Imports,
     ) -> Result<(Definition, Script), Fault> {
         let file = self.locate(definition)?;
         let fault = Fault::new;
@@ -46,6 +50,9 @@ impl Scripts<'_> {
             let line = format!("{shown} has the SHA-256 {found}, and not {wanted}");
             return Err(fault("sha256", line));
         }
+        // What a server holds it to, so that both run the same files.
+        let may = Imports::of(&file, definition, self.base);
+        let may = may.map_err(|error| fault("files", error.to_string()))?;
         let bytes = match is_package(&file) {
             true => packed(&file, &source)?,
             false => {
@@ -54,11 +61,22 @@ impl Scripts<'_> {
                     esbuild: self.esbuild,
                     external: None,
                 };
-                let module = bundler.module(&file, source);
-                module.map_err(|error| Fault {
-                    is_missing: error.is_missing,
-                    ..fault("path", error.line)
-                })?
+                let module = bundler.module(&file, source).map_err(|error| {
+                    // What was imported before is watched until all of it is there again.
+                    let noted = imports.entry(definition.name.clone()).or_default();
+                    noted.extend(error.unresolved);
+                    Fault {
+                        is_missing: error.is_missing,
+                        ..fault("path", error.line)
+                    }
+                })?;
+                let is_own = |it: &&PathBuf| it.iter().all(|part| part != "node_modules");
+                let own = module.imports.iter().filter(is_own).cloned();
+                imports.insert(definition.name.clone(), own.collect());
+                if let Some(refusal) = module.imports.iter().find_map(|it| may.refusal(it)) {
+                    return Err(fault("path", format!("{shown} is not bundled: {refusal}")));
+                }
+                module.bytes
             }
         };
         let digest = sha256(&bytes);

@@ -32,6 +32,22 @@ fn native(keys: &str) -> String {
 }
 
 #[test]
+fn the_folder_of_plugins_json_is_shown() {
+    let folder =
+        Folder::new(r#"{ "plugins": [{ "type": "files", "name": "site", "path": "." }] }"#);
+    let mut command = valor_cli();
+    command.args(["check"]).current_dir(folder.path());
+    let finished = finish(command);
+    let row = finished.out.lines().find(|it| it.starts_with("site"));
+    let cells: Vec<_> = row.unwrap_or_default().split_whitespace().collect();
+    assert_eq!(
+        cells,
+        ["site", "files", "/site", ".", "ready"],
+        "{finished:?}"
+    );
+}
+
+#[test]
 fn a_key_of_a_config_that_does_not_fit_is_pointed_to() {
     let proxy = library("proxy").display().to_string();
     let faults = |config: &str| {

@@ -20,6 +20,9 @@ mod scripting;
 mod signing;
 mod support;
 mod watching;
+mod watching_sources;
+#[cfg(all(target_os = "linux", feature = "wasm"))]
+mod web_imports;
 #[cfg(feature = "wasm")]
 mod web_scripts;
 #[cfg(feature = "wasm")]

@@ -320,6 +320,25 @@ fn a_change_in_what_a_script_imports_is_seen() {
     answers("three and further");
 }
 
+/// Whatever a version that is gone already fails with is no news.
+#[test]
+fn a_script_that_changes_while_it_is_loaded_is_loaded_next() {
+    let folder = importing();
+    let server = serving(&folder, &["--watch"]);
+    assert_eq!(server.get("/main").body, "one more");
+    let half = "console.warn('it begins');
+        await new Promise((done) => setTimeout(done, 2000)); throw new Error('half of it');";
+    folder.write("app/main.js", half);
+    server.wait_until("it begins", 1);
+    folder.write(
+        "app/main.js",
+        "export default { fetch: () => new Response('all of it') };",
+    );
+    wait_for("all of it", || server.get("/main").body == "all of it");
+    let err = server.err();
+    assert!(!err.contains("stays as it was"), "{err}");
+}
+
 #[test]
 fn a_change_in_what_a_script_imports_is_seen_with_sighup() {
     let folder = importing();

@@ -2,7 +2,7 @@
 
 use crate::{
     packaging::library,
-    support::{Folder, Server, converse, run, valor_cli, wait_for, workspace},
+    support::{Folder, Server, converse, run, wait_for},
 };
 use std::{
     fs,
@@ -14,15 +14,15 @@ use std::{
     thread::JoinHandle,
 };
 
-const DONE: &str = "is served as it stands now";
+pub const DONE: &str = "is served as it stands now";
 
 /// The program, and the folder that it watches.
-struct Watching {
-    folder: Folder,
-    server: Server,
+pub struct Watching {
+    pub folder: Folder,
+    pub server: Server,
 }
 
-fn plugins(entries: &[&str]) -> String {
+pub fn plugins(entries: &[&str]) -> String {
     format!(r#"{{ "plugins": [{}] }}"#, entries.join(", "))
 }
 
@@ -42,7 +42,7 @@ impl Watching {
     }
 
     /// Does something to the files, and waits until the log has this in it once more.
-    fn when(&self, change: impl FnOnce(), part: &str) {
+    pub fn when(&self, change: impl FnOnce(), part: &str) {
         let before = self.server.err().matches(part).count();
         change();
         self.server.wait_until(part, before + 1);
@@ -60,7 +60,7 @@ impl Watching {
         serde_json::from_str(&shown).unwrap()
     }
 
-    fn get(&self, target: &str) -> String {
+    pub fn get(&self, target: &str) -> String {
         self.server.get(target).body
     }
 
@@ -72,7 +72,7 @@ impl Watching {
 }
 
 /// A client that asks without a pause.
-struct Busy {
+pub struct Busy {
     enough: Arc<AtomicBool>,
     /// What it was answered, each answer once for as long as it stayed the same.
     answers: Arc<Mutex<Vec<String>>>,
@@ -80,7 +80,7 @@ struct Busy {
 }
 
 impl Busy {
-    fn ask(server: &Server, target: &'static str) -> Self {
+    pub fn ask(server: &Server, target: &'static str) -> Self {
         let enough = Arc::new(AtomicBool::new(false));
         let answers = Arc::new(Mutex::new(Vec::<String>::new()));
         let addr = server.addrs[0].clone();
@@ -106,7 +106,7 @@ impl Busy {
     }
 
     /// Waits until it is answered with this.
-    fn hears(&self, answer: &str) {
+    pub fn hears(&self, answer: &str) {
         let last = || self.answers.lock().unwrap().last().cloned();
         wait_for(answer, || {
             assert!(!self.asking.is_finished(), "a request has failed");
@@ -115,7 +115,7 @@ impl Busy {
     }
 
     /// Ends it, and gives what it was answered.
-    fn answers(self) -> Vec<String> {
+    pub fn answers(self) -> Vec<String> {
         self.enough.store(true, Ordering::Relaxed);
         self.asking.join().unwrap();
         self.answers.lock().unwrap().clone()
@@ -261,6 +261,21 @@ fn a_file_that_comes_to_be_where_a_bare_name_is_looked_for() {
         &["--keep-going", "--plugin-dir", "nowhere/at/all"],
     );
     assert_eq!(it.server.get("/late").status, 503);
+    // Who asks over HTTP has no command line to do something about it with.
+    let shown = it.shown("late");
+    let reason = shown["reason"].as_str().unwrap();
+    assert!(
+        reason.starts_with("no library for `late` was found: ") && !reason.contains("--"),
+        "{reason}"
+    );
+    let absent = r#"{ "type": "native", "name": "absent", "path": "lib/absent.lib" }"#;
+    let json = [("content-type", "application/json")];
+    let refused = it.server.send("POST", "/_plugins", &json, absent);
+    assert_eq!(refused.status, 422);
+    assert!(
+        refused.body.contains("does not exist: correct `path`"),
+        "{refused:?}"
+    );
     let file = it
         .folder
         .path()
@@ -268,6 +283,36 @@ fn a_file_that_comes_to_be_where_a_bare_name_is_looked_for() {
     let comes = || fs::copy(library("hello_plugin"), &file).map(drop).unwrap();
     it.when(comes, "the vlugin `late` is replaced");
     assert_eq!(it.get("/late"), HELLO);
+}
+
+/// As a deployment does it: a link that is turned to another folder, and the old one is removed. The log has what was
+/// changed, and nothing of watches that end with their folder.
+#[cfg(unix)]
+#[test]
+fn a_folder_that_is_replaced_is_one_change() {
+    let it = Watching::start(&[IT, BOB], &[]);
+    let path = |name: &str| it.folder.path().join(name);
+    fs::rename(path("lib"), path("release0")).unwrap();
+    std::os::unix::fs::symlink("release0", path("lib")).unwrap();
+    for (round, name) in ["with_state", "hello_plugin", "with_state"]
+        .iter()
+        .enumerate()
+    {
+        let (old, new) = (format!("release{round}"), format!("release{}", round + 1));
+        fs::create_dir(path(&new)).unwrap();
+        fs::copy(library(name), path(&new).join("it.lib")).unwrap();
+        let replace = || {
+            std::os::unix::fs::symlink(&new, path("next")).unwrap();
+            fs::rename(path("next"), path("lib")).unwrap();
+            fs::remove_dir_all(path(&old)).unwrap();
+        };
+        it.when(replace, "the vlugin `it` is replaced");
+    }
+    assert_eq!(it.get("/it?who=Zoe"), ALICE);
+    let err = it.server.err();
+    assert!(!err.contains("notify"), "{err}");
+    assert_eq!(err.matches("is replaced").count(), 3, "{err}");
+    assert_eq!(err.matches("stays as it was").count(), 0, "{err}");
 }
 
 #[test]
@@ -301,175 +346,4 @@ fn with_trust_a_new_library_waits_for_its_signature() {
     assert_eq!(it.get("/it"), HELLO);
     it.when(|| comes("it.vlugin.minisig"), "the vlugin `it` is replaced");
     assert_eq!(it.get("/it?who=Zoe"), ALICE);
-}
-
-/// The crate of a vlugin that answers with a word.
-fn source(folder: &Folder, word: &str) {
-    let code = format!(
-        "#[valor::vlugin]\npub async fn on_request(_: valor::http::Request) -> &'static str {{ \"{word}\" }}\n"
-    );
-    folder.write("it/src/lib.rs", code);
-}
-
-/// Makes the crate in a folder. Tests run at once and share a target folder, so each gives the crate another name:
-/// cargo puts what it builds of two crates of one name in the same place.
-fn watched(folder: &Folder, name: &str) {
-    let valor = workspace().join("valor_abi");
-    let manifest = format!(
-        "[package]\nname = \"{name}\"\nversion = \"0.1.0\"\nedition = \"2024\"\n\
-         [lib]\ncrate-type = [\"cdylib\"]\n[workspace]\n[profile.dev]\ndebug = false\n\
-         [dependencies]\nvalor = {{ package = \"valor_abi\", path = {valor:?} }}\n"
-    );
-    folder.write("it/Cargo.toml", manifest);
-    let lock = workspace().join("valor_runtime/tests/fixtures/Cargo.lock");
-    folder.write("it/Cargo.lock", fs::read(lock).unwrap());
-    source(folder, "one");
-}
-
-/// A cargo that builds no module before it is let to.
-#[cfg(all(unix, feature = "wasm"))]
-const SLOW_FOR_MODULES: &str = r#"#!/bin/sh
-case "$*" in *wasm32*) while [ ! -e "$GATE" ]; do sleep 0.05; done ;; esac
-exec "$REAL_CARGO" "$@"
-"#;
-
-/// One crate for both: an edit of it is a library before it is a module.
-#[cfg(all(unix, feature = "wasm"))]
-#[test]
-fn a_library_does_not_wait_for_a_module() {
-    use std::os::unix::fs::PermissionsExt;
-    let folder = Folder::new(&plugins(&[
-        r#"{ "type": "native", "name": "it", "source": "it" }"#,
-        r#"{ "type": "wasm", "name": "module", "source": "it" }"#,
-    ]));
-    watched(&folder, "watched_twice");
-    folder.write("cargo", SLOW_FOR_MODULES);
-    let (cargo, gate) = (folder.path().join("cargo"), folder.path().join("gate"));
-    fs::set_permissions(&cargo, fs::Permissions::from_mode(0o755)).unwrap();
-    fs::write(&gate, "").unwrap();
-    let mut command = valor_cli();
-    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("fixtures");
-    let real = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    command
-        .envs([
-            ("REAL_CARGO", &*real),
-            ("CARGO", cargo.as_os_str()),
-            ("GATE", gate.as_os_str()),
-        ])
-        .env("CARGO_TARGET_DIR", target)
-        .args(["run", "--addr", "127.0.0.1:0", "--build", "--watch", "-p"])
-        .arg(folder.path().join("plugins.json"));
-    let server = Server::spawn(command);
-    let it = Watching { folder, server };
-    assert_eq!(
-        (it.get("/it"), it.get("/module")),
-        ("one".into(), "one".into())
-    );
-    fs::remove_file(&gate).unwrap();
-    it.when(|| source(&it.folder, "two"), "the vlugin `it` is replaced");
-    assert_eq!(
-        (it.get("/it"), it.get("/module")),
-        ("two".into(), "one".into())
-    );
-    it.when(
-        || fs::write(&gate, "").unwrap(),
-        "the vlugin `module` is replaced",
-    );
-    assert_eq!(it.get("/module"), "two");
-}
-
-#[test]
-fn a_source_is_built_again() {
-    let folder = Folder::new(&plugins(&[
-        r#"{ "type": "native", "name": "it", "source": "it" }"#,
-    ]));
-    watched(&folder, "watched");
-    let mut command = valor_cli();
-    // Where the fixtures of the runtime's tests are built of the same.
-    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("fixtures");
-    command
-        .env("CARGO_TARGET_DIR", target)
-        .args(["run", "--addr", "127.0.0.1:0", "--build", "--watch", "-p"])
-        .arg(folder.path().join("plugins.json"));
-    let server = Server::spawn(command);
-    let it = Watching { folder, server };
-    let busy = Busy::ask(&it.server, "/it");
-    busy.hears("one");
-    it.when(|| source(&it.folder, "two"), "the vlugin `it` is replaced");
-
-    busy.hears("two");
-
-    // Nothing that an editor or cargo leaves there is a source.
-    for name in [
-        "it/src/lib.rs~",
-        "it/src/.lib.rs.swp",
-        "it/target/debug/x.d",
-        "it/it.log",
-    ] {
-        it.folder.write(name, "");
-    }
-    it.when(|| source(&it.folder, "no\" \"code"), DONE);
-    let err = it.server.err();
-    let line = "plugins[0].source: vlugin `it`: its crate `watched` cannot be built";
-    assert!(err.contains(line), "{err}");
-    assert_eq!(it.get("/it"), "two");
-    it.when(
-        || source(&it.folder, "three"),
-        "the vlugin `it` is replaced",
-    );
-    busy.hears("three");
-    assert_eq!(busy.answers(), ["one", "two", "three"]);
-    // The first, and those of the three changes.
-    assert_eq!(it.server.err().matches("valor::build: building").count(), 4);
-}
-
-/// A cargo that never ends a build.
-#[cfg(unix)]
-const ENDLESS: &str = r#"#!/bin/sh
-if [ "$1" = build ]; then
-    echo $$ > "$PID.new" && mv "$PID.new" "$PID"
-    exec sleep 600
-fi
-exec "$REAL_CARGO" "$@"
-"#;
-
-#[cfg(unix)]
-#[test]
-fn a_build_does_not_outlive_the_program() {
-    use std::{os::unix::fs::PermissionsExt, process::Command};
-    let folder = Folder::new(&plugins(&[]));
-    folder.write("cargo", ENDLESS);
-    let (cargo, pid) = (folder.path().join("cargo"), folder.path().join("pid"));
-    fs::set_permissions(&cargo, fs::Permissions::from_mode(0o755)).unwrap();
-    folder.write(
-        "it/Cargo.toml",
-        "[package]\nname = \"it\"\n[lib]\ncrate-type = [\"cdylib\"]\n[workspace]\n",
-    );
-    folder.write("it/src/lib.rs", "");
-    let mut command = valor_cli();
-    command
-        .env(
-            "REAL_CARGO",
-            std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()),
-        )
-        .env("CARGO", cargo)
-        .env("PID", &pid)
-        .args(["run", "--addr", "127.0.0.1:0", "--build", "--watch", "-p"])
-        .arg(folder.path().join("plugins.json"));
-    let server = Server::spawn(command);
-    folder.write(
-        "plugins.json",
-        plugins(&[r#"{ "type": "native", "name": "it", "source": "it" }"#]),
-    );
-    wait_for("the build", || pid.exists());
-    server.signal("TERM");
-    let ended = server.end();
-    assert_eq!(ended.code, Some(0), "{}", ended.err);
-    let pid = fs::read_to_string(pid).unwrap();
-    wait_for("the end of the build", || {
-        let mut ps = Command::new("ps");
-        let shown = ps.args(["-o", "stat=", "-p", pid.trim()]).output().unwrap();
-        let state = String::from_utf8(shown.stdout).unwrap();
-        state.trim().is_empty() || state.starts_with('Z')
-    });
 }

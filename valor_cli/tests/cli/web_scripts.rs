@@ -10,13 +10,13 @@ use sha2::{Digest, Sha256};
 
 /// The esbuild that the checks install; there is none for Windows among it.
 #[cfg(unix)]
-fn esbuild() -> String {
+pub fn esbuild() -> String {
     let tools = std::env::var("VALOR_JS_TOOLS").expect("VALOR_JS_TOOLS, as .ci/tools sets it");
     format!("{tools}/.bin/esbuild")
 }
 
 /// `web`, where no esbuild is found but the one that is named.
-fn write_scripts(folder: &Folder, esbuild: Option<&str>) -> Finished {
+pub fn write_scripts(folder: &Folder, esbuild: Option<&str>) -> Finished {
     let mut command = valor_cli();
     let (plugins, dist) = (folder.file("plugins.json"), folder.file("dist"));
     command.args(["web", "-p", &plugins, "-o", &dist]);

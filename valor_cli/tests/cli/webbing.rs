@@ -355,6 +355,55 @@ fn the_folder_is_written_anew_when_something_changes() {
     });
 }
 
+/// cargo runs for a crate that was edited and for nothing else, and nothing else waits for it.
+#[cfg(unix)]
+#[test]
+fn an_edit_of_a_page_runs_no_cargo_and_waits_for_none() {
+    use crate::{
+        support::wait_for,
+        watching_sources::{source_in, watched_in, with_a_gate},
+    };
+    let folder = project(
+        r#"{ "plugins": [
+            { "type": "files", "name": "docs", "path": "site" },
+            { "type": "wasm", "name": "module", "source": "module" }
+        ] }"#,
+    );
+    watched_in(&folder, "module", "watched_for_a_page");
+    let mut command = valor_cli();
+    let gate = with_a_gate(&mut command, &folder);
+    let (plugins, dist) = (folder.file("plugins.json"), folder.file("dist"));
+    command.args(["web", "-p", &plugins, "-o", &dist, "--build"]);
+    command.args(["--serve", "127.0.0.1:0", "--watch"]);
+    let server = Server::spawn(command);
+    let page = |text: &str| {
+        folder.write("site/index.html", text);
+        wait_for(text, || server.get("/docs/").body == text);
+    };
+    let module = || std::fs::read(folder.path().join("dist/vlugins/module.wasm")).unwrap();
+    let builds = || {
+        let log = std::fs::read_to_string(folder.path().join("bin/gate.log")).unwrap();
+        log.lines().count()
+    };
+    let first = module();
+    page("<h1>One</h1>");
+    page("<h1>Two</h1>");
+    assert_eq!(builds(), 1);
+    std::fs::remove_file(&gate).unwrap();
+    source_in(&folder, "module", "another word");
+    wait_for("a build", || builds() == 2);
+    page("<h1>Three</h1>");
+    assert!(module() == first);
+    std::fs::write(&gate, "").unwrap();
+    wait_for("the new module", || module() != first);
+    page("<h1>Four</h1>");
+    // A module that cannot be built keeps back nothing but itself.
+    source_in(&folder, "module", "no\" \"code");
+    server.wait_until("stays as it was", 1);
+    page("<h1>Five</h1>");
+    assert_eq!(builds(), 3);
+}
+
 #[test]
 fn served_as_a_static_server_would() {
     let folder = project(PLUGINS);

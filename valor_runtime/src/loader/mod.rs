@@ -8,10 +8,12 @@
 
 mod error;
 pub(crate) mod files;
+mod imports;
 pub(crate) mod js;
 mod lists;
 pub mod native;
 mod npm;
+mod over_http;
 mod paths;
 mod script_error;
 mod search;
@@ -23,6 +25,7 @@ pub mod wasm;
 
 pub(crate) use crate::escape::one_line;
 pub use error::LoadError;
+pub use imports::Imports;
 pub use native::{NativeLoader, images_mapped};
 pub use script_error::ScriptError;
 pub use search::read;

@@ -48,7 +48,7 @@ pub(super) fn missing(said: &str, file: &Path) -> Option<ScriptError> {
 fn linked(said: &str, file: &Path) -> Option<ScriptError> {
     let forms = [
         ("Requires read access to \"", "\""),
-        ("it imports ", ", which is outside of its folder "),
+        ("it imports ", ", which is outside of its project "),
     ];
     let wanted = Path::new(between(said, forms)?);
     let file = std::fs::canonicalize(file).ok()?;

@@ -98,6 +98,18 @@ pub enum ScriptError {
         message: String,
     },
 
+    /// What `files` of the definition names is not there.
+    #[error(
+        "`files` names `{}`, which is not in the script's folder {}: create it, or correct `files`",
+        one_line(named), folder.display()
+    )]
+    NoFile {
+        /// The file or the folder, as the definition names it.
+        named: String,
+        /// The folder that the script is in.
+        folder: PathBuf,
+    },
+
     /// A package that the script imports is not installed.
     #[error(
         "`{}` is not installed, which {} imports: {} in {}",
@@ -115,11 +127,9 @@ pub enum ScriptError {
         importer: PathBuf,
     },
 
-    /// A package that the script imports is a link to a folder that it may not read.
+    /// A package that the script imports is a link to a folder of which it may not import this, or not as CommonJS.
     #[error(
-        "`{}` is a link to {}, as in an npm workspace, and a script may read what is inside of node_modules alone: \
-         bundle {} and what it imports into one file (`esbuild {} --bundle --format=esm --outfile=FILE`), or install \
-         the package as a copy",
+        "`{}` is a link to {}, as in an npm workspace, and from there a script imports ES modules of its own project alone: bundle {} and what it imports into one file (`esbuild {} --bundle --format=esm --outfile=FILE`), or install the package as a copy",
         one_line(package), folder.display(), script.display(), script.display()
     )]
     Linked {

@@ -58,6 +58,11 @@ impl Search {
         self.trust = Some(keys);
     }
 
+    /// What `--plugin-dir` names.
+    pub(super) fn dirs(&self) -> &[PathBuf] {
+        &self.plugin_dirs
+    }
+
     /// The path with its symbolic links resolved, if it lies inside a plugin directory then.
     pub(super) fn inside(&self, file: PathBuf) -> Result<PathBuf, LoadError> {
         paths::inside(&self.plugin_dirs, file)

@@ -81,7 +81,10 @@ fn fit(definition: &Definition) -> Result<(), Refusal> {
 
 impl From<RuntimeError> for Refusal {
     fn from(error: RuntimeError) -> Self {
-        let line = error.to_string();
+        let line = match &error {
+            RuntimeError::Load(error) => error.over_http(),
+            error => error.to_string(),
+        };
         match error {
             RuntimeError::Registry(RegistryError::NotFound(_)) => Self::NotFound(line),
             RuntimeError::Registry(_) => Self::Taken(line),

@@ -37,6 +37,18 @@ pub(crate) fn what_is_no_script_is_not_loaded() {
              connect().catch(() => {}); await connect();",
         ),
         ("package.js", "import 'npm:hono';"),
+        ("nearly.js", "import './throws';"),
+        (
+            "bytes.js",
+            "import it from './throws.js' with { type: 'bytes' };",
+        ),
+        (
+            "computed.js",
+            "await import(['./nofetch', 'js'].join('.'));",
+        ),
+        ("bare.js", "await import(['ho', 'no'].join(''));"),
+        ("spawns.js", "new Deno.Command('/bin/ls').outputSync();"),
+        ("stores.js", "await Deno.openKv();"),
         ("exits.js", "Deno.exit(7);"),
         (
             "kills.js",
@@ -77,16 +89,43 @@ pub(crate) fn what_is_no_script_is_not_loaded() {
             ),
             (
                 "sends",
-                &["Requires net access to \"127.0.0.1:1\" at sends.js:1:"],
+                &[
+                    "Requires net access to \"127.0.0.1:1\", which no script has: `fetch` reaches the servers that `allow` in its definition names at sends.js:1:",
+                ],
             ),
             (
                 "package",
-                &["npm specifiers were requested, and packages are imported by their names"],
+                &[
+                    "packages are not imported by `npm:`: install it beside the script (`npm install`), and import it by its name alone",
+                ],
             ),
             (
                 "remote",
-                &["Requires import access to \"example.com:443\" at remote.js:1:8"],
+                &[
+                    "Requires import access to \"example.com:443\", and nothing is loaded from elsewhere: put the module beside the script, or import a package that is installed by its name at remote.js:1:8",
+                ],
             ),
+            ("nearly", &["Maybe add a '.js' extension at nearly.js:1:8"]),
+            (
+                "bytes",
+                &["hint: read the file, which `files` in its definition grants"],
+            ),
+            (
+                "computed",
+                &["which `files` in its definition grants, or an import whose text has the name"],
+            ),
+            (
+                "bare",
+                &[
+                    "`hono` is not installed, which ",
+                    "run `npm install hono` in ",
+                ],
+            ),
+            (
+                "spawns",
+                &["Requires run access to \"/bin/ls\", which no script has at spawns.js:1:"],
+            ),
+            ("stores", &["Deno.openKv is not a function"]),
             (
                 "exits",
                 &["a vlugin cannot end its process at exits.js:1:6"],
@@ -102,10 +141,9 @@ pub(crate) fn what_is_no_script_is_not_loaded() {
             for part in parts {
                 assert!(line.contains(part), "{name}: {line}");
             }
-            assert!(
-                !line.contains('\n') && !line.contains("--allow") && !line.contains("--no-"),
-                "{line}"
-            );
+            for part in ["\n", "--allow", "--no-", "--unstable", "--sloppy", "`deno "] {
+                assert!(!line.contains(part), "{line}");
+            }
         }
     });
 }
@@ -206,6 +244,62 @@ export default {
             "/etc/hosts\", which `files`",
         ]);
         assert_eq!(house.get("/talks").await, (200, "ok".into()));
+    });
+}
+
+#[test]
+pub(crate) fn what_has_no_place_is_logged_as_the_scripts() {
+    keep_log();
+    let house = House::new(&[(
+        "placeless.js",
+        "export default {
+  fetch(_, __, { waitUntil }) {
+    waitUntil(Promise.reject('no error at all'));
+    return new Response('ok');
+  },
+};",
+    )]);
+    block_on(async {
+        house.load(json!({ "name": "placeless" })).await.unwrap();
+        assert_eq!(house.get("/placeless").await, (200, "ok".into()));
+    });
+    logged(&[r#"ERROR placeless placeless.js: waitUntil: threw "no error at all""#]);
+}
+
+#[test]
+pub(crate) fn an_error_that_a_script_catches_has_valors_remedies() {
+    const CATCHES: &str = "
+const said = async (attempt) => { try { await attempt(); return 'done' } catch (error) { return `${error instanceof Deno.errors.NotCapable} ${error}` } };
+export default { async fetch() {
+  return Response.json(await Promise.all([
+    () => Deno.readTextFile('/a'), () => Deno.readTextFileSync('/a'), () => Deno.writeTextFile('/a', ''),
+    () => Deno.connect({ port: 1 }), () => new Deno.Command('/bin/ls').spawn(), () => Deno.hostname(),
+    async () => (await import('node:fs')).readFileSync('/a'), async () => { throw new Deno.errors.NotCapable('its own') },
+  ].map(said)));
+} };";
+    let house = House::new(&[("catches.js", CATCHES)]);
+    block_on(async {
+        house.load(json!({ "name": "catches" })).await.unwrap();
+        let (status, answer) = house.get("/catches").await;
+        assert_eq!(status, 200);
+        let said: Vec<String> = serde_json::from_str(&answer).unwrap();
+        let none =
+            |access: &str| format!("true NotCapable: Requires {access}, which no script has");
+        let read = "Requires read access to \"/a\", which `files` in its definition grants";
+        for (said, begins) in said.iter().zip([
+            format!("true NotCapable: {read}"),
+            format!("true NotCapable: {read}"),
+            none("write access to \"/a\""),
+            none("net access to \"127.0.0.1:1\""),
+            none("run access to \"/bin/ls\""),
+            none("sys access to \"hostname\""),
+            String::new(),
+            "true NotCapable: its own".to_owned(),
+        ]) {
+            assert!(said.starts_with(&begins), "{said} is not {begins}");
+            assert!(!said.contains("--"), "{said}");
+        }
+        assert!(said[6].contains(read), "{}", said[6]);
     });
 }
 

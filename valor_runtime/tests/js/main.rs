@@ -15,6 +15,7 @@ mod confined;
 mod descriptors;
 mod ends;
 mod examples;
+mod imports;
 mod link;
 mod loading;
 mod outward;

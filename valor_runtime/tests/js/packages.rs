@@ -51,49 +51,82 @@ fn the_example_hono_answers_where_it_is_installed() {
     });
 }
 
-#[test]
-fn a_package_of_an_npm_workspace_is_refused_with_what_to_do() {
+/// A project with a script that imports a package of its npm workspace, which is this file.
+fn workspace(name: &str, text: &str) -> House {
+    let manifest =
+        format!(r#"{{ "name": "@me/util", "version": "1.0.0", "exports": "./{name}" }}"#);
     let house = House::new(&[
         (
-            "apps/site/main.js",
+            "repo/apps/site/main.js",
             "import { greet } from '@me/util'; export default { fetch: () => new Response(greet()) };",
         ),
         (
-            "apps/site/package.json",
+            "repo/apps/site/package.json",
             r#"{ "dependencies": { "@me/util": "1.0.0" } }"#,
         ),
-        ("packages/util/index.js", "export const greet = () => 'hi';"),
+        (&format!("repo/packages/util/{name}"), text),
+        ("repo/packages/util/part.cjs", "exports.greet = () => 'hi';"),
+        ("repo/packages/util/package.json", &manifest),
         (
-            "packages/util/package.json",
-            r#"{ "name": "@me/util", "version": "1.0.0", "type": "module", "exports": "./index.js" }"#,
-        ),
-        (
-            "package.json",
+            "repo/package.json",
             r#"{ "private": true, "workspaces": ["packages/*", "apps/*"] }"#,
         ),
-        ("node_modules/other/index.js", ""),
+        ("repo/node_modules/other/index.js", ""),
+        ("etc/plugins.json", ""),
     ]);
     // As `npm install` has it.
-    std::fs::create_dir(house.dir.path().join("node_modules/@me")).unwrap();
-    symlink(
-        "../../packages/util",
-        house.dir.path().join("node_modules/@me/util"),
-    )
-    .unwrap();
-    let refused =
-        block_on(house.load(json!({ "name": "site", "path": "apps/site/main.js" }))).unwrap_err();
-    let line = refused.to_string();
-    let dir = house.dir.path().canonicalize().unwrap();
-    let (util, script) = (dir.join("packages/util"), dir.join("apps/site/main.js"));
-    let (util, script) = (util.display(), script.display());
-    assert_eq!(
-        line,
-        format!(
-            "`@me/util` is a link to {util}, as in an npm workspace, and a script may read what is inside of \
-             node_modules alone: bundle {script} and what it imports into one file (`esbuild {script} --bundle \
-             --format=esm --outfile=FILE`), or install the package as a copy"
-        )
-    );
+    let modules = house.dir.path().join("repo/node_modules/@me");
+    std::fs::create_dir(&modules).unwrap();
+    symlink("../../packages/util", modules.join("util")).unwrap();
+    // plugins.json is elsewhere.
+    let runtime = valor_runtime::Runtime::builder().base_dir(house.dir.path().join("etc"));
+    let runtime = runtime.deno(crate::fixture::js_tool("deno"));
+    House {
+        runtime: runtime.build().unwrap(),
+        dir: house.dir,
+    }
+}
+
+const SITE: &str = "../repo/apps/site/main.js";
+
+#[test]
+fn a_package_of_an_npm_workspace_is_imported_as_the_projects() {
+    let house = workspace("index.mjs", "export const greet = () => 'hi';");
+    block_on(async {
+        for it in [
+            json!({ "name": "site", "path": SITE }),
+            json!({ "name": "site", "path": SITE, "group": "g" }),
+        ] {
+            house.load(it).await.unwrap();
+            assert_eq!(house.get("/site").await, (200, "hi".into()));
+            house.runtime.remove("site").unwrap();
+        }
+    });
+}
+
+#[test]
+fn a_package_of_an_npm_workspace_that_cannot_be_imported_is_refused_with_what_to_do() {
+    let common = workspace("index.cjs", "exports.greet = require('./part.cjs').greet;");
+    let elsewhere = workspace("index.mjs", "export const greet = () => 'hi';");
+    let dir = elsewhere.dir.path();
+    std::fs::rename(dir.join("repo/packages"), dir.join("packages")).unwrap();
+    let link = dir.join("repo/node_modules/@me/util");
+    std::fs::remove_file(&link).unwrap();
+    symlink("../../../packages/util", link).unwrap();
+    for (house, util) in [(common, "repo/packages/util"), (elsewhere, "packages/util")] {
+        let it = json!({ "name": "site", "path": SITE });
+        let line = block_on(house.load(it)).unwrap_err().to_string();
+        let dir = house.dir.path().canonicalize().unwrap();
+        let (util, script) = (dir.join(util), dir.join("repo/apps/site/main.js"));
+        let (util, script) = (util.display(), script.display());
+        assert_eq!(
+            line,
+            format!(
+                "`@me/util` is a link to {util}, as in an npm workspace, and from there a script imports ES modules of its own project alone: bundle {script} \
+                 and what it imports into one file (`esbuild {script} --bundle --format=esm --outfile=FILE`), or install the package as a copy"
+            )
+        );
+    }
 }
 
 /// The app on the book's page about apps, with the definition that stands below it.

@@ -17,8 +17,11 @@ pub(super) struct Launch {
     pub(super) program: PathBuf,
     /// Whom its output is logged for: the vlugin, or the group.
     pub(super) name: String,
-    /// The folder of its script; all, where there may be several.
-    pub(super) read: Option<PathBuf>,
+    /// The folder of its script, where it runs; none, where there may be several scripts.
+    pub(super) folder: Option<PathBuf>,
+    /// The project that its script imports from: a worker's imports are loaded with the rights of the process, and what
+    /// it reads with its own. All, where there may be several scripts.
+    pub(super) project: PathBuf,
     pub(super) heap: u64,
     /// Whether a script in it may import what is in a `node_modules`.
     pub(super) packages: bool,
@@ -45,10 +48,10 @@ pub(super) fn command(
         "--v8-flags=--max-old-space-size={}",
         launch.heap >> 20
     ));
-    command.arg(match &launch.read {
-        Some(folder) => format!(
+    command.arg(match launch.folder {
+        Some(_) => format!(
             "--allow-read={}",
-            list(&[path(dir), path(nameable(folder))])
+            list(&[path(dir), path(nameable(&launch.project))])
         ),
         None => "--allow-read".to_owned(),
     });
@@ -79,7 +82,7 @@ pub(super) fn command(
         .env("DENO_DIR", dir.join("deno"))
         .env("DENO_NO_UPDATE_CHECK", "1")
         .env("NO_COLOR", "1")
-        .current_dir(launch.read.as_deref().unwrap_or(dir))
+        .current_dir(launch.folder.as_deref().unwrap_or(dir))
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())

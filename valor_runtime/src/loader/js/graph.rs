@@ -1,12 +1,12 @@
 //! [`Graph`]: which files a script imports, from Deno itself (`deno info`), before any of it runs.
 //!
-//! `script` asks each time it is started. What is imported as code needs no right to read files, so what is no code is
-//! refused here unless the definition's `files` has it: a file of data is read, however that is written. It also notes
-//! how the files are, so that a change in one of them is seen later.
+//! `script` asks each time it is started. Deno needs no right to read what is imported by names in a script's text, so
+//! each of these files is held to [`Imports`] here. It also notes how the files are, so that a change in one of them is
+//! seen later.
 
 use crate::{
     file,
-    loader::{one_line, search::MAX_SIZE},
+    loader::{Imports, imports::is_installed, one_line, search::MAX_SIZE},
     private_dir::PrivateDir,
 };
 use futures_lite::future;
@@ -14,22 +14,20 @@ use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use smol::{Timer, process::Command};
 use std::{
-    path::{Component, Path, PathBuf},
+    path::{Path, PathBuf},
     process::Stdio,
     time::Duration,
 };
 
 /// Deno takes some hundredths of a second.
 const LONGEST: Duration = Duration::from_secs(20);
-/// The ends of the names of files that are code.
-const CODE: [&str; 9] = ["js", "mjs", "cjs", "jsx", "ts", "mts", "cts", "tsx", "wasm"];
 
 /// What is to be known of a script.
 pub(super) struct Ask {
     pub(super) program: PathBuf,
     pub(super) file: PathBuf,
-    /// What its definition lets it read.
-    pub(super) files: Vec<PathBuf>,
+    /// What it may import. What Deno lets its process read says nothing: that may be more, as it is for a group.
+    pub(super) may: Imports,
     pub(super) packages: bool,
 }
 
@@ -78,7 +76,7 @@ impl Ask {
         let told = told.map_err(|_| unknown(&String::from_utf8_lossy(&output.stderr)))?;
         let files = told.modules.iter().filter_map(|it| it.file());
         let mut imported: Vec<_> = files.filter(|it| *it != self.file).collect();
-        if let Some(refusal) = imported.iter().find_map(|it| self.refusal(it)) {
+        if let Some(refusal) = imported.iter().find_map(|it| self.may.refusal(it)) {
             return Err(refusal);
         }
         imported.retain(|it| !is_installed(it));
@@ -88,33 +86,6 @@ impl Ask {
             (it, hash)
         });
         Ok(Graph(smol::unblock(|| hashed.collect()).await))
-    }
-
-    /// Why it may not import this, if it may not. What Deno lets its process read says nothing: that may be more than
-    /// the script's folder, as it is for a group.
-    fn refusal(&self, imported: &Path) -> Option<String> {
-        let folder = self.file.parent()?;
-        if is_installed(imported) {
-            return None;
-        }
-        let Ok(inside) = imported.strip_prefix(folder) else {
-            return Some(format!(
-                "it imports {}, which is outside of its folder {}",
-                imported.display(),
-                folder.display()
-            ));
-        };
-        let end = imported.extension().and_then(|end| end.to_str());
-        let is_code = end.is_some_and(|end| CODE.contains(&end.to_ascii_lowercase().as_str()));
-        let is_granted = || self.files.iter().any(|it| imported.starts_with(it));
-        // Of what is not there, Deno says that.
-        (!is_code && imported.is_file() && !is_granted()).then(|| {
-            let inside = inside.display().to_string().replace('\\', "/");
-            format!(
-                "it imports `{inside}`, which is no code: to read that, its definition has to name it, \
-                 \"files\": [\"{inside}\"]"
-            )
-        })
     }
 }
 
@@ -142,10 +113,4 @@ impl Graph {
 fn hash(file: &Path) -> Option<[u8; 32]> {
     let bytes = file::read(file, MAX_SIZE).ok()?;
     Some(Sha256::digest(bytes).into())
-}
-
-/// Whether it is a part of a package, which Deno lets scripts import as its own rules say.
-fn is_installed(file: &Path) -> bool {
-    file.components()
-        .any(|it| it == Component::Normal("node_modules".as_ref()))
 }

@@ -4,7 +4,7 @@
 //! processes, `worker` is a script in one, `roster` has the workers of a process and how it ends. `link` connects a
 //! process with Valor, `supervisor` speaks with it there, and `sealed` keeps others out of that. `script` is one file,
 //! whether it runs or not, `trouble` how often it has ended, `graph` what it imports. `outward` does what a script asks
-//! for in the encoding of `entry`, `output` logs what its process prints, `hints` takes Deno's advice out of that,
+//! for in the encoding of `entry`, `output` logs what its process prints, `hints` puts Valor's remedies in the place of Deno's,
 //! `loops` ends a process whose Workers are in a loop, by the times of `nested`. `supervisor.js` and `worker.js`, of
 //! which `asks.js`, `heads.js`, `pinned.js` and `urls.js` are parts, run in the process beside it. A script can end its
 //! own process and never this one; what it may reach, it reaches through the host.
@@ -32,7 +32,7 @@ mod trouble;
 mod worker;
 
 use super::{
-    LoadError, Loaded, Loader, ScriptError, Settings, Wanted, npm, paths,
+    Imports, LoadError, Loaded, Loader, ScriptError, Settings, Wanted, npm, paths,
     search::{Search, hex},
 };
 use crate::{
@@ -187,31 +187,34 @@ impl JsLoader {
         let limits = &definition.limits;
         // Those who join a group later may have packages as well.
         let packages = definition.group.is_some() || npm::may_import(&file);
-        let files = self.readable(definition, &folder, restricted)?;
+        let dirs = restricted.then(|| self.search.dirs());
+        let may = Imports::inside(&file, definition, self.search.base(), dirs)?;
         let start = json!({
             "file": url(&file, false),
             "folder": url(&folder, true),
-            "read": files.iter().map(|it| it.to_string_lossy()).collect::<Vec<_>>(),
+            "read": may.files().iter().map(|it| it.to_string_lossy()).collect::<Vec<_>>(),
+            "rights": HashMap::from(hints::RIGHTS),
             "config": definition.config,
             "cpu": limits.cpu().as_millis() as u64,
             "level": host.max_level() as i64 - 1,
         });
-        let ask = graph::Ask {
-            program: program.clone(),
-            file: file.clone(),
-            files,
-            packages,
-        };
         let launch = Launch {
-            program,
+            program: program.clone(),
             name: definition
                 .group
                 .clone()
                 .unwrap_or_else(|| definition.name.clone()),
-            read: definition.group.is_none().then_some(folder),
+            folder: definition.group.is_none().then_some(folder),
+            project: may.project().to_owned(),
             packages,
             heap: limits.heap(),
             transport: self.transport,
+        };
+        let ask = graph::Ask {
+            program,
+            file: file.clone(),
+            may,
+            packages,
         };
         let recipe = Recipe {
             name: definition.name.clone(),
@@ -244,41 +247,6 @@ impl JsLoader {
             sha256: Some(sha256),
             is_folder: false,
         })
-    }
-
-    /// What a definition lets its script read, which is inside of the script's folder wherever links lead, and inside
-    /// one of the plugin directories with `restricted`. What is not there yet is no link.
-    fn readable(
-        &self,
-        definition: &Definition,
-        folder: &Path,
-        restricted: bool,
-    ) -> Result<Vec<PathBuf>, LoadError> {
-        let files = definition.files.iter().map(|file| match &**file {
-            "." => folder.to_owned(),
-            file => folder.join(file),
-        });
-        files
-            .map(|file| match restricted {
-                true => self.search.inside(file.clone()).map(|_| file),
-                false => Ok(file),
-            })
-            .map(|file| {
-                let file = file?;
-                match dunce::canonicalize(&file) {
-                    Ok(real) if !real.starts_with(folder) => Err(ScriptError::Failed {
-                        message: format!(
-                            "`files` names a link that leads out of the script's folder {}; name a file or a folder \
-                             that is in it",
-                            folder.display()
-                        ),
-                        file,
-                    }
-                    .into()),
-                    _ => Ok(file),
-                }
-            })
-            .collect()
     }
 
     fn script(&self, vlugin: &Arc<dyn Vlugin>) -> Option<Arc<Script>> {

@@ -138,9 +138,10 @@ impl Outward {
                 text,
             } => {
                 let text = plain(&text);
-                let target = match file.is_empty() {
-                    true => "console".to_owned(),
-                    false => format!("{file}:{line}:{column}"),
+                // What has no place, such as what is no error and is thrown, is of the script.
+                let target = match line {
+                    0 => file.to_string(),
+                    line => format!("{file}:{line}:{column}"),
                 };
                 self.host.log(&LogRecord {
                     level,

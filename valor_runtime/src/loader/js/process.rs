@@ -93,7 +93,7 @@ impl Process {
         let denos = folder.folder("deno")?;
         // Deno would have the caches of scripts in a folder of this name, without a limit.
         private_dir::write_new(&denos.join("location_data"), b"")?;
-        let slots = if launch.read.is_some() { 1 } else { GROUP };
+        let slots = if launch.folder.is_some() { 1 } else { GROUP };
         let control = Control::bind(launch.transport, &dir).await?;
         let sockets: Vec<_> = (0..slots)
             .filter_map(|slot| control.socket(&dir, slot))

@@ -31,7 +31,7 @@ const LONGEST = 16384;
 /** Bytes of a text for the supervisor. */
 const TOLD = 4096;
 
-let name, config, folder, token, level;
+let name, config, folder, token, level, script;
 
 // ---- where something happened ----
 
@@ -51,7 +51,7 @@ const at = (place) => `${place.file}:${place.line}:${place.column}`;
 
 function log(what, message, error) {
   if (LEVELS.indexOf(what) > level || isLeftOut()) return;
-  say(LEVELS.indexOf(what), cut(message, LONGEST), places(error?.stack)[0]);
+  say(LEVELS.indexOf(what), cut(message, LONGEST), places(error?.stack)[0] ?? { file: script });
 }
 
 /** An error as one line, with every place of its stack. */
@@ -73,6 +73,21 @@ function placed(error, text = "") {
 
 function uncaught(what, error) {
   log("error", `${what}: ${described(error)}`, error);
+}
+
+/** Has the errors of permissions say what is so here (`rights`, of hints.rs), and not which option of Deno's to use. */
+function remedied(rights) {
+  const { NotCapable } = Deno.errors;
+  const { construct, getPrototypeOf, setPrototypeOf } = Reflect;
+  const Native = getPrototypeOf(NotCapable);
+  const said = (all, right) => rights[right] ?? all;
+  function Remedied(message, options) {
+    const text = String(message).replace(/, run again with the --allow-([a-z]+) flag/g, said);
+    return construct(Native, [text, options], new.target);
+  }
+  setPrototypeOf(Remedied, Native);
+  // What a class calls with `super` is its prototype at that moment.
+  setPrototypeOf(NotCapable, Remedied);
 }
 
 // ---- requests ----
@@ -294,6 +309,7 @@ function unloaded(error) {
 
 async function begin(data) {
   ({ name, config, folder, token, level } = data);
+  script = shown(data.file);
   own = `/${token}`;
   const { socket } = data;
   isOpen = socket === undefined;
@@ -305,6 +321,7 @@ async function begin(data) {
   tell({ __proto__: null, event: "listening", port: server.addr.port });
 
   translate();
+  remedied(data.rights);
   globalThis.fetch = fetch;
   globalThis.console = new Console((text, number) => {
     log(["debug", "info", "warn", "error"][number] ?? "info", text.replace(/\n$/, ""), new Error());

@@ -1,0 +1,255 @@
+//! `run --build --watch`: crates that are edited while the program serves. What is built keeps nobody waiting, and does
+//! not outlive the program.
+
+use crate::{
+    support::{Folder, Server, valor_cli, wait_for, workspace},
+    watching::{Busy, DONE, Watching, plugins},
+};
+use std::{fs, path::Path};
+
+/// The crate of a vlugin that answers with a word.
+fn source(folder: &Folder, word: &str) {
+    source_in(folder, "it", word);
+}
+
+/// The same in another folder.
+pub fn source_in(folder: &Folder, path: &str, word: &str) {
+    let code = format!(
+        "#[valor::vlugin]\npub async fn on_request(_: valor::http::Request) -> &'static str {{ \"{word}\" }}\n"
+    );
+    folder.write(&format!("{path}/src/lib.rs"), code);
+}
+
+/// Makes the crate in a folder. Tests run at once and share a target folder: each has a name of its own for the crate, since
+/// cargo puts what it builds of two crates of one name in the same place.
+fn watched(folder: &Folder, name: &str) {
+    watched_in(folder, "it", name);
+}
+
+/// The same in another folder.
+pub fn watched_in(folder: &Folder, path: &str, name: &str) {
+    let valor = workspace().join("valor_abi");
+    let manifest = format!(
+        "[package]\nname = \"{name}\"\nversion = \"0.1.0\"\nedition = \"2024\"\n\
+         [lib]\ncrate-type = [\"cdylib\"]\n[workspace]\n[profile.dev]\ndebug = false\n\
+         [dependencies]\nvalor = {{ package = \"valor_abi\", path = {valor:?} }}\n"
+    );
+    folder.write(&format!("{path}/Cargo.toml"), manifest);
+    let lock = workspace().join("valor_runtime/tests/fixtures/Cargo.lock");
+    folder.write(&format!("{path}/Cargo.lock"), fs::read(lock).unwrap());
+    source_in(folder, path, "one");
+}
+
+/// A cargo that builds no module before it is let to, and notes what it builds.
+#[cfg(all(unix, feature = "wasm"))]
+pub const SLOW_FOR_MODULES: &str = r#"#!/bin/sh
+case "$*" in build*) echo "$*" >> "$GATE.log" ;; esac
+case "$*" in *wasm32*) while [ ! -e "$GATE" ]; do sleep 0.05; done ;; esac
+exec "$REAL_CARGO" "$@"
+"#;
+
+/// Has a command build with that cargo, whose gate is open at first: the file that opens it.
+#[cfg(all(unix, feature = "wasm"))]
+pub fn with_a_gate(command: &mut std::process::Command, folder: &Folder) -> std::path::PathBuf {
+    use std::os::unix::fs::PermissionsExt;
+    folder.write("bin/cargo", SLOW_FOR_MODULES);
+    let (cargo, gate) = (
+        folder.path().join("bin/cargo"),
+        folder.path().join("bin/gate"),
+    );
+    fs::set_permissions(&cargo, fs::Permissions::from_mode(0o755)).unwrap();
+    fs::write(&gate, "").unwrap();
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("fixtures");
+    let real = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    command
+        .envs([
+            ("REAL_CARGO", &*real),
+            ("CARGO", cargo.as_os_str()),
+            ("GATE", gate.as_os_str()),
+        ])
+        .env("CARGO_TARGET_DIR", target);
+    gate
+}
+
+/// One crate for both: an edit of it is a library before it is a module.
+#[cfg(all(unix, feature = "wasm"))]
+#[test]
+fn a_library_does_not_wait_for_a_module() {
+    let folder = Folder::new(&plugins(&[
+        r#"{ "type": "native", "name": "it", "source": "it" }"#,
+        r#"{ "type": "wasm", "name": "module", "source": "it" }"#,
+    ]));
+    watched(&folder, "watched_twice");
+    let mut command = valor_cli();
+    let gate = with_a_gate(&mut command, &folder);
+    command
+        .args(["run", "--addr", "127.0.0.1:0", "--build", "--watch", "-p"])
+        .arg(folder.path().join("plugins.json"));
+    let server = Server::spawn(command);
+    let it = Watching { folder, server };
+    assert_eq!(
+        (it.get("/it"), it.get("/module")),
+        ("one".into(), "one".into())
+    );
+    fs::remove_file(&gate).unwrap();
+    it.when(|| source(&it.folder, "two"), "the vlugin `it` is replaced");
+    assert_eq!(
+        (it.get("/it"), it.get("/module")),
+        ("two".into(), "one".into())
+    );
+    it.when(
+        || fs::write(&gate, "").unwrap(),
+        "the vlugin `module` is replaced",
+    );
+    assert_eq!(it.get("/module"), "two");
+}
+
+/// While a module is built: a script, a folder, plugins.json and the crate of a library.
+#[cfg(all(target_os = "linux", feature = "wasm"))]
+#[test]
+fn an_edit_does_not_wait_for_the_build_of_another_vlugin() {
+    let script = r#"{ "type": "js", "name": "script" }"#;
+    let all = [
+        r#"{ "type": "native", "name": "it", "source": "it" }"#,
+        r#"{ "type": "wasm", "name": "module", "source": "other/it" }"#,
+        script,
+    ];
+    let folder = Folder::new(&plugins(&all));
+    watched(&folder, "watched_native");
+    watched_in(&folder, "other/it", "watched_module");
+    let answers = |word: &str| format!("export default {{ fetch: () => new Response('{word}') }};");
+    folder.write("script.js", answers("one"));
+    let mut command = valor_cli();
+    let gate = with_a_gate(&mut command, &folder);
+    command
+        .env("VALOR_DENO", crate::scripting::deno())
+        .args(["run", "--addr", "127.0.0.1:0", "--build", "--watch", "-p"])
+        .arg(folder.path().join("plugins.json"));
+    let server = Server::spawn(command);
+    let it = Watching { folder, server };
+    let get = || (it.get("/it"), it.get("/module"), it.get("/script"));
+    assert_eq!(get(), ("one".into(), "one".into(), "one".into()));
+    fs::remove_file(&gate).unwrap();
+    let builds = "for WebAssembly";
+    it.when(|| source_in(&it.folder, "other/it", "two"), builds);
+    it.when(
+        || it.folder.write("script.js", answers("two")),
+        "the vlugin `script` is replaced",
+    );
+    it.when(|| source(&it.folder, "two"), "the vlugin `it` is replaced");
+    assert_eq!(get(), ("two".into(), "one".into(), "two".into()));
+    // What gave way is built again, once the library is there.
+    it.server.wait_until(builds, 3);
+    let more = r#"{ "type": "files", "name": "folder", "path": "other" }"#;
+    let entries = [&all[..], &[more]].concat();
+    it.when(
+        || it.folder.write("plugins.json", plugins(&entries)),
+        "the vlugin `folder` is added",
+    );
+    assert_eq!(it.server.get("/folder/it/Cargo.toml").status, 200);
+    it.when(
+        || fs::write(&gate, "").unwrap(),
+        "the vlugin `module` is replaced",
+    );
+    assert_eq!(it.get("/module"), "two");
+    // Each edit of a crate was one build, and the one that gave way another.
+    let built = fs::read_to_string(it.folder.path().join("bin/gate.log")).unwrap();
+    let count = |package: &str| built.lines().filter(|it| it.contains(package)).count();
+    assert_eq!((count("watched_native"), count("watched_module")), (2, 3));
+}
+
+#[test]
+fn a_source_is_built_again() {
+    let folder = Folder::new(&plugins(&[
+        r#"{ "type": "native", "name": "it", "source": "it" }"#,
+    ]));
+    watched(&folder, "watched");
+    let mut command = valor_cli();
+    // Where the fixtures of the runtime's tests are built of the same.
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("fixtures");
+    command
+        .env("CARGO_TARGET_DIR", target)
+        .args(["run", "--addr", "127.0.0.1:0", "--build", "--watch", "-p"])
+        .arg(folder.path().join("plugins.json"));
+    let server = Server::spawn(command);
+    let it = Watching { folder, server };
+    let busy = Busy::ask(&it.server, "/it");
+    busy.hears("one");
+    it.when(|| source(&it.folder, "two"), "the vlugin `it` is replaced");
+
+    busy.hears("two");
+
+    // Nothing that an editor or cargo leaves there is a source.
+    for name in [
+        "it/src/lib.rs~",
+        "it/src/.lib.rs.swp",
+        "it/target/debug/x.d",
+        "it/it.log",
+    ] {
+        it.folder.write(name, "");
+    }
+    it.when(|| source(&it.folder, "no\" \"code"), DONE);
+    let err = it.server.err();
+    let line = "plugins[0].source: vlugin `it`: its crate `watched` cannot be built";
+    assert!(err.contains(line), "{err}");
+    assert_eq!(it.get("/it"), "two");
+    it.when(
+        || source(&it.folder, "three"),
+        "the vlugin `it` is replaced",
+    );
+    busy.hears("three");
+    assert_eq!(busy.answers(), ["one", "two", "three"]);
+    // The first, and those of the three changes.
+    assert_eq!(it.server.err().matches("valor::build: building").count(), 4);
+}
+
+/// A cargo that never ends a build.
+#[cfg(unix)]
+const ENDLESS: &str = r#"#!/bin/sh
+if [ "$1" = build ]; then
+    echo $$ > "$PID.new" && mv "$PID.new" "$PID"
+    exec sleep 600
+fi
+exec "$REAL_CARGO" "$@"
+"#;
+
+#[cfg(unix)]
+#[test]
+fn a_build_does_not_outlive_the_program() {
+    use std::{os::unix::fs::PermissionsExt, process::Command};
+    let folder = Folder::new(&plugins(&[]));
+    folder.write("cargo", ENDLESS);
+    let (cargo, pid) = (folder.path().join("cargo"), folder.path().join("pid"));
+    fs::set_permissions(&cargo, fs::Permissions::from_mode(0o755)).unwrap();
+    folder.write(
+        "it/Cargo.toml",
+        "[package]\nname = \"it\"\n[lib]\ncrate-type = [\"cdylib\"]\n[workspace]\n",
+    );
+    folder.write("it/src/lib.rs", "");
+    let mut command = valor_cli();
+    command
+        .env(
+            "REAL_CARGO",
+            std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()),
+        )
+        .env("CARGO", cargo)
+        .env("PID", &pid)
+        .args(["run", "--addr", "127.0.0.1:0", "--build", "--watch", "-p"])
+        .arg(folder.path().join("plugins.json"));
+    let server = Server::spawn(command);
+    folder.write(
+        "plugins.json",
+        plugins(&[r#"{ "type": "native", "name": "it", "source": "it" }"#]),
+    );
+    wait_for("the build", || pid.exists());
+    server.signal("TERM");
+    let ended = server.end();
+    assert_eq!(ended.code, Some(0), "{}", ended.err);
+    let pid = fs::read_to_string(pid).unwrap();
+    wait_for("the end of the build", || {
+        let mut ps = Command::new("ps");
+        let shown = ps.args(["-o", "stat=", "-p", pid.trim()]).output().unwrap();
+        let state = String::from_utf8(shown.stdout).unwrap();
+        state.trim().is_empty() || state.starts_with('Z')
+    });
+}

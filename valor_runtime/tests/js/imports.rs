@@ -1,0 +1,202 @@
+//! What a script imports: code of its project, and of data what its definition's `files` names.
+
+use crate::House;
+use serde_json::json;
+use smol::block_on;
+
+#[test]
+pub(crate) fn what_is_imported_needs_no_right_to_read_unless_it_is_data() {
+    let main = "
+import { one } from './lib/one.js';
+import two from './two.ts';
+export default { fetch: async () => Response.json([one, two, (await import('./three.mjs')).three]) };";
+    let house = House::new(&[
+        ("main.js", main),
+        ("lib/one.js", "export { one } from './deep/one.js'"),
+        ("lib/deep/one.js", "export const one = 1"),
+        ("two.ts", "const two: number = 2; export default two"),
+        ("three.mjs", "export const three = 3"),
+        ("plugins.json", "{\"config\": \"secret\"}"),
+        (
+            "data.js",
+            "import it from './plugins.json' with { type: 'json' }; export default { fetch: () => Response.json(it) }",
+        ),
+        (
+            "later.js",
+            "export default { fetch: async () => Response.json((await import('./plugins.json', { with: { type: 'json' } })).default) }",
+        ),
+        (
+            "through.js",
+            "import './data.js'; export default { fetch() {} }",
+        ),
+        (
+            "installed.js",
+            "import './node_modules/x/data.json' with { type: 'json' }; export default { fetch() {} }",
+        ),
+        ("node_modules/x/data.json", "[7]"),
+        (".env", "PASSWORD=secret secret"),
+        (
+            "shown.js",
+            "export default { fetch: () => import('./.env').catch(({ message }) => new Response(message)) }",
+        ),
+        (
+            "in/member.js",
+            "import { one } from '../lib/one.js'; export default { fetch: () => Response.json(one) }",
+        ),
+        (
+            "in/own.js",
+            "export default { fetch: () => new Response('own') }",
+        ),
+    ]);
+    block_on(async {
+        house.load(json!({ "name": "main" })).await.unwrap();
+        assert_eq!(house.get("/main").await, (200, "[1,2,3]".into()));
+        for (name, data) in [
+            ("data", "plugins.json"),
+            ("later", "plugins.json"),
+            ("through", "plugins.json"),
+            ("installed", "node_modules/x/data.json"),
+            ("shown", ".env"),
+        ] {
+            let line = house
+                .load(json!({ "name": name }))
+                .await
+                .unwrap_err()
+                .to_string();
+            let expected = format!(
+                "{name}.js is not loaded: it imports `{data}`, which is no code: to read that, its definition has to name it, \"files\": [\"{data}\"]"
+            );
+            assert!(line.ends_with(&expected), "{line}");
+        }
+        let read = json!({ "name": "data", "files": ["plugins.json"] });
+        house.load(read).await.unwrap();
+        assert_eq!(
+            house.get("/data").await,
+            (200, "{\"config\":\"secret\"}".into())
+        );
+
+        // Alone and in a process of several, which may read every folder.
+        for own in [
+            json!({ "name": "own", "path": "in/own.js" }),
+            json!({ "name": "own", "path": "in/own.js", "group": "g" }),
+        ] {
+            let mut member = own.clone();
+            member["name"] = "member".into();
+            member["path"] = "in/member.js".into();
+            house.load(own).await.unwrap();
+            house.load(member).await.unwrap();
+            assert_eq!(house.get("/member").await, (200, "1".into()));
+            house.runtime.remove("own").unwrap();
+            house.runtime.remove("member").unwrap();
+        }
+    });
+}
+
+#[test]
+pub(crate) fn what_is_imported_is_of_the_project() {
+    let to = |path: &str| {
+        format!("import it from '{path}'; export default {{ fetch: () => new Response(it) }};")
+    };
+    let (above, beyond) = (to("../../lib/it.js"), to("../../../beyond.js"));
+    let house = House::new(&[
+        ("app/package.json", "{}"),
+        ("app/lib/it.js", "export default 'of the project'"),
+        ("app/js/deep/above.js", &above),
+        ("app/js/deep/beyond.js", &beyond),
+        (
+            "app/js/deep/linked.js",
+            "import it from './link.js'; export default { fetch: () => new Response(it) };",
+        ),
+        ("beyond.js", "export default 'beyond'"),
+    ]);
+    let dir = house.dir.path().canonicalize().unwrap();
+    let link = dir.join("app/js/deep/link.js");
+    std::os::unix::fs::symlink(dir.join("beyond.js"), link).unwrap();
+    // plugins.json is elsewhere.
+    std::fs::create_dir(dir.join("etc")).unwrap();
+    let runtime = valor_runtime::Runtime::builder().base_dir(dir.join("etc"));
+    let runtime = runtime.deno(crate::fixture::js_tool("deno"));
+    let runtime = runtime.build().unwrap();
+    let house = House {
+        runtime,
+        dir: house.dir,
+    };
+    block_on(async {
+        for more in [json!({}), json!({ "group": "g" })] {
+            let load = async |name: &str| {
+                let mut it = more.clone();
+                it["name"] = name.into();
+                it["path"] = format!("../app/js/deep/{name}.js").into();
+                house.load(it).await
+            };
+            load("above").await.unwrap();
+            assert_eq!(house.get("/above").await, (200, "of the project".into()));
+            house.runtime.remove("above").unwrap();
+            for (name, imported) in [("beyond", "beyond.js"), ("linked", "app/js/deep/link.js")] {
+                let line = load(name).await.unwrap_err().to_string();
+                let (imported, project) = (dir.join(imported), dir.join("app"));
+                let script = dir.join(format!("app/js/deep/{name}.js"));
+                let expected = format!(
+                    "{script} is not loaded: it imports {imported}, which is outside of its project {project} (a project reaches up to a .git, or else \
+                     to the highest plugins.json, package.json or deno.json): move that file into the project, or make one file of the script and what it \
+                     imports (`esbuild {script} --bundle --format=esm --outfile=FILE`)",
+                    script = script.display(),
+                    imported = imported.display(),
+                    project = project.display()
+                );
+                assert_eq!(line, expected);
+            }
+        }
+    });
+}
+
+#[test]
+fn one_that_is_registered_imports_from_plugin_directories_alone() {
+    let house = House::new(&[
+        ("package.json", "{}"),
+        (
+            "plugins/in/it.js",
+            "import it from '../it.js'; export default { fetch: () => new Response(it) };",
+        ),
+        ("plugins/it.js", "export default 'inside'"),
+        (
+            "plugins/out.js",
+            "import it from '../out.js'; export default { fetch: () => new Response(it) };",
+        ),
+        ("out.js", "export default 'outside'"),
+    ]);
+    let plugins = house.dir.path().join("plugins");
+    let runtime = valor_runtime::Runtime::builder().base_dir(house.dir.path());
+    let runtime = runtime.deno(crate::fixture::js_tool("deno"));
+    let runtime = runtime.plugin_dir(&plugins);
+    let runtime = runtime.registry(valor_runtime::RegistryAccess::Loopback);
+    let house = House {
+        runtime: runtime.build().unwrap(),
+        dir: house.dir,
+    };
+    block_on(async {
+        let register = async |name: &str, path: &str| {
+            let path = plugins.join(path);
+            let it = json!({ "type": "js", "name": name, "path": path });
+            let mut request = valor_runtime::Request::new("POST", "/_plugins").unwrap();
+            request.head.set_peer("127.0.0.1:50000");
+            request.head.push("host", b"localhost").unwrap();
+            request
+                .head
+                .push("content-type", b"application/json")
+                .unwrap();
+            request.body = valor_runtime::Body::Bytes(it.to_string().into_bytes().into());
+            let response = house.ask(request).await;
+            (response.head.status(), crate::text(response.body).await)
+        };
+        let inside = register("it", "in/it.js").await;
+        assert_eq!(inside.0, 201, "{}", inside.1);
+        assert_eq!(house.get("/it").await, (200, "inside".into()));
+        let (status, line) = register("out", "out.js").await;
+        assert_eq!(status, 422);
+        assert!(
+            line.contains("out.js, which is not inside a plugin directory"),
+            "{line}"
+        );
+    });
+}
