@@ -12,7 +12,7 @@ use crate::{
 };
 use smol::channel::{Receiver, Sender, unbounded};
 use std::{collections::BTreeSet, path::PathBuf};
-use valor_runtime::{Definition, Kind};
+use valor_runtime::{Definition, package::WASM_TARGET};
 
 /// What is built, and what is to be built next.
 pub struct Builder {
@@ -72,7 +72,8 @@ impl Builder {
         let is_running = |name: &str| {
             running.is_some_and(|it| it.names.contains(name)) && self.is_building(name)
         };
-        let urgent = |it: &&Definition| it.kind != Kind::Wasm || is_running(&it.name);
+        let urgent =
+            |it: &&Definition| it.kind.target() != Some(WASM_TARGET) || is_running(&it.name);
         let urgent = definitions.iter().find(urgent).map(|it| it.name.clone());
         let is_again = |it: &Definition| definitions.iter().any(|again| again.name == it.name);
         self.wanted.retain(|it| !is_again(it));

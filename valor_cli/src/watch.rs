@@ -20,7 +20,7 @@ use std::{
     path::{Path, PathBuf},
     time::Duration,
 };
-use valor_runtime::{Definition, Kind, LoadError, Runtime, package::signature_of};
+use valor_runtime::{Definition, LoadError, Runtime, loader::InPage, package::signature_of};
 
 /// Between two looks. Files that are the same in both are at rest.
 const REST: Duration = Duration::from_millis(100);
@@ -147,8 +147,9 @@ impl Watch {
                 seen.folders = now.folders;
             }
         }
-        let scripts = definitions.iter().filter(|it| it.kind == Kind::Js);
-        let changed = scripts.filter(|it| smol::block_on(runtime.has_imports_changed(&it.name)));
+        let changed = definitions
+            .iter()
+            .filter(|it| smol::block_on(runtime.has_imports_changed(&it.name)));
         changed.map(|it| it.name.clone()).collect()
     }
 
@@ -259,7 +260,7 @@ impl Watch {
                     .or_insert_with(of_crate)
                     .clone();
             }
-            if definition.kind == Kind::Files {
+            if definition.kind.in_page() == InPage::Folder {
                 // Served as they are at each request, unless they are copied.
                 if let (Some(output), Some(path)) = (&self.wanted.copies_into, &definition.path) {
                     look.at_folder(&self.places[0].join(path), Some(output));
@@ -273,9 +274,11 @@ impl Watch {
                     }
                     look.at_file(&file);
                     // What it imports goes into the folder with it.
-                    if let (Some(output), Kind::Js, Some(folder)) =
-                        (&self.wanted.copies_into, definition.kind, file.parent())
-                    {
+                    if let (Some(output), InPage::Script, Some(folder)) = (
+                        &self.wanted.copies_into,
+                        definition.kind.in_page(),
+                        file.parent(),
+                    ) {
                         look.at_folder(folder, Some(output));
                     }
                     let imports = runtime.imports(&definition.name);

@@ -33,8 +33,8 @@ use std::{
     path::{Path, PathBuf},
 };
 use valor_runtime::{
-    Definition, Kind, RuntimeError,
-    loader::{LoadError, WasmLoader},
+    Definition, RuntimeError,
+    loader::{InPage, LoadError, WasmLoader},
     web::{self, HOST, PAGE, SCRIPTS, WORKER},
 };
 
@@ -93,7 +93,7 @@ type Imports = BTreeMap<String, Vec<PathBuf>>;
 fn read(args: &WebArgs, file: &PluginsFile) -> Vlugins {
     let mut vlugins = Vlugins::read(Some(file.clone()), args.build.is_wanted());
     // Native ones do not run in a browser, so nobody waits for cargo to build them.
-    let runs = |it: &Definition| it.kind != Kind::Native;
+    let runs = |it: &Definition| it.kind.in_page() != InPage::Never;
     let names = vlugins.all().into_iter().filter(runs).map(|it| it.name);
     vlugins.only(&names.collect());
     vlugins
@@ -117,8 +117,8 @@ fn write(args: &WebArgs, mut vlugins: Vlugins, imports: &mut Imports) -> Result<
         esbuild: args.esbuild.as_deref(),
     };
     for (index, definition) in vlugins.well() {
-        match definition.kind {
-            Kind::Js => match scripts.put(&definition, &mut contents, imports) {
+        match definition.kind.in_page() {
+            InPage::Script => match scripts.put(&definition, &mut contents, imports) {
                 Ok((definition, script)) => {
                     written.push(definition);
                     imported.push(script);
@@ -126,11 +126,11 @@ fn write(args: &WebArgs, mut vlugins: Vlugins, imports: &mut Imports) -> Result<
                 Err(fault) if fault.is_missing => vlugins.missing(index, fault.key, fault.line),
                 Err(fault) => vlugins.fault(index, fault.key, fault.line),
             },
-            Kind::Wasm => match module(&loader, &definition, &mut contents) {
+            InPage::Module => match module(&loader, &definition, &mut contents) {
                 Ok(definition) => written.push(definition),
                 Err(error) => vlugins.failed(index, &RuntimeError::Load(error)),
             },
-            Kind::Files => {
+            InPage::Folder => {
                 let from = base.join(definition.path.as_deref().unwrap_or(Path::new("")));
                 match copied::copy(&definition, &from, &args.output, &mut contents) {
                     Ok(definition) => written.push(definition),

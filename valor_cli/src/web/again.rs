@@ -22,7 +22,7 @@ use std::{
     sync::Arc,
     time::SystemTime,
 };
-use valor_runtime::{Definition, Kind, Runtime};
+use valor_runtime::{Definition, Runtime, loader::InPage};
 
 /// What is needed to write it again.
 pub struct Again {
@@ -231,7 +231,7 @@ impl Again {
     /// Those that are built.
     fn sources(&self) -> impl Iterator<Item = &Definition> {
         let builds = self.args.build.is_wanted();
-        let runs = |it: &&Definition| it.kind != Kind::Native;
+        let runs = |it: &&Definition| it.kind.in_page() != InPage::Never;
         let all = self.read.iter().filter(runs);
         all.filter(move |it| builds && it.source.is_some())
     }
