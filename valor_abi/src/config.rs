@@ -3,6 +3,8 @@
 //!
 //! A module gets it as a text. One that never asks links nothing that reads JSON.
 
+pub(crate) mod missed;
+
 use serde::{
     Deserializer,
     de::{DeserializeOwned, Visitor},

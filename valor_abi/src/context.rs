@@ -1,7 +1,7 @@
 //! [`Context`]: a vlugin's configuration, its state, and its way to the host.
 
 use crate::{
-    config::Config,
+    config::{Config, missed},
     fault::Fault,
     host::{Host, HostRef},
     http, wire,
@@ -10,6 +10,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use std::{
     any::{Any, TypeId, type_name},
+    panic::Location,
     sync::Arc,
 };
 
@@ -61,15 +62,23 @@ impl Context {
 
     /// The vlugin's `config` from plugins.json as a `T`; `None` where there is none, or where
     /// it is of another shape. [`Context::raw_config`] gives what is there, and the typed form
-    /// of a vlugin fails its load with the reason.
+    /// of a vlugin fails its load with the reason. A panic of `unwrap` on the `None` names the config as well.
+    #[track_caller]
     pub fn config<T: DeserializeOwned>(&self) -> Option<T> {
+        let at = Location::caller();
         if self.raw_config().is_null() {
+            let wanted = type_name::<T>();
+            missed::note(
+                at,
+                format!("there is no `config`, but the vlugin asks for a `{wanted}`"),
+            );
             return None;
         }
         match self.config.fit() {
             Ok(config) => Some(config),
             Err(error) => {
                 log::warn!("of the config of `{}`, {error}", self.name());
+                missed::note(at, error.to_string());
                 None
             }
         }

@@ -5,8 +5,10 @@
 //! The message and place come from a panic hook that is installed once in each library (each
 //! has its own copy of std) and leaves panics outside of [`catch`] to the hook before it.
 
+use crate::config::missed;
 use std::{
     any::Any,
+    panic::Location,
     pin::Pin,
     task::{Context, Poll},
 };
@@ -26,10 +28,21 @@ pub struct Panicked {
     pub place: Option<String>,
 }
 
+impl Panicked {
+    /// A panic with this message, as a hook sees it.
+    pub(crate) fn at(message: String, location: Option<&Location<'_>>) -> Self {
+        Self {
+            message: missed::explained(message, location),
+            place: location.map(ToString::to_string),
+        }
+    }
+}
+
 #[cfg(not(target_family = "wasm"))]
 thread_local! {
     static CATCHING: Cell<u32> = const { Cell::new(0) };
-    static LAST: RefCell<Option<Panicked>> = const { RefCell::new(None) };
+    /// The last one that was noted, and its message as others see it.
+    static LAST: RefCell<Option<(Panicked, String)>> = const { RefCell::new(None) };
 }
 
 /// Runs a piece of code, as [`catch`] does elsewhere.
@@ -70,12 +83,13 @@ pub fn catch<T>(code: impl FnOnce() -> T) -> Result<T, Panicked> {
         }
         // The last panic that was noted is another one where the code caught that itself, and
         // went on with what no hook sees (`resume_unwind`).
-        noted
-            .filter(|noted| noted.message == message)
-            .unwrap_or(Panicked {
+        match noted {
+            Some((panicked, seen)) if seen == message => panicked,
+            _ => Panicked {
                 message,
                 place: None,
-            })
+            },
+        }
     })
 }
 
@@ -92,11 +106,9 @@ fn install_hook() {
             if CATCHING.try_with(Cell::get).unwrap_or(0) == 0 {
                 return before(info);
             }
-            let panicked = Panicked {
-                message: message_of(info.payload()),
-                place: info.location().map(ToString::to_string),
-            };
-            let _ = LAST.try_with(|last| last.replace(Some(panicked)));
+            let seen = message_of(info.payload());
+            let panicked = Panicked::at(seen.clone(), info.location());
+            let _ = LAST.try_with(|last| last.replace(Some((panicked, seen))));
         }));
     });
 }

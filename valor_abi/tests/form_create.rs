@@ -35,3 +35,18 @@ fn answers() {
         .assert_fault("Missing buddy to greet");
     alice.post("/", "").assert_status(405);
 }
+
+#[test]
+fn without_a_config_it_says_so() {
+    let refused = testing::TestHost::new().try_create(VLUGIN).err().unwrap();
+    let begin = "there is no `config`, but the vlugin asks for a `alloc::string::String`: called `Option::unwrap()`";
+    assert!(refused.message.starts_with(begin), "{refused}");
+    assert!(refused.place.unwrap().contains("form_create.rs:10:"));
+    let refused = testing::TestHost::new()
+        .config(7)
+        .try_create(VLUGIN)
+        .err()
+        .unwrap();
+    let begin = "`config` does not fit: invalid type: integer `7`, expected a string: called";
+    assert!(refused.message.starts_with(begin), "{refused}");
+}

@@ -16,3 +16,12 @@ fn answers() {
         .get("/zoe")
         .assert_body("hello /zoe");
 }
+
+#[test]
+fn without_a_config_a_request_fails_and_says_so() {
+    let it = testing::TestHost::new().create(VLUGIN);
+    it.get("/zoe").assert_status(500).assert_fault(
+        "there is no `config`, but the vlugin asks for a `alloc::string::String`: \
+         called `Option::unwrap()` on a `None` value",
+    );
+}

@@ -34,9 +34,18 @@ Exit codes:
   130  a second signal ended the drain
 
 Environment:
-  CARGO            the cargo that builds run (default: cargo, from the PATH)
-  WASM_OPT         the wasm-opt that `build` runs (default: wasm-opt, from the PATH)
-  VALOR_DENO       the Deno that JavaScript vlugins run in, where --deno does not say
+  VALOR_TOKEN      the registry's token for `plugins`, if no --token-file is given
+  VALOR_DENO       the Deno that JavaScript vlugins run in, if no --deno is given
+  VALOR_ESBUILD    the esbuild that `web` and `package` bundle scripts with, if no --esbuild is given
+  CARGO, RUSTC     the cargo that builds run, and the rustc that is asked for its targets
+                   (default: cargo and rustc, from the PATH)
+  WASM_OPT         the wasm-opt that `build` and `web` run (default: wasm-opt, from the PATH)
+  SSL_CERT_FILE, SSL_CERT_DIR
+                   the authorities that are trusted in the place of the system's: by what vlugins
+                   fetch, and by `plugins` with https://
+  XDG_CACHE_HOME   the folder for what was compiled of WebAssembly modules (default: ~/.cache; not on Windows)
+  TMPDIR           the folder for private copies of libraries and for the sockets of scripts
+                   (TEMP on Windows)
   NO_COLOR         no colours, also on a terminal
   LD_LIBRARY_PATH  where bare names of native vlugins are looked for last (PATH on Windows,
                    DYLD_LIBRARY_PATH on macOS); with `run -w` also those that come over /_plugins,

@@ -8,7 +8,7 @@ use crate::{
     load::Vlugins,
     log_writer::LogWriter,
     output::print,
-    plugins_file::PluginsFile,
+    plugins_file::{NAME_IT, PluginsFile},
     table::{Row, table},
 };
 
@@ -22,7 +22,10 @@ const HEADS: [&str; 5] = ["name", "type", "file", "bytes", "state"];
 pub fn build(args: &BuildCommandArgs, log: &LogWriter) -> Result<(), Failure> {
     // Before the work: what was asked for and is not there is told of at once.
     let always = args.wasm_opt.found()?;
-    let mut vlugins = Vlugins::read(Some(PluginsFile::of(args.plugins.as_deref())?), true);
+    let mut vlugins = Vlugins::read(
+        Some(PluginsFile::of(args.plugins.as_deref(), NAME_IT)?),
+        true,
+    );
     let how = How {
         log,
         release: args.release,

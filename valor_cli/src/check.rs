@@ -6,7 +6,7 @@ use crate::{
     exit::{FAULTS, Failure},
     load::Vlugins,
     log_writer::LogWriter,
-    plugins_file::PluginsFile,
+    plugins_file::{NAME_IT, PluginsFile},
     rows::show,
     sign,
 };
@@ -18,7 +18,7 @@ use valor_runtime::Runtime;
 /// The faults.
 pub fn check(args: &CheckArgs, log: &LogWriter) -> Result<(), Failure> {
     let mut vlugins = Vlugins::read(
-        Some(PluginsFile::of(args.plugins.as_deref())?),
+        Some(PluginsFile::of(args.plugins.as_deref(), NAME_IT)?),
         args.build.is_wanted(),
     );
     vlugins.build(&args.build, &args.log, log, &Stop::default());

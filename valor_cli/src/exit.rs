@@ -5,7 +5,9 @@ use std::process::ExitCode;
 
 /// Faults in plugins.json, in a build, in loading, or while serving.
 pub const FAULTS: u8 = 1;
-/// An address cannot be bound. (2, a wrong command line, is clap's.)
+/// The command line is wrong. Most of that is clap's to say.
+pub const USAGE: u8 = 2;
+/// An address cannot be bound.
 pub const CANNOT_BIND: u8 = 3;
 /// A second signal came while the first one's drain was under way: 128 and SIGINT's number.
 pub const SECOND_SIGNAL: u8 = 130;

@@ -62,9 +62,9 @@ pub fn told(definition: &Definition, built: bool, error: &RuntimeError) -> (Stri
         _ => error.to_string(),
     };
     let key = match error {
-        RuntimeError::Load(LoadError::CreateFailed { message, .. }) => {
-            misfit(message).unwrap_or(key)
-        }
+        RuntimeError::Load(
+            LoadError::CreateFailed { message, .. } | LoadError::CreatePanicked { message, .. },
+        ) => misfit(message).unwrap_or(key),
         _ => key,
     };
     // A line of the log, whatever is in the message.

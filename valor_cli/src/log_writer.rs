@@ -40,6 +40,8 @@ struct State {
     lost: u64,
     writing: bool,
     hurry: bool,
+    /// What writing failed with, if it did.
+    failed: Option<io::Error>,
 }
 
 impl LogWriter {
@@ -56,9 +58,7 @@ impl LogWriter {
                 let mut lines = Vec::new();
                 loop {
                     let lost = shared.take(&mut lines);
-                    // Where standard error is gone there is nobody left to tell.
-                    let _ = out.write_all(&lines).and_then(|()| out.flush());
-                    shared.done();
+                    shared.done(out.write_all(&lines).and_then(|()| out.flush()));
                     if lost > 0 {
                         log::warn!(
                             target: "valor::log", lost = lost;
@@ -68,6 +68,18 @@ impl LogWriter {
                 }
             })?;
         Ok(writer)
+    }
+
+    /// How writing went so far. If standard error is gone there is nobody left to tell, but the program has a code.
+    ///
+    /// # Errors
+    /// What it failed with; once.
+    pub fn written(&self) -> io::Result<()> {
+        self.flush();
+        match self.0.locked().failed.take() {
+            None => Ok(()),
+            Some(error) => Err(error),
+        }
     }
 
     /// Waits until all lines are written, but no longer than two seconds.
@@ -115,9 +127,10 @@ impl Shared {
         std::mem::take(&mut state.lost)
     }
 
-    fn done(&self) {
+    fn done(&self, written: io::Result<()>) {
         let mut state = self.locked();
         state.writing = false;
+        state.failed = state.failed.take().or(written.err());
         if state.lines.is_empty() {
             self.written.notify_all();
         }

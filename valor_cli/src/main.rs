@@ -51,12 +51,26 @@ use log_writer::LogWriter;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    match Cli::parse().command {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        // The help and the version are such errors too.
+        Err(error) => {
+            let printed = error.print();
+            if !error.use_stderr() {
+                output::note(printed);
+            }
+            let code = u8::try_from(error.exit_code()).unwrap_or(exit::USAGE);
+            return written(ExitCode::from(code));
+        }
+    };
+    match cli.command {
         Command::Run(args) => logged(&args.log, |log| run::run(&args, log)),
         Command::Build(args) => logged(&args.log, |log| build::build(&args, log)),
         Command::Check(args) => logged(&args.log, |log| check::check(&args, log)),
         Command::Inspect(args) => {
-            inspect::inspect(&args).unwrap_or_else(|failure| failure.tell(false))
+            let shown = inspect::inspect(&args);
+            let code = shown.unwrap_or_else(|failure| failure.tell(false));
+            written(code)
         }
         Command::Plugins(args) => told(plugins::plugins(&args)),
         Command::Package(args) => told(package::package(&args)),
@@ -70,19 +84,27 @@ fn main() -> ExitCode {
             let mut text = Vec::new();
             clap_complete::generate(shell, &mut command, name, &mut text);
             output::print(&String::from_utf8_lossy(&text));
-            ExitCode::SUCCESS
+            told(Ok(()))
         }
         Command::Schema => {
             output::print(&format!("{:#}\n", valor_runtime::definition::json_schema()));
-            ExitCode::SUCCESS
+            told(Ok(()))
         }
+    }
+}
+
+/// The code of a command, unless what it printed did not get out, which is a failure too.
+fn written(code: ExitCode) -> ExitCode {
+    match output::unwritten() {
+        None => code,
+        Some(line) => Failure::new(FAULTS, [line]).tell(false),
     }
 }
 
 /// Ends a command that has no log.
 fn told(outcome: Result<(), Failure>) -> ExitCode {
     match outcome {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(()) => written(ExitCode::SUCCESS),
         Err(failure) => failure.tell(false),
     }
 }
@@ -95,7 +117,11 @@ fn logged(args: &LogArgs, command: impl FnOnce(&LogWriter) -> Result<(), Failure
             return Failure::new(FAULTS, [format!("no log can be written: {error}")]).tell(false);
         }
     };
-    let code = match command(&log) {
+    let outcome = command(&log).and_then(|()| match output::unwritten() {
+        None => Ok(()),
+        Some(line) => Err(Failure::new(FAULTS, [line])),
+    });
+    let code = match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             // What was logged before comes first.

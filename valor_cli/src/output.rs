@@ -1,18 +1,46 @@
 //! What people read on standard output and standard error. The log has `logging`.
 //!
 //! Whatever comes from a file, a vlugin or a server goes through [`escaped`] on its way: here as a line, or as the
-//! cell of a [table](crate::table). Colours are taken out if there is no terminal, and a reader that has gone away
-//! (`| head`) is no reason to fail.
+//! cell of a [table](crate::table). Colours are taken out if there is no terminal. What cannot be written ends no
+//! command early: `main` asks [`unwritten`] at the end, and a server once it serves. A reader that has gone away (`|
+//! head`) is no reason to fail.
 
 use anstyle::AnsiColor;
 use serde::Serialize;
-use std::{fmt::Display, io::Write};
+use std::{
+    fmt::Display,
+    io::{self, ErrorKind, Write},
+    sync::{Mutex, MutexGuard, PoisonError},
+};
 use valor_runtime::escape::{escaped, escaped_json};
+
+/// Why something that was printed did not get out.
+static UNWRITTEN: Mutex<Option<String>> = Mutex::new(None);
+
+fn locked() -> MutexGuard<'static, Option<String>> {
+    UNWRITTEN.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// That something that was printed since the last call did not get out, in one line.
+pub fn unwritten() -> Option<String> {
+    locked().take()
+}
+
+/// Notes how writing to standard output went, or to whatever has results in its place.
+pub fn note(written: io::Result<()>) {
+    if let Err(error) = written
+        && error.kind() != ErrorKind::BrokenPipe
+    {
+        locked().get_or_insert_with(|| {
+            format!("what was to be printed cannot be written, and is lost: {error}")
+        });
+    }
+}
 
 /// Text for standard output that is this program's own, or has been escaped already.
 pub fn print(text: &str) {
     let mut out = anstream::stdout();
-    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    note(out.write_all(text.as_bytes()).and_then(|()| out.flush()));
 }
 
 /// A line for standard output, whatever is in it.

@@ -96,6 +96,7 @@ impl Library {
         let inspection = Inspection::of(file, &bytes).map_err(failed)?;
         match inspection.verdict {
             Ok(()) | Err(LoadError::Platform { .. } | LoadError::Target { .. }) => {}
+            Err(error) if is_allowed_by_limits(&error) => {}
             Err(error) => return Err(failed(error)),
         }
         // Of a library for another platform the verdict tells nothing but that.
@@ -135,6 +136,20 @@ impl Library {
         }
         Ok(())
     }
+}
+
+/// Whether a module is refused for what its definition may allow it: the package does not know that.
+fn is_allowed_by_limits(error: &LoadError) -> bool {
+    #[cfg(feature = "wasm")]
+    if let LoadError::Guest { error, .. } = error {
+        use valor_runtime::loader::wasm::GuestError;
+        return matches!(
+            error,
+            GuestError::TooLarge { .. } | GuestError::Memory { .. }
+        );
+    }
+    let _ = error;
+    false
 }
 
 fn manifest(args: &PackageArgs, libraries: &[Library]) -> Result<Manifest, Failure> {

@@ -5,13 +5,16 @@
 
 use crate::exit::{FAULTS, Failure};
 use std::{
-    io::Read,
+    io::{ErrorKind::NotFound, Read},
     path::{Path, PathBuf},
 };
 use valor_runtime::{
     definition::{DefinitionFaults, Definitions},
     file::TEXT,
 };
+
+/// What to do if there is no file to read.
+pub const NAME_IT: &str = "name one with -p";
 
 /// What is read without `-p`, from the working directory.
 pub const DEFAULT: &str = "plugins.json";
@@ -33,11 +36,17 @@ enum Source {
 }
 
 impl PluginsFile {
-    /// The file that `-p` names: `-` is standard input, which is read now.
+    /// The file that `-p` names: `-` is standard input, which is read now. Without `-p` it is [`DEFAULT`]; `otherwise`
+    /// is what to do if there is none.
     ///
     /// # Errors
-    /// Where standard input cannot be read, or has no end.
-    pub fn of(arg: Option<&Path>) -> Result<Self, Failure> {
+    /// That standard input cannot be read or has no end, or that there is no file and none is named.
+    pub fn of(arg: Option<&Path>, otherwise: &str) -> Result<Self, Failure> {
+        let is_absent = || std::fs::metadata(DEFAULT).is_err_and(|it| it.kind() == NotFound);
+        if arg.is_none() && is_absent() {
+            let line = format!("{DEFAULT}: there is no such file; {otherwise}");
+            return Err(Failure::new(FAULTS, [line]));
+        }
         let arg = arg.unwrap_or(Path::new(DEFAULT));
         if arg != Path::new("-") {
             return Ok(Self {

@@ -3,7 +3,7 @@
 use crate::{
     args::{LogArgs, LogFormat},
     log_writer::LogWriter,
-    output::print,
+    output::{note, print},
     table::{HEADS, Row, State, table},
 };
 use valor_runtime::Runtime;
@@ -46,4 +46,5 @@ pub fn show(rows: &[Row], args: &LogArgs, log: &LogWriter) {
             "mounted"
         );
     }
+    note(log.written());
 }

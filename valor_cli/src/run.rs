@@ -6,11 +6,11 @@
 use crate::{
     args::{LogFormat, RunArgs, TlsArgs},
     build_sources::Stop,
-    exit::{CANNOT_BIND, FAULTS, Failure},
+    exit::{CANNOT_BIND, FAULTS, Failure, USAGE},
     library_path,
     load::Vlugins,
     log_writer::LogWriter,
-    output::print_line,
+    output::{print_line, unwritten},
     plugins_file::PluginsFile,
     reload::{self, Reload},
     rows::{own_rows, show},
@@ -33,13 +33,17 @@ use valor_runtime::{
 /// # Errors
 /// Everything that keeps it from serving.
 pub fn run(args: &RunArgs, log: &LogWriter) -> Result<(), Failure> {
+    check_socket(args)?;
     let access = access(args)?;
     let tls = tls(&args.tls)?;
     let trust = sign::trusted(&args.trust.trust)?;
     let file = match &args.plugins {
         // What is to be served is registered then.
         None if args.with_registry => None,
-        file => Some(PluginsFile::of(file.as_deref())?),
+        file => Some(PluginsFile::of(
+            file.as_deref(),
+            "name one with -p, or start with none with -w",
+        )?),
     };
     let again = file.as_ref().and_then(PluginsFile::again);
     let mut watch = match (args.watch, again) {
@@ -206,6 +210,20 @@ fn config(args: &RunArgs) -> ServerConfig {
     }
 }
 
+/// Refuses options about Unix sockets if there is none: whoever gave one believes that something is guarded by it.
+fn check_socket(args: &RunArgs) -> Result<(), Failure> {
+    let is_unix = |addr: &Listen| !matches!(addr, Listen::Tcp(_));
+    match args.socket.given() {
+        Some(option) if !args.addr.iter().any(is_unix) => {
+            let line = format!(
+                "{option} is about Unix sockets, and no --addr is one: add `--addr unix:PATH`, or leave {option} out"
+            );
+            Err(Failure::new(USAGE, [line]))
+        }
+        _ => Ok(()),
+    }
+}
+
 fn tls(args: &TlsArgs) -> Result<Option<Tls>, Failure> {
     match (&args.tls_cert, &args.tls_key) {
         (Some(certificate), Some(key)) => Tls::load(certificate, key).map(Some).map_err(failed),
@@ -270,5 +288,13 @@ fn announce(args: &RunArgs, log: &LogWriter, rows: &[Row], addrs: &[Listen]) {
             }
             (LogFormat::Text, _) => print_line(format_args!("listening on {addr}")),
         }
+    }
+    warn_unwritten();
+}
+
+/// A server is no command that ends with its output: it serves all the same.
+pub fn warn_unwritten() {
+    if let Some(line) = unwritten() {
+        log::warn!(target: "valor", "{line}");
     }
 }

@@ -1,6 +1,6 @@
 //! SIGINT and SIGTERM, on Windows Ctrl-C and Ctrl-Break: the first asks the server to drain, the
 //! second ends the program at once. SIGHUP has plugins.json read again, and a renewed certificate,
-//! where there are such; Windows has no such signal.
+//! if there are such, and never ends the program; Windows has no such signal.
 
 use crate::{exit, log_writer::LogWriter, reload::Ask};
 use smol::channel::{Receiver, Sender, bounded};
@@ -54,6 +54,12 @@ impl Heard {
 
     #[cfg(unix)]
     fn hang_up(&self) {
+        if self.reload.is_none() && self.tls.is_none() {
+            log::info!(
+                target: "valor",
+                "SIGHUP: there is nothing to read again, neither a plugins.json nor a certificate"
+            );
+        }
         if let Some(reload) = &self.reload {
             reload.again();
         }
@@ -74,12 +80,7 @@ fn hear(mut heard: Heard) -> io::Result<()> {
     use async_signal::{Signal, Signals};
     use futures_lite::StreamExt;
 
-    let mut wanted = vec![Signal::Int, Signal::Term];
-    // Without anything to read again it means what it always does: the terminal is gone.
-    if heard.tls.is_some() || heard.reload.is_some() {
-        wanted.push(Signal::Hup);
-    }
-    let mut signals = Signals::new(wanted)?;
+    let mut signals = Signals::new([Signal::Int, Signal::Term, Signal::Hup])?;
     std::thread::Builder::new()
         .name("valor-signals".into())
         .spawn(move || {

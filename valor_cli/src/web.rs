@@ -21,7 +21,7 @@ use crate::{
     load::Vlugins,
     log_writer::LogWriter,
     output::print_line,
-    plugins_file::PluginsFile,
+    plugins_file::{NAME_IT, PluginsFile},
     rows::show,
     table::{Row, State},
 };
@@ -50,7 +50,7 @@ const INDEX: &str = "index.html";
 /// # Errors
 /// Everything that keeps it from being written or served; nothing is written then.
 pub fn web(args: &WebArgs, log: &LogWriter) -> Result<(), Failure> {
-    let file = PluginsFile::of(args.plugins.as_deref())?;
+    let file = PluginsFile::of(args.plugins.as_deref(), NAME_IT)?;
     let watching = match args.watch {
         true => Some(again::Again::start(args, &file, log)?),
         false => None,

@@ -208,6 +208,7 @@ const LIMITS = {
   fetches: ["fetches", within(1, 1e6, "there are 1 to 1000000 fetches at once")],
   calls: ["calls", within(1, 1e6, "there are 1 to 1000000 calls at once")],
   timers: ["timers", within(1, 1e6, "there are 1 to 1000000 timers at once")],
+  compile: ["times the usual work", within(1, 1e6, "compiling takes 1 to 1000000 times the usual work")],
 };
 
 /** By limit that not every kind can be held to: the kinds that can. */
@@ -219,6 +220,7 @@ const LIMITED = {
   fetches: ["native", "wasm", "js"],
   calls: ["native", "wasm", "js"],
   timers: ["native", "wasm"],
+  compile: ["wasm"],
 };
 
 function limitWithoutMeaning(key, kind) {

@@ -264,7 +264,7 @@ async function run(mount, request, id) {
     console[fault.status < 500 ? "debug" : "error"](`valor: the vlugin \`${name}\` ${what}: ${message} (id ${id})${fault.at ?? ""}`);
     const said =
       fault.status < 500 || fault.kind === "away" ? message
-      : fault.kind === "timeout" ? `the vlugin \`${name}\` did not answer within ${limits.timeout} s`
+      : fault.kind === "timeout" && stop.signal.reason === late ? `the vlugin \`${name}\` did not answer within ${limits.timeout} s`
       : `the vlugin \`${name}\` failed; the log says why, under id ${id}`;
     response = problem(fault.status, said);
   }

@@ -124,10 +124,8 @@ pub fn respond(id: u32, block: &[u8]) {
 /// Has panics told before they become traps: to the log, and to whoever waits for the task.
 pub fn tell_of_panics() {
     std::panic::set_hook(Box::new(|info| {
-        let fault = Fault::from(unwind::Panicked {
-            message: unwind::message_of(info.payload()),
-            place: info.location().map(ToString::to_string),
-        });
+        let message = unwind::message_of(info.payload());
+        let fault = Fault::from(unwind::Panicked::at(message, info.location()));
         match RUNNING.get() {
             Some((CREATION, _)) => imports::ready(&message::encode_fault(&fault)),
             Some((id, _)) if bodies::is_fetch(id) => log(&fault),

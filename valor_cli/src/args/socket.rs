@@ -7,9 +7,9 @@ use valor_runtime::server::SocketAccess;
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Unix sockets")]
 pub struct SocketArgs {
-    /// Permissions of the Unix sockets, in octal; to connect, a program has to be allowed to write
-    #[arg(long, value_name = "MODE", default_value = "0660", value_parser = mode)]
-    pub socket_mode: u32,
+    /// Permissions of the Unix sockets, in octal; to connect, a program has to be allowed to write [default: 0660]
+    #[arg(long, value_name = "MODE", value_parser = mode)]
+    pub socket_mode: Option<u32>,
 
     /// The user that the Unix sockets belong to, a name or a number; root alone may give them away
     #[arg(long, value_name = "USER", value_parser = ids::user)]
@@ -24,10 +24,18 @@ impl SocketArgs {
     /// As the server takes it.
     pub fn access(&self) -> SocketAccess {
         SocketAccess {
-            mode: self.socket_mode,
+            mode: self.socket_mode.unwrap_or(0o660),
             owner: self.socket_owner,
             group: self.socket_group,
         }
+    }
+
+    /// The first of these options that is given.
+    pub fn given(&self) -> Option<&'static str> {
+        let mode = self.socket_mode.map(|_| "--socket-mode");
+        let owner = self.socket_owner.map(|_| "--socket-owner");
+        mode.or(owner)
+            .or(self.socket_group.map(|_| "--socket-group"))
     }
 }
 

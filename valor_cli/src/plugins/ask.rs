@@ -19,7 +19,7 @@ use std::{future::poll_fn, path::Path, pin::pin, time::Duration};
 use valor_runtime::{
     host::{
         allow::Allow,
-        fetch::{FetchConfig, Fetcher},
+        fetch::{FetchConfig, Fetcher, UNTRUSTED},
     },
     server::{Listen, TlsError, certificates},
 };
@@ -78,12 +78,16 @@ impl Asked<'_> {
         };
         let answer = futures_lite::future::or(self.exchange(), late).await;
         answer.map_err(|error| {
-            let remedy = match error.contains("UnknownIssuer") {
-                true => "name the certificate of its authority with --ca-file",
-                false => "is it running there? `--addr` says where to ask",
+            let remedy = match &error {
+                error if error.contains(UNTRUSTED) => {
+                    "; name the certificate of its authority with --ca-file"
+                }
+                // It runs, and what to do is said.
+                error if error.contains("the server's certificate") || error.contains("TLS") => "",
+                _ => "; is it running there? `--addr` says where to ask",
             };
             fault(format!(
-                "the server at {addr} cannot be asked: {error}; {remedy}"
+                "the server at {addr} cannot be asked: {error}{remedy}"
             ))
         })
     }

@@ -7,6 +7,7 @@ use crate::{
     exit::{CANNOT_BIND, Failure},
     log_writer::LogWriter,
     output::print_line,
+    run::warn_unwritten,
     signals,
 };
 use std::{
@@ -102,4 +103,5 @@ fn announce(args: &LogArgs, addrs: &[Listen]) {
             (LogFormat::Text, _) => print_line(format_args!("listening on {addr}")),
         }
     }
+    warn_unwritten();
 }

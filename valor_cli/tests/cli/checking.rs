@@ -372,7 +372,8 @@ fn plugins_json_may_be_the_one_here_or_standard_input() {
         .current_dir(empty.path())
         .args(["run", "--addr", "127.0.0.1:0"]);
     let finished = finish(command);
-    assert_eq!(finished.faults(), ["plugins.json: there is no such file"]);
+    let line = "plugins.json: there is no such file; name one with -p, or start with none with -w";
+    assert_eq!(finished.faults(), [line]);
 }
 
 #[test]

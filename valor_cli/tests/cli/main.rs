@@ -19,6 +19,7 @@ mod running;
 mod scripting;
 mod signing;
 mod support;
+mod unwritten;
 mod watching;
 mod watching_sources;
 #[cfg(all(target_os = "linux", feature = "wasm"))]

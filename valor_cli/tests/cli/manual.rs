@@ -1,6 +1,6 @@
 //! The help, the completions, the schema, `inspect`, and wrong command lines.
 
-use crate::support::{Folder, libraries, run};
+use crate::support::{Folder, libraries, run, workspace};
 use serde_json::Value;
 
 #[test]
@@ -99,6 +99,56 @@ fn the_help_is_the_manual() {
     ] {
         let help = run(&[command, "--help"]);
         assert!(help.out.contains("Example"), "{command}: {}", help.out);
+    }
+}
+
+#[test]
+fn every_variable_that_is_read_stands_in_the_help() {
+    // What Windows gives every program, what cargo says to tests, and what writes the frozen ABI and the schema.
+    let internal = [
+        "SystemRoot",
+        "CARGO_MANIFEST_DIR",
+        "VALOR_FREEZE_ABI",
+        "VALOR_WRITE_SCHEMA",
+    ];
+    let help = run(&["--help"]).out;
+    let mut folders = vec![
+        workspace().join("valor_cli/src"),
+        workspace().join("valor_runtime/src"),
+    ];
+    let mut found = std::collections::BTreeSet::new();
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+                continue;
+            }
+            let text = String::from_utf8_lossy(&std::fs::read(&path).unwrap()).into_owned();
+            for call in ["env::var_os(\"", "env::var(\""] {
+                let names = text
+                    .split(call)
+                    .skip(1)
+                    .filter_map(|it| it.split('"').next());
+                found.extend(names.map(str::to_owned));
+            }
+        }
+    }
+    assert!(found.contains("VALOR_TOKEN"), "{found:?}");
+    for name in found
+        .iter()
+        .filter(|name| !internal.contains(&name.as_str()))
+    {
+        assert!(help.contains(name.as_str()), "{name} is not in {help}");
+    }
+    for name in [
+        "SSL_CERT_FILE",
+        "SSL_CERT_DIR",
+        "TMPDIR",
+        "NO_COLOR",
+        "LD_LIBRARY_PATH",
+    ] {
+        assert!(help.contains(name), "{name} is not in {help}");
     }
 }
 

@@ -49,6 +49,18 @@ impl Reloading {
 }
 
 #[test]
+fn a_server_with_nothing_to_read_again_lives_on() {
+    let server = Server::start(&["-w"]);
+    for times in 1..3 {
+        server.signal("HUP");
+        server.wait_until("SIGHUP: there is nothing to read again", times);
+    }
+    assert_eq!(server.get("/_health").status, 200);
+    server.signal("TERM");
+    assert_eq!(server.end().code, Some(0));
+}
+
+#[test]
 fn what_has_changed_is_changed_and_all_else_goes_on() {
     let it = Reloading::start(&[ALICE, HELLO]);
     let registered = r#"{ "type": "native", "name": "later", "path": "hello_plugin" }"#;

@@ -1,6 +1,6 @@
 //! `valor_cli run`: what it serves, what it logs, and how it ends.
 
-use crate::support::{Folder, Server, libraries, run};
+use crate::support::{Folder, Server, finish, libraries, run, valor_cli};
 use serde_json::Value;
 use std::{
     io::{Read, Write},
@@ -96,6 +96,49 @@ fn a_log_in_json_has_a_record_in_each_line() {
         request["duration_us"].is_u64() && request["id"].is_string(),
         "{request}"
     );
+}
+
+#[test]
+fn an_answer_to_head_is_logged_without_the_bytes_that_were_not_sent() {
+    let folder = folder(HELLO);
+    let server = start(&folder, &["--access-log", "combined"]);
+    assert_eq!(server.send("HEAD", "/hello", &[], "").status, 200);
+    server.wait_for_err("\"HEAD /hello HTTP/1.1\" 200 0 ");
+    // What the server itself refuses is no other case.
+    assert_eq!(server.send("HEAD", "/nothing", &[], "").status, 404);
+    server.wait_for_err("\"HEAD /nothing HTTP/1.1\" 404 0 ");
+}
+
+#[test]
+fn without_a_file_to_serve_it_says_what_to_give() {
+    let folder = tempfile::tempdir().unwrap();
+    let commands: &[(&[&str], &str)] = &[
+        (&["run"], "name one with -p, or start with none with -w"),
+        (&["check"], "name one with -p"),
+        (&["build"], "name one with -p"),
+        #[cfg(feature = "wasm")]
+        (&["web", "-o", "page"], "name one with -p"),
+    ];
+    for (args, remedy) in commands {
+        let mut command = valor_cli();
+        command.args(*args).current_dir(folder.path());
+        let ended = finish(command);
+        let line = format!("plugins.json: there is no such file; {remedy}");
+        assert_eq!((ended.code, ended.faults()), (Some(1), vec![&*line]));
+    }
+}
+
+#[test]
+fn options_of_unix_sockets_want_one() {
+    for (option, value) in [("--socket-mode", "0600"), ("--socket-group", "0")] {
+        if cfg!(windows) && option == "--socket-group" {
+            continue;
+        }
+        let ended = run(&["run", "-w", "--addr", "127.0.0.1:0", option, value]);
+        assert_eq!(ended.code, Some(2), "{ended:?}");
+        let line = format!("{option} is about Unix sockets, and no --addr is one");
+        assert!(ended.err.contains(&line), "{ended:?}");
+    }
 }
 
 #[test]

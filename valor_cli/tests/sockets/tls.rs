@@ -1,7 +1,9 @@
 //! HTTPS and wss, as curl and Python speak them, and a certificate that is renewed.
 
 use crate::{converse, serve};
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, date_time_ymd,
+};
 use std::{
     os::unix::fs::PermissionsExt,
     process::{Command, Output},
@@ -18,6 +20,11 @@ impl Files {
     }
 
     fn issue(&self) {
+        self.issue_as(|_| {});
+    }
+
+    /// A certificate of which this is other.
+    fn issue_as(&self, change: impl FnOnce(&mut CertificateParams)) {
         let mut root = CertificateParams::default();
         root.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         // Another name than the server's, or OpenSSL takes that one for signed by itself.
@@ -25,7 +32,8 @@ impl Files {
             .push(DnType::CommonName, "an authority");
         let root = CertifiedIssuer::self_signed(root, KeyPair::generate().unwrap()).unwrap();
         let key = KeyPair::generate().unwrap();
-        let leaf = CertificateParams::new(vec!["127.0.0.1".into()]).unwrap();
+        let mut leaf = CertificateParams::new(vec!["127.0.0.1".into()]).unwrap();
+        change(&mut leaf);
         let leaf = leaf.signed_by(&key, &root).unwrap();
         self.write("root.pem", &root.pem());
         self.write("cert.pem", &leaf.pem());
@@ -138,7 +146,8 @@ fn the_registry_is_asked_over_https() {
     // The authority is not one of the platform's.
     let stranger = ask(&url, &["list"]);
     assert_eq!(stranger.code, Some(1), "{stranger:?}");
-    assert!(stranger.err.contains("--ca-file"), "{stranger:?}");
+    let line = "from no authority that is trusted here; name the certificate of its authority with --ca-file";
+    assert!(stranger.err.contains(line), "{stranger:?}");
     files.write("empty.pem", "nothing");
     let empty = ask(&url, &["--ca-file", &files.path("empty.pem"), "list"]);
     assert!(
@@ -163,6 +172,45 @@ fn the_registry_is_asked_over_https() {
         let refused = ask(wrong, &["list"]);
         assert_eq!(refused.code, Some(2), "{wrong}: {refused:?}");
     }
+}
+
+#[test]
+fn a_certificate_that_is_refused_is_refused_in_plain_words() {
+    let files = Files::new();
+    let asked = |host: &str| {
+        let server = files.serve();
+        let port = server.addrs[0].rsplit_once(':').unwrap().1;
+        let (url, root) = (format!("https://{host}:{port}"), files.path("root.pem"));
+        let args = ["plugins", "--addr", &url, "--ca-file", &root, "list"];
+        let ended = crate::support::run(&args);
+        assert_eq!(ended.code, Some(1), "{ended:?}");
+        // It runs, and the reason is no name in a library.
+        for part in [
+            "is it running",
+            "Context",
+            "UnixTime",
+            "DnsName",
+            "invalid peer",
+        ] {
+            assert!(!ended.err.contains(part), "{ended:?}");
+        }
+        ended.err
+    };
+    let other = asked("localhost");
+    let line = "the server's certificate is for 127.0.0.1, not for localhost: ask it by a name that stands in it";
+    assert!(other.contains(line), "{other}");
+    files.issue_as(|leaf| leaf.not_after = date_time_ymd(2001, 2, 3));
+    let expired = asked("127.0.0.1");
+    let line = "the server's certificate has expired on Sat, 03 Feb 2001 00:00:00 GMT: renew it";
+    assert!(expired.contains(line), "{expired}");
+    files.issue_as(|leaf| leaf.not_before = date_time_ymd(4000, 1, 1));
+    let early = asked("127.0.0.1");
+    let line = "the server's certificate is not valid before Sat, 01 Jan 4000 00:00:00 GMT: set this machine's clock";
+    assert!(early.contains(line), "{early}");
+    files.issue_as(|leaf| leaf.is_ca = IsCa::Ca(BasicConstraints::Unconstrained));
+    let authority = asked("127.0.0.1");
+    let line = "is an authority's own: make one with `basicConstraints=CA:FALSE`";
+    assert!(authority.contains(line), "{authority}");
 }
 
 #[test]

@@ -19,6 +19,7 @@ const KEYS: &[&str] = &[
     "fetches",
     "calls",
     "timers",
+    "compile",
 ];
 
 /// A day. Whoever waits longer wants a stream.
@@ -39,6 +40,9 @@ const MAX_INSTANCES: u32 = 1000;
 const MIN_HOST_MEMORY: u64 = 1 << 20;
 /// Fetches, calls and timers at once: a million.
 const MAX_AT_ONCE: u32 = 1_000_000;
+
+/// Times the usual work of compiling.
+const MAX_COMPILE: u32 = 1_000_000;
 
 /// What a vlugin may use. What is not said is taken from the runtime's defaults.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -87,6 +91,11 @@ pub struct Limits {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "u32", range(min = 1, max = MAX_AT_ONCE))]
     pub timers: Option<u32>,
+    /// `wasm` alone: how many times the usual work and time compiling the module may take, for one that is known and
+    /// large. Default 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "u32", range(min = 1, max = MAX_COMPILE))]
+    pub compile: Option<u32>,
 }
 
 impl Limits {
@@ -153,6 +162,11 @@ impl Limits {
         self.timers.unwrap_or(10_000)
     }
 
+    /// How many times the usual work and time compiling a module may take.
+    pub fn compile(&self) -> u32 {
+        self.compile.unwrap_or(1)
+    }
+
     /// These limits, with `defaults` for what is not said.
     pub fn or(self, defaults: &Self) -> Self {
         Self {
@@ -166,6 +180,7 @@ impl Limits {
             fetches: self.fetches.or(defaults.fetches),
             calls: self.calls.or(defaults.calls),
             timers: self.timers.or(defaults.timers),
+            compile: self.compile.or(defaults.compile),
         }
     }
 }
@@ -193,6 +208,7 @@ pub(super) fn broken(definition: &Definition) -> Vec<(String, String)> {
         ("fetches", whole(limits.fetches, fetches)),
         ("calls", whole(limits.calls, calls)),
         ("timers", whole(limits.timers, timers)),
+        ("compile", whole(limits.compile, compile)),
     ]
     .into_iter()
     .filter_map(|(key, (is_said, broken))| {
@@ -252,6 +268,9 @@ pub(super) fn read<'t>(
     let timers = reader.optional(&keys, "timers", key, |reader, node, key| {
         reader.whole(node, key, "timers", timers)
     });
+    let compile = reader.optional(&keys, "compile", key, |reader, node, key| {
+        reader.whole(node, key, "times the usual work", compile)
+    });
     let small = |number: Option<u64>| number.and_then(|number| u32::try_from(number).ok());
     Some(Limits {
         timeout,
@@ -264,6 +283,7 @@ pub(super) fn read<'t>(
         fetches: small(fetches),
         calls: small(calls),
         timers: small(timers),
+        compile: small(compile),
     })
 }
 
@@ -271,7 +291,7 @@ pub(super) fn read<'t>(
 fn without_meaning(key: &str, kind: Kind) -> Option<String> {
     let (kinds, which): (&[Kind], _) = match key {
         "memory" | "cpu" => (&[Kind::Wasm, Kind::Js], "types `wasm` and `js`"),
-        "instances" => (&[Kind::Wasm], "type `wasm`"),
+        "instances" | "compile" => (&[Kind::Wasm], "type `wasm`"),
         "host_memory" | "fetches" | "calls" => (
             &[Kind::Native, Kind::Wasm, Kind::Js],
             "types `native`, `wasm` and `js`",
@@ -349,6 +369,11 @@ fn timers(number: u64) -> Option<String> {
     at_once(number, "timers")
 }
 
+fn compile(times: u64) -> Option<String> {
+    (!(1..=u64::from(MAX_COMPILE)).contains(&times))
+        .then(|| format!("compiling takes 1 to {MAX_COMPILE} times the usual work, not {times}"))
+}
+
 fn at_once(number: u64, what: &str) -> Option<String> {
     (!(1..=u64::from(MAX_AT_ONCE)).contains(&number))
         .then(|| format!("there are 1 to {MAX_AT_ONCE} {what} at once, not {number}"))
@@ -382,6 +407,7 @@ mod tests {
             ("fetches", none.fetches().into()),
             ("calls", none.calls().into()),
             ("timers", none.timers().into()),
+            ("compile", none.compile().into()),
         ] {
             assert!(KEYS.contains(&key));
             let row = row(key);
@@ -395,6 +421,6 @@ mod tests {
             none.cpu().as_secs(),
         ];
         assert_eq!(asked_for, [30, 64, 1]);
-        assert_eq!(KEYS.len(), 10);
+        assert_eq!(KEYS.len(), 11);
     }
 }

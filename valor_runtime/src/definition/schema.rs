@@ -56,7 +56,7 @@ pub(super) fn by_kind(schema: &mut Schema) {
     let held = json!({ "properties": { "memory": false, "cpu": false } });
     let held =
         json!({ "if": kinds(&["wasm", "js"]), "else": { "properties": { "limits": held } } });
-    let guests = json!({ "properties": { "instances": false } });
+    let guests = json!({ "properties": { "instances": false, "compile": false } });
     let guests = json!({ "if": kinds(&["wasm"]), "else": { "properties": { "limits": guests } } });
     let timers = json!({ "properties": { "timers": false } });
     let timers =

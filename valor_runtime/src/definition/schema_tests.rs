@@ -71,6 +71,10 @@ fn the_schema_agrees_about_guests() {
         (r#""limits": {"cpu": 0.001}"#, false),
         (r#""limits": {"instances": 0}"#, false),
         (r#""limits": {"instances": 1001}"#, false),
+        (r#""limits": {"compile": 1}"#, true),
+        (r#""limits": {"compile": 1000000}"#, true),
+        (r#""limits": {"compile": 0}"#, false),
+        (r#""limits": {"compile": 1000001}"#, false),
         (
             r#""limits": {"host_memory": 1048576, "fetches": 1, "calls": 1, "timers": 1}"#,
             true,
@@ -110,6 +114,7 @@ fn the_schema_agrees_about_files() {
         (r#""path": "x", "allow": []"#, false),
         (r#""path": "x", "limits": {"fetches": 1}"#, false),
         (r#""path": "x", "limits": {"timers": 1}"#, false),
+        (r#""path": "x", "limits": {"compile": 1}"#, false),
         (r#""path": "x", "limits": {"body": 1}"#, true),
     ] {
         let text = format!("{{\"plugins\":[{{\"type\":\"files\",\"name\":\"a\",{keys}}}]}}");

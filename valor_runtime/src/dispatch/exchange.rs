@@ -16,9 +16,11 @@ pub struct Exchange {
     /// What the access log says of the request, if it wants to.
     asked: Option<Box<Asked>>,
     mount: Option<Arc<Mount>>,
+    /// Whether the request is HEAD, whose response has no body.
+    head_only: bool,
     /// 0 as long as there is none.
     pub status: u16,
-    /// Bytes of the response's body.
+    /// Bytes of the response's body, if it is sent.
     pub bytes: u64,
     /// Whether the body was sent to its end.
     pub complete: bool,
@@ -62,6 +64,7 @@ const CLIENT_GONE: u16 = 499;
 impl Exchange {
     /// A request that begins now.
     pub fn begin(metrics: Arc<Metrics>, id: String, head: &RequestHead) -> Self {
+        let head_only = head.method() == "HEAD";
         let logged = log::log_enabled!(target: "valor::access", log::Level::Info);
         Self {
             metrics,
@@ -71,8 +74,9 @@ impl Exchange {
             mount: None,
             status: 0,
             bytes: 0,
+            head_only,
             // There is nothing to send to its end.
-            complete: head.method() == "HEAD",
+            complete: head_only,
         }
     }
 
@@ -112,6 +116,7 @@ impl Drop for Exchange {
             }
         };
         if let Some(asked) = &self.asked {
+            let bytes = if self.head_only { 0 } else { self.bytes };
             let (path, query) = match asked.target.split_once('?') {
                 Some((path, query)) => (path, Some(query)),
                 None => (&*asked.target, None),
@@ -121,7 +126,7 @@ impl Drop for Exchange {
                 method = asked.method.as_str(), path = path, query = query, http = asked.version,
                 host = asked.host.as_deref(), peer = asked.peer.as_deref(),
                 user_agent = asked.user_agent.as_deref(), referer = asked.referer.as_deref(),
-                status = self.status, bytes = self.bytes, complete = self.complete,
+                status = self.status, bytes = bytes, complete = self.complete,
                 vlugin = vlugin, duration_us = duration.as_micros() as u64, id = self.id.as_str();
                 "request"
             );

@@ -49,9 +49,9 @@ impl Dispatch {
         let id = id::of(head);
         let exchange = Exchange::begin(self.metrics.clone(), id, head);
         if let std::borrow::Cow::Owned(resolved) = path::resolve(head.target())
-            && head.set_target(&resolved).is_err()
+            && let Err(error) = head.set_target(&resolved)
         {
-            return refuse(exchange, 400, "the target is not one");
+            return refuse(exchange, 400, &error.to_string());
         }
         let Some((mount, len)) = self.registry.route(head.path()) else {
             let detail = format!("no vlugin is mounted at {}", head.path());

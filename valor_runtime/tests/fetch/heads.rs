@@ -205,6 +205,28 @@ fn a_head_without_an_end_is_not_read_for_ever() {
     });
     let fault = fetch(&fetcher(), get(&server.url("/"))).unwrap_err();
     assert_eq!(fault.status, 502, "{fault}");
+    assert!(
+        fault.message.contains("128 headers or 417792 bytes"),
+        "{fault}"
+    );
+}
+
+#[test]
+fn a_url_that_is_too_long_is_refused_with_the_limit() {
+    let server = Server::always("HTTP/1.1 204 No Content\r\n\r\n");
+    let of_length = |len: usize| {
+        fetch(
+            &fetcher(),
+            get(&server.url(&format!("/{}", "a".repeat(len - 1)))),
+        )
+    };
+    assert_eq!(of_length(65_534).unwrap().head.status(), 204);
+    let fault = of_length(65_535).unwrap_err();
+    assert_eq!(fault.status, 400);
+    let reason = "its path and query have 65535 bytes, more than the 65534 that are sent";
+    assert!(fault.message.ends_with(reason), "{fault}");
+    // A log keeps less of a line than the URL is long.
+    assert!(fault.message.len() < 500, "{fault}");
 }
 
 #[test]
@@ -221,7 +243,12 @@ fn a_response_may_have_as_many_headers_as_a_request_to_the_server() {
     let most = answer(128).unwrap();
     assert_eq!(most.head.headers().count(), 128);
     assert_eq!(most.head.header_str("x-127"), Some("127"));
-    assert_eq!(answer(129).unwrap_err().status, 502);
+    let fault = answer(129).unwrap_err();
+    assert_eq!(fault.status, 502);
+    assert!(
+        fault.message.contains("128 headers or 417792 bytes"),
+        "{fault}"
+    );
 }
 
 #[test]

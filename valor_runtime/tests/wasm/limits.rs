@@ -114,6 +114,29 @@ fn a_loop_without_end_is_ended_and_others_have_their_turn() {
 }
 
 #[test]
+fn a_guest_that_says_that_it_took_too_long_was_not_stopped_by_a_limit() {
+    let folder = tempfile::tempdir().unwrap();
+    // A fault of the kind that the host's limits have, in the place of a response.
+    let text = HELLO
+        .replace(
+            r"\0c\00\00\00\02\00\00\00\02",
+            r"\09\00\00\00\04\00\00\00\00",
+        )
+        .replace(
+            r"\02\0b\c8\00\00\00\00\00\00\00\00\00",
+            r"\03\00\f8\01\01\00\00\00x",
+        )
+        .replace(
+            "(i32.const 0) (i32.const 30)",
+            "(i32.const 0) (i32.const 25)",
+        );
+    let runtime = runtime(&definition(&folder, &text));
+    let (status, said) = block_on(get(&runtime, "/by_hand"));
+    assert_eq!(status, 504, "{said}");
+    assert!(said.contains("failed; the log says why"), "{said}");
+}
+
+#[test]
 fn a_loop_without_end_leaves_the_only_worker_of_a_server_to_others() {
     // With the limit that it has where none is said.
     let runtime = runtime(&guest(Value::Null));

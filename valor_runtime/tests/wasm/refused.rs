@@ -2,7 +2,10 @@
 
 use super::by_hand::{HELLO, definition};
 use futures_lite::future::block_on;
-use valor_runtime::Runtime;
+use valor_runtime::{
+    Definition, Runtime,
+    package::{Manifest, Package, WASM_TARGET},
+};
 
 /// The line that a module is refused with.
 fn refusal(text: &str) -> String {
@@ -10,7 +13,7 @@ fn refusal(text: &str) -> String {
     of_definition(&definition(&folder, text))
 }
 
-fn of_definition(definition: &valor_runtime::Definition) -> String {
+fn of_definition(definition: &Definition) -> String {
     let runtime = Runtime::builder().build().unwrap();
     let error = block_on(runtime.load(definition)).unwrap_err().to_string();
     assert!(!error.contains('\n'), "{error}");
@@ -101,17 +104,83 @@ fn a_module_has_as_many_tables_as_the_book_says() {
         assert_eq!(answer, (200, "hi".into()), "{tables}");
     }
     for (tables, found) in [
-        (&*"(table 1 funcref)".repeat(9), "9"),
-        ("(table 100001 funcref)", "100001"),
+        (&*"(table 1 funcref)".repeat(9), "has 9 tables"),
+        (&*"(table 1 funcref)".repeat(101), "has 101 tables"),
+        ("(table 100001 funcref)", "has 100001 elements in a table"),
     ] {
-        let error = refusal(&with(tables));
-        for part in [found, "at most 8 tables of 100000 elements"] {
-            assert!(error.contains(part), "`{part}` is not in: {error}");
-        }
-        assert!(!error.contains("not a WebAssembly module"), "{error}");
+        refused_everywhere(
+            &with(tables),
+            &[found, "at most 8 tables of 100000 elements"],
+        );
     }
-    let error = refusal(&with("(table 10 externref)"));
-    assert!(error.contains("default features"), "{error}");
+}
+
+/// Holds the server, `inspect`, a package and the folder for a page to one line about a module, with all of these.
+fn refused_everywhere(text: &str, parts: &[&str]) {
+    let folder = tempfile::tempdir().unwrap();
+    let plain = definition(&folder, text);
+    let file = plain.path.clone().unwrap();
+    let module = std::fs::read(&file).unwrap();
+    let of_page = valor_runtime::loader::WasmLoader::new(folder.path()).read(&plain);
+    let mut lines = vec![
+        of_definition(&plain),
+        valor_runtime::inspect(&file)
+            .unwrap()
+            .verdict
+            .unwrap_err()
+            .to_string(),
+        of_page.unwrap_err().to_string(),
+    ];
+    let manifest = Manifest::new("by_hand", "1.0.0", "1.0");
+    let packed = folder.path().join("by_hand.vlugin");
+    let bytes = Package::write(manifest, vec![(WASM_TARGET, &module[..])]).unwrap();
+    std::fs::write(&packed, bytes).unwrap();
+    let inspection = valor_runtime::inspect_package(&packed).unwrap();
+    lines.push(inspection.verdict.unwrap_err().to_string());
+    lines.push(of_definition(&Definition {
+        path: Some(packed),
+        ..plain
+    }));
+    for line in lines {
+        for part in parts {
+            assert!(line.contains(part), "`{part}` is not in: {line}");
+        }
+        let damaged = line.contains("not a WebAssembly module") || line.contains('\n');
+        assert!(!damaged, "{line}");
+    }
+}
+
+#[test]
+fn a_feature_that_no_guest_has_is_named() {
+    let with = |what: &str| HELLO.replace("(memory (export", &format!("{what} (memory (export"));
+    let memory = |what: &str| {
+        HELLO.replace(
+            "(export \"memory\") 16",
+            &format!("(export \"memory\") {what}"),
+        )
+    };
+    for (text, parts) in [
+        (
+            with("(table 10 externref)"),
+            ["`externref`", "without wasm-bindgen"],
+        ),
+        (
+            with("(memory 1)"),
+            ["several memories", "--multi-memory-lowering"],
+        ),
+        (with("(tag)"), ["exceptions", "-C panic=abort"]),
+        (
+            with("(table i64 1 funcref)"),
+            ["memory64", "wasm32-unknown-unknown"],
+        ),
+        (memory("i64 16"), ["memory64", "wasm32-unknown-unknown"]),
+        (
+            memory("16 32 shared"),
+            ["threads", "-C target-feature=-atomics"],
+        ),
+    ] {
+        refused_everywhere(&text, &parts);
+    }
 }
 
 #[test]
@@ -192,10 +261,20 @@ fn a_module_that_is_too_much_to_compile_is_refused() {
         (many, "functions, but Valor compiles at most 40000"),
         (branchy, "choices of a value where branches join"),
     ] {
-        let error = refusal(&text);
+        let folder = tempfile::tempdir().unwrap();
+        let mut definition = definition(&folder, &text);
+        let error = of_definition(&definition);
+        let named = ["by_hand.wasm", "raise `limits.compile`"];
         assert!(
-            error.contains(part) && error.contains("by_hand.wasm"),
+            error.contains(part) && named.iter().all(|it| error.contains(it)),
             "{error}"
+        );
+        // Its operator knows it.
+        definition.limits.compile = Some(20);
+        let runtime = super::runtime(&definition);
+        assert_eq!(
+            block_on(super::get(&runtime, "/by_hand")),
+            (200, "hi".into())
         );
     }
 }

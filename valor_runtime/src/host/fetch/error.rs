@@ -1,6 +1,7 @@
 //! What a failure is called: hyper's errors and the client's own, as one line with the host,
 //! the port and the reason.
 
+use super::distrust;
 use crate::{Fault, FaultKind, descriptors::Short, host::allow::Refusal};
 use futures_rustls::rustls;
 use hyper::Error;
@@ -47,7 +48,7 @@ pub(super) enum ConnectError {
     Short(Short),
     #[error("the system does not tell of the connection: {0}")]
     Watch(io::Error),
-    #[error("the TLS handshake failed: {0}")]
+    #[error("{}", distrust::why(.0))]
     Tls(io::Error),
     #[error("not within {0:?}")]
     TimedOut(Duration),
@@ -58,6 +59,18 @@ pub(super) enum ConnectError {
 pub(super) fn shown(failures: &[(SocketAddr, io::Error)]) -> String {
     let each: Vec<_> = failures.iter().map(|(a, e)| format!("{a}: {e}")).collect();
     each.join(", ")
+}
+
+/// Bytes of a response's head.
+pub(super) const MAX_HEAD: usize = 408 << 10;
+
+/// Text from outside, cut to what leaves room for a reason behind it.
+pub(super) fn cut(text: &str) -> String {
+    const MOST: usize = 200;
+    match text.char_indices().nth(MOST) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
 }
 
 pub(super) fn refused(target: &impl Display, refusal: &Refusal) -> Fault {
@@ -130,11 +143,18 @@ pub(super) fn of_connect(error: &ConnectError, target: &impl Display) -> Fault {
     }
 }
 
-/// Of a request that was begun.
-pub(super) fn of_hyper(error: &Error, target: &impl Display) -> Fault {
+/// Of a request that was begun, whose response may have so many headers.
+pub(super) fn of_hyper(error: &Error, target: &impl Display, max_headers: usize) -> Fault {
     // The one thing that is asked of the vlugin while hyper works is the body.
     match error.source().and_then(|cause| cause.downcast_ref()) {
         Some(cause) if error.is_user() => bad_upload(target, cause),
+        _ if error.is_parse_too_large() => {
+            let most = format!("{max_headers} headers or {MAX_HEAD} bytes");
+            bad_gateway(
+                target,
+                &format!("its head has more than {most}, the most that is taken"),
+            )
+        }
         _ => bad_gateway(target, &reason(error)),
     }
 }

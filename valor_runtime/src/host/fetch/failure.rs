@@ -16,11 +16,12 @@ impl Failure {
     pub(super) fn of(
         mut error: hyper::client::conn::TrySendError<hyper::Request<Upload>>,
         target: &Target,
+        max_headers: usize,
     ) -> Self {
         match error.take_message() {
             Some(request) => Self::Unsent(Box::new(request)),
             None if error::is_closed(error.error()) => Self::Closed(error.into_error()),
-            None => Self::Fault(error::of_hyper(error.error(), target)),
+            None => Self::Fault(error::of_hyper(error.error(), target, max_headers)),
         }
     }
 }

@@ -27,6 +27,7 @@ impl Target {
     /// that `http://0x7f.1/` is judged as what it leads to.
     pub(super) fn parse(target: &str) -> Result<Self, Fault> {
         let bad = |why: &dyn fmt::Display| {
+            let target = error::cut(target);
             error::bad_request(format!("`{target}` is not a URL to fetch: {why}"))
         };
         let url = Url::parse(target).map_err(|error| bad(&error))?;
@@ -49,8 +50,7 @@ impl Target {
             port,
             origin: url[..Position::AfterPort].to_owned(),
             authority: HeaderValue::from_str(authority).map_err(|error| bad(&error))?,
-            path: Uri::try_from(&url[Position::BeforePath..Position::AfterQuery])
-                .map_err(|error| bad(&error))?,
+            path: uri(&url[Position::BeforePath..Position::AfterQuery]).map_err(|why| bad(&why))?,
             shown: format!("{name}:{port}"),
         })
     }
@@ -60,7 +60,8 @@ impl Target {
     /// What a request to a process on this machine asks for: the head's own host and path.
     pub(super) fn local(head: &RequestHead) -> Result<Self, Fault> {
         let bad = |why: &dyn fmt::Display| {
-            error::bad_request(format!("`{}` cannot be asked for: {why}", head.target()))
+            let target = error::cut(head.target());
+            error::bad_request(format!("`{target}` cannot be asked for: {why}"))
         };
         // Of an empty one Deno would make the name of its socket.
         let authority = head.header("host").filter(|it| !it.is_empty());
@@ -71,10 +72,20 @@ impl Target {
             port: 0,
             origin: String::new(),
             authority: HeaderValue::from_bytes(authority).map_err(|error| bad(&error))?,
-            path: Uri::try_from(head.target()).map_err(|error| bad(&error))?,
+            path: uri(head.target()).map_err(|why| bad(&why))?,
             shown: "the script".into(),
         })
     }
+}
+
+/// A path and query as hyper sends it, or why it does not.
+fn uri(path: &str) -> Result<Uri, String> {
+    /// What the crate `http` can count.
+    const MOST: usize = u16::MAX as usize - 1;
+    Uri::try_from(path).map_err(|error| match path.len() {
+        ..=MOST => error.to_string(),
+        len => format!("its path and query have {len} bytes, more than the {MOST} that are sent"),
+    })
 }
 
 impl fmt::Display for Target {

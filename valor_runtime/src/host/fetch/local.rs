@@ -87,7 +87,7 @@ impl Local {
                 })
                 .await
             };
-            match sent.map_err(|error| Failure::of(error, &target)) {
+            match sent.map_err(|error| Failure::of(error, &target, HEADERS)) {
                 Ok(response) => break (exchange, response),
                 Err(Failure::Unsent(unsent)) if was_kept => {
                     request = *unsent;
@@ -96,7 +96,9 @@ impl Local {
                 Err(Failure::Unsent(_)) => {
                     return Err(error::bad_gateway(&target, "it closed the connection"));
                 }
-                Err(Failure::Closed(error)) => return Err(error::of_hyper(&error, &target)),
+                Err(Failure::Closed(error)) => {
+                    return Err(error::of_hyper(&error, &target, HEADERS));
+                }
                 Err(Failure::Fault(fault)) => return Err(fault),
             }
         };

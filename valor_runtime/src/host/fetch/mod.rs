@@ -20,12 +20,13 @@
 //! # Layout
 //!
 //! `connect` opens a connection (names, addresses, TLS), which hyper reads and writes as `io`; `tls` holds the roots
-//! of trust, `pool` drives and keeps connections, `head` turns heads into hyper's and back, `upload` and `download`
-//! are the two bodies, `patience` the time limits, `config` what can be set, `failure` why there is no response, and
-//! `error` what that is called.
+//! of trust, `distrust` says why a certificate is refused, `pool` drives and keeps connections, `head` turns heads
+//! into hyper's and back, `upload` and `download` are the two bodies, `patience` the time limits, `config` what can be
+//! set, `failure` why there is no response, and `error` what that is called.
 
 mod config;
 mod connect;
+mod distrust;
 mod download;
 mod error;
 mod failure;
@@ -38,6 +39,7 @@ mod tls;
 mod upload;
 
 pub use config::FetchConfig;
+pub use distrust::UNTRUSTED;
 pub use error::FetchError;
 
 use super::allow::{Allow, Reach};
@@ -170,7 +172,7 @@ impl Fetcher {
                     Some(whole) if was_kept => {
                         request = head::outgoing(&head, &target, Upload::new(whole.into(), None))?;
                     }
-                    _ => return Err(error::of_hyper(&error, &target)),
+                    _ => return Err(error::of_hyper(&error, &target, inner.config.max_headers)),
                 },
             }
         };
@@ -194,7 +196,7 @@ impl Fetcher {
         let io = self.inner.connector.connect(target, reach, held).await;
         let io = io.map_err(|error| error::of_connect(&error, target))?;
         let exchange = Exchange::new(io, self.inner.config.max_headers).await;
-        exchange.map_err(|error| error::of_hyper(&error, target))
+        exchange.map_err(|error| error::of_hyper(&error, target, self.inner.config.max_headers))
     }
 
     /// Sends a request over a connection, and waits for the response's head.
@@ -206,13 +208,18 @@ impl Fetcher {
         target: &Target,
     ) -> Result<hyper::Response<Incoming>, Failure> {
         let begun = Instant::now();
-        let limit = self.inner.config.head_timeout;
+        let FetchConfig {
+            head_timeout: limit,
+            max_headers,
+            ..
+        } = self.inner.config;
         let mut patience = Patience::new(limit);
         let mut response = pin!(exchange.sender.try_send_request(request));
         poll_fn(|cx| {
             exchange.drive(cx);
             if let Poll::Ready(response) = response.as_mut().poll(cx) {
-                return Poll::Ready(response.map_err(|error| Failure::of(error, target)));
+                let failed = |error| Failure::of(error, target, max_headers);
+                return Poll::Ready(response.map_err(failed));
             }
             let since = |now| match starved.get() {
                 true => now,

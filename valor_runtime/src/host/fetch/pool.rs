@@ -5,6 +5,7 @@
 //! taken; if the server has closed it meanwhile, the first step of the next request tells.
 
 use super::{
+    error::MAX_HEAD,
     io::{Io, Link},
     upload::Upload,
 };
@@ -38,6 +39,7 @@ impl Exchange {
         let (sender, connection) = Builder::new()
             // Above 100, hyper parses on the heap: two allocations of 32 bytes a header for each response.
             .max_headers(max_headers)
+            .max_buf_size(MAX_HEAD)
             // What a recipient has to put right, and may pass on then (RFC 9112, sections 5.1 and 5.2).
             .allow_obsolete_multiline_headers_in_responses(true)
             .allow_spaces_after_header_name_in_responses(true)

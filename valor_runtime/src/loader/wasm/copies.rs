@@ -9,7 +9,7 @@ use super::{
     text::{self, cut},
 };
 use crate::{
-    Bytes, Fault, RequestHead, ResponseHead,
+    Bytes, Fault, FaultKind, RequestHead, ResponseHead,
     account::{Account, Charge},
 };
 use valor::guest::message::{self, Brought, PieceKind};
@@ -40,7 +40,7 @@ type Answer = Result<(ResponseHead, Brought), Fault>;
 pub(super) fn response(account: &Account, message: &[u8]) -> wasmtime::Result<(Answer, Charge)> {
     let charge = account.charge(ENTRY + message::head_len(message))?;
     let block = account.charge(message.len())?.holding(message.to_vec());
-    let response = message::decode_response(block)?.map_err(shortened);
+    let response = message::decode_response(block)?.map_err(of_guest);
     if let Ok((head, _)) = &response {
         bounded(head.as_bytes())?;
     }
@@ -59,14 +59,20 @@ fn bounded(head: &[u8]) -> wasmtime::Result<()> {
 /// A fault.
 pub(super) fn fault(account: &Account, block: &[u8]) -> wasmtime::Result<Fault> {
     let _copied = account.charge(block.len())?;
-    Ok(shortened(message::decode_fault(block)?))
+    Ok(of_guest(message::decode_fault(block)?))
 }
 
-fn shortened(fault: Fault) -> Fault {
+/// A fault as the host goes on with it. What takes too long the host alone says (`limits`): a guest's word for that
+/// is an error like any other.
+fn of_guest(fault: Fault) -> Fault {
     let short = |text: &str, most| cut(text.as_bytes(), most).into_owned();
     Fault {
         message: short(&fault.message, text::MESSAGE),
         place: fault.place.map(|place| short(&place, text::NAME)),
+        kind: match fault.kind {
+            FaultKind::Timeout => FaultKind::Error,
+            kind => kind,
+        },
         ..fault
     }
 }

@@ -62,6 +62,8 @@ fn pooled(cache: Option<Cache>) -> wasmtime::Result<Engine> {
         .total_tables(INSTANCES)
         .max_tables_per_module(TABLES.0)
         .table_elements(TABLES.1)
+        // What there is of each function, say, which `limits.compile` may allow more of.
+        .max_core_instance_size(16 << 20)
         .total_stacks(INSTANCES);
     let mut config = config(cache);
     config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));

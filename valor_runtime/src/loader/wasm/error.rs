@@ -70,20 +70,38 @@ pub enum GuestError {
         /// What it may have, in bytes.
         limit: u64,
     },
-    /// A feature of WebAssembly that guests do not have, such as references to values of the host.
+    /// A feature of WebAssembly that guests do not have.
+    #[error("uses {what}, which no vlugin may: {remedy}")]
+    Feature {
+        /// What it is called.
+        what: String,
+        /// How to build without it.
+        remedy: &'static str,
+    },
+    /// More tables than an instance has, or a longer one.
     #[error(
-        "uses a feature of WebAssembly that no vlugin may: {0}; build it for wasm32-unknown-unknown with its default features"
+        "has {found} {what}, but an instance begins with at most {tables} tables of {elements} elements each: build it with less code behind function pointers, or make several vlugins of it",
+        tables = super::engine::TABLES.0, elements = super::engine::TABLES.1
     )]
-    Feature(String),
+    Tables {
+        /// What there is too much of.
+        what: &'static str,
+        /// How many there are.
+        found: u64,
+    },
+    /// More of something than engines take.
+    #[error(
+        "has more of something than engines of WebAssembly take: {0}; make several vlugins of it, or copy it again if it was damaged on its way"
+    )]
+    Limit(String),
     /// A sound module, but more of it than an instance may have.
     #[error(
-        "needs more than an instance may have: {0}; a guest has at most {tables} tables of {elements} elements to begin with: build it with less code behind function pointers, or split it",
-        tables = super::engine::TABLES.0, elements = super::engine::TABLES.1
+        "needs more than an instance may have: {0}; build it with optimizations, or make several vlugins of it"
     )]
     TooMuch(String),
     /// Compiling it would take too much time or memory.
     #[error(
-        "has {found} {what}, but Valor compiles at most {most}: build it with optimizations, or make several vlugins of it"
+        "has {found} {what}, but Valor compiles at most {most}: build it with optimizations, make several vlugins of it, or raise `limits.compile` if you know where it comes from"
     )]
     TooLarge {
         /// What there is too much of.
@@ -95,7 +113,7 @@ pub enum GuestError {
     },
     /// Compiling it took too long.
     #[error(
-        "is not compiled after {0:?}: build it with optimizations, or make several vlugins of it"
+        "is not compiled after {0:?}: build it with optimizations, make several vlugins of it, or raise `limits.compile`"
     )]
     CompileTimedOut(std::time::Duration),
     /// This program was built without WebAssembly, or the system does not let it run.

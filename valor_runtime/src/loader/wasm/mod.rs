@@ -1,12 +1,12 @@
 //! WebAssembly modules as vlugins: found, held to the guest boundary, compiled, and run by
 //! wasmtime inside of limits.
 //!
-//! [`WasmLoader`] is what the runtime calls. `module` judges a file before any of its code runs, `size` before it is
-//! compiled, `imports` is what a guest can ask for, `driver` calls one, `instance` runs that, `exchange` is what those
-//! who wait share with it, `copies` takes things out of its memory, `pieces` are the bodies that it writes, `outgoing` that of a fetch, `timers`
-//! its timers, `text` the bounds of its texts, `engine` is the one engine and its ticks, `cache` what it compiled
-//! before, `clock` the time that a call takes. What a guest does wrong ends its instance and the requests that this
-//! one worked for; the next request finds a new one.
+//! [`WasmLoader`] is what the runtime calls. `module` judges a file before any of its code runs, `sound` names what
+//! guests may not use, `size` what is too much to compile, `imports` is what a guest can ask for, `driver` calls one,
+//! `instance` runs that, `exchange` is what those who wait share with it, `copies` takes things out of its memory,
+//! `pieces` are the bodies that it writes, `outgoing` that of a fetch, `timers` its timers, `text` the bounds of its texts, `engine` is the one
+//! engine and its ticks, `cache` what it compiled before, `clock` the time that a call takes. What a guest does wrong
+//! ends its instance and the requests that this one worked for; the next request finds a new one.
 
 mod cache;
 mod clock;
@@ -26,6 +26,7 @@ mod module;
 mod outgoing;
 mod pieces;
 mod size;
+mod sound;
 mod text;
 mod timers;
 
@@ -47,7 +48,12 @@ use crate::{
 use driver::Recipe;
 use futures_lite::future;
 use instance::{Instance, Unanswered};
-use smol::{Timer, lock::Semaphore};
+use module::Stage;
+use smol::{
+    Timer,
+    channel::{Receiver, Sender},
+    lock::Semaphore,
+};
 use std::{
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
@@ -55,7 +61,7 @@ use std::{
 };
 use valor::{host::Host, metadata::Metadata};
 
-/// What the bytes of a module say of it. It is judged with the memory that a vlugin has by default.
+/// What the bytes of a module say of it. It is judged by the limits that a vlugin has by default.
 ///
 /// # Errors
 /// The file is no WebAssembly.
@@ -69,12 +75,13 @@ pub(super) fn examine(file: &Path, bytes: &[u8]) -> Result<Examined, LoadError> 
             "its first bytes are not `\\0asm`".into(),
         )));
     }
-    let memory = Limits::default().memory();
     Ok(Examined {
         format: "WebAssembly",
         architecture: "wasm32",
         metadata: metadata(bytes),
-        verdict: module::check(bytes, memory).map(drop).map_err(failed),
+        verdict: module::check(bytes, &Limits::default(), &|_| {})
+            .map(drop)
+            .map_err(failed),
     })
 }
 
@@ -86,7 +93,8 @@ fn metadata(bytes: &[u8]) -> Option<Metadata> {
 /// A module that takes longer than this to compile has a line in the log.
 const NOTABLE: Duration = Duration::from_secs(1);
 
-/// How long compiling may take, its turn included.
+/// How long a module may take to be read and counted, and then to be compiled, which `limits.compile` multiplies. The
+/// time in which others are compiled does not count.
 const COMPILE_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// How many modules are read at once. They are compiled one by one, and those that wait for that must not take all of
@@ -261,24 +269,31 @@ impl WasmLoader {
         restricted: bool,
     ) -> Result<(PathBuf, String, module::Checked), LoadError> {
         let (loader, wanted) = (self.clone(), definition.clone());
-        let compiling = smol::unblock(move || loader.compile(&wanted, restricted));
-        let limit = async {
-            Timer::after(COMPILE_TIMEOUT).await;
-            let error = GuestError::CompileTimedOut(COMPILE_TIMEOUT);
+        let (stage, stages) = smol::channel::unbounded();
+        let compiling = smol::unblock(move || loader.compile(&wanted, restricted, &stage));
+        let late = async {
+            let most = COMPILE_TIMEOUT.saturating_mul(definition.limits.compile());
+            let limit = over(&stages, COMPILE_TIMEOUT, most).await;
+            let error = GuestError::CompileTimedOut(limit);
             let file = self.locate(definition, restricted)?;
             Err(LoadError::Guest { file, error })
         };
-        future::or(compiling, limit).await
+        future::or(compiling, late).await
     }
 
     fn compile(
         &self,
         definition: &Definition,
         restricted: bool,
+        stage: &Sender<Stage>,
     ) -> Result<(PathBuf, String, module::Checked), LoadError> {
         let (file, bytes, sha256) = self.pick(definition, restricted)?;
         let chosen = unpack::choose(&file, &bytes, WASM_TARGET)?;
-        match module::check(chosen.bytes, definition.limits.memory()) {
+        // Nobody listens any more if it is late.
+        let stage = |now| {
+            let _ = stage.try_send(now);
+        };
+        match module::check(chosen.bytes, &definition.limits, &stage) {
             Ok(module) => {
                 chosen.agrees(&file, module.metadata.as_ref())?;
                 Ok((file, sha256, module))
@@ -318,6 +333,33 @@ impl WasmLoader {
                     message: fault.message,
                 },
             }),
+        }
+    }
+}
+
+/// Waits until a module is late, and gives the limit that it is over: `first` until it waits for its turn, `most` from
+/// its turn on.
+async fn over(stages: &Receiver<Stage>, first: Duration, most: Duration) -> Duration {
+    let mut limit = Some(first);
+    loop {
+        let late = async {
+            match limit {
+                Some(limit) => Timer::after(limit).await,
+                None => future::pending().await,
+            };
+            None
+        };
+        let next = async {
+            match stages.recv().await {
+                Ok(stage) => Some(stage),
+                // It is done, or about to be.
+                Err(_) => future::pending().await,
+            }
+        };
+        match (future::or(next, late).await, limit) {
+            (Some(Stage::Waits), _) => limit = None,
+            (Some(Stage::Compiles), _) => limit = Some(most),
+            (None, limit) => return limit.unwrap_or(most),
         }
     }
 }
@@ -405,7 +447,7 @@ impl Vlugin for Pool {
 
 #[cfg(test)]
 mod tests {
-    use super::{NOTABLE, Timer, with_a_line};
+    use super::{NOTABLE, Stage, Timer, over, with_a_line};
     use futures_lite::future;
     use smol::channel::{Receiver, Sender, unbounded};
     use std::{sync::OnceLock, time::Duration};
@@ -427,6 +469,24 @@ mod tests {
         }
 
         fn flush(&self) {}
+    }
+
+    #[test]
+    fn while_others_are_compiled_no_module_is_late() {
+        let (first, most) = (Duration::from_millis(1), Duration::from_millis(2));
+        let (stage, stages) = unbounded();
+        // It is not even read.
+        assert_eq!(future::block_on(over(&stages, first, most)), first);
+        stage.try_send(Stage::Waits).unwrap();
+        let mut waiting = Box::pin(over(&stages, Duration::ZERO, Duration::ZERO));
+        assert_eq!(future::block_on(future::poll_once(&mut waiting)), None);
+        assert!(stages.is_empty());
+        stage.try_send(Stage::Compiles).unwrap();
+        assert_eq!(future::block_on(waiting), Duration::ZERO);
+        for each in [Stage::Waits, Stage::Compiles] {
+            stage.try_send(each).unwrap();
+        }
+        assert_eq!(future::block_on(over(&stages, first, most)), most);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! A module, seen to be a guest before any of its code runs.
 
-use super::{engine::engine, error::GuestError, imports, size};
+use super::{engine::engine, error::GuestError, imports, size, sound};
+use crate::Limits;
 use sha2::{Digest, Sha256};
 use std::{
     collections::BTreeMap,
@@ -62,8 +63,21 @@ type Compiled = OnceLock<Result<Module, GuestError>>;
 /// What is compiled, or being compiled, by the SHA-256 of its bytes, for as long as anybody has it.
 static COMPILED: Mutex<BTreeMap<[u8; 32], Weak<Compiled>>> = Mutex::new(BTreeMap::new());
 
+/// How far the check of a module has come, for its time limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// It waits for others to be compiled.
+    Waits,
+    /// It is compiled.
+    Compiles,
+}
+
 /// The same bytes are compiled once, however often they are mounted; who comes second waits.
-fn compile(engine: &Engine, bytes: &[u8]) -> Result<(Module, Arc<Compiled>), GuestError> {
+fn compile(
+    engine: &Engine,
+    bytes: &[u8],
+    stage: &(dyn Fn(Stage) + Sync),
+) -> Result<(Module, Arc<Compiled>), GuestError> {
     let hash: [u8; 32] = Sha256::digest(bytes).into();
     let compiled = {
         let mut all = COMPILED.lock().unwrap_or_else(PoisonError::into_inner);
@@ -75,14 +89,14 @@ fn compile(engine: &Engine, bytes: &[u8]) -> Result<(Module, Arc<Compiled>), Gue
             compiled
         })
     };
+    stage(Stage::Waits);
     let module = compiled.get_or_init(|| {
-        in_the_background(|| Module::new(engine, bytes)).map_err(|error| {
-            let why = one_line(&format!("{error:#}"));
-            match Module::validate(engine, bytes) {
-                Ok(()) => GuestError::TooMuch(why),
-                Err(_) => unsound(why),
-            }
-        })
+        let module = in_the_background(|| {
+            stage(Stage::Compiles);
+            Module::new(engine, bytes)
+        });
+        // It is sound, and what guests may use.
+        module.map_err(|error| GuestError::TooMuch(one_line(&format!("{error:#}"))))
     });
     Ok((module.clone()?, compiled))
 }
@@ -119,13 +133,17 @@ fn lower_priority() {
     }
 }
 
-/// Compiles a module and holds it to the boundary. Takes as long as the module is large.
-pub(super) fn check(bytes: &[u8], memory_limit: u64) -> Result<Checked, GuestError> {
+/// Compiles a module and holds it to the boundary. Takes as long as the module is large; `stage` hears how far it is.
+pub(super) fn check(
+    bytes: &[u8],
+    limits: &Limits,
+    stage: &(dyn Fn(Stage) + Sync),
+) -> Result<Checked, GuestError> {
     let engine = engine().map_err(GuestError::Engine)?;
     check_format(bytes)?;
-    size::check(bytes)?;
-    let (module, compiled) = compile(engine, bytes)?;
-    check_exports(&module, memory_limit)?;
+    size::check(bytes, limits.compile())?;
+    let (module, compiled) = compile(engine, bytes, stage)?;
+    check_exports(&module, limits.memory())?;
     check_imports(&module)?;
     let linker = imports::linker(engine).map_err(|e| GuestError::Engine(format!("{e:#}")))?;
     let pre = linker
@@ -140,20 +158,8 @@ pub(super) fn check(bytes: &[u8], memory_limit: u64) -> Result<Checked, GuestErr
 
 /// Whether bytes are a sound module, without compiling it: a moment, where [`check`] takes its time.
 pub(super) fn validate(bytes: &[u8]) -> Result<(), GuestError> {
-    let engine = engine().map_err(GuestError::Engine)?;
     check_format(bytes)?;
-    Module::validate(engine, bytes).map_err(|error| unsound(one_line(&format!("{error:#}"))))
-}
-
-/// Why bytes do not validate: they are damaged, or use a feature of WebAssembly that guests do not have.
-fn unsound(why: String) -> GuestError {
-    match ["disallowed", "not enabled"]
-        .iter()
-        .any(|it| why.contains(it))
-    {
-        true => GuestError::Feature(why),
-        false => GuestError::NotAModule(why),
-    }
+    sound::check(bytes)
 }
 
 fn check_format(bytes: &[u8]) -> Result<(), GuestError> {

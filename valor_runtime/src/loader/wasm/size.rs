@@ -4,17 +4,20 @@
 //! [`check`] reads a module once, validates it, and adds up what the compiler will have to do. `flow` says what a
 //! function costs. The limits leave room for real modules: SQLite has half of what a function may have, a program in
 //! Rust that was built for debugging a sixth. What they let through compiles within some seconds for each MiB.
+//! `limits.compile` multiplies them, for a module that is larger than that and known to its operator.
 
 use super::{
     error::GuestError,
     flow::{self, Flow},
+    sound,
 };
 use wasmparser::{
     BinaryReaderError, FuncValidatorAllocations, FunctionBody, Operator, Parser, Payload,
-    ValidPayload, Validator, WasmFeatures,
+    ValidPayload, Validator,
 };
 
 /// What is counted, how much of it a module may have, and what it is called.
+#[derive(Clone, Copy)]
 struct Limit {
     name: &'static str,
     most: u64,
@@ -35,7 +38,7 @@ const TYPES: Limit = limit("types", 20_000);
 const FUNCTIONS: Limit = limit("functions", 40_000);
 const SEGMENTS: Limit = limit("segments", 20_000);
 const NAMES: Limit = limit("imports and exports", 10_000);
-const GLOBALS: Limit = limit("globals and tables", 10_000);
+const GLOBALS: Limit = limit("globals", 10_000);
 const BODY: Limit = limit("bytes in one function", 512 << 10);
 const LOCALS: Limit = limit("locals in one function", 20_000);
 const DEPTH: Limit = limit("blocks inside of each other", 2_000);
@@ -61,6 +64,21 @@ const ALL_CHOICES: Limit = Limit {
 };
 
 impl Limit {
+    /// This limit for a module that may be so many times the work.
+    fn times(self, times: u32) -> Self {
+        let times = u64::from(times);
+        let most = match self.name == CHOICES.name {
+            // Their time grows with their square.
+            true => (self.most * self.most * times).isqrt(),
+            false => self.most * times,
+        };
+        Self {
+            most,
+            each: self.each * times,
+            ..self
+        }
+    }
+
     fn check(&self, found: u64) -> Result<(), GuestError> {
         self.check_of(found, 0)
     }
@@ -79,68 +97,93 @@ impl Limit {
     }
 }
 
-fn unsound(error: BinaryReaderError) -> GuestError {
-    GuestError::NotAModule(super::module::one_line(&error.to_string()))
+/// Whether a module is small enough to be compiled, and sound. `times` is its `limits.compile`.
+pub(super) fn check(bytes: &[u8], times: u32) -> Result<(), GuestError> {
+    count(bytes, times).map_err(|stop| match stop {
+        Stop::Refused(error) => error,
+        Stop::Unsound(error) => sound::refusal(bytes, &error),
+    })
 }
 
-/// Whether a module is small enough to be compiled. What is not sound is refused too; whether it keeps to what
-/// guests may use, the compiler says.
-pub(super) fn check(bytes: &[u8]) -> Result<(), GuestError> {
-    let mut validator = Validator::new_with_features(WasmFeatures::all());
+/// Why the count was given up.
+enum Stop {
+    Refused(GuestError),
+    Unsound(BinaryReaderError),
+}
+
+impl From<GuestError> for Stop {
+    fn from(error: GuestError) -> Self {
+        Self::Refused(error)
+    }
+}
+
+impl From<BinaryReaderError> for Stop {
+    fn from(error: BinaryReaderError) -> Self {
+        Self::Unsound(error)
+    }
+}
+
+fn count(bytes: &[u8], times: u32) -> Result<(), Stop> {
+    let mut validator = Validator::new_with_features(sound::FEATURES);
     let mut allocations = FuncValidatorAllocations::default();
+    let mut tables = sound::Tables::default();
     let (mut names, mut globals, mut segments, mut code) = (0, 0, 0, 0);
-    let (mut lives, mut choices) = (0, 0);
+    let (mut lives, mut choices) = (0, 0u64);
+    let most = Flow {
+        lives: LIVES.times(times).most,
+        choices: CHOICES.times(times).most,
+    };
     for payload in Parser::new(0).parse_all(bytes) {
-        let payload = payload.map_err(unsound)?;
+        let payload = payload?;
+        tables.see(&payload)?;
         match &payload {
-            Payload::TypeSection(types) => TYPES.check(types.count().into())?,
+            Payload::TypeSection(types) => TYPES.times(times).check(types.count().into())?,
             Payload::ImportSection(imports) => names += u64::from(imports.count()),
             Payload::ExportSection(exports) => names += u64::from(exports.count()),
             Payload::GlobalSection(all) => globals += u64::from(all.count()),
-            Payload::TableSection(tables) => globals += u64::from(tables.count()),
             Payload::DataSection(data) => segments += u64::from(data.count()),
             Payload::ElementSection(elements) => segments += u64::from(elements.count()),
-            Payload::FunctionSection(functions) => FUNCTIONS.check(functions.count().into())?,
+            Payload::FunctionSection(functions) => {
+                FUNCTIONS.times(times).check(functions.count().into())?;
+            }
             Payload::CodeSectionEntry(body) => {
                 let len = (body.range().end - body.range().start) as u64;
-                BODY.check(len)?;
+                BODY.times(times).check(len)?;
                 code += len;
-                MODULE.check(code)?;
-                check_shape(body)?;
+                MODULE.times(times).check(code)?;
+                check_shape(body, times)?;
             }
             _ => {}
         }
-        NAMES.check(names)?;
-        GLOBALS.check(globals)?;
-        SEGMENTS.check(segments)?;
-        if let ValidPayload::Func(function, body) = validator.payload(&payload).map_err(unsound)? {
-            let most = Flow {
-                lives: LIVES.most,
-                choices: CHOICES.most,
-            };
-            let (flow, again) = flow::of(function, &body, allocations, most).map_err(unsound)?;
+        NAMES.times(times).check(names)?;
+        GLOBALS.times(times).check(globals)?;
+        SEGMENTS.times(times).check(segments)?;
+        if let ValidPayload::Func(function, body) = validator.payload(&payload)? {
+            let (flow, again) = flow::of(function, &body, allocations, most)?;
             allocations = again;
-            LIVES.check(flow.lives)?;
-            CHOICES.check(flow.choices)?;
+            LIVES.times(times).check(flow.lives)?;
+            CHOICES.times(times).check(flow.choices)?;
             lives += flow.lives;
-            choices += flow.choices * flow.choices;
+            choices = flow.choices.saturating_pow(2).saturating_add(choices);
         }
     }
-    ALL_LIVES.check_of(lives, code)?;
-    ALL_CHOICES.check_of(choices, code)
+    ALL_LIVES.times(times).check_of(lives, code)?;
+    ALL_CHOICES.times(times).check_of(choices, code)?;
+    Ok(())
 }
 
 /// What has to be within limits before a function is looked at more closely.
-fn check_shape(body: &FunctionBody<'_>) -> Result<(), GuestError> {
+fn check_shape(body: &FunctionBody<'_>, times: u32) -> Result<(), Stop> {
+    let (most_locals, most_depth) = (LOCALS.times(times), DEPTH.times(times));
     // A parameter or two is nothing.
     let mut locals = 1;
-    for group in body.get_locals_reader().map_err(unsound)? {
-        locals += u64::from(group.map_err(unsound)?.0);
-        LOCALS.check(locals)?;
+    for group in body.get_locals_reader()? {
+        locals += u64::from(group?.0);
+        most_locals.check(locals)?;
     }
     let mut depth = 0u64;
-    for operator in body.get_operators_reader().map_err(unsound)? {
-        match operator.map_err(unsound)? {
+    for operator in body.get_operators_reader()? {
+        match operator? {
             Operator::Block { .. }
             | Operator::If { .. }
             | Operator::Loop { .. }
@@ -148,7 +191,7 @@ fn check_shape(body: &FunctionBody<'_>) -> Result<(), GuestError> {
             Operator::End => depth = depth.saturating_sub(1),
             _ => {}
         }
-        DEPTH.check(depth)?;
+        most_depth.check(depth)?;
     }
     Ok(())
 }
@@ -158,7 +201,12 @@ mod tests {
     use super::*;
 
     fn fault(text: &str) -> Option<&'static str> {
-        match check(&wat::parse_str(text).expect("sound text")) {
+        fault_of(text, 1)
+    }
+
+    /// The same of a module whose `limits.compile` is so many.
+    fn fault_of(text: &str, times: u32) -> Option<&'static str> {
+        match check(&wat::parse_str(text).expect("sound text"), times) {
             Ok(()) => None,
             Err(GuestError::TooLarge { what, found, most }) => {
                 assert!(found > most, "{found} {what}");
@@ -239,7 +287,7 @@ mod tests {
             ),
             (
                 format!("(module {})", "(global i32 (i32.const 0))".repeat(10_001)),
-                Some("globals and tables"),
+                Some("globals"),
             ),
             (
                 format!(
@@ -310,17 +358,41 @@ mod tests {
     }
 
     #[test]
+    fn an_operator_may_allow_a_module_more_work() {
+        let functions = format!("(module {})", "(func)".repeat(40_001));
+        assert_eq!(fault_of(&functions, 2), None);
+        let deep = function(
+            0,
+            &format!("{}{}", "(block ".repeat(2_001), ")".repeat(2_001)),
+        );
+        assert_eq!(fault_of(&deep, 2), None);
+        // 56,000 choices, whose time is three times that of 32,000.
+        let choices = function(300, &around(93, 300));
+        let what = "choices of a value where branches join in one function";
+        assert_eq!(fault_of(&choices, 2), Some(what));
+        assert_eq!(fault_of(&choices, 4), None);
+        let joins = format!(
+            "(func (param i32) {} {})",
+            "(local i32)".repeat(300),
+            around(40, 300)
+        );
+        let many = format!("(module {})", joins.repeat(4));
+        assert!(fault_of(&many, 1).is_some());
+        assert_eq!(fault_of(&many, 2), None);
+    }
+
+    #[test]
     fn what_is_cut_off_is_no_module() {
         let module = wat::parse_str(function(3, "nop")).unwrap();
         for len in 9..module.len() {
             // Where a section has just ended, what is left is a module.
-            match check(&module[..len]) {
+            match check(&module[..len], 1) {
                 Ok(()) | Err(GuestError::NotAModule(_)) => {}
                 Err(error) => panic!("{error}"),
             }
         }
         assert!(matches!(
-            check(&module[..module.len() - 1]),
+            check(&module[..module.len() - 1], 1),
             Err(GuestError::NotAModule(_))
         ));
     }

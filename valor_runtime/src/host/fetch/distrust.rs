@@ -1,0 +1,155 @@
+//! Why a TLS handshake failed, for people: what is wrong with the server's certificate and what to do about it.
+//! `connect` makes the reason of a failed connection of it.
+
+use super::error::cut;
+use futures_rustls::{
+    pki_types::UnixTime,
+    rustls::{CertificateError, Error, InvalidMessage},
+};
+use std::{
+    io,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+/// What the message of a fault says if no authority that is trusted here issued the server's certificate: it is known
+/// to whoever may name another authority.
+pub const UNTRUSTED: &str = "the server's certificate is from no authority that is trusted here";
+
+/// Names of a certificate that are listed.
+const NAMES: usize = 5;
+
+/// The reason in one line.
+pub(super) fn why(error: &io::Error) -> String {
+    let inner = error.get_ref().and_then(|inner| inner.downcast_ref());
+    match inner {
+        Some(Error::InvalidCertificate(error)) => certificate(error),
+        Some(Error::InvalidMessage(InvalidMessage::InvalidContentType)) => {
+            "the server does not speak TLS there; ask it with http://".to_owned()
+        }
+        _ => format!("the TLS handshake failed: {error}"),
+    }
+}
+
+fn certificate(error: &CertificateError) -> String {
+    use CertificateError as E;
+    let its = |what: &str| format!("the server's certificate {what}");
+    match error {
+        // A bad signature has a certificate whose authority is called like a trusted one, such as that before it.
+        E::UnknownIssuer | E::BadSignature => UNTRUSTED.to_owned(),
+        E::NotValidForName => its("is for another name; ask it by a name that stands in it"),
+        E::NotValidForNameContext {
+            expected,
+            presented,
+        } => {
+            let expected = expected.to_str();
+            let names: Vec<_> = presented.iter().map(|name| named(name)).collect();
+            let more = if names.len() > NAMES { ", …" } else { "" };
+            let names = match &names[..names.len().min(NAMES)] {
+                [] => "no name".to_owned(),
+                names => names.join(", ") + more,
+            };
+            its(&format!(
+                "is for {names}, not for {expected}: ask it by a name that stands in it"
+            ))
+        }
+        E::Expired => its("has expired: renew it"),
+        E::ExpiredContext { not_after, .. } => its(&format!(
+            "has expired on {}: renew it, or set this machine's clock",
+            date(*not_after)
+        )),
+        E::NotValidYet => its("is not valid yet: set this machine's clock"),
+        E::NotValidYetContext { not_before, .. } => its(&format!(
+            "is not valid before {}: set this machine's clock, or wait",
+            date(*not_before)
+        )),
+        E::Revoked => its("was revoked by its authority: get a new one"),
+        E::UnknownRevocationStatus
+        | E::ExpiredRevocationList
+        | E::ExpiredRevocationListContext { .. } => {
+            its("may be revoked: its authority's list is missing or out of date")
+        }
+        E::InvalidPurpose | E::InvalidPurposeContext { .. } => {
+            its("is not one for servers: get one with the extended key usage `serverAuth`")
+        }
+        E::BadEncoding => its("is damaged: make it again"),
+        // A certificate that `openssl req -x509` made, say, has no type of error.
+        E::Other(other) if format!("{other:?}").contains("CaUsedAsEndEntity") => {
+            its("is an authority's own: make one with `basicConstraints=CA:FALSE`")
+        }
+        other => its(&format!("cannot be verified: {other}")),
+    }
+}
+
+/// `DnsName("localhost")` as `localhost`. The server's side wrote it, as long as it liked.
+fn named(name: &str) -> String {
+    let inner = name.split_once('(').map_or(name, |(_, inner)| inner);
+    cut(inner.trim_end_matches(')').trim_matches('"'))
+}
+
+fn date(time: UnixTime) -> String {
+    let since = Duration::from_secs(time.as_secs());
+    let last = Duration::from_secs(253_402_300_799);
+    // HTTP's dates end with the year 9999.
+    let time: SystemTime = UNIX_EPOCH + since.min(last);
+    httpdate::fmt_http_date(time)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures_rustls::pki_types::ServerName;
+
+    fn said(error: CertificateError) -> String {
+        why(&io::Error::other(Error::InvalidCertificate(error)))
+    }
+
+    #[test]
+    fn a_certificate_is_refused_in_plain_words() {
+        use CertificateError as E;
+        let at = |seconds| UnixTime::since_unix_epoch(Duration::from_secs(seconds));
+        let names = |count: usize| {
+            (0..count)
+                .map(|at| format!("DnsName(\"{at}.org\")"))
+                .collect()
+        };
+        let of_names = |presented| E::NotValidForNameContext {
+            expected: ServerName::try_from("a.org").unwrap(),
+            presented,
+        };
+        for (error, part) in [
+            (E::UnknownIssuer, UNTRUSTED),
+            (of_names(names(1)), "is for 0.org, not for a.org: ask it by"),
+            (
+                of_names(names(6)),
+                "is for 0.org, 1.org, 2.org, 3.org, 4.org, …, not for a.org",
+            ),
+            (of_names(names(0)), "is for no name, not for a.org"),
+            (
+                E::ExpiredContext {
+                    time: at(9),
+                    not_after: at(0),
+                },
+                "has expired on Thu, 01 Jan 1970 00:00:00 GMT: renew it",
+            ),
+            (
+                E::NotValidYetContext {
+                    time: at(0),
+                    not_before: at(u64::MAX),
+                },
+                "is not valid before Fri, 31 Dec 9999 23:59:59 GMT: set this machine's clock",
+            ),
+            (E::Revoked, "was revoked"),
+            (E::BadSignature, UNTRUSTED),
+        ] {
+            let line = said(error);
+            assert!(
+                line.starts_with("the server's certificate ") && line.contains(part),
+                "{line}"
+            );
+        }
+        let long = said(of_names(vec![format!("DnsName(\"{}\")", "x".repeat(9999))]));
+        assert!(long.len() < 500, "{long}");
+        let other = why(&io::Error::from(io::ErrorKind::UnexpectedEof));
+        assert!(other.starts_with("the TLS handshake failed: "), "{other}");
+    }
+}
