@@ -1,7 +1,7 @@
 //! [`LoadError`]: every reason why a vlugin is not loaded, in one line each.
 
 #[cfg(feature = "wasm")]
-use super::wasm::GuestError;
+use super::GuestError;
 use super::{
     ScriptError,
     lists::{Any, PluginDirs},

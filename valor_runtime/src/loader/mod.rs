@@ -8,6 +8,8 @@
 
 mod error;
 pub(crate) mod files;
+#[cfg(feature = "wasm")]
+mod guest_error;
 mod imports;
 pub(crate) mod js;
 mod lists;
@@ -25,6 +27,8 @@ pub mod wasm;
 
 pub(crate) use crate::escape::one_line;
 pub use error::LoadError;
+#[cfg(feature = "wasm")]
+pub use guest_error::GuestError;
 pub use imports::Imports;
 pub use native::{NativeLoader, images_mapped};
 pub use script_error::ScriptError;

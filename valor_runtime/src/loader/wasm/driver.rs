@@ -10,6 +10,7 @@ use super::{
     exchange::{CREATION, Event, Shared},
     imports::{self, Feed, Guest, Op},
     module::Checked,
+    text::one_line,
     text::{self, cut},
 };
 use crate::{
@@ -101,14 +102,14 @@ fn trapped(recipe: &Recipe, guest: &Guest, error: &wasmtime::Error) -> Fault {
     } else if let Some(over) = error.downcast_ref::<Over>() {
         over.to_string()
     } else {
-        super::module::one_line(&error.root_cause().to_string())
+        one_line(&error.root_cause().to_string())
     };
     // Names are the module's own, and as long as it likes.
     let frames: Vec<String> = error
         .downcast_ref::<WasmBacktrace>()
         .map(|trace| trace.frames().iter().map(frame).collect())
         .unwrap_or_default();
-    let frames = super::module::one_line(&frames.join(" < "));
+    let frames = one_line(&frames.join(" < "));
     log::error!(
         target: "valor::wasm", vlugin = name.as_str(), backtrace = frames.as_str();
         "the vlugin `{name}` trapped and is started anew: {why}; in {}",
@@ -239,7 +240,7 @@ async fn begin_at_once(recipe: &Recipe, store: &mut Store<Guest>) -> wasmtime::R
     let abi = instance.get_typed_func::<(), u32>(&mut *store, "valor_abi")?;
     let found = abi.call_async(&mut *store, ()).await?;
     if found != valor::guest::GUEST_ABI {
-        let error = super::error::GuestError::Abi { found };
+        let error = crate::loader::GuestError::Abi { found };
         return Err(Failed(Fault::error(502, format!("it {error}"))).into());
     }
     if let Ok(initialize) = instance.get_typed_func::<(), ()>(&mut *store, "_initialize") {

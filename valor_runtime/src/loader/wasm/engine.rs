@@ -3,6 +3,8 @@
 //! [`engine`] is made when the first guest is loaded. A thread counts ticks of [`TICK`] while guests run. At each tick
 //! a guest asks its `clock` whether it gives its thread back to others, or has run for longer than it may.
 
+use super::text::one_line;
+use crate::loader::guest_error::TABLES;
 use std::{
     sync::{
         OnceLock,
@@ -18,9 +20,6 @@ const TICK: Duration = Duration::from_millis(2);
 
 /// Instances at once in this process; each takes 4 GiB of addresses, and memory as it uses it.
 const INSTANCES: u32 = 4096;
-
-/// Tables that a module may have, and elements that one of them may have.
-pub(super) const TABLES: (u32, usize) = (8, 100_000);
 
 /// Ticks without a call after which the clock stops.
 const IDLE_TICKS: u32 = 500;
@@ -43,7 +42,7 @@ pub(super) fn engine() -> Result<&'static Engine, String> {
             log::warn!(
                 target: "valor::wasm",
                 "modules run slower than they could: the system gives out too few addresses for a pool of instances ({}); raise `ulimit -v`",
-                super::module::one_line(&format!("{error:#}"))
+                one_line(&format!("{error:#}"))
             );
             Engine::new(&frugal(cache))
         });

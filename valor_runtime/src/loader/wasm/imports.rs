@@ -7,14 +7,16 @@
 use super::{
     clock::{Clock, Next},
     copies,
-    engine::TABLES,
     exchange::{ENTRY, Event, Shared},
     outgoing::Outgoing,
     pieces::Wanted,
     text::{self, cut},
     timers::Timers,
 };
-use crate::{Body, BoxFuture, Bytes, ChunkStream, Fault, Request, account::Charge};
+use crate::{
+    Body, BoxFuture, Bytes, ChunkStream, Fault, Request, account::Charge,
+    loader::guest_error::TABLES,
+};
 use futures_util::future::{AbortHandle, Abortable};
 use std::{
     collections::BTreeMap,

@@ -13,7 +13,6 @@ mod clock;
 mod copies;
 mod driver;
 mod engine;
-mod error;
 mod exchange;
 mod flow;
 #[cfg(test)]
@@ -30,7 +29,7 @@ mod sound;
 mod text;
 mod timers;
 
-pub use error::GuestError;
+pub use super::GuestError;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub use fuzzing::{BOUND, check};
@@ -59,7 +58,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
-use valor::{host::Host, metadata::Metadata};
+use valor::host::Host;
 
 /// What the bytes of a module say of it. It is judged by the limits that a vlugin has by default.
 ///
@@ -78,16 +77,11 @@ pub(super) fn examine(file: &Path, bytes: &[u8]) -> Result<Examined, LoadError> 
     Ok(Examined {
         format: "WebAssembly",
         architecture: "wasm32",
-        metadata: metadata(bytes),
+        metadata: module::metadata(bytes),
         verdict: module::check(bytes, &Limits::default(), &|_| {})
             .map(drop)
             .map_err(failed),
     })
-}
-
-/// What a module says of itself, read without running it.
-fn metadata(bytes: &[u8]) -> Option<Metadata> {
-    module::custom_section(bytes, valor::metadata::SECTION).and_then(Metadata::parse)
 }
 
 /// A module that takes longer than this to compile has a line in the log.
@@ -204,7 +198,7 @@ impl WasmLoader {
         if let Err(error) = module::validate(chosen.bytes) {
             return Err(LoadError::Guest { file, error });
         }
-        chosen.agrees(&file, metadata(chosen.bytes).as_ref())?;
+        chosen.agrees(&file, module::metadata(chosen.bytes).as_ref())?;
         match chosen.sha256() {
             // Of a package, the other host gets the module alone.
             Some(sha256) => Ok((chosen.bytes.to_vec(), hex(&sha256))),

@@ -1,7 +1,7 @@
 //! A module, seen to be a guest before any of its code runs.
 
-use super::{engine::engine, error::GuestError, imports, size, sound};
-use crate::Limits;
+use super::{engine::engine, imports, size, sound, text::one_line};
+use crate::{Limits, loader::GuestError};
 use sha2::{Digest, Sha256};
 use std::{
     collections::BTreeMap,
@@ -151,7 +151,7 @@ pub(super) fn check(
         .map_err(|error| GuestError::Start(one_line(&format!("{error:#}"))))?;
     Ok(Checked {
         pre,
-        metadata: super::metadata(bytes),
+        metadata: metadata(bytes),
         _compiled: compiled,
     })
 }
@@ -272,9 +272,9 @@ fn shape(ty: &ExternType) -> String {
     }
 }
 
-/// The first line of a text, cut to what fits into a line of a log.
-pub(super) fn one_line(text: &str) -> String {
-    crate::loader::one_line(text).to_string()
+/// What a module says of itself, read without running it.
+pub(super) fn metadata(bytes: &[u8]) -> Option<Metadata> {
+    custom_section(bytes, valor::metadata::SECTION).and_then(Metadata::parse)
 }
 
 /// The bytes of the first custom section of this name. Believes no length.

@@ -7,10 +7,10 @@
 //! `limits.compile` multiplies them, for a module that is larger than that and known to its operator.
 
 use super::{
-    error::GuestError,
     flow::{self, Flow},
     sound,
 };
+use crate::loader::GuestError;
 use wasmparser::{
     BinaryReaderError, FuncValidatorAllocations, FunctionBody, Operator, Parser, Payload,
     ValidPayload, Validator,

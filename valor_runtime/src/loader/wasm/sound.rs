@@ -4,7 +4,8 @@
 //! Whatever a module is refused for has its name in the line: the feature of WebAssembly and how to build without it,
 //! or the limit and its number. Only what nothing explains is called damaged.
 
-use super::{engine::TABLES, error::GuestError, module::one_line};
+use super::text::one_line;
+use crate::loader::{GuestError, guest_error::TABLES};
 use wasmparser::{BinaryReaderError, Parser, Payload, TypeRef, Validator, WasmFeatures};
 
 /// What guests may use: WebAssembly 3.0 but for what an instance would need more of than one memory of 32 bits.

@@ -1,4 +1,7 @@
-//! Why a WebAssembly module is not loaded.
+//! [`GuestError`]: why a WebAssembly module is not loaded. `wasm` makes them.
+
+/// Tables that a module may have, and elements that one of them may have.
+pub(super) const TABLES: (u32, usize) = (8, 100_000);
 
 /// What is wrong with a module, in one line without its file's name, which
 /// [`LoadError::Guest`](crate::loader::LoadError::Guest) puts in front.
@@ -81,7 +84,7 @@ pub enum GuestError {
     /// More tables than an instance has, or a longer one.
     #[error(
         "has {found} {what}, but an instance begins with at most {tables} tables of {elements} elements each: build it with less code behind function pointers, or make several vlugins of it",
-        tables = super::engine::TABLES.0, elements = super::engine::TABLES.1
+        tables = TABLES.0, elements = TABLES.1
     )]
     Tables {
         /// What there is too much of.
