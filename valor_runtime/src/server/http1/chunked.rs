@@ -1,7 +1,7 @@
 //! The chunked transfer coding (RFC 9112, section 7.1), decoded as its bytes come: every split
 //! of the stream gives the same body. `body` feeds it; it keeps nothing but the trailers.
 
-use super::body::BodyError;
+use super::body_error::BodyError;
 use std::ops::Range;
 
 /// Bytes of trailers.

@@ -7,11 +7,12 @@
 //! itself, and the vlugin's stream is dropped when its client has gone away.
 
 use super::{
-    body::{BodyError, Demand, Slot},
+    body::{Demand, Slot},
+    body_error::BodyError,
     buffer::{self, Input, READ, Wire},
+    closing::{Closing, dead},
     codec,
     deadline::earlier,
-    exchange::{Closing, Outcome, dead},
 };
 use bytes::Bytes;
 use std::{
@@ -150,14 +151,14 @@ impl Tunnel {
         patience: Patience,
         leaving: bool,
         cx: &mut Context<'_>,
-    ) -> Poll<Outcome> {
+    ) -> Poll<Closing> {
         if leaving && self.client == Side::Open {
             self.end_of_client();
         }
         for _ in 0..TURN {
             let moved = match self.step(wire, cx) {
                 Ok(moved) => moved,
-                Err(outcome) => return Poll::Ready(outcome),
+                Err(closing) => return Poll::Ready(closing),
             };
             if moved {
                 self.last = Instant::now();
@@ -179,18 +180,18 @@ impl Tunnel {
                 return Poll::Pending;
             }
             log::debug!(target: "valor::server", "{}: nothing passed on an upgraded connection in time", self.name);
-            let outcome = match stall.is_some_and(|at| at <= Instant::now()) {
-                true => Outcome::Dead,
-                false => Outcome::Close(Closing::Plain),
+            let closing = match stall.is_some_and(|at| at <= Instant::now()) {
+                true => Closing::Dead,
+                false => Closing::Plain,
             };
-            return Poll::Ready(outcome);
+            return Poll::Ready(closing);
         }
         cx.waker().wake_by_ref();
         Poll::Pending
     }
 
     /// Moves what can be moved, and says whether there was something.
-    fn step(&mut self, wire: &mut Wire, cx: &mut Context<'_>) -> Result<bool, Outcome> {
+    fn step(&mut self, wire: &mut Wire, cx: &mut Context<'_>) -> Result<bool, Closing> {
         let mut moved = self.take_up(wire, cx)?;
         moved |= self.hand_on(wire, cx)?;
         let had_room = wire.output.has_room();
@@ -198,10 +199,10 @@ impl Tunnel {
             Poll::Pending => {}
             Poll::Ready(Err(error)) => return Err(dead(&error)),
             Poll::Ready(Ok(())) if self.chunks.is_none() => {
-                return Err(Outcome::Close(match self.client_sends {
+                return Err(match self.client_sends {
                     true => Closing::Lingering,
                     false => Closing::Plain,
-                }));
+                });
             }
             Poll::Ready(Ok(())) => {
                 // Where there was none, the vlugin was not asked for more.
@@ -215,7 +216,7 @@ impl Tunnel {
     }
 
     /// From the vlugin into the output.
-    fn take_up(&mut self, wire: &mut Wire, cx: &mut Context<'_>) -> Result<bool, Outcome> {
+    fn take_up(&mut self, wire: &mut Wire, cx: &mut Context<'_>) -> Result<bool, Closing> {
         let Some(chunks) = &mut self.chunks else {
             return Ok(false);
         };
@@ -243,13 +244,13 @@ impl Tunnel {
             Poll::Ready(Some(Err(error))) => {
                 self.chunks = None;
                 log::debug!(target: "valor::server", "{}: an upgraded connection is cut: {error}", self.name);
-                Err(Outcome::Close(Closing::Reset))
+                Err(Closing::Reset)
             }
         }
     }
 
     /// From the client to the vlugin.
-    fn hand_on(&mut self, wire: &mut Wire, cx: &mut Context<'_>) -> Result<bool, Outcome> {
+    fn hand_on(&mut self, wire: &mut Wire, cx: &mut Context<'_>) -> Result<bool, Closing> {
         if self.client == Side::Ended {
             return Ok(false);
         }

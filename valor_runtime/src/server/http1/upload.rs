@@ -1,9 +1,11 @@
 //! The request's body of one exchange: read as the vlugin asks for it, drained where nobody does.
-//! `exchange` polls it; `body` has the framing and the slot in which chunks change hands.
+//! `exchange` polls it; `framing` cuts it out of the input, `body` has the slot in which chunks change hands.
 
 use super::{
-    body::{BodyError, Demand, Framing, Part, Slot},
+    body::{Demand, Slot},
+    body_error::BodyError,
     buffer::{self, Input, READ, Wire},
+    framing::{Framing, Part},
 };
 use crate::stall::Stall;
 use bytes::Bytes;

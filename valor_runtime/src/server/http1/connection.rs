@@ -2,17 +2,21 @@
 //! server's executor runs it; nothing of it outlives the socket.
 
 use super::{
-    Shared,
     buffer::{self, Input, Output, READ, Wire},
+    closing::{Closing, dead},
     codec::{self, Asked, Payload, Plan},
     deadline::{Deadline, earlier},
-    exchange::{Closing, Exchange, Outcome, dead},
+    exchange::{Exchange, Outcome},
     forwarded,
-    guard::{Guard, Judged, Refusal, Step},
-    socket::Socket,
+    guard::{Guard, Step},
+    judged::Judged,
+    refusal::Refusal,
     upgrade::{Patience, Tunnel},
 };
-use crate::id;
+use crate::{
+    id,
+    server::{net::Socket, shared::Shared},
+};
 use futures_core::Stream;
 use smol::{channel::Receiver, future};
 use std::{
@@ -39,7 +43,7 @@ const GRACE: Duration = Duration::from_millis(500);
 const LEAVING: Duration = Duration::from_secs(1);
 
 /// A client's connection.
-pub(super) struct Connection {
+pub(crate) struct Connection {
     wire: Wire,
     guard: Guard,
     peer: String,
@@ -61,7 +65,7 @@ enum Next {
 }
 
 impl Connection {
-    pub(super) fn new(socket: Socket, peer: String, shared: Arc<Shared>) -> Self {
+    pub(crate) fn new(socket: Socket, peer: String, shared: Arc<Shared>) -> Self {
         Self {
             wire: Wire {
                 socket,
@@ -80,7 +84,7 @@ impl Connection {
     }
 
     /// Serves the connection to its end.
-    pub(super) async fn serve(mut self) {
+    pub(crate) async fn serve(mut self) {
         let mut served = 0_u32;
         let outcome = loop {
             let judged = match poll_fn(|cx| self.poll_head(cx)).await {
@@ -99,7 +103,7 @@ impl Connection {
                 Outcome::Next => {}
                 Outcome::Switch(tunnel) => {
                     drop(exchange);
-                    break self.tunnel(tunnel).await;
+                    break Outcome::Close(self.tunnel(tunnel).await);
                 }
                 outcome => break outcome,
             }
@@ -111,7 +115,7 @@ impl Connection {
             }
         };
         let closing = match outcome {
-            Outcome::Next | Outcome::Switch(_) | Outcome::Dead => return,
+            Outcome::Next | Outcome::Switch(_) | Outcome::Close(Closing::Dead) => return,
             Outcome::Close(closing) => closing,
             Outcome::Refuse(refusal) => {
                 self.refuse(refusal);
@@ -124,7 +128,7 @@ impl Connection {
     }
 
     /// Serves the connection in another protocol.
-    async fn tunnel(&mut self, mut tunnel: Box<Tunnel>) -> Outcome {
+    async fn tunnel(&mut self, mut tunnel: Box<Tunnel>) -> Closing {
         let patience = Patience {
             open: self.shared.config.upgraded_timeout,
             half: self.shared.config.idle_timeout,
@@ -142,7 +146,9 @@ impl Connection {
             if !self.wire.output.has_room() {
                 match self.poll_flush(cx) {
                     Poll::Pending => return Poll::Pending,
-                    Poll::Ready(Err(())) => return Poll::Ready(Next::End(Outcome::Dead)),
+                    Poll::Ready(Err(())) => {
+                        return Poll::Ready(Next::End(Outcome::Close(Closing::Dead)));
+                    }
                     Poll::Ready(Ok(())) => {}
                 }
             }
@@ -172,7 +178,9 @@ impl Connection {
             match read {
                 Poll::Ready(Ok(0)) => return Poll::Ready(Next::End(self.ended())),
                 Poll::Ready(Ok(_)) => continue,
-                Poll::Ready(Err(error)) => return Poll::Ready(Next::End(dead(&error))),
+                Poll::Ready(Err(error)) => {
+                    return Poll::Ready(Next::End(Outcome::Close(dead(&error))));
+                }
                 Poll::Pending => {}
             }
             return self.poll_silence(cx).map(Next::End);
@@ -210,7 +218,7 @@ impl Connection {
             input,
         } = &mut self.wire;
         if let Poll::Ready(Err(error)) = output.poll_flush(socket, cx) {
-            return Poll::Ready(dead(&error));
+            return Poll::Ready(Outcome::Close(dead(&error)));
         }
         let idle = input.is_empty();
         let mut limit = match idle {
@@ -229,7 +237,9 @@ impl Connection {
         }
         let now = Instant::now();
         Poll::Ready(match idle {
-            _ if output.stall.deadline().is_some_and(|at| at <= now) => Outcome::Dead,
+            _ if output.stall.deadline().is_some_and(|at| at <= now) => {
+                Outcome::Close(Closing::Dead)
+            }
             true => Outcome::Close(Closing::Plain),
             false => Outcome::Refuse(Refusal::new(408, "the request's head did not come in time")),
         })
@@ -278,7 +288,7 @@ impl Connection {
             Closing::Plain if self.wire.socket.is_tls() => {
                 poll_fn(|cx| self.wire.poll_end(cx)).await;
             }
-            Closing::Plain => {}
+            Closing::Plain | Closing::Dead => {}
             Closing::Reset => self.wire.socket.reset_on_close(),
             Closing::Lingering => {
                 poll_fn(|cx| self.wire.poll_end(cx)).await;

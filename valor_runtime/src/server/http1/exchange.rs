@@ -6,12 +6,14 @@
 //! gone away.
 
 use super::{
-    body::BodyError,
+    body_error::BodyError,
     buffer::{self, Input, Wire},
+    closing::{Closing, dead},
     codec::{self, Asked, Payload, Plan, Sending},
     deadline::earlier,
-    guard::{Judged, Refusal},
-    stead::{about_server, name_of, of_broken, of_fault},
+    judged::Judged,
+    refusal::Refusal,
+    substitute::{about_server, name_of, of_broken, of_fault},
     upgrade::{Offer, Tunnel},
     upload::{Progress, Upload},
 };
@@ -47,19 +49,6 @@ pub(super) enum Outcome {
     Refuse(Refusal),
     /// The head of the response is in the output; the connection goes on in another protocol.
     Switch(Box<Tunnel>),
-    /// Nothing can be written any more.
-    Dead,
-}
-
-/// How a connection is closed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Closing {
-    /// The client knows of it.
-    Plain,
-    /// The client may be sending still; it is to get what was written all the same.
-    Lingering,
-    /// The client must not take it for the end of the body.
-    Reset,
 }
 
 enum Answer {
@@ -168,7 +157,7 @@ impl Exchange {
             match wire.output.poll_flush(&mut wire.socket, cx) {
                 Poll::Ready(Ok(())) if has_room => {}
                 Poll::Ready(Ok(())) => continue,
-                Poll::Ready(Err(error)) => return Err(dead(&error)),
+                Poll::Ready(Err(error)) => return Err(Outcome::Close(dead(&error))),
                 Poll::Pending if moved => continue,
                 Poll::Pending => {}
             }
@@ -208,7 +197,7 @@ impl Exchange {
         let now = Instant::now();
         if wire.output.stall.deadline().is_some_and(|at| at <= now) {
             log::debug!(target: "valor::server", "a client does not read its response");
-            return Err(Outcome::Dead);
+            return Err(Outcome::Close(Closing::Dead));
         }
         match self.upload.timed_out() {
             Ok(()) => Ok(()),
@@ -466,15 +455,9 @@ impl Exchange {
                     return Err(self.abort());
                 }
                 Poll::Ready(Ok(_)) => {}
-                Poll::Ready(Err(error)) => return Err(dead(&error)),
+                Poll::Ready(Err(error)) => return Err(Outcome::Close(dead(&error))),
             }
         }
         Ok(())
     }
-}
-
-/// A write or read that failed: the client has gone.
-pub(super) fn dead(error: &io::Error) -> Outcome {
-    log::debug!(target: "valor::server", "a connection broke: {error}");
-    Outcome::Dead
 }

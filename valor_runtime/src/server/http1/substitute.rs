@@ -1,5 +1,5 @@
-//! Responses in the stead of a vlugin's own: where it failed, where what it gave cannot be sent, and
-//! where a request is about the server itself. `exchange` asks for them.
+//! Responses in place of a vlugin's: if it failed, if what it gave cannot be sent, and if a request is about the
+//! server itself. `exchange` asks for them.
 
 use super::codec;
 use crate::id;

@@ -2,9 +2,9 @@
 //! goes through a head, and judged together: where the body ends.
 
 use super::{
-    body::Framing,
     chunked::ChunkedDecoder,
-    guard::{Refusal, bad},
+    framing::Framing,
+    refusal::{Refusal, bad},
 };
 
 /// What the headers say about the connection and the body.

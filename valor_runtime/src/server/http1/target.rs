@@ -1,7 +1,7 @@
 //! What a request is for: its method, its target, and the host in it. The guard asks; what
 //! passes leaves no doubt about the path that a vlugin sees.
 
-use super::guard::{Refusal, bad};
+use super::refusal::{Refusal, bad};
 use http_types::Method;
 use std::{borrow::Cow, net::Ipv6Addr, str::FromStr};
 

@@ -2,13 +2,17 @@
 //! verdict for every split, one meaning, bounded memory. The fuzz target (`valor_runtime/fuzz`)
 //! calls [`check`]; the differential test compares [`read`] to async-h1.
 
-use super::{
-    ServerConfig,
-    body::{BodyError, Framing, Part},
-    buffer::{Input, READ},
-    chunked::Trailers,
-    forwarded::{self, TrustedProxy},
-    guard::{Guard, Step},
+use crate::server::{
+    config::ServerConfig,
+    http1::{
+        body_error::BodyError,
+        buffer::{Input, READ},
+        chunked::Trailers,
+        forwarded,
+        framing::{Framing, Part},
+        guard::{Guard, Step},
+    },
+    net::TrustedProxy,
 };
 use ipnet::Ipv4Net;
 use std::{io::Write, net::SocketAddr};

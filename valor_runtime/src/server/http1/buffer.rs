@@ -1,8 +1,8 @@
 //! The bytes of a connection on their way in and out. `connection` and `exchange` read and write
 //! the socket through these alone; both hold no memory worth naming while a connection is idle.
 
-use super::{deadline::Deadline, socket::Socket};
-use crate::stall::Stall;
+use super::deadline::Deadline;
+use crate::{server::net::Socket, stall::Stall};
 use bytes::Bytes;
 use futures_lite::{AsyncRead, AsyncWrite};
 use std::{

@@ -97,7 +97,7 @@ pub enum TlsError {
     Setup(#[source] Error),
 }
 
-/// A certificate with its key, for [`Server::tls`](super::Server::tls). Clones are handles of the
+/// A certificate with its key, for [`Server::tls`](crate::server::Server::tls). Clones are handles of the
 /// same one.
 ///
 /// ```no_run

@@ -6,13 +6,15 @@
 //! (RFC 9112, section 11.2).
 
 use super::{
-    ServerConfig,
-    body::Framing,
     fields::{Fields, length_of, list},
-    forwarded, target,
+    forwarded,
+    judged::Judged,
+    refusal::{Refusal, bad},
+    target,
 };
+use crate::server::config::ServerConfig;
 use memchr::{memchr, memchr_iter, memmem};
-use std::{borrow::Cow, mem::MaybeUninit};
+use std::mem::MaybeUninit;
 use valor::wire::RequestHead;
 
 /// Room for the method, the version and the spaces around the target.
@@ -21,29 +23,6 @@ const BESIDE_TARGET: usize = 300;
 const USUAL_HEADERS: usize = 128;
 /// How many empty lines may stand before a request (RFC 9112, section 2.2, asks for one).
 const EMPTY_LINES: u8 = 2;
-
-/// A request that is answered by the server itself, before any vlugin sees it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Refusal {
-    pub(super) status: u16,
-    pub(super) detail: Cow<'static, str>,
-    /// The id of the request, where it is known already.
-    pub(super) id: Option<String>,
-}
-
-impl Refusal {
-    pub(super) fn new(status: u16, detail: impl Into<Cow<'static, str>>) -> Self {
-        Self {
-            status,
-            detail: detail.into(),
-            id: None,
-        }
-    }
-}
-
-pub(super) fn bad(detail: impl Into<Cow<'static, str>>) -> Refusal {
-    Refusal::new(400, detail)
-}
 
 /// What is to be done with the bytes that the guard was shown.
 #[derive(Debug)]
@@ -56,23 +35,6 @@ pub(super) enum Step {
     Head(usize, Box<Judged>),
     /// Answer this and close.
     Refuse(Refusal),
-}
-
-/// A head that passed.
-#[derive(Debug)]
-pub(super) struct Judged {
-    pub(super) head: RequestHead,
-    pub(super) framing: Framing,
-    /// Whether the client means to send another request.
-    pub(super) keep_alive: bool,
-    /// Whether the client waits for `100 Continue` before it sends the body.
-    pub(super) expects_continue: bool,
-    /// Whether it is `OPTIONS *`, which asks about the server and not about a vlugin.
-    pub(super) about_server: bool,
-    /// Whether the client offers to go on in another protocol.
-    pub(super) offers_upgrade: bool,
-    /// Whether it has headers that only a proxy has a say in.
-    pub(super) is_forwarded: bool,
 }
 
 /// The guard of one connection; it remembers how far it has looked.
@@ -337,6 +299,7 @@ fn request_of(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::server::http1::framing::Framing;
     use proptest::prelude::*;
 
     /// Shows a guard the bytes in segments of these lengths, over and over.

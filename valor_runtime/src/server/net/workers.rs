@@ -195,7 +195,7 @@ impl Workers {
     }
 
     /// What tells the workers' tasks of their sockets.
-    pub(super) fn reactor(&self) -> &Arc<Reactor> {
+    pub(crate) fn reactor(&self) -> &Arc<Reactor> {
         self.0.executor.reactor()
     }
 

@@ -2,10 +2,8 @@
 //! accept, both give the same [`http_types::Request`]. Where they differ it is on purpose, and
 //! [`ours`] or [`theirs`] says why.
 
-use super::{
-    ServerConfig,
-    fuzzing::{End, Message, read},
-};
+use super::fuzzing::{End, Message, read};
+use crate::server::config::ServerConfig;
 use bytes::Bytes;
 use futures_lite::{AsyncRead, AsyncReadExt, AsyncWrite, future, stream};
 use http_types::{Request, Url};

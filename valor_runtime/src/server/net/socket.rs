@@ -103,7 +103,7 @@ impl Default for SocketAccess {
 
 /// A bound address.
 #[derive(Debug)]
-pub(super) enum Listener {
+pub(crate) enum Listener {
     Tcp(Source<TcpListener>),
     /// With its path as it was given, and absolute: a vlugin may change the working directory before it is removed.
     #[cfg(unix)]
@@ -111,7 +111,7 @@ pub(super) enum Listener {
 }
 
 impl Listener {
-    pub(super) fn bind(
+    pub(crate) fn bind(
         listen: &Listen,
         access: SocketAccess,
         reactor: &Arc<Reactor>,
@@ -162,7 +162,7 @@ impl Listener {
     }
 
     /// Where it listens, with the port that the system chose.
-    pub(super) fn local_addr(&self) -> io::Result<Listen> {
+    pub(crate) fn local_addr(&self) -> io::Result<Listen> {
         match self {
             Self::Tcp(listener) => listener.get_ref().local_addr().map(Listen::Tcp),
             #[cfg(unix)]
@@ -171,7 +171,7 @@ impl Listener {
     }
 
     /// The next client, and its address where it has one.
-    pub(super) async fn accept(
+    pub(crate) async fn accept(
         &self,
         reactor: &Arc<Reactor>,
     ) -> io::Result<(Socket, Option<SocketAddr>)> {
@@ -191,7 +191,7 @@ impl Listener {
     }
 
     /// A client that waits, `WouldBlock` where none does.
-    pub(super) fn try_accept(
+    pub(crate) fn try_accept(
         &self,
         reactor: &Arc<Reactor>,
     ) -> io::Result<(Socket, Option<SocketAddr>)> {
@@ -252,7 +252,7 @@ impl Drop for Listener {
 
 /// A client's socket.
 #[derive(Debug)]
-pub(super) enum Socket {
+pub(crate) enum Socket {
     Tcp(Source<TcpStream>),
     #[cfg(unix)]
     Unix(Source<UnixStream>),
@@ -273,13 +273,13 @@ macro_rules! each {
 
 impl Socket {
     /// Whether TLS is spoken on it.
-    pub(super) fn is_tls(&self) -> bool {
+    pub(crate) fn is_tls(&self) -> bool {
         matches!(self, Self::Tls(_))
     }
 
     /// Has the system ask after a peer that says nothing for a minute, so that one that is gone
     /// without a word is noticed.
-    pub(super) fn keep_alive(&self) {
+    pub(crate) fn keep_alive(&self) {
         match self {
             Self::Tcp(stream) => {
                 let probe = socket2::TcpKeepalive::new().with_time(Duration::from_secs(60));
@@ -293,7 +293,7 @@ impl Socket {
 
     /// Reads up to `limit` bytes into the memory that `bytes` gets for them. `None` where that
     /// cannot be done without clearing the memory first.
-    pub(super) fn poll_receive(
+    pub(crate) fn poll_receive(
         &mut self,
         cx: &mut Context<'_>,
         limit: usize,
@@ -315,7 +315,7 @@ impl Socket {
     }
 
     /// Makes the close that follows a reset, which no peer takes for the end of a body.
-    pub(super) fn reset_on_close(&self) {
+    pub(crate) fn reset_on_close(&self) {
         let reset = |socket: socket2::SockRef<'_>| {
             let _ = socket.set_linger(Some(Duration::ZERO));
         };

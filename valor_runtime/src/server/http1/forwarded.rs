@@ -8,92 +8,10 @@
 //! A proxy that passes a client's headers on adds its own part behind them. So the list is
 //! walked from its end, as far as those who wrote it are trusted.
 
-use super::{guard::Judged, target::is_authority};
-use ipnet::{IpNet, Ipv4Net};
-use std::{
-    fmt,
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
-    str::FromStr,
-};
+use super::{judged::Judged, target::is_authority};
+use crate::server::net::TrustedProxy;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use valor::wire::RequestHead;
-
-/// Who may say for whom a request comes: a network, one address, or all that comes over a Unix
-/// socket, where peers have no address.
-///
-/// ```
-/// use valor_runtime::server::TrustedProxy;
-///
-/// let network: TrustedProxy = "10.0.0.0/8".parse()?;
-/// assert!(network.has("10.1.2.3".parse().ok()));
-/// assert!(!network.has("11.1.2.3".parse().ok()) && !network.has(None));
-///
-/// let sockets: TrustedProxy = "unix".parse()?;
-/// assert!(sockets.has(None));
-/// # Ok::<(), valor_runtime::server::TrustedProxyError>(())
-/// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum TrustedProxy {
-    /// The addresses of a network.
-    Network(IpNet),
-    /// Whoever reaches a Unix socket.
-    Unix,
-}
-
-/// Text that is neither a network nor `unix`.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "`{0}` is not a network; write one like 10.0.0.0/8, 192.168.1.7, 2001:db8::/32, or unix for Unix sockets"
-)]
-pub struct TrustedProxyError(String);
-
-impl TrustedProxy {
-    /// Whether it is about this address; `None` is a peer on a Unix socket.
-    pub fn has(&self, peer: Option<IpAddr>) -> bool {
-        match (self, peer) {
-            (Self::Network(network), Some(peer)) => network.contains(&peer.to_canonical()),
-            (Self::Unix, None) => true,
-            _ => false,
-        }
-    }
-}
-
-impl FromStr for TrustedProxy {
-    type Err = TrustedProxyError;
-
-    fn from_str(text: &str) -> Result<Self, TrustedProxyError> {
-        if text == "unix" {
-            return Ok(Self::Unix);
-        }
-        let network = text
-            .parse()
-            .ok()
-            .or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from));
-        network
-            .map(|network| Self::Network(canonical(network)))
-            .ok_or_else(|| TrustedProxyError(text.to_owned()))
-    }
-}
-
-impl fmt::Display for TrustedProxy {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Network(network) => network.fmt(f),
-            Self::Unix => f.write_str("unix"),
-        }
-    }
-}
-
-/// IPv4 in the clothes of IPv6 is IPv4 here, as it is for peers.
-fn canonical(network: IpNet) -> IpNet {
-    let v4 = |address: Ipv6Addr| address.to_ipv4_mapped();
-    match network {
-        IpNet::V6(net) if net.prefix_len() >= 96 => v4(net.addr())
-            .and_then(|address| Ipv4Net::new(address, net.prefix_len() - 96).ok())
-            .map_or(network, IpNet::V4),
-        _ => network.trunc(),
-    }
-}
 
 /// The peer of a request whose proxy does not name its client (`for=unknown`, `for=_x`, what is no address,
 /// or nothing at all): an address that nobody has, and so neither local nor trusted.

@@ -1,0 +1,41 @@
+//! HTTP/1.1 and HTTP/1.0: bytes of a socket to requests, and responses back to bytes. The server hands each client to
+//! a [`Connection`]. What is not sound is answered here, with a status and a problem, on a bounded amount of memory.
+//!
+//! # Layout
+//!
+//! - `connection`: the loop of one connection; `exchange`: one request and its response on it; `upload`: the request's
+//!   body of that exchange; `upgrade`: what follows if it switches to another protocol; `closing`: how a connection
+//!   ends; `substitute`: responses in place of a vlugin's.
+//! - `guard`: judges heads, `target` what they ask for, `fields` where their bodies end; `judged` and `refusal`: what
+//!   comes of that; `forwarded`: what proxies say of clients.
+//! - `framing` and `chunked`: cut bodies out of the input; `body`: hands them to the vlugin; `body_error`: why one
+//!   does not go on.
+//! - `codec`: turns responses into bytes.
+//! - `buffer` and `deadline`: bytes and time limits of a connection.
+//! - `testing`: what the guard and the bodies promise, for tests and for the fuzz target alone.
+
+mod body;
+mod body_error;
+mod buffer;
+mod chunked;
+mod closing;
+mod codec;
+mod connection;
+mod deadline;
+mod exchange;
+mod fields;
+mod forwarded;
+mod framing;
+mod guard;
+mod judged;
+mod refusal;
+mod substitute;
+mod target;
+#[cfg(any(test, feature = "fuzzing"))]
+mod testing;
+mod upgrade;
+mod upload;
+
+pub(crate) use self::connection::Connection;
+#[cfg(feature = "fuzzing")]
+pub use self::testing::check;
