@@ -23,8 +23,8 @@ macro_rules! files {
 /// assert!(names.is_sorted() && names.contains(&"valor-sw.js"));
 /// ```
 pub const HOST: &[File] = files![
-    "account.js" "guest.js" "http.js" "valor-check.js" "valor-js.js" "valor-line.js" "valor-next.js" "valor-pages.js" "valor-sw.js"
-    "valor-worker.js" "valor.d.ts" "valor.js"
+    "account.js" "guest.js" "http.js" "valor-check.js" "valor-js.js" "valor-keys.js" "valor-line.js" "valor-next.js"
+    "valor-pages.js" "valor-sw.js" "valor-worker.js" "valor.d.ts" "valor.js"
 ];
 
 /// The name of the file that imports the JavaScript vlugins; [`scripts`] gives its text.

@@ -71,3 +71,23 @@ fn options_that_need_each_other() {
     assert!(!parsed(&["run", "-p", "x", "--tls-cert", "y"]));
     assert!(!parsed(&["run", "-p", "x", "--tls-key", "z"]));
 }
+
+#[test]
+fn the_default_limits_are_those_of_the_library() {
+    #[derive(clap::Parser)]
+    struct Alone {
+        #[command(flatten)]
+        limits: LimitArgs,
+    }
+    let (said, none) = (
+        <Alone as clap::Parser>::parse_from(["valor_cli"])
+            .limits
+            .limits(),
+        Limits::default(),
+    );
+    assert_eq!(said.timeout(), none.timeout());
+    assert_eq!(said.body(), none.body());
+    assert_eq!(said.concurrency(), none.concurrency());
+    assert_eq!(said.memory(), none.memory());
+    assert_eq!(said.cpu(), none.cpu());
+}

@@ -92,7 +92,7 @@ fn a_folder_for_a_static_server() {
     assert!(lines[3].ends_with(left_out), "{}", lines[3]);
     assert_eq!(
         lines[5],
-        format!("wrote 20 files to {}", folder.file("dist"))
+        format!("wrote 21 files to {}", folder.file("dist"))
     );
     assert_eq!(
         lines[6],
@@ -116,6 +116,7 @@ fn a_folder_for_a_static_server() {
             "plugins.json",
             "valor-check.js",
             "valor-js.js",
+            "valor-keys.js",
             "valor-line.js",
             "valor-next.js",
             "valor-page.css",
@@ -181,6 +182,7 @@ fn a_later_run_replaces_what_is_its_own() {
             "plugins.json",
             "valor-check.js",
             "valor-js.js",
+            "valor-keys.js",
             "valor-line.js",
             "valor-next.js",
             "valor-pages.js",

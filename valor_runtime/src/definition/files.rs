@@ -1,17 +1,14 @@
-//! What the definition of a `files` vlugin may say: its `config`, the keys that it has no use
-//! for, and the names that it serves.
+//! What the definition of a `files` vlugin may say: the rows of its `config`, and the names that it serves.
 //!
-//! `read` and `rules` ask here when the type is `files`; the loader of that type reads its
-//! [`FilesConfig`], and asks [`is_served`] of every name in a request. A name that passes is one
-//! entry of one folder, and none that is hidden, on the system that this runs on.
+//! The loader of that type reads its [`FilesConfig`], and asks [`is_served`] of every name in a request. A name that
+//! passes is one entry of one folder, and none that is hidden, on the system that this runs on.
 
 use super::{
-    Definition,
     fault::shown,
-    json::Node,
-    read::{Reader, join},
+    keys,
+    rules::{Form, Rule, rule},
+    table::{KEY, Key, Object, Otherwise, Shape},
 };
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -27,97 +24,74 @@ use serde_json::Value;
 /// assert_eq!((&*config.index, config.fallback.as_deref()), ("index.html", Some("app.html")));
 /// # Ok::<(), valor_runtime::definition::DefinitionFaults>(())
 /// ```
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-#[schemars(description = "How the files are served.")]
 pub struct FilesConfig {
-    /// The file that is served for a folder. Default `index.html`.
+    /// The file that is served for a folder.
     #[serde(default = "FilesConfig::index")]
-    #[schemars(length(min = 1))]
     pub index: String,
     /// The file that is served, with status 200, where there is none; none unless it is said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "String", length(min = 1))]
     pub fallback: Option<String>,
     /// The value of `cache-control`; no such header unless it is said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "String", regex(pattern = r"^[!-~]([ -~]*[!-~])?$"))]
     pub cache_control: Option<String>,
 }
 
-const KEYS: &[&str] = &["index", "fallback", "cache_control"];
+/// Why a key has no meaning for `files`, and what to do.
+pub(super) const PART_OF_VALOR: &str = "which is part of Valor; take it out";
 
-/// Every rule that the parts of a `files` definition break, by key; for one made in code.
-pub(super) fn broken(definition: &Definition) -> Vec<(String, String)> {
-    let mut broken = Vec::new();
-    let mut note = |key: &str, message| broken.push((key.to_owned(), message));
-    if definition.path.is_none() {
-        note("path", missing_path());
-    }
-    for (key, is_said) in [
-        ("strip", !definition.strip),
-        ("rewrite", definition.rewrite),
-        ("source", definition.source.is_some()),
-        ("sha256", definition.sha256.is_some()),
-        ("allow", definition.allow.is_some()),
-    ] {
-        if is_said {
-            note(key, without_meaning(key));
-        }
-    }
-    let config = match FilesConfig::of(&definition.config) {
-        Ok(config) => config,
-        Err(message) => {
-            note("config", message);
-            return broken;
-        }
-    };
-    for (key, rule) in [
-        ("config.index", index(&config.index)),
-        ("config.fallback", config.fallback.as_deref().and_then(path)),
-        (
-            "config.cache_control",
-            config.cache_control.as_deref().and_then(field_value),
-        ),
-    ] {
-        if let Some(message) = rule {
-            note(key, message);
-        }
-    }
-    broken
-}
+/// The `config` of a `files` vlugin.
+pub(super) const CONFIG: &Object = &Object {
+    name: "FilesConfig",
+    says: "How the files are served.",
+    example: "{ \"index\": \"index.html\" }",
+    keys: KEYS,
+};
 
-/// Reads the `config` of a text for its faults.
-pub(super) fn read_config<'t>(reader: &mut Reader<'t>, node: Node<'t>, key: &str) {
-    if node.kind() == "null" {
-        return;
-    }
-    if node.object().is_none() {
-        reader.expected(node, key, "an object such as { \"index\": \"index.html\" }");
-        return;
-    }
-    let keys = reader.keys(node, key, KEYS, &[]);
-    for (name, node) in keys {
-        let key = join(key, name);
-        match name {
-            "index" => reader.checked(node, &key, index),
-            "fallback" => reader.checked(node, &key, path),
-            _ => reader.checked(node, &key, field_value),
-        };
-    }
-}
+const KEYS: &[Key] = &[
+    Key {
+        name: "index",
+        shape: Shape::Text {
+            rule: INDEX,
+            default: Some("index.html"),
+        },
+        says: "the file that is served for a folder",
+        ..KEY
+    },
+    Key {
+        name: "fallback",
+        shape: Shape::Text {
+            rule: SERVED,
+            default: None,
+        },
+        says: "the file that is served, with status 200, if there is none: for applications that make their pages in \
+               the browser",
+        ..KEY
+    },
+    Key {
+        name: "cache_control",
+        shape: Shape::Text {
+            rule: FIELD_VALUE,
+            default: None,
+        },
+        otherwise: Otherwise::Is("no such header"),
+        says: "the value of `cache-control`",
+        ..KEY
+    },
+];
 
-pub(super) fn missing_path() -> String {
-    "`path` is missing; write the folder to serve, \"path\": \"public\"".into()
-}
-
-pub(super) fn without_meaning(key: &str) -> String {
-    format!("`{key}` has no meaning for a `files` vlugin, which is part of Valor; take it out")
-}
+const INDEX: &Rule = &rule("index", Form::NotEmpty, index);
+const SERVED: &Rule = &rule("served", Form::NotEmpty, path);
+const FIELD_VALUE: &Rule = &rule(
+    "field",
+    Form::Pattern(r"^[!-~]([ -~]*[!-~])?$"),
+    field_value,
+);
 
 impl FilesConfig {
     fn index() -> String {
-        "index.html".into()
+        const { keys::text_default(keys::find(KEYS, "index")) }.into()
     }
 
     /// The `config` of a definition; `null` is all defaults.

@@ -4,10 +4,13 @@
 //! of bounded depth. Objects and arrays are then opened one level at a time through
 //! [`RawValue`], which borrows from the text, so that an offset is a difference of addresses.
 
-use super::fault::{DefinitionFault, Position, shown};
-use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use super::{
+    cursor::{Cursor, Entry},
+    fault::{DefinitionFault, Position, shown},
+};
+use serde::de::{Deserialize, DeserializeOwned, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Value, value::RawValue};
-use std::fmt;
+use std::{borrow::Cow, fmt};
 
 /// A value of a text.
 #[derive(Clone, Copy)]
@@ -15,14 +18,6 @@ pub(super) struct Node<'t> {
     /// The byte that it begins at.
     pub at: usize,
     text: &'t str,
-}
-
-/// A key of an object with its value.
-pub(super) struct Entry<'t> {
-    pub key: String,
-    /// The byte that the key's opening quote stands at.
-    pub key_at: usize,
-    pub value: Node<'t>,
 }
 
 /// The value that the text is.
@@ -96,8 +91,30 @@ fn begun_in(bytes: &[u8]) -> usize {
 }
 
 impl<'t> Node<'t> {
-    /// What kind of value it is, with its article, for "expected …, found a string".
-    pub fn kind(&self) -> &'static str {
+    /// The value itself, as what it stands for.
+    pub fn read<T: DeserializeOwned>(&self) -> serde_json::Result<T> {
+        serde_json::from_str(self.text)
+    }
+
+    fn value(&self) -> Value {
+        self.read().unwrap_or_default()
+    }
+
+    fn child(&self, value: &'t RawValue) -> Node<'t> {
+        let text = value.get();
+        Node {
+            at: self.at + offset_in(self.text, text),
+            text,
+        }
+    }
+}
+
+impl<'t> Cursor for Node<'t> {
+    fn at(&self) -> usize {
+        self.at
+    }
+
+    fn kind(&self) -> &'static str {
         match self.text.as_bytes().first() {
             Some(b'{') => "an object",
             Some(b'[') => "an array",
@@ -108,18 +125,39 @@ impl<'t> Node<'t> {
         }
     }
 
-    /// The value itself.
-    pub fn value(&self) -> Value {
-        serde_json::from_str(self.text).unwrap_or_default()
-    }
-
-    /// The value as it stands in the text, cut short.
-    pub fn shown(&self) -> String {
+    /// As it stands in the text, cut short.
+    fn shown(&self) -> String {
         shown(self.text)
     }
 
-    /// The entries, where it is an object; a key that is there twice comes twice.
-    pub fn object(&self) -> Option<Vec<Entry<'t>>> {
+    fn text(&self) -> Option<Cow<'_, str>> {
+        match self.value() {
+            Value::String(text) => Some(text.into()),
+            _ => None,
+        }
+    }
+
+    fn flag(&self) -> Option<bool> {
+        self.value().as_bool()
+    }
+
+    fn number(&self) -> Option<f64> {
+        self.value().as_f64()
+    }
+
+    fn whole(&self) -> Option<u64> {
+        self.value().as_u64()
+    }
+
+    fn array(&self) -> Option<Vec<Self>> {
+        if !self.text.starts_with('[') {
+            return None;
+        }
+        let values: Vec<&'t RawValue> = serde_json::from_str(self.text).ok()?;
+        Some(values.into_iter().map(|value| self.child(value)).collect())
+    }
+
+    fn object(&self) -> Option<Vec<Entry<Self>>> {
         if !self.text.starts_with('{') {
             return None;
         }
@@ -137,23 +175,6 @@ impl<'t> Node<'t> {
             Entry { key, key_at, value }
         });
         Some(entries.collect())
-    }
-
-    /// The elements, where it is an array.
-    pub fn array(&self) -> Option<Vec<Node<'t>>> {
-        if !self.text.starts_with('[') {
-            return None;
-        }
-        let values: Vec<&'t RawValue> = serde_json::from_str(self.text).ok()?;
-        Some(values.into_iter().map(|value| self.child(value)).collect())
-    }
-
-    fn child(&self, value: &'t RawValue) -> Node<'t> {
-        let text = value.get();
-        Node {
-            at: self.at + offset_in(self.text, text),
-            text,
-        }
     }
 }
 

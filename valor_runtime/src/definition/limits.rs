@@ -1,102 +1,244 @@
-//! What a vlugin may use: [`Limits`], how they are read, and what each may be.
+//! What a vlugin may use: [`Limits`], and a row for each of them.
+//!
+//! To add a limit: a field of [`Limits`], its row in [`KEYS`], the code that enforces it, and a test of that. Reading,
+//! checking, merging, the schema, the book and the browser's check follow from the row.
 
 use super::{
-    Definition, Kind,
-    read::{Node, Reader, join},
+    Kind,
+    cursor::Made,
+    keys,
+    limit::{DAY, Field, GIB, KIB, Least, Limit, MIB, OfKind, TIB},
+    table::{KEY, Key, Shape, Takers},
 };
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
-const KEYS: &[&str] = &[
-    "timeout",
-    "body",
-    "concurrency",
-    "memory",
-    "cpu",
-    "instances",
-    "host_memory",
-    "fetches",
-    "calls",
-    "timers",
-    "compile",
-];
-
-/// A day. Whoever waits longer wants a stream.
-const MAX_TIMEOUT: f64 = 86_400.0;
-/// One TiB.
-const MAX_BODY: u64 = 1 << 40;
-const MAX_CONCURRENCY: u32 = 1_000_000;
-/// What 32 bits can count.
-const MAX_MEMORY: u64 = 1 << 32;
-/// One page of WebAssembly.
-const MIN_MEMORY: u64 = 65_536;
-/// What a script and what runs it need: 16 MiB.
-pub(super) const MIN_HEAP: u64 = 16 << 20;
-/// One tick of the clock that guests are held to.
-const MIN_CPU: f64 = 0.01;
-const MAX_INSTANCES: u32 = 1000;
-/// One MiB: a head and the pieces of a few bodies.
-const MIN_HOST_MEMORY: u64 = 1 << 20;
-/// Fetches, calls and timers at once: a million.
-const MAX_AT_ONCE: u32 = 1_000_000;
-
-/// Times the usual work of compiling.
-const MAX_COMPILE: u32 = 1_000_000;
-
 /// What a vlugin may use. What is not said is taken from the runtime's defaults.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Limits {
-    /// Seconds until the response has to begin; 504 after that. Default 30.
+    /// Seconds until the response has to begin; 504 after that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "f64", range(max = MAX_TIMEOUT), extend("exclusiveMinimum" = 0))]
     pub timeout: Option<f64>,
-    /// Bytes in a request's body; 413 over that. Default 10 MiB.
+    /// Bytes in a request's body; 413 over that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "u64", range(min = 1, max = MAX_BODY))]
     pub body: Option<u64>,
-    /// Requests at once, streaming responses included; 503 over that. Default 1024.
+    /// Requests at once, streaming responses included; 503 over that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "u32", range(min = 1, max = MAX_CONCURRENCY))]
     pub concurrency: Option<u32>,
-    /// `wasm` and `js`: bytes of memory that an instance or a script may have. Default 64 MiB for `wasm`, 256 MiB
-    /// for `js`.
+    /// `wasm` and `js`: bytes of memory that an instance or a script may have.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "u64", range(min = 65_536, max = MAX_MEMORY))]
     pub memory: Option<u64>,
-    /// `wasm` and `js`: seconds that an instance or a script may run without a pause. Default 1.
+    /// `wasm` and `js`: seconds that an instance or a script may run without a pause.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "f64", range(min = MIN_CPU, max = MAX_TIMEOUT))]
     pub cpu: Option<f64>,
-    /// `wasm` alone: instances at once, each with a state of its own; with more than one, several threads work
-    /// for the vlugin. Default 1.
+    /// `wasm` alone: instances at once, each with its own state; with more than one, several threads work for the
+    /// vlugin.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "u32", range(min = 1, max = MAX_INSTANCES))]
     pub instances: Option<u32>,
     /// All but `files`: bytes of bodies, heads and texts that the host holds for an instance, a script or a library at
-    /// once. Over that, an instance or a script ends. Default 64 MiB.
+    /// once. Over that, an instance or a script ends.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "u64", range(min = MIN_HOST_MEMORY, max = MAX_BODY))]
     pub host_memory: Option<u64>,
-    /// All but `files`: requests to servers that run at once; a fetch over that fails. Default 128.
+    /// All but `files`: requests to servers that run at once; a fetch over that fails.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "u32", range(min = 1, max = MAX_AT_ONCE))]
     pub fetches: Option<u32>,
-    /// All but `files`: calls of other vlugins that run at once; a call over that fails. Default 128.
+    /// All but `files`: calls of other vlugins that run at once; a call over that fails.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "u32", range(min = 1, max = MAX_AT_ONCE))]
     pub calls: Option<u32>,
-    /// `wasm` and `native`: timers of an instance or a library that run at once. Default 10000.
+    /// `native` and `wasm`: timers of a library or an instance that run at once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "u32", range(min = 1, max = MAX_AT_ONCE))]
     pub timers: Option<u32>,
     /// `wasm` alone: how many times the usual work and time compiling the module may take, for one that is known and
-    /// large. Default 1.
+    /// large.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "u32", range(min = 1, max = MAX_COMPILE))]
     pub compile: Option<u32>,
 }
+
+/// Why a kind of vlugin has not got a limit.
+const HELD: &str = "only those of {types} can be held to it";
+const GUESTS: Takers = Takers::Only(&[Kind::Wasm, Kind::Js], HELD);
+const CODE: Takers = Takers::Only(&[Kind::Native, Kind::Wasm, Kind::Js], HELD);
+
+/// The limits.
+pub(super) const KEYS: &[Key] = &[
+    Key {
+        name: "timeout",
+        shape: Shape::Limit(Limit {
+            field: Field::Seconds(|limits| &mut limits.timeout),
+            unit: "seconds",
+            least: Least::Above(0.0),
+            most: DAY,
+            says: "a timeout is {range}",
+            default: 30.0,
+            of: None,
+        }),
+        says: "the time until the response has to begin; 504 after that",
+        ..KEY
+    },
+    Key {
+        name: "body",
+        shape: Shape::Limit(Limit {
+            field: Field::U64(|limits| &mut limits.body),
+            unit: "bytes",
+            least: Least::Is(1.0),
+            most: TIB as f64,
+            says: "a body's limit is {range}",
+            default: (10 * MIB) as f64,
+            of: None,
+        }),
+        says: "the size of a request's body; 413 over that",
+        ..KEY
+    },
+    Key {
+        name: "concurrency",
+        shape: Shape::Limit(Limit {
+            field: Field::U32(|limits| &mut limits.concurrency),
+            unit: "requests",
+            least: Least::Is(1.0),
+            most: 1e6,
+            says: "a concurrency is {range}",
+            default: 1024.0,
+            of: None,
+        }),
+        says: "requests at once, streaming responses included; 503 with `retry-after` over that",
+        ..KEY
+    },
+    Key {
+        name: "memory",
+        takers: GUESTS,
+        shape: Shape::Limit(Limit {
+            field: Field::U64(|limits| &mut limits.memory),
+            unit: "bytes",
+            // One page of WebAssembly, and what 32 bits can count.
+            least: Least::Is((64 * KIB) as f64),
+            most: (4 * GIB) as f64,
+            says: "a memory is {range}",
+            default: (64 * MIB) as f64,
+            of: Some(OfKind {
+                kind: Kind::Js,
+                // What a script and what runs it need.
+                least: (16 * MIB) as f64,
+                says: "a script has at least {least} of memory",
+                default: (256 * MIB) as f64,
+            }),
+        }),
+        says: "the memory of an instance or of a script's process; over that it ends, and its requests get 502",
+        ..KEY
+    },
+    Key {
+        name: "cpu",
+        takers: GUESTS,
+        shape: Shape::Limit(Limit {
+            field: Field::Seconds(|limits| &mut limits.cpu),
+            unit: "seconds",
+            // One tick of the clock that guests are held to.
+            least: Least::Is(0.01),
+            most: DAY,
+            says: "a run is {range}",
+            default: 1.0,
+            of: None,
+        }),
+        says: "how long an instance or a script may run without a pause; over that it ends, and its requests get 504",
+        ..KEY
+    },
+    Key {
+        name: "instances",
+        takers: Takers::Only(&[Kind::Wasm], HELD),
+        shape: Shape::Limit(Limit {
+            field: Field::U32(|limits| &mut limits.instances),
+            unit: "instances",
+            least: Least::Is(1.0),
+            most: 1000.0,
+            says: "there are {range}",
+            default: 1.0,
+            of: None,
+        }),
+        says: "[instances at once](wasm.md#instances), each with its own state; with more than one, several threads \
+               work for the vlugin",
+        ..KEY
+    },
+    Key {
+        name: "host_memory",
+        takers: CODE,
+        shape: Shape::Limit(Limit {
+            field: Field::U64(|limits| &mut limits.host_memory),
+            unit: "bytes",
+            // A head and the pieces of a few bodies.
+            least: Least::Is(MIB as f64),
+            most: TIB as f64,
+            says: "the host's memory for a vlugin is {range}",
+            default: (64 * MIB) as f64,
+            of: None,
+        }),
+        says: "bodies, heads and texts that the host holds at once for an instance, a script or a library; above three \
+               quarters, new requests get 503 with `retry-after`; over it, an instance or a script ends, and its \
+               requests get 502",
+        ..KEY
+    },
+    Key {
+        name: "fetches",
+        takers: CODE,
+        shape: Shape::Limit(Limit {
+            field: Field::U32(|limits| &mut limits.fetches),
+            unit: "fetches",
+            ..AT_ONCE
+        }),
+        says: "requests to servers that run at once; a fetch over that fails with 503",
+        ..KEY
+    },
+    Key {
+        name: "calls",
+        takers: CODE,
+        shape: Shape::Limit(Limit {
+            field: Field::U32(|limits| &mut limits.calls),
+            unit: "calls",
+            ..AT_ONCE
+        }),
+        says: "calls of other vlugins that run at once; a call over that fails with 503",
+        ..KEY
+    },
+    Key {
+        name: "timers",
+        takers: Takers::Only(&[Kind::Native, Kind::Wasm], HELD),
+        shape: Shape::Limit(Limit {
+            field: Field::U32(|limits| &mut limits.timers),
+            unit: "timers",
+            default: 10_000.0,
+            ..AT_ONCE
+        }),
+        says: "timers of a library or an instance that run at once; over that an instance ends, and its requests get \
+               502",
+        ..KEY
+    },
+    Key {
+        name: "compile",
+        takers: Takers::Only(&[Kind::Wasm], HELD),
+        shape: Shape::Limit(Limit {
+            field: Field::U32(|limits| &mut limits.compile),
+            unit: "times the usual work",
+            least: Least::Is(1.0),
+            most: 1e6,
+            says: "compiling takes {range}",
+            default: 1.0,
+            of: None,
+        }),
+        says: "how many times [the usual work](wasm.md#starting-again) and time compiling the module may take; over that \
+               it is not loaded",
+        ..KEY
+    },
+];
+
+/// What runs for a vlugin at once.
+const AT_ONCE: Limit = Limit {
+    field: Field::U32(|limits| &mut limits.fetches),
+    unit: "",
+    least: Least::Is(1.0),
+    most: 1e6,
+    says: "there are {range} at once",
+    default: 128.0,
+    of: None,
+};
 
 impl Limits {
     pub(super) fn is_empty(&self) -> bool {
@@ -105,283 +247,117 @@ impl Limits {
 
     /// The time until the response has to begin.
     pub fn timeout(&self) -> Duration {
-        self.timeout
-            .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
-            .unwrap_or(Duration::from_secs(30))
+        seconds(self.timeout, const { limit("timeout").default })
     }
 
     /// Bytes in a request's body.
     pub fn body(&self) -> u64 {
-        self.body.unwrap_or(10 * 1024 * 1024)
+        self.body.unwrap_or(const { limit("body").default as u64 })
     }
 
     /// Requests at once.
     pub fn concurrency(&self) -> u32 {
-        self.concurrency.unwrap_or(1024)
+        self.concurrency
+            .unwrap_or(const { limit("concurrency").default as u32 })
     }
 
     /// Bytes of memory that an instance of a guest may have.
     pub fn memory(&self) -> u64 {
-        self.memory.unwrap_or(64 * 1024 * 1024)
+        self.memory
+            .unwrap_or(const { limit("memory").default_of(Kind::Wasm) as u64 })
     }
 
     /// Bytes that the heap of a script may have.
     pub fn heap(&self) -> u64 {
-        self.memory.unwrap_or(256 * 1024 * 1024)
+        self.memory
+            .unwrap_or(const { limit("memory").default_of(Kind::Js) as u64 })
     }
 
     /// How long an instance of a guest or a script may run without a pause.
     pub fn cpu(&self) -> Duration {
-        self.cpu
-            .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
-            .unwrap_or(Duration::from_secs(1))
+        seconds(self.cpu, const { limit("cpu").default })
     }
 
     /// Instances of a guest at once.
     pub fn instances(&self) -> u32 {
-        self.instances.unwrap_or(1)
+        self.instances
+            .unwrap_or(const { limit("instances").default as u32 })
     }
 
     /// Bytes that the host holds for an instance, a script or a library at once.
     pub fn host_memory(&self) -> u64 {
-        self.host_memory.unwrap_or(64 * 1024 * 1024)
+        self.host_memory
+            .unwrap_or(const { limit("host_memory").default as u64 })
     }
 
     /// Requests to servers that run at once.
     pub fn fetches(&self) -> u32 {
-        self.fetches.unwrap_or(128)
+        self.fetches
+            .unwrap_or(const { limit("fetches").default as u32 })
     }
 
     /// Calls of other vlugins that run at once.
     pub fn calls(&self) -> u32 {
-        self.calls.unwrap_or(128)
+        self.calls
+            .unwrap_or(const { limit("calls").default as u32 })
     }
 
     /// Timers that run at once.
     pub fn timers(&self) -> u32 {
-        self.timers.unwrap_or(10_000)
+        self.timers
+            .unwrap_or(const { limit("timers").default as u32 })
     }
 
     /// How many times the usual work and time compiling a module may take.
     pub fn compile(&self) -> u32 {
-        self.compile.unwrap_or(1)
+        self.compile
+            .unwrap_or(const { limit("compile").default as u32 })
     }
 
     /// These limits, with `defaults` for what is not said.
-    pub fn or(self, defaults: &Self) -> Self {
-        Self {
-            timeout: self.timeout.or(defaults.timeout),
-            body: self.body.or(defaults.body),
-            concurrency: self.concurrency.or(defaults.concurrency),
-            memory: self.memory.or(defaults.memory),
-            cpu: self.cpu.or(defaults.cpu),
-            instances: self.instances.or(defaults.instances),
-            host_memory: self.host_memory.or(defaults.host_memory),
-            fetches: self.fetches.or(defaults.fetches),
-            calls: self.calls.or(defaults.calls),
-            timers: self.timers.or(defaults.timers),
-            compile: self.compile.or(defaults.compile),
+    pub fn or(mut self, defaults: &Self) -> Self {
+        let mut defaults = defaults.clone();
+        for (_, limit) in rows() {
+            limit.field.fill(&mut self, &mut defaults);
         }
+        self
     }
 }
 
-/// Every rule that a definition's limits break, by key.
-pub(super) fn broken(definition: &Definition) -> Vec<(String, String)> {
-    let (limits, kind) = (&definition.limits, definition.kind);
-    let whole = |number: Option<u32>, rule: fn(u64) -> Option<String>| {
-        (number.is_some(), number.map(u64::from).and_then(rule))
-    };
-    let bytes = |number: Option<u64>, rule: &dyn Fn(u64) -> Option<String>| {
-        (number.is_some(), number.and_then(rule))
-    };
-    let seconds = |number: Option<f64>, rule: fn(f64) -> Option<String>| {
-        (number.is_some(), number.and_then(rule))
-    };
-    [
-        ("timeout", seconds(limits.timeout, timeout)),
-        ("body", bytes(limits.body, &body)),
-        ("concurrency", whole(limits.concurrency, concurrency)),
-        ("memory", bytes(limits.memory, &|it| memory_of(it, kind))),
-        ("cpu", seconds(limits.cpu, cpu)),
-        ("instances", whole(limits.instances, instances)),
-        ("host_memory", bytes(limits.host_memory, &host_memory)),
-        ("fetches", whole(limits.fetches, fetches)),
-        ("calls", whole(limits.calls, calls)),
-        ("timers", whole(limits.timers, timers)),
-        ("compile", whole(limits.compile, compile)),
-    ]
-    .into_iter()
-    .filter_map(|(key, (is_said, broken))| {
-        let strange = is_said.then(|| without_meaning(key, kind)).flatten();
-        Some((format!("limits.{key}"), strange.or(broken)?))
-    })
-    .collect()
+/// A default of a row where nothing is said, or what no row allows.
+fn seconds(said: Option<f64>, default: f64) -> Duration {
+    said.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
+        .unwrap_or(Duration::from_secs_f64(default))
 }
 
-/// Reads the `limits` of a text; of a vlugin of this kind, where that is known.
-pub(super) fn read<'t>(
-    reader: &mut Reader<'t>,
-    node: Node<'t>,
-    key: &str,
-    kind: Option<Kind>,
-) -> Option<Limits> {
-    if node.object().is_none() {
-        reader.expected(node, key, "an object such as { \"timeout\": 30 }");
-        return None;
+/// The rows by name.
+pub(super) fn rows() -> impl Iterator<Item = (&'static str, &'static Limit)> {
+    KEYS.iter().filter_map(|key| match &key.shape {
+        Shape::Limit(limit) => Some((key.name, limit)),
+        _ => None,
+    })
+}
+
+/// The row of this name, found when the program is compiled.
+const fn limit(name: &str) -> &'static Limit {
+    match &keys::find(KEYS, name).shape {
+        Shape::Limit(limit) => limit,
+        _ => panic!("this key is no limit"),
     }
-    let mut keys = reader.keys(node, key, KEYS, &[]);
-    let timeout = reader.optional(&keys, "timeout", key, |reader, node, key| {
-        reader.seconds(node, key, timeout)
-    });
-    let body = reader.optional(&keys, "body", key, |reader, node, key| {
-        reader.whole(node, key, "bytes", body)
-    });
-    let concurrency = reader.optional(&keys, "concurrency", key, |reader, node, key| {
-        reader.whole(node, key, "requests", concurrency)
-    });
-    let strange = |name| kind.and_then(|kind| without_meaning(name, kind));
-    for name in KEYS {
-        if let (Some(value), Some(message)) = (keys.get(name), strange(name)) {
-            reader.fault(value.at, join(key, name), message);
-        }
-    }
-    keys.retain(|name, _| strange(name).is_none());
-    let memory = reader.optional(&keys, "memory", key, |reader, node, key| {
-        let rule = |bytes| kind.map_or_else(|| memory(bytes), |kind| memory_of(bytes, kind));
-        reader.whole(node, key, "bytes", rule)
-    });
-    let cpu = reader.optional(&keys, "cpu", key, |reader, node, key| {
-        reader.seconds(node, key, cpu)
-    });
-    let instances = reader.optional(&keys, "instances", key, |reader, node, key| {
-        reader.whole(node, key, "instances", instances)
-    });
-    let host_memory = reader.optional(&keys, "host_memory", key, |reader, node, key| {
-        reader.whole(node, key, "bytes", host_memory)
-    });
-    let fetches = reader.optional(&keys, "fetches", key, |reader, node, key| {
-        reader.whole(node, key, "fetches", fetches)
-    });
-    let calls = reader.optional(&keys, "calls", key, |reader, node, key| {
-        reader.whole(node, key, "calls", calls)
-    });
-    let timers = reader.optional(&keys, "timers", key, |reader, node, key| {
-        reader.whole(node, key, "timers", timers)
-    });
-    let compile = reader.optional(&keys, "compile", key, |reader, node, key| {
-        reader.whole(node, key, "times the usual work", compile)
-    });
-    let small = |number: Option<u64>| number.and_then(|number| u32::try_from(number).ok());
-    Some(Limits {
-        timeout,
-        body,
-        concurrency: small(concurrency),
-        memory,
-        cpu,
-        instances: small(instances),
-        host_memory,
-        fetches: small(fetches),
-        calls: small(calls),
-        timers: small(timers),
-        compile: small(compile),
-    })
 }
 
-/// What is wrong with a limit that vlugins of this kind cannot be held to.
-fn without_meaning(key: &str, kind: Kind) -> Option<String> {
-    let (kinds, which): (&[Kind], _) = match key {
-        "memory" | "cpu" => (&[Kind::Wasm, Kind::Js], "types `wasm` and `js`"),
-        "instances" | "compile" => (&[Kind::Wasm], "type `wasm`"),
-        "host_memory" | "fetches" | "calls" => (
-            &[Kind::Native, Kind::Wasm, Kind::Js],
-            "types `native`, `wasm` and `js`",
-        ),
-        "timers" => (&[Kind::Native, Kind::Wasm], "types `native` and `wasm`"),
-        _ => return None,
-    };
-    (!kinds.contains(&kind)).then(|| {
-        format!(
-            "`{key}` has no meaning for a `{kind}` vlugin: only those of {which} can be held to it; take it out"
-        )
-    })
-}
-
-fn timeout(seconds: f64) -> Option<String> {
-    // Written so that NaN, which code could put there, is refused too.
-    let sane = seconds > 0.0 && seconds <= MAX_TIMEOUT;
-    (!sane).then(|| {
-        format!("a timeout is above 0 and at most {MAX_TIMEOUT} seconds (a day), not {seconds}")
-    })
-}
-
-fn body(bytes: u64) -> Option<String> {
-    (!(1..=MAX_BODY).contains(&bytes))
-        .then(|| format!("a body's limit is 1 to {MAX_BODY} bytes (1 TiB), not {bytes}"))
-}
-
-fn concurrency(requests: u64) -> Option<String> {
-    (!(1..=u64::from(MAX_CONCURRENCY)).contains(&requests))
-        .then(|| format!("a concurrency is 1 to {MAX_CONCURRENCY} requests, not {requests}"))
-}
-
-fn memory(bytes: u64) -> Option<String> {
-    (!(MIN_MEMORY..=MAX_MEMORY).contains(&bytes)).then(|| {
-        format!("a memory is {MIN_MEMORY} to {MAX_MEMORY} bytes (64 KiB to 4 GiB), not {bytes}")
-    })
-}
-
-fn memory_of(bytes: u64, kind: Kind) -> Option<String> {
-    let heap = kind == Kind::Js && bytes < MIN_HEAP;
-    memory(bytes).or_else(|| {
-        heap.then(|| {
-            format!("a script has at least {MIN_HEAP} bytes (16 MiB) of memory, not {bytes}")
-        })
-    })
-}
-
-fn cpu(seconds: f64) -> Option<String> {
-    let sane = (MIN_CPU..=MAX_TIMEOUT).contains(&seconds);
-    (!sane).then(|| format!("a run is {MIN_CPU} to {MAX_TIMEOUT} seconds (a day), not {seconds}"))
-}
-
-fn instances(number: u64) -> Option<String> {
-    (!(1..=u64::from(MAX_INSTANCES)).contains(&number))
-        .then(|| format!("there are 1 to {MAX_INSTANCES} instances, not {number}"))
-}
-
-fn host_memory(bytes: u64) -> Option<String> {
-    (!(MIN_HOST_MEMORY..=MAX_BODY).contains(&bytes)).then(|| {
-        format!(
-            "the host's memory for a vlugin is {MIN_HOST_MEMORY} to {MAX_BODY} bytes (1 MiB to 1 TiB), not {bytes}"
-        )
-    })
-}
-
-fn fetches(number: u64) -> Option<String> {
-    at_once(number, "fetches")
-}
-
-fn calls(number: u64) -> Option<String> {
-    at_once(number, "calls")
-}
-
-fn timers(number: u64) -> Option<String> {
-    at_once(number, "timers")
-}
-
-fn compile(times: u64) -> Option<String> {
-    (!(1..=u64::from(MAX_COMPILE)).contains(&times))
-        .then(|| format!("compiling takes 1 to {MAX_COMPILE} times the usual work, not {times}"))
-}
-
-fn at_once(number: u64, what: &str) -> Option<String> {
-    (!(1..=u64::from(MAX_AT_ONCE)).contains(&number))
-        .then(|| format!("there are 1 to {MAX_AT_ONCE} {what} at once, not {number}"))
+/// The limits that are said, by key.
+pub(super) fn said(limits: &Limits) -> Vec<(&'static str, Made<'static>)> {
+    let mut limits = limits.clone();
+    rows()
+        .filter_map(|(name, limit)| Some((name, limit.field.said(&mut limits)?)))
+        .collect()
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{KEYS, Limits};
+    use super::*;
+    use serde_json::json;
 
     /// The row of a limit on the page: what is said there, first of all its default.
     fn row(key: &str) -> String {
@@ -396,7 +372,7 @@ mod tests {
     #[test]
     fn the_defaults_are_those_of_the_page() {
         let none = Limits::default();
-        for (key, default) in [
+        let accessors = [
             ("timeout", none.timeout().as_secs_f64()),
             ("body", none.body() as f64),
             ("concurrency", none.concurrency().into()),
@@ -408,19 +384,81 @@ mod tests {
             ("calls", none.calls().into()),
             ("timers", none.timers().into()),
             ("compile", none.compile().into()),
-        ] {
-            assert!(KEYS.contains(&key));
+        ];
+        for (key, default) in accessors {
             let row = row(key);
             let said = row.split('|').nth(3).unwrap_or_default().trim();
-            let said = said.split(' ').next().unwrap_or_default();
+            let said = said.split([' ', ',']).next().unwrap_or_default();
             assert_eq!(said, default.to_string(), "{key}: {row}");
         }
         let asked_for = [
             none.timeout().as_secs(),
             none.memory() >> 20,
+            none.heap() >> 20,
             none.cpu().as_secs(),
         ];
-        assert_eq!(asked_for, [30, 64, 1]);
-        assert_eq!(KEYS.len(), 11);
+        assert_eq!(asked_for, [30, 64, 256, 1]);
+        assert_eq!(accessors.map(|(key, _)| key).as_slice(), names());
+    }
+
+    fn names() -> Vec<&'static str> {
+        rows().map(|(name, _)| name).collect()
+    }
+
+    /// Each row is of the field of its name, and each field has a row.
+    #[test]
+    fn a_row_is_a_field() {
+        assert_eq!(
+            super::super::tests::fields_of::<Limits>(),
+            names(),
+            "a field of `Limits` without a row, or a row without a field"
+        );
+        for (name, limit) in rows() {
+            let mut limits = Limits::default();
+            let wanted = match limit.field {
+                Field::Seconds(field) => {
+                    *field(&mut limits) = Some(limit.most);
+                    json!({ name: limit.most })
+                }
+                Field::U64(field) => {
+                    *field(&mut limits) = Some(limit.most as u64);
+                    json!({ name: limit.most as u64 })
+                }
+                Field::U32(field) => {
+                    *field(&mut limits) = Some(limit.most as u32);
+                    json!({ name: limit.most as u32 })
+                }
+            };
+            assert_eq!(serde_json::to_value(&limits).unwrap(), wanted);
+            assert_eq!(limits.clone().or(&Limits::default()), limits);
+            assert_eq!(Limits::default().or(&limits), limits);
+            // What is said stays.
+            let other = serde_json::from_value(json!({ name: 1 })).unwrap();
+            assert_eq!(limits.clone().or(&other), limits);
+        }
+    }
+
+    /// The numbers of a row keep its own range, and are exact.
+    #[test]
+    fn rows_keep_their_ranges() {
+        for (name, limit) in rows() {
+            let exact = 2_f64.powi(f64::MANTISSA_DIGITS as i32);
+            assert!(limit.most <= exact, "{name}");
+            if let Field::U32(_) = limit.field {
+                assert!(limit.most <= f64::from(u32::MAX), "{name}");
+            }
+            assert_eq!(limit.broken(limit.default, "", None), None, "{name}");
+            if let Some(of) = &limit.of {
+                assert_eq!(limit.broken(of.default, "", Some(of.kind)), None, "{name}");
+                assert_eq!(limit.broken(of.least, "", Some(of.kind)), None, "{name}");
+                assert!(limit.broken(of.least - 1.0, "", Some(of.kind)).is_some());
+            }
+            for outside in [f64::NAN, f64::INFINITY, -1.0, 0.0, limit.most + 1.0] {
+                assert!(
+                    limit.broken(outside, "", None).is_some(),
+                    "{name}: {outside}"
+                );
+            }
+        }
     }
 }

@@ -7,20 +7,35 @@
 //!
 //! # Layout
 //!
-//! - `fault`: what is wrong with a text, with line, column and JSON path.
-//! - `text`: from a file to its text.
-//! - `json`: strict JSON whose values know where they stand.
-//! - `read`: from a text to definitions, gathering every fault on the way.
-//! - `rules`: what a name, a prefix may be.
-//! - `limits`: what a vlugin may use.
-//! - `script`: what a `js` vlugin has beside that: its group, and when it is started.
-//! - `files`: what of that a `files` vlugin has, and the names that it serves.
-//! - `taken`: no name and no prefix is there twice.
+//! Each key, limit and kind has one row, and each rule stands once:
+//!
+//! - `table`: what a row of a key is made of; `keys`: the rows of a file and a definition.
+//! - `kind`: the kinds of vlugin, with a row for each.
+//! - `limits`: what a vlugin may use, with a row for each limit; `limit`: what that is made of.
+//! - `files`: the rows of the `config` of a `files` vlugin, and the names that it serves.
+//! - `script`: what only a `js` vlugin has.
+//! - `rules`: what a name, a prefix, a host may be: the rules that are code.
+//!
+//! From the rows:
+//!
+//! - `check`: holds values to them. `cursor`: the values, of a text or of a definition made in code.
 //! - `schema`: the JSON Schema of plugins.json.
+//! - `written`: a test that holds the book and valor-check.js's data to them, and writes both.
+//!
+//! Around them:
+//!
+//! - `text`: from a file to its text. `json`: strict JSON whose values know where they stand.
+//! - `read`: from a text to definitions. `taken`: no name and no prefix is there twice.
+//! - `fault`: what is wrong, with line, column and JSON path. `nearest`: "did you mean …?"
 
+mod check;
+mod cursor;
 mod fault;
 pub(crate) mod files;
 mod json;
+mod keys;
+pub(crate) mod kind;
+mod limit;
 mod limits;
 mod nearest;
 mod read;
@@ -29,19 +44,24 @@ mod schema;
 #[cfg(test)]
 mod schema_tests;
 mod script;
+mod table;
 mod taken;
 #[cfg(test)]
 mod tests;
 mod text;
+#[cfg(test)]
+mod written;
 
 pub use fault::{DefinitionFault, DefinitionFaults, Position, TOLD};
 pub use files::{FilesConfig, is_served};
+pub use kind::Kind;
 pub use limits::Limits;
 pub use nearest::nearest;
 pub use schema::json_schema;
 pub use script::Start;
 
-use schemars::JsonSchema;
+use check::Checker;
+use cursor::Made;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
@@ -61,26 +81,20 @@ use std::path::{Path, PathBuf};
 /// );
 /// # Ok::<(), valor_runtime::definition::DefinitionFaults>(())
 /// ```
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-#[schemars(description = "One vlugin.", transform = schema::by_kind)]
 pub struct Definition {
     /// Which loader turns it into a vlugin.
     #[serde(rename = "type")]
     pub kind: Kind,
     /// The name: in the log, in `x-valor-plugin`, and for `call`. Letters, digits, `_`, `.` and
     /// `-`, at most 64, the first neither `_` nor `.`.
-    #[schemars(regex(pattern = r"^[A-Za-z0-9-][A-Za-z0-9_.-]{0,63}$"))]
     pub name: String,
     /// Where it is mounted; `/` and the name, where it is not said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(
-        with = "String",
-        regex(pattern = r"^(/|/[^/_?#\s\\][^/?#\s\\]*(/[^/?#\s\\]+)*)$")
-    )]
     pub prefix: Option<String>,
     /// Whether the prefix is taken off the path. An app with a base path takes all of it.
-    #[serde(default = "yes", skip_serializing_if = "Clone::clone")]
+    #[serde(default = "stripped", skip_serializing_if = "Clone::clone")]
     pub strip: bool,
     /// Whether the prefix is put in front of paths in `location`, `content-location` and cookies.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -88,36 +102,27 @@ pub struct Definition {
     /// The library's file, or a bare name to look for; where it is not said, the library of
     /// `source`, or else the name. For `js`, the script; for `files`, the folder, which has to be said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "String", length(min = 1))]
     pub path: Option<PathBuf>,
     /// The crate that `--build` builds it from; relative to plugins.json.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "String", length(min = 1))]
     pub source: Option<PathBuf>,
     /// Handed to the vlugin as it is; what `files` has of it is said there.
     #[serde(default, skip_serializing_if = "Value::is_null")]
     pub config: Value,
     /// The SHA-256 that the file must have, 64 hexadecimal digits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "String", regex(pattern = r"^[0-9A-Fa-f]{64}$"))]
     pub sha256: Option<String>,
     /// The hosts that it may reach, `host`, `host:port` or `*.domain`, or `*` for all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Vec<String>", inner(length(min = 1)))]
     pub allow: Option<Vec<String>>,
     /// What it may use.
     #[serde(default, skip_serializing_if = "Limits::is_empty")]
     pub limits: Limits,
     /// `js` alone: the files and folders that the script may read, from its folder; `.` is all.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(inner(length(min = 1)))]
     pub files: Vec<String>,
     /// `js` alone: vlugins of the same group share a process, and its end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(
-        with = "String",
-        regex(pattern = r"^[A-Za-z0-9-][A-Za-z0-9_.-]{0,63}$")
-    )]
     pub group: Option<String>,
     /// `js` alone: whether it is started when it is loaded, or by its first request.
     #[serde(default, skip_serializing_if = "Start::is_default")]
@@ -127,23 +132,8 @@ pub struct Definition {
     pub optional: bool,
 }
 
-fn yes() -> bool {
-    true
-}
-
-/// The kinds of vlugin.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-#[non_exhaustive]
-pub enum Kind {
-    /// A shared library.
-    Native,
-    /// A WebAssembly module.
-    Wasm,
-    /// A JavaScript or TypeScript file, run by Deno.
-    Js,
-    /// A folder of files, served by Valor itself.
-    Files,
+fn stripped() -> bool {
+    const { keys::flag("strip") }
 }
 
 /// All of a plugins.json, in its order, each with the positions of its keys in the text.
@@ -151,46 +141,6 @@ pub enum Kind {
 pub struct Definitions {
     file: Option<PathBuf>,
     entries: Vec<(Definition, read::Positions)>,
-}
-
-impl Kind {
-    /// Every kind.
-    pub const ALL: &'static [Self] = &[Self::Native, Self::Wasm, Self::Js, Self::Files];
-
-    /// The kind that this word is used for elsewhere, such as `javascript` for `js`: for a hint.
-    pub(crate) fn called_elsewhere(word: &str) -> Option<Self> {
-        match &*word.to_ascii_lowercase() {
-            "javascript" | "typescript" | "ts" | "mjs" | "deno" | "node" | "script" => {
-                Some(Self::Js)
-            }
-            "webassembly" => Some(Self::Wasm),
-            "rust" | "cdylib" | "library" | "so" | "dll" | "dylib" => Some(Self::Native),
-            "static" | "folder" | "dir" | "directory" => Some(Self::Files),
-            _ => None,
-        }
-    }
-
-    /// Whether a vlugin of this kind reaches every host if its definition has no `allow`: code of this process could
-    /// open any connection itself.
-    pub(crate) const fn reaches_every_host(self) -> bool {
-        matches!(self, Self::Native)
-    }
-
-    /// The word in plugins.json.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Native => "native",
-            Self::Wasm => "wasm",
-            Self::Js => "js",
-            Self::Files => "files",
-        }
-    }
-}
-
-impl std::fmt::Display for Kind {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.pad(self.as_str())
-    }
 }
 
 impl Definition {
@@ -208,7 +158,7 @@ impl Definition {
             kind,
             name: name.into(),
             prefix: None,
-            strip: true,
+            strip: stripped(),
             rewrite: false,
             path: None,
             source: None,
@@ -235,22 +185,12 @@ impl Definition {
     /// # Errors
     /// Every rule that it breaks, by key, without a position.
     pub fn check(&self) -> Result<(), DefinitionFaults> {
-        let faults: Vec<_> = rules::broken(self)
-            .into_iter()
-            .map(|(key, message)| DefinitionFault {
-                position: None,
-                key,
-                message,
-            })
-            .collect();
-        if faults.is_empty() {
-            return Ok(());
+        let mut checker = Checker::of(None);
+        checker.definition(&Made::Definition(self), "");
+        match checker.faults {
+            faults if faults.is_empty() => Ok(()),
+            faults => Err(faults.of(None)),
         }
-        Err(DefinitionFaults {
-            file: None,
-            faults,
-            further: 0,
-        })
     }
 }
 

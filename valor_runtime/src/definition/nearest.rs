@@ -36,7 +36,8 @@ pub(super) fn suggestion(word: &str, known: &[&str]) -> String {
     }
 }
 
-fn listed(words: &[&str]) -> String {
+/// "`a`, `b` and `c`".
+pub(super) fn listed(words: &[&str]) -> String {
     let quoted: Vec<_> = words.iter().map(|word| format!("`{word}`")).collect();
     match quoted.split_last() {
         Some((last, rest)) if !rest.is_empty() => format!("{} and {last}", rest.join(", ")),

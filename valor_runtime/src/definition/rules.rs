@@ -1,41 +1,52 @@
-//! What a name, a prefix, a checksum, a limit may be.
+//! What a name, a prefix, a checksum, a host may be: the rules that need code.
 //!
-//! `read` asks for values that come from a text, [`Definition::check`] for those put together in
-//! code. Each rule gives `None` for what is right, or else what is wrong and what to do.
+//! A row of the table names a [`Rule`]. valor-check.js has the same rules by the same names, in JavaScript; the cases in
+//! `tests/web/definitions.txt` hold the two together. A number's range or a choice of a few words needs no code: it is
+//! data of the row.
 
-use super::{Definition, Kind, fault::shown, files, limits, script};
-use std::path::Path;
+use super::fault::shown;
 
-pub(super) const MAX_NAME: usize = 64;
-
-/// Every rule that a definition breaks, by key.
-pub(super) fn broken(definition: &Definition) -> Vec<(String, String)> {
-    let file = |file: Option<&Path>| path(&file?.to_string_lossy());
-    let found = [
-        ("name", name(&definition.name)),
-        ("prefix", definition.prefix.as_deref().and_then(prefix)),
-        ("rewrite", rewrite(definition.strip, definition.rewrite)),
-        ("path", file(definition.path.as_deref())),
-        ("source", file(definition.source.as_deref())),
-        ("sha256", definition.sha256.as_deref().and_then(sha256)),
-        ("group", definition.group.as_deref().and_then(group)),
-    ];
-    let allowed = definition.allow.iter().flatten().enumerate();
-    let allowed =
-        allowed.filter_map(|(index, pattern)| Some((format!("allow[{index}]"), allow(pattern)?)));
-    let of_kind = match definition.kind {
-        Kind::Native | Kind::Wasm | Kind::Js => Vec::new(),
-        Kind::Files => files::broken(definition),
-    };
-    found
-        .into_iter()
-        .filter_map(|(key, message)| Some((key.to_owned(), message?)))
-        .chain(limits::broken(definition))
-        .chain(allowed)
-        .chain(of_kind)
-        .chain(script::broken(definition))
-        .collect()
+/// What a text may be.
+pub(crate) struct Rule {
+    /// Its name in valor-check.js.
+    #[cfg_attr(
+        not(test),
+        expect(dead_code, reason = "it is for valor-keys.js, which a test writes")
+    )]
+    pub name: &'static str,
+    /// As much of it as the schema can say.
+    pub form: Form,
+    /// `None` for what is right, or else what is wrong and what to do.
+    pub broken: fn(&str) -> Option<String>,
 }
+
+/// What a JSON Schema can say of a text.
+pub(crate) enum Form {
+    Any,
+    NotEmpty,
+    Pattern(&'static str),
+}
+
+const NAMES: Form = Form::Pattern(r"^[A-Za-z0-9-][A-Za-z0-9_.-]{0,63}$");
+const PREFIXES: Form = Form::Pattern(r"^(/|/[^/_?#\s\\][^/?#\s\\]*(/[^/?#\s\\]+)*)$");
+
+pub(super) const ANY: &Rule = &rule("any", Form::Any, |_| None);
+pub(super) const NAME: &Rule = &rule("name", NAMES, name);
+pub(super) const GROUP: &Rule = &rule("group", NAMES, group);
+pub(super) const PREFIX: &Rule = &rule("prefix", PREFIXES, prefix);
+pub(super) const PATH: &Rule = &rule("path", Form::NotEmpty, path);
+pub(super) const SHA256: &Rule = &rule("sha256", Form::Pattern(r"^[0-9A-Fa-f]{64}$"), sha256);
+pub(super) const HOST: &Rule = &rule("host", Form::NotEmpty, host);
+
+pub(super) const fn rule(
+    name: &'static str,
+    form: Form,
+    broken: fn(&str) -> Option<String>,
+) -> Rule {
+    Rule { name, form, broken }
+}
+
+const MAX_NAME: usize = 64;
 
 pub(super) fn name(name: &str) -> Option<String> {
     if name.is_empty() {
@@ -61,18 +72,11 @@ pub(super) fn name(name: &str) -> Option<String> {
 }
 
 /// A group is called as a vlugin is.
-pub(super) fn group(group: &str) -> Option<String> {
+fn group(group: &str) -> Option<String> {
     Some(name(group)?.replace("a name", "the name of a group"))
 }
 
-/// A vlugin that sees its prefix writes it as well.
-pub(super) fn rewrite(strip: bool, rewrite: bool) -> Option<String> {
-    (rewrite && !strip).then(|| {
-        "`rewrite` has no meaning with `\"strip\": false`: the vlugin sees its prefix; take one of them out".into()
-    })
-}
-
-pub(super) fn prefix(prefix: &str) -> Option<String> {
+fn prefix(prefix: &str) -> Option<String> {
     let Some(segments) = prefix.strip_prefix('/') else {
         return Some(format!(
             "a prefix begins with `/`; write `/{}`",
@@ -125,7 +129,7 @@ pub(super) fn prefix(prefix: &str) -> Option<String> {
         .then(|| "prefixes that begin with `/_` are Valor's own; choose another".into())
 }
 
-pub(super) fn path(path: &str) -> Option<String> {
+fn path(path: &str) -> Option<String> {
     if path.is_empty() {
         return Some("a path has at least one character; leave the key out otherwise".into());
     }
@@ -133,7 +137,7 @@ pub(super) fn path(path: &str) -> Option<String> {
         .then(|| "a path has no NUL character".into())
 }
 
-pub(super) fn sha256(digest: &str) -> Option<String> {
+fn sha256(digest: &str) -> Option<String> {
     let hexadecimal = digest.bytes().all(|byte| byte.is_ascii_hexdigit());
     (digest.len() != 64 || !hexadecimal).then(|| {
         format!(
@@ -148,7 +152,7 @@ pub(super) fn sha256(digest: &str) -> Option<String> {
 
 /// A pattern of `allow`. Here only what no pattern can be: what the patterns mean is known to
 /// the host, which judges them when the vlugin is loaded.
-pub(super) fn allow(pattern: &str) -> Option<String> {
+fn host(pattern: &str) -> Option<String> {
     if pattern.is_empty() {
         return Some("a host has at least one character".into());
     }

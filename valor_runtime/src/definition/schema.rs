@@ -1,74 +1,181 @@
-//! The JSON Schema of plugins.json, made from the types that it is read into.
+//! The JSON Schema of plugins.json, made from the rows of the table.
 //!
-//! Editors take it from the file `plugins.schema.json`, which is checked in; a test holds that
-//! file to this function, and `valor_cli schema` prints it.
+//! Editors take it from the file `plugins.schema.json`, which is checked in; a test holds that file to this function,
+//! and `valor_cli schema` prints it.
 
-use super::{Definition, FilesConfig, limits::MIN_HEAP};
-use schemars::{JsonSchema, Schema, generate::SchemaSettings};
-use serde_json::{Value, json};
-
-/// What plugins.json says: the vlugins that Valor serves, and where.
-#[derive(JsonSchema)]
-#[schemars(deny_unknown_fields, rename = "plugins.json")]
-#[expect(dead_code, reason = "only its shape is looked at")]
-struct Plugins {
-    /// The JSON Schema of this file, for editors.
-    #[schemars(
-        rename = "$schema",
-        with = "String",
-        default,
-        skip_serializing_if = "Option::is_none"
-    )]
-    schema: Option<String>,
-    /// The vlugins.
-    plugins: Vec<Definition>,
-}
+use super::{
+    Kind, keys,
+    limit::{Field, Least, Limit},
+    rules::{Form, Rule},
+    table::{Key, Needed, Object, Shape, Words, plain},
+};
+use serde_json::{Map, Value, json};
 
 /// The JSON Schema (draft 2020-12) of plugins.json.
 ///
 /// A file that the schema refuses is refused by [`Definitions`](super::Definitions) too; that
 /// one also finds what a schema cannot say, such as a name that is there twice.
 pub fn json_schema() -> Value {
-    SchemaSettings::draft2020_12()
-        .into_generator()
-        .into_root_schema_for::<Plugins>()
-        .to_value()
+    let mut definition = object(keys::DEFINITION, "One vlugin.");
+    let by_kind = Kind::ALL.iter().map(|kind| {
+        json!({
+            "if": { "properties": { "type": { "const": kind.as_str() } }, "required": ["type"] },
+            "then": of_kind(*kind, keys::DEFINITION),
+        })
+    });
+    definition.insert("allOf".into(), by_kind.collect());
+    let mut defs = Map::new();
+    defs.insert("Definition".into(), definition.into());
+    for key in keys::DEFINITION {
+        match &key.shape {
+            Shape::Word(words) => defs.insert(words.name.into(), of_words(words)),
+            Shape::Object(it) => defs.insert(it.name.into(), object(it.keys, it.says).into()),
+            _ => None,
+        };
+    }
+    let says = "What plugins.json says: the vlugins that Valor serves, and where.";
+    let mut file = object(keys::FILE, says);
+    file.insert(
+        "$schema".into(),
+        "https://json-schema.org/draft/2020-12/schema".into(),
+    );
+    file.insert("title".into(), "plugins.json".into());
+    file.insert("$defs".into(), defs.into());
+    file.into()
 }
 
-/// Adds to the schema of a definition what holds for one type alone.
-pub(super) fn by_kind(schema: &mut Schema) {
-    let generator = SchemaSettings::draft2020_12().into_generator();
-    let mut config = generator.into_root_schema_for::<FilesConfig>();
-    config.remove("$schema");
-    config.remove("title");
-    config.insert("type".into(), json!(["object", "null"]));
-    let files = json!({
-        "if": { "properties": { "type": { "const": "files" } }, "required": ["type"] },
-        "then": {
-            "properties": {
-                "config": config, "strip": false, "rewrite": false, "source": false, "sha256": false, "allow": false,
-                "limits": { "properties": { "host_memory": false, "fetches": false, "calls": false } },
-            },
-            "required": ["path"],
-        },
-    });
-    let kinds = |kinds: &[&str]| json!({ "properties": { "type": { "enum": kinds } }, "required": ["type"] });
-    let held = json!({ "properties": { "memory": false, "cpu": false } });
-    let held =
-        json!({ "if": kinds(&["wasm", "js"]), "else": { "properties": { "limits": held } } });
-    let guests = json!({ "properties": { "instances": false, "compile": false } });
-    let guests = json!({ "if": kinds(&["wasm"]), "else": { "properties": { "limits": guests } } });
-    let timers = json!({ "properties": { "timers": false } });
-    let timers =
-        json!({ "if": kinds(&["native", "wasm"]), "else": { "properties": { "limits": timers } } });
-    let least = json!({ "properties": { "memory": { "minimum": MIN_HEAP } } });
-    let scripts = json!({
-        "if": kinds(&["js"]),
-        "then": { "properties": { "source": false, "limits": least } },
-        "else": { "properties": { "files": false, "group": false, "start": false } },
-    });
-    schema.insert(
-        "allOf".into(),
-        json!([files, held, guests, timers, scripts]),
+fn object(keys: &[Key], says: &str) -> Map<String, Value> {
+    let properties = keys.iter().map(|key| (key.name.to_owned(), of_key(key)));
+    let required = keys.iter();
+    let required = required.filter(|key| matches!(key.needed, Needed::Always(_)));
+    let required: Vec<_> = required.map(|key| key.name).collect();
+    let mut object = Map::new();
+    object.insert("type".into(), "object".into());
+    object.insert("description".into(), says.into());
+    object.insert(
+        "properties".into(),
+        Value::Object(properties.collect::<Map<_, _>>()),
     );
+    if !required.is_empty() {
+        object.insert("required".into(), required.into());
+    }
+    object.insert("additionalProperties".into(), false.into());
+    object
+}
+
+/// What holds for one kind alone: the keys that it has not got, and what of the others is otherwise.
+fn of_kind(kind: Kind, keys: &[Key]) -> Value {
+    let mut properties = Map::new();
+    for key in keys {
+        let of_kind = match &key.shape {
+            _ if key.without_meaning(kind).is_some() => Some(false.into()),
+            Shape::Limit(Limit { of: Some(of), .. }) if of.kind == kind => {
+                Some(json!({ "minimum": of.least as u64 }))
+            }
+            Shape::Object(object) => Some(of_kind(kind, object.keys)),
+            Shape::Config => kind.row().config.map(or_null),
+            _ => None,
+        };
+        properties.extend(of_kind.map(|schema| (key.name.to_owned(), schema)));
+    }
+    let mut schema = json!({ "properties": properties });
+    let required = keys.iter();
+    let required = required.filter(|key| matches!(key.needed, Needed::By(..)));
+    let required = required.filter(|key| key.needed.by(Some(kind)).is_some());
+    let required: Vec<_> = required.map(|key| key.name).collect();
+    if !required.is_empty() {
+        schema["required"] = required.into();
+    }
+    schema
+}
+
+fn or_null(config: &Object) -> Value {
+    let mut object = object(config.keys, config.says);
+    object.insert("type".into(), json!(["object", "null"]));
+    object.into()
+}
+
+fn of_key(key: &Key) -> Value {
+    let mut schema = match &key.shape {
+        Shape::Word(Words { name, .. }) | Shape::Object(Object { name, .. }) => {
+            json!({ "$ref": format!("#/$defs/{name}") })
+        }
+        Shape::Text { rule, default } => {
+            let mut text = of_text(rule);
+            if let Some(default) = default {
+                text["default"] = (*default).into();
+            }
+            text
+        }
+        Shape::Flag(_) => json!({ "type": "boolean" }),
+        Shape::Texts { rule, .. } => json!({ "type": "array", "items": of_text(rule) }),
+        Shape::Limit(limit) => of_limit(limit),
+        Shape::Config => json!({}),
+        Shape::Definitions => {
+            json!({ "type": "array", "items": { "$ref": "#/$defs/Definition" } })
+        }
+    };
+    schema["description"] = described(key).into();
+    schema
+}
+
+fn of_text(rule: &Rule) -> Value {
+    match rule.form {
+        Form::Any => json!({ "type": "string" }),
+        Form::NotEmpty => json!({ "type": "string", "minLength": 1 }),
+        Form::Pattern(pattern) => json!({ "type": "string", "pattern": pattern }),
+    }
+}
+
+fn of_limit(limit: &Limit) -> Value {
+    let (kind, format) = match limit.field {
+        Field::Seconds(_) => ("number", "double"),
+        Field::U64(_) => ("integer", "uint64"),
+        Field::U32(_) => ("integer", "uint32"),
+    };
+    let number = |number: f64| match limit.field {
+        Field::Seconds(_) => Value::from(number),
+        Field::U64(_) | Field::U32(_) => Value::from(number as u64),
+    };
+    let mut schema = json!({ "type": kind, "format": format, "maximum": number(limit.most) });
+    match limit.least {
+        Least::Is(least) => schema["minimum"] = number(least),
+        Least::Above(least) => schema["exclusiveMinimum"] = number(least),
+    }
+    schema
+}
+
+fn of_words(words: &Words) -> Value {
+    let known = (words.words)().into_iter();
+    let known: Vec<_> = known
+        .map(|word| {
+            let says = sentence(word.says);
+            json!({ "type": "string", "const": word.text, "description": says })
+        })
+        .collect();
+    json!({ "description": words.says, "oneOf": known })
+}
+
+/// What a key says, for a person who rests on it in an editor.
+fn described(key: &Key) -> String {
+    let unit = match &key.shape {
+        Shape::Limit(limit) if limit.unit == "bytes" => " In bytes.",
+        Shape::Limit(limit) if limit.unit == "seconds" => " In seconds.",
+        _ => "",
+    };
+    let default = match key.default() {
+        Some(default) if default != "none" && default != "see below" => {
+            format!(" Default: {}.", plain(&default))
+        }
+        _ => String::new(),
+    };
+    format!("{}{unit}{default}", sentence(&key.sentence()))
+}
+
+/// With a capital letter and a full stop, without links.
+fn sentence(says: &str) -> String {
+    let says = plain(says);
+    let mut characters = says.chars();
+    let first = characters.next().map(|first| first.to_ascii_uppercase());
+    first.into_iter().chain(characters).chain(['.']).collect()
 }

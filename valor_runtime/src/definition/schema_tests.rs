@@ -139,20 +139,3 @@ fn the_examples_are_right() {
         panic!("{error:#}");
     };
 }
-
-/// `plugins.schema.json` is what the types say. To write it anew:
-/// `VALOR_WRITE_SCHEMA=1 cargo test -p valor_runtime schema`.
-#[test]
-fn the_schema_file_is_up_to_date() {
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("plugins.schema.json");
-    let schema = json_schema();
-    if std::env::var_os("VALOR_WRITE_SCHEMA").is_some() {
-        std::fs::write(&file, format!("{schema:#}\n")).unwrap();
-    }
-    let checked_in: Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
-    assert!(
-        checked_in == schema,
-        "plugins.schema.json is not what the types say; write it anew with \
-         VALOR_WRITE_SCHEMA=1 cargo test -p valor_runtime schema"
-    );
-}

@@ -1,19 +1,14 @@
-//! What the definition of a `js` vlugin has beside the keys of all others: [`Start`], its group, and
-//! that nothing is built for it.
-//!
-//! `read` and `rules` ask here, for `js` and for the other kinds, which have none of it.
+//! What only `js` vlugins have: [`Start`], and the files that a script may read.
 
 use super::{
-    Definition, Kind,
     fault::shown,
-    nearest::suggestion,
-    read::{Node, Reader},
+    rules::{Form, Rule, rule},
+    table::Word,
 };
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// When a `js` vlugin's process is started.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Start {
     /// When the vlugin is loaded; a script that cannot be started is not loaded.
@@ -23,55 +18,42 @@ pub enum Start {
     Lazy,
 }
 
+/// Every way to start, with its word.
+pub(super) const STARTS: &[(Start, Word)] = &[
+    (
+        Start::Eager,
+        Word {
+            text: "eager",
+            says: "when the vlugin is loaded (a script that cannot be started is not loaded)",
+            elsewhere: &[],
+        },
+    ),
+    (
+        Start::Lazy,
+        Word {
+            text: "lazy",
+            says: "[by the first request](js.md#start-and-stop), and stopped again when there is none for a while",
+            elsewhere: &[],
+        },
+    ),
+];
+
 impl Start {
     pub(super) fn is_default(&self) -> bool {
         *self == Self::default()
     }
 
-    /// The value that a word stands for.
-    fn of(word: &str) -> Option<Self> {
-        match word {
-            "eager" => Some(Self::Eager),
-            "lazy" => Some(Self::Lazy),
-            _ => None,
-        }
+    /// The word in plugins.json.
+    pub(super) fn as_str(self) -> &'static str {
+        let found = STARTS.iter().find(|(start, _)| *start == self);
+        found.map_or("", |(_, word)| word.text)
     }
 }
 
-/// Reads the `start` of a text.
-pub(super) fn read_start<'t>(reader: &mut Reader<'t>, node: Node<'t>, key: &str) -> Option<Start> {
-    let word = reader.text(node, key)?;
-    let start = Start::of(&word);
-    if start.is_none() {
-        let message = format!(
-            "`{}` is not a way to start; {}",
-            shown(&word),
-            suggestion(&word, &["eager", "lazy"])
-        );
-        reader.fault(node.at, key, message);
-    }
-    start
-}
+/// One of the `files`: a path that stays in the folder that it starts from.
+pub(super) const FILE: &Rule = &rule("file", Form::NotEmpty, file);
 
-/// Every rule that the keys of `js` break, by key; for a definition made in code.
-pub(super) fn broken(definition: &Definition) -> Vec<(String, String)> {
-    let kind = definition.kind;
-    let files = definition.files.iter().enumerate();
-    let files = files.filter_map(|(index, path)| Some((format!("files[{index}]"), file(path)?)));
-    let strange = [
-        ("files", !definition.files.is_empty()),
-        ("group", definition.group.is_some()),
-        ("start", !definition.start.is_default()),
-        ("source", kind == Kind::Js && definition.source.is_some()),
-    ]
-    .into_iter()
-    .filter(|(_, is_said)| *is_said)
-    .filter_map(|(key, _)| Some((key.to_owned(), without_meaning(key, kind)?)));
-    files.chain(strange).collect()
-}
-
-/// What is wrong with one of the `files`: a path that stays in the folder that it starts from.
-pub(super) fn file(path: &str) -> Option<String> {
+fn file(path: &str) -> Option<String> {
     let is_name = |part: &str| {
         !matches!(part, "" | "." | "..")
             && !part.contains(['\\', ':'])
@@ -89,18 +71,4 @@ pub(super) fn file(path: &str) -> Option<String> {
             shown(path)
         )
     })
-}
-
-/// What is wrong with this key in a definition of this kind.
-pub(super) fn without_meaning(key: &str, kind: Kind) -> Option<String> {
-    match (key, kind) {
-        ("source", Kind::Js) => Some(
-            "`source` has no meaning for a `js` vlugin, which is not built; give its file in `path`"
-                .into(),
-        ),
-        ("files" | "group" | "start", Kind::Native | Kind::Wasm | Kind::Files) => Some(format!(
-            "`{key}` has no meaning for a `{kind}` vlugin: only a `js` vlugin has its own process; take it out"
-        )),
-        _ => None,
-    }
 }

@@ -1,7 +1,10 @@
 //! Names and prefixes are each there once: `read` notes them here as it goes along, and a fault
 //! names both positions.
 
-use super::read::{ReadEntry, Reader, join};
+use super::{
+    check::{Checker, join},
+    read::ReadEntry,
+};
 use std::collections::HashMap;
 
 /// The names and prefixes that are taken, and where.
@@ -13,12 +16,12 @@ pub(super) struct Taken {
 
 impl Taken {
     /// Notes an entry, and as faults what of it another one has already.
-    pub fn note(&mut self, reader: &mut Reader<'_>, key: &str, read: &ReadEntry) {
+    pub fn note(&mut self, checker: &mut Checker<'_>, key: &str, read: &ReadEntry) {
         let mut name_taken = false;
         if let Some((name, at)) = &read.name {
             if let Some((first, first_at)) = self.names.get(name) {
-                let position = reader.lines.position(*first_at);
-                reader.fault(
+                let position = checker.position(*first_at);
+                checker.fault(
                     *at,
                     join(key, "name"),
                     format!(
@@ -42,13 +45,13 @@ impl Taken {
             // Another name gives another prefix: one fault is enough.
             return;
         }
-        let position = reader.lines.position(*first_at);
+        let position = checker.position(*first_at);
         let (key, what) = if by_default {
             (join(key, "name"), "; say another `prefix`")
         } else {
             (join(key, "prefix"), "; each has its own")
         };
-        reader.fault(
+        checker.fault(
             *at,
             key,
             format!("the prefix `{prefix}` is taken by {first} at {position}{what}"),

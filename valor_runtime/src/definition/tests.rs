@@ -302,9 +302,111 @@ fn definitions_made_in_code_are_held_to_the_same_rules() {
         .collect();
     assert_eq!(
         keys,
-        ["name", "prefix", "path", "limits.timeout", "allow[1]"]
+        ["name", "prefix", "path", "allow[1]", "limits.timeout"]
     );
     assert_eq!(Definition::new(Kind::Native, "a").check(), Ok(()));
+}
+
+/// A definition made in code is held to the very rules that a text is held to: both get the same faults.
+#[test]
+fn code_and_texts_get_the_same_faults() {
+    let cases = include_str!("../../tests/web/definitions.txt").replace("\r\n", "\n");
+    let mut count = 0;
+    for case in cases.split("\n\n").skip(1) {
+        let text = case.lines().next().unwrap_or_default();
+        let all: Value = serde_json::from_str(text).unwrap();
+        for entry in all["plugins"].as_array().into_iter().flatten() {
+            // What Rust's types cannot say needs no check.
+            let Ok(definition) = serde_json::from_value::<Definition>(entry.clone()) else {
+                continue;
+            };
+            // In code, no files are none that are said.
+            if definition.files.is_empty() && entry.get("files").is_some() {
+                continue;
+            }
+            let sorted = |faults: Result<(), DefinitionFaults>| {
+                let faults = faults.err().map(|it| it.faults).unwrap_or_default();
+                let faults = faults.into_iter();
+                let mut faults: Vec<_> = faults.map(|it| (it.key, it.message)).collect();
+                faults.sort();
+                faults
+            };
+            let by_code = sorted(definition.check());
+            let mut by_text = sorted(Definition::from_json(&entry.to_string()).map(drop));
+            for (key, message) in &mut by_text {
+                // In a text, a missing key is a fault of the definition's.
+                if message.starts_with("`path` is missing") {
+                    *key = "path".into();
+                }
+            }
+            by_text.sort();
+            assert_eq!(by_code, by_text, "{entry}");
+            count += 1;
+        }
+    }
+    assert!(count > 80, "{count}");
+}
+
+/// Each field of a definition has a row, and each row a field.
+#[test]
+fn a_row_is_a_field() {
+    let names = |keys: &[table::Key]| -> Vec<_> { keys.iter().map(|key| key.name).collect() };
+    assert_eq!(fields_of::<Definition>(), names(keys::DEFINITION));
+    assert_eq!(fields_of::<FilesConfig>(), names(files::CONFIG.keys));
+}
+
+/// The fields of a struct, as serde names them.
+pub(super) fn fields_of<T: serde::de::DeserializeOwned>() -> Vec<String> {
+    let error = serde_json::from_str::<T>(r#"{ "?": 0 }"#).err();
+    let error = error.expect("no field `?`").to_string();
+    let (_, fields) = error.split_once("expected ").expect("what is known");
+    let fields = fields.split('`').skip(1).step_by(2);
+    fields.map(str::to_owned).collect()
+}
+
+/// The words of a row are those that serde reads and writes.
+#[test]
+fn words_are_read_and_written() {
+    for kind in Kind::ALL {
+        let word = Value::from(kind.as_str());
+        assert_eq!(serde_json::to_value(kind).unwrap(), word);
+        assert_eq!(serde_json::from_value::<Kind>(word).unwrap(), *kind);
+    }
+    for (start, word) in script::STARTS {
+        let word = Value::from(word.text);
+        assert_eq!(serde_json::to_value(start).unwrap(), word);
+        assert_eq!(serde_json::from_value::<Start>(word).unwrap(), *start);
+    }
+    for word in ["navite", "Native", ""] {
+        assert!(serde_json::from_value::<Kind>(word.into()).is_err());
+        assert!(serde_json::from_value::<Start>(word.into()).is_err());
+    }
+}
+
+/// The defaults of the rows are those of what is made in code and of what serde reads.
+#[test]
+fn defaults_are_those_of_the_rows() {
+    for kind in Kind::ALL {
+        let made = Definition::new(*kind, "a");
+        let read = format!(r#"{{ "type": "{kind}", "name": "a" }}"#);
+        assert_eq!(made, serde_json::from_str(&read).unwrap());
+        let value = serde_json::to_value(&made).unwrap();
+        assert_eq!(value, serde_json::from_str::<Value>(&read).unwrap());
+    }
+    let made = Definition::new(Kind::Js, "a");
+    for (name, flag) in [
+        ("strip", made.strip),
+        ("rewrite", made.rewrite),
+        ("optional", made.optional),
+    ] {
+        assert_eq!(keys::flag(name), flag, "{name}");
+    }
+    let starts = keys::DEFINITION.iter().find_map(|key| match &key.shape {
+        table::Shape::Word(words) => words.default,
+        _ => None,
+    });
+    assert_eq!(starts, Some(Start::default().as_str()));
+    assert_eq!(FilesConfig::default().index, "index.html");
 }
 
 #[test]

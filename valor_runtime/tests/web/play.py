@@ -223,7 +223,7 @@ async def scoped(page):
     same(await page.run('fetch("/guest/").then((response) => response.text())'), "hello")
 
 
-fits("what a page has beside it to check definitions", ["valor-check.js"], 6 * 1024)
+fits("what a page has beside it to check definitions", ["valor-check.js", "valor-keys.js"], 6 * 1024)
 fits("the service worker and all it imports for WebAssembly", ["valor-sw.js", "account.js", "guest.js", "http.js"], 15 * 1024)
 say(plugins)
 asyncio.run(play(Server(), ["guest", "late", "small", "hurried", "narrow", "open"]))

@@ -1,0 +1,247 @@
+//! Holds values to the rows of the table: those of a text, and those of a definition made in code.
+//!
+//! Nothing stops at the first fault: a value of the wrong shape is noted, and the rest is still looked at, so that one
+//! run tells all. `read` asks for texts, [`Definition::check`](super::Definition::check) for definitions made in code.
+
+use super::{
+    DefinitionFault, Kind, Position,
+    cursor::{Cursor, Entry},
+    fault::{Faults, shown},
+    json::Lines,
+    keys,
+    nearest::suggestion,
+    rules::Rule,
+    table::{Key, Object, Shape},
+};
+
+/// The values of an object that have a row, in their order.
+pub(super) struct Known<C>(Vec<(&'static Key, C)>);
+
+impl<C> Known<C> {
+    /// The value of a key.
+    pub fn get(&self, name: &str) -> Option<&C> {
+        let found = self.0.iter().find(|(key, _)| key.name == name);
+        found.map(|(_, value)| value)
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = (&'static str, &C)> {
+        self.0.iter().map(|(key, value)| (key.name, value))
+    }
+}
+
+/// Gathers faults.
+pub(super) struct Checker<'t> {
+    /// The lines of the text, if there is one.
+    lines: Option<Lines<'t>>,
+    pub faults: Faults,
+}
+
+impl<'t> Checker<'t> {
+    /// For the values of a text, or of none.
+    pub fn of(text: Option<&'t str>) -> Self {
+        Self {
+            lines: text.map(Lines::of),
+            faults: Faults::default(),
+        }
+    }
+
+    /// The position of a byte of the text; its start, if there is none.
+    pub fn position(&self, at: usize) -> Position {
+        let start = Position { line: 1, column: 1 };
+        let lines = self.lines.as_ref();
+        lines.map_or(start, |lines| lines.position(at))
+    }
+
+    /// Notes a fault.
+    pub fn fault(&mut self, at: usize, key: impl Into<String>, message: impl Into<String>) {
+        let lines = self.lines.as_ref();
+        self.faults.note(|| DefinitionFault {
+            position: lines.map(|lines| lines.position(at)),
+            key: key.into(),
+            message: message.into(),
+        });
+    }
+
+    /// Checks a definition, and gives what of it has a row, and what of that has no fault.
+    pub fn definition<C: Cursor>(&mut self, node: &C, key: &str) -> Option<(Known<C>, Known<C>)> {
+        let Some(entries) = node.object() else {
+            let (example, found) = (keys::EXAMPLE, node.kind());
+            let message = format!("expected an object such as {example}, found {found}");
+            self.fault(node.at(), key, message);
+            return None;
+        };
+        let known = self.known(entries, key, keys::DEFINITION, keys::LATER);
+        let kind = known.get("type").and_then(C::text);
+        let kind = kind.and_then(|word| Kind::of(&word));
+        let sound = self.rows(node, &known, key, keys::DEFINITION, kind);
+        Some((known, sound))
+    }
+
+    /// The entries that have a row; unknown keys and those that are there twice are faults.
+    pub fn known<C: Cursor>(
+        &mut self,
+        entries: Vec<Entry<C>>,
+        key: &str,
+        keys: &'static [Key],
+        later: &[&str],
+    ) -> Known<C> {
+        let mut found: Vec<(&'static Key, C, usize)> = Vec::new();
+        for Entry {
+            key: name,
+            key_at,
+            value,
+        } in entries
+        {
+            let sub = join(key, &shown(&name));
+            if let Some(row) = keys.iter().find(|row| row.name == name) {
+                match found.iter().find(|(known, ..)| known.name == name) {
+                    Some((_, _, first)) => {
+                        let first = self.position(*first);
+                        self.fault(
+                            key_at,
+                            sub,
+                            format!("this key is there already, at {first}"),
+                        );
+                    }
+                    None => found.push((row, value, key_at)),
+                }
+            } else if later.contains(&&*name) {
+                let message =
+                    "this key has no meaning for the types of vlugins that this version runs";
+                self.fault(key_at, sub, message);
+            } else {
+                let known: Vec<_> = keys.iter().map(|row| row.name).collect();
+                let message = format!("unknown key; {}", suggestion(&name, &known));
+                self.fault(key_at, sub, message);
+            }
+        }
+        let found = found.into_iter();
+        Known(found.map(|(row, value, _)| (row, value)).collect())
+    }
+
+    /// Checks what an object has against its rows, as one of a vlugin of this kind if that is known; gives what has no
+    /// fault.
+    pub fn rows<C: Cursor>(
+        &mut self,
+        node: &C,
+        known: &Known<C>,
+        key: &str,
+        keys: &'static [Key],
+        kind: Option<Kind>,
+    ) -> Known<C> {
+        for row in keys {
+            if let (Some(write), None) = (row.needed.by(kind), known.get(row.name)) {
+                let message = format!("`{}` is missing; write {write}", row.name);
+                // In a text, what is not there has no place but the object's.
+                let key = match self.lines {
+                    Some(_) => key.to_owned(),
+                    None => join(key, row.name),
+                };
+                self.fault(node.at(), key, message);
+            }
+        }
+        let mut sound = Vec::new();
+        for (row, value) in &known.0 {
+            let key = join(key, row.name);
+            let before = self.faults.count();
+            let strange = kind.and_then(|kind| row.without_meaning(kind));
+            if strange.is_none() || !matches!(row.shape, Shape::Limit(_)) {
+                self.value(row, value, &key, kind);
+            }
+            if let Some(against) = &row.against
+                && value.flag() == Some(true)
+                && known.get(against.key).and_then(C::flag) == Some(false)
+            {
+                self.fault(value.at(), &key, against.says);
+            }
+            if let Some(message) = strange {
+                self.fault(value.at(), &key, message);
+            }
+            if self.faults.count() == before {
+                sound.push((*row, value.clone()));
+            }
+        }
+        Known(sound)
+    }
+
+    /// Checks a value against its row.
+    fn value<C: Cursor>(&mut self, row: &Key, value: &C, key: &str, kind: Option<Kind>) {
+        match &row.shape {
+            Shape::Word(words) => self.checked(value, key, |text| words.broken(text)),
+            Shape::Text { rule, .. } => self.checked(value, key, rule.broken),
+            Shape::Flag(_) => {
+                if value.flag().is_none() {
+                    self.expected(value, key, "true or false");
+                }
+            }
+            Shape::Texts { what, rule } => self.texts(value, key, what, rule),
+            Shape::Limit(limit) => match limit.number(value) {
+                Some((number, shown)) => {
+                    if let Some(message) = limit.broken(number, &shown, kind) {
+                        self.fault(value.at(), key, message);
+                    }
+                }
+                None => self.expected(value, key, &limit.expected()),
+            },
+            Shape::Object(object) => self.object(value, key, object, kind),
+            Shape::Config => {
+                if let Some(object) = kind.and_then(|kind| kind.row().config)
+                    && value.kind() != "null"
+                {
+                    self.object(value, key, object, kind);
+                }
+            }
+            // Each is checked by itself.
+            Shape::Definitions => {}
+        }
+    }
+
+    fn object<C: Cursor>(&mut self, value: &C, key: &str, object: &Object, kind: Option<Kind>) {
+        let Some(entries) = value.object() else {
+            let what = format!("an object such as {}", object.example);
+            return self.expected(value, key, &what);
+        };
+        let known = self.known(entries, key, object.keys, &[]);
+        self.rows(value, &known, key, object.keys, kind);
+    }
+
+    fn texts<C: Cursor>(&mut self, value: &C, key: &str, what: &str, rule: &Rule) {
+        let Some(items) = value.array() else {
+            return self.expected(value, key, what);
+        };
+        for (index, item) in items.iter().enumerate() {
+            self.checked(item, &format!("{key}[{index}]"), rule.broken);
+        }
+    }
+
+    fn checked<C: Cursor>(
+        &mut self,
+        value: &C,
+        key: &str,
+        rule: impl FnOnce(&str) -> Option<String>,
+    ) {
+        match value.text() {
+            Some(text) => {
+                if let Some(message) = rule(&text) {
+                    self.fault(value.at(), key, message);
+                }
+            }
+            None => self.expected(value, key, "a string"),
+        }
+    }
+
+    fn expected<C: Cursor>(&mut self, value: &C, key: &str, what: &str) {
+        let found = match value.kind() {
+            "a number" | "a boolean" => value.shown(),
+            kind => kind.to_owned(),
+        };
+        self.fault(value.at(), key, format!("expected {what}, found {found}"));
+    }
+}
+
+pub(super) fn join(key: &str, name: &str) -> String {
+    if key.is_empty() {
+        return name.to_owned();
+    }
+    format!("{key}.{name}")
+}

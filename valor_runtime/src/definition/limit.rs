@@ -1,0 +1,191 @@
+//! What a row of a limit is made of: a [`Limit`] is a number in a range, with its default, its words, and the field of
+//! [`Limits`] that it is. `limits` has the rows.
+
+use super::{
+    Kind,
+    cursor::{Cursor, Made},
+    limits::Limits,
+    table::words_of,
+};
+
+pub(super) const KIB: u64 = 1 << 10;
+pub(super) const MIB: u64 = 1 << 20;
+pub(super) const GIB: u64 = 1 << 30;
+pub(super) const TIB: u64 = 1 << 40;
+/// Seconds. A request that takes longer wants a stream.
+pub(super) const DAY: f64 = 86_400.0;
+
+/// A number in a range, and which field of [`Limits`] it is.
+///
+/// Numbers are `f64` here whatever the field is: all that a row says are exact in it.
+pub(crate) struct Limit {
+    pub field: Field,
+    /// What it counts.
+    pub unit: &'static str,
+    pub least: Least,
+    pub most: f64,
+    /// The range in words, with `{range}` for its numbers.
+    pub says: &'static str,
+    pub default: f64,
+    /// What one kind of vlugin has otherwise.
+    pub of: Option<OfKind>,
+}
+
+/// The field of [`Limits`], by its type.
+#[derive(Clone, Copy)]
+pub(crate) enum Field {
+    /// It may have a fraction.
+    Seconds(fn(&mut Limits) -> &mut Option<f64>),
+    U64(fn(&mut Limits) -> &mut Option<u64>),
+    U32(fn(&mut Limits) -> &mut Option<u32>),
+}
+
+/// The lower end of a range.
+#[derive(Clone, Copy)]
+pub(crate) enum Least {
+    Is(f64),
+    Above(f64),
+}
+
+/// What one kind of vlugin has otherwise.
+pub(crate) struct OfKind {
+    pub kind: Kind,
+    pub least: f64,
+    /// The range in words, with `{least}` for its number.
+    pub says: &'static str,
+    pub default: f64,
+}
+
+impl Field {
+    pub fn said(self, limits: &mut Limits) -> Option<Made<'static>> {
+        match self {
+            Self::Seconds(field) => field(limits).map(Made::Seconds),
+            Self::U64(field) => field(limits).map(Made::Whole),
+            Self::U32(field) => field(limits).map(|number| Made::Whole(number.into())),
+        }
+    }
+
+    /// Puts what `defaults` says where `limits` says nothing.
+    pub fn fill(self, limits: &mut Limits, defaults: &mut Limits) {
+        fn fill<T: Copy>(field: &mut Option<T>, default: Option<T>) {
+            *field = field.or(default);
+        }
+        match self {
+            Self::Seconds(field) => fill(field(limits), *field(defaults)),
+            Self::U64(field) => fill(field(limits), *field(defaults)),
+            Self::U32(field) => fill(field(limits), *field(defaults)),
+        }
+    }
+}
+
+impl Limit {
+    pub const fn default_of(&self, kind: Kind) -> f64 {
+        match &self.of {
+            Some(of) if of.kind as usize == kind as usize => of.default,
+            _ => self.default,
+        }
+    }
+
+    fn has_fraction(&self) -> bool {
+        matches!(self.field, Field::Seconds(_))
+    }
+
+    /// The number that a value is, and as it is shown.
+    pub fn number<C: Cursor>(&self, value: &C) -> Option<(f64, String)> {
+        if self.has_fraction() {
+            return value.number().map(|number| (number, number.to_string()));
+        }
+        let number = value.whole()?;
+        Some((number as f64, number.to_string()))
+    }
+
+    /// What a value should have been.
+    pub fn expected(&self) -> String {
+        match self.has_fraction() {
+            true => format!("a number of {}", self.unit),
+            false => format!("a whole number of {}, at least 1", self.unit),
+        }
+    }
+
+    /// What is wrong with a number, for this kind of vlugin if it is known.
+    pub fn broken(&self, number: f64, shown: &str, kind: Option<Kind>) -> Option<String> {
+        let is_enough = match self.least {
+            Least::Is(least) => number >= least,
+            Least::Above(least) => number > least,
+        };
+        // Written so that NaN, which code could put there, is refused too.
+        if !(is_enough && number <= self.most) {
+            return Some(format!("{}, not {shown}", self.sentence(&self.range())));
+        }
+        let of = self.of.as_ref()?;
+        (Some(of.kind) == kind && number < of.least)
+            .then(|| format!("{}, not {shown}", self.sentence_of(of)))
+    }
+
+    /// "a body's limit is 1 to 1099511627776 bytes (1 TiB)"; `range` is the part "1 to 1099511627776".
+    pub fn sentence(&self, range: &str) -> String {
+        let name = self.range_name().map(|name| format!(" ({name})"));
+        let range = format!("{range} {}{}", self.unit, name.unwrap_or_default());
+        self.says.replace("{range}", &range)
+    }
+
+    /// "a script has at least 16777216 bytes (16 MiB) of memory"
+    pub fn sentence_of(&self, of: &OfKind) -> String {
+        of.says.replace("{least}", &self.amount(of.least))
+    }
+
+    /// "65536 to 4294967296"
+    pub fn range(&self) -> String {
+        match self.least {
+            Least::Is(least) => format!("{least} to {}", self.most),
+            Least::Above(least) => format!("above {least} and at most {}", self.most),
+        }
+    }
+
+    /// "64 KiB to 4 GiB", if it counts bytes.
+    pub fn range_name(&self) -> Option<String> {
+        let most = self.name_of(self.most)?;
+        match self.least {
+            Least::Is(least) => match self.name_of(least) {
+                Some(least) => Some(format!("{least} to {most}")),
+                None => Some(most),
+            },
+            Least::Above(_) => Some(most),
+        }
+    }
+
+    /// "16777216 bytes (16 MiB)"
+    fn amount(&self, number: f64) -> String {
+        let name = self.name_of(number).map(|name| format!(" ({name})"));
+        format!("{number} {}{}", self.unit, name.unwrap_or_default())
+    }
+
+    /// "67108864 (64 MiB), for `js` 268435456 (256 MiB)"
+    pub fn defaults(&self) -> String {
+        let with_name = |number: f64| match self.name_of(number) {
+            Some(name) => format!("{number} ({name})"),
+            None => number.to_string(),
+        };
+        let of = self.of.as_ref().map(|of| {
+            let (kind, default) = (words_of(&[of.kind]), with_name(of.default));
+            format!(", for {kind} {default}")
+        });
+        with_name(self.default) + &of.unwrap_or_default()
+    }
+
+    /// What a round number of bytes or seconds is called: "64 KiB", "a day".
+    fn name_of(&self, number: f64) -> Option<String> {
+        if self.unit == "seconds" {
+            return (number == DAY).then(|| "a day".into());
+        }
+        if self.unit != "bytes" {
+            return None;
+        }
+        let number = number as u64;
+        let units = [(TIB, "TiB"), (GIB, "GiB"), (MIB, "MiB"), (KIB, "KiB")];
+        let (unit, name) = units.into_iter().find(|(unit, _)| number >= *unit)?;
+        number
+            .is_multiple_of(unit)
+            .then(|| format!("{} {name}", number / unit))
+    }
+}

@@ -1,0 +1,150 @@
+// What valor-check.js works from. A test in valor_runtime/src/definition makes it from the rows there.
+
+export const FILE = [
+  { name: "$schema", text: "any" },
+  { name: "plugins", definitions: true, needed: { write: "{ \"plugins\": [ … ] }" } },
+];
+
+export const DEFINITION = [
+  {
+    name: "type",
+    needed: { write: "\"type\": \"native\"" },
+    words: {
+      known: [
+        ["native", ["rust", "cdylib", "library", "so", "dll", "dylib"]],
+        ["wasm", ["webassembly"]],
+        ["js", ["javascript", "typescript", "ts", "mjs", "deno", "node", "script"]],
+        ["files", ["static", "folder", "dir", "directory"]],
+      ],
+      later: ["wasi"],
+      what: "a type of vlugin",
+    },
+  },
+  { name: "name", needed: { write: "\"name\": \"hello\"" }, text: "name" },
+  { name: "prefix", text: "prefix" },
+  { name: "strip", flag: true, without: { files: ", which is part of Valor; take it out" } },
+  {
+    name: "rewrite",
+    against: ["strip", "`rewrite` has no meaning with `\"strip\": false`: the vlugin sees its prefix; take one of them out"],
+    flag: true,
+    without: { files: ", which is part of Valor; take it out" },
+  },
+  { name: "path", needed: { kinds: ["files"], write: "the folder to serve, \"path\": \"public\"" }, text: "path" },
+  {
+    name: "source",
+    text: "path",
+    without: { files: ", which is part of Valor; take it out", js: ", which is not built; give its file in `path`" },
+  },
+  {
+    name: "config",
+    config: {
+      files: {
+        example: "{ \"index\": \"index.html\" }",
+        keys: [
+          { name: "index", text: "index" },
+          { name: "fallback", text: "served" },
+          { name: "cache_control", text: "field" },
+        ],
+      },
+    },
+  },
+  { name: "sha256", text: "sha256", without: { files: ", which is part of Valor; take it out" } },
+  { name: "allow", texts: ["an array of hosts", "host"], without: { files: ", which is part of Valor; take it out" } },
+  {
+    name: "limits",
+    object: {
+      example: "{ \"timeout\": 30 }",
+      keys: [
+        {
+          name: "timeout",
+          limit: { above: 0, most: 86400, says: "a timeout is {} seconds (a day)", unit: "seconds" },
+        },
+        {
+          name: "body",
+          limit: { least: 1, most: 1099511627776, says: "a body's limit is {} bytes (1 TiB)", unit: "bytes" },
+        },
+        {
+          name: "concurrency",
+          limit: { least: 1, most: 1000000, says: "a concurrency is {} requests", unit: "requests" },
+        },
+        {
+          name: "memory",
+          limit: {
+            least: 65536,
+            most: 4294967296,
+            of: { js: [16777216, "a script has at least 16777216 bytes (16 MiB) of memory"] },
+            says: "a memory is {} bytes (64 KiB to 4 GiB)",
+            unit: "bytes",
+          },
+          only: ["wasm", "js"],
+          why: ": only those of types `wasm` and `js` can be held to it; take it out",
+        },
+        {
+          name: "cpu",
+          limit: { least: 0.01, most: 86400, says: "a run is {} seconds (a day)", unit: "seconds" },
+          only: ["wasm", "js"],
+          why: ": only those of types `wasm` and `js` can be held to it; take it out",
+        },
+        {
+          name: "instances",
+          limit: { least: 1, most: 1000, says: "there are {} instances", unit: "instances" },
+          only: ["wasm"],
+          why: ": only those of type `wasm` can be held to it; take it out",
+        },
+        {
+          name: "host_memory",
+          limit: {
+            least: 1048576,
+            most: 1099511627776,
+            says: "the host's memory for a vlugin is {} bytes (1 MiB to 1 TiB)",
+            unit: "bytes",
+          },
+          only: ["native", "wasm", "js"],
+          why: ": only those of types `native`, `wasm` and `js` can be held to it; take it out",
+        },
+        {
+          name: "fetches",
+          limit: { least: 1, most: 1000000, says: "there are {} fetches at once", unit: "fetches" },
+          only: ["native", "wasm", "js"],
+          why: ": only those of types `native`, `wasm` and `js` can be held to it; take it out",
+        },
+        {
+          name: "calls",
+          limit: { least: 1, most: 1000000, says: "there are {} calls at once", unit: "calls" },
+          only: ["native", "wasm", "js"],
+          why: ": only those of types `native`, `wasm` and `js` can be held to it; take it out",
+        },
+        {
+          name: "timers",
+          limit: { least: 1, most: 1000000, says: "there are {} timers at once", unit: "timers" },
+          only: ["native", "wasm"],
+          why: ": only those of types `native` and `wasm` can be held to it; take it out",
+        },
+        {
+          name: "compile",
+          limit: { least: 1, most: 1000000, says: "compiling takes {} times the usual work", unit: "times the usual work" },
+          only: ["wasm"],
+          why: ": only those of type `wasm` can be held to it; take it out",
+        },
+      ],
+    },
+  },
+  {
+    name: "files",
+    only: ["js"],
+    texts: ["an array of files and folders", "file"],
+    why: ": only a `js` vlugin has its own process; take it out",
+  },
+  { name: "group", only: ["js"], text: "group", why: ": only a `js` vlugin has its own process; take it out" },
+  {
+    name: "start",
+    only: ["js"],
+    why: ": only a `js` vlugin has its own process; take it out",
+    words: { known: [["eager", []], ["lazy", []]], later: [], what: "a way to start" },
+  },
+  { name: "optional", flag: true },
+];
+
+export const LATER = ["url"];
+
+export const EXAMPLE = "{ \"type\": \"native\", \"name\": \"hello\" }";
