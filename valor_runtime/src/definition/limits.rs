@@ -330,6 +330,12 @@ fn seconds(said: Option<f64>, default: f64) -> Duration {
         .unwrap_or(Duration::from_secs_f64(default))
 }
 
+/// Whether vlugins of this kind can be held to the limit of this name.
+pub(crate) fn holds(kind: Kind, limit: &str) -> bool {
+    let row = KEYS.iter().find(|key| key.name == limit);
+    row.is_some_and(|key| key.takers.refusal(kind).is_none())
+}
+
 /// The rows by name.
 pub(super) fn rows() -> impl Iterator<Item = (&'static str, &'static Limit)> {
     KEYS.iter().filter_map(|key| match &key.shape {

@@ -56,6 +56,7 @@ pub use fault::{DefinitionFault, DefinitionFaults, Position, TOLD};
 pub use files::{FilesConfig, is_served};
 pub use kind::Kind;
 pub use limits::Limits;
+pub(crate) use limits::holds;
 pub use nearest::nearest;
 pub use schema::json_schema;
 pub use script::Start;

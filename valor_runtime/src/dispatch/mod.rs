@@ -15,7 +15,7 @@ pub mod watch;
 pub use pace::CallTimeouts;
 
 use crate::{
-    Body, BoxFuture, Fault, FaultKind, Kind, Request, Response, Vlugin, id,
+    Body, BoxFuture, Fault, FaultKind, Request, Response, Vlugin, id,
     metrics::Metrics,
     registry::{Mount, Registry},
     status::{self, Content},
@@ -234,20 +234,18 @@ fn failed(mount: &Mount, fault: &Fault, late: bool, id: &str) -> Response {
             _ => {}
         }
     }
-    let detail = match (fault.status, fault.kind) {
-        (..500, _) => fault.message.clone(),
-        (_, FaultKind::Timeout) if late => format!(
+    let detail = match (fault.status, fault.kind, mount.cpu) {
+        (..500, ..) => fault.message.clone(),
+        (_, FaultKind::Timeout, _) if late => format!(
             "the vlugin `{}` did not answer within {} s",
             mount.name,
             mount.timeout.as_secs_f64()
         ),
-        (_, FaultKind::Timeout) if matches!(mount.origin.kind, Some(Kind::Wasm | Kind::Js)) => {
-            format!(
-                "the vlugin `{}` ran for more than {} s without a pause (`limits.cpu`)",
-                mount.name,
-                mount.cpu.as_secs_f64()
-            )
-        }
+        (_, FaultKind::Timeout, Some(cpu)) => format!(
+            "the vlugin `{}` ran for more than {} s without a pause (`limits.cpu`)",
+            mount.name,
+            cpu.as_secs_f64()
+        ),
         _ => format!(
             "the vlugin `{}` failed; the log says why, under id {id}",
             mount.name

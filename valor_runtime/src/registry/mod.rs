@@ -8,7 +8,7 @@ mod routes;
 
 pub use routes::Routes;
 
-use crate::{Definition, Kind, Limits, Vlugin, metrics::VluginMetrics};
+use crate::{Definition, Kind, Limits, Vlugin, definition::holds, metrics::VluginMetrics};
 use arc_swap::ArcSwap;
 use std::{
     collections::BTreeMap,
@@ -39,7 +39,7 @@ pub struct Mount {
     /// The time until a response has to begin.
     pub timeout: Duration,
     /// How long it may run without a pause, if it is a module or a script.
-    pub cpu: Duration,
+    pub cpu: Option<Duration>,
     /// Bytes in a request's body.
     pub body_limit: u64,
     /// Requests at once.
@@ -114,6 +114,7 @@ impl Mount {
         origin: Origin,
         limits: &Limits,
     ) -> Self {
+        let cpu = origin.kind.filter(|kind| holds(*kind, "cpu"));
         Self {
             name: name.into(),
             prefix: prefix.into(),
@@ -123,7 +124,7 @@ impl Mount {
             vlugin,
             origin,
             timeout: limits.timeout(),
-            cpu: limits.cpu(),
+            cpu: cpu.map(|_| limits.cpu()),
             body_limit: limits.body(),
             concurrency: limits.concurrency(),
             running: AtomicU32::new(0),
