@@ -5,14 +5,17 @@
 //! built is told of by definition; the others are built all the same.
 
 mod crates;
+mod fault;
 mod stop;
 
 pub use crates::{Inputs, Workspaces, library_name};
+pub use fault::BuildFault;
 pub use stop::Stop;
 
 use crate::{log_writer::LogWriter, wasm_tools};
 use cargo_metadata::{Message, Package, PackageId};
 use crates::is_cdylib;
+use fault::{cannot_run, fault};
 use std::{
     collections::BTreeMap,
     io::{BufRead, BufReader, Read},
@@ -35,15 +38,6 @@ pub struct How<'a> {
     pub quiet: bool,
     /// Ends it before its time.
     pub stop: &'a Stop,
-}
-
-/// Why a crate was not built.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct BuildFault {
-    /// What is wrong and what to do, without the vlugin's name.
-    pub line: String,
-    /// Whether it is for want of a tool: reason enough to go on without an `optional` one.
-    pub no_tool: bool,
 }
 
 /// The library, or why there is none.
@@ -110,22 +104,6 @@ pub fn build_each<'a>(
 struct Wanted {
     package: Package,
     indices: Vec<usize>,
-}
-
-fn fault(line: String) -> BuildFault {
-    BuildFault {
-        line,
-        no_tool: false,
-    }
-}
-
-fn cannot_run(error: &std::io::Error) -> BuildFault {
-    let no_tool = error.kind() == std::io::ErrorKind::NotFound;
-    let line = match no_tool {
-        true => "cargo is not there to build it; install Rust from https://rustup.rs, or name cargo in $CARGO".to_owned(),
-        false => format!("cargo cannot be run: {error}"),
-    };
-    BuildFault { line, no_tool }
 }
 
 /// Builds packages of one workspace and tells an outcome for each; one that does not compile keeps none of the others

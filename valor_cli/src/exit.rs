@@ -30,6 +30,11 @@ impl Failure {
         }
     }
 
+    /// A fault of what the command works on.
+    pub fn fault(line: impl ToString) -> Self {
+        Self::new(FAULTS, [line.to_string()])
+    }
+
     /// With lines behind the others that are no faults themselves.
     pub fn with_notes(mut self, notes: impl IntoIterator<Item = String>) -> Self {
         self.notes.extend(notes);

@@ -2,7 +2,7 @@
 //! of, what its library is called, and which folders it is built of. `build_sources` asks what to
 //! build, and `watch` what to look at.
 
-use super::{BuildFault, cannot_run, fault};
+use super::fault::{BuildFault, cannot_run, fault};
 use cargo_metadata::{CrateType, DependencyKind, Metadata, MetadataCommand, Package, Target};
 use std::path::{Path, PathBuf};
 use valor_runtime::project;

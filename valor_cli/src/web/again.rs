@@ -4,7 +4,11 @@
 //! runs for crates of which something has changed, and nothing else waits for it: until a module is built, the one
 //! before it is in the folder.
 
-use super::{Imports, failed, read, serve::Policy, write};
+use super::{
+    made::{read, write},
+    scripts::Imported,
+    serve::Policy,
+};
 use crate::{
     args::WebArgs,
     build_sources::{Outcome, Stop},
@@ -40,7 +44,7 @@ pub struct Again {
     is_late: bool,
     /// What was built, by the names of the definitions; why nothing was, if there never was a module.
     built: BTreeMap<String, Outcome>,
-    imports: Imports,
+    imports: Imported,
     since: SystemTime,
 }
 
@@ -51,7 +55,7 @@ impl Again {
     /// That plugins.json is standard input, or that the system does not tell of changes.
     pub fn start(args: &WebArgs, file: &PluginsFile, log: &LogWriter) -> Result<Self, Failure> {
         let Some(path) = file.again() else {
-            return Err(failed(
+            return Err(Failure::fault(
                 "--watch needs a plugins.json that can be read again: name its file with -p",
             ));
         };
@@ -67,7 +71,7 @@ impl Again {
         let mut again = Self {
             since: SystemTime::now(),
             watch: Watch::start(path, &args.plugin_dir, wanted).map_err(not_watched)?,
-            runtime: builder.build().map_err(failed)?,
+            runtime: builder.build().map_err(Failure::fault)?,
             read: read(args, file).as_read(),
             args: args.clone(),
             file: file.clone(),
@@ -75,7 +79,7 @@ impl Again {
             due: BTreeSet::new(),
             is_late: false,
             built: BTreeMap::new(),
-            imports: Imports::new(),
+            imports: Imported::new(),
         };
         again.watch.look_at(&again.read, &again.runtime);
         Ok(again)
@@ -90,7 +94,7 @@ impl Again {
         mut self,
         policy: Policy,
         built: BTreeMap<String, PathBuf>,
-        imports: Imports,
+        imports: Imported,
         stop: Stop,
     ) -> Result<(), Failure> {
         log::info!(target: "valor::watch", "changes of plugins.json and of what it names are taken as they come");
@@ -113,7 +117,7 @@ impl Again {
                     }
                 }
             })
-            .map_err(failed)?;
+            .map_err(Failure::fault)?;
         Ok(())
     }
 

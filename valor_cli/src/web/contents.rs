@@ -12,6 +12,9 @@ use std::{
 
 use sha2::{Digest, Sha256};
 
+/// The folder of the modules.
+pub const MODULES: &str = "vlugins";
+
 /// Where a file's bytes are.
 pub enum Content {
     Bytes(Cow<'static, [u8]>),

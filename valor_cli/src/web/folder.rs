@@ -2,10 +2,7 @@
 //! SHA-256, so that a later run replaces and removes what is its own and nothing else. `sha256sum -c`
 //! reads that list as well.
 
-use super::{
-    contents::{Content, Contents, sha256_of},
-    failed,
-};
+use super::contents::{Content, Contents, sha256_of};
 use crate::exit::{FAULTS, Failure};
 use std::{
     collections::BTreeMap,
@@ -32,7 +29,7 @@ impl Folder {
     pub fn open(root: &Path) -> Result<Self, Failure> {
         let shown = root.display();
         if root.metadata().is_ok_and(|it| !it.is_dir()) {
-            return Err(failed(format!(
+            return Err(Failure::fault(format!(
                 "{shown} is a file: -o names a folder, which is made where there is none"
             )));
         }
@@ -50,7 +47,7 @@ impl Folder {
                     before.insert(path.to_owned(), sha256.to_owned());
                 }
                 _ => {
-                    return Err(failed(format!(
+                    return Err(Failure::fault(format!(
                         "{} is not the list that `web` writes of its files: take it away, or name another folder with -o",
                         list.display()
                     )));
@@ -76,7 +73,7 @@ impl Folder {
     fn found(&self, path: &str) -> Result<Option<String>, Failure> {
         let file = self.root.join(path);
         match File::open(&file) {
-            Ok(_) if file.is_dir() => Err(failed(format!(
+            Ok(_) if file.is_dir() => Err(Failure::fault(format!(
                 "{} is a folder, where a file has to be written: take it away, or name another folder with -o",
                 file.display()
             ))),
@@ -101,7 +98,7 @@ impl Folder {
         for (path, item) in &contents.items {
             let sha256 = item.content.sha256().map_err(|error| match &item.content {
                 Content::Copy(file) => unreadable(file, &error),
-                Content::Bytes(_) => failed(error),
+                Content::Bytes(_) => Failure::fault(error),
             })?;
             let found = self.found(path)?;
             if found.as_ref() != Some(&sha256) {
@@ -156,7 +153,7 @@ impl Folder {
         };
         write().map_err(|error| {
             let _ = fs::remove_file(&part);
-            failed(format!(
+            Failure::fault(format!(
                 "{} cannot be written: {error}; see that the folder may be written to",
                 file.display()
             ))
@@ -179,7 +176,7 @@ pub fn is_name(name: &str) -> bool {
 }
 
 fn unreadable(file: &Path, error: &io::Error) -> Failure {
-    failed(format!(
+    Failure::fault(format!(
         "{} cannot be read: {error}; see that it may be read",
         file.display()
     ))

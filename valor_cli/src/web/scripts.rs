@@ -2,18 +2,23 @@
 //! already, or comes from a package, goes into the folder as it is; the rest is bundled (`bundle`).
 
 use super::{
-    MODULES,
-    contents::{Contents, sha256},
+    contents::{Contents, MODULES, sha256},
     copied::Fault,
 };
 use crate::bundle::{Bundler, EXTENSIONS};
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 use valor_runtime::{
     Definition, file,
     loader::Imports,
     package::{Package, SCRIPT_TARGET, is_package},
     web::Script,
 };
+
+/// The files that scripts import, by their names.
+pub type Imported = BTreeMap<String, Vec<PathBuf>>;
 
 /// Where scripts and esbuild are looked for.
 pub struct Scripts<'a> {
@@ -35,7 +40,7 @@ impl Scripts<'_> {
         &self,
         definition: &Definition,
         contents: &mut Contents,
-        imports: &mut super::Imports,
+        imports: &mut Imported,
     ) -> Result<(Definition, Script), Fault> {
         let file = self.locate(definition)?;
         let fault = Fault::new;

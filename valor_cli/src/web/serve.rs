@@ -1,7 +1,6 @@
 //! `web --serve`: the folder, served as a static server would, by Valor's own `files` vlugin and server,
 //! until a signal comes.
 
-use super::failed;
 use crate::{
     args::{LogArgs, LogFormat},
     exit::{CANNOT_BIND, Failure},
@@ -52,25 +51,28 @@ pub fn serve(
     args: &LogArgs,
     log: &LogWriter,
 ) -> Result<(), Failure> {
-    let runtime = Runtime::builder().build().map_err(failed)?;
+    let runtime = Runtime::builder().build().map_err(Failure::fault)?;
     let mut definition = Definition::new(Kind::Files, "web");
     definition.prefix = Some("/".into());
-    definition.path = Some(std::path::absolute(folder).map_err(failed)?);
+    definition.path = Some(std::path::absolute(folder).map_err(Failure::fault)?);
     // A folder that was written again is to be seen at once; an unchanged file costs a 304.
     definition.config = serde_json::json!({ "cache_control": "no-cache" });
     smol::block_on(async {
         let listening = Server::bind(std::slice::from_ref(listen), ServerConfig::default());
         let server = listening.await.map_err(|error| match error {
             ServerError::Bind { .. } => Failure::new(CANNOT_BIND, [error.to_string()]),
-            error => failed(error),
+            error => Failure::fault(error),
         })?;
-        runtime.load(&definition).await.map_err(failed)?;
-        let stop = signals::listen(log.clone(), None, None).map_err(failed)?;
+        runtime.load(&definition).await.map_err(Failure::fault)?;
+        let stop = signals::listen(log.clone(), None, None).map_err(Failure::fault)?;
         runtime.set_ready(true);
         announce(args, &server.local_addrs());
         let workers = std::thread::available_parallelism().map_or(1, usize::from);
         let vlugin = under(policy, runtime);
-        server.run(vlugin, workers, stop).await.map_err(failed)?;
+        server
+            .run(vlugin, workers, stop)
+            .await
+            .map_err(Failure::fault)?;
         Ok(())
     })
 }

@@ -1,0 +1,28 @@
+//! [`BuildFault`]: why a crate was not built.
+
+/// Why a crate was not built.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BuildFault {
+    /// What is wrong and what to do, without the vlugin's name.
+    pub line: String,
+    /// Whether it is for want of a tool: reason enough to go on without an `optional` one.
+    pub no_tool: bool,
+}
+
+/// A fault of the crate.
+pub(super) fn fault(line: String) -> BuildFault {
+    BuildFault {
+        line,
+        no_tool: false,
+    }
+}
+
+/// A fault of the machine: cargo cannot be run.
+pub(super) fn cannot_run(error: &std::io::Error) -> BuildFault {
+    let no_tool = error.kind() == std::io::ErrorKind::NotFound;
+    let line = match no_tool {
+        true => "cargo is not there to build it; install Rust from https://rustup.rs, or name cargo in $CARGO".to_owned(),
+        false => format!("cargo cannot be run: {error}"),
+    };
+    BuildFault { line, no_tool }
+}

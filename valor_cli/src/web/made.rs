@@ -1,0 +1,144 @@
+//! From a plugins.json to what is in the folder: read, gathered with every fault on the way, and written. `web` calls it
+//! once, and `again` whenever something changes.
+
+use super::{
+    contents::{Contents, MODULES},
+    copied,
+    folder::Folder,
+    policy,
+    scripts::{Imported, Scripts},
+};
+use crate::{args::WebArgs, exit::Failure, load::Vlugins, plugins_file::PluginsFile};
+use std::path::{Path, PathBuf};
+use valor_runtime::{
+    Definition, RuntimeError,
+    loader::{InPage, LoadError, WasmLoader},
+    web::{self, HOST, PAGE, SCRIPTS, WORKER},
+};
+
+/// The name of the list of vlugins that the service worker reads.
+const PLUGINS: &str = "plugins.json";
+/// What a page is called that is asked for by its folder's name.
+const INDEX: &str = "index.html";
+
+/// What was written.
+pub(super) struct Made {
+    pub(super) vlugins: Vlugins,
+    /// The definitions as the folder has them.
+    pub(super) written: Vec<Definition>,
+    pub(super) files: usize,
+    /// The Content-Security-Policy that its page gets by with.
+    pub(super) policy: String,
+}
+
+/// Reads plugins.json.
+pub(super) fn read(args: &WebArgs, file: &PluginsFile) -> Vlugins {
+    let mut vlugins = Vlugins::read(Some(file.clone()), args.build.is_wanted());
+    // Native ones do not run in a browser, so nobody waits for cargo to build them.
+    let runs = |it: &Definition| it.kind.in_page() != InPage::Never;
+    let names = vlugins.all().into_iter().filter(runs).map(|it| it.name);
+    vlugins.only(&names.collect());
+    vlugins
+}
+
+/// Writes the folder, with what was built. Notes what scripts import, also if it is not written.
+pub(super) fn write(
+    args: &WebArgs,
+    mut vlugins: Vlugins,
+    imports: &mut Imported,
+) -> Result<Made, Failure> {
+    let folder = Folder::open(&args.output)?;
+    let mut contents = Contents::default();
+    let of_host = "Valor's host in the browser";
+    for &(name, bytes) in HOST.iter().filter(|(name, _)| *name != WORKER) {
+        contents.bytes(name, bytes, of_host);
+    }
+    let mut written = Vec::new();
+    let mut imported = Vec::new();
+    let base = vlugins.base().to_owned();
+    let loader = WasmLoader::new(&base).plugin_dirs(&args.plugin_dir);
+    let scripts = Scripts {
+        base: &base,
+        plugin_dirs: &args.plugin_dir,
+        esbuild: args.esbuild.as_deref(),
+    };
+    for (index, definition) in vlugins.well() {
+        match definition.kind.in_page() {
+            InPage::Script => match scripts.put(&definition, &mut contents, imports) {
+                Ok((definition, script)) => {
+                    written.push(definition);
+                    imported.push(script);
+                }
+                Err(fault) if fault.is_missing => vlugins.missing(index, fault.key, fault.line),
+                Err(fault) => vlugins.fault(index, fault.key, fault.line),
+            },
+            InPage::Module => match module(&loader, &definition, &mut contents) {
+                Ok(definition) => written.push(definition),
+                Err(error) => vlugins.failed(index, &RuntimeError::Load(error)),
+            },
+            InPage::Folder => {
+                let from = base.join(definition.path.as_deref().unwrap_or(Path::new("")));
+                match copied::copy(&definition, &from, &args.output, &mut contents) {
+                    Ok(definition) => written.push(definition),
+                    Err(fault) => vlugins.fault(index, fault.key, fault.line),
+                }
+            }
+            // Native ones, and whatever else no browser runs.
+            _ => {}
+        }
+    }
+    vlugins.faults()?;
+
+    contents.bytes(
+        SCRIPTS,
+        web::scripts(&imported).into_bytes(),
+        "what imports the JavaScript vlugins",
+    );
+    contents.bytes(WORKER, web::worker(&imported), of_host);
+    let list = serde_json::json!({ "plugins": written });
+    contents.bytes(
+        PLUGINS,
+        format!("{list:#}\n").into_bytes(),
+        "the list of vlugins",
+    );
+    // A page of one's own is a reason to write none, be it in the folder already or on its way there.
+    if !contents.has(INDEX) && !folder.has_foreign(INDEX)? {
+        for &(name, bytes) in PAGE {
+            contents.bytes(name, bytes, "the page that lists the vlugins");
+        }
+    }
+    contents.faults()?;
+    let files = folder.write(contents)?;
+
+    let policy = policy::policy(&written);
+    Ok(Made {
+        vlugins,
+        written,
+        files,
+        policy,
+    })
+}
+
+/// Puts a module into the folder, and gives the definition that names it there.
+fn module(
+    loader: &WasmLoader,
+    definition: &Definition,
+    contents: &mut Contents,
+) -> Result<Definition, LoadError> {
+    let (bytes, sha256) = loader.read(definition)?;
+    // One crate may be mounted several times; a browser compiles and keeps one file once.
+    let path = match contents.named(&sha256) {
+        Some(path) => path,
+        None => {
+            let path = format!("{MODULES}/{}.wasm", definition.name);
+            contents.module(&path, bytes, &sha256);
+            path
+        }
+    };
+    Ok(Definition {
+        path: Some(PathBuf::from(path)),
+        source: None,
+        sha256: Some(sha256),
+        ..definition.clone()
+    })
+}
