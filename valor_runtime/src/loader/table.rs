@@ -20,6 +20,9 @@ use valor::metadata::Metadata;
 
 const HERE: &str = "host process";
 
+/// Looks at the bytes of a file, which is only named. An error if it is none of the kind.
+type Examine = fn(&Path, &[u8]) -> Result<Examined, LoadError>;
+
 /// One kind.
 struct Row {
     kind: Kind,
@@ -29,9 +32,8 @@ struct Row {
     in_page: InPage,
     /// What a package calls the code of such a vlugin for this host; `None` if packages have none.
     target: Option<fn() -> &'static str>,
-    /// Looks at the bytes of a file, which is only named; an error if it is none of this kind. `None` if such files say
-    /// nothing of themselves.
-    examine: Option<fn(&Path, &[u8]) -> Result<Examined, LoadError>>,
+    /// Looks at the bytes of a file. `None` if such files say nothing of themselves.
+    examine: Option<Examine>,
     make: fn(&Settings) -> Arc<dyn Loader>,
 }
 

@@ -242,11 +242,8 @@ impl Crate {
                 continue;
             };
             match name.as_deref() {
-                Some("*") => {
-                    if is_public {
-                        self.contents(module).globs.push(path.clone());
-                    }
-                }
+                Some("*") if is_public => self.contents(module).globs.push(path.clone()),
+                Some("*") => {}
                 Some(name) => {
                     // A private `use` names it for the modules inside of this one as well.
                     self.contents(module)
