@@ -1,4 +1,4 @@
-//! From a definition to a vlugin: the one face that each kind of vlugin has, the trait [`Loader`], and what comes of
+//! From a definition to a vlugin: the one face that each kind of vlugin has, the trait `Loader`, and what comes of
 //! loading, a [`Loaded`].
 //!
 //! Each kind has a folder here and a row in `table`. The runtime calls loaders when it starts and when a vlugin is
