@@ -99,6 +99,9 @@ impl Threads {
         let has_run = Duration::from_nanos(ran.saturating_sub(thread.ran));
         let has_waited = Duration::from_nanos(waited.saturating_sub(thread.waited));
         let passed = now.duration_since(thread.at);
+        if task == Some(Task::Helper) && passed < WINDOW {
+            return;
+        }
         (thread.ran, thread.waited, thread.at) = (ran, waited, now);
         // What is short of it is what counting costs, and a collection of garbage that others helped with.
         match has_run + has_waited >= passed.mul_f64(0.9) {
@@ -107,6 +110,11 @@ impl Threads {
         }
     }
 }
+
+/// Helpers are looked at for as long as this at a time. They may take many times `limits.cpu`, and among so many short
+/// looks one would seem to be a pause: the system counts in ticks, and does not count at all while the machine itself
+/// waits for its turn.
+const WINDOW: Duration = Duration::from_millis(250);
 
 /// What a thread of this name is for.
 fn task(name: &str) -> Option<Task> {
