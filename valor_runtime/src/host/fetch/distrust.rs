@@ -1,7 +1,6 @@
 //! Why a TLS handshake failed, for people: what is wrong with the server's certificate and what to do about it.
 //! `connect` makes the reason of a failed connection of it.
 
-use super::error::cut;
 use futures_rustls::{
     pki_types::UnixTime,
     rustls::{CertificateError, Error, InvalidMessage},
@@ -92,6 +91,15 @@ fn date(time: UnixTime) -> String {
     // HTTP's dates end with the year 9999.
     let time: SystemTime = UNIX_EPOCH + since.min(last);
     httpdate::fmt_http_date(time)
+}
+
+/// Text from outside, cut to what leaves room for a reason behind it.
+pub(super) fn cut(text: &str) -> String {
+    const MOST: usize = 200;
+    match text.char_indices().nth(MOST) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
 }
 
 #[cfg(test)]

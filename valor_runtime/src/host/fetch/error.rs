@@ -64,15 +64,6 @@ pub(super) fn shown(failures: &[(SocketAddr, io::Error)]) -> String {
 /// Bytes of a response's head.
 pub(super) const MAX_HEAD: usize = 408 << 10;
 
-/// Text from outside, cut to what leaves room for a reason behind it.
-pub(super) fn cut(text: &str) -> String {
-    const MOST: usize = 200;
-    match text.char_indices().nth(MOST) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text.to_owned(),
-    }
-}
-
 pub(super) fn refused(target: &impl Display, refusal: &Refusal) -> Fault {
     let why = match refusal {
         Refusal::NotListed => String::new(),

@@ -1,6 +1,6 @@
 //! Heads: a vlugin's request as hyper sends it, and hyper's response as vlugins receive it.
 
-use super::{error, upload::Upload};
+use super::{distrust, error, upload::Upload};
 use crate::{Fault, RequestHead, ResponseHead, host::allow::Host};
 use hyper::{
     HeaderMap, Method, Uri,
@@ -27,7 +27,7 @@ impl Target {
     /// that `http://0x7f.1/` is judged as what it leads to.
     pub(super) fn parse(target: &str) -> Result<Self, Fault> {
         let bad = |why: &dyn fmt::Display| {
-            let target = error::cut(target);
+            let target = distrust::cut(target);
             error::bad_request(format!("`{target}` is not a URL to fetch: {why}"))
         };
         let url = Url::parse(target).map_err(|error| bad(&error))?;
@@ -60,7 +60,7 @@ impl Target {
     /// What a request to a process on this machine asks for: the head's own host and path.
     pub(super) fn local(head: &RequestHead) -> Result<Self, Fault> {
         let bad = |why: &dyn fmt::Display| {
-            let target = error::cut(head.target());
+            let target = distrust::cut(head.target());
             error::bad_request(format!("`{target}` cannot be asked for: {why}"))
         };
         // Of an empty one Deno would make the name of its socket.
