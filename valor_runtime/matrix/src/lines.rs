@@ -25,8 +25,11 @@ impl log::Log for Keep {
 
 static KEPT: Keep = Keep(Mutex::new(Vec::new()));
 
-/// Keeps every line from here on.
+/// Keeps every line from here on, and forgets those before.
 pub fn keep() {
+    if let Ok(mut lines) = KEPT.0.lock() {
+        lines.clear();
+    }
     if log::set_logger(&KEPT).is_ok() {
         log::set_max_level(log::LevelFilter::Info);
     }

@@ -14,6 +14,7 @@ mod lines;
 
 use clap::Parser;
 use std::{path::PathBuf, process::ExitCode};
+use valor_runtime::Kind;
 
 #[derive(Parser)]
 #[command(about = "Holds one conversation with vlugins that other compilers built")]
@@ -33,7 +34,7 @@ fn main() -> ExitCode {
         println!("| host | vlugins | {} |", names.join(" | "));
         println!("|---|---|{}", "---|".repeat(names.len()));
     }
-    match conversation::hold(&args.plugins) {
+    match conversation::hold(Kind::Native, &args.plugins) {
         Ok((host, vlugins)) => {
             println!("| {host} | {vlugins} |{}", " yes |".repeat(names.len()));
             ExitCode::SUCCESS
