@@ -33,7 +33,9 @@ struct Row {
 const ARCHIVES: [&str; 1] = ["abi-1.0"];
 
 fn archive(name: &str) -> (PathBuf, Vec<Row>) {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/archive").join(name);
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/archive")
+        .join(name);
     let text = fs::read(folder.join("manifest.json")).unwrap();
     let manifest: Manifest = serde_json::from_slice(&text).unwrap();
     (folder, manifest.files)
@@ -60,12 +62,22 @@ fn the_files_are_those_of_the_manifest() {
             assert_eq!(metadata.rustc, row.rustc, "{}", row.file);
         }
         let mut there = BTreeSet::new();
-        for folder_of in fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()) {
+        for folder_of in fs::read_dir(&folder)
+            .unwrap()
+            .map(|entry| entry.unwrap().path())
+        {
             let files = match folder_of.is_dir() {
-                true => fs::read_dir(&folder_of).unwrap().map(|entry| entry.unwrap().path()).collect(),
+                true => fs::read_dir(&folder_of)
+                    .unwrap()
+                    .map(|entry| entry.unwrap().path())
+                    .collect(),
                 false => vec![folder_of],
             };
-            there.extend(files.into_iter().map(|file| file.strip_prefix(&folder).unwrap().to_owned()));
+            there.extend(
+                files
+                    .into_iter()
+                    .map(|file| file.strip_prefix(&folder).unwrap().to_owned()),
+            );
         }
         assert_eq!(there, listed, "{name}");
     }
@@ -87,7 +99,10 @@ fn libraries_of_every_compiler_hold_the_conversation() {
 #[cfg(feature = "wasm")]
 #[test]
 fn modules_of_every_compiler_hold_the_conversation() {
-    assert_eq!(hold_all(Kind::Wasm, "wasm32-unknown-unknown"), ARCHIVES.len());
+    assert_eq!(
+        hold_all(Kind::Wasm, "wasm32-unknown-unknown"),
+        ARCHIVES.len()
+    );
 }
 
 /// Holds it with each folder of files for a target, one at a time, and says with how many: what is logged is looked for
@@ -99,7 +114,9 @@ fn hold_all(kind: Kind, target: &str) -> usize {
     for name in ARCHIVES {
         let (folder, rows) = archive(name);
         let of_target = rows.iter().filter(|row| row.target == target);
-        let folders: BTreeSet<_> = of_target.filter_map(|row| Some(folder.join(&row.file).parent()?.to_owned())).collect();
+        let folders: BTreeSet<_> = of_target
+            .filter_map(|row| Some(folder.join(&row.file).parent()?.to_owned()))
+            .collect();
         for folder in folders {
             if let Err(fault) = conversation::hold(kind, &[folder.clone()]) {
                 panic!("{}: {fault}", folder.display());
