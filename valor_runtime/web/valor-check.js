@@ -108,7 +108,7 @@ function expected(value, key, what, fault) {
 /** Holds a string to a rule. */
 function checked(value, key, fault, rule) {
   if (typeof value !== "string") return expected(value, key, "a string", fault);
-  const broken = rule(value);
+  const broken = value.length > 4096 ? "a text has at most 4096 characters" : rule(value);
   if (broken) fault(key, broken);
 }
 

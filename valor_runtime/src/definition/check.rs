@@ -14,6 +14,10 @@ use super::{
     table::{Key, Object, Shape},
 };
 
+/// The longest text of a definition, in units of UTF-16, as the browser counts them: no path, host or prefix needs more,
+/// and looking for a path of a megabyte takes minutes.
+const MAX_TEXT: usize = 4096;
+
 /// The values of an object that have a row, in their order.
 pub(super) struct Known<C>(Vec<(&'static Key, C)>);
 
@@ -110,8 +114,14 @@ impl<'t> Checker<'t> {
                     "this key has no meaning for the types of vlugins that this version runs";
                 self.fault(key_at, sub, message);
             } else {
-                let known: Vec<_> = keys.iter().map(|row| row.name).collect();
-                let message = format!("unknown key; {}", suggestion(&name, &known));
+                // Looking for what was meant takes longest, so it is done for the faults that are told of alone.
+                let message = match self.faults.are_all_told() {
+                    true => {
+                        let known: Vec<_> = keys.iter().map(|row| row.name).collect();
+                        format!("unknown key; {}", suggestion(&name, &known))
+                    }
+                    false => String::new(),
+                };
                 self.fault(key_at, sub, message);
             }
         }
@@ -222,7 +232,12 @@ impl<'t> Checker<'t> {
     ) {
         match value.text() {
             Some(text) => {
-                if let Some(message) = rule(&text) {
+                let too_long = text.len() > MAX_TEXT && text.encode_utf16().count() > MAX_TEXT;
+                let message = match too_long {
+                    true => Some(format!("a text has at most {MAX_TEXT} characters")),
+                    false => rule(&text),
+                };
+                if let Some(message) = message {
                     self.fault(value.at(), key, message);
                 }
             }

@@ -117,6 +117,11 @@ impl Faults {
         self.count
     }
 
+    /// Whether the next fault would be told of; otherwise it is counted alone.
+    pub fn are_all_told(&self) -> bool {
+        self.first.len() < TOLD
+    }
+
     /// Counts a fault, and keeps it while there are few.
     pub fn note(&mut self, fault: impl FnOnce() -> DefinitionFault) {
         self.count += 1;

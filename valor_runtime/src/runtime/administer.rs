@@ -42,7 +42,7 @@ impl Administer for Runtime {
         definition: Definition,
     ) -> BoxFuture<'static, Result<(), Refusal>> {
         async move {
-            fit(&definition)?;
+            fit(&definition, None)?;
             self.free(&definition).map_err(RuntimeError::from)?;
             let mount = self.prepare(&definition, true).await?;
             let inserted = self.dispatch.registry.insert(vec![mount]);
@@ -53,7 +53,7 @@ impl Administer for Runtime {
 
     fn replace(self: Arc<Self>, definition: Definition) -> BoxFuture<'static, Result<(), Refusal>> {
         async move {
-            fit(&definition)?;
+            fit(&definition, self.definition(&definition.name).as_ref())?;
             let mount = self.prepare(&definition, true).await?;
             let replaced = self.dispatch.registry.replace(mount);
             dispatch::retire(replaced.map_err(RuntimeError::from)?);
@@ -70,10 +70,16 @@ impl Administer for Runtime {
     }
 }
 
-/// What may not come over HTTP, though it may stand in plugins.json.
-fn fit(definition: &Definition) -> Result<(), Refusal> {
+/// What may not come over HTTP, though it may stand in plugins.json; `old` is what is replaced.
+fn fit(definition: &Definition, old: Option<&Definition>) -> Result<(), Refusal> {
     if definition.source.is_some() {
         let line = "`source` is for plugins.json: over HTTP nothing is built";
+        return Err(Refusal::Unfit(line.to_owned()));
+    }
+    // What plugins.json says may stay.
+    let most = old.map_or(1, |old| old.limits.compile());
+    if definition.limits.compile.is_some_and(|it| it > most) {
+        let line = "`limits.compile` is raised in plugins.json alone: while a module is compiled, all others wait";
         return Err(Refusal::Unfit(line.to_owned()));
     }
     Ok(())

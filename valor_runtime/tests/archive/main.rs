@@ -118,7 +118,7 @@ fn hold_all(kind: Kind, target: &str) -> usize {
             .filter_map(|row| Some(folder.join(&row.file).parent()?.to_owned()))
             .collect();
         for folder in folders {
-            if let Err(fault) = conversation::hold(kind, &[folder.clone()]) {
+            if let Err(fault) = conversation::hold(kind, std::slice::from_ref(&folder)) {
                 panic!("{}: {fault}", folder.display());
             }
             held += 1;

@@ -140,6 +140,18 @@ fn what_cannot_be_registered() {
             }),
             "nothing is built",
         ),
+        (
+            "more compiling than others wait for",
+            json!({
+                "type": "wasm", "name": "x", "path": "x.wasm", "limits": { "compile": 2 },
+            }),
+            "`limits.compile` is raised in plugins.json alone",
+        ),
+        (
+            "a path of a megabyte",
+            native(&"p/".repeat(500_000)),
+            "a text has at most 4096 characters",
+        ),
         ("no definition", json!([]), ""),
     ];
     if cfg!(unix) {
