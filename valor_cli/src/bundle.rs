@@ -171,13 +171,35 @@ fn read(file: &Path, module: &Path, inputs: &Path) -> Result<Module, String> {
     }
     let meta = fs::read(inputs).map_err(|error| error.to_string())?;
     let meta: Meta = serde_json::from_slice(&meta).map_err(|error| error.to_string())?;
-    // Relative to where it ran. What it makes itself is no file.
-    let paths = meta.inputs.keys().map(|it| file.with_file_name(it));
-    let files = paths.filter_map(|it| fs::canonicalize(it).ok());
+    let mut imports = Vec::new();
+    for input in meta.inputs.keys() {
+        let files = files(file, input);
+        if files.is_empty() && !is_made(input) {
+            return Err(format!(
+                "esbuild has read {input}, which is no file now: try again"
+            ));
+        }
+        imports.extend(files);
+    }
+    imports.retain(|it| it != file);
     Ok(Module {
         bytes: fs::read(module).map_err(|error| error.to_string())?,
-        imports: files.filter(|it| it != file).collect(),
+        imports,
     })
+}
+
+/// The files that an input can be, which esbuild names by a path from where it ran, with the query and the fragment
+/// that it is imported with. Names of files can have a `?` or a `#` in them as well.
+fn files(file: &Path, input: &str) -> Vec<PathBuf> {
+    let ends = input.match_indices(['?', '#']).map(|(at, _)| at);
+    let paths = ends.chain([input.len()]).map(|end| &input[..end]);
+    let real = paths.filter_map(|it| fs::canonicalize(file.with_file_name(it)).ok());
+    real.filter(|it| it.is_file()).collect()
+}
+
+/// Whether esbuild has made this itself: the module of a `data:` URL, and an empty one in the place of another.
+fn is_made(input: &str) -> bool {
+    (input.starts_with('<') && input.ends_with('>')) || input.starts_with("(disabled):")
 }
 
 /// The file that an import of another file leads to, of which esbuild says that it is not there.

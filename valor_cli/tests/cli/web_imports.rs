@@ -6,6 +6,10 @@ use crate::{
     web_scripts::{esbuild, write_scripts},
 };
 
+const OUTSIDE: &str = "it imports BEYOND/it.js, which is outside of its project PROJECT (a project reaches up to a .git, or else to the \
+     highest plugins.json, package.json or deno.json): move that file into the project, or make one file of the script \
+     and what it imports (`esbuild PROJECT/js/NAME.js --bundle --format=esm --outfile=FILE`)";
+
 /// One file is one vlugin: what a server refuses of it is not bundled for a page, and says the same.
 #[test]
 fn a_script_imports_the_same_in_a_page_and_on_a_server() {
@@ -22,9 +26,37 @@ fn a_script_imports_the_same_in_a_page_and_on_a_server() {
             "beyond",
             format!("import it from '{}/it.js';", beyond.display()),
             "[]",
-            "it imports BEYOND/it.js, which is outside of its project PROJECT (a project reaches up to a .git, or else to the \
-             highest plugins.json, package.json or deno.json): move that file into the project, or make one file of the script \
-             and what it imports (`esbuild PROJECT/js/beyond.js --bundle --format=esm --outfile=FILE`)",
+            OUTSIDE,
+        ),
+        (
+            "queried",
+            format!("import it from '{}/it.js?v=1';", beyond.display()),
+            "[]",
+            OUTSIDE,
+        ),
+        (
+            "marked",
+            format!("import it from '{}/it.js#v';", beyond.display()),
+            "[]",
+            OUTSIDE,
+        ),
+        (
+            "above_queried",
+            "import it from '../lib/it.js?v=1#v';".into(),
+            "[]",
+            "",
+        ),
+        (
+            "made",
+            "import it from 'data:text/javascript,export default 1';".into(),
+            "[]",
+            "",
+        ),
+        (
+            "data_queried",
+            "import it from './data.json?v=1' with { type: 'json' };".into(),
+            "[]",
+            "it imports `data.json`, which is no code: to read that, its definition has to name it, \"files\": [\"data.json\"]",
         ),
         (
             "data",
@@ -54,6 +86,7 @@ fn a_script_imports_the_same_in_a_page_and_on_a_server() {
         folder.write("lib/it.js", "export default 'above';");
         let project = folder.path().canonicalize().unwrap();
         let line = refusal
+            .replace("NAME", name)
             .replace("BEYOND", &beyond.display().to_string())
             .replace("PROJECT", &project.display().to_string());
         let mut check = valor_cli();

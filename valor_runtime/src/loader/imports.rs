@@ -2,9 +2,10 @@
 //!
 //! `js` asks before a script runs, and `valor_cli web` before one goes into a page: a file that is a vlugin on one is a
 //! vlugin on the other. Code is imported from the script's project, of which it is a part. Data is read, however that
-//! is written, so it has to be in what the definition's `files` names. A path is judged for where its links lead.
+//! is written, so it has to be in what the definition's `files` names. A path is judged for where its links lead, also
+//! in an installed package.
 
-use super::{LoadError, ScriptError, npm, paths};
+use super::{LoadError, ScriptError, links, npm, paths};
 use crate::{Definition, project};
 use std::path::{Component, Path, PathBuf};
 
@@ -79,7 +80,7 @@ impl Imports {
             files: files.collect::<Result<_, LoadError>>()?,
             project: project_of(folder, base),
             dirs: dirs.map(<[_]>::to_owned),
-            packages: npm::may_import(file),
+            packages: npm::may_import(file, dirs),
             file: file.to_owned(),
         })
     }
@@ -94,15 +95,26 @@ impl Imports {
         &self.project
     }
 
+    /// Whether it imports packages from npm.
+    pub(super) fn packages(&self) -> bool {
+        self.packages
+    }
+
+    /// Why a script that can import packages may not be started, if a link in those beside it or above leads out of
+    /// them: names that it puts together as it runs are not seen by [`Self::refusal`].
+    pub(super) fn stray(&self) -> Option<String> {
+        let bounds = links::Bounds {
+            project: &self.project,
+            dirs: self.dirs.as_deref(),
+        };
+        links::stray(self.file.parent()?, &bounds)
+    }
+
     /// Why the script may not import this file, if it may not, and what to do about it. A file that is not there is
     /// for whoever reads it to report.
     pub fn refusal(&self, imported: &Path) -> Option<String> {
         let real = dunce::canonicalize(imported);
         let real = real.as_deref().unwrap_or(imported);
-        // Deno's own rules say which.
-        if self.packages && (is_installed(imported) || is_installed(real)) {
-            return None;
-        }
         let shown = imported.display();
         if let Some(dirs) = &self.dirs
             && paths::inside(dirs, imported.to_owned()).is_err()
@@ -111,6 +123,10 @@ impl Imports {
                 "it imports {shown}, which is not inside a plugin directory, as all of a script has to be that is \
                  registered over HTTP: put that file into the script's folder"
             ));
+        }
+        // Deno's own rules say which.
+        if self.packages && is_installed(real) {
+            return None;
         }
         if !real.starts_with(&self.project) {
             let (file, project) = (self.file.display(), self.project.display());
@@ -226,6 +242,36 @@ mod tests {
         let with_packages = Imports::of(&file, &definition, &base).unwrap();
         let data = base.join("node_modules/x/data.json");
         assert_eq!(with_packages.refusal(&data), None);
+        // Not by links in them.
+        for (link, target, part) in [
+            (
+                "out.js",
+                "../../../other.js",
+                "which is outside of its project ",
+            ),
+            (
+                "env.json",
+                "../../js/.env",
+                "it imports `.env`, which is no code",
+            ),
+        ] {
+            let link = base.join("node_modules/x").join(link);
+            symlink(target, &link).unwrap();
+            let line = with_packages.refusal(&link).unwrap_or_default();
+            assert!(line.contains(part), "{line}");
+            fs::remove_file(link).unwrap();
+        }
+        // One that came over the network has those in plugin directories.
+        for (plugins, packages, refused) in
+            [(&base, true, false), (&dir.join("app/js"), false, true)]
+        {
+            let dirs = std::slice::from_ref(plugins);
+            let registered = Imports::inside(&file, &definition, &base, Some(dirs)).unwrap();
+            assert_eq!(registered.packages(), packages);
+            let line = registered.refusal(&data).unwrap_or_default();
+            let part = "which is not inside a plugin directory";
+            assert_eq!(line.contains(part), refused, "{line}");
+        }
         fs::remove_file(manifest).unwrap();
         // The folder of a file that is not called plugins.json is of the project as well.
         fs::remove_file(dir.join("app/plugins.json")).unwrap();

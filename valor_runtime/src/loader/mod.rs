@@ -12,6 +12,7 @@ pub(crate) mod files;
 mod guest_error;
 mod imports;
 pub(crate) mod js;
+mod links;
 mod lists;
 pub mod native;
 mod npm;

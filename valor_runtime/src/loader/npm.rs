@@ -3,7 +3,7 @@
 //!
 //! Packages are found as Node finds them, in a `node_modules` beside the file or above. Nothing is installed here.
 
-use super::ScriptError;
+use super::{ScriptError, paths};
 use crate::file::read;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
@@ -13,9 +13,11 @@ const LARGEST: u64 = 1 << 20;
 /// The keys of a package.json that name packages.
 const DEPENDENCIES: [&str; 3] = ["dependencies", "optionalDependencies", "devDependencies"];
 
-/// Whether a script may import packages: where a package.json beside it or above names any.
-pub(super) fn may_import(file: &Path) -> bool {
-    above(file).any(|folder| {
+/// Whether a script may import packages: if a package.json beside it or above, and inside one of `dirs`, names any.
+pub(super) fn may_import(file: &Path, dirs: Option<&[PathBuf]>) -> bool {
+    let is_inside =
+        |it: &&Path| dirs.is_none_or(|dirs| paths::inside(dirs, it.to_path_buf()).is_ok());
+    above(file).filter(is_inside).any(|folder| {
         let mut named = dependencies(folder);
         named.any(|packages| packages.as_object().is_some_and(|it| !it.is_empty()))
     })

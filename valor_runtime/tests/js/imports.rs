@@ -153,7 +153,7 @@ pub(crate) fn what_is_imported_is_of_the_project() {
 #[test]
 fn one_that_is_registered_imports_from_plugin_directories_alone() {
     let house = House::new(&[
-        ("package.json", "{}"),
+        ("package.json", r#"{ "dependencies": { "out": "1" } }"#),
         (
             "plugins/in/it.js",
             "import it from '../it.js'; export default { fetch: () => new Response(it) };",
@@ -164,6 +164,28 @@ fn one_that_is_registered_imports_from_plugin_directories_alone() {
             "import it from '../out.js'; export default { fetch: () => new Response(it) };",
         ),
         ("out.js", "export default 'outside'"),
+        (
+            "plugins/installed.js",
+            "import it from 'out'; export default { fetch: () => new Response(it) };",
+        ),
+        ("node_modules/out/package.json", r#"{ "main": "it.cjs" }"#),
+        ("node_modules/out/it.cjs", "module.exports = 'outside'"),
+        (
+            "plugins/own/package.json",
+            r#"{ "dependencies": { "in": "1" } }"#,
+        ),
+        (
+            "plugins/own/it.js",
+            "import it from 'in'; export default { fetch: () => new Response(it) };",
+        ),
+        (
+            "plugins/own/node_modules/in/package.json",
+            r#"{ "main": "it.cjs" }"#,
+        ),
+        (
+            "plugins/own/node_modules/in/it.cjs",
+            "module.exports = 'installed'",
+        ),
     ]);
     let plugins = house.dir.path().join("plugins");
     let runtime = valor_runtime::Runtime::builder().base_dir(house.dir.path());
@@ -192,11 +214,14 @@ fn one_that_is_registered_imports_from_plugin_directories_alone() {
         let inside = register("it", "in/it.js").await;
         assert_eq!(inside.0, 201, "{}", inside.1);
         assert_eq!(house.get("/it").await, (200, "inside".into()));
-        let (status, line) = register("out", "out.js").await;
-        assert_eq!(status, 422);
-        assert!(
-            line.contains("out.js, which is not inside a plugin directory"),
-            "{line}"
-        );
+        let own = register("own", "own/it.js").await;
+        assert_eq!(own.0, 201, "{}", own.1);
+        assert_eq!(house.get("/own").await, (200, "installed".into()));
+        for (name, file) in [("out", "out.js"), ("installed", "it.cjs")] {
+            let (status, line) = register(name, &format!("{name}.js")).await;
+            assert_eq!(status, 422, "{line}");
+            let part = format!("{file}, which is not inside a plugin directory");
+            assert!(line.contains(&part), "{line}");
+        }
     });
 }

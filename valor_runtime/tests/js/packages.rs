@@ -281,3 +281,65 @@ fn what_is_not_installed_is_one_line_with_the_remedy() {
         }
     });
 }
+
+/// Deno lets a script import any file whose path has a `node_modules` in it, wherever that leads.
+#[test]
+fn a_link_in_a_package_gives_a_script_no_other_file() {
+    let house = House::new(&[
+        (
+            "app/later.js",
+            "const read = (name) => import('' + name, { with: { type: 'json' } }).then((it) => it.default);
+            export default { fetch: async () => Response.json(await read('pk/out/secret.json')) };",
+        ),
+        (
+            "app/seen.js",
+            "import it from 'pk/out/secret.json' with { type: 'json' }; export default { fetch: () => Response.json(it) };",
+        ),
+        (
+            "app/named.js",
+            "import it from 'pk/named' with { type: 'json' }; export default { fetch: () => Response.json(it) };",
+        ),
+        (
+            "app/fine.js",
+            "import it from 'pk/data.json' with { type: 'json' }; export default { fetch: () => Response.json(it) };",
+        ),
+        ("app/package.json", r#"{ "dependencies": { "pk": "1" } }"#),
+        (
+            "app/node_modules/pk/package.json",
+            r#"{ "name": "pk", "exports": { "./named": "./out/secret.json", "./*": "./*" } }"#,
+        ),
+        ("app/node_modules/pk/data.json", "[1]"),
+    ]);
+    let beyond = tempfile::tempdir().unwrap();
+    std::fs::write(beyond.path().join("secret.json"), r#"["secret"]"#).unwrap();
+    let dir = house.dir.path().canonicalize().unwrap();
+    let link = dir.join("app/node_modules/pk/out");
+    let path = |name: &str| format!("app/{name}.js");
+    block_on(async {
+        house
+            .load(json!({ "name": "fine", "path": path("fine") }))
+            .await
+            .unwrap();
+        assert_eq!(house.get("/fine").await, (200, "[1]".into()));
+        symlink(beyond.path(), &link).unwrap();
+        let through_link = format!(
+            "{} is a link that leads out of the installed packages",
+            link.display()
+        );
+        for (name, part) in [
+            ("later", &*through_link),
+            ("fine", &*through_link),
+            ("seen", "secret.json, which is outside of its project "),
+            ("named", "secret.json, which is outside of its project "),
+        ] {
+            let own = json!({ "name": format!("{name}2"), "path": path(name) });
+            let mut member = own.clone();
+            member["group"] = "g".into();
+            for it in [own, member] {
+                let line = house.load(it).await.map_err(|it| it.to_string());
+                let line = line.expect_err(name);
+                assert!(line.contains(part), "{name}: {line}");
+            }
+        }
+    });
+}

@@ -28,7 +28,10 @@ pub(super) struct Ask {
     pub(super) file: PathBuf,
     /// What it may import. What Deno lets its process read says nothing: that may be more, as it is for a group.
     pub(super) may: Imports,
+    /// Whether Deno looks for packages here.
     pub(super) packages: bool,
+    /// Whether its process lets it import packages.
+    pub(super) reaches_packages: bool,
 }
 
 /// The files that a script is made of, its own first, as they were when it was asked.
@@ -46,6 +49,19 @@ struct Module {
 }
 
 impl Ask {
+    /// That no link leads out of the packages that it can import.
+    ///
+    /// # Errors
+    /// Which link does.
+    pub(super) async fn contained(&self) -> Result<(), String> {
+        if !self.reaches_packages {
+            return Ok(());
+        }
+        let may = self.may.clone();
+        let stray = smol::unblock(move || may.stray()).await;
+        stray.map_or(Ok(()), Err)
+    }
+
     /// Asks Deno.
     ///
     /// # Errors

@@ -185,10 +185,10 @@ impl JsLoader {
             url.map_or_else(|()| String::new(), String::from)
         };
         let limits = &definition.limits;
-        // Those who join a group later may have packages as well.
-        let packages = definition.group.is_some() || npm::may_import(&file);
         let dirs = restricted.then(|| self.search.dirs());
         let may = Imports::inside(&file, definition, self.search.base(), dirs)?;
+        // Those who join a group later may have packages as well.
+        let packages = definition.group.is_some() || may.packages();
         let start = json!({
             "file": url(&file, false),
             "folder": url(&folder, true),
@@ -214,7 +214,9 @@ impl JsLoader {
             program,
             file: file.clone(),
             may,
-            packages,
+            // Also if it may not import them, so that this is what it is refused for.
+            packages: packages || npm::may_import(&file, None),
+            reaches_packages: packages,
         };
         let recipe = Recipe {
             name: definition.name.clone(),

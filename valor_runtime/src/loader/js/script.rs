@@ -159,8 +159,9 @@ impl Script {
         match checked.map_err(Unstarted::Failed)? {
             Some(source) => start["source"] = source.into(),
             None => {
-                let graph = recipe.ask.graph().await.map_err(Unstarted::Failed)?;
-                *self.graph() = graph;
+                let both = future::zip(recipe.ask.graph(), recipe.ask.contained()).await;
+                *self.graph() = both.0.map_err(Unstarted::Failed)?;
+                both.1.map_err(Unstarted::Failed)?;
             }
         }
         let process = self.group.process().await?;
