@@ -18,6 +18,8 @@ use crate::{
     table::Row,
     watch::{Wanted, Watch},
 };
+use futures_lite::future;
+use smol::channel::Receiver;
 use std::sync::Arc;
 use valor_runtime::{
     RegistryAccess, Runtime, Token,
@@ -85,20 +87,37 @@ pub fn run(args: &RunArgs, log: &LogWriter) -> Result<(), Failure> {
         watch.look_at(&vlugins.as_read(), &runtime);
         log::info!(target: "valor::watch", "changes of plugins.json and of what it names are taken as they come");
     }
-    vlugins.build(&args.build, &args.log, log, &Stop::default());
+    let file = file.filter(|file| file.again().is_some());
+    let again = file.as_ref().map(|_| reload::channel());
+    let ask = again.as_ref().map(|(ask, _)| ask.clone());
+    let builds = Stop::default();
+    let stop = signals::listen(log.clone(), tls.clone(), ask, builds.clone()).map_err(failed)?;
+    // A part: the compilers end with their cargo.
+    vlugins.build(&args.build, &args.log, log, &builds.part());
+    if builds.is_stopped() {
+        stopped_early();
+        return Ok(());
+    }
     let reads = Reads {
-        file,
+        file: file.zip(again.map(|(_, asked)| asked)),
         as_read,
         watch,
+        builds,
     };
-    smol::block_on(serve(args, log, vlugins, reads, runtime, tls))
+    smol::block_on(serve(args, log, vlugins, reads, runtime, tls, stop))
+}
+
+fn stopped_early() {
+    log::info!(target: "valor", "stopped before anything was served, and ended");
 }
 
 /// What is read again while it runs.
 struct Reads {
-    file: Option<PluginsFile>,
+    /// The file, and where it is asked for.
+    file: Option<(PluginsFile, Receiver<()>)>,
     as_read: Vlugins,
     watch: Option<Watch>,
+    builds: Stop,
 }
 
 async fn serve(
@@ -109,9 +128,11 @@ async fn serve(
         file,
         as_read,
         watch,
+        builds,
     }: Reads,
     runtime: Arc<Runtime>,
     tls: Option<Tls>,
+    stop: impl Future<Output = ()> + Send + 'static,
 ) -> Result<(), Failure> {
     let mut server = Server::bind(&args.addr, config(args))
         .await
@@ -119,7 +140,19 @@ async fn serve(
             ServerError::Bind { .. } => Failure::new(CANNOT_BIND, [error.to_string()]),
             error => failed(error),
         })?;
-    vlugins.load(&runtime).await;
+    let mut stop = Box::pin(stop);
+    let loaded = async {
+        vlugins.load(&runtime).await;
+        true
+    };
+    let stopped = async {
+        stop.as_mut().await;
+        false
+    };
+    if !future::or(loaded, stopped).await {
+        stopped_early();
+        return Ok(());
+    }
     if let Err(faults) = vlugins.faults() {
         if !args.keep_going || vlugins.is_empty() && !args.with_registry {
             return Err(faults);
@@ -132,12 +165,7 @@ async fn serve(
     dispatch::watch::on_blocked(move || {
         workers.relieve();
     });
-    let reloading = Stop::default();
-    let file = file.filter(|file| file.again().is_some());
-    let again = file.as_ref().map(|_| reload::channel());
-    let ask = again.as_ref().map(|(ask, _)| ask.clone());
-    let stop = signals::listen(log.clone(), tls.clone(), ask).map_err(failed)?;
-    if let (Some(file), Some((_, asked))) = (file, again) {
+    if let Some((file, asked)) = file {
         let reload = Reload {
             file,
             build: args.build.clone(),
@@ -146,17 +174,13 @@ async fn serve(
             runtime: runtime.clone(),
             vlugins: as_read,
             served: vlugins.all(),
-            stop: reloading.clone(),
+            stop: builds,
         };
         reload.listen(asked, watch).map_err(failed)?;
     }
     if let Some(tls) = tls {
         server = server.tls(tls);
     }
-    let stop = async move {
-        stop.await;
-        reloading.now();
-    };
     runtime.set_ready(true);
     let mut rows = vlugins.rows(&runtime);
     rows.extend(own_rows(&runtime));

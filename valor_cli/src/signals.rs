@@ -1,14 +1,15 @@
 //! SIGINT and SIGTERM, on Windows Ctrl-C and Ctrl-Break: the first asks the server to drain, the
-//! second ends the program at once. SIGHUP has plugins.json read again, and a renewed certificate,
-//! if there are such, and never ends the program; Windows has no such signal.
+//! second ends the program at once. Either ends what cargo builds, also before anything is served.
+//! SIGHUP has plugins.json read again, and a renewed certificate, if there are such, and never ends
+//! the program; Windows has no such signal.
 
-use crate::{exit, log_writer::LogWriter, reload::Ask};
+use crate::{build_sources::Stop, exit, log_writer::LogWriter, reload::Ask};
 use smol::channel::{Receiver, Sender, bounded};
 use std::io;
 use valor_runtime::server::Tls;
 
 /// Listens from now on, on a thread of its own, so that signals are heard while vlugins block
-/// every worker. The future ends with the first signal.
+/// every worker. The future ends with the first signal, which ends the builds of `builds` as well.
 ///
 /// # Errors
 /// Where the system refuses to tell of signals.
@@ -16,6 +17,7 @@ pub fn listen(
     log: LogWriter,
     tls: Option<Tls>,
     reload: Option<Ask>,
+    builds: Stop,
 ) -> io::Result<impl Future<Output = ()> + Send + 'static> {
     let (send, first): (_, Receiver<()>) = bounded(1);
     hear(Heard {
@@ -24,6 +26,7 @@ pub fn listen(
         draining: false,
         tls,
         reload,
+        builds,
     })?;
     Ok(async move {
         let _ = first.recv().await;
@@ -38,6 +41,7 @@ struct Heard {
     tls: Option<Tls>,
     #[cfg_attr(not(unix), allow(dead_code))] // As above.
     reload: Option<Ask>,
+    builds: Stop,
 }
 
 impl Heard {
@@ -49,6 +53,7 @@ impl Heard {
         }
         self.draining = true;
         log::info!(target: "valor", "{name}: what runs is finished first; a second signal ends at once");
+        self.builds.now();
         let _ = self.send.try_send(());
     }
 

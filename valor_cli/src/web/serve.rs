@@ -3,6 +3,7 @@
 
 use crate::{
     args::{LogArgs, LogFormat},
+    build_sources::Stop,
     exit::{CANNOT_BIND, Failure},
     log_writer::LogWriter,
     output::print_line,
@@ -64,7 +65,8 @@ pub fn serve(
             error => Failure::fault(error),
         })?;
         runtime.load(&definition).await.map_err(Failure::fault)?;
-        let stop = signals::listen(log.clone(), None, None).map_err(Failure::fault)?;
+        let stop = signals::listen(log.clone(), None, None, Stop::default());
+        let stop = stop.map_err(Failure::fault)?;
         runtime.set_ready(true);
         announce(args, &server.local_addrs());
         let workers = std::thread::available_parallelism().map_or(1, usize::from);

@@ -398,3 +398,36 @@ fn under_any_umask_what_is_temporary_is_nobody_elses() {
         assert!(seen.iter().any(|it| it == name), "{seen:?}");
     }
 }
+
+/// Neither the process nor a folder of it is left, also if the program cannot do anything about it.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_deno_that_is_asked_what_a_script_imports_does_not_outlive_the_program() {
+    for signal in ["TERM", "KILL"] {
+        let folder = folder("");
+        let (asked, temporary) = (folder.path().join("asked"), folder.path().join("tmp"));
+        std::fs::create_dir(&temporary).unwrap();
+        let shown = asked.display();
+        let endless = format!(
+            "#!/bin/sh\nif [ \"$1\" = eval ]; then echo 2.9.6; echo \"$0\"; exit; fi\n\
+             echo $$ > '{shown}.new' && mv '{shown}.new' '{shown}' && exec sleep 600\n"
+        );
+        folder.write("deno", endless);
+        let deno = folder.path().join("deno");
+        std::fs::set_permissions(&deno, std::fs::Permissions::from_mode(0o755)).unwrap();
+        let mut command = valor_cli();
+        command
+            .args(["check", "-p"])
+            .arg(folder.path().join("plugins.json"))
+            .envs([("VALOR_DENO", &deno), ("TMPDIR", &temporary)]);
+        let mut program = command.spawn().unwrap();
+        wait_for("the question", || asked.exists());
+        let id = program.id().to_string();
+        let sent = Command::new("kill").args(["-s", signal, &id]).status();
+        assert!(sent.unwrap().success());
+        program.wait().unwrap();
+        crate::support::wait_for_the_end_of(&std::fs::read_to_string(asked).unwrap());
+        let left: Vec<_> = std::fs::read_dir(temporary).unwrap().collect();
+        assert!(left.is_empty(), "{left:?}");
+    }
+}

@@ -368,6 +368,17 @@ pub fn wait_for(what: &str, mut happened: impl FnMut() -> bool) {
     }
 }
 
+/// Waits until the process with this number is no more.
+#[cfg(unix)]
+pub fn wait_for_the_end_of(pid: &str) {
+    wait_for("the end of a process", || {
+        let mut ps = Command::new("ps");
+        let shown = ps.args(["-o", "stat=", "-p", pid.trim()]).output().unwrap();
+        let state = String::from_utf8(shown.stdout).unwrap();
+        state.trim().is_empty() || state.starts_with('Z')
+    });
+}
+
 /// An answer, its body taken as it came.
 #[derive(Debug)]
 pub struct Answer {

@@ -225,3 +225,52 @@ fn one_that_is_registered_imports_from_plugin_directories_alone() {
         }
     });
 }
+
+/// Deno would read the first without an end, and wait for the others.
+#[cfg(target_os = "linux")]
+#[test]
+fn what_is_no_regular_file_is_refused_in_little_memory() {
+    let house = House::new(&[
+        ("package.json", "{}"),
+        ("zero.js", "import it from '/dev/zero'; export default it"),
+        ("fifo.js", "import it from './fifo'; export default it"),
+        (
+            "through.js",
+            "import it from './fifo.js'; export default it",
+        ),
+        (
+            "hidden.js",
+            "const at = './fifo'; export * from /* */ './fifo'",
+        ),
+        ("large.js", "import it from './huge.js'; export default it"),
+    ]);
+    let path = house.dir.path().canonicalize().unwrap();
+    let fifo = path.join("fifo");
+    let made = std::process::Command::new("mkfifo").arg(&fifo).status();
+    assert!(made.unwrap().success());
+    let huge = path.join("huge.js");
+    let file = std::fs::File::create(&huge).unwrap();
+    file.set_len(3 << 30).unwrap();
+    let (fifo, huge) = (fifo.display(), huge.display());
+    let not_regular = format!(
+        "it imports `{fifo}`, which is no regular file: import a file with code in its place"
+    );
+    block_on(async {
+        for (name, line) in [
+            ("zero", "it imports /dev/zero, which is outside of its project ".to_owned()),
+            ("fifo", not_regular.clone()),
+            ("through", not_regular),
+            (
+                "hidden",
+                "what it imports is not known: one of the files is a FIFO, which Deno would wait for; import regular files".to_owned(),
+            ),
+            (
+                "large",
+                format!("what it imports is not known: to read it took more than 512 MiB of memory; `{huge}` is too large to be imported"),
+            ),
+        ] {
+            let said = house.load(json!({ "name": name })).await.unwrap_err().to_string();
+            assert!(said.contains(&line), "{name}: {said}");
+        }
+    });
+}

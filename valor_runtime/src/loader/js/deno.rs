@@ -3,11 +3,12 @@
 //! The loader looks for each script, and asks each program that is found once. A [`PathBuf`] from [`ask`] is a program
 //! that has said its version.
 
+use super::asked::{Answer, Unanswered, answer};
 use crate::{loader::ScriptError, private_dir::PrivateDir, project};
 use std::{
     env,
     path::{Path, PathBuf},
-    process::{Output, Stdio},
+    process::Command,
 };
 
 /// From this version on, a permission opens one Unix socket and not all of them.
@@ -57,20 +58,18 @@ pub(super) async fn ask(file: PathBuf) -> Result<PathBuf, ScriptError> {
     let none = |reason: String| ScriptError::NoDeno {
         reason: format!("{} {reason}", file.display()),
     };
-    let scratch = PrivateDir::create("valor-deno-").map_err(|error| ScriptError::NoTemporary {
+    // Each process that runs scripts will need one: so this is said first, and once.
+    let temporary = PrivateDir::create("valor-deno-").and_then(PrivateDir::close);
+    temporary.map_err(|error| ScriptError::NoTemporary {
         dir: env::temp_dir(),
         reason: error.to_string(),
     })?;
-    let asked = smol::process::Command::new(&file)
-        .args(["eval", "--no-config", "--no-lock", ASK])
-        .env("DENO_DIR", scratch.path())
-        .env("DENO_NO_UPDATE_CHECK", "1")
-        .stdin(Stdio::null())
-        .stderr(Stdio::piped())
-        .kill_on_drop(true)
-        .output()
-        .await
-        .map_err(|error| none(format!("cannot be run: {error}")))?;
+    let mut command = Command::new(&file);
+    command.args(["eval", "--no-config", "--no-lock", ASK]);
+    let asked = answer(command).await.map_err(|why| match why {
+        Unanswered::System(error) => none(format!("cannot be run: {error}")),
+        _ => none("does not say its version".into()),
+    })?;
     let said = String::from_utf8_lossy(&asked.stdout);
     let (version, program) =
         said.trim_end()
@@ -96,7 +95,7 @@ pub(super) async fn ask(file: PathBuf) -> Result<PathBuf, ScriptError> {
 }
 
 /// How it ended, and the first thing that it said.
-fn ended(output: &Output) -> String {
+fn ended(output: &Answer) -> String {
     let said = String::from_utf8_lossy(&output.stderr);
     let first = said
         .lines()

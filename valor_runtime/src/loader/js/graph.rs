@@ -4,23 +4,24 @@
 //! each of these files is held to [`Imports`] here. It also notes how the files are, so that a change in one of them is
 //! seen later.
 
+use super::{
+    asked::{MOST_MEMORY, Unanswered, answer},
+    named,
+};
 use crate::{
     file,
     loader::{Imports, imports::is_installed, one_line, search::MAX_SIZE},
-    private_dir::PrivateDir,
 };
-use futures_lite::future;
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
-use smol::{Timer, process::Command};
 use std::{
+    fs,
     path::{Path, PathBuf},
-    process::Stdio,
-    time::Duration,
+    process::Command,
 };
 
-/// Deno takes some hundredths of a second.
-const LONGEST: Duration = Duration::from_secs(20);
+/// A file of this size that Deno could not read was too large for its memory.
+const LARGE: u64 = MOST_MEMORY / 8;
 
 /// What is to be known of a script.
 pub(super) struct Ask {
@@ -46,6 +47,8 @@ struct Told {
 #[derive(Deserialize)]
 struct Module {
     specifier: String,
+    /// Why it cannot be read.
+    error: Option<String>,
 }
 
 impl Ask {
@@ -68,32 +71,37 @@ impl Ask {
     /// What the script imports and may not, or why that is not known.
     pub(super) async fn graph(&self) -> Result<Graph, String> {
         let unknown = |why: &str| format!("what it imports is not known: {}", one_line(why));
-        let scratch = PrivateDir::create("valor-deno-").map_err(|it| unknown(&it.to_string()))?;
         let mut command = Command::new(&self.program);
         command.args(["info", "--json", "--no-config", "--no-lock", "--no-remote"]);
         command.arg(super::command::packages(self.packages));
-        command
-            .arg(&self.file)
-            .env_clear()
-            .env("DENO_DIR", scratch.path())
-            .env("DENO_NO_UPDATE_CHECK", "1")
-            .env("NO_COLOR", "1")
-            .stdin(Stdio::null())
-            .kill_on_drop(true);
+        command.arg(&self.file).env_clear().env("NO_COLOR", "1");
         #[cfg(windows)]
         command.envs(std::env::var_os("SystemRoot").map(|root| ("SystemRoot", root)));
-        let late = async {
-            Timer::after(LONGEST).await;
-            Err(std::io::ErrorKind::TimedOut.into())
+        let output = match answer(command).await {
+            Ok(output) => output,
+            Err(why) => return Err(self.unanswered(why).await),
         };
-        let output = future::or(command.output(), late).await;
-        let output = output.map_err(|error| unknown(&error.to_string()))?;
         let told = serde_json::from_slice::<Told>(&output.stdout);
-        let told = told.map_err(|_| unknown(&String::from_utf8_lossy(&output.stderr)))?;
+        let Ok(told) = told else {
+            let said = String::from_utf8_lossy(&output.stderr);
+            return Err(match said.contains("memory allocation") {
+                true => too_large(None),
+                false if said.trim().is_empty() => unknown(&output.status.to_string()),
+                false => unknown(&said),
+            });
+        };
         let files = told.modules.iter().filter_map(|it| it.file());
         let mut imported: Vec<_> = files.filter(|it| *it != self.file).collect();
         if let Some(refusal) = imported.iter().find_map(|it| self.may.refusal(it)) {
             return Err(refusal);
+        }
+        if let Some(irregular) = imported.iter().find(|it| named::is_irregular(it)) {
+            return Err(not_regular(irregular));
+        }
+        let unread = told.modules.iter().filter(|it| it.error.is_some());
+        let size = |it: &PathBuf| fs::metadata(it).map_or(0, |it| it.len());
+        if let Some(large) = unread.filter_map(Module::file).find(|it| size(it) > LARGE) {
+            return Err(too_large(Some(&large)));
         }
         imported.retain(|it| !is_installed(it));
         imported.insert(0, self.file.clone());
@@ -103,6 +111,46 @@ impl Ask {
         });
         Ok(Graph(smol::unblock(|| hashed.collect()).await))
     }
+
+    /// Why it is not known what it imports.
+    async fn unanswered(&self, why: Unanswered) -> String {
+        let script = self.file.clone();
+        let irregular = match why {
+            Unanswered::Late | Unanswered::Fifo => {
+                smol::unblock(move || named::irregular(&script)).await
+            }
+            _ => None,
+        };
+        if let Some(irregular) = irregular {
+            let refusal = self.may.refusal(&irregular);
+            return refusal.unwrap_or_else(|| not_regular(&irregular));
+        }
+        let why = match why {
+            Unanswered::System(error) => error.to_string(),
+            Unanswered::Late => "Deno read its files for 20 s and had not ended".into(),
+            Unanswered::Long => "Deno lists more files than Valor reads; import fewer".into(),
+            Unanswered::Fifo => {
+                "one of the files is a FIFO, which Deno would wait for; import regular files".into()
+            }
+        };
+        format!("what it imports is not known: {}", one_line(&why))
+    }
+}
+
+fn not_regular(file: &Path) -> String {
+    format!(
+        "it imports `{}`, which is no regular file: import a file with code in its place",
+        file.display()
+    )
+}
+
+fn too_large(file: Option<&Path>) -> String {
+    let most = MOST_MEMORY >> 20;
+    let file = file.map_or_else(
+        || "import less, or smaller files".to_owned(),
+        |it| format!("`{}` is too large to be imported", it.display()),
+    );
+    format!("what it imports is not known: to read it took more than {most} MiB of memory; {file}")
 }
 
 impl Module {

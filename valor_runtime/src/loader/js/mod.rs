@@ -3,12 +3,14 @@
 //! [`JsLoader`] is what the runtime calls. `deno` finds the program, `group`, `command` and `process` are the
 //! processes, `worker` is a script in one, `roster` has the workers of a process and how it ends. `link` connects a
 //! process with Valor, `supervisor` speaks with it there, and `sealed` keeps others out of that. `script` is one file,
-//! whether it runs or not, `trouble` how often it has ended, `graph` what it imports. `outward` does what a script asks
+//! whether it runs or not, `trouble` how often it has ended, `graph` what it imports, by the answer of a Deno that
+//! `asked` holds and `named` explains. `outward` does what a script asks
 //! for in the encoding of `entry`, `output` logs what its process prints, `hints` puts Valor's remedies in the place of Deno's,
 //! `loops` ends a process whose Workers are in a loop, by the times of `nested`. `supervisor.js` and `worker.js`, of
 //! which `asks.js`, `heads.js`, `pinned.js` and `urls.js` are parts, run in the process beside it. A script can end its
 //! own process and never this one; what it may reach, it reaches through the host.
 
+mod asked;
 mod command;
 mod deno;
 mod entry;
@@ -19,6 +21,7 @@ mod hints;
 mod link;
 #[cfg(target_os = "linux")]
 mod loops;
+mod named;
 #[cfg(target_os = "linux")]
 mod nested;
 mod output;

@@ -1,0 +1,180 @@
+//! [`answer`]: what a Deno says that is asked something and then ends by itself, without running a script.
+//!
+//! `deno` asks for the version, `graph` for what a script imports. Deno reads whatever a script's text names, so on
+//! Linux such a process has a limit to its memory, and is ended if it waits for a FIFO. It ends with Valor, and before
+//! that when nobody waits for the answer any more. It has no folder that could be left behind.
+
+use crate::private_dir::PrivateDir;
+use futures_lite::{AsyncReadExt, future};
+use smol::{
+    Timer,
+    channel::bounded,
+    process::{Child, Command},
+};
+use std::{
+    io,
+    process::{ExitStatus, Stdio},
+    time::Duration,
+};
+
+/// Deno takes some hundredths of a second.
+const LONGEST: Duration = Duration::from_secs(20);
+/// What it may take of memory. Asked about a large project it takes less than a tenth of that.
+pub(super) const MOST_MEMORY: u64 = 512 << 20;
+/// Each thread has a stack, which counts, and Deno has several threads for each core.
+#[cfg(target_os = "linux")]
+const FOR_A_CORE: u64 = 16 << 20;
+/// The longest answer.
+const MOST_SAID: u64 = 64 << 20;
+/// Between two looks at what it waits for.
+#[cfg(target_os = "linux")]
+const LOOK: Duration = Duration::from_millis(100);
+
+/// What it said, and how it ended.
+pub(super) struct Answer {
+    pub(super) status: ExitStatus,
+    pub(super) stdout: Vec<u8>,
+    pub(super) stderr: Vec<u8>,
+}
+
+/// Why there is no answer.
+pub(super) enum Unanswered {
+    System(io::Error),
+    /// It took more than [`LONGEST`].
+    Late,
+    /// It said more than [`MOST_SAID`].
+    Long,
+    /// It opened a FIFO, and waits for somebody to write to it.
+    #[cfg_attr(
+        not(target_os = "linux"),
+        expect(dead_code, reason = "nobody tells there")
+    )]
+    Fifo,
+}
+
+impl From<io::Error> for Unanswered {
+    fn from(error: io::Error) -> Self {
+        Self::System(error)
+    }
+}
+
+/// Runs the program to its end.
+///
+/// # Errors
+/// Why there is no answer; then it has ended as well.
+pub(super) async fn answer(mut command: std::process::Command) -> Result<Answer, Unanswered> {
+    // Its other end is dropped with this future.
+    let (_waiting, gone) = bounded::<()>(1);
+    // A thread that waits for it: Linux ends a process with the thread that started it.
+    smol::unblock(move || {
+        smol::block_on(async {
+            let scratch = scratch(&mut command)?;
+            #[cfg(target_os = "linux")]
+            hold(&mut command);
+            let mut command = Command::from(command);
+            command
+                .stdin(Stdio::null())
+                .stdout(Stdio::piped())
+                .stderr(Stdio::piped())
+                .kill_on_drop(true);
+            let mut child = command.spawn()?;
+            #[cfg(target_os = "linux")]
+            let waits = waits_for_a_fifo(child.id());
+            #[cfg(not(target_os = "linux"))]
+            let waits = std::future::pending();
+            let over = async {
+                let _ = gone.recv().await;
+                Err(io::Error::from(io::ErrorKind::Interrupted).into())
+            };
+            let late = async {
+                Timer::after(LONGEST).await;
+                Err(Unanswered::Late)
+            };
+            let stopped = future::or(over, future::or(late, waits));
+            let answer = future::or(said(&mut child), stopped).await;
+            if answer.is_err() {
+                let _ = child.kill();
+                let _ = child.status().await;
+            }
+            drop(scratch);
+            answer
+        })
+    })
+    .await
+}
+
+/// Where Deno keeps what it knows: nowhere. Windows has no path that is certain not to be a folder.
+fn scratch(command: &mut std::process::Command) -> io::Result<Option<PrivateDir>> {
+    command.env("DENO_NO_UPDATE_CHECK", "1");
+    if cfg!(unix) {
+        command.env("DENO_DIR", "/dev/null/none");
+        return Ok(None);
+    }
+    let scratch = PrivateDir::create("valor-deno-")?;
+    command.env("DENO_DIR", scratch.path());
+    Ok(Some(scratch))
+}
+
+async fn said(child: &mut Child) -> Result<Answer, Unanswered> {
+    let (out, err) = (child.stdout.take(), child.stderr.take());
+    let (stdout, stderr) = future::try_zip(read(out), read(err)).await?;
+    let status = child.status().await?;
+    Ok(Answer {
+        status,
+        stdout,
+        stderr,
+    })
+}
+
+async fn read(from: Option<impl AsyncReadExt + Unpin>) -> Result<Vec<u8>, Unanswered> {
+    let mut bytes = Vec::new();
+    if let Some(from) = from {
+        let mut from = from.take(MOST_SAID);
+        from.read_to_end(&mut bytes).await?;
+        if from.limit() == 0 {
+            return Err(Unanswered::Long);
+        }
+    }
+    Ok(bytes)
+}
+
+/// Has the program end with the thread that starts it, and limits its memory.
+#[cfg(target_os = "linux")]
+#[allow(unsafe_code)] // A boundary: the block states the invariant it leans on.
+fn hold(command: &mut std::process::Command) {
+    use rustix::process::{
+        Resource, Rlimit, Signal, getpid, getppid, getrlimit, set_parent_process_death_signal,
+        setrlimit,
+    };
+    use std::os::unix::process::CommandExt;
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let most = MOST_MEMORY + FOR_A_CORE * cores as u64;
+    let parent = getpid();
+    let hold = move || {
+        set_parent_process_death_signal(Some(Signal::KILL))?;
+        if getppid() != Some(parent) {
+            return Err(io::ErrorKind::Interrupted.into());
+        }
+        let Rlimit { current, maximum } = getrlimit(Resource::Data);
+        let current = Some(current.map_or(most, |it| it.min(most)));
+        setrlimit(Resource::Data, Rlimit { current, maximum })?;
+        Ok(())
+    };
+    // SAFETY: Between fork and exec it makes system calls alone, and allocates nothing.
+    unsafe { command.pre_exec(hold) };
+}
+
+/// Ends when one of its threads has opened a FIFO that nobody writes to, if the system tells what threads wait for.
+#[cfg(target_os = "linux")]
+async fn waits_for_a_fifo<T>(process: u32) -> Result<T, Unanswered> {
+    use std::fs;
+    let tasks = format!("/proc/{process}/task");
+    loop {
+        Timer::after(LOOK).await;
+        let mut threads = fs::read_dir(&tasks).into_iter().flatten().flatten();
+        let waits = |it: fs::DirEntry| fs::read(it.path().join("wchan")).ok();
+        if threads.any(|it| waits(it).is_some_and(|it| it == b"wait_for_partner")) {
+            return Err(Unanswered::Fifo);
+        }
+    }
+}
