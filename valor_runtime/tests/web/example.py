@@ -90,7 +90,8 @@ async def from_npm():
     with tempfile.TemporaryDirectory() as dir:
         app = pathlib.Path(dir, "hono")
         (app / "node_modules").mkdir(parents=True)
-        shutil.copy(examples / "hono/hono.js", app)
+        for file in ["hono.js", "package.json"]:
+            shutil.copy(examples / "hono" / file, app)
         (app / "node_modules/hono").symlink_to(tools / "hono")
         plugins = pathlib.Path(dir, "plugins.json")
         plugins.write_text(json.dumps({"plugins": [{"type": "js", "name": "hono", "path": "hono/hono.js", "config": "de"}]}))
