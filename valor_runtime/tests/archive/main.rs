@@ -54,7 +54,11 @@ fn the_files_are_those_of_the_manifest() {
             }
             let found = inspect(folder.join(&row.file)).unwrap();
             assert_eq!(found.sha256, row.sha256, "{}", row.file);
-            let metadata = found.metadata.unwrap();
+            // What a file of another system says of itself is not always read.
+            let Some(metadata) = found.metadata else {
+                assert_ne!(row.target, valor::metadata::Metadata::this_target());
+                continue;
+            };
             let said = (&*metadata.target, metadata.abi_major, metadata.abi_minor);
             let (major, minor) = name.trim_start_matches("abi-").split_once('.').unwrap();
             let version = (major.parse().unwrap(), minor.parse().unwrap());
