@@ -7,7 +7,7 @@
 
 use super::{LoadError, ScriptError, links, npm, paths};
 use crate::{Definition, project};
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
 /// The ends of the names of files that are code.
 const CODE: [&str; 9] = ["js", "mjs", "cjs", "jsx", "ts", "mts", "cts", "tsx", "wasm"];
@@ -125,7 +125,7 @@ impl Imports {
             ));
         }
         // Deno's own rules say which.
-        if self.packages && is_installed(real) {
+        if self.packages && npm::is_installed(real) {
             return None;
         }
         if !real.starts_with(&self.project) {
@@ -167,12 +167,6 @@ fn project_of(folder: &Path, base: &Path) -> PathBuf {
         Ok(base) if top.starts_with(&base) => base,
         _ => top,
     }
-}
-
-/// Whether it is a part of a package.
-pub(super) fn is_installed(file: &Path) -> bool {
-    file.components()
-        .any(|it| it == Component::Normal("node_modules".as_ref()))
 }
 
 #[cfg(all(test, unix))]

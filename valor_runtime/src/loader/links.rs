@@ -6,7 +6,7 @@
 //! `node_modules` to a package of the project, as those of a workspace do. Links are not followed here; the packages
 //! that they lead to are looked through in their turn.
 
-use super::{imports::is_installed, paths};
+use super::{npm::is_installed, paths};
 use std::{
     collections::HashSet,
     fs,

@@ -6,12 +6,18 @@
 use super::{ScriptError, paths};
 use crate::file::read;
 use serde_json::Value;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 /// The largest package.json that is read.
 const LARGEST: u64 = 1 << 20;
 /// The keys of a package.json that name packages.
 const DEPENDENCIES: [&str; 3] = ["dependencies", "optionalDependencies", "devDependencies"];
+
+/// Whether it is a part of a package.
+pub(super) fn is_installed(file: &Path) -> bool {
+    file.components()
+        .any(|it| it == Component::Normal("node_modules".as_ref()))
+}
 
 /// Whether a script may import packages: if a package.json beside it or above, and inside one of `dirs`, names any.
 pub(super) fn may_import(file: &Path, dirs: Option<&[PathBuf]>) -> bool {

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     file,
-    loader::{Imports, imports::is_installed, one_line, search::MAX_SIZE},
+    loader::{Imports, npm::is_installed, one_line, search::MAX_SIZE},
 };
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
