@@ -57,7 +57,7 @@ pub fn build<'a>(
 }
 
 /// The same, with each outcome told as soon as it is known. Libraries are built before modules, and workspaces in the
-/// order of the definitions. Of a build that was stopped, nothing more is told.
+/// order of the definitions. A build that was stopped gives no more outcomes.
 pub fn build_each<'a>(
     definitions: impl Iterator<Item = (usize, &'a Definition)>,
     base: &Path,

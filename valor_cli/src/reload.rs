@@ -87,7 +87,7 @@ struct Again {
 }
 
 impl Reload {
-    /// Waits for whoever asks and for changes of the files, on a thread of its own.
+    /// Waits for whoever asks and for changes of the files, on a separate thread.
     ///
     /// # Errors
     /// Where there can be no such thread.
@@ -181,7 +181,7 @@ impl Again {
         if all {
             due.extend(before.iter().chain(&read).map(name));
         }
-        // What changes from here on is told of as a further change.
+        // What changes from here on is a further change.
         if let Some(watch) = &mut self.watch {
             due.extend(watch.look_at(&read, &self.reload.runtime));
         }
@@ -304,7 +304,10 @@ impl Reload {
                 Change::Kept => {}
                 // Half of one version and half of another is no news: the newer one has its turn next.
                 Change::Failed(_) if has_changed(&it.name) => {
-                    log::info!(target: "valor::watch", vlugin = name; "the vlugin `{name}` has changed while it was loaded");
+                    log::info!(
+                        target: "valor::watch", vlugin = name;
+                        "the vlugin `{name}` has changed while it was loaded"
+                    );
                     failed.insert(it.name);
                 }
                 Change::Failed(error) => {

@@ -113,7 +113,7 @@ fn stopped_early() {
 
 /// What is read again while it runs.
 struct Reads {
-    /// The file, and where it is asked for.
+    /// The file, and the option that asks for it.
     file: Option<(PluginsFile, Receiver<()>)>,
     as_read: Vlugins,
     watch: Option<Watch>,
@@ -234,7 +234,7 @@ fn config(args: &RunArgs) -> ServerConfig {
     }
 }
 
-/// Refuses options about Unix sockets if there is none: whoever gave one believes that something is guarded by it.
+/// Refuses options about Unix sockets if there is none: a user who gives one believes that it guards something.
 fn check_socket(args: &RunArgs) -> Result<(), Failure> {
     let is_unix = |addr: &Listen| !matches!(addr, Listen::Tcp(_));
     match args.socket.given() {

@@ -126,7 +126,7 @@ impl Watch {
         touched.into_keys().collect()
     }
 
-    /// Whether something of this definition has changed since it was looked at, so that it is told as touched next.
+    /// Whether something of this definition has changed since it was looked at, so that the next look reports it as touched.
     pub fn has_changed(&self, definition: &Definition, runtime: &Runtime) -> bool {
         let now = self.look(std::slice::from_ref(definition), runtime);
         !self.touched_by(&now).is_empty()

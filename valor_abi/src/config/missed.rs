@@ -7,7 +7,7 @@
 use std::{cell::RefCell, panic::Location};
 
 struct Missed {
-    /// Where it was asked for.
+    /// The place that asked for it.
     file: &'static str,
     line: u32,
     why: String,

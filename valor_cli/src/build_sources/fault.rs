@@ -5,7 +5,7 @@
 pub struct BuildFault {
     /// What is wrong and what to do, without the vlugin's name.
     pub line: String,
-    /// Whether it is for want of a tool: reason enough to go on without an `optional` one.
+    /// Whether a tool is missing: reason enough to go on without an `optional` one.
     pub no_tool: bool,
 }
 

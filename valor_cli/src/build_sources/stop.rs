@@ -60,7 +60,7 @@ impl Stop {
 
     /// To be called before a cargo is started.
     pub(super) fn prepare(&self, command: &mut Command) {
-        // In a group of its own, which Ctrl-C in a terminal does not reach: whoever has a part has its signals.
+        // In a separate group, so that Ctrl-C in a terminal does not reach it: the signals come from here.
         #[cfg(unix)]
         if self.0.is_part {
             std::os::unix::process::CommandExt::process_group(command, 0);
@@ -80,7 +80,7 @@ impl Stop {
         Guarded(self)
     }
 
-    /// Where it has ended by itself, that is as good.
+    /// If it has ended by itself, that is as good.
     fn kill(&self, cargo: &mut Child) {
         #[cfg(unix)]
         if self.0.is_part {

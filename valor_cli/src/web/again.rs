@@ -85,7 +85,7 @@ impl Again {
         Ok(again)
     }
 
-    /// Waits for changes, on a thread of its own. The folder was written with what was `built`, and with scripts that
+    /// Waits for changes, on a separate thread. The folder was written with what was `built`, and with scripts that
     /// import these files.
     ///
     /// # Errors

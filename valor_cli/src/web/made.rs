@@ -1,5 +1,5 @@
-//! From a plugins.json to what is in the folder: read, gathered with every fault on the way, and written. `web` calls it
-//! once, and `again` whenever something changes.
+//! From a plugins.json to what is in the folder: read, gathered with every fault on the way, and written. `web` calls
+//! it once, and `again` whenever something changes.
 
 use super::{
     contents::{Contents, MODULES},
@@ -101,7 +101,7 @@ pub(super) fn write(
         format!("{list:#}\n").into_bytes(),
         "the list of vlugins",
     );
-    // A page of one's own is a reason to write none, be it in the folder already or on its way there.
+    // If the user has a page, in the folder already or on its way there, none is written.
     if !contents.has(INDEX) && !folder.has_foreign(INDEX)? {
         for &(name, bytes) in PAGE {
             contents.bytes(name, bytes, "the page that lists the vlugins");

@@ -34,7 +34,7 @@ impl Scripts<'_> {
     /// imports are noted in `imports`, also if one of them is not there.
     ///
     /// # Errors
-    /// That there is no such file, that it cannot be bundled, or that it imports what it may not; for want of esbuild
+    /// That there is no such file, that it cannot be bundled, or that it imports what it may not; if it lacks esbuild
     /// or of a package, it is missing.
     pub fn put(
         &self,

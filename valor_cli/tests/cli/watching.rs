@@ -261,7 +261,7 @@ fn a_file_that_comes_to_be_where_a_bare_name_is_looked_for() {
         &["--keep-going", "--plugin-dir", "nowhere/at/all"],
     );
     assert_eq!(it.server.get("/late").status, 503);
-    // Who asks over HTTP has no command line to do something about it with.
+    // A client has no command line to do something about it with.
     let shown = it.shown("late");
     let reason = shown["reason"].as_str().unwrap();
     assert!(

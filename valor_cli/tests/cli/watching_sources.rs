@@ -22,7 +22,7 @@ pub fn source_in(folder: &Folder, path: &str, word: &str) {
     folder.write(&format!("{path}/src/lib.rs"), code);
 }
 
-/// Makes the crate in a folder. Tests run at once and share a target folder: each has a name of its own for the crate, since
+/// Makes the crate in a folder. Tests run at once and share a target folder, so each gives the crate another name:
 /// cargo puts what it builds of two crates of one name in the same place.
 fn watched(folder: &Folder, name: &str) {
     watched_in(folder, "it", name);

@@ -14,8 +14,8 @@ use super::{
     table::{Key, Object, Shape},
 };
 
-/// The longest text of a definition, in units of UTF-16, as the browser counts them: no path, host or prefix needs more,
-/// and looking for a path of a megabyte takes minutes.
+/// The longest text of a definition, in units of UTF-16, as the browser counts them: no path, host or prefix needs
+/// more, and looking for a path of a megabyte takes minutes.
 const MAX_TEXT: usize = 4096;
 
 /// The values of an object that have a row, in their order.
@@ -114,7 +114,7 @@ impl<'t> Checker<'t> {
                     "this key has no meaning for the types of vlugins that this version runs";
                 self.fault(key_at, sub, message);
             } else {
-                // Looking for what was meant takes longest, so it is done for the faults that are told of alone.
+                // Looking for what was meant takes longest, so it is done only for the faults that are shown.
                 let message = match self.faults.are_all_told() {
                     true => {
                         let known: Vec<_> = keys.iter().map(|row| row.name).collect();

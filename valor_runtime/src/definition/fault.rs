@@ -117,7 +117,7 @@ impl Faults {
         self.count
     }
 
-    /// Whether the next fault would be told of; otherwise it is counted alone.
+    /// Whether the next fault would be shown; otherwise it is only counted.
     pub fn are_all_told(&self) -> bool {
         self.first.len() < TOLD
     }

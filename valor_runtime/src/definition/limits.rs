@@ -223,8 +223,8 @@ pub(super) const KEYS: &[Key] = &[
             default: 1.0,
             of: None,
         }),
-        says: "how many times [the usual work](wasm.md#starting-again) and time compiling the module may take; over that \
-               it is not loaded",
+        says: "how many times [the usual work](wasm.md#starting-again) and time compiling the module may take; over \
+               that it is not loaded",
         ..KEY
     },
 ];

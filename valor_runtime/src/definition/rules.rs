@@ -1,8 +1,8 @@
 //! What a name, a prefix, a checksum, a host may be: the rules that need code.
 //!
-//! A row of the table names a [`Rule`]. valor-check.js has the same rules by the same names, in JavaScript; the cases in
-//! `tests/web/definitions.txt` hold the two together. A number's range or a choice of a few words needs no code: it is
-//! data of the row.
+//! A row of the table names a [`Rule`]. valor-check.js has the same rules by the same names, in JavaScript; the cases
+//! in `tests/web/definitions.txt` hold the two together. A number's range or a choice of a few words needs no code: it
+//! is data of the row.
 
 use super::fault::shown;
 

@@ -73,7 +73,7 @@ pub(crate) enum Shape {
     },
     /// A number in a range. A kind that cannot be held to it has no range either, so its number is not looked at.
     Limit(Limit),
-    /// An object with rows of its own.
+    /// An object that has rows itself.
     Object(Object),
     /// Anything, or for some kinds the object that is in the kind's row.
     Config,
@@ -108,7 +108,7 @@ pub(crate) struct Word {
     pub elsewhere: &'static [&'static str],
 }
 
-/// An object with rows of its own.
+/// An object that has rows itself.
 pub(crate) struct Object {
     /// Its name among the schema's definitions.
     pub name: &'static str,

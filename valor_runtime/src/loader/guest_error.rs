@@ -16,7 +16,8 @@ pub enum GuestError {
     Component,
     /// An import that the boundary does not have.
     #[error(
-        "imports `{module}.{name}`, which no host of a vlugin has: a guest imports from `valor1` what docs/guest-abi.md lists; build it for wasm32-unknown-unknown, without wasm-bindgen and without WASI"
+        "imports `{module}.{name}`, which no host of a vlugin has: a guest imports from `valor1` what \
+         docs/guest-abi.md lists; build it for wasm32-unknown-unknown, without wasm-bindgen and without WASI"
     )]
     UnknownImport {
         /// The module that it imports from.
@@ -83,7 +84,8 @@ pub enum GuestError {
     },
     /// More tables than an instance has, or a longer one.
     #[error(
-        "has {found} {what}, but an instance begins with at most {tables} tables of {elements} elements each: build it with less code behind function pointers, or make several vlugins of it",
+        "has {found} {what}, but an instance begins with at most {tables} tables of {elements} elements each: build \
+         it with less code behind function pointers, or make several vlugins of it",
         tables = TABLES.0, elements = TABLES.1
     )]
     Tables {
@@ -94,7 +96,8 @@ pub enum GuestError {
     },
     /// More of something than engines take.
     #[error(
-        "has more of something than engines of WebAssembly take: {0}; make several vlugins of it, or copy it again if it was damaged on its way"
+        "has more of something than engines of WebAssembly take: {0}; make several vlugins of it, or copy it again if \
+         it was damaged on its way"
     )]
     Limit(String),
     /// A sound module, but more of it than an instance may have.
@@ -104,7 +107,8 @@ pub enum GuestError {
     TooMuch(String),
     /// Compiling it would take too much time or memory.
     #[error(
-        "has {found} {what}, but Valor compiles at most {most}: build it with optimizations, make several vlugins of it, or raise `limits.compile` if you know where it comes from"
+        "has {found} {what}, but Valor compiles at most {most}: build it with optimizations, make several vlugins of \
+         it, or raise `limits.compile` if you know where it comes from"
     )]
     TooLarge {
         /// What there is too much of.
@@ -116,7 +120,8 @@ pub enum GuestError {
     },
     /// Compiling it took too long.
     #[error(
-        "is not compiled after {0:?}: build it with optimizations, make several vlugins of it, or raise `limits.compile`"
+        "is not compiled after {0:?}: build it with optimizations, make several vlugins of it, or raise \
+         `limits.compile`"
     )]
     CompileTimedOut(std::time::Duration),
     /// This program was built without WebAssembly, or the system does not let it run.

@@ -62,7 +62,8 @@ impl Imports {
             match dunce::canonicalize(&path) {
                 Ok(real) if !real.starts_with(folder) => Err(ScriptError::Failed {
                     message: format!(
-                        "`files` names a link that leads out of the script's folder {}; name a file or a folder that is in it",
+                        "`files` names a link that leads out of the script's folder {}; name a file or a folder that \
+                         is in it",
                         folder.display()
                     ),
                     file: path,
@@ -111,7 +112,7 @@ impl Imports {
     }
 
     /// Why the script may not import this file, if it may not, and what to do about it. A file that is not there is
-    /// for whoever reads it to report.
+    /// for its reader to report.
     pub fn refusal(&self, imported: &Path) -> Option<String> {
         let real = dunce::canonicalize(imported);
         let real = real.as_deref().unwrap_or(imported);
@@ -131,9 +132,9 @@ impl Imports {
         if !real.starts_with(&self.project) {
             let (file, project) = (self.file.display(), self.project.display());
             return Some(format!(
-                "it imports {shown}, which is outside of its project {project} (a project reaches up to a .git, or else \
-                 to the highest plugins.json, package.json or deno.json): move that file into the project, or make one \
-                 file of the script and what it imports (`esbuild {file} --bundle --format=esm --outfile=FILE`)"
+                "it imports {shown}, which is outside of its project {project} (a project reaches up to a .git, or \
+                 else to the highest plugins.json, package.json or deno.json): move that file into the project, or \
+                 make one file of the script and what it imports (`esbuild {file} --bundle --format=esm --outfile=FILE`)"
             ));
         }
         let end = real.extension().and_then(|end| end.to_str());
@@ -148,11 +149,13 @@ impl Imports {
             Ok(inside) => {
                 let inside = inside.display().to_string().replace('\\', "/");
                 format!(
-                    "it imports `{inside}`, which is no code: to read that, its definition has to name it, \"files\": [\"{inside}\"]"
+                    "it imports `{inside}`, which is no code: to read that, its definition has to name it, \"files\": \
+                     [\"{inside}\"]"
                 )
             }
             Err(_) => format!(
-                "it imports {shown}, which is no code and outside of its folder {}: move that file into the folder, and name it in its definition's `files`",
+                "it imports {shown}, which is no code and outside of its folder {}: move that file into the folder, \
+                 and name it in its definition's `files`",
                 folder.display()
             ),
         })
@@ -215,7 +218,8 @@ mod tests {
             ("js/leads_out.js", "which is outside of its project "),
             (
                 "js/.env",
-                "it imports `.env`, which is no code: to read that, its definition has to name it, \"files\": [\".env\"]",
+                "it imports `.env`, which is no code: to read that, its definition has to name it, \"files\": \
+                 [\".env\"]",
             ),
             ("js/data.js", "it imports `data.js`, which is no code"),
             (

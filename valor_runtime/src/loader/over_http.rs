@@ -1,4 +1,4 @@
-//! [`LoadError::over_http`]: what `/_plugins` says of a vlugin that is not loaded. Whoever asks there has not started
+//! [`LoadError::over_http`]: what `/_plugins` says of a vlugin that is not loaded. A client has not started
 //! the program, so the line leaves out what the command line alone could do about it. `runtime` and `valor_cli` ask.
 
 use super::{

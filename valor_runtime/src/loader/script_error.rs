@@ -16,7 +16,8 @@ use std::{
 pub enum ScriptError {
     /// No script of a bare name is in any of the places.
     #[error(
-        "no script for `{name}` was found: {} is not in {}; name its folder with --plugin-dir, or give its file in `path`",
+        "no script for `{name}` was found: {} is not in {}; name its folder with --plugin-dir, or give its file in \
+         `path`",
         Any(files),
         Any(looked)
     )]
@@ -31,7 +32,8 @@ pub enum ScriptError {
 
     /// There is no Deno to run scripts.
     #[error(
-        "there is no Deno to run `js` vlugins with: {}; `npm install deno` beside plugins.json, or see https://deno.com, and name it with --deno or VALOR_DENO where it is elsewhere",
+        "there is no Deno to run `js` vlugins with: {}; `npm install deno` beside plugins.json, or see \
+         https://deno.com, and name it with --deno or VALOR_DENO where it is elsewhere",
         one_line(reason)
     )]
     NoDeno {
@@ -77,7 +79,8 @@ pub enum ScriptError {
 
     /// The Deno is too old.
     #[error(
-        "a `js` vlugin needs Deno {least} or newer, and {} is {}: `deno upgrade`, or `npm install deno` beside plugins.json",
+        "a `js` vlugin needs Deno {least} or newer, and {} is {}: `deno upgrade`, or `npm install deno` beside \
+         plugins.json",
         file.display(), one_line(found)
     )]
     OldDeno {
@@ -129,7 +132,9 @@ pub enum ScriptError {
 
     /// A package that the script imports is a link to a folder of which it may not import this, or not as CommonJS.
     #[error(
-        "`{}` is a link to {}, as in an npm workspace, and from there a script imports ES modules of its own project alone: bundle {} and what it imports into one file (`esbuild {} --bundle --format=esm --outfile=FILE`), or install the package as a copy",
+        "`{}` is a link to {}, as in an npm workspace, and from there a script imports ES modules of its own project \
+         alone: bundle {} and what it imports into one file (`esbuild {} --bundle --format=esm --outfile=FILE`), or \
+         install the package as a copy",
         one_line(package), folder.display(), script.display(), script.display()
     )]
     Linked {

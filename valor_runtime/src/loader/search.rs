@@ -5,7 +5,7 @@
 //! whole and with a bound, and in restricted mode from inside a plugin directory alone.
 
 use super::{
-    LoadError,
+    LoadError, Settings,
     paths::{self, is_absent, reading},
 };
 use crate::{
@@ -43,6 +43,14 @@ impl Search {
             granted: Vec::new(),
             trust: None,
         }
+    }
+
+    /// As the runtime's settings have it.
+    pub(super) fn of(settings: &Settings) -> Self {
+        let mut search = Self::new(&settings.base_dir);
+        search.plugin_dirs(&settings.plugin_dirs);
+        search.trust.clone_from(&settings.trust);
+        search
     }
 
     pub(super) fn plugin_dirs<D: Into<PathBuf>>(&mut self, dirs: impl IntoIterator<Item = D>) {

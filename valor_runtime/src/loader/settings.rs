@@ -14,7 +14,7 @@ pub(crate) struct Settings {
     /// The keys that files have to be signed with.
     pub(crate) trust: Option<TrustedKeys>,
     /// How long the creation of a vlugin may take.
-    pub(crate) create_timeout: Option<Duration>,
+    pub(crate) create_timeout: Duration,
     /// The Deno to run.
     pub(crate) deno: Option<PathBuf>,
     /// After which time without a request a lazy script is stopped.

@@ -11,6 +11,9 @@ use crate::{
 };
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
+/// How long the creation of a vlugin may take unless the program says otherwise.
+const CREATE_TIMEOUT: Duration = Duration::from_secs(30);
+
 /// How a [`Runtime`] is to be.
 #[derive(Debug, Default)]
 pub struct Builder {
@@ -131,7 +134,7 @@ impl Builder {
             plugin_dirs: self.plugin_dirs,
             library_dirs: self.library_dirs,
             trust: self.trust,
-            create_timeout: self.create_timeout,
+            create_timeout: self.create_timeout.unwrap_or(CREATE_TIMEOUT),
             deno: self.deno,
             script_idle: self.script_idle,
             scripts_over_tcp: self.scripts_over_tcp,

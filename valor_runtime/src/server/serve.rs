@@ -203,7 +203,10 @@ impl Server {
         drop(accepting);
         let cut_off = connections.tasks().running.len();
         if cut_off > 0 {
-            log::warn!(target: "valor::server", "{cut_off} connections were still busy after {drain:?}, and were cut off");
+            log::warn!(
+                target: "valor::server",
+                "{cut_off} connections were still busy after {drain:?}, and were cut off"
+            );
         }
         drop(running);
         // So that nothing runs any more when the program ends; a blocked thread is left behind.
@@ -356,7 +359,10 @@ async fn accept(
                 ) => {}
             Err(error) => {
                 if !std::mem::replace(&mut is_short, true) {
-                    log::error!(target: "valor::server", "no connection can be accepted: {error}; trying again until one can");
+                    log::error!(
+                        target: "valor::server",
+                        "no connection can be accepted: {error}; trying again until one can"
+                    );
                 }
                 within(PAUSE, left()).await;
             }

@@ -1,7 +1,7 @@
 //! The imports of a crate, read from its source: which module takes which from where, through whatever facade.
 //!
 //! A path is followed as the compiler does it: through modules, and through `pub use` to where a name is defined. What
-//! stands under `cfg(test)` is left out, and so is what a module re-exports of its own inside: a facade is no import.
+//! stands under `cfg(test)` is left out, and so is what a module re-exports from inside itself: a facade is no import.
 
 use proc_macro2::{Delimiter, TokenStream, TokenTree};
 use std::{
@@ -158,7 +158,12 @@ impl Crate {
                 TokenTree::Ident(ident) => match &*ident.to_string() {
                     "pub" => {
                         is_public = true;
-                        let restricted = matches!(tokens.get(at + 1), Some(TokenTree::Group(group)) if group.delimiter() == Delimiter::Parenthesis);
+                        let restricted = match tokens.get(at + 1) {
+                            Some(TokenTree::Group(group)) => {
+                                group.delimiter() == Delimiter::Parenthesis
+                            }
+                            _ => false,
+                        };
                         at += 1 + usize::from(restricted);
                         continue;
                     }

@@ -23,7 +23,8 @@ export default { fetch: async () => Response.json([one, two, (await import('./th
         ),
         (
             "later.js",
-            "export default { fetch: async () => Response.json((await import('./plugins.json', { with: { type: 'json' } })).default) }",
+            "export default { fetch: async () => Response.json((await import('./plugins.json', { with: { type: 'json' \
+             } })).default) }",
         ),
         (
             "through.js",
@@ -64,7 +65,8 @@ export default { fetch: async () => Response.json([one, two, (await import('./th
                 .unwrap_err()
                 .to_string();
             let expected = format!(
-                "{name}.js is not loaded: it imports `{data}`, which is no code: to read that, its definition has to name it, \"files\": [\"{data}\"]"
+                "{name}.js is not loaded: it imports `{data}`, which is no code: to read that, its definition has to \
+                 name it, \"files\": [\"{data}\"]"
             );
             assert!(line.ends_with(&expected), "{line}");
         }
@@ -137,9 +139,9 @@ pub(crate) fn what_is_imported_is_of_the_project() {
                 let (imported, project) = (dir.join(imported), dir.join("app"));
                 let script = dir.join(format!("app/js/deep/{name}.js"));
                 let expected = format!(
-                    "{script} is not loaded: it imports {imported}, which is outside of its project {project} (a project reaches up to a .git, or else \
-                     to the highest plugins.json, package.json or deno.json): move that file into the project, or make one file of the script and what it \
-                     imports (`esbuild {script} --bundle --format=esm --outfile=FILE`)",
+                    "{script} is not loaded: it imports {imported}, which is outside of its project {project} (a \
+                     project reaches up to a .git, or else to the highest plugins.json, package.json or deno.json): \
+                     move that file into the project, or make one file of the script and what it imports (`esbuild {script} --bundle --format=esm --outfile=FILE`)",
                     script = script.display(),
                     imported = imported.display(),
                     project = project.display()
@@ -262,11 +264,13 @@ fn what_is_no_regular_file_is_refused_in_little_memory() {
             ("through", not_regular),
             (
                 "hidden",
-                "what it imports is not known: one of the files is a FIFO, which Deno would wait for; import regular files".to_owned(),
+                "what it imports is not known: one of the files is a FIFO, which Deno would wait for; import regular \
+                 files".to_owned(),
             ),
             (
                 "large",
-                format!("what it imports is not known: to read it took more than 512 MiB of memory; `{huge}` is too large to be imported"),
+                format!("what it imports is not known: to read it took more than 512 MiB of memory; `{huge}` is too \
+                    large to be imported"),
             ),
         ] {
             let said = house.load(json!({ "name": name })).await.unwrap_err().to_string();

@@ -90,19 +90,22 @@ pub(crate) fn what_is_no_script_is_not_loaded() {
             (
                 "sends",
                 &[
-                    "Requires net access to \"127.0.0.1:1\", which no script has: `fetch` reaches the servers that `allow` in its definition names at sends.js:1:",
+                    "Requires net access to \"127.0.0.1:1\", which no script has: `fetch` reaches the servers that \
+                     `allow` in its definition names at sends.js:1:",
                 ],
             ),
             (
                 "package",
                 &[
-                    "packages are not imported by `npm:`: install it beside the script (`npm install`), and import it by its name alone",
+                    "packages are not imported by `npm:`: install it beside the script (`npm install`), and import it \
+                     by its name alone",
                 ],
             ),
             (
                 "remote",
                 &[
-                    "Requires import access to \"example.com:443\", and nothing is loaded from elsewhere: put the module beside the script, or import a package that is installed by its name at remote.js:1:8",
+                    "Requires import access to \"example.com:443\", and nothing is loaded from elsewhere: put the \
+                     module beside the script, or import a package that is installed by its name at remote.js:1:8",
                 ],
             ),
             ("nearly", &["Maybe add a '.js' extension at nearly.js:1:8"]),
@@ -182,7 +185,8 @@ pub(crate) fn the_file_is_held_to_its_checksum() {
 pub(crate) fn create_is_awaited_before_the_first_request() {
     let house = House::new(&[(
         "a.js",
-        "let it; export default { async create(env) { await new Promise((r) => setTimeout(r, 20)); it = env.config }, fetch() { return new Response(it) } }",
+        "let it; export default { async create(env) { await new Promise((r) => setTimeout(r, 20)); it = env.config }, \
+         fetch() { return new Response(it) } }",
     )]);
     block_on(async {
         house

@@ -122,8 +122,9 @@ fn a_package_of_an_npm_workspace_that_cannot_be_imported_is_refused_with_what_to
         assert_eq!(
             line,
             format!(
-                "`@me/util` is a link to {util}, as in an npm workspace, and from there a script imports ES modules of its own project alone: bundle {script} \
-                 and what it imports into one file (`esbuild {script} --bundle --format=esm --outfile=FILE`), or install the package as a copy"
+                "`@me/util` is a link to {util}, as in an npm workspace, and from there a script imports ES modules \
+                 of its own project alone: bundle {script} and what it imports into one file (`esbuild {script} \
+                 --bundle --format=esm --outfile=FILE`), or install the package as a copy"
             )
         );
     }
@@ -293,7 +294,8 @@ fn a_link_in_a_package_gives_a_script_no_other_file() {
         ),
         (
             "app/seen.js",
-            "import it from 'pk/out/secret.json' with { type: 'json' }; export default { fetch: () => Response.json(it) };",
+            "import it from 'pk/out/secret.json' with { type: 'json' }; export default { fetch: () => \
+             Response.json(it) };",
         ),
         (
             "app/named.js",

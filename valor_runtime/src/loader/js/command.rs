@@ -17,7 +17,7 @@ pub(super) struct Launch {
     pub(super) program: PathBuf,
     /// Whom its output is logged for: the vlugin, or the group.
     pub(super) name: String,
-    /// The folder of its script, where it runs; none, where there may be several scripts.
+    /// The folder of its script, where it runs; none if there may be several scripts.
     pub(super) folder: Option<PathBuf>,
     /// The project that its script imports from: a worker's imports are loaded with the rights of the process, and what
     /// it reads with its own. All, where there may be several scripts.

@@ -30,7 +30,8 @@ pub(super) const RIGHTS: [(&str, &str); 8] = [
 ];
 
 /// Of a module that a URL names.
-const FROM_ELSEWHERE: &str = ", and nothing is loaded from elsewhere: put the module beside the script, or import a package that is installed by its name";
+const FROM_ELSEWHERE: &str = ", and nothing is loaded from elsewhere: put the module beside the script, or import a \
+    package that is installed by its name";
 /// How Deno advises to give a right: these around its name.
 const FLAG: (&str, &str) = (", run again with the --allow-", " flag");
 
@@ -40,7 +41,8 @@ const HINTS: [(&str, &str); 23] = [
     // The names of other modules.
     (
         "TypeError: Requires read access to \"*\", run again with the --allow-read flag",
-        "TypeError: Requires read access to \"*\", which `files` in its definition grants, or an import whose text has the name",
+        "TypeError: Requires read access to \"*\", which `files` in its definition grants, or an import whose text \
+         has the name",
     ),
     (", but --no-remote is specified", FROM_ELSEWHERE),
     (" or run with --sloppy-imports", ""),
@@ -51,14 +53,18 @@ const HINTS: [(&str, &str); 23] = [
     // Packages.
     (
         "Import \"*\" not a dependency",
-        "Import \"*\" not a dependency (a package is installed beside the script, with `npm install`; a module of Node's has `node:` in front of its name)",
+        "Import \"*\" not a dependency (a package is installed beside the script, with `npm install`; a module of \
+         Node's has `node:` in front of its name)",
     ),
     (
         "npm specifiers were requested; but --no-npm is specified",
-        "packages are not imported by `npm:`: install it beside the script (`npm install`), and import it by its name alone",
+        "packages are not imported by `npm:`: install it beside the script (`npm install`), and import it by its name \
+         alone",
     ),
     (
-        "Ensure you have all your JSR and npm dependencies listed in your deno.json or package.json, then run `deno install`. Alternatively, turn on auto-install by specifying `\"nodeModulesDir\": \"auto\"` in your deno.json file.",
+        "Ensure you have all your JSR and npm dependencies listed in your deno.json or package.json, then run `deno \
+         install`. Alternatively, turn on auto-install by specifying `\"nodeModulesDir\": \"auto\"` in your deno.json \
+         file.",
         "Install it beside the script (`npm install`), and import it by its name alone",
     ),
     (
@@ -96,7 +102,9 @@ const HINTS: [(&str, &str); 23] = [
         "Requires run access, which no script has, to spawn",
     ),
     (
-        " requires unscoped --allow-read and --allow-write permissions; path-scoped grants (e.g. --allow-write=<path>) are not supported because a symlink's target is only resolved when the link is traversed",
+        " requires unscoped --allow-read and --allow-write permissions; path-scoped grants (e.g. \
+         --allow-write=<path>) are not supported because a symlink's target is only resolved when the link is \
+         traversed",
         " requires write access, which no script has",
     ),
     // What is unstable, or not there by default.
@@ -231,10 +239,12 @@ mod tests {
             ),
             (
                 "TypeError: Requires read access to \"/a b\", run again with the --allow-read flag at a.js:1:2",
-                "TypeError: Requires read access to \"/a b\", which `files` in its definition grants, or an import whose text has the name at a.js:1:2",
+                "TypeError: Requires read access to \"/a b\", which `files` in its definition grants, or an import \
+                 whose text has the name at a.js:1:2",
             ),
             (
-                "Requires sys access, run again with the --allow-sys flag; Requires run access, run again with the --allow-run flag",
+                "Requires sys access, run again with the --allow-sys flag; Requires run access, run again with the \
+                 --allow-run flag",
                 "Requires sys access, which no script has; Requires run access, which no script has",
             ),
             (
@@ -243,7 +253,8 @@ mod tests {
             ),
             (
                 "npm specifiers were requested; but --no-npm is specified",
-                "packages are not imported by `npm:`: install it beside the script (`npm install`), and import it by its name alone",
+                "packages are not imported by `npm:`: install it beside the script (`npm install`), and import it by \
+                 its name alone",
             ),
             (
                 "Module not found \"file:///a/lib\". Maybe add a '.js' extension or run with --sloppy-imports",
@@ -262,8 +273,12 @@ mod tests {
                 "Unstable API 'Deno.openKv', which no script has.",
             ),
             (
-                "Could not find a matching package for 'npm:a' in the node_modules directory. Ensure you have all your JSR and npm dependencies listed in your deno.json or package.json, then run `deno install`. Alternatively, turn on auto-install by specifying `\"nodeModulesDir\": \"auto\"` in your deno.json file.",
-                "Could not find a matching package for 'npm:a' in the node_modules directory. Install it beside the script (`npm install`), and import it by its name alone",
+                "Could not find a matching package for 'npm:a' in the node_modules directory. Ensure you have all \
+                 your JSR and npm dependencies listed in your deno.json or package.json, then run `deno install`. \
+                 Alternatively, turn on auto-install by specifying `\"nodeModulesDir\": \"auto\"` in your deno.json \
+                 file.",
+                "Could not find a matching package for 'npm:a' in the node_modules directory. Install it beside the \
+                 script (`npm install`), and import it by its name alone",
             ),
         ] {
             assert_eq!(plain(said), expected);

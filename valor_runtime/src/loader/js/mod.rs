@@ -4,11 +4,11 @@
 //! processes, `worker` is a script in one, `roster` has the workers of a process and how it ends. `link` connects a
 //! process with Valor, `supervisor` speaks with it there, and `sealed` keeps others out of that. `script` is one file,
 //! whether it runs or not, `trouble` how often it has ended, `graph` what it imports, by the answer of a Deno that
-//! `asked` holds and `named` explains. `outward` does what a script asks
-//! for in the encoding of `entry`, `output` logs what its process prints, `hints` puts Valor's remedies in the place of Deno's,
-//! `loops` ends a process whose Workers are in a loop, by the times of `nested`. `supervisor.js` and `worker.js`, of
-//! which `asks.js`, `heads.js`, `pinned.js` and `urls.js` are parts, run in the process beside it. A script can end its
-//! own process and never this one; what it may reach, it reaches through the host.
+//! `asked` holds and `named` explains. `outward` does what a script asks for in the encoding of `entry`, `output` logs
+//! what its process prints, `hints` puts Valor's remedies in the place of Deno's, `loops` ends a process whose Workers
+//! are in a loop, by the times of `nested`. `supervisor.js` and `worker.js`, of which `asks.js`, `heads.js`,
+//! `pinned.js` and `urls.js` are parts, run in the process beside it. A script can end its own process and never this
+//! one; what it may reach, it reaches through the host.
 
 mod asked;
 mod command;
@@ -119,18 +119,13 @@ impl Loader for JsLoader {
 
 impl JsLoader {
     pub(super) fn of(settings: &Settings) -> Self {
-        let mut search = Search::new(&settings.base_dir);
-        search.plugin_dirs(&settings.plugin_dirs);
-        if let Some(keys) = &settings.trust {
-            search.trust(keys.clone());
-        }
         Self {
-            search,
+            search: Search::of(settings),
             deno: settings.deno.clone(),
             programs: smol::lock::Mutex::default(),
             groups: Mutex::default(),
             scripts: Mutex::default(),
-            create_timeout: settings.create_timeout.unwrap_or(Duration::from_secs(30)),
+            create_timeout: settings.create_timeout,
             idle: settings.script_idle.unwrap_or(Duration::from_secs(60)),
             transport: match settings.scripts_over_tcp {
                 true => Transport::Tcp,

@@ -108,16 +108,13 @@ impl Loader for NativeLoader {
 
 impl NativeLoader {
     pub(super) fn of(settings: &Settings) -> Self {
-        let mut loader = Self::new(&settings.base_dir)
-            .plugin_dirs(&settings.plugin_dirs)
-            .granted_dirs(&settings.library_dirs);
-        if let Some(limit) = settings.create_timeout {
-            loader = loader.create_timeout(limit);
-        }
-        match &settings.trust {
-            Some(keys) => loader.trust(keys.clone()),
-            None => loader,
-        }
+        let loader = Self {
+            search: Search::of(settings),
+            ..Self::new(&settings.base_dir)
+        };
+        loader
+            .granted_dirs(&settings.library_dirs)
+            .create_timeout(settings.create_timeout)
     }
 
     /// A loader for definitions whose paths are relative to `base`, the folder of plugins.json.

@@ -3,10 +3,11 @@
 //!
 //! [`WasmLoader`] is what the runtime calls. `module` judges a file before any of its code runs, `sound` names what
 //! guests may not use, `size` what is too much to compile, `imports` is what a guest can ask for, `driver` calls one,
-//! `instance` runs that, `exchange` is what those who wait share with it, `copies` takes things out of its memory,
-//! `pieces` are the bodies that it writes, `outgoing` that of a fetch, `timers` its timers, `text` the bounds of its texts, `engine` is the one
-//! engine and its ticks, `cache` what it compiled before, `clock` the time that a call takes. What a guest does wrong
-//! ends its instance and the requests that this one worked for; the next request finds a new one.
+//! `instance` runs that, `pool` has the instances of a vlugin, `patience` the time that compiling may take, `exchange` is what those who wait share with it, `copies` takes things out of its memory,
+//! `pieces` are the bodies that it writes, `outgoing` that of a fetch, `timers` its timers, `text` the bounds of its
+//! texts, `engine` is the one engine and its ticks, `cache` what it compiled before, `clock` the time that a call
+//! takes. What a guest does wrong ends its instance and the requests that this one worked for; the next request finds a
+//! new one.
 
 mod cache;
 mod clock;
@@ -23,7 +24,9 @@ mod imports;
 mod instance;
 mod module;
 mod outgoing;
+mod patience;
 mod pieces;
+mod pool;
 mod size;
 mod sound;
 mod text;
@@ -40,22 +43,20 @@ use super::{
     unpack,
 };
 use crate::{
-    BoxFuture, Definition, Fault, FaultKind, Limits, Request, Response, Vlugin,
+    BoxFuture, Definition, FaultKind, Limits,
     account::Account,
     package::{TrustedKeys, WASM_TARGET},
 };
 use driver::Recipe;
 use futures_lite::future;
-use instance::{Instance, Unanswered};
+use instance::Instance;
 use module::Stage;
-use smol::{
-    Timer,
-    channel::{Receiver, Sender},
-    lock::Semaphore,
-};
+use patience::{COMPILE_TIMEOUT, NOTABLE, over, with_a_line};
+use pool::Pool;
+use smol::{Timer, channel::Sender, lock::Semaphore};
 use std::{
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex},
     time::Duration,
 };
 use valor::host::Host;
@@ -83,13 +84,6 @@ pub(super) fn examine(file: &Path, bytes: &[u8]) -> Result<Examined, LoadError> 
             .map_err(failed),
     })
 }
-
-/// A module that takes longer than this to compile has a line in the log.
-const NOTABLE: Duration = Duration::from_secs(1);
-
-/// How long a module may take to be read and counted, and then to be compiled, which `limits.compile` multiplies. The
-/// time in which others are compiled does not count.
-const COMPILE_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// How many modules are read at once. They are compiled one by one, and those that wait for that must not take all of
 /// the threads that may block, which files are read on.
@@ -127,13 +121,10 @@ impl Loader for WasmLoader {
 
 impl WasmLoader {
     pub(super) fn of(settings: &Settings) -> Self {
-        let mut loader = Self::new(&settings.base_dir).plugin_dirs(&settings.plugin_dirs);
-        if let Some(limit) = settings.create_timeout {
-            loader = loader.create_timeout(limit);
-        }
-        match &settings.trust {
-            Some(keys) => loader.trust(keys.clone()),
-            None => loader,
+        Self {
+            search: Search::of(settings),
+            create_timeout: settings.create_timeout,
+            reuse: true,
         }
     }
 
@@ -328,179 +319,5 @@ impl WasmLoader {
                 },
             }),
         }
-    }
-}
-
-/// Waits until a module is late, and gives the limit that it is over: `first` until it waits for its turn, `most` from
-/// its turn on.
-async fn over(stages: &Receiver<Stage>, first: Duration, most: Duration) -> Duration {
-    let mut limit = Some(first);
-    loop {
-        let late = async {
-            match limit {
-                Some(limit) => Timer::after(limit).await,
-                None => future::pending().await,
-            };
-            None
-        };
-        let next = async {
-            match stages.recv().await {
-                Ok(stage) => Some(stage),
-                // It is done, or about to be.
-                Err(_) => future::pending().await,
-            }
-        };
-        match (future::or(next, late).await, limit) {
-            (Some(Stage::Waits), _) => limit = None,
-            (Some(Stage::Compiles), _) => limit = Some(most),
-            (None, limit) => return limit.unwrap_or(most),
-        }
-    }
-}
-
-/// Says so where it takes longer than a while.
-async fn with_a_line<T>(name: &str, patience: Duration, work: impl Future<Output = T>) -> T {
-    let line = async {
-        Timer::after(patience).await;
-        log::info!(
-            target: "valor::wasm", vlugin = name;
-            "compiling the vlugin `{name}`; the next start will find it compiled"
-        );
-        future::pending().await
-    };
-    future::or(work, line).await
-}
-
-/// The instances of one vlugin: one, and more where all are busy and more are allowed.
-struct Pool {
-    recipe: Arc<Recipe>,
-    most: usize,
-    reuse: bool,
-    instances: Mutex<Vec<Arc<Instance>>>,
-}
-
-impl Pool {
-    /// The instance for the next request.
-    fn pick(&self) -> Arc<Instance> {
-        if !self.reuse {
-            return Instance::new(&self.recipe);
-        }
-        let mut instances = self
-            .instances
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        instances.retain(|instance| !instance.shared.has_ended());
-        let busy = |instance: &Arc<Instance>| instance.is_running() || instance.is_full();
-        if instances.len() < self.most && instances.iter().all(busy) {
-            instances.push(Instance::new(&self.recipe));
-        }
-        if let [only] = &instances[..] {
-            return only.clone();
-        }
-        let idle = instances
-            .iter()
-            .min_by_key(|it| (it.is_full(), it.is_running(), it.shared.load()));
-        idle.expect("there is one, as none is running otherwise")
-            .clone()
-    }
-}
-
-impl Pool {
-    /// The response while the host holds as much for the vlugin as it may, or nearly.
-    fn full(&self) -> Response {
-        let name = &self.recipe.name;
-        log::debug!(
-            target: "valor::wasm", vlugin = name.as_str();
-            "the vlugin `{name}` gets no request: the host holds more than three quarters of what it may for it (`limits.host_memory`)"
-        );
-        let detail = format!("the vlugin `{name}` has too many answers that are not read yet");
-        let mut response = Response::problem(503, &detail);
-        let _ = response.head.push("retry-after", b"1");
-        response
-    }
-}
-
-impl Vlugin for Pool {
-    fn on_request(
-        self: Arc<Self>,
-        request: Request,
-    ) -> BoxFuture<'static, Result<Response, Fault>> {
-        Box::pin(async move {
-            let mut request = request;
-            loop {
-                request = match self.pick().answer(request).await {
-                    Ok(response) => return Ok(response),
-                    Err(Unanswered::Failed(fault)) => return Err(fault),
-                    Err(Unanswered::Full) => return Ok(self.full()),
-                    Err(Unanswered::Unheard(request)) => request,
-                }
-            }
-        })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{NOTABLE, Stage, Timer, over, with_a_line};
-    use futures_lite::future;
-    use smol::channel::{Receiver, Sender, unbounded};
-    use std::{sync::OnceLock, time::Duration};
-
-    static LINES: OnceLock<(Sender<String>, Receiver<String>)> = OnceLock::new();
-
-    struct Log;
-
-    impl log::Log for Log {
-        fn enabled(&self, _: &log::Metadata<'_>) -> bool {
-            true
-        }
-
-        fn log(&self, record: &log::Record<'_>) {
-            let line = record.args().to_string();
-            if line.starts_with("compiling") {
-                let _ = LINES.get_or_init(unbounded).0.try_send(line);
-            }
-        }
-
-        fn flush(&self) {}
-    }
-
-    #[test]
-    fn while_others_are_compiled_no_module_is_late() {
-        let (first, most) = (Duration::from_millis(1), Duration::from_millis(2));
-        let (stage, stages) = unbounded();
-        // It is not even read.
-        assert_eq!(future::block_on(over(&stages, first, most)), first);
-        stage.try_send(Stage::Waits).unwrap();
-        let mut waiting = Box::pin(over(&stages, Duration::ZERO, Duration::ZERO));
-        assert_eq!(future::block_on(future::poll_once(&mut waiting)), None);
-        assert!(stages.is_empty());
-        stage.try_send(Stage::Compiles).unwrap();
-        assert_eq!(future::block_on(waiting), Duration::ZERO);
-        for each in [Stage::Waits, Stage::Compiles] {
-            stage.try_send(each).unwrap();
-        }
-        assert_eq!(future::block_on(over(&stages, first, most)), most);
-    }
-
-    #[test]
-    fn what_takes_longer_than_a_while_says_so() {
-        log::set_logger(&Log).expect("no logger before");
-        log::set_max_level(log::LevelFilter::Info);
-        let (_, lines) = LINES.get_or_init(unbounded);
-        future::block_on(async {
-            // Done at once: no line, however short the while is.
-            assert_eq!(with_a_line("quick", Duration::ZERO, async { 1 }).await, 1);
-            // Done when the line is there.
-            let compiling = future::or(async { lines.recv().await.unwrap() }, async {
-                Timer::after(Duration::from_secs(60)).await;
-                "no line".to_owned()
-            });
-            let line = with_a_line("slow", Duration::from_millis(1), compiling).await;
-            assert!(line.contains("`slow`"), "{line}");
-            assert!(line.contains("the next start"), "{line}");
-        });
-        assert!(lines.is_empty());
-        assert_eq!(NOTABLE, Duration::from_secs(1));
     }
 }

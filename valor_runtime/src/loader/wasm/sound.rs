@@ -130,7 +130,7 @@ impl Tables {
     }
 }
 
-/// What an error of the validator is to whoever built the module: a feature, a limit, or damage.
+/// What an error of the validator means to the author of the module: a feature, a limit, or damage.
 pub(super) fn refusal(bytes: &[u8], error: &BinaryReaderError) -> GuestError {
     let why = || one_line(&error.to_string());
     if let Some(feature) = error

@@ -29,7 +29,7 @@ impl BodyError {
         io::Error::new(kind, self.to_string())
     }
 
-    /// What the client is told, where somebody is there to be told.
+    /// The answer to the client, if it is still there.
     pub(super) fn refusal(&self) -> Option<Refusal> {
         let status = match self {
             Self::Malformed(_) => 400,

@@ -1,4 +1,4 @@
-//! What a client gets for a request that no vlugin sees. Whoever judges a part of a request makes a [`Refusal`];
+//! What a client gets for a request that no vlugin sees. What judges a part of a request makes a [`Refusal`];
 //! `connection` writes it and closes.
 
 use std::borrow::Cow;
@@ -8,7 +8,7 @@ use std::borrow::Cow;
 pub(super) struct Refusal {
     pub(super) status: u16,
     pub(super) detail: Cow<'static, str>,
-    /// The id of the request, where it is known already.
+    /// The id of the request, if it is known already.
     pub(super) id: Option<String>,
 }
 

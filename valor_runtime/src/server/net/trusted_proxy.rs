@@ -27,7 +27,7 @@ use std::{
 pub enum TrustedProxy {
     /// The addresses of a network.
     Network(IpNet),
-    /// Whoever reaches a Unix socket.
+    /// Every client of a Unix socket.
     Unix,
 }
 

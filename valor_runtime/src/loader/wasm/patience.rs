@@ -1,0 +1,123 @@
+//! How long compiling a module may take, and when the log says that it takes long. [`WasmLoader`](super::WasmLoader)
+//! asks while `module` compiles.
+
+use super::module::Stage;
+use futures_lite::future;
+use smol::{Timer, channel::Receiver};
+use std::time::Duration;
+
+/// A module that takes longer than this to compile has a line in the log.
+pub(super) const NOTABLE: Duration = Duration::from_secs(1);
+
+/// How long a module may take to be read and counted, and then to be compiled, which `limits.compile` multiplies. The
+/// time in which others are compiled does not count.
+pub(super) const COMPILE_TIMEOUT: Duration = Duration::from_secs(120);
+
+/// Waits until a module is late, and gives the limit that it is over: `first` until it waits for its turn, `most` from
+/// its turn on.
+pub(super) async fn over(stages: &Receiver<Stage>, first: Duration, most: Duration) -> Duration {
+    let mut limit = Some(first);
+    loop {
+        let late = async {
+            match limit {
+                Some(limit) => Timer::after(limit).await,
+                None => future::pending().await,
+            };
+            None
+        };
+        let next = async {
+            match stages.recv().await {
+                Ok(stage) => Some(stage),
+                // It is done, or about to be.
+                Err(_) => future::pending().await,
+            }
+        };
+        match (future::or(next, late).await, limit) {
+            (Some(Stage::Waits), _) => limit = None,
+            (Some(Stage::Compiles), _) => limit = Some(most),
+            (None, limit) => return limit.unwrap_or(most),
+        }
+    }
+}
+
+/// Says so if it takes longer than a while.
+pub(super) async fn with_a_line<T>(
+    name: &str,
+    patience: Duration,
+    work: impl Future<Output = T>,
+) -> T {
+    let line = async {
+        Timer::after(patience).await;
+        log::info!(
+            target: "valor::wasm", vlugin = name;
+            "compiling the vlugin `{name}`; the next start will find it compiled"
+        );
+        future::pending().await
+    };
+    future::or(work, line).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use smol::channel::{Sender, unbounded};
+    use std::sync::OnceLock;
+
+    static LINES: OnceLock<(Sender<String>, Receiver<String>)> = OnceLock::new();
+
+    struct Log;
+
+    impl log::Log for Log {
+        fn enabled(&self, _: &log::Metadata<'_>) -> bool {
+            true
+        }
+
+        fn log(&self, record: &log::Record<'_>) {
+            let line = record.args().to_string();
+            if line.starts_with("compiling") {
+                let _ = LINES.get_or_init(unbounded).0.try_send(line);
+            }
+        }
+
+        fn flush(&self) {}
+    }
+
+    #[test]
+    fn while_others_are_compiled_no_module_is_late() {
+        let (first, most) = (Duration::from_millis(1), Duration::from_millis(2));
+        let (stage, stages) = unbounded();
+        // It is not even read.
+        assert_eq!(future::block_on(over(&stages, first, most)), first);
+        stage.try_send(Stage::Waits).unwrap();
+        let mut waiting = Box::pin(over(&stages, Duration::ZERO, Duration::ZERO));
+        assert_eq!(future::block_on(future::poll_once(&mut waiting)), None);
+        assert!(stages.is_empty());
+        stage.try_send(Stage::Compiles).unwrap();
+        assert_eq!(future::block_on(waiting), Duration::ZERO);
+        for each in [Stage::Waits, Stage::Compiles] {
+            stage.try_send(each).unwrap();
+        }
+        assert_eq!(future::block_on(over(&stages, first, most)), most);
+    }
+
+    #[test]
+    fn what_takes_longer_than_a_while_says_so() {
+        log::set_logger(&Log).expect("no logger before");
+        log::set_max_level(log::LevelFilter::Info);
+        let (_, lines) = LINES.get_or_init(unbounded);
+        future::block_on(async {
+            // Done at once: no line, however short the while is.
+            assert_eq!(with_a_line("quick", Duration::ZERO, async { 1 }).await, 1);
+            // Done when the line is there.
+            let compiling = future::or(async { lines.recv().await.unwrap() }, async {
+                Timer::after(Duration::from_secs(60)).await;
+                "no line".to_owned()
+            });
+            let line = with_a_line("slow", Duration::from_millis(1), compiling).await;
+            assert!(line.contains("`slow`"), "{line}");
+            assert!(line.contains("the next start"), "{line}");
+        });
+        assert!(lines.is_empty());
+        assert_eq!(NOTABLE, Duration::from_secs(1));
+    }
+}

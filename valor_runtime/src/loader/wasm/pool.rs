@@ -1,0 +1,79 @@
+//! [`Pool`]: a module as a vlugin. It chooses the instance that answers a request, makes another one if all are busy,
+//! and replaces those that have ended. [`WasmLoader`](super::WasmLoader) fills it.
+
+use super::{
+    driver::Recipe,
+    instance::{Instance, Unanswered},
+};
+use crate::{BoxFuture, Fault, Request, Response, Vlugin};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// The instances of one vlugin: one, and more if all are busy and more are allowed.
+pub(super) struct Pool {
+    pub(super) recipe: Arc<Recipe>,
+    /// How many there may be.
+    pub(super) most: usize,
+    /// Whether one answers more than one request.
+    pub(super) reuse: bool,
+    pub(super) instances: Mutex<Vec<Arc<Instance>>>,
+}
+
+impl Pool {
+    /// The instance for the next request.
+    fn pick(&self) -> Arc<Instance> {
+        if !self.reuse {
+            return Instance::new(&self.recipe);
+        }
+        let mut instances = self
+            .instances
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        instances.retain(|instance| !instance.shared.has_ended());
+        let busy = |instance: &Arc<Instance>| instance.is_running() || instance.is_full();
+        if instances.len() < self.most && instances.iter().all(busy) {
+            instances.push(Instance::new(&self.recipe));
+        }
+        if let [only] = &instances[..] {
+            return only.clone();
+        }
+        let idle = instances
+            .iter()
+            .min_by_key(|it| (it.is_full(), it.is_running(), it.shared.load()));
+        idle.expect("there is one, as none is running otherwise")
+            .clone()
+    }
+}
+
+impl Pool {
+    /// The response while the host holds as much for the vlugin as it may, or nearly.
+    fn full(&self) -> Response {
+        let name = &self.recipe.name;
+        log::debug!(
+            target: "valor::wasm", vlugin = name.as_str();
+            "the vlugin `{name}` gets no request: the host holds more than three quarters of what it may for it (`limits.host_memory`)"
+        );
+        let detail = format!("the vlugin `{name}` has too many answers that are not read yet");
+        let mut response = Response::problem(503, &detail);
+        let _ = response.head.push("retry-after", b"1");
+        response
+    }
+}
+
+impl Vlugin for Pool {
+    fn on_request(
+        self: Arc<Self>,
+        request: Request,
+    ) -> BoxFuture<'static, Result<Response, Fault>> {
+        Box::pin(async move {
+            let mut request = request;
+            loop {
+                request = match self.pick().answer(request).await {
+                    Ok(response) => return Ok(response),
+                    Err(Unanswered::Failed(fault)) => return Err(fault),
+                    Err(Unanswered::Full) => return Ok(self.full()),
+                    Err(Unanswered::Unheard(request)) => request,
+                }
+            }
+        })
+    }
+}
