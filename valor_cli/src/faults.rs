@@ -1,11 +1,12 @@
-//! What a vlugin that cannot be loaded is told of with: the key of its definition, and one line. `load` gathers them.
+//! What is reported of a vlugin that cannot be loaded: the key of its definition, and one line. `load` gathers them.
 //!
-//! The folders that were searched in vain are told of once, behind all faults, and not with each library.
+//! The folders that were searched in vain are listed once, behind all faults, and not with each library.
 
+use crate::remedies;
 use std::{collections::BTreeSet, path::PathBuf};
 use valor_runtime::{
     Definition, RuntimeError,
-    loader::{LoadError, ScriptError},
+    loader::{FilesError, LoadError, ScriptError},
 };
 
 /// The key of the definition that a failed load points to, and the line.
@@ -26,7 +27,7 @@ pub fn told(definition: &Definition, built: bool, error: &RuntimeError) -> (Stri
             | LoadError::CreatePanicked { .. }
             | LoadError::CreateTimedOut { .. }
             | LoadError::CreateBlocks { .. }
-            | LoadError::NoFallback { .. } => "config",
+            | LoadError::Files(FilesError::NoFallback { .. }) => "config",
             LoadError::Script(ScriptError::NotInstalled { .. }) => file,
             LoadError::Script(ScriptError::NoFile { .. }) => "files",
             LoadError::Script(error) if error.is_of_this_machine() => "type",
@@ -34,33 +35,7 @@ pub fn told(definition: &Definition, built: bool, error: &RuntimeError) -> (Stri
         },
         _ => "name",
     };
-    let line = match (error, &definition.source) {
-        (RuntimeError::Load(LoadError::Missing { file }), Some(_)) => {
-            format!(
-                "{} does not exist; run with --build, which builds it",
-                file.display()
-            )
-        }
-        (RuntimeError::Load(LoadError::NotFound { files, .. }), Some(_)) => {
-            format!(
-                "{} was not found; run with --build, which builds it",
-                files.join(" or ")
-            )
-        }
-        (RuntimeError::Load(LoadError::NotFound { files, .. }), None) => {
-            format!(
-                "{} was not found; build it (`--build`), name its folder with --plugin-dir, or give its file in `path`",
-                files.join(" or ")
-            )
-        }
-        (RuntimeError::Load(LoadError::Script(ScriptError::NotFound { files, .. })), _) => {
-            format!(
-                "{} was not found; name its folder with --plugin-dir, or give its file in `path`",
-                files.join(" or ")
-            )
-        }
-        _ => error.to_string(),
-    };
+    let line = remedies::of_vlugin(definition, error);
     let key = match error {
         RuntimeError::Load(
             LoadError::CreateFailed { message, .. } | LoadError::CreatePanicked { message, .. },

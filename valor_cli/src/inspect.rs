@@ -4,6 +4,7 @@ use crate::{
     args::InspectArgs,
     exit::{FAULTS, Failure},
     output::{print, print_json},
+    remedies,
 };
 use serde::Serialize;
 use serde_json::json;
@@ -52,7 +53,7 @@ fn told(error: &LoadError) -> String {
         LoadError::Missing { file } => format!("{} does not exist", file.display()),
         LoadError::Directory { file } => format!("{} is a directory", file.display()),
         LoadError::NotAFile { file } => format!("{} is not a regular file", file.display()),
-        error => return error.to_string(),
+        error => return remedies::of(error),
     };
     format!("{what}: give the file of a library, a module or a package")
 }

@@ -33,6 +33,7 @@ mod package;
 mod plugins;
 mod plugins_file;
 mod reload;
+mod remedies;
 mod rows;
 mod run;
 mod sign;

@@ -18,7 +18,7 @@ use serde_json::Value;
 use std::path::{Path, PathBuf};
 use valor_runtime::{
     Inspection, PackageInspection, file,
-    loader::{LoadError, read},
+    loader::{LoadError, NativeError, read},
     package::{EXTENSION, Manifest, Package, SCRIPT_TARGET, WASM_TARGET},
     project,
 };
@@ -95,7 +95,8 @@ impl Library {
         let bytes = read(file).map_err(failed)?;
         let inspection = Inspection::of(file, &bytes).map_err(failed)?;
         match inspection.verdict {
-            Ok(()) | Err(LoadError::Platform { .. } | LoadError::Target { .. }) => {}
+            Ok(()) => {}
+            Err(error) if error.is_for_another_host() => {}
             Err(error) if is_allowed_by_limits(&error) => {}
             Err(error) => return Err(failed(error)),
         }
@@ -107,7 +108,8 @@ impl Library {
         // What a panic ends of a module is an instance.
         if !metadata.unwinds && metadata.target != WASM_TARGET {
             let file = file.to_owned();
-            return Err(failed(LoadError::PanicAborts { file }));
+            let error = NativeError::PanicAborts;
+            return Err(failed(LoadError::Native { file, error }));
         }
         Ok(Self {
             file: file.to_owned(),

@@ -8,6 +8,7 @@ use crate::{
     args::{KeygenArgs, VerifyArgs},
     exit::{FAULTS, Failure},
     output::{print_line, print_warning},
+    remedies,
     whole_file::write,
 };
 use ct_codecs::{Base64, Decoder};
@@ -20,8 +21,8 @@ use std::{
 use valor_runtime::{
     PackageInspection,
     file::{Readers, SECRET, read_text, strange_readers},
-    loader::read,
-    package::{TrustedKeys, is_package, signature_of},
+    loader::{LoadError, read},
+    package::{SignatureError, TrustedKeys, is_package, signature_of},
 };
 
 /// Writes a new pair of keys; neither file may be there yet.
@@ -144,13 +145,13 @@ pub fn sign(file: &Path, bytes: &[u8], key: &SecretKey, what: &str) -> Result<()
 /// # Errors
 /// What is wrong with it.
 pub fn verify(args: &VerifyArgs) -> Result<(), Failure> {
-    let keys = TrustedKeys::read(&args.trust).map_err(failed)?;
+    let keys = TrustedKeys::read(&args.trust).map_err(untrusted)?;
     let file = &args.file;
     let bytes = read(file).map_err(failed)?;
-    let signed = keys.verify(file, &bytes).map_err(failed)?;
+    let signed = keys.verify(file, &bytes).map_err(untrusted)?;
     if is_package(file) {
-        let inspection = PackageInspection::of(file, &bytes).map_err(failed)?;
-        inspection.agrees().map_err(failed)?;
+        let inspection = PackageInspection::of(file, &bytes).map_err(unsound)?;
+        inspection.agrees().map_err(unsound)?;
     }
     print_line(format_args!(
         "{} is signed with {} ({})",
@@ -168,8 +169,16 @@ pub fn verify(args: &VerifyArgs) -> Result<(), Failure> {
 pub fn trusted(files: &[PathBuf]) -> Result<Option<TrustedKeys>, Failure> {
     match files {
         [] => Ok(None),
-        files => TrustedKeys::read(files).map(Some).map_err(failed),
+        files => TrustedKeys::read(files).map(Some).map_err(untrusted),
     }
+}
+
+fn untrusted(error: SignatureError) -> Failure {
+    failed(remedies::of_signature(&error))
+}
+
+fn unsound(error: LoadError) -> Failure {
+    failed(remedies::of(&error))
 }
 
 fn failed(error: impl ToString) -> Failure {

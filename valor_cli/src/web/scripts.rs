@@ -5,7 +5,10 @@ use super::{
     contents::{Contents, MODULES, sha256},
     copied::Fault,
 };
-use crate::bundle::{Bundler, EXTENSIONS};
+use crate::{
+    bundle::{Bundler, EXTENSIONS},
+    remedies,
+};
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
@@ -128,7 +131,9 @@ impl Scripts<'_> {
 
 /// The script in a package.
 fn packed(file: &Path, bytes: &[u8]) -> Result<Vec<u8>, Fault> {
-    let fault = |error: valor_runtime::package::PackageError| Fault::new("path", error.to_string());
+    let fault = |error: valor_runtime::package::PackageError| {
+        Fault::new("path", remedies::of_package(&error))
+    };
     let package = Package::read(file, bytes).map_err(fault)?;
     let (_, script) = package.library(file, SCRIPT_TARGET).map_err(fault)?;
     Ok(script.to_vec())

@@ -59,7 +59,7 @@ fn without_deno_a_line_says_how_to_get_it_and_the_rest_is_served_where_it_is_opt
         "{}:1:25: plugins[0].type: vlugin `page`: ",
         needed.file("plugins.json")
     );
-    let line = "there is no Deno to run `js` vlugins with: it is neither in node_modules/.bin nor on the PATH; `npm install deno` beside plugins.json, or see https://deno.com, and name it with --deno or VALOR_DENO where it is elsewhere";
+    let line = "there is no Deno to run `js` vlugins with: it is neither in node_modules/.bin nor on the PATH; `npm install deno` beside plugins.json, or see https://deno.com; if it is elsewhere, name it in VALOR_DENO or with --deno";
     assert_eq!(finished.faults(), [format!("{position}{line}")]);
 
     let optional = folder(r#", "optional": true"#);

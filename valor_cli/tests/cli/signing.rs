@@ -105,7 +105,7 @@ fn what_is_unsigned_or_altered_is_refused() {
 
     fs::remove_file(&signature).unwrap();
     let unsigned = "is not signed: DIR/hello.vlugin.minisig is not there; sign it with \
-                    `valor_cli package --sign` or with `minisign -S`, or start without --trust";
+                    `minisign -S` or with `valor_cli package --sign`, or start without --trust";
     assert_eq!(
         refusal(&folder, "alice.key.pub"),
         format!("DIR/hello.vlugin {unsigned}")

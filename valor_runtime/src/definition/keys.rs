@@ -105,7 +105,7 @@ pub(super) const DEFINITION: &[Key] = &[
             (Kind::Files, files::PART_OF_VALOR),
         ]),
         shape: text(rules::PATH),
-        says: "the folder of the crate that `--build` builds it from, relative to plugins.json",
+        says: "the folder of the crate that it is built from, relative to plugins.json",
         ..KEY
     },
     Key {

@@ -104,7 +104,7 @@ pub struct Definition {
     /// `source`, or else the name. For `js`, the script; for `files`, the folder, which has to be said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub path: Option<PathBuf>,
-    /// The crate that `--build` builds it from; relative to plugins.json.
+    /// The folder of the crate that it is built from, relative to plugins.json.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<PathBuf>,
     /// Handed to the vlugin as it is; what `files` has of it is said there.

@@ -58,7 +58,7 @@ pub struct Packed {
 /// assert_eq!(
 ///     error.to_string(),
 ///     "Cargo.toml is not a sound package: it is not a tar archive; \
-///      copy it again, or make it again with `valor_cli package`"
+///      copy it again, or make it again"
 /// );
 /// ```
 pub fn inspect_package(file: impl AsRef<Path>) -> Result<PackageInspection, LoadError> {
@@ -139,7 +139,7 @@ impl Packed {
                 .metadata
                 .ok_or_else(|| match inspection.verdict {
                     // That it is for another host is no news, and hides what is wrong with it.
-                    Err(error) if !matches!(error, LoadError::Platform { .. }) => error,
+                    Err(error) if !error.is_for_another_host() => error,
                     _ => LoadError::NoMetadata {
                         file: file.join(&library.file),
                     },

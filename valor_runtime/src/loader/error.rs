@@ -3,7 +3,7 @@
 #[cfg(feature = "wasm")]
 use super::GuestError;
 use super::{
-    ScriptError,
+    FilesError, NativeError, ScriptError,
     lists::{Any, PluginDirs},
     one_line,
 };
@@ -12,14 +12,14 @@ use std::{fmt, io, path::PathBuf, sync::Arc, time::Duration};
 
 /// Why a vlugin was not loaded.
 ///
-/// Every message is one line that says what is wrong, with which file or vlugin, what both
-/// sides are where two do not fit, and what to do about it.
+/// Every message is one line that says what is wrong with which file or vlugin, both sides if two do not fit, and what
+/// to do about it. None mentions an option of a program: what a program's options could do about it, the program adds.
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum LoadError {
     /// No library of a bare name is in any of the places.
     #[error(
-        "no library for `{name}` was found: {} is not in {}; build it (`--build`), name its folder with --plugin-dir, or give its file in `path`",
+        "no library for `{name}` was found: {} is not in {}; put it there, or give its file in `path`",
         Any(files),
         Any(looked)
     )]
@@ -33,7 +33,7 @@ pub enum LoadError {
     },
 
     /// There is no such file.
-    #[error("{} does not exist: build it (`--build`), or correct `path`", file.display())]
+    #[error("{} does not exist: put it there, or correct `path`", file.display())]
     Missing {
         /// The file.
         file: PathBuf,
@@ -43,27 +43,6 @@ pub enum LoadError {
     #[error("{} is a directory: give the library's file in `path`", file.display())]
     Directory {
         /// The directory.
-        file: PathBuf,
-    },
-
-    /// There is no such folder.
-    #[error("the folder {} does not exist: create it, or correct `path`", folder.display())]
-    NoFolder {
-        /// The folder.
-        folder: PathBuf,
-    },
-
-    /// What is to be served is no folder.
-    #[error("{} is not a folder: give the folder to serve in `path`", file.display())]
-    NotAFolder {
-        /// What it is instead.
-        file: PathBuf,
-    },
-
-    /// The folder has no such file to fall back to.
-    #[error("{} is not a file that can be served: create it, or correct `fallback`", file.display())]
-    NoFallback {
-        /// The file.
         file: PathBuf,
     },
 
@@ -94,8 +73,8 @@ pub enum LoadError {
 
     /// The file is not in a plugin directory, and has to be.
     #[error(
-        "{} is not inside {} once its symbolic links are resolved: put the file there, or name its folder with --plugin-dir when the host starts",
-        file.display(), PluginDirs(dirs)
+        "{} is not inside {} once its symbolic links are resolved{}",
+        file.display(), PluginDirs(dirs), if dirs.is_empty() { "" } else { ": put the file there" }
     )]
     Outside {
         /// The file.
@@ -106,7 +85,8 @@ pub enum LoadError {
 
     /// `sha256` of a definition is not one.
     #[error(
-        "`sha256` of vlugin `{name}` is `{given}`, which is not 64 hexadecimal digits: write what `sha256sum FILE` prints"
+        "`sha256` of vlugin `{name}` is `{given}`, which is not 64 hexadecimal digits: write what `sha256sum \
+         FILE` prints"
     )]
     Sha256Invalid {
         /// The vlugin.
@@ -117,7 +97,8 @@ pub enum LoadError {
 
     /// The file is not the one that the definition means.
     #[error(
-        "{} has the SHA-256 {actual}, but its definition says {expected}: bring back the file that was meant, or correct `sha256`",
+        "{} has the SHA-256 {actual}, but its definition says {expected}: bring back the file that was meant, \
+         or correct `sha256`",
         file.display()
     )]
     Sha256 {
@@ -129,48 +110,6 @@ pub enum LoadError {
         actual: String,
     },
 
-    /// The file is no library, of no platform.
-    #[error("{} is not a library but {found}: {remedy}", file.display())]
-    NotALibrary {
-        /// The file.
-        file: PathBuf,
-        /// What it is instead.
-        found: String,
-        /// What to do about it.
-        remedy: &'static str,
-    },
-
-    /// The file is cut off, or does not hold together.
-    #[error("{} is damaged: {reason}; build it or copy it again", file.display())]
-    Damaged {
-        /// The file.
-        file: PathBuf,
-        /// What does not hold together.
-        reason: String,
-    },
-
-    /// The library is for another system or processor.
-    #[error("{} is {found}, but this host needs {host}: build it for {target}", file.display())]
-    Platform {
-        /// The file.
-        file: PathBuf,
-        /// What it is, such as `PE for x86_64`.
-        found: String,
-        /// What the host needs.
-        host: String,
-        /// The host's target triple.
-        target: &'static str,
-    },
-
-    /// It is code for this platform, but nothing that can be loaded.
-    #[error("{} is {found} and not a dynamic library: set `crate-type = [\"cdylib\"]` in its Cargo.toml", file.display())]
-    NotDynamic {
-        /// The file.
-        file: PathBuf,
-        /// What it is instead.
-        found: &'static str,
-    },
-
     /// This program cannot run WebAssembly.
     #[error(
         "the vlugin `{name}` is of type `wasm`, which this program was built without: build it with the feature `wasm`"
@@ -178,6 +117,15 @@ pub enum LoadError {
     NoWasm {
         /// The vlugin.
         name: String,
+    },
+
+    /// The file is not a library that can be a vlugin here.
+    #[error("{} {error}", file.display())]
+    Native {
+        /// The file.
+        file: PathBuf,
+        /// What is wrong with it.
+        error: NativeError,
     },
 
     /// The file is not a WebAssembly module that can be a vlugin.
@@ -197,119 +145,10 @@ pub enum LoadError {
         file: PathBuf,
     },
 
-    /// The metadata cannot be read.
-    #[error("{} has Valor metadata that cannot be read: {reason}; build it again with valor_abi {}", file.display(), env!("CARGO_PKG_VERSION"))]
-    BadMetadata {
-        /// The file.
-        file: PathBuf,
-        /// What is wrong with it.
-        reason: &'static str,
-    },
-
-    /// Several vlugins were linked into one library.
-    #[error("{} holds several vlugins ({}): build a library of its own for each", file.display(), one_line(&names.join(", ")))]
-    SeveralVlugins {
-        /// The file.
-        file: PathBuf,
-        /// The names of their crates.
-        names: Vec<String>,
-    },
-
-    /// The library speaks another major version of the ABI.
-    #[error(
-        "{} speaks version {found} of Valor's ABI, but this host speaks {ours}: build it again with valor_abi {}, or run it in a host that speaks {found}",
-        file.display(), env!("CARGO_PKG_VERSION")
-    )]
-    AbiVersion {
-        /// The file.
-        file: PathBuf,
-        /// Its version, `major.minor`.
-        found: String,
-        /// The host's version, `major.minor`.
-        ours: String,
-    },
-
-    /// A panic in the library would end the process.
-    #[error(
-        "{} was built with panic = \"abort\", and a panic in it would end this host: build it with panic = \"unwind\", which is the default",
-        file.display()
-    )]
-    PanicAborts {
-        /// The file.
-        file: PathBuf,
-    },
-
-    /// The library is for this kind of system and processor, but for another target triple.
-    #[error("{} was built for {}, but this host for {ours}: build it with `--target {ours}`", file.display(), one_line(found))]
-    Target {
-        /// The file.
-        file: PathBuf,
-        /// Its target triple.
-        found: String,
-        /// The host's target triple.
-        ours: &'static str,
-    },
-
-    /// The library does not export what its metadata names.
-    #[error("{} does not export `{}`, which its metadata names: build it again, with its exported symbols left in", file.display(), one_line(symbol))]
-    NoSymbol {
-        /// The file.
-        file: PathBuf,
-        /// The symbol.
-        symbol: String,
-    },
-
-    /// The private copy that is loaded could not be written.
-    #[error("{} cannot be copied to {}, from where it is loaded: {error}; {remedy}", file.display(), dir.display())]
-    Copy {
-        /// The file.
-        file: PathBuf,
-        /// The folder of the copy.
-        dir: PathBuf,
-        /// What the system says.
-        error: Arc<io::Error>,
-        /// What to do about it.
-        remedy: &'static str,
-    },
-
-    /// The folder for the private copy does not let code run.
-    #[error(
-        "{} cannot be loaded from {}, where no code may run (mounted noexec): set TMPDIR to a folder where it may",
-        file.display(), dir.display()
-    )]
-    NoExec {
-        /// The file.
-        file: PathBuf,
-        /// The folder of the copy.
-        dir: PathBuf,
-    },
-
-    /// The system's loader refused the library.
-    #[error("{} is refused by the system's loader: {}; see that what it depends on is installed", file.display(), one_line(reason))]
-    Open {
-        /// The file.
-        file: PathBuf,
-        /// What the system says.
-        reason: String,
-    },
-
-    /// What crosses the boundary is laid out otherwise in the library.
-    #[error(
-        "{} does not fit this host: {}; it was built by rustc {}, this host by rustc {}: build it again with valor_abi {}",
-        file.display(), one_line(mismatch), one_line(rustc), valor::native::Metadata::this_rustc(), env!("CARGO_PKG_VERSION")
-    )]
-    Layout {
-        /// The file.
-        file: PathBuf,
-        /// The first thing that differs.
-        mismatch: String,
-        /// The compiler of the library.
-        rustc: String,
-    },
-
     /// The code that a library runs as it is opened does not return.
     #[error(
-        "{} was not read and opened within {} s: the storage does not answer, or what the library runs as it is opened does not return; its thread is lost",
+        "{} was not read and opened within {} s: the storage does not answer, or what the library runs as it is opened \
+         does not return; its thread is lost",
         file.display(), limit.as_secs_f64()
     )]
     OpenTimedOut {
@@ -357,7 +196,8 @@ pub enum LoadError {
 
     /// A vlugin's creation blocks the thread that it runs on, which is lost until it returns.
     #[error(
-        "vlugin `{name}` was not created within {} s: its `on_create` blocks its thread; let it wait with `.await` and `valor::sleep`",
+        "vlugin `{name}` was not created within {} s: its `on_create` blocks its thread; let it wait with \
+         `.await` and `valor::sleep`",
         limit.as_secs_f64()
     )]
     CreateBlocks {
@@ -366,6 +206,10 @@ pub enum LoadError {
         /// How long was waited.
         limit: Duration,
     },
+
+    /// A folder that cannot be served.
+    #[error(transparent)]
+    Files(#[from] FilesError),
 
     /// A package that is not sound, or has nothing for this host.
     #[error(transparent)]
@@ -389,6 +233,19 @@ pub enum LoadError {
         /// What the system says.
         error: Arc<io::Error>,
     },
+}
+
+impl LoadError {
+    /// Whether the file is a sound library for another platform than this host's.
+    pub fn is_for_another_host(&self) -> bool {
+        matches!(
+            self,
+            Self::Native {
+                error: NativeError::Platform { .. } | NativeError::Target { .. },
+                ..
+            }
+        )
+    }
 }
 
 struct At<'a>(&'a Option<String>);

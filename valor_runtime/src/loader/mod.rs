@@ -8,6 +8,7 @@
 
 mod error;
 pub(crate) mod files;
+mod files_error;
 #[cfg(feature = "wasm")]
 mod guest_error;
 mod imports;
@@ -15,6 +16,7 @@ pub(crate) mod js;
 mod links;
 mod lists;
 pub mod native;
+mod native_error;
 mod npm;
 mod over_http;
 mod paths;
@@ -28,10 +30,12 @@ pub mod wasm;
 
 pub(crate) use crate::escape::one_line;
 pub use error::LoadError;
+pub use files_error::FilesError;
 #[cfg(feature = "wasm")]
 pub use guest_error::GuestError;
 pub use imports::Imports;
 pub use native::{NativeLoader, images_mapped};
+pub use native_error::NativeError;
 pub use script_error::ScriptError;
 pub use search::read;
 pub(crate) use settings::Settings;

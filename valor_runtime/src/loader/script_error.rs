@@ -16,8 +16,7 @@ use std::{
 pub enum ScriptError {
     /// No script of a bare name is in any of the places.
     #[error(
-        "no script for `{name}` was found: {} is not in {}; name its folder with --plugin-dir, or give its file in \
-         `path`",
+        "no script for `{name}` was found: {} is not in {}; put it there, or give its file in `path`",
         Any(files),
         Any(looked)
     )]
@@ -33,7 +32,7 @@ pub enum ScriptError {
     /// There is no Deno to run scripts.
     #[error(
         "there is no Deno to run `js` vlugins with: {}; `npm install deno` beside plugins.json, or see \
-         https://deno.com, and name it with --deno or VALOR_DENO where it is elsewhere",
+         https://deno.com; if it is elsewhere, name it in VALOR_DENO",
         one_line(reason)
     )]
     NoDeno {
@@ -70,7 +69,7 @@ pub enum ScriptError {
 
     /// Somebody else could have put the Deno there that was found beside the project.
     #[error(
-        "the Deno that was found for `js` vlugins is not run: {reason}, or name a Deno with --deno or VALOR_DENO"
+        "the Deno that was found for `js` vlugins is not run: {reason}, or name a Deno in VALOR_DENO"
     )]
     UntrustedDeno {
         /// What is not to be trusted, and why.
@@ -189,7 +188,7 @@ impl fmt::Display for Addresses {
                 "; V8 reserves more addresses than the limit of this process leaves it (`ulimit -v`): lift that \
                  limit, and limit memory by `limits.memory`"
             }
-            false => "; see that `deno eval 1` works here, or name another one with --deno",
+            false => "; see that `deno eval 1` works here, or name another one in VALOR_DENO",
         })
     }
 }

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 pub enum PackageError {
     /// The bytes do not hold together.
     #[error(
-        "{} is not a sound package: {reason}; copy it again, or make it again with `valor_cli package`",
+        "{} is not a sound package: {reason}; copy it again, or make it again",
         file.display()
     )]
     Unsound {
@@ -65,7 +65,7 @@ pub enum PackageError {
 
     /// A library says of itself what its package does not.
     #[error(
-        "{} says that its library for {target} is of {key} `{told}`, but that says `{found}` itself: make the package again with `valor_cli package`",
+        "{} says that its library for {target} is of {key} `{told}`, but that says `{found}` itself: make the package again",
         file.display()
     )]
     Differs {

@@ -67,7 +67,7 @@ impl<'a> Package<'a> {
     /// assert_eq!(
     ///     error.to_string(),
     ///     "greet.vlugin is not a sound package: it is cut off within `manifest.json`; \
-    ///      copy it again, or make it again with `valor_cli package`"
+    ///      copy it again, or make it again"
     /// );
     /// # Ok::<(), valor_runtime::package::PackageError>(())
     /// ```

@@ -53,7 +53,7 @@ pub enum SignatureError {
 
     /// A key is none.
     #[error(
-        "{} is not a public key of minisign: give the file that `valor_cli keygen` or `minisign -G` writes with `.pub` behind its name",
+        "{} is not a public key of minisign: give the file that ends in `.pub`, which was written beside the secret key",
         file.display()
     )]
     KeyInvalid {
@@ -63,7 +63,7 @@ pub enum SignatureError {
 
     /// There is no signature.
     #[error(
-        "{} is not signed: {} is not there; sign it with `valor_cli package --sign` or with `minisign -S`, or start without --trust",
+        "{} is not signed: {} is not there; sign it with `minisign -S`",
         file.display(), signature.display()
     )]
     Unsigned {
@@ -84,7 +84,7 @@ pub enum SignatureError {
 
     /// The signature is of somebody else.
     #[error(
-        "{} is signed with a key that is not trusted: name its public key with --trust, or get the file from those you trust",
+        "{} is signed with a key that is not trusted: get the file from those you trust",
         file.display()
     )]
     Untrusted {

@@ -398,10 +398,7 @@ fn a_deno_that_others_could_have_put_there_is_not_run() {
             line.contains("may be written to by everybody: `chmod go-w "),
             "{line}"
         );
-        assert!(
-            line.ends_with("or name a Deno with --deno or VALOR_DENO"),
-            "{line}"
-        );
+        assert!(line.ends_with("or name a Deno in VALOR_DENO"), "{line}");
         std::fs::set_permissions(&bin, PermissionsExt::from_mode(0o755)).unwrap();
         if chown(bin.join("deno"), Some(65534), None).is_ok() {
             let line = load();

@@ -151,7 +151,7 @@ export default {
         for (name, expected) in [
             (
                 "relative",
-                "`./lib.js` is not loaded: a script that is checked (`sha256`, --trust)",
+                "`./lib.js` is not loaded: a script that is checked (`sha256`, a signature)",
             ),
             ("computed", "`./lib.js` is not loaded"),
             ("twice", "?again` is not loaded"),

@@ -30,8 +30,8 @@ fn a_bare_name_is_looked_for_in_plugin_dirs_then_beside_then_on_the_library_path
     assert_eq!(
         line,
         format!(
-            "no library for `the-name` was found: {} or {} is not in {}, {}, {} or {}; build it \
-             (`--build`), name its folder with --plugin-dir, or give its file in `path`",
+            "no library for `the-name` was found: {} or {} is not in {}, {}, {} or {}; put it \
+             there, or give its file in `path`",
             file_name("the-name"),
             file_name("the_name"),
             first.path().display(),
@@ -154,13 +154,13 @@ fn what_is_not_a_readable_file_is_refused() {
     let line = |path: &str| refused(dir.path(), &definition("tested", path));
     assert_eq!(
         line("missing.so"),
-        "DIR/missing.so does not exist: build it (`--build`), or correct `path`"
+        "DIR/missing.so does not exist: put it there, or correct `path`"
     );
     assert_eq!(
         line("hello_plugin"),
         format!(
-            "no library for `hello_plugin` was found: {} is not in DIR; build it (`--build`), \
-             name its folder with --plugin-dir, or give its file in `path`",
+            "no library for `hello_plugin` was found: {} is not in DIR; put it there, or give \
+             its file in `path`",
             file_name("hello_plugin")
         )
     );
@@ -172,7 +172,7 @@ fn what_is_not_a_readable_file_is_refused() {
     fs::write(dir.path().join("file"), "").unwrap();
     assert_eq!(
         line("file/below.so"),
-        "DIR/file/below.so does not exist: build it (`--build`), or correct `path`"
+        "DIR/file/below.so does not exist: put it there, or correct `path`"
     );
 }
 
@@ -247,8 +247,7 @@ fn a_restricted_load_stays_inside_the_plugin_directories() {
             load(path).unwrap_err().to_string(),
             format!(
                 "{} is not inside one of the plugin directories {} or {} once its symbolic links \
-                 are resolved: put the file there, or name its folder with --plugin-dir when the \
-                 host starts",
+                 are resolved: put the file there",
                 path.display(),
                 plugins.path().display(),
                 more.path().display()
@@ -259,7 +258,7 @@ fn a_restricted_load_stays_inside_the_plugin_directories() {
     assert_eq!(
         load(&missing).unwrap_err().to_string(),
         format!(
-            "{} does not exist: build it (`--build`), or correct `path`",
+            "{} does not exist: put it there, or correct `path`",
             missing.display()
         )
     );
@@ -275,8 +274,7 @@ fn a_restricted_load_stays_inside_the_plugin_directories() {
         loading.unwrap_err().to_string(),
         format!(
             "{} is not inside a plugin directory (none is set) once its symbolic links are \
-             resolved: put the file there, or name its folder with --plugin-dir when the host \
-             starts",
+             resolved",
             inside.display()
         )
     );

@@ -24,7 +24,7 @@ use tempfile::TempDir;
 use valor::native::metadata::MAGIC;
 use valor_runtime::{
     Definition, Vlugin,
-    loader::{LoadError, Loaded, NativeLoader, images_mapped},
+    loader::{LoadError, Loaded, NativeError, NativeLoader, images_mapped},
 };
 
 fn temp() -> TempDir {

@@ -247,5 +247,11 @@ fn a_symbol_that_is_not_exported_is_refused() {
     );
     // That is known before any of its code runs.
     let shown = valor_runtime::inspect(&file).unwrap();
-    assert!(matches!(shown.verdict, Err(LoadError::NoSymbol { .. })));
+    assert!(matches!(
+        shown.verdict,
+        Err(LoadError::Native {
+            error: NativeError::NoSymbol { .. },
+            ..
+        })
+    ));
 }

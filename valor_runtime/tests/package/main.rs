@@ -58,7 +58,5 @@ fn refusal(bytes: &[u8]) -> String {
 
 /// The line that an unsound package is refused with, for this reason.
 fn unsound(reason: &str) -> String {
-    format!(
-        "x.vlugin is not a sound package: {reason}; copy it again, or make it again with `valor_cli package`"
-    )
+    format!("x.vlugin is not a sound package: {reason}; copy it again, or make it again")
 }

@@ -23,7 +23,7 @@ mod pieces;
 mod ranges;
 mod versions;
 
-use super::{LoadError, Loaded, Loader, Settings, Wanted, paths};
+use super::{FilesError, LoadError, Loaded, Loader, Settings, Wanted, paths};
 use crate::{
     BoxFuture, Fault, Request, Response, Vlugin,
     definition::{Definition, FilesConfig},
@@ -74,17 +74,18 @@ impl FilesLoader {
         }
         let folder = Folder::new(root.clone());
         folder.check().map_err(|error| match error.kind() {
-            io::ErrorKind::NotFound => LoadError::NoFolder {
+            io::ErrorKind::NotFound => FilesError::NoFolder {
                 folder: root.clone(),
-            },
-            io::ErrorKind::NotADirectory => LoadError::NotAFolder { file: root.clone() },
+            }
+            .into(),
+            io::ErrorKind::NotADirectory => FilesError::NotAFolder { file: root.clone() }.into(),
             _ => paths::reading(&root, error),
         })?;
         if let Some(fallback) = &config.fallback {
             let file = root.join(fallback);
             match folder.open(Path::new(fallback)) {
                 Ok(Found::File(_)) => {}
-                Ok(_) => return Err(LoadError::NoFallback { file }),
+                Ok(_) => return Err(FilesError::NoFallback { file }.into()),
                 Err(error) => return Err(paths::reading(&file, error)),
             }
         }

@@ -16,8 +16,8 @@ const protocolOf = uncurry(Object.getOwnPropertyDescriptor(URL.prototype, "proto
 function pin(file, text) {
   const refuse = (what) => {
     const error = new TypeError(
-      `${what} is not loaded: a script that is checked (\`sha256\`, --trust) or from a package is ${shown(file)} ` +
-        "alone; make one package of all: valor_cli package",
+      `${what} is not loaded: a script that is checked (\`sha256\`, a signature) or from a package is ${shown(file)} ` +
+        "alone; make one package of all",
     );
     error.name = "";
     throw error;

@@ -9,7 +9,7 @@
 
 use super::mismatch;
 use crate::{
-    loader::LoadError,
+    loader::{LoadError, NativeError},
     private_dir::{PrivateDir, write_new},
 };
 use libloading::Library;
@@ -88,11 +88,10 @@ pub(super) fn open(library: &Checked<'_>) -> Result<LoadedModule, LoadError> {
     };
     match image {
         Image::Fits(module) => Ok(module),
-        Image::Differs(mismatch) => Err(LoadError::Layout {
-            file: library.file.to_owned(),
-            mismatch,
-            rustc: library.metadata.rustc.clone(),
-        }),
+        Image::Differs(mismatch) => {
+            let rustc = library.metadata.rustc.clone();
+            Err(NativeError::Layout { mismatch, rustc }.of(library.file))
+        }
     }
 }
 
@@ -108,10 +107,8 @@ fn map(library: &Checked<'_>, beside: Option<&Path>) -> Result<Image, LoadError>
     // Never unmapped, see above.
     std::mem::forget(opened);
     let Some(header) = header else {
-        return Err(LoadError::NoSymbol {
-            file: library.file.to_owned(),
-            symbol: library.metadata.symbol.clone(),
-        });
+        let symbol = library.metadata.symbol.clone();
+        return Err(NativeError::NoSymbol { symbol }.of(library.file));
     };
     // SAFETY: `header` stands where a library, built with `#[vlugin]` as its metadata says,
     // exports the header of its root module, and the library was forgotten above.
@@ -160,20 +157,15 @@ fn header(library: &Library, symbol: &str) -> Option<AbiHeaderRef> {
 
 /// What the system's loader said of a copy in `dir`, for people. They know nothing of the copy.
 fn refused(library: &Checked<'_>, dir: &Path, reason: &str) -> LoadError {
-    let file = library.file.to_owned();
     if is_noexec(dir) {
-        return LoadError::NoExec {
-            file,
-            dir: dir.to_owned(),
-        };
+        let dir = dir.to_owned();
+        return NativeError::NoExec { dir }.of(library.file);
     }
     let is_of_copy = |word: &str| word.contains(&*dir.to_string_lossy());
     let mut words: Vec<_> = reason.split(": ").collect();
     words.retain(|word| !is_of_copy(word));
-    LoadError::Open {
-        file,
-        reason: words.join(": "),
-    }
+    let reason = words.join(": ");
+    NativeError::Open { reason }.of(library.file)
 }
 
 /// Whether no code may run in a folder. The system's loader only says that it failed.
@@ -202,12 +194,9 @@ impl Copy {
     /// looks for its dependencies there.
     fn write(library: &Checked<'_>, beside: Option<&Path>) -> Result<Self, LoadError> {
         let failed = |dir: PathBuf, remedy| {
-            let file = library.file.to_owned();
-            move |error: io::Error| LoadError::Copy {
-                file,
-                dir,
-                error: Arc::new(error),
-                remedy,
+            move |error: io::Error| {
+                let error = Arc::new(error);
+                NativeError::Copy { dir, error, remedy }.of(library.file)
             }
         };
         let name = unique_name(library);

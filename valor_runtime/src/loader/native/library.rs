@@ -8,7 +8,7 @@ use super::{
     extents,
     platform::{Platform, Role, Sniffed, sniff},
 };
-use crate::loader::LoadError;
+use crate::loader::{LoadError, NativeError};
 use object::{
     Endianness, Object, ObjectSection, ObjectSegment, ObjectSymbol, elf,
     read::elf::{Dyn, FileHeader},
@@ -40,10 +40,8 @@ pub(crate) fn examine(file: &Path, bytes: &[u8]) -> Examined {
     // `object` promises not to panic. Should it, this one file is refused.
     let verdict = valor::unwind::catch(|| walk(file, bytes, &mut examined));
     examined.verdict = verdict.unwrap_or_else(|panicked| {
-        Err(LoadError::Damaged {
-            file: file.to_owned(),
-            reason: format!("reading it panicked: {}", panicked.message),
-        })
+        let reason = format!("reading it panicked: {}", panicked.message);
+        Err(NativeError::Damaged { reason }.of(file))
     });
     examined
 }
@@ -51,10 +49,7 @@ pub(crate) fn examine(file: &Path, bytes: &[u8]) -> Examined {
 /// Notes what it learns in `examined`, as far as it comes. The verdict is the first thing that
 /// is wrong.
 fn walk(file: &Path, bytes: &[u8], examined: &mut Examined) -> Result<(), LoadError> {
-    let damaged = |reason: String| LoadError::Damaged {
-        file: file.to_owned(),
-        reason,
-    };
+    let damaged = |reason: String| NativeError::Damaged { reason }.of(file);
     let (platform, role, bytes) = match sniff(bytes) {
         Sniffed::Code(platform, role, slice) => (platform, role, slice),
         Sniffed::Short(format) => {
@@ -65,11 +60,7 @@ fn walk(file: &Path, bytes: &[u8], examined: &mut Examined) -> Result<(), LoadEr
             )));
         }
         Sniffed::Else(found, remedy) => {
-            return Err(LoadError::NotALibrary {
-                file: file.to_owned(),
-                found,
-                remedy,
-            });
+            return Err(NativeError::NotALibrary { found, remedy }.of(file));
         }
     };
     examined.platform = Some(platform);
@@ -104,12 +95,12 @@ fn walk(file: &Path, bytes: &[u8], examined: &mut Examined) -> Result<(), LoadEr
 
 fn check_platform(file: &Path, found: Platform, role: Role) -> Result<(), LoadError> {
     if found != Platform::HOST {
-        return Err(LoadError::Platform {
-            file: file.to_owned(),
+        let error = NativeError::Platform {
             found: found.to_string(),
             host: Platform::HOST.to_string(),
             target: Metadata::this_target(),
-        });
+        };
+        return Err(error.of(file));
     }
     check_role(file, role)
 }
@@ -117,10 +108,7 @@ fn check_platform(file: &Path, found: Platform, role: Role) -> Result<(), LoadEr
 fn check_role(file: &Path, role: Role) -> Result<(), LoadError> {
     match role {
         Role::Library => Ok(()),
-        Role::Other(found) => Err(LoadError::NotDynamic {
-            file: file.to_owned(),
-            found,
-        }),
+        Role::Other(found) => Err(NativeError::NotDynamic { found }.of(file)),
     }
 }
 
@@ -160,22 +148,22 @@ fn elf_role<H: FileHeader<Endian = Endianness>>(
 }
 
 fn read_metadata(file: &Path, object: &object::File<'_>) -> Result<Metadata, LoadError> {
-    let file = file.to_owned();
     // On Mach-O, `object` looks for `__valor` under this name.
     let Some(section) = object.section_by_name(metadata::SECTION) else {
+        let file = file.to_owned();
         return Err(LoadError::NoMetadata { file });
     };
     let Ok(section) = section.data() else {
         let reason = "its section is not in the file";
-        return Err(LoadError::BadMetadata { file, reason });
+        return Err(NativeError::BadMetadata { reason }.of(file));
     };
     match read_blocks(section) {
         Ok(mut blocks) if blocks.len() == 1 => Ok(blocks.remove(0)),
-        Ok(blocks) => Err(LoadError::SeveralVlugins {
-            file,
-            names: blocks.into_iter().map(|block| block.name).collect(),
-        }),
-        Err(reason) => Err(LoadError::BadMetadata { file, reason }),
+        Ok(blocks) => {
+            let names = blocks.into_iter().map(|block| block.name).collect();
+            Err(NativeError::SeveralVlugins { names }.of(file))
+        }
+        Err(reason) => Err(NativeError::BadMetadata { reason }.of(file)),
     }
 }
 
@@ -208,25 +196,22 @@ fn position(bytes: &[u8], wanted: &[u8]) -> Option<usize> {
 /// A newer minor version of the ABI is fine: a minor version only adds to what there was, and
 /// a library asks for what it misses in its host.
 fn fits(file: &Path, metadata: &Metadata) -> Result<(), LoadError> {
-    let file = file.to_owned();
-    if metadata.abi_major != ABI_MAJOR {
-        return Err(LoadError::AbiVersion {
-            file,
+    let error = if metadata.abi_major != ABI_MAJOR {
+        NativeError::AbiVersion {
             found: format!("{}.{}", metadata.abi_major, metadata.abi_minor),
             ours: format!("{ABI_MAJOR}.{ABI_MINOR}"),
-        });
-    }
-    if !metadata.unwinds {
-        return Err(LoadError::PanicAborts { file });
-    }
-    if metadata.target != Metadata::this_target() {
-        return Err(LoadError::Target {
-            file,
+        }
+    } else if !metadata.unwinds {
+        NativeError::PanicAborts
+    } else if metadata.target != Metadata::this_target() {
+        NativeError::Target {
             found: metadata.target.clone(),
             ours: Metadata::this_target(),
-        });
-    }
-    Ok(())
+        }
+    } else {
+        return Ok(());
+    };
+    Err(error.of(file))
 }
 
 /// The size of what stands before all else in a root module's header: 32 bytes that say what
@@ -267,10 +252,10 @@ fn exports(file: &Path, object: &object::File<'_>, symbol: &str) -> Result<(), L
     };
     match address {
         Some(address) if address != 0 && is_mapped(address) => Ok(()),
-        _ => Err(LoadError::NoSymbol {
-            file: file.to_owned(),
-            symbol: symbol.to_owned(),
-        }),
+        _ => {
+            let symbol = symbol.to_owned();
+            Err(NativeError::NoSymbol { symbol }.of(file))
+        }
     }
 }
 

@@ -1,0 +1,82 @@
+//! The remedies that this program has for a vlugin that is not loaded, a file that is not trusted, and a package that
+//! is not sound: options and commands. The library's errors name facts; this puts the rest behind them. `faults`,
+//! `inspect`, `package` and `sign` ask.
+
+use valor_runtime::{
+    Definition, RuntimeError,
+    loader::{LoadError, ScriptError},
+    package::{PackageError, SignatureError},
+};
+
+/// What is wrong with a vlugin of plugins.json, in one line that ends with the remedy. Which folders were searched in
+/// vain is left out: they are listed once, behind all faults.
+pub fn of_vlugin(definition: &Definition, error: &RuntimeError) -> String {
+    let RuntimeError::Load(error) = error else {
+        return error.to_string();
+    };
+    let named = "name its folder with --plugin-dir, or give its file in `path`";
+    match (error, &definition.source) {
+        (LoadError::Missing { file }, Some(_)) => {
+            format!(
+                "{} does not exist; run with --build, which builds it",
+                file.display()
+            )
+        }
+        (LoadError::NotFound { files, .. }, Some(_)) => {
+            format!(
+                "{} was not found; run with --build, which builds it",
+                files.join(" or ")
+            )
+        }
+        (LoadError::NotFound { files, .. }, None) => {
+            format!(
+                "{} was not found; build it (`--build`), {named}",
+                files.join(" or ")
+            )
+        }
+        (LoadError::Script(ScriptError::NotFound { files, .. }), _) => {
+            format!("{} was not found; {named}", files.join(" or "))
+        }
+        _ => of(error),
+    }
+}
+
+/// Why a file is not loaded, in one line that ends with the remedy.
+pub fn of(error: &LoadError) -> String {
+    let more = match error {
+        LoadError::Outside { .. } => "; name its folder with --plugin-dir when the program starts",
+        LoadError::Script(
+            ScriptError::NoDeno { .. }
+            | ScriptError::DenoFails {
+                is_limited: false, ..
+            }
+            | ScriptError::UntrustedDeno { .. },
+        ) => " or with --deno",
+        LoadError::Package(error) => return of_package(error),
+        LoadError::Signature(error) => return of_signature(error),
+        _ => "",
+    };
+    format!("{error}{more}")
+}
+
+/// What is wrong with a package, and the remedy.
+pub fn of_package(error: &PackageError) -> String {
+    let more = match error {
+        PackageError::Unsound { .. } | PackageError::Differs { .. } => " with `valor_cli package`",
+        _ => "",
+    };
+    format!("{error}{more}")
+}
+
+/// Why a file or a key is not trusted, and the remedy.
+pub fn of_signature(error: &SignatureError) -> String {
+    let more = match error {
+        SignatureError::KeyInvalid { .. } => " by `valor_cli keygen` or `minisign -G`",
+        SignatureError::Unsigned { .. } => {
+            " or with `valor_cli package --sign`, or start without --trust"
+        }
+        SignatureError::Untrusted { .. } => ", or name its public key with --trust",
+        _ => "",
+    };
+    format!("{error}{more}")
+}
