@@ -328,8 +328,8 @@ fn the_file_is_held_to_its_checksum() {
         folder.write("it.js", text);
         folder.write("lib.js", "");
         let finished = write_scripts(&folder, Some(&esbuild()));
-        let line = "`./lib.js` is not loaded: a script that is checked (`sha256`, --trust) or from a package is it.js \
-                    alone; make one package of all: valor_cli package";
+        let line = "`./lib.js` is not loaded: a script that is checked (`sha256`, a signature) or from a package is it.js \
+                    alone; make one package of all";
         assert!(finished.faults().concat().ends_with(line), "{finished:?}");
     }
     let finished = written(&"0".repeat(64));

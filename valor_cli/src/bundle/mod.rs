@@ -8,7 +8,9 @@
 mod meta;
 mod text;
 
-pub use meta::{Import, Input};
+#[cfg(feature = "wasm")]
+pub use meta::Import;
+pub use meta::Input;
 
 use crate::programs::{Stop, Unfinished};
 use std::{
@@ -40,7 +42,6 @@ pub struct Bundler<'a> {
 pub struct Module {
     pub bytes: Vec<u8>,
     /// The files that are in it, the script among them; none if nobody has looked.
-    #[cfg_attr(not(feature = "wasm"), expect(dead_code, reason = "`web` asks"))]
     pub inputs: Vec<Input>,
 }
 
@@ -241,8 +242,8 @@ fn without(file: &Path, why: Why, reason: &str) -> String {
         Why::Imports => "imports other files",
     };
     format!(
-        "{} {why}, which esbuild makes one JavaScript file of, and {reason}: `npm install esbuild` beside plugins.json, \
-         or name it with --esbuild or VALOR_ESBUILD",
+        "{} {why}, which esbuild makes one JavaScript file of, and {reason}: `npm install esbuild` beside \
+         plugins.json, or name it with --esbuild or VALOR_ESBUILD",
         file.display()
     )
 }
