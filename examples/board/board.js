@@ -1,11 +1,11 @@
-// A board of notes. A page keeps them in the browser's IndexedDB, a server in the CouchDB that `config.couch` names
-// and `allow` lists. Everything else is the same code.
+// A board of notes. In a page they are kept in the browser's IndexedDB, on the server in a CouchDB that
+// `config.couch` names and `allow` lists; all else is the same code.
 //
-//   GET /          all notes, oldest first
-//   POST /         adds a note: {"text": "…"}
-//   GET /ID        one note
-//   PUT /ID        replaces its text
-//   DELETE /ID     removes it
+//   GET /          all notes, the oldest first
+//   POST /         a new one: {"text": "…"}
+//   GET /ID        one
+//   PUT /ID        its text anew
+//   DELETE /ID
 
 const failure = (status, message) => Object.assign(new Error(message), { status });
 
@@ -38,13 +38,13 @@ function inCouch(database) {
   const ask = async (path, method = "GET", body) => {
     const headers = { accept: "application/json", "content-type": "application/json" };
     const response = await fetch(`${database}${path}`, { method, headers, body: body && JSON.stringify(body) });
-    // 404: no such note. 412: the database already exists. 409: somebody else was quicker.
+    // 404: no such note. 412: the database is there already. 409: somebody else was quicker.
     if (response.status === 409) throw failure(409, "the note has changed meanwhile: get it again");
     if (!response.ok && ![404, 412].includes(response.status)) throw failure(502, `${database} answers ${response.status}`);
     return { found: response.ok, said: await response.json() };
   };
   let there;
-  /** Creates the database if it does not exist yet. */
+  /** Makes the database, where that was not done. */
   const ready = () =>
     (there ??= ask("", "PUT").catch((error) => {
       there = null;
@@ -72,7 +72,7 @@ function inCouch(database) {
   };
 }
 
-/** Which version of a note is changed. CouchDB has to know, and nobody else sees it. */
+/** What CouchDB has to be told of the version that is changed; nobody else sees it. */
 const REVISION = Symbol("revision");
 
 async function textOf(request) {

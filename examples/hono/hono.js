@@ -1,8 +1,8 @@
-// A Hono app, with its router and middleware from npm, in a page and on the server. Run `npm install` in this
-// folder first.
+// An app of Hono, from npm: its router and its middleware, in the page and on the server.
+// `npm install` in this folder gets it what it imports.
 //
-//   GET /                  the number of hellos by name
-//   GET /hello/NAME        says hello; ?in=fr for another language
+//   GET /                  the hellos so far
+//   GET /hello/NAME        one more; ?in=fr for another language
 //   GET /countdown?from=3  server-sent events, one every 100 ms
 
 import { Hono } from "hono";
@@ -14,7 +14,7 @@ const counts = new Map();
 
 const app = new Hono();
 
-// For every answer: how long it took.
+// Around every answer: how long it took.
 app.use(async (c, next) => {
   const begun = performance.now();
   await next();

@@ -30,8 +30,9 @@ use serde::{Serialize, de::DeserializeOwned};
 /// # fn main() {}
 /// ```
 ///
-/// Written without the attribute, `on_request` returns a `http::Result` of a `http::Response`; the attribute lets it
-/// return anything that is [`IntoResponse`], and exports the type from the library.
+/// Written without the attribute, `on_request` returns a [`http::Result`] of a
+/// [`http::Response`]; the attribute lets it return anything that is [`IntoResponse`], and
+/// exports the type from the library.
 pub trait Vlugin: Sized + Send + Sync + 'static {
     /// What `config` in plugins.json has to look like. A config of another shape fails the load
     /// with the reason. Where there is no config, it is read from `null`, so that `()` and
@@ -175,12 +176,12 @@ impl<T: IntoResponse, E: Into<http::Error>> IntoResponse for Result<T, E> {
 pub fn streaming<S, B>(stream: S) -> http::Body
 where
     S: futures_core::Stream<Item = std::io::Result<B>> + Send + 'static,
-    B: Into<valor_abi_wire::Bytes>,
+    B: Into<crate::wire::Bytes>,
 {
+    use crate::wire::{Body, Chunk};
     use futures_lite::StreamExt;
-    use valor_abi_wire::{Body, Chunk};
     let chunks = stream.map(|piece| piece.map(|data| Chunk::Data(data.into())));
-    valor_abi_http::body_from_wire(Body::stream(None, chunks))
+    crate::convert::body_from_wire(Body::stream(None, chunks))
 }
 
 /// What the function form's `on_create` may return: nothing, or a result whose error fails the

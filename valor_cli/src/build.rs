@@ -3,13 +3,12 @@
 
 use crate::{
     args::{BuildCommandArgs, LogFormat},
-    build_sources::How,
+    build_sources::{How, Stop},
     exit::Failure,
     load::Vlugins,
     log_writer::LogWriter,
     output::print,
     plugins_file::{NAME_IT, PluginsFile},
-    programs::Stop,
     table::{Row, table},
 };
 

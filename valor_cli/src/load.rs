@@ -5,13 +5,12 @@
 
 use crate::{
     args::{BuildArgs, LogArgs, LogFormat, WhenOpt},
-    build_sources::{self, How, Outcome},
+    build_sources::{self, How, Outcome, Stop},
     exit::{FAULTS, Failure},
     faults,
     log_writer::LogWriter,
     plugins_file::PluginsFile,
-    programs::Stop,
-    table::{Row, RowState},
+    table::{Row, State},
     wasm_tools::WasmOpt,
 };
 use std::{
@@ -74,11 +73,11 @@ impl Why {
 }
 
 impl Fate {
-    fn state(&self) -> RowState {
+    fn state(&self) -> State {
         match self {
-            Self::Well | Self::Aside => RowState::Good("ready".into()),
-            Self::Missing(why) => RowState::Missing(why.line.clone()),
-            Self::Faulty(why) => RowState::Bad(why.line.clone()),
+            Self::Well | Self::Aside => State::Good("ready".into()),
+            Self::Missing(why) => State::Missing(why.line.clone()),
+            Self::Faulty(why) => State::Bad(why.line.clone()),
         }
     }
 }
@@ -173,14 +172,7 @@ impl Vlugins {
                 .map_or(String::new(), |nearest| {
                     format!("; did you mean `{nearest}`?")
                 });
-            let hint = match known.is_empty() {
-                true => "; none is in it".to_owned(),
-                false if hint.is_empty() => format!("; known are {}", known.join(", ")),
-                false => hint,
-            };
-            let file = self.file.as_ref().map(|file| file.shown().display());
-            let file = file.map_or(String::new(), |file| format!("{file}: "));
-            wrong.push(format!("{file}no vlugin is called `{name}`{hint}"));
+            wrong.push(format!("no vlugin is called `{name}`{hint}"));
         }
         if !wrong.is_empty() {
             return Err(Failure::new(FAULTS, wrong));
@@ -309,8 +301,8 @@ impl Vlugins {
     pub fn built_rows(&self) -> Vec<Row> {
         let row = |entry: &Entry| {
             let state = match &entry.fate {
-                Fate::Well if entry.built => RowState::Good("built".into()),
-                Fate::Missing(why) => RowState::Missing(why.line.clone()),
+                Fate::Well if entry.built => State::Good("built".into()),
+                Fate::Missing(why) => State::Missing(why.line.clone()),
                 _ => return None,
             };
             let file = entry.definition.path.as_deref().filter(|_| entry.built);
@@ -376,7 +368,7 @@ impl Vlugins {
 
     /// All of them and how they are, in the order of the file.
     #[cfg(feature = "wasm")]
-    pub fn states(&self) -> impl Iterator<Item = (&Definition, RowState)> {
+    pub fn states(&self) -> impl Iterator<Item = (&Definition, State)> {
         self.entries
             .iter()
             .map(|entry| (&entry.definition, entry.fate.state()))

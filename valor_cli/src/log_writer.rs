@@ -8,10 +8,9 @@
 
 use std::{
     io::{self, Write},
-    sync::{Arc, Condvar, Mutex, MutexGuard},
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
-use valor_runtime::lock::locked;
 
 /// How long lines gather before they are written together.
 const GATHER: Duration = Duration::from_millis(20);
@@ -28,7 +27,7 @@ pub struct LogWriter(Arc<Shared>);
 
 #[derive(Default)]
 struct Shared {
-    state: Mutex<Queue>,
+    state: Mutex<State>,
     /// There is something to write, enough of it, or somebody waits.
     wanted: Condvar,
     /// All is written.
@@ -36,7 +35,7 @@ struct Shared {
 }
 
 #[derive(Default)]
-struct Queue {
+struct State {
     lines: Vec<u8>,
     lost: u64,
     writing: bool,
@@ -100,8 +99,8 @@ impl LogWriter {
 }
 
 impl Shared {
-    fn locked(&self) -> MutexGuard<'_, Queue> {
-        locked(&self.state)
+    fn locked(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Waits for lines and takes them, with the number of those that were lost before.
@@ -140,9 +139,9 @@ impl Shared {
 
 fn wait<'a>(
     condition: &Condvar,
-    state: MutexGuard<'a, Queue>,
+    state: MutexGuard<'a, State>,
     time: Duration,
-) -> MutexGuard<'a, Queue> {
+) -> MutexGuard<'a, State> {
     match condition.wait_timeout(state, time) {
         Ok((state, _)) => state,
         Err(poisoned) => poisoned.into_inner().0,

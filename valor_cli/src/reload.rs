@@ -9,12 +9,11 @@
 
 use crate::{
     args::{BuildArgs, LogArgs},
-    build_sources::Outcome,
+    build_sources::{Outcome, Stop},
     building::Builder,
     load::Vlugins,
     log_writer::LogWriter,
     plugins_file::PluginsFile,
-    programs::Stop,
     watch::Watch,
 };
 use futures_lite::future;

@@ -2,14 +2,13 @@
 //! `wasm-opt` of binaryen, which makes them smaller. `build_sources` and `build` call it. Neither of the
 //! two has to be there: what is missing is told of in a line, with what to do.
 
-use crate::programs::Stop;
 use std::{
     fs,
     io::ErrorKind,
     path::{Path, PathBuf},
-    process::Command,
+    process::{Command, Stdio},
 };
-use valor_runtime::{escape::one_line, package::WASM_TARGET};
+use valor_runtime::package::WASM_TARGET;
 
 /// What rustc puts into modules of this target; a tool that knows of more may use it.
 const FEATURES: [&str; 6] = [
@@ -26,18 +25,18 @@ const FEATURES: [&str; 6] = [
 ///
 /// # Errors
 /// What is missing, and the remedy. A compiler that finds its std elsewhere builds nevertheless.
-pub fn have_target(folder: &Path, stop: &Stop) -> Result<(), String> {
-    if has_std(folder, stop) {
+pub fn have_target(folder: &Path) -> Result<(), String> {
+    if has_std(folder) {
         return Ok(());
     }
     log::info!(target: "valor::build", "the target {WASM_TARGET} is missing; rustup gets it");
-    let mut rustup = Command::new("rustup");
-    rustup
+    let rustup = Command::new("rustup")
         .args(["target", "add", WASM_TARGET])
-        .current_dir(folder);
-    let rustup = stop.output(&mut rustup);
+        .current_dir(folder)
+        .stdin(Stdio::null())
+        .output();
     let why = match rustup {
-        Ok(output) if output.status.success() => match has_std(folder, stop) {
+        Ok(output) if output.status.success() => match has_std(folder) {
             true => return Ok(()),
             // Another one than rustup's.
             false => " for this compiler".to_owned(),
@@ -55,15 +54,14 @@ pub fn have_target(folder: &Path, stop: &Stop) -> Result<(), String> {
 }
 
 /// Whether the compiler that cargo runs in this folder has the target's std.
-fn has_std(folder: &Path, stop: &Stop) -> bool {
+fn has_std(folder: &Path) -> bool {
     let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
-    let mut rustc = Command::new(rustc);
-    rustc
+    let output = Command::new(rustc)
         .args(["--print", "target-libdir", "--target", WASM_TARGET])
-        .current_dir(folder);
-    let Ok(output) = stop.output(&mut rustc) else {
-        return false;
-    };
+        .current_dir(folder)
+        .stdin(Stdio::null())
+        .output();
+    let Ok(output) = output else { return false };
     let libdir = String::from_utf8_lossy(&output.stdout);
     fs::read_dir(libdir.trim()).is_ok_and(|mut files| {
         files.any(|file| {
@@ -82,8 +80,11 @@ impl WasmOpt {
     /// That it is not there, and the remedy.
     pub fn find() -> Result<Self, String> {
         let tool = std::env::var_os("WASM_OPT").unwrap_or_else(|| "wasm-opt".into());
-        let mut version = Command::new(&tool);
-        match Stop::default().output(version.arg("--version")) {
+        let ran = Command::new(&tool)
+            .arg("--version")
+            .stdin(Stdio::null())
+            .output();
+        match ran {
             Ok(output) if output.status.success() => Ok(Self(tool.into())),
             _ => Err(format!(
                 "{} is not there to make the modules smaller; install binaryen (apt install binaryen, \
@@ -103,15 +104,15 @@ impl WasmOpt {
         let wrong = |error: std::io::Error| format!("{}: {error}", file.display());
         let before = size(file).map_err(wrong)?;
         let part = file.with_extension("wasm.part");
-        let mut shrink = Command::new(&self.0);
-        shrink
+        let ran = Command::new(&self.0)
             .arg("-Oz")
             .args(FEATURES)
             .arg(file)
             .arg("-o")
-            .arg(&part);
-        let ran = Stop::default().output(&mut shrink);
-        let ran = ran.map_err(|error| format!("{} {error}", self.0.display()))?;
+            .arg(&part)
+            .stdin(Stdio::null())
+            .output()
+            .map_err(wrong)?;
         if !ran.status.success() {
             if let Err(error) = fs::remove_file(&part)
                 && error.kind() != ErrorKind::NotFound
@@ -119,11 +120,12 @@ impl WasmOpt {
                 return Err(wrong(error));
             }
             let said = String::from_utf8_lossy(&ran.stderr);
+            let said: Vec<_> = said.split_whitespace().collect();
             return Err(format!(
                 "{} cannot make {} smaller: {}",
                 self.0.display(),
                 file.display(),
-                one_line(&said)
+                said.join(" ")
             ));
         }
         let after = size(&part).map_err(wrong)?;

@@ -1,29 +1,27 @@
-//! The id of a request: the client's `x-request-id` if it can be repeated safely, or else a fresh one. `dispatch`
-//! settles it, and `server` does so earlier if it may have to answer itself. The client gets it back as
-//! `x-correlation-id`, and the access log has it.
+//! The id of a request: the client's `x-request-id` where it is fit to be repeated, or a fresh
+//! one. `dispatch` asks for it, and `server` for what it answers itself. It comes back as
+//! `x-correlation-id` and stands in the access log.
 
-use crate::{RequestHead, in_band::REQUEST_ID as NAME};
+use crate::RequestHead;
 
-/// The most characters of a client's id.
+/// The header in which a client names its request.
+const NAME: &str = "x-request-id";
+/// How long a client's id may be.
 const LONGEST: usize = 128;
 
-/// Settles the id of a request: from now on its head has this one and no other, so that whoever asks again, and the
-/// vlugin, get the same.
-pub(crate) fn settle(head: &mut RequestHead) -> String {
-    let id = match head.header_str(NAME) {
+/// The id of this request.
+pub(crate) fn of(head: &RequestHead) -> String {
+    match head.header_str(NAME) {
         Some(id) if is_fit(id) => id.to_owned(),
         _ => fresh(),
-    };
-    // A head that is too full for it goes without.
-    let _ = head.set(NAME, id.as_bytes());
-    id
+    }
 }
 
-/// The id of a request whose head was refused: the client's, if the head can be read that far.
+/// The id of a request whose head was refused: the client's, where the head can be read that far.
 pub(crate) fn of_refused(head: &[u8]) -> String {
     let mut lines = head.split_inclusive(|&byte| byte == b'\n').skip(1);
     let id = lines.find_map(|line| {
-        // If the line is incomplete, the value may be incomplete too.
+        // Of a line that is not whole, the value may not be either.
         let (name, value) = line
             .strip_suffix(b"\r\n")?
             .split_at(NAME.len().min(line.len() - 2));
@@ -35,12 +33,12 @@ pub(crate) fn of_refused(head: &[u8]) -> String {
     id.unwrap_or_else(fresh)
 }
 
-/// Only visible ASCII, so that it can appear in a header and in a log line.
+/// Visible ASCII, so that it can stand in a header and in a line of a log.
 fn is_fit(id: &str) -> bool {
     !id.is_empty() && id.len() <= LONGEST && id.bytes().all(|b| b.is_ascii_graphic())
 }
 
-/// 128 random bits in hexadecimal. They tell requests apart; they are not secret.
+/// 128 random bits in hexadecimal. They tell requests apart and are no secret.
 fn fresh() -> String {
     // A format string takes six times as long.
     let nibbles = |byte: u8| [byte >> 4, byte & 15];
@@ -63,24 +61,12 @@ mod tests {
 
     #[test]
     fn the_clients_id_only_where_it_is_fit() {
-        assert_eq!(settle(&mut head(b"abc-123")), "abc-123");
+        assert_eq!(of(&head(b"abc-123")), "abc-123");
         for unfit in [&b""[..], b"a b", "ä".as_bytes(), &[b'x'; 129]] {
-            let mut head = head(unfit);
-            let id = settle(&mut head);
+            let id = of(&head(unfit));
             assert_eq!(id.len(), 32, "{id}");
-            // Whoever asks next gets the same.
-            assert_eq!(settle(&mut head), id);
         }
         assert_ne!(fresh(), fresh());
-    }
-
-    #[test]
-    fn of_several_ids_one_is_left() {
-        let mut head = head(b"first");
-        head.push("x-request-id", b"second").unwrap();
-        assert_eq!(settle(&mut head), "first");
-        let left = head.headers().filter(|(name, _)| *name == NAME);
-        assert_eq!(left.map(|(_, id)| id).collect::<Vec<_>>(), [b"first"]);
     }
 
     #[test]

@@ -1,17 +1,17 @@
-//! The counters of `/_metrics`, in the text format of Prometheus (crate `prometheus`).
+//! What is counted, for `/_metrics`, in the text format of Prometheus (crate `prometheus`).
 //!
-//! One [`Metrics`] belongs to a runtime. Each mount keeps [`VluginMetrics`], the counters with its name filled in, so
-//! that a request costs a few atomic additions and no look-up. A name's counters exist as long as anybody holds them.
-//! A replacement goes on counting. When the last request of a removed vlugin has ended, its lines disappear.
+//! One [`Metrics`] belongs to a runtime. Each mount keeps [`VluginMetrics`], the counters with
+//! its name filled in, so that a request pays a few atomic additions and no look-up. What is counted of a
+//! name is there for as long as anybody holds it: a replacement goes on counting, and with the last
+//! request of a vlugin that was taken out its lines are gone.
 
-use crate::lock::locked;
 use prometheus::{
     Encoder, Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
     IntGaugeVec, Opts, Registry, TextEncoder,
 };
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, Weak},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
     time::Duration,
 };
 
@@ -23,7 +23,7 @@ pub struct Metrics {
     by_name: Arc<ByName>,
 }
 
-/// The counters per vlugin name.
+/// What is counted by the vlugin's name.
 struct ByName {
     requests: IntCounterVec,
     duration: HistogramVec,
@@ -37,7 +37,7 @@ struct ByName {
     held: Mutex<HashMap<String, Weak<Held>>>,
 }
 
-/// A name that somebody counts under. When the last one is dropped, its counts are forgotten.
+/// A name that is counted under. With the last of them, what was counted is forgotten.
 struct Held {
     name: String,
     by_name: Arc<ByName>,
@@ -47,7 +47,7 @@ impl Drop for Held {
     fn drop(&mut self) {
         let (name, by_name) = (self.name.as_str(), &self.by_name);
         let mut held = by_name.held();
-        // In the meantime, somebody may have begun to count under the same name.
+        // Somebody may have come to count under the same name since.
         if held.get(name).is_none_or(|it| it.strong_count() != 0) {
             return;
         }
@@ -76,7 +76,7 @@ impl Drop for Held {
 
 impl ByName {
     fn held(&self) -> MutexGuard<'_, HashMap<String, Weak<Held>>> {
-        locked(&self.held)
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -86,32 +86,32 @@ pub struct VluginMetrics {
     held: Arc<Held>,
     ok: IntCounter,
     duration: Histogram,
-    /// Requests that are running.
+    /// Requests that run now.
     pub in_flight: IntGauge,
     /// Requests that panicked.
     pub panics: IntCounter,
-    /// Requests that exceeded their time limit.
+    /// Requests that were over their time limit.
     pub timeouts: IntCounter,
-    /// How often it blocked its thread for longer than a second.
+    /// Times that it blocked its thread for longer than a second.
     pub blocked: IntCounter,
 }
 
-/// The additional counters of a script.
+/// What is counted of a script beside that.
 pub struct ScriptMetrics {
-    /// How often it was started again because it had ended.
+    /// Times that it was started again because it had ended.
     pub restarts: IntCounter,
     /// 1 while it runs.
     pub running: IntGauge,
     _held: Arc<Held>,
 }
 
-/// Seconds. They begin at 100 µs, since a native vlugin answers within a few.
+/// Seconds; from 100 µs, since a native vlugin answers within a few.
 const BUCKETS: &[f64] = &[
     0.0001, 0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 30.0,
 ];
 
 impl Metrics {
-    /// Counters that begin at zero.
+    /// Counters that stand at zero.
     ///
     /// # Panics
     /// Never: the names below are valid and differ.
@@ -238,7 +238,7 @@ impl Metrics {
             .inc();
     }
 
-    /// All counters in Prometheus' text format, version 0.0.4.
+    /// All of it in Prometheus' text format, version 0.0.4.
     pub fn text(&self, images: u64, vlugins: usize) -> String {
         self.images.set(images as i64);
         self.vlugins.set(vlugins as i64);

@@ -6,8 +6,8 @@ use crate::{
 };
 use std::sync::Arc;
 
-/// A name, and the other settings of a definition in plugins.json. A `&str` is a place with that name and the defaults
-/// for everything else.
+/// A name, and what a definition in plugins.json would say beside it. A `&str` is a place of
+/// that name with everything else as it is by default.
 #[derive(Debug, Clone)]
 pub struct Place {
     pub(crate) name: String,
@@ -16,7 +16,6 @@ pub struct Place {
     pub(crate) rewrite: bool,
     pub(crate) limits: Limits,
     pub(crate) allow: Option<Vec<String>>,
-    pub(crate) callees: Option<Vec<String>>,
 }
 
 impl Place {
@@ -30,7 +29,6 @@ impl Place {
             rewrite: false,
             limits: Limits::default(),
             allow: None,
-            callees: None,
         }
     }
 
@@ -52,7 +50,7 @@ impl Place {
         self
     }
 
-    /// Its limits. The runtime's defaults apply to limits that are not set.
+    /// What it may use; the runtime's defaults for what is not said.
     pub fn limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
         self
@@ -61,13 +59,6 @@ impl Place {
     /// The hosts that it may reach; all, unless this is called.
     pub fn allow(mut self, hosts: impl IntoIterator<Item = impl Into<String>>) -> Self {
         self.allow = Some(hosts.into_iter().map(Into::into).collect());
-        self
-    }
-
-    /// The vlugins that it may call, `*` for every one, and what the host offers; every vlugin and nothing of the host's,
-    /// unless this is called.
-    pub fn callees(mut self, names: impl IntoIterator<Item = impl Into<String>>) -> Self {
-        self.callees = Some(names.into_iter().map(Into::into).collect());
         self
     }
 
@@ -96,7 +87,6 @@ impl From<&Definition> for Place {
             rewrite: definition.rewrite,
             limits: definition.limits.clone(),
             allow: definition.allow.clone(),
-            callees: definition.callees.clone(),
         }
     }
 }

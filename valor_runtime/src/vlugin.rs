@@ -1,48 +1,24 @@
-//! [`Vlugin`]: the one trait in front of every kind of vlugin, and the ways to make one from code in this program.
+//! [`Vlugin`]: the one trait that every kind of vlugin is behind, and the ways to make one from
+//! code in this program.
 //!
-//! A request in, a response out. A loaded library is one, a closure is one, `/_health` is one, and the
-//! [`Runtime`](crate::Runtime) is one too, so that it can be embedded, nested and tested without a socket. Loaders
-//! make them, `dispatch` calls them, `server` serves one.
+//! A request in, a response out. A loaded library is one, a closure is one, `/_health` is one,
+//! and the [`Runtime`](crate::Runtime) is one too, so that it can be embedded, nested and tested
+//! without a socket. Loaders make them, `dispatch` calls them, `server` serves one.
 
-pub use valor_abi_wire::{
-    Body, BoxFuture, Bytes, Chunk, ChunkStream, Fault, FaultKind, Instance as Vlugin, Request,
-    RequestHead, Response, ResponseHead,
+pub use valor::{
+    fault::{Fault, FaultKind},
+    instance::Instance as Vlugin,
+    wire::{
+        Body, BoxFuture, Bytes, Chunk, ChunkStream, Request, RequestHead, Response, ResponseHead,
+    },
 };
 
-use std::{error, fmt, io, sync::Arc};
-
-/// Why a body broke off, if the log has a line about that already: who passes the body on says it no more.
-#[derive(Debug)]
-pub(crate) struct Logged(io::Error);
-
-impl Logged {
-    /// The error, marked.
-    pub(crate) fn mark(error: io::Error) -> io::Error {
-        io::Error::new(error.kind(), Self(error))
-    }
-
-    /// Whether an error is marked.
-    pub(crate) fn is(error: &io::Error) -> bool {
-        error.get_ref().is_some_and(|it| it.is::<Self>())
-    }
-}
-
-impl fmt::Display for Logged {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
-impl error::Error for Logged {
-    fn source(&self) -> Option<&(dyn error::Error + 'static)> {
-        self.0.source()
-    }
-}
+use std::sync::Arc;
 
 struct Closure<F>(F);
 
-/// A vlugin from a closure over requests and responses in the wire's form, which are cheap to take apart.
-/// [`from_http`] is more convenient.
+/// A vlugin from a closure over requests and responses in the wire's form, which are cheap to
+/// take apart. [`from_http`] is the comfortable one.
 ///
 /// ```
 /// use valor_runtime::{from_fn, Body, Request, Response};
@@ -75,7 +51,7 @@ where
     }
 }
 
-/// A vlugin from a closure over `http_types`' requests. The closure may return anything that is
+/// A vlugin from a closure over `http_types`' requests; it returns anything that is
 /// [`IntoResponse`](valor::IntoResponse).
 ///
 /// ```
@@ -97,7 +73,7 @@ where
         let handler = handler.clone();
         async move {
             let answering = async |req| valor::IntoResponse::into_response(handler(req).await);
-            valor_abi_http::answer(request, answering).await
+            valor::convert::answer(request, answering).await
         }
     })
 }

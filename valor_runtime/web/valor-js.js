@@ -3,7 +3,7 @@
 // valor-vlugins.js names those that the service worker imports; valor-worker.js brings the one of a Worker.
 
 import { Account } from "./account.js";
-import { Fault, addEventListener, fetch, mayHaveBody, reach } from "./valor-rules.js";
+import { Fault, addEventListener, fetch, mayHaveBody, reach } from "./http.js";
 
 const { removeEventListener } = globalThis;
 
@@ -119,17 +119,14 @@ function stackOf() {
   return stack;
 }
 
-/** What a vlugin is told that is refused something. */
-function failure(status, message, stack) {
-  const error = Object.assign(new TypeError(message), { status, stack });
-  refusals.set(error, status);
-  return error;
-}
-
 /** The `fetch` of vlugins. */
 async function held(input, init) {
   const stack = stackOf();
-  const failed = (status, message) => failure(status, message, stack);
+  const failed = (status, message) => {
+    const error = Object.assign(new TypeError(message), { status, stack });
+    refusals.set(error, status);
+    return error;
+  };
   let request;
   try {
     request = new Request(input, { duplex: "half", ...init });
@@ -161,14 +158,7 @@ export async function call(name, input, init, end, account) {
   const headers = [...request.headers];
   if (!request.headers.has("host")) headers.push(["host", to]);
   const asked = { method, target: pathname + search, https: protocol === "https:", headers, body, length: body ? null : 0, signal };
-  const ask = account?.call ?? host;
-  let answer;
-  try {
-    answer = await counted(account, "calls", () => ask(String(name), asked));
-  } catch (error) {
-    const isRefusal = error instanceof Fault && error.kind === "refused";
-    throw isRefusal ? failure(error.status, error.message, stackOf()) : error;
-  }
+  const answer = await counted(account, "calls", () => host(String(name), asked));
   if (signal.aborted) {
     answer.body?.cancel?.();
     throw signal.reason;

@@ -4,7 +4,7 @@
 
 import { Account } from "./account.js";
 import { Line } from "./valor-line.js";
-import { Fault, addEventListener, fetch, refuse } from "./valor-rules.js";
+import { Fault, addEventListener, fetch, refuse } from "./http.js";
 import { Script, asks, importedFor } from "./valor-js.js";
 
 /** How long a page or its Worker may take to say that it is there, in ms. */
@@ -12,9 +12,6 @@ const PATIENCE = 5000;
 const WORKER = new URL("valor-worker.js", import.meta.url).href;
 // `?valor`: not for the registry, which may wait for it.
 const CHECK = new URL("valor-check.js?valor", import.meta.url).href;
-/** Whether a vlugin of the service worker's may not call all others: then it has to be known whose call one is. */
-let isLimited = false;
-
 /** By lock. */
 const remotes = new Map();
 
@@ -29,12 +26,7 @@ export async function script(mount, { call }, stored) {
   if (!known) return Remote.create(mount, await stored(), call);
   known.allow = definition.allow ?? [];
   known.account = new Account(definition.limits);
-  known.account.call = call;
-  isLimited ||= !!definition.callees;
-  asks(async (callee, request) => {
-    if (isLimited) refuse(403, `\`${callee}\` may not be called: no vlugin's own code calls it here, so it is not known whose \`callees\` to ask`);
-    return call(callee, request);
-  });
+  asks(call);
   return Script.create(known.module, definition, known.account);
 }
 
@@ -60,9 +52,9 @@ async function askPages(what) {
   return within(PATIENCE, Promise.race(asked));
 }
 
-/** Refuses what a definition may not say, where a page can tell. `value` is what came of the text. */
-export async function checked(text, value, one) {
-  const said = await askPages({ valor: "check", worker: CHECK, text, value, one }).catch(() => []);
+/** Refuses what a definition may not say, where a page can tell. */
+export async function checked(value, one) {
+  const said = await askPages({ valor: "check", worker: CHECK, value, one }).catch(() => []);
   if (said[1]) refuse(422, said[1]);
 }
 

@@ -3,7 +3,7 @@
 use futures_lite::future::try_zip;
 use valor::*;
 
-/// The names of the two vlugins in plugins.json.
+/// The names of the two, as plugins.json has them.
 pub struct Compose([String; 2]);
 
 #[vlugin]
@@ -26,7 +26,7 @@ impl Vlugin for Compose {
     }
 }
 
-/// A vlugin's answer to the same path and query.
+/// What a vlugin answers when it is asked for the same path and query.
 async fn ask(cx: &Context, name: &str, req: &http::Request) -> http::Result<String> {
     let mut res = cx.call(name, http::Request::get(req.url().clone())).await?;
     res.body_string().await
@@ -77,7 +77,7 @@ mod tests {
             .vlugin("hello_plugin", hello_plugin::VLUGIN, ())
             .create(VLUGIN)
             .get("/")
-            // The client does not learn which vlugins there are.
+            // Which vlugins there are is none of the client's business.
             .assert_status(500);
     }
 }

@@ -1,4 +1,4 @@
-//! Sends the request's body back as it arrives, and never holds more than one piece of it.
+//! Sends the request's body back as it comes in, never holding more than a piece of it.
 
 use valor::*;
 
@@ -32,7 +32,7 @@ mod tests {
 
     #[test]
     fn sends_each_piece_as_it_comes() {
-        // This body never ends, so nobody can collect it.
+        // This body never ends, so nobody can gather it.
         let endless = streaming(futures_lite::stream::repeat_with(|| Ok("again ")));
         let mut response = testing::create(VLUGIN, ()).post("/", endless);
         for _ in 0..3 {

@@ -1,10 +1,10 @@
-//! A vlugin that runs as a WebAssembly module, on the server and in a page. Its source contains nothing special for
-//! that: plugins.json sets `"type": "wasm"`.
+//! A vlugin that is mounted as a WebAssembly module, on the server and in a page. Nothing in its source
+//! says so: plugins.json does, with `"type": "wasm"`.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use valor::*;
 
-/// How many have been greeted so far: the state of one instance.
+/// How many were greeted so far: the state of one instance.
 #[derive(Default)]
 struct Greeted(AtomicU64);
 

@@ -1,5 +1,5 @@
-//! Forwards each request to the server named in its config, and returns the response. Bodies stream in both
-//! directions.
+//! Passes each request on to the server that its config names, and the response back; bodies
+//! stream both ways.
 
 use valor::*;
 
@@ -12,7 +12,7 @@ pub struct Config {
     upstream: http::Url,
 }
 
-/// Headers between two neighbours only (RFC 9110, section 7.6.1).
+/// What is between two neighbours alone (RFC 9110, section 7.6.1).
 const HOP_BY_HOP: [&str; 9] = [
     "connection",
     "host",
@@ -52,7 +52,7 @@ impl Vlugin for Proxy {
     }
 }
 
-/// Removes the headers between two neighbours only, including those that `connection` names.
+/// Takes out what is between two neighbours alone, and what `connection` says is.
 fn strip(message: &mut impl AsMut<http::Headers>) {
     let headers = message.as_mut();
     if let Some(values) = headers.remove("connection") {

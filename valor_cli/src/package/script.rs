@@ -7,7 +7,6 @@ use crate::{
     args::PackageArgs,
     bundle::{Bundler, EXTENSIONS},
     exit::{FAULTS, Failure},
-    faults::unread,
 };
 use serde::Deserialize;
 use std::path::Path;
@@ -38,18 +37,17 @@ pub fn read(args: &PackageArgs) -> Result<(Manifest, Vec<u8>), Failure> {
         ));
     };
     let shown = script.display();
-    let text =
-        file::read(script, file::TEXT).map_err(|error| failed(unread("", script, &error)))?;
+    let text = file::read(script, file::TEXT)
+        .map_err(|error| failed(format!("{shown} cannot be read: {error}")))?;
     let source = args.source.as_deref().map(source).transpose()?;
     let source = source.unwrap_or_default();
     let bundler = Bundler {
         base: script.parent().unwrap_or(Path::new("")),
         esbuild: args.esbuild.as_deref(),
         external: Some("node:*"),
-        for_page: false,
     };
     let module = bundler
-        .module(script, text, None)
+        .module(script, text)
         .map_err(|error| failed(error.line))?
         .bytes;
     if std::str::from_utf8(&module).is_err() {

@@ -3,20 +3,19 @@
 
 use crate::{
     args::{LogArgs, LogFormat},
+    build_sources::Stop,
     exit::{CANNOT_BIND, Failure},
     log_writer::LogWriter,
     output::print_line,
-    programs::Stop,
     run::warn_unwritten,
     signals,
 };
 use std::{
     path::Path,
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, PoisonError},
 };
 use valor_runtime::{
     Definition, Kind, Runtime, Vlugin, from_fn,
-    lock::locked,
     server::{Listen, Server, ServerConfig, ServerError},
 };
 
@@ -31,11 +30,14 @@ impl Policy {
 
     /// Serves it under another one from now on.
     pub fn set(&self, policy: String) {
-        *locked(&self.0) = policy.into();
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = policy.into();
     }
 
     fn get(&self) -> Arc<str> {
-        locked(&self.0).clone()
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 }
 

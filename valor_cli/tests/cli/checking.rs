@@ -99,9 +99,7 @@ fn faults_of_the_text_have_line_and_column() {
     let finished = run(&["check", "-p", &missing]);
     assert_eq!(
         finished.faults(),
-        [format!(
-            "{missing}: there is no such file; see that its path is right"
-        )]
+        [format!("{missing}: there is no such file")]
     );
 }
 
@@ -112,11 +110,11 @@ fn faults_of_the_files() {
     for (keys, fault) in [
         (
             r#""name": "a", "path": "./none.so""#.to_owned(),
-            "FILE(none.so) does not exist: put it there, or correct `path`".to_owned(),
+            "FILE(none.so) does not exist: build it (`--build`), or correct `path`".to_owned(),
         ),
         (
             r#""name": "a", "path": "./dir.so""#.to_owned(),
-            "FILE(dir.so) is a directory: give the vlugin's file in `path`".to_owned(),
+            "FILE(dir.so) is a directory: give the library's file in `path`".to_owned(),
         ),
         (
             format!(r#""name": "a", "path": "./{text}""#),

@@ -1,14 +1,10 @@
 //! Conversations with the program itself: what it is started with, what it says, what it answers
 //! over a socket, and the code that it ends with.
 
-#[cfg(target_os = "linux")]
-mod broken_streams;
 #[cfg(feature = "wasm")]
 mod build_command;
 mod building;
 mod checking;
-#[cfg(unix)]
-mod ending_programs;
 mod escaping;
 #[cfg(target_os = "linux")]
 mod library_path;
@@ -16,8 +12,6 @@ mod manual;
 mod packaging;
 #[cfg(all(target_os = "linux", feature = "wasm"))]
 mod packaging_scripts;
-#[cfg(unix)]
-mod pipes;
 mod plugins;
 mod reloading;
 mod running;
@@ -27,11 +21,7 @@ mod signing;
 mod support;
 mod unwritten;
 mod watching;
-#[cfg(target_os = "linux")]
-mod watching_scripts;
 mod watching_sources;
-#[cfg(all(target_os = "linux", feature = "wasm"))]
-mod web_alike;
 #[cfg(all(target_os = "linux", feature = "wasm"))]
 mod web_imports;
 #[cfg(feature = "wasm")]

@@ -1,5 +1,5 @@
-//! Valor as it is measured: the same vlugins in libraries, in WebAssembly modules, or linked into the program, or
-//! none at all.
+//! Valor as it is measured: the same vlugins in libraries, in WebAssembly modules, or linked into
+//! the program, or none.
 
 use crate::{
     neighbours, programs,
@@ -16,21 +16,21 @@ use std::{
 use valor_runtime::{
     Body, Definition, Response, Runtime, Vlugin,
     account::Account,
+    dispatch::watch,
     from_fn,
     host::{
         RuntimeHost,
         allow::Allow,
-        callees::Callees,
         fetch::{FetchConfig, Fetcher},
     },
     loader::WasmLoader,
     server::{Server, ServerConfig},
 };
 
-/// Serves on any port, and prints its address.
+/// Serves on any port, whose address it prints.
 ///
 /// # Errors
-/// If a vlugin cannot be loaded.
+/// Where a vlugin cannot be loaded.
 pub fn serve(subject: Subject, threads: usize) -> Result<(), Box<dyn Error>> {
     smol::block_on(async {
         let listen = "127.0.0.1:0".parse()?;
@@ -41,15 +41,19 @@ pub fn serve(subject: Subject, threads: usize) -> Result<(), Box<dyn Error>> {
         let server = Server::bind(&[listen], config).await?;
         let vlugin = vlugin(subject).await?;
         println!("{}", server.local_addrs()[0]);
+        let workers = server.workers();
+        watch::on_blocked(move || {
+            workers.relieve();
+        });
         server.run(vlugin, threads, pending()).await?;
         Ok(())
     })
 }
 
-/// The vlugin that answers the requests of a subject.
+/// What answers the requests of a subject.
 ///
 /// # Errors
-/// If a vlugin cannot be loaded.
+/// Where a vlugin cannot be loaded.
 pub async fn vlugin(subject: Subject) -> Result<Arc<dyn Vlugin>, Box<dyn Error>> {
     match subject {
         Subject::ValorBare => Ok(alone()),
@@ -62,7 +66,7 @@ pub async fn vlugin(subject: Subject) -> Result<Arc<dyn Vlugin>, Box<dyn Error>>
     }
 }
 
-/// The server in front of a closure, as with hyper.
+/// The server in front of a closure, as hyper has one.
 fn alone() -> Arc<dyn Vlugin> {
     from_fn(|request| async move {
         let mut response = Response::new(200);
@@ -155,7 +159,7 @@ async fn fresh() -> Result<Arc<dyn Vlugin>, Box<dyn Error>> {
         "hello",
         Allow::none(),
         Arc::new(Fetcher::new(FetchConfig::default())?),
-        Callees::new(alone(), []),
+        alone(),
         account.clone(),
     );
     let loader = WasmLoader::new(library_dir()?).instance_per_request();
@@ -164,7 +168,7 @@ async fn fresh() -> Result<Arc<dyn Vlugin>, Box<dyn Error>> {
     Ok(runtime)
 }
 
-/// The files in the folder that the bench names.
+/// Those of the folder that the bench names.
 fn many(kind: &str) -> Result<Vec<Definition>, Box<dyn Error>> {
     let Some(folder) = std::env::var_os("VALOR_BENCH_FILES") else {
         return Ok(Vec::new());
@@ -183,7 +187,7 @@ fn definition(kind: &str, name: &str, path: &Path) -> Result<Definition, Box<dyn
 /// The module of `examples/hello_plugin`.
 ///
 /// # Errors
-/// If the program does not know where it is itself.
+/// Where the program does not know its own place.
 pub fn module() -> io::Result<PathBuf> {
     let target = library_dir()?.with_file_name(WASM);
     Ok(target.join("release/hello_plugin.wasm"))
@@ -191,10 +195,10 @@ pub fn module() -> io::Result<PathBuf> {
 
 const WASM: &str = "wasm32-unknown-unknown";
 
-/// The hello as a WASI component, which is built if necessary.
+/// The hello as a WASI component, built where that was not done.
 ///
 /// # Errors
-/// If it does not build.
+/// Where it does not build.
 pub fn component() -> io::Result<PathBuf> {
     let (program, target) = (library_dir()?, "wasm32-wasip2");
     let target_dir = program.parent().unwrap_or(&program);
@@ -223,10 +227,10 @@ fn cargo() -> Command {
     Command::new(std::env::var_os("CARGO").unwrap_or("cargo".into()))
 }
 
-/// The folder of the examples' libraries, which is this program's folder.
+/// Where the examples' libraries are: beside this program.
 ///
 /// # Errors
-/// If the program does not know where it is itself.
+/// Where the program does not know its own place.
 pub fn library_dir() -> io::Result<PathBuf> {
     let program = std::env::current_exe()?;
     Ok(program.parent().unwrap_or(Path::new(".")).to_owned())
@@ -235,7 +239,7 @@ pub fn library_dir() -> io::Result<PathBuf> {
 /// Builds the vlugins that are measured.
 ///
 /// # Errors
-/// If cargo fails.
+/// Where cargo does.
 pub fn build() -> io::Result<()> {
     cargo_build(&["-p", "hello_plugin", "-p", "echo"])?;
     cargo_build(&["-p", "hello_plugin", "--target", WASM])

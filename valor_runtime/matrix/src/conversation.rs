@@ -1,5 +1,5 @@
-//! The conversation: requests to the vlugins, and the answers they have to give. The table of compilers holds it with
-//! today's libraries, and `tests/archive` with libraries and modules that were built when their ABI was new.
+//! The conversation: what is said to the vlugins, and what they have to answer. The table of compilers holds it with
+//! libraries of today, and `tests/archive` with libraries and modules that were built when their ABI was new.
 
 use crate::lines;
 use futures_lite::{
@@ -17,7 +17,7 @@ use valor_runtime::{
 type Outcome = Result<(), String>;
 type Step = fn(&Runtime) -> Outcome;
 
-/// Every step with its name, in this order.
+/// Every step by its name, in this order.
 pub const STEPS: [(&str, Step); 7] = [
     ("loads", loads),
     ("state", state),
@@ -27,21 +27,21 @@ pub const STEPS: [(&str, Step); 7] = [
     ("panic", panics),
     ("cancellation", cancellation),
 ];
-/// The number of steps for vlugins that are not libraries. The others use the fixture that misbehaves.
+/// How many of them a vlugin takes part in that is no library: the others are of the fixture that misbehaves.
 const OF_MODULES: usize = 4;
 
-/// Holds the conversation with the vlugins of this kind in these folders. Returns the compilers of this program and
-/// of the vlugins.
+/// Holds the conversation with the vlugins of this kind in these folders; gives the compilers of this program and of
+/// the vlugins.
 ///
 /// # Errors
-/// The step that failed, with the expected and the actual answer.
+/// The step that failed, with what was expected and what came.
 pub fn hold(kind: Kind, folders: &[PathBuf]) -> Result<(String, String), String> {
     lines::keep();
     let upstream = upstream()?;
     let runtime = Runtime::builder().build().map_err(|e| e.to_string())?;
     let mut compilers = Vec::new();
-    let steps = match kind.as_str() {
-        "native" => &STEPS[..],
+    let steps = match kind {
+        Kind::Native => &STEPS[..],
         _ => &STEPS[..OF_MODULES],
     };
     for (name, library, config) in [
@@ -76,15 +76,15 @@ pub fn hold(kind: Kind, folders: &[PathBuf]) -> Result<(String, String), String>
     }
     let short = |rustc: &str| rustc.split(" (").next().unwrap_or(rustc).to_owned();
     Ok((
-        short(valor_abi_wire::metadata::Metadata::this_rustc()),
+        short(valor::metadata::Metadata::this_rustc()),
         short(vlugins),
     ))
 }
 
 fn find(kind: Kind, folders: &[PathBuf], library: &str) -> Result<PathBuf, String> {
     use std::env::consts::{DLL_PREFIX, DLL_SUFFIX};
-    let file = match kind.as_str() {
-        "native" => format!("{DLL_PREFIX}{library}{DLL_SUFFIX}"),
+    let file = match kind {
+        Kind::Native => format!("{DLL_PREFIX}{library}{DLL_SUFFIX}"),
         _ => format!("{library}.wasm"),
     };
     let files = folders.iter().map(|folder| folder.join(&file));
@@ -92,7 +92,7 @@ fn find(kind: Kind, folders: &[PathBuf], library: &str) -> Result<PathBuf, Strin
     found.ok_or_else(|| format!("{file} is not in {folders:?}"))
 }
 
-/// A server that sends back what it gets, on its own thread.
+/// A server that sends back what it gets, in a thread of its own.
 fn upstream() -> Result<String, String> {
     let echo = from_fn(|request: Request| async move {
         let mut response = Response::new(200);
@@ -113,7 +113,7 @@ fn get(path: &str) -> http::Request {
     http::Request::new(http::Method::Get, &*format!("http://localhost{path}"))
 }
 
-/// Sends a request, and compares status and text.
+/// Asks, and compares status and text.
 fn expect(runtime: &Runtime, path: &str, status: u16, text: &str) -> Outcome {
     let mut res = block_on(runtime.handle(get(path)));
     let found = block_on(res.body_string()).map_err(|error| format!("{path}: {error}"))?;
@@ -153,7 +153,7 @@ fn stream_out(runtime: &Runtime) -> Outcome {
     Ok(())
 }
 
-/// Through the proxy to another server, by the host's client, and back the same way.
+/// Up through the proxy to another server, by the host's client, and back the same way.
 fn both_ways(runtime: &Runtime) -> Outcome {
     let sent: Vec<u8> = (0..1_000_000_u32).map(|at| (at * 7 / 3) as u8).collect();
     let mut req = http::Request::new(http::Method::Post, "http://localhost/proxy/");
@@ -193,7 +193,7 @@ fn panics(runtime: &Runtime) -> Outcome {
     expect(runtime, "/bad/", 200, "fine")
 }
 
-/// Dropping a request drops the library's future, whose destructor panics; the log has a line about it.
+/// A request that is dropped drops the library's future, whose destructor panics: the log tells.
 fn cancellation(runtime: &Runtime) -> Outcome {
     {
         let mut waiting = Box::pin(runtime.handle(get("/bad/hang-bomb")));

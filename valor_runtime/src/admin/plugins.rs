@@ -1,25 +1,23 @@
-//! `/_plugins`: registers, replaces and removes vlugins while the runtime serves.
+//! `/_plugins`: vlugins registered, replaced and removed while the runtime serves.
 //!
 //! | request | answer |
 //! |---|---|
 //! | `GET /_plugins` | 200, `{"plugins": […]}` |
 //! | `GET /_plugins/NAME` | 200, or 404 |
-//! | `POST /_plugins` with a definition | 201 and `location`; 409 if name or prefix is taken; 422 and the reason |
-//! | `PUT /_plugins/NAME` with a definition | 200 once it has replaced the old one; 404, 409, 422 |
-//! | `PATCH /_plugins/NAME` with some of its keys | the same, with all other keys as they were (RFC 7396) |
+//! | `POST /_plugins` with a definition | 201 and `location`; 409 where name or prefix is taken; 422 with the loader's reason |
+//! | `PUT /_plugins/NAME` with a definition | 200 with the new one in its place; 404, 409, 422 |
+//! | `PATCH /_plugins/NAME` with some of its keys | the same with all other keys as they were (RFC 7396) |
 //! | `DELETE /_plugins/NAME` | 204; running requests finish |
 
 use super::{RegistryAccess, json, method_not_allowed};
-use crate::{BoxFuture, Definition, Request, Response, Vlugin, definition, from_fn};
-use definition::DefinitionFaults;
-use serde::de::IgnoredAny;
+use crate::{BoxFuture, Definition, Request, Response, Vlugin, from_fn};
 use serde_json::{Value, json};
 use std::sync::Arc;
 
-/// How many bytes a definition may have.
+/// How long a definition may be, in bytes.
 const LONGEST: usize = 1024 * 1024;
 
-/// What `/_plugins` needs from the runtime. Files are loaded only from inside the plugin folders.
+/// What `/_plugins` needs of the runtime. Files are loaded only from inside the plugin folders.
 pub trait Administer: Send + Sync + 'static {
     /// Every vlugin that is not the runtime's own, as JSON.
     fn list(&self) -> Vec<Value>;
@@ -27,37 +25,26 @@ pub trait Administer: Send + Sync + 'static {
     /// The vlugin of this name, as JSON.
     fn get(&self, name: &str) -> Option<Value>;
 
-    /// The definition that the vlugin of this name was loaded by; `None` if the program made it.
+    /// The definition that the vlugin of this name was loaded by; `None` for one that was made by the program.
     fn definition(&self, name: &str) -> Option<Definition>;
 
-    /// Reads a definition, of one of the runtime's kinds.
-    ///
-    /// # Errors
-    /// Every fault of the text, with its position.
-    fn read(&self, text: &str) -> Result<Definition, DefinitionFaults>;
-
     /// Loads and mounts a vlugin.
-    fn register(
-        self: Arc<Self>,
-        definition: Definition,
-    ) -> BoxFuture<'static, Result<(), RegistryRefusal>>;
+    fn register(self: Arc<Self>, definition: Definition)
+    -> BoxFuture<'static, Result<(), Refusal>>;
 
-    /// Loads a vlugin and replaces the one of the same name.
-    fn replace(
-        self: Arc<Self>,
-        definition: Definition,
-    ) -> BoxFuture<'static, Result<(), RegistryRefusal>>;
+    /// Loads a vlugin and puts it in the place of the one of its name.
+    fn replace(self: Arc<Self>, definition: Definition) -> BoxFuture<'static, Result<(), Refusal>>;
 
-    /// Removes a vlugin.
+    /// Takes a vlugin out.
     ///
     /// # Errors
-    /// [`RegistryRefusal::NotFound`].
-    fn remove(&self, name: &str) -> Result<(), RegistryRefusal>;
+    /// [`Refusal::NotFound`].
+    fn remove(&self, name: &str) -> Result<(), Refusal>;
 }
 
-/// Why the registry does not do what it was asked to do. Each has a line for the client.
+/// Why the registry does not do what it was asked for; each with a line for the client.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum RegistryRefusal {
+pub enum Refusal {
     /// 404.
     NotFound(String),
     /// 409: the name or the prefix is taken.
@@ -66,17 +53,17 @@ pub enum RegistryRefusal {
     Unfit(String),
 }
 
-impl From<RegistryRefusal> for Response {
-    fn from(refusal: RegistryRefusal) -> Self {
+impl From<Refusal> for Response {
+    fn from(refusal: Refusal) -> Self {
         match refusal {
-            RegistryRefusal::NotFound(line) => Self::problem(404, &line),
-            RegistryRefusal::Taken(line) => Self::problem(409, &line),
-            RegistryRefusal::Unfit(line) => Self::problem(422, &line),
+            Refusal::NotFound(line) => Self::problem(404, &line),
+            Refusal::Taken(line) => Self::problem(409, &line),
+            Refusal::Unfit(line) => Self::problem(422, &line),
         }
     }
 }
 
-/// The vlugin on `/_plugins`. `runtime` returns `None` once the runtime has ended.
+/// The vlugin on `/_plugins`. `runtime` gives `None` once the runtime has ended.
 pub fn plugins<A: Administer>(
     access: RegistryAccess,
     runtime: impl Fn() -> Option<Arc<A>> + Send + Sync + 'static,
@@ -105,16 +92,14 @@ async fn answer<A: Administer>(runtime: Arc<A>, request: Request) -> Result<Resp
     let name = path.strip_prefix('/').unwrap_or(&path);
     let found = |name: &str| {
         runtime.get(name).ok_or_else(|| {
-            Response::from(RegistryRefusal::NotFound(format!(
-                "no vlugin is named `{name}`"
-            )))
+            Response::from(Refusal::NotFound(format!("no vlugin is named `{name}`")))
         })
     };
     match (method.as_str(), name) {
         ("GET" | "HEAD", "") => Ok(json(200, &json!({ "plugins": runtime.list() }))),
         ("GET" | "HEAD", name) => Ok(json(200, &found(name)?)),
         ("POST", "") => {
-            let definition = sent(&*runtime, request).await?;
+            let definition = definition(request).await?;
             let name = definition.name.clone();
             runtime.clone().register(definition).await?;
             let mut response = json(201, &found(&name)?);
@@ -125,13 +110,13 @@ async fn answer<A: Administer>(runtime: Arc<A>, request: Request) -> Result<Resp
         }
         ("PUT", name) if !name.is_empty() => {
             found(name)?;
-            let definition = sent(&*runtime, request).await?;
+            let definition = definition(request).await?;
             if definition.name != name {
                 let line = format!(
                     "the definition is of `{}`, but the path names `{name}`: they have to be the same",
                     definition.name
                 );
-                return Err(RegistryRefusal::Unfit(line).into());
+                return Err(Refusal::Unfit(line).into());
             }
             runtime.clone().replace(definition).await?;
             Ok(json(200, &found(name)?))
@@ -141,13 +126,9 @@ async fn answer<A: Administer>(runtime: Arc<A>, request: Request) -> Result<Resp
             let Some(old) = runtime.definition(name) else {
                 let line =
                     format!("`{name}` is part of this program and has no definition to change");
-                return Err(RegistryRefusal::Unfit(line).into());
+                return Err(Refusal::Unfit(line).into());
             };
-            let definition = patched(
-                &*runtime,
-                &old,
-                &text(request, &["json", "merge-patch+json"]).await?,
-            )?;
+            let definition = patched(&old, &text(request, &["json", "merge-patch+json"]).await?)?;
             runtime.clone().replace(definition).await?;
             Ok(json(200, &found(name)?))
         }
@@ -160,31 +141,25 @@ async fn answer<A: Administer>(runtime: Arc<A>, request: Request) -> Result<Resp
     }
 }
 
-/// A definition with some of its keys changed.
-fn patched<A: Administer>(
-    runtime: &A,
-    old: &Definition,
-    patch: &str,
-) -> Result<Definition, Response> {
-    let unfit = |line: String| Response::from(RegistryRefusal::Unfit(line));
+/// A definition with some of its keys said otherwise.
+fn patched(old: &Definition, patch: &str) -> Result<Definition, Response> {
+    let unfit = |line: String| Response::from(Refusal::Unfit(line));
     let mut definition = serde_json::to_value(old).map_err(|error| unfit(error.to_string()))?;
     if let Some(keys) = definition.as_object_mut() {
-        // The client does not learn what it was built from: its `path` is the result.
+        // What it was built from says nothing over HTTP: its `path` is what came out.
         keys.remove("source");
     }
-    let patch = definition::json(patch).map_err(|faults| unfit(faults.on_one_line()))?;
+    let patch: Value = serde_json::from_str(patch).map_err(|error| unfit(error.to_string()))?;
     if !patch.is_object() {
         let line = "a patch is an object with the keys to change, such as { \"path\": \"hello\" }";
         return Err(unfit(line.to_owned()));
     }
     merge(&mut definition, patch);
-    let read = runtime
-        .read(&definition.to_string())
-        .map_err(|mut faults| {
-            // The client has not seen the text that the positions refer to.
-            faults.faults.iter_mut().for_each(|it| it.position = None);
-            unfit(faults.on_one_line())
-        })?;
+    let read = Definition::from_json(&definition.to_string()).map_err(|mut faults| {
+        // Nobody has seen the text that they stand in.
+        faults.faults.iter_mut().for_each(|it| it.position = None);
+        unfit(faults.on_one_line())
+    })?;
     match read.name == old.name {
         true => Ok(read),
         false => Err(unfit(format!(
@@ -194,7 +169,7 @@ fn patched<A: Administer>(
     }
 }
 
-/// A merge patch (RFC 7396, section 2); `null` removes a key.
+/// A merge patch (RFC 7396, section 2); `null` takes a key out.
 fn merge(value: &mut Value, patch: Value) {
     let Value::Object(patch) = patch else {
         *value = patch;
@@ -213,18 +188,17 @@ fn merge(value: &mut Value, patch: Value) {
 }
 
 /// The definition in a request's body.
-async fn sent<A: Administer>(runtime: &A, request: Request) -> Result<Definition, Response> {
+async fn definition(request: Request) -> Result<Definition, Response> {
     let text = text(request, &["json"]).await?;
     // The same reader as for plugins.json: the same rules, and every fault with its position.
-    let read = runtime.read(&text);
-    read.map_err(|faults| RegistryRefusal::Unfit(faults.on_one_line()).into())
+    Definition::from_json(&text).map_err(|faults| Refusal::Unfit(faults.on_one_line()).into())
 }
 
-/// The JSON in a request's body, with one of these subtypes of `application`.
+/// The JSON in a request's body, which is of one of these subtypes of `application`.
 async fn text(request: Request, subtypes: &[&str]) -> Result<String, Response> {
     let kind = request.head.header_str("content-type").unwrap_or_default();
     let essence = kind.split(';').next().unwrap_or_default().trim();
-    // A page can send other types across origins without a preflight.
+    // A page can send other types across origins without asking first.
     let essence = essence.to_ascii_lowercase();
     let subtype = essence.strip_prefix("application/").unwrap_or_default();
     if !subtypes.contains(&subtype) {
@@ -242,12 +216,11 @@ async fn text(request: Request, subtypes: &[&str]) -> Result<String, Response> {
     })?;
     let text = std::str::from_utf8(&body)
         .map_err(|error| Response::problem(400, &format!("the body is not UTF-8: {error}")))?;
-    let is_json = serde_json::from_str::<IgnoredAny>(text).is_ok();
-    match definition::json(text) {
-        // In the words of plugins.json, with line and column.
-        Err(faults) if !is_json => Err(Response::problem(400, &faults.on_one_line())),
-        _ => Ok(text.to_owned()),
+    if let Err(error) = serde_json::from_str::<Value>(text) {
+        let line = format!("the body is not JSON: {error}");
+        return Err(Response::problem(400, &line));
     }
+    Ok(text.to_owned())
 }
 
 #[cfg(test)]

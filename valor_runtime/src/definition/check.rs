@@ -1,22 +1,18 @@
 //! Holds values to the rows of the table: those of a text, and those of a definition made in code.
 //!
 //! Nothing stops at the first fault: a value of the wrong shape is noted, and the rest is still looked at, so that one
-//! run tells all. `read` asks for texts, and `kinds` for definitions made in code.
+//! run tells all. `read` asks for texts, [`Definition::check`](super::Definition::check) for definitions made in code.
 
 use super::{
+    DefinitionFault, Kind, Position,
     cursor::{Cursor, Entry},
-    fault::{DefinitionFault, DefinitionFaults, Faults, Position, join, shown},
-    fields::Definition,
+    fault::{Faults, shown},
     json::Lines,
     keys,
-    kind::Kind,
-    made::Made,
     nearest::suggestion,
-    of_kind::{self, words},
     rules::Rule,
     table::{Key, Object, Shape},
 };
-use std::collections::HashSet;
 
 /// The longest text of a definition, in units of UTF-16, as the browser counts them: no path, host or prefix needs
 /// more, and looking for a path of a megabyte takes minutes.
@@ -37,31 +33,18 @@ impl<C> Known<C> {
     }
 }
 
-/// Holds a definition that was put together in code to the rules.
-pub(super) fn made(definition: &Definition, kinds: &[Kind]) -> Result<(), DefinitionFaults> {
-    let mut checker = Checker::of(None, kinds);
-    checker.definition(&Made::Definition(definition), "");
-    match checker.faults {
-        faults if faults.is_empty() => Ok(()),
-        faults => Err(faults.of(None)),
-    }
-}
-
 /// Gathers faults.
 pub(super) struct Checker<'t> {
     /// The lines of the text, if there is one.
     lines: Option<Lines<'t>>,
-    /// The kinds of vlugin that there are.
-    kinds: &'t [Kind],
     pub faults: Faults,
 }
 
 impl<'t> Checker<'t> {
     /// For the values of a text, or of none.
-    pub fn of(text: Option<&'t str>, kinds: &'t [Kind]) -> Self {
+    pub fn of(text: Option<&'t str>) -> Self {
         Self {
             lines: text.map(Lines::of),
-            kinds,
             faults: Faults::default(),
         }
     }
@@ -93,13 +76,12 @@ impl<'t> Checker<'t> {
         };
         let known = self.known(entries, key, keys::DEFINITION, keys::LATER);
         let kind = known.get("type").and_then(C::text);
-        let kind = kind.and_then(|word| of_kind::named(self.kinds, &word));
+        let kind = kind.and_then(|word| Kind::of(&word));
         let sound = self.rows(node, &known, key, keys::DEFINITION, kind);
         Some((known, sound))
     }
 
-    /// The entries that have a row; unknown keys are faults. Of those that are there twice the first counts: `twice`
-    /// says of the others what is wrong.
+    /// The entries that have a row; unknown keys and those that are there twice are faults.
     pub fn known<C: Cursor>(
         &mut self,
         entries: Vec<Entry<C>>,
@@ -107,20 +89,26 @@ impl<'t> Checker<'t> {
         keys: &'static [Key],
         later: &[&str],
     ) -> Known<C> {
-        let mut found: Vec<(&'static Key, C)> = Vec::new();
-        let mut seen = HashSet::new();
+        let mut found: Vec<(&'static Key, C, usize)> = Vec::new();
         for Entry {
             key: name,
             key_at,
             value,
         } in entries
         {
-            if !seen.insert(name.clone()) {
-                continue;
-            }
             let sub = join(key, &shown(&name));
             if let Some(row) = keys.iter().find(|row| row.name == name) {
-                found.push((row, value));
+                match found.iter().find(|(known, ..)| known.name == name) {
+                    Some((_, _, first)) => {
+                        let first = self.position(*first);
+                        self.fault(
+                            key_at,
+                            sub,
+                            format!("this key is there already, at {first}"),
+                        );
+                    }
+                    None => found.push((row, value, key_at)),
+                }
             } else if later.contains(&&*name) {
                 let message =
                     "this key has no meaning for the types of vlugins that this version runs";
@@ -137,7 +125,8 @@ impl<'t> Checker<'t> {
                 self.fault(key_at, sub, message);
             }
         }
-        Known(found)
+        let found = found.into_iter();
+        Known(found.map(|(row, value, _)| (row, value)).collect())
     }
 
     /// Checks what an object has against its rows, as one of a vlugin of this kind if that is known; gives what has no
@@ -151,7 +140,7 @@ impl<'t> Checker<'t> {
         kind: Option<Kind>,
     ) -> Known<C> {
         for row in keys {
-            if let (Some(write), None) = (of_kind::needed(row, kind), known.get(row.name)) {
+            if let (Some(write), None) = (row.needed.by(kind), known.get(row.name)) {
                 let message = format!("`{}` is missing; write {write}", row.name);
                 // In a text, what is not there has no place but the object's.
                 let key = match self.lines {
@@ -165,7 +154,7 @@ impl<'t> Checker<'t> {
         for (row, value) in &known.0 {
             let key = join(key, row.name);
             let before = self.faults.count();
-            let strange = kind.and_then(|kind| of_kind::without_meaning(row, kind, self.kinds));
+            let strange = kind.and_then(|kind| row.without_meaning(kind));
             if strange.is_none() || !matches!(row.shape, Shape::Limit(_)) {
                 self.value(row, value, &key, kind);
             }
@@ -188,10 +177,7 @@ impl<'t> Checker<'t> {
     /// Checks a value against its row.
     fn value<C: Cursor>(&mut self, row: &Key, value: &C, key: &str, kind: Option<Kind>) {
         match &row.shape {
-            Shape::Word(row) => {
-                let words = words(row, self.kinds);
-                self.checked(value, key, |text| row.broken(text, &words));
-            }
+            Shape::Word(words) => self.checked(value, key, |text| words.broken(text)),
             Shape::Text { rule, .. } => self.checked(value, key, rule.broken),
             Shape::Flag(_) => {
                 if value.flag().is_none() {
@@ -201,7 +187,7 @@ impl<'t> Checker<'t> {
             Shape::Texts { what, rule } => self.texts(value, key, what, rule),
             Shape::Limit(limit) => match limit.number(value) {
                 Some((number, shown)) => {
-                    if let Some(message) = of_kind::broken(row.name, limit, number, &shown, kind) {
+                    if let Some(message) = limit.broken(number, &shown, kind) {
                         self.fault(value.at(), key, message);
                     }
                 }
@@ -266,4 +252,11 @@ impl<'t> Checker<'t> {
         };
         self.fault(value.at(), key, format!("expected {what}, found {found}"));
     }
+}
+
+pub(super) fn join(key: &str, name: &str) -> String {
+    if key.is_empty() {
+        return name.to_owned();
+    }
+    format!("{key}.{name}")
 }

@@ -4,29 +4,60 @@
 //! only if there is no fault at all.
 
 use super::{
-    check::Checker,
+    Definition, DefinitionFault, Definitions, Position,
+    check::{Checker, join},
     cursor::Cursor,
-    document::{Definitions, Positions},
-    duplicates::Duplicates,
-    fault::{DefinitionFault, Faults, Position},
-    fields::Definition,
-    json::{self, Node, without_mark},
+    fault::Faults,
+    json::{self, Node},
     keys,
-    kind::Kind,
-    of_kind,
-    twice::{self, Twice},
+    taken::Taken,
+    text::without_mark,
 };
-use serde_json::{Map, Value};
-use std::{iter::Peekable, vec};
+
+/// Where the parts of one definition stand.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Positions {
+    /// From the root: `plugins[2]`.
+    key: String,
+    whole: Position,
+    values: Vec<(String, Position)>,
+}
+
+impl Positions {
+    /// A fault of the value of one of its keys, such as `path` or `config.limits[2]`; of all of it, if it has no such
+    /// key.
+    pub fn fault(&self, key: &str, message: String) -> DefinitionFault {
+        let mut key = key;
+        let found = loop {
+            match self.values.iter().find(|(known, _)| known == key) {
+                Some((_, position)) => break Some(*position),
+                // Of a key inside of `config` that is not there, what it should be in.
+                None => match key.rfind(['.', '[']) {
+                    Some(end) => key = &key[..end],
+                    None => break None,
+                },
+            }
+        };
+        let (position, key) = match found {
+            Some(position) => (position, join(&self.key, key)),
+            None => (self.whole, self.key.clone()),
+        };
+        DefinitionFault {
+            position: Some(position),
+            key,
+            message,
+        }
+    }
+}
 
 /// The definitions that have no fault, and the faults of the others and of the text.
-pub(super) fn all(text: &str, kinds: &[Kind]) -> (Definitions, Faults) {
+pub(super) fn all(text: &str) -> (Definitions, Faults) {
     let text = without_mark(text);
-    let root = match json::parse(text, "; write { \"plugins\": [] } at least") {
+    let root = match json::parse(text) {
         Ok(root) => root,
         Err(fault) => return (Definitions::default(), Faults::one(fault)),
     };
-    let mut reader = Reader::of(text, kinds);
+    let mut reader = Reader::of(text);
     let entries = reader.plugins(root);
     let definitions = Definitions {
         file: None,
@@ -35,30 +66,10 @@ pub(super) fn all(text: &str, kinds: &[Kind]) -> (Definitions, Faults) {
     (definitions, reader.checker.faults)
 }
 
-/// A value of any kind, in which no key is there twice.
-pub(super) fn value(text: &str) -> Result<Value, Faults> {
+pub(super) fn one(text: &str) -> Result<Definition, Faults> {
     let text = without_mark(text);
-    let root = json::parse(text, "").map_err(Faults::one)?;
-    let mut reader = Reader::of(text, &[]);
-    reader.note_twice(text.len());
-    match reader.checker.faults {
-        faults if faults.is_empty() => root.read().map_err(|error| {
-            // It was read before, in the same way.
-            let message = error.to_string();
-            Faults::one(DefinitionFault {
-                position: None,
-                key: String::new(),
-                message,
-            })
-        }),
-        faults => Err(faults),
-    }
-}
-
-pub(super) fn one(text: &str, kinds: &[Kind]) -> Result<Definition, Faults> {
-    let text = without_mark(text);
-    let root = json::parse(text, &format!("; write {}", keys::EXAMPLE)).map_err(Faults::one)?;
-    let mut reader = Reader::of(text, kinds);
+    let root = json::parse(text).map_err(Faults::one)?;
+    let mut reader = Reader::of(text);
     let read = reader.definition(root, "");
     match (read.definition, reader.checker.faults) {
         (Some(definition), faults) if faults.is_empty() => Ok(definition),
@@ -66,50 +77,23 @@ pub(super) fn one(text: &str, kinds: &[Kind]) -> Result<Definition, Faults> {
     }
 }
 
-/// A definition that keeps all rules, as its fields. serde knows the first of the kinds, but not those that a program
-/// brings.
-fn filled(node: Node<'_>, kind: Option<Kind>, kinds: &[Kind]) -> serde_json::Result<Definition> {
-    let mut object: Map<String, Value> = node.read()?;
-    let known = kinds.first().map(|kind| kind.as_str());
-    object.insert("type".into(), known.into());
-    let definition: Definition = serde_json::from_value(object.into())?;
-    Ok(Definition {
-        kind: kind.unwrap_or(definition.kind),
-        ..definition
-    })
-}
-
 /// What was read of one entry; name and prefix are there for the search for duplicates even if the rest has faults.
 #[derive(Default)]
-struct ReadEntry {
+pub(super) struct ReadEntry {
     definition: Option<Definition>,
-    name: Option<(String, usize)>,
-    prefix: Option<(String, usize)>,
+    pub name: Option<(String, usize)>,
+    pub prefix: Option<(String, usize)>,
     values: Vec<(String, Position)>,
 }
 
-struct Reader<'t> {
+pub(super) struct Reader<'t> {
     checker: Checker<'t>,
-    kinds: &'t [Kind],
-    /// Those that are not noted yet.
-    twice: Peekable<vec::IntoIter<Twice>>,
 }
 
 impl<'t> Reader<'t> {
-    fn of(text: &'t str, kinds: &'t [Kind]) -> Self {
+    fn of(text: &'t str) -> Self {
         Self {
-            checker: Checker::of(Some(text), kinds),
-            kinds,
-            twice: twice::of(text).into_iter().peekable(),
-        }
-    }
-
-    /// Notes the keys before this byte that are there twice.
-    fn note_twice(&mut self, end: usize) {
-        while let Some(twice) = self.twice.next_if(|it| it.at < end) {
-            let first = self.checker.position(twice.first);
-            let message = format!("this key is there already at {first}; take one of them out");
-            self.checker.fault(twice.at, twice.key, message);
+            checker: Checker::of(Some(text)),
         }
     }
 
@@ -134,19 +118,13 @@ impl<'t> Reader<'t> {
             self.checker.fault(plugins.at, "plugins", message);
             return Vec::new();
         };
-        let mut duplicates = Duplicates::default();
+        let mut taken = Taken::default();
         let mut entries = Vec::new();
         for (index, element) in elements.into_iter().enumerate() {
             let key = format!("plugins[{index}]");
-            self.note_twice(element.at);
             let before = self.checker.faults.count();
             let read = self.definition(element, &key);
-            duplicates.note(
-                &mut self.checker,
-                &key,
-                read.name.as_ref(),
-                read.prefix.as_ref(),
-            );
+            taken.note(&mut self.checker, &key, &read);
             let positions = Positions {
                 key,
                 whole: self.position(element),
@@ -156,14 +134,12 @@ impl<'t> Reader<'t> {
                 entries.extend(read.definition.map(|definition| (definition, positions)));
             }
         }
-        self.note_twice(usize::MAX);
         entries
     }
 
     fn definition(&mut self, node: Node<'t>, key: &str) -> ReadEntry {
         let mut read = ReadEntry::default();
         let before = self.checker.faults.count();
-        self.note_twice(node.end());
         let Some((known, sound)) = self.checker.definition(&node, key) else {
             return read;
         };
@@ -186,8 +162,7 @@ impl<'t> Reader<'t> {
             };
         }
         if self.checker.faults.count() == before {
-            let kind = text("type").and_then(|(word, _)| of_kind::named(self.kinds, &word));
-            match filled(node, kind, self.kinds) {
+            match node.read::<Definition>() {
                 Ok(mut definition) => {
                     // One spelling, so that it can be compared as text.
                     if let Some(sha256) = &mut definition.sha256 {

@@ -1,22 +1,14 @@
 //! The text of a plugins.json: from a regular file of a bounded size, or from bytes, in UTF-8. What is wrong with it
 //! before it is JSON is a fault like any other.
 
-use super::{
-    document::Definitions,
-    fault::{DefinitionFault, Faults, Position},
-    json::Lines,
-    kind::Kind,
-    read,
-};
+use super::{DefinitionFault, Definitions, Position, fault::Faults, json::Lines, read};
 use crate::file::{self, ReadError};
 use std::path::Path;
 
 pub(super) fn file(path: &Path) -> Result<Vec<u8>, Faults> {
     file::read(path, file::TEXT).map_err(|error| {
         let message = match error {
-            error if error.is_absent() => {
-                "there is no such file; see that its path is right".to_owned()
-            }
+            error if error.is_absent() => "there is no such file".to_owned(),
             ReadError::Directory => "this is a directory; name the plugins.json in it".to_owned(),
             ReadError::NotAFile => {
                 "this is not a regular file; name one, or pipe it to `-p -`".to_owned()
@@ -24,18 +16,23 @@ pub(super) fn file(path: &Path) -> Result<Vec<u8>, Faults> {
             ReadError::TooLarge(most) => {
                 format!("this has more than {most} bytes, which no plugins.json needs")
             }
-            error => format!("cannot be read: {error}; {}", error.remedy()),
+            error => format!("cannot be read: {error}"),
         };
         Faults::one(of_text(None, message))
     })
 }
 
 /// The definitions in the bytes of a plugins.json.
-pub(super) fn bytes(bytes: Vec<u8>, kinds: &[Kind]) -> (Definitions, Faults) {
+pub(super) fn bytes(bytes: Vec<u8>) -> (Definitions, Faults) {
     match String::from_utf8(bytes) {
-        Ok(text) => read::all(&text, kinds),
+        Ok(text) => read::all(&text),
         Err(error) => (Definitions::default(), Faults::one(not_utf8(&error))),
     }
+}
+
+/// Some editors put a byte order mark first; RFC 8259, section 8.1 lets readers skip it.
+pub(super) fn without_mark(text: &str) -> &str {
+    text.strip_prefix('\u{feff}').unwrap_or(text)
 }
 
 fn of_text(position: Option<Position>, message: String) -> DefinitionFault {

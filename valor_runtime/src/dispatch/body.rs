@@ -1,8 +1,8 @@
-//! Bodies on their way through dispatch. A request's body is held to its limit. A response's body keeps its
-//! [`InFlight`] open until it ends.
+//! Bodies on their way through dispatch: a request's is held to its limit, a response's keeps
+//! its [`Exchange`] open until it ends.
 
-use super::{fault_log::log_fault, in_flight::InFlight, watch};
-use crate::{Body, Chunk, ChunkStream, registry::Mount, vlugin::Logged};
+use super::{exchange::Exchange, fault_log::log_fault, watch};
+use crate::{Body, Chunk, ChunkStream, registry::Mount};
 use futures_core::Stream;
 use std::{
     io,
@@ -13,7 +13,7 @@ use std::{
     },
     task::{Context, Poll, ready},
 };
-use valor_abi_wire::unwind::{catch, drop_caught};
+use valor::unwind::{catch, drop_caught};
 
 /// Why a request's body was cut off, if it was: a status, or 0.
 #[derive(Default)]
@@ -25,7 +25,7 @@ impl Cut {
         Some(self.0.load(Ordering::Acquire)).filter(|&status| status != 0)
     }
 
-    /// The body came too slowly.
+    /// It came too slowly.
     pub fn is_slow(&self) {
         self.0.store(408, Ordering::Release);
     }
@@ -35,7 +35,7 @@ impl Cut {
     }
 }
 
-/// Holds a request's body to a limit; `cut` notes when the body would exceed it.
+/// Holds a request's body to a limit; `cut` says so when it would be passed.
 pub fn limited(body: Body, limit: u64, cut: &Arc<Cut>) -> Body {
     match body {
         Body::Bytes(bytes) => Body::Bytes(bytes),
@@ -80,12 +80,12 @@ impl Stream for Limited {
     }
 }
 
-/// Ends the in_flight with the body: at once for bytes, otherwise when the stream ends.
-pub fn tracked(body: Body, mount: &Arc<Mount>, mut in_flight: InFlight) -> Body {
+/// Ends the exchange with the body: at once for bytes, else with the stream's end.
+pub fn tracked(body: Body, mount: &Arc<Mount>, mut exchange: Exchange) -> Body {
     match body {
         Body::Bytes(bytes) => {
-            in_flight.bytes = bytes.len() as u64;
-            in_flight.complete = true;
+            exchange.bytes = bytes.len() as u64;
+            exchange.complete = true;
             Body::Bytes(bytes)
         }
         Body::Stream { len, chunks } => Body::stream(
@@ -94,18 +94,18 @@ pub fn tracked(body: Body, mount: &Arc<Mount>, mut in_flight: InFlight) -> Body 
                 len,
                 chunks: Some(chunks),
                 mount: mount.clone(),
-                in_flight: Some(in_flight),
+                exchange: Some(exchange),
             },
         ),
     }
 }
 
-/// A response's stream. It is a vlugin's code, so it is watched and caught like a handler.
+/// A response's stream: a vlugin's code, so it is watched and caught like a handler.
 struct Tracked {
     len: Option<u64>,
     chunks: Option<ChunkStream>,
     mount: Arc<Mount>,
-    in_flight: Option<InFlight>,
+    exchange: Option<Exchange>,
 }
 
 impl Tracked {
@@ -114,7 +114,7 @@ impl Tracked {
         if let Err(panicked) = watch::run(&self.mount, || drop_caught(chunks)) {
             log_fault(&self.mount, &panicked.into(), "");
         }
-        self.in_flight = None;
+        self.exchange = None;
     }
 }
 
@@ -127,41 +127,35 @@ impl Stream for Tracked {
             return Poll::Ready(None);
         };
         let polled = watch::run(&this.mount, || catch(|| chunks.as_mut().poll_next(cx)));
-        let in_flight = this
-            .in_flight
-            .as_mut()
-            .expect("there as long as chunks are");
+        let exchange = this.exchange.as_mut().expect("there as long as chunks are");
         match polled {
             Ok(Poll::Pending) => Poll::Pending,
             Ok(Poll::Ready(Some(Ok(chunk)))) => {
                 if let Chunk::Data(data) = &chunk {
-                    in_flight.bytes += data.len() as u64;
-                    // A reader that knows the length does not ask for anything after it.
-                    in_flight.complete = this.len == Some(in_flight.bytes);
+                    exchange.bytes += data.len() as u64;
+                    // Whoever knows the length does not ask for what comes after it.
+                    exchange.complete = this.len == Some(exchange.bytes);
                 }
                 Poll::Ready(Some(Ok(chunk)))
             }
             Ok(Poll::Ready(None)) => {
-                in_flight.complete = true;
+                exchange.complete = true;
                 this.end();
                 Poll::Ready(None)
             }
             Ok(Poll::Ready(Some(Err(error)))) => {
-                // A runtime in a runtime has said so.
-                if !Logged::is(&error) {
-                    log::error!(
-                        target: "valor::dispatch", vlugin = &*this.mount.name, id = in_flight.id();
-                        "the body of a response of the vlugin `{}` broke off: {error}", this.mount.name
-                    );
-                }
+                log::error!(
+                    target: "valor::dispatch", vlugin = &*this.mount.name, id = exchange.id();
+                    "the body of a response of the vlugin `{}` broke off: {error}", this.mount.name
+                );
                 this.end();
-                Poll::Ready(Some(Err(Logged::mark(error))))
+                Poll::Ready(Some(Err(error)))
             }
             Err(panicked) => {
                 let fault = panicked.into();
-                log_fault(&this.mount, &fault, in_flight.id());
+                log_fault(&this.mount, &fault, exchange.id());
                 this.end();
-                Poll::Ready(Some(Err(Logged::mark(io::Error::other(fault)))))
+                Poll::Ready(Some(Err(io::Error::other(fault))))
             }
         }
     }
@@ -185,25 +179,25 @@ mod tests {
         let vlugin = crate::from_fn(|_| async { Ok(Response::new(200)) });
         let place = Place::new("a");
         let mount = Arc::new(place.mount(vlugin, Default::default(), &Limits::default()));
-        let mut in_flight = InFlight::begin(
+        let mut exchange = Exchange::begin(
             Arc::default(),
             "id".into(),
             &crate::RequestHead::new("GET", "/").unwrap(),
         );
-        in_flight.enter(&mount);
+        exchange.enter(&mount);
         let chunks = ["one", "two"].map(|piece| Ok(Chunk::Data(piece.into())));
         Tracked {
             len,
             chunks: Some(Box::pin(stream::iter(chunks))),
             mount,
-            in_flight: Some(in_flight),
+            exchange: Some(exchange),
         }
     }
 
     fn complete(tracked: &mut Tracked) -> bool {
         use futures_lite::StreamExt;
         block_on(tracked.next()).unwrap().unwrap();
-        tracked.in_flight.as_ref().unwrap().complete
+        tracked.exchange.as_ref().unwrap().complete
     }
 
     #[test]

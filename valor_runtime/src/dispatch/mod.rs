@@ -1,11 +1,12 @@
 //! A request's way to its vlugin and back: routing, ids, the prefix, limits, panics.
 //!
-//! The [`Runtime`](crate::Runtime) hands every request to [`Dispatch::answer`], which always gives a response. The
-//! faults of a vlugin end here, as a status and a line in the log with the vlugin's name.
+//! The [`Runtime`](crate::Runtime) hands every request to [`Dispatch::answer`], which always
+//! gives a response; what a vlugin did wrong ends here, as a status and a line in the log with
+//! the vlugin's name.
 
 mod body;
+mod exchange;
 mod fault_log;
-mod in_flight;
 mod pace;
 mod path;
 mod rewrite;
@@ -15,95 +16,89 @@ pub use pace::CallTimeouts;
 
 use crate::{
     Body, BoxFuture, Fault, FaultKind, Request, Response, Vlugin, id,
-    in_band::FORWARDED_PREFIX,
     metrics::Metrics,
     registry::{Mount, Registry},
     status::{self, Content},
     timer::Timer,
 };
 use body::Cut;
+use exchange::Exchange;
 use fault_log::log_fault;
-use in_flight::InFlight;
 use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
 };
-use valor_abi_wire::unwind::{catch, drop_caught};
+use valor::unwind::{catch, drop_caught};
 
-/// Answers requests: the registry and the counters.
+/// The registry and the counters: what answers requests.
 #[derive(Default)]
 pub struct Dispatch {
-    /// The mounted vlugins.
+    /// Who is where.
     pub registry: Registry,
-    /// The counters.
+    /// What is counted.
     pub metrics: Arc<Metrics>,
-    /// The limits for the bodies of calls.
+    /// What the bodies of calls are held to.
     pub call_timeouts: CallTimeouts,
-    /// What the host offers to `call`, by names that begin with `_`. No path leads there.
-    pub offered: Vec<Arc<Mount>>,
 }
 
 impl Dispatch {
-    /// Answers a request from outside, by its path.
+    /// Answers a request that came from outside, by its path.
     pub async fn answer(&self, mut request: Request) -> Response {
         let head = &mut request.head;
-        let id = id::settle(head);
-        let in_flight = InFlight::begin(self.metrics.clone(), id, head);
+        let id = id::of(head);
+        let exchange = Exchange::begin(self.metrics.clone(), id, head);
         if let std::borrow::Cow::Owned(resolved) = path::resolve(head.target())
             && let Err(error) = head.set_target(&resolved)
         {
-            return refuse(in_flight, 400, &error.to_string());
+            return refuse(exchange, 400, &error.to_string());
         }
         let Some((mount, len)) = self.registry.route(head.path()) else {
             let detail = format!("no vlugin is mounted at {}", head.path());
-            return refuse(in_flight, 404, &detail);
+            return refuse(exchange, 404, &detail);
         };
         if mount.is_folder() && len > 0 && len == head.path().len() && is_read(head.method()) {
             let location = format!("{}/{}", &head.target()[..len], &head.target()[len..]);
-            return to_folder(&mount, &location, in_flight);
+            return to_folder(&mount, &location, exchange);
         }
         let len = if mount.strip { len } else { 0 };
         if let Err(error) = enter_prefix(&mut request, len) {
-            return refuse(in_flight, 400, &error.to_string());
+            return refuse(exchange, 400, &error.to_string());
         }
         if !mount.rewrite {
-            return run(mount, request, in_flight).await;
+            return run(mount, request, exchange).await;
         }
         let prefix = mount.prefix.clone();
-        let mut response = run(mount, request, in_flight).await;
+        let mut response = run(mount, request, exchange).await;
         rewrite::add_prefix(&mut response.head, &prefix);
         response
     }
 
-    /// Answers a request of one vlugin to another or to what the host offers, by name. The target is the path that the
-    /// callee sees.
+    /// Answers a request of one vlugin to another, by name; the target is as that one sees it.
     pub async fn call(&self, name: &str, mut request: Request) -> Response {
-        // Only the owner of the connection can offer another protocol on it.
+        // Only who has the connection can offer to go on with it in another protocol.
         request.head.remove("upgrade");
-        let head = &mut request.head;
-        let id = id::settle(head);
-        let in_flight = InFlight::begin(self.metrics.clone(), id, head);
-        // The program's own vlugins, `/_plugins` among them, trust the origin of a request. No vlugin may speak
-        // through them. What the program offers to vlugins is not mounted.
-        let callee = match name.starts_with('_') {
-            true => self.offered.iter().find(|it| &*it.name == name).cloned(),
-            false => self.registry.get(name),
-        };
-        let Some(mount) = callee else {
-            return refuse(in_flight, 404, &format!("no vlugin is named `{name}`"));
-        };
-        let CallTimeouts { send, take } = self.call_timeouts;
-        let cut = Arc::default();
-        request.body = pace::sent(request.body, send, &cut);
-        let mut response = run_cut(mount, request, in_flight, cut).await;
-        response.body = pace::taken(response.body, take, name);
-        response
+        let head = &request.head;
+        let id = id::of(head);
+        let exchange = Exchange::begin(self.metrics.clone(), id, head);
+        match self.registry.get(name) {
+            // What the program itself mounts, `/_plugins` among them, trusts where a request
+            // comes from; no vlugin may speak through it.
+            Some(mount) if !name.starts_with('_') => {
+                let CallTimeouts { send, take } = self.call_timeouts;
+                let cut = Arc::default();
+                request.body = pace::sent(request.body, send, &cut);
+                let mut response = run_cut(mount, request, exchange, cut).await;
+                response.body = pace::taken(response.body, take, name);
+                response
+            }
+            _ => refuse(exchange, 404, &format!("no vlugin is named `{name}`")),
+        }
     }
 }
 
-/// Drops a vlugin that was taken out of the registry. If nothing runs on it any more, its destructor runs here. That
-/// is the vlugin's code, so it is watched and caught under the vlugin's name.
+/// Lets a vlugin go that was taken out of the registry. If nothing runs on it any more, its destructor runs here:
+/// the vlugin's code, which is watched and caught under its own name.
 pub fn retire(mount: Arc<Mount>) {
     let plate = Arc::new(mount.name_plate());
     if let Err(panicked) = watch::run(&plate, || drop_caught(mount)) {
@@ -111,61 +106,62 @@ pub fn retire(mount: Arc<Mount>) {
     }
 }
 
-/// Takes the prefix off the path and puts it into `x-forwarded-prefix`. A client's own header of this name never
-/// arrives.
-fn enter_prefix(request: &mut Request, len: usize) -> Result<(), valor_abi_wire::HeadError> {
+/// Takes the prefix off the path and puts it into `x-forwarded-prefix`, where a client's own
+/// never arrives.
+fn enter_prefix(request: &mut Request, len: usize) -> Result<(), valor::wire::HeadError> {
     let head = &mut request.head;
-    head.remove(FORWARDED_PREFIX);
+    head.remove("x-forwarded-prefix");
     if len == 0 {
         return Ok(());
     }
     let prefix = head.take_prefix(len);
-    head.push(FORWARDED_PREFIX, prefix.as_bytes())
+    head.push("x-forwarded-prefix", prefix.as_bytes())
 }
 
 fn is_read(method: &str) -> bool {
     matches!(method, "GET" | "HEAD")
 }
 
-/// Redirects a client that asked for a folder's prefix to the folder itself. The vlugin could not do that: without the
-/// prefix, both have the path `/`.
-fn to_folder(mount: &Arc<Mount>, location: &str, mut in_flight: InFlight) -> Response {
-    in_flight.enter(mount);
+/// Sends a client that asked for a folder's prefix to the folder itself. The vlugin could not:
+/// without the prefix, both have the path `/`.
+fn to_folder(mount: &Arc<Mount>, location: &str, mut exchange: Exchange) -> Response {
+    exchange.enter(mount);
     let mut response = Response::new(301);
     let _ = response.head.push("location", location.as_bytes());
-    end(in_flight, response)
+    named(end(exchange, response), mount)
 }
 
 /// Runs a vlugin within its limits.
-async fn run(mount: Arc<Mount>, request: Request, in_flight: InFlight) -> Response {
-    run_cut(mount, request, in_flight, Arc::default()).await
+async fn run(mount: Arc<Mount>, request: Request, exchange: Exchange) -> Response {
+    run_cut(mount, request, exchange, Arc::default()).await
 }
 
-/// The same. `cut` notes whether and why the request's body is cut off.
+/// The same; `cut` says whether the request's body is cut off, and why.
 async fn run_cut(
     mount: Arc<Mount>,
     mut request: Request,
-    mut in_flight: InFlight,
+    mut exchange: Exchange,
     cut: Arc<Cut>,
 ) -> Response {
-    if !in_flight.enter(&mount) {
+    if !exchange.enter(&mount) {
         let detail = format!(
             "the vlugin `{}` runs {} requests already",
             mount.name, mount.concurrency
         );
-        let mut response = refuse(in_flight, 503, &detail);
+        let mut response = refuse(exchange, 503, &detail);
         let _ = response.head.push("retry-after", b"1");
-        return response;
+        return named(response, &mount);
     }
     let too_large = || format!("the body is over the limit of {} bytes", mount.body_limit);
     if request.body.len().is_some_and(|len| len > mount.body_limit) {
-        return refuse(in_flight, 413, &too_large());
+        return named(refuse(exchange, 413, &too_large()), &mount);
     }
-    // The bytes after an upgrade are no body, and have no limit.
+    // What follows an upgrade is no body, and has no limit.
     let offers_upgrade = request.offers_upgrade();
     if !offers_upgrade {
         request.body = body::limited(request.body, mount.body_limit, &cut);
     }
+    let _ = request.head.set("x-request-id", exchange.id().as_bytes());
 
     let mut answering = Answering::new(&mount, request);
     let outcome = (&mut answering).await;
@@ -173,51 +169,62 @@ async fn run_cut(
     drop(answering);
 
     let mut response = match (cut.status(), outcome) {
-        // Whatever the vlugin made of a body that was cut off, the client should know why.
+        // Whatever the vlugin made of a body that was cut off, the client is to know why.
         (Some(413), _) => Response::problem(413, &too_large()),
         (Some(status), _) => Response::problem(status, "the request's body comes too slowly"),
         (None, Ok(response)) => match status::no_answer(response.head.status(), offers_upgrade) {
             Some(why) => {
                 dropped(&mount, response.body);
-                failed(&mount, &Fault::error(500, why), late, in_flight.id())
+                failed(&mount, &Fault::error(500, why), late, exchange.id())
             }
             None => response,
         },
-        (None, Err(fault)) => failed(&mount, &fault, late, in_flight.id()),
+        (None, Err(fault)) => failed(&mount, &fault, late, exchange.id()),
     };
-    in_flight.sign(&mut response.head);
-    let content = status::content(in_flight.status);
+    exchange.status = response.head.status();
+    let _ = response
+        .head
+        .set("x-correlation-id", exchange.id().as_bytes());
+    let content = status::content(exchange.status);
     if matches!(content, Content::Nothing | Content::Empty) {
         dropped(&mount, std::mem::take(&mut response.body));
-        in_flight.complete = true;
+        exchange.complete = true;
     } else {
-        response.body = body::tracked(response.body, &mount, in_flight);
+        response.body = body::tracked(response.body, &mount, exchange);
     }
-    response
+    named(response, &mount)
 }
 
-/// Drops a response's body without sending it. That runs the vlugin's code.
+/// Drops a response's body that is not sent: it is the vlugin's code.
 fn dropped(mount: &Arc<Mount>, body: Body) {
     if let Err(panicked) = watch::run(mount, || drop_caught(body)) {
         log_fault(mount, &panicked.into(), "");
     }
 }
 
-/// A refusal. It ends the in_flight.
-fn refuse(in_flight: InFlight, status: u16, detail: &str) -> Response {
-    end(in_flight, Response::problem(status, detail))
+/// A refusal in nobody's name; the exchange ends with it.
+fn refuse(exchange: Exchange, status: u16, detail: &str) -> Response {
+    end(exchange, Response::problem(status, detail))
 }
 
-/// Ends an in_flight with a response that no vlugin made.
-fn end(mut in_flight: InFlight, mut response: Response) -> Response {
-    in_flight.sign(&mut response.head);
-    in_flight.bytes = response.body.len().unwrap_or(0);
-    in_flight.complete = true;
+/// Ends an exchange with a response that no vlugin made.
+fn end(mut exchange: Exchange, mut response: Response) -> Response {
+    let _ = response
+        .head
+        .set("x-correlation-id", exchange.id().as_bytes());
+    exchange.status = response.head.status();
+    exchange.bytes = response.body.len().unwrap_or(0);
+    exchange.complete = true;
     response
 }
 
-/// The response that replaces a failed vlugin's own. Internal errors stay in the log. The message of a status below
-/// 500 is meant for the client.
+fn named(mut response: Response, mount: &Mount) -> Response {
+    let _ = response.head.set("x-valor-plugin", mount.name.as_bytes());
+    response
+}
+
+/// The response in the place of a vlugin's own. What went wrong inside stays in the log; the
+/// message of a status below 500 is meant for the client.
 fn failed(mount: &Mount, fault: &Fault, late: bool, id: &str) -> Response {
     log_fault(mount, fault, id);
     if let Some(metrics) = mount.metrics.get() {
@@ -247,17 +254,17 @@ fn failed(mount: &Mount, fault: &Fault, late: bool, id: &str) -> Response {
     Response::problem(fault.status, &detail)
 }
 
-/// A vlugin's future within its time limit. It is watched. If it comes from code of this program, its panics are
-/// caught here (a library catches its own).
+/// A vlugin's future within its time limit; watched, and caught where it was made by code of
+/// this program (a library catches its own).
 struct Answering {
     mount: Arc<Mount>,
-    state: Stage,
+    state: State,
     deadline: Timer,
-    /// Whether the time limit ended it.
+    /// Whether it was ended by its time limit.
     late: bool,
 }
 
-enum Stage {
+enum State {
     Begin(Option<Request>),
     Runs(BoxFuture<'static, Result<Response, Fault>>),
     Ended,
@@ -267,7 +274,7 @@ impl Answering {
     fn new(mount: &Arc<Mount>, request: Request) -> Self {
         Self {
             mount: mount.clone(),
-            state: Stage::Begin(Some(request)),
+            state: State::Begin(Some(request)),
             deadline: Timer::after(mount.timeout),
             late: false,
         }
@@ -275,7 +282,7 @@ impl Answering {
 
     /// Drops the future, which is the vlugin's code.
     fn end(&mut self) {
-        let state = std::mem::replace(&mut self.state, Stage::Ended);
+        let state = std::mem::replace(&mut self.state, State::Ended);
         if let Err(panicked) = watch::run(&self.mount, || drop_caught(state)) {
             log_fault(&self.mount, &panicked.into(), "");
         }
@@ -290,12 +297,12 @@ impl Future for Answering {
         let (mount, state) = (&this.mount, &mut this.state);
         let polled = watch::run(mount, || {
             catch(|| {
-                if let Stage::Begin(request) = state {
+                if let State::Begin(request) = state {
                     let request = request.take().expect("taken once");
-                    *state = Stage::Runs(mount.vlugin.clone().on_request(request));
+                    *state = State::Runs(mount.vlugin.clone().on_request(request));
                 }
                 match state {
-                    Stage::Runs(answer) => answer.as_mut().poll(cx),
+                    State::Runs(answer) => answer.as_mut().poll(cx),
                     _ => Poll::Pending,
                 }
             })
@@ -320,14 +327,14 @@ impl Future for Answering {
 
 impl Drop for Answering {
     fn drop(&mut self) {
-        if !matches!(self.state, Stage::Ended) {
+        if !matches!(self.state, State::Ended) {
             self.end();
         }
     }
 }
 
-/// The vlugins of a dispatch by name instead of by path: `/NAME/the/rest` is `/the/rest` for the vlugin `NAME`. Hosts
-/// get this as a `dyn Vlugin`, so they need to know nothing about the rooms above them.
+/// The vlugins of a dispatch by name instead of by path: `/NAME/the/rest` is `/the/rest` for the
+/// vlugin `NAME`. Hosts get this as a `dyn Vlugin`, so that they need to know nothing above them.
 pub struct ByName(pub std::sync::Weak<Dispatch>);
 
 impl Vlugin for ByName {

@@ -1,28 +1,26 @@
-//! The bodies of calls from one vlugin to another, with the limits of clients' bodies: a side that makes no progress
-//! does not hold up the other. [`Dispatch::call`](super::Dispatch::call) puts them around both bodies.
+//! The bodies of calls from one vlugin to another, held to the limits that clients' bodies have: a side that makes no
+//! progress does not keep the other's place. [`Dispatch::call`](super::Dispatch::call) puts them around both bodies.
 //!
 //! A request's body waits only while the callee asks for more of it. A response's body waits from when there is
-//! something to take until the caller asks again. Nobody polls it during that time, so a timer drops the callee's
-//! stream.
+//! something to take until the caller asks again; since nobody polls it then, a timer lets go of the callee's stream.
 
 use super::body::Cut;
-use crate::lock::locked;
 use crate::{Body, Chunk, ChunkStream, stall::Stall, timer::Timer};
 use futures_core::Stream;
 use std::{
     io,
     pin::Pin,
-    sync::{Arc, Mutex, Weak},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
     task::{Context, Poll, Wake, Waker},
     time::{Duration, Instant},
 };
 
-/// How long the bodies of calls may go without 1 KiB of progress.
+/// How long the bodies of calls may make no progress of 1 KiB.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CallTimeouts {
-    /// While the callee waits for the request's body. After that, it gets 408. Default 30 s.
+    /// While the vlugin that is called waits for the request's body; 408 after that. Default 30 s.
     pub send: Duration,
-    /// While the response's body waits for the caller. After that, it breaks off. Default 60 s.
+    /// While the response's body waits for the vlugin that calls; it breaks off after that. Default 60 s.
     pub take: Duration,
 }
 
@@ -40,7 +38,7 @@ fn timed_out(what: &str, limit: Duration) -> io::Error {
     io::Error::new(io::ErrorKind::TimedOut, message)
 }
 
-/// A request's body whose sender must make progress; `cut` notes if it does not.
+/// A request's body whose sender must make progress; `cut` says so if it does not.
 pub fn sent(body: Body, limit: Duration, cut: &Arc<Cut>) -> Body {
     match body {
         Body::Bytes(bytes) => Body::Bytes(bytes),
@@ -110,12 +108,12 @@ impl Clock {
         }
     }
 
-    /// Whether the time is up. If not, and the other side is waited for, the waker is woken when it may be up.
+    /// Whether the limit is over. If it is not, and somebody is waited for, the waker is woken when it may be.
     fn is_over(&mut self, waker: &Waker) -> bool {
         let Some(at) = self.stall.deadline() else {
             return false;
         };
-        // The timer is moved only if it would ring too late, since most waits end in time.
+        // The timer is moved only if it would ring too late: most of what is waited for comes.
         loop {
             if self.rings.is_none_or(|rings| rings > at) {
                 self.timer.set_at(Some(at));
@@ -136,7 +134,7 @@ impl Clock {
     }
 }
 
-/// A response's body whose taker must make progress. `callee` makes the body.
+/// A response's body whose taker must make progress. `callee` is who makes it.
 pub fn taken(body: Body, limit: Duration, callee: &str) -> Body {
     match body {
         Body::Bytes(bytes) => Body::Bytes(bytes),
@@ -152,7 +150,7 @@ pub fn taken(body: Body, limit: Duration, callee: &str) -> Body {
                 limit,
                 callee: callee.to_owned(),
             });
-            // From now on there may be something to take.
+            // From now on there may be something.
             shared.begin_wait(&mut locked(&shared.wait));
             let waker = Waker::from(Arc::new(Woken(Arc::downgrade(&shared))));
             Body::stream(len, Taken { shared, waker })
@@ -162,12 +160,12 @@ pub fn taken(body: Body, limit: Duration, callee: &str) -> Body {
 
 struct Taken {
     shared: Arc<Shared>,
-    /// Wakes the taker, and notes when the wait for it began.
+    /// Wakes the taker, and notes since when it is waited for.
     waker: Waker,
 }
 
 struct Shared {
-    /// `None` once the stream has ended or was dropped.
+    /// `None` once it has ended, or was let go of.
     chunks: Mutex<Option<ChunkStream>>,
     wait: Mutex<Wait>,
     alarm: Waker,
@@ -181,13 +179,17 @@ struct Wait {
     end: Option<End>,
 }
 
-/// Why nobody waits any more.
+/// Why there is nothing to wait for.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum End {
     /// The stream has ended.
     Whole,
     /// The taker came too late.
     Cut,
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Shared {
@@ -197,7 +199,7 @@ impl Shared {
             return;
         }
         wait.clock.stall.start();
-        // A taker that has just received something is not late yet.
+        // Whoever has just got something is not late already.
         let _ = wait.clock.is_over(&self.alarm);
     }
 }
@@ -242,7 +244,8 @@ impl Stream for Taken {
     }
 }
 
-/// The callee's stream wakes this when it has something new. The stream may keep it, so it must not keep the stream.
+/// What the callee's stream wakes when it has something new. The stream may keep it, and so it does not keep the
+/// stream.
 struct Woken(Weak<Shared>);
 
 impl Wake for Woken {
@@ -265,7 +268,7 @@ impl Wake for Woken {
     }
 }
 
-/// The timer wakes this.
+/// What the timer wakes.
 struct Alarm(Weak<Shared>);
 
 impl Wake for Alarm {
@@ -285,7 +288,7 @@ impl Wake for Alarm {
             target: "valor::dispatch", vlugin = callee.as_str();
             "whoever called the vlugin `{callee}` has taken no 1 KiB of its response's body for {limit:?}; it breaks off"
         );
-        // This is the callee's code, and may block.
+        // It is the callee's code, and may block.
         smol::unblock(move || drop(locked(&shared.chunks).take())).detach();
     }
 }
@@ -328,7 +331,7 @@ mod tests {
             Some(io::ErrorKind::TimedOut)
         );
         assert!(cut.status() == Some(408));
-        // A byte now and then is not progress.
+        // A byte now and then is no progress.
         let drip = stream::unfold((), |()| async {
             smol::Timer::after(SHORT / 20).await;
             Some((data(1), ()))
@@ -357,7 +360,7 @@ mod tests {
         assert!(cut.status().is_none());
     }
 
-    /// A stream that reports when it is dropped.
+    /// A stream that tells when it is dropped.
     struct Told<S>(S, Option<std::sync::mpsc::Sender<()>>);
 
     impl<S: Stream + Unpin> Stream for Told<S> {
@@ -376,7 +379,7 @@ mod tests {
         }
     }
 
-    /// The taker's side of a stream, and the report of its end.
+    /// What was taken of a stream, after which nobody asks again, and the word of its end.
     fn left<S>(chunks: S) -> (ChunkStream, std::sync::mpsc::Receiver<()>)
     where
         S: Stream<Item = io::Result<Chunk>> + Send + Unpin + 'static,
@@ -397,7 +400,7 @@ mod tests {
         dropped.recv_timeout(long).expect("its end");
         assert_eq!(kind(block_on(chunks.next())), Some(io::ErrorKind::TimedOut));
 
-        // A taker that is woken and does not look.
+        // Whoever is woken, and does not look.
         let late = stream::once_future(Box::pin(async {
             smol::Timer::after(SHORT / 5).await;
             data(1)

@@ -1,17 +1,18 @@
 //! Names the vlugin that blocks its thread.
 //!
-//! Every poll of a vlugin's code runs inside [`run`]. It notes in a slot of the thread which vlugin is being polled.
-//! One thread looks at all slots twenty times a second. While it finds the same poll again, it calls
-//! the listeners of [`on_blocked`](crate::on_blocked), so that a server can replace blocked threads at once. A poll that takes longer than
-//! a second gets one line in the log. A poll costs two short uncontended locks and no look at the clock.
+//! Every poll of a vlugin's code runs inside [`run`], which notes in a slot of the thread who is
+//! being polled. One thread looks at all slots twenty times a second. While it meets the same poll again, it
+//! calls those who asked for it ([`on_blocked`]), so that a server can put other threads in the place of the blocked
+//! ones at once. A poll that takes longer than a second has one line in the log.
+//! A poll costs two short uncontended locks and no look at the clock.
 
-use crate::{lock::locked, registry::Mount};
+use crate::registry::Mount;
 use std::{
-    sync::{Arc, Mutex, Once, Weak},
+    sync::{Arc, Mutex, MutexGuard, Once, PoisonError, Weak},
     time::{Duration, Instant},
 };
 
-/// How often the thread looks at the slots.
+/// How often the slots are looked at.
 const TICK: Duration = Duration::from_millis(50);
 
 /// How long a poll may take before the log names the vlugin.
@@ -19,14 +20,16 @@ pub const LIMIT: Duration = Duration::from_secs(1);
 
 #[derive(Default)]
 struct Slot {
-    /// Counts polls, to tell two polls of the same vlugin apart.
+    /// Counts polls, so that two polls of the same vlugin are told apart.
     count: u64,
     running: Option<Arc<Mount>>,
 }
 
 type Slots = Vec<(Weak<Mutex<Slot>>, Seen)>;
+type Listener = Box<dyn Fn() + Send + Sync>;
 
 static SLOTS: Mutex<Slots> = Mutex::new(Vec::new());
+static LISTENERS: Mutex<Vec<Listener>> = Mutex::new(Vec::new());
 
 /// What the watching thread remembers of a slot.
 #[derive(Default)]
@@ -45,7 +48,11 @@ thread_local! {
     };
 }
 
-/// Runs a piece of a vlugin's code under the vlugin's name.
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Runs a piece of a vlugin's code under its name.
 pub fn run<T>(mount: &Arc<Mount>, code: impl FnOnce() -> T) -> T {
     struct Leave(Arc<Mutex<Slot>>, Option<Arc<Mount>>);
     impl Drop for Leave {
@@ -65,6 +72,11 @@ pub fn run<T>(mount: &Arc<Mount>, code: impl FnOnce() -> T) -> T {
     };
     let _leave = Leave(slot, before);
     code()
+}
+
+/// Calls this about every 50 milliseconds while a vlugin has blocked a thread for at least as long.
+pub fn on_blocked(listener: impl Fn() + Send + Sync + 'static) {
+    locked(&LISTENERS).push(Box::new(listener));
 }
 
 fn start() {
@@ -127,6 +139,8 @@ fn look(slots: &mut Slots) {
         true
     });
     if blocked {
-        crate::blocked::tell();
+        for listener in locked(&LISTENERS).iter() {
+            listener();
+        }
     }
 }

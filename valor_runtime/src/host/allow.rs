@@ -1,15 +1,16 @@
 //! Which servers a vlugin may reach: the `allow` of plugins.json, read and judged.
 //!
-//! The runtime reads an [`Allow`] when it loads a vlugin, and [`Fetcher`] asks it before each request. A list without
-//! a wildcard opens exactly what it names. A wildcard opens only the public internet: a host that leads to an address
-//! inside (see `inside`) has to be named, whatever its DNS says today.
+//! The runtime reads an [`Allow`] when it loads a vlugin, and [`Fetcher`] asks it before each
+//! request. It promises that a list without a wildcard opens what it names and nothing else, and
+//! that a wildcard opens the public internet alone: a host that leads to an address inside (see
+//! `inside`) has to be named, whatever its DNS says today.
 //!
 //! | entry | opens |
 //! |---|---|
 //! | `api.example.com` | this host, on any port |
 //! | `api.example.com:443` | this host, on this port |
 //! | `*.example.com`, `*.example.com:443` | its sub-domains at any depth, not `example.com` itself |
-//! | `10.0.0.7:8080`, `[::1]:8080` | this address, if the URL contains it as such |
+//! | `10.0.0.7:8080`, `[::1]:8080` | this address, where a URL is written with it |
 //! | `*`, `*:443` | every host |
 //!
 //! [`Fetcher`]: crate::host::fetch::Fetcher
@@ -36,11 +37,11 @@ use std::{
 #[derive(Debug, Clone)]
 pub struct Allow {
     patterns: Arc<[Pattern]>,
-    /// Whether hosts that only a wildcard opens may lead inside.
+    /// Whether what is opened by a wildcard alone may lead inside.
     wildcards_lead_inside: bool,
 }
 
-/// An invalid entry of `allow`.
+/// An entry of `allow` that is not one.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "`{pattern}` in `allow` {reason}; write `host`, `host:port`, `*.domain`, `[ipv6]:port`, or `*` for all"
@@ -57,16 +58,16 @@ pub struct AllowError {
 pub(crate) enum Reach {
     /// The host was named: all of them.
     Anywhere,
-    /// A wildcard opened it: only addresses that are not [`inside`].
+    /// A wildcard opened it: those for which [`inside`] has no word.
     Outside,
 }
 
-/// Why a host must not be reached.
+/// Why a host is not to be reached.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum NotAllowed {
-    /// No entry covers it.
+pub(crate) enum Refusal {
+    /// No entry speaks of it.
     NotListed,
-    /// It is an address inside, and only a wildcard covers it.
+    /// It is an address inside, and only a wildcard speaks of it.
     Inside(IpAddr, &'static str),
 }
 
@@ -92,7 +93,7 @@ pub(crate) enum Host {
 }
 
 impl Host {
-    /// Reads a host as URLs write it (WHATWG URL, section 3.5); IPv6 with or without brackets.
+    /// Reads a host as URLs have it (WHATWG URL, section 3.5); IPv6 with or without brackets.
     pub(crate) fn parse(host: &str) -> Option<Self> {
         if let Ok(v6) = host.parse::<Ipv6Addr>() {
             return Some(Self::Address(IpAddr::V6(v6).to_canonical()));
@@ -109,8 +110,8 @@ impl Host {
 }
 
 impl Allow {
-    /// Every server, also those inside. A native vlugin without `allow` gets this, since its code could open sockets
-    /// by itself.
+    /// Every server, those inside too: what a native vlugin gets that has no `allow`, since its
+    /// code could open sockets of its own.
     pub fn all() -> Self {
         Self {
             patterns: Arc::new([Pattern {
@@ -121,7 +122,7 @@ impl Allow {
         }
     }
 
-    /// No server at all: a sandboxed vlugin without `allow` gets this.
+    /// No server at all: what a sandboxed vlugin gets that has no `allow`.
     pub fn none() -> Self {
         Self {
             patterns: Arc::new([]),
@@ -129,10 +130,10 @@ impl Allow {
         }
     }
 
-    /// Reads the entries of `allow`. The module's page lists their forms.
+    /// Reads the entries of `allow`; the module's page has a table of them.
     ///
     /// # Errors
-    /// The first invalid entry.
+    /// The first entry that is not one.
     pub fn parse(entries: &[String]) -> Result<Self, AllowError> {
         let patterns = entries.iter().map(|entry| {
             Pattern::parse(entry).map_err(|reason| AllowError {
@@ -152,13 +153,13 @@ impl Allow {
         self
     }
 
-    /// Whether a request to this host and port may be sent. If a wildcard opens the host, the addresses that its name
-    /// resolves to are judged again at the time of connecting.
+    /// Whether a request to this host and port may be sent. For a host that a wildcard opens,
+    /// the addresses that its name resolves to are judged once more when it is connected to.
     pub fn permits(&self, host: &str, port: u16) -> bool {
         Host::parse(host).is_some_and(|host| self.judge(&host, port).is_ok())
     }
 
-    pub(crate) fn judge(&self, host: &Host, port: u16) -> Result<Reach, NotAllowed> {
+    pub(crate) fn judge(&self, host: &Host, port: u16) -> Result<Reach, Refusal> {
         let mut wild = false;
         for pattern in self.patterns.iter() {
             if pattern.port.is_some_and(|only| only != port) {
@@ -175,11 +176,11 @@ impl Allow {
             }
         }
         match host {
-            _ if !wild => Err(NotAllowed::NotListed),
+            _ if !wild => Err(Refusal::NotListed),
             _ if self.wildcards_lead_inside => Ok(Reach::Anywhere),
             Host::Name(_) => Ok(Reach::Outside),
             Host::Address(address) => match inside(*address) {
-                Some(kind) => Err(NotAllowed::Inside(*address, kind)),
+                Some(kind) => Err(Refusal::Inside(*address, kind)),
                 None => Ok(Reach::Outside),
             },
         }
@@ -236,9 +237,10 @@ impl Pattern {
     }
 }
 
-/// The kind of an address that does not belong to the public internet: loopback, private (RFC 1918), link-local,
-/// unique-local (RFC 4193), carrier-grade NAT (RFC 6598), multicast, unspecified, or reserved in the registries of
-/// RFC 6890. An IPv6 address that carries an IPv4 address (mapped, NAT64, 6to4) is judged as that address.
+/// What kind of address this is, where it is not one of the public internet: loopback, private
+/// (RFC 1918), link-local, unique-local (RFC 4193), carrier-grade NAT (RFC 6598), multicast,
+/// unspecified, or reserved in the registries of RFC 6890. An IPv6 address that carries an IPv4
+/// address (mapped, NAT64, 6to4) is what that one is.
 pub(crate) fn inside(address: IpAddr) -> Option<&'static str> {
     match address.to_canonical() {
         IpAddr::V4(v4) => inside_v4(v4),
@@ -270,7 +272,7 @@ fn inside_v6(v6: Ipv6Addr) -> Option<&'static str> {
     match v6.segments() {
         [0, 0, 0, 0, 0, 0, 0, 0] => Some("an unspecified address"),
         [0, 0, 0, 0, 0, 0, 0, 1] => Some("a loopback address"),
-        // The rest of ::/96 is deprecated; 64:ff9b:1::/48 is for local use (RFC 8215).
+        // What remains of ::/96 is deprecated, and 64:ff9b:1::/48 is for local use (RFC 8215).
         [0, 0, 0, 0, 0, 0, ..] | [0x64, 0xff9b, 1, ..] => Some("a reserved address"),
         [0x64, 0xff9b, 0, 0, 0, 0, high, low] => carried(high, low),
         [0x2002, high, low, ..] => carried(high, low),
@@ -348,10 +350,10 @@ mod tests {
         assert_eq!(judge("db.example.com", 81), Ok(Reach::Outside));
         assert_eq!(judge("example.com", 80), Ok(Reach::Outside));
         assert_eq!(judge("10.0.0.7", 1), Ok(Reach::Anywhere));
-        assert!(matches!(judge("10.0.0.8", 1), Err(NotAllowed::Inside(..))));
+        assert!(matches!(judge("10.0.0.8", 1), Err(Refusal::Inside(..))));
         assert_eq!(
             Allow::none().judge(&Host::parse("a").unwrap(), 80),
-            Err(NotAllowed::NotListed)
+            Err(Refusal::NotListed)
         );
         for all in [Allow::all(), allow(&["*"]).with_inside()] {
             for host in ["localhost", "127.0.0.1", "::1", "example.com"] {

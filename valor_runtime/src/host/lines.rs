@@ -1,28 +1,26 @@
-//! [`Lines`]: what one vlugin logs, held to a rate.
+//! [`Lines`]: what one vlugin says, held to a rate.
 //!
-//! A [`RuntimeHost`](super::RuntimeHost) has one for what its vlugin logs, for every kind of vlugin. A script's
-//! process has another one for its standard output. Lines over the rate are counted, and the count is logged as one
-//! line.
+//! A [`RuntimeHost`](super::RuntimeHost) has one for what its vlugin logs, of whatever kind that is; a script's process
+//! has another one for its standard output. What is over the rate is counted, and the count is one line.
 
-use crate::lock::locked;
 use smol::Timer;
 use std::{
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
-/// How many lines and bytes are logged per second.
+/// Lines and bytes that are logged in a second.
 const LINES: u32 = 2000;
 const BYTES: usize = 1 << 20;
 const WINDOW: Duration = Duration::from_secs(1);
 
-/// Limits how much of one source is logged. Lines over the limit are counted, and the count is logged.
+/// How much of what one source says is logged. What is over that is counted, and the count is logged.
 pub(crate) struct Lines {
     name: String,
     state: Mutex<Window>,
 }
 
-/// The current second.
+/// The second that runs.
 struct Window {
     since: Instant,
     lines: u32,
@@ -31,7 +29,7 @@ struct Window {
 }
 
 impl Lines {
-    /// For lines that are logged in this vlugin's name.
+    /// For what is logged as that of this vlugin.
     pub(crate) fn new(name: &str) -> Arc<Self> {
         Arc::new(Self {
             name: name.to_owned(),
@@ -44,29 +42,29 @@ impl Lines {
         })
     }
 
-    /// The vlugin's name.
+    /// The vlugin.
     pub(crate) fn name(&self) -> &str {
         &self.name
     }
 
-    /// Whether to log a line. `bytes` is how many it takes in the log, and is called only if that matters.
-    pub(crate) fn admit(self: &Arc<Self>, bytes: impl FnOnce() -> usize) -> bool {
-        let mut window = locked(&self.state);
+    /// Whether a line of so many bytes is to be logged.
+    pub(crate) fn admit(self: &Arc<Self>, bytes: usize) -> bool {
+        let mut window = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if window.left_out == 0 && window.since.elapsed() >= WINDOW {
             (window.since, window.lines, window.bytes) = (Instant::now(), 0, 0);
         }
         if window.left_out == 0 && window.lines < LINES && window.bytes < BYTES {
             window.lines += 1;
-            window.bytes = window.bytes.saturating_add(bytes());
+            window.bytes = window.bytes.saturating_add(bytes);
             return true;
         }
         self.count(&mut window, 1);
         false
     }
 
-    /// Records that lines were left out before they got here.
+    /// Notes that lines were left out before they came here.
     pub(crate) fn leave_out(self: &Arc<Self>, count: u64) {
-        let mut window = locked(&self.state);
+        let mut window = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         self.count(&mut window, count);
     }
 
@@ -83,9 +81,9 @@ impl Lines {
         window.left_out = window.left_out.saturating_add(more);
     }
 
-    /// Logs how many lines were left out, and begins anew.
+    /// Says how many lines were left out, and begins anew.
     fn tell(&self) {
-        let mut window = locked(&self.state);
+        let mut window = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let left_out = std::mem::take(&mut window.left_out);
         (window.since, window.lines, window.bytes) = (Instant::now(), 0, 0);
         drop(window);
@@ -96,9 +94,9 @@ impl Lines {
         );
     }
 
-    /// Whether lines are being left out now.
+    /// Whether lines are left out at this moment.
     pub(crate) fn is_flooded(&self) -> bool {
-        let window = locked(&self.state);
+        let window = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         window.left_out > 0
     }
 }
@@ -110,7 +108,7 @@ mod tests {
     #[test]
     fn what_is_over_the_rate_is_counted_and_not_logged() {
         let lines = Lines::new("a");
-        let admitted = |number: u32, len| (0..number).filter(|_| lines.admit(|| len)).count();
+        let admitted = |number: u32, len| (0..number).filter(|_| lines.admit(len)).count();
         assert_eq!(admitted(LINES + 7, 1), LINES as usize);
         assert!(lines.is_flooded());
         lines.tell();

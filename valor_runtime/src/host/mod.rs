@@ -1,11 +1,10 @@
 //! What a vlugin may ask for, as the runtime does it: fetch, call, log, sleep, clock, random.
 //!
-//! Loaders give each vlugin its own [`RuntimeHost`]. So the log has the vlugin's name, each vlugin has its own `allow`
-//! and `callees`, and what runs for it is counted: a fetch or a call beyond `limits.fetches` or `limits.calls` fails at
-//! once. Everything else is shared.
+//! Loaders give each vlugin a [`RuntimeHost`] of its own, so that the log has its name, `allow` is its own and what
+//! runs for it is counted: a fetch or a call beyond `limits.fetches` or `limits.calls` fails at once. Everything else
+//! is shared.
 
 pub mod allow;
-pub mod callees;
 mod counted;
 pub mod fetch;
 pub(crate) mod lines;
@@ -14,12 +13,11 @@ mod native;
 pub use native::NativeHost;
 
 use crate::{
-    BoxFuture, Fault, Request, Response,
+    BoxFuture, Fault, Request, Response, Vlugin,
     account::Account,
-    escape::{LONGEST, more, written},
+    escape::{LONGEST, more},
 };
 use allow::Allow;
-use callees::Callees;
 use counted::counted;
 use fetch::Fetcher;
 use lines::Lines;
@@ -27,25 +25,27 @@ use std::{
     sync::Arc,
     time::{Duration, SystemTime},
 };
-use valor_abi_wire::{Host, LogRecord};
+use valor::host::{Host, LogRecord};
 
 /// The host of one vlugin.
 pub struct RuntimeHost {
     name: String,
     allow: Arc<Allow>,
     fetcher: Arc<Fetcher>,
-    callees: Callees,
+    /// The vlugins by name: `/NAME/path`.
+    callees: Arc<dyn Vlugin>,
     account: Account,
     lines: Arc<Lines>,
 }
 
 impl RuntimeHost {
-    /// A host for the vlugin of this name. `account` counts what runs for the vlugin.
+    /// A host for the vlugin of this name. `callees` answers `call`s: a request to `/NAME/path`. What runs for the
+    /// vlugin counts in `account`.
     pub fn new(
         name: &str,
         allow: Allow,
         fetcher: Arc<Fetcher>,
-        callees: Callees,
+        callees: Arc<dyn Vlugin>,
         account: Account,
     ) -> Arc<Self> {
         Arc::new(Self {
@@ -69,14 +69,13 @@ impl Host for RuntimeHost {
         &self.name
     }
 
-    /// Over the rate, a line is only counted.
+    /// Over the rate it is counted alone.
     fn log(&self, record: &LogRecord<'_>) {
         if record.level > self.max_level() {
             return;
         }
         let (message, rest) = shortened(record.message);
-        let texts = [message, record.target, record.file];
-        if !self.lines.admit(|| texts.into_iter().map(written).sum()) {
+        if !self.lines.admit(message.len()) {
             return;
         }
         log::logger().log(
@@ -107,12 +106,25 @@ impl Host for RuntimeHost {
         })
     }
 
-    fn call(&self, vlugin: &str, request: Request) -> BoxFuture<'static, Result<Response, Fault>> {
+    fn call(
+        &self,
+        vlugin: &str,
+        mut request: Request,
+    ) -> BoxFuture<'static, Result<Response, Fault>> {
         let charge = match self.account.call() {
             Ok(charge) => Arc::new(charge),
             Err(over) => return Box::pin(async move { Err(over.into()) }),
         };
-        let calling = self.callees.call(&self.name, vlugin, request);
+        let is_name = !vlugin.is_empty() && !vlugin.contains(['/', '?', '#']);
+        let target = request.head.target();
+        let slash = if target.starts_with('/') { "" } else { "/" };
+        let target = format!("/{vlugin}{slash}{target}");
+        if !is_name || request.head.set_target(&target).is_err() {
+            // As for any other name that nobody has.
+            let response = Response::problem(404, &format!("no vlugin is named `{vlugin}`"));
+            return Box::pin(async { Ok(response) });
+        }
+        let calling = self.callees.clone().on_request(request);
         Box::pin(async move { Ok(counted(calling.await?, vec![charge])) })
     }
 
@@ -127,12 +139,12 @@ impl Host for RuntimeHost {
     }
 
     fn random(&self, buffer: &mut [u8]) {
-        // Without a source of randomness no key is safe: a panic here fails only one request.
+        // Without a source of randomness no key is safe: a panic here is one failed request.
         getrandom::fill(buffer).expect("the system has a source of randomness");
     }
 }
 
-/// The part of a text that is logged, and a note about the rest.
+/// What is logged of a text, and what is said of the rest.
 fn shortened(text: &str) -> (&str, String) {
     if text.len() <= LONGEST {
         return (text, String::new());
@@ -152,34 +164,5 @@ mod tests {
         let (start, rest) = shortened(&text);
         assert_eq!(start.len(), LONGEST - 1);
         assert_eq!(rest, more(text.len() - start.len()));
-    }
-
-    /// Escapes make a line of control characters six times as long.
-    #[test]
-    fn what_is_logged_is_counted_as_it_is_written() {
-        log::set_max_level(log::LevelFilter::Info);
-        let fetcher = Arc::new(Fetcher::new(fetch::FetchConfig::default()).unwrap());
-        let is_flooded = |texts: [&str; 3]| {
-            let nobody = crate::from_fn(|_| async { Ok(Response::new(404)) });
-            let account = Account::new(&crate::Limits::default());
-            let callees = Callees::new(nobody, []);
-            let host = RuntimeHost::new("a", Allow::none(), fetcher.clone(), callees, account);
-            let [message, target, file] = texts;
-            for _ in 0..20 {
-                host.log(&LogRecord {
-                    level: log::Level::Error,
-                    message,
-                    target,
-                    file,
-                    line: 0,
-                });
-            }
-            host.lines.is_flooded()
-        };
-        let (plain, escapes) = ("x".repeat(LONGEST), "\u{1b}".repeat(LONGEST));
-        assert!(!is_flooded([&plain, "", ""]));
-        assert!(is_flooded([&escapes, "", ""]));
-        assert!(is_flooded(["", &escapes, ""]));
-        assert!(is_flooded(["", "", &escapes]));
     }
 }

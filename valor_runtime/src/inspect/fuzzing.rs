@@ -1,6 +1,6 @@
-//! One check, for any bytes, of what reading libraries and packages promises: no panic, one short line for a refusal,
-//! and nothing accepted under a false description. The fuzz target `files` (`valor_runtime/fuzz`) calls [`check`], and
-//! a test runs it on the corpus.
+//! What reading libraries and packages promises, as one check of any bytes: no panic, one short
+//! line for what is refused, nothing taken that is not what it says. The fuzz target `files`
+//! (`valor_runtime/fuzz`) calls [`check`], and a test shows it the corpus.
 
 use super::{Inspection, PackageInspection};
 use crate::{
@@ -13,21 +13,20 @@ use std::{
     path::Path,
 };
 use tar::{Builder, Header};
-use valor_abi_native::ABI_MAJOR;
-use valor_abi_wire::metadata::Metadata;
+use valor::native::{ABI_MAJOR, Metadata};
 
-/// The headers of tar and their contents are padded to this.
+/// What a header of tar and its content are padded to.
 const BLOCK: usize = 512;
 
-/// Checks every promise against these bytes: as a library, as a package, as the manifest of one, and as the libraries
-/// in one.
+/// Holds everything that is promised against these bytes: as a library, as a package, as the
+/// manifest of one, and as the libraries in one.
 ///
 /// # Panics
-/// If a promise is broken.
+/// Where a promise is not kept.
 pub fn check(bytes: &[u8]) {
     library(bytes);
     package(bytes);
-    // With a wrong checksum, no change in a header would be read any further.
+    // What is changed in a header would end at its checksum, and go no deeper.
     package(&with_checksums(bytes));
     package(&with_manifest(bytes));
     packed(bytes);
@@ -42,7 +41,7 @@ fn library(bytes: &[u8]) {
     let json = serde_json::to_value(&shown).expect("an inspection is JSON");
     is_shown(&shown.to_string(), &json, shown.verdict.is_ok());
     match (&shown.verdict, &shown.metadata) {
-        // A module need not describe itself: its exports show what it is.
+        // A module needs to say nothing of itself: what it is stands in its exports.
         (Ok(()), _) if shown.format == "WebAssembly" => {}
         (Err(error), _) => is_line(file, error),
         (Ok(()), Some(said)) => {
@@ -63,7 +62,7 @@ fn package(bytes: &[u8]) {
             return is_line(file, &error);
         }
     };
-    // Nothing unpacks to more than the package itself.
+    // It holds no more than it is: nothing unpacks to more.
     let size: usize = package.libraries().map(|(_, bytes)| bytes.len()).sum();
     assert!(
         size < bytes.len(),
@@ -82,12 +81,12 @@ fn package(bytes: &[u8]) {
         Ok(chosen) => assert!(package.libraries().any(|(_, it)| it == chosen.bytes)),
     }
 
-    // A package that was read can be written, and is the same then.
+    // What is read can be written, and is the same then.
     let libraries = package.libraries();
     let libraries: Vec<_> = libraries.map(|(it, bytes)| (&*it.target, bytes)).collect();
     let again = match Package::write(package.manifest().clone(), libraries) {
         Ok(again) => again,
-        // This schema was written more tersely.
+        // A schema that was written more tersely.
         Err(PackageError::Unwritable { reason }) if reason.contains("smaller schema") => return,
         Err(error) => panic!("{error}"),
     };
@@ -95,7 +94,7 @@ fn package(bytes: &[u8]) {
     assert_eq!(of_package(&again), of_package(&package));
 }
 
-/// The contents of a package, in a fixed order.
+/// What is in a package, in one order.
 fn of_package<'a>(package: &'a Package<'_>) -> (Manifest, Vec<(&'a str, &'a [u8])>) {
     let mut manifest = package.manifest().clone();
     manifest.libraries.sort_by(|a, b| a.target.cmp(&b.target));
@@ -105,7 +104,7 @@ fn of_package<'a>(package: &'a Package<'_>) -> (Manifest, Vec<(&'a str, &'a [u8]
     (manifest, libraries)
 }
 
-/// Any bytes can go into a sound package and be read from it.
+/// A sound package of these bytes is read, whatever they are.
 fn packed(bytes: &[u8]) {
     let manifest = Manifest::new("hello_plugin", "0.1.0", "1.0");
     let targets = [Metadata::this_target(), "some-other-target"];
@@ -117,7 +116,7 @@ fn packed(bytes: &[u8]) {
     package(&written);
 }
 
-/// The bytes, with the checksum of each header corrected.
+/// The bytes with the checksum of each header put right.
 fn with_checksums(bytes: &[u8]) -> Vec<u8> {
     let mut bytes = bytes.to_vec();
     let mut at = 0;
@@ -145,7 +144,7 @@ fn with_manifest(bytes: &[u8]) -> Vec<u8> {
     archive.into_inner().expect("memory takes it")
 }
 
-/// Whether an error is one line of bounded length that names the file.
+/// Whether an error is one line that names the file, and not without end.
 fn is_line(file: &Path, error: &(impl Display + Debug)) {
     let line = error.to_string();
     assert!(line.starts_with(&*file.to_string_lossy()), "{line}");
@@ -154,7 +153,7 @@ fn is_line(file: &Path, error: &(impl Display + Debug)) {
     assert!(line.len() < 2000, "{} bytes: {line}", line.len());
 }
 
-/// Checks that people and programs are shown the same, and that lines are lines.
+/// Whether what people and programs are shown is the same, and lines are lines.
 fn is_shown(text: &str, json: &Value, loads: bool) {
     assert!(
         !text.contains(|c: char| c.is_control() && c != '\n'),
@@ -171,7 +170,7 @@ mod tests {
     #[test]
     fn the_corpus_keeps_the_promises() {
         let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus/files");
-        // Nearly sound files lead furthest.
+        // What is nearly good leads furthest.
         if super::Metadata::this_target() == "x86_64-unknown-linux-gnu" {
             let shown = crate::inspect(corpus.join("elf")).unwrap();
             shown.verdict.unwrap();

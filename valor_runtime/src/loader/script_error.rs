@@ -3,8 +3,7 @@
 //! `js` makes them; whoever loads a vlugin sees them as a
 //! [`LoadError`](super::LoadError).
 
-use super::lists::Any;
-use crate::escape::one_line;
+use super::{lists::Any, one_line};
 use crate::ownership::Untrusted;
 use std::{
     fmt,
@@ -176,16 +175,6 @@ impl ScriptError {
                 | Self::OldDeno { .. }
                 | Self::NotInstalled { .. }
         )
-    }
-
-    /// The file that changes when what is missing is installed.
-    pub fn mended_by(&self) -> Option<PathBuf> {
-        match self {
-            Self::NotInstalled { folder, .. } => {
-                std::path::absolute(folder.join("package.json")).ok()
-            }
-            _ => None,
-        }
     }
 }
 

@@ -5,13 +5,12 @@
 //! something else than its package does is refused.
 
 use crate::{
-    escape::one_line,
-    loader::LoadError,
+    loader::{LoadError, one_line},
     package::{Library, Manifest, Package, PackageError, is_package},
 };
 use sha2::{Digest, Sha256};
 use std::path::Path;
-use valor_abi_wire::metadata::Metadata;
+use valor::metadata::Metadata;
 
 /// The library to load.
 #[derive(Debug)]

@@ -1,19 +1,19 @@
-//! The archive inside a package: a plain tar file (POSIX.1-1988 "ustar"), from bytes to members and back.
-//! [`Package`](super::Package) calls it.
+//! The archive that a package is: a plain tar file (POSIX.1-1988 "ustar"), from bytes to members
+//! and back. [`Package`](super::Package) calls it.
 //!
-//! tar stores members as they are, so that a small file cannot unpack to a large one. It has one list of members, not
-//! two that could differ. Nothing else that tar has (links, devices, sparse files, extended headers) is accepted.
-//! Only zeros may stand between members and behind the last one. A member borrows from the archive's bytes; only its
-//! name is allocated here.
+//! tar stores members as they are, so that a small file cannot unpack to a large one, and there
+//! is one list of members and not two that could differ. Of what else tar has (links, devices,
+//! sparse files, extended headers) nothing is taken. What stands between members and behind the
+//! last one is zeros. A member borrows from the archive's bytes; nothing here allocates more
+//! than its name.
 
-use crate::escape::one_line;
 use std::io::{Cursor, Write};
 use tar::{Archive, Builder, EntryType, Header};
 
-/// The most members of an archive: a manifest and as many libraries as it may name.
+/// Members of an archive: a manifest and as many libraries as it may name.
 const MAX_MEMBERS: usize = 1 + super::manifest::MAX_LIBRARIES;
 
-/// Headers and contents are padded to this size.
+/// What headers and contents are padded to.
 const BLOCK: usize = 512;
 
 /// A regular file in an archive.
@@ -23,7 +23,8 @@ pub(super) struct Member<'a> {
     pub(super) bytes: &'a [u8],
 }
 
-/// The members, in their order. No name occurs twice, and [`is_plain`] accepts each.
+/// The members, in their order. No name is there twice, and each is one that
+/// [`is_plain`] takes.
 pub(super) fn read(bytes: &[u8]) -> Result<Vec<Member<'_>>, String> {
     let is_tar = bytes.get(257..262) == Some(b"ustar");
     if !is_tar {
@@ -35,18 +36,14 @@ pub(super) fn read(bytes: &[u8]) -> Result<Vec<Member<'_>>, String> {
         });
     }
     let mut archive = Archive::new(bytes);
-    let unreadable = |error: std::io::Error| {
-        format!(
-            "its tar headers cannot be read ({})",
-            one_line(&error.to_string())
-        )
-    };
+    let unreadable =
+        |error: std::io::Error| format!("its tar headers cannot be read ({})", one_line(&error));
     let entries = archive.entries().map_err(unreadable)?;
     let mut members: Vec<Member<'_>> = Vec::new();
     let mut end = 0;
-    // Raw: no header may change the meaning of another.
+    // Raw: no header may change what another one says.
     for entry in entries.raw(true) {
-        // Otherwise the reader would report that it could not go on to the next header.
+        // Otherwise the reader says that it could not go on to the next header.
         if end > bytes.len() {
             break;
         }
@@ -96,14 +93,14 @@ pub(super) fn read(bytes: &[u8]) -> Result<Vec<Member<'_>>, String> {
     }
 }
 
-/// Writes an archive. Times, owners and modes are always the same.
+/// Writes an archive. Times, owners and modes are the same in each.
 pub(super) fn write(members: &[(&str, &[u8])]) -> Result<Vec<u8>, String> {
     let mut archive = Builder::new(Cursor::new(Vec::new()));
     for (name, bytes) in members {
         if !is_plain(name) {
             return Err(format!("`{}` cannot be a name in it", name.escape_debug()));
         }
-        let failed = |error: std::io::Error| format!("`{name}`: {}", one_line(&error.to_string()));
+        let failed = |error: std::io::Error| format!("`{name}`: {}", one_line(&error));
         let mut header = Header::new_ustar();
         header.set_path(name).map_err(failed)?;
         header.set_entry_type(EntryType::Regular);
@@ -119,7 +116,7 @@ pub(super) fn write(members: &[(&str, &[u8])]) -> Result<Vec<u8>, String> {
         cursor.flush()?;
         Ok(cursor.into_inner())
     });
-    written.map_err(|error| one_line(&error.to_string()))
+    written.map_err(|error| one_line(&error))
 }
 
 /// Whether a name could be unpacked anywhere without harm, on any system.
@@ -134,6 +131,10 @@ fn is_plain(name: &str) -> bool {
 
 fn is_zero(bytes: &[u8]) -> bool {
     bytes.iter().all(|byte| *byte == 0)
+}
+
+fn one_line(error: &std::io::Error) -> String {
+    error.to_string().escape_debug().to_string()
 }
 
 #[cfg(test)]

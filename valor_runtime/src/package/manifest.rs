@@ -1,8 +1,8 @@
-//! [`Manifest`]: what a package declares about itself, as the JSON text that is its first member.
-//! `docs/src/packages.md` describes it for people who write packages with other tools.
+//! [`Manifest`]: what a package says of itself, as the JSON text that is its first member.
+//! `docs/src/packages.md` describes it for those who write packages otherwise.
 //!
-//! A manifest that was read obeys every rule that can be checked without the libraries. Its words are short and
-//! plain, so that they can appear in error lines and file names.
+//! A manifest that was read keeps every rule that can be seen without the libraries: its words
+//! are short and plain, so that they may stand in lines of errors and in file names.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -10,37 +10,36 @@ use serde_json::Value;
 /// The version of the package format for libraries.
 pub const FORMAT: u32 = 1;
 
-/// The version of the package format for a script. Hosts that do not know it refuse the package by this number.
+/// The version of the package format for a script, which hosts that know of none refuse by it.
 pub const SCRIPT_FORMAT: u32 = 2;
 
-/// The target that WebAssembly modules are built for. Every host has it, in addition to its native one.
+/// The target that WebAssembly modules are built for. Every host has it, beside its own.
 pub const WASM_TARGET: &str = "wasm32-unknown-unknown";
 
-/// A script has this in place of a target.
+/// What stands in the place of a target for a script.
 pub const SCRIPT_TARGET: &str = "javascript";
 
-/// The name of the manifest's member.
+/// The name of the member.
 pub(super) const MEMBER: &str = "manifest.json";
 
-/// The most libraries in one package.
+/// Libraries that one package may hold.
 pub(super) const MAX_LIBRARIES: usize = 64;
 
-/// The most bytes of the text. Most of it is the schema of a config.
+/// Bytes of the text. A schema of a config is most of it.
 const MAX_TEXT: usize = 1 << 20;
 
-/// What a package declares about itself.
+/// What a package says of itself.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Manifest {
     /// The version of the package format: [`FORMAT`], or [`SCRIPT_FORMAT`].
     pub format: u32,
-    /// The vlugin's name, which is its crate's name.
+    /// The vlugin's name: that of its crate.
     pub name: String,
     /// The vlugin's version.
     pub version: String,
-    /// The version of Valor's ABI that every library speaks, `major.minor`; for a script, that of the program that
-    /// packaged it.
+    /// The version of Valor's ABI that every library speaks, `major.minor`; for a script, that of what packaged it.
     pub abi: String,
     /// The licence, as an SPDX expression.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -87,13 +86,13 @@ impl Manifest {
 
     /// A manifest of a script.
     pub fn script(name: impl Into<String>, version: impl Into<String>) -> Self {
-        use valor_abi_native::{ABI_MAJOR, ABI_MINOR};
+        use valor::native::{ABI_MAJOR, ABI_MINOR};
         let mut manifest = Self::new(name, version, format!("{ABI_MAJOR}.{ABI_MINOR}"));
         manifest.format = SCRIPT_FORMAT;
         manifest
     }
 
-    /// Whether it describes a script.
+    /// Whether it is of a script.
     pub fn is_script(&self) -> bool {
         self.format == SCRIPT_FORMAT
     }
@@ -106,7 +105,7 @@ impl Manifest {
         if text.len() > MAX_TEXT {
             return Err(format!("`{MEMBER}` has more than {MAX_TEXT} bytes"));
         }
-        // A later format may have other keys, so the number is read first.
+        // A later format may have other keys: the number comes first.
         let faulty = |error: serde_json::Error| {
             format!("`{MEMBER}` cannot be read ({})", shown(&error.to_string()))
         };
@@ -204,7 +203,7 @@ impl Manifest {
     }
 }
 
-/// A manifest's text inside an error: one line of limited length.
+/// What a manifest says, within an error: as one line, and not without end.
 fn shown(text: &str) -> String {
     match text.char_indices().nth(200) {
         Some((end, _)) => format!("{}…", text[..end].escape_debug()),
@@ -212,7 +211,7 @@ fn shown(text: &str) -> String {
     }
 }
 
-/// The name of a library's member: the file name that cargo would choose, in a folder for its target.
+/// The name of the member that a library is: as cargo would call it, in a folder of its target.
 pub(super) fn member_of(target: &str, name: &str) -> String {
     if target == SCRIPT_TARGET {
         return format!("{target}/{name}.js");
@@ -229,7 +228,7 @@ pub(super) fn member_of(target: &str, name: &str) -> String {
     }
 }
 
-/// Whether a byte may occur in a word that becomes part of a file's name.
+/// Whether a byte may stand in a word that becomes part of a file's name.
 pub(super) fn is_word(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-')
 }

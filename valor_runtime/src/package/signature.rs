@@ -1,13 +1,13 @@
-//! [`TrustedKeys`]: the keys of which one has to sign a file before it is loaded. The native loader asks them if the
-//! program was started with `--trust`, and so does `valor_cli verify`.
+//! [`TrustedKeys`]: whose signature a file has to bear to be loaded. The native loader asks them
+//! where the program was started with `--trust`, and `valor_cli verify` asks them too.
 //!
-//! Signatures are minisign's, in a separate file beside the signed one. So `minisign -V` verifies what `valor_cli
-//! package --sign` made, and the other way round. The bytes that are verified are those that are then used, whatever
-//! happens to the file.
+//! Signatures are minisign's, in a file of their own beside the signed one, so that
+//! `minisign -V` verifies what `valor_cli package --sign` made, and the other way round. What is
+//! verified is the bytes that are then used, not the file that they came from.
 
 use crate::{
     escape::one_line,
-    file::{SECRET, read_given_text, read_text, remedy},
+    file::{SECRET, read_text},
 };
 use minisign_verify::{Error, PublicKey, Signature};
 use std::{
@@ -16,7 +16,7 @@ use std::{
     sync::Arc,
 };
 
-/// The public keys of the people whose files are loaded.
+/// The public keys of those whose files are loaded.
 #[derive(Clone)]
 pub struct TrustedKeys(Vec<(PathBuf, PublicKey)>);
 
@@ -28,13 +28,13 @@ impl std::fmt::Debug for TrustedKeys {
     }
 }
 
-/// Who signed a file, with their comment.
+/// Who signed a file, and what they say of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Signed {
     /// The file of the key.
     pub key: PathBuf,
-    /// The comment, which was signed together with the file.
+    /// The comment that was signed with the file.
     pub comment: String,
 }
 
@@ -43,15 +43,15 @@ pub struct Signed {
 #[non_exhaustive]
 pub enum SignatureError {
     /// A key cannot be read.
-    #[error("the key {} cannot be read: {error}; {}", file.display(), remedy(error))]
+    #[error("the key {} cannot be read: {error}", file.display())]
     KeyUnreadable {
         /// The file of the key.
         file: PathBuf,
-        /// The system's error.
+        /// What the system says.
         error: Arc<io::Error>,
     },
 
-    /// A file is not a public key.
+    /// A key is none.
     #[error(
         "{} is not a public key of minisign: give the file that ends in `.pub`, which was written beside the secret key",
         file.display()
@@ -67,9 +67,9 @@ pub enum SignatureError {
         file.display(), signature.display()
     )]
     Unsigned {
-        /// The file to load.
+        /// The file that is to be loaded.
         file: PathBuf,
-        /// Where its signature should be.
+        /// Where its signature is looked for.
         signature: PathBuf,
     },
 
@@ -82,13 +82,13 @@ pub enum SignatureError {
         reason: String,
     },
 
-    /// The signature belongs to an unknown key.
+    /// The signature is of somebody else.
     #[error(
         "{} is signed with a key that is not trusted: get the file from those you trust",
         file.display()
     )]
     Untrusted {
-        /// The file to load.
+        /// The file that is to be loaded.
         file: PathBuf,
     },
 
@@ -98,7 +98,7 @@ pub enum SignatureError {
         file.display(), key.display()
     )]
     Altered {
-        /// The file to load.
+        /// The file that is to be loaded.
         file: PathBuf,
         /// The file of the key.
         key: PathBuf,
@@ -120,7 +120,7 @@ impl TrustedKeys {
     ) -> Result<Self, SignatureError> {
         let key = |file: F| {
             let file = file.into();
-            match read_given_text(&file, SECRET) {
+            match read_text(&file, SECRET) {
                 Err(error) => Err(SignatureError::KeyUnreadable {
                     file,
                     error: Arc::new(error.into()),
@@ -138,11 +138,11 @@ impl TrustedKeys {
             .map(Self)
     }
 
-    /// Verifies that one of the keys signed these bytes. They come from `file`: the signature is expected beside it,
-    /// at [`signature_of`].
+    /// Verifies that these bytes are what one of the keys signed. `file` is where they come
+    /// from: the signature is looked for beside it, at [`signature_of`].
     ///
     /// # Errors
-    /// A [`SignatureError`] if none did.
+    /// A [`SignatureError`] where they are not.
     pub fn verify(&self, file: &Path, bytes: &[u8]) -> Result<Signed, SignatureError> {
         let signature = signature_of(file);
         let text = read_text(&signature, SECRET).map_err(|error| match error {
@@ -186,7 +186,7 @@ impl TrustedKeys {
     }
 }
 
-/// Where a file's signature is: beside it, with `.minisig` appended to its name.
+/// Where the signature of a file is: beside it, with `.minisig` behind its name.
 ///
 /// ```
 /// use std::path::Path;

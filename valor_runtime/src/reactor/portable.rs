@@ -1,7 +1,6 @@
-//! The reactor if there is no epoll. Sockets are smol's, whose own thread reports them. A worker thread with nothing
-//! to run sleeps on a condition variable.
+//! The reactor where there is no epoll: sockets are smol's, whose own thread tells of them, and
+//! a thread of the workers that has nothing to run sleeps on a condition.
 
-use crate::lock::locked;
 use smol::Async;
 use std::{
     io,
@@ -17,7 +16,7 @@ pub(crate) struct Reactor {
     woken: Condvar,
 }
 
-/// What a thread keeps between waits: nothing.
+/// What a thread keeps to wait with: nothing.
 #[derive(Debug, Default)]
 pub(crate) struct Events;
 
@@ -28,7 +27,7 @@ impl Reactor {
 
     /// Waits until somebody calls [`wake`](Self::wake), or the time is over.
     pub(crate) fn wait(&self, _events: &mut Events, limit: Option<Duration>) {
-        let wakes = locked(&self.wakes);
+        let wakes = self.wakes.lock().unwrap_or_else(PoisonError::into_inner);
         let asleep = |wakes: &mut usize| *wakes == 0;
         let mut wakes = match limit {
             None => {
@@ -43,23 +42,23 @@ impl Reactor {
         *wakes = wakes.saturating_sub(1);
     }
 
-    /// How many sockets are registered: only smol knows.
+    /// How many sockets there are: smol knows.
     #[cfg(test)]
     pub(super) fn sources(&self) -> usize {
         0
     }
 
-    /// Nobody will wait any more. That does not affect sockets, because smol reports them.
+    /// Nobody will wait any more, which is nothing to sockets that smol tells of.
     pub(crate) fn close(&self) {}
 
     /// Ends the wait of one thread, or of the next one that waits.
     pub(crate) fn wake(&self) {
-        *locked(&self.wakes) += 1;
+        *self.wakes.lock().unwrap_or_else(PoisonError::into_inner) += 1;
         self.woken.notify_one();
     }
 }
 
-/// A socket whose readiness is reported.
+/// A socket that is told of.
 #[derive(Debug)]
 pub(crate) struct Source<T>(Async<T>);
 

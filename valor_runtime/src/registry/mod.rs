@@ -1,27 +1,26 @@
-//! Which vlugin currently has which name and which prefix.
+//! Which vlugin has which name and which prefix, at this moment.
 //!
-//! Readers (every request) take a snapshot without a lock. Writers (a load, a replacement) make the next table and
-//! swap it for the last one. A request holds its [`Mount`] as long as it runs, so that a replaced or removed vlugin
-//! finishes what it has begun.
+//! Readers (every request) take a snapshot without a lock; writers (a load, a replacement)
+//! make the next table and put it in the place of the last. A request holds its [`Mount`] for as
+//! long as it runs, so that a vlugin that is replaced or removed finishes what it has begun.
 
 mod routes;
 
 pub use routes::Routes;
 
-use crate::lock::locked;
 use crate::{Definition, Kind, Limits, Vlugin, definition::holds, metrics::VluginMetrics};
 use arc_swap::ArcSwap;
 use std::{
     collections::BTreeMap,
     path::PathBuf,
     sync::{
-        Arc, Mutex, OnceLock,
+        Arc, Mutex, OnceLock, PoisonError,
         atomic::{AtomicU32, AtomicU64, Ordering},
     },
     time::Duration,
 };
 
-/// A mounted vlugin.
+/// A vlugin in its place.
 pub struct Mount {
     /// Its name.
     pub name: Arc<str>,
@@ -29,23 +28,23 @@ pub struct Mount {
     pub prefix: Arc<str>,
     /// Whether the vlugin sees paths without the prefix.
     pub strip: bool,
-    /// Whether its prefix is added to the vlugin's own paths in its responses.
+    /// Whether the prefix is put in front of its own paths in its responses.
     pub rewrite: bool,
-    /// Counts mounted vlugins; a replacement has a higher number.
+    /// Counts the vlugins that were mounted; a replacement has a higher one.
     pub generation: u64,
     /// The vlugin itself.
     pub vlugin: Arc<dyn Vlugin>,
     /// Where it came from.
     pub origin: Origin,
-    /// How much time a response has to begin.
+    /// The time until a response has to begin.
     pub timeout: Duration,
-    /// How long it may compute without a pause, if it is a module or a script.
+    /// How long it may run without a pause, if it is a module or a script.
     pub cpu: Option<Duration>,
-    /// The most bytes in a request's body.
+    /// Bytes in a request's body.
     pub body_limit: u64,
-    /// The most requests at once.
+    /// Requests at once.
     pub concurrency: u32,
-    /// Requests that are running, streaming responses included.
+    /// Requests that run now, streaming responses included.
     pub running: AtomicU32,
     /// Made at the first request.
     pub metrics: OnceLock<VluginMetrics>,
@@ -56,7 +55,7 @@ pub struct Mount {
 pub struct Origin {
     /// The kind of its definition; `None` for one that is part of the program.
     pub kind: Option<Kind>,
-    /// The definition that it was loaded from, if there is one.
+    /// The definition that it was loaded by, if it was.
     pub definition: Option<Arc<Definition>>,
     /// The file it was loaded from.
     pub file: Option<PathBuf>,
@@ -64,27 +63,27 @@ pub struct Origin {
     pub sha256: Option<String>,
     /// The version of its crate.
     pub version: Option<String>,
-    /// Whether it serves a folder, which is then its `file`.
+    /// Whether it serves the folder that is its `file`.
     pub is_folder: bool,
-    /// Why it cannot be served; it then answers 503.
+    /// Why it cannot be served; what it answers is 503.
     pub unavailable: Option<Unavailable>,
 }
 
 /// Why a vlugin cannot be served.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unavailable {
-    /// The part of the reason that everybody may know.
+    /// What everybody may know of it.
     pub lack: Lack,
-    /// The reason, for users of the registry: it may name files and quote the vlugin.
+    /// The reason, for those who may use the registry: it may name files, and say what a vlugin has said.
     pub reason: String,
 }
 
-/// What a vlugin that cannot be served lacks, in words that reveal nothing to strangers.
+/// What a vlugin that cannot be served lacks, in words that tell strangers nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Lack {
     /// It could not be built or loaded.
     NotLoaded,
-    /// It is optional, and something it needs is missing on this machine.
+    /// It is optional, and what it needs is not on this machine.
     NotInstalled,
     /// It has ended too often to be started again at once.
     EndedTooOften,
@@ -100,14 +99,14 @@ impl Lack {
         }
     }
 
-    /// Whether this is a fault: an optional vlugin may be missing.
+    /// Whether something is wrong; what is optional may be missing.
     pub const fn is_fault(self) -> bool {
         !matches!(self, Self::NotInstalled)
     }
 }
 
 impl Mount {
-    /// A mount that is not in the registry yet.
+    /// A mount that has not been put anywhere yet.
     pub fn new(
         name: &str,
         prefix: &str,
@@ -133,8 +132,8 @@ impl Mount {
         }
     }
 
-    /// The same mount with nothing behind it, only its name and its counters. It serves for what happens after the
-    /// vlugin has gone.
+    /// The same mount with nothing behind it: its name and its counters, for what is done with the vlugin when it is
+    /// gone.
     pub fn name_plate(&self) -> Self {
         let nobody = crate::from_fn(|_| async { Ok(crate::Response::new(404)) });
         let plate = Self::new(
@@ -154,7 +153,7 @@ impl Mount {
     }
 }
 
-/// Why a vlugin cannot be put into the registry.
+/// Why something cannot be put into the registry.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum RegistryError {
@@ -194,7 +193,7 @@ pub struct Registry {
 }
 
 impl Registry {
-    /// Mounts several vlugins at once, which is cheaper than one by one. Either all are mounted or none.
+    /// Mounts several at once, which is cheaper than one by one. Either all are mounted or none.
     ///
     /// # Errors
     /// [`RegistryError::NameTaken`] and [`RegistryError::PrefixTaken`].
@@ -214,7 +213,8 @@ impl Registry {
         })
     }
 
-    /// Replaces the mount of the same name, which may have had another prefix. Returns the old one.
+    /// Puts a mount in the place of the one of the same name, which may have had another
+    /// prefix. Gives the one that was there.
     ///
     /// # Errors
     /// [`RegistryError::NotFound`] and [`RegistryError::PrefixTaken`].
@@ -228,11 +228,12 @@ impl Registry {
         })
     }
 
-    /// Removes vlugins and adds others, in one step: two may exchange their prefixes, and no request misses both. A
-    /// mount whose name exists replaces that one. Returns the removed and replaced mounts.
+    /// Takes vlugins out and puts others in, in one step: two may exchange their prefixes, and no
+    /// request finds neither. A mount whose name is there takes the place of that one. Gives those that
+    /// were there.
     ///
     /// # Errors
-    /// [`RegistryError::NotFound`] and [`RegistryError::PrefixTaken`]; in that case nothing changes.
+    /// [`RegistryError::NotFound`] and [`RegistryError::PrefixTaken`]; nothing is changed then.
     pub fn exchange(
         &self,
         out: &[String],
@@ -258,7 +259,7 @@ impl Registry {
         })
     }
 
-    /// Removes a vlugin. Running requests go on.
+    /// Takes a vlugin out. Requests that run go on.
     ///
     /// # Errors
     /// [`RegistryError::NotFound`].
@@ -266,7 +267,7 @@ impl Registry {
         self.write(|table| take(table, name))
     }
 
-    /// The mount with the longest prefix of this path, and the length of that prefix in bytes.
+    /// The mount with the longest prefix of this path, and how many bytes that prefix is.
     pub fn route(&self, path: &str) -> Option<(Arc<Mount>, usize)> {
         let table = self.table.load();
         let (mount, len) = table.routes.find(path)?;
@@ -287,12 +288,12 @@ impl Registry {
         self.generations.fetch_add(1, Ordering::Relaxed) + 1
     }
 
-    /// Changes a copy of the table. If that fails, the copy is dropped.
+    /// Changes a copy of the table; the copy is dropped where that fails.
     fn write<R>(
         &self,
         change: impl FnOnce(&mut Table) -> Result<R, RegistryError>,
     ) -> Result<R, RegistryError> {
-        let _writing = locked(&self.writing);
+        let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
         let mut table = Table::clone(&self.table.load());
         let changed = change(&mut table)?;
         self.table.store(Arc::new(table));
@@ -300,7 +301,7 @@ impl Registry {
     }
 }
 
-/// Hands a vlugin's counters on to its replacement, even before the replacement has its first request.
+/// What was counted of a vlugin is its replacement's, also before that has its first request.
 fn go_on_counting(before: &Mount, mount: &Mount) {
     if let Some(metrics) = before.metrics.get() {
         let _ = mount.metrics.set(metrics.clone());

@@ -1,13 +1,12 @@
-//! What `/_plugins` does to a runtime: registers, replaces and removes vlugins while it serves.
+//! What `/_plugins` does to a runtime: vlugins registered, replaced and removed while it serves.
 //!
-//! `admin` calls these through [`Administer`]. Files are loaded only from inside the plugin folders. The runtime's own
-//! vlugins are neither shown nor touched.
+//! `admin` calls these through [`Administer`]. Files are loaded from inside the plugin folders
+//! alone, and what the runtime mounted itself is neither shown nor touched.
 
 use super::{Runtime, RuntimeError};
 use crate::{
     BoxFuture, Definition, Kind,
-    admin::{Administer, RegistryRefusal},
-    definition::DefinitionFaults,
+    admin::{Administer, Refusal},
     dispatch,
     registry::{Mount, RegistryError},
 };
@@ -38,17 +37,13 @@ impl Administer for Runtime {
         Some(Definition::clone(mount.origin.definition.as_deref()?))
     }
 
-    fn read(&self, text: &str) -> Result<Definition, DefinitionFaults> {
-        self.kinds.definition(text)
-    }
-
     fn register(
         self: Arc<Self>,
         definition: Definition,
-    ) -> BoxFuture<'static, Result<(), RegistryRefusal>> {
+    ) -> BoxFuture<'static, Result<(), Refusal>> {
         async move {
             fit(&definition, None)?;
-            self.check_unused(&definition).map_err(RuntimeError::from)?;
+            self.free(&definition).map_err(RuntimeError::from)?;
             let mount = self.prepare(&definition, true).await?;
             let inserted = self.dispatch.registry.insert(vec![mount]);
             Ok(inserted.map_err(RuntimeError::from)?)
@@ -56,10 +51,7 @@ impl Administer for Runtime {
         .boxed()
     }
 
-    fn replace(
-        self: Arc<Self>,
-        definition: Definition,
-    ) -> BoxFuture<'static, Result<(), RegistryRefusal>> {
+    fn replace(self: Arc<Self>, definition: Definition) -> BoxFuture<'static, Result<(), Refusal>> {
         async move {
             fit(&definition, self.definition(&definition.name).as_ref())?;
             let mount = self.prepare(&definition, true).await?;
@@ -70,32 +62,30 @@ impl Administer for Runtime {
         .boxed()
     }
 
-    fn remove(&self, name: &str) -> Result<(), RegistryRefusal> {
+    fn remove(&self, name: &str) -> Result<(), Refusal> {
         if self.get(name).is_none() {
-            return Err(RegistryRefusal::NotFound(format!(
-                "no vlugin is named `{name}`"
-            )));
+            return Err(Refusal::NotFound(format!("no vlugin is named `{name}`")));
         }
         Ok(Runtime::remove(self, name)?)
     }
 }
 
-/// Refuses what may stand in plugins.json but may not come over HTTP. `old` is the definition that is replaced.
-fn fit(definition: &Definition, old: Option<&Definition>) -> Result<(), RegistryRefusal> {
+/// What may not come over HTTP, though it may stand in plugins.json; `old` is what is replaced.
+fn fit(definition: &Definition, old: Option<&Definition>) -> Result<(), Refusal> {
     if definition.source.is_some() {
         let line = "`source` is for plugins.json: over HTTP nothing is built";
-        return Err(RegistryRefusal::Unfit(line.to_owned()));
+        return Err(Refusal::Unfit(line.to_owned()));
     }
-    // What plugins.json allowed may stay.
+    // What plugins.json says may stay.
     let most = old.map_or(1, |old| old.limits.compile());
     if definition.limits.compile.is_some_and(|it| it > most) {
         let line = "`limits.compile` is raised in plugins.json alone: while a module is compiled, all others wait";
-        return Err(RegistryRefusal::Unfit(line.to_owned()));
+        return Err(Refusal::Unfit(line.to_owned()));
     }
     Ok(())
 }
 
-impl From<RuntimeError> for RegistryRefusal {
+impl From<RuntimeError> for Refusal {
     fn from(error: RuntimeError) -> Self {
         let line = match &error {
             RuntimeError::Load(error) => error.over_http(),
@@ -109,7 +99,7 @@ impl From<RuntimeError> for RegistryRefusal {
     }
 }
 
-/// Whether the registry may show and change it. The runtime's own vlugins are not its business.
+/// The runtime's own are not the registry's to show or to touch.
 fn is_registered(mount: &Mount) -> bool {
     !mount.name.starts_with('_')
 }

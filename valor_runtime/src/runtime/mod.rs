@@ -1,26 +1,25 @@
 //! [`Runtime`]: everything below `server`, put together.
 //!
-//! It is a [`Vlugin`] itself: a request in, a response out. A program embeds it, the CLI puts a server in front of it,
-//! and a test calls it without a socket.
+//! It is a [`Vlugin`] itself: a request in, a response out. A program embeds it, the CLI puts a
+//! server before it, a test calls it without a socket.
 
 mod administer;
 mod apply;
 mod builder;
-mod mounts;
+mod own;
 
 pub use apply::{Applied, Change};
 pub use builder::Builder;
 
 use crate::{
-    BoxFuture, Definition, Fault, Kinds, Limits, Request, Response, Vlugin,
+    BoxFuture, Definition, Fault, Limits, Request, Response, Vlugin,
     account::Account,
     admin::Readiness,
-    definition::{DefinitionFaults, KindError},
+    definition::DefinitionFaults,
     dispatch::{self, Dispatch},
     host::{
         NativeHost, RuntimeHost,
         allow::{Allow, AllowError},
-        callees::{Callees, CalleesError},
         fetch::{FetchError, Fetcher},
     },
     loader::{LoadError, Loader, Loaders, Wanted},
@@ -31,9 +30,9 @@ use futures_lite::FutureExt;
 use futures_util::stream::{self, StreamExt};
 use serde::Serialize;
 use std::sync::Arc;
-use valor::Entry;
+use valor::instance::Entry;
 
-/// Each load takes a thread and the bytes of its file, and some wait for a network.
+/// Each load has a thread of its own and the bytes of its file; some wait for a network.
 const LOADS_AT_ONCE: usize = 16;
 
 /// Vlugins under one HTTP API.
@@ -53,23 +52,22 @@ const LOADS_AT_ONCE: usize = 16;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
-/// Add a vlugin in a file by its definition, with [`Runtime::load`]. Add a type that implements [`valor::Vlugin`], or
-/// a crate that is linked in, with [`Runtime::add_entry`].
+/// A vlugin in a file is added by its definition, with [`Runtime::load`]; a type that
+/// implements [`valor::Vlugin`], or a crate that is linked in, with [`Runtime::add_entry`].
 pub struct Runtime {
     dispatch: Arc<Dispatch>,
-    callees: Callees,
+    callees: Arc<dyn Vlugin>,
     fetcher: Arc<Fetcher>,
     loaders: Loaders,
-    kinds: Kinds,
     limits: Limits,
     readiness: Readiness,
 }
 
-/// Why a runtime cannot do what it was asked to do.
+/// Why a runtime does not do what it was asked for.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RuntimeError {
-    /// The definition was put together in code, and breaks the rules of plugins.json.
+    /// The definition, which was put together in code, breaks the rules of plugins.json.
     #[error("the definition of `{name}`: {}", faults.on_one_line())]
     Definition {
         /// The vlugin.
@@ -77,7 +75,7 @@ pub enum RuntimeError {
         /// The rules that it breaks.
         faults: DefinitionFaults,
     },
-    /// The name or the prefix is not available.
+    /// The name or the prefix cannot be had.
     #[error(transparent)]
     Registry(#[from] RegistryError),
     /// The vlugin cannot be loaded or created.
@@ -88,24 +86,8 @@ pub enum RuntimeError {
     Allow {
         /// The vlugin.
         name: String,
-        /// The error in the pattern.
-        source: AllowError,
-    },
-    /// A name in `callees` belongs to nothing that the host offers.
-    #[error("the vlugin `{name}`: {source}")]
-    Callees {
-        /// The vlugin.
-        name: String,
         /// What is wrong.
-        source: CalleesError,
-    },
-    /// What the host is to offer cannot have this name.
-    #[error("what a host offers cannot be named `{name}`: {reason}")]
-    Offer {
-        /// The name.
-        name: String,
-        /// What is wrong with it.
-        reason: String,
+        source: AllowError,
     },
     /// A linked-in vlugin could not be created.
     #[error("the vlugin `{name}` could not be created: {fault}")]
@@ -115,16 +97,13 @@ pub enum RuntimeError {
         /// What it failed with.
         fault: Fault,
     },
-    /// A kind that the program brings does not fit beside the others.
-    #[error(transparent)]
-    Kind(#[from] KindError),
     /// The HTTP client cannot be set up.
     #[error(transparent)]
     Fetch(#[from] FetchError),
 }
 
 impl Runtime {
-    /// A builder with the default settings.
+    /// A runtime with the defaults, to be changed before it is built.
     pub fn builder() -> Builder {
         Builder::default()
     }
@@ -134,13 +113,13 @@ impl Runtime {
     /// # Errors
     /// [`RuntimeError`]; nothing is mounted then.
     pub async fn load(&self, definition: &Definition) -> Result<(), RuntimeError> {
-        self.check_unused(definition)?;
+        self.free(definition)?;
         let mount = self.prepare(definition, false).await?;
         Ok(self.dispatch.registry.insert(vec![mount])?)
     }
 
-    /// Loads several vlugins at once and mounts those that load, in one step. The result has an entry for each
-    /// definition, in the same order.
+    /// Loads several vlugins at once and mounts those that load, in one step. The result has an
+    /// entry for each definition, in their order.
     pub async fn load_all(&self, definitions: &[Definition]) -> Vec<Result<(), RuntimeError>> {
         let loading = definitions
             .iter()
@@ -154,7 +133,7 @@ impl Runtime {
         match self.dispatch.registry.insert(mounts) {
             Ok(()) => outcomes,
             Err(error) => {
-                // Two of them conflict. The first one fails, with an error that names both.
+                // Two of them are in each other's way: the first that fails names both.
                 if let Some(outcome) = outcomes.iter_mut().find(|outcome| outcome.is_ok()) {
                     *outcome = Err(error.into());
                 }
@@ -163,17 +142,18 @@ impl Runtime {
         }
     }
 
-    /// Loads a vlugin and replaces the one of the same name. Running requests finish on the old one.
+    /// Loads a vlugin and puts it in the place of the one of the same name. Requests that run
+    /// finish on the old one.
     ///
     /// # Errors
-    /// [`RuntimeError`]. The old vlugin goes on then.
+    /// [`RuntimeError`]; the old one goes on then.
     pub async fn replace(&self, definition: &Definition) -> Result<(), RuntimeError> {
         let mount = self.prepare(definition, false).await?;
         dispatch::retire(self.dispatch.registry.replace(mount)?);
         Ok(())
     }
 
-    /// Removes a vlugin. Running requests finish.
+    /// Takes a vlugin out. Requests that run finish.
     ///
     /// # Errors
     /// [`RegistryError::NotFound`].
@@ -182,7 +162,7 @@ impl Runtime {
         Ok(())
     }
 
-    /// Mounts a vlugin that this program made. A name alone mounts it at `/` and the name.
+    /// Mounts a vlugin that this program made; a name alone mounts it at `/` and the name.
     ///
     /// # Errors
     /// [`RuntimeError::Registry`].
@@ -194,7 +174,7 @@ impl Runtime {
         self.add_all([(place.into(), vlugin)])
     }
 
-    /// Mounts several vlugins that this program made, in one step: all of them or none.
+    /// Mounts several vlugins that this program made, in one step; all of them or none.
     ///
     /// # Errors
     /// [`RuntimeError::Registry`].
@@ -209,11 +189,11 @@ impl Runtime {
         Ok(self.dispatch.registry.insert(mounts)?)
     }
 
-    /// Creates a vlugin that is linked into this program and mounts it. It is the `VLUGIN` of its crate, or an
-    /// [`Entry::of`] a type.
+    /// Creates a vlugin that is linked into this program and mounts it: the `VLUGIN` of its
+    /// crate, or an [`Entry::of`] a type.
     ///
     /// ```
-    /// use valor::{Context, Entry, Vlugin, http};
+    /// use valor::{Context, Vlugin, http, instance::Entry};
     /// use valor_runtime::Runtime;
     ///
     /// struct Greeter(String);
@@ -256,14 +236,12 @@ impl Runtime {
             ),
         })?;
         let account = Account::new(&place.limits.clone().or(&self.limits));
-        // Code in this process could open any connection itself.
+        // Code of this process could open any connection itself.
         let allow = match &place.allow {
             Some(patterns) => allowed(&place.name, patterns)?,
             None => Allow::all(),
         };
-        let callees = self.callees_of(&place.name, place.callees.as_deref())?;
-        let host = RuntimeHost::new(&place.name, allow, self.fetcher.clone(), callees, account);
-        let host = NativeHost::new(host);
+        let host = NativeHost::new(self.host(&place.name, allow, account));
         let vlugin = entry
             .create(host, config)
             .await
@@ -279,9 +257,9 @@ impl Runtime {
         Ok(self.dispatch.registry.insert(vec![mount])?)
     }
 
-    /// Mounts a vlugin that could not be built or loaded. It answers 503, and the other vlugins are served. Only
-    /// `/_plugins` shows the reason, which may name files or quote the vlugin. `/_health` reports an `optional` one as
-    /// not installed, and is degraded by any other.
+    /// Mounts a vlugin that could not be built or loaded: it answers 503, and the rest is served. The reason is shown
+    /// on `/_plugins` alone: it may name files, or say what the vlugin has said. `/_health` says of an `optional` one
+    /// that it is not installed, and is degraded by any other.
     ///
     /// # Errors
     /// [`RuntimeError::Registry`].
@@ -323,11 +301,11 @@ impl Runtime {
                 Some(port) => format!("{}:{port}", req.url().host_str().unwrap_or("localhost")),
                 None => req.url().host_str().unwrap_or("localhost").to_owned(),
             };
-            let mut request = valor_abi_http::request_into_wire(req).await?;
+            let mut request = valor::convert::request_into_wire(req).await?;
             if request.head.header("host").is_none() {
                 let _ = request.head.push("host", host.as_bytes());
             }
-            valor_abi_http::response_from_wire(self.dispatch.answer(request).await)
+            valor::convert::response_from_wire(self.dispatch.answer(request).await)
         };
         answer.await.unwrap_or_else(|fault| {
             let mut res = http_types::Response::new(fault.status);
@@ -336,23 +314,18 @@ impl Runtime {
         })
     }
 
-    /// The kinds of vlugin that it loads: Valor's own, and those that the program brought.
-    pub fn kinds(&self) -> &Kinds {
-        &self.kinds
-    }
-
-    /// The mounted vlugins, by name. The names of the runtime's own begin with an underscore.
+    /// What is mounted, by name; the runtime's own vlugins begin with an underscore.
     pub fn mounted(&self) -> Vec<Arc<Mount>> {
         self.dispatch.registry.list()
     }
 
-    /// Sets whether `/_health` reports that all vlugins have been created.
+    /// Says on `/_health` whether all vlugins have been created.
     pub fn set_ready(&self, ready: bool) {
         self.readiness.set(ready);
     }
 
-    /// Fails early if a name or a prefix is taken, before a library is loaded for it.
-    fn check_unused(&self, definition: &Definition) -> Result<(), RegistryError> {
+    /// Fails early where a name or a prefix is taken, before a library is loaded for it.
+    fn free(&self, definition: &Definition) -> Result<(), RegistryError> {
         let place = Place::from(definition);
         match self.dispatch.registry.get(&place.name) {
             Some(other) => Err(RegistryError::NameTaken {
@@ -363,19 +336,19 @@ impl Runtime {
         }
     }
 
-    /// Loads a vlugin, ready to be mounted. If `restricted`, it is loaded only from the plugin folders.
+    /// Loads a vlugin, ready to be mounted. `restricted` keeps it inside the plugin folders.
     async fn prepare(
         &self,
         definition: &Definition,
         restricted: bool,
     ) -> Result<Mount, RuntimeError> {
-        let checked = self.kinds.check(definition);
-        checked.map_err(|faults| RuntimeError::Definition {
-            name: definition.name.clone(),
-            faults,
-        })?;
+        definition
+            .check()
+            .map_err(|faults| RuntimeError::Definition {
+                name: definition.name.clone(),
+                faults,
+            })?;
         let loader = self.loaders.of(definition.kind);
-        let loader = loader.expect("there is a loader of each kind that a definition may name");
         let limited = Definition {
             limits: loader.limits(&definition.limits, &self.limits),
             ..definition.clone()
@@ -386,12 +359,10 @@ impl Runtime {
             (None, true) => Allow::all(),
             (None, false) => Allow::none(),
         };
-        let name = &definition.name;
-        let callees = self.callees_of(name, definition.callees.as_deref())?;
         let wanted = Wanted {
             definition: &limited,
             restricted,
-            host: RuntimeHost::new(name, allow, self.fetcher.clone(), callees, account),
+            host: self.host(&definition.name, allow, account),
         };
         let loaded = loader.load(wanted).await?;
         let origin = Origin {
@@ -406,13 +377,9 @@ impl Runtime {
         Ok(Place::from(definition).mount(loaded.vlugin, origin, &self.limits))
     }
 
-    /// What the vlugin of this name may call.
-    fn callees_of(&self, name: &str, callees: Option<&[String]>) -> Result<Callees, RuntimeError> {
-        let granted = self.callees.granting(callees);
-        granted.map_err(|source| RuntimeError::Callees {
-            name: name.to_owned(),
-            source,
-        })
+    fn host(&self, name: &str, allow: Allow, account: Account) -> Arc<RuntimeHost> {
+        let (fetcher, callees) = (self.fetcher.clone(), self.callees.clone());
+        RuntimeHost::new(name, allow, fetcher, callees, account)
     }
 
     /// The vlugins that have ended too often to be started again at once, and why.
@@ -421,7 +388,7 @@ impl Runtime {
     }
 }
 
-/// The hosts that these patterns allow.
+/// The hosts that these patterns mean.
 fn allowed(name: &str, patterns: &[String]) -> Result<Allow, RuntimeError> {
     Allow::parse(patterns).map_err(|source| RuntimeError::Allow {
         name: name.to_owned(),

@@ -1,6 +1,6 @@
-// Also sends the service worker's console to the runner.
+// Sends what the service worker writes to its console to the runner as well.
 
-// Vlugins have a different `fetch`.
+// That of vlugins is another one.
 const { fetch } = globalThis;
 const control = new URL(location).searchParams.get("control");
 for (const level of ["error", "warn", "info"]) {

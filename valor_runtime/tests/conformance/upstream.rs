@@ -1,4 +1,5 @@
-//! The server that the vlugin's own requests go to. It allows every origin, so that browsers can ask it.
+//! The server that the vlugin's own requests go to. It lets every origin ask it, so that a
+//! browser does.
 
 use crate::{hosts::serve_fn, socket::Serving};
 use futures_util::stream;
@@ -104,7 +105,7 @@ async fn answer(mut request: Request, counts: Counts) -> Response {
             ];
             response.body = Body::stream(None, stream::iter(pieces));
         }
-        // Without end. Counts under the query when it is dropped.
+        // Without end; counts under the query when it is let go of.
         "/drip" => {
             let dropped = OnDrop(counts, query.to_owned());
             let drips = stream::unfold(dropped, |dropped| async {

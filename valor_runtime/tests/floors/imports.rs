@@ -1,7 +1,7 @@
-//! The imports of a crate, read from its source: which module takes which name from where, through any facade.
+//! The imports of a crate, read from its source: which module takes which from where, through whatever facade.
 //!
-//! A path is followed as the compiler does: through modules, and through `pub use` to the definition of a name. Code
-//! under `cfg(test)` is left out. So are a module's re-exports from inside itself: a facade is no import.
+//! A path is followed as the compiler does it: through modules, and through `pub use` to where a name is defined. What
+//! stands under `cfg(test)` is left out, and so is what a module re-exports from inside itself: a facade is no import.
 
 use proc_macro2::{Delimiter, TokenStream, TokenTree};
 use std::{
@@ -10,15 +10,15 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Attributes of items that exist only for tests.
-pub const OF_TESTS: [&str; 4] = [
+/// What is there for tests alone.
+const OF_TESTS: [&str; 4] = [
     "[cfg(test",
     "[cfg(any(test",
     "[cfg(all(test",
     "[cfg(doctest",
 ];
 
-/// At most this many re-exports stand between a name and its definition.
+/// How many re-exports stand between a name and what it names, at most.
 const DEEPEST: usize = 16;
 
 /// The names of modules, from the crate's root on.
@@ -28,32 +28,32 @@ pub type Module = Vec<String>;
 #[derive(Default)]
 pub struct Crate {
     modules: BTreeMap<Module, Contents>,
-    /// Modules that exist only for tests.
+    /// Modules that there are for tests alone.
     of_tests: Vec<Module>,
 }
 
-/// One import: a module, and the module that defines the imported name.
+/// One import: a module, and the module that defines what it takes.
 pub struct Import {
     pub from: Module,
     pub to: Module,
-    /// The path as it is written.
+    /// The path as it was written.
     pub written: String,
 }
 
 #[derive(Default)]
 struct Contents {
-    /// Paths of `use` and of expressions, absolute and as written; and whether others may take them from here.
+    /// Paths of `use` and of expressions, absolute, as they were written; and whether others may take them from here.
     paths: Vec<(Vec<String>, bool)>,
     /// Names that others may take from here, and the path behind each.
     facade: BTreeMap<String, Vec<String>>,
     /// Modules whose every name others may take from here.
     globs: Vec<Vec<String>>,
-    /// The names of the items defined here.
+    /// The names of what is defined here.
     items: BTreeSet<String>,
 }
 
 impl Crate {
-    /// Reads the crate whose `src` folder this is.
+    /// Reads the crate whose `src` this is.
     pub fn read(src: &Path) -> Self {
         let mut this = Self::default();
         let mut files = Vec::new();
@@ -101,10 +101,10 @@ impl Crate {
         imports
     }
 
-    /// The module that defines the end of this path; `None` if it comes from another crate.
+    /// The module that defines what this path names; `None` for what comes from another crate.
     fn definer(&self, path: &[String], depth: usize) -> Option<Module> {
         if depth > DEEPEST {
-            // A name for another crate of the same name leads back to itself.
+            // A name that stands for another crate of the same name leads back to itself.
             return None;
         }
         let mut module: Module = Vec::new();
@@ -204,7 +204,7 @@ impl Crate {
                     _ => {}
                 },
                 TokenTree::Group(group) => {
-                    // In a function, an expression or a macro, anything public is a field.
+                    // Of a function, an expression, a macro: what is public in there is a field.
                     self.scan_inside(module, group.stream());
                 }
                 _ => {}
@@ -214,7 +214,7 @@ impl Crate {
         }
     }
 
-    /// Notes the module that an item declares, without reading it.
+    /// Notes the module that an item declares, which is not looked at.
     fn leave_out(&mut self, module: &Module, item: &[TokenTree]) {
         let declares = item
             .iter()
@@ -230,7 +230,7 @@ impl Crate {
     fn scan_inside(&mut self, module: &Module, tokens: TokenStream) {
         let items = self.contents(module).items.clone();
         self.scan(module, tokens);
-        // Nobody else can name the definitions in a body.
+        // What a body defines nobody else can name.
         self.contents(module).items = items;
     }
 
@@ -250,7 +250,7 @@ impl Crate {
                 Some("*") if is_public => self.contents(module).globs.push(path.clone()),
                 Some("*") => {}
                 Some(name) => {
-                    // A private `use` also names it for the modules inside this one.
+                    // A private `use` names it for the modules inside of this one as well.
                     self.contents(module)
                         .facade
                         .insert(name.to_owned(), path.clone());
@@ -268,8 +268,8 @@ impl Crate {
     }
 }
 
-/// The path from the crate's root on. If it does not begin with `crate`, `self` or `super`, it is taken for one of an
-/// inner module. If it belongs to another crate, nothing is found there.
+/// From the crate's root on. A path that begins with another word is taken for one of an inner module; if it is of
+/// another crate, nothing is found there.
 fn absolute(module: &Module, path: &[String]) -> Option<Vec<String>> {
     let mut at: Module = match path.first()?.as_str() {
         "crate" => Vec::new(),
@@ -291,7 +291,7 @@ fn absolute(module: &Module, path: &[String]) -> Option<Vec<String>> {
     Some(at)
 }
 
-/// The paths of a tree, each with the name that it gets.
+/// The paths of a tree, each with the name that it is known by afterwards.
 fn tree(
     prefix: Vec<String>,
     tokens: &[TokenTree],
@@ -349,7 +349,7 @@ fn path_at(start: &str, tokens: &[TokenTree], at: &mut usize) -> Vec<String> {
     path
 }
 
-pub fn is_path(tokens: &[TokenTree], at: usize) -> bool {
+fn is_path(tokens: &[TokenTree], at: usize) -> bool {
     let colon = |at: usize| tokens.get(at).is_some_and(|it| is_punct(it, ':'));
     colon(at) && colon(at + 1)
 }
@@ -358,8 +358,8 @@ fn is_punct(token: &TokenTree, character: char) -> bool {
     matches!(token, TokenTree::Punct(punct) if punct.as_char() == character)
 }
 
-/// The end of the item that begins here, including further attributes.
-pub fn end_of_item(tokens: &[TokenTree], mut at: usize) -> usize {
+/// Behind the item that begins here, further attributes included.
+fn end_of_item(tokens: &[TokenTree], mut at: usize) -> usize {
     while at < tokens.len() {
         match &tokens[at] {
             TokenTree::Punct(punct) if punct.as_char() == '#' => at += 1,
@@ -387,8 +387,7 @@ fn module_of(file: &Path) -> Module {
     module
 }
 
-/// The source files below a folder, without those of tests.
-pub fn walk(folder: &Path, files: &mut Vec<PathBuf>) {
+fn walk(folder: &Path, files: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(folder).expect("a folder of sources") {
         let path = entry.expect("an entry").path();
         let name = path.file_name().unwrap_or_default().to_string_lossy();

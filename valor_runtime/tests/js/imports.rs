@@ -1,4 +1,4 @@
-//! What a script may import: code of its project, and only the data that its definition's `files` names.
+//! What a script imports: code of its project, and of data what its definition's `files` names.
 
 use crate::House;
 use serde_json::json;
@@ -77,7 +77,7 @@ export default { fetch: async () => Response.json([one, two, (await import('./th
             (200, "{\"config\":\"secret\"}".into())
         );
 
-        // Alone, and in a process shared by several, which may read every folder.
+        // Alone and in a process of several, which may read every folder.
         for own in [
             json!({ "name": "own", "path": "in/own.js" }),
             json!({ "name": "own", "path": "in/own.js", "group": "g" }),
@@ -114,7 +114,7 @@ pub(crate) fn what_is_imported_is_of_the_project() {
     let dir = house.dir.path().canonicalize().unwrap();
     let link = dir.join("app/js/deep/link.js");
     std::os::unix::fs::symlink(dir.join("beyond.js"), link).unwrap();
-    // plugins.json is in another folder.
+    // plugins.json is elsewhere.
     std::fs::create_dir(dir.join("etc")).unwrap();
     let runtime = valor_runtime::Runtime::builder().base_dir(dir.join("etc"));
     let runtime = runtime.deno(crate::fixture::js_tool("deno"));
@@ -228,50 +228,7 @@ fn one_that_is_registered_imports_from_plugin_directories_alone() {
     });
 }
 
-/// What Deno has read is not what runs then: it is asked again.
-#[test]
-fn what_changes_while_deno_reads_it_is_read_again() {
-    use std::os::unix::fs::PermissionsExt;
-    let answers =
-        "import { text } from './lib.js'; export default { fetch: () => new Response(text) };";
-    let dir = tempfile::tempdir().unwrap();
-    let at = |name: &str| dir.path().join(name);
-    let (program, real) = (at("deno"), crate::fixture::js_tool("deno"));
-    let (file, next, said) = (at("lib.js"), at("next.js"), at("said"));
-    std::fs::write(at("main.js"), answers).unwrap();
-    std::fs::write(&file, "export const text = 'first';").unwrap();
-    std::fs::write(&next, "export { text } from './further.js';").unwrap();
-    std::fs::write(at("further.js"), "export const text = 'further';").unwrap();
-    let (file, next, said, real) = (
-        file.display(),
-        next.display(),
-        said.display(),
-        real.display(),
-    );
-    let changing = format!(
-        "#!/bin/sh\n\
-         case \"$1\" in\n\
-         eval) echo 2.9.6; echo '{}';;\n\
-         info) '{real}' \"$@\" > '{said}'; [ ! -e '{next}' ] || mv '{next}' '{file}'; cat '{said}';;\n\
-         *) exec '{real}' \"$@\";;\n\
-         esac\n",
-        program.display()
-    );
-    std::fs::write(&program, changing).unwrap();
-    std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
-    let runtime = valor_runtime::Runtime::builder().base_dir(dir.path());
-    let runtime = runtime.deno(program).build().unwrap();
-    let house = House { runtime, dir };
-    block_on(async {
-        house.load(json!({ "name": "main" })).await.unwrap();
-        assert_eq!(house.get("/main").await, (200, "further".into()));
-        let imports = house.runtime.imports("main");
-        let further = house.dir.path().canonicalize().unwrap().join("further.js");
-        assert!(imports.contains(&further), "{imports:?}");
-    });
-}
-
-/// Deno would read the first without end, and wait for the others.
+/// Deno would read the first without an end, and wait for the others.
 #[cfg(target_os = "linux")]
 #[test]
 fn what_is_no_regular_file_is_refused_in_little_memory() {
@@ -296,16 +253,15 @@ fn what_is_no_regular_file_is_refused_in_little_memory() {
     let huge = path.join("huge.js");
     let file = std::fs::File::create(&huge).unwrap();
     file.set_len(3 << 30).unwrap();
-    let huge = huge.display();
+    let (fifo, huge) = (fifo.display(), huge.display());
     let not_regular = format!(
-        "it imports `{}`, which is no regular file: import a file with code in its place",
-        fifo.display()
+        "it imports `{fifo}`, which is no regular file: import a file with code in its place"
     );
     block_on(async {
         for (name, line) in [
             ("zero", "it imports /dev/zero, which is outside of its project ".to_owned()),
             ("fifo", not_regular.clone()),
-            ("through", not_regular.clone()),
+            ("through", not_regular),
             (
                 "hidden",
                 "what it imports is not known: one of the files is a FIFO, which Deno would wait for; import regular \
@@ -319,17 +275,6 @@ fn what_is_no_regular_file_is_refused_in_little_memory() {
         ] {
             let said = house.load(json!({ "name": name })).await.unwrap_err().to_string();
             assert!(said.contains(&line), "{name}: {said}");
-        }
-        // With a writer that says nothing, Deno has it open.
-        let mut writer = std::fs::OpenOptions::new();
-        let _silent = writer.read(true).write(true).open(&fifo).unwrap();
-        for name in ["fifo", "through", "hidden"] {
-            let said = house
-                .load(json!({ "name": name }))
-                .await
-                .unwrap_err()
-                .to_string();
-            assert!(said.contains(&not_regular), "{name}: {said}");
         }
     });
 }

@@ -1,17 +1,17 @@
-//! Libraries with another version of `valor_abi`: of the same ABI, and of another.
+//! Libraries of another version of `valor_abi`: of the same ABI, and of another.
 
 use super::{copies::Copy, *};
 use std::process::Command;
 use valor_runtime::Request;
 
-/// The unchanged `valor_abi`, under another version.
+/// `valor_abi` as it is, under another version.
 const RENUMBERED: Copy = Copy {
     name: "abi_renumbered",
     version: "7.3.1",
     edits: &[],
 };
 
-/// The end of a table, with one more function. Its reader learns whether the table has it.
+/// A table's end, with one function more. Whoever reads it learns whether the table has it.
 macro_rules! with_added {
     ($end:literal) => {
         concat!(
@@ -22,24 +22,26 @@ macro_rules! with_added {
     };
 }
 
-/// ABI 1.1: every table has one more function, and each side uses the other's if it is there. The vlugin's name ends
-/// with the result of the host's function. The host prints the result of the vlugin's.
+/// ABI 1.1: every table has one function more, and each side uses that of the other where it is
+/// there. The vlugin's name ends with what the host's gives; the host prints what the
+/// vlugin's gives.
 const NEWER: Copy = Copy {
     name: "abi_newer",
     version: "7.4.0",
     edits: &[
+        ("build.rs", "\"1.0.0\"", "\"1.1.0\""),
         (
-            "native/Cargo.toml",
-            "version = \"1.0.0\"",
-            "version = \"1.1.0\"",
+            "src/metadata.rs",
+            "ABI_MINOR: u16 = 0",
+            "ABI_MINOR: u16 = 1",
         ),
         (
-            "native/src/types.rs",
+            "src/native/types.rs",
             "-> FfiFuture<FfiResult<FfiInstance>>,\n}\n",
             with_added!("-> FfiFuture<FfiResult<FfiInstance>>,\n"),
         ),
         (
-            "native/src/types.rs",
+            "src/native/types.rs",
             "fn(data: *const ()),\n}\n\n/// The host of one vlugin",
             concat!(
                 with_added!("fn(data: *const ()),\n"),
@@ -47,7 +49,7 @@ const NEWER: Copy = Copy {
             ),
         ),
         (
-            "native/src/types.rs",
+            "src/native/types.rs",
             "fn(data: *const ()),\n}\n\n/// A line for the log",
             concat!(
                 with_added!("fn(data: *const ()),\n"),
@@ -56,39 +58,39 @@ const NEWER: Copy = Copy {
             ),
         ),
         (
-            "native/src/stream.rs",
+            "src/native/stream.rs",
             "fn(data: *mut ()),\n}\n",
             with_added!("fn(data: *mut ()),\n"),
         ),
         (
-            "native/src/export.rs",
+            "src/native/export.rs",
             "ValorModule { create }",
-            "ValorModule { create, added: $crate::types::added }",
+            "ValorModule { create, added: $crate::native::types::added }",
         ),
         (
-            "native/src/stream.rs",
+            "src/native/stream.rs",
             "drop: drop_stream,",
-            "drop: drop_stream,\nadded: crate::types::added,",
+            "drop: drop_stream,\nadded: super::types::added,",
         ),
         (
-            "native/src/export.rs",
+            "src/native/export.rs",
             "drop: drop_instance,",
-            "drop: drop_instance,\nadded: crate::types::added,",
+            "drop: drop_instance,\nadded: super::types::added,",
         ),
         (
-            "native/src/export.rs",
+            "src/native/export.rs",
             "name(host.data) }.into_string();",
             "name(host.data) }.into_string();
              let added = host.vtable.added().map(|added| added().to_string());
              let name = name + &added.unwrap_or_default();",
         ),
         (
-            "native/src/import.rs",
+            "src/native/import.rs",
             "drop: drop_host,",
-            "drop: drop_host,\nadded: crate::types::added,",
+            "drop: drop_host,\nadded: super::types::added,",
         ),
         (
-            "native/src/import.rs",
+            "src/native/import.rs",
             "let on_request = self.instance.vtable.on_request();",
             "let on_request = self.instance.vtable.on_request();
              let added = self.instance.vtable.added().map(|added| added());
@@ -97,32 +99,32 @@ const NEWER: Copy = Copy {
     ],
 };
 
-/// ABI 1.0 by its number, but one field has another type.
+/// ABI 1.0 by its number, but one field is of another type.
 const CHANGED: Copy = Copy {
     name: "abi_changed",
     version: "7.5.0",
     edits: &[
         (
-            "native/src/types.rs",
+            "src/native/types.rs",
             "pub status: u16,",
             "pub status: u32,",
         ),
         (
-            "native/src/types.rs",
+            "src/native/types.rs",
             "status: fault.status,",
             "status: fault.status.into(),",
         ),
         (
-            "native/src/types.rs",
+            "src/native/types.rs",
             "                fault.status,",
             "                fault.status as u16,",
         ),
     ],
 };
 
-/// The answer of a vlugin of `fixtures/another_abi` to a body in two pieces.
+/// What a vlugin of `fixtures/another_abi` answers to a body in two pieces.
 fn conversation(vlugin: &Arc<dyn Vlugin>) -> String {
-    use valor_abi_wire::{Body, Bytes, Chunk};
+    use valor::wire::{Body, Bytes, Chunk};
     let pieces = ["one", "two"].map(|piece| Ok(Chunk::Data(Bytes::from_static(piece.as_bytes()))));
     let mut request = Request::new("POST", "/").unwrap();
     request.body = Body::stream(Some(6), futures_lite::stream::iter(pieces));
@@ -149,11 +151,11 @@ fn a_newer_minor_version_is_loaded() {
     let loaded = load(&loader_in(Path::new("")), &definition_of(&NEWER.plugin())).unwrap();
     let metadata = loaded.metadata.unwrap();
     assert_eq!((metadata.abi_major, metadata.abi_minor), (1, 1));
-    // This host's table ends before the function that the library knows, and the library sees that.
+    // This host's table ends before what the library knows of, and the library sees that.
     assert_eq!(conversation(&loaded.vlugin), "tested heard onetwo");
 }
 
-/// What the host of ABI 1.1 prints after it has talked to this copy's vlugin.
+/// What the host of ABI 1.1 prints when it has talked to this copy's vlugin.
 #[track_caller]
 fn said_to_newer_host(copy: &Copy) -> String {
     let symbol = format!("valor_module_{}", copy.name);
@@ -189,7 +191,7 @@ fn a_host_of_a_newer_minor_version_loads_older_libraries() {
 #[test]
 fn a_changed_field_is_refused() {
     let dir = temp();
-    let this = valor_abi_wire::metadata::Metadata::this_rustc();
+    let this = valor::native::Metadata::this_rustc();
     let library = CHANGED.plugin();
     assert_eq!(
         refused(dir.path(), &definition_of(&library)),

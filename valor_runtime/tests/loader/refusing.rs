@@ -1,4 +1,4 @@
-//! Files that are found but are not vlugins for this host.
+//! Files that are found but are no vlugins for this host.
 
 use super::*;
 
@@ -32,7 +32,7 @@ fn what_is_no_library_is_refused_by_what_it_is() {
 #[cfg(target_os = "linux")]
 #[test]
 fn a_library_that_is_no_vlugin_is_refused() {
-    // Every process has mapped at least one library, which is that of C. If there is a libz, take that.
+    // Every process has one mapped at least: that of C. Where there is a libz, that one.
     let maps = fs::read_to_string("/proc/self/maps").unwrap();
     let libc = maps
         .lines()
@@ -110,7 +110,7 @@ fn another_version_of_the_abi_is_refused() {
             env!("CARGO_PKG_VERSION")
         )
     );
-    // A library checks for the additions of a newer minor version before it uses them.
+    // What a newer minor version adds is asked for before it is used.
     let newer = patched(hello_plugin(), ABI_MINOR, &[9, 0]);
     let file = write(&dir, "newer", &newer);
     let loaded = load(&loader_in(dir.path()), &definition_of(&file)).unwrap();
@@ -152,7 +152,7 @@ fn a_library_for_another_target_is_refused() {
     let dir = temp();
     let other = patched(hello_plugin(), TARGET, b"riscv64gc-unknown-linux-musl\0");
     let file = write(&dir, "other", &other);
-    let ours = valor_abi_wire::metadata::Metadata::this_target();
+    let ours = valor::native::Metadata::this_target();
     assert_eq!(
         refused(dir.path(), &definition_of(&file)),
         format!(
@@ -196,7 +196,7 @@ fn another_sha256_is_refused() {
 #[test]
 fn a_root_module_that_does_not_fit_is_refused() {
     let dir = temp();
-    let this = valor_abi_wire::metadata::Metadata::this_rustc();
+    let this = valor::native::Metadata::this_rustc();
     let refused_as = |symbol: &str, mismatch: &str| {
         let bytes = patched(misbehaving(), SYMBOL, symbol.as_bytes());
         let file = write(&dir, "unfit", &bytes);
@@ -245,7 +245,7 @@ fn a_symbol_that_is_not_exported_is_refused() {
             file_name("unfit")
         )
     );
-    // This is known before any of its code runs.
+    // That is known before any of its code runs.
     let shown = valor_runtime::inspect(&file).unwrap();
     assert!(matches!(
         shown.verdict,

@@ -1,10 +1,10 @@
-//! Conversations of raw bytes with a real server over real sockets. `tests/policy` has the rows of the policy; these
-//! tests cover the rest.
+//! Conversations of raw bytes with a real server over real sockets. What the policy says row by row
+//! is in `tests/policy`; here is what stands behind the rows.
 //!
-//! - `answers`: the server's answers, and those of a vlugin.
+//! - `answers`: what a vlugin answers, and what comes out of it.
 //! - `bodies`: bodies in both directions, their back-pressure, and `100-continue`.
-//! - `forwarded`: what proxies say about clients, and which proxies are believed.
-//! - `limits`: time limits, connections, and clients that leave.
+//! - `forwarded`: what proxies say of clients, and who is believed.
+//! - `limits`: time limits, connections, and clients that go away.
 //! - `lifecycle`: binding, Unix sockets, workers and shutting down.
 //! - `tls`: certificates, handshakes and ends.
 //! - `upgrade`: connections that go on in another protocol.

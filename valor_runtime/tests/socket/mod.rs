@@ -31,6 +31,10 @@ pub fn serve_with(vlugin: Arc<dyn Vlugin>, config: ServerConfig) -> Serving {
     let listen = ["127.0.0.1:0".parse().expect("an address")];
     let server = smol::block_on(Server::bind(&listen, config)).expect("bound");
     let addr = server.local_addrs()[0].to_string();
+    let workers = server.workers();
+    valor_runtime::dispatch::watch::on_blocked(move || {
+        workers.relieve();
+    });
     let thread = std::thread::spawn(move || {
         let shutdown = async move {
             let _ = stopped.recv().await;
@@ -50,7 +54,7 @@ impl Serving {
         Connection::to(&self.addr)
     }
 
-    /// One GET on a new connection.
+    /// One GET on a connection of its own.
     pub fn get(&self, target: &str) -> Answer {
         self.connect().get(target).expect("an answer")
     }
@@ -99,7 +103,7 @@ impl Connection {
     pub fn to(addr: &str) -> Self {
         let stream = TcpStream::connect(addr).expect("connected");
         stream.set_nodelay(true).expect("no delay");
-        // Nothing here takes that long. A test that waits in vain ends as a failure.
+        // Nothing here takes so long: a test that waits in vain ends as a failure.
         let limit = Some(Duration::from_secs(60));
         stream.set_read_timeout(limit).expect("a time limit");
         Self {
@@ -116,7 +120,8 @@ impl Connection {
         self.send("GET", target, &[], b"")
     }
 
-    /// Sends a request with `host: localhost`, unless the headers have another, and reads the whole response.
+    /// Sends a request with `host: localhost`, unless the headers have another, and reads the
+    /// whole response.
     pub fn send(
         &mut self,
         method: &str,
@@ -139,7 +144,7 @@ impl Connection {
         self.read_answer()
     }
 
-    /// The socket itself. Nothing may have come beyond what was read.
+    /// The socket itself; nothing more may have come than was read.
     pub fn into_stream(self) -> TcpStream {
         assert!(self.reader.buffer().is_empty(), "bytes were not read");
         self.reader.into_inner()
@@ -169,7 +174,7 @@ impl Connection {
         }
     }
 
-    /// The next response with its body. A body that breaks off is an error.
+    /// The next response with its body. One that breaks off is an error.
     pub fn read_answer(&mut self) -> io::Result<Answer> {
         let mut answer = self.read_head()?;
         if let Some(len) = answer.header("content-length") {
@@ -192,7 +197,7 @@ impl Connection {
         Ok((size > 0).then_some(data))
     }
 
-    /// This many bytes of a body.
+    /// So many bytes of a body.
     pub fn read_body(&mut self, len: usize) -> io::Result<Vec<u8>> {
         self.exactly(len)
     }

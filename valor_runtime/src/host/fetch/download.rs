@@ -5,7 +5,7 @@ use super::{
     error, head,
     head::Target,
     patience::Patience,
-    pool::{HttpConnection, Pool},
+    pool::{Exchange, Pool},
     upload::Starved,
 };
 use crate::{Body, Chunk, Fault};
@@ -20,19 +20,19 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// The chunks of a response's body, held to the limits. It drives the connection, and returns it to the pool when the
-/// body has ended. If it is dropped earlier, it closes the connection.
+/// The chunks of a response's body, held to the limits. It drives the connection, and gives it
+/// back when the body has ended; dropped before, it closes it.
 pub(super) struct Download {
-    /// The result of the first poll, which came before there was a stream.
+    /// What the first poll gave, which was before there was a stream.
     first: Option<io::Result<Chunk>>,
     /// `None` once it has ended or failed.
-    running: Option<(Box<HttpConnection>, Incoming)>,
+    running: Option<(Box<Exchange>, Incoming)>,
     starved: Starved,
     pool: Arc<Pool>,
     target: Target,
     read: u64,
     limit: u64,
-    /// When the reader began to wait.
+    /// Since when the reader waits.
     waiting: Option<Instant>,
     patience: Patience,
     idle_timeout: Duration,
@@ -40,9 +40,9 @@ pub(super) struct Download {
 
 impl Download {
     /// # Errors
-    /// If the body announces a length over the limit.
+    /// Where the body announces that it is over the limit.
     pub(super) fn new(
-        exchange: Box<HttpConnection>,
+        exchange: Box<Exchange>,
         body: Incoming,
         starved: Starved,
         pool: Arc<Pool>,
@@ -67,7 +67,7 @@ impl Download {
         })
     }
 
-    /// The body: as bytes if all of it came with the head.
+    /// The body: whole, where all of it came with the head.
     pub(super) async fn into_body(mut self) -> Body {
         let len = match &self.running {
             Some((_, body)) => body.size_hint().exact(),
@@ -130,7 +130,7 @@ impl Download {
         Poll::Ready(Some(Ok(Chunk::Data(data))))
     }
 
-    /// Returns the connection to the pool, if it can carry another request.
+    /// Gives the connection back, if another request can go over it.
     fn end(&mut self, cx: &mut Context<'_>) {
         let Some((mut exchange, _)) = self.running.take() else {
             return;
@@ -143,7 +143,7 @@ impl Download {
         }
     }
 
-    /// Pending, unless the wait has been too long.
+    /// Pending, unless it has been that for too long.
     fn wait(&mut self, cx: &mut Context<'_>) -> Poll<Option<io::Result<Chunk>>> {
         let waiting = *self.waiting.get_or_insert_with(Instant::now);
         let sent = self

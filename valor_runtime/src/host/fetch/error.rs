@@ -1,7 +1,8 @@
-//! Names for failures: hyper's errors and the client's own, each as one line with the host, the port and the reason.
+//! What a failure is called: hyper's errors and the client's own, as one line with the host,
+//! the port and the reason.
 
 use super::distrust;
-use crate::{Fault, FaultKind, descriptors::Short, host::allow::NotAllowed};
+use crate::{Fault, FaultKind, descriptors::Short, host::allow::Refusal};
 use futures_rustls::rustls;
 use hyper::Error;
 use std::{
@@ -21,7 +22,7 @@ pub enum FetchError {
     Roots {
         /// The variable of the environment.
         variable: &'static str,
-        /// The variable's value.
+        /// What it says.
         value: String,
         /// What was wrong.
         reason: String,
@@ -60,13 +61,13 @@ pub(super) fn shown(failures: &[(SocketAddr, io::Error)]) -> String {
     each.join(", ")
 }
 
-/// The most bytes of a response's head.
+/// Bytes of a response's head.
 pub(super) const MAX_HEAD: usize = 408 << 10;
 
-pub(super) fn refused(target: &impl Display, refusal: &NotAllowed) -> Fault {
+pub(super) fn refused(target: &impl Display, refusal: &Refusal) -> Fault {
     let why = match refusal {
-        NotAllowed::NotListed => String::new(),
-        NotAllowed::Inside(address, kind) => format!(
+        Refusal::NotListed => String::new(),
+        Refusal::Inside(address, kind) => format!(
             ", because {address} is {kind}, which has to be named even where a wildcard opens all else"
         ),
     };
@@ -116,7 +117,7 @@ pub(super) fn is_closed(error: &Error) -> bool {
                     io::ErrorKind::BrokenPipe
                         | io::ErrorKind::ConnectionAborted
                         | io::ErrorKind::ConnectionReset
-                        // TLS that was not closed properly.
+                        // TLS that was not closed as it should be.
                         | io::ErrorKind::UnexpectedEof
                 )
             })
@@ -126,18 +127,16 @@ pub(super) fn is_closed(error: &Error) -> bool {
 pub(super) fn of_connect(error: &ConnectError, target: &impl Display) -> Fault {
     let message = format!("no connection to {target}: {error}");
     match error {
-        ConnectError::Inside { address, kind } => {
-            refused(target, &NotAllowed::Inside(*address, kind))
-        }
+        ConnectError::Inside { address, kind } => refused(target, &Refusal::Inside(*address, kind)),
         ConnectError::TimedOut(_) => timeout(message),
         ConnectError::Short(_) => Fault::refused(503, message),
         _ => Fault::error(502, message),
     }
 }
 
-/// The fault of a request that was begun. Its response may have at most `max_headers` headers.
+/// Of a request that was begun, whose response may have so many headers.
 pub(super) fn of_hyper(error: &Error, target: &impl Display, max_headers: usize) -> Fault {
-    // While hyper works, it asks the vlugin only for the body.
+    // The one thing that is asked of the vlugin while hyper works is the body.
     match error.source().and_then(|cause| cause.downcast_ref()) {
         Some(cause) if error.is_user() => bad_upload(target, cause),
         _ if error.is_parse_too_large() => {
@@ -151,7 +150,7 @@ pub(super) fn of_hyper(error: &Error, target: &impl Display, max_headers: usize)
     }
 }
 
-/// An error and its causes, in one line.
+/// An error and what caused it, in one line.
 pub(super) fn reason(error: &Error) -> String {
     let texts: Vec<String> = causes(error).map(ToString::to_string).collect();
     texts.join(": ")

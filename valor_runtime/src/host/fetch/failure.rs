@@ -1,4 +1,4 @@
-//! [`Failure`]: why a request that was begun has no response, and whether it may be sent again.
+//! [`Failure`]: why a request that was begun has no response, and whether it may be sent once more.
 
 use super::{error, head::Target, upload::Upload};
 use crate::Fault;
@@ -7,7 +7,7 @@ use crate::Fault;
 pub(super) enum Failure {
     /// The connection was closed before a byte of the request was sent.
     Unsent(Box<hyper::Request<Upload>>),
-    /// The connection was closed before the response's head arrived.
+    /// The connection was closed before the response's head was there.
     Closed(hyper::Error),
     Fault(Fault),
 }

@@ -1,8 +1,8 @@
-//! [`Local`]: requests to one of Valor's own processes on this machine, over a Unix socket or a loopback port.
+//! [`Local`]: requests to a process of Valor's own on this machine, over a Unix socket or a port of the loopback.
 //!
-//! `loader/js` talks to its scripts through it. Connections, bodies and cancellation work as in the
-//! [`Fetcher`](super::Fetcher). There is no policy here, and no limit on time or length: those that apply are the
-//! limits of the request's sender.
+//! `loader/js` speaks with its scripts through it. Connections, bodies and cancellation are those of
+//! the [`Fetcher`](super::Fetcher); there is no policy, and no limit to time or length, which are those of whom the
+//! request comes from.
 
 pub(crate) use super::io::Address;
 use super::{
@@ -12,7 +12,7 @@ use super::{
     failure::Failure,
     head::{self, Target},
     io::Io,
-    pool::{HttpConnection, Pool},
+    pool::{Exchange, Pool},
     upload::Upload,
 };
 use crate::{Fault, Request, RequestHead, Response};
@@ -25,10 +25,10 @@ use std::{
     time::Duration,
 };
 
-/// How many headers the head of a response may have.
+/// Headers that the head of a response may have.
 const HEADERS: usize = 1024;
 
-/// Removes the headers of a request's connection from a head that continues inside a message.
+/// Takes out what belongs to the connection that a request came over, of a head that goes on in a message.
 pub(crate) fn end_to_end(head: &mut RequestHead) {
     head::end_to_end(head);
 }
@@ -41,7 +41,7 @@ pub(crate) struct Local {
 }
 
 impl Local {
-    /// For a process whose address is set [later](Self::is_at).
+    /// For a process that is said [later](Self::is_at) where to find.
     pub(crate) fn new() -> Self {
         let config = FetchConfig {
             head_timeout: Duration::MAX,
@@ -57,15 +57,15 @@ impl Local {
         }
     }
 
-    /// Sets where the requests go, once and for all.
+    /// Says where the requests go, once for all.
     pub(crate) fn is_at(&self, address: Address) {
         let _ = self.address.set(address);
     }
 
-    /// Sends a request, and returns the response as soon as its head arrives.
+    /// Sends a request, and gives the response as soon as its head is there.
     ///
     /// # Errors
-    /// If the request cannot be sent (400), or if there is no response (502).
+    /// That it cannot be sent (400), or that there is no response (502).
     pub(crate) async fn send(&self, request: Request) -> Result<Response, Fault> {
         let Request { head, body } = request;
         let target = Target::local(&head)?;
@@ -112,10 +112,10 @@ impl Local {
         })
     }
 
-    /// Whether the process accepts connections.
+    /// Whether the process takes connections.
     ///
     /// # Errors
-    /// If it does not.
+    /// That it does not.
     pub(crate) async fn listens(&self) -> io::Result<()> {
         match self.address.get() {
             Some(address) => Io::local(address).await.map(drop),
@@ -123,14 +123,14 @@ impl Local {
         }
     }
 
-    async fn connect(&self, target: &Target) -> Result<Box<HttpConnection>, Fault> {
+    async fn connect(&self, target: &Target) -> Result<Box<Exchange>, Fault> {
         let Some(address) = self.address.get() else {
             return Err(error::bad_gateway(target, "it does not listen yet"));
         };
         let refused =
             |error: &dyn fmt::Display| error::bad_gateway(target, &format!("{address}: {error}"));
         let io = Io::local(address).await.map_err(|error| refused(&error))?;
-        let exchange = HttpConnection::new(io, HEADERS).await;
+        let exchange = Exchange::new(io, HEADERS).await;
         exchange.map_err(|error| refused(&error))
     }
 }

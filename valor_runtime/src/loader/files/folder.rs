@@ -1,8 +1,9 @@
 //! The folder that is served, and how a file in it is opened.
 //!
-//! `cap-std` does the opening. It hands each path to the kernel together with the folder that it may not leave
-//! (`openat2` on Linux), or walks it link by link if the system cannot do that. So it does not matter if a link
-//! changes while its path is being followed. The open file is then judged by itself and not by its name.
+//! `cap-std` does the opening: it hands each path to the kernel together with the folder that it
+//! may not leave (`openat2` on Linux), or walks it link by link where the system cannot. So
+//! it makes no difference what becomes of a link while its path is being followed. What is open
+//! is then judged by itself and not by its name.
 
 use super::identity::Identity;
 use cap_std::{
@@ -16,17 +17,18 @@ use std::{
     time::SystemTime,
 };
 
-/// A folder. It is opened anew for each request, so that a folder that a deployment replaced as a whole is seen.
+/// A folder. It is opened for each request anew, so that one that was replaced as a whole, as a
+/// deployment does, is seen.
 #[derive(Debug)]
 pub(super) struct Folder {
     root: PathBuf,
 }
 
-/// What is at a path.
+/// What a path led to.
 pub(super) enum Found {
     File(Opened),
     Folder,
-    /// Nothing, or something that is not served.
+    /// Nothing, or nothing that is served.
     Nothing,
 }
 
@@ -43,11 +45,10 @@ impl Folder {
         Self { root }
     }
 
-    /// Checks that the folder exists, and is one whose files this process can reach.
+    /// Whether the folder is there, and is one.
     pub(super) fn check(&self) -> io::Result<()> {
-        let dir = self.dir()?;
-        match dir.dir_metadata()?.is_dir() {
-            true => dir.metadata(".").map(drop),
+        match self.dir()?.dir_metadata()?.is_dir() {
+            true => Ok(()),
             false => Err(io::ErrorKind::NotADirectory.into()),
         }
     }
@@ -56,10 +57,10 @@ impl Folder {
         Dir::open_ambient_dir(&self.root, ambient_authority())
     }
 
-    /// Opens the file or folder at a relative path, as long as the path stays inside this folder.
+    /// Opens what a relative path leads to, as far as it stays inside of the folder.
     ///
     /// # Errors
-    /// Errors that have nothing to do with the path: no file descriptor is left, the storage fails.
+    /// What has nothing to do with the path: no file descriptor is left, the storage fails.
     pub(super) fn open(&self, path: &Path) -> io::Result<Found> {
         let dir = match self.dir() {
             Ok(dir) => dir,
@@ -74,7 +75,7 @@ impl Folder {
         };
         match opened {
             Ok(file) => found(file),
-            // Windows does not open folders as it does files.
+            // Windows opens folders in another way than files.
             Err(_) if cfg!(windows) && dir.metadata(path).is_ok_and(|it| it.is_dir()) => {
                 Ok(Found::Folder)
             }
@@ -82,8 +83,8 @@ impl Folder {
         }
     }
 
-    /// The path with its links resolved, if they lead back into the folder. `cap-std` knows only the folder itself, so
-    /// it takes a link with an absolute target for one that leads out.
+    /// The path with its links resolved, where they lead back into the folder: links with an
+    /// absolute target are out of it for whoever only knows the folder itself.
     fn resolved(&self, path: &Path) -> Option<PathBuf> {
         let root = fs::canonicalize(&self.root).ok()?;
         let resolved = fs::canonicalize(root.join(path)).ok()?;
@@ -124,7 +125,7 @@ fn open_in(dir: &Dir, path: &Path) -> io::Result<File> {
     use cap_std::fs::OpenOptionsExt;
     use rustix::fs::OFlags;
     let mut options = OpenOptions::new();
-    // Without this flag, opening would wait for a pipe's writer. Once it is open, the pipe is recognised and refused.
+    // A pipe without a writer would be waited for; it is seen for what it is when it is open.
     let flags = OFlags::NONBLOCK | OFlags::NOCTTY;
     options.read(true).custom_flags(flags.bits() as i32);
     Ok(dir.open_with(path, &options)?.into_std())
@@ -137,13 +138,13 @@ fn open_in(dir: &Dir, path: &Path) -> io::Result<File> {
     Ok(dir.open_with(path, &options)?.into_std())
 }
 
-/// How cap-std reports a path that leaves the folder: with no error number from the system.
+/// cap-std's own word for a path that leaves the folder: it has no number of the system's.
 fn leads_out(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::PermissionDenied && error.raw_os_error().is_none()
 }
 
-/// Whether the path is to blame: there is nothing there, it may not be read, it is a socket, it is too long, or its
-/// links go round in a circle.
+/// Whether it is the path that is to blame: there is nothing there, it may not be read, it is a
+/// socket, it is too long, or its links go round in a circle.
 fn is_of_path(error: &io::Error) -> bool {
     use io::ErrorKind::{InvalidFilename, InvalidInput, NotADirectory, NotFound, PermissionDenied};
     matches!(

@@ -1,5 +1,5 @@
-//! From the path of a request to the names of entries, one folder at a time. `answer` asks. No name in the result can
-//! lead out of the folder, or to something hidden.
+//! From the path of a request to the names of entries, one folder at a time. `answer` asks;
+//! what is given has no name in it that could lead out of the folder, or to what is hidden.
 
 use crate::definition::files::is_served;
 use percent_encoding::percent_decode_str;
@@ -7,20 +7,20 @@ use std::path::PathBuf;
 
 /// What a path asks for.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct RequestedPath {
+pub(super) struct Asked {
     /// Relative to the folder: no `..`, no root, no empty name. Empty for the folder itself.
     pub(super) path: PathBuf,
     /// Whether it ends with a slash, as the path of a folder does.
     pub(super) is_folder: bool,
 }
 
-/// What the path of a URL asks for; `None` if no file can have that name. Each segment is decoded once, by itself. So
-/// an encoded slash stays inside its segment, and no slash is allowed there.
-pub(super) fn asked(path: &str) -> Option<RequestedPath> {
+/// What the path of a URL asks for; `None` for what no file can be named. Each segment is decoded
+/// once, by itself, so that an encoded slash stays inside of it, where none may be.
+pub(super) fn asked(path: &str) -> Option<Asked> {
     let names = path.strip_prefix('/')?;
     let mut path = PathBuf::new();
     if names.is_empty() {
-        return Some(RequestedPath {
+        return Some(Asked {
             path,
             is_folder: true,
         });
@@ -32,7 +32,7 @@ pub(super) fn asked(path: &str) -> Option<RequestedPath> {
     for segment in names.split('/') {
         path.push(name(segment)?);
     }
-    Some(RequestedPath { path, is_folder })
+    Some(Asked { path, is_folder })
 }
 
 fn name(segment: &str) -> Option<String> {
@@ -50,7 +50,7 @@ mod tests {
     use proptest::prelude::*;
     use std::path::Component;
 
-    fn path(asked: Option<RequestedPath>) -> Option<(String, bool)> {
+    fn path(asked: Option<Asked>) -> Option<(String, bool)> {
         asked.map(|it| (it.path.to_str().unwrap().replace('\\', "/"), it.is_folder))
     }
 
@@ -112,7 +112,7 @@ mod tests {
     }
 
     proptest! {
-        // For any path: only names, one to a segment, and none that is hidden.
+        // Whatever is asked for: only names, one to a segment, and none that is hidden.
         #[test]
         fn no_name_gets_out(url in "/([./\\\\:~a]|%2[eEfF]|%5[cC]|%00|%25|%C0%AE|\\PC|NUL|C:){0,16}") {
             if let Some(asked) = asked(&url) {

@@ -1,7 +1,7 @@
-//! A file on its way to the client: a piece at a time, and only once the piece before it was taken.
+//! A file on its way: a piece at a time, and only when the piece before it was taken.
 //!
-//! If the system has a piece in memory, it is copied at once (on Linux, where the system can tell). Every other piece
-//! is read on the threads that may block.
+//! A piece that the system has in memory is copied at once, where the system can tell (on Linux).
+//! Every other one is read on the threads that may block.
 
 use super::{identity::Identity, ranges::Part};
 use crate::{Bytes, Chunk};
@@ -15,8 +15,8 @@ use std::{
     task::{Context, Poll},
 };
 
-/// How much is read at once. Files up to this size are sent as bytes. A piece may cost a trip to another thread and
-/// back, so it has to be worth that. Each client that reads slowly holds one or two.
+/// What is read at once. Files up to this size are sent as bytes. A piece may be a way to another
+/// thread and back, which it has to be worth; each client that reads slowly holds one or two.
 pub(super) const PIECE: u64 = 128 * 1024;
 
 /// A text to be sent, and the part of the file behind it.
@@ -26,12 +26,12 @@ pub(super) struct Section {
 }
 
 /// Sections as the chunks of a body. It ends with an error if the file has become shorter, or is no longer in the
-/// required state.
+/// state that it has to be in.
 pub(super) struct Pieces {
     sections: VecDeque<Section>,
-    /// The state that the file must still have once its last piece was read.
+    /// What the file has to be still when the last piece of it was read.
     state: Option<Identity>,
-    /// The unread rest of the current part.
+    /// What is still to be read of the part at hand.
     left: Part,
     step: Step,
 }
@@ -56,7 +56,7 @@ impl Pieces {
         }
     }
 
-    /// The state that the file must still have after the next piece, if that is the last.
+    /// What the file has to be still behind the piece that is read next, if that is the last.
     fn last_state(&self) -> Option<Identity> {
         let more = || self.sections.iter().any(|section| section.part.is_some());
         self.state.filter(|_| self.left.len <= PIECE && !more())
@@ -119,7 +119,8 @@ impl Stream for Pieces {
     }
 }
 
-/// The bytes from `start` on that the system has in memory, at most `len`. `None` if it has none, or cannot tell.
+/// As much as the system has in memory, from this byte on and at most of this length; `None` where
+/// that is nothing, or it cannot tell.
 #[cfg(target_os = "linux")]
 fn cached(file: &File, start: u64, len: u64) -> Option<Bytes> {
     use rustix::io::{ReadWriteFlags, preadv2};
@@ -135,7 +136,7 @@ fn cached(_file: &File, _start: u64, _len: u64) -> Option<Bytes> {
     None
 }
 
-/// The bytes read from a file, if it is still in this state.
+/// What was read of a file, if that is still in this state.
 fn still(file: &File, state: Option<Identity>, data: Bytes) -> io::Result<Bytes> {
     match state {
         Some(state) if !state.is_still(file)? => {
@@ -145,10 +146,10 @@ fn still(file: &File, state: Option<Identity>, data: Bytes) -> io::Result<Bytes>
     }
 }
 
-/// Reads exactly this many bytes of a file, from `start` on.
+/// Reads exactly so much of a file, from this byte on.
 ///
 /// # Errors
-/// The system's error, and [`io::ErrorKind::UnexpectedEof`] if there are fewer bytes.
+/// What the system says, and [`io::ErrorKind::UnexpectedEof`] where there is less.
 pub(super) fn read(mut file: &File, start: u64, len: u64) -> io::Result<Bytes> {
     file.seek(SeekFrom::Start(start))?;
     let mut bytes = Vec::with_capacity(usize::try_from(len).unwrap_or(0));
@@ -195,13 +196,13 @@ mod tests {
         assert_eq!(next(4).unwrap(), b"head");
         let read = next(4 + PIECE).unwrap();
         assert!(read[4..] == bytes[10..read.len() + 6]);
-        // Nothing beyond what was asked for has been read yet.
+        // Of what was not asked for, nothing is there yet.
         same.set_len(10).unwrap();
         let error = next(4 + 4 * PIECE).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof);
     }
 
-    /// Bytes of one state must not be followed by bytes of another.
+    /// What has the state of the first bytes must not have others behind them.
     #[cfg(unix)]
     #[test]
     fn a_file_that_changes_under_way_fails() {

@@ -1,35 +1,40 @@
-//! Which bytes a file has: the hash of a small file. `conditions` makes a strong `ETag` from it, and `answer` asks.
+//! Which bytes a file has: the hash of a small one, from which `conditions` makes a strong `ETag`. `answer` asks.
 //!
 //! A hash is kept under the file's [`Identity`], which changes whenever somebody writes to the file (a program that
-//! writes through a memory map can do so a little later). It is kept only if the file has been left alone for a while,
-//! so that a later change cannot have the same identity. The number of hashes is bounded.
+//! writes through a memory map can do so a little later). It is kept only if the file has been left alone for a
+//! while, so that a later change cannot have the same identity. What is kept is bounded.
 
 use super::{
     identity::Identity,
     pieces::{self, PIECE},
 };
 use crate::Bytes;
-use crate::lock::locked;
 use sha2::{Digest, Sha256};
-use std::{collections::HashMap, fs::File, io, mem, sync::Mutex, time::SystemTime};
+use std::{
+    collections::HashMap,
+    fs::File,
+    io, mem,
+    sync::{Mutex, PoisonError},
+    time::SystemTime,
+};
 
-/// The largest file that is hashed. On an older processor, that takes about three milliseconds.
+/// The largest file that is hashed: on an older processor, that takes about three milliseconds.
 const LARGEST: u64 = 1024 * 1024;
 
-/// At least this many hashes are kept, of the files that were requested last; at most twice as many.
+/// How many hashes are kept at least of the files that were asked for last, and at most twice as many.
 const KEPT: usize = 2048;
 
 /// The first half of a SHA-256.
 pub(super) type Hash = [u8; 16];
 
-/// What is known about a file's bytes.
+/// What is known of a file's bytes.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Version {
     /// Nothing: it is too large, or may be changing.
     Unknown,
-    /// They have this hash while the file has this identity.
+    /// They have this hash as long as the file has this identity.
     Kept(Hash, Identity),
-    /// The bytes, and their hash.
+    /// These are they, and their hash.
     Read(Hash, Bytes),
 }
 
@@ -37,7 +42,7 @@ pub(super) enum Version {
 #[derive(Debug, Default)]
 pub(super) struct Versions(Mutex<Generations>);
 
-/// Hashes that were used since the last change of generations, and those before.
+/// Hashes that were asked for since the last change of generations, and those before.
 #[derive(Debug, Default)]
 struct Generations {
     young: HashMap<Identity, Hash>,
@@ -62,7 +67,7 @@ impl Versions {
         {
             return Ok(Version::Kept(hash, identity));
         }
-        // A file that is sent in pieces must still be the same when the last one is read.
+        // What is sent in pieces has to be the same still when the last one is read.
         if len > LARGEST || (len > PIECE && settled.is_none()) {
             return Ok(Version::Unknown);
         }
@@ -84,7 +89,7 @@ impl Versions {
     }
 
     fn kept(&self, identity: &Identity) -> Option<Hash> {
-        let mut generations = locked(&self.0);
+        let mut generations = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(hash) = generations.young.get(identity) {
             return Some(*hash);
         }
@@ -94,7 +99,7 @@ impl Versions {
     }
 
     fn keep(&self, identity: Identity, hash: Hash) {
-        let mut generations = locked(&self.0);
+        let mut generations = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         generations.put(identity, hash);
     }
 }
@@ -120,7 +125,7 @@ mod tests {
         (file, identity)
     }
 
-    /// A time at which everything written before this call has settled.
+    /// A time at which whatever was written before this call has settled.
     fn later() -> SystemTime {
         SystemTime::now() + 2 * STEP
     }
@@ -128,7 +133,7 @@ mod tests {
     #[test]
     fn a_hash_is_of_the_bytes_and_of_nothing_else() {
         let versions = Versions::default();
-        // The files stay, so that none reuses the number of another: `later` claims that a long time has passed.
+        // They stay, so that none gets the number of another: `later` says that long has passed between them.
         let mut files = Vec::new();
         let mut of = |bytes: &[u8], now| {
             let (file, identity) = file(bytes);
@@ -161,11 +166,11 @@ mod tests {
         let identity = identity.unwrap();
         let again = versions.of(&file, 3, Some(identity), later()).unwrap();
         assert_eq!(again, Version::Kept(one, identity));
-        // Doubtful while it is new, whether kept or not.
+        // Doubtful while it is new, kept or not.
         let new = versions.of(&file, 3, Some(identity), SystemTime::now());
         assert!(matches!(new.unwrap(), Version::Read(..)));
 
-        // An equal modification time proves nothing: anybody can set it.
+        // That the time of the modification is the same tells nothing: everybody can set it.
         let modified = file.metadata().unwrap().modified().unwrap();
         while identity.is_still(&file).unwrap() {
             file.write_all_at(b"two", 0).unwrap();

@@ -1,12 +1,12 @@
 //! [`Entry`]: one thing that a script asks of Valor, as `asks.js` writes it.
 //!
-//! `requests` reads a list of them from each answer of a worker's. Nothing in it is believed: a script may have changed
+//! `outward` reads a list of them from each answer of a worker's. Nothing in it is believed: a script may have changed
 //! what writes it. [`behind`] and [`cut`] are for what goes the same way: a body with a block in front of it, and a
 //! text with an end.
 
 use crate::{Body, Bytes, Chunk, ChunkStream, escape::more};
 use futures_lite::{StreamExt, stream};
-use valor_abi_guest::message::MessageError;
+use valor::guest::message::MessageError;
 
 /// The bytes in front of an entry's name.
 const FIXED: usize = 16;

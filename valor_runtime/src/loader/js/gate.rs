@@ -1,9 +1,8 @@
 //! [`Gates`]: bodies of requests whose clients wait for `100 Continue` (RFC 9110, section 10.1.1), each held back until
-//! its script reads. `worker` holds them back, `requests` hears from the script that it reads.
+//! its script reads. `worker` holds them back, `outward` hears from the script that it reads.
 //!
 //! Without it the link's connection would read ahead, and the client send a body that the script may never read.
 
-use crate::lock::locked;
 use crate::{Body, Chunk, Request};
 use futures_core::Stream;
 use futures_util::task::AtomicWaker;
@@ -12,12 +11,12 @@ use std::{
     io,
     pin::Pin,
     sync::{
-        Arc, Mutex, MutexGuard, Weak,
+        Arc, Mutex, MutexGuard, PoisonError, Weak,
         atomic::{AtomicBool, Ordering},
     },
     task::{Context, Poll, ready},
 };
-use valor_abi_wire::ChunkStream;
+use valor::wire::ChunkStream;
 
 /// The bodies of a worker's requests that nobody has read yet.
 #[derive(Default)]
@@ -38,7 +37,7 @@ struct Gate {
 
 impl Gates {
     fn waiting(&self) -> MutexGuard<'_, Waiting> {
-        locked(&self.0)
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Holds the body of a request back whose client waits, and gives the number to open it with; `None` for any other

@@ -4,12 +4,11 @@
 //! processes, `worker` is a script in one, `roster` has the workers of a process and how it ends. `link` connects a
 //! process with Valor, `supervisor` speaks with it there, and `sealed` keeps others out of that. `script` is one file,
 //! whether it runs or not, `trouble` how often it has ended, `graph` what it imports, by the answer of a Deno that
-//! `asked` holds, `told` reads and `named` explains. `judge` asks the same for hosts that run scripts elsewhere.
-//! `requests` does what a script asks for in the encoding of `entry`, `output` logs what its process prints, `hints` puts
-//! Valor's remedies in the place of Deno's, `loops` ends a process whose Workers are in a loop, by the times of
-//! `nested`. `supervisor.js` and `worker.js`, of which `asks.js`, `heads.js`, `pinned.js`, `urls.js` and `workers.js`
-//! are parts, run in the process beside it. A script can end its own process and never this one; what it may reach, it
-//! reaches through the host.
+//! `asked` holds and `named` explains. `outward` does what a script asks for in the encoding of `entry`, `output` logs
+//! what its process prints, `hints` puts Valor's remedies in the place of Deno's, `loops` ends a process whose Workers
+//! are in a loop, by the times of `nested`. `supervisor.js` and `worker.js`, of which `asks.js`, `heads.js`,
+//! `pinned.js` and `urls.js` are parts, run in the process beside it. A script can end its own process and never this
+//! one; what it may reach, it reaches through the host.
 
 mod asked;
 mod command;
@@ -19,7 +18,6 @@ mod gate;
 mod graph;
 mod group;
 mod hints;
-mod judge;
 mod link;
 #[cfg(target_os = "linux")]
 mod loops;
@@ -27,20 +25,18 @@ mod named;
 #[cfg(target_os = "linux")]
 mod nested;
 mod output;
+mod outward;
 mod process;
-mod requests;
 mod roster;
 mod script;
 mod sealed;
 mod supervisor;
-mod told;
 mod trouble;
 mod worker;
 
-pub use judge::{Judge, Judged};
-
 use super::{
-    Imports, LoadError, Loaded, Loader, ScriptError, Settings, Wanted, npm, paths, search::Search,
+    Imports, LoadError, Loaded, Loader, ScriptError, Settings, Wanted, npm, paths,
+    search::{Search, hex},
 };
 use crate::{
     BoxFuture, Definition, Limits, Vlugin,
@@ -48,7 +44,6 @@ use crate::{
     metrics::Metrics,
     package::{Package, SCRIPT_TARGET, is_package},
 };
-use crate::{hex::hex, lock::locked};
 use command::Launch;
 use group::Group;
 use link::Transport;
@@ -58,10 +53,10 @@ use serde_json::json;
 use std::{
     collections::HashMap,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, Weak},
+    sync::{Arc, Mutex, PoisonError, Weak},
     time::Duration,
 };
-use valor_abi_wire::Host as _;
+use valor::host::Host as _;
 
 /// The ends of the names of files that can be scripts; the first is that of a bare name.
 const EXTENSIONS: [&str; 4] = ["js", "mjs", "ts", "mts"];
@@ -116,7 +111,7 @@ impl Loader for JsLoader {
     }
 
     fn troubled(&self) -> Vec<(String, String)> {
-        let scripts = locked(&self.scripts);
+        let scripts = self.scripts.lock().unwrap_or_else(PoisonError::into_inner);
         let scripts = scripts.iter().filter_map(Weak::upgrade);
         scripts.filter_map(|script| script.troubled()).collect()
     }
@@ -197,7 +192,6 @@ impl JsLoader {
             "folder": url(&folder, true),
             "read": may.files().iter().map(|it| it.to_string_lossy()).collect::<Vec<_>>(),
             "rights": HashMap::from(hints::RIGHTS),
-            "hints": hints::HINTS.as_slice(),
             "config": definition.config,
             "cpu": limits.cpu().as_millis() as u64,
             "level": host.max_level() as i64 - 1,
@@ -211,7 +205,7 @@ impl JsLoader {
             folder: definition.group.is_none().then_some(folder),
             project: may.project().to_owned(),
             packages,
-            heap: limits.memory_of(definition.kind),
+            heap: limits.heap(),
             transport: self.transport,
         };
         let ask = graph::Ask {
@@ -243,7 +237,7 @@ impl JsLoader {
             let started = script.start().await;
             started.map_err(|unstarted| unloaded(&script, unstarted))?;
         }
-        let mut scripts = locked(&self.scripts);
+        let mut scripts = self.scripts.lock().unwrap_or_else(PoisonError::into_inner);
         scripts.retain(|script| script.strong_count() > 0);
         scripts.push(Arc::downgrade(&script));
         Ok(Loaded {
@@ -256,7 +250,7 @@ impl JsLoader {
     }
 
     fn script(&self, vlugin: &Arc<dyn Vlugin>) -> Option<Arc<Script>> {
-        let scripts = locked(&self.scripts);
+        let scripts = self.scripts.lock().unwrap_or_else(PoisonError::into_inner);
         let mut scripts = scripts.iter().filter_map(Weak::upgrade);
         scripts.find(|script| std::ptr::addr_eq(Arc::as_ptr(script), Arc::as_ptr(vlugin)))
     }
@@ -292,7 +286,7 @@ impl JsLoader {
         let Some(name) = name else {
             return Group::new(launch);
         };
-        let mut groups = locked(&self.groups);
+        let mut groups = self.groups.lock().unwrap_or_else(PoisonError::into_inner);
         groups.retain(|_, group| group.strong_count() > 0);
         if let Some(group) = groups.get(name).and_then(Weak::upgrade) {
             return group;
@@ -334,22 +328,14 @@ fn unloaded(script: &Script, unstarted: Unstarted) -> LoadError {
     } = &script.recipe;
     let (name, file) = (name.clone(), file.clone());
     let limit = *create_timeout;
+    let failed = |file, message| ScriptError::Failed { file, message }.into();
     match unstarted {
         Unstarted::TimedOut => LoadError::CreateTimedOut { name, limit },
-        Unstarted::Failed(message) => unloadable(message, &file).into(),
-        Unstarted::Ended(end) => ScriptError::Failed {
-            file,
-            message: format!("it {end}"),
-        }
-        .into(),
+        Unstarted::Failed(message) => match npm::missing(&message, &file) {
+            Some(missing) => missing.into(),
+            None => failed(file, message),
+        },
+        Unstarted::Ended(end) => failed(file, format!("it {end}")),
         Unstarted::System(message) => ScriptError::NoProcess { name, message }.into(),
     }
-}
-
-/// The error for a script that cannot be loaded, of which this is said.
-fn unloadable(message: String, file: &Path) -> ScriptError {
-    npm::missing(&message, file).unwrap_or_else(|| ScriptError::Failed {
-        file: file.to_owned(),
-        message,
-    })
 }

@@ -1,7 +1,7 @@
 //! What a Deno writes to its standard output and error by itself, past `console`, becomes lines of the log here, held
 //! to a rate ([`Lines`]), in time that grows with its length alone.
 //!
-//! `requests` logs what `console` says through it. `process` reads from here how a process ended that could not say so.
+//! `outward` logs what `console` says through it. `process` reads from here how a process ended that could not say so.
 
 use super::hints::plain;
 use crate::{
@@ -127,14 +127,8 @@ fn take(lines: &Arc<Lines>, line: &Begun, said: &mut Said) {
     // The report is for who works on V8: stacks, garbage collections.
     said.out_of_memory |= memchr::memmem::find(&line.bytes, OUT_OF_MEMORY).is_some();
     said.left_out.clear();
-    let mut shown = String::new();
-    // What others wrote has escapes already then.
-    let is_admitted = lines.admit(|| {
-        shown = line.on_one_line();
-        shown.len()
-    });
-    if is_admitted {
-        let line = shown;
+    if lines.admit(line.bytes.len()) {
+        let line = line.on_one_line();
         log::debug!(target: "valor::js", vlugin = lines.name(); "{line}");
         said.last = line;
     } else {

@@ -5,11 +5,10 @@
 //! reason.
 
 use super::worker::{End, Worker};
-use crate::lock::locked;
 use smol::channel::{Receiver, Sender, bounded};
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, OnceLock},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
     time::Duration,
 };
 
@@ -39,7 +38,7 @@ impl Default for Closing {
 
 impl Roster {
     pub(super) fn workers(&self) -> MutexGuard<'_, HashMap<usize, Arc<Worker>>> {
-        locked(&self.workers)
+        self.workers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether the process has ended or is about to.

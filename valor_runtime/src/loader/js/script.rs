@@ -8,12 +8,11 @@ use super::{
     graph::{Ask, Graph},
     group::Group,
     hints::plain,
+    outward,
     process::{Process, Unstarted},
-    requests,
     trouble::Trouble,
     worker::{End, Worker},
 };
-use crate::lock::locked;
 use crate::{
     Body, BoxFuture, Bytes, Chunk, Fault, FaultKind, Request, Response, Vlugin,
     account::{Account, Charge, Over},
@@ -31,13 +30,13 @@ use std::{
     path::{Path, PathBuf},
     pin::Pin,
     sync::{
-        Arc, Mutex, MutexGuard, Weak,
+        Arc, Mutex, MutexGuard, PoisonError, Weak,
         atomic::{AtomicU64, Ordering},
     },
     task::{Context, Poll},
     time::{Duration, Instant},
 };
-use valor_abi_wire::Host;
+use valor::host::Host;
 
 /// What a script promised to do after its last response may take so long.
 const PROMISED: Duration = Duration::from_secs(30);
@@ -116,7 +115,7 @@ impl Script {
     }
 
     fn trouble(&self) -> MutexGuard<'_, Trouble> {
-        locked(&self.trouble)
+        self.trouble.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Why it is not started again before a while is over, where that is so.
@@ -133,7 +132,7 @@ impl Script {
     }
 
     fn graph(&self) -> MutexGuard<'_, Graph> {
-        locked(&self.graph)
+        self.graph.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The files that it is made of, as they were when it was last started.
@@ -160,20 +159,14 @@ impl Script {
         match checked.map_err(Unstarted::Failed)? {
             Some(source) => start["source"] = source.into(),
             None => {
-                let (judged, contained) =
-                    future::zip(recipe.ask.judged(), recipe.ask.contained()).await;
-                let judged = judged.map_err(Unstarted::Failed)?;
-                *self.graph() = judged.graph;
-                judged
-                    .refusal
-                    .map_or(Ok(()), Err)
-                    .map_err(Unstarted::Failed)?;
-                contained.map_err(Unstarted::Failed)?;
+                let both = future::zip(recipe.ask.graph(), recipe.ask.contained()).await;
+                *self.graph() = both.0.map_err(Unstarted::Failed)?;
+                both.1.map_err(Unstarted::Failed)?;
             }
         }
         let process = self.group.process().await?;
         let (worker, starting) = process.start(&recipe.name, start).await?;
-        let serving = requests::serve(
+        let serving = outward::serve(
             worker.clone(),
             Arc::downgrade(&process),
             recipe.host.clone(),
@@ -417,7 +410,7 @@ fn later(detail: &str, wait: Duration) -> Response {
 
 /// A body that holds the script it comes from. What was taken of it counts until the client has it.
 struct Held {
-    chunks: valor_abi_wire::ChunkStream,
+    chunks: valor::wire::ChunkStream,
     account: Account,
     live: Arc<Live>,
 }

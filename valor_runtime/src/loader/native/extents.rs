@@ -1,7 +1,8 @@
-//! Whether a library is complete: every table, segment and section that its headers name lies within the file.
+//! Whether a library is all there: every table, segment and section that its headers name lies
+//! within the file.
 //!
-//! This check is essential. The system's loader maps the file and reads where the headers point. Reading beyond the
-//! end of a file is a SIGBUS, and no code can catch that.
+//! This is not optional: the system's loader maps the file and reads where the headers point,
+//! and beyond the end of a file that is a SIGBUS, which no code can catch.
 
 use object::{
     Endianness, elf, macho,
@@ -12,10 +13,10 @@ use object::{
     },
 };
 
-/// Why a library is incomplete.
+/// What a library that is not all there is told by.
 pub(super) type Damage = String;
 
-/// Checks that everything the headers name lies within the bytes.
+/// Checks that what the headers name lies within the bytes.
 pub(super) fn check(bytes: &[u8]) -> Result<(), Damage> {
     use object::FileKind;
     let file = Extent {
@@ -32,7 +33,7 @@ pub(super) fn check(bytes: &[u8]) -> Result<(), Damage> {
     }
 }
 
-/// An error of `object`, as the end of a sentence.
+/// What `object` says, as the end of a sentence.
 pub(super) fn said(error: &object::Error) -> Damage {
     format!("a reader of libraries says \"{error}\"")
 }
@@ -67,7 +68,7 @@ fn check_elf<H: FileHeader<Endian = Endianness>>(bytes: &[u8], file: Extent) -> 
         header.e_phentsize(endian),
     );
     file.holds("table of segments", offset, size)?;
-    // The table of sections stands at the end, so a file that was cut off lacks it.
+    // The table of sections stands at the end, so that it is missing in a file that was cut off.
     let (offset, size) = table(
         header.e_shoff(endian).into(),
         header.e_shnum(endian),
@@ -126,7 +127,7 @@ fn check_pe<H: ImageNtHeaders>(bytes: &[u8], file: Extent) -> Result<(), Damage>
     {
         let (offset, size) = section.pe_file_range();
         file.holds("sections", offset.into(), size.into())?;
-        // How much of a section is in the file, as the system's loader counts it.
+        // What the file holds of a section, as the system's loader counts it.
         let (offset, size) = (
             section.pointer_to_raw_data.get(object::LittleEndian),
             section.size_of_raw_data.get(object::LittleEndian),

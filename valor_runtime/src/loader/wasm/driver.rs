@@ -1,26 +1,29 @@
-//! One instance of a guest from its beginning to its end. It learns of events one after the other, by calls of its
-//! exports.
+//! An instance of a guest from its beginning to its end: the events that it is told of, one after the
+//! other, by calls of its exports.
 //!
-//! `instance` polls [`drive`]. This promises that the guest never runs for longer than some milliseconds at a time,
-//! that no export is called from inside an import, and that everyone who waits hears of the instance's end.
+//! `instance` polls [`drive`], which promises that the guest never runs for longer than some milliseconds at a time,
+//! that no export is called from inside of an import, and that everyone who waits hears of its end.
 
 use super::{
     clock::{self, OutOfTime, on_the_clock},
     engine::Running,
+    exchange::{CREATION, Event, Shared},
     imports::{self, Feed, Guest, Op},
     module::Checked,
-    shared::{CREATION, Event, Shared},
+    text::one_line,
     text::{self, cut},
 };
 use crate::{
     Body, Bytes, Chunk, Fault, Request, Response,
     account::{Account, Charge, Over},
-    escape::one_line,
 };
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use std::{io, sync::Arc, task::Poll, time::Duration};
-use valor_abi_guest::message::{self, Brought, PieceKind};
-use valor_abi_wire::{FaultKind, Host};
+use valor::{
+    fault::FaultKind,
+    guest::message::{self, Brought, PieceKind},
+    host::Host,
+};
 use wasmtime::{Memory, Store, TypedFunc, WasmBacktrace};
 
 /// What every instance of a vlugin is made from.
@@ -28,18 +31,18 @@ pub(super) struct Recipe {
     pub name: String,
     pub module: Checked,
     pub host: Arc<dyn Host>,
-    /// The message for `valor_init`.
+    /// What `valor_init` brings.
     pub init: Vec<u8>,
     pub memory: usize,
     pub cpu: Duration,
-    /// The vlugin's account. Each instance has a part of it.
+    /// The vlugin's; each instance has a part of its own.
     pub account: Account,
 }
 
 /// The guest's exports.
 struct Exports {
     memory: Memory,
-    /// Whether no import gives way to others. Then exports can be called on the caller's stack.
+    /// Whether no import gives way to others, so that exports can be called without a stack of their own.
     is_synchronous: bool,
     alloc: TypedFunc<u32, u32>,
     init: TypedFunc<(u32, u32), ()>,
@@ -52,7 +55,7 @@ struct Exports {
     poll: TypedFunc<(), ()>,
 }
 
-/// Runs an instance from its beginning to its end. Everyone who waits for it hears of that end.
+/// An instance from its beginning to its end. Everyone who waits for it is told of that.
 pub(super) async fn drive(recipe: Arc<Recipe>, shared: Arc<Shared>) {
     let engine = recipe.module.pre.module().engine();
     let (host, memory) = (recipe.host.clone(), recipe.memory);
@@ -66,7 +69,7 @@ pub(super) async fn drive(recipe: Arc<Recipe>, shared: Arc<Shared>) {
     };
     let fault = match store.data().ready.clone() {
         Some(Ok(())) => fault,
-        // The guest gave this reason before a panic in its creation became a trap.
+        // What the guest said itself, before a panic of its creation became a trap.
         Some(Err(fault)) => not_created(fault),
         None => not_created(fault),
     };
@@ -86,7 +89,7 @@ fn not_created(fault: Fault) -> Fault {
     }
 }
 
-/// Logs a trap with its backtrace, and gives the fault for everyone who waited.
+/// Logs a trap with its backtrace, and gives the fault of everyone who waited.
 fn trapped(recipe: &Recipe, guest: &Guest, error: &wasmtime::Error) -> Fault {
     let name = &recipe.name;
     let why = if guest.limits.out_of_memory {
@@ -101,7 +104,7 @@ fn trapped(recipe: &Recipe, guest: &Guest, error: &wasmtime::Error) -> Fault {
     } else {
         one_line(&error.root_cause().to_string())
     };
-    // Names come from the module, and are as long as it likes.
+    // Names are the module's own, and as long as it likes.
     let frames: Vec<String> = error
         .downcast_ref::<WasmBacktrace>()
         .map(|trace| trace.frames().iter().map(frame).collect())
@@ -127,7 +130,7 @@ fn frame(frame: &wasmtime::FrameInfo) -> String {
     }
 }
 
-/// Calls an export on another stack, one turn at a time.
+/// Calls an export: on a stack of its own, a turn at a time.
 macro_rules! call {
     ($guest:expr, $export:ident, $arguments:expr) => {{
         let _running = Running::begin();
@@ -156,7 +159,7 @@ async fn run(recipe: &Recipe, shared: &Shared, store: &mut Store<Guest>) -> wasm
     let mut held = Vec::new();
     loop {
         if clock::is_poll_over() {
-            // Others have their turn in between, just as in the middle of a call.
+            // Others have their turn in between, as in the middle of a call.
             let _calling = shared.call();
             futures_lite::future::yield_now().await;
         }
@@ -176,14 +179,14 @@ async fn run(recipe: &Recipe, shared: &Shared, store: &mut Store<Guest>) -> wasm
             None => next(guest.store.data_mut(), &mut ops).await,
         };
         match event {
-            // No request comes before the creation.
+            // No request before the creation.
             Event::Request(..) if creating => held.insert(0, event),
             event => guest.handle(event).await?,
         }
     }
 }
 
-/// How much memory a response takes as a message.
+/// What a response takes as a message.
 fn size(response: &Response) -> usize {
     let whole = match &response.body {
         Body::Bytes(bytes) => bytes.len(),
@@ -196,7 +199,7 @@ fn empty_head() -> crate::ResponseHead {
     Response::new(204).head
 }
 
-/// The next event: one that came in, a timer, or the result of something that runs.
+/// The next event: one that came in, a timer's, or what came of something that runs.
 async fn next(guest: &mut Guest, ops: &mut FuturesUnordered<Op>) -> Event {
     std::future::poll_fn(|cx| {
         if let Poll::Ready(id) = guest.timers.poll(&*guest.host, cx) {
@@ -213,7 +216,7 @@ async fn next(guest: &mut Guest, ops: &mut FuturesUnordered<Op>) -> Event {
                 Poll::Ready(Some(Some(event))) => return Poll::Ready(event),
                 Poll::Ready(Some(None)) => {}
                 Poll::Ready(None) => return Poll::Pending,
-                // The running operations may have left events themselves.
+                // What runs may have left events of its own.
                 Poll::Pending => return guest.shared.pop().map_or(Poll::Pending, Poll::Ready),
             }
         }
@@ -236,7 +239,7 @@ async fn begin_at_once(recipe: &Recipe, store: &mut Store<Guest>) -> wasmtime::R
     store.data_mut().memory = Some(memory);
     let abi = instance.get_typed_func::<(), u32>(&mut *store, "valor_abi")?;
     let found = abi.call_async(&mut *store, ()).await?;
-    if found != valor_abi_guest::GUEST_ABI {
+    if found != valor::guest::GUEST_ABI {
         let error = crate::loader::GuestError::Abi { found };
         return Err(Failed(Fault::error(502, format!("it {error}"))).into());
     }
@@ -264,12 +267,12 @@ struct Driven<'a> {
     exports: Exports,
     store: &'a mut Store<Guest>,
     shared: &'a Shared,
-    /// Whether those who wait have heard that the vlugin is created.
+    /// It was told to who waits that the vlugin is created.
     told: bool,
 }
 
 impl Driven<'_> {
-    /// What the guest said about its creation. Only the first call after that returns it.
+    /// What the guest said about its creation, the first time that it is asked for.
     fn said_ready(&mut self) -> Option<Result<(), Fault>> {
         if self.told {
             return None;
@@ -279,7 +282,7 @@ impl Driven<'_> {
         said
     }
 
-    /// Lets the guest allocate `len` bytes, and writes to them.
+    /// Has the guest give out bytes, and writes to them.
     async fn hand_in(
         &mut self,
         len: usize,
@@ -303,7 +306,7 @@ impl Driven<'_> {
         Ok((ptr, size))
     }
 
-    /// Calls `valor_alloc` on this stack. That costs less, and leaves it little time.
+    /// Calls `valor_alloc` on this very stack, which costs less, and leaves it little time.
     fn alloc(&mut self, size: u32) -> wasmtime::Result<u32> {
         let _running = Running::begin();
         self.store.data_mut().limits.clock.begin_synchronous();
@@ -316,7 +319,7 @@ impl Driven<'_> {
             Event::Request(id, request, held) => self.request(id, request, held).await,
             Event::Writable(id, bytes) => call!(self, writable, (id, bytes)),
             Event::Cancel(id) => {
-                // The answer of a fetch may still come after everyone stopped reading its request's body.
+                // A fetch whose body nobody reads any more may still be answered.
                 if id & 1 << 31 == 0 {
                     self.store.data_mut().forget(id);
                 } else if let Some(fetch) = self.store.data_mut().fetches.get_mut(&id) {
@@ -356,7 +359,7 @@ impl Driven<'_> {
             return Ok(());
         };
         fetch.is_answered = true;
-        // If the answer does not fit, the fetch has failed. The guest goes on: it did not choose the size.
+        // What does not fit is a fetch that failed: it was not the guest that made it as large.
         let counted = answer.and_then(|response| {
             let charge = guest.shared.account.charge(size(&response))?;
             Ok((response, charge))
@@ -372,7 +375,7 @@ impl Driven<'_> {
             Some(chunks) => {
                 self.store.data_mut().feeds.insert(id, Feed::of(chunks));
             }
-            // The fetch is over. Only its request's body may still be needed.
+            // The fetch is over; only its request's body may still be wanted.
             None => {
                 self.store.data_mut().feeds.remove(&id);
                 self.store.data_mut().settle(id);
@@ -422,7 +425,7 @@ impl Driven<'_> {
         self.body(id, &bytes, kind).await
     }
 
-    /// Sends as much of what was read as the guest wants. If that was all, reads more.
+    /// Sends what was read, as far as the guest wants it, and has more read where that was all.
     async fn feed(&mut self, id: u32) -> wasmtime::Result<()> {
         let Some(feed) = self.store.data_mut().feeds.get_mut(&id) else {
             return Ok(());
@@ -434,7 +437,7 @@ impl Driven<'_> {
             .min(usize::try_from(feed.asked).unwrap_or(usize::MAX));
         let piece = feed.rest.split_to(now);
         feed.asked -= now as u64;
-        // The charge for what was read lasts until the guest has the last piece.
+        // The last piece of what was read goes on counting until the guest has it.
         let _held = match feed.rest.is_empty() {
             true => feed.held.take(),
             false => None,

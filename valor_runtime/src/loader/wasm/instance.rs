@@ -1,15 +1,17 @@
-//! One instance of a guest, and how it gets a thread.
+//! One instance of a guest, and who runs it.
 //!
-//! An instance has no thread and no task. Those who wait for it (the future of a request, the reader of a response's
-//! body) poll its driver when they are polled themselves. So a request is answered on the thread that it came in on,
-//! without a detour. The driver is behind a lock that is tried, never waited for: if it is taken, its holder handles
-//! the event. When the driver waits for something (a fetch, a timer, its next turn), it wakes one of those who wait.
-//! If a request is dropped and nobody else waits, a task is spawned to finish the rest.
+//! There is no thread and no task for an instance. Whoever waits for it (the future of a request,
+//! the reader of a response's body) polls its driver when it is polled itself, so that a request
+//! is answered on the thread that it came in on, without a detour. The driver is behind a lock
+//! that is tried, never waited for: who finds it taken has its event seen to by the one who holds
+//! it. Where the driver waits for something (a fetch, a timer, its next turn), it wakes one of
+//! those who wait; where a request is dropped and nobody else is there, a task of its own sees
+//! to what remains.
 
 use super::{
     clock,
     driver::{Recipe, drive},
-    shared::{CREATION, Refused, Shared},
+    exchange::{CREATION, Refused, Shared},
 };
 use crate::{Body, BoxFuture, Chunk, Fault, Request, Response, account::Charge};
 use futures_core::Stream;
@@ -19,8 +21,10 @@ use std::{
     sync::{Arc, Mutex, TryLockError},
     task::{Context, Poll, Waker},
 };
-use valor_abi_guest::message::Brought;
-use valor_abi_wire::unwind::{catch, drop_caught};
+use valor::{
+    guest::message::Brought,
+    unwind::{catch, drop_caught},
+};
 
 /// An instance.
 pub(super) struct Instance {
@@ -42,17 +46,17 @@ impl Instance {
         })
     }
 
-    /// Whether a thread is running it, or it has given way to others in the middle of a call.
+    /// Whether a thread runs it at this moment, or has been running it and gives way to others.
     pub fn is_running(&self) -> bool {
         self.shared.is_calling() || matches!(self.driver.try_lock(), Err(TryLockError::WouldBlock))
     }
 
-    /// Whether the host holds so much for it that it gets no new requests.
+    /// Whether the host holds so much for it that it gets no new request.
     pub fn is_full(&self) -> bool {
         self.shared.account.is_high()
     }
 
-    /// Polls the driver, unless another thread does. One of the two does what there is to do.
+    /// Polls the driver, unless another thread does; what it finds to do is done by one of both.
     fn drive(&self) {
         loop {
             let mut driver = match self.driver.try_lock() {
@@ -67,7 +71,7 @@ impl Instance {
                 match catch(|| running.as_mut().poll(&mut cx)) {
                     Ok(Poll::Pending) => {}
                     Ok(Poll::Ready(())) => *driver = None,
-                    // A fault of this host. It costs this instance and nothing else.
+                    // A fault of this host: it costs the instance, and nothing else.
                     Err(panicked) => {
                         self.shared.end(&panicked.into(), false);
                         let _ = drop_caught(driver.take());
@@ -76,14 +80,14 @@ impl Instance {
             }
             let ended = driver.is_none();
             drop(driver);
-            // Something may have come in while the lock was held.
+            // What came in while the lock was held, and found it taken.
             if !self.shared.has_new_events() || ended {
                 return;
             }
         }
     }
 
-    /// Makes sure that somebody polls the driver.
+    /// Sees to it that somebody polls the driver.
     fn hand_over(self: Arc<Self>) {
         if self.shared.pass_on() {
             return;
@@ -95,7 +99,7 @@ impl Instance {
         .detach();
     }
 
-    /// If a call gave way to others after its response was there, nobody may be left to go on with it.
+    /// Where a call gave way to others after its response was there, nobody may be left to go on with it.
     fn see_to_the_rest(self: &Arc<Self>) {
         if self.shared.is_calling() {
             self.clone().hand_over();
@@ -109,7 +113,7 @@ impl Instance {
         outcome.map(drop)
     }
 
-    /// Answers a request. If the instance ended before it heard of the request, the request comes back.
+    /// Answers a request. Where the instance ended before it heard of it, the request comes back.
     pub async fn answer(self: Arc<Self>, request: Request) -> Result<Response, Unanswered> {
         let id = self
             .shared
@@ -141,7 +145,7 @@ pub(super) enum Unanswered {
     /// Another instance may answer it.
     Unheard(Request),
     Failed(Fault),
-    /// The host holds as much for the instance as it may, or nearly as much. Later there will be room.
+    /// The host holds as much for the instance as it may, or nearly: later there will be room.
     Full,
 }
 
@@ -150,7 +154,7 @@ struct Waiting {
     instance: Arc<Instance>,
     id: u32,
     over: bool,
-    /// The charge for what was taken last. It lasts until the reader has finished with that.
+    /// What was taken last counts until the reader has done with it.
     held: Option<Charge>,
 }
 

@@ -1,21 +1,20 @@
-//! [`Outgoing`]: the body of a fetch's request. A guest writes it piece by piece while the fetch reads it. `imports`
-//! makes one for each such request.
+//! [`Outgoing`]: the body of a fetch's request, which a guest writes piece by piece while whatever runs the fetch reads
+//! it. `imports` makes one for each such request.
 
 use super::{
+    exchange::{Event, Shared},
     pieces::{Piece, Pieces, Wanted},
-    shared::{Event, Shared},
 };
-use crate::lock::locked;
 use crate::{Chunk, account::Charge};
 use futures_core::Stream;
 use std::{
     io,
     pin::Pin,
-    sync::{Arc, Mutex, MutexGuard},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::{Context, Poll, Wake, Waker},
 };
 
-/// The body of a fetch's request, written by a guest and read by the fetch.
+/// The body of a fetch's request, written by a guest and read by what runs the fetch.
 #[derive(Clone, Default)]
 pub(super) struct Outgoing {
     inner: Arc<Mutex<(Pieces, Option<Waker>)>>,
@@ -23,10 +22,10 @@ pub(super) struct Outgoing {
 
 impl Outgoing {
     fn lock(&self) -> MutexGuard<'_, (Pieces, Option<Waker>)> {
-        locked(&self.inner)
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What should become of a piece with this many bytes of the body.
+    /// What is to become of a piece with so many bytes of the body.
     pub fn wants(&self, bytes: usize) -> Wanted {
         self.lock().0.wants(bytes)
     }
@@ -46,7 +45,7 @@ impl Outgoing {
         self.lock().0.ended
     }
 
-    /// The reader's side.
+    /// Its reader's side.
     pub fn stream(
         &self,
         id: u32,
@@ -68,7 +67,7 @@ struct Reader {
     shared: Arc<Shared>,
     outgoing: Outgoing,
     ended: bool,
-    /// The charge for what was taken last. It lasts until the reader has finished with that.
+    /// What was taken last counts until the reader has done with it.
     held: Option<Charge>,
 }
 
@@ -93,7 +92,7 @@ impl Stream for Reader {
         };
         if let Some(more) = more {
             self.shared.push(Event::Writable(self.id, more));
-            // The reader may be on another thread than the driver, so the driver has to be woken.
+            // Read on another thread than the driver's, it has to be told.
             self.shared.clone().wake();
         }
         Poll::Pending

@@ -5,16 +5,15 @@ use super::{
     driver::Recipe,
     instance::{Instance, Unanswered},
 };
-use crate::lock::locked;
 use crate::{BoxFuture, Fault, Request, Response, Vlugin};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// The instances of one vlugin: one, and more if all are busy and more are allowed.
 pub(super) struct Pool {
     pub(super) recipe: Arc<Recipe>,
     /// How many there may be.
     pub(super) most: usize,
-    /// Whether an instance answers more than one request.
+    /// Whether one answers more than one request.
     pub(super) reuse: bool,
     pub(super) instances: Mutex<Vec<Arc<Instance>>>,
 }
@@ -25,7 +24,10 @@ impl Pool {
         if !self.reuse {
             return Instance::new(&self.recipe);
         }
-        let mut instances = locked(&self.instances);
+        let mut instances = self
+            .instances
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         instances.retain(|instance| !instance.shared.has_ended());
         let busy = |instance: &Arc<Instance>| instance.is_running() || instance.is_full();
         if instances.len() < self.most && instances.iter().all(busy) {
@@ -43,7 +45,7 @@ impl Pool {
 }
 
 impl Pool {
-    /// The response when the host holds as much for the vlugin as it may, or nearly as much.
+    /// The response while the host holds as much for the vlugin as it may, or nearly.
     fn full(&self) -> Response {
         let name = &self.recipe.name;
         log::debug!(

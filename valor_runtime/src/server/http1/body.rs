@@ -1,27 +1,26 @@
 //! The body of a request, between the connection that reads it and the vlugin that asks for it.
 //!
-//! `upload` holds a [`Slot`] and puts into it what `framing` cuts out of the input. The vlugin holds the [`Incoming`]
-//! stream of the same slot. There is room for one chunk, and none is read before the vlugin asks for it: that is all
-//! the back-pressure there is.
+//! `upload` holds a [`Slot`], into which it puts what `framing` cuts out of the input; the
+//! vlugin holds the [`Incoming`] stream of the same slot. There is room for one chunk, and none
+//! is read before it is asked for: that is all of the back-pressure.
 
 use super::{body_error::BodyError, chunked::Trailers};
-use crate::lock::locked;
 use bytes::Bytes;
 use futures_core::Stream;
 use std::{
     io,
     pin::Pin,
-    sync::{Arc, Mutex, MutexGuard},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::{Context, Poll, Waker},
 };
-use valor_abi_wire::Chunk;
+use valor::wire::Chunk;
 
 /// The place where a body's chunks change hands.
 #[derive(Debug, Default)]
-pub(super) struct Slot(Mutex<SlotState>);
+pub(super) struct Slot(Mutex<State>);
 
 #[derive(Debug, Default)]
-struct SlotState {
+struct State {
     chunk: Option<Chunk>,
     trailers: Option<Chunk>,
     /// How it ended, once it did.
@@ -50,18 +49,18 @@ impl Slot {
         (slot.clone(), Incoming(slot))
     }
 
-    fn state(&self) -> MutexGuard<'_, SlotState> {
-        locked(&self.0)
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What the vlugin wants. The connection is at work, so a change does not wake it.
+    /// What the vlugin wants. While the connection is at work it is not to be woken for it.
     pub(super) fn demand(&self) -> Demand {
         let mut state = self.state();
         state.connection = None;
         state.demand()
     }
 
-    /// What the vlugin wants. If that changes later, the connection is woken.
+    /// What the vlugin wants; where that changes later, the connection is woken.
     pub(super) fn watch(&self, cx: &Context<'_>) -> Demand {
         let mut state = self.state();
         state.connection = Some(cx.waker().clone());
@@ -83,7 +82,7 @@ impl Slot {
         });
     }
 
-    /// Continues a body that had ended: after a switch of protocols, more follows.
+    /// What was over goes on: there is more to come behind a switch of protocols.
     pub(super) fn reopen(&self) {
         self.state().end = None;
     }
@@ -95,7 +94,7 @@ impl Slot {
         });
     }
 
-    fn answer(&self, change: impl FnOnce(&mut SlotState)) {
+    fn answer(&self, change: impl FnOnce(&mut State)) {
         let mut state = self.state();
         change(&mut state);
         state.wanted = false;
@@ -108,7 +107,7 @@ impl Slot {
     }
 }
 
-impl SlotState {
+impl State {
     fn demand(&self) -> Demand {
         match self {
             _ if self.dropped => Demand::Dropped,

@@ -1,35 +1,35 @@
-//! The chunked transfer coding (RFC 9112, section 7.1), decoded as its bytes come. However the stream is split, the
-//! body is the same. `framing` feeds it; it keeps nothing but the trailers.
+//! The chunked transfer coding (RFC 9112, section 7.1), decoded as its bytes come: every split
+//! of the stream gives the same body. `body` feeds it; it keeps nothing but the trailers.
 
 use super::body_error::BodyError;
 use std::ops::Range;
 
-/// The most bytes of trailers.
+/// Bytes of trailers.
 const MAX_TRAILERS: usize = 8 * 1024;
-/// The most trailers.
+/// How many trailers.
 const MAX_TRAILER_FIELDS: usize = 64;
-/// The most bytes of chunk extensions in a whole body: they carry nothing and cost time.
+/// Bytes of chunk extensions in all of a body: they carry nothing and cost time.
 const MAX_EXTENSIONS: usize = 16 * 1024;
-/// The most digits of a size: leading zeros are legal, an endless line of them is not.
+/// Digits of a size: zeros in front are legal, an endless line of them is not.
 const MAX_DIGITS: u8 = 32;
 
 /// The trailers of a body, names in lower case.
 pub(super) type Trailers = Vec<(String, Vec<u8>)>;
 
-/// What the decoder found in the input.
+/// What the decoder found in its input.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Piece {
-    /// Nothing; all the input is used up.
+    /// Nothing; all of the input is used up.
     More,
     /// These bytes of the input are data.
     Data(Range<usize>),
-    /// The body ends here.
+    /// The body is at its end.
     End(Trailers),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Expected {
-    /// In the digits of a size, after this many of them.
+enum State {
+    /// In the digits of a size, of which there were so many.
     Size(u8),
     /// In the white space between a size and its extension.
     Space,
@@ -45,7 +45,7 @@ enum Expected {
 /// The decoder of one body.
 #[derive(Debug, Clone)]
 pub(super) struct ChunkedDecoder {
-    state: Expected,
+    state: State,
     left: u64,
     extensions: usize,
     trailers: Vec<u8>,
@@ -54,50 +54,50 @@ pub(super) struct ChunkedDecoder {
 impl ChunkedDecoder {
     pub(super) fn new() -> Self {
         Self {
-            state: Expected::Size(0),
+            state: State::Size(0),
             left: 0,
             extensions: 0,
             trailers: Vec::new(),
         }
     }
 
-    /// Goes on with `input`. Returns how many of its bytes are used up, and what they were.
+    /// Goes on with `input` and says how many of its bytes are used up by what it found.
     pub(super) fn decode(&mut self, input: &[u8]) -> Result<(usize, Piece), BodyError> {
         let mut at = 0;
         while let Some(&byte) = input.get(at) {
             match self.state {
-                Expected::Data => {
+                State::Data => {
                     let amount = usize::try_from(self.left)
                         .map_or(input.len() - at, |left| left.min(input.len() - at));
                     self.left -= amount as u64;
                     if self.left == 0 {
-                        self.state = Expected::DataCr;
+                        self.state = State::DataCr;
                     }
                     return Ok((at + amount, Piece::Data(at..at + amount)));
                 }
-                Expected::Trailers => {
+                State::Trailers => {
                     at += 1;
                     if let Some(trailers) = self.trailer_byte(byte)? {
-                        self.state = Expected::End;
+                        self.state = State::End;
                         return Ok((at, Piece::End(trailers)));
                     }
                     continue;
                 }
-                Expected::End => break,
+                State::End => break,
                 state => self.state = self.framing_byte(state, byte)?,
             }
             at += 1;
         }
         match self.state {
-            Expected::End => Ok((at, Piece::End(Vec::new()))),
+            State::End => Ok((at, Piece::End(Vec::new()))),
             _ => Ok((at, Piece::More)),
         }
     }
 
-    fn framing_byte(&mut self, state: Expected, byte: u8) -> Result<Expected, BodyError> {
+    fn framing_byte(&mut self, state: State, byte: u8) -> Result<State, BodyError> {
         let bad = |what| Err(BodyError::Malformed(what));
         match (state, byte) {
-            (Expected::Size(digits), _) if byte.is_ascii_hexdigit() => {
+            (State::Size(digits), _) if byte.is_ascii_hexdigit() => {
                 let digit = (byte as char).to_digit(16).unwrap_or_default();
                 let left = self
                     .left
@@ -106,28 +106,28 @@ impl ChunkedDecoder {
                 match left {
                     Some(left) if digits < MAX_DIGITS => {
                         self.left = left;
-                        Ok(Expected::Size(digits + 1))
+                        Ok(State::Size(digits + 1))
                     }
                     _ => bad("a chunk's size is too large"),
                 }
             }
-            (Expected::Size(0), _) => bad("a chunk does not begin with its size"),
-            (Expected::Size(_), b'\r') | (Expected::Extension, b'\r') => Ok(Expected::SizeLf),
-            (Expected::Size(_) | Expected::Space, b';') => Ok(Expected::Extension),
-            (Expected::Size(_) | Expected::Space, b' ' | b'\t') => {
+            (State::Size(0), _) => bad("a chunk does not begin with its size"),
+            (State::Size(_), b'\r') | (State::Extension, b'\r') => Ok(State::SizeLf),
+            (State::Size(_) | State::Space, b';') => Ok(State::Extension),
+            (State::Size(_) | State::Space, b' ' | b'\t') => {
                 self.extension_byte()?;
-                Ok(Expected::Space)
+                Ok(State::Space)
             }
-            (Expected::Size(_) | Expected::Space, _) => bad("a chunk's size is malformed"),
-            (Expected::Extension, b'\t' | b' '..=0x7e | 0x80..) => {
+            (State::Size(_) | State::Space, _) => bad("a chunk's size is malformed"),
+            (State::Extension, b'\t' | b' '..=0x7e | 0x80..) => {
                 self.extension_byte()?;
-                Ok(Expected::Extension)
+                Ok(State::Extension)
             }
-            (Expected::Extension, _) => bad("a chunk's extension is malformed"),
-            (Expected::SizeLf, b'\n') if self.left == 0 => Ok(Expected::Trailers),
-            (Expected::SizeLf, b'\n') => Ok(Expected::Data),
-            (Expected::DataCr, b'\r') => Ok(Expected::DataLf),
-            (Expected::DataLf, b'\n') => Ok(Expected::Size(0)),
+            (State::Extension, _) => bad("a chunk's extension is malformed"),
+            (State::SizeLf, b'\n') if self.left == 0 => Ok(State::Trailers),
+            (State::SizeLf, b'\n') => Ok(State::Data),
+            (State::DataCr, b'\r') => Ok(State::DataLf),
+            (State::DataLf, b'\n') => Ok(State::Size(0)),
             _ => bad("a chunk does not end where its size says"),
         }
     }
@@ -169,8 +169,8 @@ fn parse(section: &[u8]) -> Result<Trailers, BodyError> {
     }
 }
 
-/// Fields that frame, route or authenticate a message mean nothing behind it and are left out (RFC 9110, section
-/// 6.5.1).
+/// Fields that frame, route or authenticate a message mean nothing behind it, and are left out
+/// (RFC 9110, section 6.5.1).
 fn may_trail(name: &str) -> bool {
     ![
         "authorization",
@@ -197,8 +197,8 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// Decodes `input` in segments of these lengths, over and over. Returns data, trailers, and the number of bytes
-    /// used.
+    /// Decodes `input` in segments of these lengths, over and over; gives data, trailers, and the
+    /// bytes that were used.
     fn decode(input: &[u8], segments: &[usize]) -> Result<(Vec<u8>, Trailers, usize), BodyError> {
         let mut decoder = ChunkedDecoder::new();
         let (mut data, mut used, mut seen) = (Vec::new(), 0, 0);

@@ -1,6 +1,6 @@
-//! From responses to bytes. `exchange` asks how a response is framed ([`Plan`]) and writes its head and its chunks
-//! through here. Framing belongs to the server: whatever a vlugin says about it is replaced. A test holds the bytes
-//! to those of async-h1's `server::Encoder`.
+//! From responses to bytes. `exchange` asks how a response is framed ([`Plan`]) and writes its
+//! head and its chunks through here. Framing belongs to the server: whatever a vlugin says of it
+//! is replaced. The bytes are those of async-h1's `server::Encoder`, which a test holds them to.
 
 use super::buffer::Output;
 use crate::status::{self, Content};
@@ -10,21 +10,21 @@ use std::{
     io::Write,
     time::{SystemTime, UNIX_EPOCH},
 };
-use valor_abi_wire::{Body, ChunkStream, Response, ResponseHead};
+use valor::wire::{Body, ChunkStream, Response, ResponseHead};
 
-/// What a response depends on in its request.
+/// Of a request, what its response depends on.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct RequestFacts {
+pub(super) struct Asked {
     /// Whether the method is `HEAD`.
     pub(super) head_only: bool,
     /// 10 or 11.
     pub(super) version: u8,
 }
 
-/// The header that says where a body ends.
+/// The header that tells where a body ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Framing {
-    /// No header: there is no body, or it ends with the connection.
+    /// None: there is no body, or it ends with the connection.
     None,
     Length(u64),
     Chunked,
@@ -40,7 +40,7 @@ pub(super) enum Payload {
 pub(super) struct Sending {
     pub(super) chunks: ChunkStream,
     pub(super) framing: Framing,
-    /// Whether the client cannot tell its end from a cut unless the connection is reset.
+    /// Whether its end and a cut look the same to the client, unless the connection is reset.
     pub(super) until_close: bool,
 }
 
@@ -48,13 +48,13 @@ pub(super) struct Sending {
 pub(super) struct Plan {
     pub(super) framing: Framing,
     pub(super) payload: Payload,
-    /// Whether the connection has to be closed after it.
+    /// Whether the connection has to be closed behind it.
     pub(super) closes: bool,
 }
 
 impl Plan {
     /// Takes the body out of `response` and decides how to send it (RFC 9112, section 6.3).
-    pub(super) fn of(asked: RequestFacts, response: &mut Response) -> Self {
+    pub(super) fn of(asked: Asked, response: &mut Response) -> Self {
         let status = response.head.status();
         let body = std::mem::take(&mut response.body);
         let nothing = Payload::Whole(Bytes::new());
@@ -95,20 +95,20 @@ impl Plan {
     }
 }
 
-/// The length that a vlugin promises in answer to `HEAD` when it leaves the body out.
+/// The length that a vlugin gives in answer to `HEAD`, where it leaves the body away.
 fn promised(head: &ResponseHead) -> Option<u64> {
     let value = head.header_str("content-length")?;
     value.bytes().all(|b| b.is_ascii_digit()).then_some(())?;
     value.parse().ok()
 }
 
-/// A header whose value may not stand in a head.
+/// A header of this name, which cannot stand in a head.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the value of header `{0}` has a control character in it")]
 pub(super) struct BadHeader(String);
 
-/// Whether a vlugin's head can be written. It has no line breaks (`head.rs` sees to that), but may contain other
-/// control characters.
+/// Whether a vlugin's head can be written. It has no line breaks (`head.rs` sees to that), but
+/// may have other control characters in it.
 pub(super) fn check(head: &ResponseHead) -> Result<(), BadHeader> {
     match head.fields().find(|(_, value)| !is_value(value)) {
         Some((name, _)) => Err(BadHeader(name.escape_ascii().to_string())),
@@ -118,12 +118,13 @@ pub(super) fn check(head: &ResponseHead) -> Result<(), BadHeader> {
 
 /// `field-value` of RFC 9110, section 5.5, bytes beyond ASCII included.
 fn is_value(value: &[u8]) -> bool {
-    // No early exit, so that many bytes are looked at in one step.
+    // With no early end, so that many bytes are looked at in one step.
     let is_control = |b: u8| ((b < b' ') & (b != b'\t')) | (b == 0x7f);
     !value.iter().fold(false, |found, &b| found | is_control(b))
 }
 
-/// Writes a head that passed [`check`]: headers in the order of their names, like async-h1's `Encoder`.
+/// Writes a head that passed [`check`]: headers in the order of their names, as async-h1's
+/// `Encoder` does.
 pub(super) fn head(
     out: &mut Vec<u8>,
     head: &ResponseHead,
@@ -133,7 +134,7 @@ pub(super) fn head(
     let mut length = [0; 20];
     let mut headers: Vec<(&[u8], &[u8])> = Vec::with_capacity(16);
     let mut dated = false;
-    // The protocol that was switched to, or those that the client has to choose from.
+    // The one that was switched to, or those that the client has to choose from.
     let tells_upgrade = matches!(head.status(), 101 | 426);
     for (name, value) in head.fields() {
         dated |= name == b"date";
@@ -146,7 +147,7 @@ pub(super) fn head(
         Framing::Length(len) => headers.push((b"content-length", digits(&mut length, len))),
         Framing::Chunked => headers.push((b"transfer-encoding", b"chunked")),
     }
-    // A sender of `Upgrade` has to send it in `Connection` too (RFC 9110, section 7.8).
+    // Who sends the one header has to send the other (RFC 9110, section 7.8).
     let connection = match connection {
         Some("close") if head.status() == 426 => Some("upgrade, close"),
         None if head.status() == 426 => Some("upgrade"),
@@ -183,7 +184,7 @@ pub(super) fn head(
     out.extend_from_slice(b"\r\n");
 }
 
-/// What a server says about a message and a connection; a vlugin has no say in it.
+/// What a server says of a message and of a connection; a vlugin has no say in it.
 fn is_framing(name: &[u8]) -> bool {
     matches!(
         name,
@@ -199,7 +200,7 @@ fn is_framing(name: &[u8]) -> bool {
 
 fn reason(status: u16) -> &'static str {
     match status {
-        // `http_types` says "Modified".
+        // `http_types` has "Modified" for it.
         304 => "Not Modified",
         _ => {
             http_types::StatusCode::try_from(status).map_or("", |status| status.canonical_reason())
@@ -219,7 +220,7 @@ fn digits(buf: &mut [u8; 20], mut number: u64) -> &[u8] {
     }
 }
 
-/// The current date (RFC 9110, section 5.6.7), formatted once a second.
+/// The date of now (RFC 9110, section 5.6.7), made once a second.
 fn date() -> [u8; 29] {
     thread_local! {
         static LAST: RefCell<(u64, [u8; 29])> = const { RefCell::new((u64::MAX, [0; 29])) };
@@ -235,7 +236,7 @@ fn date() -> [u8; 29] {
     })
 }
 
-/// Writes a chunk of a stream. An empty chunk would mean the end, and is left out.
+/// Writes a chunk of a stream. An empty one would be the end, and is left out.
 pub(super) fn chunk(out: &mut Output, data: Bytes) {
     if !data.is_empty() {
         let _ = write!(out.bytes(), "{:X}\r\n", data.len());
@@ -256,9 +257,9 @@ pub(super) fn end(out: &mut Output, trailers: &[(String, Vec<u8>)]) {
     bytes.extend_from_slice(b"\r\n");
 }
 
-/// Whether these may follow a body.
+/// Whether these can stand behind a body.
 pub(super) fn are_trailers(trailers: &[(String, Vec<u8>)]) -> bool {
-    // Trailers obey the rules of heads. Framing fields are refused, because somebody would obey them.
+    // A head's rules are those of trailers; framing fields would be obeyed by someone.
     let mut head = Response::new(200).head;
     trailers.iter().all(|(name, value)| {
         head.push(name, value).is_ok()
@@ -273,16 +274,15 @@ mod tests {
     use async_h1::server::Encoder;
     use futures_lite::{AsyncReadExt, stream};
     use proptest::prelude::*;
-    use valor_abi_http::response_from_wire;
-    use valor_abi_wire::Chunk;
+    use valor::{convert::response_from_wire, wire::Chunk};
 
-    const GET: RequestFacts = RequestFacts {
+    const GET: Asked = Asked {
         head_only: false,
         version: 11,
     };
 
-    /// Everything written for a response of bytes, or of a stream that is ready.
-    fn ours(asked: RequestFacts, mut response: Response) -> Vec<u8> {
+    /// All that is written of a response of bytes, or of a stream that is ready.
+    fn ours(asked: Asked, mut response: Response) -> Vec<u8> {
         let plan = Plan::of(asked, &mut response);
         let mut out = Output::new(std::time::Duration::ZERO);
         head(out.bytes(), &response.head, plan.framing, None);
@@ -300,15 +300,15 @@ mod tests {
         std::mem::take(out.bytes())
     }
 
-    /// The same by async-h1. `Connection` is left out: only the server writes it.
-    fn theirs(asked: RequestFacts, response: Response) -> Vec<u8> {
+    /// The same by async-h1. `Connection` is the server's own, and no part of this.
+    fn theirs(asked: Asked, response: Response) -> Vec<u8> {
         let method = match asked.head_only {
             true => http_types::Method::Head,
             false => http_types::Method::Get,
         };
         let mut encoder = Encoder::new(response_from_wire(response).unwrap(), method);
         let mut bytes = Vec::new();
-        // If the reads are large enough, its chunks are those of the stream.
+        // In reads that are large enough, its chunks are those of the stream.
         let mut buf = vec![0; 64 * 1024];
         loop {
             match smol::block_on(encoder.read(&mut buf)).unwrap() {
@@ -346,7 +346,7 @@ mod tests {
             if ours == theirs {
                 return;
             }
-            // The clock may have ticked between the two.
+            // The second may have changed between the two.
         }
         panic!("they differ in more than the second");
     }
@@ -356,7 +356,7 @@ mod tests {
         for sizes in [&[1][..], &[15, 16, 255, 256], &[]] {
             let parts: Vec<_> = sizes.iter().map(|&size| vec![b'x'; size]).collect();
             for head_only in [false, true] {
-                let asked = RequestFacts { head_only, ..GET };
+                let asked = Asked { head_only, ..GET };
                 let (ours, theirs) = (
                     ours(asked, streamed(&parts)),
                     theirs(asked, streamed(&parts)),
@@ -378,7 +378,7 @@ mod tests {
 
     #[test]
     fn where_the_encoder_is_wrong() {
-        // async-h1 calls 304 "Modified", and sends a length and a body with 204 and 304.
+        // It calls 304 "Modified", and sends a length, and a body, with 204 and 304.
         for (status, reason) in [(204, "No Content"), (304, "Not Modified")] {
             let bytes = ours(
                 GET,
@@ -418,7 +418,7 @@ mod tests {
             let mut headers = headers;
             headers.retain(|(name, _)| !is_framing(name.to_ascii_lowercase().as_bytes()));
             headers.push(("date".into(), "now".into()));
-            let asked = RequestFacts { head_only, ..GET };
+            let asked = Asked { head_only, ..GET };
             let ours = ours(asked, response(status, &headers, body.clone()));
             let theirs = theirs(asked, response(status, &headers, body));
             prop_assert_eq!(ours.escape_ascii().to_string(), theirs.escape_ascii().to_string());

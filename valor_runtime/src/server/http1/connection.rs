@@ -1,10 +1,10 @@
-//! The loop of one connection: a head, its exchange, the next head, and the end. A task of the server's executor runs
-//! it. Nothing of it outlives the socket.
+//! The loop of one connection: a head, its exchange, the next head, and the end. A task of the
+//! server's executor runs it; nothing of it outlives the socket.
 
 use super::{
     buffer::{self, Input, Output, READ, Wire},
     closing::{Closing, dead},
-    codec::{self, Payload, Plan, RequestFacts},
+    codec::{self, Asked, Payload, Plan},
     deadline::{Deadline, earlier},
     exchange::{Exchange, Outcome},
     forwarded,
@@ -15,7 +15,6 @@ use super::{
 };
 use crate::{
     id,
-    in_band::CORRELATION_ID,
     server::{net::Socket, shared::Shared},
 };
 use futures_core::Stream;
@@ -28,17 +27,17 @@ use std::{
     task::{Context, Poll},
     time::{Duration, Instant},
 };
-use valor_abi_wire::Response;
+use valor::wire::Response;
 
-/// How much a client may go on sending to a connection that is being closed.
+/// What a client may go on sending to a connection that is closing.
 const LINGERING: usize = 16 * 1024 * 1024;
-/// How much one read takes while a head is expected: room for many small requests, but not for much of a large body,
-/// whose later pieces are read straight to where they stay.
+/// How much is read at once where a head is looked for: many small requests, and not so much of a
+/// large body, whose later pieces are read to where they stay.
 const HEAD: usize = 16 * 1024;
-/// After this many requests, the other connections of the thread have their turn.
+/// After so many requests the other connections of the thread have their turn.
 const TURN: u32 = 32;
-/// How long an idle connection stays once the server leaves. A request that is on its way, or that a client sends
-/// before it can know, is still answered.
+/// How long an idle connection stays once the server leaves: a request that is on its way, or that
+/// a client sends before it can know, is answered.
 const GRACE: Duration = Duration::from_millis(500);
 /// How long to linger at most when the whole server is about to end.
 const LEAVING: Duration = Duration::from_secs(1);
@@ -55,7 +54,7 @@ pub(crate) struct Connection {
     idle_since: Instant,
     /// When the server was first seen to leave.
     leaving_since: Option<Instant>,
-    /// When the first byte of a head arrived.
+    /// When the first byte of a head came.
     begun: Option<Instant>,
 }
 
@@ -128,7 +127,7 @@ impl Connection {
         }
     }
 
-    /// Continues the connection in another protocol.
+    /// Serves the connection in another protocol.
     async fn tunnel(&mut self, mut tunnel: Box<Tunnel>) -> Closing {
         let patience = Patience {
             open: self.shared.config.upgraded_timeout,
@@ -141,7 +140,7 @@ impl Connection {
         .await
     }
 
-    /// The next head that passes the guard, or why there is none.
+    /// The next head that is good, or why there is none.
     fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<Next> {
         loop {
             if !self.wire.output.has_room() {
@@ -153,7 +152,7 @@ impl Connection {
                     Poll::Ready(Ok(())) => {}
                 }
             }
-            match self.read_head() {
+            match self.judge() {
                 Some(Step::More) | None => {}
                 Some(Step::Skip(amount)) => {
                     self.wire.input.consume(amount);
@@ -188,13 +187,13 @@ impl Connection {
         }
     }
 
-    fn read_head(&mut self) -> Option<Step> {
+    fn judge(&mut self) -> Option<Step> {
         let input = self.wire.input.unread();
         if input.is_empty() {
             self.begun = None;
             return None;
         }
-        Some(self.guard.check(input, &self.peer, &self.shared.config))
+        Some(self.guard.judge(input, &self.peer, &self.shared.config))
     }
 
     /// The client has nothing more to say.
@@ -208,7 +207,8 @@ impl Connection {
         }
     }
 
-    /// What to do while the client is silent: write what waits, and look at the clock.
+    /// What is to be done while the client says nothing: write what is there, and look at the
+    /// clock.
     fn poll_silence(&mut self, cx: &mut Context<'_>) -> Poll<Outcome> {
         let config = &self.shared.config;
         let Wire {
@@ -245,7 +245,7 @@ impl Connection {
         })
     }
 
-    /// Writes everything that waits, as far as the client takes it in time.
+    /// Writes all that is to be written, as far as the client takes it in time.
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), ()>> {
         let Wire {
             socket,
@@ -261,19 +261,19 @@ impl Connection {
     }
 
     fn refuse(&mut self, refusal: Refusal) {
-        // A request without an id is one whose head was refused; that head is still in the input.
+        // A request that has no id yet is one whose head was refused, and is in the input still.
         let head = self.wire.input.unread();
         let id = refusal.id.unwrap_or_else(|| id::of_refused(head));
         log::debug!(
             target: "valor::server", id = id;
             "{} got {}: {}", self.peer, refusal.status, refusal.detail
         );
-        let asked = RequestFacts {
+        let asked = Asked {
             head_only: false,
             version: 11,
         };
         let mut response = Response::problem(refusal.status, &refusal.detail);
-        let _ = response.head.push(CORRELATION_ID, id.as_bytes());
+        let _ = response.head.push("x-correlation-id", id.as_bytes());
         let plan = Plan::of(asked, &mut response);
         let output = &mut self.wire.output;
         codec::head(output.bytes(), &response.head, plan.framing, Some("close"));
@@ -284,7 +284,7 @@ impl Connection {
 
     async fn close(&mut self, closing: Closing) {
         match closing {
-            // In TLS, an end without a notice counts as a truncation.
+            // In TLS an end without a word is a truncation.
             Closing::Plain if self.wire.socket.is_tls() => {
                 poll_fn(|cx| self.wire.poll_end(cx)).await;
             }

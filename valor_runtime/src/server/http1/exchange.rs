@@ -1,14 +1,15 @@
-//! One request and its response. `connection` polls an [`Exchange`] until it is over. The exchange drives three
-//! things at once: the vlugin, the request's body on its way in, and the output.
+//! One request and its response. `connection` polls an [`Exchange`] until it is over; it drives
+//! three things at once: the vlugin, the request's body on its way in, and the output.
 //!
-//! It promises that a response is written once and whole, or else the connection is cut. No more is read than the
-//! vlugin asks for. If the client goes away, the vlugin's future is dropped.
+//! It promises that a response is written once and whole or the connection is cut, that no more
+//! is read than the vlugin asks for, and that the vlugin's future is dropped when its client has
+//! gone away.
 
 use super::{
     body_error::BodyError,
     buffer::{self, Input, Wire},
     closing::{Closing, dead},
-    codec::{self, Payload, Plan, RequestFacts, Sending},
+    codec::{self, Asked, Payload, Plan, Sending},
     deadline::earlier,
     judged::Judged,
     refusal::Refusal,
@@ -19,7 +20,6 @@ use super::{
 use crate::{
     Vlugin, id,
     status::{self, Content},
-    vlugin::Logged,
 };
 use bytes::Bytes;
 use std::{
@@ -28,11 +28,14 @@ use std::{
     task::{Context, Poll},
     time::{Duration, Instant},
 };
-use valor_abi_wire::{Body, BoxFuture, Chunk, Fault, Request, Response, ResponseHead};
+use valor::{
+    fault::Fault,
+    wire::{Body, BoxFuture, Chunk, Request, Response, ResponseHead},
+};
 
-/// How much of the next requests is read while the vlugin works on this one.
+/// How far the next requests are read while the vlugin works on this one.
 const AHEAD: usize = 64 * 1024;
-/// After this many steps, the other connections of the thread have their turn.
+/// After so many steps the other connections of the thread have their turn.
 const TURN: usize = 32;
 
 /// How an exchange ended.
@@ -40,9 +43,9 @@ const TURN: usize = 32;
 pub(super) enum Outcome {
     /// The response is in the output; the next request may come.
     Next,
-    /// The output has to be written and the connection closed.
+    /// The output is to be written, and the connection closed.
     Close(Closing),
-    /// This has to be answered and the connection closed.
+    /// This is to be answered, and the connection closed.
     Refuse(Refusal),
     /// The head of the response is in the output; the connection goes on in another protocol.
     Switch(Box<Tunnel>),
@@ -56,7 +59,7 @@ enum Answer {
 
 struct Streaming {
     head: ResponseHead,
-    /// Whether the head was written. It waits for the first chunk, so that both go out in one write.
+    /// The head waits for the first chunk, so that both go out in one write.
     begun: bool,
     closes: bool,
     sending: Sending,
@@ -66,13 +69,13 @@ struct Streaming {
 /// One request and its response.
 pub(super) struct Exchange {
     answer: Answer,
-    asked: RequestFacts,
-    /// Whether the client wants to go on, and whether the server does.
+    asked: Asked,
+    /// Whether the client means to go on, and whether the server does.
     client_stays: bool,
     keep_alive: bool,
     upload: Upload,
     offer: Option<Box<Offer>>,
-    /// The request's id, as long as its body may still be refused.
+    /// The request's id, where its body may still be refused.
     id: Option<String>,
 }
 
@@ -84,7 +87,7 @@ impl Exchange {
         vlugin: &Arc<dyn Vlugin>,
         body_timeout: Duration,
     ) -> Self {
-        let asked = RequestFacts {
+        let asked = Asked {
             head_only: judged.head.method() == "HEAD",
             version: judged.head.version(),
         };
@@ -95,10 +98,13 @@ impl Exchange {
             body = incoming;
             offer
         });
-        // The id in the log must be the one that the client gets if the body fails.
-        let id = matches!(body, Body::Stream { .. }).then(|| id::settle(&mut judged.head));
+        let id = matches!(body, Body::Stream { .. }).then(|| id::of(&judged.head));
+        if let Some(id) = &id {
+            // The one that the client is told is to be the one in the log.
+            let _ = judged.head.set("x-request-id", id.as_bytes());
+        }
         let answer = if judged.about_server {
-            Box::pin(std::future::ready(Ok(about_server(&mut judged.head))))
+            Box::pin(std::future::ready(Ok(about_server(&judged.head))))
         } else {
             vlugin.clone().on_request(Request {
                 head: judged.head,
@@ -123,8 +129,8 @@ impl Exchange {
         leaving: bool,
         cx: &mut Context<'_>,
     ) -> Poll<Outcome> {
-        // A response that has begun did not announce the end of the connection. A client that relies on that may have
-        // sent its next request already.
+        // A response that has begun did not say that the connection ends, and a client that relies
+        // on it may have sent its next request.
         self.keep_alive &= !leaving || self.has_begun();
         match self.drive(wire, cx) {
             Ok(poll) => poll,
@@ -157,7 +163,7 @@ impl Exchange {
             }
             self.watch_client(wire, cx)?;
             if self.upload.has_changed(cx) {
-                // Another thread has just asked for the body, or thrown it away.
+                // Another thread asked for the body, or threw it away, just now.
                 continue;
             }
             let at = earlier(self.upload.deadline(), wire.output.stall.deadline());
@@ -171,7 +177,7 @@ impl Exchange {
         Ok(Poll::Pending)
     }
 
-    /// How the exchange ended, once everything is done.
+    /// How it ended, once all is done that has to be done.
     fn over(&self, wire: &Wire) -> Option<Outcome> {
         let Answer::Done = self.answer else {
             return None;
@@ -295,7 +301,7 @@ impl Exchange {
         codec::head(wire.output.bytes(), head, framing, connection);
     }
 
-    /// Writes the head of a stream. Returns whether there was one to write.
+    /// Writes the head of a stream, and says whether there was one to write.
     fn begin_stream(&mut self, wire: &mut Wire) -> bool {
         let Answer::Streaming(streaming) = &mut self.answer else {
             return false;
@@ -305,7 +311,7 @@ impl Exchange {
         }
         let (framing, closes) = (streaming.sending.framing, streaming.closes);
         let head = streaming.head.clone();
-        // If a vlugin answers with what it reads, `100 Continue` has to come first.
+        // Of a vlugin that answers with what it reads, `100 Continue` has to come first.
         self.upload.before_head(wire);
         self.write_head(&head, framing, closes, wire);
         true
@@ -325,19 +331,12 @@ impl Exchange {
                 self.send_data(data, left, wire);
                 return Ok(());
             }
-            // A runtime has logged whose it is, and the request's id.
-            Some(Err(error)) if Logged::is(&error) => return self.cut(wire),
-            Some(Err(error)) => {
-                self.say_cut(&format!("failed: {error}"));
-                return self.cut(wire);
-            }
+            Some(Err(error)) => return self.cut(&format!("failed: {error}"), wire),
             Some(Ok(Chunk::Trailers(_))) | None if short => {
-                self.say_cut("ended short of its length");
-                return self.cut(wire);
+                return self.cut("ended short of its length", wire);
             }
             Some(Ok(Chunk::Trailers(trailers))) if !codec::are_trailers(&trailers) => {
-                self.say_cut("has trailers that cannot be sent");
-                return self.cut(wire);
+                return self.cut("has trailers that cannot be sent", wire);
             }
             Some(Ok(Chunk::Trailers(trailers))) => trailers,
             None => Vec::new(),
@@ -384,20 +383,14 @@ impl Exchange {
         }
     }
 
-    /// Logs why a response cannot go on.
-    fn say_cut(&self, what: &str) {
-        if let Answer::Streaming(Streaming { head, sent, .. }) = &self.answer {
-            let name = name_of(head);
-            log::error!(target: "valor::server", "{name}: the response's stream {what}, after {sent} bytes");
-        }
-    }
-
-    /// Ends a response that cannot go on. If nothing of it was written, another takes its place. Otherwise the
-    /// connection is cut: there is no other way to tell the client.
-    fn cut(&mut self, wire: &mut Wire) -> Result<(), Outcome> {
+    /// Ends a response that cannot go on. Where nothing was written of it, another takes its
+    /// place; otherwise the connection ends, which is all that a client can be told.
+    fn cut(&mut self, what: &str, wire: &mut Wire) -> Result<(), Outcome> {
         let Answer::Streaming(streaming) = &self.answer else {
             return Ok(());
         };
+        let (name, sent) = (name_of(&streaming.head), streaming.sent);
+        log::error!(target: "valor::server", "{name}: the response's stream {what}, after {sent} bytes");
         if streaming.begun {
             return Err(self.abort());
         }
@@ -420,8 +413,8 @@ impl Exchange {
 
     // The client.
 
-    /// Ends a body that cannot go on. The vlugin sees the error; the client gets the matching answer, unless it is
-    /// too late for one.
+    /// Ends a body that cannot go on: the vlugin sees the error, the client gets the answer that
+    /// goes with it, where it is not too late for one.
     fn fail(&mut self, error: BodyError, cx: &mut Context<'_>) -> Outcome {
         let refusal = error.refusal();
         if self.upload.fail(error) {
@@ -443,7 +436,7 @@ impl Exchange {
         }
     }
 
-    /// Reads ahead while the vlugin works, to get the next requests or to notice that the client has gone.
+    /// Reads ahead while the vlugin works: the next requests, or that the client has gone.
     fn watch_client(&self, wire: &mut Wire, cx: &mut Context<'_>) -> Result<(), Outcome> {
         while self.upload.progress() == Progress::Done && wire.input.len() < AHEAD {
             if let Answer::Done = self.answer {

@@ -1,8 +1,9 @@
-//! The guard: reads a request's head, judges it, and builds its [`RequestHead`] in one pass.
+//! The guard: reads a request's head, judges it, and builds the [`RequestHead`] of it at once.
 //!
-//! `connection` shows it the bytes as they come. Every rule that a head can break is here, with the status that
-//! answers it. A head that passes has one meaning for everybody behind the guard. So no proxy in front and no vlugin
-//! behind can be made to see another request than the server did (RFC 9112, section 11.2).
+//! `connection` shows it the bytes as they come. Every rule that a head can break is here, with
+//! the status that answers it; what passes has one meaning for everybody behind, so that no
+//! proxy in front and no vlugin behind can be made to see another request than the server did
+//! (RFC 9112, section 11.2).
 
 use super::{
     fields::{Fields, length_of, list},
@@ -14,7 +15,7 @@ use super::{
 use crate::server::config::ServerConfig;
 use memchr::{memchr, memchr_iter, memmem};
 use std::mem::MaybeUninit;
-use valor_abi_wire::RequestHead;
+use valor::wire::RequestHead;
 
 /// Room for the method, the version and the spaces around the target.
 const BESIDE_TARGET: usize = 300;
@@ -23,7 +24,7 @@ const USUAL_HEADERS: usize = 128;
 /// How many empty lines may stand before a request (RFC 9112, section 2.2, asks for one).
 const EMPTY_LINES: u8 = 2;
 
-/// What to do with the bytes that the guard was shown.
+/// What is to be done with the bytes that the guard was shown.
 #[derive(Debug)]
 pub(super) enum Step {
     /// Read more of them.
@@ -45,8 +46,8 @@ pub(super) struct Guard {
 }
 
 impl Guard {
-    /// Judges as much of a head as there is. After [`Step::Head`], it is ready for the next one.
-    pub(super) fn check(&mut self, bytes: &[u8], peer: &str, config: &ServerConfig) -> Step {
+    /// Judges what is there of a head. After [`Step::Head`] it is ready for the next one.
+    pub(super) fn judge(&mut self, bytes: &[u8], peer: &str, config: &ServerConfig) -> Step {
         match bytes {
             [] | [b'\r'] => return Step::More,
             [b'\r', b'\n', ..] if self.empty_lines < EMPTY_LINES => {
@@ -72,13 +73,13 @@ impl Guard {
         judged.unwrap_or_else(Step::Refuse)
     }
 
-    /// Looks at the new bytes of a head that has no end yet, so that the server waits for nobody who sends rubbish or
-    /// never comes to an end.
+    /// Looks at what is new of a head that has no end yet, so that nobody who sends rubbish, or
+    /// without an end, is waited for.
     fn part(&mut self, bytes: &[u8], config: &ServerConfig) -> Result<(), Refusal> {
         let new_line = memchr(b'\n', &bytes[self.seen..]).is_some();
         check_bytes(bytes, self.seen)?;
         if new_line || self.seen == 0 {
-            // At most once per line: parsing at each byte would take quadratic time.
+            // At most once for each line: parsing at each byte would take quadratic time.
             parse(bytes, config, |_| Ok(()))?;
         }
         self.seen = bytes.len();
@@ -103,7 +104,7 @@ fn head_too_large(config: &ServerConfig) -> Refusal {
     Refusal::new(431, format!("the head is larger than {limit} bytes"))
 }
 
-/// Refuses control characters and line ends that are not CRLF. Only the bytes behind `from` are new.
+/// Control characters, and line ends that are not CRLF. Only what lies behind `from` is new.
 fn check_bytes(bytes: &[u8], from: usize) -> Result<(), Refusal> {
     let mut before = from.checked_sub(1).map(|at| bytes[at]);
     for &byte in &bytes[from..] {
@@ -119,7 +120,7 @@ fn check_bytes(bytes: &[u8], from: usize) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// Parses a head, or as much of one as there is. Only a complete head is shown to `judge`.
+/// Parses a head, or as much of one as there is, and lets `judge` see a whole one.
 fn parse<T: Default>(
     bytes: &[u8],
     config: &ServerConfig,
@@ -137,7 +138,7 @@ fn parse<T: Default>(
     match request.parse_with_uninit_headers(bytes, headers) {
         Ok(httparse::Status::Partial) => Ok(T::default()),
         Ok(httparse::Status::Complete(end)) if end == bytes.len() => judge(&request),
-        // The head ends in something other than CRLF CRLF.
+        // Its end is another one than CRLF CRLF.
         Ok(httparse::Status::Complete(_)) => Err(bad("a line does not end in CRLF")),
         Err(error) => Err(match error {
             httparse::Error::TooManyHeaders => {
@@ -163,7 +164,7 @@ enum Version {
     None,
 }
 
-/// The version of a request line that has neither of the two supported versions.
+/// The version of a request line that is of neither of the two that are served.
 fn version(bytes: &[u8]) -> Version {
     let Some(end) = memchr(b'\r', bytes) else {
         return Version::Unfinished;
@@ -174,7 +175,7 @@ fn version(bytes: &[u8]) -> Version {
     }
 }
 
-/// Judges a complete head.
+/// Judges a head whose end has come.
 fn whole(bytes: &[u8], peer: &str, config: &ServerConfig) -> Result<Judged, Refusal> {
     if memchr_iter(b'\n', bytes).any(|at| at == 0 || bytes[at - 1] != b'\r') {
         return Err(bad("a line does not end in CRLF"));
@@ -281,7 +282,7 @@ fn request_of(
     }
     let framing = fields.framing(version)?;
     Ok(Judged {
-        // HTTP/1.0 clients cannot upgrade: the header is ignored (RFC 9110, section 7.8).
+        // Of HTTP/1.0 it is ignored (RFC 9110, section 7.8).
         offers_upgrade: fields.asks_upgrade
             && fields.names_protocol
             && (version == 11 && framing.is_done() && method != "HEAD" && target != "*"),
@@ -314,7 +315,7 @@ mod tests {
         for segment in segments.iter().cycle() {
             end = (end + segment).min(bytes.len());
             loop {
-                match guard.check(&bytes[start..end], "", &config) {
+                match guard.judge(&bytes[start..end], "", &config) {
                     Step::More => break,
                     Step::Skip(amount) => start += amount,
                     Step::Head(amount, judged) => {
@@ -334,7 +335,7 @@ mod tests {
     fn a_head_is_built_as_it_was_sent() {
         let sent = b"POST /a?b HTTP/1.1\r\nHost: a\r\nX-A:  1 \r\nContent-Length: 05\r\n\r\nhello";
         let Step::Head(length, judged) =
-            Guard::default().check(sent, "[::1]:8", &ServerConfig::default())
+            Guard::default().judge(sent, "[::1]:8", &ServerConfig::default())
         else {
             panic!("it is a head")
         };
@@ -398,7 +399,7 @@ mod tests {
             let bytes = pieces.concat().into_bytes();
             let whole = judge(&bytes, &[bytes.len().max(1)]);
             let split = judge(&bytes, &segments);
-            // A split may reveal a fault earlier, or another fault, but never a head that is not there.
+            // A split may show a fault earlier, or another one; never a head where there is none.
             if whole.contains(' ') || split.contains(' ') {
                 prop_assert_eq!(split, whole);
             }

@@ -1,19 +1,19 @@
-//! Responses in place of a vlugin's: if the vlugin failed, if its response cannot be sent, or if a request is about
-//! the server itself. `exchange` asks for them.
+//! Responses in place of a vlugin's: if it failed, if what it gave cannot be sent, and if a request is about the
+//! server itself. `exchange` asks for them.
 
 use super::codec;
-use crate::{
-    id,
-    in_band::{CORRELATION_ID, PLUGIN},
+use crate::id;
+use valor::{
+    fault::Fault,
+    wire::{RequestHead, Response, ResponseHead},
 };
-use valor_abi_wire::{Fault, RequestHead, Response, ResponseHead};
 
 /// The answer to `OPTIONS *` (RFC 9110, section 9.3.7).
-pub(super) fn about_server(head: &mut RequestHead) -> Response {
+pub(super) fn about_server(head: &RequestHead) -> Response {
     let mut response = Response::new(204);
     let _ = response
         .head
-        .push(CORRELATION_ID, id::settle(head).as_bytes());
+        .push("x-correlation-id", id::of(head).as_bytes());
     let _ = response
         .head
         .push("allow", b"GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
@@ -29,10 +29,10 @@ pub(super) fn of_fault(fault: &Fault) -> Response {
     Response::problem(fault.status, &fault.message)
 }
 
-/// The answer if a vlugin's own response cannot be sent.
+/// What is sent where a vlugin's own response cannot be.
 pub(super) fn of_broken(head: &ResponseHead) -> Response {
     let mut response = Response::problem(500, "the vlugin's response cannot be sent");
-    for name in [CORRELATION_ID, PLUGIN] {
+    for name in ["x-correlation-id", "x-valor-plugin"] {
         if let Some(value) = head.header(name) {
             let _ = response.head.push(name, value);
         }
@@ -43,7 +43,7 @@ pub(super) fn of_broken(head: &ResponseHead) -> Response {
     response
 }
 
-/// The vlugin's name, which the runtime puts into its responses.
+/// The vlugin's name, as the runtime notes it in its responses.
 pub(super) fn name_of(head: &ResponseHead) -> &str {
-    head.header_str(PLUGIN).unwrap_or("a vlugin")
+    head.header_str("x-valor-plugin").unwrap_or("a vlugin")
 }

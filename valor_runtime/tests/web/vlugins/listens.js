@@ -1,4 +1,4 @@
-// A vlugin of the other form, for scripts.py: three listeners, and a name that others use too.
+// A vlugin of the other form, for scripts.py: three listeners, and a name that others have as well.
 
 let counted = 0;
 

@@ -1,6 +1,6 @@
-//! What the guard and the framing of bodies promise, as one check of any bytes: no panic, one verdict for every
-//! split, one meaning, bounded memory. The fuzz target (`valor_runtime/fuzz`) calls [`check`]. The differential test
-//! compares [`read`] with async-h1.
+//! What the guard and the framing of bodies promise, as one check of any bytes: no panic, one
+//! verdict for every split, one meaning, bounded memory. The fuzz target (`valor_runtime/fuzz`)
+//! calls [`check`]; the differential test compares [`read`] to async-h1.
 
 use crate::server::{
     config::ServerConfig,
@@ -16,10 +16,12 @@ use crate::server::{
 };
 use ipnet::Ipv4Net;
 use std::{io::Write, net::SocketAddr};
-use valor_abi_http::request_from_wire;
-use valor_abi_wire::{Body, Request, RequestHead};
+use valor::{
+    convert::request_from_wire,
+    wire::{Body, Request, RequestHead},
+};
 
-/// The address of the sender.
+/// Who sends it all.
 const PEER: &str = "127.0.0.1:8080";
 
 /// A request as a vlugin would get it.
@@ -28,7 +30,7 @@ pub(super) struct Message {
     pub(super) head: RequestHead,
     pub(super) body: Vec<u8>,
     pub(super) trailers: Trailers,
-    /// The head once the client's address is settled.
+    /// The head once it is settled who the client is.
     settled: RequestHead,
     keep_alive: bool,
     expects_continue: bool,
@@ -40,9 +42,9 @@ pub(super) struct Message {
 pub(super) enum End {
     /// The input ended between two requests.
     Clean,
-    /// In a head: refused, or incomplete. A split may reveal a fault earlier, or another fault.
+    /// In a head: refused, or not at its end. A split may show a fault earlier, or another one.
     Head,
-    /// In an incomplete body.
+    /// In a body that is not at its end.
     Cut,
     Body(BodyError),
 }
@@ -50,7 +52,7 @@ pub(super) enum End {
 /// Reads requests as a connection does, from segments of these lengths, over and over.
 ///
 /// # Panics
-/// If more is kept than the limits allow.
+/// Where more is kept than the limits allow.
 pub(super) fn read(bytes: &[u8], segments: &[usize], config: &ServerConfig) -> (Vec<Message>, End) {
     let mut rest = bytes;
     let mut lengths = segments.iter().cycle();
@@ -64,7 +66,7 @@ pub(super) fn read(bytes: &[u8], segments: &[usize], config: &ServerConfig) -> (
     loop {
         let step = match input.is_empty() {
             true => Step::More,
-            false => guard.check(input.unread(), PEER, config),
+            false => guard.judge(input.unread(), PEER, config),
         };
         match step {
             Step::More => {
@@ -132,7 +134,7 @@ fn read_body<'a>(
     }
 }
 
-/// Writes a request in a way that leaves only one reading.
+/// Writes a request so that nothing of it can be understood in another way.
 fn write(message: &Message) -> Vec<u8> {
     let (head, body) = (&message.head, &message.body);
     let version = match head.version() {
@@ -164,10 +166,10 @@ fn write(message: &Message) -> Vec<u8> {
     bytes
 }
 
-/// Holds every promise against these bytes, on a connection with small limits.
+/// Holds everything that is promised against these bytes, on a connection with small limits.
 ///
 /// # Panics
-/// If a promise is broken.
+/// Where a promise is not kept.
 pub fn check(bytes: &[u8]) {
     let small = ServerConfig {
         max_head: 1024,
@@ -179,7 +181,7 @@ pub fn check(bytes: &[u8]) {
         ..ServerConfig::default()
     };
     let whole = read(bytes, &[bytes.len()], &small);
-    // The same bytes are always split the same way, so that a finding can be reproduced.
+    // The same bytes are always split in the same way, so that what is found is found again.
     let seed = bytes.iter().fold(bytes.len() as u64, |seed, &byte| {
         seed.wrapping_mul(31).wrapping_add(byte.into())
     });
@@ -203,7 +205,7 @@ pub fn check(bytes: &[u8]) {
             .filter(|(name, _)| ["content-length", "transfer-encoding"].contains(name));
         assert!(framings.count() <= 1, "there are two framings");
 
-        // Whatever a trusted proxy says, there is a peer and a host, and nothing panics over them.
+        // Whatever a trusted proxy says, there is a peer and a host, and nothing panics at them.
         let settled = message.settled.clone();
         let peer = settled.peer().unwrap_or_default();
         assert!(peer.parse::<SocketAddr>().is_ok(), "{peer}");
@@ -220,7 +222,7 @@ pub fn check(bytes: &[u8]) {
             body,
         });
 
-        // Nothing can have been added, but names and values may stand further apart.
+        // What is in it cannot be more than was, but names and values may stand further apart.
         let again = write(&message);
         let roomy = ServerConfig {
             trusted_proxies: small.trusted_proxies.clone(),

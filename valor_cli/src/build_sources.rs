@@ -1,0 +1,314 @@
+//! `--build` and `build`: the crates that definitions name as their `source`, built with cargo.
+//!
+//! Crates of one workspace are built by one `cargo build`, and each built library's path is
+//! taken from cargo's own messages, so that nothing needs to be copied or guessed. What cannot be
+//! built is told of by definition; the others are built all the same.
+
+mod crates;
+mod fault;
+mod stop;
+
+pub use crates::{Inputs, Workspaces, library_name};
+pub use fault::BuildFault;
+pub use stop::Stop;
+
+use crate::{log_writer::LogWriter, wasm_tools};
+use cargo_metadata::{Message, Package, PackageId};
+use crates::is_cdylib;
+use fault::{cannot_run, fault};
+use std::{
+    collections::BTreeMap,
+    io::{BufRead, BufReader, Read},
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    time::Instant,
+};
+use valor_runtime::{Definition, package::WASM_TARGET};
+
+/// How to build.
+#[derive(Clone, Copy)]
+pub struct How<'a> {
+    /// Flushed before cargo writes to the same place.
+    pub log: &'a LogWriter,
+    /// cargo's release profile instead of dev.
+    pub release: bool,
+    /// Whether the log is JSON, so that cargo's own lines have to become records.
+    pub json: bool,
+    /// Whether to show errors and warnings alone.
+    pub quiet: bool,
+    /// Ends it before its time.
+    pub stop: &'a Stop,
+}
+
+/// The library, or why there is none.
+pub type Outcome = Result<PathBuf, BuildFault>;
+
+/// Builds the crates of all definitions that name one. Gives, by the index that came with the
+/// definition, the library or why there is none. `base` is what a `source` is relative to.
+pub fn build<'a>(
+    definitions: impl Iterator<Item = (usize, &'a Definition)>,
+    base: &Path,
+    how: How<'_>,
+) -> BTreeMap<usize, Outcome> {
+    let mut outcomes = BTreeMap::new();
+    let told = &mut |index, outcome| _ = outcomes.insert(index, outcome);
+    build_each(definitions, base, how, told);
+    outcomes
+}
+
+/// The same, with each outcome told as soon as it is known. Libraries are built before modules, and workspaces in the
+/// order of the definitions. A build that was stopped gives no more outcomes.
+pub fn build_each<'a>(
+    definitions: impl Iterator<Item = (usize, &'a Definition)>,
+    base: &Path,
+    how: How<'_>,
+    told: &mut dyn FnMut(usize, Outcome),
+) {
+    let mut known = Workspaces::default();
+    let mut workspaces = Vec::new();
+    // By whether it is for WebAssembly, and the number of its workspace.
+    let mut wanted: BTreeMap<(bool, usize), Vec<Wanted>> = BTreeMap::new();
+    for (index, definition) in definitions {
+        let Some(source) = &definition.source else {
+            continue;
+        };
+        match known.package(&base.join(source)) {
+            Ok((workspace, package)) => {
+                let is_wasm = definition.kind.target() == Some(WASM_TARGET);
+                let known = workspaces.iter().position(|it| *it == workspace);
+                let number = known.unwrap_or(workspaces.len());
+                if known.is_none() {
+                    workspaces.push(workspace);
+                }
+                let packages = wanted.entry((is_wasm, number)).or_default();
+                match packages.iter_mut().find(|it| it.package.id == package.id) {
+                    Some(wanted) => wanted.indices.push(index),
+                    None => packages.push(Wanted {
+                        package,
+                        indices: vec![index],
+                    }),
+                }
+            }
+            Err(fault) => told(index, Err(fault)),
+        }
+    }
+    for ((is_wasm, number), packages) in wanted {
+        if how.stop.is_stopped() {
+            return;
+        }
+        build_workspace(&workspaces[number], is_wasm, &packages, how, told);
+    }
+}
+
+/// A package, and the definitions that it is built for: one crate may be mounted several times.
+struct Wanted {
+    package: Package,
+    indices: Vec<usize>,
+}
+
+/// Builds packages of one workspace and tells an outcome for each; one that does not compile keeps none of the others
+/// back.
+fn build_workspace(
+    workspace: &Path,
+    is_wasm: bool,
+    packages: &[Wanted],
+    how: How<'_>,
+    told: &mut dyn FnMut(usize, Outcome),
+) {
+    let names: Vec<_> = packages.iter().map(|it| &**it.package.name).collect();
+    let profile = if how.release { "release" } else { "dev" };
+    let start = Instant::now();
+    log::info!(
+        target: "valor::build", profile = profile;
+        "building {} in {}{}", names.join(", "), workspace.display(),
+        if is_wasm { " for WebAssembly" } else { "" }
+    );
+    let target = match is_wasm {
+        true => wasm_tools::have_target(workspace),
+        false => Ok(()),
+    };
+    how.log.flush();
+
+    let mut left: Vec<_> = packages.iter().collect();
+    let mut tell = |wanted: &Wanted, outcome: Outcome| {
+        for &index in &wanted.indices {
+            told(index, outcome.clone());
+        }
+    };
+    let ran = run_cargo(workspace, is_wasm, packages, how, &mut |id, library| {
+        if let Some(at) = left.iter().position(|it| it.package.id == id) {
+            tell(left.remove(at), Ok(library));
+        }
+    });
+    if how.stop.is_stopped() {
+        return;
+    }
+    let took = start.elapsed().as_secs_f64();
+    let built = packages.len() - left.len();
+    log::info!(
+        target: "valor::build", profile = profile;
+        "built {built} of {} crates in {took:.1} s", packages.len()
+    );
+    for wanted in left {
+        let outcome = match (&ran, &target) {
+            (Err(error), _) => error.clone(),
+            (Ok(()), Ok(())) => fault(format!(
+                "its crate `{}` cannot be built; the errors of cargo stand above",
+                wanted.package.name
+            )),
+            (Ok(()), Err(missing)) => BuildFault {
+                line: format!(
+                    "its crate `{}` cannot be built: {missing}",
+                    wanted.package.name
+                ),
+                no_tool: true,
+            },
+        };
+        tell(wanted, Err(outcome));
+    }
+}
+
+/// Runs `cargo build` and tells of each library as cargo does. What it writes for people goes
+/// to standard error: with its own progress line on a terminal, as plain lines into a pipe, as
+/// records where the log is JSON.
+fn run_cargo(
+    workspace: &Path,
+    is_wasm: bool,
+    packages: &[Wanted],
+    how: How<'_>,
+    built: &mut dyn FnMut(PackageId, PathBuf),
+) -> Result<(), BuildFault> {
+    // As cargo_metadata chooses it: $CARGO, which cargo itself sets for what it runs, or the PATH.
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut command = Command::new(cargo);
+    command
+        .current_dir(workspace)
+        .args(["build", "--lib", "--keep-going"])
+        .arg("--message-format=json-render-diagnostics")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped());
+    for wanted in packages {
+        command.arg("--package").arg(&wanted.package.id.repr);
+    }
+    if is_wasm {
+        command.args(["--target", WASM_TARGET]);
+    }
+    if how.release {
+        command.arg("--release");
+    }
+    if how.quiet {
+        command.arg("--quiet");
+    }
+    if how.json {
+        command.args(["--color", "never"]).stderr(Stdio::piped());
+    }
+    how.stop.prepare(&mut command);
+    let mut cargo = command.spawn().map_err(|error| cannot_run(&error))?;
+    let (stdout, stderr) = (cargo.stdout.take(), cargo.stderr.take());
+    let cargo = how.stop.watch_over(cargo);
+    std::thread::scope(|scope| {
+        if let Some(stderr) = stderr {
+            scope.spawn(|| log_lines(stderr));
+        }
+        if let Some(stdout) = stdout {
+            let messages = Message::parse_stream(BufReader::new(stdout));
+            let libraries = messages.filter_map(|message| library_of(message.ok()?, is_wasm));
+            libraries.for_each(|(package, library)| built(package, library));
+        }
+    });
+    // Whatever it ends with, a crate without a library is one that was not built.
+    cargo.wait().map(|_| ()).map_err(|error| cannot_run(&error))
+}
+
+fn log_lines(stderr: impl Read) {
+    for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+        if !line.trim().is_empty() {
+            log::info!(target: "valor::build", "{line}");
+        }
+    }
+}
+
+fn library_of(message: Message, is_wasm: bool) -> Option<(PackageId, PathBuf)> {
+    let Message::CompilerArtifact(artifact) = message else {
+        return None;
+    };
+    if !is_cdylib(&artifact.target) {
+        return None;
+    }
+    let extension = match is_wasm {
+        true => "wasm",
+        false => std::env::consts::DLL_EXTENSION,
+    };
+    let library = artifact
+        .filenames
+        .into_iter()
+        .find(|file| file.extension() == Some(extension))?;
+    Some((artifact.package_id, library.into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn crate_in(dir: &Path, manifest: &str) {
+        std::fs::create_dir_all(dir.join("src")).unwrap();
+        std::fs::write(dir.join("Cargo.toml"), manifest).unwrap();
+        std::fs::write(dir.join("src/lib.rs"), "").unwrap();
+    }
+
+    #[test]
+    fn what_cannot_be_built_is_told_of_by_definition() {
+        let dir = tempfile::tempdir().unwrap();
+        let base = dir.path();
+        crate_in(
+            &base.join("no_library"),
+            "[package]\nname = \"no_library\"\n[workspace]",
+        );
+        crate_in(&base.join("broken"), "[package\n");
+        crate_in(&base.join("workspace"), "[workspace]\nmembers = []");
+        let definitions: Vec<_> = ["no_library", "broken", "workspace", "nowhere"]
+            .map(|source| {
+                let mut definition = Definition::new(valor_runtime::Kind::Native, source);
+                definition.source = Some(source.into());
+                definition
+            })
+            .into();
+        let log = LogWriter::start(std::io::sink()).unwrap();
+        let how = How {
+            log: &log,
+            release: false,
+            json: false,
+            quiet: true,
+            stop: &Stop::default(),
+        };
+        let outcomes = build(definitions.iter().enumerate(), base, how);
+        let line = |index: usize| outcomes[&index].clone().unwrap_err().line;
+        let shown = |name: &str| base.join(name).display().to_string();
+        assert_eq!(
+            line(0),
+            format!(
+                "its source {} is built into no shared library; add to its Cargo.toml: [lib] crate-type = [\"cdylib\"]",
+                shown("no_library")
+            )
+        );
+        assert!(line(1).starts_with(&format!(
+            "cargo cannot read its source {}: ",
+            shown("broken")
+        )));
+        assert_eq!(line(1).lines().count(), 1);
+        assert_eq!(
+            line(2),
+            format!(
+                "its source {} is a workspace; name the folder of a crate in it",
+                shown("workspace")
+            )
+        );
+        assert_eq!(
+            line(3),
+            format!(
+                "its source {} has no Cargo.toml; `source` names a crate's folder, relative to plugins.json",
+                shown("nowhere")
+            )
+        );
+    }
+}

@@ -1,0 +1,282 @@
+//! `valor_cli package`: from libraries and a crate's Cargo.toml, or from a script, to a `.vlugin` file.
+//!
+//! What is gathered here is put together by `valor_runtime::package`, where the same is read. A
+//! package is written only where every library in it is sound and of the same vlugin; the same
+//! input gives the same bytes. The file is there as a whole or not at all.
+
+mod script;
+
+use crate::{
+    args::PackageArgs,
+    exit::{FAULTS, Failure},
+    output::print,
+    sign::{secret_key, sign},
+    whole_file::write,
+};
+use cargo_metadata::MetadataCommand;
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+use valor_runtime::{
+    Inspection, PackageInspection, file,
+    loader::{LoadError, NativeError, read},
+    package::{EXTENSION, Manifest, Package, SCRIPT_TARGET, WASM_TARGET},
+    project,
+};
+
+/// Writes a package and shows what is in it.
+///
+/// # Errors
+/// Everything that keeps it from being written.
+pub fn package(args: &PackageArgs) -> Result<(), Failure> {
+    // Before the work: a wrong key is told of at once.
+    let key = args.sign.as_deref().map(secret_key).transpose()?;
+    let (manifest, contents) = match args.libraries.iter().any(|file| script::is_script(file)) {
+        true => {
+            let (mut manifest, module) = script::read(args)?;
+            let schema = args.config_schema.as_deref();
+            manifest.config_schema = schema.map(read_schema).transpose()?;
+            (manifest, vec![(SCRIPT_TARGET.to_owned(), module)])
+        }
+        false => {
+            let libraries = args.libraries.iter().map(|file| Library::read(file));
+            let libraries: Vec<_> = libraries.collect::<Result<_, _>>()?;
+            let manifest = manifest(args, &libraries)?;
+            let libraries = libraries.into_iter();
+            (
+                manifest,
+                libraries.map(|it| (it.target, it.bytes)).collect(),
+            )
+        }
+    };
+    let file = args
+        .output
+        .clone()
+        .unwrap_or_else(|| format!("{}.{EXTENSION}", manifest.name).into());
+    if !valor_runtime::package::is_package(&file) {
+        return Err(failed(format!(
+            "{} is no name for a package: end it with `.{EXTENSION}`, by which it is known",
+            file.display()
+        )));
+    }
+    let contents = contents.iter();
+    let contents = contents.map(|(target, bytes)| (&**target, &**bytes));
+    let bytes = Package::write(manifest, contents.collect()).map_err(failed)?;
+    let inspection = PackageInspection::of(&file, &bytes).map_err(failed)?;
+    inspection.agrees().map_err(failed)?;
+    if let Some(key) = &key {
+        sign(
+            &file,
+            &bytes,
+            key,
+            &format!(
+                "{} {}",
+                inspection.manifest.name, inspection.manifest.version
+            ),
+        )?;
+    }
+    write(&file, &bytes)?;
+    print(&format!("{inspection}\n"));
+    Ok(())
+}
+
+/// A library that goes into a package.
+struct Library {
+    file: PathBuf,
+    bytes: Vec<u8>,
+    name: String,
+    version: String,
+    abi: String,
+    target: String,
+}
+
+impl Library {
+    /// Reads a library that some host could load, if not this one.
+    fn read(file: &Path) -> Result<Self, Failure> {
+        let bytes = read(file).map_err(failed)?;
+        let inspection = Inspection::of(file, &bytes).map_err(failed)?;
+        match inspection.verdict {
+            Ok(()) => {}
+            Err(error) if error.is_for_another_host() => {}
+            Err(error) if is_allowed_by_limits(&error) => {}
+            Err(error) => return Err(failed(error)),
+        }
+        // Of a library for another platform the verdict tells nothing but that.
+        let metadata = inspection.metadata.ok_or_else(|| LoadError::NoMetadata {
+            file: file.to_owned(),
+        });
+        let metadata = metadata.map_err(failed)?;
+        // What a panic ends of a module is an instance.
+        if !metadata.unwinds && metadata.target != WASM_TARGET {
+            let file = file.to_owned();
+            let error = NativeError::PanicAborts;
+            return Err(failed(LoadError::Native { file, error }));
+        }
+        Ok(Self {
+            file: file.to_owned(),
+            bytes,
+            name: metadata.name,
+            version: metadata.version,
+            abi: format!("{}.{}", metadata.abi_major, metadata.abi_minor),
+            target: metadata.target,
+        })
+    }
+
+    /// Whether it is of the same vlugin as another one, for another target.
+    fn goes_with(&self, first: &Self) -> Result<(), Failure> {
+        for (key, mine, other) in [
+            ("name", &self.name, &first.name),
+            ("version", &self.version, &first.version),
+            ("ABI", &self.abi, &first.abi),
+        ] {
+            if mine != other {
+                return Err(failed(format!(
+                    "{} is of {key} `{mine}`, but {} of {key} `{other}`: a package holds one vlugin; build both of the same source",
+                    self.file.display(),
+                    first.file.display()
+                )));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether a module is refused for what its definition may allow it: the package does not know that.
+fn is_allowed_by_limits(error: &LoadError) -> bool {
+    #[cfg(feature = "wasm")]
+    if let LoadError::Guest { error, .. } = error {
+        use valor_runtime::loader::wasm::GuestError;
+        return matches!(
+            error,
+            GuestError::TooLarge { .. } | GuestError::Memory { .. }
+        );
+    }
+    let _ = error;
+    false
+}
+
+fn manifest(args: &PackageArgs, libraries: &[Library]) -> Result<Manifest, Failure> {
+    let [first, others @ ..] = libraries else {
+        return Err(failed("there is no library to package"));
+    };
+    for (at, library) in others.iter().enumerate() {
+        library.goes_with(first)?;
+        let twin = libraries[..=at]
+            .iter()
+            .find(|it| it.target == library.target);
+        if let Some(twin) = twin {
+            return Err(failed(format!(
+                "{} and {} are both for {}: give one of them",
+                twin.file.display(),
+                library.file.display(),
+                library.target
+            )));
+        }
+    }
+    let mut manifest = Manifest::new(&first.name, &first.version, &first.abi);
+    let source = args.source.as_deref().map(Source::read).transpose()?;
+    let mut schema = args.config_schema.clone();
+    if let Some(source) = source {
+        source.is_of(first)?;
+        manifest.license = source.license;
+        schema = schema.or(source.config_schema);
+    }
+    if let Some(license) = &args.license {
+        manifest.license = Some(license.clone());
+    }
+    manifest.config_schema = schema.as_deref().map(read_schema).transpose()?;
+    Ok(manifest)
+}
+
+/// What a Cargo.toml says.
+struct Source {
+    folder: PathBuf,
+    name: String,
+    version: String,
+    license: Option<String>,
+    config_schema: Option<PathBuf>,
+}
+
+impl Source {
+    fn read(folder: &Path) -> Result<Self, Failure> {
+        let shown = folder.display();
+        let manifest = folder.join("Cargo.toml").canonicalize().map_err(|_| {
+            failed(format!(
+                "{shown} has no Cargo.toml: give the folder of the vlugin's crate in --source"
+            ))
+        })?;
+        project::obeyed_by_cargo(folder).map_err(|error| {
+            failed(format!(
+                "cargo is not run in {shown}, as it would do what is said there: {error}"
+            ))
+        })?;
+        // cargo knows what is inherited from a workspace.
+        let metadata = MetadataCommand::new()
+            .manifest_path(&manifest)
+            .no_deps()
+            .exec()
+            .map_err(|error| {
+                let error = error.to_string();
+                let line: Vec<_> = error.split_whitespace().collect();
+                failed(format!("cargo cannot read {shown}: {}", line.join(" ")))
+            })?;
+        let is_it = |path: &Path| path.canonicalize().is_ok_and(|path| path == manifest);
+        let mut packages = metadata.packages.into_iter();
+        let package = packages
+            .find(|package| is_it(package.manifest_path.as_std_path()))
+            .ok_or_else(|| {
+                failed(format!(
+                    "{shown} is a workspace: give the folder of a crate in it in --source"
+                ))
+            })?;
+        let config_schema = match package.metadata.pointer("/valor/config-schema") {
+            None => None,
+            Some(Value::String(file)) => Some(folder.join(file)),
+            Some(_) => {
+                return Err(failed(format!(
+                    "{shown}: `config-schema` in [package.metadata.valor] is not the name of a file"
+                )));
+            }
+        };
+        Ok(Self {
+            folder: folder.to_owned(),
+            name: package.name.to_string(),
+            version: package.version.to_string(),
+            license: package.license,
+            config_schema,
+        })
+    }
+
+    /// Whether a library may have been built of it.
+    fn is_of(&self, library: &Library) -> Result<(), Failure> {
+        for (key, mine, of_library) in [
+            ("name", &self.name, &library.name),
+            ("version", &self.version, &library.version),
+        ] {
+            if mine != of_library {
+                return Err(failed(format!(
+                    "{} is of {key} `{of_library}`, but the crate in {} of {key} `{mine}`: build it again",
+                    library.file.display(),
+                    self.folder.display()
+                )));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn read_schema(file: &Path) -> Result<Value, Failure> {
+    let shown = file.display();
+    let text = file::read(file, file::TEXT)
+        .map_err(|error| failed(format!("{shown}: the schema cannot be read: {error}")))?;
+    match serde_json::from_slice(&text) {
+        Ok(schema @ (Value::Object(_) | Value::Bool(_))) => Ok(schema),
+        Ok(_) => Err(failed(format!(
+            "{shown} is no JSON Schema: that is an object, or true or false"
+        ))),
+        Err(error) => Err(failed(format!("{shown} is not JSON: {error}"))),
+    }
+}
+
+fn failed(error: impl ToString) -> Failure {
+    Failure::new(FAULTS, [error.to_string()])
+}

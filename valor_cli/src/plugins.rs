@@ -1,0 +1,269 @@
+//! `valor_cli plugins`: a client of `/_plugins`.
+//!
+//! What the server answers is told as a table, as lines, or as it is with `--json`. A refusal is one
+//! line with the server's own reason, and what to do about it where the reason does not say.
+
+mod ask;
+
+use crate::{
+    args::{DefinitionArgs, PluginsArgs, PluginsCommand},
+    exit::{FAULTS, Failure},
+    output::{print, print_json, print_line, print_warning},
+    table::{HEADS, Row, State, lines, table},
+};
+use ask::Asked;
+use hyper::{Method, StatusCode};
+use serde_json::{Map, Value, json};
+use std::{
+    io::{IsTerminal, Read},
+    path::Path,
+};
+use valor_runtime::{
+    escape::escaped,
+    file::{ReadError, Readers, SECRET, TEXT, read_text, strange_readers},
+};
+
+/// Asks the server for what the command line says.
+///
+/// # Errors
+/// That it cannot be reached, and its refusals.
+pub fn plugins(args: &PluginsArgs) -> Result<(), Failure> {
+    let (method, name, body) = match &args.command {
+        PluginsCommand::List => (Method::GET, None, None),
+        PluginsCommand::Show { name } => (Method::GET, Some(name.clone()), None),
+        PluginsCommand::Remove { name } => (Method::DELETE, Some(name.clone()), None),
+        PluginsCommand::Add(definition) => {
+            (Method::POST, None, Some(definition_text(definition, true)?))
+        }
+        PluginsCommand::Replace(definition) => {
+            let text = definition_text(definition, false)?;
+            // What the command line does not say stays as it is; a file says all.
+            let method = match definition.definition {
+                Some(_) => Method::PUT,
+                None => Method::PATCH,
+            };
+            (method, Some(name_in(definition, &text)?), Some(text))
+        }
+    };
+    let path = match &name {
+        Some(name) => format!("/_plugins/{}", encoded(name)),
+        None => "/_plugins".to_owned(),
+    };
+    let asked = Asked {
+        addr: &args.addr,
+        roots: ask::roots(args.ca_file.as_deref())?,
+        token: token(args)?,
+        method,
+        path,
+        body: body.unwrap_or_default(),
+    };
+    let (status, text) = smol::block_on(asked.send())?;
+    if !status.is_success() {
+        return Err(refused(args, status, &text));
+    }
+    let answer: Value = serde_json::from_str(&text).unwrap_or(Value::Null);
+    match &args.command {
+        _ if args.json => {
+            if !answer.is_null() {
+                let _ = print_json(&answer);
+            }
+        }
+        PluginsCommand::List => list(&answer),
+        PluginsCommand::Remove { name } => print_line(format_args!("`{name}` is taken out")),
+        _ => show(&answer),
+    }
+    Ok(())
+}
+
+fn fault(line: String) -> Failure {
+    Failure::new(FAULTS, [line])
+}
+
+/// The definition that the command line makes, or the text of the file that it names: as it stands
+/// there, so that the server's lines and columns are those of the file.
+fn definition_text(args: &DefinitionArgs, is_new: bool) -> Result<String, Failure> {
+    if let Some(file) = &args.definition {
+        let text = match file == Path::new("-") {
+            true => {
+                let mut text = String::new();
+                let input = std::io::stdin().lock().take(TEXT);
+                let read = { input }.read_to_string(&mut text);
+                read.map(|_| text).map_err(ReadError::from)
+            }
+            false => read_text(file, TEXT),
+        };
+        let shown = file.display();
+        return text.map_err(|error| fault(format!("{shown} cannot be read: {error}")));
+    }
+    let mut definition = Map::new();
+    definition.insert("name".into(), json!(args.name));
+    let kind = match &args.kind {
+        None if is_new => Some("native".to_owned()),
+        kind => kind.clone(),
+    };
+    let texts = [
+        ("type", &kind),
+        ("path", &args.path),
+        ("prefix", &args.prefix),
+        ("sha256", &args.sha256),
+    ];
+    for (key, value) in texts {
+        if let Some(value) = value {
+            definition.insert(key.into(), json!(value));
+        }
+    }
+    if let Some(config) = &args.config {
+        definition.insert("config".into(), config.clone());
+    }
+    if !args.allow.is_empty() {
+        definition.insert("allow".into(), json!(args.allow));
+    }
+    Ok(Value::from(definition).to_string())
+}
+
+/// The name of the vlugin that a definition is to replace.
+fn name_in(args: &DefinitionArgs, text: &str) -> Result<String, Failure> {
+    let shown = || {
+        args.definition
+            .as_deref()
+            .unwrap_or(Path::new("-"))
+            .display()
+    };
+    let definition: Value = serde_json::from_str(text)
+        .map_err(|error| fault(format!("{} is not JSON: {error}", shown())))?;
+    match definition["name"].as_str().filter(|name| !name.is_empty()) {
+        Some(name) => Ok(name.to_owned()),
+        None => Err(fault(format!(
+            "{} has no `name`, which says what to replace: a definition is such as {{ \"type\": \"native\", \"name\": \"hello\" }}",
+            shown()
+        ))),
+    }
+}
+
+fn token(args: &PluginsArgs) -> Result<Option<String>, Failure> {
+    let Some(file) = &args.token_file else {
+        return Ok(std::env::var("VALOR_TOKEN")
+            .ok()
+            .filter(|it| !it.is_empty()));
+    };
+    let text = read_text(file, SECRET).map_err(|error| {
+        fault(format!(
+            "{}: the token cannot be read: {error}",
+            file.display()
+        ))
+    })?;
+    if let Some(line) = strange_readers(file, "the registry's token", Readers::Owner) {
+        print_warning(&line);
+    }
+    Ok(Some(text.trim().to_owned()))
+}
+
+/// A name as it can stand in a path. No name of a vlugin needs it; what is none is refused by the
+/// server then, and not taken for something else.
+fn encoded(name: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte);
+    name.bytes()
+        .map(|byte| match plain(byte) {
+            true => char::from(byte).to_string(),
+            false => format!("%{byte:02X}"),
+        })
+        .collect()
+}
+
+/// What a server says to those who speak plain HTTP to its TLS.
+const HTTPS_ALONE: &str = "this port speaks HTTPS";
+
+/// The server's refusal in one line.
+fn refused(args: &PluginsArgs, status: StatusCode, text: &str) -> Failure {
+    let problem: Value = serde_json::from_str(text).unwrap_or(Value::Null);
+    let reason = problem["detail"].as_str().unwrap_or(text).trim();
+    let is_registry = !reason.contains("no vlugin is mounted");
+    let remedy = match status.as_u16() {
+        400 if reason.contains(HTTPS_ALONE) => {
+            "; give --addr as an https:// URL, with --ca-file if its authority is your own"
+        }
+        401 => "; give the token with --token-file, or in $VALOR_TOKEN",
+        404 if !is_registry => "; start the server with -w (--with-registry)",
+        404 => "; `valor_cli plugins list` tells what there is",
+        409 if matches!(args.command, PluginsCommand::Add(_)) => {
+            "; `valor_cli plugins replace` puts a new one in its place"
+        }
+        _ => "",
+    };
+    let reason = placed(&args.command, reason);
+    fault(format!("{} {reason}{remedy}", status.as_u16()))
+}
+
+/// A reason that begins with a line and a column, which are those of a file or of nothing that
+/// anybody has seen.
+fn placed(command: &PluginsCommand, reason: &str) -> String {
+    let (PluginsCommand::Add(args) | PluginsCommand::Replace(args)) = command else {
+        return reason.to_owned();
+    };
+    let mut parts = reason.splitn(3, ':');
+    let mut is_number = || parts.next().is_some_and(|it| it.parse::<u32>().is_ok());
+    match (is_number() && is_number(), &args.definition) {
+        (true, Some(file)) => format!("{}:{reason}", file.display()),
+        (true, None) => parts.next().unwrap_or_default().trim().to_owned(),
+        (false, _) => reason.to_owned(),
+    }
+}
+
+fn list(answer: &Value) {
+    let vlugins = answer["plugins"].as_array().cloned().unwrap_or_default();
+    let rows: Vec<_> = vlugins.iter().map(row).collect();
+    print(&match std::io::stdout().is_terminal() {
+        true => table(&HEADS, &rows),
+        false => lines(&rows),
+    });
+}
+
+fn row(vlugin: &Value) -> Row {
+    let cell = |key: &str| vlugin[key].as_str().unwrap_or("-").to_owned();
+    Row {
+        cells: ["name", "type", "prefix", "file"].map(cell).to_vec(),
+        state: match vlugin["reason"].as_str() {
+            Some(reason) => State::Missing(reason.to_owned()),
+            None => State::Good(cell("state")),
+        },
+    }
+}
+
+fn show(vlugin: &Value) {
+    let Some(vlugin) = vlugin.as_object() else {
+        return;
+    };
+    let line = |key: &str, value: &str| print_line(format_args!("{:<11}{value}", escaped(key)));
+    for (key, value) in vlugin {
+        match value {
+            Value::Null => {}
+            Value::String(text) => line(key, text),
+            Value::Object(keys) => {
+                let each: Vec<_> = keys.iter().map(|(key, it)| format!("{key} {it}")).collect();
+                line(key, &each.join(", "));
+            }
+            other => line(key, &other.to_string()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_vlugin_that_is_not_there_is_told_of_once_in_either_form() {
+        let vlugin = json!({
+            "name": "a", "type": "wasm", "prefix": "/a", "file": null,
+            "state": "unavailable", "reason": "no luck",
+        });
+        let rows = [row(&vlugin)];
+        assert_eq!(lines(&rows), "a\twasm\t/a\t-\tunavailable: no luck\n");
+        let table = table(&HEADS, &rows);
+        let table = anstream::adapter::strip_str(&table).to_string();
+        assert!(
+            table.ends_with("/a      -     unavailable: no luck\n"),
+            "{table}"
+        );
+    }
+}

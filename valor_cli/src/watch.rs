@@ -1,0 +1,350 @@
+//! `--watch`: whose files have changed, told when they have come to rest. `reload` asks for `run`, `web` for itself,
+//! and each does what follows.
+//!
+//! The system's word that something happened in a folder is only what makes this look: what has
+//! changed is told by what the files are like now and were before. So it does not matter how an
+//! editor, a compiler or a deployment replaces a file, and what happens to other files in the same
+//! folder is nobody's business. Folders are watched, and each by itself: a file that is replaced
+//! is another file, and of a crate's folder some parts are left out.
+
+mod seen;
+
+use crate::build_sources::{Inputs, Workspaces};
+use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher};
+use seen::{Identity, Look, Stamp};
+use smol::channel::{Receiver, bounded};
+#[cfg(feature = "wasm")]
+use std::time::SystemTime;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::{Path, PathBuf},
+    time::Duration,
+};
+use valor_runtime::{Definition, LoadError, Runtime, loader::InPage, package::signature_of};
+
+/// Between two looks. Files that are the same in both are at rest.
+const REST: Duration = Duration::from_millis(100);
+/// Looks until files that never rest are taken as they are.
+const LOOKS: usize = 50;
+
+/// What is to be watched beside plugins.json and the files that it names.
+#[derive(Debug, Clone, Default)]
+pub struct Wanted {
+    /// What the sources are built of, in the place of what is built.
+    pub build: bool,
+    /// The files' signatures.
+    pub signed: bool,
+    /// All that is copied into this folder: what is in the folders of `files`, and beside scripts; not the folder
+    /// itself.
+    pub copies_into: Option<PathBuf>,
+}
+
+/// What is watched, and how it was when it was last looked at.
+pub struct Watch {
+    watcher: RecommendedWatcher,
+    /// At most one: that there was any.
+    events: Receiver<()>,
+    file: PathBuf,
+    /// Where files with bare names may turn up.
+    places: Vec<PathBuf>,
+    wanted: Wanted,
+    /// What the sources of the definitions are built of.
+    inputs: BTreeMap<PathBuf, Inputs>,
+    /// What scripts import that the runtime does not know of, by their names.
+    imports: BTreeMap<String, Vec<PathBuf>>,
+    folders: BTreeMap<PathBuf, Identity>,
+    of_file: Stamp,
+    seen: BTreeMap<String, Look>,
+}
+
+impl Watch {
+    /// Watches a plugins.json, from before it is read, by its absolute path.
+    ///
+    /// # Errors
+    /// Where the system does not tell of changes.
+    pub fn start(
+        file: &Path,
+        plugin_dirs: &[PathBuf],
+        wanted: Wanted,
+    ) -> Result<Self, notify::Error> {
+        let (wake, events) = bounded(1);
+        let watcher = notify::recommended_watcher(move |event: notify::Result<Event>| {
+            // An error says that something may have been missed.
+            if event.is_ok_and(|event| !is_change(event.kind)) {
+                return;
+            }
+            let _ = wake.try_send(());
+        })?;
+        let absolute = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+        let file = file.to_owned();
+        let beside = file.parent().map(Path::to_owned);
+        let dirs = plugin_dirs.iter().map(|dir| absolute(dir));
+        Ok(Self {
+            watcher,
+            events,
+            of_file: Stamp::of(&file),
+            places: beside.into_iter().chain(dirs).collect(),
+            file,
+            wanted,
+            inputs: BTreeMap::new(),
+            imports: BTreeMap::new(),
+            folders: BTreeMap::new(),
+            seen: BTreeMap::new(),
+        })
+    }
+
+    /// Ends when something has happened, be it that nobody asked for. `false` where no more will.
+    pub async fn event(&self) -> bool {
+        self.events.recv().await.is_ok()
+    }
+
+    /// Takes plugins.json for known as it is: it is to be read next.
+    pub fn look_at_file(&mut self) {
+        self.of_file = Stamp::of(&self.file);
+    }
+
+    /// Looks at what these definitions are loaded from or built of, which is to be done next. Gives
+    /// those whose files have changed since they were looked at before.
+    pub fn look_at(&mut self, definitions: &[Definition], runtime: &Runtime) -> BTreeSet<String> {
+        let mut known = Workspaces::default();
+        let sources: BTreeSet<_> = definitions
+            .iter()
+            .filter_map(|it| self.source(it))
+            .collect();
+        let inputs = sources.into_iter().map(|source| {
+            let inputs = known.inputs(&source);
+            (source, inputs)
+        });
+        self.inputs = inputs.collect();
+        let mut now = self.look(definitions, runtime);
+        if self.follow(&now) {
+            // What has changed before it was watched.
+            now = self.look(definitions, runtime);
+        }
+        let touched = self.touched_by(&now);
+        self.seen = now;
+        touched.into_keys().collect()
+    }
+
+    /// Whether something of this definition has changed since it was looked at, so that the next look reports it as touched.
+    pub fn has_changed(&self, definition: &Definition, runtime: &Runtime) -> bool {
+        let now = self.look(std::slice::from_ref(definition), runtime);
+        !self.touched_by(&now).is_empty()
+    }
+
+    /// Notes what scripts import, which is known when they have been loaded. Gives those of which something has changed
+    /// since, so that they are to be loaded once more.
+    pub fn look_at_imports(
+        &mut self,
+        definitions: &[Definition],
+        runtime: &Runtime,
+    ) -> BTreeSet<String> {
+        let now = self.look(definitions, runtime);
+        self.follow(&now);
+        for (name, now) in now {
+            if let Some(seen) = self.seen.get_mut(&name) {
+                seen.imports = now.imports;
+                seen.folders = now.folders;
+            }
+        }
+        let changed = definitions
+            .iter()
+            .filter(|it| smol::block_on(runtime.has_imports_changed(&it.name)));
+        changed.map(|it| it.name.clone()).collect()
+    }
+
+    /// Notes what scripts import, which `web` knows when it has read them; it began with that at this time. Gives those
+    /// of which something has changed since.
+    #[cfg(feature = "wasm")]
+    pub fn take_imports(
+        &mut self,
+        imports: BTreeMap<String, Vec<PathBuf>>,
+        definitions: &[Definition],
+        runtime: &Runtime,
+        since: SystemTime,
+    ) -> BTreeSet<String> {
+        // Systems note when a file was written some milliseconds late.
+        let since = since - Duration::from_millis(20);
+        self.imports = imports;
+        let now = self.look(definitions, runtime);
+        self.follow(&now);
+        let mut changed = BTreeSet::new();
+        for (name, now) in now {
+            let Some(seen) = self.seen.get_mut(&name) else {
+                continue;
+            };
+            // A change of what was known before is still to be seen.
+            let before = std::mem::take(&mut seen.imports);
+            for (file, stamp) in now.imports {
+                let known = before.get(&file);
+                if known.is_none() && stamp.is_since(since) {
+                    changed.insert(name.clone());
+                }
+                seen.imports.insert(file, known.cloned().unwrap_or(stamp));
+            }
+            seen.folders = now.folders;
+        }
+        changed
+    }
+
+    /// Waits until all is at rest, and gives the names of the definitions whose files have changed,
+    /// which may be none where plugins.json has. `None` where nothing has changed.
+    pub fn touched(
+        &mut self,
+        definitions: &[Definition],
+        runtime: &Runtime,
+    ) -> Option<BTreeSet<String>> {
+        let mut before = None;
+        for _ in 0..LOOKS {
+            std::thread::sleep(REST);
+            while self.events.try_recv().is_ok() {}
+            let now = (Stamp::of(&self.file), self.look(definitions, runtime));
+            if self.follow(&now.1) {
+                before = None;
+                continue;
+            }
+            let at_rest = before.as_ref() == Some(&now);
+            let unchanged = now.0 == self.of_file && now.1 == self.seen;
+            before = Some(now);
+            if at_rest || unchanged {
+                break;
+            }
+        }
+        let (of_file, now) = before?;
+        let touched = self.touched_by(&now);
+        let mut files: BTreeSet<_> = touched.values().flatten().cloned().collect();
+        if of_file != self.of_file {
+            files.insert(self.file.clone());
+        }
+        self.of_file = of_file;
+        self.seen = now;
+        let first = files.first()?.display();
+        match files.len() - 1 {
+            0 => log::info!(target: "valor::watch", "{first} has changed"),
+            more => log::info!(target: "valor::watch", "{first} and {more} more have changed"),
+        }
+        Some(touched.into_keys().collect())
+    }
+
+    /// The definitions that were looked at before and are otherwise now, each with its files that
+    /// are.
+    fn touched_by(&self, now: &BTreeMap<String, Look>) -> BTreeMap<String, BTreeSet<PathBuf>> {
+        let mut touched = BTreeMap::new();
+        for (name, now) in now {
+            let Some(before) = self.seen.get(name) else {
+                continue;
+            };
+            let files = now.differs_from(before);
+            if !files.is_empty() {
+                touched.insert(name.clone(), files);
+            }
+        }
+        touched
+    }
+
+    /// The crate that a definition is built of.
+    fn source(&self, definition: &Definition) -> Option<PathBuf> {
+        let source = definition.source.as_ref().filter(|_| self.wanted.build)?;
+        Some(self.places.first()?.join(source))
+    }
+
+    fn look(&self, definitions: &[Definition], runtime: &Runtime) -> BTreeMap<String, Look> {
+        // One crate may be mounted several times.
+        let mut crates: BTreeMap<PathBuf, Look> = BTreeMap::new();
+        let mut look = |definition: &Definition| {
+            let mut look = Look::default();
+            if let Some(source) = self.source(definition) {
+                let of_crate = || Look::at_crate(self.inputs.get(&source));
+                return crates
+                    .entry(source.clone())
+                    .or_insert_with(of_crate)
+                    .clone();
+            }
+            if definition.kind.in_page() == InPage::Folder {
+                // Served as they are at each request, unless they are copied.
+                if let (Some(output), Some(path)) = (&self.wanted.copies_into, &definition.path) {
+                    look.at_folder(&self.places[0].join(path), Some(output));
+                }
+                return look;
+            }
+            match runtime.locate(definition) {
+                Ok(Some(file)) => {
+                    if self.wanted.signed {
+                        look.at_file(&signature_of(&file));
+                    }
+                    look.at_file(&file);
+                    // What it imports goes into the folder with it.
+                    if let (Some(output), InPage::Script, Some(folder)) = (
+                        &self.wanted.copies_into,
+                        definition.kind.in_page(),
+                        file.parent(),
+                    ) {
+                        look.at_folder(folder, Some(output));
+                    }
+                    let imports = runtime.imports(&definition.name);
+                    let others = self.imports.get(&definition.name);
+                    let imports = imports.iter().chain(others.into_iter().flatten());
+                    imports.for_each(|file| look.at_import(file));
+                }
+                Err(LoadError::NotFound { looked, .. }) => look.folders.extend(looked),
+                Ok(None) | Err(_) => {}
+            }
+            look
+        };
+        let definitions = definitions.iter();
+        definitions.map(|it| (it.name.clone(), look(it))).collect()
+    }
+
+    /// Watches the folders of these. Whether any of them were not watched before.
+    fn follow(&mut self, looks: &BTreeMap<String, Look>) -> bool {
+        let mut of_file = Look::default();
+        of_file.at_file(&self.file);
+        let looks = looks.values().chain([&of_file]);
+        let wanted = looks.flat_map(|look| &look.folders).chain(&self.places);
+        // One that is not there yet comes into being in one that is.
+        let wanted = wanted.filter_map(|folder| folder.ancestors().find(|it| it.is_dir()));
+        let wanted: BTreeMap<_, _> = wanted
+            .map(|folder| (folder.to_owned(), Identity::of(folder)))
+            .collect();
+        if wanted == self.folders {
+            return false;
+        }
+        let mut watched = self.watcher.paths_mut();
+        let other = |(path, identity): &(&PathBuf, &Identity), than: &BTreeMap<_, _>| {
+            than.get(*path) != Some(*identity)
+        };
+        let old = self.folders.iter().filter(|it| other(it, &wanted));
+        for (folder, _) in old {
+            // It may be gone, and was forgotten with that.
+            let _ = watched.remove(folder);
+        }
+        let mut refused = None;
+        let new: Vec<_> = wanted
+            .iter()
+            .filter(|it| other(it, &self.folders))
+            .collect();
+        for (folder, _) in &new {
+            if let Err(error) = watched.add(folder, RecursiveMode::NonRecursive) {
+                refused.get_or_insert((folder.display(), error));
+            }
+        }
+        if let Err(error) = watched.commit() {
+            refused.get_or_insert((self.file.display(), error));
+        }
+        if let Some((folder, error)) = refused {
+            log::error!(
+                target: "valor::watch",
+                "not every change will be seen, {folder} cannot be watched: {error}; \
+                 SIGHUP has the files looked at, a new start anyway"
+            );
+        }
+        let any = !new.is_empty();
+        self.folders = wanted;
+        any
+    }
+}
+
+/// Whether a file may have become another one. That one was opened or read is no change.
+fn is_change(kind: EventKind) -> bool {
+    !matches!(kind, EventKind::Access(_))
+}

@@ -1,0 +1,107 @@
+//! `valor_cli web`: from a plugins.json to a folder for a static server, whose page runs the vlugins in
+//! its service worker.
+//!
+//! What goes into the folder is gathered first, with every fault on the way; only then is something written.
+//! `made` does that: `contents` is what is to be written, `folder` writes it and leaves alone what others put there,
+//! `scripts` makes one module of a `js` vlugin, `copied` looks through the folders of `files` vlugins. `again` does it
+//! once more whenever something changes, and `serve` is `--serve`.
+
+mod again;
+mod contents;
+mod copied;
+mod folder;
+mod made;
+mod policy;
+mod scripts;
+mod serve;
+
+use crate::{
+    args::{LogFormat, WebArgs},
+    build_sources::Stop,
+    exit::Failure,
+    log_writer::LogWriter,
+    output::print_line,
+    plugins_file::{NAME_IT, PluginsFile},
+    rows::show,
+    table::{Row, State},
+};
+use made::{Made, read, write};
+use scripts::Imported;
+use valor_runtime::Definition;
+
+/// Writes the folder, and serves it where that is asked for.
+///
+/// # Errors
+/// Everything that keeps it from being written or served; nothing is written then.
+pub fn web(args: &WebArgs, log: &LogWriter) -> Result<(), Failure> {
+    let file = PluginsFile::of(args.plugins.as_deref(), NAME_IT)?;
+    let watching = match args.watch {
+        true => Some(again::Again::start(args, &file, log)?),
+        false => None,
+    };
+    let stop = Stop::default();
+    let wasm_opt = args.wasm_opt.found()?;
+    let mut vlugins = read(args, &file);
+    vlugins.build(&args.build, &args.log, log, &stop);
+    vlugins.shrink_when(args.wasm_opt, args.build.release, wasm_opt.as_ref());
+    let mut imports = Imported::new();
+    let made = write(args, vlugins, &mut imports)?;
+    tell(args, log, &made);
+    let Some(listen) = &args.serve else {
+        return Ok(());
+    };
+    let policy = serve::Policy::new(made.policy);
+    if let Some(watching) = watching {
+        let built = made.vlugins.libraries();
+        watching.listen(policy.clone(), built, imports, stop.clone())?;
+    }
+    let served = serve::serve(&args.output, listen, policy, &args.log, log);
+    stop.now();
+    served
+}
+
+/// Says what was written, and what was left out and why.
+fn tell(args: &WebArgs, log: &LogWriter, made: &Made) {
+    let Made {
+        vlugins,
+        written,
+        files,
+        policy,
+    } = made;
+    let (files, policy) = (*files, policy.as_str());
+    let row = |(definition, state): (&Definition, State)| {
+        let twin = written.iter().find(|it| it.name == definition.name);
+        let file = twin.and_then(|twin| twin.path.as_deref());
+        let state = match (state, twin) {
+            (State::Good(_), Some(_)) => State::Good("written".into()),
+            (State::Good(_), None) => State::Missing(format!(
+                "a {} vlugin does not run in a browser; it is left out",
+                definition.kind
+            )),
+            (state, _) => state,
+        };
+        Row {
+            cells: vec![
+                definition.name.clone(),
+                definition.kind.to_string(),
+                definition.prefix(),
+                file.map_or_else(|| "-".to_owned(), |file| file.display().to_string()),
+            ],
+            state,
+        }
+    };
+    let rows: Vec<_> = vlugins.states().map(row).collect();
+    show(&rows, &args.log, log);
+    let dir = args.output.display();
+    match args.log.log_format {
+        LogFormat::Json => log::info!(
+            target: "valor", folder = dir.to_string().as_str(), files = files, policy = policy;
+            "written"
+        ),
+        LogFormat::Text if args.log.quiet => {}
+        LogFormat::Text => {
+            print_line(format_args!("wrote {files} files to {dir}"));
+            print_line(format_args!("content-security-policy: {policy}"));
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! One request from its head to the end of its response: counted and logged when it ends,
+//! whichever way it ends.
+
+use crate::{RequestHead, metrics::Metrics, registry::Mount};
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Instant,
+};
+
+/// What is known of a request that runs. Dropping it is its end: a response that was sent, or
+/// a client that went away.
+pub struct Exchange {
+    metrics: Arc<Metrics>,
+    start: Instant,
+    id: String,
+    /// What the access log says of the request, if it wants to.
+    asked: Option<Box<Asked>>,
+    mount: Option<Arc<Mount>>,
+    /// Whether the request is HEAD, whose response has no body.
+    head_only: bool,
+    /// 0 as long as there is none.
+    pub status: u16,
+    /// Bytes of the response's body, if it is sent.
+    pub bytes: u64,
+    /// Whether the body was sent to its end.
+    pub complete: bool,
+}
+
+/// A request as the access log has it.
+struct Asked {
+    method: String,
+    /// Path and query, as they came.
+    target: String,
+    /// 10 for HTTP/1.0, 11 for HTTP/1.1.
+    version: u8,
+    peer: Option<String>,
+    host: Option<String>,
+    user_agent: Option<String>,
+    referer: Option<String>,
+}
+
+impl Asked {
+    fn of(head: &RequestHead) -> Box<Self> {
+        let header = |name| {
+            head.header(name)
+                .map(|it| String::from_utf8_lossy(it).into_owned())
+        };
+        Box::new(Self {
+            method: head.method().to_owned(),
+            target: head.target().to_owned(),
+            version: head.version(),
+            peer: head.peer().map(str::to_owned),
+            host: header("host"),
+            user_agent: header("user-agent"),
+            referer: header("referer"),
+        })
+    }
+}
+
+/// The status in the access log and the metrics of a request whose client went away, as nginx
+/// has it.
+const CLIENT_GONE: u16 = 499;
+
+impl Exchange {
+    /// A request that begins now.
+    pub fn begin(metrics: Arc<Metrics>, id: String, head: &RequestHead) -> Self {
+        let head_only = head.method() == "HEAD";
+        let logged = log::log_enabled!(target: "valor::access", log::Level::Info);
+        Self {
+            metrics,
+            start: Instant::now(),
+            id,
+            asked: logged.then(|| Asked::of(head)),
+            mount: None,
+            status: 0,
+            bytes: 0,
+            head_only,
+            // There is nothing to send to its end.
+            complete: head_only,
+        }
+    }
+
+    /// The request's id.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// Counts the request among those of this vlugin, until it ends. Gives `false` where the
+    /// vlugin runs as many as it may.
+    pub fn enter(&mut self, mount: &Arc<Mount>) -> bool {
+        let metrics = mount.metrics.get_or_init(|| self.metrics.of(&mount.name));
+        metrics.in_flight.inc();
+        self.mount = Some(mount.clone());
+        mount.running.fetch_add(1, Ordering::AcqRel) < mount.concurrency
+    }
+}
+
+impl Drop for Exchange {
+    fn drop(&mut self) {
+        let duration = self.start.elapsed();
+        if self.status == 0 {
+            self.status = CLIENT_GONE;
+        }
+        let vlugin = match &self.mount {
+            Some(mount) => {
+                mount.running.fetch_sub(1, Ordering::AcqRel);
+                if let Some(metrics) = mount.metrics.get() {
+                    metrics.in_flight.dec();
+                    metrics.ended(self.status, duration);
+                }
+                &mount.name
+            }
+            None => {
+                self.metrics.unrouted(self.status);
+                ""
+            }
+        };
+        if let Some(asked) = &self.asked {
+            let bytes = if self.head_only { 0 } else { self.bytes };
+            let (path, query) = match asked.target.split_once('?') {
+                Some((path, query)) => (path, Some(query)),
+                None => (&*asked.target, None),
+            };
+            log::info!(
+                target: "valor::access",
+                method = asked.method.as_str(), path = path, query = query, http = asked.version,
+                host = asked.host.as_deref(), peer = asked.peer.as_deref(),
+                user_agent = asked.user_agent.as_deref(), referer = asked.referer.as_deref(),
+                status = self.status, bytes = bytes, complete = self.complete,
+                vlugin = vlugin, duration_us = duration.as_micros() as u64, id = self.id.as_str();
+                "request"
+            );
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_to_head_has_no_body_to_cut_short() {
+        let complete = |method| {
+            let head = RequestHead::new(method, "/").unwrap();
+            Exchange::begin(Arc::default(), "id".into(), &head).complete
+        };
+        assert!(complete("HEAD"));
+        assert!(!complete("GET"));
+    }
+}

@@ -1,0 +1,157 @@
+//! [`inspect`]: what a library file says of itself, and whether this host would load it.
+//! `valor_cli inspect` prints it. The file may be for any platform; none of its code runs.
+//! [`inspect_package`] does the same for a package.
+
+#[cfg(feature = "fuzzing")]
+mod fuzzing;
+mod package;
+
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub use fuzzing::check;
+pub use package::{PackageInspection, Packed, inspect_package};
+
+use crate::escape::Shown;
+use crate::loader::{LoadError, examine, native::sha256_of, read};
+use serde::{Serialize, Serializer, ser::SerializeStruct};
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+};
+use valor::native::{ABI_MAJOR, ABI_MINOR, Metadata};
+
+/// What is known of a library file. It is shown as lines for people, and serialised as one
+/// object.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Inspection {
+    /// The file.
+    pub file: PathBuf,
+    /// `ELF`, `PE`, `Mach-O` or `WebAssembly`.
+    pub format: &'static str,
+    /// The processor, as Rust's target triples call it where they have a name for it.
+    pub architecture: &'static str,
+    /// The size in bytes.
+    pub size: u64,
+    /// The SHA-256, 64 lower-case hexadecimal digits: what `sha256` in plugins.json takes.
+    pub sha256: String,
+    /// What it says of itself; `None` where it is not a vlugin, or not readable as one.
+    pub metadata: Option<Metadata>,
+    /// Whether this host would open it, and why not. Creating the vlugin may still fail.
+    pub verdict: Result<(), LoadError>,
+}
+
+/// Inspects a library file.
+///
+/// # Errors
+/// A [`LoadError`] where the file cannot be read or is no library at all, of no platform. What
+/// keeps a library from being loaded here is in its [`verdict`](Inspection::verdict).
+///
+/// ```
+/// let error = valor_runtime::inspect("Cargo.toml").unwrap_err();
+/// assert_eq!(
+///     error.to_string(),
+///     "Cargo.toml is not a library but a text file: \
+///      give the file that cargo builds for `crate-type = [\"cdylib\"]`"
+/// );
+/// ```
+pub fn inspect(file: impl AsRef<Path>) -> Result<Inspection, LoadError> {
+    let file = file.as_ref();
+    Inspection::of(file, &read(file)?)
+}
+
+impl Inspection {
+    /// Inspects bytes that were read already; the file is only named.
+    ///
+    /// # Errors
+    /// As [`inspect`].
+    pub fn of(file: &Path, bytes: &[u8]) -> Result<Self, LoadError> {
+        let examined = examine(file, bytes)?;
+        Ok(Self {
+            file: file.to_owned(),
+            format: examined.format,
+            architecture: examined.architecture,
+            size: bytes.len() as u64,
+            sha256: sha256_of(bytes),
+            metadata: examined.metadata,
+            verdict: examined.verdict,
+        })
+    }
+}
+
+impl fmt::Display for Inspection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Whatever a file says of itself, it says in its line.
+        let mut line =
+            |key: &str, value: &dyn fmt::Display| writeln!(f, "{key:<9}{}", Shown(value));
+        line("file", &self.file.display())?;
+        line(
+            "format",
+            &format_args!("{} for {}", self.format, self.architecture),
+        )?;
+        line("size", &format_args!("{} bytes", self.size))?;
+        line("sha256", &self.sha256)?;
+        if let Some(metadata) = &self.metadata {
+            line("name", &metadata.name)?;
+            line("version", &metadata.version)?;
+            line(
+                "abi",
+                &format_args!(
+                    "{} (this host speaks {ABI_MAJOR}.{ABI_MINOR})",
+                    abi(metadata)
+                ),
+            )?;
+            line("form", &metadata.form.as_str())?;
+            line("target", &metadata.target)?;
+            line("rustc", &metadata.rustc)?;
+            line("panic", &panic_strategy(metadata))?;
+        }
+        match &self.verdict {
+            Ok(()) => f.write_str("loads    yes"),
+            Err(error) => write!(f, "loads    no: {}", Shown(error)),
+        }
+    }
+}
+
+impl Serialize for Inspection {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        #[derive(Serialize)]
+        struct About<'a> {
+            name: &'a str,
+            version: &'a str,
+            abi: String,
+            form: &'a str,
+            target: &'a str,
+            rustc: &'a str,
+            panic: &'a str,
+        }
+        let about = self.metadata.as_ref().map(|metadata| About {
+            name: &metadata.name,
+            version: &metadata.version,
+            abi: abi(metadata),
+            form: metadata.form.as_str(),
+            target: &metadata.target,
+            rustc: &metadata.rustc,
+            panic: panic_strategy(metadata),
+        });
+        let mut object = serializer.serialize_struct("Inspection", 8)?;
+        object.serialize_field("file", &self.file.display().to_string())?;
+        object.serialize_field("format", self.format)?;
+        object.serialize_field("architecture", self.architecture)?;
+        object.serialize_field("size", &self.size)?;
+        object.serialize_field("sha256", &self.sha256)?;
+        object.serialize_field("vlugin", &about)?;
+        object.serialize_field("loads", &self.verdict.is_ok())?;
+        let reason = self.verdict.as_ref().err().map(ToString::to_string);
+        object.serialize_field("reason", &reason)?;
+        object.end()
+    }
+}
+
+fn abi(metadata: &Metadata) -> String {
+    format!("{}.{}", metadata.abi_major, metadata.abi_minor)
+}
+
+fn panic_strategy(metadata: &Metadata) -> &'static str {
+    if metadata.unwinds { "unwind" } else { "abort" }
+}
