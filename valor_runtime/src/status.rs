@@ -1,6 +1,6 @@
 //! What a response's status says about what may follow its head (RFC 9110, section 15; RFC 9112, section 6.3):
 //! one table for vlugins of every kind. `dispatch` asks it what a vlugin may answer with, `server` how to frame
-//! the answer. `CONTENT` in `web/http.js` is the page's; `tests/conformance` holds both to the same conversations.
+//! the answer. `CONTENT` in `web/valor-rules.js` is the page's; `tests/conformance` holds both to the same conversations.
 
 /// What may follow a head.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,7 +48,7 @@ mod tests {
 
     #[test]
     fn the_page_has_the_same_table() {
-        let script = include_str!("../web/http.js");
+        let script = include_str!("../web/valor-rules.js");
         let (_, row) = script
             .split_once("const CONTENT = {")
             .expect("the page's table");

@@ -23,8 +23,9 @@ macro_rules! files {
 /// assert!(names.is_sorted() && names.contains(&"valor-sw.js"));
 /// ```
 pub const HOST: &[File] = files![
-    "account.js" "guest.js" "http.js" "valor-check.js" "valor-js.js" "valor-keys.js" "valor-line.js" "valor-next.js"
-    "valor-pages.js" "valor-sw.js" "valor-worker.js" "valor.d.ts" "valor.js"
+    "account.js" "guest.js" "valor-admin.js" "valor-check.js" "valor-dispatch.js" "valor-js.js" "valor-keys.js"
+    "valor-line.js" "valor-next.js" "valor-pages.js" "valor-registry.js" "valor-rules.js" "valor-store.js"
+    "valor-sw.js" "valor-worker.js" "valor.d.ts" "valor.js"
 ];
 
 /// The name of the file that imports the JavaScript vlugins; [`scripts`] gives its text.
@@ -74,15 +75,23 @@ pub fn scripts(scripts: &[Script]) -> String {
 /// The name of the service worker's own file; [`worker`] gives its text.
 pub const WORKER: &str = "valor-sw.js";
 
-/// The text of [`WORKER`], with a line that is another one for other imports: Chromium starts no newer
-/// service worker where a file has changed that it imports, and its own has not.
+/// The text of [`WORKER`], with a line that differs if what it imports does, the host's own files among it: Chromium
+/// starts no newer service worker if only a file has changed that it imports.
 pub fn worker(imports: &[Script]) -> Vec<u8> {
-    let mut worker = include_bytes!("../web/valor-sw.js").to_vec();
-    if !imports.is_empty() {
-        let digest = Sha256::digest(scripts(imports));
-        let digest: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
-        worker.extend(format!("// Imports scripts of {digest}\n").bytes());
+    let mut imported = Sha256::new();
+    for (name, bytes) in HOST {
+        if *name != WORKER {
+            imported.update(bytes);
+        }
     }
+    imported.update(scripts(imports));
+    let digest: String = imported
+        .finalize()
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    let mut worker = include_bytes!("../web/valor-sw.js").to_vec();
+    worker.extend(format!("// What it imports: {digest}\n").bytes());
     worker
 }
 

@@ -1,7 +1,7 @@
 // What the service worker holds for one instance of a guest, in bytes, and what runs for it. guest.js charges it
 // before it copies or begins anything, and releases it with the end; over a limit nothing piles up.
 
-import { Fault } from "./http.js";
+import { Fault } from "./valor-rules.js";
 
 const DEFAULTS = { host_memory: 67108864, timers: 10000, fetches: 128, calls: 128 };
 

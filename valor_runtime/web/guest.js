@@ -2,7 +2,7 @@
 // from inside an import, and never again once it has trapped.
 
 import { Account } from "./account.js";
-import { Fault, refuse } from "./http.js";
+import { Fault, refuse } from "./valor-rules.js";
 
 /** How many bytes a guest may write ahead of who reads. */
 const WINDOW = 65536;

@@ -3,7 +3,7 @@
 // valor-vlugins.js names those that the service worker imports; valor-worker.js brings the one of a Worker.
 
 import { Account } from "./account.js";
-import { Fault, addEventListener, fetch, mayHaveBody, reach } from "./http.js";
+import { Fault, addEventListener, fetch, mayHaveBody, reach } from "./valor-rules.js";
 
 const { removeEventListener } = globalThis;
 

@@ -1,7 +1,7 @@
 // A port with two ends, each of which asks the other: requests, responses, faults, bodies as streams. The service
 // worker has one end (valor-pages.js), a vlugin in a page's Worker the other (valor-worker.js).
 
-import { Fault } from "./http.js";
+import { Fault } from "./valor-rules.js";
 
 export class Line {
   /** `answer(what, request)` is what this end has for the other. */

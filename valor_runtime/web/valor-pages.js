@@ -4,7 +4,7 @@
 
 import { Account } from "./account.js";
 import { Line } from "./valor-line.js";
-import { Fault, addEventListener, fetch, refuse } from "./http.js";
+import { Fault, addEventListener, fetch, refuse } from "./valor-rules.js";
 import { Script, asks, importedFor } from "./valor-js.js";
 
 /** How long a page or its Worker may take to say that it is there, in ms. */

@@ -2,7 +2,7 @@
 // hands the port on; what is said there stands in valor-line.js.
 
 import { Account } from "./account.js";
-import { addEventListener } from "./http.js";
+import { addEventListener } from "./valor-rules.js";
 import { Line } from "./valor-line.js";
 import { Script, asks, call, evaluates, faultOf } from "./valor-js.js";
 

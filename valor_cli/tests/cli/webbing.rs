@@ -111,10 +111,11 @@ fn a_folder_for_a_static_server() {
             "docs here/deep/a b.txt",
             "docs here/index.html",
             "guest.js",
-            "http.js",
             "index.html",
             "plugins.json",
+            "valor-admin.js",
             "valor-check.js",
+            "valor-dispatch.js",
             "valor-js.js",
             "valor-keys.js",
             "valor-line.js",
@@ -122,6 +123,9 @@ fn a_folder_for_a_static_server() {
             "valor-page.css",
             "valor-page.js",
             "valor-pages.js",
+            "valor-registry.js",
+            "valor-rules.js",
+            "valor-store.js",
             "valor-sw.js",
             "valor-vlugins.js",
             "valor-worker.js",
@@ -132,7 +136,10 @@ fn a_folder_for_a_static_server() {
     );
     assert_eq!(files["vlugins/greet.wasm"], fs::read(module()).unwrap());
     let worker = fs::read(workspace().join("valor_runtime/web/valor-sw.js")).unwrap();
-    assert_eq!(files["valor-sw.js"], worker);
+    let (text, line) = files["valor-sw.js"].split_at(worker.len());
+    assert_eq!(text, worker);
+    let line = std::str::from_utf8(line).unwrap();
+    assert!(line.starts_with("// What it imports: "), "{line}");
 
     let sha256 = Sha256::digest(fs::read(module()).unwrap());
     let sha256: String = sha256.iter().map(|byte| format!("{byte:02x}")).collect();
@@ -176,16 +183,20 @@ fn a_later_run_replaces_what_is_its_own() {
             ".valor-web",
             "account.js",
             "guest.js",
-            "http.js",
             "index.html",
             "mine.css",
             "plugins.json",
+            "valor-admin.js",
             "valor-check.js",
+            "valor-dispatch.js",
             "valor-js.js",
             "valor-keys.js",
             "valor-line.js",
             "valor-next.js",
             "valor-pages.js",
+            "valor-registry.js",
+            "valor-rules.js",
+            "valor-store.js",
             "valor-sw.js",
             "valor-vlugins.js",
             "valor-worker.js",

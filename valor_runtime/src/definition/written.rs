@@ -96,7 +96,7 @@ fn rules(keys: &[Key], named: &mut BTreeSet<&str>) {
 #[test]
 fn the_browser_has_the_same_defaults() {
     let mut count = 0;
-    for path in ["web/valor-sw.js", "web/account.js"] {
+    for path in ["web/valor-registry.js", "web/account.js"] {
         let text = text_of(path);
         let (_, defaults) = text.split_once("const DEFAULTS = { ").expect("defaults");
         let (defaults, _) = defaults.split_once(" };").expect("their end");

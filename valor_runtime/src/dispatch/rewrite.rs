@@ -1,5 +1,5 @@
 //! The prefix in a response of a vlugin that knows nothing of it: `"rewrite": true`. [`Dispatch`](super::Dispatch)
-//! calls it for what comes from outside, `valor-sw.js` does the same in a page.
+//! calls it for what comes from outside, `web/valor-rules.js` does the same in a page.
 //!
 //! Only what names a path from the root is changed, always and once. A URL with a host stays as it is.
 

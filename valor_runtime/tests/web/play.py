@@ -113,7 +113,7 @@ async def other_worker(page):
     """another version of the worker takes over while requests run"""
     await page.run('globalThis.running = get("/guest/sleep?n=1500"), get("/guest/")')
     await page.run('globalThis.stream = get("/guest/ticks?n=300"), get("/guest/")')
-    for name in ["/valor-sw.js", "/http.js"]:
+    for name in ["/valor-sw.js", "/valor-rules.js"]:
         files[name] = (files[name][0] + b"// newer\n", files[name][1])
     await page.run("""navigator.serviceWorker.getRegistration().then((registration) => {
         const changed = new Promise((done) => navigator.serviceWorker.addEventListener("controllerchange", done, { once: true }));
@@ -223,7 +223,11 @@ async def scoped(page):
     same(await page.run('fetch("/guest/").then((response) => response.text())'), "hello")
 
 
+WORKER = [
+    "valor-sw.js", "valor-dispatch.js", "valor-admin.js", "valor-registry.js", "valor-store.js", "valor-rules.js",
+    "account.js", "guest.js",
+]
 fits("what a page has beside it to check definitions", ["valor-check.js", "valor-keys.js"], 6 * 1024)
-fits("the service worker and all it imports for WebAssembly", ["valor-sw.js", "account.js", "guest.js", "http.js"], 15 * 1024)
+fits("the service worker and all it imports for WebAssembly", WORKER, 16 * 1024)
 say(plugins)
 asyncio.run(play(Server(), ["guest", "late", "small", "hurried", "narrow", "open"]))

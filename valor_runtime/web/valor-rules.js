@@ -1,4 +1,4 @@
-// What the server's `dispatch`, `registry`, `id` and `host` do with a request. Nothing here has state.
+// The rules of the server's `dispatch`, `registry`, `id` and `host`. Every other file asks; nothing here has state.
 
 /** The browser's own, for Valor itself: valor-js.js puts others in their place. */
 export const { addEventListener, fetch } = globalThis;
@@ -88,6 +88,13 @@ export function below(prefix, headers) {
 }
 
 export const without = (headers, name) => headers.filter(([n]) => n !== name);
+
+/** A response with what dispatch says in its head. */
+export function ended(response, id, mount) {
+  const headers = response.headers.filter(([name]) => !/^x-(correlation-id|valor-plugin)$/.test(name));
+  headers.push(["x-correlation-id", id], ...(mount ? [["x-valor-plugin", mount.name]] : []));
+  return { ...response, headers };
+}
 
 const portOf = ({ port, protocol }) => port || (protocol === "https:" ? "443" : "80");
 
