@@ -1,11 +1,11 @@
-// A board of notes. In a page they are kept in the browser's IndexedDB, on the server in a CouchDB that
-// `config.couch` names and `allow` lists; all else is the same code.
+// A board of notes. A page keeps them in the browser's IndexedDB, a server in the CouchDB that `config.couch` names
+// and `allow` lists. Everything else is the same code.
 //
-//   GET /          all notes, the oldest first
-//   POST /         a new one: {"text": "…"}
-//   GET /ID        one
-//   PUT /ID        its text anew
-//   DELETE /ID
+//   GET /          all notes, oldest first
+//   POST /         adds a note: {"text": "…"}
+//   GET /ID        one note
+//   PUT /ID        replaces its text
+//   DELETE /ID     removes it
 
 const failure = (status, message) => Object.assign(new Error(message), { status });
 

@@ -1,8 +1,8 @@
-// An app of Hono, from npm: its router and its middleware, in the page and on the server.
-// `npm install` in this folder gets it what it imports.
+// A Hono app, with its router and middleware from npm, in a page and on the server. Run `npm install` in this
+// folder first.
 //
-//   GET /                  the hellos so far
-//   GET /hello/NAME        one more; ?in=fr for another language
+//   GET /                  the number of hellos by name
+//   GET /hello/NAME        says hello; ?in=fr for another language
 //   GET /countdown?from=3  server-sent events, one every 100 ms
 
 import { Hono } from "hono";

@@ -3,7 +3,7 @@
 use futures_lite::future::try_zip;
 use valor::*;
 
-/// The names of the two, as plugins.json has them.
+/// The names of the two vlugins in plugins.json.
 pub struct Compose([String; 2]);
 
 #[vlugin]

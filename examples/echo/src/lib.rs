@@ -1,4 +1,4 @@
-//! Sends the request's body back as it comes in, never holding more than a piece of it.
+//! Sends the request's body back as it arrives, and never holds more than one piece of it.
 
 use valor::*;
 

@@ -1,5 +1,5 @@
-//! A WebSocket (RFC 6455) that sends each message back. The crate `async-tungstenite` speaks the
-//! protocol; the host hands it the connection.
+//! A WebSocket (RFC 6455) that sends each message back. The crate `async-tungstenite` speaks the protocol on the
+//! connection that the host provides.
 
 use async_tungstenite::{
     WebSocketStream,

@@ -1,5 +1,5 @@
-//! Server-sent events: a response without an end, one event each second or as `?every=` says in
-//! milliseconds. When the client goes away, the host drops the stream, and that is all.
+//! Server-sent events: a response that never ends, with one event per second, or per `?every=` milliseconds. When the
+//! client disconnects, the host drops the stream. No clean-up is needed.
 
 use futures_lite::stream;
 use std::time::Duration;

@@ -1,5 +1,5 @@
-//! A vlugin that is mounted as a WebAssembly module, on the server and in a page. Nothing in its source
-//! says so: plugins.json does, with `"type": "wasm"`.
+//! A vlugin that runs as a WebAssembly module, on the server and in a page. Its source contains nothing special for
+//! that: plugins.json sets `"type": "wasm"`.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use valor::*;

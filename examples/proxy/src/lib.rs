@@ -1,5 +1,5 @@
-//! Passes each request on to the server that its config names, and the response back; bodies
-//! stream both ways.
+//! Forwards each request to the server named in its config, and returns the response. Bodies stream in both
+//! directions.
 
 use valor::*;
 

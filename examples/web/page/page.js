@@ -1,5 +1,5 @@
-// The page's own script. All that it needs of Valor is `start`; from then on it asks `/greet` and the
-// others with `fetch`, as it would ask a server.
+// The page's own script. It needs only `start` from Valor. After that it sends requests to `/greet` and the other
+// vlugins with `fetch`, as to a server.
 
 import { start } from "./valor.js";
 

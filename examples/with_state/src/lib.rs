@@ -1,4 +1,4 @@
-//! A vlugin with state: its config is the name of the one who greets; Valor does if there is none.
+//! A vlugin with state: its config is the name of the greeter. Without a config, the name is `Valor`.
 
 use valor::*;
 
