@@ -1,4 +1,4 @@
-// The hello of the bench in JavaScript: for Valor, and for those that Valor is measured beside.
+// The hello of the bench in JavaScript, for Valor and for the servers that it is compared with.
 export default {
   fetch() {
     return new Response("OK response from a plugin");

@@ -1,4 +1,4 @@
-;; A vlugin that computes for the better part of a second and answers `hi`, written from docs/src/guest-abi.md.
+;; A vlugin that computes for most of a second and answers `hi`, written from docs/src/guest-abi.md.
 (module
   (import "valor1" "ready" (func $ready (param i32 i32)))
   (import "valor1" "respond" (func $respond (param i32 i32 i32)))

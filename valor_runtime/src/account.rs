@@ -1,8 +1,9 @@
-//! What the host holds and runs on behalf of one vlugin, counted against the vlugin's limits.
+//! What the host holds and runs for one vlugin, counted against the vlugin's limits.
 //!
-//! Loaders and a vlugin's host ask an [`Account`] before they copy bytes for the vlugin, keep a timer for it, or begin
-//! a fetch or a call. They get a [`Charge`], keep it for as long as the thing lasts, and drop it with the thing. An
-//! account never counts more than its limits allow: what does not fit is refused with [`Over`], which names the limit.
+//! Loaders and a vlugin's host ask an [`Account`] before they copy bytes for the vlugin, keep a timer for it, or
+//! begin a fetch or a call. They get a [`Charge`], keep it as long as the thing lasts, and drop it with the thing. An
+//! account never counts more than its limits allow: it refuses anything beyond them with [`Over`], which names the
+//! limit.
 
 use crate::{Bytes, Fault, Limits};
 use std::sync::{
@@ -10,7 +11,7 @@ use std::sync::{
     atomic::{AtomicU64, Ordering},
 };
 
-/// One vlugin's account, or that of one of its instances.
+/// The account of one vlugin, or of one of its instances.
 ///
 /// Clones are the same account.
 ///
@@ -31,7 +32,7 @@ pub struct Account {
     timers: Arc<Gauge>,
     fetches: Arc<Gauge>,
     calls: Arc<Gauge>,
-    /// Bytes and timers of one instance.
+    /// The limits of one instance: bytes and timers.
     each: [u64; 2],
 }
 
@@ -45,7 +46,7 @@ struct Gauge {
     whole: Option<Arc<Gauge>>,
 }
 
-/// Something that counts until this is dropped.
+/// Counts something until it is dropped.
 #[derive(Debug)]
 #[must_use = "what is dropped counts no more"]
 pub struct Charge {
@@ -62,13 +63,13 @@ pub enum Over {
         "the host would hold more than {0} bytes of bodies, heads and texts for it (`limits.host_memory`)"
     )]
     HostMemory(u64),
-    /// Timers that run.
+    /// Running timers.
     #[error("it would have more than {0} timers (`limits.timers`)")]
     Timers(u64),
-    /// Requests to servers that run.
+    /// Running requests to servers.
     #[error("it has {0} fetches running already (`limits.fetches`)")]
     Fetches(u64),
-    /// Calls to other vlugins that run.
+    /// Running calls to other vlugins.
     #[error("it has {0} calls of other vlugins running already (`limits.calls`)")]
     Calls(u64),
 }
@@ -80,7 +81,8 @@ impl From<Over> for Fault {
 }
 
 impl Account {
-    /// The account of a vlugin with these limits: for all of its instances together, if it has several.
+    /// The account of a vlugin with these limits. If the vlugin has several instances, it covers all of them
+    /// together.
     pub fn new(limits: &Limits) -> Self {
         let each = [limits.host_memory(), limits.timers().into()];
         let instances = u64::from(limits.instances());
@@ -94,9 +96,9 @@ impl Account {
         }
     }
 
-    /// The account of one more instance: bytes and timers of its own, which count for the vlugin too. Fetches and
-    /// calls are the vlugin's. What an instance leaves behind, such as a response that a client reads slowly, goes on
-    /// counting for the vlugin.
+    /// The account of one more instance. It has its own bytes and timers, which also count for the vlugin; it shares
+    /// the vlugin's fetches and calls. What an instance leaves behind, such as a response that a client reads slowly,
+    /// still counts for the vlugin.
     pub fn instance(&self) -> Self {
         let [bytes, timers] = self.each;
         Self {
@@ -138,7 +140,7 @@ impl Account {
         Gauge::charge(&self.calls, 1)
     }
 
-    /// Bytes that are counted now.
+    /// The bytes that are counted now.
     pub fn held(&self) -> u64 {
         self.bytes.held.load(Ordering::Relaxed)
     }
@@ -159,8 +161,8 @@ impl Account {
         self.timers.limit
     }
 
-    /// Whether more than three quarters of the bytes are taken: no new request should begin then. An instance is high
-    /// as well if all instances together leave less than a quarter of what one may hold.
+    /// Whether more than three quarters of the bytes are taken: no new request should begin then. An instance is also
+    /// high if all instances together leave less than a quarter of what one may hold.
     pub fn is_high(&self) -> bool {
         let reserve = self.bytes.limit / 4;
         let mut gauge = Some(&self.bytes);
@@ -213,24 +215,24 @@ impl Gauge {
 }
 
 impl Charge {
-    /// Counts so many bytes more.
+    /// Counts this many bytes more.
     ///
     /// # Errors
-    /// Over the limit; it counts what it did before then.
+    /// If that exceeds the limit; the count then stays as it was.
     pub fn grow(&mut self, more: usize) -> Result<(), Over> {
         self.gauge.take(more as u64)?;
         self.amount += more as u64;
         Ok(())
     }
 
-    /// Counts no more than so many bytes from now on.
+    /// Counts no more than this many bytes from now on.
     pub fn shrink(&mut self, to: usize) {
         let less = self.amount.saturating_sub(to as u64);
         self.gauge.give(less);
         self.amount -= less;
     }
 
-    /// These bytes, which count for as long as anyone has a part of them.
+    /// These bytes, which count as long as anyone has a part of them.
     pub fn holding(self, bytes: Vec<u8>) -> Bytes {
         struct Held(
             Vec<u8>,

@@ -1,19 +1,20 @@
-//! File descriptors: how many this process may have open, and how many of them may be connections that vlugins cause.
+//! File descriptors: how many this process may open, and how many of them may be connections that vlugins cause.
 //!
-//! Each connection that `host::fetch` opens to another server holds a [`Permit`]. They are at most a quarter of all, so
-//! that the server can accept clients, reach scripts and open files whatever vlugins do. Connections to scripts do not
-//! count: the fetches of one vlugin would end the others. There are as many as requests and answers that they are for.
+//! Each connection that `host::fetch` opens to another server holds a [`Permit`]. Permits are limited to a quarter of
+//! all descriptors, so that the server can accept clients, reach scripts and open files whatever vlugins do.
+//! Connections to scripts do not count, or the fetches of one vlugin would end the others. There are as many of those
+//! as there are requests and answers that use them.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// How many connections hold a permit.
 static OUTBOUND: AtomicUsize = AtomicUsize::new(0);
 
-/// Leave for one more connection; it is given back when this is dropped.
+/// Permission for one more connection; dropping it returns the permit.
 #[derive(Debug)]
 pub(crate) struct Permit(&'static AtomicUsize);
 
-/// As many connections are open as there may be.
+/// All permitted connections are in use.
 #[derive(Debug, Clone, Copy, thiserror::Error)]
 #[error(
     "all {share} connections that this host may have open to others are in use, a quarter of its {limit} file descriptors: \
@@ -26,7 +27,7 @@ pub(crate) struct Short {
 
 impl Permit {
     /// # Errors
-    /// As many connections are open as there may be.
+    /// If all permitted connections are in use.
     pub(crate) fn take() -> Result<Self, Short> {
         let limit = limit();
         Self::of(&OUTBOUND, limit)
@@ -48,12 +49,12 @@ impl Drop for Permit {
     }
 }
 
-/// How many of so many descriptors may be connections to others.
+/// How many of this many descriptors may be connections to others.
 fn share(limit: usize) -> usize {
     (limit / 4).max(1)
 }
 
-/// How many descriptors this process may have open at this moment.
+/// How many descriptors this process may have open now.
 #[cfg(unix)]
 fn limit() -> usize {
     use rustix::process::{Resource, getrlimit};
@@ -63,22 +64,23 @@ fn limit() -> usize {
     })
 }
 
-/// Windows has no such limit. This is what one process can well serve.
+/// Windows has no such limit. This is what one process can reasonably serve.
 #[cfg(not(unix))]
 fn limit() -> usize {
     65_536
 }
 
-/// Lets this process have as many file descriptors open as the system allows, and gives how many that are. A program
-/// calls it before it serves: most systems begin with 1024, so that programs which cannot count further go on.
+/// Raises this process's limit of open file descriptors to what the system allows, and returns the new limit. A
+/// program calls it before it serves. Most systems begin with 1024, for the sake of programs that cannot handle
+/// higher numbers.
 ///
-/// Processes that this one starts inherit it.
+/// Child processes inherit the limit.
 pub fn raise_descriptor_limit() -> usize {
     #[cfg(unix)]
     {
         use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
         let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
-        // macOS has another limit behind this one, and refuses what is above it.
+        // macOS has a second limit behind this one, and refuses anything above it.
         let most = match maximum {
             most if cfg!(target_vendor = "apple") => Some(most.unwrap_or(u64::MAX).min(10_240)),
             most => most,

@@ -1,8 +1,8 @@
-//! Files that are read whole: plugins.json, libraries, modules, scripts, packages, keys, certificates, tokens.
+//! Files that are read as a whole: plugins.json, libraries, modules, scripts, packages, keys, certificates, tokens.
 //!
-//! Loaders, `definition`, `package`, `server` and the command line call [`read`]. It promises an end: what is opened
-//! is a regular file, never a pipe or a device, which would keep its reader waiting or go on for ever, and no
-//! more of it is read than the caller has room for.
+//! Loaders, `definition`, `package`, `server` and the command line call [`read`]. Reading always ends. Only regular
+//! files are opened, never pipes or devices, which could keep the reader waiting or go on for ever. No more is read
+//! than the caller has room for.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -10,9 +10,9 @@ use std::{
     path::Path,
 };
 
-/// Bytes of a file that says what to load or who may do so: plugins.json, certificates, schemas.
+/// The most bytes of a file that says what to load or who may do so: plugins.json, certificates, schemas.
 pub const TEXT: u64 = 16 << 20;
-/// Bytes of a token, a key or a signature: some hundred is what they have.
+/// The most bytes of a token, a key or a signature; usually they have a few hundred.
 pub const SECRET: u64 = 8 << 10;
 
 /// Why a file was not read.
@@ -25,13 +25,13 @@ pub enum ReadError {
     /// It is a pipe, a device or a socket.
     #[error("it is not a regular file")]
     NotAFile,
-    /// It is larger than it may be.
+    /// It is larger than allowed.
     #[error("it has more than {0} bytes")]
     TooLarge(u64),
-    /// It is no text.
+    /// It is not text.
     #[error("it is not UTF-8")]
     NotUtf8,
-    /// What the system says.
+    /// The system's error.
     #[error(transparent)]
     Io(#[from] io::Error),
 }
@@ -52,7 +52,7 @@ impl From<ReadError> for io::Error {
     }
 }
 
-/// The bytes of a regular file that has at most so many.
+/// The bytes of a regular file of at most this size.
 ///
 /// # Errors
 /// A [`ReadError`].
@@ -67,7 +67,7 @@ impl From<ReadError> for io::Error {
 /// ```
 pub fn read(file: impl AsRef<Path>, most: u64) -> Result<Vec<u8>, ReadError> {
     let file = file.as_ref();
-    // Opening a device can do something to it.
+    // Merely opening a device can affect it.
     check_kind(&fs::metadata(file)?)?;
     let opened = open(file)?;
     let metadata = opened.metadata()?;
@@ -76,7 +76,7 @@ pub fn read(file: impl AsRef<Path>, most: u64) -> Result<Vec<u8>, ReadError> {
         return Err(ReadError::TooLarge(most));
     }
     let mut bytes = Vec::with_capacity(metadata.len() as usize + 1);
-    // It may grow meanwhile, and what the kernel makes up has no length.
+    // The file may grow meanwhile, and files that the kernel generates have no length.
     opened
         .take(most.saturating_add(1))
         .read_to_end(&mut bytes)?;
@@ -86,7 +86,7 @@ pub fn read(file: impl AsRef<Path>, most: u64) -> Result<Vec<u8>, ReadError> {
     }
 }
 
-/// The text of a regular file that has at most so many bytes.
+/// The text of a regular file of at most this many bytes.
 ///
 /// # Errors
 /// A [`ReadError`].
@@ -102,7 +102,7 @@ fn check_kind(metadata: &fs::Metadata) -> Result<(), ReadError> {
     }
 }
 
-/// Opens a file without waiting for anybody, also where a pipe was put into its place meanwhile.
+/// Opens a file without waiting, even if a pipe has taken its place meanwhile.
 fn open(file: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.read(true);
@@ -114,23 +114,24 @@ fn open(file: &Path) -> io::Result<File> {
     options.open(file)
 }
 
-/// Whose eyes a secret is for.
+/// Who may read a secret.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Readers {
-    /// Its owner alone.
+    /// Only its owner.
     Owner,
-    /// Its owner and its group, as is usual for the keys of TLS.
+    /// Its owner and its group, as is usual for TLS keys.
     Group,
 }
 
-/// Warns in the log of a secret that more than these can read, as [`strange_readers`] says it.
+/// Logs a warning if more users than these can read a secret, in the words of [`strange_readers`].
 pub fn warn_of_readers(file: &Path, what: &str, wanted: Readers) {
     if let Some(line) = strange_readers(file, what, wanted) {
         log::warn!(target: "valor", "{line}");
     }
 }
 
-/// A line about a secret that more than these can read, on Unix. `what` names it, as in `the registry's token`.
+/// A line that says that more users than these can read a secret; only on Unix. `what` names the secret, as in `the
+/// registry's token`.
 pub fn strange_readers(file: &Path, what: &str, wanted: Readers) -> Option<String> {
     let (who, change) = change_of_mode(file, wanted)?;
     let file = file.display();
@@ -150,7 +151,7 @@ fn change_of_mode(file: &Path, wanted: Readers) -> Option<(&'static str, &'stati
     }
 }
 
-/// Who may read a file is another matter there, and not looked at.
+/// Access rights work differently there, and are not checked.
 #[cfg(not(unix))]
 fn change_of_mode(_file: &Path, _wanted: Readers) -> Option<(&'static str, &'static str)> {
     None
@@ -167,7 +168,7 @@ mod tests {
         fs::write(&file, "12345678").unwrap();
         assert_eq!(read(&file, 8).unwrap(), b"12345678");
         assert!(matches!(read(&file, 7), Err(ReadError::TooLarge(7))));
-        // Three gigabytes of nothing: refused by its length.
+        // Three gigabytes of nothing, refused because of its length.
         File::options()
             .write(true)
             .open(&file)
@@ -196,7 +197,7 @@ mod tests {
         .unwrap();
         assert!(matches!(read(&pipe, 8), Err(ReadError::NotAFile)));
         assert!(matches!(read("/dev/zero", 8), Err(ReadError::NotAFile)));
-        // Nobody writes to it, and yet opening it returns.
+        // Nobody writes to it, and still opening it returns.
         assert!(open(&pipe).is_ok());
     }
 

@@ -1,12 +1,12 @@
-//! The id of a request: the client's `x-request-id` where it is fit to be repeated, or a fresh
-//! one. `dispatch` asks for it, and `server` for what it answers itself. It comes back as
-//! `x-correlation-id` and stands in the access log.
+//! The id of a request: the client's `x-request-id` if it can be repeated safely, or else a fresh one. `dispatch`
+//! asks for it, and so does `server` for its own answers. The client gets it back as `x-correlation-id`, and the
+//! access log has it.
 
 use crate::RequestHead;
 
 /// The header in which a client names its request.
 const NAME: &str = "x-request-id";
-/// How long a client's id may be.
+/// The most characters of a client's id.
 const LONGEST: usize = 128;
 
 /// The id of this request.
@@ -17,11 +17,11 @@ pub(crate) fn of(head: &RequestHead) -> String {
     }
 }
 
-/// The id of a request whose head was refused: the client's, where the head can be read that far.
+/// The id of a request whose head was refused: the client's, if the head can be read that far.
 pub(crate) fn of_refused(head: &[u8]) -> String {
     let mut lines = head.split_inclusive(|&byte| byte == b'\n').skip(1);
     let id = lines.find_map(|line| {
-        // Of a line that is not whole, the value may not be either.
+        // If the line is incomplete, the value may be incomplete too.
         let (name, value) = line
             .strip_suffix(b"\r\n")?
             .split_at(NAME.len().min(line.len() - 2));
@@ -33,12 +33,12 @@ pub(crate) fn of_refused(head: &[u8]) -> String {
     id.unwrap_or_else(fresh)
 }
 
-/// Visible ASCII, so that it can stand in a header and in a line of a log.
+/// Only visible ASCII, so that it can appear in a header and in a log line.
 fn is_fit(id: &str) -> bool {
     !id.is_empty() && id.len() <= LONGEST && id.bytes().all(|b| b.is_ascii_graphic())
 }
 
-/// 128 random bits in hexadecimal. They tell requests apart and are no secret.
+/// 128 random bits in hexadecimal. They tell requests apart; they are not secret.
 fn fresh() -> String {
     // A format string takes six times as long.
     let nibbles = |byte: u8| [byte >> 4, byte & 15];

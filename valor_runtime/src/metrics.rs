@@ -1,9 +1,8 @@
-//! What is counted, for `/_metrics`, in the text format of Prometheus (crate `prometheus`).
+//! The counters of `/_metrics`, in the text format of Prometheus (crate `prometheus`).
 //!
-//! One [`Metrics`] belongs to a runtime. Each mount keeps [`VluginMetrics`], the counters with
-//! its name filled in, so that a request pays a few atomic additions and no look-up. What is counted of a
-//! name is there for as long as anybody holds it: a replacement goes on counting, and with the last
-//! request of a vlugin that was taken out its lines are gone.
+//! One [`Metrics`] belongs to a runtime. Each mount keeps [`VluginMetrics`], the counters with its name filled in, so
+//! that a request costs a few atomic additions and no look-up. A name's counters exist as long as anybody holds them.
+//! A replacement goes on counting. When the last request of a removed vlugin has ended, its lines disappear.
 
 use prometheus::{
     Encoder, Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
@@ -23,7 +22,7 @@ pub struct Metrics {
     by_name: Arc<ByName>,
 }
 
-/// What is counted by the vlugin's name.
+/// The counters per vlugin name.
 struct ByName {
     requests: IntCounterVec,
     duration: HistogramVec,
@@ -37,7 +36,7 @@ struct ByName {
     held: Mutex<HashMap<String, Weak<Held>>>,
 }
 
-/// A name that is counted under. With the last of them, what was counted is forgotten.
+/// A name that somebody counts under. When the last one is dropped, its counts are forgotten.
 struct Held {
     name: String,
     by_name: Arc<ByName>,
@@ -47,7 +46,7 @@ impl Drop for Held {
     fn drop(&mut self) {
         let (name, by_name) = (self.name.as_str(), &self.by_name);
         let mut held = by_name.held();
-        // Somebody may have come to count under the same name since.
+        // In the meantime, somebody may have begun to count under the same name.
         if held.get(name).is_none_or(|it| it.strong_count() != 0) {
             return;
         }
@@ -86,32 +85,32 @@ pub struct VluginMetrics {
     held: Arc<Held>,
     ok: IntCounter,
     duration: Histogram,
-    /// Requests that run now.
+    /// Requests that are running.
     pub in_flight: IntGauge,
     /// Requests that panicked.
     pub panics: IntCounter,
-    /// Requests that were over their time limit.
+    /// Requests that exceeded their time limit.
     pub timeouts: IntCounter,
-    /// Times that it blocked its thread for longer than a second.
+    /// How often it blocked its thread for longer than a second.
     pub blocked: IntCounter,
 }
 
-/// What is counted of a script beside that.
+/// The additional counters of a script.
 pub struct ScriptMetrics {
-    /// Times that it was started again because it had ended.
+    /// How often it was started again because it had ended.
     pub restarts: IntCounter,
     /// 1 while it runs.
     pub running: IntGauge,
     _held: Arc<Held>,
 }
 
-/// Seconds; from 100 µs, since a native vlugin answers within a few.
+/// Seconds. They begin at 100 µs, since a native vlugin answers within a few.
 const BUCKETS: &[f64] = &[
     0.0001, 0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 30.0,
 ];
 
 impl Metrics {
-    /// Counters that stand at zero.
+    /// Counters that begin at zero.
     ///
     /// # Panics
     /// Never: the names below are valid and differ.
@@ -238,7 +237,7 @@ impl Metrics {
             .inc();
     }
 
-    /// All of it in Prometheus' text format, version 0.0.4.
+    /// All counters in Prometheus' text format, version 0.0.4.
     pub fn text(&self, images: u64, vlugins: usize) -> String {
         self.images.set(images as i64);
         self.vlugins.set(vlugins as i64);

@@ -1,8 +1,8 @@
-//! Whose a file is: [`check`] says whether anybody but this process's user and root could change what it is.
+//! Who controls a file: [`check`] says whether anybody but this process's user and root could change it.
 //!
-//! `project` asks before a program that was found beside a project is run. It looks at the file, at what it leads to
-//! if it is a link, and at every folder on the way to both. Only Unix is looked at: on Windows rights are lists, which
-//! this does not read, and everything passes.
+//! `project` asks before it runs a program that was found beside a project. The check covers the file, its target if
+//! it is a link, and every folder on the way to both. It works only on Unix. On Windows, rights are lists, which it
+//! does not read, and everything passes.
 
 use std::path::{Path, PathBuf};
 
@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Untrusted {
-    /// It is another user's.
+    /// It belongs to another user.
     #[error(
         "{} belongs to the user {owner}, who is neither you nor root: take it over with `chown`",
         path.display()
@@ -18,7 +18,7 @@ pub enum Untrusted {
     Owned {
         /// The file or the folder.
         path: PathBuf,
-        /// The number of its owner.
+        /// Its owner's user id.
         owner: u32,
     },
     /// Others may write to it.
@@ -31,15 +31,16 @@ pub enum Untrusted {
         path: PathBuf,
         /// Which users may write there.
         by: &'static str,
-        /// What keeps them out.
+        /// The change of mode that keeps them out.
         remedy: &'static str,
     },
 }
 
-/// Sees that nobody but root and this process's user could have written what is here: the file, and if it is a link
-/// what that leads to, with every folder on the way. A path that is not there passes.
+/// Makes sure that only root and this process's user could have written what is here: the file, its target if it is a
+/// link, and every folder on the way. A path that does not exist passes.
 ///
 /// # Errors
+/// The first file or folder that somebody else owns or may write to.
 /// The first file or folder that somebody else owns or may write to.
 ///
 /// ```
@@ -54,7 +55,7 @@ pub fn check(path: &Path) -> Result<(), Untrusted> {
     both(path, None)
 }
 
-/// The same, but the owner of `other` is as good: code of that owner is run in any case.
+/// The same, but the owner of `other` is trusted too, because that owner's code runs in any case.
 ///
 /// # Errors
 /// As [`check`].
@@ -108,14 +109,14 @@ pub(crate) fn is_own(folder: &Path) -> bool {
     }
 }
 
-/// Sees that nobody else may put anything into a folder.
+/// Makes sure that nobody else may put anything into a folder.
 #[cfg(unix)]
 pub(crate) fn check_own(folder: &Path) -> Result<(), Untrusted> {
     one(folder, false, None)
 }
 
-/// Sees that nothing in a folder is another user's, however deep; that nobody else may write to it counts only if
-/// others get there.
+/// Makes sure that nothing in a folder belongs to another user, however deep. Entries that others may write to matter
+/// only if others can get there.
 #[cfg(unix)]
 pub(crate) fn check_within(folder: &Path, is_open: bool) -> std::io::Result<Result<(), Untrusted>> {
     let mut folders = vec![folder.to_owned()];
@@ -135,8 +136,8 @@ pub(crate) fn check_within(folder: &Path, is_open: bool) -> std::io::Result<Resu
     Ok(Ok(()))
 }
 
-/// One file or folder, by itself. Into a folder with the sticky bit others may put what they like, and may take nothing
-/// away that is not theirs: that will do for one on the way, since what is in it is looked at next.
+/// One file or folder, by itself. In a folder with the sticky bit, others may create what they like, but may remove
+/// only what is theirs. For a folder on the way that is good enough, since its content is checked next.
 #[cfg(unix)]
 fn one(path: &Path, is_on_the_way: bool, also: Option<u32>) -> Result<(), Untrusted> {
     use std::os::unix::fs::MetadataExt;
@@ -154,7 +155,7 @@ fn one(path: &Path, is_on_the_way: bool, also: Option<u32>) -> Result<(), Untrus
     }
     let mode = metadata.mode();
     let is_sticky = is_on_the_way && metadata.is_dir() && mode & STICKY != 0;
-    // The mode of a link says nothing.
+    // The mode of a link means nothing.
     if metadata.is_symlink() || is_sticky {
         return Ok(());
     }
@@ -172,19 +173,19 @@ fn one(path: &Path, is_on_the_way: bool, also: Option<u32>) -> Result<(), Untrus
     Ok(())
 }
 
-/// Many systems give each user a group and have files writable to it.
+/// Many systems give each user a private group and make files writable to it.
 #[cfg(unix)]
 mod groups {
     use std::fs::read_to_string;
 
-    /// Whether nobody is in this group but root and the user of this process, as far as `/etc` says.
+    /// Whether only root and this process's user are in this group, as far as `/etc` says.
     pub(super) fn is_private(group: u32) -> bool {
         let user = rustix::process::geteuid().as_raw();
         let read = |file| read_to_string(file).unwrap_or_default();
         group == 0 || is_private_in(&read("/etc/group"), &read("/etc/passwd"), group, user)
     }
 
-    /// The same of the texts of `/etc/group` and `/etc/passwd`.
+    /// The same for the texts of `/etc/group` and `/etc/passwd`.
     pub(super) fn is_private_in(groups: &str, users: &str, group: u32, user: u32) -> bool {
         let fields = |line: &str| line.split(':').map(str::to_owned).collect::<Vec<_>>();
         let number = |fields: &[String], at: usize| fields.get(at)?.parse::<u32>().ok();
@@ -243,11 +244,11 @@ mod tests {
             let begins = format!("{} may be written to by everybody: ", path.display());
             assert!(said.starts_with(&begins), "{said}");
         }
-        // What is below it is looked at next.
+        // The content is checked next.
         chmod(&folder, 0o1777);
         assert_eq!(check(&file), Ok(()));
         assert!(!is_own(&folder) && is_own(dir.path()));
-        // A link is as good as what it leads to.
+        // A link is as good as its target.
         let link = dir.path().join("link");
         symlink(&file, &link).unwrap();
         assert_eq!(check(&link), Ok(()));

@@ -1,8 +1,8 @@
 //! [`PrivateDir`]: a temporary folder that no other user can look into, and the files and sockets in it.
 //!
-//! Whatever this program writes for itself alone is made here: copies of libraries, what runs in a Deno, the sockets to
-//! it. On Unix a folder has mode 0700, a file and a socket 0600 from the moment that they are there, whatever the umask
-//! is; it can only take further rights away. On Windows they have the rights of the user's own temporary folder.
+//! Everything that this program writes only for itself is made here: copies of libraries, files for Deno, the sockets
+//! to it. On Unix, a folder has mode 0700 and a file or a socket 0600, from the moment it exists. The umask can only
+//! take further rights away. On Windows they have the rights of the user's temporary folder.
 
 use crate::ownership;
 #[cfg(unix)]
@@ -17,15 +17,15 @@ use std::{
 };
 use tempfile::TempDir;
 
-/// A folder that is removed with all that is in it when this is dropped.
+/// A folder that is removed with its content when this is dropped.
 #[derive(Debug)]
 pub struct PrivateDir(TempDir);
 
 impl PrivateDir {
-    /// Makes one in the system's folder for that, `TMPDIR`, with a name that begins like this.
+    /// Makes one in the system's folder for temporary files (`TMPDIR`), with a name that begins like this.
     ///
     /// # Errors
-    /// What the system says.
+    /// The system's error.
     ///
     /// ```
     /// use valor_runtime::private_dir::PrivateDir;
@@ -43,8 +43,8 @@ impl PrivateDir {
     /// Makes one in this folder.
     ///
     /// # Errors
-    /// What the system says. If another user owns the folder or one above it, or may write to it and it has no sticky
-    /// bit: somebody could put another folder into the place of this one.
+    /// The system's error. Also if another user owns the folder or one above it, or may write to it and it has no
+    /// sticky bit: somebody could replace the new folder with another.
     pub fn create_in(parent: &Path, prefix: &str) -> io::Result<Self> {
         ownership::check(parent).map_err(|reason| {
             io::Error::new(
@@ -67,10 +67,10 @@ impl PrivateDir {
         self.0.path()
     }
 
-    /// Writes a file that is not there yet.
+    /// Writes a new file.
     ///
     /// # Errors
-    /// What the system says, and that it is there.
+    /// The system's error, also if the file exists already.
     pub fn write(&self, name: &str, bytes: &[u8]) -> io::Result<PathBuf> {
         let file = self.path().join(name);
         write_new(&file, bytes)?;
@@ -80,7 +80,7 @@ impl PrivateDir {
     /// Makes a folder in it.
     ///
     /// # Errors
-    /// What the system says, and that it is there.
+    /// The system's error, also if the folder exists already.
     pub fn folder(&self, name: &str) -> io::Result<PathBuf> {
         let folder = self.path().join(name);
         #[cfg_attr(not(unix), expect(unused_mut, reason = "it has no mode"))]
@@ -93,21 +93,21 @@ impl PrivateDir {
     /// Removes it now.
     ///
     /// # Errors
-    /// What the system says, also if it is gone already.
+    /// The system's error, also if it is already gone.
     pub fn close(self) -> io::Result<()> {
         self.0.close()
     }
 
-    /// Leaves it in its place.
+    /// Keeps it from being removed.
     pub fn keep(self) -> PathBuf {
         self.0.keep()
     }
 }
 
-/// Writes a file that is not there yet and that nobody else may open, in whatever folder.
+/// Writes a new file that nobody else may open, in any folder.
 ///
 /// # Errors
-/// What the system says; half a file is not left behind.
+/// The system's error; no half-written file is left behind.
 pub fn write_new(file: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);
@@ -123,7 +123,7 @@ pub fn write_new(file: &Path, bytes: &[u8]) -> io::Result<()> {
     written
 }
 
-/// Why a folder that stays cannot be this user's alone.
+/// Why a permanent folder cannot be private to this user.
 #[cfg(unix)]
 #[derive(Debug)]
 pub(crate) enum NotPrivate {
@@ -145,11 +145,11 @@ impl From<io::Error> for NotPrivate {
     }
 }
 
-/// Makes a folder that stays, with those above it that are not there, or takes the one that is there: afterwards nobody
-/// else may look into it or write to it or to one above it, and nothing that is in it is another user's.
+/// Makes a permanent folder, with any missing folders above it, or takes an existing one. Afterwards nobody else may
+/// look into it, or write to it or to a folder above it, and nothing in it belongs to another user.
 ///
 /// # Errors
-/// What the system says, and what others own or may write to.
+/// The system's error, or something that others own or may write to.
 #[cfg(unix)]
 pub(crate) fn make_private(folder: &Path) -> Result<(), NotPrivate> {
     use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
@@ -159,7 +159,7 @@ pub(crate) fn make_private(folder: &Path) -> Result<(), NotPrivate> {
         .mode(0o700)
         .create(folder);
     made?;
-    // Somebody may have come before.
+    // Somebody may have been faster.
     ownership::check(folder)?;
     let folder = folder.canonicalize()?;
     ownership::check_own(&folder)?;
@@ -174,7 +174,7 @@ pub(crate) fn make_private(folder: &Path) -> Result<(), NotPrivate> {
 /// Listens on a socket that nobody else may connect to.
 ///
 /// # Errors
-/// What the system says.
+/// The system's error.
 #[cfg(unix)]
 pub fn listen(path: &Path) -> io::Result<UnixListener> {
     use rustix::{
@@ -188,8 +188,8 @@ pub fn listen(path: &Path) -> io::Result<UnixListener> {
         None,
     )?;
     rustix::io::fcntl_setfd(&socket, rustix::io::FdFlags::CLOEXEC)?;
-    // Linux gives the file the mode of the socket that it is bound to. Others do not know of a socket's mode; there it
-    // is the folder that keeps everybody out until the mode is set.
+    // Linux gives the file the mode of the socket that is bound to it. Other systems have no such mode; there the
+    // folder keeps everybody out until the mode is set.
     let has_mode = fchmod(&socket, Mode::RUSR | Mode::WUSR).is_ok();
     bind(&socket, &SocketAddrUnix::new(path)?)?;
     if !has_mode || !cfg!(target_os = "linux") {
@@ -223,7 +223,7 @@ mod tests {
                 "{said}"
             );
         }
-        // In /tmp everybody may make folders, and nobody takes another's away.
+        // In /tmp everybody may make folders, and nobody can remove another's.
         for mode in [0o1777, 0o755] {
             chmod(mode);
             for folder in [&parent, &below] {
@@ -234,7 +234,8 @@ mod tests {
 
     #[test]
     fn what_is_made_here_is_nobody_elses() {
-        // Of this process alone are the tests that make files; none of them looks at modes but this one.
+        // The umask belongs to the whole process. Other tests here create files too, but only this one looks at
+        // modes.
         let before = rustix::process::umask(rustix::fs::Mode::empty());
         let dir = PrivateDir::create("valor-test-").unwrap();
         let file = dir.write("file", b"x").unwrap();

@@ -1,19 +1,20 @@
-//! Programs that are found beside a project: Deno and esbuild in a `node_modules`, what cargo reads above a crate.
+//! Programs and settings found beside a project: Deno and esbuild in a `node_modules`, and what cargo reads above a
+//! crate.
 //!
 //! `loader/js` and the command line ask here. A user who may write to a folder above a project is not trusted: the
-//! search ends at the project, and at a folder that others may write to. What is found is given only if nobody else
+//! search ends at the project, or at a folder that others may write to. A program is returned only if nobody else
 //! could have put it there ([`ownership`]).
 
 use crate::ownership::{self, Untrusted};
 use std::path::{Path, PathBuf};
 
-/// What is in the folder that a project begins with.
+/// Files in the folder at the root of a project.
 const MARKS: [&str; 4] = ["plugins.json", "package.json", "deno.json", "deno.jsonc"];
 
-/// The folders of the project that this folder is in, the nearest first.
+/// The folders from this one up to the root of its project, the nearest first.
 ///
-/// A project reaches up to the first folder that has a `.git`; if none has, to the highest one that has a
-/// plugins.json, a package.json or a deno.json; if none has one of those either, it is the folder itself. It ends
+/// A project reaches up to the first folder that has a `.git`. If none has, it reaches up to the highest one that has
+/// a plugins.json, a package.json or a deno.json. If none has one of those either, it is the folder itself. It ends
 /// below a folder that somebody else owns or may write to.
 pub fn folders(folder: &Path) -> Vec<PathBuf> {
     let Ok(folder) = dunce::canonicalize(folder) else {
@@ -30,7 +31,7 @@ pub fn folders(folder: &Path) -> Vec<PathBuf> {
     folders
 }
 
-/// The first of these files in a `node_modules` of the project that this folder is in.
+/// The first of these files that exists in a `node_modules` of this folder's project.
 ///
 /// # Errors
 /// [`Untrusted`], if somebody else could have put it there.
@@ -46,7 +47,7 @@ pub fn program(folder: &Path, files: &[&str]) -> Result<Option<PathBuf>, Untrust
     Ok(Some(found))
 }
 
-/// What cargo reads above a crate's folder and obeys: which programs compile it, which workspace it is in.
+/// Files above a crate's folder that cargo reads and obeys: they choose the compiler and the workspace.
 const OBEYED: [&str; 5] = [
     ".cargo/config.toml",
     ".cargo/config",
@@ -55,7 +56,8 @@ const OBEYED: [&str; 5] = [
     "Cargo.toml",
 ];
 
-/// Sees that nothing above a crate's folder has cargo do what another user than the crate's owner wrote.
+/// Makes sure that cargo obeys nothing above a crate's folder that was written by anyone but the crate's owner, root
+/// or this process's user.
 ///
 /// # Errors
 /// [`Untrusted`], with the file or the folder.
@@ -100,7 +102,7 @@ mod tests {
         }
         fs::create_dir(dir.join("repo/.git")).unwrap();
         assert_eq!(top(), dir.join("repo"));
-        // Below what others may write to.
+        // Below a folder that others may write to.
         chmod(&dir.join("repo"), 0o1777);
         assert_eq!(top(), deep);
         chmod(&dir.join("repo"), 0o755);

@@ -1,9 +1,9 @@
-//! [`Stall`]: how long whoever sends or takes a body has kept others waiting. `server` holds clients to it, and `dispatch`
-//! vlugins that call others.
+//! [`Stall`]: how long the sender or the receiver of a body has kept others waiting. `server` holds clients to it,
+//! and `dispatch` vlugins that call others.
 
 use std::time::{Duration, Instant};
 
-/// Fewer bytes than this within a limit are no progress: a byte a second is an attack.
+/// Fewer bytes than this within a limit are no progress: a byte per second is an attack.
 const PROGRESS: usize = 1024;
 
 /// How long the peer may make no progress, counted only while the server waits for it.
@@ -25,7 +25,7 @@ impl Stall {
         }
     }
 
-    /// The server waits from now on, unless it does already.
+    /// The server waits from now on, if it does not wait already.
     pub(crate) fn start(&mut self) {
         self.since.get_or_insert_with(Instant::now);
     }
@@ -37,7 +37,7 @@ impl Stall {
         }
     }
 
-    /// All that was waited for has come.
+    /// Everything that the server waited for has come.
     pub(crate) fn stop(&mut self) {
         *self = Self::new(self.limit);
     }
@@ -54,7 +54,7 @@ impl Stall {
         }
     }
 
-    /// When the peer has to have moved on, where it is waited for.
+    /// By when the peer has to make progress, if the server waits for it.
     pub(crate) fn deadline(&self) -> Option<Instant> {
         self.since?.checked_add(self.left)
     }

@@ -1,17 +1,17 @@
-//! What a response's status says about what may follow its head (RFC 9110, section 15; RFC 9112, section 6.3):
-//! one table for vlugins of every kind. `dispatch` asks it what a vlugin may answer with, `server` how to frame
-//! the answer. `CONTENT` in `web/valor-rules.js` is the page's; `tests/conformance` holds both to the same conversations.
+//! What a response's status says about the bytes after its head (RFC 9110, section 15; RFC 9112, section 6.3): one
+//! table for vlugins of every kind. `dispatch` asks it what a vlugin may answer with, and `server` asks how to frame
+//! the answer. The page has `CONTENT` in `web/valor-rules.js`; `tests/conformance` holds both to the same conversations.
 
 /// What may follow a head.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Content {
     /// Another head: an interim response is no answer to a request.
     Head,
-    /// The bytes of another protocol, if the request has offered it.
+    /// The bytes of another protocol, if the request offered it.
     Protocol,
     /// Nothing, and no `content-length` either.
     Nothing,
-    /// Nothing, which `content-length: 0` says.
+    /// Nothing, and `content-length: 0` says so.
     Empty,
     /// A body.
     Body,
@@ -28,7 +28,7 @@ pub(crate) const fn content(status: u16) -> Content {
     }
 }
 
-/// Why a response is no answer, if it is none. `offered` tells whether the request offers to go on in another
+/// Why a response is no answer, if it is none. `offered` says whether the request offers to switch to another
 /// protocol.
 pub(crate) fn no_answer(status: u16, offered: bool) -> Option<String> {
     match content(status) {

@@ -1,9 +1,9 @@
 //! [`Timer`]: a time limit that is set for every request and hardly ever runs out.
 //!
-//! `dispatch` and `host/fetch` hold what they wait for to one. Setting a timer of smol's wakes the
-//! thread of its reactor, which costs as much as all else that a request does. Here a thread sleeps
-//! until the first of all of them is due: who sets a later one, or takes one back, only changes the
-//! list. None rings before its time, and none waits for a thread that a vlugin may block.
+//! `dispatch` and `host/fetch` hold what they wait for to one. Setting a smol timer wakes the thread of smol's
+//! reactor, which costs as much as everything else that a request does. Here one thread sleeps until the first of all
+//! timers is due. Setting a later timer or cancelling one only changes the list. No timer rings early, and none waits
+//! for a thread that a vlugin may block.
 
 use std::{
     collections::BTreeMap,
@@ -20,17 +20,17 @@ static LIST: Mutex<List> = Mutex::new(List {
     rings: None,
     is_watched: false,
 });
-/// Tells the thread of one that is due before it is to wake up.
+/// Wakes the thread for a timer that is due before the thread would wake by itself.
 static EARLIER: Condvar = Condvar::new();
 
-/// When whom to wake.
+/// Who is woken when.
 struct List {
     wakers: BTreeMap<(Instant, u64), Waker>,
-    /// Of times that are the same, each has a number of its own.
+    /// Tells timers for the same moment apart.
     last: u64,
     /// When the thread wakes up by itself.
     rings: Option<Instant>,
-    /// Whether there is the thread.
+    /// Whether the thread exists.
     is_watched: bool,
 }
 
@@ -41,13 +41,13 @@ fn list() -> MutexGuard<'static, List> {
 /// A moment to be woken at.
 #[derive(Debug)]
 pub(crate) struct Timer {
-    /// `None` where it is beyond the end of the clock.
+    /// `None` if it lies beyond the end of the clock.
     at: Option<Instant>,
     number: Option<u64>,
 }
 
 impl Timer {
-    /// Rings when this time is over.
+    /// Rings after this time.
     pub(crate) fn after(time: Duration) -> Self {
         Self {
             at: Instant::now().checked_add(time),
@@ -55,13 +55,13 @@ impl Timer {
         }
     }
 
-    /// Has it ring at another time, or never.
+    /// Makes it ring at another time, or never.
     pub(crate) fn set_at(&mut self, at: Option<Instant>) {
         self.take_back();
         self.at = at;
     }
 
-    /// Whether it is time; where it is not, the task is woken when it is.
+    /// Whether it is time. If it is not, the task is woken when it is.
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let Some(at) = self.at else {
             return Poll::Pending;
@@ -88,7 +88,7 @@ impl Timer {
     fn take_back(&mut self) {
         if let (Some(at), Some(number)) = (self.at, self.number.take()) {
             let waker = list().wakers.remove(&(at, number));
-            // It is other people's code, which runs without the lock.
+            // Dropping a waker runs other people's code, so the lock is released first.
             drop(waker);
         }
     }
@@ -100,7 +100,7 @@ impl Drop for Timer {
     }
 }
 
-/// Has the thread look at the list.
+/// Makes the thread look at the list.
 fn watch(mut list: MutexGuard<'_, List>) {
     if list.is_watched {
         return EARLIER.notify_one();
@@ -110,19 +110,19 @@ fn watch(mut list: MutexGuard<'_, List>) {
         .spawn(ring);
     list.is_watched = spawned.is_ok();
     if let Err(error) = spawned {
-        // The next one that is set tries it again.
+        // The next timer that is set tries again.
         log::error!(target: "valor", "time limits are not held, since there is no thread for them: {error}");
     }
 }
 
-/// Wakes those whose time has come, and sleeps until the next one's.
+/// Wakes the tasks that are due, and sleeps until the next one is.
 fn ring() {
     let mut list = list();
     loop {
         let later = list.wakers.split_off(&(Instant::now(), u64::MAX));
         let due = mem::replace(&mut list.wakers, later);
         if !due.is_empty() {
-            // Wakers are other people's code, which runs without the lock.
+            // Wakers are other people's code and run without the lock.
             drop(list);
             due.into_values().for_each(Waker::wake);
             list = self::list();
@@ -160,7 +160,7 @@ mod tests {
         let mut late = Timer::after(Duration::from_secs(3600));
         let soon = Timer::after(Duration::from_millis(20));
         block_on(async {
-            // The thread sleeps for an hour when the other one comes.
+            // The thread sleeps for an hour when the other timer is set.
             poll_fn(|cx| {
                 assert!(late.poll(cx).is_pending());
                 Poll::Ready(())

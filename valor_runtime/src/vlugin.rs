@@ -1,9 +1,8 @@
-//! [`Vlugin`]: the one trait that every kind of vlugin is behind, and the ways to make one from
-//! code in this program.
+//! [`Vlugin`]: the one trait in front of every kind of vlugin, and the ways to make one from code in this program.
 //!
-//! A request in, a response out. A loaded library is one, a closure is one, `/_health` is one,
-//! and the [`Runtime`](crate::Runtime) is one too, so that it can be embedded, nested and tested
-//! without a socket. Loaders make them, `dispatch` calls them, `server` serves one.
+//! A request in, a response out. A loaded library is one, a closure is one, `/_health` is one, and the
+//! [`Runtime`](crate::Runtime) is one too, so that it can be embedded, nested and tested without a socket. Loaders
+//! make them, `dispatch` calls them, `server` serves one.
 
 pub use valor::{
     fault::{Fault, FaultKind},
@@ -17,8 +16,8 @@ use std::sync::Arc;
 
 struct Closure<F>(F);
 
-/// A vlugin from a closure over requests and responses in the wire's form, which are cheap to
-/// take apart. [`from_http`] is the comfortable one.
+/// A vlugin from a closure over requests and responses in the wire's form, which are cheap to take apart.
+/// [`from_http`] is more convenient.
 ///
 /// ```
 /// use valor_runtime::{from_fn, Body, Request, Response};
@@ -51,7 +50,7 @@ where
     }
 }
 
-/// A vlugin from a closure over `http_types`' requests; it returns anything that is
+/// A vlugin from a closure over `http_types`' requests. The closure may return anything that is
 /// [`IntoResponse`](valor::IntoResponse).
 ///
 /// ```

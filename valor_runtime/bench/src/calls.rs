@@ -1,19 +1,19 @@
-//! Calls without a server: what a kind of vlugin adds to a request that never was on a socket. `main` measures it
-//! as one of its tables.
+//! Calls without a server: what a kind of vlugin adds to a request that was never on a socket. `main` prints this as
+//! one of its tables.
 
 use crate::{subject::Server, valor};
 use smol::{block_on, future};
 use std::{io, sync::Arc, time::Instant};
 use valor_runtime::{Request, Vlugin};
 
-/// In a row, before the next kind has its turn.
+/// Calls in a row, before the next kind has its turn.
 const TURN: usize = 20_000;
 const TURNS: usize = 60;
 
-/// Every kind has its turn over and over; the best turn counts, which is the one that nothing came into.
+/// The kinds take turns, over and over. The best turn counts: it is the one that nothing disturbed.
 ///
 /// # Errors
-/// Where a vlugin cannot be loaded, or does not answer.
+/// If a vlugin cannot be loaded, or does not answer.
 pub fn measure() -> io::Result<()> {
     let kinds = [
         Server::ValorCompiled,

@@ -1,5 +1,5 @@
-//! What a server takes beside time: memory for connections that do nothing and for a body that
-//! is larger than it, system calls, instructions, and the time until it serves.
+//! What a server costs besides throughput: memory for connections that do nothing and for a very large body, system
+//! calls, instructions, and the time until it serves.
 
 use crate::{
     load::{self, Clients, Load},
@@ -19,7 +19,7 @@ use tempfile::TempDir;
 /// Something to measure, by its name.
 pub type Measure = (&'static str, fn() -> io::Result<()>);
 
-/// All that is measured here.
+/// Everything that is measured here.
 pub const ALL: &[Measure] = &[
     ("calls without a socket", crate::calls::measure),
     ("instructions", instructions),
@@ -35,14 +35,14 @@ pub const ALL: &[Measure] = &[
 const SERVERS: &[Server] = &[Server::HyperTokio, Server::Nginx, Server::ValorNative];
 const KIB: u64 = 1024;
 
-/// Connections that were used once and are kept: resident memory for each.
+/// Connections that were used once and are kept open: resident memory per connection.
 fn idle() -> io::Result<()> {
     const CONNECTIONS: usize = 4000;
     println!("\n### memory of an idle connection\n");
     println!("| server | bytes for each of {CONNECTIONS} |\n|---|---:|");
     for &server in SERVERS {
         let running = Running::start(server, 1, None)?;
-        // What is there once for all of them comes first.
+        // What exists only once for all of them comes first.
         let warm = (0..50).map(|_| used_once(&running));
         drop(warm.collect::<io::Result<Vec<_>>>()?);
         thread::sleep(Duration::from_millis(300));
@@ -67,7 +67,7 @@ fn used_once(server: &Running) -> io::Result<TcpStream> {
     Ok(stream)
 }
 
-/// 1 GiB to `/echo` and back: the most that was resident.
+/// 1 GiB to `/echo` and back: the peak of resident memory.
 fn large_echo() -> io::Result<()> {
     println!("\n### echo of 1 GiB\n");
     println!("| server | resident before, KiB | at most, KiB |\n|---|---:|---:|");
@@ -112,14 +112,14 @@ fn echo(server: &Running, length: u64) -> io::Result<u64> {
     Ok(peak)
 }
 
-/// 100 libraries, each another file: from the start of the program to the first answer.
+/// 100 libraries, each a different file: from the program's start to the first answer.
 fn readiness() -> io::Result<()> {
     const VLUGINS: usize = 100;
     let folder = TempDir::new()?;
     let library = crate::valor::library_dir()?.join("libhello_plugin.so");
     let mut bytes = std::fs::read(library)?;
     for number in 0..VLUGINS {
-        // Other bytes are another image; behind the last section they mean nothing.
+        // Other bytes make another image. Behind the last section they mean nothing.
         bytes.extend_from_slice(&[0; 8]);
         std::fs::write(folder.path().join(format!("libhello_{number}.so")), &bytes)?;
     }
@@ -138,13 +138,13 @@ fn readiness() -> io::Result<()> {
     Ok(())
 }
 
-/// 100 modules, each another file, of which the first start leaves behind what it compiled.
+/// 100 modules, each a different file. The first start leaves its compiled code behind for the next.
 fn readiness_of_guests() -> io::Result<()> {
     const VLUGINS: usize = 100;
     let (folder, cache) = (TempDir::new()?, TempDir::new()?);
     let bytes = std::fs::read(crate::valor::module()?)?;
     for number in 0..VLUGINS as u8 {
-        // A custom section called `n`, with one byte in it: another module to every cache.
+        // A custom section called `n` that holds one byte: every cache takes this for another module.
         let section = [0, 3, 1, b'n', number];
         let path = folder.path().join(format!("hello_{number}.wasm"));
         std::fs::write(path, [&*bytes, &section].concat())?;
@@ -169,7 +169,7 @@ fn readiness_of_guests() -> io::Result<()> {
     Ok(())
 }
 
-/// System calls of a request, as strace counts them.
+/// System calls per request, counted by strace.
 fn system_calls() -> io::Result<()> {
     println!("\n### system calls of a request, 32 connections, 1 thread\n");
     println!("| server | calls |\n|---|---:|");
@@ -201,7 +201,7 @@ fn pids(server: &Running) -> io::Result<Vec<String>> {
     Ok(pids.into_iter().map(|pid| format!("-p{pid}")).collect())
 }
 
-/// Instructions of a request outside of the system's own, as callgrind counts them.
+/// Instructions per request outside of the kernel, counted by callgrind.
 fn instructions() -> io::Result<()> {
     const REQUESTS: usize = 4000;
     println!("\n### instructions of a request\n");
@@ -272,7 +272,7 @@ fn total(file: &Path) -> io::Result<u64> {
     total.ok_or_else(|| io::Error::other("callgrind counted nothing"))
 }
 
-/// The same requests with few routes and with many.
+/// The same requests, with few routes and with many.
 fn routes() -> io::Result<()> {
     println!("\n### routes\n");
     println!("| routes | CPU µs per request | ratio |\n|---:|---:|---:|");

@@ -12,10 +12,10 @@ use tempfile::TempDir;
 pub enum Load {
     /// `GET /hello` with this many headers.
     Hello {
-        /// How many, `Host` included.
+        /// How many, including `Host`.
         headers: usize,
     },
-    /// `GET /blob`, which is 1 MiB.
+    /// `GET /blob`, a body of 1 MiB.
     Download,
     /// `POST /echo` of 1 MiB.
     Echo,
@@ -30,24 +30,24 @@ pub struct Clients {
     pub threads: usize,
     /// The processor that wrk runs on.
     pub cpu: Option<usize>,
-    /// For how long.
+    /// How long it lasts.
     pub time: Duration,
 }
 
-/// What came of it.
+/// The results.
 #[derive(Debug, Clone, Copy)]
 pub struct Figures {
-    /// How many there were.
+    /// How many requests there were.
     pub requests: f64,
-    /// Processor time of the server for a request, in microseconds.
+    /// The server's processor time per request, in microseconds.
     pub cpu: f64,
-    /// Requests in a second.
+    /// Requests per second.
     pub rate: f64,
-    /// 99 of 100 requests took no longer, in microseconds.
+    /// 99 of 100 requests took no longer than this, in microseconds.
     pub p99: f64,
 }
 
-/// What a browser would send.
+/// Headers as a browser would send them.
 const HEADERS: &[(&str, &str)] = &[
     (
         "user-agent",
@@ -71,7 +71,7 @@ const HEADERS: &[(&str, &str)] = &[
     ("cache-control", "no-cache"),
 ];
 
-/// Prints what the bench reads. A status over 399 and a broken connection are errors.
+/// Prints the figures for the bench to read. A status over 399 and a broken connection count as errors.
 const SCRIPT: &str = r#"
 done = function(summary, latency)
   local e = summary.errors
@@ -106,10 +106,10 @@ impl Load {
     }
 }
 
-/// Plays a load at a server.
+/// Plays a load against a server.
 ///
 /// # Errors
-/// Where wrk is missing, or a request failed.
+/// If wrk is missing, or if a request failed.
 pub fn play(load: Load, clients: Clients, server: &Running) -> io::Result<Figures> {
     let folder = TempDir::new()?;
     let script = folder.path().join("load.lua");

@@ -4,8 +4,8 @@
 //! cargo run --release -p valor_bench
 //! ```
 //!
-//! Every figure is also given as a ratio to hyper's, measured in the same round: the servers take
-//! turns, so that what else the machine does meets all of them alike.
+//! Every figure also comes as a ratio to hyper's, measured in the same round. The servers take turns, so that
+//! everything else on the machine disturbs all of them alike.
 
 mod calls;
 mod footprint;
@@ -33,7 +33,7 @@ struct Args {
     /// Seconds of a turn
     #[arg(long, default_value_t = 2)]
     seconds: u64,
-    /// Measure only what has this in its name, `hello` or `idle connections` say
+    /// Measure only what has this in its name, for example `hello` or `idle connections`
     #[arg(long, default_value = "")]
     only: String,
 }

@@ -1,5 +1,5 @@
-//! What vlugins that take all they can cost a healthy one: the times of a native hello on two workers, alone and beside
-//! modules that compute, scripts that loop and libraries that block. `main` prints it as one of its tables.
+//! What greedy vlugins cost a healthy one: the times of a native hello on two workers, alone and beside modules that
+//! compute, scripts that loop and libraries that block. `main` prints this as one of its tables.
 
 use crate::{
     programs,
@@ -21,23 +21,23 @@ use std::{
 };
 use valor_runtime::{Definition, Response, Runtime, Vlugin, from_fn};
 
-/// How many there are of each bad neighbour, by the name that its number follows.
+/// How many there are of each bad neighbour. A number is appended to the name.
 const NEIGHBOURS: [(&str, usize); 3] = [("spin", 2), ("loop", 2), ("block", 4)];
 
 /// How long a request blocks its thread.
 const BLOCK: Duration = Duration::from_millis(700);
 
-/// How long the healthy one is measured, after the others had a while to begin.
+/// How long the healthy one is measured, once the others have had time to begin.
 const TIME: Duration = Duration::from_secs(20);
 const BEGIN: Duration = Duration::from_secs(4);
 
-/// Between two requests of the healthy one.
+/// The pause between two requests to the healthy one.
 const PAUSE: Duration = Duration::from_millis(5);
 
 /// The healthy vlugin and its neighbours.
 ///
 /// # Errors
-/// Where one cannot be loaded.
+/// If one cannot be loaded.
 pub async fn vlugin() -> Result<Arc<dyn Vlugin>, Box<dyn Error>> {
     let folder = tempfile::tempdir()?;
     let spin = folder.path().join("spin.wasm");
@@ -55,7 +55,7 @@ pub async fn vlugin() -> Result<Arc<dyn Vlugin>, Box<dyn Error>> {
             match &*name {
                 "spin0" | "spin1" => definitions.push(definition("wasm", &name, &spin)?),
                 "loop0" | "loop1" => definitions.push(definition("js", &name, &loops)?),
-                // As a library does, whose code runs on the worker's thread.
+                // Like a library, whose code runs on the worker's thread.
                 _ => {
                     let blocks = from_fn(|_| async {
                         thread::sleep(BLOCK);
@@ -87,7 +87,7 @@ fn definition(kind: &str, name: &str, path: &Path) -> Result<Definition, Box<dyn
 /// The times of the healthy one, alone and beside the others.
 ///
 /// # Errors
-/// Where the server does not come up, or the healthy one does not answer.
+/// If the server does not come up, or if the healthy one does not answer.
 pub fn measure() -> io::Result<()> {
     println!(
         "\n### neighbours: hello on 2 threads beside 2 modules that compute, 2 scripts that loop, 4 libraries that block\n"
@@ -105,7 +105,7 @@ pub fn measure() -> io::Result<()> {
             let (addr, stop) = (running.addr, stop.clone());
             thread::spawn(move || {
                 while !stop.load(Ordering::Relaxed) {
-                    // Whatever it answers: a script that loops is ended.
+                    // The answer does not matter: a script that loops is ended.
                     if TcpStream::connect(addr)
                         .and_then(|mut stream| ask(&mut stream, &path))
                         .is_err()
@@ -145,7 +145,7 @@ fn row(name: &str, addr: SocketAddr) -> io::Result<()> {
     Ok(())
 }
 
-/// One GET; the status of its response, whose body is read.
+/// Sends one GET, reads the response with its body, and returns the status.
 fn ask(stream: &mut TcpStream, path: &str) -> io::Result<u16> {
     write!(stream, "GET {path} HTTP/1.1\r\nhost: localhost\r\n\r\n")?;
     let mut answer = Vec::new();

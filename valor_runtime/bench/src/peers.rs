@@ -1,5 +1,5 @@
-//! The servers that Valor is measured beside: each is the plainest program that its makers'
-//! documentation would have one write. [`serve`] runs one of them until it is killed.
+//! The servers that Valor is compared with: each is the plainest program that its documentation suggests. [`serve`]
+//! runs one of them until it is killed.
 
 use crate::subject::{BLOB, HELLO, Server};
 use axum::{Router, routing};
@@ -46,7 +46,7 @@ fn tokio(threads: usize, serving: impl Future<Output = io::Result<()>>) -> io::R
 
 async fn hyper_on_tokio(listener: TcpListener) -> io::Result<()> {
     let listener = tokio::net::TcpListener::from_std(listener)?;
-    // The first task of a runtime has a thread of its own, which the others would wait for.
+    // The first task of a runtime has its own thread, and the others would wait for that.
     tokio::spawn(async move {
         loop {
             let (stream, _) = listener.accept().await?;

@@ -1,4 +1,4 @@
-//! What the system knows of a process and its children: time on a processor, memory.
+//! What the system knows about a process and its children: processor time and memory.
 
 use std::{
     fs, io,
@@ -8,14 +8,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// The processor time of a process and its children until now, user and system.
+/// The processor time so far of a process and its children, user and system.
 ///
 /// # Errors
-/// Where the process has gone, or the system has no `/proc`.
+/// If the process has gone, or if the system has no `/proc`.
 pub fn cpu(pid: u32) -> io::Result<Duration> {
     let mut nanos = 0;
     for task in tasks(pid)? {
-        // Nanoseconds on a processor come first (the kernel's documentation, sched-stats).
+        // The first number is the nanoseconds on a processor (the kernel's documentation, sched-stats).
         let text = fs::read_to_string(task.join("schedstat")).unwrap_or_default();
         let first = text.split_whitespace().next();
         nanos += first.and_then(|nanos| nanos.parse().ok()).unwrap_or(0);
@@ -30,7 +30,7 @@ pub fn cpu(pid: u32) -> io::Result<Duration> {
 /// The resident memory of a process and its children, in bytes.
 ///
 /// # Errors
-/// Where the process has gone, or the system has no `/proc`.
+/// If the process has gone, or if the system has no `/proc`.
 pub fn resident(pid: u32) -> io::Result<u64> {
     let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
@@ -42,10 +42,10 @@ pub fn resident(pid: u32) -> io::Result<u64> {
     Ok(all)
 }
 
-/// A process and all that come from it.
+/// A process and all its descendants.
 ///
 /// # Errors
-/// Where the process has gone, or the system has no `/proc`.
+/// If the process has gone, or if the system has no `/proc`.
 pub fn tree(pid: u32) -> io::Result<Vec<u32>> {
     let mut all = vec![pid];
     for child in children(pid)? {
@@ -74,7 +74,7 @@ fn children(pid: u32) -> io::Result<Vec<u32>> {
 /// Waits until somebody listens.
 ///
 /// # Errors
-/// Where nobody does within ten seconds.
+/// If nobody does within ten seconds.
 pub fn wait_for(addr: SocketAddr) -> io::Result<()> {
     let start = Instant::now();
     loop {

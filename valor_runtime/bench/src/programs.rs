@@ -1,5 +1,5 @@
-//! Servers that are programs of their own, found on this machine: nginx, `wasmtime serve`, `deno serve`, workerd and
-//! Node. [`find`] says whether there is one, [`arm`] how it is run.
+//! Servers that are separate programs on this machine: nginx, `wasmtime serve`, `deno serve`, workerd and Node.
+//! [`find`] looks for one, and [`arm`] prepares the command that runs it.
 
 use crate::{
     subject::{BLOB, HELLO, Server},
@@ -11,7 +11,7 @@ use std::{
     process::Command,
 };
 
-/// The program of a server, where it is one that has its own.
+/// The program of a server, if it has one.
 pub fn name(server: Server) -> Option<&'static str> {
     match server {
         Server::Nginx => Some("nginx"),
@@ -23,7 +23,7 @@ pub fn name(server: Server) -> Option<&'static str> {
     }
 }
 
-/// Where a program is: among what npm installed, where `VALOR_JS_TOOLS` says so, or on the `PATH`.
+/// Where a program is: among the packages that npm installed, if `VALOR_JS_TOOLS` names them, or on the `PATH`.
 pub fn find(name: &str) -> Option<PathBuf> {
     let tools = env::var_os("VALOR_JS_TOOLS").map(|folder| Path::new(&folder).join(".bin"));
     let path = env::var_os("PATH").unwrap_or_default();
@@ -34,10 +34,10 @@ pub fn find(name: &str) -> Option<PathBuf> {
     })
 }
 
-/// Has a program serve on a port, with its files in a folder.
+/// Makes a program serve on a port, with its files in a folder.
 ///
 /// # Errors
-/// Where the files cannot be written, or what it serves does not build.
+/// If the files cannot be written, or if what it serves does not build.
 pub fn arm(
     command: &mut Command,
     server: Server,
@@ -77,7 +77,7 @@ pub fn arm(
     }
 }
 
-/// The hello in JavaScript, as it stands in this crate.
+/// The hello in JavaScript, a file of this crate.
 pub fn script() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("hello.js")
 }

@@ -1,5 +1,5 @@
-//! What is measured: which server, with how many threads. [`Running`] is one of them as a child
-//! process of the bench; it ends when it is dropped.
+//! What is measured: which server, with how many threads. A [`Running`] is one server as a child process of the
+//! bench; it ends when it is dropped.
 
 use crate::{process, programs};
 use std::{
@@ -29,7 +29,7 @@ pub enum Server {
     Nginx,
     /// `wasmtime serve` with a WASI component
     WasmtimeServe,
-    /// `deno serve` with the file that Valor has for a vlugin
+    /// `deno serve` with the same file that Valor serves as a vlugin
     DenoServe,
     /// workerd with that file
     Workerd,
@@ -39,11 +39,11 @@ pub enum Server {
     ValorNative,
     /// Valor with its vlugins in WebAssembly modules
     ValorWasm,
-    /// The same, with an instance of its own for every request
+    /// The same, with a fresh instance for every request
     ValorWasmFresh,
     /// Valor with a vlugin in JavaScript
     ValorJs,
-    /// Valor with a healthy vlugin and neighbours that take all they can
+    /// Valor with a healthy vlugin and greedy neighbours
     ValorNeighbours,
     /// Valor with the same vlugins linked into the program
     ValorCompiled,
@@ -52,7 +52,7 @@ pub enum Server {
 }
 
 impl Server {
-    /// How it is called in a table.
+    /// Its name in a table.
     pub fn title(self) -> &'static str {
         match self {
             Self::HyperTokio => "hyper on tokio",
@@ -73,7 +73,7 @@ impl Server {
         }
     }
 
-    /// Whether this program is it.
+    /// Whether this server is Valor.
     pub fn is_valor(self) -> bool {
         self.title().starts_with("Valor,")
     }
@@ -84,7 +84,7 @@ impl Server {
     }
 }
 
-/// A server that runs.
+/// A running server.
 pub struct Running {
     child: Child,
     /// Where it listens.
@@ -94,10 +94,10 @@ pub struct Running {
 }
 
 impl Running {
-    /// Starts a server, on one processor where `cpu` names it.
+    /// Starts a server, on a single processor if `cpu` names one.
     ///
     /// # Errors
-    /// Where it does not come up.
+    /// If it does not come up.
     pub fn start(server: Server, threads: usize, cpu: Option<usize>) -> io::Result<Self> {
         let program = match programs::name(server) {
             Some(name) if !server.is_valor() => programs::find(name).ok_or_else(|| {
@@ -108,10 +108,10 @@ impl Running {
         Self::spawn(server, threads, pinned(&program, cpu))
     }
 
-    /// Starts a server under another command (a tracer, say).
+    /// Starts a server under another command, such as a tracer.
     ///
     /// # Errors
-    /// Where it does not come up.
+    /// If it does not come up.
     pub fn spawn(server: Server, threads: usize, mut command: Command) -> io::Result<Self> {
         if programs::name(server).is_some() && !server.is_valor() {
             return Self::program(server, threads, command);
@@ -150,12 +150,12 @@ impl Running {
         })
     }
 
-    /// The number of the process, whose children belong to it.
+    /// The process id. The figures include its children.
     pub fn pid(&self) -> u32 {
         self.child.id()
     }
 
-    /// Ends it as a user would, and waits until it has.
+    /// Ends it as a user would, and waits for that.
     pub fn terminate(&mut self) -> io::Result<()> {
         Command::new("kill").arg(self.pid().to_string()).status()?;
         self.child.wait().map(drop)
@@ -164,14 +164,14 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // nginx's workers end with their master only where it can tell them to.
+        // nginx's workers end with their master only if it can tell them to.
         if matches!(self.child.try_wait(), Ok(None)) && self.terminate().is_err() {
             let _ = self.child.kill();
         }
     }
 }
 
-/// A command that runs on one processor, where `cpu` names it.
+/// A command that runs on a single processor, if `cpu` names one.
 pub fn pinned(program: &Path, cpu: Option<usize>) -> Command {
     match cpu {
         None => Command::new(program),

@@ -1,4 +1,4 @@
-//! The tables of requests: who pays how much for one. `main` measures them one after the other.
+//! The tables of requests: what each server pays for one. `main` measures them one after the other.
 
 use crate::{
     load::{self, Clients, Figures, Load},
@@ -7,15 +7,15 @@ use crate::{
 };
 use std::{io, time::Duration};
 
-/// A table: a load, and the servers that it is played at.
+/// A table: a load, and the servers that get it.
 pub struct Table {
-    /// What it is called.
+    /// Its title.
     pub title: &'static str,
     load: Load,
     /// Threads of a server.
     threads: usize,
     connections: usize,
-    /// The first one is the measure of the others.
+    /// The others are compared with the first one.
     servers: &'static [Server],
 }
 
@@ -104,9 +104,9 @@ pub const TABLES: &[Table] = &[
 /// Measures a table and prints it.
 ///
 /// # Errors
-/// Where a server or wrk does not run, or a request fails.
+/// If a server or wrk does not run, or if a request fails.
 pub fn measure(table: &Table, rounds: usize, seconds: u64) -> io::Result<()> {
-    // One thread has one processor, and the clients the other.
+    // The server's one thread has one processor, and the clients have the other.
     let (server_cpu, clients_cpu) = match table.threads {
         1 => (Some(0), Some(1)),
         _ => (None, None),
@@ -162,7 +162,7 @@ pub fn measure(table: &Table, rounds: usize, seconds: u64) -> io::Result<()> {
     Ok(())
 }
 
-/// The middle one.
+/// The median.
 pub fn median(values: impl Iterator<Item = f64>) -> f64 {
     let mut values: Vec<f64> = values.collect();
     values.sort_by(f64::total_cmp);

@@ -1,5 +1,5 @@
-//! Valor as it is measured: the same vlugins in libraries, in WebAssembly modules, or linked into
-//! the program, or none.
+//! Valor as it is measured: the same vlugins in libraries, in WebAssembly modules, or linked into the program, or
+//! none at all.
 
 use crate::{
     neighbours, programs,
@@ -27,10 +27,10 @@ use valor_runtime::{
     server::{Server, ServerConfig},
 };
 
-/// Serves on any port, whose address it prints.
+/// Serves on any port, and prints its address.
 ///
 /// # Errors
-/// Where a vlugin cannot be loaded.
+/// If a vlugin cannot be loaded.
 pub fn serve(subject: Subject, threads: usize) -> Result<(), Box<dyn Error>> {
     smol::block_on(async {
         let listen = "127.0.0.1:0".parse()?;
@@ -50,10 +50,10 @@ pub fn serve(subject: Subject, threads: usize) -> Result<(), Box<dyn Error>> {
     })
 }
 
-/// What answers the requests of a subject.
+/// The vlugin that answers the requests of a subject.
 ///
 /// # Errors
-/// Where a vlugin cannot be loaded.
+/// If a vlugin cannot be loaded.
 pub async fn vlugin(subject: Subject) -> Result<Arc<dyn Vlugin>, Box<dyn Error>> {
     match subject {
         Subject::ValorBare => Ok(alone()),
@@ -66,7 +66,7 @@ pub async fn vlugin(subject: Subject) -> Result<Arc<dyn Vlugin>, Box<dyn Error>>
     }
 }
 
-/// The server in front of a closure, as hyper has one.
+/// The server in front of a closure, as with hyper.
 fn alone() -> Arc<dyn Vlugin> {
     from_fn(|request| async move {
         let mut response = Response::new(200);
@@ -168,7 +168,7 @@ async fn fresh() -> Result<Arc<dyn Vlugin>, Box<dyn Error>> {
     Ok(runtime)
 }
 
-/// Those of the folder that the bench names.
+/// The files in the folder that the bench names.
 fn many(kind: &str) -> Result<Vec<Definition>, Box<dyn Error>> {
     let Some(folder) = std::env::var_os("VALOR_BENCH_FILES") else {
         return Ok(Vec::new());
@@ -187,7 +187,7 @@ fn definition(kind: &str, name: &str, path: &Path) -> Result<Definition, Box<dyn
 /// The module of `examples/hello_plugin`.
 ///
 /// # Errors
-/// Where the program does not know its own place.
+/// If the program does not know where it is itself.
 pub fn module() -> io::Result<PathBuf> {
     let target = library_dir()?.with_file_name(WASM);
     Ok(target.join("release/hello_plugin.wasm"))
@@ -195,10 +195,10 @@ pub fn module() -> io::Result<PathBuf> {
 
 const WASM: &str = "wasm32-unknown-unknown";
 
-/// The hello as a WASI component, built where that was not done.
+/// The hello as a WASI component, which is built if necessary.
 ///
 /// # Errors
-/// Where it does not build.
+/// If it does not build.
 pub fn component() -> io::Result<PathBuf> {
     let (program, target) = (library_dir()?, "wasm32-wasip2");
     let target_dir = program.parent().unwrap_or(&program);
@@ -227,10 +227,10 @@ fn cargo() -> Command {
     Command::new(std::env::var_os("CARGO").unwrap_or("cargo".into()))
 }
 
-/// Where the examples' libraries are: beside this program.
+/// The folder of the examples' libraries, which is this program's folder.
 ///
 /// # Errors
-/// Where the program does not know its own place.
+/// If the program does not know where it is itself.
 pub fn library_dir() -> io::Result<PathBuf> {
     let program = std::env::current_exe()?;
     Ok(program.parent().unwrap_or(Path::new(".")).to_owned())
@@ -239,7 +239,7 @@ pub fn library_dir() -> io::Result<PathBuf> {
 /// Builds the vlugins that are measured.
 ///
 /// # Errors
-/// Where cargo does.
+/// If cargo fails.
 pub fn build() -> io::Result<()> {
     cargo_build(&["-p", "hello_plugin", "-p", "echo"])?;
     cargo_build(&["-p", "hello_plugin", "--target", WASM])

@@ -1,5 +1,5 @@
-//! The clients: idle, slow and busy ones, on one thread, each a task that begins anew when its
-//! connection ends as it should. What they see is counted.
+//! The clients: idle, slow and busy ones, on one thread. Each is a task that begins anew when its connection has
+//! ended as it should. What they see is counted.
 
 use crate::server::{BODY, HEAD, IDLE, SLACK};
 use futures_lite::{AsyncReadExt, AsyncWriteExt, future};
@@ -21,7 +21,7 @@ pub struct Load {
     pub idle: usize,
     pub slow: usize,
     pub busy: usize,
-    /// Between two requests of a busy one.
+    /// The pause between two requests of a busy client.
     pub pause: Duration,
 }
 
@@ -34,7 +34,7 @@ pub struct Seen {
     faults: Mutex<Vec<String>>,
 }
 
-/// After so many faults nobody needs another one.
+/// After this many faults, nobody needs another.
 const FAULTS: usize = 1000;
 
 impl Seen {
@@ -49,7 +49,7 @@ impl Seen {
         }
     }
 
-    /// What was not as it has to be. Each of the slow ones must have been answered.
+    /// Everything that went wrong. Each of the slow clients must have been answered.
     pub fn faults(&self, slow: usize) -> Vec<String> {
         let mut faults = self.faulty().clone();
         let answered = self.timed_out.load(Ordering::Relaxed);
@@ -90,7 +90,7 @@ impl Clients {
         let thread = std::thread::spawn(move || {
             let executor = Executor::new();
             let client = Arc::new(Client {
-                // The system's queue of those who wait to be accepted is short.
+                // The system's queue of clients to accept is short.
                 connecting: Semaphore::new(64),
                 seen: counters,
                 load,
@@ -148,7 +148,7 @@ impl Client {
         Ok(stream)
     }
 
-    /// Notes a fault of a client, and waits a little before it begins anew.
+    /// Records a client's fault, and waits a little before the client begins anew.
     async fn noted(&self, kind: &str, outcome: Result<(), String>) {
         if let Err(what) = outcome {
             self.seen.fault(format!("{kind}: {what}"));
@@ -156,7 +156,7 @@ impl Client {
         }
     }
 
-    /// Asks once, and then says nothing until the server closes.
+    /// Sends one request, and then says nothing until the server closes.
     async fn idle(self: Arc<Self>) {
         loop {
             let outcome = self.be_idle().await;
@@ -183,7 +183,7 @@ impl Client {
         Ok(())
     }
 
-    /// Sends a byte a second, of a head or of a body, until it is told 408.
+    /// Sends a byte per second, of a head or of a body, until the answer is 408.
     async fn slow(self: Arc<Self>, of_head: bool) {
         loop {
             let outcome = self.be_slow(of_head).await;
@@ -208,7 +208,7 @@ impl Client {
             loop {
                 Timer::after(Duration::from_secs(1)).await;
                 if (&stream).write_all(b"x").await.is_err() {
-                    // Its answer is there to be read.
+                    // The answer is there to be read.
                     return future::pending().await;
                 }
             }
@@ -235,7 +235,7 @@ impl Client {
         Ok(())
     }
 
-    /// Asks and asks, on a connection that must last.
+    /// Sends one request after the other, on a connection that must last.
     async fn busy(self: Arc<Self>, number: usize) {
         loop {
             let outcome = self.be_busy(number).await.map_err(|e| e.to_string());
@@ -282,7 +282,7 @@ async fn in_time<T>(
     future::or(what, late).await.map_err(|e| e.to_string())
 }
 
-/// Sends a request and reads the body of its response, which has a length and is a 200.
+/// Sends a request and reads the body of its response, which must be a 200 with a length.
 async fn exchange(stream: &mut Async<TcpStream>, request: &[u8]) -> io::Result<Vec<u8>> {
     stream.write_all(request).await?;
     let (mut read, mut buf) = (Vec::new(), [0; 4096]);

@@ -1,12 +1,12 @@
-//! Holds Valor's server under idle, slow and busy clients at once, and ends with 1 where a busy
-//! one saw an error, a slow one was held for ever, or the server's memory grew.
+//! Holds Valor's server under idle, slow and busy clients at once. The exit status is 1 if a busy client saw an
+//! error, if a slow one was held for ever, or if the server's memory grew.
 //!
 //! ```sh
 //! cargo run -p valor_endurance -- --seconds 300
 //! ```
 //!
-//! The server is a process of its own, so that its memory is its own. All of it stays on
-//! loopback, and the busy ones keep to a pace.
+//! The server is a separate process, so that its memory can be measured. Everything stays on loopback, and the busy
+//! clients keep to a pace.
 
 mod clients;
 mod replace;
@@ -22,7 +22,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How often memory is looked at.
+/// How often memory is measured.
 const SAMPLE: Duration = Duration::from_millis(250);
 
 #[derive(Parser)]
@@ -30,19 +30,19 @@ const SAMPLE: Duration = Duration::from_millis(250);
 struct Args {
     #[command(subcommand)]
     command: Option<What>,
-    /// How long memory is watched; half a minute to warm up comes before it
+    /// How long memory is measured, after half a minute to warm up
     #[arg(long, default_value_t = 300, value_parser = clap::value_parser!(u64).range(30..=86_400))]
     seconds: u64,
-    /// Connections that are kept and say nothing
+    /// Connections that stay open and say nothing
     #[arg(long, default_value_t = 5000)]
     idle: usize,
-    /// Connections that send a byte a second
+    /// Connections that send a byte per second
     #[arg(long, default_value_t = 1000)]
     slow: usize,
-    /// Connections that ask all the time
+    /// Connections that send requests all the time
     #[arg(long, default_value_t = 64)]
     busy: usize,
-    /// Requests that each of the busy ones sends in a second, at most
+    /// The most requests per second from each busy client
     #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pace: u32,
 }
@@ -156,7 +156,7 @@ fn endure(args: &Args) -> Result<(), Box<dyn Error>> {
     if let Some(fault) = faults.first() {
         return Err(format!("{} faults; the first: {fault}", faults.len()).into());
     }
-    // A twentieth, and a MiB for what an allocator keeps, are no growth.
+    // A twentieth does not count as growth, nor does a MiB that an allocator keeps.
     if last > first + first / 20 + (1 << 20) {
         return Err(format!("the server's memory grew from {first} to {last} bytes").into());
     }

@@ -1,9 +1,9 @@
-//! Replaces a vlugin over and over while clients ask it all the time: not one request may fail, and
-//! every response has to come from one version alone.
+//! Replaces a vlugin over and over while clients send requests all the time. No request may fail, and every response
+//! has to come from a single version.
 //!
-//! The library is `versioned` of the runtime's fixtures. Each replacement writes another number
-//! into a copy of it, so that each is a build that the host has not seen, and sends it to
-//! `/_plugins` as a client would. Clients and server are in one process, whose memory is measured.
+//! The library is `versioned` of the runtime's fixtures. Each replacement writes another number into a copy of it, so
+//! that the host has never seen that build, and sends it to `/_plugins` as a client would. Clients and server share
+//! one process, whose memory is measured.
 
 use crate::resources;
 use std::{
@@ -27,9 +27,9 @@ use valor_runtime::{
 
 type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;
 
-/// What stands in the library, and is written over.
+/// The text in the library that is written over.
 const MARK: &str = "version-0000";
-/// How often a response tells its version.
+/// How often a response names its version.
 const TOLD: usize = 4;
 
 #[derive(clap::Args)]
@@ -37,18 +37,18 @@ pub struct Args {
     /// The library `versioned`
     #[arg(long)]
     library: PathBuf,
-    /// How often it is replaced
+    /// How often to replace it
     #[arg(long, default_value_t = 500, value_parser = clap::value_parser!(u32).range(1..=9_999))]
     replacements: u32,
-    /// Connections that ask all the time
+    /// Connections that send requests all the time
     #[arg(long, default_value_t = 32)]
     busy: usize,
 }
 
-/// Runs it, and prints what it took.
+/// Runs it and prints the cost.
 ///
 /// # Errors
-/// The first request that failed or had a part of two versions, and what keeps it from running.
+/// The first request that failed or mixed two versions, or the reason why it cannot run.
 pub fn run(args: &Args) -> Outcome<()> {
     let folder = tempfile::tempdir()?;
     let library = fs::read(&args.library)?;
@@ -85,7 +85,7 @@ pub fn run(args: &Args) -> Outcome<()> {
             thread::spawn(move || client(addr, &over, &asked))
         })
         .collect();
-    // Until every client has had some answers: what they take is not the replacements'.
+    // Wait until every client has had some answers: their memory is not the replacements'.
     while asked.load(Ordering::Relaxed) < 20 * args.busy as u64 {
         thread::sleep(Duration::from_millis(10));
     }
@@ -150,7 +150,7 @@ fn marked(library: &[u8], number: u32) -> Outcome<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Asks until it is over; gives the versions that it has seen.
+/// Sends requests until it is over. Returns the versions it saw.
 fn client(addr: SocketAddr, over: &AtomicBool, asked: &AtomicU64) -> Outcome<BTreeSet<u32>> {
     let mut seen = BTreeSet::new();
     let mut stream = connect(addr)?;
@@ -172,7 +172,7 @@ fn connect(addr: SocketAddr) -> Outcome<BufReader<TcpStream>> {
     Ok(BufReader::new(stream))
 }
 
-/// The one version that all of a response tells of.
+/// The version that all parts of a response name.
 fn version_of(response: &str) -> Outcome<u32> {
     let told: Vec<_> = response
         .match_indices("version-")
@@ -201,7 +201,7 @@ fn read_until(stream: &mut BufReader<TcpStream>, end: &[u8]) -> Outcome<String> 
     Ok(String::from_utf8(bytes)?)
 }
 
-/// Replaces it, as a client of `/_plugins` does.
+/// Replaces it, like a client of `/_plugins`.
 fn put(addr: SocketAddr, file: &Path) -> Outcome<()> {
     let mut definition = Definition::new(Kind::Native, "versioned");
     definition.path = Some(file.to_owned());

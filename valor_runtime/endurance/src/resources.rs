@@ -1,9 +1,9 @@
-//! What the system gives to a process: file descriptors to this one, memory to the server.
+//! What the system grants a process: file descriptors for this one, memory for the server.
 
 use std::{error::Error, io};
 
-/// Raises this process's limit of open files to what is allowed, which has to be so many. The
-/// server inherits it.
+/// Raises this process's limit of open files to the allowed maximum, which must be at least `count`. The server
+/// inherits it.
 #[cfg(unix)]
 pub fn allow_descriptors(count: u64) -> Result<(), Box<dyn Error>> {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -28,7 +28,7 @@ pub fn allow_descriptors(_count: u64) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// The bytes of memory that a process has.
+/// A process's memory in bytes.
 #[cfg(target_os = "linux")]
 pub fn resident(pid: u32) -> io::Result<u64> {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
@@ -38,7 +38,7 @@ pub fn resident(pid: u32) -> io::Result<u64> {
     Ok(kib * 1024)
 }
 
-/// Measured on Linux alone.
+/// Only Linux is measured.
 #[cfg(not(target_os = "linux"))]
 pub fn resident(_pid: u32) -> io::Result<u64> {
     Err(io::Error::other(

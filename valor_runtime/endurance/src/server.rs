@@ -1,5 +1,5 @@
-//! The server that has to endure: a runtime with small vlugins, and limits so short that each
-//! of them is met many times in a run.
+//! The server that has to endure: a runtime with small vlugins, and limits so short that a run meets each of them
+//! many times.
 
 use futures_lite::AsyncReadExt;
 use smol::Unblock;
@@ -11,17 +11,17 @@ use valor_runtime::{
 
 /// How long a head may take.
 pub const HEAD: Duration = Duration::from_secs(5);
-/// How long a body may make no progress.
+/// How long a body may go without progress.
 pub const BODY: Duration = Duration::from_secs(10);
 /// How long a connection may be idle.
 pub const IDLE: Duration = Duration::from_secs(20);
-/// What the machine may add to each of them before it counts as held for ever.
+/// How much longer a client may take before it counts as held for ever.
 pub const SLACK: Duration = Duration::from_secs(10);
 
-/// Tells its address on standard output, and serves until standard input ends.
+/// Prints its address, and serves until standard input ends.
 ///
 /// # Errors
-/// Where it cannot serve.
+/// If it cannot serve.
 pub fn serve() -> Result<(), Box<dyn Error>> {
     let runtime = Runtime::builder().build()?;
     let hello = from_fn(|_| async {

@@ -1,5 +1,5 @@
-//! The conversation: what is said to the vlugins, and what they have to answer. The table of compilers holds it with
-//! libraries of today, and `tests/archive` with libraries and modules that were built when their ABI was new.
+//! The conversation: requests to the vlugins, and the answers they have to give. The table of compilers holds it with
+//! today's libraries, and `tests/archive` with libraries and modules that were built when their ABI was new.
 
 use crate::lines;
 use futures_lite::{
@@ -17,7 +17,7 @@ use valor_runtime::{
 type Outcome = Result<(), String>;
 type Step = fn(&Runtime) -> Outcome;
 
-/// Every step by its name, in this order.
+/// Every step with its name, in this order.
 pub const STEPS: [(&str, Step); 7] = [
     ("loads", loads),
     ("state", state),
@@ -27,14 +27,14 @@ pub const STEPS: [(&str, Step); 7] = [
     ("panic", panics),
     ("cancellation", cancellation),
 ];
-/// How many of them a vlugin takes part in that is no library: the others are of the fixture that misbehaves.
+/// The number of steps for vlugins that are not libraries. The others use the fixture that misbehaves.
 const OF_MODULES: usize = 4;
 
-/// Holds the conversation with the vlugins of this kind in these folders; gives the compilers of this program and of
-/// the vlugins.
+/// Holds the conversation with the vlugins of this kind in these folders. Returns the compilers of this program and
+/// of the vlugins.
 ///
 /// # Errors
-/// The step that failed, with what was expected and what came.
+/// The step that failed, with the expected and the actual answer.
 pub fn hold(kind: Kind, folders: &[PathBuf]) -> Result<(String, String), String> {
     lines::keep();
     let upstream = upstream()?;
@@ -92,7 +92,7 @@ fn find(kind: Kind, folders: &[PathBuf], library: &str) -> Result<PathBuf, Strin
     found.ok_or_else(|| format!("{file} is not in {folders:?}"))
 }
 
-/// A server that sends back what it gets, in a thread of its own.
+/// A server that sends back what it gets, on its own thread.
 fn upstream() -> Result<String, String> {
     let echo = from_fn(|request: Request| async move {
         let mut response = Response::new(200);
@@ -113,7 +113,7 @@ fn get(path: &str) -> http::Request {
     http::Request::new(http::Method::Get, &*format!("http://localhost{path}"))
 }
 
-/// Asks, and compares status and text.
+/// Sends a request, and compares status and text.
 fn expect(runtime: &Runtime, path: &str, status: u16, text: &str) -> Outcome {
     let mut res = block_on(runtime.handle(get(path)));
     let found = block_on(res.body_string()).map_err(|error| format!("{path}: {error}"))?;
@@ -153,7 +153,7 @@ fn stream_out(runtime: &Runtime) -> Outcome {
     Ok(())
 }
 
-/// Up through the proxy to another server, by the host's client, and back the same way.
+/// Through the proxy to another server, by the host's client, and back the same way.
 fn both_ways(runtime: &Runtime) -> Outcome {
     let sent: Vec<u8> = (0..1_000_000_u32).map(|at| (at * 7 / 3) as u8).collect();
     let mut req = http::Request::new(http::Method::Post, "http://localhost/proxy/");
@@ -193,7 +193,7 @@ fn panics(runtime: &Runtime) -> Outcome {
     expect(runtime, "/bad/", 200, "fine")
 }
 
-/// A request that is dropped drops the library's future, whose destructor panics: the log tells.
+/// Dropping a request drops the library's future, whose destructor panics; the log has a line about it.
 fn cancellation(runtime: &Runtime) -> Outcome {
     {
         let mut waiting = Box::pin(runtime.handle(get("/bad/hang-bomb")));

@@ -1,5 +1,5 @@
-//! The log of this process, kept so that its lines can be looked for: what happens inside of a
-//! library where no response can tell of it (a future that is dropped) is seen there alone.
+//! This process's log, kept so that its lines can be looked for. If a library's future is dropped, no response can
+//! show what happens inside the library; only the log does.
 
 use std::{
     sync::Mutex,
@@ -25,7 +25,7 @@ impl log::Log for Keep {
 
 static KEPT: Keep = Keep(Mutex::new(Vec::new()));
 
-/// Keeps every line from here on, and forgets those before.
+/// Keeps every line from here on, and forgets the earlier ones.
 pub fn keep() {
     if let Ok(mut lines) = KEPT.0.lock() {
         lines.clear();
@@ -35,10 +35,10 @@ pub fn keep() {
     }
 }
 
-/// Waits for a line with this in it.
+/// Waits for a line that contains this.
 ///
 /// # Errors
-/// Where there is none within 20 seconds.
+/// If there is none within 20 seconds.
 pub fn wait_for(part: &str) -> Result<(), String> {
     let start = Instant::now();
     while start.elapsed() < Duration::from_secs(20) {

@@ -1,6 +1,6 @@
-//! Holds one conversation with libraries that some compiler built, and prints a row of a table:
-//! this program's compiler, theirs, and a word for each step. `.ci/matrix` runs it for every pair of
-//! compilers; it ends with 1 at the first answer that is not the expected one.
+//! Holds one conversation with libraries from some compiler, and prints a row of a table: this program's compiler,
+//! theirs, and a word for each step. `.ci/matrix` runs it for every pair of compilers. The exit status is 1 if an
+//! answer is not the expected one; it stops there.
 //!
 //! ```sh
 //! cargo build --workspace && (cd valor_runtime/tests/fixtures && cargo build -p misbehaving)
@@ -19,10 +19,10 @@ use valor_runtime::Kind;
 #[derive(Parser)]
 #[command(about = "Holds one conversation with vlugins that other compilers built")]
 struct Args {
-    /// A folder with libraries; several may be named
+    /// A folder with libraries; may be given several times
     #[arg(long, required = true)]
     plugins: Vec<PathBuf>,
-    /// Print the head of the table first
+    /// Print the table's header first
     #[arg(long)]
     head: bool,
 }

@@ -1,16 +1,15 @@
 //! Which servers a vlugin may reach: the `allow` of plugins.json, read and judged.
 //!
-//! The runtime reads an [`Allow`] when it loads a vlugin, and [`Fetcher`] asks it before each
-//! request. It promises that a list without a wildcard opens what it names and nothing else, and
-//! that a wildcard opens the public internet alone: a host that leads to an address inside (see
-//! `inside`) has to be named, whatever its DNS says today.
+//! The runtime reads an [`Allow`] when it loads a vlugin, and [`Fetcher`] asks it before each request. A list without
+//! a wildcard opens exactly what it names. A wildcard opens only the public internet: a host that leads to an address
+//! inside (see `inside`) has to be named, whatever its DNS says today.
 //!
 //! | entry | opens |
 //! |---|---|
 //! | `api.example.com` | this host, on any port |
 //! | `api.example.com:443` | this host, on this port |
 //! | `*.example.com`, `*.example.com:443` | its sub-domains at any depth, not `example.com` itself |
-//! | `10.0.0.7:8080`, `[::1]:8080` | this address, where a URL is written with it |
+//! | `10.0.0.7:8080`, `[::1]:8080` | this address, if the URL contains it as such |
 //! | `*`, `*:443` | every host |
 //!
 //! [`Fetcher`]: crate::host::fetch::Fetcher
@@ -37,11 +36,11 @@ use std::{
 #[derive(Debug, Clone)]
 pub struct Allow {
     patterns: Arc<[Pattern]>,
-    /// Whether what is opened by a wildcard alone may lead inside.
+    /// Whether hosts that only a wildcard opens may lead inside.
     wildcards_lead_inside: bool,
 }
 
-/// An entry of `allow` that is not one.
+/// An invalid entry of `allow`.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "`{pattern}` in `allow` {reason}; write `host`, `host:port`, `*.domain`, `[ipv6]:port`, or `*` for all"
@@ -58,16 +57,16 @@ pub struct AllowError {
 pub(crate) enum Reach {
     /// The host was named: all of them.
     Anywhere,
-    /// A wildcard opened it: those for which [`inside`] has no word.
+    /// A wildcard opened it: only addresses that are not [`inside`].
     Outside,
 }
 
-/// Why a host is not to be reached.
+/// Why a host must not be reached.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Refusal {
-    /// No entry speaks of it.
+    /// No entry covers it.
     NotListed,
-    /// It is an address inside, and only a wildcard speaks of it.
+    /// It is an address inside, and only a wildcard covers it.
     Inside(IpAddr, &'static str),
 }
 
@@ -93,7 +92,7 @@ pub(crate) enum Host {
 }
 
 impl Host {
-    /// Reads a host as URLs have it (WHATWG URL, section 3.5); IPv6 with or without brackets.
+    /// Reads a host as URLs write it (WHATWG URL, section 3.5); IPv6 with or without brackets.
     pub(crate) fn parse(host: &str) -> Option<Self> {
         if let Ok(v6) = host.parse::<Ipv6Addr>() {
             return Some(Self::Address(IpAddr::V6(v6).to_canonical()));
@@ -110,8 +109,8 @@ impl Host {
 }
 
 impl Allow {
-    /// Every server, those inside too: what a native vlugin gets that has no `allow`, since its
-    /// code could open sockets of its own.
+    /// Every server, also those inside. A native vlugin without `allow` gets this, since its code could open sockets
+    /// by itself.
     pub fn all() -> Self {
         Self {
             patterns: Arc::new([Pattern {
@@ -122,7 +121,7 @@ impl Allow {
         }
     }
 
-    /// No server at all: what a sandboxed vlugin gets that has no `allow`.
+    /// No server at all: a sandboxed vlugin without `allow` gets this.
     pub fn none() -> Self {
         Self {
             patterns: Arc::new([]),
@@ -130,10 +129,10 @@ impl Allow {
         }
     }
 
-    /// Reads the entries of `allow`; the module's page has a table of them.
+    /// Reads the entries of `allow`. The module's page lists their forms.
     ///
     /// # Errors
-    /// The first entry that is not one.
+    /// The first invalid entry.
     pub fn parse(entries: &[String]) -> Result<Self, AllowError> {
         let patterns = entries.iter().map(|entry| {
             Pattern::parse(entry).map_err(|reason| AllowError {
@@ -153,8 +152,8 @@ impl Allow {
         self
     }
 
-    /// Whether a request to this host and port may be sent. For a host that a wildcard opens,
-    /// the addresses that its name resolves to are judged once more when it is connected to.
+    /// Whether a request to this host and port may be sent. If a wildcard opens the host, the addresses that its name
+    /// resolves to are judged again at the time of connecting.
     pub fn permits(&self, host: &str, port: u16) -> bool {
         Host::parse(host).is_some_and(|host| self.judge(&host, port).is_ok())
     }
@@ -237,10 +236,9 @@ impl Pattern {
     }
 }
 
-/// What kind of address this is, where it is not one of the public internet: loopback, private
-/// (RFC 1918), link-local, unique-local (RFC 4193), carrier-grade NAT (RFC 6598), multicast,
-/// unspecified, or reserved in the registries of RFC 6890. An IPv6 address that carries an IPv4
-/// address (mapped, NAT64, 6to4) is what that one is.
+/// The kind of an address that does not belong to the public internet: loopback, private (RFC 1918), link-local,
+/// unique-local (RFC 4193), carrier-grade NAT (RFC 6598), multicast, unspecified, or reserved in the registries of
+/// RFC 6890. An IPv6 address that carries an IPv4 address (mapped, NAT64, 6to4) is judged as that address.
 pub(crate) fn inside(address: IpAddr) -> Option<&'static str> {
     match address.to_canonical() {
         IpAddr::V4(v4) => inside_v4(v4),
@@ -272,7 +270,7 @@ fn inside_v6(v6: Ipv6Addr) -> Option<&'static str> {
     match v6.segments() {
         [0, 0, 0, 0, 0, 0, 0, 0] => Some("an unspecified address"),
         [0, 0, 0, 0, 0, 0, 0, 1] => Some("a loopback address"),
-        // What remains of ::/96 is deprecated, and 64:ff9b:1::/48 is for local use (RFC 8215).
+        // The rest of ::/96 is deprecated; 64:ff9b:1::/48 is for local use (RFC 8215).
         [0, 0, 0, 0, 0, 0, ..] | [0x64, 0xff9b, 1, ..] => Some("a reserved address"),
         [0x64, 0xff9b, 0, 0, 0, 0, high, low] => carried(high, low),
         [0x2002, high, low, ..] => carried(high, low),

@@ -1,4 +1,5 @@
-//! Responses that count against whoever asked for them until their bodies have ended. A vlugin's host makes them.
+//! Responses that count against the vlugin that asked for them until their bodies have ended. A vlugin's host makes
+//! them.
 
 use crate::{Body, Chunk, ChunkStream, Response, account::Charge};
 use futures_core::Stream;
@@ -9,7 +10,8 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-/// A response for which these are kept until its body has ended or was dropped: at once if all of it is here.
+/// A response that holds these charges until its body has ended or was dropped. If the whole body is here, they end at
+/// once.
 pub(super) fn counted(mut response: Response, held: Vec<Arc<Charge>>) -> Response {
     response.body = match response.body {
         Body::Stream { len, chunks } => Body::stream(

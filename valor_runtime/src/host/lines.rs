@@ -1,7 +1,8 @@
-//! [`Lines`]: what one vlugin says, held to a rate.
+//! [`Lines`]: what one vlugin logs, held to a rate.
 //!
-//! A [`RuntimeHost`](super::RuntimeHost) has one for what its vlugin logs, of whatever kind that is; a script's process
-//! has another one for its standard output. What is over the rate is counted, and the count is one line.
+//! A [`RuntimeHost`](super::RuntimeHost) has one for what its vlugin logs, for every kind of vlugin. A script's
+//! process has another one for its standard output. Lines over the rate are counted, and the count is logged as one
+//! line.
 
 use smol::Timer;
 use std::{
@@ -9,18 +10,18 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Lines and bytes that are logged in a second.
+/// How many lines and bytes are logged per second.
 const LINES: u32 = 2000;
 const BYTES: usize = 1 << 20;
 const WINDOW: Duration = Duration::from_secs(1);
 
-/// How much of what one source says is logged. What is over that is counted, and the count is logged.
+/// Limits how much of one source is logged. Lines over the limit are counted, and the count is logged.
 pub(crate) struct Lines {
     name: String,
     state: Mutex<Window>,
 }
 
-/// The second that runs.
+/// The current second.
 struct Window {
     since: Instant,
     lines: u32,
@@ -29,7 +30,7 @@ struct Window {
 }
 
 impl Lines {
-    /// For what is logged as that of this vlugin.
+    /// For lines that are logged in this vlugin's name.
     pub(crate) fn new(name: &str) -> Arc<Self> {
         Arc::new(Self {
             name: name.to_owned(),
@@ -42,12 +43,12 @@ impl Lines {
         })
     }
 
-    /// The vlugin.
+    /// The vlugin's name.
     pub(crate) fn name(&self) -> &str {
         &self.name
     }
 
-    /// Whether a line of so many bytes is to be logged.
+    /// Whether to log a line of this many bytes.
     pub(crate) fn admit(self: &Arc<Self>, bytes: usize) -> bool {
         let mut window = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if window.left_out == 0 && window.since.elapsed() >= WINDOW {
@@ -62,7 +63,7 @@ impl Lines {
         false
     }
 
-    /// Notes that lines were left out before they came here.
+    /// Records that lines were left out before they got here.
     pub(crate) fn leave_out(self: &Arc<Self>, count: u64) {
         let mut window = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         self.count(&mut window, count);
@@ -81,7 +82,7 @@ impl Lines {
         window.left_out = window.left_out.saturating_add(more);
     }
 
-    /// Says how many lines were left out, and begins anew.
+    /// Logs how many lines were left out, and begins anew.
     fn tell(&self) {
         let mut window = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let left_out = std::mem::take(&mut window.left_out);
@@ -94,7 +95,7 @@ impl Lines {
         );
     }
 
-    /// Whether lines are left out at this moment.
+    /// Whether lines are being left out now.
     pub(crate) fn is_flooded(&self) -> bool {
         let window = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         window.left_out > 0

@@ -1,8 +1,8 @@
 //! What a vlugin may ask for, as the runtime does it: fetch, call, log, sleep, clock, random.
 //!
-//! Loaders give each vlugin a [`RuntimeHost`] of its own, so that the log has its name, `allow` is its own and what
-//! runs for it is counted: a fetch or a call beyond `limits.fetches` or `limits.calls` fails at once. Everything else
-//! is shared.
+//! Loaders give each vlugin its own [`RuntimeHost`]. So the log has the vlugin's name, each vlugin has its own
+//! `allow`, and what runs for it is counted: a fetch or a call beyond `limits.fetches` or `limits.calls` fails at
+//! once. Everything else is shared.
 
 pub mod allow;
 mod counted;
@@ -39,8 +39,8 @@ pub struct RuntimeHost {
 }
 
 impl RuntimeHost {
-    /// A host for the vlugin of this name. `callees` answers `call`s: a request to `/NAME/path`. What runs for the
-    /// vlugin counts in `account`.
+    /// A host for the vlugin of this name. `callees` answers `call`s: a request to `/NAME/path`. `account` counts
+    /// what runs for the vlugin.
     pub fn new(
         name: &str,
         allow: Allow,
@@ -69,7 +69,7 @@ impl Host for RuntimeHost {
         &self.name
     }
 
-    /// Over the rate it is counted alone.
+    /// Over the rate, a line is only counted.
     fn log(&self, record: &LogRecord<'_>) {
         if record.level > self.max_level() {
             return;
@@ -120,7 +120,7 @@ impl Host for RuntimeHost {
         let slash = if target.starts_with('/') { "" } else { "/" };
         let target = format!("/{vlugin}{slash}{target}");
         if !is_name || request.head.set_target(&target).is_err() {
-            // As for any other name that nobody has.
+            // The same as for any other name that nobody has.
             let response = Response::problem(404, &format!("no vlugin is named `{vlugin}`"));
             return Box::pin(async { Ok(response) });
         }
@@ -139,12 +139,12 @@ impl Host for RuntimeHost {
     }
 
     fn random(&self, buffer: &mut [u8]) {
-        // Without a source of randomness no key is safe: a panic here is one failed request.
+        // Without a source of randomness no key is safe: a panic here fails only one request.
         getrandom::fill(buffer).expect("the system has a source of randomness");
     }
 }
 
-/// What is logged of a text, and what is said of the rest.
+/// The part of a text that is logged, and a note about the rest.
 fn shortened(text: &str) -> (&str, String) {
     if text.len() <= LONGEST {
         return (text, String::new());

@@ -1,10 +1,10 @@
-//! [`NativeHost`]: the host of code in this process, a library's or that of a vlugin linked into the program. The runtime gives
-//! it to those in the place of the [`RuntimeHost`] that it is made of.
+//! [`NativeHost`]: the host of code in this process, in a library or linked into the program. The runtime wraps it
+//! around the [`RuntimeHost`] of each such vlugin.
 //!
 //! It counts what the host holds for the vlugin against `limits.host_memory`, and its timers against `limits.timers`.
-//! Modules and scripts are counted where their bytes come in; here no byte is copied on the way, so this is the only
-//! place. It is a guard against faults, as all that concerns native code: a library may take as much memory as it
-//! likes by itself.
+//! The bytes of modules and scripts are counted where they come in. Here no byte is copied on the way, so this is the
+//! only place to count. Like everything about native code, it guards against faults: by itself, a library may take as
+//! much memory as it likes.
 
 use super::{RuntimeHost, counted::counted};
 use crate::{
@@ -21,7 +21,7 @@ use valor::host::{Host, LogRecord};
 /// The host of one native vlugin.
 pub struct NativeHost {
     host: Arc<RuntimeHost>,
-    /// Places for timers that run.
+    /// Places for running timers.
     timers: Arc<Semaphore>,
 }
 
@@ -37,7 +37,7 @@ impl NativeHost {
         self.host.account()
     }
 
-    /// What the host holds of a request until it is through. A stream's pieces come one at a time.
+    /// What the host holds for a request until it has ended. A stream's pieces come one at a time.
     fn held(&self, request: &Request) -> Result<Arc<Charge>, Fault> {
         let body = match &request.body {
             Body::Bytes(bytes) => bytes.len(),
@@ -81,7 +81,7 @@ impl Host for NativeHost {
         }
     }
 
-    /// Over `limits.timers` it ends when it would have, or once another one has ended if that is later.
+    /// Over `limits.timers`, a new timer waits until another has ended. It never ends before its own time.
     fn sleep(&self, time: Duration) -> BoxFuture<'static, ()> {
         let timers = self.timers.clone();
         let at = Instant::now().checked_add(time);

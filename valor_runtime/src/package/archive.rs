@@ -1,19 +1,18 @@
-//! The archive that a package is: a plain tar file (POSIX.1-1988 "ustar"), from bytes to members
-//! and back. [`Package`](super::Package) calls it.
+//! The archive inside a package: a plain tar file (POSIX.1-1988 "ustar"), from bytes to members and back.
+//! [`Package`](super::Package) calls it.
 //!
-//! tar stores members as they are, so that a small file cannot unpack to a large one, and there
-//! is one list of members and not two that could differ. Of what else tar has (links, devices,
-//! sparse files, extended headers) nothing is taken. What stands between members and behind the
-//! last one is zeros. A member borrows from the archive's bytes; nothing here allocates more
-//! than its name.
+//! tar stores members as they are, so that a small file cannot unpack to a large one. It has one list of members, not
+//! two that could differ. Nothing else that tar has (links, devices, sparse files, extended headers) is accepted.
+//! Only zeros may stand between members and behind the last one. A member borrows from the archive's bytes; only its
+//! name is allocated here.
 
 use std::io::{Cursor, Write};
 use tar::{Archive, Builder, EntryType, Header};
 
-/// Members of an archive: a manifest and as many libraries as it may name.
+/// The most members of an archive: a manifest and as many libraries as it may name.
 const MAX_MEMBERS: usize = 1 + super::manifest::MAX_LIBRARIES;
 
-/// What headers and contents are padded to.
+/// Headers and contents are padded to this size.
 const BLOCK: usize = 512;
 
 /// A regular file in an archive.
@@ -23,8 +22,7 @@ pub(super) struct Member<'a> {
     pub(super) bytes: &'a [u8],
 }
 
-/// The members, in their order. No name is there twice, and each is one that
-/// [`is_plain`] takes.
+/// The members, in their order. No name occurs twice, and [`is_plain`] accepts each.
 pub(super) fn read(bytes: &[u8]) -> Result<Vec<Member<'_>>, String> {
     let is_tar = bytes.get(257..262) == Some(b"ustar");
     if !is_tar {
@@ -41,9 +39,9 @@ pub(super) fn read(bytes: &[u8]) -> Result<Vec<Member<'_>>, String> {
     let entries = archive.entries().map_err(unreadable)?;
     let mut members: Vec<Member<'_>> = Vec::new();
     let mut end = 0;
-    // Raw: no header may change what another one says.
+    // Raw: no header may change the meaning of another.
     for entry in entries.raw(true) {
-        // Otherwise the reader says that it could not go on to the next header.
+        // Otherwise the reader would report that it could not go on to the next header.
         if end > bytes.len() {
             break;
         }
@@ -93,7 +91,7 @@ pub(super) fn read(bytes: &[u8]) -> Result<Vec<Member<'_>>, String> {
     }
 }
 
-/// Writes an archive. Times, owners and modes are the same in each.
+/// Writes an archive. Times, owners and modes are always the same.
 pub(super) fn write(members: &[(&str, &[u8])]) -> Result<Vec<u8>, String> {
     let mut archive = Builder::new(Cursor::new(Vec::new()));
     for (name, bytes) in members {

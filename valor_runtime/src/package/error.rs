@@ -1,4 +1,4 @@
-//! [`PackageError`]: why a file is not taken for a package, in one line each.
+//! [`PackageError`]: why a file is not accepted as a package, in one line each.
 
 use std::path::PathBuf;
 
@@ -6,7 +6,7 @@ use std::path::PathBuf;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PackageError {
-    /// The bytes do not hold together.
+    /// The bytes are inconsistent.
     #[error(
         "{} is not a sound package: {reason}; copy it again, or make it again",
         file.display()
@@ -14,7 +14,7 @@ pub enum PackageError {
     Unsound {
         /// The package.
         file: PathBuf,
-        /// What does not hold together.
+        /// What is inconsistent.
         reason: String,
     },
 
@@ -32,7 +32,7 @@ pub enum PackageError {
         has: Vec<String>,
     },
 
-    /// It has no library for a target, but a WebAssembly module, which runs on any.
+    /// It has no library for a target, but it has a WebAssembly module, which runs on any.
     #[error(
         "{} has no library for {target}, but a WebAssembly module: write `\"type\": \"wasm\"`, or build the vlugin with `--target {target}` and package it with the module",
         file.display()
@@ -44,14 +44,14 @@ pub enum PackageError {
         target: String,
     },
 
-    /// It holds a script, and no library.
+    /// It holds a script and no library.
     #[error("{} holds a script: write `\"type\": \"js\"`", file.display())]
     Script {
         /// The package.
         file: PathBuf,
     },
 
-    /// It holds libraries, and no script.
+    /// It holds libraries and no script.
     #[error(
         "{} holds no script, but libraries for {}: write `\"type\": \"native\"` or `\"type\": \"wasm\"`",
         file.display(), has.join(", ")
@@ -63,7 +63,7 @@ pub enum PackageError {
         has: Vec<String>,
     },
 
-    /// A library says of itself what its package does not.
+    /// A library contradicts its package's manifest.
     #[error(
         "{} says that its library for {target} is of {key} `{told}`, but that says `{found}` itself: make the package again",
         file.display()
@@ -81,7 +81,7 @@ pub enum PackageError {
         found: String,
     },
 
-    /// What is to be written is nothing that would be read again.
+    /// The package would not be readable afterwards.
     #[error("no package can be made of this: {reason}")]
     Unwritable {
         /// What is wrong with it.

@@ -1,8 +1,8 @@
-//! [`Manifest`]: what a package says of itself, as the JSON text that is its first member.
-//! `docs/src/packages.md` describes it for those who write packages otherwise.
+//! [`Manifest`]: what a package declares about itself, as the JSON text that is its first member.
+//! `docs/src/packages.md` describes it for people who write packages with other tools.
 //!
-//! A manifest that was read keeps every rule that can be seen without the libraries: its words
-//! are short and plain, so that they may stand in lines of errors and in file names.
+//! A manifest that was read obeys every rule that can be checked without the libraries. Its words are short and
+//! plain, so that they can appear in error lines and file names.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -10,36 +10,37 @@ use serde_json::Value;
 /// The version of the package format for libraries.
 pub const FORMAT: u32 = 1;
 
-/// The version of the package format for a script, which hosts that know of none refuse by it.
+/// The version of the package format for a script. Hosts that do not know it refuse the package by this number.
 pub const SCRIPT_FORMAT: u32 = 2;
 
-/// The target that WebAssembly modules are built for. Every host has it, beside its own.
+/// The target that WebAssembly modules are built for. Every host has it, in addition to its native one.
 pub const WASM_TARGET: &str = "wasm32-unknown-unknown";
 
-/// What stands in the place of a target for a script.
+/// A script has this in place of a target.
 pub const SCRIPT_TARGET: &str = "javascript";
 
-/// The name of the member.
+/// The name of the manifest's member.
 pub(super) const MEMBER: &str = "manifest.json";
 
-/// Libraries that one package may hold.
+/// The most libraries in one package.
 pub(super) const MAX_LIBRARIES: usize = 64;
 
-/// Bytes of the text. A schema of a config is most of it.
+/// The most bytes of the text. Most of it is the schema of a config.
 const MAX_TEXT: usize = 1 << 20;
 
-/// What a package says of itself.
+/// What a package declares about itself.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Manifest {
     /// The version of the package format: [`FORMAT`], or [`SCRIPT_FORMAT`].
     pub format: u32,
-    /// The vlugin's name: that of its crate.
+    /// The vlugin's name, which is its crate's name.
     pub name: String,
     /// The vlugin's version.
     pub version: String,
-    /// The version of Valor's ABI that every library speaks, `major.minor`; for a script, that of what packaged it.
+    /// The version of Valor's ABI that every library speaks, `major.minor`; for a script, that of the program that
+    /// packaged it.
     pub abi: String,
     /// The licence, as an SPDX expression.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -92,7 +93,7 @@ impl Manifest {
         manifest
     }
 
-    /// Whether it is of a script.
+    /// Whether it describes a script.
     pub fn is_script(&self) -> bool {
         self.format == SCRIPT_FORMAT
     }
@@ -105,7 +106,7 @@ impl Manifest {
         if text.len() > MAX_TEXT {
             return Err(format!("`{MEMBER}` has more than {MAX_TEXT} bytes"));
         }
-        // A later format may have other keys: the number comes first.
+        // A later format may have other keys, so the number is read first.
         let faulty = |error: serde_json::Error| {
             format!("`{MEMBER}` cannot be read ({})", shown(&error.to_string()))
         };
@@ -203,7 +204,7 @@ impl Manifest {
     }
 }
 
-/// What a manifest says, within an error: as one line, and not without end.
+/// A manifest's text inside an error: one line of limited length.
 fn shown(text: &str) -> String {
     match text.char_indices().nth(200) {
         Some((end, _)) => format!("{}…", text[..end].escape_debug()),
@@ -211,7 +212,7 @@ fn shown(text: &str) -> String {
     }
 }
 
-/// The name of the member that a library is: as cargo would call it, in a folder of its target.
+/// The name of a library's member: the file name that cargo would choose, in a folder for its target.
 pub(super) fn member_of(target: &str, name: &str) -> String {
     if target == SCRIPT_TARGET {
         return format!("{target}/{name}.js");
@@ -228,7 +229,7 @@ pub(super) fn member_of(target: &str, name: &str) -> String {
     }
 }
 
-/// Whether a byte may stand in a word that becomes part of a file's name.
+/// Whether a byte may occur in a word that becomes part of a file's name.
 pub(super) fn is_word(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-')
 }

@@ -1,16 +1,16 @@
-//! Packages: one `.vlugin` file that holds a vlugin's libraries for several targets, and a
-//! manifest. The loaders and `inspect` read them, `valor_cli package` writes them. A WebAssembly
-//! module is the library for a target like any other. A script is packaged by itself, bundled with what it imports.
+//! Packages: one `.vlugin` file with a vlugin's libraries for several targets, and a manifest. The loaders and
+//! `inspect` read packages, `valor_cli package` writes them. A WebAssembly module is the library for a target like
+//! any other. A script is packaged alone, bundled with its imports.
 //!
-//! Nothing is believed and nothing is unpacked: a [`Package`] borrows from the bytes that it was
-//! read from, every name in it is plain, every member is in the manifest, and every library has
-//! the SHA-256 that the manifest says. What the libraries are is the loader's to judge.
+//! Nothing is believed and nothing is unpacked. A [`Package`] borrows from the bytes that it was read from. Every
+//! name in it is plain, the manifest names every member, and every library has the SHA-256 in the manifest. The
+//! loader judges the libraries themselves.
 //!
 //! # Layout
 //!
 //! - `archive`: bytes to members and back.
-//! - `manifest`: what the first member says.
-//! - `error`: why a file is not taken for a package.
+//! - `manifest`: what the first member declares.
+//! - `error`: why a file is not accepted as a package.
 //! - `signature`: whose files are trusted.
 
 mod archive;
@@ -25,10 +25,10 @@ pub use signature::{SignatureError, Signed, TrustedKeys, signature_of};
 use sha2::{Digest, Sha256};
 use std::path::Path;
 
-/// What the name of a package's file ends with, without the point.
+/// The file extension of a package, without the dot.
 pub const EXTENSION: &str = "vlugin";
 
-/// Whether a file is a package by its name.
+/// Whether a file's name is that of a package.
 ///
 /// ```
 /// assert!(valor_runtime::package::is_package("plugins/greet.vlugin"));
@@ -38,7 +38,7 @@ pub fn is_package(file: impl AsRef<Path>) -> bool {
     file.as_ref().extension().is_some_and(|it| it == EXTENSION)
 }
 
-/// A package that was read and holds together.
+/// A package that was read and is consistent.
 #[derive(Debug, Clone)]
 pub struct Package<'a> {
     manifest: Manifest,
@@ -50,8 +50,8 @@ impl<'a> Package<'a> {
     /// Reads the bytes of `file`, which is only named in errors.
     ///
     /// # Errors
-    /// A [`PackageError`] where the bytes are no package, are cut off, hold what the manifest
-    /// does not name, or are not what it says.
+    /// A [`PackageError`] if the bytes are no package, are cut off, hold what the manifest does not name, or differ
+    /// from what it says.
     ///
     /// ```
     /// use valor_runtime::package::{Manifest, Package};
@@ -123,12 +123,12 @@ impl<'a> Package<'a> {
         }
     }
 
-    /// What it says of itself.
+    /// What it declares about itself.
     pub fn manifest(&self) -> &Manifest {
         &self.manifest
     }
 
-    /// Its libraries with their bytes, in the order of the manifest.
+    /// Its libraries with their bytes, in the manifest's order.
     pub fn libraries(&self) -> impl ExactSizeIterator<Item = (&Library, &'a [u8])> {
         let bytes = self.libraries.iter().copied();
         self.manifest.libraries.iter().zip(bytes)
@@ -137,8 +137,8 @@ impl<'a> Package<'a> {
     /// The library for a target.
     ///
     /// # Errors
-    /// [`PackageError::NoTarget`], with the targets that it has libraries for, and [`PackageError::Module`] if one of
-    /// them is WebAssembly, [`PackageError::Script`] if it is of a script.
+    /// [`PackageError::NoTarget`], with the targets that it has libraries for; [`PackageError::Module`] if one of
+    /// them is WebAssembly; [`PackageError::Script`] if the package holds a script.
     pub fn library(&self, file: &Path, target: &str) -> Result<(&Library, &'a [u8]), PackageError> {
         let mut libraries = self.libraries();
         if let Some(found) = libraries.find(|(library, _)| library.target == target) {
@@ -161,17 +161,17 @@ impl<'a> Package<'a> {
         })
     }
 
-    /// Whether it has a library that is a WebAssembly module.
+    /// Whether one of its libraries is a WebAssembly module.
     pub fn has_module(&self) -> bool {
         let mut libraries = self.manifest.libraries.iter();
         libraries.any(|library| library.target == WASM_TARGET)
     }
 
-    /// The bytes of a package with these libraries, each with its target. What the manifest says
-    /// of libraries is filled in. The same input gives the same bytes, in whatever order.
+    /// The bytes of a package with these libraries, each with its target. It fills in the manifest's list of
+    /// libraries. The same input gives the same bytes, whatever its order.
     ///
     /// # Errors
-    /// [`PackageError::Unwritable`] where [`read`](Self::read) would not take it.
+    /// [`PackageError::Unwritable`] if [`read`](Self::read) would not accept the result.
     pub fn write(
         mut manifest: Manifest,
         mut libraries: Vec<(&str, &[u8])>,

@@ -1,9 +1,9 @@
-//! [`TrustedKeys`]: whose signature a file has to bear to be loaded. The native loader asks them
-//! where the program was started with `--trust`, and `valor_cli verify` asks them too.
+//! [`TrustedKeys`]: the keys of which one has to sign a file before it is loaded. The native loader asks them if the
+//! program was started with `--trust`, and so does `valor_cli verify`.
 //!
-//! Signatures are minisign's, in a file of their own beside the signed one, so that
-//! `minisign -V` verifies what `valor_cli package --sign` made, and the other way round. What is
-//! verified is the bytes that are then used, not the file that they came from.
+//! Signatures are minisign's, in a separate file beside the signed one. So `minisign -V` verifies what `valor_cli
+//! package --sign` made, and the other way round. The bytes that are verified are those that are then used, whatever
+//! happens to the file.
 
 use crate::{
     escape::one_line,
@@ -16,7 +16,7 @@ use std::{
     sync::Arc,
 };
 
-/// The public keys of those whose files are loaded.
+/// The public keys of the people whose files are loaded.
 #[derive(Clone)]
 pub struct TrustedKeys(Vec<(PathBuf, PublicKey)>);
 
@@ -28,13 +28,13 @@ impl std::fmt::Debug for TrustedKeys {
     }
 }
 
-/// Who signed a file, and what they say of it.
+/// Who signed a file, with their comment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Signed {
     /// The file of the key.
     pub key: PathBuf,
-    /// The comment that was signed with the file.
+    /// The comment, which was signed together with the file.
     pub comment: String,
 }
 
@@ -47,11 +47,11 @@ pub enum SignatureError {
     KeyUnreadable {
         /// The file of the key.
         file: PathBuf,
-        /// What the system says.
+        /// The system's error.
         error: Arc<io::Error>,
     },
 
-    /// A key is none.
+    /// A file is not a public key.
     #[error(
         "{} is not a public key of minisign: give the file that ends in `.pub`, which was written beside the secret key",
         file.display()
@@ -67,9 +67,9 @@ pub enum SignatureError {
         file.display(), signature.display()
     )]
     Unsigned {
-        /// The file that is to be loaded.
+        /// The file to load.
         file: PathBuf,
-        /// Where its signature is looked for.
+        /// Where its signature should be.
         signature: PathBuf,
     },
 
@@ -82,13 +82,13 @@ pub enum SignatureError {
         reason: String,
     },
 
-    /// The signature is of somebody else.
+    /// The signature belongs to an unknown key.
     #[error(
         "{} is signed with a key that is not trusted: get the file from those you trust",
         file.display()
     )]
     Untrusted {
-        /// The file that is to be loaded.
+        /// The file to load.
         file: PathBuf,
     },
 
@@ -98,7 +98,7 @@ pub enum SignatureError {
         file.display(), key.display()
     )]
     Altered {
-        /// The file that is to be loaded.
+        /// The file to load.
         file: PathBuf,
         /// The file of the key.
         key: PathBuf,
@@ -138,11 +138,11 @@ impl TrustedKeys {
             .map(Self)
     }
 
-    /// Verifies that these bytes are what one of the keys signed. `file` is where they come
-    /// from: the signature is looked for beside it, at [`signature_of`].
+    /// Verifies that one of the keys signed these bytes. They come from `file`: the signature is expected beside it,
+    /// at [`signature_of`].
     ///
     /// # Errors
-    /// A [`SignatureError`] where they are not.
+    /// A [`SignatureError`] if none did.
     pub fn verify(&self, file: &Path, bytes: &[u8]) -> Result<Signed, SignatureError> {
         let signature = signature_of(file);
         let text = read_text(&signature, SECRET).map_err(|error| match error {
@@ -186,7 +186,7 @@ impl TrustedKeys {
     }
 }
 
-/// Where the signature of a file is: beside it, with `.minisig` behind its name.
+/// Where a file's signature is: beside it, with `.minisig` appended to its name.
 ///
 /// ```
 /// use std::path::Path;

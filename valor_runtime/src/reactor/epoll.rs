@@ -1,8 +1,8 @@
 //! The reactor on Linux: edge-triggered epoll (epoll(7)) through rustix, and no unsafe code.
 //!
-//! The system tells of a change once. So a [`Source`] remembers that its socket is readable or
-//! writable until an attempt shows that it is no more: by `WouldBlock`, or by fewer bytes than
-//! were asked for, after which the system tells of the next ones (epoll(7), question 9).
+//! The system reports a change once. So a [`Source`] remembers that its socket is readable or writable until an
+//! attempt shows otherwise: by `WouldBlock`, or by fewer bytes than were asked for. After that, the system reports
+//! the next ones (epoll(7), question 9).
 
 use rustix::event::{
     EventfdFlags, Timespec, epoll,
@@ -23,13 +23,13 @@ use std::{
 
 /// How many events are taken at once.
 const EVENTS: usize = 256;
-/// The number that the reactor's own event bears.
+/// The number of the reactor's own event.
 const WAKE: u64 = u64::MAX;
 
-// What is known of a socket. The bits above these count the events that came.
+// What is known about a socket. The bits above these count the events so far.
 const READABLE: usize = 1;
 const WRITABLE: usize = 2;
-/// The peer has sent its last byte, or the connection is broken: reads do not block any more.
+/// The peer has sent its last byte, or the connection is broken: reads no longer block.
 const ENDED: usize = 4;
 const EVENT: usize = 8;
 
@@ -39,11 +39,11 @@ pub(crate) struct Reactor {
     epoll: OwnedFd,
     wake: OwnedFd,
     sources: Mutex<Slab<Arc<Readiness>>>,
-    /// Whether nobody waits on it any more.
+    /// Whether nobody will wait on it any more.
     closed: AtomicBool,
 }
 
-/// What a thread keeps to wait with.
+/// What a thread keeps between waits.
 pub(crate) struct Events {
     events: Vec<epoll::Event>,
     woken: Vec<Waker>,
@@ -78,8 +78,8 @@ impl Reactor {
         })
     }
 
-    /// Waits until a socket is ready, somebody calls [`wake`](Self::wake), or the time is over,
-    /// and wakes the tasks whose sockets are.
+    /// Waits until a socket is ready, somebody calls [`wake`](Self::wake), or the time is over. Then it wakes the
+    /// tasks whose sockets are ready.
     pub(crate) fn wait(&self, events: &mut Events, limit: Option<Duration>) {
         let limit = limit.map(|limit| Timespec {
             tv_sec: i64::try_from(limit.as_secs()).unwrap_or(i64::MAX),
@@ -87,7 +87,7 @@ impl Reactor {
         });
         events.events.clear();
         let room = rustix::buffer::spare_capacity(&mut events.events);
-        // It fails when a signal comes, and otherwise for wrong arguments alone.
+        // It fails if a signal comes; otherwise only for wrong arguments.
         if epoll::wait(&self.epoll, room, limit.as_ref()).is_err() {
             return;
         }
@@ -95,19 +95,19 @@ impl Reactor {
             let sources = locked(&self.sources);
             for event in &events.events {
                 let (key, flags) = (event.data.u64(), event.flags);
-                // A source may have gone while its event was on the way. Where another one has
-                // its place by now, that is told of something that it will find to be untrue.
+                // A source may have gone while its event was on the way. If another one has its place by now, that
+                // one gets a false report, and finds out.
                 let source = usize::try_from(key).ok().and_then(|key| sources.get(key));
                 events
                     .woken
                     .extend(source.and_then(|source| source.became(flags)));
             }
         }
-        // Wakers are other people's code; none of it runs while the lock is held.
+        // Wakers are other people's code: none of it runs while the lock is held.
         events.woken.drain(..).for_each(Waker::wake);
     }
 
-    /// Nobody will wait any more: who polls a socket that is not ready gets an error from now on.
+    /// Nobody will wait any more: from now on, polling a socket that is not ready gives an error.
     pub(crate) fn close(&self) {
         self.closed.store(true, Ordering::SeqCst);
         let sources: Vec<_> = {
@@ -122,7 +122,7 @@ impl Reactor {
 
     /// Ends the wait of one thread, or of the next one that waits.
     pub(crate) fn wake(&self) {
-        // It fails only where the counter is full; the thread is woken then by what filled it.
+        // It fails only if the counter is full; then what filled it wakes the thread.
         let _ = rustix::io::write(&self.wake, &1_u64.to_ne_bytes());
     }
 }
@@ -147,7 +147,7 @@ impl Readiness {
         locked(&self.waker).take()
     }
 
-    /// Whether an attempt may succeed; where it may not, the task is woken when it may.
+    /// Whether an attempt may succeed. If not, the task is woken when it may.
     fn poll(&self, bit: usize, cx: &Context<'_>) -> Poll<usize> {
         let state = self.state.load(Ordering::Acquire);
         if state & bit != 0 {
@@ -161,7 +161,7 @@ impl Readiness {
             *waker = Some(cx.waker().clone());
         }
         drop(waker);
-        // An event that came meanwhile found no waker, or the one from before.
+        // An event that came meanwhile found no waker, or an old one.
         let state = self.state.load(Ordering::Acquire);
         match state & bit {
             0 => Poll::Pending,
@@ -169,20 +169,20 @@ impl Readiness {
         }
     }
 
-    /// Notes that an attempt failed, unless an event has come since `seen`.
+    /// Records that an attempt failed, unless an event has come since `seen`.
     fn clear(&self, bit: usize, seen: usize) {
         let (set, unset) = (Ordering::AcqRel, Ordering::Relaxed);
         let _ = self.state.compare_exchange(seen, seen & !bit, set, unset);
     }
 }
 
-/// A socket that is told of.
+/// A socket whose readiness is reported.
 #[derive(Debug)]
 pub(crate) struct Source<T> {
     readiness: Arc<Readiness>,
     key: usize,
     reactor: Arc<Reactor>,
-    // Closing it takes it out of epoll's list.
+    // Closing it removes it from epoll's list.
     io: T,
 }
 
@@ -190,7 +190,7 @@ impl<T: AsFd> Source<T> {
     /// Registers a socket that does not block.
     pub(crate) fn new(reactor: &Arc<Reactor>, io: T) -> io::Result<Self> {
         let readiness = Arc::new(Readiness {
-            // Nothing is known: the first attempt finds it out.
+            // Nothing is known yet: the first attempt finds out.
             state: AtomicUsize::new(READABLE | WRITABLE),
             waker: Mutex::default(),
         });
@@ -209,7 +209,7 @@ impl<T: AsFd> Source<T> {
 }
 
 impl Reactor {
-    /// How many sockets there are.
+    /// How many sockets are registered.
     #[cfg(test)]
     pub(super) fn sources(&self) -> usize {
         locked(&self.sources).len()
@@ -221,7 +221,7 @@ impl<T> Source<T> {
         &self.io
     }
 
-    /// Pending, with the waker noted, while there is somebody who will wake it.
+    /// Pending with the waker stored, as long as somebody will wake it.
     fn pending<R>(&self) -> Poll<io::Result<R>> {
         if !self.reactor.closed.load(Ordering::SeqCst) {
             return Poll::Pending;
@@ -230,7 +230,7 @@ impl<T> Source<T> {
         Poll::Ready(Err(io::Error::new(io::ErrorKind::NotConnected, error)))
     }
 
-    /// Attempts to read up to `len` bytes, or to accept where it is 0.
+    /// Attempts to read up to `len` bytes, or to accept if `len` is 0.
     pub(crate) fn poll_read_with<R: Amount>(
         &self,
         cx: &Context<'_>,
@@ -246,7 +246,7 @@ impl<T> Source<T> {
                     self.readiness.clear(READABLE, seen);
                 }
                 Ok(amount) => {
-                    // All that there was. An end that was told of with it would not be again.
+                    // This was all there was. But an end that came with it would not be reported again.
                     if amount.is_below(len) && seen & ENDED == 0 {
                         self.readiness.clear(READABLE, seen);
                     }
@@ -290,10 +290,10 @@ impl<T> Drop for Source<T> {
     }
 }
 
-/// What an attempt to read gave.
+/// The result of an attempt to read.
 pub(crate) trait Amount {
-    /// Whether it is less than was asked for, so that there is no more for now. The end of a
-    /// stream is not: it can be read again and again.
+    /// Whether it is less than was asked for, so that there is no more for now. The end of a stream does not count:
+    /// it can be read again and again.
     fn is_below(&self, len: usize) -> bool;
 }
 
@@ -303,7 +303,7 @@ impl Amount for usize {
     }
 }
 
-/// A client that was accepted: more of them may wait.
+/// An accepted client: more of them may wait.
 impl<S, A> Amount for (S, A) {
     fn is_below(&self, _: usize) -> bool {
         false

@@ -1,22 +1,20 @@
-//! Which sockets are ready, and whom that wakes. The server's sockets and the connections of the
-//! host's client keep their file descriptors in [`Source`]s, `server/executor` waits on the
-//! [`Reactor`] when there is nothing to run.
+//! Which sockets are ready, and which tasks that wakes. The server's sockets and the connections of the host's client
+//! keep their file descriptors in [`Source`]s. `server/executor` waits on the [`Reactor`] when there is nothing to
+//! run.
 //!
-//! On Linux it is epoll, edge-triggered: a socket is registered once for its whole life, and what
-//! is known of it is kept beside it, so that a request on a kept connection costs one read, one
-//! write, and its share of a wait (`epoll`). smol's own reactor, which every other system uses
-//! (`portable`), registers a socket anew each time that somebody waits for it, and tries to read
-//! before that, which is three more system calls for each request. Both promise the same: a poll
-//! that gives `Pending` wakes its task when the socket is ready. A source belongs to one task, the
-//! last that polled it.
+//! On Linux it is epoll, edge-triggered (`epoll`). A socket is registered once for its whole life, and its state is
+//! kept beside it. So a request on a kept connection costs one read, one write, and its share of a wait. Every other
+//! system uses smol's reactor (`portable`). That one registers a socket anew for each wait, and tries to read first:
+//! three more system calls per request. Both promise the same: a poll that returns `Pending` wakes its task when the
+//! socket is ready. A source belongs to one task, the last that polled it.
 //!
-//! A thread that turns a reactor [enters](enter) it. What is connected to on such a thread is
-//! [`Watched`] by it, so that the thread that runs the request hears of the response; on any other
-//! thread smol's reactor watches.
+//! A thread that turns a reactor [enters](enter) it. That reactor watches the connections that are made on this
+//! thread ([`Watched`]), so that the thread that runs a request also gets its response. On any other thread, smol's
+//! reactor watches.
 
 #[cfg(any(target_os = "linux", target_os = "android"))]
 mod epoll;
-// Held to the same tests where it is not used.
+// Also compiled for the tests, which hold it to the same promises.
 #[cfg(any(test, not(any(target_os = "linux", target_os = "android"))))]
 mod portable;
 
@@ -91,7 +89,7 @@ thread_local! {
     static HERE: RefCell<Option<Arc<Reactor>>> = const { RefCell::new(None) };
 }
 
-/// Makes a reactor the one of this thread, which is to wait on it, until the guard is dropped.
+/// Makes a reactor this thread's own until the guard is dropped. The thread has to wait on it.
 pub(crate) fn enter(reactor: &Arc<Reactor>) -> impl Drop + use<> {
     struct Entered(Option<Arc<Reactor>>);
 
@@ -104,12 +102,12 @@ pub(crate) fn enter(reactor: &Arc<Reactor>) -> impl Drop + use<> {
     Entered(HERE.replace(Some(reactor.clone())))
 }
 
-/// Which reactor watches what is connected to on this thread: a number that no two have.
+/// Which reactor watches connections made on this thread: a number that no two reactors share.
 pub(crate) fn here() -> Option<usize> {
     HERE.with_borrow(|here| here.as_ref().map(|reactor| Arc::as_ptr(reactor).addr()))
 }
 
-/// A connection that the reactor of the thread watches on which it was made, or else smol's.
+/// A connection that is watched by the reactor of the thread that made it, or else by smol's.
 pub(crate) enum Watched<T> {
     Here(Source<T>),
     Smol(Async<T>),
@@ -118,7 +116,7 @@ pub(crate) enum Watched<T> {
 macro_rules! watched {
     ($stream:ty) => {
         impl Watched<$stream> {
-            /// Takes a connection over from smol's reactor, where this thread has one of its own.
+            /// Takes a connection over from smol's reactor, if this thread has its own.
             pub(crate) fn new(connected: Async<$stream>) -> io::Result<Self> {
                 match HERE.with_borrow(Clone::clone) {
                     Some(reactor) => Source::new(&reactor, connected.into_inner()?).map(Self::Here),
@@ -167,7 +165,7 @@ macro_rules! watched {
                 Poll::Ready(Ok(()))
             }
 
-            /// Tells the peer that nothing more will come; what it sends can still be read.
+            /// Tells the peer that nothing more will come. What the peer sends can still be read.
             fn poll_close(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
                 let stream = match self.get_mut() {
                     Self::Here(it) => it.get_ref(),

@@ -1,5 +1,5 @@
-//! The reactor where there is no epoll: sockets are smol's, whose own thread tells of them, and
-//! a thread of the workers that has nothing to run sleeps on a condition.
+//! The reactor if there is no epoll. Sockets are smol's, whose own thread reports them. A worker thread with nothing
+//! to run sleeps on a condition variable.
 
 use smol::Async;
 use std::{
@@ -16,7 +16,7 @@ pub(crate) struct Reactor {
     woken: Condvar,
 }
 
-/// What a thread keeps to wait with: nothing.
+/// What a thread keeps between waits: nothing.
 #[derive(Debug, Default)]
 pub(crate) struct Events;
 
@@ -42,13 +42,13 @@ impl Reactor {
         *wakes = wakes.saturating_sub(1);
     }
 
-    /// How many sockets there are: smol knows.
+    /// How many sockets are registered: only smol knows.
     #[cfg(test)]
     pub(super) fn sources(&self) -> usize {
         0
     }
 
-    /// Nobody will wait any more, which is nothing to sockets that smol tells of.
+    /// Nobody will wait any more. That does not affect sockets, because smol reports them.
     pub(crate) fn close(&self) {}
 
     /// Ends the wait of one thread, or of the next one that waits.
@@ -58,7 +58,7 @@ impl Reactor {
     }
 }
 
-/// A socket that is told of.
+/// A socket whose readiness is reported.
 #[derive(Debug)]
 pub(crate) struct Source<T>(Async<T>);
 

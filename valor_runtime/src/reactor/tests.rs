@@ -1,4 +1,4 @@
-//! What both reactors promise.
+//! Tests of what both reactors promise.
 
 use super::portable::Source as Portable;
 use futures_lite::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, FutureExt, future};
@@ -88,7 +88,7 @@ macro_rules! promises {
                 for _ in 0..200 {
                     let (mut one, mut other) = turning.pair();
                     future::block_on(async {
-                        // The reader waits first, so that bytes and end come as one event or as two.
+                        // The reader waits first, so that bytes and end arrive as one event or as two.
                         let mut buf = [0; 100];
                         let read = async {
                             assert_eq!(other.read(&mut buf).await.unwrap(), 4);

@@ -1,8 +1,8 @@
-//! Which vlugin has which name and which prefix, at this moment.
+//! Which vlugin currently has which name and which prefix.
 //!
-//! Readers (every request) take a snapshot without a lock; writers (a load, a replacement)
-//! make the next table and put it in the place of the last. A request holds its [`Mount`] for as
-//! long as it runs, so that a vlugin that is replaced or removed finishes what it has begun.
+//! Readers (every request) take a snapshot without a lock. Writers (a load, a replacement) make the next table and
+//! swap it for the last one. A request holds its [`Mount`] as long as it runs, so that a replaced or removed vlugin
+//! finishes what it has begun.
 
 mod routes;
 
@@ -20,7 +20,7 @@ use std::{
     time::Duration,
 };
 
-/// A vlugin in its place.
+/// A mounted vlugin.
 pub struct Mount {
     /// Its name.
     pub name: Arc<str>,
@@ -28,23 +28,23 @@ pub struct Mount {
     pub prefix: Arc<str>,
     /// Whether the vlugin sees paths without the prefix.
     pub strip: bool,
-    /// Whether the prefix is put in front of its own paths in its responses.
+    /// Whether its prefix is added to the vlugin's own paths in its responses.
     pub rewrite: bool,
-    /// Counts the vlugins that were mounted; a replacement has a higher one.
+    /// Counts mounted vlugins; a replacement has a higher number.
     pub generation: u64,
     /// The vlugin itself.
     pub vlugin: Arc<dyn Vlugin>,
     /// Where it came from.
     pub origin: Origin,
-    /// The time until a response has to begin.
+    /// How much time a response has to begin.
     pub timeout: Duration,
-    /// How long it may run without a pause, if it is a module or a script.
+    /// How long it may compute without a pause, if it is a module or a script.
     pub cpu: Option<Duration>,
-    /// Bytes in a request's body.
+    /// The most bytes in a request's body.
     pub body_limit: u64,
-    /// Requests at once.
+    /// The most requests at once.
     pub concurrency: u32,
-    /// Requests that run now, streaming responses included.
+    /// Requests that are running, streaming responses included.
     pub running: AtomicU32,
     /// Made at the first request.
     pub metrics: OnceLock<VluginMetrics>,
@@ -55,7 +55,7 @@ pub struct Mount {
 pub struct Origin {
     /// The kind of its definition; `None` for one that is part of the program.
     pub kind: Option<Kind>,
-    /// The definition that it was loaded by, if it was.
+    /// The definition that it was loaded from, if there is one.
     pub definition: Option<Arc<Definition>>,
     /// The file it was loaded from.
     pub file: Option<PathBuf>,
@@ -63,27 +63,27 @@ pub struct Origin {
     pub sha256: Option<String>,
     /// The version of its crate.
     pub version: Option<String>,
-    /// Whether it serves the folder that is its `file`.
+    /// Whether it serves a folder, which is then its `file`.
     pub is_folder: bool,
-    /// Why it cannot be served; what it answers is 503.
+    /// Why it cannot be served; it then answers 503.
     pub unavailable: Option<Unavailable>,
 }
 
 /// Why a vlugin cannot be served.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unavailable {
-    /// What everybody may know of it.
+    /// The part of the reason that everybody may know.
     pub lack: Lack,
-    /// The reason, for those who may use the registry: it may name files, and say what a vlugin has said.
+    /// The reason, for users of the registry: it may name files and quote the vlugin.
     pub reason: String,
 }
 
-/// What a vlugin that cannot be served lacks, in words that tell strangers nothing.
+/// What a vlugin that cannot be served lacks, in words that reveal nothing to strangers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Lack {
     /// It could not be built or loaded.
     NotLoaded,
-    /// It is optional, and what it needs is not on this machine.
+    /// It is optional, and something it needs is missing on this machine.
     NotInstalled,
     /// It has ended too often to be started again at once.
     EndedTooOften,
@@ -99,14 +99,14 @@ impl Lack {
         }
     }
 
-    /// Whether something is wrong; what is optional may be missing.
+    /// Whether this is a fault: an optional vlugin may be missing.
     pub const fn is_fault(self) -> bool {
         !matches!(self, Self::NotInstalled)
     }
 }
 
 impl Mount {
-    /// A mount that has not been put anywhere yet.
+    /// A mount that is not in the registry yet.
     pub fn new(
         name: &str,
         prefix: &str,
@@ -132,8 +132,8 @@ impl Mount {
         }
     }
 
-    /// The same mount with nothing behind it: its name and its counters, for what is done with the vlugin when it is
-    /// gone.
+    /// The same mount with nothing behind it, only its name and its counters. It serves for what happens after the
+    /// vlugin has gone.
     pub fn name_plate(&self) -> Self {
         let nobody = crate::from_fn(|_| async { Ok(crate::Response::new(404)) });
         let plate = Self::new(
@@ -153,7 +153,7 @@ impl Mount {
     }
 }
 
-/// Why something cannot be put into the registry.
+/// Why a vlugin cannot be put into the registry.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum RegistryError {
@@ -193,7 +193,7 @@ pub struct Registry {
 }
 
 impl Registry {
-    /// Mounts several at once, which is cheaper than one by one. Either all are mounted or none.
+    /// Mounts several vlugins at once, which is cheaper than one by one. Either all are mounted or none.
     ///
     /// # Errors
     /// [`RegistryError::NameTaken`] and [`RegistryError::PrefixTaken`].
@@ -213,8 +213,7 @@ impl Registry {
         })
     }
 
-    /// Puts a mount in the place of the one of the same name, which may have had another
-    /// prefix. Gives the one that was there.
+    /// Replaces the mount of the same name, which may have had another prefix. Returns the old one.
     ///
     /// # Errors
     /// [`RegistryError::NotFound`] and [`RegistryError::PrefixTaken`].
@@ -228,12 +227,11 @@ impl Registry {
         })
     }
 
-    /// Takes vlugins out and puts others in, in one step: two may exchange their prefixes, and no
-    /// request finds neither. A mount whose name is there takes the place of that one. Gives those that
-    /// were there.
+    /// Removes vlugins and adds others, in one step: two may exchange their prefixes, and no request misses both. A
+    /// mount whose name exists replaces that one. Returns the removed and replaced mounts.
     ///
     /// # Errors
-    /// [`RegistryError::NotFound`] and [`RegistryError::PrefixTaken`]; nothing is changed then.
+    /// [`RegistryError::NotFound`] and [`RegistryError::PrefixTaken`]; in that case nothing changes.
     pub fn exchange(
         &self,
         out: &[String],
@@ -259,7 +257,7 @@ impl Registry {
         })
     }
 
-    /// Takes a vlugin out. Requests that run go on.
+    /// Removes a vlugin. Running requests go on.
     ///
     /// # Errors
     /// [`RegistryError::NotFound`].
@@ -267,7 +265,7 @@ impl Registry {
         self.write(|table| take(table, name))
     }
 
-    /// The mount with the longest prefix of this path, and how many bytes that prefix is.
+    /// The mount with the longest prefix of this path, and the length of that prefix in bytes.
     pub fn route(&self, path: &str) -> Option<(Arc<Mount>, usize)> {
         let table = self.table.load();
         let (mount, len) = table.routes.find(path)?;
@@ -288,7 +286,7 @@ impl Registry {
         self.generations.fetch_add(1, Ordering::Relaxed) + 1
     }
 
-    /// Changes a copy of the table; the copy is dropped where that fails.
+    /// Changes a copy of the table. If that fails, the copy is dropped.
     fn write<R>(
         &self,
         change: impl FnOnce(&mut Table) -> Result<R, RegistryError>,
@@ -301,7 +299,7 @@ impl Registry {
     }
 }
 
-/// What was counted of a vlugin is its replacement's, also before that has its first request.
+/// Hands a vlugin's counters on to its replacement, even before the replacement has its first request.
 fn go_on_counting(before: &Mount, mount: &Mount) {
     if let Some(metrics) = before.metrics.get() {
         let _ = mount.metrics.set(metrics.clone());

@@ -1,7 +1,7 @@
-//! From a path to the value with the longest prefix of it, on whole segments.
+//! From a path to the value with its longest prefix, counted in whole segments.
 //!
-//! A tree of segments, so that a look-up costs what the path is long and not how many prefixes
-//! there are. The registry keeps one of mounts; nothing here knows what a vlugin is.
+//! It is a tree of segments: the cost of a look-up depends on the path's length, not on the number of prefixes. The
+//! registry keeps one of mounts. Nothing here knows what a vlugin is.
 
 use std::collections::HashMap;
 
@@ -35,7 +35,7 @@ impl<T> Default for Routes<T> {
 }
 
 impl<T> Routes<T> {
-    /// Puts a value at a prefix and gives the one that was there.
+    /// Puts a value at a prefix and returns the one that was there.
     pub fn insert(&mut self, prefix: &str, value: T) -> Option<T> {
         let mut node = &mut self.root;
         for segment in segments(prefix) {
@@ -52,7 +52,7 @@ impl<T> Routes<T> {
             .as_ref()
     }
 
-    /// Takes out the value at exactly this prefix.
+    /// Removes the value at exactly this prefix.
     pub fn remove(&mut self, prefix: &str) -> Option<T> {
         fn remove<T>(node: &mut Node<T>, mut rest: std::str::Split<'_, char>) -> Option<T> {
             let Some(segment) = rest.next() else {
@@ -71,8 +71,8 @@ impl<T> Routes<T> {
         }
     }
 
-    /// The value with the longest prefix of `path`, and how many bytes of the path that prefix
-    /// is; 0 for the prefix `/`, so that the rest always begins with a slash or is empty.
+    /// The value with the longest prefix of `path`, and that prefix's length in bytes. For the prefix `/` it is 0, so
+    /// that the rest always begins with a slash or is empty.
     pub fn find(&self, path: &str) -> Option<(&T, usize)> {
         let mut node = &self.root;
         let mut found = node.value.as_ref().map(|value| (value, 0));
@@ -105,7 +105,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// What the rule says, prefix by prefix.
+    /// The rule, applied prefix by prefix.
     fn longest<'a>(prefixes: &'a [String], path: &str) -> Option<&'a String> {
         prefixes
             .iter()

@@ -1,5 +1,5 @@
-//! How much a server takes, how long it waits, and whom it believes: [`ServerConfig`]. The program that starts a
-//! server fills it in; every room that holds a connection to a limit reads it.
+//! How much a server takes, how long it waits, and which proxies it believes: [`ServerConfig`]. The program that
+//! starts a server fills it in; every room that holds a connection to a limit reads it.
 
 use super::net::{SocketAccess, TrustedProxy};
 use std::time::Duration;
@@ -11,13 +11,12 @@ pub struct ServerConfig {
     pub head_timeout: Duration,
     /// Silence between requests; the connection is closed after that. Default 75 s.
     pub idle_timeout: Duration,
-    /// Waiting for less than 1 KiB of a body that the vlugin asked for; 408 after that.
-    /// Default 30 s.
+    /// If less than 1 KiB of a body that the vlugin asked for comes in this time: 408. Default 30 s.
     pub body_timeout: Duration,
-    /// Waiting for a client to take 1 KiB of a response; it is cut off after that. Default 60 s.
+    /// If a client takes less than 1 KiB of a response in this time, it is cut off. Default 60 s.
     pub write_timeout: Duration,
-    /// Silence in both directions of a connection that went on in another protocol, WebSocket
-    /// say; it is closed after that. Default 1 h.
+    /// Silence in both directions on a connection that switched to another protocol, such as WebSocket; it is closed
+    /// after that. Default 1 h.
     pub upgraded_timeout: Duration,
     /// How long a client may go on sending to a connection that is being closed. Default 5 s.
     pub linger: Duration,
@@ -32,8 +31,8 @@ pub struct ServerConfig {
     pub max_target: usize,
     /// Connections at once; more are accepted when one of them ends. Default 10,000.
     pub max_connections: usize,
-    /// Whose `x-forwarded-for` and kin are believed; from others they are taken out. Nobody's,
-    /// by default.
+    /// The proxies whose `x-forwarded-for` and related headers are believed. All other requests lose these headers.
+    /// Default: no proxy.
     pub trusted_proxies: Vec<TrustedProxy>,
     /// The users that may connect to its Unix sockets. By default the process's user and group.
     pub socket: SocketAccess,

@@ -1,5 +1,5 @@
-//! The server itself: it binds addresses, accepts clients while there is room for them, and ends what it began when it
-//! is shut down. The program calls [`Server`]; what a client says is for the rooms below.
+//! The server itself: it binds addresses, accepts clients while there is room for them, and ends at shutdown what it
+//! began. The program calls [`Server`]. The rooms below deal with what clients say.
 
 use super::{
     config::ServerConfig,
@@ -36,7 +36,7 @@ pub enum ServerError {
     Bind {
         /// The address.
         listen: Listen,
-        /// What the system says of it.
+        /// The system's error.
         source: io::Error,
     },
     /// The worker threads cannot be started.
@@ -57,7 +57,7 @@ fn remedy(kind: io::ErrorKind) -> &'static str {
     }
 }
 
-/// What became of a server that was shut down.
+/// The outcome of a shutdown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Shutdown {
@@ -65,7 +65,7 @@ pub struct Shutdown {
     pub cut_off: usize,
 }
 
-/// Addresses that are bound, and clients that wait on them to be served.
+/// Bound addresses, ready to serve the clients that wait there.
 ///
 /// ```
 /// use std::io::{Read, Write};
@@ -107,8 +107,8 @@ impl Server {
     /// Binds every address, or none.
     ///
     /// # Errors
-    /// [`ServerError::NoAddress`], [`ServerError::Bind`], and [`ServerError::Workers`] where the
-    /// system has no more file descriptors.
+    /// [`ServerError::NoAddress`], [`ServerError::Bind`], and [`ServerError::Workers`] if the system has no more file
+    /// descriptors.
     pub async fn bind(listen: &[Listen], config: ServerConfig) -> Result<Self, ServerError> {
         let workers = Workers::new().map_err(ServerError::Workers)?;
         let bind = |listen: &Listen| {
@@ -131,28 +131,28 @@ impl Server {
         })
     }
 
-    /// Speaks TLS on every IP address. Unix sockets stay as they are: what comes through them is on
-    /// this machine already.
+    /// Speaks TLS on every IP address. Unix sockets stay as they are, because their clients are on this machine
+    /// already.
     #[must_use]
     pub fn tls(mut self, tls: Tls) -> Self {
         self.tls = Some(tls);
         self
     }
 
-    /// Where it listens, with the ports that the system chose.
+    /// The addresses it listens on, with the ports that the system chose.
     pub fn local_addrs(&self) -> Vec<Listen> {
         let addrs = self.listeners.iter().map(Listener::local_addr);
         addrs.filter_map(Result::ok).collect()
     }
 
-    /// The threads that will serve; they are started by [`Server::run`].
+    /// The threads that will serve. [`Server::run`] starts them.
     pub fn workers(&self) -> Workers {
         self.workers.clone()
     }
 
-    /// Serves with this many threads until `shutdown` resolves. Then it takes the connections
-    /// that wait already and no others, answers what is under way within the drain limit, and
-    /// closes a connection that has been idle for half a second.
+    /// Serves with this many threads until `shutdown` resolves. Then it still takes the connections that already
+    /// wait, but no new ones. It answers running requests within the drain limit, and closes a connection once it has
+    /// been idle for half a second.
     ///
     /// Dropping the future cuts everything off at once.
     ///
@@ -196,7 +196,7 @@ impl Server {
         running.leave.close();
         drop(alive);
         within(drain, async {
-            // Nothing is ever sent: it ends when the last connection has.
+            // Nothing is ever sent: the channel closes with the last connection.
             let _: Result<Infallible, _> = all_gone.recv().await;
         })
         .await;
@@ -209,7 +209,7 @@ impl Server {
             );
         }
         drop(running);
-        // So that nothing runs any more when the program ends; a blocked thread is left behind.
+        // So that nothing runs any more when the program ends. A blocked thread is left behind.
         within(Duration::from_secs(1), self.workers.ended()).await;
         Ok(Shutdown { cut_off })
     }
@@ -222,7 +222,7 @@ async fn within(limit: Duration, future: impl Future<Output = ()>) {
     future::or(future, timeout).await;
 }
 
-/// Ends all that a server started, when it is done and also when its future is dropped.
+/// Ends everything that a server started, both at its end and if its future is dropped.
 struct Running {
     connections: Arc<Connections>,
     leave: Sender<Infallible>,
@@ -231,14 +231,14 @@ struct Running {
 impl Drop for Running {
     fn drop(&mut self) {
         self.leave.close();
-        // Their futures are dropped by the workers, which do that before they end.
+        // The workers drop the tasks' futures before they end.
         let tasks = std::mem::take(&mut self.connections.tasks().running);
         drop(tasks);
         self.connections.workers.stop();
     }
 }
 
-/// The connections that there are.
+/// The current connections.
 struct Connections {
     tasks: Mutex<Tasks>,
     workers: Workers,
@@ -256,13 +256,13 @@ impl Connections {
         self.tasks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Serves a client on the workers. `held` is let go when nothing is left of the connection.
+    /// Serves a client on the workers. `held` is dropped once nothing is left of the connection.
     fn spawn(
         self: &Arc<Self>,
         serving: impl Future<Output = ()> + Send + 'static,
         held: impl Send + 'static,
     ) {
-        // Held until the task is noted, so that it cannot end before.
+        // Held until the task is recorded, so that it cannot end before that.
         let mut tasks = self.tasks();
         tasks.last += 1;
         let (number, connections) = (tasks.last, self.clone());
@@ -281,7 +281,7 @@ impl Connections {
 
 async fn serve_tls(socket: Socket, peer: String, tls: Tls, shared: Arc<Shared>) {
     let limit = shared.config.head_timeout;
-    // On the heap, and only while it lasts: what stays is smaller.
+    // On the heap, and only for the handshake, so that the future stays small.
     let shaken = Box::pin(net::shake_hands(socket, &tls, limit, &shared.leaving)).await;
     drop(tls);
     if let Some(socket) = shaken {
@@ -296,10 +296,10 @@ async fn accept(
     connections: Arc<Connections>,
     alive: Sender<Infallible>,
 ) {
-    /// How long to wait for another connection to give back what this one needs.
+    /// How long to wait for another connection to release what this one needs.
     const PAUSE: Duration = Duration::from_millis(100);
-    // How many clients that wait already are taken while leaving, which those who keep on
-    // connecting would put off for ever.
+    // The most waiting clients to take while leaving. Without it, clients that keep connecting would delay the end
+    // for ever.
     const LAST: usize = 4096;
     let reactor = connections.workers.reactor();
     let left = async || _ = shared.leaving.recv().await;
@@ -316,8 +316,7 @@ async fn accept(
         };
         let (accepted, place) = match future::or(next, leave).await {
             Some(next) => next,
-            // A client that waits already, which nobody may have been told of yet, has sent a
-            // request.
+            // A waiting client, whose arrival may not have been reported yet, has sent a request.
             None => match connections.places.try_acquire_arc() {
                 Some(place) => (listener.try_accept(reactor), place),
                 None => return,
@@ -347,7 +346,7 @@ async fn accept(
                     }
                 }
             }
-            // The client has gone away again.
+            // The client has already gone away.
             Err(error)
                 if matches!(
                     error.kind(),
@@ -385,8 +384,7 @@ mod tests {
         time::Duration,
     };
 
-    /// With buffers as small as these, the end of a response is still inside of TLS when all of
-    /// it has been written there.
+    /// With buffers this small, the end of a response is still inside TLS after the whole response was written to it.
     const BUFFER: usize = 8 * 1024;
 
     #[test]
@@ -402,7 +400,7 @@ mod tests {
         let Listener::Tcp(listener) = &server.listeners[0] else {
             panic!("no IP address");
         };
-        // Those that are accepted take it over.
+        // Accepted sockets inherit it.
         let small = SockRef::from(listener.get_ref()).set_send_buffer_size(BUFFER);
         small.unwrap();
         let addr = listener.get_ref().local_addr().unwrap();
@@ -436,7 +434,7 @@ mod tests {
             let session = ClientConnection::new(config.clone(), name).unwrap();
             let mut stream = StreamOwned::new(session, std::net::TcpStream::from(socket));
             write!(stream, "GET /{len} HTTP/1.1\r\nhost: a\r\n\r\n").unwrap();
-            // Until the server has written what it can; were it slower, the test would show less.
+            // Until the server has written what it can. If it were slower, the test would show less.
             thread::sleep(Duration::from_millis(20));
             let mut came = Vec::new();
             let mut piece = [0; 4096];

@@ -1,5 +1,5 @@
-//! What the connections of a server have in common. The server makes it when it begins to serve; each connection holds
-//! it for as long as it lasts, whatever protocol it speaks.
+//! What a server's connections have in common. The server makes it when it begins to serve. Each connection holds it
+//! as long as it lasts, whatever protocol it speaks.
 
 use super::{config::ServerConfig, net::Tls};
 use crate::Vlugin;

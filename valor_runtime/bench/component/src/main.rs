@@ -1,4 +1,4 @@
-//! Answers `/hello` as every server of the bench does, and all else with 404.
+//! Answers `/hello` as every server of the bench does, and everything else with 404.
 
 use wstd::http::{Body, Error, Request, Response, StatusCode};
 

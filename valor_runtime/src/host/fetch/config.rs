@@ -7,23 +7,22 @@ use std::{fmt, time::Duration};
 pub struct FetchConfig {
     /// Time for a connection: the name, the addresses and TLS together. Default 10 s; 504.
     pub connect_timeout: Duration,
-    /// Time until the response's head is there, counted from when the server was last sent a
-    /// part of the request. It stands still while the request's body has nothing to send.
-    /// Default 30 s; 504.
+    /// Time until the response's head arrives, counted from the last time that a part of the request was sent. The
+    /// clock stands still while the request's body has nothing to send. Default 30 s; 504.
     pub head_timeout: Duration,
-    /// Time for which a reader may wait for the next part of a response's body. Default 30 s;
-    /// the body then fails.
+    /// How long a reader may wait for the next part of a response's body; the body then fails. Default 30 s.
     pub idle_timeout: Duration,
-    /// Bytes in a response's body; `u64::MAX` for no limit. Default 64 MiB. A response that
-    /// announces more is a fault of status 502, a body that turns out longer fails.
+    /// Bytes in a response's body; `u64::MAX` for no limit. Default 64 MiB. A response that announces more is a fault
+    /// of status 502; a body that turns out longer fails.
     pub response_limit: u64,
-    /// Headers of a response, and of its trailers; 502 over that. Default 128, as of a request to the server.
+    /// Headers of a response, and of its trailers; 502 over that. Default 128, the same as for a request to the
+    /// server.
     pub max_headers: usize,
-    /// Time for which a connection is kept that nobody uses. Default 60 s.
+    /// How long an unused connection is kept. Default 60 s.
     pub keep_timeout: Duration,
-    /// Unused connections that are kept for each host and port. Default 64.
+    /// How many unused connections are kept per host and port. Default 64.
     pub keep_per_host: usize,
-    /// Certificates (DER) that are trusted beside the platform's.
+    /// Certificates (DER) that are trusted in addition to the platform's.
     pub extra_roots: Vec<Vec<u8>>,
 }
 

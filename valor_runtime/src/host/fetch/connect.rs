@@ -26,14 +26,15 @@ use std::{
     time::Duration,
 };
 
-/// The time after which the next address is tried beside the last one (RFC 8305, section 5).
+/// After this time, the next address is tried beside the last one (RFC 8305, section 5).
 const NEXT_ADDRESS: Duration = Duration::from_millis(250);
 
-/// How many addresses of a server are tried at once: each takes a socket.
+/// How many of a server's addresses are tried at once: each takes a socket.
 const AT_ONCE: usize = 4;
 
-/// How many names are looked up at once. The threads that do so open files as well (500, of the crate `blocking`), and
-/// a server of names that says nothing holds each for long, even if nothing waits for it any more.
+/// How many names are looked up at once. The threads that look up names (500, of the crate `blocking`) open files as
+/// well. A name server that does not answer keeps each of them busy for long, even if nobody waits for the result any
+/// more.
 static LOOKUPS: Semaphore = Semaphore::new(256);
 
 /// Opens connections.
@@ -51,8 +52,8 @@ impl Connector {
         }
     }
 
-    /// A connection to one of the target's addresses that are within reach. `held` is kept until it is there and,
-    /// if nobody waits any more, until the look-up of its name has ended.
+    /// A connection to one of the target's addresses that are within reach. `held` is kept until the connection is
+    /// made. If nobody waits for it any more, `held` is kept until the look-up of the name has ended.
     pub(super) async fn connect(
         &self,
         target: &Target,
@@ -82,7 +83,7 @@ impl Connector {
             Some(short) => ConnectError::Short(short),
             None => ConnectError::Tcp(failures),
         })?;
-        // Without it, the last part of a request waits for the server's acknowledgement.
+        // Otherwise the last part of a request would wait for the server's acknowledgement.
         let _ = tcp.get_ref().set_nodelay(true);
         let tcp = Watched::<TcpStream>::new(tcp).map_err(ConnectError::Watch)?;
         let socket = if target.https {
@@ -100,7 +101,7 @@ impl Connector {
     }
 }
 
-/// Leave for one more connection. One that is kept and waits for a request is closed for it.
+/// A permit for one more connection. If there is none, an unused connection is closed to free one.
 pub(super) fn permit() -> Result<Permit, Short> {
     loop {
         match Permit::take() {
@@ -110,7 +111,7 @@ pub(super) fn permit() -> Result<Permit, Short> {
     }
 }
 
-/// Whether no connection could be opened for want of a permit.
+/// The error if a connection failed because no permit was left.
 fn short(failures: &Failures) -> Option<Short> {
     let inner = |error: &io::Error| error.get_ref()?.downcast_ref::<Short>().copied();
     failures.iter().find_map(|(_, error)| inner(error))
@@ -133,7 +134,7 @@ async fn addresses(
     found.await.map_err(ConnectError::Resolve)
 }
 
-/// The addresses to try, in the order in which to try them.
+/// The addresses to try, in order.
 fn permitted(found: Vec<SocketAddr>, reach: Reach) -> Result<Vec<SocketAddr>, ConnectError> {
     let mut refused = None;
     let mut addresses = found;
@@ -155,7 +156,7 @@ fn permitted(found: Vec<SocketAddr>, reach: Reach) -> Result<Vec<SocketAddr>, Co
     }
 }
 
-/// The families in turn, beginning with that of the first address (RFC 8305, section 4).
+/// Alternates between IPv6 and IPv4, beginning with the family of the first address (RFC 8305, section 4).
 fn alternated(addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
     let first_is_v6 = addresses.first().is_some_and(SocketAddr::is_ipv6);
     let (first, second): (VecDeque<_>, VecDeque<_>) = addresses
@@ -173,8 +174,8 @@ fn alternated(addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
 
 type Failures = Vec<(SocketAddr, io::Error)>;
 
-/// Tries one address after the other, the next one when one has failed or has not answered for
-/// `delay`, and gives the first that connects.
+/// Tries one address after the other, and returns the first that connects. The next one starts when one has failed,
+/// or has not answered for `delay`.
 async fn race<T, F>(
     addresses: Vec<SocketAddr>,
     delay: Duration,
@@ -255,7 +256,7 @@ mod tests {
         assert!(matches!(none, Err(ConnectError::NoAddress)));
     }
 
-    /// Plays a race between addresses that connect, fail or hang by their last digit.
+    /// Plays a race between addresses that connect, fail or hang, depending on their last digit.
     fn play(list: &[&str], delay: Duration) -> Result<String, Failures> {
         block_on(race(addresses(list), delay, |address| async move {
             let name = address.ip().to_string();
@@ -272,12 +273,12 @@ mod tests {
         let long = Duration::from_secs(3600);
         let short = Duration::from_millis(1);
         assert_eq!(play(&["1.1.1.1", "1.1.2.1"], long).unwrap(), "1.1.1.1");
-        // The next one is tried at once when one fails, without the delay.
+        // If one fails, the next one is tried at once, without the delay.
         assert_eq!(
             play(&["1.1.1.2", "1.1.2.2", "1.1.3.1"], long).unwrap(),
             "1.1.3.1"
         );
-        // And beside one that says nothing, after it.
+        // If one does not answer, the next one is tried beside it, after the delay.
         assert_eq!(
             play(&["1.1.1.3", "1.1.2.3", "1.1.3.1"], short).unwrap(),
             "1.1.3.1"
@@ -286,7 +287,7 @@ mod tests {
             play(&["1.1.1.3", "1.1.2.2", "1.1.3.1"], short).unwrap(),
             "1.1.3.1"
         );
-        // So many hang that there is no place for another.
+        // So many hang that there is no place left for another.
         let mut many = vec!["1.1.1.3"; AT_ONCE - 1];
         many.extend(["1.1.2.2", "1.1.3.1"]);
         assert_eq!(play(&many, short).unwrap(), "1.1.3.1");

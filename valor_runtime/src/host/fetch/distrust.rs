@@ -1,5 +1,5 @@
-//! Why a TLS handshake failed, for people: what is wrong with the server's certificate and what to do about it.
-//! `connect` makes the reason of a failed connection of it.
+//! Why a TLS handshake failed, for people: what is wrong with the server's certificate, and what to do about it.
+//! `connect` uses it for the reason of a failed connection.
 
 use futures_rustls::{
     pki_types::UnixTime,
@@ -10,11 +10,11 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-/// What the message of a fault says if no authority that is trusted here issued the server's certificate: it is known
-/// to whoever may name another authority.
+/// The message of a fault if no authority that is trusted here issued the server's certificate. Programs that can
+/// name another authority look for it.
 pub const UNTRUSTED: &str = "the server's certificate is from no authority that is trusted here";
 
-/// Names of a certificate that are listed.
+/// How many of a certificate's names are listed.
 const NAMES: usize = 5;
 
 /// The reason in one line.
@@ -33,7 +33,7 @@ fn certificate(error: &CertificateError) -> String {
     use CertificateError as E;
     let its = |what: &str| format!("the server's certificate {what}");
     match error {
-        // A bad signature has a certificate whose authority is called like a trusted one, such as that before it.
+        // A bad signature: the authority has the name of a trusted one, for example of its predecessor.
         E::UnknownIssuer | E::BadSignature => UNTRUSTED.to_owned(),
         E::NotValidForName => its("is for another name; ask it by a name that stands in it"),
         E::NotValidForNameContext {
@@ -71,7 +71,7 @@ fn certificate(error: &CertificateError) -> String {
             its("is not one for servers: get one with the extended key usage `serverAuth`")
         }
         E::BadEncoding => its("is damaged: make it again"),
-        // A certificate that `openssl req -x509` made, say, has no type of error.
+        // A certificate made by `openssl req -x509`, for example: rustls has no error type for it.
         E::Other(other) if format!("{other:?}").contains("CaUsedAsEndEntity") => {
             its("is an authority's own: make one with `basicConstraints=CA:FALSE`")
         }
@@ -79,7 +79,7 @@ fn certificate(error: &CertificateError) -> String {
     }
 }
 
-/// `DnsName("localhost")` as `localhost`. The server's side wrote it, as long as it liked.
+/// `DnsName("localhost")` as `localhost`. The server chose the text, and it may be long.
 fn named(name: &str) -> String {
     let inner = name.split_once('(').map_or(name, |(_, inner)| inner);
     cut(inner.trim_end_matches(')').trim_matches('"'))
@@ -88,12 +88,12 @@ fn named(name: &str) -> String {
 fn date(time: UnixTime) -> String {
     let since = Duration::from_secs(time.as_secs());
     let last = Duration::from_secs(253_402_300_799);
-    // HTTP's dates end with the year 9999.
+    // HTTP dates end with the year 9999.
     let time: SystemTime = UNIX_EPOCH + since.min(last);
     httpdate::fmt_http_date(time)
 }
 
-/// Text from outside, cut to what leaves room for a reason behind it.
+/// Text from outside, cut short enough to leave room for a reason behind it.
 pub(super) fn cut(text: &str) -> String {
     const MOST: usize = 200;
     match text.char_indices().nth(MOST) {

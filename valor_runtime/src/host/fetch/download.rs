@@ -20,10 +20,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// The chunks of a response's body, held to the limits. It drives the connection, and gives it
-/// back when the body has ended; dropped before, it closes it.
+/// The chunks of a response's body, held to the limits. It drives the connection, and returns it to the pool when the
+/// body has ended. If it is dropped earlier, it closes the connection.
 pub(super) struct Download {
-    /// What the first poll gave, which was before there was a stream.
+    /// The result of the first poll, which came before there was a stream.
     first: Option<io::Result<Chunk>>,
     /// `None` once it has ended or failed.
     running: Option<(Box<Exchange>, Incoming)>,
@@ -32,7 +32,7 @@ pub(super) struct Download {
     target: Target,
     read: u64,
     limit: u64,
-    /// Since when the reader waits.
+    /// When the reader began to wait.
     waiting: Option<Instant>,
     patience: Patience,
     idle_timeout: Duration,
@@ -40,7 +40,7 @@ pub(super) struct Download {
 
 impl Download {
     /// # Errors
-    /// Where the body announces that it is over the limit.
+    /// If the body announces a length over the limit.
     pub(super) fn new(
         exchange: Box<Exchange>,
         body: Incoming,
@@ -67,7 +67,7 @@ impl Download {
         })
     }
 
-    /// The body: whole, where all of it came with the head.
+    /// The body: as bytes if all of it came with the head.
     pub(super) async fn into_body(mut self) -> Body {
         let len = match &self.running {
             Some((_, body)) => body.size_hint().exact(),
@@ -130,7 +130,7 @@ impl Download {
         Poll::Ready(Some(Ok(Chunk::Data(data))))
     }
 
-    /// Gives the connection back, if another request can go over it.
+    /// Returns the connection to the pool, if it can carry another request.
     fn end(&mut self, cx: &mut Context<'_>) {
         let Some((mut exchange, _)) = self.running.take() else {
             return;
@@ -143,7 +143,7 @@ impl Download {
         }
     }
 
-    /// Pending, unless it has been that for too long.
+    /// Pending, unless the wait has been too long.
     fn wait(&mut self, cx: &mut Context<'_>) -> Poll<Option<io::Result<Chunk>>> {
         let waiting = *self.waiting.get_or_insert_with(Instant::now);
         let sent = self

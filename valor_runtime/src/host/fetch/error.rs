@@ -1,5 +1,4 @@
-//! What a failure is called: hyper's errors and the client's own, as one line with the host,
-//! the port and the reason.
+//! Names for failures: hyper's errors and the client's own, each as one line with the host, the port and the reason.
 
 use super::distrust;
 use crate::{Fault, FaultKind, descriptors::Short, host::allow::Refusal};
@@ -22,7 +21,7 @@ pub enum FetchError {
     Roots {
         /// The variable of the environment.
         variable: &'static str,
-        /// What it says.
+        /// The variable's value.
         value: String,
         /// What was wrong.
         reason: String,
@@ -61,7 +60,7 @@ pub(super) fn shown(failures: &[(SocketAddr, io::Error)]) -> String {
     each.join(", ")
 }
 
-/// Bytes of a response's head.
+/// The most bytes of a response's head.
 pub(super) const MAX_HEAD: usize = 408 << 10;
 
 pub(super) fn refused(target: &impl Display, refusal: &Refusal) -> Fault {
@@ -117,7 +116,7 @@ pub(super) fn is_closed(error: &Error) -> bool {
                     io::ErrorKind::BrokenPipe
                         | io::ErrorKind::ConnectionAborted
                         | io::ErrorKind::ConnectionReset
-                        // TLS that was not closed as it should be.
+                        // TLS that was not closed properly.
                         | io::ErrorKind::UnexpectedEof
                 )
             })
@@ -134,9 +133,9 @@ pub(super) fn of_connect(error: &ConnectError, target: &impl Display) -> Fault {
     }
 }
 
-/// Of a request that was begun, whose response may have so many headers.
+/// The fault of a request that was begun. Its response may have at most `max_headers` headers.
 pub(super) fn of_hyper(error: &Error, target: &impl Display, max_headers: usize) -> Fault {
-    // The one thing that is asked of the vlugin while hyper works is the body.
+    // While hyper works, it asks the vlugin only for the body.
     match error.source().and_then(|cause| cause.downcast_ref()) {
         Some(cause) if error.is_user() => bad_upload(target, cause),
         _ if error.is_parse_too_large() => {
@@ -150,7 +149,7 @@ pub(super) fn of_hyper(error: &Error, target: &impl Display, max_headers: usize)
     }
 }
 
-/// An error and what caused it, in one line.
+/// An error and its causes, in one line.
 pub(super) fn reason(error: &Error) -> String {
     let texts: Vec<String> = causes(error).map(ToString::to_string).collect();
     texts.join(": ")

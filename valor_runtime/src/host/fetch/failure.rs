@@ -1,4 +1,4 @@
-//! [`Failure`]: why a request that was begun has no response, and whether it may be sent once more.
+//! [`Failure`]: why a request that was begun has no response, and whether it may be sent again.
 
 use super::{error, head::Target, upload::Upload};
 use crate::Fault;
@@ -7,7 +7,7 @@ use crate::Fault;
 pub(super) enum Failure {
     /// The connection was closed before a byte of the request was sent.
     Unsent(Box<hyper::Request<Upload>>),
-    /// The connection was closed before the response's head was there.
+    /// The connection was closed before the response's head arrived.
     Closed(hyper::Error),
     Fault(Fault),
 }

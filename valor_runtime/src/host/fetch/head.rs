@@ -14,17 +14,17 @@ pub(super) struct Target {
     pub(super) https: bool,
     pub(super) host: Host,
     pub(super) port: u16,
-    /// Scheme, host and port: what a connection serves.
+    /// Scheme, host and port, which together identify a connection.
     pub(super) origin: String,
-    /// Host and port, without a port that is the scheme's own.
+    /// Host and port, without the scheme's default port.
     authority: HeaderValue,
     path: Uri,
     shown: String,
 }
 
 impl Target {
-    /// Reads an absolute URL, as browsers do (WHATWG URL): hosts come out in one spelling, so
-    /// that `http://0x7f.1/` is judged as what it leads to.
+    /// Reads an absolute URL as browsers do (WHATWG URL). Hosts come out in one spelling, so that `http://0x7f.1/` is
+    /// judged by the address it leads to.
     pub(super) fn parse(target: &str) -> Result<Self, Fault> {
         let bad = |why: &dyn fmt::Display| {
             let target = distrust::cut(target);
@@ -57,13 +57,13 @@ impl Target {
 }
 
 impl Target {
-    /// What a request to a process on this machine asks for: the head's own host and path.
+    /// The target of a request to a process on this machine: the head's own host and path.
     pub(super) fn local(head: &RequestHead) -> Result<Self, Fault> {
         let bad = |why: &dyn fmt::Display| {
             let target = distrust::cut(head.target());
             error::bad_request(format!("`{target}` cannot be asked for: {why}"))
         };
-        // Of an empty one Deno would make the name of its socket.
+        // Deno would replace an empty host with the name of its socket.
         let authority = head.header("host").filter(|it| !it.is_empty());
         let authority = authority.unwrap_or(b"localhost");
         Ok(Self {
@@ -78,9 +78,9 @@ impl Target {
     }
 }
 
-/// A path and query as hyper sends it, or why it does not.
+/// A path and query as hyper sends it, or why it cannot be sent.
 fn uri(path: &str) -> Result<Uri, String> {
-    /// What the crate `http` can count.
+    /// The most that the crate `http` can count.
     const MOST: usize = u16::MAX as usize - 1;
     Uri::try_from(path).map_err(|error| match path.len() {
         ..=MOST => error.to_string(),
@@ -94,7 +94,7 @@ impl fmt::Display for Target {
     }
 }
 
-/// The length that a head announces for a body whose own length is not known.
+/// The length that a head announces for a body whose length is not known.
 pub(super) fn announced(head: &RequestHead) -> Option<u64> {
     let text = head.header_str("content-length")?;
     let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
@@ -118,7 +118,7 @@ pub(super) fn outgoing(
     let mut headers = HeaderMap::new();
     headers.insert(HOST, target.authority.clone());
     for (name, value) in head.headers() {
-        // The server in front of the vlugin has answered `expect`.
+        // The server in front of the vlugin has already answered `expect`.
         if is_of_one_connection(name, &named)
             || matches!(name, "host" | "content-length" | "expect")
         {
@@ -138,7 +138,7 @@ pub(super) fn outgoing(
             headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
         }
         Some(_) => {}
-        // hyper would leave out the body of a GET otherwise.
+        // Otherwise hyper would leave out the body of a GET.
         None => {
             headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
         }
@@ -191,7 +191,7 @@ pub(super) fn trailers(trailers: &HeaderMap) -> Vec<(String, Vec<u8>)> {
         .collect()
 }
 
-/// Takes what belongs to one connection alone out of a request's head; what is left goes on in another way.
+/// Removes the headers that concern a single connection from a request's head. The rest travels on by other means.
 pub(super) fn end_to_end(head: &mut RequestHead) {
     let named = named_by_connection(head.headers());
     let names = head.headers().map(|(name, _)| name);
@@ -205,7 +205,7 @@ pub(super) fn end_to_end(head: &mut RequestHead) {
     }
 }
 
-/// The headers that `connection` names as being of one connection, in lower case.
+/// The headers that `connection` names as belonging to a single connection, in lower case.
 fn named_by_connection<'a>(headers: impl Iterator<Item = (&'a str, &'a [u8])>) -> Vec<String> {
     let values = headers.filter(|(name, _)| *name == "connection");
     values
@@ -215,7 +215,7 @@ fn named_by_connection<'a>(headers: impl Iterator<Item = (&'a str, &'a [u8])>) -
         .collect()
 }
 
-/// RFC 9110, section 7.6.1. `name` is in lower case.
+/// Whether a header belongs to a single connection (RFC 9110, section 7.6.1). `name` is in lower case.
 fn is_of_one_connection(name: &str, named: &[String]) -> bool {
     matches!(
         name,

@@ -1,4 +1,4 @@
-//! [`Io`]: a connection, as hyper reads and writes it. `connect` opens it; one to another server holds its
+//! [`Io`]: a connection, as hyper reads and writes it. `connect` opens it. A connection to another server holds its
 //! permit until it is closed.
 
 use crate::{descriptors::Permit, reactor::Watched};
@@ -39,21 +39,21 @@ impl fmt::Display for Address {
     }
 }
 
-/// How much hyper has room for in a connection's first reads.
+/// The room that hyper has for a connection's first reads.
 const SCRATCH: usize = 8192;
-/// How much is read before others have their turn. hyper reads on for as long as something comes, and interim
-/// responses can come without an end.
+/// How much is read before others have their turn. hyper goes on reading as long as something comes, and interim
+/// responses can come without end.
 const TURN: usize = 256 << 10;
 
 /// A connection, as hyper reads and writes it.
 pub(super) struct Io {
     socket: FuturesIo<Socket>,
-    /// Where a read goes first that is not of a large body.
+    /// The first place for bytes that are not part of a large body.
     scratch: Box<[u8; SCRATCH]>,
     link: Link,
-    /// Bytes that were read in this turn.
+    /// How many bytes were read in this turn.
     read: usize,
-    /// Given back with the socket.
+    /// Released with the socket.
     _permit: Option<Permit>,
 }
 
@@ -82,7 +82,7 @@ impl Link {
         }))
     }
 
-    /// When something was last sent over it; when it was made, where nothing was.
+    /// When something was last sent over it; if nothing was, when it was made.
     pub(super) fn last_sent(&self) -> Instant {
         self.0.made + Duration::from_nanos(self.0.last_sent.load(Ordering::Relaxed))
     }
@@ -104,7 +104,7 @@ impl Io {
         }
     }
 
-    /// A connection to a process of this machine. It does not count among those that vlugins cause.
+    /// A connection to a process on this machine. It does not count among the connections that vlugins cause.
     pub(super) async fn local(address: &Address) -> io::Result<Self> {
         Ok(Self::new(Self::local_socket(address).await?, None))
     }
@@ -143,11 +143,11 @@ impl hyper::rt::Read for Io {
         }
         let room = buf.remaining();
         let read = if room > 2 * SCRATCH {
-            // How much was read is not told.
+            // The reader does not say how much it read.
             this.read += room.min(64 << 10);
             Pin::new(&mut this.socket).poll_read(cx, buf)
         } else {
-            // All of hyper's room would have to be cleared for a read that may come to nothing.
+            // Otherwise all of hyper's room would have to be cleared for a read that may find nothing.
             let room = &mut this.scratch[..room.min(SCRATCH)];
             match Pin::new(this.socket.get_mut()).poll_read(cx, room) {
                 Poll::Ready(Ok(amount)) => {

@@ -1,8 +1,8 @@
-//! [`Local`]: requests to a process of Valor's own on this machine, over a Unix socket or a port of the loopback.
+//! [`Local`]: requests to one of Valor's own processes on this machine, over a Unix socket or a loopback port.
 //!
-//! `loader/js` speaks with its scripts through it. Connections, bodies and cancellation are those of
-//! the [`Fetcher`](super::Fetcher); there is no policy, and no limit to time or length, which are those of whom the
-//! request comes from.
+//! `loader/js` talks to its scripts through it. Connections, bodies and cancellation work as in the
+//! [`Fetcher`](super::Fetcher). There is no policy here, and no limit on time or length: those that apply are the
+//! limits of the request's sender.
 
 pub(crate) use super::io::Address;
 use super::{
@@ -25,10 +25,10 @@ use std::{
     time::Duration,
 };
 
-/// Headers that the head of a response may have.
+/// How many headers the head of a response may have.
 const HEADERS: usize = 1024;
 
-/// Takes out what belongs to the connection that a request came over, of a head that goes on in a message.
+/// Removes the headers of a request's connection from a head that continues inside a message.
 pub(crate) fn end_to_end(head: &mut RequestHead) {
     head::end_to_end(head);
 }
@@ -41,7 +41,7 @@ pub(crate) struct Local {
 }
 
 impl Local {
-    /// For a process that is said [later](Self::is_at) where to find.
+    /// For a process whose address is set [later](Self::is_at).
     pub(crate) fn new() -> Self {
         let config = FetchConfig {
             head_timeout: Duration::MAX,
@@ -57,15 +57,15 @@ impl Local {
         }
     }
 
-    /// Says where the requests go, once for all.
+    /// Sets where the requests go, once and for all.
     pub(crate) fn is_at(&self, address: Address) {
         let _ = self.address.set(address);
     }
 
-    /// Sends a request, and gives the response as soon as its head is there.
+    /// Sends a request, and returns the response as soon as its head arrives.
     ///
     /// # Errors
-    /// That it cannot be sent (400), or that there is no response (502).
+    /// If the request cannot be sent (400), or if there is no response (502).
     pub(crate) async fn send(&self, request: Request) -> Result<Response, Fault> {
         let Request { head, body } = request;
         let target = Target::local(&head)?;
@@ -112,10 +112,10 @@ impl Local {
         })
     }
 
-    /// Whether the process takes connections.
+    /// Whether the process accepts connections.
     ///
     /// # Errors
-    /// That it does not.
+    /// If it does not.
     pub(crate) async fn listens(&self) -> io::Result<()> {
         match self.address.get() {
             Some(address) => Io::local(address).await.map(drop),

@@ -1,28 +1,28 @@
 //! The host's HTTP client: the one place through which vlugins of all kinds reach other servers.
 //!
-//! The runtime makes one [`Fetcher`] and calls it for each `fetch` of a vlugin, with that
-//! vlugin's [`Allow`]. It promises:
+//! The runtime makes one [`Fetcher`]. It calls it for each `fetch` of a vlugin, with that vlugin's [`Allow`]. It
+//! promises:
 //!
 //! - Connections are kept and shared by all vlugins, over HTTP/1.1, with TLS by rustls.
-//! - Nothing is followed, decoded, stored or added: a redirect is a response like any other. Of
-//!   the headers, those that speak of one connection (RFC 9110, section 7.6.1) are left out both
-//!   ways; `host` is that of the URL, and the framing is the client's own.
-//! - Bodies stream both ways, only as fast as they are read; what waits is bounded.
+//! - Nothing is followed, decoded, stored or added: a redirect is a response like any other. Headers that concern a
+//!   single connection (RFC 9110, section 7.6.1) are left out both ways; `host` is the URL's, and the framing is the
+//!   client's own.
+//! - Bodies stream both ways, only as fast as they are read; the amount that waits is bounded.
 //! - Every step has a time limit, and a response's body a size limit.
 //! - The connections of all vlugins together are at most a quarter of the process's file descriptors.
 //! - Dropping the future, or the response's body, closes that connection.
 //!
-//! There is no task behind it: a connection is driven by the future, and then by the response's
-//! body, of the request that uses it. So a [`Fetcher`] works under any executor, a vlugin's code
-//! (its request's body) runs on that vlugin's own task, and one that blocks holds up nobody
-//! else's connection. Sockets and timers wait on smol's reactor, which has a thread of its own.
+//! There is no task behind it. A connection is driven by the future, and then by the response's body, of the request
+//! that uses it. So a [`Fetcher`] works under any executor. A vlugin's code (its request's body) runs on that
+//! vlugin's own task, so that one that blocks delays nobody else's connection. Sockets and timers wait on smol's
+//! reactor, which has its own thread.
 //!
 //! # Layout
 //!
-//! `connect` opens a connection (names, addresses, TLS), which hyper reads and writes as `io`; `tls` holds the roots
-//! of trust, `distrust` says why a certificate is refused, `pool` drives and keeps connections, `head` turns heads
-//! into hyper's and back, `upload` and `download` are the two bodies, `patience` the time limits, `config` what can be
-//! set, `failure` why there is no response, and `error` what that is called.
+//! `connect` opens a connection (names, addresses, TLS), and hyper reads and writes it as `io`. `tls` holds the roots
+//! of trust, and `distrust` says why a certificate is refused. `pool` drives and keeps connections. `head` turns
+//! heads into hyper's and back. `upload` and `download` are the two bodies, `patience` is the time limits, `config`
+//! the settings. `failure` says why there is no response, and `error` puts that into words.
 
 mod config;
 mod connect;
@@ -74,8 +74,7 @@ pub struct Fetcher {
 struct Inner {
     config: FetchConfig,
     connector: Connector,
-    /// Two pools, so that no vlugin finds a connection ready that leads to an address which it
-    /// could not have connected to itself.
+    /// Two pools, so that no vlugin finds an open connection to an address that it may not connect to itself.
     anywhere: Arc<Pool>,
     outside: Arc<Pool>,
 }
@@ -87,12 +86,11 @@ impl fmt::Debug for Fetcher {
 }
 
 impl Fetcher {
-    /// A client without connections yet. Reads the roots of trust: those of the platform, or of
-    /// `SSL_CERT_FILE` and `SSL_CERT_DIR`, or Mozilla's where the platform has none.
+    /// A client that has no connections yet. It reads the roots of trust: the platform's, or those in `SSL_CERT_FILE`
+    /// and `SSL_CERT_DIR`, or Mozilla's if the platform has none.
     ///
     /// # Errors
-    /// Where the environment names certificates that cannot be read, or an extra root is not a
-    /// certificate.
+    /// If the environment names certificates that cannot be read, or if an extra root is not a certificate.
     pub fn new(config: FetchConfig) -> Result<Self, FetchError> {
         let tls = Arc::new(tls::client_config(&config.extra_roots)?);
         let pool = || Pool::new(config.keep_timeout, config.keep_per_host);
@@ -106,20 +104,20 @@ impl Fetcher {
         })
     }
 
-    /// Sends a request, whose target is an absolute URL of scheme `http` or `https`, and gives
-    /// the response as soon as its head is there.
+    /// Sends a request, and returns the response as soon as its head arrives. The target must be an absolute URL of
+    /// scheme `http` or `https`.
     ///
-    /// A request whose body is whole and whose method is idempotent (RFC 9110, section 9.2.2) is
-    /// sent once more where a kept connection turns out to be closed. Trailers of a request are
-    /// left out; those of a response come as [`Chunk::Trailers`](crate::Chunk).
+    /// If a kept connection turns out to be closed, the request is sent again, provided that its body is whole and
+    /// its method is idempotent (RFC 9110, section 9.2.2). Trailers of a request are left out; those of a response
+    /// come as [`Chunk::Trailers`](crate::Chunk).
     ///
     /// # Errors
     /// A fault of status 400 for a URL, a header or a body that cannot be sent, 403 if `allow` does not open the
     /// server, 502 if it cannot be reached or breaks the protocol, 503 if a quarter of the process's file descriptors
     /// are connections already, 504 if it takes too long. The message names the host, the port and the reason.
     ///
-    /// A failure behind the head is an error of the body, of kind [`TimedOut`], [`FileTooLarge`]
-    /// or what the connection failed with.
+    /// A failure after the head is an error of the body, of kind [`TimedOut`], [`FileTooLarge`] or whatever the
+    /// connection failed with.
     ///
     /// [`TimedOut`]: std::io::ErrorKind::TimedOut
     /// [`FileTooLarge`]: std::io::ErrorKind::FileTooLarge
@@ -127,7 +125,8 @@ impl Fetcher {
         self.fetch_holding(request, allow, None).await
     }
 
-    /// The same, of a fetch that counts: `held` is kept for as long as anything runs for it but the response's body.
+    /// The same for a fetch that counts. `held` is kept as long as anything runs for it, except for the response's
+    /// body.
     pub(super) async fn fetch_holding(
         &self,
         request: Request,

@@ -1,7 +1,6 @@
-//! [`Patience`]: a time limit that is moved forward far more often than it runs out.
+//! [`Patience`]: a time limit that moves forward far more often than it runs out.
 //!
-//! Its timer is set once, and only when it rings is it seen whether the wait has begun anew in the
-//! meantime.
+//! Its timer is set once. Only when it rings does it check whether the wait has begun anew.
 
 use crate::timer::Timer;
 use std::{
@@ -9,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Runs out once something has been waited for longer than a limit.
+/// Runs out once a wait has lasted longer than a limit.
 #[derive(Debug)]
 pub(super) struct Patience {
     limit: Duration,
@@ -17,13 +16,14 @@ pub(super) struct Patience {
 }
 
 impl Patience {
-    /// [`Duration::MAX`] never runs out. The clock starts with the first poll, or later: with what `since` says.
+    /// [`Duration::MAX`] never runs out. The clock starts with the first poll, or later at the moment that `since`
+    /// gives.
     pub(super) fn new(limit: Duration) -> Self {
         Self { limit, timer: None }
     }
 
-    /// Ready when the limit has passed since the moment that `since` gives; it is asked, with
-    /// the time of now, only when the timer fires.
+    /// Ready once the limit has passed since the moment that `since` gives. `since` gets the current time, and is
+    /// called only when the timer fires.
     pub(super) fn poll(
         &mut self,
         cx: &mut Context<'_>,
@@ -38,7 +38,7 @@ impl Patience {
             let now = Instant::now();
             match since(now).checked_add(self.limit) {
                 Some(due) if due <= now => return Poll::Ready(()),
-                // `None` is beyond the end of the clock.
+                // `None` lies beyond the end of the clock.
                 due => timer.set_at(due),
             }
         }

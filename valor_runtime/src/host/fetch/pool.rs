@@ -1,8 +1,8 @@
-//! Connections: one that speaks HTTP, and those that wait for their next request.
+//! Connections: one that speaks HTTP, and the unused ones that wait for their next request.
 //!
-//! Nothing runs in the background. A connection is driven by the future or the body that uses
-//! it, on its task, and closes when it is dropped. One that waits is not looked at until it is
-//! taken; if the server has closed it meanwhile, the first step of the next request tells.
+//! Nothing runs in the background. The future or the body that uses a connection drives it, on its own task. A
+//! connection closes when it is dropped. Nobody looks at an unused one until it is taken; if the server has closed it
+//! in the meantime, the first step of the next request shows it.
 
 use super::{
     error::MAX_HEAD,
@@ -21,11 +21,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// A connection that is used by one request at a time.
+/// A connection that serves one request at a time.
 pub(super) struct Exchange {
     pub(super) sender: SendRequest<Upload>,
     pub(super) link: Link,
-    /// Who watches it.
+    /// The reactor that watches it.
     reactor: Option<usize>,
     /// `None` once it is closed.
     connection: Option<Connection<Io, Upload>>,
@@ -33,14 +33,14 @@ pub(super) struct Exchange {
 }
 
 impl Exchange {
-    /// A connection whose responses may have so many headers.
+    /// A connection whose responses may have this many headers.
     pub(super) async fn new(io: Io, max_headers: usize) -> hyper::Result<Box<Self>> {
         let link = io.link();
         let (sender, connection) = Builder::new()
             // Above 100, hyper parses on the heap: two allocations of 32 bytes a header for each response.
             .max_headers(max_headers)
             .max_buf_size(MAX_HEAD)
-            // What a recipient has to put right, and may pass on then (RFC 9112, sections 5.1 and 5.2).
+            // What a recipient has to correct and may then pass on (RFC 9112, sections 5.1 and 5.2).
             .allow_obsolete_multiline_headers_in_responses(true)
             .allow_spaces_after_header_name_in_responses(true)
             .handshake(io)
@@ -54,7 +54,7 @@ impl Exchange {
         }))
     }
 
-    /// Reads and writes what can be. To be called whenever the task is woken.
+    /// Reads and writes what it can. Call it whenever the task is woken.
     pub(super) fn drive(&mut self, cx: &mut Context<'_>) {
         let Some(connection) = &mut self.connection else {
             return;
@@ -69,38 +69,38 @@ impl Exchange {
         self.connection.is_none()
     }
 
-    /// What the connection failed with, where hyper has told nobody else.
+    /// The connection's error, unless hyper has already reported it.
     pub(super) fn failure(&mut self) -> Option<hyper::Error> {
         self.failure.take()
     }
 
-    /// Whether request and response are through and the next request can be sent.
+    /// Whether request and response are finished, so that the next request can be sent.
     pub(super) fn is_ready(&self) -> bool {
         !self.is_closed() && self.sender.is_ready()
     }
 }
 
-/// Every pool there is, for [`close_oldest`].
+/// Every existing pool, for [`close_oldest`].
 static POOLS: Mutex<Vec<Weak<Pool>>> = Mutex::new(Vec::new());
 
 fn pools() -> MutexGuard<'static, Vec<Weak<Pool>>> {
     POOLS.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Closes the connection that has waited longest, in all pools of this process, to make room for one that is needed.
-/// Says whether there was one.
+/// Closes the connection that has been unused longest, in all pools of this process, to make room for a new one.
+/// Returns whether there was one.
 pub(super) fn close_oldest() -> bool {
     let pools: Vec<_> = pools().iter().filter_map(Weak::upgrade).collect();
     let oldest = pools.iter().filter_map(|pool| Some((pool.oldest()?, pool)));
     let Some((_, pool)) = oldest.min_by_key(|(since, _)| *since) else {
         return false;
     };
-    // Whoever came first has taken it, and another one may wait still.
+    // Somebody else may have taken that one, and another may still be unused.
     drop(pool.take_oldest());
     true
 }
 
-/// The connections that wait, by scheme, host and port.
+/// The unused connections, by scheme, host and port.
 pub(super) struct Pool {
     keep: Duration,
     per_host: usize,
@@ -138,7 +138,7 @@ impl Pool {
         pool
     }
 
-    /// Since when the connection waits that does so longest.
+    /// Since when the connection that has been unused longest has waited.
     fn oldest(&self) -> Option<Instant> {
         let state = self.state();
         // The longest wait comes first.
@@ -157,8 +157,8 @@ impl Pool {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The connection to this server that was used last, of those that this thread's reactor
-    /// watches: another one may have ended.
+    /// The connection to this server that was used last, among those that this thread's reactor watches: another
+    /// reactor may have ended.
     pub(super) fn take(&self, origin: &str) -> Option<Box<Exchange>> {
         let here = reactor::here();
         let mut state = self.state();
@@ -183,7 +183,7 @@ impl Pool {
             Some(here) => here,
             None => state.waiting.entry(origin.to_owned()).or_default(),
         };
-        // The oldest makes room. It is closed once the lock is free.
+        // The oldest makes room. It is closed after the lock is released.
         let oldest = (here.len() >= self.per_host).then(|| here.remove(0));
         here.push(waiting);
         if !mem::replace(&mut state.is_swept, true) {
@@ -193,7 +193,7 @@ impl Pool {
         drop(oldest);
     }
 
-    /// Takes out what has waited for too long, and says whether anything is left.
+    /// Removes connections that were unused for too long. Also returns whether any are left.
     fn expire(&self) -> (Vec<Waiting>, bool) {
         let mut state = self.state();
         let mut expired = Vec::new();
@@ -208,7 +208,7 @@ impl Pool {
     }
 }
 
-/// Closes connections that have waited for too long, until none are left.
+/// Closes connections that were unused for too long, until none are left.
 async fn sweep(pool: Weak<Pool>, keep: Duration) {
     loop {
         Timer::after(keep / 2).await;

@@ -1,4 +1,4 @@
-//! Whom the client trusts, and how it speaks TLS: rustls with ring, HTTP/1.1 alone.
+//! Which certificates the client trusts, and how it speaks TLS: rustls with ring, only HTTP/1.1.
 
 use super::FetchError;
 use futures_rustls::{
@@ -7,11 +7,11 @@ use futures_rustls::{
 };
 use std::sync::Arc;
 
-/// The variables by which the environment names certificates in the place of the platform's.
+/// The environment variables that name certificates in place of the platform's.
 const VARIABLES: [&str; 2] = ["SSL_CERT_FILE", "SSL_CERT_DIR"];
 
-/// A configuration that trusts the platform's roots, or Mozilla's where there are none, and
-/// these certificates beside them.
+/// A configuration that trusts the platform's roots, or Mozilla's if there are none, and these certificates in
+/// addition.
 pub(super) fn client_config(extra_roots: &[Vec<u8>]) -> Result<ClientConfig, FetchError> {
     let mut roots = platform_roots()?;
     for root in extra_roots {
@@ -37,7 +37,7 @@ fn platform_roots() -> Result<RootCertStore, FetchError> {
         let named = VARIABLES
             .iter()
             .find_map(|&variable| Some((variable, std::env::var_os(variable)?)));
-        // Who names certificates does not want others to be trusted in their place.
+        // A user who names certificates does not want others to be trusted instead.
         if let Some((variable, value)) = named {
             return Err(FetchError::Roots {
                 variable,

@@ -12,16 +12,16 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-/// A body as hyper sends it: a stream has the length that was announced, or fails.
+/// A body as hyper sends it. A stream either has the announced length, or fails.
 pub(super) struct Upload {
     body: Body,
     len: Option<u64>,
-    /// What is not sent yet, where the length is known.
+    /// How much is not sent yet, if the length is known.
     left: Option<u64>,
     starved: Starved,
 }
 
-/// Whether a body has nothing to send at the moment, so that nobody waits for the server.
+/// Whether a body has nothing to send at the moment: the server's time limit then stands still.
 #[derive(Clone, Default)]
 pub(super) struct Starved(Arc<AtomicBool>);
 
@@ -32,8 +32,7 @@ impl Starved {
 }
 
 impl Upload {
-    /// `announced` is the length that the request's head gives, for a body that does not know
-    /// its own.
+    /// `announced` is the length in the request's head, for a body that does not know its length.
     pub(super) fn new(body: Body, announced: Option<u64>) -> Self {
         let len = body.len().or(announced);
         Self {
@@ -44,7 +43,7 @@ impl Upload {
         }
     }
 
-    /// All of the body, where it is whole.
+    /// The whole body, if it is in bytes.
     pub(super) fn whole(&self) -> Option<Bytes> {
         match &self.body {
             Body::Bytes(bytes) => Some(bytes.clone()),
@@ -52,12 +51,12 @@ impl Upload {
         }
     }
 
-    /// Its length, where it is known.
+    /// Its length, if it is known.
     pub(super) fn len(&self) -> Option<u64> {
         self.len
     }
 
-    /// Tells later whether this body has nothing to send.
+    /// A handle that shows later whether this body has nothing to send.
     pub(super) fn starved(&self) -> Starved {
         self.starved.clone()
     }
@@ -75,11 +74,11 @@ impl hyper::body::Body for Upload {
         if this.left == Some(0) {
             return Poll::Ready(None);
         }
-        // Until there is a chunk: it may be that this is not polled again for long.
+        // Until there is a chunk: it may take long until this is polled again.
         this.starved.0.store(true, Ordering::Relaxed);
         let chunk = loop {
             match ready!(this.body.poll_chunk(cx)) {
-                // hyper sends those alone that a `trailer` header has announced.
+                // hyper only sends trailers that a `trailer` header has announced.
                 Some(Ok(Chunk::Trailers(_))) => {}
                 Some(Ok(Chunk::Data(data))) if data.is_empty() => {}
                 chunk => break chunk,

@@ -1,8 +1,8 @@
 //! The body of a request, between the connection that reads it and the vlugin that asks for it.
 //!
-//! `upload` holds a [`Slot`], into which it puts what `framing` cuts out of the input; the
-//! vlugin holds the [`Incoming`] stream of the same slot. There is room for one chunk, and none
-//! is read before it is asked for: that is all of the back-pressure.
+//! `upload` holds a [`Slot`] and puts into it what `framing` cuts out of the input. The vlugin holds the [`Incoming`]
+//! stream of the same slot. There is room for one chunk, and none is read before the vlugin asks for it: that is all
+//! the back-pressure there is.
 
 use super::{body_error::BodyError, chunked::Trailers};
 use bytes::Bytes;
@@ -53,14 +53,14 @@ impl Slot {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What the vlugin wants. While the connection is at work it is not to be woken for it.
+    /// What the vlugin wants. The connection is at work, so a change does not wake it.
     pub(super) fn demand(&self) -> Demand {
         let mut state = self.state();
         state.connection = None;
         state.demand()
     }
 
-    /// What the vlugin wants; where that changes later, the connection is woken.
+    /// What the vlugin wants. If that changes later, the connection is woken.
     pub(super) fn watch(&self, cx: &Context<'_>) -> Demand {
         let mut state = self.state();
         state.connection = Some(cx.waker().clone());
@@ -82,7 +82,7 @@ impl Slot {
         });
     }
 
-    /// What was over goes on: there is more to come behind a switch of protocols.
+    /// Continues a body that had ended: after a switch of protocols, more follows.
     pub(super) fn reopen(&self) {
         self.state().end = None;
     }

@@ -1,9 +1,9 @@
-//! Why the body of a request does not go on: what the vlugin that reads it sees, and what the client gets.
+//! Why a request's body breaks off: what the vlugin that reads it sees, and what the client gets.
 
 use super::refusal::Refusal;
 use std::io;
 
-/// Why a body does not go on.
+/// Why a body breaks off.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(super) enum BodyError {
     #[error("the request's body is malformed: {0}")]

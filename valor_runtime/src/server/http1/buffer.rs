@@ -1,5 +1,5 @@
-//! The bytes of a connection on their way in and out. `connection` and `exchange` read and write
-//! the socket through these alone; both hold no memory worth naming while a connection is idle.
+//! The bytes of a connection on their way in and out. `connection` and `exchange` read and write the socket only
+//! through these. While a connection is idle, its buffers hold next to no memory.
 
 use super::deadline::Deadline;
 use crate::{server::net::Socket, stall::Stall};
@@ -15,20 +15,20 @@ use std::{
 
 /// How much is read at once, and the size of the chunks in which a body is handed on.
 pub(super) const READ: usize = 64 * 1024;
-/// From here on output is written before more of it is made.
+/// Once this much output waits, it is written before more is added.
 const HIGH_WATER: usize = 64 * 1024;
-/// Data up to this size is copied behind what is waiting, so that one write sends both.
+/// Data up to this size is copied behind the waiting output, so that one write sends both.
 const COPIED: usize = 16 * 1024;
-/// What a buffer may keep while it is empty.
+/// How much memory an empty buffer may keep.
 const KEPT: usize = 1024;
 
 thread_local! {
-    // One per worker thread instead of one per connection: ten thousand idle connections
-    // then cost nothing, and what was read is copied to where it is needed in its right size.
+    // One per worker thread, not one per connection: ten thousand idle connections then cost nothing. What was read
+    // is copied to where it is needed, into memory of its exact size.
     static SCRATCH: RefCell<Vec<u8>> = RefCell::new(vec![0; READ]);
 }
 
-/// Reads up to `limit` bytes and hands them to `take`; none at the end of the stream.
+/// Reads up to `limit` bytes and hands them to `take`, which gets none at the end of the stream.
 pub(super) fn poll_read<T>(
     socket: &mut Socket,
     cx: &mut Context<'_>,
@@ -47,8 +47,8 @@ pub(super) fn poll_read<T>(
     })
 }
 
-/// Reads up to `limit` bytes into memory of their own, without a copy where the system lets
-/// one; none at the end of the stream.
+/// Reads up to `limit` bytes into new memory, without a copy if the system allows that. At the end of the stream it
+/// reads none.
 pub(super) fn poll_read_bytes(
     socket: &mut Socket,
     cx: &mut Context<'_>,
@@ -66,14 +66,14 @@ pub(super) fn poll_read_bytes(
         match read {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Poll::Ready(Err(error)),
-            // Little in much memory would keep all of it for as long as it is not read.
+            // A few bytes in a large allocation would hold all of it until they are read.
             Ok(amount) if amount < limit / 4 => return Poll::Ready(Ok(bytes[..].to_vec().into())),
             Ok(_) => return Poll::Ready(Ok(bytes.into())),
         }
     }
 }
 
-/// A connection's socket with what belongs to it.
+/// A connection's socket, with its buffers and its timer.
 #[derive(Debug)]
 pub(super) struct Wire {
     pub(super) socket: Socket,
@@ -83,8 +83,7 @@ pub(super) struct Wire {
 }
 
 impl Wire {
-    /// Tells the peer that nothing more will come. A peer that does not take even that is not
-    /// waited for.
+    /// Tells the peer that nothing more will come. If the peer does not take even that, nobody waits for it.
     pub(super) fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         match Pin::new(&mut self.socket).poll_close(cx) {
             Poll::Ready(_) => {
@@ -102,7 +101,7 @@ impl Wire {
     }
 }
 
-/// What was read and not yet used: the beginning of a head, of a body, or pipelined requests.
+/// What was read but not yet used: the beginning of a head or of a body, or pipelined requests.
 #[derive(Debug, Default)]
 pub(super) struct Input {
     bytes: Vec<u8>,
@@ -140,15 +139,15 @@ impl Input {
     }
 }
 
-/// What is to be written: collected bytes, and behind them at most one large piece that is
-/// written from where it lies.
+/// What is still to be written: collected bytes, and behind them at most one large piece, which is written without a
+/// copy.
 #[derive(Debug)]
 pub(super) struct Output {
     bytes: Vec<u8>,
     start: usize,
     data: Bytes,
     tail: &'static [u8],
-    /// How long the peer may refuse to take any of it.
+    /// How long the peer may refuse to take anything.
     pub(super) stall: Stall,
 }
 
@@ -171,14 +170,14 @@ impl Output {
         self.len() == 0
     }
 
-    /// Whether more may be added before what is there has been written.
+    /// Whether more may be added before the waiting bytes are written.
     pub(super) fn has_room(&self) -> bool {
         self.data.is_empty() && self.tail.is_empty() && self.len() < HIGH_WATER
     }
 
     /// The collected bytes, to be added to.
     pub(super) fn bytes(&mut self) -> &mut Vec<u8> {
-        // Callers ask `has_room` first; where one does not, the order is kept by a copy.
+        // Callers ask `has_room` first. For one that does not, a copy keeps the order.
         let data = std::mem::take(&mut self.data);
         self.bytes.extend_from_slice(&data);
         self.bytes.extend_from_slice(std::mem::take(&mut self.tail));
@@ -197,7 +196,7 @@ impl Output {
         }
     }
 
-    /// Writes all that is there.
+    /// Writes everything that waits.
     pub(super) fn poll_flush(
         &mut self,
         socket: &mut Socket,

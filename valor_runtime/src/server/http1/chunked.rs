@@ -1,35 +1,35 @@
-//! The chunked transfer coding (RFC 9112, section 7.1), decoded as its bytes come: every split
-//! of the stream gives the same body. `body` feeds it; it keeps nothing but the trailers.
+//! The chunked transfer coding (RFC 9112, section 7.1), decoded as its bytes come. However the stream is split, the
+//! body is the same. `framing` feeds it; it keeps nothing but the trailers.
 
 use super::body_error::BodyError;
 use std::ops::Range;
 
-/// Bytes of trailers.
+/// The most bytes of trailers.
 const MAX_TRAILERS: usize = 8 * 1024;
-/// How many trailers.
+/// The most trailers.
 const MAX_TRAILER_FIELDS: usize = 64;
-/// Bytes of chunk extensions in all of a body: they carry nothing and cost time.
+/// The most bytes of chunk extensions in a whole body: they carry nothing and cost time.
 const MAX_EXTENSIONS: usize = 16 * 1024;
-/// Digits of a size: zeros in front are legal, an endless line of them is not.
+/// The most digits of a size: leading zeros are legal, an endless line of them is not.
 const MAX_DIGITS: u8 = 32;
 
 /// The trailers of a body, names in lower case.
 pub(super) type Trailers = Vec<(String, Vec<u8>)>;
 
-/// What the decoder found in its input.
+/// What the decoder found in the input.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Piece {
-    /// Nothing; all of the input is used up.
+    /// Nothing; all the input is used up.
     More,
     /// These bytes of the input are data.
     Data(Range<usize>),
-    /// The body is at its end.
+    /// The body ends here.
     End(Trailers),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
-    /// In the digits of a size, of which there were so many.
+    /// In the digits of a size, after this many of them.
     Size(u8),
     /// In the white space between a size and its extension.
     Space,
@@ -61,7 +61,7 @@ impl ChunkedDecoder {
         }
     }
 
-    /// Goes on with `input` and says how many of its bytes are used up by what it found.
+    /// Goes on with `input`. Returns how many of its bytes are used up, and what they were.
     pub(super) fn decode(&mut self, input: &[u8]) -> Result<(usize, Piece), BodyError> {
         let mut at = 0;
         while let Some(&byte) = input.get(at) {
@@ -169,8 +169,8 @@ fn parse(section: &[u8]) -> Result<Trailers, BodyError> {
     }
 }
 
-/// Fields that frame, route or authenticate a message mean nothing behind it, and are left out
-/// (RFC 9110, section 6.5.1).
+/// Fields that frame, route or authenticate a message mean nothing behind it and are left out (RFC 9110, section
+/// 6.5.1).
 fn may_trail(name: &str) -> bool {
     ![
         "authorization",
@@ -197,8 +197,8 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// Decodes `input` in segments of these lengths, over and over; gives data, trailers, and the
-    /// bytes that were used.
+    /// Decodes `input` in segments of these lengths, over and over. Returns data, trailers, and the number of bytes
+    /// used.
     fn decode(input: &[u8], segments: &[usize]) -> Result<(Vec<u8>, Trailers, usize), BodyError> {
         let mut decoder = ChunkedDecoder::new();
         let (mut data, mut used, mut seen) = (Vec::new(), 0, 0);

@@ -1,13 +1,14 @@
-//! How a connection ends. What serves it, as requests or in another protocol, says so; `connection` does it.
+//! How a connection ends. The code that serves it, as requests or in another protocol, decides; `connection` closes
+//! it.
 
 use std::io;
 
 /// How a connection is closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Closing {
-    /// The client knows of it.
+    /// The client knows that it ends.
     Plain,
-    /// The client may be sending still; it is to get what was written all the same.
+    /// The client may still be sending, and has to get what was written all the same.
     Lingering,
     /// The client must not take it for the end of the body.
     Reset,

@@ -1,6 +1,6 @@
-//! From responses to bytes. `exchange` asks how a response is framed ([`Plan`]) and writes its
-//! head and its chunks through here. Framing belongs to the server: whatever a vlugin says of it
-//! is replaced. The bytes are those of async-h1's `server::Encoder`, which a test holds them to.
+//! From responses to bytes. `exchange` asks how a response is framed ([`Plan`]) and writes its head and its chunks
+//! through here. Framing belongs to the server: whatever a vlugin says about it is replaced. A test holds the bytes
+//! to those of async-h1's `server::Encoder`.
 
 use super::buffer::Output;
 use crate::status::{self, Content};
@@ -12,7 +12,7 @@ use std::{
 };
 use valor::wire::{Body, ChunkStream, Response, ResponseHead};
 
-/// Of a request, what its response depends on.
+/// What a response depends on in its request.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Asked {
     /// Whether the method is `HEAD`.
@@ -21,10 +21,10 @@ pub(super) struct Asked {
     pub(super) version: u8,
 }
 
-/// The header that tells where a body ends.
+/// The header that says where a body ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Framing {
-    /// None: there is no body, or it ends with the connection.
+    /// No header: there is no body, or it ends with the connection.
     None,
     Length(u64),
     Chunked,
@@ -40,7 +40,7 @@ pub(super) enum Payload {
 pub(super) struct Sending {
     pub(super) chunks: ChunkStream,
     pub(super) framing: Framing,
-    /// Whether its end and a cut look the same to the client, unless the connection is reset.
+    /// Whether the client cannot tell its end from a cut unless the connection is reset.
     pub(super) until_close: bool,
 }
 
@@ -48,7 +48,7 @@ pub(super) struct Sending {
 pub(super) struct Plan {
     pub(super) framing: Framing,
     pub(super) payload: Payload,
-    /// Whether the connection has to be closed behind it.
+    /// Whether the connection has to be closed after it.
     pub(super) closes: bool,
 }
 
@@ -95,20 +95,20 @@ impl Plan {
     }
 }
 
-/// The length that a vlugin gives in answer to `HEAD`, where it leaves the body away.
+/// The length that a vlugin promises in answer to `HEAD` when it leaves the body out.
 fn promised(head: &ResponseHead) -> Option<u64> {
     let value = head.header_str("content-length")?;
     value.bytes().all(|b| b.is_ascii_digit()).then_some(())?;
     value.parse().ok()
 }
 
-/// A header of this name, which cannot stand in a head.
+/// A header whose value may not stand in a head.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the value of header `{0}` has a control character in it")]
 pub(super) struct BadHeader(String);
 
-/// Whether a vlugin's head can be written. It has no line breaks (`head.rs` sees to that), but
-/// may have other control characters in it.
+/// Whether a vlugin's head can be written. It has no line breaks (`head.rs` sees to that), but may contain other
+/// control characters.
 pub(super) fn check(head: &ResponseHead) -> Result<(), BadHeader> {
     match head.fields().find(|(_, value)| !is_value(value)) {
         Some((name, _)) => Err(BadHeader(name.escape_ascii().to_string())),
@@ -118,13 +118,12 @@ pub(super) fn check(head: &ResponseHead) -> Result<(), BadHeader> {
 
 /// `field-value` of RFC 9110, section 5.5, bytes beyond ASCII included.
 fn is_value(value: &[u8]) -> bool {
-    // With no early end, so that many bytes are looked at in one step.
+    // No early exit, so that many bytes are looked at in one step.
     let is_control = |b: u8| ((b < b' ') & (b != b'\t')) | (b == 0x7f);
     !value.iter().fold(false, |found, &b| found | is_control(b))
 }
 
-/// Writes a head that passed [`check`]: headers in the order of their names, as async-h1's
-/// `Encoder` does.
+/// Writes a head that passed [`check`]: headers in the order of their names, like async-h1's `Encoder`.
 pub(super) fn head(
     out: &mut Vec<u8>,
     head: &ResponseHead,
@@ -134,7 +133,7 @@ pub(super) fn head(
     let mut length = [0; 20];
     let mut headers: Vec<(&[u8], &[u8])> = Vec::with_capacity(16);
     let mut dated = false;
-    // The one that was switched to, or those that the client has to choose from.
+    // The protocol that was switched to, or those that the client has to choose from.
     let tells_upgrade = matches!(head.status(), 101 | 426);
     for (name, value) in head.fields() {
         dated |= name == b"date";
@@ -147,7 +146,7 @@ pub(super) fn head(
         Framing::Length(len) => headers.push((b"content-length", digits(&mut length, len))),
         Framing::Chunked => headers.push((b"transfer-encoding", b"chunked")),
     }
-    // Who sends the one header has to send the other (RFC 9110, section 7.8).
+    // A sender of `Upgrade` has to send it in `Connection` too (RFC 9110, section 7.8).
     let connection = match connection {
         Some("close") if head.status() == 426 => Some("upgrade, close"),
         None if head.status() == 426 => Some("upgrade"),
@@ -184,7 +183,7 @@ pub(super) fn head(
     out.extend_from_slice(b"\r\n");
 }
 
-/// What a server says of a message and of a connection; a vlugin has no say in it.
+/// What a server says about a message and a connection; a vlugin has no say in it.
 fn is_framing(name: &[u8]) -> bool {
     matches!(
         name,
@@ -200,7 +199,7 @@ fn is_framing(name: &[u8]) -> bool {
 
 fn reason(status: u16) -> &'static str {
     match status {
-        // `http_types` has "Modified" for it.
+        // `http_types` says "Modified".
         304 => "Not Modified",
         _ => {
             http_types::StatusCode::try_from(status).map_or("", |status| status.canonical_reason())
@@ -220,7 +219,7 @@ fn digits(buf: &mut [u8; 20], mut number: u64) -> &[u8] {
     }
 }
 
-/// The date of now (RFC 9110, section 5.6.7), made once a second.
+/// The current date (RFC 9110, section 5.6.7), formatted once a second.
 fn date() -> [u8; 29] {
     thread_local! {
         static LAST: RefCell<(u64, [u8; 29])> = const { RefCell::new((u64::MAX, [0; 29])) };
@@ -236,7 +235,7 @@ fn date() -> [u8; 29] {
     })
 }
 
-/// Writes a chunk of a stream. An empty one would be the end, and is left out.
+/// Writes a chunk of a stream. An empty chunk would mean the end, and is left out.
 pub(super) fn chunk(out: &mut Output, data: Bytes) {
     if !data.is_empty() {
         let _ = write!(out.bytes(), "{:X}\r\n", data.len());
@@ -257,9 +256,9 @@ pub(super) fn end(out: &mut Output, trailers: &[(String, Vec<u8>)]) {
     bytes.extend_from_slice(b"\r\n");
 }
 
-/// Whether these can stand behind a body.
+/// Whether these may follow a body.
 pub(super) fn are_trailers(trailers: &[(String, Vec<u8>)]) -> bool {
-    // A head's rules are those of trailers; framing fields would be obeyed by someone.
+    // Trailers obey the rules of heads. Framing fields are refused, because somebody would obey them.
     let mut head = Response::new(200).head;
     trailers.iter().all(|(name, value)| {
         head.push(name, value).is_ok()
@@ -281,7 +280,7 @@ mod tests {
         version: 11,
     };
 
-    /// All that is written of a response of bytes, or of a stream that is ready.
+    /// Everything written for a response of bytes, or of a stream that is ready.
     fn ours(asked: Asked, mut response: Response) -> Vec<u8> {
         let plan = Plan::of(asked, &mut response);
         let mut out = Output::new(std::time::Duration::ZERO);
@@ -300,7 +299,7 @@ mod tests {
         std::mem::take(out.bytes())
     }
 
-    /// The same by async-h1. `Connection` is the server's own, and no part of this.
+    /// The same by async-h1. `Connection` is left out: only the server writes it.
     fn theirs(asked: Asked, response: Response) -> Vec<u8> {
         let method = match asked.head_only {
             true => http_types::Method::Head,
@@ -308,7 +307,7 @@ mod tests {
         };
         let mut encoder = Encoder::new(response_from_wire(response).unwrap(), method);
         let mut bytes = Vec::new();
-        // In reads that are large enough, its chunks are those of the stream.
+        // If the reads are large enough, its chunks are those of the stream.
         let mut buf = vec![0; 64 * 1024];
         loop {
             match smol::block_on(encoder.read(&mut buf)).unwrap() {
@@ -346,7 +345,7 @@ mod tests {
             if ours == theirs {
                 return;
             }
-            // The second may have changed between the two.
+            // The clock may have ticked between the two.
         }
         panic!("they differ in more than the second");
     }
@@ -378,7 +377,7 @@ mod tests {
 
     #[test]
     fn where_the_encoder_is_wrong() {
-        // It calls 304 "Modified", and sends a length, and a body, with 204 and 304.
+        // async-h1 calls 304 "Modified", and sends a length and a body with 204 and 304.
         for (status, reason) in [(204, "No Content"), (304, "Not Modified")] {
             let bytes = ours(
                 GET,

@@ -1,5 +1,5 @@
-//! The loop of one connection: a head, its exchange, the next head, and the end. A task of the
-//! server's executor runs it; nothing of it outlives the socket.
+//! The loop of one connection: a head, its exchange, the next head, and the end. A task of the server's executor runs
+//! it. Nothing of it outlives the socket.
 
 use super::{
     buffer::{self, Input, Output, READ, Wire},
@@ -29,15 +29,15 @@ use std::{
 };
 use valor::wire::Response;
 
-/// What a client may go on sending to a connection that is closing.
+/// How much a client may go on sending to a connection that is being closed.
 const LINGERING: usize = 16 * 1024 * 1024;
-/// How much is read at once where a head is looked for: many small requests, and not so much of a
-/// large body, whose later pieces are read to where they stay.
+/// How much one read takes while a head is expected: room for many small requests, but not for much of a large body,
+/// whose later pieces are read straight to where they stay.
 const HEAD: usize = 16 * 1024;
-/// After so many requests the other connections of the thread have their turn.
+/// After this many requests, the other connections of the thread have their turn.
 const TURN: u32 = 32;
-/// How long an idle connection stays once the server leaves: a request that is on its way, or that
-/// a client sends before it can know, is answered.
+/// How long an idle connection stays once the server leaves. A request that is on its way, or that a client sends
+/// before it can know, is still answered.
 const GRACE: Duration = Duration::from_millis(500);
 /// How long to linger at most when the whole server is about to end.
 const LEAVING: Duration = Duration::from_secs(1);
@@ -54,7 +54,7 @@ pub(crate) struct Connection {
     idle_since: Instant,
     /// When the server was first seen to leave.
     leaving_since: Option<Instant>,
-    /// When the first byte of a head came.
+    /// When the first byte of a head arrived.
     begun: Option<Instant>,
 }
 
@@ -127,7 +127,7 @@ impl Connection {
         }
     }
 
-    /// Serves the connection in another protocol.
+    /// Continues the connection in another protocol.
     async fn tunnel(&mut self, mut tunnel: Box<Tunnel>) -> Closing {
         let patience = Patience {
             open: self.shared.config.upgraded_timeout,
@@ -140,7 +140,7 @@ impl Connection {
         .await
     }
 
-    /// The next head that is good, or why there is none.
+    /// The next head that passes the guard, or why there is none.
     fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<Next> {
         loop {
             if !self.wire.output.has_room() {
@@ -207,8 +207,7 @@ impl Connection {
         }
     }
 
-    /// What is to be done while the client says nothing: write what is there, and look at the
-    /// clock.
+    /// What to do while the client is silent: write what waits, and look at the clock.
     fn poll_silence(&mut self, cx: &mut Context<'_>) -> Poll<Outcome> {
         let config = &self.shared.config;
         let Wire {
@@ -245,7 +244,7 @@ impl Connection {
         })
     }
 
-    /// Writes all that is to be written, as far as the client takes it in time.
+    /// Writes everything that waits, as far as the client takes it in time.
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), ()>> {
         let Wire {
             socket,
@@ -261,7 +260,7 @@ impl Connection {
     }
 
     fn refuse(&mut self, refusal: Refusal) {
-        // A request that has no id yet is one whose head was refused, and is in the input still.
+        // A request without an id is one whose head was refused; that head is still in the input.
         let head = self.wire.input.unread();
         let id = refusal.id.unwrap_or_else(|| id::of_refused(head));
         log::debug!(
@@ -284,7 +283,7 @@ impl Connection {
 
     async fn close(&mut self, closing: Closing) {
         match closing {
-            // In TLS an end without a word is a truncation.
+            // In TLS, an end without a notice counts as a truncation.
             Closing::Plain if self.wire.socket.is_tls() => {
                 poll_fn(|cx| self.wire.poll_end(cx)).await;
             }

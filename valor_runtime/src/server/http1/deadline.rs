@@ -1,4 +1,4 @@
-//! [`Deadline`]: a connection's one timer, for time limits that cost nothing while things go well.
+//! [`Deadline`]: a connection's one timer. Its time limits cost nothing as long as nothing is late.
 
 use smol::Timer;
 use std::{
@@ -7,8 +7,8 @@ use std::{
     time::Instant,
 };
 
-/// A timer that is moved only when it has to ring earlier. A busy connection, which puts its
-/// limit off with every request, so leaves the reactor's timers alone.
+/// A timer that moves only if it has to ring earlier. A busy connection postpones its limit with every request, and
+/// so leaves the reactor's timers alone.
 #[derive(Debug)]
 pub(super) struct Deadline {
     timer: Timer,
@@ -23,7 +23,7 @@ impl Deadline {
         }
     }
 
-    /// Whether `at` has passed; where it has not, the task is woken when it does.
+    /// Whether `at` has passed. If it has not, the task is woken when it does.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>, at: Option<Instant>) -> bool {
         let Some(at) = at else { return false };
         loop {

@@ -1,9 +1,8 @@
-//! One request and its response. `connection` polls an [`Exchange`] until it is over; it drives
-//! three things at once: the vlugin, the request's body on its way in, and the output.
+//! One request and its response. `connection` polls an [`Exchange`] until it is over. The exchange drives three
+//! things at once: the vlugin, the request's body on its way in, and the output.
 //!
-//! It promises that a response is written once and whole or the connection is cut, that no more
-//! is read than the vlugin asks for, and that the vlugin's future is dropped when its client has
-//! gone away.
+//! It promises that a response is written once and whole, or else the connection is cut. No more is read than the
+//! vlugin asks for. If the client goes away, the vlugin's future is dropped.
 
 use super::{
     body_error::BodyError,
@@ -33,9 +32,9 @@ use valor::{
     wire::{Body, BoxFuture, Chunk, Request, Response, ResponseHead},
 };
 
-/// How far the next requests are read while the vlugin works on this one.
+/// How much of the next requests is read while the vlugin works on this one.
 const AHEAD: usize = 64 * 1024;
-/// After so many steps the other connections of the thread have their turn.
+/// After this many steps, the other connections of the thread have their turn.
 const TURN: usize = 32;
 
 /// How an exchange ended.
@@ -43,9 +42,9 @@ const TURN: usize = 32;
 pub(super) enum Outcome {
     /// The response is in the output; the next request may come.
     Next,
-    /// The output is to be written, and the connection closed.
+    /// The output has to be written and the connection closed.
     Close(Closing),
-    /// This is to be answered, and the connection closed.
+    /// This has to be answered and the connection closed.
     Refuse(Refusal),
     /// The head of the response is in the output; the connection goes on in another protocol.
     Switch(Box<Tunnel>),
@@ -59,7 +58,7 @@ enum Answer {
 
 struct Streaming {
     head: ResponseHead,
-    /// The head waits for the first chunk, so that both go out in one write.
+    /// Whether the head was written. It waits for the first chunk, so that both go out in one write.
     begun: bool,
     closes: bool,
     sending: Sending,
@@ -70,12 +69,12 @@ struct Streaming {
 pub(super) struct Exchange {
     answer: Answer,
     asked: Asked,
-    /// Whether the client means to go on, and whether the server does.
+    /// Whether the client wants to go on, and whether the server does.
     client_stays: bool,
     keep_alive: bool,
     upload: Upload,
     offer: Option<Box<Offer>>,
-    /// The request's id, where its body may still be refused.
+    /// The request's id, as long as its body may still be refused.
     id: Option<String>,
 }
 
@@ -100,7 +99,7 @@ impl Exchange {
         });
         let id = matches!(body, Body::Stream { .. }).then(|| id::of(&judged.head));
         if let Some(id) = &id {
-            // The one that the client is told is to be the one in the log.
+            // The id in the log must be the one that the client gets.
             let _ = judged.head.set("x-request-id", id.as_bytes());
         }
         let answer = if judged.about_server {
@@ -129,8 +128,8 @@ impl Exchange {
         leaving: bool,
         cx: &mut Context<'_>,
     ) -> Poll<Outcome> {
-        // A response that has begun did not say that the connection ends, and a client that relies
-        // on it may have sent its next request.
+        // A response that has begun did not announce the end of the connection. A client that relies on that may have
+        // sent its next request already.
         self.keep_alive &= !leaving || self.has_begun();
         match self.drive(wire, cx) {
             Ok(poll) => poll,
@@ -163,7 +162,7 @@ impl Exchange {
             }
             self.watch_client(wire, cx)?;
             if self.upload.has_changed(cx) {
-                // Another thread asked for the body, or threw it away, just now.
+                // Another thread has just asked for the body, or thrown it away.
                 continue;
             }
             let at = earlier(self.upload.deadline(), wire.output.stall.deadline());
@@ -177,7 +176,7 @@ impl Exchange {
         Ok(Poll::Pending)
     }
 
-    /// How it ended, once all is done that has to be done.
+    /// How the exchange ended, once everything is done.
     fn over(&self, wire: &Wire) -> Option<Outcome> {
         let Answer::Done = self.answer else {
             return None;
@@ -301,7 +300,7 @@ impl Exchange {
         codec::head(wire.output.bytes(), head, framing, connection);
     }
 
-    /// Writes the head of a stream, and says whether there was one to write.
+    /// Writes the head of a stream. Returns whether there was one to write.
     fn begin_stream(&mut self, wire: &mut Wire) -> bool {
         let Answer::Streaming(streaming) = &mut self.answer else {
             return false;
@@ -311,7 +310,7 @@ impl Exchange {
         }
         let (framing, closes) = (streaming.sending.framing, streaming.closes);
         let head = streaming.head.clone();
-        // Of a vlugin that answers with what it reads, `100 Continue` has to come first.
+        // If a vlugin answers with what it reads, `100 Continue` has to come first.
         self.upload.before_head(wire);
         self.write_head(&head, framing, closes, wire);
         true
@@ -383,8 +382,8 @@ impl Exchange {
         }
     }
 
-    /// Ends a response that cannot go on. Where nothing was written of it, another takes its
-    /// place; otherwise the connection ends, which is all that a client can be told.
+    /// Ends a response that cannot go on. If nothing of it was written, another takes its place. Otherwise the
+    /// connection is cut: there is no other way to tell the client.
     fn cut(&mut self, what: &str, wire: &mut Wire) -> Result<(), Outcome> {
         let Answer::Streaming(streaming) = &self.answer else {
             return Ok(());
@@ -413,8 +412,8 @@ impl Exchange {
 
     // The client.
 
-    /// Ends a body that cannot go on: the vlugin sees the error, the client gets the answer that
-    /// goes with it, where it is not too late for one.
+    /// Ends a body that cannot go on. The vlugin sees the error; the client gets the matching answer, unless it is
+    /// too late for one.
     fn fail(&mut self, error: BodyError, cx: &mut Context<'_>) -> Outcome {
         let refusal = error.refusal();
         if self.upload.fail(error) {
@@ -436,7 +435,7 @@ impl Exchange {
         }
     }
 
-    /// Reads ahead while the vlugin works: the next requests, or that the client has gone.
+    /// Reads ahead while the vlugin works, to get the next requests or to notice that the client has gone.
     fn watch_client(&self, wire: &mut Wire, cx: &mut Context<'_>) -> Result<(), Outcome> {
         while self.upload.progress() == Progress::Done && wire.input.len() < AHEAD {
             if let Answer::Done = self.answer {

@@ -1,5 +1,5 @@
-//! The headers of a request that are about its connection and its body, gathered by `guard` as it
-//! goes through a head, and judged together: where the body ends.
+//! The headers of a request that concern its connection and its body. `guard` gathers them as it goes through a head.
+//! Judged together, they say where the body ends.
 
 use super::{
     chunked::ChunkedDecoder,
@@ -24,7 +24,7 @@ pub(super) struct Fields {
 }
 
 impl Fields {
-    /// RFC 9112, section 6.3, without its leniency.
+    /// Where the body ends: RFC 9112, section 6.3, without its leniency.
     pub(super) fn framing(&self, version: u8) -> Result<Framing, Refusal> {
         match (self.codings, self.length) {
             (0, None | Some(0)) => Ok(Framing::Done),
@@ -40,7 +40,7 @@ impl Fields {
     }
 }
 
-/// A `Content-Length`; the same number several times is one (RFC 9110, section 8.6).
+/// The number in a `Content-Length`; the same number several times counts as one (RFC 9110, section 8.6).
 pub(super) fn length_of(value: &[u8]) -> Result<u64, Refusal> {
     let malformed = || bad("the Content-Length is malformed");
     let mut length = None;

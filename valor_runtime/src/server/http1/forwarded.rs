@@ -1,20 +1,20 @@
-//! What proxies say of the client in front of them: its address, its scheme, its host.
+//! What proxies say about the client in front of them: its address, its scheme, its host.
 //!
-//! `connection` hands every head here that the guard found good. What a trusted proxy says becomes
-//! the request's peer, scheme and host, and the headers are cut down to what is known by
-//! it; what anybody else says is taken out. So a vlugin may believe what it sees, whichever of
-//! these it looks at. A request without such headers passes at the cost of two comparisons.
+//! `connection` hands every head that passed the guard to this module. What a trusted proxy says becomes the
+//! request's peer, scheme and host, and the headers are cut down to what that proxy knows. What anybody else says is
+//! removed. So a vlugin may believe what it sees, whichever of these it looks at. A request without such headers
+//! costs two comparisons.
 //!
-//! A proxy that passes a client's headers on adds its own part behind them. So the list is
-//! walked from its end, as far as those who wrote it are trusted.
+//! A proxy that passes a client's headers on appends its own part. So the list is read from its end, as far as its
+//! writers are trusted.
 
 use super::{judged::Judged, target::is_authority};
 use crate::server::net::TrustedProxy;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use valor::wire::RequestHead;
 
-/// The peer of a request whose proxy does not name its client (`for=unknown`, `for=_x`, what is no address,
-/// or nothing at all): an address that nobody has, and so neither local nor trusted.
+/// The peer of a request whose proxy does not name its client (`for=unknown`, `for=_x`, text that is no address, or
+/// nothing at all). Nobody has this address, so it is neither local nor trusted.
 const UNKNOWN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
 
 const FORWARDED: &str = "forwarded";
@@ -23,7 +23,7 @@ const HOST: &str = "x-forwarded-host";
 const PROTO: &str = "x-forwarded-proto";
 const REAL_IP: &str = "x-real-ip";
 
-/// Every header that only a proxy has a say in. The first five are understood.
+/// Every header that only a proxy may set. The first five are understood.
 const HEADERS: [&str; 9] = [
     FORWARDED,
     FOR,
@@ -36,13 +36,13 @@ const HEADERS: [&str; 9] = [
     "x-forwarded-ssl",
 ];
 
-/// Whether a header is one of those; the guard asks, of each header of such a length.
+/// Whether a header is one of those. The guard asks about each header of such a length.
 pub(super) fn is_one(name: &str) -> bool {
     matches!(name.as_bytes(), [b'f' | b'F' | b'x' | b'X', ..])
         && HEADERS.iter().any(|it| it.eq_ignore_ascii_case(name))
 }
 
-/// Settles who the client is. `peer` is the socket's, `ip:port`, or empty where it has none.
+/// Settles who the client is. `peer` is the socket's address, `ip:port`, or empty if it has none.
 pub(super) fn settle(judged: &mut Judged, peer: &str, is_tls: bool, trusted: &[TrustedProxy]) {
     if is_tls {
         judged.head.set_https(true);
@@ -68,12 +68,12 @@ fn settle_forwarded(head: &mut RequestHead, peer: &str, trusted: &[TrustedProxy]
         return;
     }
     let said = Said::by(head, |address| is_trusted(Some(address)));
-    // Each is written anew, so that nothing stays of what was not believed.
+    // Each header is written anew, so that nothing remains of what was not believed.
     for name in [FORWARDED, FOR, PROTO, HOST] {
         head.remove(name);
     }
     let had_real_ip = head.remove(REAL_IP);
-    // The proxy's own address would make its clients local, as it is itself.
+    // The proxy's address would make its clients count as local, as the proxy does.
     head.set_peer(&said.client.unwrap_or(UNKNOWN).to_string());
     if let (Some(client), true) = (said.client, had_real_ip) {
         let _ = head.push(REAL_IP, client.ip().to_string().as_bytes());
@@ -92,14 +92,14 @@ fn settle_forwarded(head: &mut RequestHead, peer: &str, trusted: &[TrustedProxy]
     }
 }
 
-/// What is believed of it.
+/// What is believed of the headers.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Said {
     /// `None` if the proxy does not name its client.
     client: Option<SocketAddr>,
     is_https: Option<bool>,
     host: Option<String>,
-    /// The header that tells the way, from the client on.
+    /// The header that lists the hops, from the client on.
     hops: Option<(&'static str, String)>,
 }
 
@@ -107,8 +107,8 @@ impl Said {
     fn by(head: &RequestHead, is_trusted: impl Fn(IpAddr) -> bool) -> Self {
         let [hops, protos, hosts, real_ip] =
             [FOR, PROTO, HOST, REAL_IP].map(|name| list(head, name));
-        // A proxy that writes these passes a client's own `Forwarded` on, so that it counts
-        // only where there is nothing else.
+        // A proxy that writes these passes a client's own `Forwarded` on. So `Forwarded` counts only if there is
+        // nothing else.
         let others = [&hops, &protos, &hosts, &real_ip];
         if let (Some(text), true) = (list(head, FORWARDED), others.iter().all(|it| it.is_none())) {
             return Self::by_forwarded(&text, is_trusted);
@@ -151,8 +151,7 @@ impl Said {
     }
 }
 
-/// All lines of a header as one list. What is not text in it belongs to one entry, and spoils
-/// that alone.
+/// All lines of a header as one list. Bytes that are not text spoil only the entry that has them.
 fn list(head: &RequestHead, name: &str) -> Option<String> {
     let lines = head.headers().filter(|(it, _)| *it == name);
     let lines: Vec<_> = lines
@@ -161,8 +160,8 @@ fn list(head: &RequestHead, name: &str) -> Option<String> {
     (!lines.is_empty()).then(|| lines.join(","))
 }
 
-/// Where the way begins that is believed, and the client: the rightmost address that is not trusted, or the
-/// leftmost of all if each is trusted. Behind a trusted proxy that names no address, the client is unknown.
+/// The first hop that is believed, and the client: the rightmost address that is not trusted, or the leftmost of all
+/// if each is trusted. Behind a trusted proxy that names no address, the client is unknown.
 fn client_of(
     hops: &[Option<SocketAddr>],
     is_trusted: impl Fn(IpAddr) -> bool,
@@ -180,15 +179,15 @@ fn client_of(
     (found, found.and_then(|at| hops[at]))
 }
 
-/// The entry that stands as far from the end as the client does in the list of addresses; the
-/// first, where a proxy wrote over what others had said.
+/// The entry at the client's position in the list of addresses, counted from the end. It is the first entry if a
+/// proxy overwrote what others had said.
 fn entry(list: &str, from_end: usize) -> &str {
     let entries: Vec<_> = list.split(',').map(str::trim).collect();
     let at = entries.len().saturating_sub(1 + from_end);
     entries[at]
 }
 
-/// An address with or without a port and brackets; the port is 0 where it is not told.
+/// An address with or without a port and brackets; the port is 0 if the text has none.
 fn address(text: &str) -> Option<SocketAddr> {
     if let Ok(address) = text.parse::<SocketAddr>() {
         return Some(SocketAddr::new(address.ip().to_canonical(), address.port()));
@@ -198,7 +197,7 @@ fn address(text: &str) -> Option<SocketAddr> {
     Some(SocketAddr::new(ip.to_canonical(), 0))
 }
 
-/// Whether a scheme is a secure one; `ws` and `wss` are what some proxies call an upgrade.
+/// Whether a scheme is a secure one. Some proxies say `ws` or `wss` for an upgrade.
 fn scheme(text: &str) -> Option<bool> {
     let is = |scheme: &str| text.eq_ignore_ascii_case(scheme);
     match () {
@@ -212,7 +211,7 @@ fn host(text: &str) -> Option<String> {
     is_authority(text.as_bytes()).then(|| text.to_owned())
 }
 
-/// An element of `Forwarded`, and its text as it was sent.
+/// An element of `Forwarded`, and its text as it arrived.
 struct Element<'t> {
     text: &'t str,
     pairs: Vec<(&'t str, String)>,
@@ -246,8 +245,8 @@ fn elements(text: &str) -> Vec<Element<'_>> {
     texts.map(element).collect()
 }
 
-/// Splits outside of quotes. It goes from the end to the begin, so that a quote that a client
-/// left open ends nothing of what a proxy wrote behind it.
+/// Splits outside of quotes. It works from the end to the beginning: a quote that a client left open swallows nothing
+/// that a proxy wrote behind it.
 fn split(text: &str, separator: char) -> Vec<&str> {
     let (mut parts, mut end) = (Vec::new(), text.len());
     let mut is_quoted = false;

@@ -1,5 +1,5 @@
-//! Where the body of a request ends. The guard finds out which [`Framing`] a head asks for; `upload` takes the body
-//! out of the input with it, part by part.
+//! Where the body of a request ends. The guard determines which [`Framing`] a head asks for. `upload` uses it to take
+//! the body out of the input, part by part.
 
 use super::{
     body_error::BodyError,
@@ -8,15 +8,15 @@ use super::{
 };
 use bytes::Bytes;
 
-/// A body that is here as a whole and no larger than this is handed on as bytes.
+/// A body that has arrived as a whole and is no larger than this is handed on as bytes.
 const WHOLE: usize = 64 * 1024;
 
-/// How the end of a body is found, and how far it is.
+/// How the end of a body is found, and how far the body has been read.
 #[derive(Debug, Clone)]
 pub(super) enum Framing {
-    /// There is nothing (more) of it.
+    /// Nothing is left of it.
     Done,
-    /// So many bytes are left.
+    /// This many bytes are left.
     Length(u64),
     /// It ends where the coding says.
     Chunked(Box<ChunkedDecoder>),
@@ -25,7 +25,7 @@ pub(super) enum Framing {
 /// A part of a body.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Part {
-    /// Nothing, before more is read.
+    /// Nothing, until more is read.
     More,
     Data(Bytes),
     /// The end; what follows in the input is another request.
@@ -37,7 +37,7 @@ impl Framing {
         matches!(self, Self::Done)
     }
 
-    /// The bytes that are left, where they are known.
+    /// The number of bytes that are left, if it is known.
     pub(super) fn left(&self) -> Option<u64> {
         match self {
             Self::Done => Some(0),
@@ -46,7 +46,7 @@ impl Framing {
         }
     }
 
-    /// Notes that this many bytes were taken past the input, of those [`Framing::left`].
+    /// Records that this many of the bytes in [`Framing::left`] were read without passing through the input.
     pub(super) fn advance(&mut self, amount: usize) {
         if let Self::Length(left) = self {
             *left = left.saturating_sub(amount as u64);
@@ -78,7 +78,7 @@ impl Framing {
         }
     }
 
-    /// Takes all of a small body that is in the input as a whole and has no trailers.
+    /// Takes a small body out of the input, if all of it is there and it has no trailers.
     pub(super) fn take_whole(&mut self, input: &mut Input) -> Option<Bytes> {
         let (data, used) = match self {
             Self::Done => return Some(Bytes::new()),
@@ -88,7 +88,7 @@ impl Framing {
             }
             Self::Chunked(_) if input.len() > WHOLE => return None,
             Self::Chunked(decoder) => {
-                // A trial: where the end is not here yet, the body begins anew as a stream.
+                // This is a trial. If the end is not here yet, the body begins anew as a stream.
                 let mut decoder = decoder.clone();
                 let mut data = Vec::new();
                 let mut used = 0;
@@ -111,7 +111,7 @@ impl Framing {
     }
 }
 
-/// Joins the data of small chunks, so that a body of one-byte chunks costs no more than another.
+/// Joins the data of small chunks, so that a body of one-byte chunks costs no more than any other.
 fn gather(decoder: &mut ChunkedDecoder, input: &mut Input) -> Result<Part, BodyError> {
     let mut data = Vec::new();
     let (mut used, mut end) = (0, None);
@@ -119,7 +119,7 @@ fn gather(decoder: &mut ChunkedDecoder, input: &mut Input) -> Result<Part, BodyE
         let rest = &input.unread()[used..];
         let mut ahead = decoder.clone();
         let (amount, piece) = match ahead.decode(rest) {
-            // What came before the fault is handed on before it.
+            // The data before the fault is handed on first.
             Err(_) if !data.is_empty() => break,
             decoded => decoded?,
         };

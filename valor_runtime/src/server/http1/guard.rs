@@ -1,9 +1,8 @@
-//! The guard: reads a request's head, judges it, and builds the [`RequestHead`] of it at once.
+//! The guard: reads a request's head, judges it, and builds its [`RequestHead`] in one pass.
 //!
-//! `connection` shows it the bytes as they come. Every rule that a head can break is here, with
-//! the status that answers it; what passes has one meaning for everybody behind, so that no
-//! proxy in front and no vlugin behind can be made to see another request than the server did
-//! (RFC 9112, section 11.2).
+//! `connection` shows it the bytes as they come. Every rule that a head can break is here, with the status that
+//! answers it. A head that passes has one meaning for everybody behind the guard. So no proxy in front and no vlugin
+//! behind can be made to see another request than the server did (RFC 9112, section 11.2).
 
 use super::{
     fields::{Fields, length_of, list},
@@ -24,7 +23,7 @@ const USUAL_HEADERS: usize = 128;
 /// How many empty lines may stand before a request (RFC 9112, section 2.2, asks for one).
 const EMPTY_LINES: u8 = 2;
 
-/// What is to be done with the bytes that the guard was shown.
+/// What to do with the bytes that the guard was shown.
 #[derive(Debug)]
 pub(super) enum Step {
     /// Read more of them.
@@ -46,7 +45,7 @@ pub(super) struct Guard {
 }
 
 impl Guard {
-    /// Judges what is there of a head. After [`Step::Head`] it is ready for the next one.
+    /// Judges as much of a head as there is. After [`Step::Head`], it is ready for the next one.
     pub(super) fn judge(&mut self, bytes: &[u8], peer: &str, config: &ServerConfig) -> Step {
         match bytes {
             [] | [b'\r'] => return Step::More,
@@ -73,13 +72,13 @@ impl Guard {
         judged.unwrap_or_else(Step::Refuse)
     }
 
-    /// Looks at what is new of a head that has no end yet, so that nobody who sends rubbish, or
-    /// without an end, is waited for.
+    /// Looks at the new bytes of a head that has no end yet, so that the server waits for nobody who sends rubbish or
+    /// never comes to an end.
     fn part(&mut self, bytes: &[u8], config: &ServerConfig) -> Result<(), Refusal> {
         let new_line = memchr(b'\n', &bytes[self.seen..]).is_some();
         check_bytes(bytes, self.seen)?;
         if new_line || self.seen == 0 {
-            // At most once for each line: parsing at each byte would take quadratic time.
+            // At most once per line: parsing at each byte would take quadratic time.
             parse(bytes, config, |_| Ok(()))?;
         }
         self.seen = bytes.len();
@@ -104,7 +103,7 @@ fn head_too_large(config: &ServerConfig) -> Refusal {
     Refusal::new(431, format!("the head is larger than {limit} bytes"))
 }
 
-/// Control characters, and line ends that are not CRLF. Only what lies behind `from` is new.
+/// Refuses control characters and line ends that are not CRLF. Only the bytes behind `from` are new.
 fn check_bytes(bytes: &[u8], from: usize) -> Result<(), Refusal> {
     let mut before = from.checked_sub(1).map(|at| bytes[at]);
     for &byte in &bytes[from..] {
@@ -120,7 +119,7 @@ fn check_bytes(bytes: &[u8], from: usize) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// Parses a head, or as much of one as there is, and lets `judge` see a whole one.
+/// Parses a head, or as much of one as there is. Only a complete head is shown to `judge`.
 fn parse<T: Default>(
     bytes: &[u8],
     config: &ServerConfig,
@@ -138,7 +137,7 @@ fn parse<T: Default>(
     match request.parse_with_uninit_headers(bytes, headers) {
         Ok(httparse::Status::Partial) => Ok(T::default()),
         Ok(httparse::Status::Complete(end)) if end == bytes.len() => judge(&request),
-        // Its end is another one than CRLF CRLF.
+        // The head ends in something other than CRLF CRLF.
         Ok(httparse::Status::Complete(_)) => Err(bad("a line does not end in CRLF")),
         Err(error) => Err(match error {
             httparse::Error::TooManyHeaders => {
@@ -164,7 +163,7 @@ enum Version {
     None,
 }
 
-/// The version of a request line that is of neither of the two that are served.
+/// The version of a request line that has neither of the two supported versions.
 fn version(bytes: &[u8]) -> Version {
     let Some(end) = memchr(b'\r', bytes) else {
         return Version::Unfinished;
@@ -175,7 +174,7 @@ fn version(bytes: &[u8]) -> Version {
     }
 }
 
-/// Judges a head whose end has come.
+/// Judges a complete head.
 fn whole(bytes: &[u8], peer: &str, config: &ServerConfig) -> Result<Judged, Refusal> {
     if memchr_iter(b'\n', bytes).any(|at| at == 0 || bytes[at - 1] != b'\r') {
         return Err(bad("a line does not end in CRLF"));
@@ -282,7 +281,7 @@ fn request_of(
     }
     let framing = fields.framing(version)?;
     Ok(Judged {
-        // Of HTTP/1.0 it is ignored (RFC 9110, section 7.8).
+        // HTTP/1.0 clients cannot upgrade: the header is ignored (RFC 9110, section 7.8).
         offers_upgrade: fields.asks_upgrade
             && fields.names_protocol
             && (version == 11 && framing.is_done() && method != "HEAD" && target != "*"),
@@ -399,7 +398,7 @@ mod tests {
             let bytes = pieces.concat().into_bytes();
             let whole = judge(&bytes, &[bytes.len().max(1)]);
             let split = judge(&bytes, &segments);
-            // A split may show a fault earlier, or another one; never a head where there is none.
+            // A split may reveal a fault earlier, or another fault, but never a head that is not there.
             if whole.contains(' ') || split.contains(' ') {
                 prop_assert_eq!(split, whole);
             }

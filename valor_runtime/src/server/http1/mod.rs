@@ -1,18 +1,19 @@
 //! HTTP/1.1 and HTTP/1.0: bytes of a socket to requests, and responses back to bytes. The server hands each client to
-//! a [`Connection`]. What is not sound is answered here, with a status and a problem, on a bounded amount of memory.
+//! a [`Connection`]. A request that is not sound is answered here, with a status and a problem, in a bounded amount
+//! of memory.
 //!
 //! # Layout
 //!
-//! - `connection`: the loop of one connection; `exchange`: one request and its response on it; `upload`: the request's
-//!   body of that exchange; `upgrade`: what follows if it switches to another protocol; `closing`: how a connection
-//!   ends; `substitute`: responses in place of a vlugin's.
-//! - `guard`: judges heads, `target` what they ask for, `fields` where their bodies end; `judged` and `refusal`: what
-//!   comes of that; `forwarded`: what proxies say of clients.
+//! - `connection`: the loop of one connection; `exchange`: one request and its response on it; `upload`: that
+//!   request's body; `upgrade`: what follows a switch to another protocol; `closing`: how a connection ends;
+//!   `substitute`: responses in place of a vlugin's.
+//! - `guard`: judges heads; `target`: what they ask for; `fields`: where their bodies end; `judged` and `refusal`:
+//!   the two results; `forwarded`: what proxies say about clients.
 //! - `framing` and `chunked`: cut bodies out of the input; `body`: hands them to the vlugin; `body_error`: why one
-//!   does not go on.
+//!   breaks off.
 //! - `codec`: turns responses into bytes.
-//! - `buffer` and `deadline`: bytes and time limits of a connection.
-//! - `testing`: what the guard and the bodies promise, for tests and for the fuzz target alone.
+//! - `buffer` and `deadline`: a connection's bytes and time limits.
+//! - `testing`: what the guard and the bodies promise, only for tests and the fuzz target.
 
 mod body;
 mod body_error;

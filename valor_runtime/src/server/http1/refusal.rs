@@ -1,14 +1,14 @@
-//! What a client gets for a request that no vlugin sees. What judges a part of a request makes a [`Refusal`];
+//! The answer to a request that no vlugin sees. The code that judges a part of a request makes a [`Refusal`];
 //! `connection` writes it and closes.
 
 use std::borrow::Cow;
 
-/// A request that is answered by the server itself, before any vlugin sees it.
+/// A request that the server answers itself, before any vlugin sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Refusal {
     pub(super) status: u16,
     pub(super) detail: Cow<'static, str>,
-    /// The id of the request, if it is known already.
+    /// The request's id, if it is already known.
     pub(super) id: Option<String>,
 }
 

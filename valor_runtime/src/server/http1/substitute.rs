@@ -1,5 +1,5 @@
-//! Responses in place of a vlugin's: if it failed, if what it gave cannot be sent, and if a request is about the
-//! server itself. `exchange` asks for them.
+//! Responses in place of a vlugin's: if the vlugin failed, if its response cannot be sent, or if a request is about
+//! the server itself. `exchange` asks for them.
 
 use super::codec;
 use crate::id;
@@ -29,7 +29,7 @@ pub(super) fn of_fault(fault: &Fault) -> Response {
     Response::problem(fault.status, &fault.message)
 }
 
-/// What is sent where a vlugin's own response cannot be.
+/// The answer if a vlugin's own response cannot be sent.
 pub(super) fn of_broken(head: &ResponseHead) -> Response {
     let mut response = Response::problem(500, "the vlugin's response cannot be sent");
     for name in ["x-correlation-id", "x-valor-plugin"] {
@@ -43,7 +43,7 @@ pub(super) fn of_broken(head: &ResponseHead) -> Response {
     response
 }
 
-/// The vlugin's name, as the runtime notes it in its responses.
+/// The vlugin's name, which the runtime puts into its responses.
 pub(super) fn name_of(head: &ResponseHead) -> &str {
     head.header_str("x-valor-plugin").unwrap_or("a vlugin")
 }

@@ -1,11 +1,11 @@
-//! What a request is for: its method, its target, and the host in it. The guard asks; what
+//! What a request asks for: its method, its target, and the host in it. The guard calls this module. A target that
 //! passes leaves no doubt about the path that a vlugin sees.
 
 use super::refusal::{Refusal, bad};
 use http_types::Method;
 use std::{borrow::Cow, net::Ipv6Addr, str::FromStr};
 
-/// Methods are case-sensitive, which `http_types`' own parser is not.
+/// Whether a method is known. Methods are case-sensitive; `http_types`' own parser ignores case.
 pub(super) fn is_known(method: &str) -> bool {
     matches!(
         method,
@@ -13,8 +13,7 @@ pub(super) fn is_known(method: &str) -> bool {
     ) || Method::from_str(method).is_ok_and(|known| known.as_ref() == method)
 }
 
-/// The target in origin form, and the authority where it was in absolute form (RFC 9112,
-/// section 3.2).
+/// The target in origin form, and the authority if it came in absolute form (RFC 9112, section 3.2).
 pub(super) fn of<'a>(
     method: &str,
     target: &'a str,

@@ -1,10 +1,9 @@
-//! Connections that go on in another protocol (RFC 9110, section 7.8). `exchange` makes an
-//! [`Offer`] of a request that allows it and a [`Tunnel`] of the response that takes it up;
-//! `connection` polls the tunnel to its end.
+//! Connections that switch to another protocol (RFC 9110, section 7.8). `exchange` makes an [`Offer`] from a request
+//! that allows it, and a [`Tunnel`] from the response that accepts it. `connection` polls the tunnel to its end.
 //!
-//! The bytes behind the switch are the bodies of the two messages. As little is read as the
-//! vlugin asks for, and as little is asked of it as the client takes; each direction ends by
-//! itself, and the vlugin's stream is dropped when its client has gone away.
+//! The bytes behind the switch are the bodies of the two messages. No more is read than the vlugin asks for, and no
+//! more is asked of the vlugin than the client takes. Each direction ends by itself. If the client goes away, the
+//! vlugin's stream is dropped.
 
 use super::{
     body::{Demand, Slot},
@@ -23,10 +22,10 @@ use std::{
 };
 use valor::wire::{Body, Chunk, ChunkStream, RequestHead, Response};
 
-/// How far the client's bytes are read while the vlugin does not ask for them, so that a
-/// connection that breaks is noticed.
+/// How far the client's bytes are read while the vlugin does not ask for them. Reading ahead shows that a connection
+/// broke.
 const AHEAD: usize = 64 * 1024;
-/// After so many steps the other connections of the thread have their turn.
+/// After this many steps, the other connections of the thread have their turn.
 const TURN: usize = 32;
 
 /// What a request offers.
@@ -45,7 +44,7 @@ pub(super) enum Mismatch {
 }
 
 impl Offer {
-    /// An offer, and the body that its request gets: one that is over, until it is taken up.
+    /// An offer, and the request's body, which has ended unless the offer is accepted.
     pub(super) fn new(head: &RequestHead) -> (Box<Self>, Body) {
         let (slot, incoming) = Slot::new();
         slot.end(Vec::new());
@@ -60,7 +59,7 @@ impl Offer {
         (Box::new(offer), Body::stream(None, incoming))
     }
 
-    /// Takes the offer up: the response's head is put out, its body is the tunnel's.
+    /// Accepts the offer: writes the response's head and makes its body the tunnel's.
     pub(super) fn accept(
         offer: Option<Box<Self>>,
         response: &mut Response,
@@ -107,7 +106,7 @@ impl Offer {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Side {
     Open,
-    /// No more comes, and what came before is still on its way.
+    /// No more comes, but earlier bytes are still on their way.
     Ending,
     Ended,
 }
@@ -117,7 +116,7 @@ enum Side {
 pub(super) struct Patience {
     /// While both directions are open.
     pub(super) open: Duration,
-    /// Once the client has nothing more to say.
+    /// Once the client has ended its side.
     pub(super) half: Duration,
 }
 
@@ -129,9 +128,9 @@ pub(super) struct Tunnel {
     chunks: Option<ChunkStream>,
     client: Side,
     vlugin: Side,
-    /// Whether the client may be sending still.
+    /// Whether the client may still be sending.
     client_sends: bool,
-    /// When something passed.
+    /// When bytes last passed.
     last: Instant,
 }
 
@@ -143,8 +142,8 @@ impl fmt::Debug for Tunnel {
 }
 
 impl Tunnel {
-    /// Drives both directions. `leaving` says that the server is shutting down: what the client
-    /// sends ends then, so that the vlugin can say goodbye.
+    /// Drives both directions. `leaving` says that the server is shutting down: the client's bytes then end, so that
+    /// the vlugin can say goodbye.
     pub(super) fn poll(
         &mut self,
         wire: &mut Wire,
@@ -167,7 +166,7 @@ impl Tunnel {
             let demand = self.slot.watch(cx);
             let waits = self.client != Side::Ended && !wire.input.is_empty();
             if waits && demand != Demand::Idle {
-                // Another thread asked for more just now.
+                // Another thread has just asked for more.
                 continue;
             }
             let limit = match self.client_sends {
@@ -190,7 +189,7 @@ impl Tunnel {
         Poll::Pending
     }
 
-    /// Moves what can be moved, and says whether there was something.
+    /// Moves what can be moved. Returns whether anything moved.
     fn step(&mut self, wire: &mut Wire, cx: &mut Context<'_>) -> Result<bool, Closing> {
         let mut moved = self.take_up(wire, cx)?;
         moved |= self.hand_on(wire, cx)?;
@@ -205,7 +204,7 @@ impl Tunnel {
                 });
             }
             Poll::Ready(Ok(())) => {
-                // Where there was none, the vlugin was not asked for more.
+                // If there was no room, the vlugin was not asked for more.
                 moved |= !had_room;
                 if self.vlugin == Side::Ending && wire.poll_end(cx).is_ready() {
                     self.vlugin = Side::Ended;
@@ -263,7 +262,7 @@ impl Tunnel {
                 return Ok(true);
             }
             Demand::Wanted | Demand::Idle => {}
-            // Nobody reads it, but the end of it counts.
+            // Nobody reads the bytes, but their end counts.
             Demand::Dropped => input.consume(input.len()),
         }
         if self.client == Side::Ending {
@@ -277,7 +276,7 @@ impl Tunnel {
         }
         let limit = AHEAD - input.len();
         let read = match demand {
-            // Past the input, and in one copy.
+            // Around the input, with a single copy.
             Demand::Wanted => buffer::poll_read(&mut wire.socket, cx, limit, |bytes| {
                 if !bytes.is_empty() {
                     self.slot.put(Bytes::copy_from_slice(bytes));
@@ -307,7 +306,7 @@ impl Tunnel {
     }
 }
 
-/// All that the input has, up to the size of a chunk.
+/// All that the input has, at most one chunk.
 fn taken(input: &mut Input) -> Bytes {
     let data = Bytes::copy_from_slice(&input.unread()[..input.len().min(READ)]);
     input.consume(data.len());

@@ -1,5 +1,5 @@
-//! The request's body of one exchange: read as the vlugin asks for it, drained where nobody does.
-//! `exchange` polls it; `framing` cuts it out of the input, `body` has the slot in which chunks change hands.
+//! The request's body in one exchange: read as the vlugin asks for it, drained if nobody does. `exchange` polls it.
+//! `framing` cuts it out of the input, and `body` has the slot in which chunks change hands.
 
 use super::{
     body::{Demand, Slot},
@@ -16,21 +16,21 @@ use std::{
 };
 use valor::wire::Body;
 
-/// What of a body nobody reads is taken away for the sake of the connection.
+/// The most that is drained of an unread body to keep the connection.
 const DRAINED: usize = 256 * 1024;
 
-/// The largest piece of a body of known length. It is read into memory of its own, which it gets
-/// when there is something to read, so that a client which says much and sends little takes none.
+/// The largest piece of a body of known length. Its memory is allocated only when there is something to read, so that
+/// a client that announces much and sends little takes none.
 const PIECE: usize = 256 * 1024;
 
 /// How far the body is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Progress {
-    /// Some of it is to come.
+    /// More of it will come.
     Open,
     /// What follows in the input is another request.
     Done,
-    /// The rest of it stays where it is, and the connection ends behind this response.
+    /// The rest of it stays unread, and the connection ends after this response.
     GivenUp,
 }
 
@@ -39,9 +39,9 @@ pub(super) struct Upload {
     framing: Framing,
     /// The vlugin's side, while it has one.
     slot: Option<Arc<Slot>>,
-    /// What the vlugin wanted when that was last looked after.
+    /// What the vlugin wanted at the last look.
     demand: Demand,
-    /// Whether the client was not yet told to go on, and waits for it.
+    /// Whether the client waits for `100 Continue` and has not got it yet.
     expects_continue: bool,
     drained: usize,
     given_up: bool,
@@ -49,7 +49,7 @@ pub(super) struct Upload {
 }
 
 impl Upload {
-    /// The upload, and the body that the vlugin gets: bytes where all of it is here already.
+    /// The upload, and the body that the vlugin gets: bytes if all of it is here already.
     pub(super) fn new(
         mut framing: Framing,
         expects_continue: bool,
@@ -89,15 +89,14 @@ impl Upload {
         }
     }
 
-    /// The connection is at work, and need not be woken to be told what the vlugin wants.
+    /// The connection is at work, so it need not be woken when the vlugin wants something.
     pub(super) fn begin_turn(&mut self) {
         if let Some(slot) = &self.slot {
             slot.demand();
         }
     }
 
-    /// Whether the vlugin wants something else than it did; where it does later, the connection
-    /// is woken.
+    /// Whether the vlugin now wants something else. If that changes later, the connection is woken.
     pub(super) fn has_changed(&self, cx: &Context<'_>) -> bool {
         let open = self.progress() == Progress::Open;
         self.slot
@@ -105,7 +104,7 @@ impl Upload {
             .is_some_and(|slot| slot.watch(cx) != self.demand && open)
     }
 
-    /// When the client has to have sent more.
+    /// By when the client has to send more.
     pub(super) fn deadline(&self) -> Option<Instant> {
         self.stall.deadline()
     }
@@ -120,8 +119,8 @@ impl Upload {
         Ok(())
     }
 
-    /// Moves the body on, and says whether there is something new for the vlugin. `begun` says
-    /// that the response is on its way, so that there can be no interim one any more.
+    /// Moves the body on. Returns whether there is something new for the vlugin. `begun` says that the response is on
+    /// its way: it is then too late for an interim response.
     pub(super) fn poll(
         &mut self,
         wire: &mut Wire,
@@ -160,8 +159,8 @@ impl Upload {
         Ok(true)
     }
 
-    /// The response's head is about to be written: the last moment for an interim response, and
-    /// for saying that the connection ends.
+    /// The response's head is about to be written. This is the last moment to send an interim response, or to
+    /// announce that the connection ends.
     pub(super) fn before_head(&mut self, wire: &mut Wire) {
         match self.slot.as_ref().map(|slot| slot.demand()) {
             Some(Demand::Wanted) => self.send_continue(wire),
@@ -170,17 +169,17 @@ impl Upload {
         }
     }
 
-    /// Nobody reads the body any more: what is left of it is drained, or the connection ends.
+    /// Nobody will read the rest of the body: it is drained, or the connection ends.
     pub(super) fn abandon(&mut self, input: &Input) {
         self.fail(BodyError::Abandoned);
         let left = self.framing.left();
         let large = left.is_some_and(|left| left > (DRAINED + input.len()) as u64);
-        // A client that was never told to go on may send the body or not.
+        // A client that never got `100 Continue` may or may not send the body.
         let unsure = self.expects_continue && !self.framing.is_done();
         self.given_up |= large || unsure;
     }
 
-    /// Ends the body with an error, and says whether there is somebody to see it.
+    /// Ends the body with an error. Returns whether anybody will see it.
     pub(super) fn fail(&mut self, error: BodyError) -> bool {
         let slot = self.slot.take();
         if let Some(slot) = &slot {
@@ -196,7 +195,7 @@ impl Upload {
         }
     }
 
-    /// Takes the body away unread, as far as it is worth it.
+    /// Reads the rest of the body and throws it away, up to the limit.
     fn drain(&mut self, wire: &mut Wire, cx: &mut Context<'_>) -> Result<(), BodyError> {
         while self.progress() == Progress::Open {
             match self.poll_part(wire, cx)? {
@@ -211,7 +210,7 @@ impl Upload {
         Ok(())
     }
 
-    /// The next part of the body, [`Part::More`] where the client has to send it first.
+    /// The next part of the body; [`Part::More`] if the client has to send it first.
     fn poll_part(&mut self, wire: &mut Wire, cx: &mut Context<'_>) -> Result<Part, BodyError> {
         loop {
             match self.framing.take(&mut wire.input)? {
@@ -223,7 +222,7 @@ impl Upload {
             }
             let (socket, input) = (&mut wire.socket, &mut wire.input);
             let read = match self.framing.left() {
-                // Past the input.
+                // Around the input.
                 Some(left) => {
                     let most = usize::try_from(left).unwrap_or(PIECE).min(PIECE);
                     let read = buffer::poll_read_bytes(socket, cx, most);
@@ -256,7 +255,7 @@ impl Upload {
         }
     }
 
-    /// A part has come: the client is not waited for while the vlugin works on it.
+    /// A part has arrived. The client's time limit pauses while the vlugin works on it.
     fn came(&mut self) {
         match self.framing.is_done() {
             true => self.stall.stop(),

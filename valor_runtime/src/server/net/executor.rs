@@ -1,13 +1,13 @@
-//! The tasks of the workers: which of them runs next, and how a thread waits for one.
+//! The tasks of the workers: which one runs next, and how a thread waits for one.
 //!
-//! `workers` starts the threads. Each calls [`Executor::turn`] over and over; all of them share one
-//! queue and one [`Reactor`]. The crate `async-task` makes tasks of futures. If there is more to run than
-//! one thread can run at once, it wakes another that sleeps.
+//! `workers` starts the threads. Each calls [`Executor::turn`] over and over; all share one queue and one
+//! [`Reactor`]. The crate `async-task` turns futures into tasks. A thread that finds more than it can run at once
+//! wakes another that sleeps.
 //!
-//! A task that computes for long keeps nobody else waiting. A thread looks at the sockets after
-//! [`LOOK`] of work. A task that ran for [`SLICE`] without a pause, or that wakes itself while it runs, goes
-//! behind all others: what a socket or a timer wakes runs first. Tasks behind still get a quarter of the time that the
-//! others take, so that no load in front starves them.
+//! A long computation delays no other task for long. A thread looks at the sockets after [`LOOK`] of work. A task
+//! goes behind all others if it ran for [`SLICE`] without a pause, or if it wakes itself while it runs: tasks that a
+//! socket or a timer wakes run first. The tasks behind still get a quarter of the time that the others take, so that
+//! no load in front starves them.
 
 use crate::reactor::{Events, Reactor};
 use async_task::{Runnable, ScheduleInfo, WithInfo};
@@ -29,26 +29,26 @@ const TURN: usize = 64;
 /// How long tasks run before a thread looks at the sockets again.
 const LOOK: Duration = Duration::from_millis(1);
 
-/// A task that runs for as long as this goes behind the others the next time.
+/// A task that runs for this long goes behind the others the next time.
 const SLICE: Duration = Duration::from_millis(1);
 
-/// The tasks in front get so many times the time of those behind, if there are enough of both.
+/// The tasks in front get this many times the time of those behind, if there are enough of both.
 const FRONT: i64 = 4;
 
-/// The most nanoseconds that those behind are owed, or owe.
+/// The most nanoseconds that the tasks behind may be owed, or owe.
 const CREDIT: i64 = 2_000_000;
 
 thread_local! {
     /// The executor whose events this thread is handing out, by its address.
     static HANDING_OUT: Cell<usize> = const { Cell::new(0) };
-    /// When the task that runs on this thread began, or the last one ended. One look at the clock serves
-    /// for both, and a thread sets it anew after each wait.
+    /// When the task that runs on this thread began, or when the last one ended. One look at the clock serves for
+    /// both. A thread sets it anew after each wait.
     static SINCE: Cell<Option<Instant>> = const { Cell::new(None) };
 }
 
-/// Hears what a thread does.
+/// Observes what a thread does.
 pub(super) trait Watcher {
-    /// The task that it runs began at this time.
+    /// Its task began at this time.
     fn works(&self, since: Instant);
     /// It waits for something to do.
     fn waits(&self);
@@ -57,7 +57,7 @@ pub(super) trait Watcher {
 #[derive(Debug, Default)]
 struct Queue {
     front: VecDeque<Runnable>,
-    /// Tasks that have used up their turn.
+    /// Tasks that used up their turn.
     behind: VecDeque<Runnable>,
 }
 
@@ -67,7 +67,7 @@ impl Queue {
     }
 }
 
-/// Tasks to be run, and what wakes them.
+/// Tasks to run, and the means to wake them.
 #[derive(Debug)]
 pub(super) struct Executor {
     reactor: Arc<Reactor>,
@@ -76,7 +76,7 @@ pub(super) struct Executor {
     credit: AtomicI64,
     /// Threads that wait in the reactor, or are about to.
     parked: AtomicUsize,
-    /// Whether one of them was woken and has not come back yet.
+    /// Whether one of them was woken and has not returned yet.
     is_waking: AtomicBool,
 }
 
@@ -91,7 +91,7 @@ impl Executor {
         })
     }
 
-    /// What tells of sockets.
+    /// The source of socket events.
     pub(super) fn reactor(&self) -> &Arc<Reactor> {
         &self.reactor
     }
@@ -118,7 +118,7 @@ impl Executor {
                 false => queue.front.push_back(runnable),
             }
             drop(queue);
-            // Whoever hands out events runs what they woke.
+            // The thread that hands out events also runs the tasks that they woke.
             if HANDING_OUT.get() != executor.address() {
                 executor.wake_another();
             }
@@ -141,8 +141,7 @@ impl Executor {
         task
     }
 
-    /// Runs some of the tasks, or waits for one, for as long as `limit` says. A task that panics
-    /// panics here.
+    /// Runs some tasks, or waits for one up to `limit`. If a task panics, the panic comes out of this call.
     pub(super) fn turn(
         &self,
         events: &mut Events,
@@ -163,14 +162,14 @@ impl Executor {
                 break;
             }
         }
-        // There may be more to run, so it only looks.
+        // There may be more to run, so this only looks.
         self.wait(events, Some(Duration::ZERO));
-        // What it saw may have been meant for a thread that sleeps and now goes on to: whoever
-        // comes next has to wake that one anew.
+        // Its events may have been meant for a thread that now sleeps on. The next event has to wake that thread
+        // anew.
         self.is_waking.store(false, Ordering::Release);
     }
 
-    /// Runs a task and says whether there was one.
+    /// Runs a task. Returns whether there was one.
     pub(super) fn run_one(&self) -> bool {
         let (next, is_behind, others, left) = {
             let mut queue = self.queue();
@@ -192,7 +191,7 @@ impl Executor {
         }
         let began = SINCE.get();
         next.run();
-        // Time that nobody of the other kind waited for is no debt.
+        // Time counts as a debt only if a task of the other kind was waiting.
         if others && let (Some(began), Some(ended)) = (began, SINCE.get()) {
             self.account(is_behind, ended - began);
         }
@@ -206,19 +205,19 @@ impl Executor {
             true => credit.saturating_sub(took),
             false => credit.saturating_add(took / FRONT),
         };
-        // Two threads that do this at once lose a share of one of them, which nobody misses.
+        // If two threads do this at once, a share of one is lost. Nobody misses it.
         let credit = credit.clamp(-CREDIT, CREDIT);
         self.credit.store(credit, Ordering::Relaxed);
     }
 
-    /// Makes every thread that waits come back, one after the other: each that does calls this.
+    /// Wakes every waiting thread, one after the other: each that returns calls this again.
     pub(super) fn wake(&self) {
         self.reactor.wake();
     }
 
     fn park(&self, events: &mut Events, limit: Option<Duration>) {
         self.parked.fetch_add(1, Ordering::SeqCst);
-        // Whoever adds a task looks at `parked` behind that; so one of the two sees the other.
+        // A thread that adds a task looks at `parked` afterwards. So one of the two sees the other.
         if self.waiting() == 0 {
             self.wait(events, limit);
         }
@@ -262,12 +261,12 @@ mod tests {
     #[test]
     fn a_wake_that_a_busy_thread_saw_is_not_the_last() {
         let executor = Arc::new(Executor::new().unwrap());
-        // Somebody sleeps, and is to be woken for these.
+        // Pretend that another thread sleeps and has to be woken for these.
         executor.parked.fetch_add(1, Ordering::SeqCst);
         for _ in 0..=TURN {
             executor.spawn(async {}).detach();
         }
-        // This thread is busy, and looks at the sockets in between.
+        // This thread is busy and looks at the sockets in between.
         let mut events = Events::default();
         executor.turn(&mut events, None, &Unwatched);
         while executor.run_one() {}
@@ -323,7 +322,7 @@ mod tests {
         use futures_lite::AsyncReadExt;
         use std::{io::Write, os::unix::net::UnixStream};
 
-        // Ten tasks of each kind, and how many turns of theirs a socket may have to wait for.
+        // Ten tasks of each kind, and how many of their turns a socket may have to wait.
         for (work, most) in [(compute as fn(), 2), (|| {}, 2 * TURN)] {
             let executor = Arc::new(Executor::new().unwrap());
             let mut events = Events::default();

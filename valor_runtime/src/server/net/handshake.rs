@@ -1,6 +1,5 @@
-//! The first bytes of a client of a TLS server. The server calls [`shake_hands`] before there is a
-//! connection; it promises an end within the time that a head may take, and that a client which
-//! speaks plain HTTP is told so.
+//! The first bytes of a client of a TLS server. The server calls [`shake_hands`] before there is a connection. The
+//! handshake ends within the time that a head may take. A client that speaks plain HTTP gets an answer that says so.
 
 use super::{socket::Socket, tls::Tls};
 use futures_lite::{AsyncReadExt, AsyncWriteExt};
@@ -8,16 +7,15 @@ use futures_rustls::{TlsAcceptor, server::TlsStream};
 use smol::{Timer, channel::Receiver, future};
 use std::{convert::Infallible, io, time::Duration};
 
-/// The first byte of a client that speaks TLS: the kind of a handshake's record (RFC 8446,
-/// section 5.1).
+/// The first byte of a client that speaks TLS: the record type of a handshake (RFC 8446, section 5.1).
 const HANDSHAKE: u8 = 22;
 /// How long a handshake may go on when the whole server is about to end.
 const LEAVING: Duration = Duration::from_secs(1);
-/// What a client that speaks HTTP in the clear gets to read.
+/// The answer to a client that speaks HTTP in the clear.
 const PLAIN: &str = "this port speaks HTTPS: use https:// in the address\n";
 
-/// A socket that speaks TLS from here on, or none where the client did not come to that. It may take as long as
-/// `limit`, or a moment once `leaving` is closed.
+/// A socket that speaks TLS from here on, or `None` if the handshake fails. It may take as long as `limit`, but only
+/// a moment once `leaving` is closed.
 pub(crate) async fn shake_hands(
     socket: Socket,
     tls: &Tls,
@@ -56,21 +54,21 @@ async fn accept(mut socket: Socket, tls: &Tls) -> io::Result<Option<Socket>> {
     }
     let acceptor = TlsAcceptor::from(tls.config());
     let accepting = acceptor.accept_with(socket, |session| {
-        // It is a part of a record: there is nothing in it to fail.
+        // This is only part of a record: nothing in it can fail.
         let _ = session.read_tls(&mut &first[..]);
     });
     let stream: TlsStream<Socket> = accepting.await?;
     Ok(Some(Socket::Tls(Box::new(stream))))
 }
 
-/// Answers in the clear, and lets the client finish what it is saying.
+/// Answers in the clear, and lets the client finish what it is sending.
 async fn tell(mut socket: Socket) -> io::Result<()> {
     let head = "HTTP/1.1 400 Bad Request\r\ncontent-type: text/plain\r\nconnection: close";
     let answer = format!("{head}\r\ncontent-length: {}\r\n\r\n{PLAIN}", PLAIN.len());
     socket.write_all(answer.as_bytes()).await?;
     socket.close().await?;
     let mut rest = [0; 4096];
-    // So much is the most of a head.
+    // A head is no larger than this.
     for _ in 0..8 {
         if socket.read(&mut rest).await? == 0 {
             break;

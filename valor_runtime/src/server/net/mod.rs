@@ -1,11 +1,11 @@
-//! What a server stands on: where it listens, the sockets of its clients with or without TLS, and the threads that run
-//! their connections. The server calls it; nothing here knows a protocol above TLS.
+//! What a server is built on: its listeners, the sockets of its clients with or without TLS, and the threads that run
+//! their connections. The server calls it. Nothing here knows a protocol above TLS.
 //!
 //! # Layout
 //!
-//! - `socket`: addresses, listeners, and the sockets of clients; `trusted_proxy`: whom among their peers is believed.
-//! - `tls`: the certificate; `handshake`: how a connection with it begins.
-//! - `workers`: the threads; `executor`: the tasks that they run, told by the `reactor` below that a socket is ready.
+//! - `socket`: addresses, listeners, and the sockets of clients; `trusted_proxy`: which of their peers are believed.
+//! - `tls`: the certificate; `handshake`: how a TLS connection begins.
+//! - `workers`: the threads; `executor`: their tasks. The `reactor` below reports which sockets are ready.
 
 mod executor;
 mod handshake;

@@ -1,5 +1,5 @@
-//! Where the server listens, and the sockets of its clients: TCP everywhere, Unix sockets where
-//! the system has them. The rest of the server sees no difference.
+//! Where the server listens, and the sockets of its clients: TCP everywhere, Unix sockets if the system has them. The
+//! rest of the server sees no difference.
 
 use crate::reactor::{Reactor, Source};
 use futures_lite::{AsyncRead, AsyncWrite};
@@ -83,11 +83,11 @@ impl From<SocketAddr> for Listen {
 /// The mode and owners of a server's Unix sockets: which users may connect. Systems without Unix sockets ignore it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SocketAccess {
-    /// The permissions of the file, whatever the umask is; to connect is to write. Default 0o660.
+    /// The file's permissions, whatever the umask is; to connect, a user needs write permission. Default 0o660.
     pub mode: u32,
-    /// The id of its user; `None`, the default, leaves the process's own.
+    /// The user id of the file's owner; `None`, the default, leaves the process's user.
     pub owner: Option<u32>,
-    /// The id of its group; `None`, the default, leaves the process's own.
+    /// The id of the file's group; `None`, the default, leaves the process's group.
     pub group: Option<u32>,
 }
 
@@ -105,7 +105,8 @@ impl Default for SocketAccess {
 #[derive(Debug)]
 pub(crate) enum Listener {
     Tcp(Source<TcpListener>),
-    /// With its path as it was given, and absolute: a vlugin may change the working directory before it is removed.
+    /// With its path as it was given, and as an absolute path: a vlugin may change the working directory before the
+    /// file is removed.
     #[cfg(unix)]
     Unix(Source<UnixListener>, PathBuf, PathBuf),
 }
@@ -132,7 +133,7 @@ impl Listener {
     fn bind_unix(path: &Path, access: SocketAccess, reactor: &Arc<Reactor>) -> io::Result<Self> {
         use std::os::unix::fs::FileTypeExt;
         let listener = match listening(path, access) {
-            // A socket that nobody answers on was left behind by a process that died.
+            // Nobody answers on this socket: a process that died left it behind.
             Err(error)
                 if error.kind() == io::ErrorKind::AddrInUse
                     && std::fs::symlink_metadata(path)?.file_type().is_socket()
@@ -170,7 +171,7 @@ impl Listener {
         }
     }
 
-    /// The next client, and its address where it has one.
+    /// The next client, and its address if it has one.
     pub(crate) async fn accept(
         &self,
         reactor: &Arc<Reactor>,
@@ -190,7 +191,7 @@ impl Listener {
         }
     }
 
-    /// A client that waits, `WouldBlock` where none does.
+    /// A client that is already waiting; `WouldBlock` if there is none.
     pub(crate) fn try_accept(
         &self,
         reactor: &Arc<Reactor>,
@@ -203,7 +204,7 @@ impl Listener {
     }
 }
 
-/// A Unix socket that listens. It does so only once its owner and mode are what they are to be, so that nobody else
+/// A Unix socket that listens. It begins to listen only after its owner and mode are set, so that nobody else
 /// connects in between.
 #[cfg(unix)]
 fn listening(path: &Path, access: SocketAccess) -> io::Result<UnixListener> {
@@ -221,7 +222,7 @@ fn listening(path: &Path, access: SocketAccess) -> io::Result<UnixListener> {
     }
     let mode = std::fs::Permissions::from_mode(access.mode & 0o777);
     std::fs::set_permissions(path, mode).map_err(|error| told("mode", error))?;
-    // As std has it.
+    // The same backlog as in std.
     socket.listen(128)?;
     Ok(OwnedFd::from(socket).into())
 }
@@ -256,7 +257,7 @@ pub(crate) enum Socket {
     Tcp(Source<TcpStream>),
     #[cfg(unix)]
     Unix(Source<UnixStream>),
-    /// Another one with TLS over it.
+    /// One of the others, with TLS over it.
     Tls(Box<TlsStream<Socket>>),
 }
 
@@ -272,13 +273,12 @@ macro_rules! each {
 }
 
 impl Socket {
-    /// Whether TLS is spoken on it.
+    /// Whether it speaks TLS.
     pub(crate) fn is_tls(&self) -> bool {
         matches!(self, Self::Tls(_))
     }
 
-    /// Has the system ask after a peer that says nothing for a minute, so that one that is gone
-    /// without a word is noticed.
+    /// Makes the system probe a peer that is silent for a minute, so that a vanished peer is noticed.
     pub(crate) fn keep_alive(&self) {
         match self {
             Self::Tcp(stream) => {
@@ -291,8 +291,8 @@ impl Socket {
         }
     }
 
-    /// Reads up to `limit` bytes into the memory that `bytes` gets for them. `None` where that
-    /// cannot be done without clearing the memory first.
+    /// Reads up to `limit` bytes into memory that `bytes` reserves for them. `None` if that is impossible without
+    /// clearing the memory first.
     pub(crate) fn poll_receive(
         &mut self,
         cx: &mut Context<'_>,
@@ -314,7 +314,7 @@ impl Socket {
         }
     }
 
-    /// Makes the close that follows a reset, which no peer takes for the end of a body.
+    /// Makes the next close a reset, which no peer takes for the end of a body.
     pub(crate) fn reset_on_close(&self) {
         let reset = |socket: socket2::SockRef<'_>| {
             let _ = socket.set_linger(Some(Duration::ZERO));
@@ -337,7 +337,7 @@ fn receive<T: std::os::fd::AsFd>(
 ) -> Poll<io::Result<usize>> {
     use rustix::net::{RecvFlags, recv};
     source.poll_read_with(cx, limit, |io| {
-        // Only now: most attempts to read that come to nothing do not get here.
+        // Only here: most attempts to read find nothing and do not get this far.
         bytes.reserve_exact(limit);
         let (amount, _) = recv(
             io,
@@ -375,7 +375,7 @@ impl AsyncWrite for Socket {
         each!(&mut *self, stream => Pin::new(stream).poll_write_vectored(cx, bufs))
     }
 
-    /// Sends what was written and not yet encrypted, or not yet taken by the system.
+    /// Sends what was written but is not yet encrypted, or not yet with the system.
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match &mut *self {
             Self::Tls(stream) => Pin::new(stream).poll_flush(cx),
@@ -383,7 +383,7 @@ impl AsyncWrite for Socket {
         }
     }
 
-    /// Tells the peer that nothing more will come; what it sends can still be read.
+    /// Tells the peer that nothing more will come. What the peer sends can still be read.
     fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Poll::Ready(match &mut *self {
             Self::Tcp(stream) => stream.get_ref().shutdown(Shutdown::Write),

@@ -1,6 +1,6 @@
-//! The certificate and the key that a server shows, read from files and read again when they were
-//! renewed. The program that starts a server makes a [`Tls`]; `handshake` speaks TLS with it:
-//! rustls with ring, TLS 1.2 and 1.3, HTTP/1.1 alone.
+//! The certificate and the key that a server shows, read from files, and read again after a renewal. The program that
+//! starts a server makes a [`Tls`]; `handshake` speaks TLS with it. It is rustls with ring, for TLS 1.2 and 1.3 and
+//! only HTTP/1.1.
 
 use crate::file::{self, Readers};
 use arc_swap::ArcSwap;
@@ -33,7 +33,7 @@ pub enum TlsError {
         what: &'static str,
         /// The file.
         file: PathBuf,
-        /// What the system says of it.
+        /// The system's error.
         source: io::Error,
     },
     /// The file has no certificate in it.
@@ -54,7 +54,7 @@ pub enum TlsError {
          `openssl pkey -in FILE -out PLAIN` takes it off", .0.display()
     )]
     Encrypted(PathBuf),
-    /// A part of the file is not what it says it is.
+    /// A part of the file is not what its label says.
     #[error("{}: the {what} is damaged: {source}; copy it anew from where it was issued", .file.display())]
     Damaged {
         /// Which of the two it is.
@@ -69,7 +69,7 @@ pub enum TlsError {
     Key {
         /// The file of the key.
         file: PathBuf,
-        /// What rustls says of it.
+        /// The error from rustls.
         source: Error,
     },
     /// The certificate cannot be used.
@@ -77,10 +77,10 @@ pub enum TlsError {
     Certificate {
         /// The file of the certificate.
         file: PathBuf,
-        /// What rustls says of it.
+        /// The error from rustls.
         source: Error,
     },
-    /// The key is another one than the certificate's.
+    /// The key does not belong to the certificate.
     #[error(
         "{}: the private key is not that of the first certificate in {}; \
          give the two that were made for each other, the server's own certificate before its chain",
@@ -97,8 +97,8 @@ pub enum TlsError {
     Setup(#[source] Error),
 }
 
-/// A certificate with its key, for [`Server::tls`](crate::server::Server::tls). Clones are handles of the
-/// same one.
+/// A certificate with its key, for [`Server::tls`](crate::server::Server::tls). Clones are handles to the same
+/// certificate.
 ///
 /// ```no_run
 /// use valor_runtime::server::Tls;
@@ -120,7 +120,7 @@ struct Inner {
     config: Arc<ServerConfig>,
 }
 
-/// What is shown to clients now.
+/// What clients are shown now.
 #[derive(Debug)]
 struct Shown(ArcSwap<CertifiedKey>);
 
@@ -131,8 +131,8 @@ impl ResolvesServerCert for Shown {
 }
 
 impl Tls {
-    /// Reads a certificate, with its chain behind it, and its key from two files in PEM. A key
-    /// that every user of the machine may read is a warning in the log, on Unix.
+    /// Reads a certificate, followed by its chain, and its key from two PEM files. On Unix it logs a warning if every
+    /// user of the machine may read the key.
     ///
     /// # Errors
     /// Everything that keeps the two from being used together.
@@ -143,7 +143,7 @@ impl Tls {
         let (certificate, key) = (certificate.into(), key.into());
         let provider = Arc::new(ring::default_provider());
         let pair = read(&certificate, &key, &provider)?;
-        // They are read again, and by then a vlugin may have gone to another folder.
+        // They are read again later, when a vlugin may have changed the working directory.
         let absolute = |file| std::path::absolute(&file).unwrap_or(file);
         let (certificate, key) = (absolute(certificate), absolute(key));
         let shown = Arc::new(Shown(ArcSwap::from_pointee(pair)));
@@ -161,10 +161,10 @@ impl Tls {
         })))
     }
 
-    /// Reads the files again, for the connections that begin from now on.
+    /// Reads the files again, for connections that begin from now on.
     ///
     /// # Errors
-    /// As [`Tls::load`]; what was shown before stays.
+    /// As [`Tls::load`]; the old certificate then stays.
     pub fn reload(&self) -> Result<(), TlsError> {
         let Inner {
             certificate,
@@ -177,7 +177,7 @@ impl Tls {
         Ok(())
     }
 
-    /// The file of the certificate.
+    /// The certificate's file.
     pub fn certificate(&self) -> &Path {
         &self.0.certificate
     }
@@ -193,7 +193,7 @@ impl fmt::Debug for Tls {
     }
 }
 
-/// The certificates (DER) of a file in PEM, for
+/// The certificates (DER) in a PEM file, for
 /// [`FetchConfig::extra_roots`](crate::host::fetch::FetchConfig::extra_roots).
 ///
 /// # Errors
@@ -268,7 +268,7 @@ fn damaged(what: &'static str, file: &Path, source: pem::Error) -> TlsError {
 }
 
 fn is_encrypted(pem: &[u8]) -> bool {
-    // The second is how it was marked inside of an ordinary section before PKCS#8.
+    // The second is the mark inside an ordinary section, from before PKCS#8.
     let marks: [&[u8]; 2] = [b"BEGIN ENCRYPTED PRIVATE KEY", b"Proc-Type: 4,ENCRYPTED"];
     marks
         .iter()

@@ -1,5 +1,5 @@
-//! Whom a server believes when a request says for whom it comes: [`TrustedProxy`]. It is read from the command line,
-//! and asked about the address of each proxy on a request's way.
+//! Which proxies a server believes when they say who the client is: [`TrustedProxy`]. It is read from the command
+//! line, and asked about the address of each proxy on a request's way.
 
 use ipnet::{IpNet, Ipv4Net};
 use std::{
@@ -8,8 +8,8 @@ use std::{
     str::FromStr,
 };
 
-/// Who may say for whom a request comes: a network, one address, or all that comes over a Unix
-/// socket, where peers have no address.
+/// A proxy that may say who the client is: a network, one address, or every peer on a Unix socket, which has no
+/// address.
 ///
 /// ```
 /// use valor_runtime::server::TrustedProxy;
@@ -39,7 +39,7 @@ pub enum TrustedProxy {
 pub struct TrustedProxyError(String);
 
 impl TrustedProxy {
-    /// Whether it is about this address; `None` is a peer on a Unix socket.
+    /// Whether it covers this address; `None` is a peer on a Unix socket.
     pub fn has(&self, peer: Option<IpAddr>) -> bool {
         match (self, peer) {
             (Self::Network(network), Some(peer)) => network.contains(&peer.to_canonical()),
@@ -75,7 +75,7 @@ impl fmt::Display for TrustedProxy {
     }
 }
 
-/// IPv4 in the clothes of IPv6 is IPv4 here, as it is for peers.
+/// An IPv4 network written as IPv6 becomes IPv4, as the addresses of peers do.
 fn canonical(network: IpNet) -> IpNet {
     let v4 = |address: Ipv6Addr| address.to_ipv4_mapped();
     match network {

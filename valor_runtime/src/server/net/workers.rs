@@ -1,5 +1,5 @@
-//! The threads that run the connections. The server starts them. While a watchdog sees vlugins block their threads, it
-//! calls [`Workers::relieve`], which starts as many spare threads as are needed, so that other requests do not wait.
+//! The threads that run the connections. The server starts them. If a watchdog sees vlugins block their threads, it
+//! calls [`Workers::relieve`]. That starts as many spare threads as are needed, so that other requests do not wait.
 
 use super::executor::Executor;
 use crate::reactor::{self, Events, Reactor};
@@ -17,18 +17,18 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How many spare threads there are at most.
+/// The most spare threads at once.
 const MAX_SPARES: usize = 64;
-/// A thread that has run one task for this long counts as blocked.
+/// A thread counts as blocked once it has run one task for this long.
 const BLOCKED: Duration = Duration::from_millis(50);
-/// How often a spare thread asks whether it is still of use.
+/// How often a spare thread asks whether it is still needed.
 const ASK: Duration = Duration::from_secs(1);
-/// How long a spare thread stays after it was last of use: who blocked once, often does again.
+/// How long a spare thread stays after it was last needed: a vlugin that blocked once often blocks again.
 const KEEP: Duration = Duration::from_secs(5);
-/// How many tasks a thread runs when it is already to end.
+/// The most tasks that a thread still runs once it has to end.
 const LAST_STEPS: usize = 100_000;
 
-/// The worker threads of a server. Clones are handles of the same threads.
+/// The worker threads of a server. Clones are handles to the same threads.
 ///
 /// ```
 /// use valor_runtime::server::Workers;
@@ -46,35 +46,35 @@ pub struct Workers(Arc<Inner>);
 struct Inner {
     executor: Arc<Executor>,
     threads: Mutex<Threads>,
-    /// Whether the threads are to end.
+    /// Whether the threads have to end.
     stopped: AtomicBool,
-    // Closed when they have ended.
+    // Closed once they have all ended.
     ended: Receiver<Infallible>,
 }
 
 #[derive(Debug)]
 struct Threads {
-    /// How many are to be at work.
+    /// How many should be at work.
     wanted: usize,
     spares: usize,
     last: u64,
-    /// Those that count as being at work, unless they are blocked.
+    /// The threads that count as being at work, unless they are blocked.
     at_work: HashMap<u64, Arc<Progress>>,
-    /// How many were blocked at once lately, and when.
+    /// The most that were recently blocked at once, and when.
     peak: Option<(usize, Instant)>,
-    /// Every thread has a clone; `None` once they are to end.
+    /// Every thread has a clone; `None` once they have to end.
     running: Option<Sender<Infallible>>,
 }
 
-/// By which a thread that is blocked is told from one that is not.
+/// Tells whether a thread is blocked.
 #[derive(Debug, Default)]
 struct Progress {
-    /// When it began the task that it runs, in nanoseconds since the first thread began, plus one; 0 while it waits
-    /// for a task.
+    /// When its current task began, in nanoseconds since the first thread began, plus one; 0 while it waits for a
+    /// task.
     since: AtomicU64,
 }
 
-/// Nanoseconds since the first time that somebody asked.
+/// Nanoseconds since the first call.
 fn nanos(at: Instant) -> u64 {
     static BASE: OnceLock<Instant> = OnceLock::new();
     let since = at.duration_since(*BASE.get_or_init(|| at));
@@ -90,7 +90,7 @@ impl Progress {
     }
 }
 
-/// How many threads are to be started when so many are wanted, and of those at work so many are blocked.
+/// How many threads to start if this many are wanted and this many of those at work are blocked.
 fn missing(wanted: usize, at_work: usize, blocked: usize) -> usize {
     match at_work.saturating_sub(blocked) {
         0 => blocked.max(wanted),
@@ -99,13 +99,13 @@ fn missing(wanted: usize, at_work: usize, blocked: usize) -> usize {
 }
 
 impl Threads {
-    /// How many threads are blocked at this time.
+    /// How many threads are blocked now.
     fn blocked(&self, now: Instant) -> usize {
         let at_work = self.at_work.values();
         at_work.filter(|it| it.is_blocked(now)).count()
     }
 
-    /// The most that were blocked at once lately.
+    /// The most that were recently blocked at once.
     fn peak(&mut self, now: Instant) -> usize {
         let blocked = self.blocked(now);
         match self.peak {
@@ -122,7 +122,7 @@ impl Workers {
     /// Workers without threads.
     ///
     /// # Errors
-    /// Where the system gives no more file descriptors.
+    /// If the system has no more file descriptors.
     pub fn new() -> io::Result<Self> {
         let (running, ended) = channel::bounded(1);
         Ok(Self(Arc::new(Inner {
@@ -140,10 +140,10 @@ impl Workers {
         })))
     }
 
-    /// Starts `count` threads, `valor-worker-0` and on, at least one.
+    /// Starts `count` threads, at least one, named `valor-worker-0` and so on.
     ///
     /// # Errors
-    /// Where the system has no more threads.
+    /// If the system has no more threads.
     pub fn start(&self, count: usize) -> io::Result<()> {
         for number in 0..count.max(1) {
             self.0.threads().wanted += 1;
@@ -152,9 +152,9 @@ impl Workers {
         Ok(())
     }
 
-    /// Starts threads in the place of those that are blocked, and returns how many. If none is left that works, as
-    /// many more as are blocked: what waits may block those as well, and it is not to take for ever until one is free.
-    /// There are at most 64 at once. They end by themselves when they are not needed any more.
+    /// Starts threads to replace the blocked ones, and returns how many. If every thread is blocked, it starts as
+    /// many as are blocked: the waiting tasks may block those too, and nobody should wait for ever until one is free.
+    /// There are at most 64 at once. They end by themselves once they are no longer needed.
     pub fn relieve(&self) -> usize {
         let (wanted, first) = {
             let mut threads = self.0.threads();
@@ -181,7 +181,7 @@ impl Workers {
         wanted
     }
 
-    /// How many spare threads there are.
+    /// How many spare threads exist.
     pub fn spares(&self) -> usize {
         self.0.threads().spares
     }
@@ -194,12 +194,12 @@ impl Workers {
         self.0.executor.spawn(future)
     }
 
-    /// What tells the workers' tasks of their sockets.
+    /// The source of socket events for the workers' tasks.
     pub(crate) fn reactor(&self) -> &Arc<Reactor> {
         self.0.executor.reactor()
     }
 
-    /// Ends every thread, once the task that it runs comes to a halt. Nobody is waited for.
+    /// Ends every thread as soon as its current task pauses. It waits for none of them.
     pub fn stop(&self) {
         self.0.stopped.store(true, Ordering::Release);
         self.0.executor.wake();
@@ -245,7 +245,7 @@ impl Inner {
         self.stopped.load(Ordering::Acquire)
     }
 
-    /// Runs tasks until the workers are stopped, or this spare is of no use any more.
+    /// Runs tasks until the workers are stopped, or until this spare is no longer needed.
     fn work(&self, number: u64, progress: &Progress, is_spare: bool) {
         let _here = reactor::enter(self.executor.reactor());
         let mut events = Events::default();
@@ -257,7 +257,7 @@ impl Inner {
                 }
                 ask_at = Some(Instant::now() + ASK);
             }
-            // A task that panics takes its own connection with it, and nothing else.
+            // A task that panics ends only its own connection.
             let ran = catch_unwind(AssertUnwindSafe(|| {
                 self.executor
                     .turn(&mut events, is_spare.then_some(ASK), progress);
@@ -267,22 +267,21 @@ impl Inner {
             }
         }
         if self.is_stopped() {
-            // What was cancelled is dropped by being run once more. The bound is there for tasks
-            // that wake themselves without end.
+            // Running a cancelled task once more drops it. The bound is for tasks that wake themselves without end.
             let cancelled = (0..LAST_STEPS).take_while(|_| {
                 catch_unwind(AssertUnwindSafe(|| self.executor.run_one())).unwrap_or(true)
             });
             cancelled.for_each(drop);
-            // Nobody will tell of a socket any more.
+            // From now on nobody reports sockets.
             self.executor.reactor().close();
         }
-        // The next one that waits has to learn of it too, and what woke this one may have been
-        // meant for another.
+        // The next waiting thread has to learn of the stop too. Besides, the event that woke this thread may have
+        // been meant for another.
         self.executor.wake();
     }
 
-    /// Whether there are enough threads at work without this one, even if as many are blocked as were lately. It is
-    /// taken off the list then: of two spares that ask at once, one stays.
+    /// Whether enough threads are at work without this one, even if as many block again as recently did. It then
+    /// leaves the list: if two spares ask at once, one stays.
     fn is_superfluous(&self, number: u64) -> bool {
         let mut threads = self.threads();
         let needed = threads.wanted + threads.peak(Instant::now());
@@ -309,7 +308,7 @@ mod tests {
     use super::*;
     use std::{future::pending, sync::mpsc};
 
-    /// Tasks that block their threads until they are released.
+    /// Tasks that block their threads until released.
     struct Blocking {
         began: mpsc::Receiver<()>,
         release: mpsc::Sender<()>,
@@ -352,7 +351,7 @@ mod tests {
 
     const PATIENCE: Duration = Duration::from_secs(60);
 
-    /// Asks again and again until this is true.
+    /// Tries again and again until this is true.
     fn eventually(what: &str, is_true: impl Fn() -> bool) {
         let since = Instant::now();
         while !is_true() {
@@ -370,7 +369,7 @@ mod tests {
         blocking.await_began(1);
         eventually("a spare", || workers.relieve() == 1);
         assert_eq!(smol::block_on(workers.spawn(async { 7 })), 7);
-        // It has asked by then whether it is still of use, and one is enough.
+        // By then it has asked whether it is still needed; one is enough.
         thread::sleep(KEEP + ASK * 2);
         assert_eq!((workers.relieve(), workers.spares()), (0, 1));
         blocking.release();
@@ -417,7 +416,7 @@ mod tests {
             workers.spares() == MAX_SPARES
         });
         blocking.await_began(MAX_SPARES + 1);
-        // Each of them is blocked by now, and there is no other.
+        // By now each of them is blocked, and there is no other.
         thread::sleep(BLOCKED * 2);
         assert_eq!((workers.relieve(), workers.spares()), (0, MAX_SPARES));
         blocking.release();

@@ -1,4 +1,4 @@
-//! Who is believed, and what of what is said.
+//! Whose headers are believed, and how much of them.
 
 use super::*;
 use proptest::prelude::*;
@@ -112,7 +112,7 @@ fn the_client_is_the_rightmost_that_is_not_trusted() {
             "6.6.6.6, 2001:db8::1",
         ),
         (&["6.6.6.6, ::ffff:1.2.3.4"], "1.2.3.4:0", "::ffff:1.2.3.4"),
-        // A proxy that is trusted does not name its client.
+        // A trusted proxy does not name its client.
         (&["6.6.6.6, unknown, 10.0.0.9"], NOBODY, "10.0.0.9"),
         (&["6.6.6.6, , 10.0.0.9"], NOBODY, "10.0.0.9"),
     ] {
@@ -167,7 +167,7 @@ fn scheme_and_host() {
         (&[(HOST, "a/b")], is(false, "inner.example")),
         (&[(HOST, "")], is(false, "inner.example")),
         (&[(HOST, "a\u{e9}")], is(false, "inner.example")),
-        // The client's own part stands first, and is not believed.
+        // The client's own part comes first and is not believed.
         (
             &[
                 (FOR, "6.6.6.6, 1.2.3.4"),
@@ -263,7 +263,7 @@ fn forwarded_as_the_rfc_has_it() {
 
 #[test]
 fn one_of_them_is_the_word() {
-    // A proxy that writes the one passes a client's other one on.
+    // A proxy that writes one of the headers passes a client's other one on.
     let head = settled(PROXY, &[(FORWARDED, "for=6.6.6.6"), (FOR, "1.2.3.4")]);
     assert_eq!(
         (head.peer(), all(&head, FORWARDED).len()),
@@ -305,7 +305,7 @@ fn what_is_no_text_spoils_its_own_part_alone() {
 }
 
 proptest! {
-    // Whatever a client writes before it, the word of the proxy stands.
+    // Whatever a client writes before it, the proxy's entry counts.
     #[test]
     fn what_the_client_adds_makes_no_difference(own in "\\PC{0,60}") {
         for between in [",", ", "] {

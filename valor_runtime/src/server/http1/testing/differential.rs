@@ -1,6 +1,5 @@
-//! The guard and the framing of bodies, held to async-h1's `decode`: on every request that both
-//! accept, both give the same [`http_types::Request`]. Where they differ it is on purpose, and
-//! [`ours`] or [`theirs`] says why.
+//! Compares the guard and the framing of bodies with async-h1's `decode`: for every request that both accept, both
+//! give the same [`http_types::Request`]. Where they differ on purpose, [`ours`] or [`theirs`] says why.
 
 use super::fuzzing::{End, Message, read};
 use crate::server::config::ServerConfig;
@@ -19,7 +18,7 @@ use valor::{
     wire::{self, Body, Chunk},
 };
 
-/// What is compared of a request.
+/// The parts of a request that are compared.
 #[derive(Debug, PartialEq, Eq)]
 struct Seen {
     method: String,
@@ -31,7 +30,7 @@ struct Seen {
 }
 
 impl Seen {
-    /// Reads a request to its end. `None` where its body fails.
+    /// Reads a request to its end. `None` if its body fails.
     fn of(mut request: Request, names: &dyn Fn(&str) -> bool) -> Option<Self> {
         let mut headers: Vec<_> = request
             .iter()
@@ -44,7 +43,7 @@ impl Seen {
         headers.sort();
         let mut body = Vec::new();
         let mut reader = request.take_body();
-        // async-h1 leaves a read of trailers that are split pending for ever.
+        // async-h1 leaves a read of trailers pending for ever if they are split.
         let read = future::block_on(future::poll_once(reader.read_to_end(&mut body)));
         read?.ok()?;
         drop(reader);
@@ -53,7 +52,7 @@ impl Seen {
             && let Some(received) = future::block_on(request.recv_trailers())
         {
             for (name, values) in received.iter() {
-                // async-h1 keeps the last of several trailers of one name.
+                // Of several trailers with one name, async-h1 keeps the last.
                 trailers.push((name.to_string(), values.last().to_string()));
             }
             trailers.sort();
@@ -69,7 +68,7 @@ impl Seen {
     }
 }
 
-/// The first request by the guard, with what comes behind it left alone.
+/// The first request as the guard reads it; what follows it is left alone.
 fn ours(bytes: &[u8], segments: &[usize]) -> Option<(Message, End, Seen)> {
     let (messages, end) = read(bytes, segments, &ServerConfig::default());
     let message = messages.into_iter().next()?;
@@ -87,16 +86,16 @@ fn ours(bytes: &[u8], segments: &[usize]) -> Option<(Message, End, Seen)> {
     Some((message, end, Seen::of(request, &|_| true)?))
 }
 
-/// The first request by async-h1, as it is where no difference is meant.
+/// The first request as async-h1 reads it, with the intended differences evened out.
 fn theirs(bytes: &[u8], typed: bool, absolute: Option<&str>) -> Option<Seen> {
     let wire = Script(Arc::new(Mutex::new(Cursor::new(bytes.to_vec()))));
     let decoded = future::block_on(future::poll_once(async_h1::server::decode(wire)));
     let (request, _) = decoded?.ok()??;
-    // It makes up a content type for every body; Valor takes what the client says.
+    // async-h1 makes up a content type for every body; Valor takes what the client says.
     let mut seen = Seen::of(request, &|name| typed || name != "content-type")?;
     if let Some(authority) = absolute {
-        // The authority of a target takes the Host's place (RFC 9112, section 3.2.2), and the
-        // scheme is that of the connection, whatever the target says.
+        // The target's authority takes the place of the Host (RFC 9112, section 3.2.2). The scheme is the
+        // connection's, whatever the target says.
         for (name, values) in &mut seen.headers {
             if name == "host" {
                 *values = vec![authority.to_owned()];
@@ -110,7 +109,7 @@ fn theirs(bytes: &[u8], typed: bool, absolute: Option<&str>) -> Option<Seen> {
     }
     for (name, values) in &mut seen.headers {
         if name == "content-length" {
-            // One number, written in one way (RFC 9110, section 8.6).
+            // One number, written one way (RFC 9110, section 8.6).
             let number: u64 = values.last()?.parse().ok()?;
             *values = vec![number.to_string()];
         }
@@ -120,7 +119,7 @@ fn theirs(bytes: &[u8], typed: bool, absolute: Option<&str>) -> Option<Seen> {
     Some(seen)
 }
 
-/// A socket that has all of its input, and takes all output.
+/// A socket that has all its input and accepts all output.
 #[derive(Clone)]
 struct Script(Arc<Mutex<Cursor<Vec<u8>>>>);
 
@@ -152,12 +151,12 @@ impl AsyncWrite for Script {
     }
 }
 
-/// One of the good ones, nearly always.
+/// Nearly always one of the good values.
 fn mostly(good: &[&'static str], bad: &[&'static str]) -> impl Strategy<Value = &'static str> {
     prop_oneof![19 => select(good.to_vec()), 1 => select(bad.to_vec())]
 }
 
-/// A request, nearly always a good one.
+/// A request that is nearly always good.
 #[derive(Debug, Clone)]
 struct Sent {
     bytes: Vec<u8>,
@@ -195,7 +194,7 @@ fn sent() -> impl Strategy<Value = Sent> {
     let value = prop_oneof![
         50 => "[!-~]([ -~\t]{0,20}[!-~])?",
         5 => Just(String::new()),
-        // Not beyond ASCII, where `http_types` panics under async-h1.
+        // ASCII only: beyond it, `http_types` panics under async-h1.
         1 => "[ -~]{0,5}[\u{1}\u{7f}][ -~]{0,5}",
     ];
     let space = select(vec![" ", "", "  ", "\t"]);
@@ -243,7 +242,7 @@ fn sent() -> impl Strategy<Value = Sent> {
         )
 }
 
-/// A framing header, and a body of that framing.
+/// A framing header, and a body framed that way.
 fn body() -> impl Strategy<Value = (String, Vec<u8>)> {
     let data = || prop::collection::vec(any::<u8>(), 0..200);
     let length = mostly(&["", "0", "00"], &["+", "-", "1"]);
@@ -313,7 +312,7 @@ proptest! {
     }
 }
 
-/// The comparison above is worth what both accept.
+/// The comparison above only proves something if both accept most requests.
 #[test]
 fn most_of_what_is_compared_is_accepted_by_both() {
     use proptest::{strategy::ValueTree, test_runner::TestRunner};

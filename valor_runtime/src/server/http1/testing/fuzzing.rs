@@ -1,6 +1,6 @@
-//! What the guard and the framing of bodies promise, as one check of any bytes: no panic, one
-//! verdict for every split, one meaning, bounded memory. The fuzz target (`valor_runtime/fuzz`)
-//! calls [`check`]; the differential test compares [`read`] to async-h1.
+//! What the guard and the framing of bodies promise, as one check of any bytes: no panic, one verdict for every
+//! split, one meaning, bounded memory. The fuzz target (`valor_runtime/fuzz`) calls [`check`]. The differential test
+//! compares [`read`] with async-h1.
 
 use crate::server::{
     config::ServerConfig,
@@ -21,7 +21,7 @@ use valor::{
     wire::{Body, Request, RequestHead},
 };
 
-/// Who sends it all.
+/// The address of the sender.
 const PEER: &str = "127.0.0.1:8080";
 
 /// A request as a vlugin would get it.
@@ -30,7 +30,7 @@ pub(super) struct Message {
     pub(super) head: RequestHead,
     pub(super) body: Vec<u8>,
     pub(super) trailers: Trailers,
-    /// The head once it is settled who the client is.
+    /// The head once the client's address is settled.
     settled: RequestHead,
     keep_alive: bool,
     expects_continue: bool,
@@ -42,9 +42,9 @@ pub(super) struct Message {
 pub(super) enum End {
     /// The input ended between two requests.
     Clean,
-    /// In a head: refused, or not at its end. A split may show a fault earlier, or another one.
+    /// In a head: refused, or incomplete. A split may reveal a fault earlier, or another fault.
     Head,
-    /// In a body that is not at its end.
+    /// In an incomplete body.
     Cut,
     Body(BodyError),
 }
@@ -52,7 +52,7 @@ pub(super) enum End {
 /// Reads requests as a connection does, from segments of these lengths, over and over.
 ///
 /// # Panics
-/// Where more is kept than the limits allow.
+/// If more is kept than the limits allow.
 pub(super) fn read(bytes: &[u8], segments: &[usize], config: &ServerConfig) -> (Vec<Message>, End) {
     let mut rest = bytes;
     let mut lengths = segments.iter().cycle();
@@ -134,7 +134,7 @@ fn read_body<'a>(
     }
 }
 
-/// Writes a request so that nothing of it can be understood in another way.
+/// Writes a request in a way that leaves only one reading.
 fn write(message: &Message) -> Vec<u8> {
     let (head, body) = (&message.head, &message.body);
     let version = match head.version() {
@@ -166,10 +166,10 @@ fn write(message: &Message) -> Vec<u8> {
     bytes
 }
 
-/// Holds everything that is promised against these bytes, on a connection with small limits.
+/// Holds every promise against these bytes, on a connection with small limits.
 ///
 /// # Panics
-/// Where a promise is not kept.
+/// If a promise is broken.
 pub fn check(bytes: &[u8]) {
     let small = ServerConfig {
         max_head: 1024,
@@ -181,7 +181,7 @@ pub fn check(bytes: &[u8]) {
         ..ServerConfig::default()
     };
     let whole = read(bytes, &[bytes.len()], &small);
-    // The same bytes are always split in the same way, so that what is found is found again.
+    // The same bytes are always split the same way, so that a finding can be reproduced.
     let seed = bytes.iter().fold(bytes.len() as u64, |seed, &byte| {
         seed.wrapping_mul(31).wrapping_add(byte.into())
     });
@@ -205,7 +205,7 @@ pub fn check(bytes: &[u8]) {
             .filter(|(name, _)| ["content-length", "transfer-encoding"].contains(name));
         assert!(framings.count() <= 1, "there are two framings");
 
-        // Whatever a trusted proxy says, there is a peer and a host, and nothing panics at them.
+        // Whatever a trusted proxy says, there is a peer and a host, and nothing panics over them.
         let settled = message.settled.clone();
         let peer = settled.peer().unwrap_or_default();
         assert!(peer.parse::<SocketAddr>().is_ok(), "{peer}");
@@ -222,7 +222,7 @@ pub fn check(bytes: &[u8]) {
             body,
         });
 
-        // What is in it cannot be more than was, but names and values may stand further apart.
+        // Nothing can have been added, but names and values may stand further apart.
         let again = write(&message);
         let roomy = ServerConfig {
             trusted_proxies: small.trusted_proxies.clone(),

@@ -1,5 +1,4 @@
-//! What the guard and the bodies promise, shown on bytes from outside. It is there for tests and for the fuzz target
-//! alone.
+//! What the guard and the bodies promise, shown on bytes from outside. Only tests and the fuzz target use it.
 //!
 //! - `fuzzing`: the promises, as one check of any bytes.
 //! - `differential`: the same requests as async-h1 reads them.
