@@ -3,8 +3,6 @@
 //!
 //! A module gets it as a text. One that never asks links nothing that reads JSON.
 
-pub(crate) mod missed;
-
 use serde::{
     Deserializer,
     de::{DeserializeOwned, Visitor},
@@ -29,9 +27,19 @@ impl From<Value> for Config {
     }
 }
 
+#[cfg(target_family = "wasm")]
+impl From<valor_abi_guest::export::Config<'_>> for Config {
+    fn from(config: valor_abi_guest::export::Config<'_>) -> Self {
+        match config.0 {
+            "null" => Value::Null.into(),
+            text => Self::of_text(text),
+        }
+    }
+}
+
 impl Config {
     /// One that is JSON.
-    #[cfg(any(test, target_family = "wasm"))]
+    #[cfg(any(target_family = "wasm", test))]
     pub(crate) fn of_text(text: &str) -> Self {
         Self {
             text: text.into(),

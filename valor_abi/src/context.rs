@@ -1,11 +1,6 @@
 //! [`Context`]: a vlugin's configuration, its state, and its way to the host.
 
-use crate::{
-    config::{Config, missed},
-    fault::Fault,
-    host::{Host, HostRef},
-    http, wire,
-};
+use crate::{config::Config, host::HostRef, http};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use std::{
@@ -13,6 +8,8 @@ use std::{
     panic::Location,
     sync::Arc,
 };
+use valor_abi_http::{request_into_wire, request_into_wire_absolute, response_from_wire, to_http};
+use valor_abi_wire::{Host, unwind};
 
 /// What `on_create` fills and `on_request` reads: one for each place where a vlugin is mounted.
 ///
@@ -44,13 +41,13 @@ pub struct Context {
 }
 
 impl Context {
-    /// A context as a host makes it; `config` is `Value::Null` where there is none.
-    pub fn new(host: HostRef, config: impl Into<Config>) -> Self {
+    /// A context as a host makes it.
+    pub(crate) fn new(host: HostRef, config: Config) -> Self {
         Self {
             #[cfg(feature = "surf")]
             client: crate::surf::new(host.clone()),
             host,
-            config: config.into(),
+            config,
             state: Vec::new(),
         }
     }
@@ -68,7 +65,7 @@ impl Context {
         let at = Location::caller();
         if self.raw_config().is_null() {
             let wanted = type_name::<T>();
-            missed::note(
+            unwind::note(
                 at,
                 format!("there is no `config`, but the vlugin asks for a `{wanted}`"),
             );
@@ -78,7 +75,7 @@ impl Context {
             Ok(config) => Some(config),
             Err(error) => {
                 log::warn!("of the config of `{}`, {error}", self.name());
-                missed::note(at, error.to_string());
+                unwind::note(at, error.to_string());
                 None
             }
         }
@@ -141,11 +138,9 @@ impl Context {
     /// Where the request or the response has something in it that cannot be carried, or the
     /// host is about to end.
     pub async fn call(&self, vlugin: &str, req: http::Request) -> http::Result<http::Response> {
-        let request = crate::convert::request_into_wire(req)
-            .await
-            .map_err(to_http)?;
+        let request = request_into_wire(req).await.map_err(to_http)?;
         let response = self.host.call(vlugin, request).await.map_err(to_http)?;
-        crate::convert::response_from_wire(response).map_err(to_http)
+        response_from_wire(response).map_err(to_http)
     }
 
     /// Sends a request to another server, as the host allows. [`Context::client`] (feature
@@ -155,24 +150,17 @@ impl Context {
     /// 403 where the host is not in `allow`, 502 where it cannot be reached, 504 where it took
     /// too long.
     pub async fn fetch(&self, req: http::Request) -> http::Result<http::Response> {
-        let request: wire::Request = crate::convert::request_into_wire_absolute(req)
-            .await
-            .map_err(to_http)?;
+        let request = request_into_wire_absolute(req).await.map_err(to_http)?;
         let response = self.host.fetch(request).await.map_err(to_http)?;
-        crate::convert::response_from_wire(response).map_err(to_http)
+        response_from_wire(response).map_err(to_http)
     }
 
-    /// The host itself.
+    /// The host itself, for the tests of what stands on it.
+    #[doc(hidden)]
     pub fn host(&self) -> &Arc<dyn Host> {
         #[cfg(target_family = "wasm")]
         return self.host.as_dyn();
         #[cfg(not(target_family = "wasm"))]
         &self.host
     }
-}
-
-pub(crate) fn to_http(fault: Fault) -> http::Error {
-    let status =
-        http::StatusCode::try_from(fault.status).unwrap_or(http::StatusCode::InternalServerError);
-    http::Error::new(status, fault)
 }

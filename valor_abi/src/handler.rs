@@ -176,12 +176,12 @@ impl<T: IntoResponse, E: Into<http::Error>> IntoResponse for Result<T, E> {
 pub fn streaming<S, B>(stream: S) -> http::Body
 where
     S: futures_core::Stream<Item = std::io::Result<B>> + Send + 'static,
-    B: Into<crate::wire::Bytes>,
+    B: Into<valor_abi_wire::Bytes>,
 {
-    use crate::wire::{Body, Chunk};
     use futures_lite::StreamExt;
+    use valor_abi_wire::{Body, Chunk};
     let chunks = stream.map(|piece| piece.map(|data| Chunk::Data(data.into())));
-    crate::convert::body_from_wire(Body::stream(None, chunks))
+    valor_abi_http::body_from_wire(Body::stream(None, chunks))
 }
 
 /// What the function form's `on_create` may return: nothing, or a result whose error fails the

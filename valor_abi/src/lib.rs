@@ -37,50 +37,40 @@
 //! `valor_cli run -p plugins.json` serves what a plugins.json names. The crate `valor_runtime` does so inside of
 //! another program.
 //!
-//! # Layout
+//! # What is here
 //!
-//! - [`Context`], [`Vlugin`], [`IntoResponse`], [`sleep`], [`now`], [`random`], [`streaming`],
-//!   [`upgrade`], [`offers_upgrade`]: for authors.
-//! - [`wire`]: requests and responses in the form in which they cross boundaries; `head` holds
-//!   the encoding of a head.
-//! - [`convert`]: from the wire's form to [`http`](https://docs.rs/http-types/2) and back.
-//! - [`host`]: what a vlugin may ask of its host.
-//! - [`instance`]: the glue around an author's code; [`unwind`] and [`fault`] serve it.
+//! - [`macro@vlugin`] makes a vlugin; [`Vlugin`] is its typed form. [`Entry`] is what comes of it.
+//! - [`Context`] has a vlugin's configuration and state, and asks other servers and other vlugins.
+//! - [`http`](https://docs.rs/http-types/2) has requests and responses. [`IntoResponse`] says what a handler may return;
+//!   [`Json`] and [`streaming()`] help with that.
+//! - [`sleep`], [`now`] and [`random`] ask the host, and so do the macros of [`log`](https://docs.rs/log).
+//! - [`offers_upgrade`] and [`upgrade()`]: WebSocket and other protocols.
 //! - `surf`: the HTTP client, with the feature of that name.
-//! - [`testing`]: for the tests of a vlugin, which runs inside of them.
-//! - [`native`]: the boundary between a library and the program that loads it.
-//! - [`guest`]: the boundary between a WebAssembly module and its host.
-//! - [`metadata`]: what a file of either kind says of itself.
+//! - [`testing`]: the test kit.
+//!
+//! What crosses between a vlugin and its host is in separate crates, which authors need not know: `valor_abi_wire`,
+//! `valor_abi_native`, `valor_abi_guest` and `valor_abi_http`.
 
 #![cfg_attr(not(test), warn(missing_docs))]
-#![deny(unsafe_code)]
+#![forbid(unsafe_code)]
 
-pub mod convert;
-pub mod fault;
-pub mod guest;
-pub mod host;
-pub mod instance;
-pub mod metadata;
-#[cfg(not(target_family = "wasm"))]
-#[allow(unsafe_code)] // A boundary: each block states the invariant it leans on.
-pub mod native;
 #[cfg(feature = "surf")]
 pub mod surf;
 #[cfg(not(target_family = "wasm"))]
 pub mod testing;
-pub mod unwind;
-pub mod wire;
 
 #[cfg(doctest)]
 mod book;
 mod config;
 mod context;
+mod entry;
 mod glue;
 mod handler;
-mod head;
+mod host;
 mod upgrade;
 
 pub use context::Context;
+pub use entry::Entry;
 pub use handler::{IntoCreated, IntoResponse, Json, Vlugin, streaming};
 pub use host::{now, random, sleep};
 pub use http_types as http;
@@ -92,15 +82,15 @@ pub use valor_abi_macros::vlugin;
 /// For the code that `#[vlugin]` writes; not for people.
 #[doc(hidden)]
 pub mod __private {
-    #[cfg(target_family = "wasm")]
-    pub use crate::guest::export;
-    #[cfg(not(target_family = "wasm"))]
-    pub use crate::native::export;
     pub use crate::{
+        Entry,
         glue::{OnRequest, context, missing, request},
-        instance::Entry,
     };
     pub use core;
     /// A config that nobody reads.
     pub use serde::de::IgnoredAny as Unread;
+    #[cfg(target_family = "wasm")]
+    pub use valor_abi_guest::__export as boundary;
+    #[cfg(not(target_family = "wasm"))]
+    pub use valor_abi_native::__export as boundary;
 }

@@ -4,14 +4,12 @@
 use futures_lite::{AsyncReadExt, future::block_on, stream};
 use proptest::prelude::*;
 use std::io;
-use valor::{
-    convert::{
-        body_from_wire, body_into_wire, request_from_wire, request_into_wire,
-        request_into_wire_absolute, response_from_wire, response_into_wire,
-    },
-    http, streaming,
-    wire::{Body, Bytes, Chunk, Request, RequestHead, Response},
+use valor::{http, streaming};
+use valor_abi_http::{
+    body_from_wire, body_into_wire, request_from_wire, request_into_wire,
+    request_into_wire_absolute, response_from_wire, response_into_wire,
 };
+use valor_abi_wire::{Body, Bytes, Chunk, Request, RequestHead, Response};
 
 /// A body that arrives in these pieces, after having nothing to give at first.
 fn pieces(len: Option<u64>, pieces: &'static [&'static str]) -> Body {

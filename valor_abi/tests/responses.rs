@@ -11,9 +11,9 @@ use std::{
 use valor::{
     http::{Body, Error, Response, StatusCode},
     testing::{TestHost, TestVlugin},
-    wire::Bytes,
     *,
 };
+use valor_abi_wire::Bytes;
 
 /// Status, content type and body.
 fn response(value: impl IntoResponse) -> (u16, Option<String>, String) {
@@ -119,7 +119,7 @@ impl Drop for PanicsAfter {
 }
 
 fn wrong() -> TestVlugin {
-    TestHost::new().create(instance::Entry::of::<Wrong>("wrong", "0.1.0"))
+    TestHost::new().create(Entry::of::<Wrong>("wrong", "0.1.0"))
 }
 
 #[test]

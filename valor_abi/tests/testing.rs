@@ -117,7 +117,7 @@ fn what_nobody_answers_is_refused() {
 
 #[test]
 fn a_vlugin_beside_it_that_cannot_be_created_is_told() {
-    let broken = instance::Entry::of::<Broken>("broken", "0.1.0");
+    let broken = Entry::of::<Broken>("broken", "0.1.0");
     let fault = TestHost::new()
         .vlugin("broken", broken, ())
         .try_create(VLUGIN);

@@ -66,7 +66,7 @@ fn a_failure_has_its_id_too() {
             Err(http::Error::from_str(500, "no"))
         }
     }
-    let entry = instance::Entry::of::<Fails>("fails", "1");
+    let entry = Entry::of::<Fails>("fails", "1");
     let answer = testing::create(entry, ()).get("/").assert_status(500);
     assert_eq!(answer.header("x-valor-plugin"), Some("fails"));
     assert!(answer.header("x-correlation-id").is_some());

@@ -11,12 +11,9 @@ use std::{
     task::{Context, Poll, Waker},
     thread,
 };
-use valor::{
-    convert,
-    fault::Fault,
-    http, upgrade,
-    wire::{Body, Chunk, Request, Response},
-};
+use valor::{http, upgrade};
+use valor_abi_http::{self as convert};
+use valor_abi_wire::{Body, Chunk, Fault, Request, Response};
 
 /// A request that offers `raw`, whose client says this.
 fn offer(said: Vec<io::Result<Chunk>>) -> Request {

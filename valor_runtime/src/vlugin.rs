@@ -4,12 +4,9 @@
 //! [`Runtime`](crate::Runtime) is one too, so that it can be embedded, nested and tested without a socket. Loaders
 //! make them, `dispatch` calls them, `server` serves one.
 
-pub use valor::{
-    fault::{Fault, FaultKind},
-    instance::Instance as Vlugin,
-    wire::{
-        Body, BoxFuture, Bytes, Chunk, ChunkStream, Request, RequestHead, Response, ResponseHead,
-    },
+pub use valor_abi_wire::{
+    Body, BoxFuture, Bytes, Chunk, ChunkStream, Fault, FaultKind, Instance as Vlugin, Request,
+    RequestHead, Response, ResponseHead,
 };
 
 use std::sync::Arc;
@@ -72,7 +69,7 @@ where
         let handler = handler.clone();
         async move {
             let answering = async |req| valor::IntoResponse::into_response(handler(req).await);
-            valor::convert::answer(request, answering).await
+            valor_abi_http::answer(request, answering).await
         }
     })
 }

@@ -17,7 +17,7 @@ use std::{
     thread,
     time::{Duration, Instant},
 };
-use valor::instance::Entry;
+use valor::Entry;
 use valor_runtime::{
     Body, Chunk, Limits, Place, Request, Response, Runtime, Vlugin, dispatch::CallTimeouts, from_fn,
 };

@@ -5,7 +5,7 @@ mod fixture;
 use fixture::{hello_plugin, misbehaving_abort};
 use proptest::prelude::*;
 use std::{fs, path::Path, sync::OnceLock};
-use valor::native::{Metadata, metadata::MAGIC};
+use valor_abi_wire::metadata::{MAGIC, Metadata};
 use valor_runtime::{Inspection, inspect};
 
 fn library() -> &'static [u8] {

@@ -1,29 +1,15 @@
-//! [`TestHost`], the host that a test makes up, and [`TestVlugin`], a vlugin that was created
-//! by it.
+//! [`TestHost`], the host that a test makes up.
 
-use super::{TestRequest, TestResponse, clock::Clock};
-use crate::{
-    IntoResponse, convert,
-    fault::Fault,
-    host::{self, Host, LogRecord},
-    http,
-    instance::{Entry, Instance},
-    wire::{BoxFuture, Request, RequestHead, Response},
+use super::{
+    vlugin::TestVlugin,
+    world::{Answer, HostOf, World},
 };
+use crate::{Entry, IntoResponse, http};
 use serde::Serialize;
 use serde_json::Value;
-use std::{
-    collections::HashMap,
-    fmt,
-    sync::{
-        Arc, Mutex, MutexGuard,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::{Duration, SystemTime},
-};
-
-type Answer =
-    Arc<dyn Fn(Request) -> BoxFuture<'static, Result<Response, Fault>> + Send + Sync + 'static>;
+use std::{sync::Arc, time::SystemTime};
+use valor_abi_http::{request_from_wire, response_into_wire, to_fault};
+use valor_abi_wire::{Fault, Host, Instance, scope};
 
 /// A host that answers what a vlugin asks as a test wants it.
 ///
@@ -55,44 +41,11 @@ type Answer =
 /// ```
 #[must_use = "`create` makes a vlugin with it"]
 pub struct TestHost {
-    shared: Arc<Shared>,
+    world: Arc<World>,
     name: Option<String>,
     prefix: Option<String>,
     config: Value,
     others: Vec<(String, Entry, Value)>,
-}
-
-/// What the host of the vlugin under test and those of the vlugins beside it have in common.
-struct Shared {
-    clock: Arc<Clock>,
-    log: Mutex<Vec<LogLine>>,
-    random: Mutex<u64>,
-    answers: Mutex<Answers>,
-}
-
-#[derive(Default)]
-struct Answers {
-    fetch: Option<Answer>,
-    calls: HashMap<String, Answer>,
-}
-
-/// A line that a vlugin logged.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LogLine {
-    /// The name of the vlugin.
-    pub vlugin: String,
-    /// How grave it is.
-    pub level: log::Level,
-    /// The module that it comes from.
-    pub target: String,
-    /// The line itself.
-    pub message: String,
-}
-
-impl fmt::Display for LogLine {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}: {}", self.level, self.vlugin, self.message)
-    }
 }
 
 impl Default for TestHost {
@@ -105,14 +58,8 @@ impl TestHost {
     /// A host that refuses every `fetch` and knows no other vlugin. Its clock starts at
     /// 2000-01-01 00:00 UTC, and its random numbers are the same each time.
     pub fn new() -> Self {
-        let start = SystemTime::UNIX_EPOCH + Duration::from_secs(946_684_800);
         Self {
-            shared: Arc::new(Shared {
-                clock: Arc::new(Clock::new(start)),
-                log: Mutex::default(),
-                random: Mutex::new(0),
-                answers: Mutex::default(),
-            }),
+            world: Arc::new(World::new()),
             name: None,
             prefix: None,
             config: Value::Null,
@@ -144,7 +91,7 @@ impl TestHost {
 
     /// The time of day at which the test begins.
     pub fn now(self, now: SystemTime) -> Self {
-        self.shared.clock.set(now);
+        self.world.clock.set(now);
         self
     }
 
@@ -155,7 +102,7 @@ impl TestHost {
         F: Fn(http::Request) -> Fut + Send + Sync + 'static,
         Fut: Future<Output: IntoResponse> + Send + 'static,
     {
-        self.shared.answers().fetch = Some(answer_of(answer));
+        self.world.answers().fetch = Some(answer_of(answer));
         self
     }
 
@@ -166,7 +113,7 @@ impl TestHost {
         Fut: Future<Output: IntoResponse> + Send + 'static,
     {
         let answer = answer_of(answer);
-        self.shared.answers().calls.insert(name.to_owned(), answer);
+        self.world.answers().calls.insert(name.to_owned(), answer);
         self
     }
 
@@ -199,38 +146,29 @@ impl TestHost {
     /// does not fit.
     #[track_caller]
     pub fn try_create(self, vlugin: Entry) -> Result<TestVlugin, Fault> {
-        let shared = self.shared;
+        let world = self.world;
         for (name, entry, config) in self.others {
-            let instance = create(&shared, name.clone(), entry, config)?;
+            let instance = create(&world, name.clone(), entry, config)?;
             let answer = move |request| instance.clone().on_request(request);
-            shared.answers().calls.insert(name, Arc::new(answer));
+            world.answers().calls.insert(name, Arc::new(answer));
         }
         let name = self.name.unwrap_or_else(|| vlugin.name().to_owned());
         let prefix = self.prefix.unwrap_or_else(|| format!("/{name}"));
-        let instance = create(&shared, name.clone(), vlugin, self.config)?;
-        Ok(TestVlugin {
-            instance,
-            shared,
-            name,
-            prefix,
-            requests: AtomicU64::new(0),
-        })
+        let instance = create(&world, name.clone(), vlugin, self.config)?;
+        Ok(TestVlugin::new(instance, world, name, prefix))
     }
 }
 
 #[track_caller]
 fn create(
-    shared: &Arc<Shared>,
+    world: &Arc<World>,
     name: String,
     entry: Entry,
     config: Value,
 ) -> Result<Arc<dyn Instance>, Fault> {
-    let host: Arc<dyn Host> = Arc::new(HostOf {
-        name,
-        shared: shared.clone(),
-    });
-    host::adopt(&host);
-    shared.clock.run(entry.create(host, config))
+    let host: Arc<dyn Host> = Arc::new(HostOf::new(name, world.clone()));
+    scope::adopt(&host);
+    world.clock.run(entry.create(host, config))
 }
 
 #[track_caller]
@@ -247,176 +185,9 @@ where
     Arc::new(move |request| {
         let answer = answer.clone();
         Box::pin(async move {
-            let req = convert::request_from_wire(request)?;
-            let res = answer(req).await.into_response()?;
-            convert::response_into_wire(res).await
+            let req = request_from_wire(request)?;
+            let res = answer(req).await.into_response().map_err(to_fault)?;
+            response_into_wire(res).await
         })
     })
-}
-
-/// A vlugin that was created for a test.
-pub struct TestVlugin {
-    instance: Arc<dyn Instance>,
-    shared: Arc<Shared>,
-    name: String,
-    prefix: String,
-    /// How many requests were given an id.
-    requests: AtomicU64,
-}
-
-impl TestVlugin {
-    /// Sends a GET request; `target` is path and query, without the vlugin's prefix.
-    #[track_caller]
-    pub fn get(&self, target: &str) -> TestResponse {
-        self.request("GET", target).send()
-    }
-
-    /// Sends a POST request with a body; its content type is that of the body.
-    #[track_caller]
-    pub fn post(&self, target: &str, body: impl Into<http::Body>) -> TestResponse {
-        self.request("POST", target).body(body).send()
-    }
-
-    /// Begins a request of any method, to be sent with [`TestRequest::send`].
-    ///
-    /// # Panics
-    /// For a method or a target that HTTP does not know.
-    #[track_caller]
-    pub fn request(&self, method: &str, target: &str) -> TestRequest<'_> {
-        TestRequest::new(self, method, target)
-    }
-
-    /// What was logged since the vlugin was created, by it and by those beside it. The log
-    /// keeps every level.
-    pub fn log(&self) -> Vec<LogLine> {
-        self.shared.log().clone()
-    }
-
-    /// The time of day by the host's clock.
-    pub fn now(&self) -> SystemTime {
-        self.shared.clock.now()
-    }
-
-    pub(super) fn name(&self) -> &str {
-        &self.name
-    }
-
-    /// Sets what the host sets in a request, and gives the request's id.
-    pub(super) fn complete(&self, head: &mut RequestHead) -> String {
-        if head.peer().is_none() {
-            head.set_peer("127.0.0.1:50000");
-        }
-        head.remove("x-forwarded-prefix");
-        if self.prefix != "/" {
-            let _ = head.push("x-forwarded-prefix", self.prefix.as_bytes());
-        }
-        let own = head.header_str("x-request-id").map(str::to_owned);
-        let id = own.unwrap_or_else(|| {
-            format!("{:032x}", self.requests.fetch_add(1, Ordering::Relaxed) + 1)
-        });
-        let _ = head.set("x-request-id", id.as_bytes());
-        id
-    }
-
-    #[track_caller]
-    pub(super) fn send(&self, request: Request) -> (Result<Response, Fault>, Arc<Clock>) {
-        let clock = self.shared.clock.clone();
-        let answer = clock.run(self.instance.clone().on_request(request));
-        (answer, clock)
-    }
-}
-
-impl Drop for TestVlugin {
-    fn drop(&mut self) {
-        // Those beside it hold the host, and the host holds them.
-        *self.shared.answers() = Answers::default();
-    }
-}
-
-impl Shared {
-    fn answers(&self) -> MutexGuard<'_, Answers> {
-        self.answers.lock().unwrap_or_else(|e| e.into_inner())
-    }
-
-    fn log(&self) -> MutexGuard<'_, Vec<LogLine>> {
-        self.log.lock().unwrap_or_else(|e| e.into_inner())
-    }
-}
-
-/// The host of one vlugin.
-struct HostOf {
-    name: String,
-    shared: Arc<Shared>,
-}
-
-fn refuse(status: u16, message: String) -> BoxFuture<'static, Result<Response, Fault>> {
-    Box::pin(async move { Err(Fault::refused(status, message)) })
-}
-
-impl Host for HostOf {
-    fn name(&self) -> &str {
-        &self.name
-    }
-
-    fn log(&self, record: &LogRecord<'_>) {
-        self.shared.log().push(LogLine {
-            vlugin: self.name.clone(),
-            level: record.level,
-            target: record.target.to_owned(),
-            message: record.message.to_owned(),
-        });
-    }
-
-    fn max_level(&self) -> log::LevelFilter {
-        log::LevelFilter::Trace
-    }
-
-    fn fetch(&self, request: Request) -> BoxFuture<'static, Result<Response, Fault>> {
-        let answer = self.shared.answers().fetch.clone();
-        match answer {
-            Some(answer) => answer(request),
-            None => refuse(
-                403,
-                format!(
-                    "nobody answers {} in this test: say who does with `TestHost::on_fetch`",
-                    request.head.target()
-                ),
-            ),
-        }
-    }
-
-    fn call(&self, vlugin: &str, request: Request) -> BoxFuture<'static, Result<Response, Fault>> {
-        let answer = self.shared.answers().calls.get(vlugin).cloned();
-        match answer {
-            Some(answer) => answer(request),
-            None => refuse(
-                404,
-                format!(
-                    "there is no vlugin `{vlugin}` in this test: \
-                     add it with `TestHost::vlugin` or `TestHost::on_call`"
-                ),
-            ),
-        }
-    }
-
-    fn sleep(&self, time: Duration) -> BoxFuture<'static, ()> {
-        Box::pin(self.shared.clock.sleep(time))
-    }
-
-    fn now(&self) -> SystemTime {
-        self.shared.clock.now()
-    }
-
-    /// SplitMix64 (Steele, Lea, Flood: Fast Splittable Pseudorandom Number Generators, 2014).
-    fn random(&self, buffer: &mut [u8]) {
-        let mut state = self.shared.random.lock().unwrap_or_else(|e| e.into_inner());
-        for bytes in buffer.chunks_mut(8) {
-            *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-            let mut number = *state;
-            number = (number ^ (number >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-            number = (number ^ (number >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-            number ^= number >> 31;
-            bytes.copy_from_slice(&number.to_le_bytes()[..bytes.len()]);
-        }
-    }
 }

@@ -32,13 +32,17 @@
 //! comes out the same each time.
 
 mod clock;
-mod exchange;
 mod host;
+mod response;
+mod vlugin;
+mod world;
 
-pub use exchange::{TestRequest, TestResponse};
-pub use host::{LogLine, TestHost, TestVlugin};
+pub use host::TestHost;
+pub use response::TestResponse;
+pub use vlugin::{TestRequest, TestVlugin};
+pub use world::LogLine;
 
-use crate::instance::Entry;
+use crate::Entry;
 
 /// Creates a vlugin with this config (`()` for none) and a host that has nothing to offer: it
 /// refuses every `fetch` and knows no other vlugin.

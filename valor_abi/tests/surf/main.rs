@@ -31,7 +31,9 @@ mod native {
 mod guest {
     use crate::server;
     use std::sync::Arc;
-    use valor::{Context, convert, convert::http_url, fault::Fault, host::Host, http};
+    use valor::{Context, http};
+    use valor_abi_http as convert;
+    use valor_abi_wire::{Fault, Host};
 
     #[allow(dead_code, unused_imports)] // All of it is public elsewhere.
     #[path = "../../src/surf/guest/mod.rs"]
@@ -116,7 +118,7 @@ macro_rules! conversation {
             fn ask(case: &str) -> TestResponse {
                 TestHost::new()
                     .on_fetch(server::server)
-                    .create(instance::Entry::of::<Talks>("talks", "0.1.0"))
+                    .create(Entry::of::<Talks>("talks", "0.1.0"))
                     .get(&format!("/{case}"))
             }
 
@@ -158,7 +160,10 @@ macro_rules! conversation {
             #[test]
             fn what_is_no_url_is_one_panic() {
                 let response = ask("no-url").assert_status(500);
-                assert_eq!(response.fault().unwrap().kind, fault::FaultKind::Panic);
+                assert_eq!(
+                    response.fault().unwrap().kind,
+                    valor_abi_wire::FaultKind::Panic
+                );
             }
 
             #[test]
@@ -205,7 +210,7 @@ fn without_a_context_the_client_is_that_of_the_vlugin_that_runs() {
 
     TestHost::new()
         .on_fetch(server::server)
-        .create(instance::Entry::of::<Free>("free", "0.1.0"))
+        .create(Entry::of::<Free>("free", "0.1.0"))
         .get("/")
         .assert_body("GET this is /new, PUT this is /new");
 }

@@ -76,7 +76,7 @@ pub fn hold(kind: Kind, folders: &[PathBuf]) -> Result<(String, String), String>
     }
     let short = |rustc: &str| rustc.split(" (").next().unwrap_or(rustc).to_owned();
     Ok((
-        short(valor::metadata::Metadata::this_rustc()),
+        short(valor_abi_wire::metadata::Metadata::this_rustc()),
         short(vlugins),
     ))
 }

@@ -13,7 +13,7 @@ use std::{
     },
     task::{Context, Poll, ready},
 };
-use valor::unwind::{catch, drop_caught};
+use valor_abi_wire::unwind::{catch, drop_caught};
 
 /// Why a request's body was cut off, if it was: a status, or 0.
 #[derive(Default)]

@@ -29,7 +29,7 @@ use std::{
     sync::Arc,
     task::{Context, Poll},
 };
-use valor::unwind::{catch, drop_caught};
+use valor_abi_wire::unwind::{catch, drop_caught};
 
 /// The registry and the counters: what answers requests.
 #[derive(Default)]
@@ -108,7 +108,7 @@ pub fn retire(mount: Arc<Mount>) {
 
 /// Takes the prefix off the path and puts it into `x-forwarded-prefix`, where a client's own
 /// never arrives.
-fn enter_prefix(request: &mut Request, len: usize) -> Result<(), valor::wire::HeadError> {
+fn enter_prefix(request: &mut Request, len: usize) -> Result<(), valor_abi_wire::HeadError> {
     let head = &mut request.head;
     head.remove("x-forwarded-prefix");
     if len == 0 {

@@ -25,7 +25,7 @@ use std::{
     sync::Arc,
     time::{Duration, SystemTime},
 };
-use valor::host::{Host, LogRecord};
+use valor_abi_wire::{Host, LogRecord};
 
 /// The host of one vlugin.
 pub struct RuntimeHost {

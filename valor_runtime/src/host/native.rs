@@ -16,7 +16,7 @@ use std::{
     sync::Arc,
     time::{Duration, Instant, SystemTime},
 };
-use valor::host::{Host, LogRecord};
+use valor_abi_wire::{Host, LogRecord};
 
 /// The host of one native vlugin.
 pub struct NativeHost {

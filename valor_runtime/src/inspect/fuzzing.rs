@@ -13,7 +13,8 @@ use std::{
     path::Path,
 };
 use tar::{Builder, Header};
-use valor::native::{ABI_MAJOR, Metadata};
+use valor_abi_native::ABI_MAJOR;
+use valor_abi_wire::metadata::Metadata;
 
 /// What a header of tar and its content are padded to.
 const BLOCK: usize = 512;

@@ -13,7 +13,8 @@ use std::{
     fmt,
     path::{Path, PathBuf},
 };
-use valor::native::{ABI_MAJOR, ABI_MINOR, Metadata};
+use valor_abi_native::{ABI_MAJOR, ABI_MINOR};
+use valor_abi_wire::metadata::Metadata;
 
 /// What is known of a package. It is shown as lines for people, and serialised as one object.
 #[derive(Debug, Clone)]

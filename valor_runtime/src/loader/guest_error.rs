@@ -58,7 +58,7 @@ pub enum GuestError {
     /// Another version of the boundary.
     #[error(
         "speaks version {found} of the guest ABI, but this host speaks version {}; build it with a valor_abi that does",
-        valor::guest::GUEST_ABI
+        valor_abi_guest::GUEST_ABI
     )]
     Abi {
         /// Its version.

@@ -47,7 +47,7 @@ pub use wasm::WasmLoader;
 use crate::{BoxFuture, Definition, Limits, Vlugin, host::RuntimeHost};
 use futures_lite::future;
 use std::{fmt, path::PathBuf, sync::Arc};
-use valor::metadata::Metadata;
+use valor_abi_wire::metadata::Metadata;
 
 /// One kind of vlugin, as the runtime sees it.
 pub(crate) trait Loader: Send + Sync {

@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
     sync::Arc,
 };
-use valor::native::Metadata;
+use valor_abi_wire::metadata::Metadata;
 
 /// What is wrong with a library, in one line without its file's name, which
 /// [`LoadError::Native`](crate::loader::LoadError::Native) puts in front.

@@ -16,7 +16,7 @@ use crate::{
 #[cfg(not(feature = "wasm"))]
 use std::path::PathBuf;
 use std::{path::Path, sync::Arc};
-use valor::metadata::Metadata;
+use valor_abi_wire::metadata::Metadata;
 
 const HERE: &str = "host process";
 

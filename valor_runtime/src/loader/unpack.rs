@@ -10,7 +10,7 @@ use crate::{
 };
 use sha2::{Digest, Sha256};
 use std::path::Path;
-use valor::metadata::Metadata;
+use valor_abi_wire::metadata::Metadata;
 
 /// The library to load.
 #[derive(Debug)]

@@ -87,7 +87,7 @@ impl Manifest {
 
     /// A manifest of a script.
     pub fn script(name: impl Into<String>, version: impl Into<String>) -> Self {
-        use valor::native::{ABI_MAJOR, ABI_MINOR};
+        use valor_abi_native::{ABI_MAJOR, ABI_MINOR};
         let mut manifest = Self::new(name, version, format!("{ABI_MAJOR}.{ABI_MINOR}"));
         manifest.format = SCRIPT_FORMAT;
         manifest

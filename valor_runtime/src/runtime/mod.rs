@@ -30,7 +30,7 @@ use futures_lite::FutureExt;
 use futures_util::stream::{self, StreamExt};
 use serde::Serialize;
 use std::sync::Arc;
-use valor::instance::Entry;
+use valor::Entry;
 
 /// Each load has a thread of its own and the bytes of its file; some wait for a network.
 const LOADS_AT_ONCE: usize = 16;
@@ -193,7 +193,7 @@ impl Runtime {
     /// crate, or an [`Entry::of`] a type.
     ///
     /// ```
-    /// use valor::{Context, Vlugin, http, instance::Entry};
+    /// use valor::{Context, Entry, Vlugin, http};
     /// use valor_runtime::Runtime;
     ///
     /// struct Greeter(String);
@@ -301,11 +301,11 @@ impl Runtime {
                 Some(port) => format!("{}:{port}", req.url().host_str().unwrap_or("localhost")),
                 None => req.url().host_str().unwrap_or("localhost").to_owned(),
             };
-            let mut request = valor::convert::request_into_wire(req).await?;
+            let mut request = valor_abi_http::request_into_wire(req).await?;
             if request.head.header("host").is_none() {
                 let _ = request.head.push("host", host.as_bytes());
             }
-            valor::convert::response_from_wire(self.dispatch.answer(request).await)
+            valor_abi_http::response_from_wire(self.dispatch.answer(request).await)
         };
         answer.await.unwrap_or_else(|fault| {
             let mut res = http_types::Response::new(fault.status);

@@ -56,7 +56,10 @@ fn the_files_are_those_of_the_manifest() {
             assert_eq!(found.sha256, row.sha256, "{}", row.file);
             // What a file of another system says of itself is not always read.
             let Some(metadata) = found.metadata else {
-                assert_ne!(row.target, valor::metadata::Metadata::this_target());
+                assert_ne!(
+                    row.target,
+                    valor_abi_wire::metadata::Metadata::this_target()
+                );
                 continue;
             };
             let said = (&*metadata.target, metadata.abi_major, metadata.abi_minor);
@@ -89,7 +92,7 @@ fn the_files_are_those_of_the_manifest() {
 
 #[test]
 fn libraries_of_every_compiler_hold_the_conversation() {
-    let here = valor::metadata::Metadata::this_target();
+    let here = valor_abi_wire::metadata::Metadata::this_target();
     let held = hold_all(Kind::Native, here);
     // Elsewhere there is nothing to hold it with.
     let expected = match here {

@@ -118,13 +118,24 @@ fn circles(krate: &Crate) -> Vec<String> {
     circles.into_values().map(|ties| ties.join("\n")).collect()
 }
 
+/// The crates of the house that have rooms.
+const CRATES: [&str; 7] = [
+    "valor_abi/wire",
+    "valor_abi/native",
+    "valor_abi/guest",
+    "valor_abi/http",
+    "valor_abi",
+    "valor_runtime",
+    "valor_cli",
+];
+
 fn src(folder: &str) -> PathBuf {
     root().join(folder).join("src")
 }
 
 #[test]
 fn no_import_runs_up() {
-    for folder in ["valor_runtime", "valor_cli"] {
+    for folder in CRATES {
         let krate = Crate::read(&src(folder));
         let faults: Vec<_> = faults(&krate, &floors(folder)).into_iter().collect();
         assert!(faults.is_empty(), "{folder}:\n{}", faults.join("\n"));
@@ -134,13 +145,18 @@ fn no_import_runs_up() {
 /// Rooms whose files still import each other in a circle. The list gets shorter and never longer.
 const ROUND: [&str; 2] = ["definition", "definition::read"];
 
+/// Files whose circle is another crate's: `surf::guest` has surf's names and signatures, by which a request holds
+/// middleware, and middleware takes a request and a client.
+const ELSEWHERE: [&str; 1] = ["surf::guest::builder"];
+
 #[test]
 fn no_files_import_each_other_in_a_circle() {
-    let mut left: BTreeSet<_> = ROUND.into();
-    for folder in ["valor_runtime", "valor_cli"] {
+    let mut left: BTreeSet<_> = ROUND.into_iter().chain(ELSEWHERE).collect();
+    for folder in CRATES {
         for circle in circles(&Crate::read(&src(folder))) {
             let room = circle.trim_start().split(" -> ").next().unwrap_or_default();
-            assert!(ROUND.contains(&room), "{folder}:\n{circle}");
+            let known = ROUND.contains(&room) || ELSEWHERE.contains(&room);
+            assert!(known, "{folder}:\n{circle}");
             left.remove(room);
         }
     }
@@ -148,4 +164,59 @@ fn no_files_import_each_other_in_a_circle() {
         left.is_empty(),
         "take these out of the list, they have no circle any more: {left:?}"
     );
+}
+
+/// A room with several files is a folder with a `mod.rs`, everywhere: there is one way to find the beginning.
+#[test]
+fn a_room_has_its_first_file_inside() {
+    fn walk(folder: &Path, beside: &mut Vec<PathBuf>) {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                if path.with_extension("rs").is_file() {
+                    beside.push(path.with_extension("rs"));
+                }
+                walk(&path, beside);
+            }
+        }
+    }
+    let mut beside = Vec::new();
+    for krate in ["valor_abi", "valor_runtime", "valor_cli"] {
+        walk(&root().join(krate).join("src"), &mut beside);
+    }
+    assert!(beside.is_empty(), "move each to mod.rs in its folder: {beside:?}");
+}
+
+/// The map at the beginning of the page leads somewhere: each file that it names exists.
+#[test]
+fn the_map_names_files_that_exist() {
+    fn files(folder: &Path, found: &mut Vec<String>) {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            let name = path.file_name().unwrap().to_str().unwrap();
+            if name.starts_with('.') || ["target", "node_modules", "archive"].contains(&name) {
+                continue;
+            }
+            match path.is_dir() {
+                true => files(&path, found),
+                false => found.push(path.to_str().unwrap().replace('\\', "/")),
+            }
+        }
+    }
+    let mut found = Vec::new();
+    files(&root(), &mut found);
+    let page = fs::read_to_string(root().join("docs/src/architecture.md")).unwrap();
+    let (_, map) = page.split_once("\n## Where to go\n").expect("a map");
+    let (map, _) = map.split_once("\n## ").expect("what comes behind it");
+    // Line breaks do not end a name: none has a space in it.
+    let names = map.split('`').skip(1).step_by(2);
+    let is_file = |name: &&str| {
+        let ends = [".rs", ".js", ".json", ".txt", ".toml"];
+        ends.iter().any(|end| name.ends_with(end)) && !name.contains("NAME") && !name.contains(' ')
+    };
+    let names: BTreeSet<_> = names.filter(is_file).collect();
+    assert!(names.len() > 40, "the map names {} files", names.len());
+    let is_missing = |name: &&&str| !found.iter().any(|file| file.ends_with(&format!("/{name}")));
+    let missing: Vec<_> = names.iter().filter(is_missing).collect();
+    assert!(missing.is_empty(), "the map names files that do not exist: {missing:?}");
 }

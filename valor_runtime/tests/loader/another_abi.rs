@@ -29,19 +29,18 @@ const NEWER: Copy = Copy {
     name: "abi_newer",
     version: "7.4.0",
     edits: &[
-        ("build.rs", "\"1.0.0\"", "\"1.1.0\""),
         (
-            "src/metadata.rs",
-            "ABI_MINOR: u16 = 0",
-            "ABI_MINOR: u16 = 1",
+            "native/Cargo.toml",
+            "version = \"1.0.0\"",
+            "version = \"1.1.0\"",
         ),
         (
-            "src/native/types.rs",
+            "native/src/types.rs",
             "-> FfiFuture<FfiResult<FfiInstance>>,\n}\n",
             with_added!("-> FfiFuture<FfiResult<FfiInstance>>,\n"),
         ),
         (
-            "src/native/types.rs",
+            "native/src/types.rs",
             "fn(data: *const ()),\n}\n\n/// The host of one vlugin",
             concat!(
                 with_added!("fn(data: *const ()),\n"),
@@ -49,7 +48,7 @@ const NEWER: Copy = Copy {
             ),
         ),
         (
-            "src/native/types.rs",
+            "native/src/types.rs",
             "fn(data: *const ()),\n}\n\n/// A line for the log",
             concat!(
                 with_added!("fn(data: *const ()),\n"),
@@ -58,39 +57,39 @@ const NEWER: Copy = Copy {
             ),
         ),
         (
-            "src/native/stream.rs",
+            "native/src/stream.rs",
             "fn(data: *mut ()),\n}\n",
             with_added!("fn(data: *mut ()),\n"),
         ),
         (
-            "src/native/export.rs",
+            "native/src/export.rs",
             "ValorModule { create }",
-            "ValorModule { create, added: $crate::native::types::added }",
+            "ValorModule { create, added: $crate::types::added }",
         ),
         (
-            "src/native/stream.rs",
+            "native/src/stream.rs",
             "drop: drop_stream,",
-            "drop: drop_stream,\nadded: super::types::added,",
+            "drop: drop_stream,\nadded: crate::types::added,",
         ),
         (
-            "src/native/export.rs",
+            "native/src/export.rs",
             "drop: drop_instance,",
-            "drop: drop_instance,\nadded: super::types::added,",
+            "drop: drop_instance,\nadded: crate::types::added,",
         ),
         (
-            "src/native/export.rs",
+            "native/src/export.rs",
             "name(host.data) }.into_string();",
             "name(host.data) }.into_string();
              let added = host.vtable.added().map(|added| added().to_string());
              let name = name + &added.unwrap_or_default();",
         ),
         (
-            "src/native/import.rs",
+            "native/src/import.rs",
             "drop: drop_host,",
-            "drop: drop_host,\nadded: super::types::added,",
+            "drop: drop_host,\nadded: crate::types::added,",
         ),
         (
-            "src/native/import.rs",
+            "native/src/import.rs",
             "let on_request = self.instance.vtable.on_request();",
             "let on_request = self.instance.vtable.on_request();
              let added = self.instance.vtable.added().map(|added| added());
@@ -105,17 +104,17 @@ const CHANGED: Copy = Copy {
     version: "7.5.0",
     edits: &[
         (
-            "src/native/types.rs",
+            "native/src/types.rs",
             "pub status: u16,",
             "pub status: u32,",
         ),
         (
-            "src/native/types.rs",
+            "native/src/types.rs",
             "status: fault.status,",
             "status: fault.status.into(),",
         ),
         (
-            "src/native/types.rs",
+            "native/src/types.rs",
             "                fault.status,",
             "                fault.status as u16,",
         ),
@@ -124,7 +123,7 @@ const CHANGED: Copy = Copy {
 
 /// What a vlugin of `fixtures/another_abi` answers to a body in two pieces.
 fn conversation(vlugin: &Arc<dyn Vlugin>) -> String {
-    use valor::wire::{Body, Bytes, Chunk};
+    use valor_abi_wire::{Body, Bytes, Chunk};
     let pieces = ["one", "two"].map(|piece| Ok(Chunk::Data(Bytes::from_static(piece.as_bytes()))));
     let mut request = Request::new("POST", "/").unwrap();
     request.body = Body::stream(Some(6), futures_lite::stream::iter(pieces));
@@ -191,7 +190,7 @@ fn a_host_of_a_newer_minor_version_loads_older_libraries() {
 #[test]
 fn a_changed_field_is_refused() {
     let dir = temp();
-    let this = valor::native::Metadata::this_rustc();
+    let this = valor_abi_wire::metadata::Metadata::this_rustc();
     let library = CHANGED.plugin();
     assert_eq!(
         refused(dir.path(), &definition_of(&library)),

@@ -10,11 +10,11 @@ use std::{
 
 /// What differs from the source as it is.
 pub struct Copy {
-    /// The name of the vlugin's crate, and of the copy.
-    pub name: &'static str,
-    /// The version of `valor_abi`, and of the vlugin. No other copy has it: for cargo, whose
-    /// target folder they share, a crate of the same name and version in the same place of its
+    /// The name of the vlugin's crate, and of the copy. The crates of the copy stand in a folder of this name: for
+    /// cargo, whose target folder the copies share, a crate of the same name and version in the same place of its
     /// workspace is the same crate.
+    pub name: &'static str,
+    /// The version of `valor_abi`, and of the vlugin.
     pub version: &'static str,
     /// A file of `valor_abi`, a text that stands there once, and what stands there instead.
     pub edits: &'static [(&'static str, &'static str, &'static str)],
@@ -37,26 +37,24 @@ impl Copy {
     /// Writes the copy down as a workspace; a file that is the same as in the last run stays as
     /// it is, so that cargo has nothing to build again.
     fn write(&self) -> PathBuf {
-        assert_ne!(self.version, env!("CARGO_PKG_VERSION"), "see `version`");
+        assert_ne!(self.version, env!("CARGO_PKG_VERSION"), "it is another one");
         let (from, to) = (workspace(), self.folder());
         let manifest = read(&from.join("Cargo.toml"));
-        let shared = cut(&manifest, "[workspace.package]", "[profile");
+        let shared = cut(&manifest, "[workspace.package]", "[profile").replace(
+            "path = \"valor_abi",
+            &format!("path = \"{}/valor_abi", self.name),
+        );
         write(
             &to.join("Cargo.toml"),
             &format!(
-                "[workspace]\nresolver = \"3\"\nmembers = [\"valor_abi\", \"valor_abi/macros\", \
-                 \"plugin\", \"host\"]\n\n{}",
-                self.renumbered(shared)
+                "[workspace]\nresolver = \"3\"\n\
+                 members = [\"{0}/valor_abi\", \"plugin\", \"host\"]\n\n{1}",
+                self.name,
+                self.renumbered(&shared)
             ),
         );
         // The same dependencies, so that their builds are shared with the other fixtures.
         write(&to.join("Cargo.lock"), &read(&from.join("Cargo.lock")));
-        let manifest = read(&from.join("valor_abi/Cargo.toml"));
-        let tests = cut(&manifest, "[[test]]", "[lints]");
-        write(
-            &to.join("valor_abi/Cargo.toml"),
-            &self.renumbered(&manifest.replace(tests, "")),
-        );
         write(
             &to.join("plugin/Cargo.toml"),
             &format!(
@@ -74,29 +72,33 @@ impl Copy {
             &to.join("host/Cargo.toml"),
             "[package]\nname = \"abi_host\"\nversion.workspace = true\n\
              edition.workspace = true\n\
-             [dependencies]\nfutures-lite.workspace = true\nlibloading = \"0.8\"\n\
-             valor.workspace = true\n",
+             [dependencies]\nfutures-lite.workspace = true\nlibloading = \"0.8\"\nlog.workspace = true\n\
+             serde_json.workspace = true\nvalor_abi_native.workspace = true\nvalor_abi_wire.workspace = true\n",
         );
         write(
             &to.join("host/src/main.rs"),
             include_str!("../fixtures/another_abi/host.rs"),
         );
         let mut edits = 0;
-        for part in ["build.rs", "src", "macros/Cargo.toml", "macros/src"] {
-            for file in files(&from.join("valor_abi").join(part)) {
-                let name = file.strip_prefix(&from).unwrap();
-                let mut text = read(&file);
-                for (_, before, after) in self
-                    .edits
-                    .iter()
-                    .filter(|(path, ..)| Path::new("valor_abi").join(path) == name)
-                {
-                    assert_eq!(text.matches(before).count(), 1, "{before} in {name:?}");
-                    text = text.replace(before, after);
-                    edits += 1;
-                }
-                write(&to.join(name), &text);
+        for file in sources(&from.join("valor_abi")) {
+            let name = file.strip_prefix(&from).unwrap();
+            let mut text = read(&file);
+            if name == Path::new("valor_abi/Cargo.toml") {
+                text = text.replace(cut(&text, "[[test]]", "[lints]"), "");
             }
+            if name.ends_with("Cargo.toml") {
+                text = text.replace(&version(env!("CARGO_PKG_VERSION")), &version(self.version));
+            }
+            for (_, before, after) in self
+                .edits
+                .iter()
+                .filter(|(path, ..)| Path::new("valor_abi").join(path) == name)
+            {
+                assert_eq!(text.matches(before).count(), 1, "{before} in {name:?}");
+                text = text.replace(before, after);
+                edits += 1;
+            }
+            write(&to.join(self.name).join(name), &text);
         }
         assert_eq!(edits, self.edits.len(), "a file of the edits is not there");
         to
@@ -109,10 +111,34 @@ impl Copy {
     }
 
     fn renumbered(&self, manifest: &str) -> String {
-        let ours = format!("version = \"{}\"", env!("CARGO_PKG_VERSION"));
+        let ours = version(env!("CARGO_PKG_VERSION"));
         assert!(manifest.contains(&ours), "{manifest}");
-        manifest.replace(&ours, &format!("version = \"{}\"", self.version))
+        manifest.replace(&ours, &version(self.version))
     }
+}
+
+/// As a manifest says it.
+fn version(version: &str) -> String {
+    format!("version = \"{version}\"")
+}
+
+/// What the crates in a folder, and in those inside of it, are built from.
+fn sources(folder: &Path) -> Vec<PathBuf> {
+    let mut sources = Vec::new();
+    let parts = ["Cargo.toml", "build.rs", "src"].map(|part| folder.join(part));
+    sources.extend(
+        parts
+            .iter()
+            .filter(|part| part.exists())
+            .flat_map(|part| files(part)),
+    );
+    for entry in fs::read_dir(folder).unwrap() {
+        let inner = entry.unwrap().path();
+        if inner.join("Cargo.toml").exists() {
+            sources.extend(self::sources(&inner));
+        }
+    }
+    sources
 }
 
 /// Several tests ask for the same copy, and cargo must not read what is being written.

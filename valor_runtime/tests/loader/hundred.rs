@@ -6,7 +6,7 @@ use super::*;
 use object::{elf, pod};
 use sha2::{Digest, Sha256};
 use std::{collections::HashSet, os::unix::fs::symlink};
-use valor::native::Metadata;
+use valor_abi_wire::metadata::Metadata;
 use valor_runtime::package::{Manifest, Package};
 
 /// Beyond any file.

@@ -21,7 +21,7 @@ use std::{
     time::{Duration, Instant},
 };
 use tempfile::TempDir;
-use valor::native::metadata::MAGIC;
+use valor_abi_wire::metadata::MAGIC;
 use valor_runtime::{
     Definition, Vlugin,
     loader::{LoadError, Loaded, NativeError, NativeLoader, images_mapped},

@@ -152,7 +152,7 @@ fn a_library_for_another_target_is_refused() {
     let dir = temp();
     let other = patched(hello_plugin(), TARGET, b"riscv64gc-unknown-linux-musl\0");
     let file = write(&dir, "other", &other);
-    let ours = valor::native::Metadata::this_target();
+    let ours = valor_abi_wire::metadata::Metadata::this_target();
     assert_eq!(
         refused(dir.path(), &definition_of(&file)),
         format!(
@@ -196,7 +196,7 @@ fn another_sha256_is_refused() {
 #[test]
 fn a_root_module_that_does_not_fit_is_refused() {
     let dir = temp();
-    let this = valor::native::Metadata::this_rustc();
+    let this = valor_abi_wire::metadata::Metadata::this_rustc();
     let refused_as = |symbol: &str, mismatch: &str| {
         let bytes = patched(misbehaving(), SYMBOL, symbol.as_bytes());
         let file = write(&dir, "unfit", &bytes);

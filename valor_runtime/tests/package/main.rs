@@ -14,7 +14,7 @@ use std::{
     path::{Path, PathBuf},
 };
 use tempfile::TempDir;
-use valor::native::Metadata;
+use valor_abi_wire::metadata::Metadata;
 use valor_runtime::package::{Manifest, Package};
 
 const WINDOWS: &str = "x86_64-pc-windows-gnu";

@@ -3,7 +3,7 @@
 use super::{fixture, hello_plugin, temp, write};
 use futures_lite::future::block_on;
 use std::{fs, path::Path};
-use valor::native::Metadata;
+use valor_abi_wire::metadata::Metadata;
 use valor_runtime::{
     Definition, Kind, Runtime, RuntimeError, http, inspect_package,
     package::{Manifest, Package, WASM_TARGET},

@@ -289,7 +289,7 @@ fn who_may_not_speak_to_it() {
 #[test]
 fn no_vlugin_reaches_it() {
     let (_dir, runtime, serving) = start(RegistryAccess::Loopback);
-    let entry = valor::instance::Entry::of::<Asker>("asker", "1.0.0");
+    let entry = valor::Entry::of::<Asker>("asker", "1.0.0");
     smol::block_on(runtime.add_entry("asker", entry, Value::Null)).unwrap();
     let hello = from_http(|_: http::Request| async { "hello" });
     runtime.add("hello", hello).unwrap();

@@ -484,7 +484,7 @@ fn a_call_of_another_vlugin_offers_nothing() {
         http::Result::Ok(format!("{offers} {}", req.body_string().await?))
     });
     runtime.add(Place::new("reader"), reader).unwrap();
-    let entry = valor::instance::Entry::of::<Caller>("caller", "0.1.0");
+    let entry = valor::Entry::of::<Caller>("caller", "0.1.0");
     smol::block_on(runtime.add_entry("caller", entry, serde_json::Value::Null)).unwrap();
     let server = Running::start(runtime);
     let asked = OFFER.replace("/raw", "/caller");

@@ -125,7 +125,7 @@ impl Client {
 
     fn begin(&self, method: Method, uri: &str) -> RequestBuilder {
         // `Url::parse` would bring its parser and Unicode's tables into each module with a client.
-        match super::super::http_url(self.base_url.as_ref(), uri) {
+        match valor_abi_http::http_url(self.base_url.as_ref(), uri) {
             Some(url) => RequestBuilder::new(method, url).with_client(self.clone()),
             None => panic!("`{uri}` is no URL of HTTP with a host in ASCII"),
         }

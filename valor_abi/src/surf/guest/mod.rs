@@ -1,7 +1,7 @@
 //! surf's client for a WebAssembly module: the names and signatures of surf 2.3, over whatever
 //! [`HttpClient`] it is made with, which is the guest's fetch.
 //!
-//! It knows nothing of Valor but `http_url` of the module it is in, so that the tests can compile it for themselves on
+//! It knows nothing of Valor but `valor_abi_http::http_url`, so that the tests can compile it for themselves on
 //! any target and hold it to what the real surf does. It is written for size: what a request goes through is compiled
 //! once, and what a vlugin does not call is not in its module.
 

@@ -6,7 +6,7 @@
 
 use crate::{Body, Bytes, Chunk, ChunkStream, escape::more};
 use futures_lite::{StreamExt, stream};
-use valor::guest::message::MessageError;
+use valor_abi_guest::message::MessageError;
 
 /// The bytes in front of an entry's name.
 const FIXED: usize = 16;

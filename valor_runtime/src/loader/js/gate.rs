@@ -16,7 +16,7 @@ use std::{
     },
     task::{Context, Poll, ready},
 };
-use valor::wire::ChunkStream;
+use valor_abi_wire::ChunkStream;
 
 /// The bodies of a worker's requests that nobody has read yet.
 #[derive(Default)]

@@ -56,7 +56,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError, Weak},
     time::Duration,
 };
-use valor::host::Host as _;
+use valor_abi_wire::Host as _;
 
 /// The ends of the names of files that can be scripts; the first is that of a bare name.
 const EXTENSIONS: [&str; 4] = ["js", "mjs", "ts", "mts"];

@@ -29,11 +29,8 @@ use std::{
     task::{Context, Poll, ready},
     time::Duration,
 };
-use valor::{
-    guest::message::{self, Brought},
-    host::{Host, LogRecord},
-    wire::HeadError,
-};
+use valor_abi_guest::message::{self, Brought};
+use valor_abi_wire::{HeadError, Host, LogRecord};
 
 /// Bytes of one answer of a worker's: a batch and the longest entry (`asks.js`, `heads.js`).
 const ANSWER: usize = 2 << 20;

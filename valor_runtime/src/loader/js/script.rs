@@ -36,7 +36,7 @@ use std::{
     task::{Context, Poll},
     time::{Duration, Instant},
 };
-use valor::host::Host;
+use valor_abi_wire::Host;
 
 /// What a script promised to do after its last response may take so long.
 const PROMISED: Duration = Duration::from_secs(30);
@@ -410,7 +410,7 @@ fn later(detail: &str, wait: Duration) -> Response {
 
 /// A body that holds the script it comes from. What was taken of it counts until the client has it.
 struct Held {
-    chunks: valor::wire::ChunkStream,
+    chunks: valor_abi_wire::ChunkStream,
     account: Account,
     live: Arc<Live>,
 }

@@ -9,7 +9,7 @@ use crate::{
 };
 use smol::channel::{Receiver, Sender};
 use std::{fmt, sync::OnceLock, time::Duration};
-use valor::guest::message;
+use valor_abi_guest::message;
 
 /// A head that is larger, or has more headers, is not given to Deno's server, which takes 64 KiB and about 100.
 const LARGE_HEAD: usize = 32 << 10;

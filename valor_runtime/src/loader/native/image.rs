@@ -23,10 +23,8 @@ use std::{
     },
     time::Duration,
 };
-use valor::{
-    native::{AbiHeader, AbiHeaderRef, LoadedModule, Metadata},
-    unwind::catch,
-};
+use valor_abi_native::{AbiHeader, AbiHeaderRef, LoadedModule};
+use valor_abi_wire::{metadata::Metadata, unwind::catch};
 
 /// A library that passed every check on its bytes.
 pub(super) struct Checked<'a> {

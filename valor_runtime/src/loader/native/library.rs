@@ -14,7 +14,8 @@ use object::{
     read::elf::{Dyn, FileHeader},
 };
 use std::path::Path;
-use valor::native::{ABI_MAJOR, ABI_MINOR, Metadata, metadata};
+use valor_abi_native::{ABI_MAJOR, ABI_MINOR};
+use valor_abi_wire::metadata::{self, Metadata};
 
 /// What was learned of a library.
 #[derive(Debug)]
@@ -38,7 +39,7 @@ pub(crate) fn examine(file: &Path, bytes: &[u8]) -> Examined {
         verdict: Ok(()),
     };
     // `object` promises not to panic. Should it, this one file is refused.
-    let verdict = valor::unwind::catch(|| walk(file, bytes, &mut examined));
+    let verdict = valor_abi_wire::unwind::catch(|| walk(file, bytes, &mut examined));
     examined.verdict = verdict.unwrap_or_else(|panicked| {
         let reason = format!("reading it panicked: {}", panicked.message);
         Err(NativeError::Damaged { reason }.of(file))

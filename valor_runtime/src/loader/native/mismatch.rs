@@ -1,7 +1,7 @@
 //! What `abi_stable` says of two layouts, cut down to the first thing that differs. Its report
 //! of one renamed field is a page, and of a new one up to 68 KB.
 
-use valor::native::{AbiHeader, LibraryError, Unfit};
+use valor_abi_native::{AbiHeader, LibraryError, Unfit};
 
 /// How much of one side is shown.
 const MAX: usize = 120;

@@ -42,12 +42,8 @@ use std::{
     task::{Context, Poll},
     time::Duration,
 };
-use valor::{
-    fault::{Fault, FaultKind},
-    host::Host,
-    native::{LoadedModule, Metadata},
-    unwind::Caught,
-};
+use valor_abi_native::LoadedModule;
+use valor_abi_wire::{Fault, FaultKind, Host, metadata::Metadata, unwind::Caught};
 
 /// How long reading, checking and opening a file may take. Reading and checking do as long as
 /// the storage does; opening runs code of the library.

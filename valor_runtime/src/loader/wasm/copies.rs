@@ -12,7 +12,7 @@ use crate::{
     Bytes, Fault, FaultKind, RequestHead, ResponseHead,
     account::{Account, Charge},
 };
-use valor::guest::message::{self, Brought, PieceKind};
+use valor_abi_guest::message::{self, Brought, PieceKind};
 
 /// The longest head that a guest may hand over.
 const HEAD: usize = 64 * 1024;

@@ -19,11 +19,8 @@ use crate::{
 };
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use std::{io, sync::Arc, task::Poll, time::Duration};
-use valor::{
-    fault::FaultKind,
-    guest::message::{self, Brought, PieceKind},
-    host::Host,
-};
+use valor_abi_guest::message::{self, Brought, PieceKind};
+use valor_abi_wire::{FaultKind, Host};
 use wasmtime::{Memory, Store, TypedFunc, WasmBacktrace};
 
 /// What every instance of a vlugin is made from.
@@ -239,7 +236,7 @@ async fn begin_at_once(recipe: &Recipe, store: &mut Store<Guest>) -> wasmtime::R
     store.data_mut().memory = Some(memory);
     let abi = instance.get_typed_func::<(), u32>(&mut *store, "valor_abi")?;
     let found = abi.call_async(&mut *store, ()).await?;
-    if found != valor::guest::GUEST_ABI {
+    if found != valor_abi_guest::GUEST_ABI {
         let error = crate::loader::GuestError::Abi { found };
         return Err(Failed(Fault::error(502, format!("it {error}"))).into());
     }

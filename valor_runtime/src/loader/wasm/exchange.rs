@@ -17,7 +17,7 @@ use std::{
     },
     task::{Context, Poll, Wake, Waker},
 };
-use valor::guest::message::Brought;
+use valor_abi_guest::message::Brought;
 
 /// The exchange that stands for an instance's creation.
 pub(super) const CREATION: u32 = 0;

@@ -7,7 +7,7 @@
 
 use super::module::{EXPORTS, IMPORTS};
 use std::{fs, path::PathBuf};
-use valor::guest::GUEST_ABI;
+use valor_abi_guest::GUEST_ABI;
 use wasmtime::ValType;
 
 fn folder() -> PathBuf {

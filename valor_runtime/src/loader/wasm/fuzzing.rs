@@ -17,7 +17,7 @@ use std::{
     thread,
     time::{Duration, SystemTime},
 };
-use valor::host::{Host, LogRecord};
+use valor_abi_wire::{Host, LogRecord};
 
 /// What the host may hold for the guest.
 const LIMIT: u64 = 1 << 20;

@@ -23,10 +23,8 @@ use std::{
     sync::Arc,
     time::{Duration, Instant, UNIX_EPOCH},
 };
-use valor::{
-    guest::message::{Brought, PieceKind},
-    host::{Host, LogRecord},
-};
+use valor_abi_guest::message::{Brought, PieceKind};
+use valor_abi_wire::{Host, LogRecord};
 use wasmtime::{Caller, Engine, Linker, Memory, ResourceLimiter, Store, UpdateDeadline};
 
 /// The module that guests import from.

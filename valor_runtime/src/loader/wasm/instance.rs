@@ -21,10 +21,8 @@ use std::{
     sync::{Arc, Mutex, TryLockError},
     task::{Context, Poll, Waker},
 };
-use valor::{
-    guest::message::Brought,
-    unwind::{catch, drop_caught},
-};
+use valor_abi_guest::message::Brought;
+use valor_abi_wire::unwind::{catch, drop_caught};
 
 /// An instance.
 pub(super) struct Instance {

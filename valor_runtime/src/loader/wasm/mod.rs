@@ -59,7 +59,7 @@ use std::{
     sync::{Arc, Mutex},
     time::Duration,
 };
-use valor::host::Host;
+use valor_abi_wire::Host;
 
 /// What the bytes of a module say of it. It is judged by the limits that a vlugin has by default.
 ///

@@ -7,7 +7,7 @@ use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex, OnceLock, PoisonError, Weak},
 };
-use valor::metadata::Metadata;
+use valor_abi_wire::metadata::Metadata;
 use wasmtime::{Engine, ExternType, FuncType, InstancePre, Module, ValType};
 
 /// The functions that every guest exports, with their parameters; `true` for those that return a
@@ -274,7 +274,7 @@ fn shape(ty: &ExternType) -> String {
 
 /// What a module says of itself, read without running it.
 pub(super) fn metadata(bytes: &[u8]) -> Option<Metadata> {
-    custom_section(bytes, valor::metadata::SECTION).and_then(Metadata::parse)
+    custom_section(bytes, valor_abi_wire::metadata::SECTION).and_then(Metadata::parse)
 }
 
 /// The bytes of the first custom section of this name. Believes no length.

@@ -11,7 +11,7 @@ use std::{
     task::{Context, Poll},
     time::{Duration, Instant},
 };
-use valor::host::Host;
+use valor_abi_wire::Host;
 
 #[derive(Default)]
 pub(super) struct Timers {

@@ -13,7 +13,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::{Context, Poll, Waker},
 };
-use valor::wire::Chunk;
+use valor_abi_wire::Chunk;
 
 /// The place where a body's chunks change hands.
 #[derive(Debug, Default)]

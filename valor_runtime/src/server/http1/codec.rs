@@ -10,7 +10,7 @@ use std::{
     io::Write,
     time::{SystemTime, UNIX_EPOCH},
 };
-use valor::wire::{Body, ChunkStream, Response, ResponseHead};
+use valor_abi_wire::{Body, ChunkStream, Response, ResponseHead};
 
 /// What a response depends on in its request.
 #[derive(Debug, Clone, Copy)]
@@ -273,7 +273,8 @@ mod tests {
     use async_h1::server::Encoder;
     use futures_lite::{AsyncReadExt, stream};
     use proptest::prelude::*;
-    use valor::{convert::response_from_wire, wire::Chunk};
+    use valor_abi_http::response_from_wire;
+    use valor_abi_wire::Chunk;
 
     const GET: Asked = Asked {
         head_only: false,

@@ -27,7 +27,7 @@ use std::{
     task::{Context, Poll},
     time::{Duration, Instant},
 };
-use valor::wire::Response;
+use valor_abi_wire::Response;
 
 /// How much a client may go on sending to a connection that is being closed.
 const LINGERING: usize = 16 * 1024 * 1024;

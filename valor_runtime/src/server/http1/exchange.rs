@@ -27,10 +27,7 @@ use std::{
     task::{Context, Poll},
     time::{Duration, Instant},
 };
-use valor::{
-    fault::Fault,
-    wire::{Body, BoxFuture, Chunk, Request, Response, ResponseHead},
-};
+use valor_abi_wire::{Body, BoxFuture, Chunk, Fault, Request, Response, ResponseHead};
 
 /// How much of the next requests is read while the vlugin works on this one.
 const AHEAD: usize = 64 * 1024;

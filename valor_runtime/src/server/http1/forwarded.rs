@@ -11,7 +11,7 @@
 use super::{judged::Judged, target::is_authority};
 use crate::server::net::TrustedProxy;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use valor::wire::RequestHead;
+use valor_abi_wire::RequestHead;
 
 /// The peer of a request whose proxy does not name its client (`for=unknown`, `for=_x`, text that is no address, or
 /// nothing at all). Nobody has this address, so it is neither local nor trusted.

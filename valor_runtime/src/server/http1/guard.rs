@@ -14,7 +14,7 @@ use super::{
 use crate::server::config::ServerConfig;
 use memchr::{memchr, memchr_iter, memmem};
 use std::mem::MaybeUninit;
-use valor::wire::RequestHead;
+use valor_abi_wire::RequestHead;
 
 /// Room for the method, the version and the spaces around the target.
 const BESIDE_TARGET: usize = 300;

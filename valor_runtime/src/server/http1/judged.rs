@@ -1,7 +1,7 @@
 //! What the guard knows about a request whose head passed: all that `connection` and `exchange` need to serve it.
 
 use super::framing::Framing;
-use valor::wire::RequestHead;
+use valor_abi_wire::RequestHead;
 
 /// A head that passed.
 #[derive(Debug)]

@@ -3,10 +3,7 @@
 
 use super::codec;
 use crate::id;
-use valor::{
-    fault::Fault,
-    wire::{RequestHead, Response, ResponseHead},
-};
+use valor_abi_wire::{Fault, RequestHead, Response, ResponseHead};
 
 /// The answer to `OPTIONS *` (RFC 9110, section 9.3.7).
 pub(super) fn about_server(head: &RequestHead) -> Response {

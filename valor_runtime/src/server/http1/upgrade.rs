@@ -20,7 +20,7 @@ use std::{
     task::{Context, Poll},
     time::{Duration, Instant},
 };
-use valor::wire::{Body, Chunk, ChunkStream, RequestHead, Response};
+use valor_abi_wire::{Body, Chunk, ChunkStream, RequestHead, Response};
 
 /// How far the client's bytes are read while the vlugin does not ask for them. Reading ahead shows that a connection
 /// broke.

@@ -14,7 +14,7 @@ use std::{
     task::{Context, Poll},
     time::{Duration, Instant},
 };
-use valor::wire::Body;
+use valor_abi_wire::Body;
 
 /// The most that is drained of an unread body to keep the connection.
 const DRAINED: usize = 256 * 1024;

@@ -13,10 +13,8 @@ use std::{
     sync::{Arc, Mutex},
     task::{Context, Poll},
 };
-use valor::{
-    convert::request_from_wire,
-    wire::{self, Body, Chunk},
-};
+use valor_abi_http::request_from_wire;
+use valor_abi_wire::{self as wire, Body, Chunk};
 
 /// The parts of a request that are compared.
 #[derive(Debug, PartialEq, Eq)]

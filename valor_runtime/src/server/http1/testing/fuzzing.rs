@@ -16,10 +16,8 @@ use crate::server::{
 };
 use ipnet::Ipv4Net;
 use std::{io::Write, net::SocketAddr};
-use valor::{
-    convert::request_from_wire,
-    wire::{Body, Request, RequestHead},
-};
+use valor_abi_http::request_from_wire;
+use valor_abi_wire::{Body, Request, RequestHead};
 
 /// The address of the sender.
 const PEER: &str = "127.0.0.1:8080";

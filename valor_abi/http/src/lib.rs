@@ -1,0 +1,28 @@
+//! What crosses the boundaries as `http_types` has it, and back.
+//!
+//! The glue around a handler written in Rust calls these, on whichever side of a boundary the handler lives, and so does
+//! the host for those who embed it. [`answer()`] is the whole way, upgrades included. Bodies of known, small size are
+//! moved whole; others stay streams.
+
+#![forbid(unsafe_code)]
+
+mod answer;
+mod assemble;
+mod body;
+mod error;
+mod headers;
+mod parts;
+mod request;
+mod response;
+mod upgrade;
+#[cfg(not(target_family = "wasm"))]
+mod url;
+
+pub use answer::answer;
+#[doc(hidden)]
+pub use assemble::http_url;
+pub use body::{body_from_wire, body_into_wire};
+pub use error::{to_fault, to_http};
+pub use http_types as http;
+pub use request::{request_from_wire, request_into_wire, request_into_wire_absolute};
+pub use response::{response_from_wire, response_into_wire};

@@ -1,0 +1,96 @@
+//! The URL of a request: the one part of a head that `http_types` wants parsed. The conversion
+//! of requests asks for it once each; what their hosts have in common is parsed once.
+
+use http_types::Url;
+use std::cell::RefCell;
+use valor_abi_wire::{Fault, RequestHead};
+
+thread_local! {
+    /// The last host that was seen, as text and parsed. Most requests are for the same one, and
+    /// its parts (an IP address, a name with its Unicode rules) are what costs.
+    static LAST: RefCell<Option<(String, Url)>> = const { RefCell::new(None) };
+}
+
+/// The target behind scheme and host.
+pub(crate) fn of(head: &RequestHead) -> Result<Url, Fault> {
+    let target = head.target();
+    let bad = |error| Fault::error(400, format!("the target {target} is not a URL: {error}"));
+    if !target.starts_with('/') && target.contains("://") {
+        return Url::parse(target).map_err(bad);
+    }
+    let scheme = match head.is_https() {
+        true => "https://",
+        false => "http://",
+    };
+    let host = head.header_str("host").unwrap_or("localhost");
+    match target.as_bytes() {
+        // With two slashes a host would follow, and a backslash is as good as a slash.
+        [b'/', b'/' | b'\\', ..] => {}
+        [b'/', ..] => return on_host(scheme, host, target)?.map_err(bad),
+        _ => {}
+    }
+    check(host)?;
+    let slash = if target.starts_with('/') { "" } else { "/" };
+    Url::parse(&[scheme, host, slash, target].concat()).map_err(bad)
+}
+
+/// A path and a query on a host.
+fn on_host(
+    scheme: &str,
+    host: &str,
+    path: &str,
+) -> Result<Result<Url, http_types::url::ParseError>, Fault> {
+    LAST.with_borrow_mut(|last| {
+        match last {
+            Some((text, base)) if text.strip_prefix(scheme) == Some(host) => {
+                return Ok(Url::options().base_url(Some(base)).parse(path));
+            }
+            _ => {}
+        }
+        check(host)?;
+        let text = [scheme, host].concat();
+        Ok(Url::parse(&text).and_then(|base| {
+            let url = Url::options().base_url(Some(&base)).parse(path);
+            *last = Some((text, base));
+            url
+        }))
+    })
+}
+
+/// Refuses what would move the border between host and path.
+fn check(host: &str) -> Result<(), Fault> {
+    let moves = |c: char| c.is_ascii_control() || " /\\?#@".contains(c);
+    match host.is_empty() || host.contains(moves) {
+        true => Err(Fault::error(400, format!("`{host}` is not a host"))),
+        false => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn head(host: &str, target: &str, https: bool) -> RequestHead {
+        let mut head = RequestHead::new("GET", target).unwrap();
+        head.push("host", host.as_bytes()).unwrap();
+        head.set_https(https);
+        head
+    }
+
+    proptest! {
+        #[test]
+        fn a_host_that_was_seen_before_changes_nothing(
+            hosts in prop::collection::vec("[a-zA-Z.]{1,6}(:[0-9]{1,4})?|127\\.0\\.0\\.1(:80)?|\\[::1\\]:81|ä", 1..4),
+            targets in prop::collection::vec("/[!-~]{0,20}|/[./a%2e\\\\:]{0,20}|[a-z*]{1,9}", 1..12),
+            https: bool,
+        ) {
+            for (target, host) in targets.iter().zip(hosts.iter().cycle()) {
+                let slash = if target.starts_with('/') { "" } else { "/" };
+                let scheme = if https { "https" } else { "http" };
+                let whole = Url::parse(&format!("{scheme}://{host}{slash}{target}")).ok();
+                prop_assert_eq!(of(&head(host, target, https)).ok(), whole, "{} {}", host, target);
+            }
+        }
+    }
+}

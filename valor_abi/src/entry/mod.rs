@@ -1,0 +1,165 @@
+//! The glue around a vlugin: from an author's type to something that answers wire requests.
+//!
+//! `#[vlugin]` makes an [`Entry`] of the author's code. The native boundary, the guest, the
+//! test kit and the runtime (for crates that are compiled in) all create their vlugins from it,
+//! so that panics, configuration, logging and the scope of the host are the same everywhere.
+
+use crate::{Context, Vlugin, config::Config, host::HostRef};
+use serde::de::DeserializeOwned;
+use std::sync::Arc;
+use valor_abi_http::{answer, to_fault};
+use valor_abi_wire::{BoxFuture, Created, Fault, Instance, Request, Response};
+#[cfg(not(target_family = "wasm"))]
+use valor_abi_wire::{scope, unwind::drop_caught};
+
+#[cfg(not(target_family = "wasm"))]
+mod scoped;
+
+/// A module has one host, and a panic of its is a trap: there is nothing to enter and nothing to catch.
+#[cfg(target_family = "wasm")]
+mod scoped {
+    use crate::host::HostRef;
+    use valor_abi_wire::{Body, unwind::Panicked};
+
+    pub(super) struct Scoped;
+
+    impl Scoped {
+        #[allow(clippy::new_ret_no_self)] // As it is elsewhere.
+        pub(super) async fn new<F: Future>(_: HostRef, future: F) -> Result<F::Output, Panicked> {
+            Ok(future.await)
+        }
+    }
+
+    pub(super) fn body(_: HostRef, body: Body) -> Body {
+        body
+    }
+}
+
+use scoped::Scoped;
+
+/// A vlugin as its crate has it: what it is called, and how to create it. `#[vlugin]` makes one, `VLUGIN`, for tests and
+/// for programs that link the crate in.
+#[derive(Clone, Copy)]
+pub struct Entry {
+    name: &'static str,
+    version: &'static str,
+    create: fn(HostRef, Config) -> Created,
+}
+
+impl Entry {
+    /// The entry of a type; `name` and `version` are those of its crate.
+    pub const fn of<V: Vlugin>(name: &'static str, version: &'static str) -> Self {
+        Self {
+            name,
+            version,
+            create: |host, config| Box::pin(create::<V>(host, config)),
+        }
+    }
+
+    /// The name of the crate.
+    pub const fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// The version of the crate.
+    pub const fn version(&self) -> &'static str {
+        self.version
+    }
+
+    /// Creates the vlugin for one place where it is mounted; for hosts.
+    #[doc(hidden)]
+    pub fn create(&self, host: HostRef, config: impl Into<Config>) -> Created {
+        (self.create)(host, config.into())
+    }
+}
+
+async fn create<V: Vlugin>(host: HostRef, config: Config) -> Result<Arc<dyn Instance>, Fault> {
+    let mut cx = Context::new(host.clone(), config);
+    let creating = Scoped::new(host.clone(), async move {
+        let config = configured::<V::Config>(cx.unread_config())?;
+        let vlugin = V::on_create(config, &mut cx).await.map_err(to_fault)?;
+        Ok::<_, Fault>((vlugin, cx))
+    });
+    let (vlugin, cx) = creating.await??;
+    Ok(Arc::new(Running {
+        parts: Some((vlugin, cx)),
+        host,
+    }))
+}
+
+/// The configuration as the vlugin wants it. If there is none, one of no keys may do: every field has a default then.
+fn configured<C: DeserializeOwned>(config: &Config) -> Result<C, Fault> {
+    config.fit().or_else(|misfit| {
+        // `null`, or text that is no JSON, which is a misfit.
+        if config.read().is_ok_and(|it| !it.is_null()) {
+            return Err(Fault::error(500, misfit.to_string()));
+        }
+        C::deserialize(serde_json::Value::Object(serde_json::Map::new())).map_err(|error| {
+            let missing = error.to_string();
+            // What is wrong with `{}` says something only of what has fields.
+            let why = match missing.starts_with("missing field") {
+                true => missing,
+                false => misfit.why(),
+            };
+            Fault::error(
+                500,
+                format!("there is no `config`, but the vlugin needs one: {why}"),
+            )
+        })
+    })
+}
+
+struct Running<V> {
+    // Taken out in `drop` alone, so that a destructor of the author's can be caught.
+    parts: Option<(V, Context)>,
+    host: HostRef,
+}
+
+impl<V: Vlugin> Instance for Running<V> {
+    fn on_request(
+        self: Arc<Self>,
+        request: Request,
+    ) -> BoxFuture<'static, Result<Response, Fault>> {
+        let host = self.host.clone();
+        Box::pin(async move {
+            let answering = Scoped::new(host.clone(), async move {
+                let (vlugin, cx) = self.parts.as_ref().expect("taken only when dropped");
+                answer(request, |req| vlugin.on_request(cx, req)).await
+            });
+            let mut response = answering.await??;
+            response.body = scoped::body(host, response.body);
+            Ok(response)
+        })
+    }
+}
+
+#[cfg(not(target_family = "wasm"))]
+impl<V> Drop for Running<V> {
+    fn drop(&mut self) {
+        let host = self.host.clone();
+        let parts = self.parts.take();
+        let dropped = scope::enter(&host, || drop_caught(parts));
+        scoped::log_panic(&host, dropped.err());
+    }
+}
+
+/// Exports a vlugin; only `#[vlugin]` writes it.
+///
+/// `$entry` is the [`Entry`](crate::Entry). A second macro of the name `$once` in one crate is an error,
+/// wherever it stands: there is one vlugin in a file. The boundary of the target does the rest.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __export {
+    ($VLUGIN:ident, $once:ident, $entry:expr, $form:literal, $module:literal, $metadata:literal) => {
+        /// This crate's vlugin, for programs that link it in and for tests.
+        pub const $VLUGIN: $crate::__private::Entry = $entry;
+
+        #[doc(hidden)]
+        #[macro_export]
+        macro_rules! $once {
+            () => {};
+        }
+
+        $crate::__private::boundary!($VLUGIN, $form, $module, $metadata);
+    };
+}

@@ -1,0 +1,77 @@
+//! Whose code runs at this moment: the hosts of a library or a program, which may be several.
+//! The glue around a vlugin enters a host's scope for as long as it polls the vlugin's code, so that
+//! free functions such as `valor::sleep` and the `log` crate's macros know whom to ask: a library that is mounted twice
+//! has one set of statics, but two hosts. A module has one host alone, and no scope.
+
+use crate::host::{Host, LogRecord};
+use std::{
+    cell::RefCell,
+    sync::{Arc, OnceLock},
+};
+
+thread_local! {
+    static CURRENT: RefCell<Option<Arc<dyn Host>>> = const { RefCell::new(None) };
+}
+
+/// The first host of this library: whom code asks that runs on a thread of its own.
+static FIRST: OnceLock<Arc<dyn Host>> = OnceLock::new();
+
+/// Runs code with this host as the current one of the thread.
+pub fn enter<T>(host: &Arc<dyn Host>, code: impl FnOnce() -> T) -> T {
+    struct Restore(Option<Arc<dyn Host>>);
+    impl Drop for Restore {
+        fn drop(&mut self) {
+            let before = self.0.take();
+            let _ = CURRENT.try_with(|current| current.replace(before));
+        }
+    }
+    // As a thread ends there may be no current host any more: then the first one stands in.
+    let before = CURRENT.try_with(|current| current.replace(Some(host.clone())));
+    let _restore = Restore(before.ok().flatten());
+    code()
+}
+
+/// The host of the vlugin whose code runs here; on a thread that the vlugin started itself, the
+/// host of the library's first vlugin.
+pub fn current() -> Option<Arc<dyn Host>> {
+    CURRENT
+        .try_with(|current| current.borrow().clone())
+        .ok()
+        .flatten()
+        .or_else(|| FIRST.get().cloned())
+}
+
+/// Makes this host the one for code outside of any vlugin's scope, if it is the first, and
+/// sends the `log` crate's records of this library to the current host.
+pub fn adopt(host: &Arc<dyn Host>) {
+    let _ = FIRST.set(host.clone());
+    // Fails where the author has set a logger of his own: that one stays.
+    let _ = log::set_logger(&HostLogger);
+    if host.max_level() > log::max_level() {
+        log::set_max_level(host.max_level());
+    }
+}
+
+struct HostLogger;
+
+impl log::Log for HostLogger {
+    fn enabled(&self, metadata: &log::Metadata<'_>) -> bool {
+        current().is_some_and(|host| metadata.level() <= host.max_level())
+    }
+
+    fn log(&self, record: &log::Record<'_>) {
+        let Some(host) = current() else { return };
+        if record.level() > host.max_level() {
+            return;
+        }
+        host.log(&LogRecord {
+            level: record.level(),
+            target: record.target(),
+            message: &record.args().to_string(),
+            file: record.file().unwrap_or_default(),
+            line: record.line().unwrap_or_default(),
+        });
+    }
+
+    fn flush(&self) {}
+}

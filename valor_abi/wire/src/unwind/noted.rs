@@ -1,0 +1,46 @@
+//! Why a value is missing, for the panic of whoever unwraps it: `cx.config::<T>().unwrap()` alone would say that a `None`
+//! was unwrapped. `Context::config` notes why, and [`Panicked::at`](super::Panicked::at) asks for it.
+//!
+//! It is a text before anybody panics: a module that never asks for its configuration links nothing for it.
+
+use std::{cell::RefCell, panic::Location};
+
+struct Noted {
+    /// The place that asked for it.
+    file: &'static str,
+    line: u32,
+    why: String,
+}
+
+thread_local! {
+    static LAST: RefCell<Option<Noted>> = const { RefCell::new(None) };
+}
+
+/// Notes why the code at this place is given nothing.
+pub fn note(at: &'static Location<'static>, why: String) {
+    let noted = Noted {
+        file: at.file(),
+        line: at.line(),
+        why,
+    };
+    // As a thread ends this may be gone already; the panic says less then.
+    let _ = LAST.try_with(|last| last.replace(Some(noted)));
+}
+
+/// The message of a panic, with the note on what was unwrapped: in the same line, or in the next one of
+/// a chain of calls.
+pub(super) fn explained(message: String, at: Option<&Location<'_>>) -> String {
+    let noted = LAST
+        .try_with(|last| last.borrow_mut().take())
+        .ok()
+        .flatten();
+    let is_its = |noted: &Noted| {
+        at.is_some_and(|at| {
+            at.file() == noted.file && (noted.line..=noted.line + 1).contains(&at.line())
+        })
+    };
+    match noted.filter(is_its) {
+        Some(noted) => format!("{}: {message}", noted.why),
+        None => message,
+    }
+}
