@@ -88,7 +88,7 @@ fn main() -> ExitCode {
             told(Ok(()))
         }
         Command::Schema => {
-            output::print(&format!("{:#}\n", valor_runtime::definition::json_schema()));
+            output::print(&format!("{:#}\n", valor_runtime::json_schema()));
             told(Ok(()))
         }
     }

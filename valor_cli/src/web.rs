@@ -27,7 +27,7 @@ use crate::{
 };
 use made::{Made, read, write};
 use scripts::Imported;
-use valor_runtime::Definition;
+use valor_runtime::{Definition, Kind};
 
 /// Writes the folder, and serves it where that is asked for.
 ///
@@ -74,10 +74,7 @@ fn tell(args: &WebArgs, log: &LogWriter, made: &Made) {
         let file = twin.and_then(|twin| twin.path.as_deref());
         let state = match (state, twin) {
             (State::Good(_), Some(_)) => State::Good("written".into()),
-            (State::Good(_), None) => State::Missing(format!(
-                "a {} vlugin does not run in a browser; it is left out",
-                definition.kind
-            )),
+            (State::Good(_), None) => State::Missing(left_out(definition.kind)),
             (state, _) => state,
         };
         Row {
@@ -102,6 +99,28 @@ fn tell(args: &WebArgs, log: &LogWriter, made: &Made) {
         LogFormat::Text => {
             print_line(format_args!("wrote {files} files to {dir}"));
             print_line(format_args!("content-security-policy: {policy}"));
+        }
+    }
+}
+
+/// Why a vlugin of a kind that no browser runs is not in the folder.
+fn left_out(kind: Kind) -> String {
+    format!("a {kind} vlugin does not run in a browser; it is left out")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use valor_runtime::{KindRow, loader::InPage};
+
+    /// Of a kind that this program does not know by name as well.
+    #[test]
+    fn a_kind_that_no_browser_runs_is_left_out_in_one_sentence() {
+        static ROW: KindRow = KindRow::new("probe", "a text, for tests");
+        for kind in [Kind::Native, Kind::new(&ROW)] {
+            assert_eq!(kind.in_page(), InPage::Never);
+            let line = format!("a {kind} vlugin does not run in a browser; it is left out");
+            assert_eq!(left_out(kind), line);
         }
     }
 }

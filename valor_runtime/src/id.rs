@@ -1,20 +1,22 @@
 //! The id of a request: the client's `x-request-id` if it can be repeated safely, or else a fresh one. `dispatch`
-//! asks for it, and so does `server` for its own answers. The client gets it back as `x-correlation-id`, and the
-//! access log has it.
+//! settles it, and `server` does so earlier if it may have to answer itself. The client gets it back as
+//! `x-correlation-id`, and the access log has it.
 
-use crate::RequestHead;
+use crate::{RequestHead, in_band::REQUEST_ID as NAME};
 
-/// The header in which a client names its request.
-const NAME: &str = "x-request-id";
 /// The most characters of a client's id.
 const LONGEST: usize = 128;
 
-/// The id of this request.
-pub(crate) fn of(head: &RequestHead) -> String {
-    match head.header_str(NAME) {
+/// Settles the id of a request: from now on its head has this one and no other, so that whoever asks again, and the
+/// vlugin, get the same.
+pub(crate) fn settle(head: &mut RequestHead) -> String {
+    let id = match head.header_str(NAME) {
         Some(id) if is_fit(id) => id.to_owned(),
         _ => fresh(),
-    }
+    };
+    // A head that is too full for it goes without.
+    let _ = head.set(NAME, id.as_bytes());
+    id
 }
 
 /// The id of a request whose head was refused: the client's, if the head can be read that far.
@@ -61,12 +63,24 @@ mod tests {
 
     #[test]
     fn the_clients_id_only_where_it_is_fit() {
-        assert_eq!(of(&head(b"abc-123")), "abc-123");
+        assert_eq!(settle(&mut head(b"abc-123")), "abc-123");
         for unfit in [&b""[..], b"a b", "ä".as_bytes(), &[b'x'; 129]] {
-            let id = of(&head(unfit));
+            let mut head = head(unfit);
+            let id = settle(&mut head);
             assert_eq!(id.len(), 32, "{id}");
+            // Whoever asks next gets the same.
+            assert_eq!(settle(&mut head), id);
         }
         assert_ne!(fresh(), fresh());
+    }
+
+    #[test]
+    fn of_several_ids_one_is_left() {
+        let mut head = head(b"first");
+        head.push("x-request-id", b"second").unwrap();
+        assert_eq!(settle(&mut head), "first");
+        let left = head.headers().filter(|(name, _)| *name == NAME);
+        assert_eq!(left.map(|(_, id)| id).collect::<Vec<_>>(), [b"first"]);
     }
 
     #[test]

@@ -36,7 +36,8 @@
 //!   ready. `timer`: time limits. `metrics`: what is counted. [`registry`]: names and prefixes. [`host`]: what vlugins
 //!   ask for.
 //! - [`package`]: one file with the libraries for several targets.
-//! - [`loader`]: from a definition to a vlugin; [`mod@inspect`]: what a file says of itself.
+//! - [`loader`]: from a definition to a vlugin, and the table of kinds. `built_in`: definitions of those kinds.
+//!   [`mod@inspect`]: what a file says of itself.
 //! - [`dispatch`]: a request's way to its vlugin, with ids, limits and panics.
 //! - [`admin`]: the runtime's own vlugins, on `/_health`, `/_metrics` and `/_plugins`.
 //! - [`Runtime`]: all of that together, a vlugin itself.
@@ -49,6 +50,7 @@ pub mod account;
 pub mod admin;
 #[cfg(doctest)]
 mod book;
+mod built_in;
 pub mod definition;
 mod descriptors;
 pub mod dispatch;
@@ -56,6 +58,7 @@ pub mod escape;
 pub mod file;
 pub mod host;
 mod id;
+mod in_band;
 pub mod inspect;
 pub mod loader;
 mod metrics;
@@ -75,11 +78,12 @@ mod vlugin;
 pub mod web;
 
 pub use admin::{RegistryAccess, Token};
-pub use definition::{Definition, Kind, Limits};
+pub use built_in::json_schema;
+pub use definition::{Definition, Kind, KindRow, Kinds, Limits};
 pub use descriptors::raise_descriptor_limit;
 pub use http_types as http;
 pub use inspect::{Inspection, PackageInspection, inspect, inspect_package};
-pub use loader::{LoadError, NativeLoader};
+pub use loader::{LoadError, Loaded, Loader, NativeLoader, Wanted};
 pub use place::Place;
 pub use runtime::{Applied, Builder, Change, Runtime, RuntimeError};
 pub use vlugin::*;

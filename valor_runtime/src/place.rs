@@ -16,6 +16,7 @@ pub struct Place {
     pub(crate) rewrite: bool,
     pub(crate) limits: Limits,
     pub(crate) allow: Option<Vec<String>>,
+    pub(crate) callees: Option<Vec<String>>,
 }
 
 impl Place {
@@ -29,6 +30,7 @@ impl Place {
             rewrite: false,
             limits: Limits::default(),
             allow: None,
+            callees: None,
         }
     }
 
@@ -62,6 +64,13 @@ impl Place {
         self
     }
 
+    /// The vlugins that it may call, `*` for every one, and what the host offers; every vlugin and nothing of the host's,
+    /// unless this is called.
+    pub fn callees(mut self, names: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.callees = Some(names.into_iter().map(Into::into).collect());
+        self
+    }
+
     pub(crate) fn mount(self, vlugin: Arc<dyn Vlugin>, origin: Origin, defaults: &Limits) -> Mount {
         let limits = self.limits.or(defaults);
         Mount {
@@ -87,6 +96,7 @@ impl From<&Definition> for Place {
             rewrite: definition.rewrite,
             limits: definition.limits.clone(),
             allow: definition.allow.clone(),
+            callees: definition.callees.clone(),
         }
     }
 }

@@ -162,6 +162,7 @@ const RULES = {
   any() {},
   name: ofName,
   group: (group) => ofName(group)?.replace("a name", "the name of a group"),
+  callee: (callee) => (callee === "*" ? undefined : ofName(callee.replace(/^_/, ""))),
   prefix: ofPrefix,
   path(path) {
     if (!path) return "a path has at least one character; leave the key out otherwise";

@@ -5,7 +5,8 @@ import { BUILT_IN } from "./valor-admin.js";
 import { LEVELS } from "./guest.js";
 import { byName, byPrefix, hosts, lackOf, prepare } from "./valor-registry.js";
 import {
-  Fault, below, ended, idOf, mayHaveBody, noAnswer, problem, reach, route, without,
+  FORWARDED_PREFIX, Fault, REQUEST_ID, below, ended, idOf, mayCall, mayHaveBody, noAnswer, problem, reach, route,
+  without,
 } from "./valor-rules.js";
 
 /** Characters of what a vlugin says in a line of the console. */
@@ -14,7 +15,8 @@ const LINE = 2000;
 hosts(function hostOf({ name, definition }) {
   return {
     log: (level, target, line) => console[LEVELS[level] ?? "debug"](`valor: ${name}: ${line}`),
-    call: (callee, request) => {
+    call: async (callee, request) => {
+      mayCall(definition.callees, callee);
       request.headers = without(request.headers, "upgrade");
       const mount = !callee.startsWith("_") && byName.get(callee);
       const id = idOf(request.headers);
@@ -43,10 +45,10 @@ export async function answer(request) {
   if (!found) return ended(problem(404, `no vlugin is mounted at ${path}`), id);
   const [mount, length] = found;
   const { strip = true, rewrite = false } = mount.definition;
-  request.headers = without(request.headers, "x-forwarded-prefix");
+  request.headers = without(request.headers, FORWARDED_PREFIX);
   if (strip) {
     const rest = request.target.slice(length);
-    if (length) request.headers.push(["x-forwarded-prefix", path.slice(0, length)]);
+    if (length) request.headers.push([FORWARDED_PREFIX, path.slice(0, length)]);
     request.target = rest.startsWith("/") ? rest : `/${rest}`;
   }
   const response = await run(mount, request, id);
@@ -70,7 +72,7 @@ async function run(mount, request, id) {
     else controller.enqueue(piece);
   };
   if (request.body instanceof ReadableStream) request.body = request.body.pipeThrough(new TransformStream({ transform: count }));
-  request.headers = [...without(request.headers, "x-request-id"), ["x-request-id", id]];
+  request.headers = [...without(request.headers, REQUEST_ID), [REQUEST_ID, id]];
   const stop = new AbortController();
   const late = new Fault("timeout", 504, `no response within ${limits.timeout} s`);
   const timer = setTimeout(() => stop.abort(late), limits.timeout * 1000);

@@ -119,14 +119,17 @@ function stackOf() {
   return stack;
 }
 
+/** What a vlugin is told that is refused something. */
+function failure(status, message, stack) {
+  const error = Object.assign(new TypeError(message), { status, stack });
+  refusals.set(error, status);
+  return error;
+}
+
 /** The `fetch` of vlugins. */
 async function held(input, init) {
   const stack = stackOf();
-  const failed = (status, message) => {
-    const error = Object.assign(new TypeError(message), { status, stack });
-    refusals.set(error, status);
-    return error;
-  };
+  const failed = (status, message) => failure(status, message, stack);
   let request;
   try {
     request = new Request(input, { duplex: "half", ...init });
@@ -158,7 +161,14 @@ export async function call(name, input, init, end, account) {
   const headers = [...request.headers];
   if (!request.headers.has("host")) headers.push(["host", to]);
   const asked = { method, target: pathname + search, https: protocol === "https:", headers, body, length: body ? null : 0, signal };
-  const answer = await counted(account, "calls", () => host(String(name), asked));
+  const ask = account?.call ?? host;
+  let answer;
+  try {
+    answer = await counted(account, "calls", () => ask(String(name), asked));
+  } catch (error) {
+    const isRefusal = error instanceof Fault && error.kind === "refused";
+    throw isRefusal ? failure(error.status, error.message, stackOf()) : error;
+  }
   if (signal.aborted) {
     answer.body?.cancel?.();
     throw signal.reason;

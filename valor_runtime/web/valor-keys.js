@@ -51,6 +51,11 @@ export const DEFINITION = [
   { name: "sha256", text: "sha256", without: { files: ", which is part of Valor; take it out" } },
   { name: "allow", texts: ["an array of hosts", "host"], without: { files: ", which is part of Valor; take it out" } },
   {
+    name: "callees",
+    texts: ["an array of names", "callee"],
+    without: { files: ", which is part of Valor; take it out" },
+  },
+  {
     name: "limits",
     object: {
       example: "{ \"timeout\": 30 }",

@@ -12,6 +12,9 @@ const PATIENCE = 5000;
 const WORKER = new URL("valor-worker.js", import.meta.url).href;
 // `?valor`: not for the registry, which may wait for it.
 const CHECK = new URL("valor-check.js?valor", import.meta.url).href;
+/** Whether a vlugin of the service worker's may not call all others: then it has to be known whose call one is. */
+let isLimited = false;
+
 /** By lock. */
 const remotes = new Map();
 
@@ -26,7 +29,12 @@ export async function script(mount, { call }, stored) {
   if (!known) return Remote.create(mount, await stored(), call);
   known.allow = definition.allow ?? [];
   known.account = new Account(definition.limits);
-  asks(call);
+  known.account.call = call;
+  isLimited ||= !!definition.callees;
+  asks(async (callee, request) => {
+    if (isLimited) refuse(403, `\`${callee}\` may not be called: no vlugin's own code calls it here, so it is not known whose \`callees\` to ask`);
+    return call(callee, request);
+  });
   return Script.create(known.module, definition, known.account);
 }
 

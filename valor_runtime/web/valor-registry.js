@@ -81,10 +81,12 @@ export async function load() {
 }
 
 /** Refuses a definition that cannot be mounted in a page. */
-export function fit({ type, name, prefix = `/${name}` }) {
+export function fit({ type, name, prefix = `/${name}`, callees }) {
   if (!/^[a-z\d-][\w.-]{0,63}$/i.test(name ?? "")) refuse(422, `\`${name}\` is not a name for a vlugin`);
   if (!/^(wasm|js)$/.test(type)) refuse(422, `a vlugin of type \`${type}\` does not run in a browser, only \`wasm\` and \`js\` do`);
   if (!/^(?!\/_)(\/|(\/[!$-.0->@-[\]-~]+)+)$/.test(prefix) || /%(2f|5c)/i.test(prefix) || resolve(prefix) !== prefix) refuse(422, `\`${prefix}\` is not a prefix for a vlugin`);
+  const offered = callees?.find((callee) => callee.startsWith("_"));
+  if (offered) refuse(422, `the vlugin \`${name}\`: \`callees\` names \`${offered}\`, which this host does not offer; it offers nothing`);
 }
 
 /** Whether it is the network's: one that runs on a server alone. */

@@ -60,8 +60,14 @@ export function route(byPrefix, path) {
   return root && [root, 0];
 }
 
+/** The headers that Valor itself sets, as src/in_band.rs names them. */
+export const REQUEST_ID = "x-request-id";
+export const CORRELATION_ID = "x-correlation-id";
+export const PLUGIN = "x-valor-plugin";
+export const FORWARDED_PREFIX = "x-forwarded-prefix";
+
 export function idOf(headers) {
-  const id = headers.find(([name]) => name === "x-request-id")?.[1];
+  const id = headers.find(([name]) => name === REQUEST_ID)?.[1];
   if (id && /^[!-~]{1,128}$/.test(id)) return id;
   return crypto.randomUUID().replaceAll("-", "");
 }
@@ -91,14 +97,23 @@ export const without = (headers, name) => headers.filter(([n]) => n !== name);
 
 /** A response with what dispatch says in its head. */
 export function ended(response, id, mount) {
-  const headers = response.headers.filter(([name]) => !/^x-(correlation-id|valor-plugin)$/.test(name));
-  headers.push(["x-correlation-id", id], ...(mount ? [["x-valor-plugin", mount.name]] : []));
+  const headers = without(without(response.headers, CORRELATION_ID), PLUGIN);
+  headers.push([CORRELATION_ID, id], ...(mount ? [[PLUGIN, mount.name]] : []));
   return { ...response, headers };
 }
 
 const portOf = ({ port, protocol }) => port || (protocol === "https:" ? "443" : "80");
 
 const INSIDE = /^(localhost|.*\.localhost|\[.*\]|(0|10|127)\.[\d.]+|(192\.168|169\.254|172\.(1[6-9]|2\d|3[01])|100\.(6[4-9]|[7-9]\d|1[01]\d|12[0-7]))\.[\d.]+)$/;
+
+/**
+ * Refuses what a definition does not let its vlugin call. A page offers nothing itself, so no vlugin has a name with `_`:
+ * there is nothing to refuse then.
+ */
+export function mayCall(callees, callee) {
+  if (callee.startsWith("_") || !callees || callees.includes("*") || callees.includes(callee)) return;
+  refuse(403, `\`${callee}\` may not be called: add "${callee}" to this vlugin's \`callees\``);
+}
 
 /** Whether a list of `allow` opens this URL; what a name leads to is the browser's to know. */
 function permits(allow, url) {

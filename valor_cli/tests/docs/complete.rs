@@ -39,7 +39,7 @@ fn every_option_of_run_is_on_its_page() {
 
 #[test]
 fn every_key_of_plugins_json_is_on_its_page() {
-    let schema = valor_runtime::definition::json_schema();
+    let schema = valor_runtime::json_schema();
     let mut keys = BTreeSet::new();
     gather(&schema, &mut keys);
     assert!(

@@ -21,6 +21,7 @@ use valor_runtime::{
     host::{
         RuntimeHost,
         allow::Allow,
+        callees::Callees,
         fetch::{FetchConfig, Fetcher},
     },
     loader::WasmLoader,
@@ -159,7 +160,7 @@ async fn fresh() -> Result<Arc<dyn Vlugin>, Box<dyn Error>> {
         "hello",
         Allow::none(),
         Arc::new(Fetcher::new(FetchConfig::default())?),
-        alone(),
+        Callees::new(alone(), []),
         account.clone(),
     );
     let loader = WasmLoader::new(library_dir()?).instance_per_request();

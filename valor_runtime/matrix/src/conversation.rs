@@ -40,8 +40,8 @@ pub fn hold(kind: Kind, folders: &[PathBuf]) -> Result<(String, String), String>
     let upstream = upstream()?;
     let runtime = Runtime::builder().build().map_err(|e| e.to_string())?;
     let mut compilers = Vec::new();
-    let steps = match kind {
-        Kind::Native => &STEPS[..],
+    let steps = match kind.as_str() {
+        "native" => &STEPS[..],
         _ => &STEPS[..OF_MODULES],
     };
     for (name, library, config) in [
@@ -83,8 +83,8 @@ pub fn hold(kind: Kind, folders: &[PathBuf]) -> Result<(String, String), String>
 
 fn find(kind: Kind, folders: &[PathBuf], library: &str) -> Result<PathBuf, String> {
     use std::env::consts::{DLL_PREFIX, DLL_SUFFIX};
-    let file = match kind {
-        Kind::Native => format!("{DLL_PREFIX}{library}{DLL_SUFFIX}"),
+    let file = match kind.as_str() {
+        "native" => format!("{DLL_PREFIX}{library}{DLL_SUFFIX}"),
         _ => format!("{library}.wasm"),
     };
     let files = folders.iter().map(|folder| folder.join(&file));

@@ -10,7 +10,9 @@
 //! | `DELETE /_plugins/NAME` | 204; running requests finish |
 
 use super::{RegistryAccess, json, method_not_allowed};
-use crate::{BoxFuture, Definition, Request, Response, Vlugin, from_fn};
+use crate::{
+    BoxFuture, Definition, Request, Response, Vlugin, definition::DefinitionFaults, from_fn,
+};
 use serde_json::{Value, json};
 use std::sync::Arc;
 
@@ -27,6 +29,12 @@ pub trait Administer: Send + Sync + 'static {
 
     /// The definition that the vlugin of this name was loaded by; `None` for one that was made by the program.
     fn definition(&self, name: &str) -> Option<Definition>;
+
+    /// Reads a definition, of one of the runtime's kinds.
+    ///
+    /// # Errors
+    /// Every fault of the text, with its position.
+    fn read(&self, text: &str) -> Result<Definition, DefinitionFaults>;
 
     /// Loads and mounts a vlugin.
     fn register(self: Arc<Self>, definition: Definition)
@@ -99,7 +107,7 @@ async fn answer<A: Administer>(runtime: Arc<A>, request: Request) -> Result<Resp
         ("GET" | "HEAD", "") => Ok(json(200, &json!({ "plugins": runtime.list() }))),
         ("GET" | "HEAD", name) => Ok(json(200, &found(name)?)),
         ("POST", "") => {
-            let definition = definition(request).await?;
+            let definition = definition(&*runtime, request).await?;
             let name = definition.name.clone();
             runtime.clone().register(definition).await?;
             let mut response = json(201, &found(&name)?);
@@ -110,7 +118,7 @@ async fn answer<A: Administer>(runtime: Arc<A>, request: Request) -> Result<Resp
         }
         ("PUT", name) if !name.is_empty() => {
             found(name)?;
-            let definition = definition(request).await?;
+            let definition = definition(&*runtime, request).await?;
             if definition.name != name {
                 let line = format!(
                     "the definition is of `{}`, but the path names `{name}`: they have to be the same",
@@ -128,7 +136,11 @@ async fn answer<A: Administer>(runtime: Arc<A>, request: Request) -> Result<Resp
                     format!("`{name}` is part of this program and has no definition to change");
                 return Err(Refusal::Unfit(line).into());
             };
-            let definition = patched(&old, &text(request, &["json", "merge-patch+json"]).await?)?;
+            let definition = patched(
+                &*runtime,
+                &old,
+                &text(request, &["json", "merge-patch+json"]).await?,
+            )?;
             runtime.clone().replace(definition).await?;
             Ok(json(200, &found(name)?))
         }
@@ -142,7 +154,11 @@ async fn answer<A: Administer>(runtime: Arc<A>, request: Request) -> Result<Resp
 }
 
 /// A definition with some of its keys said otherwise.
-fn patched(old: &Definition, patch: &str) -> Result<Definition, Response> {
+fn patched<A: Administer>(
+    runtime: &A,
+    old: &Definition,
+    patch: &str,
+) -> Result<Definition, Response> {
     let unfit = |line: String| Response::from(Refusal::Unfit(line));
     let mut definition = serde_json::to_value(old).map_err(|error| unfit(error.to_string()))?;
     if let Some(keys) = definition.as_object_mut() {
@@ -155,11 +171,13 @@ fn patched(old: &Definition, patch: &str) -> Result<Definition, Response> {
         return Err(unfit(line.to_owned()));
     }
     merge(&mut definition, patch);
-    let read = Definition::from_json(&definition.to_string()).map_err(|mut faults| {
-        // Nobody has seen the text that they stand in.
-        faults.faults.iter_mut().for_each(|it| it.position = None);
-        unfit(faults.on_one_line())
-    })?;
+    let read = runtime
+        .read(&definition.to_string())
+        .map_err(|mut faults| {
+            // Nobody has seen the text that they stand in.
+            faults.faults.iter_mut().for_each(|it| it.position = None);
+            unfit(faults.on_one_line())
+        })?;
     match read.name == old.name {
         true => Ok(read),
         false => Err(unfit(format!(
@@ -188,10 +206,11 @@ fn merge(value: &mut Value, patch: Value) {
 }
 
 /// The definition in a request's body.
-async fn definition(request: Request) -> Result<Definition, Response> {
+async fn definition<A: Administer>(runtime: &A, request: Request) -> Result<Definition, Response> {
     let text = text(request, &["json"]).await?;
     // The same reader as for plugins.json: the same rules, and every fault with its position.
-    Definition::from_json(&text).map_err(|faults| Refusal::Unfit(faults.on_one_line()).into())
+    let read = runtime.read(&text);
+    read.map_err(|faults| Refusal::Unfit(faults.on_one_line()).into())
 }
 
 /// The JSON in a request's body, which is of one of these subtypes of `application`.

@@ -1,15 +1,18 @@
 //! Holds values to the rows of the table: those of a text, and those of a definition made in code.
 //!
 //! Nothing stops at the first fault: a value of the wrong shape is noted, and the rest is still looked at, so that one
-//! run tells all. `read` asks for texts, [`Definition::check`](super::Definition::check) for definitions made in code.
+//! run tells all. `read` asks for texts, and `kinds` for definitions made in code.
 
 use super::{
-    DefinitionFault, Kind, Position,
     cursor::{Cursor, Entry},
-    fault::{Faults, shown},
+    fault::{DefinitionFault, DefinitionFaults, Faults, Position, join, shown},
+    fields::Definition,
     json::Lines,
     keys,
+    kind::Kind,
+    made::Made,
     nearest::suggestion,
+    of_kind::{self, words},
     rules::Rule,
     table::{Key, Object, Shape},
 };
@@ -33,18 +36,31 @@ impl<C> Known<C> {
     }
 }
 
+/// Holds a definition that was put together in code to the rules.
+pub(super) fn made(definition: &Definition, kinds: &[Kind]) -> Result<(), DefinitionFaults> {
+    let mut checker = Checker::of(None, kinds);
+    checker.definition(&Made::Definition(definition), "");
+    match checker.faults {
+        faults if faults.is_empty() => Ok(()),
+        faults => Err(faults.of(None)),
+    }
+}
+
 /// Gathers faults.
 pub(super) struct Checker<'t> {
     /// The lines of the text, if there is one.
     lines: Option<Lines<'t>>,
+    /// The kinds of vlugin that there are.
+    kinds: &'t [Kind],
     pub faults: Faults,
 }
 
 impl<'t> Checker<'t> {
     /// For the values of a text, or of none.
-    pub fn of(text: Option<&'t str>) -> Self {
+    pub fn of(text: Option<&'t str>, kinds: &'t [Kind]) -> Self {
         Self {
             lines: text.map(Lines::of),
+            kinds,
             faults: Faults::default(),
         }
     }
@@ -76,7 +92,7 @@ impl<'t> Checker<'t> {
         };
         let known = self.known(entries, key, keys::DEFINITION, keys::LATER);
         let kind = known.get("type").and_then(C::text);
-        let kind = kind.and_then(|word| Kind::of(&word));
+        let kind = kind.and_then(|word| of_kind::named(self.kinds, &word));
         let sound = self.rows(node, &known, key, keys::DEFINITION, kind);
         Some((known, sound))
     }
@@ -140,7 +156,7 @@ impl<'t> Checker<'t> {
         kind: Option<Kind>,
     ) -> Known<C> {
         for row in keys {
-            if let (Some(write), None) = (row.needed.by(kind), known.get(row.name)) {
+            if let (Some(write), None) = (of_kind::needed(row, kind), known.get(row.name)) {
                 let message = format!("`{}` is missing; write {write}", row.name);
                 // In a text, what is not there has no place but the object's.
                 let key = match self.lines {
@@ -154,7 +170,7 @@ impl<'t> Checker<'t> {
         for (row, value) in &known.0 {
             let key = join(key, row.name);
             let before = self.faults.count();
-            let strange = kind.and_then(|kind| row.without_meaning(kind));
+            let strange = kind.and_then(|kind| of_kind::without_meaning(row, kind, self.kinds));
             if strange.is_none() || !matches!(row.shape, Shape::Limit(_)) {
                 self.value(row, value, &key, kind);
             }
@@ -177,7 +193,10 @@ impl<'t> Checker<'t> {
     /// Checks a value against its row.
     fn value<C: Cursor>(&mut self, row: &Key, value: &C, key: &str, kind: Option<Kind>) {
         match &row.shape {
-            Shape::Word(words) => self.checked(value, key, |text| words.broken(text)),
+            Shape::Word(row) => {
+                let words = words(row, self.kinds);
+                self.checked(value, key, |text| row.broken(text, &words));
+            }
             Shape::Text { rule, .. } => self.checked(value, key, rule.broken),
             Shape::Flag(_) => {
                 if value.flag().is_none() {
@@ -187,7 +206,7 @@ impl<'t> Checker<'t> {
             Shape::Texts { what, rule } => self.texts(value, key, what, rule),
             Shape::Limit(limit) => match limit.number(value) {
                 Some((number, shown)) => {
-                    if let Some(message) = limit.broken(number, &shown, kind) {
+                    if let Some(message) = of_kind::broken(row.name, limit, number, &shown, kind) {
                         self.fault(value.at(), key, message);
                     }
                 }
@@ -252,11 +271,4 @@ impl<'t> Checker<'t> {
         };
         self.fault(value.at(), key, format!("expected {what}, found {found}"));
     }
-}
-
-pub(super) fn join(key: &str, name: &str) -> String {
-    if key.is_empty() {
-        return name.to_owned();
-    }
-    format!("{key}.{name}")
 }

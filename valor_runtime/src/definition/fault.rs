@@ -155,3 +155,11 @@ pub(super) fn shown(word: &str) -> String {
     // A quote needs no escape between back-ticks.
     shown.replace("\\\"", "\"").replace("\\'", "'")
 }
+
+/// The key of a value inside of another: `plugins[2]` and `name` are `plugins[2].name`.
+pub(super) fn join(key: &str, name: &str) -> String {
+    if key.is_empty() {
+        return name.to_owned();
+    }
+    format!("{key}.{name}")
+}

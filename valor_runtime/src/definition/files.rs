@@ -5,9 +5,8 @@
 
 use super::{
     fault::shown,
-    keys,
     rules::{Form, Rule, rule},
-    table::{KEY, Key, Object, Otherwise, Shape},
+    table::{KEY, Key, Object, Otherwise, Shape, find, text_default},
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -38,11 +37,8 @@ pub struct FilesConfig {
     pub cache_control: Option<String>,
 }
 
-/// Why a key has no meaning for `files`, and what to do.
-pub(super) const PART_OF_VALOR: &str = "which is part of Valor; take it out";
-
 /// The `config` of a `files` vlugin.
-pub(super) const CONFIG: &Object = &Object {
+pub(crate) const CONFIG: &Object = &Object {
     name: "FilesConfig",
     says: "How the files are served.",
     example: "{ \"index\": \"index.html\" }",
@@ -91,7 +87,7 @@ const FIELD_VALUE: &Rule = &rule(
 
 impl FilesConfig {
     fn index() -> String {
-        const { keys::text_default(keys::find(KEYS, "index")) }.into()
+        const { text_default(find(KEYS, "index")) }.into()
     }
 
     /// The `config` of a definition; `null` is all defaults.

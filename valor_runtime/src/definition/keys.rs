@@ -1,15 +1,13 @@
-//! The rows of a plugins.json and of a definition. `limits` and `files` have those of the objects in it.
+//! The rows of a plugins.json and of a definition. `limit_rows` and `files` have those of the objects in it.
 
 use super::{
-    files,
-    kind::{KINDS, Kind},
-    limits,
+    limit_rows,
     rules::{self, Rule},
     script,
     table::{
-        Against, KEY, Key, Needed, Object, Otherwise,
+        Against, KEY, Key, Known, Needed, Object, Otherwise,
         Shape::{self, Config, Definitions, Flag, Object as Of, Text, Texts, Word},
-        Takers, Words,
+        Takers, Words, find,
     },
 };
 
@@ -36,9 +34,7 @@ pub(super) const FILE: &[Key] = &[
 /// A definition, for "expected an object such as …".
 pub(super) const EXAMPLE: &str = "{ \"type\": \"native\", \"name\": \"hello\" }";
 
-/// `files` is no code that is built, named, or kept from servers.
-const NOT_FILES: Takers = Takers::AllBut(&[(Kind::Files, files::PART_OF_VALOR)]);
-const SCRIPTS: Takers = Takers::Only(&[Kind::Js], "only a `js` vlugin has its own process");
+const SCRIPTS: Takers = Takers::Only("only a {kinds} vlugin has its own process");
 
 /// A definition.
 pub(super) const DEFINITION: &[Key] = &[
@@ -48,7 +44,7 @@ pub(super) const DEFINITION: &[Key] = &[
             name: "Kind",
             says: "The kinds of vlugin.",
             what: "a type of vlugin",
-            words: || KINDS.iter().map(|row| row.word).collect(),
+            words: Known::Kinds,
             later: &["wasi"],
             default: None,
         }),
@@ -73,14 +69,14 @@ pub(super) const DEFINITION: &[Key] = &[
     },
     Key {
         name: "strip",
-        takers: NOT_FILES,
+        takers: Takers::Most,
         shape: Flag(true),
         says: "whether the prefix [is taken off the path](#prefixes); an app with a base path takes all of it",
         ..KEY
     },
     Key {
         name: "rewrite",
-        takers: NOT_FILES,
+        takers: Takers::Most,
         shape: Flag(false),
         says: "whether [its responses' paths](#prefixes) get the prefix: in `location`, `content-location` and cookies",
         against: Some(Against {
@@ -92,7 +88,7 @@ pub(super) const DEFINITION: &[Key] = &[
     Key {
         name: "path",
         shape: text(rules::PATH),
-        needed: Needed::By(&[Kind::Files], "the folder to serve, \"path\": \"public\""),
+        needed: Needed::BySome,
         otherwise: Otherwise::Is("the library of `source`, else the name"),
         says: "the library's file, or [a bare name](#bare-names) to look for; for `js` the script, for `files` the \
                folder",
@@ -100,10 +96,7 @@ pub(super) const DEFINITION: &[Key] = &[
     },
     Key {
         name: "source",
-        takers: Takers::AllBut(&[
-            (Kind::Js, "which is not built; give its file in `path`"),
-            (Kind::Files, files::PART_OF_VALOR),
-        ]),
+        takers: Takers::Most,
         shape: text(rules::PATH),
         says: "the folder of the crate that it is built from, relative to plugins.json",
         ..KEY
@@ -117,23 +110,31 @@ pub(super) const DEFINITION: &[Key] = &[
     },
     Key {
         name: "sha256",
-        takers: NOT_FILES,
+        takers: Takers::Most,
         shape: text(rules::SHA256),
         says: "the SHA-256 that the file must have, 64 hexadecimal digits",
         ..KEY
     },
     Key {
         name: "allow",
-        takers: NOT_FILES,
+        takers: Takers::Most,
         shape: Texts {
             what: "an array of hosts",
             rule: rules::HOST,
         },
-        otherwise: Otherwise::OfKind(|row| match row.kind.reaches_every_host() {
-            true => "every server",
-            false => "none",
-        }),
+        otherwise: Otherwise::Servers,
         says: "the [servers that it may reach](#allow): `host`, `host:port` or `*.domain`, or `*` for all",
+        ..KEY
+    },
+    Key {
+        name: "callees",
+        takers: Takers::Most,
+        shape: Texts {
+            what: "an array of names",
+            rule: rules::CALLEE,
+        },
+        otherwise: Otherwise::Is("every vlugin, and nothing of the host's"),
+        says: "the [vlugins that it may call](#callees), `*` for every one, and what the host offers",
         ..KEY
     },
     Key {
@@ -142,7 +143,7 @@ pub(super) const DEFINITION: &[Key] = &[
             name: "Limits",
             says: "What a vlugin may use. What is not said is taken from the runtime's defaults.",
             example: "{ \"timeout\": 30 }",
-            keys: limits::KEYS,
+            keys: limit_rows::KEYS,
         }),
         otherwise: Otherwise::Is("see below"),
         says: "[what it may use](#limits)",
@@ -172,7 +173,7 @@ pub(super) const DEFINITION: &[Key] = &[
             name: "Start",
             says: "When a `js` vlugin's process is started.",
             what: "a way to start",
-            words: || script::STARTS.iter().map(|(_, word)| *word).collect(),
+            words: Known::These(|| script::STARTS.iter().map(|(_, word)| *word).collect()),
             later: &[],
             default: Some("eager"),
         }),
@@ -186,37 +187,6 @@ pub(super) const DEFINITION: &[Key] = &[
         ..KEY
     },
 ];
-
-/// The row of this name, found when the program is compiled.
-pub(super) const fn find(keys: &'static [Key], name: &str) -> &'static Key {
-    let mut index = 0;
-    while index < keys.len() {
-        if is_same(keys[index].name.as_bytes(), name.as_bytes()) {
-            return &keys[index];
-        }
-        index += 1;
-    }
-    panic!("there is no row of this name")
-}
-
-const fn is_same(a: &[u8], b: &[u8]) -> bool {
-    let mut index = 0;
-    while index < a.len() && index < b.len() && a[index] == b[index] {
-        index += 1;
-    }
-    index == a.len() && index == b.len()
-}
-
-/// The default of a text that has one.
-pub(super) const fn text_default(key: &Key) -> &'static str {
-    match key.shape {
-        Text {
-            default: Some(default),
-            ..
-        } => default,
-        _ => panic!("this key is no text with a default"),
-    }
-}
 
 /// A text without a default.
 const fn text(rule: &'static Rule) -> Shape {

@@ -1,15 +1,10 @@
 //! What a row of a limit is made of: a [`Limit`] is a number in a range, with its default, its words, and the field of
-//! [`Limits`] that it is. `limits` has the rows.
+//! [`Limits`] that it is. `limit_rows` has the rows.
 
-use super::{
-    Kind,
-    cursor::{Cursor, Made},
-    limits::Limits,
-    table::words_of,
-};
+use super::{cursor::Cursor, limits::Limits};
 
 pub(super) const KIB: u64 = 1 << 10;
-pub(super) const MIB: u64 = 1 << 20;
+pub(crate) const MIB: u64 = 1 << 20;
 pub(super) const GIB: u64 = 1 << 30;
 pub(super) const TIB: u64 = 1 << 40;
 /// Seconds. A request that takes longer wants a stream.
@@ -27,8 +22,14 @@ pub(crate) struct Limit {
     /// The range in words, with `{range}` for its numbers.
     pub says: &'static str,
     pub default: f64,
-    /// What one kind of vlugin has otherwise.
-    pub of: Option<OfKind>,
+}
+
+/// A number that a limit is set to.
+#[derive(Clone, Copy)]
+pub(crate) enum Number {
+    /// Any number, also those that JSON does not have.
+    Seconds(f64),
+    Whole(u64),
 }
 
 /// The field of [`Limits`], by its type.
@@ -48,8 +49,9 @@ pub(crate) enum Least {
 }
 
 /// What one kind of vlugin has otherwise.
-pub(crate) struct OfKind {
-    pub kind: Kind,
+pub(crate) struct Bound {
+    /// The limit's key.
+    pub limit: &'static str,
     pub least: f64,
     /// The range in words, with `{least}` for its number.
     pub says: &'static str,
@@ -57,11 +59,11 @@ pub(crate) struct OfKind {
 }
 
 impl Field {
-    pub fn said(self, limits: &mut Limits) -> Option<Made<'static>> {
+    pub fn said(self, limits: &mut Limits) -> Option<Number> {
         match self {
-            Self::Seconds(field) => field(limits).map(Made::Seconds),
-            Self::U64(field) => field(limits).map(Made::Whole),
-            Self::U32(field) => field(limits).map(|number| Made::Whole(number.into())),
+            Self::Seconds(field) => field(limits).map(Number::Seconds),
+            Self::U64(field) => field(limits).map(Number::Whole),
+            Self::U32(field) => field(limits).map(|number| Number::Whole(number.into())),
         }
     }
 
@@ -79,13 +81,6 @@ impl Field {
 }
 
 impl Limit {
-    pub const fn default_of(&self, kind: Kind) -> f64 {
-        match &self.of {
-            Some(of) if of.kind as usize == kind as usize => of.default,
-            _ => self.default,
-        }
-    }
-
     fn has_fraction(&self) -> bool {
         matches!(self.field, Field::Seconds(_))
     }
@@ -107,8 +102,8 @@ impl Limit {
         }
     }
 
-    /// What is wrong with a number, for this kind of vlugin if it is known.
-    pub fn broken(&self, number: f64, shown: &str, kind: Option<Kind>) -> Option<String> {
+    /// What is wrong with a number, for a kind of vlugin with this bound.
+    pub fn broken(&self, number: f64, shown: &str, bound: Option<&Bound>) -> Option<String> {
         let is_enough = match self.least {
             Least::Is(least) => number >= least,
             Least::Above(least) => number > least,
@@ -117,9 +112,8 @@ impl Limit {
         if !(is_enough && number <= self.most) {
             return Some(format!("{}, not {shown}", self.sentence(&self.range())));
         }
-        let of = self.of.as_ref()?;
-        (Some(of.kind) == kind && number < of.least)
-            .then(|| format!("{}, not {shown}", self.sentence_of(of)))
+        let bound = bound.filter(|bound| number < bound.least)?;
+        Some(format!("{}, not {shown}", self.sentence_of(bound)))
     }
 
     /// "a body's limit is 1 to 1099511627776 bytes (1 TiB)"; `range` is the part "1 to 1099511627776".
@@ -130,8 +124,8 @@ impl Limit {
     }
 
     /// "a script has at least 16777216 bytes (16 MiB) of memory"
-    pub fn sentence_of(&self, of: &OfKind) -> String {
-        of.says.replace("{least}", &self.amount(of.least))
+    pub fn sentence_of(&self, bound: &Bound) -> String {
+        bound.says.replace("{least}", &self.amount(bound.least))
     }
 
     /// "65536 to 4294967296"
@@ -160,17 +154,12 @@ impl Limit {
         format!("{number} {}{}", self.unit, name.unwrap_or_default())
     }
 
-    /// "67108864 (64 MiB), for `js` 268435456 (256 MiB)"
-    pub fn defaults(&self) -> String {
-        let with_name = |number: f64| match self.name_of(number) {
+    /// "67108864 (64 MiB)"
+    pub fn with_name(&self, number: f64) -> String {
+        match self.name_of(number) {
             Some(name) => format!("{number} ({name})"),
             None => number.to_string(),
-        };
-        let of = self.of.as_ref().map(|of| {
-            let (kind, default) = (words_of(&[of.kind]), with_name(of.default));
-            format!(", for {kind} {default}")
-        });
-        with_name(self.default) + &of.unwrap_or_default()
+        }
     }
 
     /// What a round number of bytes or seconds is called: "64 KiB", "a day".

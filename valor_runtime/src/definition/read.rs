@@ -4,60 +4,27 @@
 //! only if there is no fault at all.
 
 use super::{
-    Definition, DefinitionFault, Definitions, Position,
-    check::{Checker, join},
+    check::Checker,
     cursor::Cursor,
-    fault::Faults,
+    document::{Definitions, Positions},
+    fault::{Faults, Position},
+    fields::Definition,
     json::{self, Node},
     keys,
+    kind::Kind,
+    of_kind,
     taken::Taken,
-    text::without_mark,
 };
-
-/// Where the parts of one definition stand.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) struct Positions {
-    /// From the root: `plugins[2]`.
-    key: String,
-    whole: Position,
-    values: Vec<(String, Position)>,
-}
-
-impl Positions {
-    /// A fault of the value of one of its keys, such as `path` or `config.limits[2]`; of all of it, if it has no such
-    /// key.
-    pub fn fault(&self, key: &str, message: String) -> DefinitionFault {
-        let mut key = key;
-        let found = loop {
-            match self.values.iter().find(|(known, _)| known == key) {
-                Some((_, position)) => break Some(*position),
-                // Of a key inside of `config` that is not there, what it should be in.
-                None => match key.rfind(['.', '[']) {
-                    Some(end) => key = &key[..end],
-                    None => break None,
-                },
-            }
-        };
-        let (position, key) = match found {
-            Some(position) => (position, join(&self.key, key)),
-            None => (self.whole, self.key.clone()),
-        };
-        DefinitionFault {
-            position: Some(position),
-            key,
-            message,
-        }
-    }
-}
+use serde_json::{Map, Value};
 
 /// The definitions that have no fault, and the faults of the others and of the text.
-pub(super) fn all(text: &str) -> (Definitions, Faults) {
+pub(super) fn all(text: &str, kinds: &[Kind]) -> (Definitions, Faults) {
     let text = without_mark(text);
     let root = match json::parse(text) {
         Ok(root) => root,
         Err(fault) => return (Definitions::default(), Faults::one(fault)),
     };
-    let mut reader = Reader::of(text);
+    let mut reader = Reader::of(text, kinds);
     let entries = reader.plugins(root);
     let definitions = Definitions {
         file: None,
@@ -66,10 +33,10 @@ pub(super) fn all(text: &str) -> (Definitions, Faults) {
     (definitions, reader.checker.faults)
 }
 
-pub(super) fn one(text: &str) -> Result<Definition, Faults> {
+pub(super) fn one(text: &str, kinds: &[Kind]) -> Result<Definition, Faults> {
     let text = without_mark(text);
     let root = json::parse(text).map_err(Faults::one)?;
-    let mut reader = Reader::of(text);
+    let mut reader = Reader::of(text, kinds);
     let read = reader.definition(root, "");
     match (read.definition, reader.checker.faults) {
         (Some(definition), faults) if faults.is_empty() => Ok(definition),
@@ -77,23 +44,43 @@ pub(super) fn one(text: &str) -> Result<Definition, Faults> {
     }
 }
 
+/// A definition that keeps all rules, as its fields. serde knows the first of the kinds, but not those that a program
+/// brings.
+fn filled(node: Node<'_>, kind: Option<Kind>, kinds: &[Kind]) -> serde_json::Result<Definition> {
+    let mut object: Map<String, Value> = node.read()?;
+    let known = kinds.first().map(|kind| kind.as_str());
+    object.insert("type".into(), known.into());
+    let definition: Definition = serde_json::from_value(object.into())?;
+    Ok(Definition {
+        kind: kind.unwrap_or(definition.kind),
+        ..definition
+    })
+}
+
+/// Some editors put a byte order mark first; RFC 8259, section 8.1 lets readers skip it.
+fn without_mark(text: &str) -> &str {
+    text.strip_prefix('\u{feff}').unwrap_or(text)
+}
+
 /// What was read of one entry; name and prefix are there for the search for duplicates even if the rest has faults.
 #[derive(Default)]
-pub(super) struct ReadEntry {
+struct ReadEntry {
     definition: Option<Definition>,
-    pub name: Option<(String, usize)>,
-    pub prefix: Option<(String, usize)>,
+    name: Option<(String, usize)>,
+    prefix: Option<(String, usize)>,
     values: Vec<(String, Position)>,
 }
 
-pub(super) struct Reader<'t> {
+struct Reader<'t> {
     checker: Checker<'t>,
+    kinds: &'t [Kind],
 }
 
 impl<'t> Reader<'t> {
-    fn of(text: &'t str) -> Self {
+    fn of(text: &'t str, kinds: &'t [Kind]) -> Self {
         Self {
-            checker: Checker::of(Some(text)),
+            checker: Checker::of(Some(text), kinds),
+            kinds,
         }
     }
 
@@ -124,7 +111,12 @@ impl<'t> Reader<'t> {
             let key = format!("plugins[{index}]");
             let before = self.checker.faults.count();
             let read = self.definition(element, &key);
-            taken.note(&mut self.checker, &key, &read);
+            taken.note(
+                &mut self.checker,
+                &key,
+                read.name.as_ref(),
+                read.prefix.as_ref(),
+            );
             let positions = Positions {
                 key,
                 whole: self.position(element),
@@ -162,7 +154,8 @@ impl<'t> Reader<'t> {
             };
         }
         if self.checker.faults.count() == before {
-            match node.read::<Definition>() {
+            let kind = text("type").and_then(|(word, _)| of_kind::named(self.kinds, &word));
+            match filled(node, kind, self.kinds) {
                 Ok(mut definition) => {
                     // One spelling, so that it can be compared as text.
                     if let Some(sha256) = &mut definition.sha256 {

@@ -38,6 +38,12 @@ pub(super) const PATH: &Rule = &rule("path", Form::NotEmpty, path);
 pub(super) const SHA256: &Rule = &rule("sha256", Form::Pattern(r"^[0-9A-Fa-f]{64}$"), sha256);
 pub(super) const HOST: &Rule = &rule("host", Form::NotEmpty, host);
 
+pub(super) const CALLEE: &Rule = &rule(
+    "callee",
+    Form::Pattern(r"^(\*|_?[A-Za-z0-9-][A-Za-z0-9_.-]{0,63})$"),
+    callee,
+);
+
 pub(super) const fn rule(
     name: &'static str,
     form: Form,
@@ -48,7 +54,8 @@ pub(super) const fn rule(
 
 const MAX_NAME: usize = 64;
 
-pub(super) fn name(name: &str) -> Option<String> {
+/// What is wrong with a name.
+pub(crate) fn name(name: &str) -> Option<String> {
     if name.is_empty() {
         return Some("a name has at least one character".into());
     }
@@ -74,6 +81,14 @@ pub(super) fn name(name: &str) -> Option<String> {
 /// A group is called as a vlugin is.
 fn group(group: &str) -> Option<String> {
     Some(name(group)?.replace("a name", "the name of a group"))
+}
+
+/// A vlugin's name, that of something the host offers, or `*`.
+fn callee(callee: &str) -> Option<String> {
+    if callee == "*" {
+        return None;
+    }
+    name(callee.strip_prefix('_').unwrap_or(callee))
 }
 
 fn prefix(prefix: &str) -> Option<String> {

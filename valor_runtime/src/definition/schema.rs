@@ -4,119 +4,165 @@
 //! and `valor_cli schema` prints it.
 
 use super::{
-    Kind, keys,
+    keys,
+    kind::Kind,
     limit::{Field, Least, Limit},
+    of_kind,
     rules::{Form, Rule},
     table::{Key, Needed, Object, Shape, Words, plain},
 };
 use serde_json::{Map, Value, json};
 
-/// The JSON Schema (draft 2020-12) of plugins.json.
-///
-/// A file that the schema refuses is refused by [`Definitions`](super::Definitions) too; that
-/// one also finds what a schema cannot say, such as a name that is there twice.
-pub fn json_schema() -> Value {
-    let mut definition = object(keys::DEFINITION, "One vlugin.");
-    let by_kind = Kind::ALL.iter().map(|kind| {
-        json!({
-            "if": { "properties": { "type": { "const": kind.as_str() } }, "required": ["type"] },
-            "then": of_kind(*kind, keys::DEFINITION),
-        })
-    });
-    definition.insert("allOf".into(), by_kind.collect());
-    let mut defs = Map::new();
-    defs.insert("Definition".into(), definition.into());
-    for key in keys::DEFINITION {
-        match &key.shape {
-            Shape::Word(words) => defs.insert(words.name.into(), of_words(words)),
-            Shape::Object(it) => defs.insert(it.name.into(), object(it.keys, it.says).into()),
-            _ => None,
-        };
-    }
-    let says = "What plugins.json says: the vlugins that Valor serves, and where.";
-    let mut file = object(keys::FILE, says);
-    file.insert(
-        "$schema".into(),
-        "https://json-schema.org/draft/2020-12/schema".into(),
-    );
-    file.insert("title".into(), "plugins.json".into());
-    file.insert("$defs".into(), defs.into());
-    file.into()
+/// The schema of a plugins.json with these kinds.
+pub(super) fn of(kinds: &[Kind]) -> Value {
+    Writer { kinds }.schema()
 }
 
-fn object(keys: &[Key], says: &str) -> Map<String, Value> {
-    let properties = keys.iter().map(|key| (key.name.to_owned(), of_key(key)));
-    let required = keys.iter();
-    let required = required.filter(|key| matches!(key.needed, Needed::Always(_)));
-    let required: Vec<_> = required.map(|key| key.name).collect();
-    let mut object = Map::new();
-    object.insert("type".into(), "object".into());
-    object.insert("description".into(), says.into());
-    object.insert(
-        "properties".into(),
-        Value::Object(properties.collect::<Map<_, _>>()),
-    );
-    if !required.is_empty() {
-        object.insert("required".into(), required.into());
-    }
-    object.insert("additionalProperties".into(), false.into());
-    object
+/// What makes the schema, with the kinds of vlugin that there are.
+struct Writer<'k> {
+    kinds: &'k [Kind],
 }
 
-/// What holds for one kind alone: the keys that it has not got, and what of the others is otherwise.
-fn of_kind(kind: Kind, keys: &[Key]) -> Value {
-    let mut properties = Map::new();
-    for key in keys {
-        let of_kind = match &key.shape {
-            _ if key.without_meaning(kind).is_some() => Some(false.into()),
-            Shape::Limit(Limit { of: Some(of), .. }) if of.kind == kind => {
-                Some(json!({ "minimum": of.least as u64 }))
+impl Writer<'_> {
+    fn schema(&self) -> Value {
+        let mut definition = self.object(keys::DEFINITION, "One vlugin.");
+        let by_kind = self.kinds.iter().map(|kind| {
+            let is_of_kind = json!({ "const": kind.as_str() });
+            json!({
+                "if": { "properties": { "type": is_of_kind }, "required": ["type"] },
+                "then": self.then(*kind, keys::DEFINITION),
+            })
+        });
+        definition.insert("allOf".into(), by_kind.collect());
+        let mut defs = Map::new();
+        defs.insert("Definition".into(), definition.into());
+        for key in keys::DEFINITION {
+            match &key.shape {
+                Shape::Word(words) => defs.insert(words.name.into(), self.of_words(words)),
+                Shape::Object(it) => {
+                    defs.insert(it.name.into(), self.object(it.keys, it.says).into())
+                }
+                _ => None,
+            };
+        }
+        let says = "What plugins.json says: the vlugins that Valor serves, and where.";
+        let mut file = self.object(keys::FILE, says);
+        file.insert(
+            "$schema".into(),
+            "https://json-schema.org/draft/2020-12/schema".into(),
+        );
+        file.insert("title".into(), "plugins.json".into());
+        file.insert("$defs".into(), defs.into());
+        file.into()
+    }
+
+    fn object(&self, keys: &[Key], says: &str) -> Map<String, Value> {
+        let properties = keys
+            .iter()
+            .map(|key| (key.name.to_owned(), self.of_key(key)));
+        let required = keys.iter();
+        let required = required.filter(|key| matches!(key.needed, Needed::Always(_)));
+        let required: Vec<_> = required.map(|key| key.name).collect();
+        let mut object = Map::new();
+        object.insert("type".into(), "object".into());
+        object.insert("description".into(), says.into());
+        object.insert(
+            "properties".into(),
+            Value::Object(properties.collect::<Map<_, _>>()),
+        );
+        if !required.is_empty() {
+            object.insert("required".into(), required.into());
+        }
+        object.insert("additionalProperties".into(), false.into());
+        object
+    }
+
+    /// What holds for one kind alone: the keys that it has not got, and what of the others is otherwise.
+    fn then(&self, kind: Kind, keys: &[Key]) -> Value {
+        let mut properties = Map::new();
+        for key in keys {
+            let of_kind = match &key.shape {
+                _ if !of_kind::has(kind, key) => Some(false.into()),
+                Shape::Limit(_) => {
+                    let bound = of_kind::bound(kind, key.name);
+                    bound.map(|bound| json!({ "minimum": bound.least as u64 }))
+                }
+                Shape::Object(object) => Some(self.then(kind, object.keys)),
+                Shape::Config => kind.row().config.map(|config| self.or_null(config)),
+                _ => None,
+            };
+            properties.extend(of_kind.map(|schema| (key.name.to_owned(), schema)));
+        }
+        let mut schema = json!({ "properties": properties });
+        let required = keys.iter();
+        let required = required.filter(|key| matches!(key.needed, Needed::BySome));
+        let required = required.filter(|key| of_kind::needed(key, Some(kind)).is_some());
+        let required: Vec<_> = required.map(|key| key.name).collect();
+        if !required.is_empty() {
+            schema["required"] = required.into();
+        }
+        schema
+    }
+
+    fn or_null(&self, config: &Object) -> Value {
+        let mut object = self.object(config.keys, config.says);
+        object.insert("type".into(), json!(["object", "null"]));
+        object.into()
+    }
+
+    fn of_key(&self, key: &Key) -> Value {
+        let mut schema = match &key.shape {
+            Shape::Word(Words { name, .. }) | Shape::Object(Object { name, .. }) => {
+                json!({ "$ref": format!("#/$defs/{name}") })
             }
-            Shape::Object(object) => Some(of_kind(kind, object.keys)),
-            Shape::Config => kind.row().config.map(or_null),
-            _ => None,
-        };
-        properties.extend(of_kind.map(|schema| (key.name.to_owned(), schema)));
-    }
-    let mut schema = json!({ "properties": properties });
-    let required = keys.iter();
-    let required = required.filter(|key| matches!(key.needed, Needed::By(..)));
-    let required = required.filter(|key| key.needed.by(Some(kind)).is_some());
-    let required: Vec<_> = required.map(|key| key.name).collect();
-    if !required.is_empty() {
-        schema["required"] = required.into();
-    }
-    schema
-}
-
-fn or_null(config: &Object) -> Value {
-    let mut object = object(config.keys, config.says);
-    object.insert("type".into(), json!(["object", "null"]));
-    object.into()
-}
-
-fn of_key(key: &Key) -> Value {
-    let mut schema = match &key.shape {
-        Shape::Word(Words { name, .. }) | Shape::Object(Object { name, .. }) => {
-            json!({ "$ref": format!("#/$defs/{name}") })
-        }
-        Shape::Text { rule, default } => {
-            let mut text = of_text(rule);
-            if let Some(default) = default {
-                text["default"] = (*default).into();
+            Shape::Text { rule, default } => {
+                let mut text = of_text(rule);
+                if let Some(default) = default {
+                    text["default"] = (*default).into();
+                }
+                text
             }
-            text
-        }
-        Shape::Flag(_) => json!({ "type": "boolean" }),
-        Shape::Texts { rule, .. } => json!({ "type": "array", "items": of_text(rule) }),
-        Shape::Limit(limit) => of_limit(limit),
-        Shape::Config => json!({}),
-        Shape::Definitions => {
-            json!({ "type": "array", "items": { "$ref": "#/$defs/Definition" } })
-        }
-    };
-    schema["description"] = described(key).into();
-    schema
+            Shape::Flag(_) => json!({ "type": "boolean" }),
+            Shape::Texts { rule, .. } => json!({ "type": "array", "items": of_text(rule) }),
+            Shape::Limit(limit) => of_limit(limit),
+            Shape::Config => json!({}),
+            Shape::Definitions => {
+                json!({ "type": "array", "items": { "$ref": "#/$defs/Definition" } })
+            }
+        };
+        schema["description"] = self.described(key).into();
+        schema
+    }
+
+    fn of_words(&self, words: &Words) -> Value {
+        let known = of_kind::words(words, self.kinds).into_iter();
+        let known: Vec<_> = known
+            .map(|word| {
+                let says = sentence(word.says);
+                json!({ "type": "string", "const": word.text, "description": says })
+            })
+            .collect();
+        json!({ "description": words.says, "oneOf": known })
+    }
+
+    /// What a key says, for a person who rests on it in an editor.
+    fn described(&self, key: &Key) -> String {
+        let unit = match &key.shape {
+            Shape::Limit(limit) if limit.unit == "bytes" => " In bytes.",
+            Shape::Limit(limit) if limit.unit == "seconds" => " In seconds.",
+            _ => "",
+        };
+        let default = match of_kind::without(key, self.kinds) {
+            Some(default) if default != "none" && default != "see below" => {
+                format!(" Default: {}.", plain(&default))
+            }
+            _ => String::new(),
+        };
+        format!(
+            "{}{unit}{default}",
+            sentence(&of_kind::sentence(key, self.kinds))
+        )
+    }
 }
 
 fn of_text(rule: &Rule) -> Value {
@@ -143,33 +189,6 @@ fn of_limit(limit: &Limit) -> Value {
         Least::Above(least) => schema["exclusiveMinimum"] = number(least),
     }
     schema
-}
-
-fn of_words(words: &Words) -> Value {
-    let known = (words.words)().into_iter();
-    let known: Vec<_> = known
-        .map(|word| {
-            let says = sentence(word.says);
-            json!({ "type": "string", "const": word.text, "description": says })
-        })
-        .collect();
-    json!({ "description": words.says, "oneOf": known })
-}
-
-/// What a key says, for a person who rests on it in an editor.
-fn described(key: &Key) -> String {
-    let unit = match &key.shape {
-        Shape::Limit(limit) if limit.unit == "bytes" => " In bytes.",
-        Shape::Limit(limit) if limit.unit == "seconds" => " In seconds.",
-        _ => "",
-    };
-    let default = match key.default() {
-        Some(default) if default != "none" && default != "see below" => {
-            format!(" Default: {}.", plain(&default))
-        }
-        _ => String::new(),
-    };
-    format!("{}{unit}{default}", sentence(&key.sentence()))
 }
 
 /// With a capital letter and a full stop, without links.

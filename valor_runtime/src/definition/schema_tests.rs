@@ -1,6 +1,9 @@
 //! The schema against what is read: both take the same definitions and refuse the same.
 
 use super::*;
+use crate::json_schema;
+use serde_json::Value;
+use std::path::Path;
 
 fn compiled_schema() -> (boon::Schemas, boon::SchemaIndex) {
     let mut schemas = boon::Schemas::new();

@@ -1,16 +1,15 @@
 //! The table of what plugins.json may say: what a row is made of.
 //!
-//! Each key has one row, a [`Key`]: `keys` has the rows of a file and of a definition, `limits` and `files` those of
+//! Each key has one row, a [`Key`]: `keys` has the rows of a file and of a definition, `limit_rows` and `files` those of
 //! the objects in it, and `kind` has a row for each kind of vlugin. Everything else is made from the rows: `check`
 //! holds texts and definitions made in code to them, `schema` is the JSON Schema, and `written` (a test) writes the
 //! tables of the book and the data that valor-check.js works from.
 //!
-//! A key's row, not a kind's, says which kinds have the key, because the message about a key that a kind has not got
-//! depends on the key.
+//! A key's row says whether only some kinds have the key, and a kind's row which of those keys it has; `of_kind` puts
+//! the two together.
 
 use super::{
     fault::shown,
-    kind::{KINDS, Kind, KindRow},
     limit::Limit,
     nearest::{listed, suggestion},
     rules::Rule,
@@ -49,10 +48,10 @@ pub(super) const KEY: Key = Key {
 pub(crate) enum Takers {
     /// Every kind.
     All,
-    /// These kinds alone, and why: "only those of {types} can be held to it".
-    Only(&'static [Kind], &'static str),
-    /// All but these; of each, why it has no use for the key, and what to do.
-    AllBut(&'static [(Kind, &'static str)]),
+    /// Those whose row has it in `takes`, and why: "only those of {types} can be held to it".
+    Only(&'static str),
+    /// Those whose row does not have it in `lacks`, which says why.
+    Most,
 }
 
 /// What a value is.
@@ -90,11 +89,19 @@ pub(crate) struct Words {
     /// What another word is not: "a type of vlugin".
     pub what: &'static str,
     /// The words.
-    pub words: fn() -> Vec<Word>,
+    pub words: Known,
     /// Types of vlugin that other versions of Valor know.
     pub later: &'static [&'static str],
     /// The word that holds if none is said.
     pub default: Option<&'static str>,
+}
+
+/// The words that there are.
+pub(crate) enum Known {
+    /// These.
+    These(fn() -> Vec<Word>),
+    /// One for each kind of vlugin.
+    Kinds,
 }
 
 /// A word with what it stands for.
@@ -126,16 +133,16 @@ pub(crate) enum Needed {
     No,
     /// No; what to write.
     Always(&'static str),
-    /// Not by these kinds; what to write.
-    By(&'static [Kind], &'static str),
+    /// Not by those kinds whose row says in `needs` what to write.
+    BySome,
 }
 
 /// What holds without a key.
 pub(crate) enum Otherwise {
     /// The same for every kind.
     Is(&'static str),
-    /// What the kind's row says.
-    OfKind(fn(&KindRow) -> &'static str),
+    /// The servers that the kind's row opens.
+    Servers,
 }
 
 /// A key that has no meaning while another is false.
@@ -146,108 +153,9 @@ pub(crate) struct Against {
     pub says: &'static str,
 }
 
-impl Key {
-    /// What is wrong with this key in a definition of this kind, if the kind does not have it.
-    pub fn without_meaning(&self, kind: Kind) -> Option<String> {
-        let reason = self.takers.refusal(kind)?;
-        let name = self.name;
-        Some(format!(
-            "`{name}` has no meaning for a `{kind}` vlugin{reason}"
-        ))
-    }
-
-    /// What it says, behind the kinds that have it: "for `js`: …".
-    pub fn sentence(&self) -> String {
-        let has = |kind: &Kind| self.takers.refusal(*kind).is_none();
-        let (takers, others): (Vec<Kind>, Vec<Kind>) = Kind::ALL.iter().partition(|it| has(it));
-        let whose = match (takers.len(), others.as_slice()) {
-            (_, []) => String::new(),
-            (2.., [other]) => format!("not for `{other}`: "),
-            _ => format!("for {}: ", words_of(&takers)),
-        };
-        format!("{whose}{}", self.says)
-    }
-
-    /// What holds without it; `None` if it has to be there.
-    pub fn default(&self) -> Option<String> {
-        let otherwise = match &self.shape {
-            Shape::Flag(default) => format!("`{default}`"),
-            Shape::Limit(limit) => limit.defaults(),
-            Shape::Text { default, .. } if default.is_some() => {
-                format!("`{}`", default.unwrap_or_default())
-            }
-            Shape::Word(words) if words.default.is_some() => {
-                format!("`\"{}\"`", words.default.unwrap_or_default())
-            }
-            _ => self.otherwise(),
-        };
-        match self.needed {
-            Needed::No => Some(otherwise),
-            Needed::Always(_) => None,
-            Needed::By(kinds, _) => Some(format!(
-                "{otherwise}; for {} it has to be there",
-                words_of(kinds)
-            )),
-        }
-    }
-
-    fn otherwise(&self) -> String {
-        let of = match self.otherwise {
-            Otherwise::Is(text) => return text.to_owned(),
-            Otherwise::OfKind(of) => of,
-        };
-        // "every host for `native`, none for `wasm` and `js`"
-        let mut all: Vec<(&str, Vec<Kind>)> = Vec::new();
-        let takers = KINDS.iter();
-        for row in takers.filter(|row| self.takers.refusal(row.kind).is_none()) {
-            match all.iter_mut().find(|(text, _)| *text == of(row)) {
-                Some((_, kinds)) => kinds.push(row.kind),
-                None => all.push((of(row), vec![row.kind])),
-            }
-        }
-        let all = all.iter();
-        let all: Vec<_> = all
-            .map(|(text, kinds)| format!("{text} for {}", words_of(kinds)))
-            .collect();
-        all.join(", ")
-    }
-}
-
-impl Takers {
-    /// What follows "has no meaning for a … vlugin"; `None` if the kind has the key.
-    pub fn refusal(&self, kind: Kind) -> Option<String> {
-        match self {
-            Self::All => None,
-            Self::Only(kinds, _) if kinds.contains(&kind) => None,
-            Self::Only(kinds, why) => {
-                let types = if kinds.len() == 1 { "type" } else { "types" };
-                let types = format!("{types} {}", words_of(kinds));
-                let why = why.replace("{types}", &types);
-                Some(format!(": {why}; take it out"))
-            }
-            Self::AllBut(others) => {
-                let (_, reason) = others.iter().find(|(other, _)| *other == kind)?;
-                Some(format!(", {reason}"))
-            }
-        }
-    }
-}
-
-impl Needed {
-    /// What to write if a definition of this kind has not got the key, and has to.
-    pub fn by(&self, kind: Option<Kind>) -> Option<&'static str> {
-        match self {
-            Self::No => None,
-            Self::Always(write) => Some(write),
-            Self::By(kinds, write) => kinds.contains(&kind?).then_some(write),
-        }
-    }
-}
-
 impl Words {
-    /// What is wrong with a word.
-    pub fn broken(&self, word: &str) -> Option<String> {
-        let words = (self.words)();
+    /// What is wrong with a word, if these are known.
+    pub fn broken(&self, word: &str, words: &[Word]) -> Option<String> {
         let known: Vec<_> = words.iter().map(|it| it.text).collect();
         if known.contains(&word) {
             return None;
@@ -268,12 +176,6 @@ impl Words {
     }
 }
 
-/// "`native`, `wasm` and `js`".
-pub(super) fn words_of(kinds: &[Kind]) -> String {
-    let words: Vec<_> = kinds.iter().map(|kind| kind.as_str()).collect();
-    listed(&words)
-}
-
 /// A sentence without the book's links.
 pub(super) fn plain(sentence: &str) -> String {
     let mut plain = String::new();
@@ -292,4 +194,35 @@ fn next_link(sentence: &str) -> Option<(&str, &str, &str)> {
     let (text, target) = link.split_once("](")?;
     let (_, after) = target.split_once(')')?;
     Some((before, text, after))
+}
+
+/// The row of this name, found when the program is compiled.
+pub(super) const fn find(keys: &'static [Key], name: &str) -> &'static Key {
+    let mut index = 0;
+    while index < keys.len() {
+        if is_same(keys[index].name.as_bytes(), name.as_bytes()) {
+            return &keys[index];
+        }
+        index += 1;
+    }
+    panic!("there is no row of this name")
+}
+
+const fn is_same(a: &[u8], b: &[u8]) -> bool {
+    let mut index = 0;
+    while index < a.len() && index < b.len() && a[index] == b[index] {
+        index += 1;
+    }
+    index == a.len() && index == b.len()
+}
+
+/// The default of a text that has one.
+pub(super) const fn text_default(key: &Key) -> &'static str {
+    match key.shape {
+        Shape::Text {
+            default: Some(default),
+            ..
+        } => default,
+        _ => panic!("this key is no text with a default"),
+    }
 }

@@ -1,11 +1,11 @@
 //! Names and prefixes are each there once: `read` notes them here as it goes along, and a fault
 //! names both positions.
 
-use super::{
-    check::{Checker, join},
-    read::ReadEntry,
-};
+use super::{check::Checker, fault::join};
 use std::collections::HashMap;
+
+/// A name or a prefix, and the byte of the text that it begins at.
+type Said = (String, usize);
 
 /// The names and prefixes that are taken, and where.
 #[derive(Default)]
@@ -16,9 +16,15 @@ pub(super) struct Taken {
 
 impl Taken {
     /// Notes an entry, and as faults what of it another one has already.
-    pub fn note(&mut self, checker: &mut Checker<'_>, key: &str, read: &ReadEntry) {
+    pub fn note(
+        &mut self,
+        checker: &mut Checker<'_>,
+        key: &str,
+        name: Option<&Said>,
+        prefix: Option<&Said>,
+    ) {
         let mut name_taken = false;
-        if let Some((name, at)) = &read.name {
+        if let Some((name, at)) = name {
             if let Some((first, first_at)) = self.names.get(name) {
                 let position = checker.position(*first_at);
                 checker.fault(
@@ -33,14 +39,14 @@ impl Taken {
                 self.names.insert(name.clone(), (key.to_owned(), *at));
             }
         }
-        let Some((prefix, at)) = &read.prefix else {
+        let Some((prefix, at)) = prefix else {
             return;
         };
         let Some((first, first_at)) = self.prefixes.get(prefix) else {
             self.prefixes.insert(prefix.clone(), (key.to_owned(), *at));
             return;
         };
-        let by_default = read.name.as_ref().is_some_and(|(_, name_at)| name_at == at);
+        let by_default = name.is_some_and(|(_, name_at)| name_at == at);
         if by_default && name_taken {
             // Another name gives another prefix: one fault is enough.
             return;

@@ -1,6 +1,7 @@
 //! Each fault that a plugins.json can have, as the exact line that a person reads.
 
 use super::*;
+use serde_json::Value;
 
 fn faults(text: &str) -> Vec<String> {
     match Definitions::from_json(text) {
@@ -99,7 +100,7 @@ const KEYS: &[(&str, &str)] = &[
     (r#""prefx": "/a""#, "2:1: plugins[0].prefx: unknown key; did you mean `prefix`?"),
     (r#""Config": 1"#, "2:1: plugins[0].Config: unknown key; did you mean `config`?"),
     (r#""a\nb": 1"#, "2:1: plugins[0].a\\nb: unknown key; known are `type`, `name`, `prefix`, `strip`, `rewrite`, \
-        `path`, `source`, `config`, `sha256`, `allow`, `limits`, `files`, `group`, `start` and `optional`"),
+        `path`, `source`, `config`, `sha256`, `allow`, `callees`, `limits`, `files`, `group`, `start` and `optional`"),
     (r#""url": "http://x""#, "2:1: plugins[0].url: this key has no meaning for the types of vlugins that this version runs"),
     (r#""name": "b""#, "2:1: plugins[0].name: this key is there already, at 1:30"),
     (r#""path": """#, "2:9: plugins[0].path: a path has at least one character; leave the key out otherwise"),
@@ -273,7 +274,7 @@ fn every_key_arrives() {
     let text = format!(
         r#"{{ "type": "native", "name": "x.y-Z_9", "prefix": "/", "path": "a/b.so", "source": "src",
             "config": {{ "deep": [1, {{ "a": null, "a": 2 }}] }}, "sha256": "{}",
-            "allow": ["*", "a.org:443", "*.b.org", "[::1]:80"],
+            "allow": ["*", "a.org:443", "*.b.org", "[::1]:80"], "callees": ["*", "b", "_c"],
             "limits": {{ "timeout": 0.5, "body": 7, "concurrency": 3 }}, "optional": true }}"#,
         "AB".repeat(32)
     );
@@ -362,6 +363,16 @@ pub(super) fn fields_of<T: serde::de::DeserializeOwned>() -> Vec<String> {
     let (_, fields) = error.split_once("expected ").expect("what is known");
     let fields = fields.split('`').skip(1).step_by(2);
     fields.map(str::to_owned).collect()
+}
+
+/// The rows of Valor's own kinds name keys that a row can name.
+#[test]
+fn the_rows_of_the_kinds_fit() {
+    let none = Kinds::of(&[]);
+    let all = Kind::ALL
+        .iter()
+        .try_fold(none, |kinds, kind| kinds.with(*kind));
+    assert_eq!(all.unwrap(), Kinds::default());
 }
 
 /// The words of a row are those that serde reads and writes.

@@ -1,7 +1,13 @@
 //! The text of a plugins.json: from a regular file of a bounded size, or from bytes, in UTF-8. What is wrong with it
 //! before it is JSON is a fault like any other.
 
-use super::{DefinitionFault, Definitions, Position, fault::Faults, json::Lines, read};
+use super::{
+    document::Definitions,
+    fault::{DefinitionFault, Faults, Position},
+    json::Lines,
+    kind::Kind,
+    read,
+};
 use crate::file::{self, ReadError};
 use std::path::Path;
 
@@ -23,16 +29,11 @@ pub(super) fn file(path: &Path) -> Result<Vec<u8>, Faults> {
 }
 
 /// The definitions in the bytes of a plugins.json.
-pub(super) fn bytes(bytes: Vec<u8>) -> (Definitions, Faults) {
+pub(super) fn bytes(bytes: Vec<u8>, kinds: &[Kind]) -> (Definitions, Faults) {
     match String::from_utf8(bytes) {
-        Ok(text) => read::all(&text),
+        Ok(text) => read::all(&text, kinds),
         Err(error) => (Definitions::default(), Faults::one(not_utf8(&error))),
     }
-}
-
-/// Some editors put a byte order mark first; RFC 8259, section 8.1 lets readers skip it.
-pub(super) fn without_mark(text: &str) -> &str {
-    text.strip_prefix('\u{feff}').unwrap_or(text)
 }
 
 fn of_text(position: Option<Position>, message: String) -> DefinitionFault {

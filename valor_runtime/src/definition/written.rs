@@ -3,12 +3,14 @@
 //! `VALOR_WRITE_SCHEMA=1 cargo test -p valor_runtime --lib written`.
 
 use super::{
-    Kind, files, json_schema, keys,
+    Kind, KindRow, files, keys,
     limit::{Least, Limit},
-    limits,
+    limit_rows,
     nearest::listed,
-    table::{Key, Needed, Object, Shape, Takers, Words, words_of},
+    of_kind,
+    table::{Key, Needed, Object, Shape, Takers, Words},
 };
+use crate::json_schema;
 use serde_json::{Map, Value, json};
 use std::{collections::BTreeSet, path::PathBuf};
 
@@ -48,18 +50,26 @@ fn the_schema_file_is_up_to_date() {
 #[test]
 fn the_tables_of_the_book_are_up_to_date() {
     let page = "../docs/src/plugins-json.md";
-    let text = between(&text_of(page), "keys", &keys_table(keys::DEFINITION));
-    is_written(page, &between(&text, "limits", &limits_table()));
+    let text = between(
+        &text_of(page),
+        "keys",
+        &keys_table(keys::DEFINITION, Kind::ALL),
+    );
+    is_written(page, &between(&text, "limits", &limits_table(Kind::ALL)));
     let page = "../docs/src/files.md";
     is_written(
         page,
-        &between(&text_of(page), "config", &keys_table(files::CONFIG.keys)),
+        &between(
+            &text_of(page),
+            "config",
+            &keys_table(files::CONFIG.keys, Kind::ALL),
+        ),
     );
 }
 
 #[test]
 fn the_browser_s_rows_are_up_to_date() {
-    is_written("web/valor-keys.js", &browser());
+    is_written("web/valor-keys.js", &browser(Kind::ALL));
 }
 
 /// The rules that are code are in valor-check.js by the names that the rows have, and no others.
@@ -102,13 +112,39 @@ fn the_browser_has_the_same_defaults() {
         let (defaults, _) = defaults.split_once(" };").expect("their end");
         for said in defaults.split(", ") {
             let (name, default) = said.split_once(": ").expect("a key and a number");
-            let row = limits::rows().find(|(key, _)| *key == name);
+            let row = limit_rows::rows().find(|(key, _)| *key == name);
             let (_, limit) = row.unwrap_or_else(|| panic!("{path}: no limit `{name}`"));
             assert_eq!(default, limit.default.to_string(), "{path}: {name}");
             count += 1;
         }
     }
     assert_eq!(count, 7);
+}
+
+/// Another kind gets into all of it by its row alone.
+#[test]
+fn another_kind_is_in_all_of_it() {
+    static ROW: KindRow = KindRow::new("probe", "a text, for tests")
+        .elsewhere(&["text"])
+        .takes(&["calls"])
+        .lacks(&[("source", "which is not built")]);
+    let kinds: Vec<_> = Kind::ALL.iter().copied().chain([Kind::new(&ROW)]).collect();
+    let keys = keys_table(keys::DEFINITION, &kinds);
+    assert!(keys.contains("`\"probe\"`, a text, for tests"), "{keys}");
+    assert!(keys.contains("none for `wasm`, `js` and `probe`"), "{keys}");
+    let limits = limits_table(&kinds);
+    let calls = limits.lines().find(|line| line.starts_with("| `calls`"));
+    assert!(calls.unwrap().contains("not for `files`: "), "{limits}");
+    let fetches = limits.lines().find(|line| line.starts_with("| `fetches`"));
+    assert!(fetches.unwrap().contains("for `native`, `wasm` and `js`: "));
+    let browser = browser(&kinds);
+    for part in [
+        r#"["probe", ["text"]]"#,
+        r#"only: ["native", "wasm", "js", "probe"]"#,
+        r#"probe: ", which is not built""#,
+    ] {
+        assert!(browser.contains(part), "{part} is not in\n{browser}");
+    }
 }
 
 /// The page with another text between two comments.
@@ -122,42 +158,46 @@ fn between(page: &str, name: &str, table: &str) -> String {
     format!("{before}{begin}{table}{end}{after}")
 }
 
-fn keys_table(keys: &[Key]) -> String {
+fn keys_table(keys: &[Key], kinds: &[Kind]) -> String {
     let rows = keys.iter().map(|key| {
-        let default = key.default().unwrap_or_else(|| "has to be there".into());
-        let mut says = key.sentence();
+        let default = of_kind::without(key, kinds).unwrap_or_else(|| "has to be there".into());
+        let mut says = of_kind::sentence(key, kinds);
         if let Shape::Word(words) = &key.shape {
-            let words = (words.words)().into_iter();
+            let words = of_kind::words(words, kinds).into_iter();
             let words: Vec<_> = words
                 .map(|it| format!("`\"{}\"`, {}", it.text, it.says))
                 .collect();
             says = format!("{says}: {}", words.join("; "));
         }
-        format!("| `{}` | {} | {default} | {says} |\n", key.name, of(key))
+        format!(
+            "| `{}` | {} | {default} | {says} |\n",
+            key.name,
+            of(key, kinds)
+        )
     });
     let head = "| key | type | default | what it says |\n|---|---|---|---|\n";
     head.to_owned() + &rows.collect::<String>()
 }
 
-fn limits_table() -> String {
-    let rows = limits::KEYS.iter().filter_map(|key| {
+fn limits_table(kinds: &[Kind]) -> String {
+    let rows = limit_rows::KEYS.iter().filter_map(|key| {
         let Shape::Limit(limit) = &key.shape else {
             return None;
         };
         let name = limit.range_name().map(|name| format!(" ({name})"));
-        let of = limit.of.as_ref().map(|of| {
-            let kind = words_of(&[of.kind]);
-            format!(", for {kind} at least {}", of.least)
+        let of = kinds.iter().filter_map(|kind| {
+            let bound = of_kind::bound(*kind, key.name)?;
+            Some(format!(", for `{kind}` at least {}", bound.least))
         });
         Some(format!(
             "| `{}` | {} | {} | {}{}{} | {} |\n",
             key.name,
             of_limit(limit),
-            limit.defaults(),
+            of_kind::without(key, kinds).unwrap_or_default(),
             limit.range(),
             name.unwrap_or_default(),
-            of.unwrap_or_default(),
-            key.sentence()
+            of.collect::<String>(),
+            of_kind::sentence(key, kinds)
         ))
     });
     let head = "| key | type | default | range | what it says |\n|---|---|---|---|---|\n";
@@ -165,10 +205,10 @@ fn limits_table() -> String {
 }
 
 /// The type of a key's value.
-fn of(key: &Key) -> String {
+fn of(key: &Key, kinds: &[Kind]) -> String {
     match &key.shape {
         Shape::Word(words) => {
-            let words = (words.words)().into_iter();
+            let words = of_kind::words(words, kinds).into_iter();
             let words: Vec<_> = words.map(|it| format!("\"{}\"", it.text)).collect();
             let words: Vec<_> = words.iter().map(String::as_str).collect();
             listed(&words).replace(" and ", " or ")
@@ -191,9 +231,9 @@ fn of_limit(limit: &Limit) -> &'static str {
 }
 
 /// The text of valor-keys.js.
-fn browser() -> String {
-    let definition = Value::from_iter(keys::DEFINITION.iter().map(row));
-    let file = Value::from_iter(keys::FILE.iter().map(row));
+fn browser(kinds: &[Kind]) -> String {
+    let definition = Value::from_iter(keys::DEFINITION.iter().map(|key| row(key, kinds)));
+    let file = Value::from_iter(keys::FILE.iter().map(|key| row(key, kinds)));
     let mut text = String::from(
         "// What valor-check.js works from. A test in valor_runtime/src/definition makes it from the rows there.\n",
     );
@@ -211,20 +251,20 @@ fn browser() -> String {
 }
 
 /// A row as the browser has it; what is not there does not hold.
-fn row(key: &Key) -> Value {
+fn row(key: &Key, kinds: &[Kind]) -> Value {
     let mut row = Map::new();
     row.insert("name".into(), key.name.into());
     let (shape, value) = match &key.shape {
-        Shape::Word(words) => ("words", of_words(words)),
+        Shape::Word(words) => ("words", of_words(words, kinds)),
         Shape::Text { rule, .. } => ("text", rule.name.into()),
         Shape::Flag(_) => ("flag", true.into()),
         Shape::Texts { what, rule } => ("texts", json!([what, rule.name])),
-        Shape::Limit(limit) => ("limit", of_number(limit)),
-        Shape::Object(object) => ("object", of_object(object)),
+        Shape::Limit(limit) => ("limit", of_number(key.name, limit, kinds)),
+        Shape::Object(object) => ("object", of_object(object, kinds)),
         Shape::Config => {
-            let kinds = Kind::ALL.iter();
-            let configs = kinds
-                .filter_map(|kind| Some((kind.as_str(), of_object(kind.row().config?))))
+            let configs = kinds.iter();
+            let configs = configs
+                .filter_map(|kind| Some((kind.as_str(), of_object(kind.row().config?, kinds))))
                 .map(|(kind, object)| (kind.to_owned(), object));
             ("config", configs.collect::<Map<_, _>>().into())
         }
@@ -236,22 +276,33 @@ fn row(key: &Key) -> Value {
         Needed::Always(write) => {
             row.insert("needed".into(), json!({ "write": write }));
         }
-        Needed::By(kinds, write) => {
-            let kinds: Vec<_> = kinds.iter().map(|kind| kind.as_str()).collect();
-            row.insert("needed".into(), json!({ "kinds": kinds, "write": write }));
+        Needed::BySome => {
+            let needing = |kind: &Kind| Some((kind.as_str(), of_kind::needed(key, Some(*kind))?));
+            let needing = kinds.iter().filter_map(needing);
+            let (needing, write): (Vec<_>, BTreeSet<_>) = needing.unzip();
+            assert_eq!(
+                write.len(),
+                1,
+                "the browser's check has one text for {}",
+                key.name
+            );
+            let write = write.first();
+            row.insert("needed".into(), json!({ "kinds": needing, "write": write }));
         }
     }
     match &key.takers {
         Takers::All => {}
-        Takers::Only(kinds, _) => {
-            let takers = kinds.iter().map(|kind| kind.as_str());
-            let others = Kind::ALL.iter().find_map(|it| key.takers.refusal(*it));
+        Takers::Only(_) => {
+            let takers = of_kind::takers(key, kinds).into_iter();
+            let takers = takers.map(Kind::as_str);
+            let refusal = |kind: &Kind| of_kind::refusal(key, *kind, kinds);
             row.insert("only".into(), Value::from_iter(takers));
-            row.insert("why".into(), others.into());
+            row.insert("why".into(), kinds.iter().find_map(refusal).into());
         }
-        Takers::AllBut(others) => {
-            let others = others.iter().filter_map(|(kind, _)| {
-                Some((kind.as_str().to_owned(), key.takers.refusal(*kind)?.into()))
+        Takers::Most => {
+            let others = kinds.iter().filter_map(|kind| {
+                let refusal = of_kind::refusal(key, *kind, kinds)?;
+                Some((kind.as_str().to_owned(), refusal.into()))
             });
             row.insert("without".into(), others.collect::<Map<_, _>>().into());
         }
@@ -262,17 +313,17 @@ fn row(key: &Key) -> Value {
     row.into()
 }
 
-fn of_words(words: &Words) -> Value {
-    let known = (words.words)().into_iter();
+fn of_words(words: &Words, kinds: &[Kind]) -> Value {
+    let known = of_kind::words(words, kinds).into_iter();
     let known: Vec<_> = known.map(|it| json!([it.text, it.elsewhere])).collect();
     json!({ "what": words.what, "known": known, "later": words.later })
 }
 
-fn of_object(object: &Object) -> Value {
-    json!({ "example": object.example, "keys": Value::from_iter(object.keys.iter().map(row)) })
+fn of_object(object: &Object, kinds: &[Kind]) -> Value {
+    json!({ "example": object.example, "keys": Value::from_iter(object.keys.iter().map(|key| row(key, kinds))) })
 }
 
-fn of_number(limit: &Limit) -> Value {
+fn of_number(name: &str, limit: &Limit, kinds: &[Kind]) -> Value {
     let number = |number: f64| match number.fract() == 0.0 {
         true => Value::from(number as u64),
         false => Value::from(number),
@@ -284,9 +335,14 @@ fn of_number(limit: &Limit) -> Value {
         Least::Is(least) => value["least"] = number(least),
         Least::Above(least) => value["above"] = number(least),
     }
-    if let Some(of) = &limit.of {
-        let says = limit.sentence_of(of);
-        value["of"] = json!({ of.kind.as_str(): [number(of.least), says] });
+    let bounds = kinds.iter().filter_map(|kind| {
+        let bound = of_kind::bound(*kind, name)?;
+        let says = limit.sentence_of(bound);
+        Some((kind.as_str().to_owned(), json!([number(bound.least), says])))
+    });
+    let bounds: Map<_, _> = bounds.collect();
+    if !bounds.is_empty() {
+        value["of"] = bounds.into();
     }
     value
 }

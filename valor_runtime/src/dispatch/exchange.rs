@@ -1,7 +1,12 @@
 //! One request from its head to the end of its response: counted and logged when it ends,
 //! whichever way it ends.
 
-use crate::{RequestHead, metrics::Metrics, registry::Mount};
+use crate::{
+    RequestHead, ResponseHead,
+    in_band::{CORRELATION_ID, PLUGIN},
+    metrics::Metrics,
+    registry::Mount,
+};
 use std::{
     sync::{Arc, atomic::Ordering},
     time::Instant,
@@ -83,6 +88,16 @@ impl Exchange {
     /// The request's id.
     pub fn id(&self) -> &str {
         &self.id
+    }
+
+    /// Says in a response which request it answers and which vlugin had it, if one did; notes its status.
+    pub fn sign(&mut self, head: &mut ResponseHead) {
+        self.status = head.status();
+        let _ = head.set(CORRELATION_ID, self.id.as_bytes());
+        match &self.mount {
+            Some(mount) => _ = head.set(PLUGIN, mount.name.as_bytes()),
+            None => {}
+        }
     }
 
     /// Counts the request among those of this vlugin, until it ends. Gives `false` where the

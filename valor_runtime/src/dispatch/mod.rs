@@ -16,6 +16,7 @@ pub use pace::CallTimeouts;
 
 use crate::{
     Body, BoxFuture, Fault, FaultKind, Request, Response, Vlugin, id,
+    in_band::FORWARDED_PREFIX,
     metrics::Metrics,
     registry::{Mount, Registry},
     status::{self, Content},
@@ -40,13 +41,15 @@ pub struct Dispatch {
     pub metrics: Arc<Metrics>,
     /// What the bodies of calls are held to.
     pub call_timeouts: CallTimeouts,
+    /// What the host offers to `call`, by names that begin with `_`. No path leads there.
+    pub offered: Vec<Arc<Mount>>,
 }
 
 impl Dispatch {
     /// Answers a request that came from outside, by its path.
     pub async fn answer(&self, mut request: Request) -> Response {
         let head = &mut request.head;
-        let id = id::of(head);
+        let id = id::settle(head);
         let exchange = Exchange::begin(self.metrics.clone(), id, head);
         if let std::borrow::Cow::Owned(resolved) = path::resolve(head.target())
             && let Err(error) = head.set_target(&resolved)
@@ -74,26 +77,28 @@ impl Dispatch {
         response
     }
 
-    /// Answers a request of one vlugin to another, by name; the target is as that one sees it.
+    /// Answers a request of one vlugin to another or to what the host offers, by name; the target is as that one sees it.
     pub async fn call(&self, name: &str, mut request: Request) -> Response {
         // Only who has the connection can offer to go on with it in another protocol.
         request.head.remove("upgrade");
-        let head = &request.head;
-        let id = id::of(head);
+        let head = &mut request.head;
+        let id = id::settle(head);
         let exchange = Exchange::begin(self.metrics.clone(), id, head);
-        match self.registry.get(name) {
-            // What the program itself mounts, `/_plugins` among them, trusts where a request
-            // comes from; no vlugin may speak through it.
-            Some(mount) if !name.starts_with('_') => {
-                let CallTimeouts { send, take } = self.call_timeouts;
-                let cut = Arc::default();
-                request.body = pace::sent(request.body, send, &cut);
-                let mut response = run_cut(mount, request, exchange, cut).await;
-                response.body = pace::taken(response.body, take, name);
-                response
-            }
-            _ => refuse(exchange, 404, &format!("no vlugin is named `{name}`")),
-        }
+        // What the program itself mounts, `/_plugins` among them, trusts where a request comes from; no vlugin may speak
+        // through it. What it offers to vlugins is not mounted.
+        let callee = match name.starts_with('_') {
+            true => self.offered.iter().find(|it| &*it.name == name).cloned(),
+            false => self.registry.get(name),
+        };
+        let Some(mount) = callee else {
+            return refuse(exchange, 404, &format!("no vlugin is named `{name}`"));
+        };
+        let CallTimeouts { send, take } = self.call_timeouts;
+        let cut = Arc::default();
+        request.body = pace::sent(request.body, send, &cut);
+        let mut response = run_cut(mount, request, exchange, cut).await;
+        response.body = pace::taken(response.body, take, name);
+        response
     }
 }
 
@@ -110,12 +115,12 @@ pub fn retire(mount: Arc<Mount>) {
 /// never arrives.
 fn enter_prefix(request: &mut Request, len: usize) -> Result<(), valor_abi_wire::HeadError> {
     let head = &mut request.head;
-    head.remove("x-forwarded-prefix");
+    head.remove(FORWARDED_PREFIX);
     if len == 0 {
         return Ok(());
     }
     let prefix = head.take_prefix(len);
-    head.push("x-forwarded-prefix", prefix.as_bytes())
+    head.push(FORWARDED_PREFIX, prefix.as_bytes())
 }
 
 fn is_read(method: &str) -> bool {
@@ -128,7 +133,7 @@ fn to_folder(mount: &Arc<Mount>, location: &str, mut exchange: Exchange) -> Resp
     exchange.enter(mount);
     let mut response = Response::new(301);
     let _ = response.head.push("location", location.as_bytes());
-    named(end(exchange, response), mount)
+    end(exchange, response)
 }
 
 /// Runs a vlugin within its limits.
@@ -150,18 +155,17 @@ async fn run_cut(
         );
         let mut response = refuse(exchange, 503, &detail);
         let _ = response.head.push("retry-after", b"1");
-        return named(response, &mount);
+        return response;
     }
     let too_large = || format!("the body is over the limit of {} bytes", mount.body_limit);
     if request.body.len().is_some_and(|len| len > mount.body_limit) {
-        return named(refuse(exchange, 413, &too_large()), &mount);
+        return refuse(exchange, 413, &too_large());
     }
     // What follows an upgrade is no body, and has no limit.
     let offers_upgrade = request.offers_upgrade();
     if !offers_upgrade {
         request.body = body::limited(request.body, mount.body_limit, &cut);
     }
-    let _ = request.head.set("x-request-id", exchange.id().as_bytes());
 
     let mut answering = Answering::new(&mount, request);
     let outcome = (&mut answering).await;
@@ -181,10 +185,7 @@ async fn run_cut(
         },
         (None, Err(fault)) => failed(&mount, &fault, late, exchange.id()),
     };
-    exchange.status = response.head.status();
-    let _ = response
-        .head
-        .set("x-correlation-id", exchange.id().as_bytes());
+    exchange.sign(&mut response.head);
     let content = status::content(exchange.status);
     if matches!(content, Content::Nothing | Content::Empty) {
         dropped(&mount, std::mem::take(&mut response.body));
@@ -192,7 +193,7 @@ async fn run_cut(
     } else {
         response.body = body::tracked(response.body, &mount, exchange);
     }
-    named(response, &mount)
+    response
 }
 
 /// Drops a response's body that is not sent: it is the vlugin's code.
@@ -202,24 +203,16 @@ fn dropped(mount: &Arc<Mount>, body: Body) {
     }
 }
 
-/// A refusal in nobody's name; the exchange ends with it.
+/// A refusal; the exchange ends with it.
 fn refuse(exchange: Exchange, status: u16, detail: &str) -> Response {
     end(exchange, Response::problem(status, detail))
 }
 
 /// Ends an exchange with a response that no vlugin made.
 fn end(mut exchange: Exchange, mut response: Response) -> Response {
-    let _ = response
-        .head
-        .set("x-correlation-id", exchange.id().as_bytes());
-    exchange.status = response.head.status();
+    exchange.sign(&mut response.head);
     exchange.bytes = response.body.len().unwrap_or(0);
     exchange.complete = true;
-    response
-}
-
-fn named(mut response: Response, mount: &Mount) -> Response {
-    let _ = response.head.set("x-valor-plugin", mount.name.as_bytes());
     response
 }
 

@@ -1,10 +1,11 @@
 //! What a vlugin may ask for, as the runtime does it: fetch, call, log, sleep, clock, random.
 //!
-//! Loaders give each vlugin its own [`RuntimeHost`]. So the log has the vlugin's name, each vlugin has its own
-//! `allow`, and what runs for it is counted: a fetch or a call beyond `limits.fetches` or `limits.calls` fails at
+//! Loaders give each vlugin its own [`RuntimeHost`]. So the log has the vlugin's name, each vlugin has its own `allow`
+//! and `callees`, and what runs for it is counted: a fetch or a call beyond `limits.fetches` or `limits.calls` fails at
 //! once. Everything else is shared.
 
 pub mod allow;
+pub mod callees;
 mod counted;
 pub mod fetch;
 pub(crate) mod lines;
@@ -13,11 +14,12 @@ mod native;
 pub use native::NativeHost;
 
 use crate::{
-    BoxFuture, Fault, Request, Response, Vlugin,
+    BoxFuture, Fault, Request, Response,
     account::Account,
     escape::{LONGEST, more},
 };
 use allow::Allow;
+use callees::Callees;
 use counted::counted;
 use fetch::Fetcher;
 use lines::Lines;
@@ -32,20 +34,18 @@ pub struct RuntimeHost {
     name: String,
     allow: Arc<Allow>,
     fetcher: Arc<Fetcher>,
-    /// The vlugins by name: `/NAME/path`.
-    callees: Arc<dyn Vlugin>,
+    callees: Callees,
     account: Account,
     lines: Arc<Lines>,
 }
 
 impl RuntimeHost {
-    /// A host for the vlugin of this name. `callees` answers `call`s: a request to `/NAME/path`. `account` counts
-    /// what runs for the vlugin.
+    /// A host for the vlugin of this name. `account` counts what runs for the vlugin.
     pub fn new(
         name: &str,
         allow: Allow,
         fetcher: Arc<Fetcher>,
-        callees: Arc<dyn Vlugin>,
+        callees: Callees,
         account: Account,
     ) -> Arc<Self> {
         Arc::new(Self {
@@ -106,25 +106,12 @@ impl Host for RuntimeHost {
         })
     }
 
-    fn call(
-        &self,
-        vlugin: &str,
-        mut request: Request,
-    ) -> BoxFuture<'static, Result<Response, Fault>> {
+    fn call(&self, vlugin: &str, request: Request) -> BoxFuture<'static, Result<Response, Fault>> {
         let charge = match self.account.call() {
             Ok(charge) => Arc::new(charge),
             Err(over) => return Box::pin(async move { Err(over.into()) }),
         };
-        let is_name = !vlugin.is_empty() && !vlugin.contains(['/', '?', '#']);
-        let target = request.head.target();
-        let slash = if target.starts_with('/') { "" } else { "/" };
-        let target = format!("/{vlugin}{slash}{target}");
-        if !is_name || request.head.set_target(&target).is_err() {
-            // The same as for any other name that nobody has.
-            let response = Response::problem(404, &format!("no vlugin is named `{vlugin}`"));
-            return Box::pin(async { Ok(response) });
-        }
-        let calling = self.callees.clone().on_request(request);
+        let calling = self.callees.call(&self.name, vlugin, request);
         Box::pin(async move { Ok(counted(calling.await?, vec![charge])) })
     }
 

@@ -1,14 +1,17 @@
 //! [`LoadError`]: every reason why a vlugin is not loaded, in one line each.
 
-#[cfg(feature = "wasm")]
-use super::GuestError;
 use super::{
-    FilesError, NativeError, ScriptError,
+    FilesError, GuestError, NativeError, ScriptError,
     lists::{Any, PluginDirs},
     one_line,
 };
 use crate::package::{PackageError, SignatureError};
-use std::{fmt, io, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    fmt, io,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 /// Why a vlugin was not loaded.
 ///
@@ -129,7 +132,6 @@ pub enum LoadError {
     },
 
     /// The file is not a WebAssembly module that can be a vlugin.
-    #[cfg(feature = "wasm")]
     #[error("{} {error}", file.display())]
     Guest {
         /// The file.
@@ -245,6 +247,16 @@ impl LoadError {
                 ..
             }
         )
+    }
+}
+
+impl NativeError {
+    /// This is wrong with `file`.
+    pub(super) fn of(self, file: &Path) -> LoadError {
+        LoadError::Native {
+            file: file.to_owned(),
+            error: self,
+        }
     }
 }
 

@@ -9,7 +9,6 @@
 mod error;
 pub(crate) mod files;
 mod files_error;
-#[cfg(feature = "wasm")]
 mod guest_error;
 mod imports;
 pub(crate) mod js;
@@ -25,13 +24,11 @@ mod search;
 mod settings;
 mod table;
 pub(crate) mod unpack;
-#[cfg(feature = "wasm")]
 pub mod wasm;
 
 pub(crate) use crate::escape::one_line;
 pub use error::LoadError;
 pub use files_error::FilesError;
-#[cfg(feature = "wasm")]
 pub use guest_error::GuestError;
 pub use imports::Imports;
 pub use native::{NativeLoader, images_mapped};
@@ -39,10 +36,8 @@ pub use native_error::NativeError;
 pub use script_error::ScriptError;
 pub use search::read;
 pub(crate) use settings::Settings;
-pub use table::InPage;
-pub(crate) use table::{Loaders, examine};
-#[cfg(feature = "wasm")]
-pub use wasm::WasmLoader;
+pub use table::*;
+pub(crate) use table::{Brought, Loaders, examine};
 
 use crate::{BoxFuture, Definition, Limits, Vlugin, host::RuntimeHost};
 use futures_lite::future;
@@ -50,7 +45,9 @@ use std::{fmt, path::PathBuf, sync::Arc};
 use valor_abi_wire::metadata::Metadata;
 
 /// One kind of vlugin, as the runtime sees it.
-pub(crate) trait Loader: Send + Sync {
+///
+/// A program that brings a kind hands one to [`Builder::kind`](crate::Builder::kind).
+pub trait Loader: Send + Sync {
     /// The file that a definition would be loaded from, found but not opened; `None` if the kind has no such file.
     ///
     /// # Errors
@@ -89,14 +86,15 @@ pub(crate) trait Loader: Send + Sync {
 }
 
 /// What a loader is asked for.
-pub(crate) struct Wanted<'a> {
+#[non_exhaustive]
+pub struct Wanted<'a> {
     /// The definition, which keeps all rules, with [`Loader::limits`] for its limits.
-    pub(crate) definition: &'a Definition,
+    pub definition: &'a Definition,
     /// Whether files have to lie inside one of the plugin directories once symbolic links are resolved; so it is when
     /// the definition comes over the network.
-    pub(crate) restricted: bool,
+    pub restricted: bool,
     /// What the vlugin may ask for. What the host holds for it counts in its account.
-    pub(crate) host: Arc<RuntimeHost>,
+    pub host: Arc<RuntimeHost>,
 }
 
 /// What the bytes of a file say of it, before any of its code runs.
@@ -125,6 +123,19 @@ pub struct Loaded {
     pub sha256: Option<String>,
     /// Whether it serves a folder, so that its own path ends with a slash.
     pub is_folder: bool,
+}
+
+impl Loaded {
+    /// A vlugin that was loaded from this file.
+    pub fn new(vlugin: Arc<dyn Vlugin>, file: impl Into<PathBuf>) -> Self {
+        Self {
+            vlugin,
+            file: file.into(),
+            metadata: None,
+            sha256: None,
+            is_folder: false,
+        }
+    }
 }
 
 impl fmt::Debug for Loaded {

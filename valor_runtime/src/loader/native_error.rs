@@ -1,11 +1,7 @@
 //! [`NativeError`]: why a native library is not loaded. `native` makes them.
 
-use super::{LoadError, one_line};
-use std::{
-    io,
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use super::one_line;
+use std::{io, path::PathBuf, sync::Arc};
 use valor_abi_wire::metadata::Metadata;
 
 /// What is wrong with a library, in one line without its file's name, which
@@ -151,16 +147,6 @@ pub enum NativeError {
         /// The compiler of the library.
         rustc: String,
     },
-}
-
-impl NativeError {
-    /// This is wrong with `file`.
-    pub(super) fn of(self, file: &Path) -> LoadError {
-        LoadError::Native {
-            file: file.to_owned(),
-            error: self,
-        }
-    }
 }
 
 /// The version of `valor_abi` that fits this host.

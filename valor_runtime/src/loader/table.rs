@@ -1,8 +1,7 @@
-//! The table of kinds, as the host runs them: one row for each, which says where its vlugins run and makes its loader.
-//! What a definition of each kind may say is in the table of `definition`.
+//! The table of kinds: one row for each, with what a definition of the kind may say, where its vlugins run, what looks
+//! at its files and what makes its loader. All that depends on the kind is made from its row.
 //!
-//! The runtime makes its [`Loaders`] from it. To add a kind: its row here, its row in `definition`, and a folder beside
-//! this file.
+//! The runtime makes its [`Loaders`] from it. To add a kind: its row here, and a folder beside this file.
 
 #[cfg(feature = "wasm")]
 use super::wasm;
@@ -10,28 +9,28 @@ use super::{Examined, LoadError, Loader, Settings, files, js, native};
 #[cfg(not(feature = "wasm"))]
 use super::{Loaded, Wanted};
 use crate::{
-    Kind,
+    Kind, KindRow,
+    definition::{Bound, Kinds, MIB, files::CONFIG},
     package::{SCRIPT_TARGET, WASM_TARGET},
 };
 #[cfg(not(feature = "wasm"))]
 use std::path::PathBuf;
-use std::{path::Path, sync::Arc};
+use std::{fmt, path::Path, sync::Arc};
 use valor_abi_wire::metadata::Metadata;
 
-const HERE: &str = "host process";
+#[cfg(feature = "wasm")]
+pub use super::wasm::WasmLoader;
+pub use crate::definition::InPage;
+
+/// Why a folder has no use for a key, and what to do.
+const PART_OF_VALOR: &str = "which is part of Valor; take it out";
 
 /// Looks at the bytes of a file, which is only named. An error if it is none of the kind.
 type Examine = fn(&Path, &[u8]) -> Result<Examined, LoadError>;
 
 /// One kind.
 struct Row {
-    kind: Kind,
-    /// Where its vlugins run, as `/_plugins` says it.
-    runs: &'static str,
-    /// How the file of one gets into a page.
-    in_page: InPage,
-    /// What a package calls the code of such a vlugin for this host; `None` if packages have none.
-    target: Option<fn() -> &'static str>,
+    kind: KindRow,
     /// Looks at the bytes of a file. `None` if such files say nothing of themselves.
     examine: Option<Examine>,
     make: fn(&Settings) -> Arc<dyn Loader>,
@@ -39,18 +38,32 @@ struct Row {
 
 const TABLE: &[Row] = &[
     Row {
-        kind: Kind::Native,
-        runs: HERE,
-        in_page: InPage::Never,
-        target: Some(Metadata::this_target),
+        kind: KindRow {
+            takes: &["host_memory", "fetches", "calls", "timers"],
+            reaches_every_host: true,
+            target: Some(Metadata::this_target),
+            ..KindRow::new("native", "a shared library")
+                .elsewhere(&["rust", "cdylib", "library", "so", "dll", "dylib"])
+        },
         examine: Some(native::examine),
         make: |settings| Arc::new(native::NativeLoader::of(settings)),
     },
     Row {
-        kind: Kind::Wasm,
-        runs: HERE,
-        in_page: InPage::Module,
-        target: Some(|| WASM_TARGET),
+        kind: KindRow {
+            takes: &[
+                "memory",
+                "cpu",
+                "instances",
+                "host_memory",
+                "fetches",
+                "calls",
+                "timers",
+                "compile",
+            ],
+            in_page: InPage::Module,
+            target: Some(|| WASM_TARGET),
+            ..KindRow::new("wasm", "[a WebAssembly module](wasm.md)").elsewhere(&["webassembly"])
+        },
         #[cfg(feature = "wasm")]
         examine: Some(wasm::examine),
         #[cfg(feature = "wasm")]
@@ -61,58 +74,122 @@ const TABLE: &[Row] = &[
         make: |_| Arc::new(NoWasm),
     },
     Row {
-        kind: Kind::Js,
-        runs: "own process",
-        in_page: InPage::Script,
-        target: Some(|| SCRIPT_TARGET),
+        kind: KindRow {
+            takes: &[
+                "files",
+                "group",
+                "start",
+                "memory",
+                "cpu",
+                "host_memory",
+                "fetches",
+                "calls",
+            ],
+            lacks: &[("source", "which is not built; give its file in `path`")],
+            bounds: &[Bound {
+                limit: "memory",
+                // What a script and what runs it need.
+                least: (16 * MIB) as f64,
+                says: "a script has at least {least} of memory",
+                default: (256 * MIB) as f64,
+            }],
+            runs: "own process",
+            in_page: InPage::Script,
+            target: Some(|| SCRIPT_TARGET),
+            ..KindRow::new(
+                "js",
+                "[a JavaScript or TypeScript file](js.md), run by Deno",
+            )
+            .elsewhere(&[
+                "javascript",
+                "typescript",
+                "ts",
+                "mjs",
+                "deno",
+                "node",
+                "script",
+            ])
+        },
         examine: None,
         make: |settings| Arc::new(js::JsLoader::of(settings)),
     },
     Row {
-        kind: Kind::Files,
-        runs: HERE,
-        in_page: InPage::Folder,
-        target: None,
+        kind: KindRow {
+            // It is no code that is built, named, or kept from servers.
+            lacks: &[
+                ("strip", PART_OF_VALOR),
+                ("rewrite", PART_OF_VALOR),
+                ("source", PART_OF_VALOR),
+                ("sha256", PART_OF_VALOR),
+                ("allow", PART_OF_VALOR),
+                ("callees", PART_OF_VALOR),
+            ],
+            needs: &[("path", "the folder to serve, \"path\": \"public\"")],
+            config: Some(CONFIG),
+            in_page: InPage::Folder,
+            ..KindRow::new(
+                "files",
+                "[a folder of files](files.md), served by Valor itself",
+            )
+            .elsewhere(&["static", "folder", "dir", "directory"])
+        },
         examine: None,
         make: |settings| Arc::new(files::FilesLoader::of(settings)),
     },
 ];
 
-/// How a vlugin gets into the folder that a browser is served.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum InPage {
-    /// No browser runs it.
-    Never,
-    /// Its file is a WebAssembly module, which goes there as it is.
-    Module,
-    /// Its file is a script, which goes there in one file with all that it imports.
-    Script,
-    /// Its folder is copied.
-    Folder,
-}
+const ALL: [Kind; TABLE.len()] = {
+    let mut all = [Kind::new(&TABLE[0].kind); TABLE.len()];
+    let mut index = 0;
+    while index < all.len() {
+        all[index] = Kind::new(&TABLE[index].kind);
+        index += 1;
+    }
+    all
+};
 
+/// Names for those that programs put into definitions themselves.
+#[expect(
+    non_upper_case_globals,
+    reason = "a kind is written as the variant of an enum is, though no `match` can have it as a case"
+)]
 impl Kind {
-    /// What a package calls the code of a vlugin of this kind for this host: the target triple that it is built for,
-    /// or `javascript`. `None` if no package holds such vlugins.
-    pub fn target(self) -> Option<&'static str> {
-        row(self).target.map(|target| target())
-    }
+    /// Each of Valor's own kinds.
+    pub const ALL: &'static [Self] = &ALL;
 
-    /// How a vlugin of this kind gets into a page.
-    pub fn in_page(self) -> InPage {
-        row(self).in_page
-    }
-
-    /// Where vlugins of this kind run.
-    pub(crate) fn runs(self) -> &'static str {
-        row(self).runs
-    }
+    /// A shared library.
+    pub const Native: Self = of("native");
+    /// A WebAssembly module.
+    pub const Wasm: Self = of("wasm");
+    /// A JavaScript or TypeScript file, run by Deno.
+    pub const Js: Self = of("js");
+    /// A folder of files, served by Valor itself.
+    pub const Files: Self = of("files");
 }
 
-fn row(kind: Kind) -> &'static Row {
-    let row = TABLE.iter().find(|row| row.kind == kind);
-    row.expect("a test holds the table to every kind")
+/// The kind of this word, found when the program is compiled.
+const fn of(word: &str) -> Kind {
+    let word = word.as_bytes();
+    let mut index = 0;
+    while index < ALL.len() {
+        let known = ALL[index].as_str().as_bytes();
+        let mut at = 0;
+        while at < word.len() && at < known.len() && word[at] == known[at] {
+            at += 1;
+        }
+        if at == word.len() && at == known.len() {
+            return ALL[index];
+        }
+        index += 1;
+    }
+    panic!("there is no kind of this word")
+}
+
+impl Default for Kinds {
+    /// Valor's own.
+    fn default() -> Self {
+        Self::of(Kind::ALL)
+    }
 }
 
 /// Looks at the bytes of a file of whatever kind. None of its code runs.
@@ -130,25 +207,41 @@ pub(crate) fn examine(file: &Path, bytes: &[u8]) -> Result<Examined, LoadError> 
     }
 }
 
+/// A kind that a program brings, and its loader.
+#[derive(Clone)]
+pub(crate) struct Brought {
+    pub(crate) kind: Kind,
+    pub(crate) loader: Arc<dyn Loader>,
+}
+
+impl fmt::Debug for Brought {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.kind.fmt(f)
+    }
+}
+
 /// A loader for each kind.
-pub(crate) struct Loaders(Vec<(Kind, Arc<dyn Loader>)>);
+pub(crate) struct Loaders(Vec<Brought>);
 
 impl Loaders {
-    /// The loaders of all kinds.
-    pub(crate) fn new(settings: &Settings) -> Self {
-        let made = TABLE.iter().map(|row| (row.kind, (row.make)(settings)));
-        Self(made.collect())
+    /// The loaders of all kinds, those that the program brings among them.
+    pub(crate) fn new(settings: &Settings, brought: Vec<Brought>) -> Self {
+        let made = TABLE.iter().map(|row| Brought {
+            kind: Kind::new(&row.kind),
+            loader: (row.make)(settings),
+        });
+        Self(made.chain(brought).collect())
     }
 
-    /// The loader of this kind.
-    pub(crate) fn of(&self, kind: Kind) -> &dyn Loader {
-        let found = self.0.iter().find(|(known, _)| *known == kind);
-        &*found.expect("a test holds the table to every kind").1
+    /// The loader of this kind, which is one of those that definitions were checked with.
+    pub(crate) fn of(&self, kind: Kind) -> Option<&dyn Loader> {
+        let found = self.0.iter().find(|known| known.kind == kind)?;
+        Some(&*found.loader)
     }
 
     /// All of them.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &dyn Loader> {
-        self.0.iter().map(|(_, loader)| &**loader)
+        self.0.iter().map(|known| &*known.loader)
     }
 }
 
@@ -165,16 +258,5 @@ impl Loader for NoWasm {
     fn load<'a>(&'a self, wanted: Wanted<'a>) -> crate::BoxFuture<'a, Result<Loaded, LoadError>> {
         let name = wanted.definition.name.clone();
         Box::pin(async move { Err(LoadError::NoWasm { name }) })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_kind_has_one_row() {
-        let kinds: Vec<_> = TABLE.iter().map(|row| row.kind).collect();
-        assert_eq!(kinds, Kind::ALL);
     }
 }

@@ -7,6 +7,7 @@ use super::{Runtime, RuntimeError};
 use crate::{
     BoxFuture, Definition, Kind,
     admin::{Administer, Refusal},
+    definition::DefinitionFaults,
     dispatch,
     registry::{Mount, RegistryError},
 };
@@ -35,6 +36,10 @@ impl Administer for Runtime {
     fn definition(&self, name: &str) -> Option<Definition> {
         let mount = self.dispatch.registry.get(name)?;
         Some(Definition::clone(mount.origin.definition.as_deref()?))
+    }
+
+    fn read(&self, text: &str) -> Result<Definition, DefinitionFaults> {
+        self.kinds.definition(text)
     }
 
     fn register(

@@ -139,7 +139,10 @@ impl Runtime {
     /// # Errors
     /// [`LoadError::NotFound`] for a bare name that no file has.
     pub fn locate(&self, definition: &Definition) -> Result<Option<PathBuf>, LoadError> {
-        self.loaders.of(definition.kind).locate(definition, false)
+        match self.loaders.of(definition.kind) {
+            Some(loader) => loader.locate(definition, false),
+            None => Ok(None),
+        }
     }
 
     /// The files that a script is made of, its own and those that it imports, as they were when it was last started;
@@ -147,7 +150,7 @@ impl Runtime {
     pub fn imports(&self, name: &str) -> Vec<PathBuf> {
         let mount = self.dispatch.registry.get(name);
         let of =
-            |mount: Arc<Mount>| Some(self.loaders.of(mount.origin.kind?).imports(&mount.vlugin));
+            |mount: Arc<Mount>| Some(self.loaders.of(mount.origin.kind?)?.imports(&mount.vlugin));
         mount.and_then(of).unwrap_or_default()
     }
 
@@ -156,8 +159,8 @@ impl Runtime {
         let Some(mount) = self.dispatch.registry.get(name) else {
             return false;
         };
-        match mount.origin.kind {
-            Some(kind) => self.loaders.of(kind).has_changed(&mount.vlugin).await,
+        match mount.origin.kind.and_then(|kind| self.loaders.of(kind)) {
+            Some(loader) => loader.has_changed(&mount.vlugin).await,
             None => false,
         }
     }

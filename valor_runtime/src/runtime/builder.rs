@@ -2,17 +2,35 @@
 
 use super::{Runtime, RuntimeError};
 use crate::{
-    Limits,
+    Kind, Kinds, Limits, Vlugin,
     admin::{Readiness, RegistryAccess},
+    definition::broken_name,
     dispatch::{ByName, CallTimeouts, Dispatch},
-    host::fetch::{FetchConfig, Fetcher},
-    loader::{Loaders, Settings},
+    host::{
+        callees::Callees,
+        fetch::{FetchConfig, Fetcher},
+    },
+    loader::{Brought, Loader, Loaders, Settings},
     package::TrustedKeys,
+    place::Place,
+    registry::{Mount, Origin},
 };
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
 
 /// How long the creation of a vlugin may take unless the program says otherwise.
 const CREATE_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// The runtime's own vlugins, whose names nothing else has.
+const OWN: [&str; 3] = ["_health", "_metrics", "_plugins"];
+
+/// What the host offers to `call`.
+struct Offer(Place, Arc<dyn Vlugin>);
+
+impl fmt::Debug for Offer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
 
 /// How a [`Runtime`] is to be.
 #[derive(Debug, Default)]
@@ -29,6 +47,8 @@ pub struct Builder {
     script_idle: Option<Duration>,
     create_timeout: Option<Duration>,
     scripts_over_tcp: bool,
+    brought: Vec<Brought>,
+    offered: Vec<Offer>,
 }
 
 impl Builder {
@@ -120,16 +140,55 @@ impl Builder {
         self
     }
 
+    /// Brings a kind of vlugin, and what loads those. Definitions that name it are read with [`Runtime::kinds`], and
+    /// what is registered over `/_plugins` may be of it.
+    pub fn kind(mut self, kind: Kind, loader: Arc<dyn Loader>) -> Self {
+        self.brought.push(Brought { kind, loader });
+        self
+    }
+
+    /// Offers a vlugin of the program's to those that it loads: under a name that begins with `_`, for `call` alone. No
+    /// path leads to it, and only those may call it whose definition has the name in `callees`. Whose request it is it
+    /// reads in the header `x-valor-caller`.
+    ///
+    /// ```
+    /// use valor_runtime::{Response, Place, Runtime, from_fn, from_http, http};
+    ///
+    /// # futures_lite::future::block_on(async {
+    /// let count = from_fn(|request| async move {
+    ///     let mut response = Response::new(200);
+    ///     let caller = request.head.header_str("x-valor-caller").unwrap_or_default();
+    ///     response.body = format!("{caller} asks for {}", request.head.target()).into();
+    ///     Ok(response)
+    /// });
+    /// let runtime = Runtime::builder().callee("_count", count).build()?;
+    ///
+    /// // Nothing from outside gets there.
+    /// let req = http::Request::new(http::Method::Get, "http://localhost/_count");
+    /// assert_eq!(runtime.handle(req).await.status(), 404);
+    /// # Ok::<(), valor_runtime::RuntimeError>(())
+    /// # }).unwrap();
+    /// ```
+    pub fn callee(mut self, place: impl Into<Place>, vlugin: Arc<dyn Vlugin>) -> Self {
+        self.offered.push(Offer(place.into(), vlugin));
+        self
+    }
+
     /// Builds the runtime, with its own vlugins mounted.
     ///
     /// # Errors
-    /// [`RuntimeError::Fetch`].
+    /// [`RuntimeError::Fetch`], [`RuntimeError::Kind`] and [`RuntimeError::Offer`].
     pub fn build(self) -> Result<Arc<Runtime>, RuntimeError> {
+        let mut brought = self.brought.iter();
+        let kinds = brought.try_fold(Kinds::default(), |kinds, it| kinds.with(it.kind))?;
+        let offered = offers(self.offered, &self.limits)?;
+        let names: Vec<_> = offered.iter().map(|it| it.name.to_string()).collect();
         let dispatch = Arc::new(Dispatch {
             call_timeouts: self.calls,
+            offered,
             ..Dispatch::default()
         });
-        let loaders = Loaders::new(&Settings {
+        let settings = Settings {
             base_dir: self.base_dir,
             plugin_dirs: self.plugin_dirs,
             library_dirs: self.library_dirs,
@@ -139,11 +198,12 @@ impl Builder {
             script_idle: self.script_idle,
             scripts_over_tcp: self.scripts_over_tcp,
             metrics: dispatch.metrics.clone(),
-        });
+        };
         let runtime = Arc::new(Runtime {
-            callees: Arc::new(ByName(Arc::downgrade(&dispatch))),
+            callees: Callees::new(Arc::new(ByName(Arc::downgrade(&dispatch))), names),
             fetcher: Arc::new(Fetcher::new(self.fetch)?),
-            loaders,
+            loaders: Loaders::new(&settings, self.brought),
+            kinds,
             limits: self.limits,
             readiness: Readiness::default(),
             dispatch,
@@ -151,4 +211,26 @@ impl Builder {
         runtime.mount_own(self.access)?;
         Ok(runtime)
     }
+}
+
+/// What the host offers, each under a name that it can have.
+fn offers(offers: Vec<Offer>, limits: &Limits) -> Result<Vec<Arc<Mount>>, RuntimeError> {
+    let mut offered: Vec<Arc<Mount>> = Vec::new();
+    for Offer(place, vlugin) in offers {
+        let name = place.name.clone();
+        let reason = match name.strip_prefix('_') {
+            None => Some("it begins with `_`, as no vlugin's does".to_owned()),
+            Some(_) if OWN.contains(&&*name) => Some("the runtime itself has that name".into()),
+            Some(_) if offered.iter().any(|it| *it.name == *name) => {
+                Some("another one has it already".into())
+            }
+            Some(rest) => broken_name(rest),
+        };
+        if let Some(reason) = reason {
+            return Err(RuntimeError::Offer { name, reason });
+        }
+        let mount = place.mount(vlugin, Origin::default(), limits);
+        offered.push(Arc::new(mount));
+    }
+    Ok(offered)
 }

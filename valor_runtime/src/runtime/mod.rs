@@ -12,14 +12,15 @@ pub use apply::{Applied, Change};
 pub use builder::Builder;
 
 use crate::{
-    BoxFuture, Definition, Fault, Limits, Request, Response, Vlugin,
+    BoxFuture, Definition, Fault, Kinds, Limits, Request, Response, Vlugin,
     account::Account,
     admin::Readiness,
-    definition::DefinitionFaults,
+    definition::{DefinitionFaults, KindError},
     dispatch::{self, Dispatch},
     host::{
         NativeHost, RuntimeHost,
         allow::{Allow, AllowError},
+        callees::{Callees, CalleesError},
         fetch::{FetchError, Fetcher},
     },
     loader::{LoadError, Loader, Loaders, Wanted},
@@ -56,9 +57,10 @@ const LOADS_AT_ONCE: usize = 16;
 /// implements [`valor::Vlugin`], or a crate that is linked in, with [`Runtime::add_entry`].
 pub struct Runtime {
     dispatch: Arc<Dispatch>,
-    callees: Arc<dyn Vlugin>,
+    callees: Callees,
     fetcher: Arc<Fetcher>,
     loaders: Loaders,
+    kinds: Kinds,
     limits: Limits,
     readiness: Readiness,
 }
@@ -89,6 +91,22 @@ pub enum RuntimeError {
         /// What is wrong.
         source: AllowError,
     },
+    /// A name in `callees` is of nothing that the host offers.
+    #[error("the vlugin `{name}`: {source}")]
+    Callees {
+        /// The vlugin.
+        name: String,
+        /// What is wrong.
+        source: CalleesError,
+    },
+    /// What the host is to offer cannot have this name.
+    #[error("what a host offers cannot be named `{name}`: {reason}")]
+    Offer {
+        /// The name.
+        name: String,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// A linked-in vlugin could not be created.
     #[error("the vlugin `{name}` could not be created: {fault}")]
     Create {
@@ -97,6 +115,9 @@ pub enum RuntimeError {
         /// What it failed with.
         fault: Fault,
     },
+    /// A kind that the program brings does not fit beside the others.
+    #[error(transparent)]
+    Kind(#[from] KindError),
     /// The HTTP client cannot be set up.
     #[error(transparent)]
     Fetch(#[from] FetchError),
@@ -241,7 +262,9 @@ impl Runtime {
             Some(patterns) => allowed(&place.name, patterns)?,
             None => Allow::all(),
         };
-        let host = NativeHost::new(self.host(&place.name, allow, account));
+        let callees = self.callees_of(&place.name, place.callees.as_deref())?;
+        let host = RuntimeHost::new(&place.name, allow, self.fetcher.clone(), callees, account);
+        let host = NativeHost::new(host);
         let vlugin = entry
             .create(host, config)
             .await
@@ -314,6 +337,11 @@ impl Runtime {
         })
     }
 
+    /// The kinds of vlugin that it loads: Valor's own, and those that the program brought.
+    pub fn kinds(&self) -> &Kinds {
+        &self.kinds
+    }
+
     /// What is mounted, by name; the runtime's own vlugins begin with an underscore.
     pub fn mounted(&self) -> Vec<Arc<Mount>> {
         self.dispatch.registry.list()
@@ -342,13 +370,13 @@ impl Runtime {
         definition: &Definition,
         restricted: bool,
     ) -> Result<Mount, RuntimeError> {
-        definition
-            .check()
-            .map_err(|faults| RuntimeError::Definition {
-                name: definition.name.clone(),
-                faults,
-            })?;
+        let checked = self.kinds.check(definition);
+        checked.map_err(|faults| RuntimeError::Definition {
+            name: definition.name.clone(),
+            faults,
+        })?;
         let loader = self.loaders.of(definition.kind);
+        let loader = loader.expect("there is a loader of each kind that a definition may name");
         let limited = Definition {
             limits: loader.limits(&definition.limits, &self.limits),
             ..definition.clone()
@@ -359,10 +387,12 @@ impl Runtime {
             (None, true) => Allow::all(),
             (None, false) => Allow::none(),
         };
+        let name = &definition.name;
+        let callees = self.callees_of(name, definition.callees.as_deref())?;
         let wanted = Wanted {
             definition: &limited,
             restricted,
-            host: self.host(&definition.name, allow, account),
+            host: RuntimeHost::new(name, allow, self.fetcher.clone(), callees, account),
         };
         let loaded = loader.load(wanted).await?;
         let origin = Origin {
@@ -377,9 +407,13 @@ impl Runtime {
         Ok(Place::from(definition).mount(loaded.vlugin, origin, &self.limits))
     }
 
-    fn host(&self, name: &str, allow: Allow, account: Account) -> Arc<RuntimeHost> {
-        let (fetcher, callees) = (self.fetcher.clone(), self.callees.clone());
-        RuntimeHost::new(name, allow, fetcher, callees, account)
+    /// What the vlugin of this name may call.
+    fn callees_of(&self, name: &str, callees: Option<&[String]>) -> Result<Callees, RuntimeError> {
+        let granted = self.callees.granting(callees);
+        granted.map_err(|source| RuntimeError::Callees {
+            name: name.to_owned(),
+            source,
+        })
     }
 
     /// The vlugins that have ended too often to be started again at once, and why.

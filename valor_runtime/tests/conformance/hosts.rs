@@ -130,9 +130,9 @@ impl Served {
 
 impl Host for Served {
     fn name(&self) -> &'static str {
-        match self.kind {
-            Kind::Wasm => "wasm (server)",
-            Kind::Js => "js (Deno)",
+        match self.kind.as_str() {
+            "wasm" => "wasm (server)",
+            "js" => "js (Deno)",
             _ => "native",
         }
     }

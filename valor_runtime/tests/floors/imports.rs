@@ -11,7 +11,7 @@ use std::{
 };
 
 /// What is there for tests alone.
-const OF_TESTS: [&str; 4] = [
+pub const OF_TESTS: [&str; 4] = [
     "[cfg(test",
     "[cfg(any(test",
     "[cfg(all(test",
@@ -349,7 +349,7 @@ fn path_at(start: &str, tokens: &[TokenTree], at: &mut usize) -> Vec<String> {
     path
 }
 
-fn is_path(tokens: &[TokenTree], at: usize) -> bool {
+pub fn is_path(tokens: &[TokenTree], at: usize) -> bool {
     let colon = |at: usize| tokens.get(at).is_some_and(|it| is_punct(it, ':'));
     colon(at) && colon(at + 1)
 }
@@ -359,7 +359,7 @@ fn is_punct(token: &TokenTree, character: char) -> bool {
 }
 
 /// Behind the item that begins here, further attributes included.
-fn end_of_item(tokens: &[TokenTree], mut at: usize) -> usize {
+pub fn end_of_item(tokens: &[TokenTree], mut at: usize) -> usize {
     while at < tokens.len() {
         match &tokens[at] {
             TokenTree::Punct(punct) if punct.as_char() == '#' => at += 1,
@@ -387,7 +387,8 @@ fn module_of(file: &Path) -> Module {
     module
 }
 
-fn walk(folder: &Path, files: &mut Vec<PathBuf>) {
+/// The source files below a folder, without those of tests.
+pub fn walk(folder: &Path, files: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(folder).expect("a folder of sources") {
         let path = entry.expect("an entry").path();
         let name = path.file_name().unwrap_or_default().to_string_lossy();

@@ -1,8 +1,9 @@
 //! The house has floors, and no import runs up: `docs/src/architecture.md` lists the rooms of each crate by floor, and
 //! every import of every source file is held to that list, facades included. And no two files import each other in a
-//! circle, by whatever way round.
+//! circle, by whatever way round. `kinds` looks for what belongs into the table of kinds.
 
 mod imports;
+mod kinds;
 
 use imports::{Crate, Import, Module};
 use std::{
@@ -142,27 +143,62 @@ fn no_import_runs_up() {
     }
 }
 
-/// Rooms whose files still import each other in a circle. The list gets shorter and never longer.
-const ROUND: [&str; 2] = ["definition", "definition::read"];
-
 /// Files whose circle is another crate's: `surf::guest` has surf's names and signatures, by which a request holds
 /// middleware, and middleware takes a request and a client.
 const ELSEWHERE: [&str; 1] = ["surf::guest::builder"];
 
 #[test]
 fn no_files_import_each_other_in_a_circle() {
-    let mut left: BTreeSet<_> = ROUND.into_iter().chain(ELSEWHERE).collect();
+    let mut left: BTreeSet<_> = ELSEWHERE.into_iter().collect();
     for folder in CRATES {
         for circle in circles(&Crate::read(&src(folder))) {
             let room = circle.trim_start().split(" -> ").next().unwrap_or_default();
-            let known = ROUND.contains(&room) || ELSEWHERE.contains(&room);
-            assert!(known, "{folder}:\n{circle}");
+            assert!(ELSEWHERE.contains(&room), "{folder}:\n{circle}");
             left.remove(room);
         }
     }
     assert!(
         left.is_empty(),
-        "take these out of the list, they have no circle any more: {left:?}"
+        "no circle any more: take {left:?} off the list"
+    );
+}
+
+/// The table of kinds, and the folders of the kinds.
+const OF_KINDS: [&str; 5] = [
+    "loader/table.rs",
+    "loader/native/",
+    "loader/wasm/",
+    "loader/js/",
+    "loader/files/",
+];
+
+/// Files that make a definition themselves, and of what.
+const MAKE_DEFINITIONS: [(&str, &str); 1] = [
+    // The folder that `valor_cli web --serve` serves.
+    ("web/serve.rs", "Files"),
+];
+
+#[test]
+fn a_kind_is_named_in_the_table_and_in_its_folder_alone() {
+    let mut made = MAKE_DEFINITIONS.to_vec();
+    for folder in ["valor_runtime", "valor_cli"] {
+        for (file, found) in kinds::found(&src(folder)) {
+            if OF_KINDS.iter().any(|it| file.starts_with(it)) {
+                continue;
+            }
+            for kind in found.kinds {
+                let is_made = made.iter().position(|it| *it == (&*file, &*kind));
+                let told = is_made.map(|at| made.remove(at));
+                assert!(
+                    told.is_some(),
+                    "{folder}/src/{file} names `Kind::{kind}`: say in the row of loader/table.rs what depends on the kind"
+                );
+            }
+        }
+    }
+    assert!(
+        made.is_empty(),
+        "these make no definition any more: {made:?}"
     );
 }
 
@@ -184,7 +220,10 @@ fn a_room_has_its_first_file_inside() {
     for krate in ["valor_abi", "valor_runtime", "valor_cli"] {
         walk(&root().join(krate).join("src"), &mut beside);
     }
-    assert!(beside.is_empty(), "move each to mod.rs in its folder: {beside:?}");
+    assert!(
+        beside.is_empty(),
+        "move each to mod.rs in its folder: {beside:?}"
+    );
 }
 
 /// The map at the beginning of the page leads somewhere: each file that it names exists.
@@ -218,5 +257,34 @@ fn the_map_names_files_that_exist() {
     assert!(names.len() > 40, "the map names {} files", names.len());
     let is_missing = |name: &&&str| !found.iter().any(|file| file.ends_with(&format!("/{name}")));
     let missing: Vec<_> = names.iter().filter(is_missing).collect();
-    assert!(missing.is_empty(), "the map names files that do not exist: {missing:?}");
+    assert!(
+        missing.is_empty(),
+        "the map names files that do not exist: {missing:?}"
+    );
+}
+
+#[test]
+fn the_feature_wasm_is_asked_for_in_the_table_and_in_its_folder_alone() {
+    let asks = kinds::found(&src("valor_runtime")).into_iter();
+    let asks = asks.filter(|(_, found)| found.asks_for_wasm);
+    let asks: Vec<_> = asks.map(|(file, _)| file).collect();
+    let stands = |file: &&String| *file == "loader/table.rs" || file.starts_with("loader/wasm/");
+    let others: Vec<_> = asks.iter().filter(|file| !stands(file)).collect();
+    assert!(others.is_empty(), "{others:?}");
+    assert!(asks.len() > 1, "the search finds nothing: {asks:?}");
+}
+
+#[test]
+fn the_headers_of_valor_are_named_in_one_file() {
+    let files = kinds::found(&src("valor_runtime"));
+    let named = files.iter().find(|(file, _)| file == "in_band.rs");
+    let named = &named.expect("a file that names them").1.headers;
+    assert!(named.contains("x-request-id"), "{named:?}");
+    for (file, found) in files.iter().filter(|(file, _)| file != "in_band.rs") {
+        let again: Vec<_> = found.headers.intersection(named).collect();
+        assert!(
+            again.is_empty(),
+            "{file} names {again:?}: take it from in_band.rs"
+        );
+    }
 }

@@ -11,7 +11,7 @@ use super::{
     ranges::{self, Part, Ranges},
     versions::Version,
 };
-use crate::{Body, Bytes, RequestHead, Response};
+use crate::{Body, Bytes, RequestHead, Response, in_band::FORWARDED_PREFIX};
 use std::{
     fs::File,
     io,
@@ -76,7 +76,7 @@ fn at(files: &Files, head: &RequestHead, path: &Path) -> Answer {
 
 /// Sends a client that left the slash away to the folder, where relative links lead right.
 fn to_folder(head: &RequestHead) -> Response {
-    let prefix = head.header_str("x-forwarded-prefix").unwrap_or_default();
+    let prefix = head.header_str(FORWARDED_PREFIX).unwrap_or_default();
     let query = &head.target()[head.target().find('?').unwrap_or(head.target().len())..];
     let location = format!("{prefix}{}/{query}", head.path());
     let mut response = Response::new(301);

@@ -205,7 +205,7 @@ impl JsLoader {
             folder: definition.group.is_none().then_some(folder),
             project: may.project().to_owned(),
             packages,
-            heap: limits.heap(),
+            heap: limits.memory_of(definition.kind),
             transport: self.transport,
         };
         let ask = graph::Ask {

@@ -9,6 +9,8 @@
 //! takes. What a guest does wrong ends its instance and the requests that this one worked for; the next request finds a
 //! new one.
 
+#![cfg(feature = "wasm")]
+
 mod cache;
 mod clock;
 mod copies;

@@ -15,6 +15,7 @@ use super::{
 };
 use crate::{
     id,
+    in_band::CORRELATION_ID,
     server::{net::Socket, shared::Shared},
 };
 use futures_core::Stream;
@@ -272,7 +273,7 @@ impl Connection {
             version: 11,
         };
         let mut response = Response::problem(refusal.status, &refusal.detail);
-        let _ = response.head.push("x-correlation-id", id.as_bytes());
+        let _ = response.head.push(CORRELATION_ID, id.as_bytes());
         let plan = Plan::of(asked, &mut response);
         let output = &mut self.wire.output;
         codec::head(output.bytes(), &response.head, plan.framing, Some("close"));

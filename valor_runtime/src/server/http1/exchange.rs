@@ -94,13 +94,10 @@ impl Exchange {
             body = incoming;
             offer
         });
-        let id = matches!(body, Body::Stream { .. }).then(|| id::of(&judged.head));
-        if let Some(id) = &id {
-            // The id in the log must be the one that the client gets.
-            let _ = judged.head.set("x-request-id", id.as_bytes());
-        }
+        // The id in the log must be the one that the client gets if the body fails.
+        let id = matches!(body, Body::Stream { .. }).then(|| id::settle(&mut judged.head));
         let answer = if judged.about_server {
-            Box::pin(std::future::ready(Ok(about_server(&judged.head))))
+            Box::pin(std::future::ready(Ok(about_server(&mut judged.head))))
         } else {
             vlugin.clone().on_request(Request {
                 head: judged.head,

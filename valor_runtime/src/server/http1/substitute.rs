@@ -2,15 +2,18 @@
 //! the server itself. `exchange` asks for them.
 
 use super::codec;
-use crate::id;
+use crate::{
+    id,
+    in_band::{CORRELATION_ID, PLUGIN},
+};
 use valor_abi_wire::{Fault, RequestHead, Response, ResponseHead};
 
 /// The answer to `OPTIONS *` (RFC 9110, section 9.3.7).
-pub(super) fn about_server(head: &RequestHead) -> Response {
+pub(super) fn about_server(head: &mut RequestHead) -> Response {
     let mut response = Response::new(204);
     let _ = response
         .head
-        .push("x-correlation-id", id::of(head).as_bytes());
+        .push(CORRELATION_ID, id::settle(head).as_bytes());
     let _ = response
         .head
         .push("allow", b"GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
@@ -29,7 +32,7 @@ pub(super) fn of_fault(fault: &Fault) -> Response {
 /// The answer if a vlugin's own response cannot be sent.
 pub(super) fn of_broken(head: &ResponseHead) -> Response {
     let mut response = Response::problem(500, "the vlugin's response cannot be sent");
-    for name in ["x-correlation-id", "x-valor-plugin"] {
+    for name in [CORRELATION_ID, PLUGIN] {
         if let Some(value) = head.header(name) {
             let _ = response.head.push(name, value);
         }
@@ -42,5 +45,5 @@ pub(super) fn of_broken(head: &ResponseHead) -> Response {
 
 /// The vlugin's name, which the runtime puts into its responses.
 pub(super) fn name_of(head: &ResponseHead) -> &str {
-    head.header_str("x-valor-plugin").unwrap_or("a vlugin")
+    head.header_str(PLUGIN).unwrap_or("a vlugin")
 }

@@ -13,6 +13,7 @@ use super::{
     codec,
     deadline::earlier,
 };
+use crate::in_band::PLUGIN;
 use bytes::Bytes;
 use std::{
     fmt,
@@ -88,10 +89,7 @@ impl Offer {
             bytes => Box::pin(bytes),
         };
         Ok(Tunnel {
-            name: head
-                .header_str("x-valor-plugin")
-                .unwrap_or("a vlugin")
-                .to_owned(),
+            name: head.header_str(PLUGIN).unwrap_or("a vlugin").to_owned(),
             slot: offer.slot,
             chunks: Some(chunks),
             client: Side::Open,

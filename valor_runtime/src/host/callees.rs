@@ -1,0 +1,192 @@
+//! What a vlugin may `call`: the `callees` of its definition, judged here and nowhere else.
+//!
+//! A callee is another vlugin, or one of those that the host itself offers, whose names begin with `_`. Unless a
+//! definition says otherwise, a vlugin may call every other one and nothing of the host's: what the host offers is
+//! granted by name. Whatever kind the caller is, its calls come through the [`RuntimeHost`](super::RuntimeHost), which
+//! asks here; `dispatch` finds the callee then.
+
+use crate::{BoxFuture, Fault, Request, Response, Vlugin, in_band::CALLER};
+use std::sync::Arc;
+
+/// Stands for every vlugin in `callees`.
+const EVERY: &str = "*";
+
+/// What one vlugin may call.
+#[derive(Clone)]
+pub struct Callees {
+    /// Everything by name: `/NAME/path`.
+    all: Arc<dyn Vlugin>,
+    /// The names that are granted; `None` for every vlugin.
+    granted: Option<Arc<[String]>>,
+    /// The names of what the host offers.
+    offered: Arc<[String]>,
+}
+
+/// A name in `callees` that the host does not offer.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "`callees` names `{name}`, which this host does not offer; {}",
+    Offered(offered)
+)]
+pub struct CalleesError {
+    /// The name.
+    pub name: String,
+    /// What it offers.
+    pub offered: Arc<[String]>,
+}
+
+struct Offered<'a>(&'a [String]);
+
+impl std::fmt::Display for Offered<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mut names = self.0.iter();
+        match names.next() {
+            Some(first) => write!(f, "it offers `{first}`")?,
+            None => f.write_str("it offers nothing")?,
+        }
+        names.try_for_each(|name| write!(f, ", `{name}`"))
+    }
+}
+
+impl Callees {
+    /// Every vlugin. `all` answers a request to `/NAME/path` as the vlugin `NAME`, to the path behind the name;
+    /// `offered` are the names in it that are the host's.
+    pub fn new(all: Arc<dyn Vlugin>, offered: impl IntoIterator<Item = String>) -> Self {
+        Self {
+            all,
+            granted: None,
+            offered: offered.into_iter().collect(),
+        }
+    }
+
+    /// The same, for a vlugin whose definition has these `callees`.
+    ///
+    /// # Errors
+    /// One of them would be the host's, which offers none of that name.
+    pub fn granting(&self, callees: Option<&[String]>) -> Result<Self, CalleesError> {
+        let mut names = callees.into_iter().flatten();
+        if let Some(name) = names.find(|name| is_of_host(name) && !self.offered.contains(name)) {
+            return Err(CalleesError {
+                name: name.clone(),
+                offered: self.offered.clone(),
+            });
+        }
+        Ok(Self {
+            granted: callees.map(Arc::from),
+            ..self.clone()
+        })
+    }
+
+    /// Hands a request to a callee, in the name of the caller.
+    pub(super) fn call(
+        &self,
+        caller: &str,
+        callee: &str,
+        mut request: Request,
+    ) -> BoxFuture<'static, Result<Response, Fault>> {
+        if !self.grants(callee) {
+            let line = format!(
+                "`{callee}` may not be called: add \"{callee}\" to this vlugin's `callees`"
+            );
+            return Box::pin(async { Err(Fault::refused(403, line)) });
+        }
+        let head = &mut request.head;
+        let is_name = !callee.is_empty() && !callee.contains(['/', '?', '#']);
+        let slash = if head.target().starts_with('/') {
+            ""
+        } else {
+            "/"
+        };
+        let target = format!("/{callee}{slash}{}", head.target());
+        let named = match is_of_host(callee) {
+            true => head.set(CALLER, caller.as_bytes()),
+            false => Ok(()),
+        };
+        if !is_name || named.is_err() || head.set_target(&target).is_err() {
+            // As for any other name that nobody has.
+            let response = Response::problem(404, &format!("no vlugin is named `{callee}`"));
+            return Box::pin(async { Ok(response) });
+        }
+        self.all.clone().on_request(request)
+    }
+
+    /// Whether it may be called. What is not there is nothing to refuse.
+    fn grants(&self, callee: &str) -> bool {
+        let names = |granted: &[String]| granted.iter().any(|name| name == callee);
+        match &self.granted {
+            _ if is_of_host(callee) && !self.offers(callee) => true,
+            None => !is_of_host(callee),
+            Some(granted) if is_of_host(callee) => names(granted),
+            Some(granted) => names(granted) || granted.iter().any(|name| name == EVERY),
+        }
+    }
+
+    fn offers(&self, callee: &str) -> bool {
+        self.offered.iter().any(|name| name == callee)
+    }
+}
+
+/// Whether a name is one of those that no vlugin of a definition has.
+fn is_of_host(name: &str) -> bool {
+    name.starts_with('_')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::from_fn;
+
+    fn callees() -> Callees {
+        let nobody = from_fn(|_| async { Ok(Response::new(204)) });
+        Callees::new(nobody, ["_echo".to_owned(), "_state".to_owned()])
+    }
+
+    #[test]
+    fn what_is_granted() {
+        let lists: [(Option<&[&str]>, &[&str], &[&str]); 5] = [
+            (None, &["a", "b"], &["_echo", "_state"]),
+            (Some(&[]), &[], &["a", "_echo"]),
+            (Some(&["a"]), &["a"], &["b", "_echo"]),
+            (Some(&["*"]), &["a", "b"], &["_echo"]),
+            (
+                Some(&["_echo", "a"]),
+                &["a", "_echo"],
+                &["b", "_state", "echo"],
+            ),
+        ];
+        for (list, granted, others) in lists {
+            let list: Option<Vec<_>> =
+                list.map(|it| it.iter().map(|it| (*it).to_owned()).collect());
+            let callees = callees().granting(list.as_deref()).unwrap();
+            for name in granted {
+                assert!(callees.grants(name), "{list:?}: {name}");
+            }
+            for name in others {
+                assert!(!callees.grants(name), "{list:?}: {name}");
+            }
+            // Nobody has these; whoever asks hears that.
+            assert!(callees.grants("_health") && callees.grants("_"));
+        }
+    }
+
+    #[test]
+    fn what_is_not_offered_cannot_be_granted() {
+        let error = |callees: &Callees| {
+            let list = ["a".to_owned(), "_none".to_owned()];
+            callees
+                .granting(Some(&list))
+                .err()
+                .expect("not offered")
+                .to_string()
+        };
+        assert_eq!(
+            error(&callees()),
+            "`callees` names `_none`, which this host does not offer; it offers `_echo`, `_state`"
+        );
+        let none = Callees::new(callees().all, []);
+        assert_eq!(
+            error(&none),
+            "`callees` names `_none`, which this host does not offer; it offers nothing"
+        );
+    }
+}
