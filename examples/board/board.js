@@ -38,13 +38,13 @@ function inCouch(database) {
   const ask = async (path, method = "GET", body) => {
     const headers = { accept: "application/json", "content-type": "application/json" };
     const response = await fetch(`${database}${path}`, { method, headers, body: body && JSON.stringify(body) });
-    // 404: no such note. 412: the database is there already. 409: somebody else was quicker.
+    // 404: no such note. 412: the database already exists. 409: somebody else was quicker.
     if (response.status === 409) throw failure(409, "the note has changed meanwhile: get it again");
     if (!response.ok && ![404, 412].includes(response.status)) throw failure(502, `${database} answers ${response.status}`);
     return { found: response.ok, said: await response.json() };
   };
   let there;
-  /** Makes the database, where that was not done. */
+  /** Creates the database if it does not exist yet. */
   const ready = () =>
     (there ??= ask("", "PUT").catch((error) => {
       there = null;
@@ -72,7 +72,7 @@ function inCouch(database) {
   };
 }
 
-/** What CouchDB has to be told of the version that is changed; nobody else sees it. */
+/** Which version of a note is changed. CouchDB has to know, and nobody else sees it. */
 const REVISION = Symbol("revision");
 
 async function textOf(request) {

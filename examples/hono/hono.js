@@ -14,7 +14,7 @@ const counts = new Map();
 
 const app = new Hono();
 
-// Around every answer: how long it took.
+// For every answer: how long it took.
 app.use(async (c, next) => {
   const begun = performance.now();
   await next();

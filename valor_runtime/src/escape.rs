@@ -1,21 +1,22 @@
-//! Text from outside, made fit for a person's eyes: names of files, what vlugins say, what a server answers.
+//! Makes text from outside safe to show to people: names of files, messages of vlugins, answers of servers.
 //!
-//! The log, errors, tables and `inspect` send all such text through here, so that none of it can drive a
-//! terminal, forge a line or show something else than it is. What would is written as Rust writes it in a
-//! string: `\n`, `\u{1b}`, `\u{202e}`; in JSON as `\u001b`. All other text stays as it is, in every language.
+//! The log, errors, tables and `inspect` send all such text through here, so that none of it can drive a terminal,
+//! forge a line or look like something else. Dangerous characters are written as in a Rust string: `\n`, `\u{1b}`,
+//! `\u{202e}`; in JSON as `\u001b`. All other text stays as it is, in every language.
 
 use std::{
     borrow::Cow,
     fmt::{self, Write},
 };
 
-/// Bytes of one text in a line of the log: the maker of such a line cuts it to so many, and [marks](more) it.
+/// How many bytes one text may have in a line of the log. The code that writes such a line cuts the text and
+/// [marks](more) it.
 pub const LONGEST: usize = 16 << 10;
 
-/// Characters of a message that a vlugin, a library or a program has written, at most; what is behind them is cut off.
+/// How many characters a message of a vlugin, a library or a program may have. The rest is cut off.
 const LINE: usize = 2000;
 
-/// The mark behind a text that was cut: it says how many bytes were left out.
+/// The mark behind a text that was cut, with the number of bytes that were left out.
 ///
 /// ```
 /// assert_eq!(valor_runtime::escape::more(31), "… (31 more bytes)");
@@ -24,7 +25,7 @@ pub fn more(bytes: usize) -> String {
     format!("… ({bytes} more bytes)")
 }
 
-/// A text without the mark of an earlier cut, and how many bytes that one left out.
+/// A text without the mark of an earlier cut, and how many bytes that cut left out.
 fn unmarked(text: &str) -> (&str, usize) {
     let marked = || {
         let (text, number) = text.strip_suffix(" more bytes)")?.rsplit_once("… (")?;
@@ -33,10 +34,10 @@ fn unmarked(text: &str) -> (&str, usize) {
     marked().unwrap_or((text, 0))
 }
 
-/// Whether a character is written as an escape: controls (C0, DEL, C1), what breaks lines (U+2028, U+2029), what turns
-/// the direction of writing (Unicode Standard Annex #9, section 2), and what cannot be seen: the code points
-/// with the property `Default_Ignorable_Code_Point` (Annex #44), without variation selectors, which only choose
-/// the form of the character before them.
+/// Whether a character is written as an escape. That is so for controls (C0, DEL, C1), for line breaks (U+2028,
+/// U+2029), for characters that change the direction of writing (Unicode Standard Annex #9, section 2), and for
+/// invisible ones: the code points with the property `Default_Ignorable_Code_Point` (Annex #44), without variation
+/// selectors, which only choose the form of the character before them.
 const fn is_strange(c: char) -> bool {
     matches!(
         c,
@@ -62,12 +63,12 @@ const fn is_strange(c: char) -> bool {
     )
 }
 
-/// Whether nothing in it needs a second look; what most text is.
+/// Whether nothing in it needs a second look. Most text is plain.
 fn is_plain(text: &str) -> bool {
     text.bytes().all(|byte| (b' '..0x7f).contains(&byte))
 }
 
-/// The text with escapes for all that a person must not be shown as it is. Nothing in it breaks a line.
+/// The text, with escapes for everything that is unsafe to show. Nothing in it breaks a line.
 ///
 /// ```
 /// use valor_runtime::escape::escaped;
@@ -85,8 +86,8 @@ pub fn escaped(text: &str) -> Cow<'_, str> {
     line.into()
 }
 
-/// The same for JSON: what stands in its strings is escaped as JSON has it, so that the value stays the same. What
-/// lies between its values is left alone.
+/// The same for JSON. Strings in it are escaped in JSON's form, so that the value stays the same. Everything between
+/// its values is left alone.
 ///
 /// ```
 /// use valor_runtime::escape::escaped_json;
@@ -95,7 +96,7 @@ pub fn escaped(text: &str) -> Cow<'_, str> {
 /// assert_eq!(escaped_json(json), r#"{ "name": "a\u202eb" }"#);
 /// ```
 pub fn escaped_json(json: &str) -> Cow<'_, str> {
-    // Controls of ASCII are escaped in a string already, and line breaks outside of one are JSON's.
+    // ASCII controls are already escaped in a string, and line breaks outside a string belong to JSON.
     let is_strange = |c| is_strange(c) && c > '\x1f';
     if !json.contains(is_strange) {
         return json.into();
@@ -150,8 +151,8 @@ impl<T: fmt::Display> fmt::Display for Shown<T> {
     }
 }
 
-/// A message that others wrote, as one line of at most [`LINE`] characters and a [mark](more): white space of any sort
-/// is one space.
+/// A message from outside, as one line of at most [`LINE`] characters and a [mark](more). White space of any kind
+/// becomes one space.
 pub(crate) fn one_line(text: &str) -> String {
     let mut line = String::with_capacity(text.len().min(LINE) + 32);
     let mut left = LINE;
@@ -221,7 +222,7 @@ mod tests {
         let words = "a ".repeat(1 << 20);
         let expected = format!("{}a", "a ".repeat(LINE / 2 - 1));
         assert_eq!(one_line(&words), expected + &more((2 << 20) - 1 - LINE));
-        // What an earlier cut has left out is left out as well.
+        // The bytes that an earlier cut left out are added.
         let cut = "b".repeat(LINE + 5) + &more(7);
         assert_eq!(one_line(&cut), "b".repeat(LINE) + &more(12));
         let exact = "b".repeat(LINE - 30) + &more(7);

@@ -1,6 +1,5 @@
-//! [`inspect`]: what a library file says of itself, and whether this host would load it.
-//! `valor_cli inspect` prints it. The file may be for any platform; none of its code runs.
-//! [`inspect_package`] does the same for a package.
+//! [`inspect`]: what a library file says about itself, and whether this host would load it. `valor_cli inspect` prints
+//! it. The file may be for any platform; none of its code runs. [`inspect_package`] does the same for a package.
 
 #[cfg(feature = "fuzzing")]
 mod fuzzing;
@@ -21,8 +20,7 @@ use std::{
 use valor_abi_native::{ABI_MAJOR, ABI_MINOR};
 use valor_abi_wire::metadata::Metadata;
 
-/// What is known of a library file. It is shown as lines for people, and serialised as one
-/// object.
+/// What is known about a library file. It is shown as lines for people, and serialised as one object.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Inspection {
@@ -30,23 +28,23 @@ pub struct Inspection {
     pub file: PathBuf,
     /// `ELF`, `PE`, `Mach-O` or `WebAssembly`.
     pub format: &'static str,
-    /// The processor, as Rust's target triples call it where they have a name for it.
+    /// The processor, as Rust's target triples call it, if they have a name for it.
     pub architecture: &'static str,
     /// The size in bytes.
     pub size: u64,
     /// The SHA-256, 64 lower-case hexadecimal digits: what `sha256` in plugins.json takes.
     pub sha256: String,
-    /// What it says of itself; `None` where it is not a vlugin, or not readable as one.
+    /// What it says about itself; `None` if it is not a vlugin, or not readable as one.
     pub metadata: Option<Metadata>,
-    /// Whether this host would open it, and why not. Creating the vlugin may still fail.
+    /// Whether this host would open it, and if not, why. Creating the vlugin may still fail.
     pub verdict: Result<(), LoadError>,
 }
 
 /// Inspects a library file.
 ///
 /// # Errors
-/// A [`LoadError`] where the file cannot be read or is no library at all, of no platform. What
-/// keeps a library from being loaded here is in its [`verdict`](Inspection::verdict).
+/// A [`LoadError`] if the file cannot be read or is not a library for any platform. If something else keeps it from
+/// being loaded here, its [`verdict`](Inspection::verdict) says so.
 ///
 /// ```
 /// let error = valor_runtime::inspect("Cargo.toml").unwrap_err();
@@ -62,7 +60,7 @@ pub fn inspect(file: impl AsRef<Path>) -> Result<Inspection, LoadError> {
 }
 
 impl Inspection {
-    /// Inspects bytes that were read already; the file is only named.
+    /// Inspects bytes that were already read. Errors and the result name the file.
     ///
     /// # Errors
     /// As [`inspect`].
@@ -82,7 +80,7 @@ impl Inspection {
 
 impl fmt::Display for Inspection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Whatever a file says of itself, it says in its line.
+        // A text from a file never breaks out of its line.
         let mut line =
             |key: &str, value: &dyn fmt::Display| writeln!(f, "{key:<9}{}", Shown(value));
         line("file", &self.file.display())?;

@@ -1,4 +1,4 @@
-//! Put Valor's host into a program of your own: load vlugins, route requests to them, guard them, serve them.
+//! Put Valor's host into your own program: load vlugins, route requests to them, guard them, serve them.
 //!
 //! A [`Runtime`] answers requests. Its vlugins come from files, from linked crates, or from the program itself, and
 //! need no socket:
@@ -21,28 +21,28 @@
 //! # }
 //! ```
 //!
-//! [`server::Server`] puts it behind sockets; `valor_cli` is that with a command line. The crate `valor_abi` is what a
-//! vlugin is written with.
+//! [`server::Server`] puts it behind sockets, and `valor_cli` adds a command line to that. Vlugins are written with
+//! the crate `valor_abi`.
 //!
 //! # Layout
 //!
-//! From the ground up; a module imports only from those above it in this list.
+//! From the ground up: a module imports only from those above it in this list.
 //!
-//! - [`definition`]: what plugins.json says. [`Vlugin`]: the trait that every kind is behind.
-//! - [`escape`]: text from outside for a person's eyes. [`mod@file`]: files that are read whole.
-//!   [`private_dir`]: temporary folders that no other user can look into.
-//!   [`ownership`]: whose a file is. [`project`]: programs that are found beside one.
+//! - [`definition`]: what plugins.json says. [`Vlugin`]: the trait behind every kind.
+//! - [`escape`]: text from outside, made safe to show. [`mod@file`]: reads whole files. [`private_dir`]: temporary
+//!   folders that no other user can look into.
+//!   [`ownership`]: who owns a file. [`project`]: finds programs near a file.
 //! - [`account`]: what the host holds and runs for one vlugin. `id`: a request's id. `reactor`: which sockets are
-//!   ready. `timer`: time limits. `metrics`: what is counted. [`registry`]: names and prefixes. [`host`]: what vlugins
+//!   ready. `timer`: time limits. `metrics`: counters. [`registry`]: names and prefixes. [`host`]: what vlugins
 //!   ask for.
 //! - [`package`]: one file with the libraries for several targets.
 //! - [`loader`]: from a definition to a vlugin, and the table of kinds. `built_in`: definitions of those kinds.
-//!   [`mod@inspect`]: what a file says of itself.
+//!   [`mod@inspect`]: what a file says about itself.
 //! - [`dispatch`]: a request's way to its vlugin, with ids, limits and panics.
 //! - [`admin`]: the runtime's own vlugins, on `/_health`, `/_metrics` and `/_plugins`.
-//! - [`Runtime`]: all of that together, a vlugin itself.
+//! - [`Runtime`]: all of that together. It is a vlugin itself.
 //! - [`server`]: bytes to requests and back, for one vlugin.
-//! - [`web`]: the host in a browser, as files; it imports nothing and nothing imports it.
+//! - [`web`]: the files of the host in a browser. It imports nothing and nothing imports it.
 
 #![deny(unsafe_code)]
 

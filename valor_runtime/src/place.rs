@@ -6,8 +6,8 @@ use crate::{
 };
 use std::sync::Arc;
 
-/// A name, and what a definition in plugins.json would say beside it. A `&str` is a place of
-/// that name with everything else as it is by default.
+/// A name, and the other settings of a definition in plugins.json. A `&str` is a place with that name and the defaults
+/// for everything else.
 #[derive(Debug, Clone)]
 pub struct Place {
     pub(crate) name: String,
@@ -52,7 +52,7 @@ impl Place {
         self
     }
 
-    /// What it may use; the runtime's defaults for what is not said.
+    /// Its limits. The runtime's defaults apply to limits that are not set.
     pub fn limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
         self

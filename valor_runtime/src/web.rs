@@ -1,5 +1,5 @@
-//! The host in a browser, as files: what `valor_runtime/web` holds, built into this library, so that a
-//! program that has no clone beside it can write them into a folder for a static server.
+//! The files of the host in a browser: the contents of `valor_runtime/web`, built into this library. So a program can
+//! write them into a folder for a static server without a clone of the repository.
 //!
 //! `valor_cli web` writes them. Nothing here runs on the server.
 
@@ -14,9 +14,9 @@ macro_rules! files {
     };
 }
 
-/// The host: `valor.js`, which a page imports, the service worker `valor-sw.js` with what it imports itself, what runs
-/// in a page's Worker, what checks definitions, and types for editors. They stand beside each other; beside them
-/// stands [`SCRIPTS`], which is written for each folder.
+/// The host: `valor.js`, which a page imports, the service worker `valor-sw.js` and its imports, the code for a page's
+/// Worker, the check of definitions, and types for editors. They stand side by side, together with [`SCRIPTS`], which
+/// is written for each folder.
 ///
 /// ```
 /// let names: Vec<_> = valor_runtime::web::HOST.iter().map(|(name, _)| *name).collect();
@@ -34,16 +34,16 @@ pub const SCRIPTS: &str = "valor-vlugins.js";
 /// A JavaScript vlugin that the service worker imports.
 #[derive(Debug, Clone)]
 pub struct Script {
-    /// Its name; each has a module of its own, also where several have one file.
+    /// Its name. Each name has a separate module, even if several share a file.
     pub name: String,
     /// Its file, relative to the host's, with `/` between its parts.
     pub path: String,
-    /// The SHA-256 of the file, in hexadecimal digits. A definition that names another one is of
-    /// another file, and runs in a page's Worker.
+    /// The SHA-256 of the file, in hexadecimal digits. A definition with another hash means another file, and runs in
+    /// a page's Worker.
     pub sha256: String,
 }
 
-/// The text of [`SCRIPTS`]: a service worker can import only what stands in its files.
+/// The text of [`SCRIPTS`]. A service worker can import only what its files name.
 ///
 /// ```
 /// use valor_runtime::web::{Script, scripts};
@@ -75,8 +75,8 @@ pub fn scripts(scripts: &[Script]) -> String {
 /// The name of the service worker's own file; [`worker`] gives its text.
 pub const WORKER: &str = "valor-sw.js";
 
-/// The text of [`WORKER`], with a line that differs if what it imports does, the host's own files among it: Chromium
-/// starts no newer service worker if only a file has changed that it imports.
+/// The text of [`WORKER`], with a line that changes with its imports, the host's own files among them. Without that,
+/// Chromium would not start a newer service worker when only an imported file has changed.
 pub fn worker(imports: &[Script]) -> Vec<u8> {
     let mut imported = Sha256::new();
     for (name, bytes) in HOST {
@@ -95,13 +95,13 @@ pub fn worker(imports: &[Script]) -> Vec<u8> {
     worker
 }
 
-/// A string of JavaScript: every JSON string is one.
+/// A JavaScript string. Every JSON string is one.
 fn quoted(text: &str) -> String {
     serde_json::Value::from(text).to_string()
 }
 
-/// A page that lists the vlugins that run inside it, for a folder that has no page of its own. It
-/// stands beside the host, and needs no more than the policy `script-src 'self' 'wasm-unsafe-eval'`.
+/// A page that lists the vlugins that run inside it, for a folder without a page. It stands beside the host, and needs
+/// no more than the policy `script-src 'self' 'wasm-unsafe-eval'`.
 pub const PAGE: &[File] = &[
     ("index.html", include_bytes!("../web/page/index.html")),
     (
@@ -119,7 +119,7 @@ mod tests {
         assert_eq!(super::scripts(&[]), published.replace("\r\n", "\n"));
     }
 
-    /// The same cases as those of the browser, where a text has no positions.
+    /// The same cases as the browser's, without positions in the text.
     #[test]
     fn the_server_says_of_a_definition_what_the_browser_says() {
         let cases = include_str!("../tests/web/definitions.txt");

@@ -1,5 +1,5 @@
-//! Modules in a process that gets few addresses from its system (`ulimit -v`). It is a separate program, since the
-//! limit is the process's.
+//! Modules in a process that gets few addresses from its system (`ulimit -v`). This is a separate program, because the
+//! limit applies to the whole process.
 #![cfg(all(feature = "wasm", target_os = "linux"))]
 
 use futures_lite::future::block_on;
@@ -40,12 +40,12 @@ fn modules_run_with_few_addresses() {
 
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("hello.wasm");
-    // Its memory grows page by page, and so has to move.
+    // Its memory grows page by page, so it has to move.
     let grows = "(drop (memory.grow (i32.const 100))) (call $respond (local.get $id)";
     let text = HELLO.replace("(call $respond (local.get $id)", grows);
     std::fs::write(&file, wat::parse_str(text).unwrap()).unwrap();
     let runtime = Runtime::builder().build().unwrap();
-    // As many as would not fit with 4 GiB of addresses each.
+    // More than would fit with 4 GiB of addresses each.
     for number in 0..20 {
         let mut definition = Definition::new(Kind::Wasm, format!("hello{number}"));
         definition.path = Some(file.clone());

@@ -1,5 +1,6 @@
 //! What a vlugin does through the host has limits: fetches and calls at once, what the host holds for it, its timers,
-//! and how long the bodies of calls may make no progress. Played without a server in front, with small limits.
+//! and how long the bodies of calls may go without progress. The tests run without a server in front, with small
+//! limits.
 
 mod asker;
 
@@ -47,7 +48,7 @@ fn get(runtime: &Arc<Runtime>, target: &str) -> Answering {
     begin(runtime, "GET", target, Body::empty())
 }
 
-/// A request that has begun, and waits for something that does not come.
+/// A request that has begun, and waits for something that never comes.
 fn begun(runtime: &Arc<Runtime>, target: &str) -> Answering {
     let mut answering = get(runtime, target);
     assert!(block_on(poll_once(&mut answering)).is_none(), "{target}");
@@ -67,7 +68,7 @@ fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
     }
 }
 
-/// How many requests of a vlugin run.
+/// How many requests of a vlugin are running.
 fn running(runtime: &Arc<Runtime>, name: &str) -> String {
     let metrics = text(block_on(get(runtime, "/_metrics")).unwrap());
     let key = format!("valor_requests_in_flight{{vlugin=\"{name}\"}} ");
@@ -75,7 +76,7 @@ fn running(runtime: &Arc<Runtime>, name: &str) -> String {
     line.unwrap_or_default().to_owned()
 }
 
-/// A server that says this to each request, and nothing more.
+/// A server that sends this for each request, and nothing more.
 fn upstream(said: &'static str) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let addr = listener.local_addr().unwrap();
@@ -84,7 +85,7 @@ fn upstream(said: &'static str) -> SocketAddr {
             let mut stream = stream.unwrap();
             thread::spawn(move || {
                 let mut request = [0; 4096];
-                // Until the other side closes it.
+                // Until the other side closes the connection.
                 while stream.read(&mut request).is_ok_and(|amount| amount > 0) {
                     let _ = stream.write_all(said.as_bytes());
                 }
@@ -94,7 +95,7 @@ fn upstream(said: &'static str) -> SocketAddr {
     addr
 }
 
-/// Callees: one that never answers, one whose body never ends, one that reads all of its request.
+/// Callees: one that never answers, one whose body never ends, one that reads its whole request.
 fn callees(runtime: &Arc<Runtime>, limits: &Limits) {
     let place = |name: &str| Place::new(name).limits(limits.clone());
     let silent = from_fn(|_| std::future::pending());
@@ -117,7 +118,7 @@ fn callees(runtime: &Arc<Runtime>, limits: &Limits) {
     runtime.add(place("reads"), reads).unwrap();
 }
 
-/// Two of these run, a third is refused, and goes on when one of them has ended.
+/// Two of these run. A third is refused, and goes on once one of them has ended.
 fn two_at_once(runtime: &Arc<Runtime>, target: &str, limit: &str) {
     let (one, other) = (begun(runtime, target), begun(runtime, target));
     for _ in 0..2 {
@@ -135,7 +136,7 @@ fn two_at_once(runtime: &Arc<Runtime>, target: &str, limit: &str) {
     drop((other, again));
 }
 
-/// A response counts until its body has ended or was dropped.
+/// A response counts until its body has ended or has been dropped.
 fn until_the_body_ends(runtime: &Arc<Runtime>, target: &str) {
     let answer = || block_on(get(runtime, target)).unwrap();
     let (one, other) = (answer(), answer());
@@ -161,7 +162,7 @@ fn fetches_at_once() {
     );
     let half = upstream("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n4\r\nhalf\r\n");
     until_the_body_ends(&runtime, &format!("/asker/fetch/{half}"));
-    // A whole response counts no more, and calls are counted by themselves.
+    // A whole response no longer counts, and calls are counted separately.
     callees(&runtime, &Limits::default());
     let whole = upstream("HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nwhole");
     let target = format!("/asker/fetch/{whole}");
@@ -194,7 +195,7 @@ fn calls_at_once_leave_places_of_the_other_vlugin() {
     until_the_body_ends(&runtime, "/asker/call/endless");
     let calling = [(); 2].map(|()| begun(&runtime, "/asker/call/silent"));
     assert_eq!(running(&runtime, "silent"), "2");
-    // So a client of its own finds a place.
+    // So the vlugin still has room for a client.
     drop(begun(&runtime, "/silent"));
     drop(calling);
     eventually("their end", || running(&runtime, "silent") == "0");
@@ -233,7 +234,7 @@ fn a_caller_that_does_not_take_the_response_keeps_no_place() {
         block_on(get(&runtime, "/endless")).unwrap().head.status(),
         200
     );
-    // What was made before may still come, and then the error.
+    // Data from before the limit may still come, and then the error.
     let rest = block_on(answer.body.bytes(1 << 20)).unwrap_err();
     assert!(rest.to_string().contains("nobody took"), "{rest}");
 }
@@ -258,7 +259,7 @@ fn what_the_host_holds_for_code_of_this_process() {
             "{target}: {refused}"
         );
     }
-    // It is given back.
+    // The charge is given back.
     for _ in 0..3 {
         let body = Body::from(vec![0; 9_000]);
         let answer = block_on(begin(&runtime, "POST", "/asker/call/reads", body)).unwrap();
@@ -284,7 +285,7 @@ fn a_timer_over_the_limit_waits_for_a_place() {
     assert_eq!(text(block_on(short).unwrap()), "slept");
 }
 
-/// The body of a request as its parts came, to see that nothing above reads it whole first.
+/// The parts of a request's body arrive one by one, so nothing above reads it whole first.
 #[test]
 fn a_body_of_a_call_is_passed_on_as_it_comes() {
     let runtime = runtime(Limits::default());

@@ -18,7 +18,7 @@ fn runtime() -> Arc<Runtime> {
     Runtime::builder().build().expect("a runtime")
 }
 
-/// A vlugin that tells what it saw.
+/// A vlugin that reports what it saw.
 fn mirror() -> Arc<dyn Vlugin> {
     from_fn(|request: Request| async move {
         let mut response = Response::new(200);
@@ -277,7 +277,7 @@ fn a_body_over_the_limit() {
         body: Some(10),
         ..Limits::default()
     });
-    // It hides what went wrong, as vlugins do.
+    // It hides the error, as vlugins do.
     let gathers = from_fn(|request: Request| async move {
         let mut response = Response::new(200);
         response.body = match request.body.bytes(1 << 20).await {
@@ -391,7 +391,7 @@ fn a_vlugin_that_blocks_is_counted_and_told_of() {
         std::thread::spawn(move || ask(&runtime, "/blocks").head.status())
     };
     wait_for("the telling", || told.load(Ordering::SeqCst) > 0);
-    // What has others stand in says nothing yet in the log and the metrics.
+    // The listener hears of it before the log and the metrics do.
     wait_for("the metric", || {
         metrics(&runtime).contains("valor_blocked_total{vlugin=\"blocks\"} 1")
     });
@@ -423,7 +423,7 @@ fn health_tells_when_all_are_there() {
         r#"{ "type": "native", "name": "absent", "optional": true }"#,
     )
     .unwrap();
-    // What an optional one lacks is no fault; strangers are not told the reason of either.
+    // A missing optional vlugin is no fault. Strangers do not learn the reason for either.
     let secret = "postgres://valor:hunter2@db/ is not there\u{1b}[2J";
     runtime.add_unavailable(&definition, secret).unwrap();
     let ready = r#"{"status":"ready","unavailable":{"absent":"not installed"}}"#;

@@ -1,7 +1,7 @@
-//! Guests that have the host copy, keep or begin too much on their behalf: whatever they do within their limits, the
-//! host holds no more for them than `limits` says, and everything is released with the instance.
+//! Guests that make the host copy, keep or begin too much for them. Whatever they do within their limits, the host
+//! holds no more for them than `limits` says, and releases everything with the instance.
 //!
-//! A program of its own, since what counts is the memory of the whole process.
+//! A separate program, because the tests measure the memory of the whole process.
 #![cfg(feature = "wasm")]
 
 use futures_lite::{AsyncReadExt, future::block_on};
@@ -13,12 +13,12 @@ use valor_runtime::{Definition, Runtime, RuntimeError, http};
 #[global_allocator]
 static MEMORY: PeakAlloc = PeakAlloc;
 
-/// What the host may hold for the guest in these tests.
+/// How much the host may hold for the guest in these tests.
 const LIMIT: usize = 4 << 20;
-/// What one flood may take of the process at most: a copy or two of what counts, and the host's own.
+/// How much of the process's memory one flood may take: a copy or two of what counts, and the host's own needs.
 const BOUND: usize = 3 * LIMIT + (8 << 20);
 
-/// One at a time, as all of them look at the same memory.
+/// One at a time, because all of them measure the same memory.
 fn alone() -> MutexGuard<'static, ()> {
     static ALONE: Mutex<()> = Mutex::new(());
     ALONE.lock().unwrap_or_else(PoisonError::into_inner)
@@ -55,7 +55,7 @@ fn escaped(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("\\{byte:02x}")).collect()
 }
 
-/// A message without a body, or the beginning of one that goes on to the end of its block.
+/// A message without a body, or the start of one whose body fills the rest of its block.
 fn message(head: &[u8], flags: u32) -> Vec<u8> {
     let mut message = (head.len() as u32).to_le_bytes().to_vec();
     message.extend_from_slice(&flags.to_le_bytes());
@@ -64,14 +64,14 @@ fn message(head: &[u8], flags: u32) -> Vec<u8> {
     message
 }
 
-/// A response of 200 with a header whose value has so many bytes.
+/// A response of 200 with a header whose value has this many bytes.
 fn response(flags: u32, header: u32) -> Vec<u8> {
     let mut head = vec![2, 11, 200, 0, 0, 0, 0, 0, u8::from(header > 0), 0, 0, 0];
     if header > 0 {
         head.extend_from_slice(&[1, 0]);
         head.extend_from_slice(&header.to_le_bytes());
         head.push(b'a');
-        // Where nothing was written there are zeros, which no value has: the guest fills it.
+        // Unwritten memory has zeros, which no value may contain, so the guest fills it.
     }
     let mut message = message(&head, flags);
     let len = head.len() as u32 + header;
@@ -79,7 +79,7 @@ fn response(flags: u32, header: u32) -> Vec<u8> {
     message
 }
 
-/// Where things stand in a guest's memory.
+/// The places of things in a guest's memory.
 const WHOLE: u32 = 1024;
 const PIECES: u32 = 2048;
 const FETCH: u32 = 3072;
@@ -89,7 +89,7 @@ const LETTERS: u32 = 65536;
 const PAGES: u32 = 256;
 const MIB: u32 = 1 << 20;
 
-/// A guest that does this at each request, and answers `ok` then unless it has done so itself.
+/// A guest that does this at each request. Then it answers `ok`, unless it has already answered.
 fn guest(flood: &str) -> String {
     let mut fetch = vec![1, 11, 0, 0, 19, 0, 0, 0, 0, 0, 3, 0];
     fetch.extend_from_slice(b"GEThttp://127.0.0.1:9/");
@@ -144,7 +144,7 @@ fn guest(flood: &str) -> String {
     )
 }
 
-/// So many times, with `$n` counting from 0.
+/// This many times, with `$n` counting from 0.
 fn times(times: u32, what: &str) -> String {
     format!(
         "(loop $again {what} (global.set $n (i32.add (global.get $n) (i32.const 1)))
@@ -152,7 +152,7 @@ fn times(times: u32, what: &str) -> String {
     )
 }
 
-/// A fetch of the number `$n` with so many bytes.
+/// A fetch with the number `$n` and this many bytes.
 fn fetch(bytes: u32) -> String {
     format!(
         "(call $fetch (i32.or (global.get $n) (i32.const 0x80000000))
@@ -182,7 +182,7 @@ async fn ask(runtime: &Runtime) -> http::Response {
         .await
 }
 
-/// The status of an answer, and what can be read of it.
+/// The status of an answer, and the readable part of its body.
 async fn answer(runtime: &Runtime) -> (u16, String) {
     let mut res = ask(runtime).await;
     let text = res.body_string().await;
@@ -192,7 +192,7 @@ async fn answer(runtime: &Runtime) -> (u16, String) {
     )
 }
 
-/// What a flood ends with.
+/// How a flood ends.
 enum End {
     /// The instance ends, with a line that names this.
     Ends(&'static str),
@@ -293,7 +293,7 @@ fn no_flood_has_the_host_hold_more_than_the_limit() {
         lines();
         let runtime = load(&guest(&flood)).unwrap();
         block_on(answer(&runtime));
-        // What begins once, such as threads, has begun.
+        // Things that begin once, such as threads, have now begun.
         lines();
         let before = MEMORY.current_usage();
         MEMORY.reset_peak_usage();
@@ -309,7 +309,7 @@ fn no_flood_has_the_host_hold_more_than_the_limit() {
                     assert_eq!(status, 502, "{name}: {text}");
                     let of_it = |line: &&String| line.contains("trapped") && line.contains(why);
                     let count = lines.iter().filter(of_it).count();
-                    // One of the instance, and that of the request.
+                    // One line of the instance, and one of the request.
                     assert_eq!(count, 2, "{name}: {lines:?}");
                 }
             }
@@ -332,7 +332,7 @@ fn what_a_module_logs_is_held_to_a_rate() {
         "(call $log (i32.const 3) (i32.const {LETTERS}) (i32.const 1) (i32.const {LETTERS}) (i32.const 7)
            (i32.const {LETTERS}) (i32.const 1) (i32.const 0))"
     );
-    // What was left out in another test is said a second later.
+    // Lines left out in another test are reported a second later.
     std::thread::sleep(std::time::Duration::from_millis(1500));
     lines();
     let runtime = load(&guest(&times(20_000, &log))).unwrap();
@@ -365,7 +365,7 @@ fn a_creation_that_fails_with_a_long_text_ends() {
         );
         text.replace("(call $ready (i32.const 0) (i32.const 0))", &fault)
     };
-    // Of its message the line has 2000 characters, and says how many bytes are left out of it.
+    // The log line keeps 2000 characters of its message, and says how many bytes are left out.
     let left_out = format!("xxx… ({} more bytes)", MIB - 8 - 2000);
     for (len, part) in [(8 * MIB, "host_memory"), (MIB, &*left_out)] {
         let error = load(&fault(len)).map(drop).unwrap_err().to_string();
@@ -377,7 +377,7 @@ fn a_creation_that_fails_with_a_long_text_ends() {
 #[test]
 fn all_wakes_before_a_poll_are_one_poll() {
     let _alone = alone();
-    // The answer comes a while later, and is the number of polls until then.
+    // The answer comes a while later. It is the number of polls until then.
     let flood =
         times(1000, "(call $wake)") + "(call $timer (i32.const 1) (f64.const 100)) (return)";
     let answer_later = format!(

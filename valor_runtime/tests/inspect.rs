@@ -225,7 +225,7 @@ fn each_header_field_that_points_out_of_the_file_is_noticed() {
     };
     damaged(0x20, "table of segments");
     damaged(0x28, "table of sections");
-    // The second segment is the first that is mapped; its offset, and its size in the file.
+    // The second segment is the first that is mapped: its offset, and its size in the file.
     damaged(segments + 56 + 8, "segments");
     damaged(segments + 56 + 32, "segments");
     damaged(sections + 64 + 24, "sections");
@@ -234,7 +234,7 @@ fn each_header_field_that_points_out_of_the_file_is_noticed() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(512))]
 
-    /// Whatever is written over a library's headers and tables, and wherever it is cut off.
+    /// Bytes are written anywhere over a library's headers and tables, and it is cut off anywhere.
     #[test]
     fn no_damage_makes_it_panic(
         cut in prop::option::weighted(0.2, 0..1usize << 22),
@@ -243,8 +243,8 @@ proptest! {
         let word = |at: usize| {
             u64::from_le_bytes(library()[at..][..8].try_into().unwrap()) as usize
         };
-        // Where the structure is: the headers, the segments, the sections, the metadata, the
-        // symbols and names behind the headers, and anywhere.
+        // The places of structure: the headers, the segments, the sections, the metadata, the symbols and names behind
+        // the headers; and any other place.
         let places = [
             (0, 64),
             (word(0x20), 56 * 12),
@@ -258,7 +258,7 @@ proptest! {
             let (start, len) = places[place];
             let at = start + usize::from(within) * 7 % len;
             let end = (at + width).min(bytes.len());
-            // Small numbers, and large ones, as they are in headers.
+            // Small numbers, as they are in headers, and large ones.
             let value = if within % 3 == 0 { value } else { value >> 48 };
             bytes[at..end].copy_from_slice(&value.to_le_bytes()[..end - at]);
         }

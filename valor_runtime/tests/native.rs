@@ -1,5 +1,5 @@
-//! Conversations over a real socket with real libraries, well-behaved ones and one that does all
-//! that a vlugin must not do.
+//! Conversations over a real socket with real libraries: well-behaved ones, and one that does everything that a vlugin
+//! must not do.
 
 mod fixture;
 mod socket;
@@ -17,7 +17,7 @@ use std::{
 };
 use valor_runtime::{Limits, Response, Runtime, from_fn, server::ServerConfig};
 
-/// A runtime with the healthy `hello` and the misbehaving `bad`, and a server before it.
+/// A runtime with the healthy `hello` and the misbehaving `bad`, and a server in front of it.
 fn start(limits: Limits) -> (Arc<Runtime>, Serving) {
     let runtime = Runtime::builder().build().unwrap();
     let mut bad = definition("bad", fixture::misbehaving());
@@ -30,7 +30,7 @@ fn start(limits: Limits) -> (Arc<Runtime>, Serving) {
     (runtime, serving)
 }
 
-/// The log of this process, kept so that its lines can be looked for.
+/// The log of this process, kept so that tests can search it.
 fn log_lines() -> &'static Mutex<Vec<String>> {
     struct Keep(Mutex<Vec<String>>);
     impl log::Log for Keep {
@@ -220,7 +220,7 @@ fn what_a_vlugin_does_wrong_is_one_response() {
             "after {target}"
         );
     }
-    // The place of a panic is the line in the vlugin's own source.
+    // A panic's place is the line in the vlugin's own source.
     let lines = log_lines().lock().unwrap();
     let place = lines
         .iter()
@@ -253,7 +253,7 @@ fn a_stream_that_goes_wrong_breaks_the_response_off() {
         wait_until_logged(line);
         assert_eq!(serving.get("/hello").status, 200, "after {target}");
     }
-    // One that panics only as it is dropped, at its end, has been sent whole.
+    // A body whose stream panics only when it is dropped, at its end, has been sent whole.
     assert_eq!(serving.get("/bad/stream-drop-panics").text(), "one");
     wait_until_logged("dropped with its stream");
 }
@@ -302,7 +302,7 @@ fn a_client_that_goes_away_ends_a_stream() {
 fn a_vlugin_that_blocks_is_named_and_others_go_on() {
     log_lines();
     let (_runtime, serving) = start(Limits::default());
-    // More than there are workers: only spare ones can answer.
+    // There are more of them than workers, so only spare workers can answer.
     let addr = serving.addr.clone();
     let blocked: Vec<_> = (0..3)
         .map(|_| {
@@ -351,7 +351,7 @@ fn many_blocked_requests_leave_threads_to_others() {
     while begun.load(Ordering::SeqCst) < 2 {
         thread::sleep(Duration::from_millis(5));
     }
-    // No worker is left by now, and eight more requests wait to block whoever comes.
+    // By now no worker is left, and eight more requests wait to block any that comes.
     let answers: Vec<_> = (0..3).map(|_| serving.get("/hello").status).collect();
     let ended = blocked.iter().filter(|thread| thread.is_finished()).count();
     open.store(true, Ordering::SeqCst);
@@ -361,8 +361,8 @@ fn many_blocked_requests_leave_threads_to_others() {
     }
 }
 
-/// 64 connections for ten seconds: half of them at a vlugin that panics each time, half at its
-/// neighbour, of whose requests not one may fail.
+/// 64 connections for ten seconds: half of them at a vlugin that panics each time, half at its neighbour. None of the
+/// neighbour's requests may fail.
 #[test]
 fn under_load_the_neighbours_never_notice() {
     let (_runtime, serving) = start(Limits::default());

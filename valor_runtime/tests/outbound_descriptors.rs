@@ -1,5 +1,5 @@
-//! Connections to others take at most a quarter of the process's file descriptors, so that clients are accepted and
-//! files opened whatever vlugins fetch. The limit is that of the whole process, so this is a program with one test.
+//! Connections to others take at most a quarter of the process's file descriptors. So clients are accepted and files
+//! opened, whatever vlugins fetch. The limit applies to the whole process, so this is a program with one test.
 //! (Windows has no such limit to set.)
 
 #![cfg(unix)]
@@ -27,7 +27,7 @@ use valor_runtime::{
     raise_descriptor_limit,
 };
 
-/// A server on every address of the loopback that answers, or does not.
+/// A server on every loopback address. It answers or stays silent.
 fn upstream(says: &'static str) -> SocketAddr {
     let listener = TcpListener::bind("0.0.0.0:0").unwrap();
     let addr = listener.local_addr().unwrap();
@@ -50,7 +50,7 @@ fn upstream(says: &'static str) -> SocketAddr {
     addr
 }
 
-/// Loads a script and asks it.
+/// Loads a script and sends it a request.
 async fn answer_of_a_script() -> (u16, Vec<u8>) {
     let folder = tempfile::tempdir().unwrap();
     let text = "export default { fetch: () => new Response('hello') };";
@@ -83,7 +83,7 @@ fn three_quarters_are_for_clients_and_files() {
         Box::pin(async move { fetcher.fetch(request, &Allow::all()).await })
     };
 
-    // Connections that wait for a next request make room for others.
+    // Connections that wait for another request make room for new ones.
     let answers = upstream("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").port();
     for last in 1..=150 {
         let response = block_on(ask(&format!("127.0.0.{last}"), answers));
@@ -113,7 +113,7 @@ fn three_quarters_are_for_clients_and_files() {
         File::open("/dev/null").unwrap();
     }
 
-    // All are in use; a script is asked over connections that are not of these.
+    // All are in use. A script's connections are not among them.
     assert_eq!(block_on(answer_of_a_script()), (200, b"hello".to_vec()));
 
     waiting.clear();

@@ -1,5 +1,5 @@
-//! A server that runs out of file descriptors. The limit is that of the whole process, so that
-//! this is a program of its own with one test. (Windows has no such limit to set.)
+//! A server that runs out of file descriptors. The limit applies to the whole process, so this is a program with one
+//! test. (Windows has no such limit to set.)
 
 #![cfg(unix)]
 
@@ -16,7 +16,7 @@ use std::{
     time::Duration,
 };
 
-/// Counts what the server says of accepting.
+/// Counts the server's lines about accepting.
 struct Ears;
 
 static REFUSED: AtomicUsize = AtomicUsize::new(0);
@@ -55,13 +55,13 @@ fn accepting_pauses_says_so_once_and_goes_on() {
         ..limit
     };
     setrlimit(Resource::Nofile, low).unwrap();
-    // Take every descriptor there is, and leave room for the client's side alone.
+    // Takes every descriptor there is, and leaves room only for the client's side.
     let mut taken: Vec<_> = std::iter::from_fn(|| File::open("/dev/null").ok()).collect();
     assert!(!taken.is_empty());
     taken.pop();
     let stream = TcpStream::connect(server.addr()).unwrap();
     eventually("a failed accept", || REFUSED.load(Ordering::SeqCst) > 0);
-    // Those that are there are served, and the log is not filled.
+    // Connected clients are served, and the log is not flooded.
     for _ in 0..20 {
         assert_eq!(before.send(GET).answer().status, 200);
         thread::sleep(Duration::from_millis(30));

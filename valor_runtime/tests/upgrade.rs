@@ -23,7 +23,7 @@ const HANDSHAKE: &[(&str, &str)] = &[
 fn start() -> Serving {
     let runtime = Runtime::builder().build().unwrap();
     let mut echo = definition("echo", fixture::echo_socket());
-    // Neither of them is for what follows the switch.
+    // Neither limit applies to what follows the switch.
     echo.limits = Limits {
         timeout: Some(1.0),
         body: Some(10),
@@ -42,7 +42,7 @@ fn switched(serving: &Serving) -> TcpStream {
         Some("s3pPLMBiTxaQ9kYGzzhZRbK+xOo=")
     );
     assert_eq!(answer.header("x-valor-plugin"), Some("echo"));
-    // The server says nothing before it is spoken to, so nothing is left in the buffer.
+    // The server says nothing before the client does, so nothing is left in the buffer.
     connection.into_stream()
 }
 
@@ -100,8 +100,7 @@ fn a_large_message_passes_both_ways_however_slowly_it_is_read() {
     let mut sender = stream.try_clone().unwrap();
     let sent = frame(&payload);
     let sending = thread::spawn(move || sender.write_all(&sent));
-    // Not a byte is read before all is sent, and then for longer than the vlugin may take to
-    // answer.
+    // No byte is read before all are sent, and then for longer than the vlugin may take to answer.
     sending.join().unwrap().unwrap();
     let mut came = Vec::new();
     let since = Instant::now();
@@ -123,7 +122,7 @@ fn a_client_that_vanishes_is_counted_out() {
     let metrics = || serving.get("/_metrics").text().to_owned();
     let stream = switched(&serving);
     assert!(metrics().contains("valor_requests_in_flight{vlugin=\"echo\"} 1"));
-    // A reset, as of a program that dies.
+    // A reset, as from a program that dies.
     let socket = socket2::SockRef::from(&stream);
     socket.set_linger(Some(Duration::ZERO)).unwrap();
     drop(stream);

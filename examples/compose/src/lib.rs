@@ -26,7 +26,7 @@ impl Vlugin for Compose {
     }
 }
 
-/// What a vlugin answers when it is asked for the same path and query.
+/// A vlugin's answer to the same path and query.
 async fn ask(cx: &Context, name: &str, req: &http::Request) -> http::Result<String> {
     let mut res = cx.call(name, http::Request::get(req.url().clone())).await?;
     res.body_string().await
@@ -77,7 +77,7 @@ mod tests {
             .vlugin("hello_plugin", hello_plugin::VLUGIN, ())
             .create(VLUGIN)
             .get("/")
-            // Which vlugins there are is none of the client's business.
+            // The client does not learn which vlugins there are.
             .assert_status(500);
     }
 }

@@ -32,7 +32,7 @@ mod tests {
 
     #[test]
     fn sends_each_piece_as_it_comes() {
-        // This body never ends, so nobody can gather it.
+        // This body never ends, so nobody can collect it.
         let endless = streaming(futures_lite::stream::repeat_with(|| Ok("again ")));
         let mut response = testing::create(VLUGIN, ()).post("/", endless);
         for _ in 0..3 {

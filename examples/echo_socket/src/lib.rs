@@ -16,7 +16,7 @@ use async_tungstenite::{
 use futures_lite::{AsyncWriteExt, StreamExt};
 use valor::*;
 
-/// Larger messages end the conversation: each is held in memory as a whole.
+/// Larger messages end the conversation, because each is held in memory as a whole.
 const LARGEST: usize = 16 * 1024 * 1024;
 
 #[vlugin]
@@ -45,7 +45,7 @@ async fn echo(connection: http::upgrade::Connection) -> http::Result<()> {
     while let Some(message) = socket.next().await {
         match message {
             Ok(message) if message.is_text() || message.is_binary() => socket.send(message).await?,
-            // Pings and the end of the conversation are answered by the crate.
+            // The crate answers pings and the end of the conversation.
             Ok(_) => {}
             Err(error) => return say_goodbye(socket.get_mut(), error).await,
         }
@@ -53,7 +53,7 @@ async fn echo(connection: http::upgrade::Connection) -> http::Result<()> {
     Ok(())
 }
 
-/// Tells the client why there is no more: where it made a mistake, or the host shuts down.
+/// Tells the client why the conversation ends: it made a mistake, or the host shuts down.
 async fn say_goodbye(connection: &mut http::upgrade::Connection, error: Error) -> http::Result<()> {
     let code = match error {
         Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => CloseCode::Away,

@@ -4,7 +4,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use valor::*;
 
-/// How many were greeted so far: the state of one instance.
+/// How many have been greeted so far: the state of one instance.
 #[derive(Default)]
 struct Greeted(AtomicU64);
 

@@ -12,7 +12,7 @@ pub struct Config {
     upstream: http::Url,
 }
 
-/// What is between two neighbours alone (RFC 9110, section 7.6.1).
+/// Headers between two neighbours only (RFC 9110, section 7.6.1).
 const HOP_BY_HOP: [&str; 9] = [
     "connection",
     "host",
@@ -52,7 +52,7 @@ impl Vlugin for Proxy {
     }
 }
 
-/// Takes out what is between two neighbours alone, and what `connection` says is.
+/// Removes the headers between two neighbours only, including those that `connection` names.
 fn strip(message: &mut impl AsMut<http::Headers>) {
     let headers = message.as_mut();
     if let Some(values) = headers.remove("connection") {

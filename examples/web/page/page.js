@@ -21,7 +21,7 @@ function count(bytes) {
   $("#network").classList.toggle("some", network > 0);
 }
 
-/** What the browser says that came over the network for this request. */
+/** What came over the network for this request, as the browser reports it. */
 async function transferred(url) {
   for (let tries = 0; tries < 500; tries++) {
     const entry = performance.getEntriesByName(url, "resource").at(-1);
@@ -70,7 +70,7 @@ async function send(answer, target, method, body) {
   }
 }
 
-/** Listens, and gives what ends it. */
+/** Listens, and returns a function that stops it. */
 function listen(answer, target) {
   const source = new EventSource(target);
   const lines = [];
@@ -82,7 +82,7 @@ function listen(answer, target) {
   source.onerror = () => show(answer, lines.join("\n"), [["the stream has failed", "bad"]]);
   return async () => {
     source.close();
-    // What it took is known at its end.
+    // The size is known only at the end.
     const bytes = await transferred(source.url);
     count(bytes);
     show(answer, lines.join("\n"), [["closed"], over(bytes)]);
@@ -129,7 +129,7 @@ function card({ name, prefix, reason }, isOurs) {
 async function list() {
   const { plugins } = await (await fetch("/_plugins")).json();
   const cards = new Map([...$("#cards").children].map((it) => [$("h2", it).textContent, it]));
-  // What is there already keeps its answer.
+  // Cards that exist already keep their answers.
   $("#cards").replaceChildren(...plugins.map((it) => cards.get(it.name) ?? card(it, it.name in SAMPLES)));
   $("#vlugins").textContent = plugins.length;
   return plugins;

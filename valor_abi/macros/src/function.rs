@@ -58,7 +58,7 @@ fn on_create(item: ItemFn) -> Result<TokenStream, Error> {
     };
     let written = write(&item, 2, created, &signature::answering(name, &response));
     Ok(quote! {
-        // What is defined in this module comes before what a glob brings into it.
+        // Names defined in this module come before those that a glob imports.
         #[allow(unused_imports)]
         use ::valor::__private::missing::*;
 
@@ -91,7 +91,7 @@ fn check(item: &ItemFn) -> Result<(), Error> {
     Ok(())
 }
 
-/// The type that stands for the module's functions.
+/// The type that represents the module's functions.
 fn write(item: &ItemFn, form: u8, created: TokenStream, on_request: &TokenStream) -> TokenStream {
     let name = &item.sig.ident;
     let on_create = quote_spanned!(name.span()=> async fn on_create);

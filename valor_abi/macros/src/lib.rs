@@ -1,8 +1,8 @@
 //! The `#[vlugin]` attribute of `valor_abi`.
 //!
-//! It reads what it stands on, says what is wrong where something is, and writes an
-//! `impl Vlugin` plus one call of `valor`'s own macro that exports it. All that happens at run
-//! time is in `valor_abi`, where it can be read and tested as ordinary code.
+//! It reads the item below it, reports what is wrong with that, and writes an `impl Vlugin` and one call of `valor`'s
+//! own macro that exports it. Everything that happens at run time is in `valor_abi`, where it can be read and tested
+//! as ordinary code.
 
 #![forbid(unsafe_code)]
 
@@ -20,19 +20,18 @@ const FORMS: &str = "#[vlugin] stands on one of three things:\n\
     - `pub async fn on_create(cx: &mut Context)`, beside a `pub async fn on_request(cx: &Context, req: http::Request) -> …`\n\
     - `impl Vlugin for YourType { … }`";
 
-/// Makes a vlugin of what it stands on, and exports it from the library.
+/// Makes a vlugin of the item below it, and exports it from the library.
 ///
-/// It stands once in a crate, at the top level, on one of three things:
+/// Use it once in a crate, at the top level, on one of three things:
 ///
-/// - `pub async fn on_request(req: http::Request) -> http::Response`: a handler. It may take
-///   `cx: &Context` first, and return anything that is `IntoResponse`.
-/// - `pub async fn on_create(cx: &mut Context)`: state for the `on_request` that stands beside
-///   it, which takes `cx: &Context` or leaves it out. It may return a `Result<(), E>`; an error
-///   fails the load with its message.
-/// - `impl Vlugin for YourType`: the typed form, with a `Config` of its own.
+/// - `pub async fn on_request(req: http::Request) -> http::Response`: a handler. It may take `cx: &Context` first, and
+///   return anything that is `IntoResponse`.
+/// - `pub async fn on_create(cx: &mut Context)`: state for the `on_request` beside it, which takes `cx: &Context` or
+///   leaves it out. `on_create` may return a `Result<(), E>`; an error fails the load with its message.
+/// - `impl Vlugin for YourType`: the typed form, with its `Config`.
 ///
-/// Beside what it stands on it writes `pub const VLUGIN`, with which a program can run the
-/// vlugin without a library file, and which tests pass to `valor::testing`.
+/// It also writes `pub const VLUGIN`. A program can use that to run the vlugin without a library file, and tests pass
+/// it to `valor::testing`.
 #[proc_macro_attribute]
 pub fn vlugin(attr: TokenStream, item: TokenStream) -> TokenStream {
     let item: TokenStream2 = item.into();
@@ -41,7 +40,7 @@ pub fn vlugin(attr: TokenStream, item: TokenStream) -> TokenStream {
         Err(error) => {
             let error = error.to_compile_error();
             match syn::parse2(item) {
-                // It would not fit the trait, and be told so once more.
+                // It would not fit the trait, and the compiler would report that as well.
                 Ok(Item::Impl(_)) => error,
                 Ok(item) => quote!(#item #error),
                 Err(_) => error,

@@ -1,17 +1,15 @@
-//! What a host hands over to a vlugin's functions, and what it takes back: the checks and the
-//! calls that both forms share.
+//! What a host passes to a vlugin's functions, and what it takes back: the checks and the calls that both forms share.
 //!
-//! What can be seen in the tokens is said here. What only the compiler knows (whether a type is
-//! that of a request) is asked of traits in `valor`, in code that carries the span of the word
-//! to change; their texts stand there.
+//! This file reports what the tokens show. Only the compiler knows the rest, for example whether a type is that of a
+//! request. Traits in `valor` ask it, in code that carries the span of the word to change; their texts stand there.
 
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{quote, quote_spanned};
 use syn::{Error, FnArg, ReturnType, Signature, Type, punctuated::Punctuated, spanned::Spanned};
 
-/// The arguments of an `on_request`: the context, where it is taken, and the request.
+/// The arguments of an `on_request`: the context, if it takes one, and the request.
 ///
-/// `inputs` are those behind a receiver; `expected` is what to write in their place.
+/// `inputs` are those after a receiver; `expected` is what the author should write instead.
 pub fn request_arguments(
     signature: &Signature,
     inputs: &[&FnArg],
@@ -76,10 +74,10 @@ fn request(ty: &Type) -> Result<TokenStream, Error> {
     }
 }
 
-/// The trait's own `on_request`, which calls the author's with these arguments.
+/// The trait's `on_request`, which calls the author's with these arguments.
 ///
-/// It has the span of the author's, and the call that of its type, so that a future that is not
-/// `Send` and a value that is no response are shown there.
+/// It has the span of the author's function, and the call has the span of its type. So the compiler points there if a
+/// future is not `Send` or a value is no response.
 pub fn on_request(
     signature: &Signature,
     callee: impl FnOnce(Span) -> TokenStream,
@@ -100,7 +98,7 @@ pub fn on_request(
     }
 }
 
-/// The trait's own `on_request` around an expression.
+/// The trait's `on_request` around an expression.
 pub fn answering(span: Span, response: &TokenStream) -> TokenStream {
     quote_spanned! {span=>
         async fn on_request(
@@ -113,7 +111,7 @@ pub fn answering(span: Span, response: &TokenStream) -> TokenStream {
     }
 }
 
-/// A vlugin's functions are async and know no types but their own; `write` is what to write.
+/// A vlugin's functions are async and not generic; `write` is what the author should write.
 pub fn check(signature: &Signature, write: &str) -> Result<(), Error> {
     if signature.asyncness.is_none() {
         return Err(Error::new(
@@ -134,7 +132,7 @@ pub fn check(signature: &Signature, write: &str) -> Result<(), Error> {
     }
 }
 
-/// The inputs, without the receiver where there is one.
+/// The inputs, without a receiver.
 pub fn behind_receiver<T>(inputs: &Punctuated<FnArg, T>) -> Vec<&FnArg> {
     inputs
         .iter()
@@ -152,8 +150,8 @@ pub fn entry(ty: &TokenStream) -> TokenStream {
     }
 }
 
-/// The call that exports a vlugin. `entry` makes it, `name` is the word that stands for it where
-/// there are two, and `form` is the number of the form in the metadata block.
+/// The call that exports a vlugin. `entry` makes it, `name` is the word that the compiler points at if there are two,
+/// and `form` is the number of the form in the metadata block.
 pub fn export(entry: TokenStream, name: &Ident, form: u8) -> TokenStream {
     let krate = std::env::var("CARGO_CRATE_NAME").unwrap_or_else(|_| "vlugin".into());
     let module = format!("valor_module_{krate}");

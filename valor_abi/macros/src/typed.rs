@@ -95,7 +95,7 @@ fn on_create(function: &syn::ImplItemFn) -> Result<(), Error> {
     Ok(())
 }
 
-/// Puts a call in the place of the author's function, and returns that under another name.
+/// Replaces the author's function with a call, and returns that function under another name.
 fn on_request(function: &mut syn::ImplItemFn) -> Result<syn::ImplItemFn, Error> {
     let signature = &function.sig;
     signature::check(signature, "async fn on_request")?;

@@ -1,8 +1,8 @@
 //! Who may speak to `/_plugins`, which loads code.
 //!
-//! Without a token: loopback peers alone, whose `Host` is a loopback name too (else a page
-//! whose name was re-bound to 127.0.0.1 could speak to it), and nothing that a browser sends on
-//! behalf of a page, which is told by its `Origin`. With a token: whoever brings it.
+//! Without a token, only loopback peers may. Their `Host` has to be a loopback name too, otherwise a page whose name
+//! was re-bound to 127.0.0.1 could speak to it. Requests that a browser sends on behalf of a page may not; their
+//! `Origin` gives them away. With a token, every request that brings it may.
 
 use crate::{RequestHead, Response};
 use std::net::{IpAddr, SocketAddr};
@@ -17,7 +17,7 @@ pub enum RegistryAccess {
     Off,
     /// Programs on this machine.
     Loopback,
-    /// Whoever sends `Authorization: Bearer` and the token.
+    /// Every program that sends `Authorization: Bearer` and the token.
     Token(Token),
 }
 
@@ -26,8 +26,8 @@ pub enum RegistryAccess {
 pub struct Token(Vec<u8>);
 
 impl Token {
-    /// A token of this text, without the white space around it. `None` where it is shorter than
-    /// 16 characters, has white space within, or is not ASCII.
+    /// A token with this text, without the white space around it. `None` if it is shorter than 16 characters, contains
+    /// white space, or is not ASCII.
     pub fn new(text: &str) -> Option<Self> {
         let text = text.trim();
         let fit = text.len() >= 16 && text.bytes().all(|b| b.is_ascii_graphic());
@@ -46,10 +46,10 @@ impl std::fmt::Debug for Token {
 }
 
 impl RegistryAccess {
-    /// Lets a request through, or gives the refusal.
+    /// Lets a request through, or returns the refusal.
     ///
     /// # Errors
-    /// 401 for a missing or wrong token, 403 for who may not speak here at all.
+    /// 401 for a missing or wrong token, 403 for a client that may not speak here at all.
     pub fn check(&self, head: &RequestHead) -> Result<(), Response> {
         match self {
             Self::Off => Err(Response::problem(404, "there is no /_plugins here")),
@@ -68,7 +68,7 @@ impl RegistryAccess {
     }
 }
 
-/// The token of an `Authorization` header (RFC 6750, section 2.1); the scheme in any case.
+/// The token of an `Authorization` header (RFC 6750, section 2.1). The scheme may be in any case.
 fn bearer(value: &[u8]) -> Option<&[u8]> {
     let (scheme, rest) = value.split_at_checked(7)?;
     scheme
@@ -77,8 +77,8 @@ fn bearer(value: &[u8]) -> Option<&[u8]> {
 }
 
 fn loopback_only(head: &RequestHead) -> Result<(), &'static str> {
-    // A request without a peer came from this program, or over a Unix socket whose file's permissions guard it.
-    // A client that its proxy does not name has an address that is nobody's.
+    // A request without a peer came from this program, or over a Unix socket that its file's permissions guard. If a
+    // proxy does not name its client, the client's address belongs to nobody.
     let peer_is_loopback = head.peer().is_none_or(|peer| {
         peer.parse::<SocketAddr>()
             .is_ok_and(|peer| is_loopback(peer.ip()))

@@ -1,8 +1,8 @@
-//! `/_health`: 200 once every vlugin has been created, 503 before. `/_health/live` is 200 as
-//! long as the process answers at all.
+//! `/_health`: 200 once every vlugin has been created, 503 before. `/_health/live` is 200 as long as the process
+//! answers at all.
 //!
-//! Everybody may ask. So all that is said of a vlugin is its name and one of the fixed words of [`Lack`]; what went
-//! wrong with it is the log's and the registry's to tell.
+//! Everybody may ask. So it shows only a vlugin's name and one of the fixed words of [`Lack`]. The log and the
+//! registry say what went wrong.
 
 use super::{json, method_not_allowed};
 use crate::{Vlugin, from_fn, registry::Lack};
@@ -12,24 +12,24 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
-/// Whether the runtime is ready to serve; set once, by whoever loads the vlugins.
+/// Whether the runtime is ready to serve. The code that loads the vlugins sets it once.
 #[derive(Debug, Clone, Default)]
 pub struct Readiness(Arc<AtomicBool>);
 
 impl Readiness {
-    /// From here on the runtime is ready, or not.
+    /// Sets whether the runtime is ready.
     pub fn set(&self, ready: bool) {
         self.0.store(ready, Ordering::Release);
     }
 
-    /// Whether it is.
+    /// Whether the runtime is ready.
     pub fn get(&self) -> bool {
         self.0.load(Ordering::Acquire)
     }
 }
 
-/// The vlugin on `/_health`; `unavailable` names those that cannot be served. With one of them that should be,
-/// the status is `degraded`, still with 200: the rest is served.
+/// The vlugin on `/_health`; `unavailable` names the vlugins that cannot be served. If one of them should be, the
+/// status is `degraded`. That is still a 200, because the others are served.
 pub fn health(
     readiness: Readiness,
     unavailable: impl Fn() -> Vec<(String, Lack)> + Send + Sync + 'static,

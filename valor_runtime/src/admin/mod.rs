@@ -1,6 +1,5 @@
-//! The vlugins that the runtime brings itself: `/_health`, `/_metrics` and, where it is asked
-//! for, `/_plugins`. They are mounted like any other; what they need of the runtime they are
-//! handed as closures or through [`Administer`].
+//! The runtime's own vlugins: `/_health`, `/_metrics` and, if requested, `/_plugins`. They are mounted like any other.
+//! They get what they need from the runtime as closures or through [`Administer`].
 
 mod access;
 mod health;
@@ -14,7 +13,7 @@ pub use plugins::{Administer, Refusal, plugins};
 
 use crate::{Body, Response};
 
-/// A response with JSON in it.
+/// A JSON response.
 fn json(status: u16, value: &serde_json::Value) -> Response {
     let mut response = Response::new(status);
     let _ = response.head.push("content-type", b"application/json");
@@ -22,7 +21,7 @@ fn json(status: u16, value: &serde_json::Value) -> Response {
     response
 }
 
-/// The answer to a method that there is not; `allow` lists those there are.
+/// The answer to a method that does not exist here; `allow` lists those that do.
 fn method_not_allowed(allow: &str) -> Response {
     let mut response = Response::problem(405, &format!("the methods here are {allow}"));
     let _ = response.head.push("allow", allow.as_bytes());

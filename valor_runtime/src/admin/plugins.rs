@@ -1,12 +1,12 @@
-//! `/_plugins`: vlugins registered, replaced and removed while the runtime serves.
+//! `/_plugins`: registers, replaces and removes vlugins while the runtime serves.
 //!
 //! | request | answer |
 //! |---|---|
 //! | `GET /_plugins` | 200, `{"plugins": […]}` |
 //! | `GET /_plugins/NAME` | 200, or 404 |
-//! | `POST /_plugins` with a definition | 201 and `location`; 409 where name or prefix is taken; 422 with the loader's reason |
-//! | `PUT /_plugins/NAME` with a definition | 200 with the new one in its place; 404, 409, 422 |
-//! | `PATCH /_plugins/NAME` with some of its keys | the same with all other keys as they were (RFC 7396) |
+//! | `POST /_plugins` with a definition | 201 and `location`; 409 if name or prefix is taken; 422 and the reason |
+//! | `PUT /_plugins/NAME` with a definition | 200 once it has replaced the old one; 404, 409, 422 |
+//! | `PATCH /_plugins/NAME` with some of its keys | the same, with all other keys as they were (RFC 7396) |
 //! | `DELETE /_plugins/NAME` | 204; running requests finish |
 
 use super::{RegistryAccess, json, method_not_allowed};
@@ -16,10 +16,10 @@ use crate::{
 use serde_json::{Value, json};
 use std::sync::Arc;
 
-/// How long a definition may be, in bytes.
+/// How many bytes a definition may have.
 const LONGEST: usize = 1024 * 1024;
 
-/// What `/_plugins` needs of the runtime. Files are loaded only from inside the plugin folders.
+/// What `/_plugins` needs from the runtime. Files are loaded only from inside the plugin folders.
 pub trait Administer: Send + Sync + 'static {
     /// Every vlugin that is not the runtime's own, as JSON.
     fn list(&self) -> Vec<Value>;
@@ -27,7 +27,7 @@ pub trait Administer: Send + Sync + 'static {
     /// The vlugin of this name, as JSON.
     fn get(&self, name: &str) -> Option<Value>;
 
-    /// The definition that the vlugin of this name was loaded by; `None` for one that was made by the program.
+    /// The definition that the vlugin of this name was loaded by; `None` if the program made it.
     fn definition(&self, name: &str) -> Option<Definition>;
 
     /// Reads a definition, of one of the runtime's kinds.
@@ -40,17 +40,17 @@ pub trait Administer: Send + Sync + 'static {
     fn register(self: Arc<Self>, definition: Definition)
     -> BoxFuture<'static, Result<(), Refusal>>;
 
-    /// Loads a vlugin and puts it in the place of the one of its name.
+    /// Loads a vlugin and replaces the one of the same name.
     fn replace(self: Arc<Self>, definition: Definition) -> BoxFuture<'static, Result<(), Refusal>>;
 
-    /// Takes a vlugin out.
+    /// Removes a vlugin.
     ///
     /// # Errors
     /// [`Refusal::NotFound`].
     fn remove(&self, name: &str) -> Result<(), Refusal>;
 }
 
-/// Why the registry does not do what it was asked for; each with a line for the client.
+/// Why the registry does not do what it was asked to do. Each has a line for the client.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Refusal {
     /// 404.
@@ -71,7 +71,7 @@ impl From<Refusal> for Response {
     }
 }
 
-/// The vlugin on `/_plugins`. `runtime` gives `None` once the runtime has ended.
+/// The vlugin on `/_plugins`. `runtime` returns `None` once the runtime has ended.
 pub fn plugins<A: Administer>(
     access: RegistryAccess,
     runtime: impl Fn() -> Option<Arc<A>> + Send + Sync + 'static,
@@ -153,7 +153,7 @@ async fn answer<A: Administer>(runtime: Arc<A>, request: Request) -> Result<Resp
     }
 }
 
-/// A definition with some of its keys said otherwise.
+/// A definition with some of its keys changed.
 fn patched<A: Administer>(
     runtime: &A,
     old: &Definition,
@@ -162,7 +162,7 @@ fn patched<A: Administer>(
     let unfit = |line: String| Response::from(Refusal::Unfit(line));
     let mut definition = serde_json::to_value(old).map_err(|error| unfit(error.to_string()))?;
     if let Some(keys) = definition.as_object_mut() {
-        // What it was built from says nothing over HTTP: its `path` is what came out.
+        // The client does not learn what it was built from: its `path` is the result.
         keys.remove("source");
     }
     let patch: Value = serde_json::from_str(patch).map_err(|error| unfit(error.to_string()))?;
@@ -174,7 +174,7 @@ fn patched<A: Administer>(
     let read = runtime
         .read(&definition.to_string())
         .map_err(|mut faults| {
-            // Nobody has seen the text that they stand in.
+            // The client has not seen the text that the positions refer to.
             faults.faults.iter_mut().for_each(|it| it.position = None);
             unfit(faults.on_one_line())
         })?;
@@ -187,7 +187,7 @@ fn patched<A: Administer>(
     }
 }
 
-/// A merge patch (RFC 7396, section 2); `null` takes a key out.
+/// A merge patch (RFC 7396, section 2); `null` removes a key.
 fn merge(value: &mut Value, patch: Value) {
     let Value::Object(patch) = patch else {
         *value = patch;
@@ -213,11 +213,11 @@ async fn definition<A: Administer>(runtime: &A, request: Request) -> Result<Defi
     read.map_err(|faults| Refusal::Unfit(faults.on_one_line()).into())
 }
 
-/// The JSON in a request's body, which is of one of these subtypes of `application`.
+/// The JSON in a request's body, with one of these subtypes of `application`.
 async fn text(request: Request, subtypes: &[&str]) -> Result<String, Response> {
     let kind = request.head.header_str("content-type").unwrap_or_default();
     let essence = kind.split(';').next().unwrap_or_default().trim();
-    // A page can send other types across origins without asking first.
+    // A page can send other types across origins without a preflight.
     let essence = essence.to_ascii_lowercase();
     let subtype = essence.strip_prefix("application/").unwrap_or_default();
     if !subtypes.contains(&subtype) {

@@ -1,5 +1,5 @@
-//! Bodies on their way through dispatch: a request's is held to its limit, a response's keeps
-//! its [`Exchange`] open until it ends.
+//! Bodies on their way through dispatch. A request's body is held to its limit. A response's body keeps its
+//! [`Exchange`] open until it ends.
 
 use super::{exchange::Exchange, fault_log::log_fault, watch};
 use crate::{Body, Chunk, ChunkStream, registry::Mount};
@@ -25,7 +25,7 @@ impl Cut {
         Some(self.0.load(Ordering::Acquire)).filter(|&status| status != 0)
     }
 
-    /// It came too slowly.
+    /// The body came too slowly.
     pub fn is_slow(&self) {
         self.0.store(408, Ordering::Release);
     }
@@ -35,7 +35,7 @@ impl Cut {
     }
 }
 
-/// Holds a request's body to a limit; `cut` says so when it would be passed.
+/// Holds a request's body to a limit; `cut` notes when the body would exceed it.
 pub fn limited(body: Body, limit: u64, cut: &Arc<Cut>) -> Body {
     match body {
         Body::Bytes(bytes) => Body::Bytes(bytes),
@@ -80,7 +80,7 @@ impl Stream for Limited {
     }
 }
 
-/// Ends the exchange with the body: at once for bytes, else with the stream's end.
+/// Ends the exchange with the body: at once for bytes, otherwise when the stream ends.
 pub fn tracked(body: Body, mount: &Arc<Mount>, mut exchange: Exchange) -> Body {
     match body {
         Body::Bytes(bytes) => {
@@ -100,7 +100,7 @@ pub fn tracked(body: Body, mount: &Arc<Mount>, mut exchange: Exchange) -> Body {
     }
 }
 
-/// A response's stream: a vlugin's code, so it is watched and caught like a handler.
+/// A response's stream. It is a vlugin's code, so it is watched and caught like a handler.
 struct Tracked {
     len: Option<u64>,
     chunks: Option<ChunkStream>,
@@ -133,7 +133,7 @@ impl Stream for Tracked {
             Ok(Poll::Ready(Some(Ok(chunk)))) => {
                 if let Chunk::Data(data) = &chunk {
                     exchange.bytes += data.len() as u64;
-                    // Whoever knows the length does not ask for what comes after it.
+                    // A reader that knows the length does not ask for anything after it.
                     exchange.complete = this.len == Some(exchange.bytes);
                 }
                 Poll::Ready(Some(Ok(chunk)))

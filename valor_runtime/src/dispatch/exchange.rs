@@ -1,5 +1,4 @@
-//! One request from its head to the end of its response: counted and logged when it ends,
-//! whichever way it ends.
+//! One request from its head to the end of its response. It is counted and logged when it ends, however it ends.
 
 use crate::{
     RequestHead, ResponseHead,
@@ -12,18 +11,17 @@ use std::{
     time::Instant,
 };
 
-/// What is known of a request that runs. Dropping it is its end: a response that was sent, or
-/// a client that went away.
+/// A running request. Dropping it ends it: either a response was sent, or the client went away.
 pub struct Exchange {
     metrics: Arc<Metrics>,
     start: Instant,
     id: String,
-    /// What the access log says of the request, if it wants to.
+    /// What the access log needs to know about the request, if there is one.
     asked: Option<Box<Asked>>,
     mount: Option<Arc<Mount>>,
     /// Whether the request is HEAD, whose response has no body.
     head_only: bool,
-    /// 0 as long as there is none.
+    /// 0 as long as there is no status.
     pub status: u16,
     /// Bytes of the response's body, if it is sent.
     pub bytes: u64,
@@ -31,10 +29,10 @@ pub struct Exchange {
     pub complete: bool,
 }
 
-/// A request as the access log has it.
+/// A request as the access log shows it.
 struct Asked {
     method: String,
-    /// Path and query, as they came.
+    /// Path and query, as the client sent them.
     target: String,
     /// 10 for HTTP/1.0, 11 for HTTP/1.1.
     version: u8,
@@ -62,8 +60,7 @@ impl Asked {
     }
 }
 
-/// The status in the access log and the metrics of a request whose client went away, as nginx
-/// has it.
+/// The status of a request whose client went away, for the access log and the metrics. nginx uses the same number.
 const CLIENT_GONE: u16 = 499;
 
 impl Exchange {
@@ -80,7 +77,7 @@ impl Exchange {
             status: 0,
             bytes: 0,
             head_only,
-            // There is nothing to send to its end.
+            // The response to a HEAD has no body, so it is complete at once.
             complete: head_only,
         }
     }
@@ -90,7 +87,7 @@ impl Exchange {
         &self.id
     }
 
-    /// Says in a response which request it answers and which vlugin had it, if one did; notes its status.
+    /// Names in a response the request that it answers and the vlugin that had it, if one did. Notes its status.
     pub fn sign(&mut self, head: &mut ResponseHead) {
         self.status = head.status();
         let _ = head.set(CORRELATION_ID, self.id.as_bytes());
@@ -100,8 +97,8 @@ impl Exchange {
         }
     }
 
-    /// Counts the request among those of this vlugin, until it ends. Gives `false` where the
-    /// vlugin runs as many as it may.
+    /// Counts the request as one of this vlugin's until it ends. Returns `false` if the vlugin already runs as many as
+    /// it may.
     pub fn enter(&mut self, mount: &Arc<Mount>) -> bool {
         let metrics = mount.metrics.get_or_init(|| self.metrics.of(&mount.name));
         metrics.in_flight.inc();

@@ -1,8 +1,8 @@
-//! What a vlugin did wrong, as a line in the log: of its response and of its bodies.
+//! Logs a vlugin's faults, in its response and in its bodies.
 
 use crate::{Fault, FaultKind, registry::Mount};
 
-/// Logs it, with the vlugin's name and the request's id.
+/// Logs a fault, with the vlugin's name and the request's id.
 pub(super) fn log_fault(mount: &Mount, fault: &Fault, id: &str) {
     let name = &*mount.name;
     let (level, what) = match fault.kind {

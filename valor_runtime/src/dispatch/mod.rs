@@ -1,8 +1,7 @@
 //! A request's way to its vlugin and back: routing, ids, the prefix, limits, panics.
 //!
-//! The [`Runtime`](crate::Runtime) hands every request to [`Dispatch::answer`], which always
-//! gives a response; what a vlugin did wrong ends here, as a status and a line in the log with
-//! the vlugin's name.
+//! The [`Runtime`](crate::Runtime) hands every request to [`Dispatch::answer`], which always gives a response. The
+//! faults of a vlugin end here, as a status and a line in the log with the vlugin's name.
 
 mod body;
 mod exchange;
@@ -32,21 +31,21 @@ use std::{
 };
 use valor_abi_wire::unwind::{catch, drop_caught};
 
-/// The registry and the counters: what answers requests.
+/// Answers requests: the registry and the counters.
 #[derive(Default)]
 pub struct Dispatch {
-    /// Who is where.
+    /// The mounted vlugins.
     pub registry: Registry,
-    /// What is counted.
+    /// The counters.
     pub metrics: Arc<Metrics>,
-    /// What the bodies of calls are held to.
+    /// The limits for the bodies of calls.
     pub call_timeouts: CallTimeouts,
     /// What the host offers to `call`, by names that begin with `_`. No path leads there.
     pub offered: Vec<Arc<Mount>>,
 }
 
 impl Dispatch {
-    /// Answers a request that came from outside, by its path.
+    /// Answers a request from outside, by its path.
     pub async fn answer(&self, mut request: Request) -> Response {
         let head = &mut request.head;
         let id = id::settle(head);
@@ -77,15 +76,16 @@ impl Dispatch {
         response
     }
 
-    /// Answers a request of one vlugin to another or to what the host offers, by name; the target is as that one sees it.
+    /// Answers a request of one vlugin to another or to what the host offers, by name. The target is the path that the
+    /// callee sees.
     pub async fn call(&self, name: &str, mut request: Request) -> Response {
-        // Only who has the connection can offer to go on with it in another protocol.
+        // Only the owner of the connection can offer another protocol on it.
         request.head.remove("upgrade");
         let head = &mut request.head;
         let id = id::settle(head);
         let exchange = Exchange::begin(self.metrics.clone(), id, head);
-        // What the program itself mounts, `/_plugins` among them, trusts where a request comes from; no vlugin may speak
-        // through it. What it offers to vlugins is not mounted.
+        // The program's own vlugins, `/_plugins` among them, trust the origin of a request. No vlugin may speak
+        // through them. What the program offers to vlugins is not mounted.
         let callee = match name.starts_with('_') {
             true => self.offered.iter().find(|it| &*it.name == name).cloned(),
             false => self.registry.get(name),
@@ -102,8 +102,8 @@ impl Dispatch {
     }
 }
 
-/// Lets a vlugin go that was taken out of the registry. If nothing runs on it any more, its destructor runs here:
-/// the vlugin's code, which is watched and caught under its own name.
+/// Drops a vlugin that was taken out of the registry. If nothing runs on it any more, its destructor runs here. That
+/// is the vlugin's code, so it is watched and caught under the vlugin's name.
 pub fn retire(mount: Arc<Mount>) {
     let plate = Arc::new(mount.name_plate());
     if let Err(panicked) = watch::run(&plate, || drop_caught(mount)) {
@@ -111,8 +111,8 @@ pub fn retire(mount: Arc<Mount>) {
     }
 }
 
-/// Takes the prefix off the path and puts it into `x-forwarded-prefix`, where a client's own
-/// never arrives.
+/// Takes the prefix off the path and puts it into `x-forwarded-prefix`. A client's own header of this name never
+/// arrives.
 fn enter_prefix(request: &mut Request, len: usize) -> Result<(), valor_abi_wire::HeadError> {
     let head = &mut request.head;
     head.remove(FORWARDED_PREFIX);
@@ -127,8 +127,8 @@ fn is_read(method: &str) -> bool {
     matches!(method, "GET" | "HEAD")
 }
 
-/// Sends a client that asked for a folder's prefix to the folder itself. The vlugin could not:
-/// without the prefix, both have the path `/`.
+/// Redirects a client that asked for a folder's prefix to the folder itself. The vlugin could not do that: without the
+/// prefix, both have the path `/`.
 fn to_folder(mount: &Arc<Mount>, location: &str, mut exchange: Exchange) -> Response {
     exchange.enter(mount);
     let mut response = Response::new(301);
@@ -141,7 +141,7 @@ async fn run(mount: Arc<Mount>, request: Request, exchange: Exchange) -> Respons
     run_cut(mount, request, exchange, Arc::default()).await
 }
 
-/// The same; `cut` says whether the request's body is cut off, and why.
+/// The same. `cut` notes whether and why the request's body is cut off.
 async fn run_cut(
     mount: Arc<Mount>,
     mut request: Request,
@@ -161,7 +161,7 @@ async fn run_cut(
     if request.body.len().is_some_and(|len| len > mount.body_limit) {
         return refuse(exchange, 413, &too_large());
     }
-    // What follows an upgrade is no body, and has no limit.
+    // The bytes after an upgrade are no body, and have no limit.
     let offers_upgrade = request.offers_upgrade();
     if !offers_upgrade {
         request.body = body::limited(request.body, mount.body_limit, &cut);
@@ -173,7 +173,7 @@ async fn run_cut(
     drop(answering);
 
     let mut response = match (cut.status(), outcome) {
-        // Whatever the vlugin made of a body that was cut off, the client is to know why.
+        // Whatever the vlugin made of a body that was cut off, the client should know why.
         (Some(413), _) => Response::problem(413, &too_large()),
         (Some(status), _) => Response::problem(status, "the request's body comes too slowly"),
         (None, Ok(response)) => match status::no_answer(response.head.status(), offers_upgrade) {
@@ -196,14 +196,14 @@ async fn run_cut(
     response
 }
 
-/// Drops a response's body that is not sent: it is the vlugin's code.
+/// Drops a response's body without sending it. That runs the vlugin's code.
 fn dropped(mount: &Arc<Mount>, body: Body) {
     if let Err(panicked) = watch::run(mount, || drop_caught(body)) {
         log_fault(mount, &panicked.into(), "");
     }
 }
 
-/// A refusal; the exchange ends with it.
+/// A refusal. It ends the exchange.
 fn refuse(exchange: Exchange, status: u16, detail: &str) -> Response {
     end(exchange, Response::problem(status, detail))
 }
@@ -216,8 +216,8 @@ fn end(mut exchange: Exchange, mut response: Response) -> Response {
     response
 }
 
-/// The response in the place of a vlugin's own. What went wrong inside stays in the log; the
-/// message of a status below 500 is meant for the client.
+/// The response that replaces a failed vlugin's own. Internal errors stay in the log. The message of a status below
+/// 500 is meant for the client.
 fn failed(mount: &Mount, fault: &Fault, late: bool, id: &str) -> Response {
     log_fault(mount, fault, id);
     if let Some(metrics) = mount.metrics.get() {
@@ -247,13 +247,13 @@ fn failed(mount: &Mount, fault: &Fault, late: bool, id: &str) -> Response {
     Response::problem(fault.status, &detail)
 }
 
-/// A vlugin's future within its time limit; watched, and caught where it was made by code of
-/// this program (a library catches its own).
+/// A vlugin's future within its time limit. It is watched. If it comes from code of this program, its panics are
+/// caught here (a library catches its own).
 struct Answering {
     mount: Arc<Mount>,
     state: State,
     deadline: Timer,
-    /// Whether it was ended by its time limit.
+    /// Whether the time limit ended it.
     late: bool,
 }
 
@@ -326,8 +326,8 @@ impl Drop for Answering {
     }
 }
 
-/// The vlugins of a dispatch by name instead of by path: `/NAME/the/rest` is `/the/rest` for the
-/// vlugin `NAME`. Hosts get this as a `dyn Vlugin`, so that they need to know nothing above them.
+/// The vlugins of a dispatch by name instead of by path: `/NAME/the/rest` is `/the/rest` for the vlugin `NAME`. Hosts
+/// get this as a `dyn Vlugin`, so they need to know nothing about the rooms above them.
 pub struct ByName(pub std::sync::Weak<Dispatch>);
 
 impl Vlugin for ByName {

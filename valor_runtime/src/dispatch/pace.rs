@@ -1,8 +1,9 @@
-//! The bodies of calls from one vlugin to another, held to the limits that clients' bodies have: a side that makes no
-//! progress does not keep the other's place. [`Dispatch::call`](super::Dispatch::call) puts them around both bodies.
+//! The bodies of calls from one vlugin to another, with the limits of clients' bodies: a side that makes no progress
+//! does not hold up the other. [`Dispatch::call`](super::Dispatch::call) puts them around both bodies.
 //!
 //! A request's body waits only while the callee asks for more of it. A response's body waits from when there is
-//! something to take until the caller asks again; since nobody polls it then, a timer lets go of the callee's stream.
+//! something to take until the caller asks again. Nobody polls it during that time, so a timer drops the callee's
+//! stream.
 
 use super::body::Cut;
 use crate::{Body, Chunk, ChunkStream, stall::Stall, timer::Timer};
@@ -15,12 +16,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How long the bodies of calls may make no progress of 1 KiB.
+/// How long the bodies of calls may go without 1 KiB of progress.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CallTimeouts {
-    /// While the vlugin that is called waits for the request's body; 408 after that. Default 30 s.
+    /// While the callee waits for the request's body. After that, it gets 408. Default 30 s.
     pub send: Duration,
-    /// While the response's body waits for the vlugin that calls; it breaks off after that. Default 60 s.
+    /// While the response's body waits for the caller. After that, it breaks off. Default 60 s.
     pub take: Duration,
 }
 
@@ -38,7 +39,7 @@ fn timed_out(what: &str, limit: Duration) -> io::Error {
     io::Error::new(io::ErrorKind::TimedOut, message)
 }
 
-/// A request's body whose sender must make progress; `cut` says so if it does not.
+/// A request's body whose sender must make progress; `cut` notes if it does not.
 pub fn sent(body: Body, limit: Duration, cut: &Arc<Cut>) -> Body {
     match body {
         Body::Bytes(bytes) => Body::Bytes(bytes),
@@ -108,12 +109,12 @@ impl Clock {
         }
     }
 
-    /// Whether the limit is over. If it is not, and somebody is waited for, the waker is woken when it may be.
+    /// Whether the time is up. If not, and the other side is waited for, the waker is woken when it may be up.
     fn is_over(&mut self, waker: &Waker) -> bool {
         let Some(at) = self.stall.deadline() else {
             return false;
         };
-        // The timer is moved only if it would ring too late: most of what is waited for comes.
+        // The timer is moved only if it would ring too late, since most waits end in time.
         loop {
             if self.rings.is_none_or(|rings| rings > at) {
                 self.timer.set_at(Some(at));
@@ -134,7 +135,7 @@ impl Clock {
     }
 }
 
-/// A response's body whose taker must make progress. `callee` is who makes it.
+/// A response's body whose taker must make progress. `callee` makes the body.
 pub fn taken(body: Body, limit: Duration, callee: &str) -> Body {
     match body {
         Body::Bytes(bytes) => Body::Bytes(bytes),
@@ -150,7 +151,7 @@ pub fn taken(body: Body, limit: Duration, callee: &str) -> Body {
                 limit,
                 callee: callee.to_owned(),
             });
-            // From now on there may be something.
+            // From now on there may be something to take.
             shared.begin_wait(&mut locked(&shared.wait));
             let waker = Waker::from(Arc::new(Woken(Arc::downgrade(&shared))));
             Body::stream(len, Taken { shared, waker })
@@ -160,12 +161,12 @@ pub fn taken(body: Body, limit: Duration, callee: &str) -> Body {
 
 struct Taken {
     shared: Arc<Shared>,
-    /// Wakes the taker, and notes since when it is waited for.
+    /// Wakes the taker, and notes when the wait for it began.
     waker: Waker,
 }
 
 struct Shared {
-    /// `None` once it has ended, or was let go of.
+    /// `None` once the stream has ended or was dropped.
     chunks: Mutex<Option<ChunkStream>>,
     wait: Mutex<Wait>,
     alarm: Waker,
@@ -179,7 +180,7 @@ struct Wait {
     end: Option<End>,
 }
 
-/// Why there is nothing to wait for.
+/// Why nobody waits any more.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum End {
     /// The stream has ended.
@@ -199,7 +200,7 @@ impl Shared {
             return;
         }
         wait.clock.stall.start();
-        // Whoever has just got something is not late already.
+        // A taker that has just received something is not late yet.
         let _ = wait.clock.is_over(&self.alarm);
     }
 }
@@ -244,8 +245,7 @@ impl Stream for Taken {
     }
 }
 
-/// What the callee's stream wakes when it has something new. The stream may keep it, and so it does not keep the
-/// stream.
+/// The callee's stream wakes this when it has something new. The stream may keep it, so it must not keep the stream.
 struct Woken(Weak<Shared>);
 
 impl Wake for Woken {
@@ -268,7 +268,7 @@ impl Wake for Woken {
     }
 }
 
-/// What the timer wakes.
+/// The timer wakes this.
 struct Alarm(Weak<Shared>);
 
 impl Wake for Alarm {
@@ -288,7 +288,7 @@ impl Wake for Alarm {
             target: "valor::dispatch", vlugin = callee.as_str();
             "whoever called the vlugin `{callee}` has taken no 1 KiB of its response's body for {limit:?}; it breaks off"
         );
-        // It is the callee's code, and may block.
+        // This is the callee's code, and may block.
         smol::unblock(move || drop(locked(&shared.chunks).take())).detach();
     }
 }
@@ -331,7 +331,7 @@ mod tests {
             Some(io::ErrorKind::TimedOut)
         );
         assert!(cut.status() == Some(408));
-        // A byte now and then is no progress.
+        // A byte now and then is not progress.
         let drip = stream::unfold((), |()| async {
             smol::Timer::after(SHORT / 20).await;
             Some((data(1), ()))
@@ -360,7 +360,7 @@ mod tests {
         assert!(cut.status().is_none());
     }
 
-    /// A stream that tells when it is dropped.
+    /// A stream that reports when it is dropped.
     struct Told<S>(S, Option<std::sync::mpsc::Sender<()>>);
 
     impl<S: Stream + Unpin> Stream for Told<S> {
@@ -379,7 +379,7 @@ mod tests {
         }
     }
 
-    /// What was taken of a stream, after which nobody asks again, and the word of its end.
+    /// The taker's side of a stream, and the report of its end.
     fn left<S>(chunks: S) -> (ChunkStream, std::sync::mpsc::Receiver<()>)
     where
         S: Stream<Item = io::Result<Chunk>> + Send + Unpin + 'static,
@@ -400,7 +400,7 @@ mod tests {
         dropped.recv_timeout(long).expect("its end");
         assert_eq!(kind(block_on(chunks.next())), Some(io::ErrorKind::TimedOut));
 
-        // Whoever is woken, and does not look.
+        // A taker that is woken and does not look.
         let late = stream::once_future(Box::pin(async {
             smol::Timer::after(SHORT / 5).await;
             data(1)

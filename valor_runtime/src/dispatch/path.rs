@@ -1,17 +1,17 @@
-//! Paths are brought to one form before they are routed, so that no prefix can be left by dots.
+//! Brings paths to one form before they are routed, so that dots cannot lead out of a prefix.
 
 use std::borrow::Cow;
 
 /// A target whose path has no dot segments (RFC 3986, section 5.2.4) and no backslashes.
 ///
-/// `%2e` counts as a dot, in either case, and a backslash as a slash, as the URL standard has
-/// it (whatwg.org, "special" schemes): the vlugin's own URL parser would do the same later.
-/// Empty segments stay, and so does every other percent-encoding, and the query.
+/// `%2e` counts as a dot, in either case, and a backslash as a slash, as in the URL standard (whatwg.org, "special"
+/// schemes). The vlugin's own URL parser would read them so later. Empty segments, every other percent-encoding and
+/// the query stay.
 pub fn resolve(target: &str) -> Cow<'_, str> {
     let end = target.bytes().position(|b| matches!(b, b'?' | b'#'));
     let end = end.unwrap_or(target.len());
     let (path, query) = target.split_at(end);
-    // Most paths have none of what makes one worth a second look.
+    // Most paths have none of these characters and need no second look.
     if !path.bytes().any(|b| matches!(b, b'.' | b'%' | b'\\')) {
         return Cow::Borrowed(target);
     }
@@ -88,7 +88,7 @@ mod tests {
     }
 
     proptest! {
-        // The URL parser that a vlugin's request goes through is the oracle.
+        // The URL parser that a vlugin's request goes through is the reference.
         #[test]
         fn as_the_url_standard_resolves(target in "/([.a/\\\\]|%2[eE]|%41){0,12}") {
             let url = http_types::Url::parse(&format!("http://host{target}")).unwrap();

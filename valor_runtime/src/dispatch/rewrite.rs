@@ -1,7 +1,7 @@
-//! The prefix in a response of a vlugin that knows nothing of it: `"rewrite": true`. [`Dispatch`](super::Dispatch)
-//! calls it for what comes from outside, `web/valor-rules.js` does the same in a page.
+//! Adds the prefix to the response of a vlugin that knows nothing of it: `"rewrite": true`.
+//! [`Dispatch`](super::Dispatch) calls it for requests from outside; `web/valor-rules.js` does the same in a page.
 //!
-//! Only what names a path from the root is changed, always and once. A URL with a host stays as it is.
+//! Only paths from the root are changed, always and once. A URL with a host stays as it is.
 
 use crate::ResponseHead;
 
@@ -12,7 +12,7 @@ pub(super) fn add_prefix(head: &mut ResponseHead, prefix: &str) {
     }
     for name in ["location", "content-location"] {
         if let Some(value) = head.header(name).and_then(|value| below(prefix, value)) {
-            // What was a header's value is one with a prefix in front.
+            // A header's value with a prefix in front is still one.
             let _ = head.set(name, &value);
         }
     }
@@ -35,8 +35,8 @@ fn below(prefix: &str, reference: &[u8]) -> Option<Vec<u8>> {
     is_path.then(|| [prefix.as_bytes(), reference].concat())
 }
 
-/// A `Set-Cookie` (RFC 6265, section 5.2) whose path, if it has one from the root, is below the prefix. A cookie whose
-/// name begins with `__Host-` is left as it is: browsers drop one of another path than `/` (RFC 6265bis, section
+/// A `Set-Cookie` (RFC 6265, section 5.2). If its path is one from the root, it is put below the prefix. A cookie
+/// whose name begins with `__Host-` is left alone: browsers drop one with a path other than `/` (RFC 6265bis, section
 /// 4.1.3.2).
 fn scoped(prefix: &str, cookie: &[u8]) -> Vec<u8> {
     const HOST: &[u8] = b"__Host-";
@@ -48,7 +48,7 @@ fn scoped(prefix: &str, cookie: &[u8]) -> Vec<u8> {
         let at = part.iter().position(|byte| *byte == b'=')?;
         let (name, value) = (&part[..at], part[at + 1..].trim_ascii());
         let is_path = name.trim_ascii().eq_ignore_ascii_case(b"path") && value.starts_with(b"/");
-        // A path of `/x/` does not match `/x` itself.
+        // A path of `/x/` would not match `/x` itself.
         let value = if value == b"/" { b"" } else { value };
         is_path.then(|| [&part[..=at], prefix.as_bytes(), value].concat())
     };

@@ -1,10 +1,9 @@
 //! Names the vlugin that blocks its thread.
 //!
-//! Every poll of a vlugin's code runs inside [`run`], which notes in a slot of the thread who is
-//! being polled. One thread looks at all slots twenty times a second. While it meets the same poll again, it
-//! calls those who asked for it ([`on_blocked`]), so that a server can put other threads in the place of the blocked
-//! ones at once. A poll that takes longer than a second has one line in the log.
-//! A poll costs two short uncontended locks and no look at the clock.
+//! Every poll of a vlugin's code runs inside [`run`]. It notes in a slot of the thread which vlugin is being polled.
+//! One thread looks at all slots twenty times a second. While it finds the same poll again, it calls the listeners
+//! ([`on_blocked`]), so that a server can replace blocked threads at once. A poll that takes longer than a second gets
+//! one line in the log. A poll costs two short uncontended locks and no look at the clock.
 
 use crate::registry::Mount;
 use std::{
@@ -12,7 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How often the slots are looked at.
+/// How often the thread looks at the slots.
 const TICK: Duration = Duration::from_millis(50);
 
 /// How long a poll may take before the log names the vlugin.
@@ -20,7 +19,7 @@ pub const LIMIT: Duration = Duration::from_secs(1);
 
 #[derive(Default)]
 struct Slot {
-    /// Counts polls, so that two polls of the same vlugin are told apart.
+    /// Counts polls, to tell two polls of the same vlugin apart.
     count: u64,
     running: Option<Arc<Mount>>,
 }
@@ -52,7 +51,7 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Runs a piece of a vlugin's code under its name.
+/// Runs a piece of a vlugin's code under the vlugin's name.
 pub fn run<T>(mount: &Arc<Mount>, code: impl FnOnce() -> T) -> T {
     struct Leave(Arc<Mutex<Slot>>, Option<Arc<Mount>>);
     impl Drop for Leave {
@@ -74,7 +73,7 @@ pub fn run<T>(mount: &Arc<Mount>, code: impl FnOnce() -> T) -> T {
     code()
 }
 
-/// Calls this about every 50 milliseconds while a vlugin has blocked a thread for at least as long.
+/// Calls `listener` about every 50 milliseconds while a vlugin has blocked a thread for at least that long.
 pub fn on_blocked(listener: impl Fn() + Send + Sync + 'static) {
     locked(&LISTENERS).push(Box::new(listener));
 }

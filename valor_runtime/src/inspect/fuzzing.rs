@@ -1,6 +1,6 @@
-//! What reading libraries and packages promises, as one check of any bytes: no panic, one short
-//! line for what is refused, nothing taken that is not what it says. The fuzz target `files`
-//! (`valor_runtime/fuzz`) calls [`check`], and a test shows it the corpus.
+//! One check, for any bytes, of what reading libraries and packages promises: no panic, one short line for a refusal,
+//! and nothing accepted under a false description. The fuzz target `files` (`valor_runtime/fuzz`) calls [`check`], and
+//! a test runs it on the corpus.
 
 use super::{Inspection, PackageInspection};
 use crate::{
@@ -16,18 +16,18 @@ use tar::{Builder, Header};
 use valor_abi_native::ABI_MAJOR;
 use valor_abi_wire::metadata::Metadata;
 
-/// What a header of tar and its content are padded to.
+/// The headers of tar and their contents are padded to this.
 const BLOCK: usize = 512;
 
-/// Holds everything that is promised against these bytes: as a library, as a package, as the
-/// manifest of one, and as the libraries in one.
+/// Checks every promise against these bytes: as a library, as a package, as the manifest of one, and as the libraries
+/// in one.
 ///
 /// # Panics
-/// Where a promise is not kept.
+/// If a promise is broken.
 pub fn check(bytes: &[u8]) {
     library(bytes);
     package(bytes);
-    // What is changed in a header would end at its checksum, and go no deeper.
+    // With a wrong checksum, no change in a header would be read any further.
     package(&with_checksums(bytes));
     package(&with_manifest(bytes));
     packed(bytes);
@@ -42,7 +42,7 @@ fn library(bytes: &[u8]) {
     let json = serde_json::to_value(&shown).expect("an inspection is JSON");
     is_shown(&shown.to_string(), &json, shown.verdict.is_ok());
     match (&shown.verdict, &shown.metadata) {
-        // A module needs to say nothing of itself: what it is stands in its exports.
+        // A module need not describe itself: its exports show what it is.
         (Ok(()), _) if shown.format == "WebAssembly" => {}
         (Err(error), _) => is_line(file, error),
         (Ok(()), Some(said)) => {
@@ -63,7 +63,7 @@ fn package(bytes: &[u8]) {
             return is_line(file, &error);
         }
     };
-    // It holds no more than it is: nothing unpacks to more.
+    // Nothing unpacks to more than the package itself.
     let size: usize = package.libraries().map(|(_, bytes)| bytes.len()).sum();
     assert!(
         size < bytes.len(),
@@ -82,12 +82,12 @@ fn package(bytes: &[u8]) {
         Ok(chosen) => assert!(package.libraries().any(|(_, it)| it == chosen.bytes)),
     }
 
-    // What is read can be written, and is the same then.
+    // A package that was read can be written, and is the same then.
     let libraries = package.libraries();
     let libraries: Vec<_> = libraries.map(|(it, bytes)| (&*it.target, bytes)).collect();
     let again = match Package::write(package.manifest().clone(), libraries) {
         Ok(again) => again,
-        // A schema that was written more tersely.
+        // This schema was written more tersely.
         Err(PackageError::Unwritable { reason }) if reason.contains("smaller schema") => return,
         Err(error) => panic!("{error}"),
     };
@@ -95,7 +95,7 @@ fn package(bytes: &[u8]) {
     assert_eq!(of_package(&again), of_package(&package));
 }
 
-/// What is in a package, in one order.
+/// The contents of a package, in a fixed order.
 fn of_package<'a>(package: &'a Package<'_>) -> (Manifest, Vec<(&'a str, &'a [u8])>) {
     let mut manifest = package.manifest().clone();
     manifest.libraries.sort_by(|a, b| a.target.cmp(&b.target));
@@ -105,7 +105,7 @@ fn of_package<'a>(package: &'a Package<'_>) -> (Manifest, Vec<(&'a str, &'a [u8]
     (manifest, libraries)
 }
 
-/// A sound package of these bytes is read, whatever they are.
+/// Any bytes can go into a sound package and be read from it.
 fn packed(bytes: &[u8]) {
     let manifest = Manifest::new("hello_plugin", "0.1.0", "1.0");
     let targets = [Metadata::this_target(), "some-other-target"];
@@ -117,7 +117,7 @@ fn packed(bytes: &[u8]) {
     package(&written);
 }
 
-/// The bytes with the checksum of each header put right.
+/// The bytes, with the checksum of each header corrected.
 fn with_checksums(bytes: &[u8]) -> Vec<u8> {
     let mut bytes = bytes.to_vec();
     let mut at = 0;
@@ -145,7 +145,7 @@ fn with_manifest(bytes: &[u8]) -> Vec<u8> {
     archive.into_inner().expect("memory takes it")
 }
 
-/// Whether an error is one line that names the file, and not without end.
+/// Whether an error is one line of bounded length that names the file.
 fn is_line(file: &Path, error: &(impl Display + Debug)) {
     let line = error.to_string();
     assert!(line.starts_with(&*file.to_string_lossy()), "{line}");
@@ -154,7 +154,7 @@ fn is_line(file: &Path, error: &(impl Display + Debug)) {
     assert!(line.len() < 2000, "{} bytes: {line}", line.len());
 }
 
-/// Whether what people and programs are shown is the same, and lines are lines.
+/// Checks that people and programs are shown the same, and that lines are lines.
 fn is_shown(text: &str, json: &Value, loads: bool) {
     assert!(
         !text.contains(|c: char| c.is_control() && c != '\n'),
@@ -171,7 +171,7 @@ mod tests {
     #[test]
     fn the_corpus_keeps_the_promises() {
         let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus/files");
-        // What is nearly good leads furthest.
+        // Nearly sound files lead furthest.
         if super::Metadata::this_target() == "x86_64-unknown-linux-gnu" {
             let shown = crate::inspect(corpus.join("elf")).unwrap();
             shown.verdict.unwrap();

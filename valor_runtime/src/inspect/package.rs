@@ -1,5 +1,5 @@
-//! [`inspect_package`]: what a package and the libraries in it say of themselves, and whether
-//! this host would load it. `valor_cli inspect` prints it, and `valor_cli package` what it made.
+//! [`inspect_package`]: what a package and the libraries in it say about themselves, and whether this host would load
+//! it. `valor_cli inspect` prints it, and so does `valor_cli package` for the package that it made.
 
 use super::{Inspection, panic_strategy};
 use crate::{
@@ -16,7 +16,7 @@ use std::{
 use valor_abi_native::{ABI_MAJOR, ABI_MINOR};
 use valor_abi_wire::metadata::Metadata;
 
-/// What is known of a package. It is shown as lines for people, and serialised as one object.
+/// What is known about a package. It is shown as lines for people, and serialised as one object.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct PackageInspection {
@@ -26,13 +26,13 @@ pub struct PackageInspection {
     pub size: u64,
     /// The SHA-256, 64 lower-case hexadecimal digits: what `sha256` in plugins.json takes.
     pub sha256: String,
-    /// What it says of itself.
+    /// What it says about itself.
     pub manifest: Manifest,
-    /// What is known of its libraries, in the order of the manifest; none for a script.
+    /// What is known about its libraries, in the order of the manifest. A script has none.
     pub libraries: Vec<Packed>,
     /// The types of definition that this host would open it for.
     pub kinds: Vec<Kind>,
-    /// Whether this host would open it for any, and why not. Creating the vlugin may still fail.
+    /// Whether this host would open it for any of them, and if not, why. Creating the vlugin may still fail.
     pub verdict: Result<(), LoadError>,
 }
 
@@ -40,19 +40,19 @@ pub struct PackageInspection {
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Packed {
-    /// What the manifest says of it.
+    /// What the manifest says about it.
     pub library: Library,
-    /// What it says itself, and whether this host would open it.
+    /// What it says about itself, and whether this host would open it.
     pub inspection: Result<Inspection, LoadError>,
-    /// Whether both say the same.
+    /// Whether the two descriptions agree.
     pub agrees: Result<(), LoadError>,
 }
 
 /// Inspects a package. None of the code in it runs.
 ///
 /// # Errors
-/// A [`LoadError`] where the file cannot be read or is no sound package. What keeps it from
-/// being loaded here is in its [`verdict`](PackageInspection::verdict).
+/// A [`LoadError`] if the file cannot be read or is not a sound package. If something else keeps it from being loaded
+/// here, its [`verdict`](PackageInspection::verdict) says so.
 ///
 /// ```
 /// let error = valor_runtime::inspect_package("Cargo.toml").unwrap_err();
@@ -68,7 +68,7 @@ pub fn inspect_package(file: impl AsRef<Path>) -> Result<PackageInspection, Load
 }
 
 impl PackageInspection {
-    /// Inspects bytes that were read already; the file is only named.
+    /// Inspects bytes that were already read. Errors and the result name the file.
     ///
     /// # Errors
     /// As [`inspect_package`].
@@ -96,7 +96,7 @@ impl PackageInspection {
             .collect();
         let well = verdicts.iter().filter(|(_, verdict)| verdict.is_ok());
         let kinds: Vec<_> = well.map(|(kind, _)| *kind).collect();
-        // That there is nothing for one kind is no news while there is something for another.
+        // A package for one kind need not have anything for another.
         let is_of_another = |error: &LoadError| {
             use PackageError::{Module, NoScript, Script};
             let LoadError::Package(error) = error else {
@@ -122,10 +122,10 @@ impl PackageInspection {
         })
     }
 
-    /// Whether every library, of whatever target, is what the manifest says.
+    /// Whether every library, for any target, is what the manifest says.
     ///
     /// # Errors
-    /// The first that is not.
+    /// The error of the first library that is not.
     pub fn agrees(&self) -> Result<(), LoadError> {
         let mut all = self.libraries.iter().map(|packed| packed.agrees.clone());
         all.find(Result::is_err).unwrap_or(Ok(()))
@@ -139,7 +139,7 @@ impl Packed {
             let metadata = inspection
                 .metadata
                 .ok_or_else(|| match inspection.verdict {
-                    // That it is for another host is no news, and hides what is wrong with it.
+                    // A library for another host is no fault, and that error would hide the real one.
                     Err(error) if !error.is_for_another_host() => error,
                     _ => LoadError::NoMetadata {
                         file: file.join(&library.file),
@@ -161,7 +161,7 @@ impl Packed {
 
 impl fmt::Display for PackageInspection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Whatever a file says of itself, it says in its line.
+        // A text from a file never breaks out of its line.
         let mut line =
             |key: &str, value: &dyn fmt::Display| writeln!(f, "{key:<9}{}", Shown(value));
         let manifest = &self.manifest;

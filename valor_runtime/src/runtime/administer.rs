@@ -1,7 +1,7 @@
-//! What `/_plugins` does to a runtime: vlugins registered, replaced and removed while it serves.
+//! What `/_plugins` does to a runtime: registers, replaces and removes vlugins while it serves.
 //!
-//! `admin` calls these through [`Administer`]. Files are loaded from inside the plugin folders
-//! alone, and what the runtime mounted itself is neither shown nor touched.
+//! `admin` calls these through [`Administer`]. Files are loaded only from inside the plugin folders. The runtime's own
+//! vlugins are neither shown nor touched.
 
 use super::{Runtime, RuntimeError};
 use crate::{
@@ -75,13 +75,13 @@ impl Administer for Runtime {
     }
 }
 
-/// What may not come over HTTP, though it may stand in plugins.json; `old` is what is replaced.
+/// Refuses what may stand in plugins.json but may not come over HTTP. `old` is the definition that is replaced.
 fn fit(definition: &Definition, old: Option<&Definition>) -> Result<(), Refusal> {
     if definition.source.is_some() {
         let line = "`source` is for plugins.json: over HTTP nothing is built";
         return Err(Refusal::Unfit(line.to_owned()));
     }
-    // What plugins.json says may stay.
+    // What plugins.json allowed may stay.
     let most = old.map_or(1, |old| old.limits.compile());
     if definition.limits.compile.is_some_and(|it| it > most) {
         let line = "`limits.compile` is raised in plugins.json alone: while a module is compiled, all others wait";
@@ -104,7 +104,7 @@ impl From<RuntimeError> for Refusal {
     }
 }
 
-/// The runtime's own are not the registry's to show or to touch.
+/// Whether the registry may show and change it. The runtime's own vlugins are not its business.
 fn is_registered(mount: &Mount) -> bool {
     !mount.name.starts_with('_')
 }

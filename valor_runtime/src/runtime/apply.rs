@@ -1,5 +1,5 @@
-//! From one set of definitions to another while the runtime serves: what SIGHUP does with a plugins.json
-//! that has changed.
+//! Goes from one set of definitions to another while the runtime serves. SIGHUP uses it for a plugins.json that has
+//! changed.
 
 use super::{Runtime, RuntimeError};
 use crate::{
@@ -14,15 +14,15 @@ use std::{path::PathBuf, sync::Arc};
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Change {
-    /// It was not there before.
+    /// It is new.
     Added,
-    /// Its definition, its file or a file that it imports is another one: running requests finish on the old one.
+    /// Its definition, its file or a file that it imports has changed. Running requests finish on the old one.
     Replaced,
-    /// It is as it was, and goes on with its state.
+    /// It has not changed, and keeps its state.
     Kept,
-    /// It is in the definitions no more: running requests finish.
+    /// It is no longer in the definitions. Running requests finish.
     Removed,
-    /// It could not be had. Where there was one of its name, that one goes on.
+    /// It could not be loaded. If there was one of its name, that one goes on.
     Failed(RuntimeError),
 }
 
@@ -37,16 +37,14 @@ pub struct Applied {
 }
 
 impl Runtime {
-    /// Goes from one set of definitions to another: loads what is new or has changed, its file
-    /// included, and takes out what is gone. All of it becomes visible in one step, so that
-    /// vlugins may exchange their prefixes. What is in neither set is not touched: vlugins that were
-    /// registered over HTTP stay.
+    /// Goes from one set of definitions to another. It loads the vlugins that are new or have changed, including those
+    /// whose file changed, and removes those that are gone. All of it becomes visible in one step, so vlugins may
+    /// exchange their prefixes. A vlugin in neither set is not touched: those that were registered over HTTP stay.
     ///
-    /// A vlugin that cannot be loaded keeps none of the others back.
+    /// A vlugin that cannot be loaded does not hold up the others.
     ///
     /// # Errors
-    /// [`RegistryError::PrefixTaken`] where a prefix is held by a vlugin that stays; nothing is changed
-    /// then.
+    /// [`RegistryError::PrefixTaken`] if a vlugin that stays holds a prefix. Nothing is changed then.
     ///
     /// ```
     /// use valor_runtime::{Change, Definition, Kind, Runtime};
@@ -91,7 +89,7 @@ impl Runtime {
         let gone = before
             .iter()
             .filter(|old| after.iter().all(|new| new.name != old.name))
-            // Removed over HTTP meanwhile.
+            // It may have been removed over HTTP meanwhile.
             .filter(|old| self.dispatch.registry.get(&old.name).is_some())
             .map(|old| old.name.clone());
         let gone: Vec<_> = gone.collect();
@@ -133,11 +131,11 @@ impl Runtime {
         }
     }
 
-    /// The file that a definition would be loaded from, as things are now; `None` for one that is not
-    /// loaded from a file.
+    /// The file that a definition would be loaded from at this moment; `None` for a vlugin that is not loaded from a
+    /// file.
     ///
     /// # Errors
-    /// [`LoadError::NotFound`] for a bare name that no file has.
+    /// [`LoadError::NotFound`] if no file has a bare name.
     pub fn locate(&self, definition: &Definition) -> Result<Option<PathBuf>, LoadError> {
         match self.loaders.of(definition.kind) {
             Some(loader) => loader.locate(definition, false),
@@ -145,8 +143,8 @@ impl Runtime {
         }
     }
 
-    /// The files that a script is made of, its own and those that it imports, as they were when it was last started;
-    /// none for what is no script, or was not started yet.
+    /// The files that a script is made of, the script and its imports, as they were at its last start. Empty if the
+    /// vlugin is no script or was not started yet.
     pub fn imports(&self, name: &str) -> Vec<PathBuf> {
         let mount = self.dispatch.registry.get(name);
         let of =
@@ -165,7 +163,7 @@ impl Runtime {
         }
     }
 
-    /// The SHA-256 of a definition's file as it is now; `None` where it cannot be read.
+    /// The SHA-256 of a definition's file as it is now; `None` if it cannot be read.
     async fn hash_of(&self, definition: &Definition) -> Option<String> {
         let file = self.locate(definition).ok()??;
         smol::unblock(move || {

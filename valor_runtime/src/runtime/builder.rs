@@ -1,4 +1,4 @@
-//! [`Builder`]: what a [`Runtime`] is told before there is one, and how its rooms are put together then.
+//! [`Builder`]: the settings of a [`Runtime`], and how its rooms are put together.
 
 use super::{Runtime, RuntimeError};
 use crate::{
@@ -17,7 +17,7 @@ use crate::{
 };
 use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
 
-/// How long the creation of a vlugin may take unless the program says otherwise.
+/// How long the creation of a vlugin may take, unless the program says otherwise.
 const CREATE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The runtime's own vlugins, whose names nothing else has.
@@ -32,7 +32,7 @@ impl fmt::Debug for Offer {
     }
 }
 
-/// How a [`Runtime`] is to be.
+/// The settings of a [`Runtime`].
 #[derive(Debug, Default)]
 pub struct Builder {
     base_dir: PathBuf,
@@ -52,60 +52,61 @@ pub struct Builder {
 }
 
 impl Builder {
-    /// The folder that relative paths in definitions start from: that of plugins.json. Without
-    /// it, the current folder.
+    /// The folder that relative paths in definitions start from, which is that of plugins.json. The default is the
+    /// current folder.
     pub fn base_dir(mut self, dir: impl Into<PathBuf>) -> Self {
         self.base_dir = dir.into();
         self
     }
 
-    /// A folder where bare names are looked for, and that `/_plugins` loads from. May be called several times.
+    /// A folder where bare names are looked for. `/_plugins` loads from these folders too. May be called several
+    /// times.
     pub fn plugin_dir(mut self, dir: impl Into<PathBuf>) -> Self {
         self.plugin_dirs.push(dir.into());
         self
     }
 
-    /// A folder of the library path, where bare names of native vlugins are looked for last, those that come through
-    /// `/_plugins` included; their paths do not reach into it. May be called several times.
+    /// A folder of the library path. Bare names of native vlugins are looked for here last, including those that come
+    /// through `/_plugins`. Their paths may not lead into it. May be called several times.
     ///
-    /// `valor_cli run` calls it with what its user set as `LD_LIBRARY_PATH`. Without it, `/_plugins` loads from the
-    /// folders of [`Builder::plugin_dir`] alone, and the environment's library path serves plugins.json only.
+    /// `valor_cli run` calls it with the folders that its user set as `LD_LIBRARY_PATH`. Without it, `/_plugins` loads
+    /// only from the folders of [`Builder::plugin_dir`], and the environment's library path serves only plugins.json.
     pub fn library_dir(mut self, dir: impl Into<PathBuf>) -> Self {
         self.library_dirs.push(dir.into());
         self
     }
 
-    /// The keys that every native, WebAssembly or JavaScript vlugin's file has to be signed with; without it none has
-    /// to.
+    /// The keys that the file of every native, WebAssembly or JavaScript vlugin has to be signed with. If this is not
+    /// called, files need no signature.
     pub fn trust(mut self, keys: TrustedKeys) -> Self {
         self.trust = Some(keys);
         self
     }
 
-    /// What a vlugin may use whose definition does not say.
+    /// The limits of vlugins whose definition sets none.
     pub fn limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
         self
     }
 
-    /// How the HTTP client behaves that all vlugins share.
+    /// The settings of the HTTP client that all vlugins share.
     pub fn fetch(mut self, config: FetchConfig) -> Self {
         self.fetch = config;
         self
     }
 
-    /// How long the bodies of calls between vlugins may make no progress.
+    /// How long the bodies of calls between vlugins may go without progress.
     pub fn call_timeouts(mut self, timeouts: CallTimeouts) -> Self {
         self.calls = timeouts;
         self
     }
 
-    /// The Deno that runs `js` vlugins. Without it, that of `VALOR_DENO`, of the nearest `node_modules/.bin` at or
-    /// above [`Builder::base_dir`], or of the `PATH`.
+    /// The Deno that runs `js` vlugins. If this is not called, it is the one in `VALOR_DENO`, in the nearest
+    /// `node_modules/.bin` at or above [`Builder::base_dir`], or on the `PATH`.
     pub fn deno(mut self, program: impl Into<PathBuf>) -> Self {
         let program = program.into();
-        // A path is one from here, whatever folder a vlugin goes to before the first script is loaded; a name alone is
-        // looked for on the PATH.
+        // A path is taken from the current folder now, since a vlugin may change that before the first script is
+        // loaded. A name alone is looked for on the PATH.
         let is_name = program.components().count() == 1 && !program.is_absolute();
         self.deno = Some(match is_name {
             true => program,
@@ -114,8 +115,7 @@ impl Builder {
         self
     }
 
-    /// After which time without a request a `js` vlugin is stopped whose `start` is `lazy`; a minute where it is
-    /// not said.
+    /// A `js` vlugin whose `start` is `lazy` is stopped after this time without a request. Default: one minute.
     pub fn script_idle(mut self, idle: Duration) -> Self {
         self.script_idle = Some(idle);
         self
@@ -127,14 +127,14 @@ impl Builder {
         self
     }
 
-    /// Has scripts spoken with over TCP, as they are where there are no Unix sockets: for tests.
+    /// Speaks with scripts over TCP, as on systems without Unix sockets. For tests.
     #[doc(hidden)]
     pub fn scripts_over_tcp(mut self) -> Self {
         self.scripts_over_tcp = true;
         self
     }
 
-    /// Who may register vlugins through `/_plugins`; nobody, unless this is called.
+    /// Who may register vlugins through `/_plugins`: nobody, unless this is called.
     pub fn registry(mut self, access: RegistryAccess) -> Self {
         self.access = access;
         self

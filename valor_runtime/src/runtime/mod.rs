@@ -1,7 +1,7 @@
 //! [`Runtime`]: everything below `server`, put together.
 //!
-//! It is a [`Vlugin`] itself: a request in, a response out. A program embeds it, the CLI puts a
-//! server before it, a test calls it without a socket.
+//! It is a [`Vlugin`] itself: a request in, a response out. A program embeds it, the CLI puts a server in front of it,
+//! and a test calls it without a socket.
 
 mod administer;
 mod apply;
@@ -33,7 +33,7 @@ use serde::Serialize;
 use std::sync::Arc;
 use valor::Entry;
 
-/// Each load has a thread of its own and the bytes of its file; some wait for a network.
+/// Each load takes a thread and the bytes of its file, and some wait for a network.
 const LOADS_AT_ONCE: usize = 16;
 
 /// Vlugins under one HTTP API.
@@ -53,8 +53,8 @@ const LOADS_AT_ONCE: usize = 16;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
-/// A vlugin in a file is added by its definition, with [`Runtime::load`]; a type that
-/// implements [`valor::Vlugin`], or a crate that is linked in, with [`Runtime::add_entry`].
+/// Add a vlugin in a file by its definition, with [`Runtime::load`]. Add a type that implements [`valor::Vlugin`], or
+/// a crate that is linked in, with [`Runtime::add_entry`].
 pub struct Runtime {
     dispatch: Arc<Dispatch>,
     callees: Callees,
@@ -65,11 +65,11 @@ pub struct Runtime {
     readiness: Readiness,
 }
 
-/// Why a runtime does not do what it was asked for.
+/// Why a runtime cannot do what it was asked to do.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RuntimeError {
-    /// The definition, which was put together in code, breaks the rules of plugins.json.
+    /// The definition was put together in code, and breaks the rules of plugins.json.
     #[error("the definition of `{name}`: {}", faults.on_one_line())]
     Definition {
         /// The vlugin.
@@ -77,7 +77,7 @@ pub enum RuntimeError {
         /// The rules that it breaks.
         faults: DefinitionFaults,
     },
-    /// The name or the prefix cannot be had.
+    /// The name or the prefix is not available.
     #[error(transparent)]
     Registry(#[from] RegistryError),
     /// The vlugin cannot be loaded or created.
@@ -88,10 +88,10 @@ pub enum RuntimeError {
     Allow {
         /// The vlugin.
         name: String,
-        /// What is wrong.
+        /// The error in the pattern.
         source: AllowError,
     },
-    /// A name in `callees` is of nothing that the host offers.
+    /// A name in `callees` belongs to nothing that the host offers.
     #[error("the vlugin `{name}`: {source}")]
     Callees {
         /// The vlugin.
@@ -124,7 +124,7 @@ pub enum RuntimeError {
 }
 
 impl Runtime {
-    /// A runtime with the defaults, to be changed before it is built.
+    /// A builder with the default settings.
     pub fn builder() -> Builder {
         Builder::default()
     }
@@ -139,8 +139,8 @@ impl Runtime {
         Ok(self.dispatch.registry.insert(vec![mount])?)
     }
 
-    /// Loads several vlugins at once and mounts those that load, in one step. The result has an
-    /// entry for each definition, in their order.
+    /// Loads several vlugins at once and mounts those that load, in one step. The result has an entry for each
+    /// definition, in the same order.
     pub async fn load_all(&self, definitions: &[Definition]) -> Vec<Result<(), RuntimeError>> {
         let loading = definitions
             .iter()
@@ -154,7 +154,7 @@ impl Runtime {
         match self.dispatch.registry.insert(mounts) {
             Ok(()) => outcomes,
             Err(error) => {
-                // Two of them are in each other's way: the first that fails names both.
+                // Two of them conflict. The first one fails, with an error that names both.
                 if let Some(outcome) = outcomes.iter_mut().find(|outcome| outcome.is_ok()) {
                     *outcome = Err(error.into());
                 }
@@ -163,18 +163,17 @@ impl Runtime {
         }
     }
 
-    /// Loads a vlugin and puts it in the place of the one of the same name. Requests that run
-    /// finish on the old one.
+    /// Loads a vlugin and replaces the one of the same name. Running requests finish on the old one.
     ///
     /// # Errors
-    /// [`RuntimeError`]; the old one goes on then.
+    /// [`RuntimeError`]. The old vlugin goes on then.
     pub async fn replace(&self, definition: &Definition) -> Result<(), RuntimeError> {
         let mount = self.prepare(definition, false).await?;
         dispatch::retire(self.dispatch.registry.replace(mount)?);
         Ok(())
     }
 
-    /// Takes a vlugin out. Requests that run finish.
+    /// Removes a vlugin. Running requests finish.
     ///
     /// # Errors
     /// [`RegistryError::NotFound`].
@@ -183,7 +182,7 @@ impl Runtime {
         Ok(())
     }
 
-    /// Mounts a vlugin that this program made; a name alone mounts it at `/` and the name.
+    /// Mounts a vlugin that this program made. A name alone mounts it at `/` and the name.
     ///
     /// # Errors
     /// [`RuntimeError::Registry`].
@@ -195,7 +194,7 @@ impl Runtime {
         self.add_all([(place.into(), vlugin)])
     }
 
-    /// Mounts several vlugins that this program made, in one step; all of them or none.
+    /// Mounts several vlugins that this program made, in one step: all of them or none.
     ///
     /// # Errors
     /// [`RuntimeError::Registry`].
@@ -210,8 +209,8 @@ impl Runtime {
         Ok(self.dispatch.registry.insert(mounts)?)
     }
 
-    /// Creates a vlugin that is linked into this program and mounts it: the `VLUGIN` of its
-    /// crate, or an [`Entry::of`] a type.
+    /// Creates a vlugin that is linked into this program and mounts it. It is the `VLUGIN` of its crate, or an
+    /// [`Entry::of`] a type.
     ///
     /// ```
     /// use valor::{Context, Entry, Vlugin, http};
@@ -257,7 +256,7 @@ impl Runtime {
             ),
         })?;
         let account = Account::new(&place.limits.clone().or(&self.limits));
-        // Code of this process could open any connection itself.
+        // Code in this process could open any connection itself.
         let allow = match &place.allow {
             Some(patterns) => allowed(&place.name, patterns)?,
             None => Allow::all(),
@@ -280,9 +279,9 @@ impl Runtime {
         Ok(self.dispatch.registry.insert(vec![mount])?)
     }
 
-    /// Mounts a vlugin that could not be built or loaded: it answers 503, and the rest is served. The reason is shown
-    /// on `/_plugins` alone: it may name files, or say what the vlugin has said. `/_health` says of an `optional` one
-    /// that it is not installed, and is degraded by any other.
+    /// Mounts a vlugin that could not be built or loaded. It answers 503, and the other vlugins are served. Only
+    /// `/_plugins` shows the reason, which may name files or quote the vlugin. `/_health` reports an `optional` one as
+    /// not installed, and is degraded by any other.
     ///
     /// # Errors
     /// [`RuntimeError::Registry`].
@@ -342,17 +341,17 @@ impl Runtime {
         &self.kinds
     }
 
-    /// What is mounted, by name; the runtime's own vlugins begin with an underscore.
+    /// The mounted vlugins, by name. The names of the runtime's own begin with an underscore.
     pub fn mounted(&self) -> Vec<Arc<Mount>> {
         self.dispatch.registry.list()
     }
 
-    /// Says on `/_health` whether all vlugins have been created.
+    /// Sets whether `/_health` reports that all vlugins have been created.
     pub fn set_ready(&self, ready: bool) {
         self.readiness.set(ready);
     }
 
-    /// Fails early where a name or a prefix is taken, before a library is loaded for it.
+    /// Fails early if a name or a prefix is taken, before a library is loaded for it.
     fn free(&self, definition: &Definition) -> Result<(), RegistryError> {
         let place = Place::from(definition);
         match self.dispatch.registry.get(&place.name) {
@@ -364,7 +363,7 @@ impl Runtime {
         }
     }
 
-    /// Loads a vlugin, ready to be mounted. `restricted` keeps it inside the plugin folders.
+    /// Loads a vlugin, ready to be mounted. If `restricted`, it is loaded only from the plugin folders.
     async fn prepare(
         &self,
         definition: &Definition,
@@ -422,7 +421,7 @@ impl Runtime {
     }
 }
 
-/// The hosts that these patterns mean.
+/// The hosts that these patterns allow.
 fn allowed(name: &str, patterns: &[String]) -> Result<Allow, RuntimeError> {
     Allow::parse(patterns).map_err(|source| RuntimeError::Allow {
         name: name.to_owned(),

@@ -1,5 +1,5 @@
-//! The runtime's own vlugins, `/_health`, `/_metrics` and `/_plugins`: made of what they need of
-//! it, and mounted like any other.
+//! The runtime's own vlugins, `/_health`, `/_metrics` and `/_plugins`. They get what they need from it, and are
+//! mounted like any other.
 
 use super::{Runtime, RuntimeError};
 use crate::{
@@ -12,7 +12,7 @@ use crate::{
 };
 use std::sync::{Arc, Weak};
 
-/// Seconds until `/_plugins` has to answer: longer than loading takes, whose own limits name the vlugin.
+/// How many seconds `/_plugins` has to answer. This is longer than the limits of loading, which name the vlugin.
 const LOADING: f64 = 600.0;
 
 impl Runtime {

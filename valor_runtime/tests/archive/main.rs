@@ -1,7 +1,7 @@
-//! Vlugins that were built when a version of the ABI was new, in the host of today: each archive beside this file holds
-//! libraries and modules of several compilers, which are never built again. `make` says how they were.
+//! Vlugins that were built when a version of the ABI was new, in today's host. Each archive beside this file holds
+//! libraries and modules from several compilers. They are never built again; `make` shows how they were built.
 //!
-//! The conversation is that of `.ci/matrix`, which holds it with libraries of today's source.
+//! The conversation is that of `.ci/matrix`, which has it with libraries of today's source.
 
 #[path = "../../matrix/src/conversation.rs"]
 mod conversation;
@@ -41,7 +41,7 @@ fn archive(name: &str) -> (PathBuf, Vec<Row>) {
     (folder, manifest.files)
 }
 
-/// What cannot be loaded on this system is looked at as well.
+/// Files that cannot be loaded on this system are inspected too.
 #[test]
 fn the_files_are_those_of_the_manifest() {
     for name in ARCHIVES {
@@ -54,7 +54,7 @@ fn the_files_are_those_of_the_manifest() {
             }
             let found = inspect(folder.join(&row.file)).unwrap();
             assert_eq!(found.sha256, row.sha256, "{}", row.file);
-            // What a file of another system says of itself is not always read.
+            // The metadata in a file for another system is not always readable.
             let Some(metadata) = found.metadata else {
                 assert_ne!(
                     row.target,
@@ -94,7 +94,7 @@ fn the_files_are_those_of_the_manifest() {
 fn libraries_of_every_compiler_hold_the_conversation() {
     let here = valor_abi_wire::metadata::Metadata::this_target();
     let held = hold_all(Kind::Native, here);
-    // Elsewhere there is nothing to hold it with.
+    // On other targets, there is nothing to talk to.
     let expected = match here {
         "x86_64-unknown-linux-gnu" => 3,
         "x86_64-pc-windows-gnu" => 1,
@@ -112,8 +112,8 @@ fn modules_of_every_compiler_hold_the_conversation() {
     );
 }
 
-/// Holds it with each folder of files for a target, one at a time, and says with how many: what is logged is looked for
-/// in the log of the whole process.
+/// Talks to each folder of files for a target, one at a time, and returns how many there were. One at a time, because
+/// the test looks for lines in the log of the whole process.
 fn hold_all(kind: Kind, target: &str) -> usize {
     static TURN: Mutex<()> = Mutex::new(());
     let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);

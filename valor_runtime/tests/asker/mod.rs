@@ -1,11 +1,11 @@
-//! A vlugin that asks others through its host. The tests of budgets and of the registry run it.
+//! A vlugin that asks others through its host. The tests of budgets and of the registry use it.
 
 use serde_json::Value;
 use std::time::Duration;
 use valor_runtime::http;
 
-/// Answers with what it asks for: `/fetch/HOST` from a server, `/call/NAME` from a vlugin. An error is a text; any
-/// other path ends in the milliseconds to sleep.
+/// Passes a request on and returns the answer: `/fetch/HOST` asks a server, `/call/NAME` a vlugin. An error becomes a
+/// text. Any other path ends in the milliseconds to sleep.
 pub struct Asker;
 
 impl valor::Vlugin for Asker {

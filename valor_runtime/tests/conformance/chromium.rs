@@ -1,5 +1,5 @@
-//! Real Chromium as a host: a page whose service worker has the vlugins, and which makes the
-//! requests that it is handed. The page (`player.js`) judges nothing; it fetches and tells.
+//! Real Chromium as a host: a page whose service worker has the vlugins. The page (`player.js`) makes the requests
+//! that it is handed. It judges nothing; it fetches and reports.
 
 use super::hosts::{Ask, Host, Outcome, serve_fn};
 use crate::socket::Serving;
@@ -18,18 +18,18 @@ use valor_runtime::{BoxFuture, Kind, Request, Response, web};
 /// How long the browser may take for anything. Nothing does.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// As the book has it, but that the page also speaks to the runner.
+/// The policy of the book, except that the page may also speak to the runner.
 const CSP: &str = "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'; \
     connect-src 'self' http://127.0.0.1:*";
 
-/// What is on the pages' server beside Valor's files, and what the pages may do.
+/// What the pages' server has beside Valor's files, and what the pages may do.
 pub struct Beside {
     pub csp: &'static str,
     pub answer: Box<dyn Fn(Request) -> BoxFuture<'static, Response> + Send + Sync>,
 }
 
 impl Default for Beside {
-    /// Nothing. What a server does not have it answers with 404, as any would.
+    /// Nothing. The server answers unknown paths with 404, as any would.
     fn default() -> Self {
         Self {
             csp: CSP,
@@ -56,7 +56,7 @@ impl Chromium {
         Self::start_beside(kind, plugins, vlugins, Beside::default())
     }
 
-    /// The same, with more on the pages' server.
+    /// The same, with more files on the pages' server.
     pub fn start_beside(kind: Kind, plugins: &Value, vlugins: &[&Path], beside: Beside) -> Self {
         let served = Arc::default();
         let files = serve_files(kind, plugins, vlugins, Arc::clone(&served), beside);
@@ -103,7 +103,7 @@ impl Chromium {
         chromium
     }
 
-    /// The SHA-256 of each file of a vlugin that the browser was sent.
+    /// The SHA-256 of each file of a vlugin that the browser received.
     pub fn served(&self) -> Vec<String> {
         self.served.lock().expect("hashes").clone()
     }
@@ -118,7 +118,7 @@ impl Chromium {
         })
     }
 
-    /// What the browser has to say, for who looks for a fault.
+    /// The browser's output, for people who look for a fault.
     fn said(&self) -> String {
         let said = std::fs::read(self.profile.path().join("said")).unwrap_or_default();
         let said = String::from_utf8_lossy(&said);
@@ -156,7 +156,7 @@ impl Host for Chromium {
 
     fn source(&self) -> &'static str {
         match self.kind.as_str() {
-            // Each mount has a module of its own.
+            // Each mount has a separate module.
             "js" => "conformance.js?fragile",
             _ => "lib.rs",
         }
@@ -242,14 +242,14 @@ fn serve_files(
     })
 }
 
-/// The scripts that the service worker imports, as `valor_cli web` would have it; their definitions name
-/// the files' hashes then.
+/// The scripts that the service worker imports, as `valor_cli web` would write them. Their definitions then name the
+/// files' hashes.
 fn imported(plugins: &mut Value, vlugins: &BTreeMap<String, Vec<u8>>) -> Vec<web::Script> {
     let definitions = plugins["plugins"].as_array_mut().expect("an array");
     let script = |definition: &mut Value| {
         let name = definition["name"].as_str().expect("a name").to_owned();
         let path = format!("{}.js", definition["path"].as_str().unwrap_or(&name));
-        // One of the suite's has no file.
+        // One vlugin of the suite has no file.
         let sha256 = sha256(vlugins.get(&format!("/{path}"))?);
         definition["sha256"] = sha256.clone().into();
         Some(web::Script { name, path, sha256 })
@@ -262,7 +262,7 @@ fn sha256(bytes: &[u8]) -> String {
     hash.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// The server that the page gets its work from and tells of it.
+/// The server that the page gets its work from and reports to.
 fn serve_control(
     to_do: smol::channel::Receiver<String>,
     done: mpsc::Sender<Value>,

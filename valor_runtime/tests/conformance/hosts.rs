@@ -1,8 +1,8 @@
-//! A host, as the suite sees it: somebody who can be asked, several times at once. Another column
-//! of the table is another [`Host`].
+//! A host, as the suite sees it: it can be asked, several times at once. Another column of the table is another
+//! [`Host`].
 //!
-//! [`Served`] is a runtime behind Valor's server, spoken to over real sockets by a client of a few
-//! lines; `chromium` has the other one.
+//! [`Served`] is a runtime behind Valor's server. A client of a few lines speaks to it over real sockets. `chromium`
+//! has the other host.
 
 use crate::socket::{Connection, Serving, serve};
 use serde::{Deserialize, Serialize};
@@ -22,7 +22,7 @@ pub struct Ask {
     pub method: String,
     pub to: String,
     pub headers: Vec<(String, String)>,
-    /// The body's pieces; one of them, unless its length is not to be said beforehand.
+    /// The body's pieces. There is only one, unless the length is not to be sent beforehand.
     #[serde(serialize_with = "base64_all")]
     pub body: Option<Vec<Vec<u8>>>,
     pub streamed: bool,
@@ -31,21 +31,21 @@ pub struct Ask {
     pub meanwhile: Option<Box<Ask>>,
 }
 
-/// What came of it.
+/// The result of a request.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct Outcome {
-    /// Its status, or `redirect` for one that was not followed.
+    /// Its status, or `redirect` for a redirect that was not followed.
     pub status: String,
-    /// By name, in lower case; several values of a name are one, with commas.
+    /// By name, in lower case. Several values of a name are joined with commas.
     pub headers: BTreeMap<String, String>,
     #[serde(deserialize_with = "unbase64")]
     pub body: Vec<u8>,
-    /// Why the body is not whole.
+    /// Why the body is incomplete.
     pub broken: Option<String>,
     /// Why there is no response.
     pub failed: Option<String>,
-    /// Path and query, behind all redirects.
+    /// Path and query after all redirects.
     pub url: String,
     pub ms: u64,
     pub meanwhile: Option<Box<Outcome>>,
@@ -55,10 +55,10 @@ pub struct Outcome {
 pub trait Host {
     fn name(&self) -> &'static str;
 
-    /// The `type` that a definition has here.
+    /// The `type` of a definition on this host.
     fn kind(&self) -> &'static str;
 
-    /// Where a vlugin of its plugins.json runs, as `/_plugins` tells it.
+    /// Where a vlugin of its plugins.json runs, as `/_plugins` shows it.
     fn runs(&self) -> &'static str {
         match self.kind() {
             "js" => "own process",
@@ -66,7 +66,7 @@ pub trait Host {
         }
     }
 
-    /// The file in which the vlugin's code stands, as the log names it.
+    /// The file with the vlugin's code, as the log names it.
     fn source(&self) -> &'static str {
         match self.kind() {
             "js" => "conformance.js",
@@ -92,8 +92,7 @@ pub struct Served {
 }
 
 impl Served {
-    /// Loads what the definitions say and serves it. `plugins` is the folder with the vlugin's
-    /// files.
+    /// Loads the definitions and serves them. `plugins` is the folder with the vlugin's files.
     pub fn start(kind: Kind, definitions: &[Definition], plugins: &Path) -> Self {
         let builder = Runtime::builder().plugin_dir(plugins);
         let builder = builder.deno(crate::fixture::js_tool("deno"));
@@ -103,7 +102,7 @@ impl Served {
         for (definition, outcome) in definitions.iter().zip(outcomes) {
             match outcome {
                 Ok(()) => {}
-                // As the command line does it.
+                // As the command line does.
                 Err(error) if definition.optional => runtime
                     .add_unavailable(definition, &error.to_string())
                     .expect("mounted"),
@@ -161,7 +160,7 @@ impl Host for Served {
     }
 }
 
-/// A request on a connection of its own, and what came of it.
+/// Sends a request on a new connection, and returns the result.
 pub fn converse(addr: &str, ask: &Ask) -> io::Result<Outcome> {
     let mut connection = Connection::to(addr);
     let mut outcome = Outcome::default();
@@ -186,7 +185,7 @@ pub fn converse(addr: &str, ask: &Ask) -> io::Result<Outcome> {
             outcome.meanwhile = Some(Box::new(other));
         }
     };
-    // A server that answers early reads no more; its answer is what counts.
+    // A server that answers early reads no more. Its answer is what counts.
     let _ = (|| {
         for piece in pieces {
             if ask.streamed {
@@ -304,7 +303,7 @@ fn unbase64<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>
     bytes.map_err(serde::de::Error::custom)
 }
 
-/// A server of the test's own.
+/// A server for the test.
 pub fn serve_fn<F, Fut>(handler: F) -> Serving
 where
     F: Fn(valor_runtime::Request) -> Fut + std::marker::Send + Sync + 'static,

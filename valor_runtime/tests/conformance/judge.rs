@@ -1,4 +1,4 @@
-//! Whether what a host answered is what a conversation expects. One judge for all hosts.
+//! Whether a host's answer is what a conversation expects. One judge for all hosts.
 
 use super::{
     hosts::Outcome,
@@ -7,7 +7,7 @@ use super::{
 use serde_json::Value;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// What differs from what is expected.
+/// How an outcome differs from what is expected.
 pub fn differences(outcome: &Outcome, expect: &Expect, left: bool) -> Vec<String> {
     let mut all = Vec::new();
     if let Some(text) = &expect.meanwhile {
@@ -101,7 +101,7 @@ fn of_body(found: &[u8], wanted: &Bytes) -> Option<String> {
     (!right).then(|| format!("the body {} instead of {wanted}", cut(found)))
 }
 
-/// Objects may have more in them than is expected; everything else is the same.
+/// Objects may have more keys than expected. Everything else has to be equal.
 fn of_json(found: &Value, wanted: &Value, at: &str) -> Vec<String> {
     match (found, wanted) {
         (Value::Object(found), Value::Object(wanted)) => wanted
@@ -128,7 +128,7 @@ fn of_json(found: &Value, wanted: &Value, at: &str) -> Vec<String> {
     }
 }
 
-/// Whether a text is as a pattern with `[..]`, `[id]` and `[number]` says.
+/// Whether a text matches a pattern with `[..]`, `[id]` and `[number]`.
 pub fn is_like(text: &str, pattern: &str) -> bool {
     let marks = ["[..]", "[id]", "[number]"];
     let first = marks

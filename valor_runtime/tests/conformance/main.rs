@@ -1,6 +1,6 @@
-//! The conformance suite: conversations in `*.json`, played with one vlugin on every host, and
-//! judged by one judge. Prints a table with a column for each host, and fails where one differs.
-//! docs/src/conformance.md says how to add a conversation.
+//! The conformance suite: conversations in `*.json`, played with one vlugin on every host, and judged by one judge. It
+//! prints a table with a column for each host, and fails if one differs. docs/src/conformance.md says how to add a
+//! conversation.
 #![cfg(feature = "wasm")]
 
 #[path = "../fixture/mod.rs"]
@@ -83,7 +83,7 @@ fn every_host_answers_alike() {
     }
     println!("{table}\n{count} conversations with {} hosts", hosts.len());
 
-    // The file that runs on the server is the one that Chromium was sent, by each one's own word.
+    // The server and Chromium report the same hashes, so both run the same file.
     for (page, file) in pages.iter().zip([&module, &script]) {
         let on_disk = hex(&Sha256::digest(std::fs::read(file).expect("the file")));
         for host in hosts.iter().filter(|host| host.kind() == page.kind()) {
@@ -116,7 +116,7 @@ fn every_host_answers_alike() {
     assert!(failures.is_empty(), "\n{}\n", failures.join("\n"));
 }
 
-/// The vlugins that conversations are with, as plugins.json has them for this type.
+/// The vlugins of the conversations, as plugins.json has them for this type.
 fn definitions(kind: &str, names: &BTreeMap<String, String>) -> Value {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/conformance/plugins.json");
     let text = std::fs::read_to_string(file).expect("plugins.json");

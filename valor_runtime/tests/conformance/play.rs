@@ -1,5 +1,5 @@
-//! Plays one conversation with one host: fills in names, has the requests made, has the answers
-//! judged, and keeps what later steps need.
+//! Plays one conversation with one host. It fills in names, has the host make the requests, has the answers judged,
+//! and keeps what later steps need.
 
 use super::{
     hosts::{Ask, Host, Outcome},
@@ -13,12 +13,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How long `until` and the log are waited for.
+/// How long to wait for `until` and for the log.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 type Names = BTreeMap<String, String>;
 
-/// What differs, where anything does.
+/// The differences, if there are any.
 pub fn play(host: &dyn Host, conversation: &Conversation, names: &Names) -> Result<(), String> {
     let mut names = names.clone();
     let unique = format!("{:016x}", fastrand::u64(..));
@@ -57,7 +57,7 @@ fn perform(host: &dyn Host, step: &Value, names: &mut Names) -> Result<(), Strin
         }
         match &*found {
             [] => break,
-            // What one of a hundred says is enough.
+            // One of a hundred failures is enough.
             [first, ..] if !steps[0].until || begun.elapsed() > PATIENCE => {
                 return Err(match found.len() {
                     1 => first.clone(),
@@ -73,7 +73,7 @@ fn perform(host: &dyn Host, step: &Value, names: &mut Names) -> Result<(), Strin
     })
 }
 
-/// A step as this host has to do it.
+/// A step, adapted to this host.
 fn read(host: &dyn Host, step: &Value, names: &Names) -> Step {
     let mut step = step.clone();
     if let Some(step) = step.as_object_mut() {
@@ -142,7 +142,7 @@ fn wait_for_line(host: &dyn Host, from: usize, level: &str, text: &str) -> Resul
     }
 }
 
-/// The SHA-256 that a host tells of a vlugin's file.
+/// The SHA-256 that a host reports for a vlugin's file.
 pub fn sha256(host: &dyn Host, name: &str) -> String {
     let send = serde_json::json!({ "to": format!("/_plugins/{name}") });
     let send = serde_json::from_value(send).expect("a request");

@@ -1,6 +1,6 @@
-// Sends what the service worker writes to its console to the runner as well.
+// Also sends the service worker's console to the runner.
 
-// That of vlugins is another one.
+// Vlugins have a different `fetch`.
 const { fetch } = globalThis;
 const control = new URL(location).searchParams.get("control");
 for (const level of ["error", "warn", "info"]) {

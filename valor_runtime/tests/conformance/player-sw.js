@@ -1,4 +1,4 @@
-// The service worker as it is, whose console the runner can read.
+// The unchanged service worker, with a console that the runner can read.
 
 import "./player-log.js";
 import "./valor-sw.js";

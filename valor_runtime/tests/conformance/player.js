@@ -1,5 +1,5 @@
-// Makes the requests that the runner hands out, by this page's fetch, and tells what came of them.
-// It judges nothing: chromium.rs has the other end.
+// Makes the runner's requests with this page's fetch, and reports the results. It judges nothing; chromium.rs has the
+// other end.
 
 import { start } from "./valor.js";
 

@@ -1,5 +1,5 @@
-//! What the conversations' files say, read for the runner: topics, conversations, steps. Nothing
-//! here knows of a host; `play` has the steps done by one and judges what comes back.
+//! The contents of the conversations' files, read for the runner: topics, conversations, steps. Nothing here depends
+//! on a host: `play` has a host do the steps and judges the results.
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -17,18 +17,18 @@ pub struct Topic {
 #[serde(deny_unknown_fields)]
 pub struct Conversation {
     pub name: String,
-    /// Steps as they are written: `{names}` in them are filled in when each is played.
+    /// The steps as they are in the file. `{names}` in them are filled in when each is played.
     pub steps: Vec<Value>,
 }
 
-/// A request, and what has to come of it. `"times": 100` has so many of it made at once, where `{n}`
-/// is the number of each, from 0; `"together": […]` has several steps made at once; `"differs": { "js": { … } }`
-/// replaces parts of `expect` on the hosts of that `type` or name. `play` takes these apart.
+/// A request, and its expected result. `"times": 100` makes that many of it at once, and `{n}` is the number of each,
+/// from 0. `"together": […]` makes several steps at once. `"differs": { "js": { … } }` replaces parts of `expect` on
+/// the hosts of that `type` or name. `play` handles these.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Step {
     pub send: Send,
-    /// Again and again, until what has to come of it does.
+    /// Repeats the request until the result is as expected.
     #[serde(default)]
     pub until: bool,
     #[serde(default)]
@@ -47,17 +47,17 @@ pub struct Send {
     pub headers: Vec<(String, String)>,
     #[serde(default)]
     pub body: Option<Bytes>,
-    /// The body in pieces of this many bytes, of a length that is not said beforehand.
+    /// The body in pieces of this many bytes, without a length sent beforehand.
     #[serde(default)]
     pub pieces: Option<usize>,
-    /// Whether a redirect is followed; one that is not ends with `redirect` as its status.
+    /// Whether to follow a redirect. If not, the status is `redirect`.
     #[serde(default)]
     pub follow: bool,
-    /// The client goes away, once `meanwhile` is done.
+    /// The client leaves once `meanwhile` is done.
     #[serde(default)]
     pub leave: bool,
-    /// A request to be made before this one goes on: before the rest of its body in pieces is sent,
-    /// before more of the response is read than its first piece, before the client leaves.
+    /// A request to make before this one goes on: before the rest of a body in pieces is sent, before more of the
+    /// response than its first piece is read, before the client leaves.
     #[serde(default)]
     pub meanwhile: Option<Box<Send>>,
 }
@@ -66,7 +66,7 @@ fn get() -> String {
     "GET".into()
 }
 
-/// Bytes: a text, or how they are made.
+/// Bytes: a text, or how to make them.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(untagged)]
 pub enum Bytes {
@@ -75,7 +75,7 @@ pub enum Bytes {
     Hex {
         hex: String,
     },
-    /// So many, each of which tells where it belongs; as the vlugin's own `/bytes`.
+    /// This many, each of which shows its position, as from the vlugin's own `/bytes`.
     Pattern {
         pattern: usize,
     },
@@ -98,33 +98,33 @@ impl Bytes {
     }
 }
 
-/// What has to come of a request. Texts may have `[..]`, which stands for anything, `[id]`, which
-/// stands for 32 hexadecimal digits, and `[number]`.
+/// The expected result of a request. Texts may contain `[..]`, which matches anything, `[id]`, which matches 32
+/// hexadecimal digits, and `[number]`.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Expect {
-    /// A number, or `"redirect"`: a browser shows no more of one.
+    /// A number, or `"redirect"`, since a browser shows no more of a redirect.
     pub status: Option<Value>,
-    /// By name; `null` where there must be none. Values of the same name are one, with commas.
+    /// By name; `null` if there must be none. Several values of a name are joined with commas.
     #[serde(default)]
     pub headers: BTreeMap<String, Option<String>>,
     pub body: Option<Bytes>,
-    /// A JSON body that has at least this in it.
+    /// A JSON body with at least these keys.
     pub json: Option<Value>,
     /// A body that this one must not be.
     pub body_not: Option<String>,
-    /// The body is a time in milliseconds since 1970, and so near to the runner's own.
+    /// The body is a time in milliseconds since 1970, this close to the runner's own.
     pub near_now_ms: Option<u64>,
     /// The body breaks off, after this.
     pub broken: Option<Bytes>,
-    /// The path and query that redirects led to.
+    /// The path and query after redirects.
     pub url: Option<String>,
     pub at_least_ms: Option<u64>,
-    /// What has to come of `meanwhile`: the body of a 200.
+    /// The expected result of `meanwhile`: the body of a 200.
     pub meanwhile: Option<String>,
-    /// A line that the host's log has from now on: level and text.
+    /// A line that appears in the host's log from now on: level and text.
     pub log: Option<(String, String)>,
-    /// Names for what came: `body`, `status`, `header:NAME`, or a JSON pointer into the body.
+    /// Names for parts of the answer: `body`, `status`, `header:NAME`, or a JSON pointer into the body.
     #[serde(default)]
     pub keep: BTreeMap<String, String>,
 }
@@ -149,7 +149,7 @@ pub fn topics() -> Vec<Topic> {
         .collect()
 }
 
-/// A text with `{names}` filled in; what is no name stays.
+/// A text with `{names}` filled in. Unknown names stay as they are.
 pub fn fill(text: &str, names: &BTreeMap<String, String>) -> String {
     let mut filled = String::new();
     let mut rest = text;

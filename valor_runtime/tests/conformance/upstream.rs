@@ -1,5 +1,4 @@
-//! The server that the vlugin's own requests go to. It lets every origin ask it, so that a
-//! browser does.
+//! The server that the vlugin's own requests go to. It allows every origin, so that browsers can ask it.
 
 use crate::{hosts::serve_fn, socket::Serving};
 use futures_util::stream;
@@ -105,7 +104,7 @@ async fn answer(mut request: Request, counts: Counts) -> Response {
             ];
             response.body = Body::stream(None, stream::iter(pieces));
         }
-        // Without end; counts under the query when it is let go of.
+        // Without end. Counts under the query when it is dropped.
         "/drip" => {
             let dropped = OnDrop(counts, query.to_owned());
             let drips = stream::unfold(dropped, |dropped| async {

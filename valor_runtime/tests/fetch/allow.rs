@@ -1,4 +1,4 @@
-//! The allow-list against real names and addresses: what is refused never sees a connection.
+//! The allow-list against real names and addresses: a refused request never makes a connection.
 
 use crate::{Server, fetcher, get, text};
 use futures_lite::future::block_on;
@@ -47,7 +47,7 @@ fn only_what_is_named_is_reached() {
     assert_eq!(text(fetch(&by_name, &named).unwrap()), "hello");
     let named = allow(&[format!("127.0.0.1:{port}")]);
     assert_eq!(text(fetch(&by_address, &named).unwrap()), "hello");
-    // Another spelling of the same address.
+    // The same address in another spelling.
     let odd = format!("http://0x7f.0.0.1:{port}/");
     assert_eq!(text(fetch(&odd, &named).unwrap()), "hello");
 }
@@ -77,7 +77,7 @@ fn a_wildcard_opens_no_way_inside_even_behind_a_name() {
     }
     assert_eq!(server.accepted(), 0);
 
-    // A connection that another vlugin has left behind is no way in.
+    // A connection that another vlugin left behind is no way in.
     assert_eq!(text(fetch(&by_name, &Allow::all()).unwrap()), "hello");
     refused(fetch(&by_name, &wild), &["loopback"]);
     assert_eq!(
@@ -92,7 +92,7 @@ fn a_wildcard_opens_no_way_inside_even_behind_a_name() {
 #[test]
 fn ipv6_is_reached_by_its_address() {
     let Ok(probe) = std::net::TcpListener::bind("[::1]:0") else {
-        // This machine has no IPv6; the table in `host::allow` holds the rules all the same.
+        // This machine has no IPv6. The table in `host::allow` checks the rules anyway.
         return;
     };
     drop(probe);

@@ -12,7 +12,7 @@ use std::{
 };
 use valor_runtime::{Body, Bytes, Chunk, Request};
 
-/// More than all buffers between two sockets of one machine hold.
+/// More than all buffers between two sockets on one machine hold.
 const PLENTY: usize = 256 * 1024 * 1024;
 
 #[test]
@@ -173,7 +173,7 @@ fn a_request_whose_body_fails_is_broken_off() {
         assert_eq!(fault.status, 400, "{fault}");
         assert!(fault.message.contains(message), "{fault}");
         let got = ended.recv().unwrap();
-        // The last chunk of a whole body would end so.
+        // The last chunk of a whole body would end like this.
         assert!(!got.ends_with(b"0\r\n\r\n"), "{got:?}");
     }
 }
@@ -207,7 +207,7 @@ fn a_download_is_sent_only_as_fast_as_it_is_read() {
         (chunk.is_some(), read)
     };
     next(&mut response.body);
-    // The server fills what lies between, and then stands still.
+    // The server fills the buffers in between, and then stops.
     let mut before = usize::MAX;
     eventually("the server stands still", || {
         std::thread::sleep(std::time::Duration::from_millis(200));

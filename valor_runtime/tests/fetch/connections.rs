@@ -145,7 +145,7 @@ fn a_kept_connection_that_was_closed_meanwhile_is_replaced() {
     });
     let fetcher = fetcher();
     for round in 1..=5 {
-        // Not idempotent, and a stream: it can be sent because nothing of it was sent yet.
+        // Not idempotent, and a stream. A new connection can take it, because nothing of it was sent yet.
         let chunks = futures_lite::stream::once(Ok(valor_runtime::Chunk::Data("body".into())));
         let request = post(&server.url("/"), Body::stream(None, chunks));
         assert_eq!(text(fetch(&fetcher, request).unwrap()), "hello");
@@ -270,7 +270,7 @@ fn a_server_that_is_not_there_is_named_with_the_reason() {
 
 #[test]
 fn a_name_that_does_not_resolve_is_said_so() {
-    // Longer than a label may be, so that no server of names is asked.
+    // Longer than a label may be, so no name server is asked.
     let host = format!("{}.invalid", "a".repeat(64));
     let fault = fetch(&fetcher(), get(&format!("http://{host}/"))).unwrap_err();
     assert_eq!(fault.status, 502, "{fault}");

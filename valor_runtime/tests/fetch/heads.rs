@@ -1,10 +1,10 @@
-//! What of a request's and a response's head goes through, and what does not.
+//! Which parts of a request's and a response's head get through, and which do not.
 
 use crate::{Server, fetch, fetcher, get, post, text};
 use std::sync::mpsc;
 use valor_runtime::{Body, Request};
 
-/// Sends a request and gives the head that the server saw.
+/// Sends a request and returns the head that the server saw.
 fn seen(request: impl FnOnce(&str) -> Request) -> crate::server::Head {
     let (heads, seen) = mpsc::channel();
     let server = Server::start(move |_, conn| {
@@ -225,7 +225,7 @@ fn a_url_that_is_too_long_is_refused_with_the_limit() {
     assert_eq!(fault.status, 400);
     let reason = "its path and query have 65535 bytes, more than the 65534 that are sent";
     assert!(fault.message.ends_with(reason), "{fault}");
-    // A log keeps less of a line than the URL is long.
+    // The log line is shorter than the URL.
     assert!(fault.message.len() < 500, "{fault}");
 }
 

@@ -1,4 +1,4 @@
-//! The time limits and the size limit, each with what it says when it is reached.
+//! The time limits and the size limit, each with its message.
 
 use crate::{Fetcher, Server, fetch, get, post, text};
 use futures_lite::future::block_on;
@@ -44,7 +44,7 @@ fn a_server_that_never_ceases_takes_no_more_time_than_one_that_says_nothing() {
     let fetcher = with(|config| config.head_timeout = SHORT);
     let fault = fetch(&fetcher, get(&server.url("/"))).unwrap_err();
     assert_eq!((fault.kind, fault.status), (FaultKind::Timeout, 504));
-    // It was cut off before it came to its end.
+    // It was cut off before its end.
     assert!(!ceased.recv().unwrap());
 }
 
@@ -77,7 +77,7 @@ fn a_body_that_stops_is_a_timeout() {
 
 #[test]
 fn what_moves_on_takes_as_long_as_it_takes() {
-    // Each step is well within the limit, all of them are over it.
+    // Each step is well within the limit, but all of them together exceed it.
     const STEP: Duration = Duration::from_millis(300);
     let server = Server::start(|_, conn| {
         conn.head();
@@ -128,7 +128,7 @@ fn a_reader_that_is_slow_is_not_the_servers_fault() {
         conn.send("HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\n");
         for part in ["half", "-whole"] {
             asked.lock().unwrap().recv().unwrap();
-            // The reader waits by now, so that its clock has begun to run.
+            // By now the reader waits, so its clock is running.
             std::thread::sleep(Duration::from_millis(50));
             conn.send(part);
         }
@@ -164,7 +164,7 @@ fn an_upload_that_the_server_takes_slowly_takes_as_long_as_it_takes() {
 fn an_upload_that_the_server_does_not_take_is_a_timeout() {
     let server = Server::start(|_, conn| {
         conn.head();
-        // Reads no more, and stays.
+        // It reads no more, and stays.
         std::thread::sleep(Duration::from_secs(20));
         conn.send("too late");
     });
@@ -190,7 +190,7 @@ fn a_response_that_announces_too_much_is_refused() {
         text(fetch(&exact, get(&server.url("/"))).unwrap()),
         "hello world"
     );
-    // There it is no more than a header.
+    // In the answer to a HEAD, the length is only a header.
     let server = Server::always("HTTP/1.1 200 OK\r\ncontent-length: 11\r\n\r\n");
     let request = Request::new("HEAD", &server.url("/")).unwrap();
     assert_eq!(fetch(&fetcher, request).unwrap().head.status(), 200);

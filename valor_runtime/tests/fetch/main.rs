@@ -1,8 +1,8 @@
-//! Conversations with the host's HTTP client: real sockets, and servers written by hand, so that
-//! what goes over the wire is seen byte by byte.
+//! Conversations with the host's HTTP client, over real sockets. The servers are written by hand, so the tests see
+//! every byte on the wire.
 //!
-//! All futures are driven by `futures_lite`'s `block_on`, which knows nothing of smol: what works
-//! here works under any executor.
+//! `futures_lite`'s `block_on` drives all futures. It knows nothing of smol, so what works here works under any
+//! executor.
 
 mod allow;
 mod bodies;
@@ -47,7 +47,7 @@ fn text(response: Response) -> String {
     String::from_utf8(bytes.to_vec()).unwrap()
 }
 
-/// Waits for something that other threads bring about.
+/// Waits for something that other threads do.
 fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
     let begun = Instant::now();
     while !is_so() {

@@ -1,4 +1,4 @@
-//! A server of one thread a connection that says exactly what a test tells it to.
+//! A server with one thread per connection that sends exactly what a test tells it to send.
 
 use std::{
     io::{BufRead, BufReader, Read, Write},
@@ -38,7 +38,7 @@ impl Server {
         Self { address, accepted }
     }
 
-    /// Answers every request of every connection alike.
+    /// Answers every request on every connection with this.
     pub fn always(response: &'static str) -> Self {
         Self::start(move |_, conn| {
             while let Some(head) = conn.head() {
@@ -97,7 +97,7 @@ impl Conn {
         Self { reader }
     }
 
-    /// A request's head; `None` where the connection was closed.
+    /// A request's head; `None` if the connection was closed.
     pub fn head(&mut self) -> Option<Head> {
         let mut head = Vec::new();
         loop {
@@ -126,18 +126,18 @@ impl Conn {
         (size > 0).then_some(chunk)
     }
 
-    /// Whatever there is; `None` where the connection was closed or reset.
+    /// The bytes that are there; `None` if the connection was closed or reset.
     pub fn some(&mut self) -> Option<Vec<u8>> {
         let some = self.reader.fill_buf().ok()?.to_vec();
         self.reader.consume(some.len());
         (!some.is_empty()).then_some(some)
     }
 
-    /// Whether nothing more comes but the end.
+    /// Whether nothing more comes except the end.
     pub fn is_closed_by_peer(&mut self) -> bool {
         while self.some().is_some() {}
         let limit = self.stream().read_timeout().unwrap();
-        // An end and a reset are both ends; a time limit is not.
+        // An end and a reset both count as ends. A timeout does not.
         let mut byte = [0];
         let ended = self.stream().read(&mut byte);
         limit.is_some()
@@ -145,13 +145,13 @@ impl Conn {
                 std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut))
     }
 
-    /// Sends, and says whether the peer still takes it.
+    /// Sends, and returns whether the peer still takes it.
     pub fn try_send(&mut self, bytes: impl AsRef<[u8]>) -> bool {
         self.stream().write_all(bytes.as_ref()).is_ok()
     }
 
     pub fn send(&mut self, bytes: impl AsRef<[u8]>) {
-        // A client that has gone is the test's own business.
+        // The test deals with a client that has gone.
         let _ = self.try_send(bytes);
     }
 

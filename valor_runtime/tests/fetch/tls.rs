@@ -1,4 +1,4 @@
-//! TLS, against an authority made for the test.
+//! TLS, with an authority made for the test.
 
 use crate::{Fetcher, Server, fetch, get, server::Conn, text};
 use futures_rustls::rustls::{
@@ -13,7 +13,7 @@ use std::{
 };
 use valor_runtime::host::fetch::{FetchConfig, FetchError, UNTRUSTED};
 
-/// The authority's certificate, and a server that has one for `name` from it.
+/// The authority's certificate, and a server with a certificate from it for `name`.
 fn server(name: &str) -> (Certificate, Server) {
     let authority_key = KeyPair::generate().unwrap();
     let mut authority = CertificateParams::new(Vec::new()).unwrap();
@@ -133,8 +133,8 @@ fn an_extra_root_that_is_none_is_an_error() {
     ));
 }
 
-/// The environment belongs to the whole process, so this test runs itself once more in one of
-/// its own, where it has the other part to play.
+/// The environment belongs to the whole process. So this test runs itself again in another process, and plays the
+/// other part there.
 #[test]
 fn the_environment_names_the_roots() {
     if let Ok(url) = std::env::var("FETCH_TEST_URL") {

@@ -1,4 +1,4 @@
-//! Requests of vlugins on the threads of a server, whose own reactor watches the connections.
+//! Requests of vlugins on a server's threads. The server's own reactor watches the connections.
 
 use crate::{Fetcher, Server, eventually, fetch, fetcher, get, text};
 use futures_lite::future::block_on;
@@ -35,14 +35,14 @@ fn a_connection_is_kept_for_those_whom_its_reactor_serves() {
         assert_eq!(text(response), "hello");
     }
     assert_eq!(server.accepted(), 1);
-    // A thread of nobody's, and the threads of another server.
+    // A thread that belongs to no server, and the threads of another server.
     assert_eq!(text(fetch(&fetcher, get(&url())).unwrap()), "hello");
     assert_eq!(server.accepted(), 2);
     let second = workers();
     let response = fetch_on(&second, &fetcher, url()).unwrap();
     assert_eq!(text(response), "hello");
     assert_eq!(server.accepted(), 3);
-    // The first server ends, and its connections are nobody's.
+    // The first server ends, and its connections belong to nobody.
     stop(first);
     for _ in 0..3 {
         let response = fetch_on(&second, &fetcher, url()).unwrap();
@@ -86,7 +86,7 @@ fn a_body_that_outlives_the_server_fails() {
     });
     let (workers, fetcher) = (workers(), fetcher());
     let response = fetch_on(&workers, &fetcher, server.url("/")).unwrap();
-    // It is woken by the end, or finds that there was one.
+    // The end wakes it, or it finds that there was one.
     let (outside, heard) = mpsc::channel();
     let reader = std::thread::spawn(move || {
         let Body::Stream { mut chunks, .. } = response.body else {

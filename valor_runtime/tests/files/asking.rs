@@ -159,7 +159,7 @@ fn a_client_that_has_it_does_not_get_it_again() {
             assert_eq!(answer.header("cache-control"), Some("max-age=60"));
         }
     }
-    // There is nothing that a condition could be about.
+    // There is nothing for a condition to apply to.
     assert_eq!(
         site.ask("/site/nothing", &[("if-match", "\"x\"")]).status,
         404
@@ -184,7 +184,7 @@ fn a_change_is_seen() {
     let fresh = site.ask("/site/style.css", &[("if-none-match", &before)]);
     assert_eq!((fresh.status, fresh.text()), (200, "h2 {}"));
     let fresh = tag(fresh);
-    // It is of the bytes, and of nothing else.
+    // It depends on the bytes, and on nothing else.
     assert!(fresh.starts_with('"') && fresh != before, "{fresh}");
     changed(
         &site.folder().join("style.css"),
@@ -199,7 +199,7 @@ fn a_change_is_seen() {
     fs::write(site.folder().join("style.css"), "h1 {}").unwrap();
     assert_eq!(tag(site.get("/site/style.css")), before);
 
-    // A time that HTTP cannot say, and one that is still to come.
+    // A time that HTTP cannot express, and one in the future.
     let style = site.folder().join("style.css");
     changed(&style, UNIX_EPOCH - Duration::from_secs(1));
     let answer = site.get("/site/style.css");
@@ -223,7 +223,7 @@ fn a_folder_that_is_replaced_as_a_whole_is_seen() {
 
 #[test]
 fn a_folder_that_is_replaced_by_one_of_the_same_times_is_seen() {
-    // As a reproducible build makes it: other bytes, and everything else alike.
+    // As after a reproducible build: different bytes, and everything else equal.
     let large = noise(2 * 1024 * 1024);
     let mut other = large.clone();
     *other.last_mut().unwrap() ^= 1;
@@ -257,7 +257,7 @@ fn a_folder_that_is_replaced_by_one_of_the_same_times_is_seen() {
         let target = format!("/site/{file}");
         let answer = site.ask(&target, &[("if-none-match", before)]);
         assert_eq!(answer.status, 200, "{file} {before}");
-        // No part of the one is put to a part of the other.
+        // No part of one version is joined to a part of the other.
         for condition in [&**before, &date] {
             let headers = [("range", "bytes=1-2"), ("if-range", condition)];
             assert_eq!(

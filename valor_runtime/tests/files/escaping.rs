@@ -1,9 +1,8 @@
-//! What never gets out: paths that lead elsewhere, links that do, what is hidden, what is no
-//! file.
+//! What never gets out: paths and links that lead elsewhere, hidden files, and anything that is not a file.
 
 use super::*;
 
-/// A site with a secret beside it, and one hidden inside of it.
+/// A site with a secret beside it, and a hidden one inside it.
 fn site() -> Site {
     let site = Site::new(&[
         ("a.txt", b"a"),
@@ -133,7 +132,7 @@ mod links {
         let serving = serve(runtime);
         assert_eq!(serving.get("/site/a.txt").text(), "a");
 
-        // As a deployment does it.
+        // As a deployment does.
         write(&site.dir.path().join("next/a.txt"), b"next");
         symlink("next", site.dir.path().join("new")).unwrap();
         fs::rename(site.dir.path().join("new"), site.dir.path().join("current")).unwrap();
@@ -147,7 +146,7 @@ mod links {
         let pipe = site.folder().join("pipe");
         mknodat(CWD, &pipe, FileType::Fifo, Mode::from(0o600), 0).unwrap();
         let _socket = std::os::unix::net::UnixListener::bind(site.folder().join("socket")).unwrap();
-        // Nobody writes to the pipe: to wait for it would take for ever.
+        // Nobody writes to the pipe, so waiting for it would take for ever.
         for target in ["/site/pipe", "/site/socket", "/site/pipe/", "/site/socket/"] {
             assert_eq!(site.get(target).status, 404, "{target}");
             assert_eq!(site.head(target).status, 404, "{target}");
@@ -175,7 +174,7 @@ mod links {
                     }
                 }
             });
-            // Also where an assertion fails.
+            // Stops even if an assertion fails.
             let _stop = Stop(&stop);
             let mut connection = site.serving.connect();
             for _ in 0..500 {
@@ -194,7 +193,7 @@ mod links {
             fs::set_permissions(site.folder().join(name), permissions).unwrap();
         };
         closed("a.txt");
-        // Who runs this as root may read everything.
+        // If root runs this, it may read everything.
         let status = match fs::read(site.folder().join("a.txt")) {
             Ok(_) => 200,
             Err(_) => 404,

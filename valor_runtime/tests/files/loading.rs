@@ -1,4 +1,4 @@
-//! From a definition to a folder that is served, and why not.
+//! From a definition to a served folder, and the reasons why not.
 
 use super::*;
 use serde_json::json;

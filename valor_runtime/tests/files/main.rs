@@ -1,5 +1,5 @@
-//! Folders served as `files` vlugins, over a real socket: what is served, under which
-//! conditions, in which parts, and what never is.
+//! Folders served as `files` vlugins, over a real socket: what is served, under which conditions, in which parts, and
+//! what never is served.
 
 mod asking;
 mod escaping;
@@ -28,7 +28,7 @@ impl Site {
         Self::with("", files)
     }
 
-    /// With more keys in its definition.
+    /// A site with more keys in its definition.
     fn with(keys: &str, files: &[(&str, &[u8])]) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let folder = dir.path().join("public");
@@ -56,7 +56,7 @@ impl Site {
         connection.send("GET", target, headers, b"").unwrap()
     }
 
-    /// The answer to a `HEAD`, after which the next request finds its place.
+    /// The answer to a `HEAD`. Checks that the next request on the connection works.
     fn head(&self, target: &str) -> Answer {
         let mut connection = self.serving.connect();
         let head = format!("HEAD {target} HTTP/1.1\r\nhost: a\r\n\r\n");
@@ -88,7 +88,7 @@ fn changed(file: &Path, at: SystemTime) {
     file.set_modified(at).unwrap();
 }
 
-/// Bytes of which no two neighbours are alike for long.
+/// Bytes that do not repeat.
 fn noise(len: usize) -> Vec<u8> {
     let mut state = 1_u32;
     let mut next = || {

@@ -1,4 +1,4 @@
-//! Parts of files, large files, and files that change under way.
+//! Parts of files, large files, and files that change while they are sent.
 
 use super::*;
 use std::io::ErrorKind;
@@ -91,7 +91,7 @@ fn a_part_of_the_same_file_alone() {
     let etag = first.header("etag").unwrap();
     let date = first.header("last-modified").unwrap();
     let weak = format!("W/{etag}");
-    // A file of another content may have the same date.
+    // Another file may have the same date.
     for (value, status) in [
         (etag, 206),
         (date, 200),
@@ -106,7 +106,7 @@ fn a_part_of_the_same_file_alone() {
     assert_eq!(site.ask("/site/a.txt", &headers).status, 304);
     let headers = [("range", "bytes=99-"), ("if-match", "\"x\"")];
     assert_eq!(site.ask("/site/a.txt", &headers).status, 412);
-    // The whole file would be sent, so that there is no part that could be wrong.
+    // The whole file would be sent, so no part can be wrong.
     let headers = [("range", "bytes=99-"), ("if-range", "\"x\"")];
     assert_eq!(site.ask("/site/a.txt", &headers).status, 200);
 }
@@ -180,7 +180,7 @@ fn a_file_that_becomes_shorter_breaks_off() {
         .unwrap();
     let head = connection.read_head().unwrap();
     assert_eq!(head.header("content-length"), Some("67108864"));
-    // More than the sockets hold is still to be read from the file.
+    // The unread rest of the file is more than the sockets hold.
     let file = fs::File::options()
         .write(true)
         .open(site.folder().join("large.bin"));
@@ -191,6 +191,6 @@ fn a_file_that_becomes_shorter_breaks_off() {
         ErrorKind::UnexpectedEof | ErrorKind::ConnectionReset
     );
     assert!(is_cut, "{error}");
-    // The server goes on.
+    // The server still works.
     assert_eq!(site.get("/site/large.bin").body.len(), 1000);
 }

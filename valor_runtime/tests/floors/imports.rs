@@ -1,7 +1,7 @@
-//! The imports of a crate, read from its source: which module takes which from where, through whatever facade.
+//! The imports of a crate, read from its source: which module takes which name from where, through any facade.
 //!
-//! A path is followed as the compiler does it: through modules, and through `pub use` to where a name is defined. What
-//! stands under `cfg(test)` is left out, and so is what a module re-exports from inside itself: a facade is no import.
+//! A path is followed as the compiler does: through modules, and through `pub use` to the definition of a name. Code
+//! under `cfg(test)` is left out. So are a module's re-exports from inside itself: a facade is no import.
 
 use proc_macro2::{Delimiter, TokenStream, TokenTree};
 use std::{
@@ -10,7 +10,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// What is there for tests alone.
+/// Attributes of items that exist only for tests.
 pub const OF_TESTS: [&str; 4] = [
     "[cfg(test",
     "[cfg(any(test",
@@ -18,7 +18,7 @@ pub const OF_TESTS: [&str; 4] = [
     "[cfg(doctest",
 ];
 
-/// How many re-exports stand between a name and what it names, at most.
+/// At most this many re-exports stand between a name and its definition.
 const DEEPEST: usize = 16;
 
 /// The names of modules, from the crate's root on.
@@ -28,32 +28,32 @@ pub type Module = Vec<String>;
 #[derive(Default)]
 pub struct Crate {
     modules: BTreeMap<Module, Contents>,
-    /// Modules that there are for tests alone.
+    /// Modules that exist only for tests.
     of_tests: Vec<Module>,
 }
 
-/// One import: a module, and the module that defines what it takes.
+/// One import: a module, and the module that defines the imported name.
 pub struct Import {
     pub from: Module,
     pub to: Module,
-    /// The path as it was written.
+    /// The path as it is written.
     pub written: String,
 }
 
 #[derive(Default)]
 struct Contents {
-    /// Paths of `use` and of expressions, absolute, as they were written; and whether others may take them from here.
+    /// Paths of `use` and of expressions, absolute and as written; and whether others may take them from here.
     paths: Vec<(Vec<String>, bool)>,
     /// Names that others may take from here, and the path behind each.
     facade: BTreeMap<String, Vec<String>>,
     /// Modules whose every name others may take from here.
     globs: Vec<Vec<String>>,
-    /// The names of what is defined here.
+    /// The names of the items defined here.
     items: BTreeSet<String>,
 }
 
 impl Crate {
-    /// Reads the crate whose `src` this is.
+    /// Reads the crate whose `src` folder this is.
     pub fn read(src: &Path) -> Self {
         let mut this = Self::default();
         let mut files = Vec::new();
@@ -101,10 +101,10 @@ impl Crate {
         imports
     }
 
-    /// The module that defines what this path names; `None` for what comes from another crate.
+    /// The module that defines the end of this path; `None` if it comes from another crate.
     fn definer(&self, path: &[String], depth: usize) -> Option<Module> {
         if depth > DEEPEST {
-            // A name that stands for another crate of the same name leads back to itself.
+            // A name for another crate of the same name leads back to itself.
             return None;
         }
         let mut module: Module = Vec::new();
@@ -204,7 +204,7 @@ impl Crate {
                     _ => {}
                 },
                 TokenTree::Group(group) => {
-                    // Of a function, an expression, a macro: what is public in there is a field.
+                    // In a function, an expression or a macro, anything public is a field.
                     self.scan_inside(module, group.stream());
                 }
                 _ => {}
@@ -214,7 +214,7 @@ impl Crate {
         }
     }
 
-    /// Notes the module that an item declares, which is not looked at.
+    /// Notes the module that an item declares, without reading it.
     fn leave_out(&mut self, module: &Module, item: &[TokenTree]) {
         let declares = item
             .iter()
@@ -230,7 +230,7 @@ impl Crate {
     fn scan_inside(&mut self, module: &Module, tokens: TokenStream) {
         let items = self.contents(module).items.clone();
         self.scan(module, tokens);
-        // What a body defines nobody else can name.
+        // Nobody else can name the definitions in a body.
         self.contents(module).items = items;
     }
 
@@ -250,7 +250,7 @@ impl Crate {
                 Some("*") if is_public => self.contents(module).globs.push(path.clone()),
                 Some("*") => {}
                 Some(name) => {
-                    // A private `use` names it for the modules inside of this one as well.
+                    // A private `use` also names it for the modules inside this one.
                     self.contents(module)
                         .facade
                         .insert(name.to_owned(), path.clone());
@@ -268,8 +268,8 @@ impl Crate {
     }
 }
 
-/// From the crate's root on. A path that begins with another word is taken for one of an inner module; if it is of
-/// another crate, nothing is found there.
+/// The path from the crate's root on. If it does not begin with `crate`, `self` or `super`, it is taken for one of an
+/// inner module. If it belongs to another crate, nothing is found there.
 fn absolute(module: &Module, path: &[String]) -> Option<Vec<String>> {
     let mut at: Module = match path.first()?.as_str() {
         "crate" => Vec::new(),
@@ -291,7 +291,7 @@ fn absolute(module: &Module, path: &[String]) -> Option<Vec<String>> {
     Some(at)
 }
 
-/// The paths of a tree, each with the name that it is known by afterwards.
+/// The paths of a tree, each with the name that it gets.
 fn tree(
     prefix: Vec<String>,
     tokens: &[TokenTree],
@@ -358,7 +358,7 @@ fn is_punct(token: &TokenTree, character: char) -> bool {
     matches!(token, TokenTree::Punct(punct) if punct.as_char() == character)
 }
 
-/// Behind the item that begins here, further attributes included.
+/// The end of the item that begins here, including further attributes.
 pub fn end_of_item(tokens: &[TokenTree], mut at: usize) -> usize {
     while at < tokens.len() {
         match &tokens[at] {

@@ -1,6 +1,6 @@
-//! The house has floors, and no import runs up: `docs/src/architecture.md` lists the rooms of each crate by floor, and
-//! every import of every source file is held to that list, facades included. And no two files import each other in a
-//! circle, by whatever way round. `kinds` looks for what belongs into the table of kinds.
+//! The house has floors, and no import runs up. `docs/src/architecture.md` lists the rooms of each crate by floor.
+//! Every import of every source file has to follow that list, even through facades. No two files import each other in
+//! a circle, however long. `kinds` looks for code that belongs in the table of kinds.
 
 mod imports;
 mod kinds;
@@ -16,7 +16,7 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
-/// The rooms of a crate, `loader/js` being one inside of another, each with its floor.
+/// The rooms of a crate, each with its floor. `loader/js` is a room inside another.
 fn floors(krate: &str) -> BTreeMap<Module, u32> {
     let page = fs::read_to_string(root().join("docs/src/architecture.md")).unwrap();
     let (_, part) = page
@@ -49,7 +49,7 @@ fn room<'f>(floors: &'f BTreeMap<Module, u32>, module: &Module) -> Option<(&'f M
     Some((room, *floor))
 }
 
-/// What is wrong with the imports of a crate.
+/// The faults in the imports of a crate.
 fn faults(krate: &Crate, floors: &BTreeMap<Module, u32>) -> BTreeSet<String> {
     let mut faults = BTreeSet::new();
     let listed: BTreeSet<_> = floors.keys().map(|room| &*room[0]).collect();
@@ -77,7 +77,7 @@ fn faults(krate: &Crate, floors: &BTreeMap<Module, u32>) -> BTreeSet<String> {
     faults
 }
 
-/// The circles: files that import each other, in the order of the way round.
+/// The circles: files that import each other, in order.
 fn circles(krate: &Crate) -> Vec<String> {
     let mut next: BTreeMap<Module, BTreeMap<Module, String>> = BTreeMap::new();
     for Import { from, to, written } in krate.imports() {

@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 use smol::block_on;
 use std::{net::TcpListener, os::unix::net::UnixListener, path::PathBuf};
 
-/// Tries everything that its config says, and tells what came of it.
-/// What is outside it imports by names that are not to be seen before it runs: by others it would not be loaded.
+/// Tries everything in its config, and reports the results. Its imports from outside use names that cannot be seen
+/// before it runs, otherwise it would not be loaded.
 const BURGLAR: &str = r#"
 const to = (socket) => typeof socket === "number" ? { hostname: "127.0.0.1", port: socket } : { transport: "unix", path: socket };
 const attempts = {
@@ -86,7 +86,7 @@ export default {
 
 #[test]
 pub(crate) fn a_script_that_breaks_out_gets_nowhere() {
-    // What it may not reach is there: a server, a socket, a secret, a vlugin with a process of its own.
+    // The things that it may not reach: a server, a socket, a secret, a vlugin in another process.
     let tcp = TcpListener::bind("127.0.0.1:0").unwrap();
     tcp.set_nonblocking(true).unwrap();
     let port = tcp.local_addr().unwrap().port();
@@ -216,7 +216,7 @@ fn in_a_group_each_has_its_own_folder_alone() {
     });
 }
 
-/// The folders of all processes that run.
+/// The folders of all running processes.
 fn folders() -> Vec<PathBuf> {
     let folders = std::fs::read_dir(std::env::temp_dir()).unwrap();
     let folders = folders.filter_map(|it| Some(it.ok()?.path()));
@@ -225,14 +225,14 @@ fn folders() -> Vec<PathBuf> {
         .collect()
 }
 
-/// The sockets of all scripts that run.
+/// The sockets of all running scripts.
 fn sockets() -> Vec<Value> {
     let sockets = folders().into_iter().map(|it| it.join("0"));
     let sockets = sockets.filter(|it| it.exists());
     sockets.map(|it| json!(it)).collect()
 }
 
-/// The ports of all scripts that run.
+/// The ports of all running scripts.
 fn ports() -> Vec<Value> {
     let processes = std::fs::read_dir("/proc").unwrap();
     let processes = processes.filter_map(|it| it.ok()?.file_name().into_string().ok());
@@ -271,7 +271,8 @@ export default { fetch: () => Response.json(it) };",
         let expected = json!(["own", "NotCapable"]).to_string();
         assert_eq!(house.get("/reads").await, (200, expected));
 
-        // Deno's own list has the folder above, which is no leave to read there. Code is of the project.
+        // Deno's own list has the folder above, but that gives no permission to read there. Code belongs to the
+        // project.
         let data = json!({ "name": "data", "path": "a,b/data.js" });
         let line = house.load(data).await.unwrap_err().to_string();
         let refused = "secret.json, which is no code and outside of its folder ";

@@ -1,4 +1,5 @@
-//! What a script makes of descriptors: Deno opens any of its process by number, whatever its permissions are.
+//! What a script can do with descriptors. Deno opens any descriptor of its process by number, whatever its permissions
+//! are.
 
 use crate::{House, ends::until, keep_log, logged};
 use serde_json::json;
@@ -49,7 +50,7 @@ export default {
 #[test]
 fn what_valor_has_inherited_does_not_reach_a_script() {
     let (ours, theirs) = UnixStream::pair().unwrap();
-    // A number that nothing in the process of a script has by itself.
+    // No script's process has this number by itself.
     let theirs: OwnedFd = rustix::io::fcntl_dupfd_cloexec(&theirs, 300).unwrap();
     rustix::io::fcntl_setfd(&theirs, rustix::io::FdFlags::empty()).unwrap();
     let fd = theirs.as_raw_fd();
@@ -62,12 +63,12 @@ fn what_valor_has_inherited_does_not_reach_a_script() {
     ours.set_nonblocking(true).unwrap();
     let error = (&ours).read(&mut [0; 8]).unwrap_err();
     assert_eq!(error.kind(), std::io::ErrorKind::WouldBlock);
-    // What the program itself has is as it was.
+    // The program's own descriptors are unchanged.
     let flags = rustix::io::fcntl_getfd(&theirs).unwrap();
     assert!(flags.is_empty());
 }
 
-/// The sockets that a process has connected to somewhere: its end of the control link is among them.
+/// The sockets that a process has connected somewhere. Its end of the control link is among them.
 fn connected(pid: &str) -> String {
     let table = fs::read_to_string("/proc/net/unix").unwrap();
     let fds = fs::read_dir(format!("/proc/{pid}/fd")).unwrap();
@@ -80,7 +81,7 @@ fn connected(pid: &str) -> String {
             .strip_prefix("socket:[")?
             .strip_suffix(']')?
             .to_owned();
-        // A socket that was bound, or accepted by one that was, has a path behind its inode.
+        // A socket that was bound has a path behind its inode. So has one that a bound socket accepted.
         let is_unnamed = table
             .lines()
             .any(|line| line.split_ascii_whitespace().skip(6).eq([&*inode]));
@@ -132,7 +133,7 @@ fn what_a_script_reads_from_the_control_link_says_nothing() {
             house.get(&format!("/reads/reads?fds={fds}")).await.1,
             "reads"
         );
-        // A script that reads on it takes what is for the supervisor, which costs the process its life.
+        // A script that reads from it takes the supervisor's messages, and that costs the process its life.
         for round in 0..8 {
             let other = json!({ "name": format!("o{round}"), "path": "other.js", "group": "g", "config": "hunter2" });
             let loading = house.load(other);

@@ -1,4 +1,4 @@
-//! How a script ends, and what becomes of the requests that ran, and of the next ones.
+//! How a script ends, and what happens to the requests that were running, and to the next ones.
 
 use crate::{House, keep_log, logged};
 use serde_json::{Value, json};
@@ -98,7 +98,7 @@ pub(crate) fn a_loop_ends_its_script_and_nobody_else() {
             (first.0, second.0)
         };
         assert_eq!((status, other), (504, 504));
-        // A fresh one, with a state of its own.
+        // A fresh one, with new state.
         assert_eq!(house.get("/loops").await, (200, "1".into()));
         assert_eq!(house.get("/calm").await.1, "3");
         logged(&["ERROR loops", "without a pause"]);
@@ -175,7 +175,7 @@ pub(crate) fn who_ends_again_and_again_is_waited_for() {
         );
         let health = house.get("/_health").await.1;
         assert!(!health.contains("fragile"), "{health}");
-        // The wait doubles: 2 s, and then 4 s, of which some may be over already.
+        // The wait doubles: 2 s, and then 4 s. Some of it may already be over.
         assert_eq!(house.get("/fragile/kill").await.0, 502);
         until("it is back", is_back).await;
         assert_eq!(house.get("/fragile/kill").await.0, 502);
@@ -209,7 +209,7 @@ pub(crate) fn a_lazy_one_is_started_by_a_request_and_stopped_again() {
         assert_eq!(house.get("/lazy/wait").await.1, "waited");
         until("it is stopped", async || !is_alive(&pid)).await;
         assert_eq!(metric(&house, running).await, "0");
-        // Not so the other one, which was not asked for even longer.
+        // The eager one still runs, although it has been idle even longer.
         assert_eq!(
             metric(&house, "valor_script_running{vlugin=\"eager\"}").await,
             "1"
@@ -220,7 +220,7 @@ pub(crate) fn a_lazy_one_is_started_by_a_request_and_stopped_again() {
             metric(&house, "valor_restarts_total{vlugin=\"lazy\"}").await,
             "0"
         );
-        // What is wrong with it is seen by then, and is not tried again at once for ever.
+        // Its fault is known by then, and it is not tried again for ever.
         house
             .load(json!({ "name": "broken", "start": "lazy" }))
             .await
@@ -232,7 +232,7 @@ pub(crate) fn a_lazy_one_is_started_by_a_request_and_stopped_again() {
     });
 }
 
-/// Each goes on for longer than a lazy script may be idle, and is idle for less than half of that.
+/// Each runs for longer than a lazy script may be idle, and is idle for less than half of that.
 #[test]
 fn a_lazy_one_that_is_used_is_not_stopped() {
     let house = House::with(&[("used.js", FRAGILE)], |builder| {
@@ -300,7 +300,7 @@ pub(crate) fn a_group_shares_a_process_and_its_end() {
         assert_eq!(first, pid("two").await);
         let apart = pid("apart").await;
         assert_ne!(first, apart);
-        // A loop of one is the end of both.
+        // A loop in one is the end of both.
         let (looping, hanging) =
             futures_lite::future::zip(house.get("/two/loop"), house.get("/one/hang")).await;
         assert_eq!((looping.0, hanging.0), (504, 502));
@@ -354,7 +354,7 @@ fn a_group_has_at_most_64_vlugins() {
         let one_more = json!({ "name": "more", "path": "a.js", "group": "g" });
         let line = house.load(one_more.clone()).await.unwrap_err().to_string();
         assert!(line.ends_with("a group has at most 64 vlugins"), "{line}");
-        // There is room again where one goes.
+        // There is room again once one goes.
         house.runtime.remove("v7").unwrap();
         until("there is room", async || {
             house.load(one_more.clone()).await.is_ok()
@@ -418,7 +418,7 @@ fn a_worker_of_a_scripts_counts_as_the_script() {
         assert_eq!(house.get("/nests/loop").await.0, 504);
         logged(&["ERROR nests", "without a pause"]);
         until("its process has ended", async || !is_alive(&before)).await;
-        // The same for what it has Deno do, which may take ten times as long.
+        // The same for Deno's work for the script, which may take ten times as long.
         let limits = json!({ "cpu": 0.2 });
         let derives = json!({ "name": "derives", "path": "nests.js", "limits": limits });
         house.load(derives).await.unwrap();

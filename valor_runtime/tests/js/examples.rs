@@ -1,5 +1,5 @@
-//! The example `board.js` on the server, where its notes are in a CouchDB: one of a few lines, which speaks as much of
-//! its API as the board asks for.
+//! The example `board.js` on the server, with its notes in a CouchDB. That is a server of a few lines, which knows as
+//! much of CouchDB's API as the board uses.
 
 use crate::{
     House,
@@ -14,7 +14,7 @@ use std::{
 };
 use valor_runtime::{Request, Response, from_fn};
 
-/// The documents of a database by their ids, each with how often it was changed; `None` where there is no database.
+/// The documents of a database by their ids, each with its number of changes; `None` if there is no database.
 type Database = Option<BTreeMap<String, (u32, Value)>>;
 
 fn couch() -> Serving {
@@ -123,7 +123,7 @@ fn the_board_keeps_its_notes_in_a_couch() {
         assert_eq!(ask("POST", "/board", "no note").await.0, 422);
 
         assert_eq!(ask("PUT", &place, r#"{"text":"changed"}"#).await.0, 200);
-        // Once more, under the revision that it has by now.
+        // Again, with the current revision.
         assert_eq!(ask("PUT", &place, r#"{"text":"again"}"#).await.0, 200);
         let note: Value = serde_json::from_str(&house.get(&place).await.1).unwrap();
         assert_eq!(

@@ -1,4 +1,4 @@
-//! What a script imports: code of its project, and of data what its definition's `files` names.
+//! What a script may import: code of its project, and only the data that its definition's `files` names.
 
 use crate::House;
 use serde_json::json;
@@ -77,7 +77,7 @@ export default { fetch: async () => Response.json([one, two, (await import('./th
             (200, "{\"config\":\"secret\"}".into())
         );
 
-        // Alone and in a process of several, which may read every folder.
+        // Alone, and in a process shared by several, which may read every folder.
         for own in [
             json!({ "name": "own", "path": "in/own.js" }),
             json!({ "name": "own", "path": "in/own.js", "group": "g" }),
@@ -114,7 +114,7 @@ pub(crate) fn what_is_imported_is_of_the_project() {
     let dir = house.dir.path().canonicalize().unwrap();
     let link = dir.join("app/js/deep/link.js");
     std::os::unix::fs::symlink(dir.join("beyond.js"), link).unwrap();
-    // plugins.json is elsewhere.
+    // plugins.json is in another folder.
     std::fs::create_dir(dir.join("etc")).unwrap();
     let runtime = valor_runtime::Runtime::builder().base_dir(dir.join("etc"));
     let runtime = runtime.deno(crate::fixture::js_tool("deno"));
@@ -228,7 +228,7 @@ fn one_that_is_registered_imports_from_plugin_directories_alone() {
     });
 }
 
-/// Deno would read the first without an end, and wait for the others.
+/// Deno would read the first without end, and wait for the others.
 #[cfg(target_os = "linux")]
 #[test]
 fn what_is_no_regular_file_is_refused_in_little_memory() {

@@ -1,4 +1,4 @@
-//! What crosses the link between Valor and its scripts: heads of every size, and what a script makes of the link.
+//! What crosses the link between Valor and its scripts: heads of every size, and what a script does with the link.
 
 use crate::{
     House,
@@ -55,7 +55,7 @@ pub(crate) fn heads_of_every_size_cross() {
         }
     });
     let house = House::new(&[("large.js", LARGE)]);
-    // Answers with as many headers as it got, and one more that is as long as its body.
+    // Answers with the number of headers it got, and adds one as long as its body.
     let callee = valor_runtime::from_fn(|request: Request| async move {
         let path = request.head.path().len();
         let count = request
@@ -80,7 +80,7 @@ pub(crate) fn heads_of_every_size_cross() {
             json!({ "name": "l", "path": "large.js", "config": config, "allow": [address] });
         house.load(large).await.unwrap();
 
-        // What a client sends: what fits goes to Deno's server as it is, the rest as a message.
+        // A client's request: one that fits goes to Deno's server unchanged, the rest as a message.
         for (count, size, body) in [
             (78, 1, 10),
             (90, 1, 10),
@@ -108,7 +108,7 @@ pub(crate) fn heads_of_every_size_cross() {
                     if is_https { "s" } else { "" }
                 );
                 let seen: serde_json::Value = serde_json::from_str(&seen).unwrap();
-                // Those two that Valor adds, the prefix and the id, are counted as well.
+                // The two headers that Valor adds, the prefix and the id, count too.
                 assert_eq!(seen[2], count + 2, "{seen}");
                 assert_eq!(seen[3], count * size + "/l".len() + 32, "{seen}");
                 assert_eq!(seen[4], body, "{seen}");
@@ -116,7 +116,7 @@ pub(crate) fn heads_of_every_size_cross() {
             }
         }
 
-        // What a script answers.
+        // A script's answer.
         for count in [99, 120, 1000] {
             let response = house.ask(Request::new("GET", &format!("/l/many?n={count}")).unwrap());
             let head = response.await.head;
@@ -134,7 +134,7 @@ pub(crate) fn heads_of_every_size_cross() {
             Some(300_000)
         );
 
-        // What it calls, and what comes back.
+        // A script's call, and the answer to it.
         for number in [1000, 70_000, 300_000] {
             let got = house.get(&format!("/l/call?n={number}")).await;
             let count = number / 1000 + 1;
@@ -142,7 +142,7 @@ pub(crate) fn heads_of_every_size_cross() {
             let body = format!("{} {number}", number + 1);
             assert_eq!(got, (200, json!([200, count, size, body]).to_string()));
         }
-        // What it fetches: a head of 70,000 bytes arrives, and what is too long for anything is an error that says so.
+        // A script's fetch: a head of 70,000 bytes arrives. A longer one than anything takes is an error that says so.
         assert_eq!(
             house.get("/l/head?n=70000").await,
             (200, r#"[200,"true"]"#.into())
@@ -225,7 +225,7 @@ pub(crate) fn a_script_that_breaks_its_link_is_ended_and_started_again() {
 pub(crate) fn what_a_script_changes_does_not_bring_it_the_link() {
     let house = House::new(&[("breaks.js", BREAKS)]);
     block_on(async {
-        // It is looked at ten times in a second.
+        // It is checked ten times per second.
         let catches = json!({ "name": "c", "path": "breaks.js", "limits": { "cpu": 0.2 } });
         house.load(catches).await.unwrap();
         assert_eq!(house.get("/c/catches").await, (200, "[]".into()));
@@ -290,7 +290,7 @@ pub(crate) fn a_loop_ends_whatever_a_script_says_of_itself() {
         for path in ["/p/answers", "/p/stops"] {
             let before = house.get("/p").await;
             assert_eq!(before.0, 200);
-            // It has been asked a few times.
+            // It has been asked a few times by now.
             smol::Timer::after(std::time::Duration::from_secs(1)).await;
             assert_eq!(house.get(path).await.0, 504, "{path}");
             until("it is a fresh one", async || {
@@ -365,7 +365,7 @@ fn what_the_host_holds_for_a_script_is_the_scripts() {
         }
         logged(&["ERROR hoards", "than `limits.host_memory`"]);
 
-        // What clients do not take counts too: while it is much, there are no new ones.
+        // Answers that clients do not take count too. While they are large, no new ones begin.
         let hoards = json!({ "name": "answers", "path": "hoards.js", "limits": limits });
         house.load(hoards).await.unwrap();
         let mut waiting = Vec::new();

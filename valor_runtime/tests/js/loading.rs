@@ -1,4 +1,4 @@
-//! Loading: what is not loaded, and in which words; what reaches the log.
+//! Loading: what is refused, and in which words; what reaches the log.
 
 use crate::{House, keep_log, logged};
 use serde_json::json;
@@ -165,7 +165,7 @@ pub(crate) fn the_file_is_held_to_its_checksum() {
         }
         house.load(json!({ "name": "a" })).await.unwrap();
         assert_eq!(house.get("/a").await, (200, "a".into()));
-        // Also each time it is started.
+        // This also happens each time it is started.
         let mounted = house.runtime.mounted();
         let right = mounted.iter().find(|it| &*it.name == "a");
         let right = right.and_then(|it| it.origin.sha256.clone()).unwrap();
@@ -344,7 +344,7 @@ pub(crate) fn without_deno_one_line_says_how_to_get_it() {
     assert!(old.contains("is 1.46.3"), "{old}");
 }
 
-/// A house that has to look for its Deno; `bin` is the folder with a program of that name which notes that it ran.
+/// A house that has to look for its Deno. `bin` is a folder with a program of that name, which notes that it ran.
 fn house_that_looks(bin: &str) -> House {
     use std::os::unix::fs::PermissionsExt;
     let script = "export default { fetch: () => new Response('ran') }";

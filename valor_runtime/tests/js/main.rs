@@ -1,7 +1,7 @@
 //! JavaScript vlugins, run by Deno: conversations through a runtime, without a socket in front of it.
 //!
-//! Those of `over_tcp` are the same ones over the transport of Windows. They need a Deno: that of `VALOR_JS_TOOLS` (a
-//! `node_modules`), or the one on the PATH.
+//! The tests of `over_tcp` are the same, over the transport that Windows uses. All need a Deno: the one in
+//! `VALOR_JS_TOOLS` (a `node_modules`), or the one on the PATH.
 
 #![cfg(unix)]
 
@@ -41,7 +41,7 @@ struct House {
 }
 
 thread_local! {
-    /// Whether the houses of this thread speak with their scripts over TCP.
+    /// Whether the houses of this thread talk to their scripts over TCP.
     static OVER_TCP: Cell<bool> = const { Cell::new(false) };
 }
 
@@ -96,7 +96,7 @@ async fn text(body: Body) -> String {
 
 static LINES: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
-/// Keeps what is logged, as `LEVEL vlugin module: message`.
+/// Keeps the log, as `LEVEL vlugin module: message`.
 struct Log;
 
 impl log::Log for Log {
@@ -120,7 +120,7 @@ impl log::Log for Log {
     fn flush(&self) {}
 }
 
-/// Has what is logged from here on kept.
+/// Keeps the log from here on.
 fn keep_log() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
@@ -129,7 +129,7 @@ fn keep_log() {
     });
 }
 
-/// Waits for a line in the log that has all of these in it.
+/// Waits for a line in the log that contains all of these.
 fn logged(parts: &[&str]) -> String {
     for _ in 0..1000 {
         let lines = LINES.lock().unwrap_or_else(PoisonError::into_inner);

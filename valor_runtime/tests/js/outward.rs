@@ -1,4 +1,4 @@
-//! What a script asks for: other servers, within its `allow`, and other vlugins.
+//! A script's own requests: to other servers, within its `allow`, and to other vlugins.
 
 #[expect(dead_code, reason = "the tests of the client use all of it")]
 #[path = "../fetch/server.rs"]
@@ -124,7 +124,7 @@ pub(crate) fn a_script_fetches_and_calls() {
         ));
         res
     });
-    // Says when a request to it has gone.
+    // Reports when a request to it has gone.
     let (gone, left) = smol::channel::bounded::<()>(1);
     let waits = valor_runtime::from_fn(move |_| {
         let gone = gone.clone();
@@ -154,7 +154,7 @@ pub(crate) fn a_script_fetches_and_calls() {
         assert_eq!(house.get("/asks/error").await.0, 500);
         let (status, body) = house.get("/asks/refused").await;
         assert_eq!(status, 500, "{body}");
-        // Where it may not go is for the log.
+        // The forbidden address is only for the log.
         assert!(!body.contains("example.com"), "{body}");
         logged(&[
             "ERROR",
@@ -182,7 +182,7 @@ pub(crate) fn a_script_fetches_and_calls() {
         assert_eq!(house.get("/asks/self").await, (404, "nothing".into()));
         assert_eq!(house.get("/asks/nobody").await.0, 404);
 
-        // What was begun for a client ends with it.
+        // Work that began for a client ends with that client.
         let waiting = house.get("/asks/waits");
         let away = async {
             smol::Timer::after(std::time::Duration::from_millis(200)).await;

@@ -1,5 +1,5 @@
-//! The transport of Windows, which any program of the machine can connect to: the tests of the other modules once
-//! more over it, and what comes to a stranger who finds the ports.
+//! The transport that Windows uses, to which any program on the machine can connect. The tests of the other modules
+//! run again over it, and more tests show what a stranger gets who finds the ports.
 
 use crate::{House, OVER_TCP, ends::until};
 use serde_json::json;
@@ -11,7 +11,7 @@ use std::{
     os::unix::fs::PermissionsExt,
 };
 
-/// Runs a test with the houses of its thread over TCP.
+/// Runs a test with its thread's houses over TCP.
 fn over_tcp(test: impl FnOnce()) {
     struct Back;
     impl Drop for Back {
@@ -67,7 +67,7 @@ pub(crate) fn ports_of(pid: &str) -> Vec<u16> {
     let rows = table.lines().skip(1).filter_map(|row| {
         let fields: Vec<_> = row.split_whitespace().collect();
         let is_its = sockets.contains(&format!("socket:[{}]", fields[9]));
-        // The state of one that listens.
+        // The state of a listening socket.
         let listens = is_its && fields[3] == "0A";
         let port = fields[1].rsplit(':').next()?;
         listens.then(|| u16::from_str_radix(port, 16).unwrap())
@@ -120,8 +120,8 @@ fn a_stranger_is_refused_by_a_script() {
     });
 }
 
-/// A Deno before which strangers connect to Valor: one that says nothing, one that says what is no secret, each of
-/// which are to be sent away; then the right one comes.
+/// A Deno that comes late: strangers connect to Valor first. One says nothing, one sends a wrong secret, and both
+/// should be disconnected. Then the right one comes.
 const LATE: &str = r#"#!/bin/bash
 [ "$1" = eval ] && { "$DENO" "$@" | head -n 1; echo "$0"; exit; }
 [ "$1" = info ] && exec "$DENO" "$@"
@@ -159,9 +159,9 @@ fn a_stranger_is_not_taken_for_the_process() {
             assert_eq!(house.get("/counter").await, (200, "1".into()));
         });
         let said = |name: &str| fs::read_to_string(here.join(name)).unwrap();
-        // The end of the connection, not of the time.
+        // The connection ended before the time did.
         assert_eq!(said("sent-away"), "1\n");
-        // What every program of the machine may read has no secret in it.
+        // Nothing that every program on the machine may read contains the secret.
         for text in [said("environment"), said("arguments")] {
             let is_secret =
                 |word: &str| word.len() == 32 && word.bytes().all(|byte| byte.is_ascii_hexdigit());

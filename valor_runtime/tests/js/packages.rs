@@ -1,5 +1,5 @@
-//! What a script imports from npm: where it is installed, the example `hono` answers; where it is not, a line says
-//! what to run and where.
+//! Imports from npm. If the package is installed, the example `hono` answers. If not, a line says what to run and
+//! where.
 
 use crate::{House, keep_log, logged, text};
 use serde_json::json;
@@ -7,7 +7,7 @@ use smol::block_on;
 use std::{os::unix::fs::symlink, path::Path};
 use valor_runtime::{LoadError, Request, RuntimeError};
 
-/// Has a package of the tests' tools installed in a folder.
+/// Installs a package of the tests' tools in a folder.
 fn install(folder: &Path, package: &str) {
     let tools = std::env::var_os("VALOR_JS_TOOLS").expect("VALOR_JS_TOOLS, as .ci/tools sets it");
     let modules = folder.join("node_modules");
@@ -51,7 +51,7 @@ fn the_example_hono_answers_where_it_is_installed() {
     });
 }
 
-/// A project with a script that imports a package of its npm workspace, which is this file.
+/// A project whose script imports a package of its npm workspace. This file is that package.
 fn workspace(name: &str, text: &str) -> House {
     let manifest =
         format!(r#"{{ "name": "@me/util", "version": "1.0.0", "exports": "./{name}" }}"#);
@@ -74,11 +74,11 @@ fn workspace(name: &str, text: &str) -> House {
         ("repo/node_modules/other/index.js", ""),
         ("etc/plugins.json", ""),
     ]);
-    // As `npm install` has it.
+    // As `npm install` does it.
     let modules = house.dir.path().join("repo/node_modules/@me");
     std::fs::create_dir(&modules).unwrap();
     symlink("../../packages/util", modules.join("util")).unwrap();
-    // plugins.json is elsewhere.
+    // plugins.json is in another folder.
     let runtime = valor_runtime::Runtime::builder().base_dir(house.dir.path().join("etc"));
     let runtime = runtime.deno(crate::fixture::js_tool("deno"));
     House {
@@ -210,7 +210,7 @@ fn what_is_not_installed_is_one_line_with_the_remedy() {
         ("typed/a.ts", "import '@a/b/c';"),
         ("dynamic/package.json", manifest),
         ("dynamic/a.js", "await import('hono');"),
-        // What has another fault is another line.
+        // Another fault gives another line.
         ("subpath/package.json", manifest),
         ("subpath/a.js", "import 'hono/nothing';"),
         ("node/a.js", "import 'fs';"),
@@ -283,7 +283,7 @@ fn what_is_not_installed_is_one_line_with_the_remedy() {
     });
 }
 
-/// Deno lets a script import any file whose path has a `node_modules` in it, wherever that leads.
+/// Deno lets a script import any file whose path contains `node_modules`, wherever that leads.
 #[test]
 fn a_link_in_a_package_gives_a_script_no_other_file() {
     let house = House::new(&[

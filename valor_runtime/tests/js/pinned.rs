@@ -1,4 +1,4 @@
-//! Scripts whose bytes are checked, by `sha256` or a signature: those bytes run, and nothing that was not checked.
+//! Scripts whose bytes are checked, by `sha256` or a signature. Exactly those bytes run, and nothing unchecked.
 
 use crate::{House, LINES, ends::until, fixture, keep_log};
 use serde_json::{Value, json};
@@ -18,7 +18,7 @@ fn sha256(text: &str) -> String {
     format!("{:x}", Sha256::digest(text))
 }
 
-/// A house whose Deno puts `evil.js` in the place of `a.js` before it looks at anything.
+/// A house whose Deno replaces `a.js` with `evil.js` before it looks at anything.
 fn house_with_a_thief() -> House {
     let house = House::with(&[("a.js", GOOD), ("evil.js", EVIL)], |it| it);
     let dir = house.dir.path();
@@ -51,7 +51,7 @@ fn a_file_that_is_swapped_after_the_check_is_not_run() {
         assert_eq!(house.get("/a").await, (200, "good".into()));
         assert_eq!(fs::read_to_string(&file).unwrap(), EVIL, "it was swapped");
 
-        // Also when it is started again: what is there then is checked before.
+        // This also holds when it is started again: the file is checked before.
         kill(&deno_in(house.dir.path()));
         until("it is checked again", async || {
             let (status, answer) = house.get("/a").await;
@@ -74,7 +74,7 @@ fn has_logged(part: &str) -> bool {
     lines.iter().any(|line| line.contains(part))
 }
 
-/// The Deno whose working folder this is.
+/// The Deno with this working folder.
 fn deno_in(folder: &Path) -> PathBuf {
     let folder = folder.canonicalize().unwrap();
     let processes = fs::read_dir("/proc").unwrap().flatten();
@@ -255,6 +255,6 @@ fn what_a_process_has_is_nobody_elses() {
     for name in ["supervisor.js", "worker.js", "control"] {
         assert_eq!(mode(&folder.join(name)), 0o600, "{name}");
     }
-    // Deno's own.
+    // Deno's own folder.
     assert_eq!(mode(&folder.join("0")), 0o700);
 }

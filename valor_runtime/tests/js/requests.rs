@@ -1,4 +1,4 @@
-//! Requests: what a script is given.
+//! Requests: what a script receives.
 
 use crate::{House, text};
 use serde_json::{Value, json};
@@ -85,7 +85,7 @@ pub(crate) fn a_body_is_asked_for_when_a_script_first_reads_it() {
     let answer = until(&mut stream, "\r\n\r\n");
     assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
     until(&mut stream, "hi");
-    // Of an answer that is made of the body, the head may come first: that says as much.
+    // If an answer is made from the body, the head may come first: that tells the client to go on.
     let mut stream = post("/echo");
     let first = until(&mut stream, "\r\n\r\n");
     assert!(
@@ -94,14 +94,14 @@ pub(crate) fn a_body_is_asked_for_when_a_script_first_reads_it() {
     );
     stream.write_all(b"hi").unwrap();
     until(&mut stream, "hi");
-    // Whether the body comes then is anybody's guess, so that nothing can come behind it.
+    // Nobody knows if the body will come then, so nothing can follow it.
     let mut answer = String::new();
     post("/deaf").read_to_string(&mut answer).unwrap();
     assert!(
         answer.starts_with("HTTP/1.1 200 ") && answer.ends_with("\r\n\r\ndeaf"),
         "{answer}"
     );
-    // No interim response comes behind a head, which says as well that the body may come.
+    // No interim response may follow a head. The head itself says that the body may come.
     let mut stream = post("/late");
     let answer = until(&mut stream, "first,");
     assert!(answer.contains("HTTP/1.1 200 "), "{answer}");
@@ -114,7 +114,7 @@ pub(crate) fn a_body_is_asked_for_when_a_script_first_reads_it() {
     drop(serving);
 }
 
-/// The URL stays the client's, whatever crosses with it.
+/// The URL stays the client's, whatever header comes along with it.
 #[test]
 pub(crate) fn the_clients_address_is_known() {
     let house = House::new(&[
@@ -153,7 +153,7 @@ pub(crate) fn the_clients_address_is_known() {
             .unwrap();
         for (peer, expected) in peers {
             for https in [false, true] {
-                // With a head of this size the request crosses as a message.
+                // With a head of this size, the request crosses as a message.
                 for large in ["", &"x".repeat(40_000)] {
                     for path in ["/a/x;y?z=;", "/b/~/+;"] {
                         let mut request = Request::new("GET", path).unwrap();
@@ -182,7 +182,7 @@ pub(crate) fn the_clients_address_is_known() {
     });
 }
 
-/// As in a service worker and in a page: a listener can be taken out and put in once, and `onfetch` is one of them.
+/// As in a service worker and in a page: a listener can be removed, is added only once, and `onfetch` is one of them.
 #[test]
 pub(crate) fn listeners_are_those_of_a_service_worker() {
     let house = House::new(&[
@@ -216,7 +216,7 @@ pub(crate) fn listeners_are_those_of_a_service_worker() {
     });
 }
 
-/// Says in JSON what it was asked.
+/// Reports as JSON what it was asked.
 const MIRROR: &str = "
 let count = 0;
 export default {
@@ -277,7 +277,7 @@ pub(crate) fn a_script_sees_the_request_as_it_is() {
         let mut request = Request::new("GET", "/a/b").unwrap();
         request.head.push("host", b"example.com").unwrap();
         request.head.set_https(true);
-        // Standard requests have none.
+        // In the standard, a GET has no body.
         request.body = Body::from("lost".to_owned());
         let seen = json_of(house.ask(request).await).await;
         assert_eq!(seen["url"], "https://example.com/");
@@ -285,7 +285,7 @@ pub(crate) fn a_script_sees_the_request_as_it_is() {
     });
 }
 
-/// Says what several ways to look at its request tell, and what it may do with it.
+/// Reports how its request looks in several ways, and what it may do with it.
 const COPIES: &str = "
 const attempt = (what) => { try { what(); return 'done' } catch (error) { return error.name } };
 export default {
@@ -302,7 +302,7 @@ export default {
   },
 };";
 
-/// The form that the URL standard gives it, which is a browser's, and never a trace of how it came.
+/// The URL has the form of the URL standard, as in a browser, and shows no trace of how it came.
 #[test]
 pub(crate) fn a_requests_url_is_what_a_browser_would_say() {
     let house = House::new(&[("copies.js", COPIES)]);
@@ -334,7 +334,7 @@ pub(crate) fn a_requests_url_is_what_a_browser_would_say() {
             assert_eq!(seen["inspected"], false);
             assert_eq!(seen["others"], json!(["https://a.example/x?y", "manual"]));
         }
-        // Valor's own requests are known by more than their form.
+        // Form alone does not make a request one of Valor's own.
         for path in [
             "/!poll",
             "/!result",

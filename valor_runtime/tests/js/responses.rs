@@ -1,4 +1,4 @@
-//! Responses: what of a script's answer arrives, and bodies that stream both ways.
+//! Responses: which parts of a script's answer arrive, and bodies that stream both ways.
 
 use crate::{House, keep_log, logged, text};
 use futures_lite::StreamExt;
@@ -59,7 +59,7 @@ pub(crate) fn what_a_script_answers_arrives() {
         assert_eq!(response.head.status(), 207);
         assert_eq!(response.head.header_str("content-length"), Some("5000"));
         assert_eq!(text(response.body).await, "");
-        // A stream's length is not known, and is not said to be 0.
+        // A stream's length is unknown, and is not reported as 0.
         let response = ask("HEAD", "/stream").await;
         assert_eq!(response.head.header("content-length"), None);
         assert_eq!(response.body.len(), None);
@@ -96,7 +96,7 @@ pub(crate) fn what_a_script_answers_arrives() {
         assert_eq!(response.head.status(), 200);
         assert!(response.body.bytes(100).await.is_err());
         logged(&["ERROR answers", "broke off"]);
-        // All of that was one failed response each.
+        // Each of these was only one failed response.
         assert_eq!(ask("GET", "/empty").await.head.status(), 204);
     });
 }
@@ -133,7 +133,7 @@ pub(crate) fn bodies_stream_both_ways_and_end_with_the_client() {
     let house = House::new(&[("streams.js", STREAMS)]);
     block_on(async {
         house.load(json!({ "name": "streams" })).await.unwrap();
-        // A part of the request that comes after a part of the response: nothing is gathered.
+        // A part of the request comes after a part of the response, so nothing is collected first.
         let (send, receive) = smol::channel::unbounded::<std::io::Result<Chunk>>();
         let mut request = Request::new("POST", "/streams/echo").unwrap();
         request.body = Body::stream(None, Box::pin(receive));

@@ -1,17 +1,17 @@
-//! Libraries of another version of `valor_abi`: of the same ABI, and of another.
+//! Libraries with another version of `valor_abi`: of the same ABI, and of another.
 
 use super::{copies::Copy, *};
 use std::process::Command;
 use valor_runtime::Request;
 
-/// `valor_abi` as it is, under another version.
+/// The unchanged `valor_abi`, under another version.
 const RENUMBERED: Copy = Copy {
     name: "abi_renumbered",
     version: "7.3.1",
     edits: &[],
 };
 
-/// A table's end, with one function more. Whoever reads it learns whether the table has it.
+/// The end of a table, with one more function. Its reader learns whether the table has it.
 macro_rules! with_added {
     ($end:literal) => {
         concat!(
@@ -22,9 +22,8 @@ macro_rules! with_added {
     };
 }
 
-/// ABI 1.1: every table has one function more, and each side uses that of the other where it is
-/// there. The vlugin's name ends with what the host's gives; the host prints what the
-/// vlugin's gives.
+/// ABI 1.1: every table has one more function, and each side uses the other's if it is there. The vlugin's name ends
+/// with the result of the host's function. The host prints the result of the vlugin's.
 const NEWER: Copy = Copy {
     name: "abi_newer",
     version: "7.4.0",
@@ -98,7 +97,7 @@ const NEWER: Copy = Copy {
     ],
 };
 
-/// ABI 1.0 by its number, but one field is of another type.
+/// ABI 1.0 by its number, but one field has another type.
 const CHANGED: Copy = Copy {
     name: "abi_changed",
     version: "7.5.0",
@@ -121,7 +120,7 @@ const CHANGED: Copy = Copy {
     ],
 };
 
-/// What a vlugin of `fixtures/another_abi` answers to a body in two pieces.
+/// The answer of a vlugin of `fixtures/another_abi` to a body in two pieces.
 fn conversation(vlugin: &Arc<dyn Vlugin>) -> String {
     use valor_abi_wire::{Body, Bytes, Chunk};
     let pieces = ["one", "two"].map(|piece| Ok(Chunk::Data(Bytes::from_static(piece.as_bytes()))));
@@ -150,11 +149,11 @@ fn a_newer_minor_version_is_loaded() {
     let loaded = load(&loader_in(Path::new("")), &definition_of(&NEWER.plugin())).unwrap();
     let metadata = loaded.metadata.unwrap();
     assert_eq!((metadata.abi_major, metadata.abi_minor), (1, 1));
-    // This host's table ends before what the library knows of, and the library sees that.
+    // This host's table ends before the function that the library knows, and the library sees that.
     assert_eq!(conversation(&loaded.vlugin), "tested heard onetwo");
 }
 
-/// What the host of ABI 1.1 prints when it has talked to this copy's vlugin.
+/// What the host of ABI 1.1 prints after it has talked to this copy's vlugin.
 #[track_caller]
 fn said_to_newer_host(copy: &Copy) -> String {
     let symbol = format!("valor_module_{}", copy.name);

@@ -1,5 +1,5 @@
-//! Libraries that were built against another `valor_abi` than this one: copies of its source,
-//! made at each run and changed a little. They stand for the versions that will come.
+//! Libraries that were built against a different `valor_abi`: copies of its source, made at each run and changed a
+//! little. They represent future versions.
 
 use super::fixture::{build, workspace};
 use std::{
@@ -8,15 +8,15 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-/// What differs from the source as it is.
+/// How a copy differs from the source.
 pub struct Copy {
-    /// The name of the vlugin's crate, and of the copy. The crates of the copy stand in a folder of this name: for
-    /// cargo, whose target folder the copies share, a crate of the same name and version in the same place of its
-    /// workspace is the same crate.
+    /// The name of the vlugin's crate, and of the copy. The crates of the copy stand in a folder with this name. The
+    /// copies share a target folder, and cargo takes crates of the same name and version in the same place of their
+    /// workspace for the same crate.
     pub name: &'static str,
     /// The version of `valor_abi`, and of the vlugin.
     pub version: &'static str,
-    /// A file of `valor_abi`, a text that stands there once, and what stands there instead.
+    /// A file of `valor_abi`, a text that occurs there once, and its replacement.
     pub edits: &'static [(&'static str, &'static str, &'static str)],
 }
 
@@ -34,8 +34,8 @@ impl Copy {
         library.with_file_name(format!("abi_host{}", std::env::consts::EXE_SUFFIX))
     }
 
-    /// Writes the copy down as a workspace; a file that is the same as in the last run stays as
-    /// it is, so that cargo has nothing to build again.
+    /// Writes the copy as a workspace. A file that is unchanged since the last run is left alone, so that cargo has
+    /// nothing to rebuild.
     fn write(&self) -> PathBuf {
         assert_ne!(self.version, env!("CARGO_PKG_VERSION"), "it is another one");
         let (from, to) = (workspace(), self.folder());
@@ -53,7 +53,7 @@ impl Copy {
                 self.renumbered(&shared)
             ),
         );
-        // The same dependencies, so that their builds are shared with the other fixtures.
+        // The same dependencies, so that the other fixtures share their builds.
         write(&to.join("Cargo.lock"), &read(&from.join("Cargo.lock")));
         write(
             &to.join("plugin/Cargo.toml"),
@@ -141,7 +141,7 @@ fn sources(folder: &Path) -> Vec<PathBuf> {
     sources
 }
 
-/// Several tests ask for the same copy, and cargo must not read what is being written.
+/// Several tests ask for the same copy, and cargo must not read files while they are written.
 fn lock() -> MutexGuard<'static, ()> {
     static WRITING: Mutex<()> = Mutex::new(());
     WRITING.lock().unwrap_or_else(PoisonError::into_inner)
@@ -154,7 +154,7 @@ fn cut<'a>(text: &'a str, from: &str, to: &str) -> &'a str {
     &text[start..start + len]
 }
 
-/// A file, or all in a folder.
+/// A file, or all files in a folder.
 fn files(path: &Path) -> Vec<PathBuf> {
     if path.is_file() {
         return vec![path.to_owned()];

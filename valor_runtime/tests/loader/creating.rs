@@ -46,7 +46,7 @@ fn a_creation_that_never_ends_is_given_up() {
         "vlugin `tested` was not created within 2 s: its `on_create` blocks its thread; let it \
          wait with `.await` and `valor::sleep`"
     );
-    // Others are served all the while, from the same library too.
+    // Meanwhile others are served, even from the same library.
     assert_eq!(
         text(
             &load(&loader, &misbehaving_with("slow")).unwrap().vlugin,
@@ -59,7 +59,7 @@ fn a_creation_that_never_ends_is_given_up() {
 #[test]
 fn a_load_that_nobody_waits_for_is_given_up() {
     let loader = loader_in(Path::new(""));
-    // The first host of a library is kept, for code outside of any vlugin's scope.
+    // The first host of a library is kept, for code outside any vlugin's scope.
     load(&loader, &misbehaving_with("fine")).unwrap();
     let host = TestHost::new("given up");
     let kept: Weak<TestHost> = Arc::downgrade(&host);

@@ -1,4 +1,4 @@
-//! From a definition to a file that can be read: where it is looked for, and what is refused there.
+//! From a definition to a readable file: where it is looked for, and what is refused there.
 
 use super::*;
 
@@ -100,7 +100,7 @@ fn one_image_serves_several_mounts_and_leaves_no_file_behind() {
     assert_eq!(text(&bob.vlugin, "/config"), "Bob");
     assert_eq!(images_mapped() - before, 1);
 
-    // Not in the temporary folder, which is looked into at the end.
+    // Not in the temporary folder, whose contents are checked at the end.
     let elsewhere = temp();
     let copied = write(&elsewhere, "copied", &fs::read(misbehaving()).unwrap());
     load(&loader, &definition_of(&copied)).unwrap();
@@ -139,7 +139,7 @@ fn a_file_that_is_overwritten_or_replaced_while_it_is_loaded_is_loaded_anew() {
     assert_eq!(text(&new.vlugin, "/"), "fine");
     assert_eq!(text(&old.vlugin, "/"), "OK response from a plugin");
 
-    // By rename: the same path is another file.
+    // By rename: the same path leads to another file.
     let other = dir.path().join("other");
     fs::copy(hello_plugin(), &other).unwrap();
     fs::rename(&other, &file).unwrap();
@@ -332,7 +332,7 @@ fn a_folder_that_cannot_be_written_to_is_named() {
 fn a_file_that_is_too_large_is_not_read() {
     let dir = temp();
     let file = dir.path().join("large.so");
-    // Sparse: it takes no room.
+    // Sparse: it takes no space.
     fs::File::create(&file)
         .unwrap()
         .set_len((1 << 30) + 1)

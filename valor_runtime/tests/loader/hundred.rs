@@ -1,5 +1,5 @@
-//! A hundred bad files and more, each made of a good library or package by one change, or
-//! something else altogether. All go through the loader of one process, and each is one line.
+//! More than a hundred bad files. Each is a good library or package with one change, or something else entirely. All
+//! go through the loader of one process, and each gives one line.
 #![cfg(target_os = "linux")] // What is damaged are the fields of ELF.
 
 use super::*;
@@ -9,10 +9,10 @@ use std::{collections::HashSet, os::unix::fs::symlink};
 use valor_abi_wire::metadata::Metadata;
 use valor_runtime::package::{Manifest, Package};
 
-/// Beyond any file.
+/// Beyond the end of any file.
 const FAR: u64 = 1 << 40;
 
-/// Bad files, each of which is loaded as it is added, and then removed.
+/// Bad files. Each is added, loaded, and then removed.
 struct Bad {
     dir: TempDir,
     loader: NativeLoader,
@@ -50,7 +50,7 @@ impl Bad {
             Ok(_) => return self.wrong.push(format!("{} is loaded", file.display())),
             Err(error) => error.to_string(),
         };
-        // What is wrong, behind the file that it is wrong with.
+        // The fault, after the name of its file.
         let told = line.strip_prefix(&*file.to_string_lossy()).unwrap_or("");
         let sound = (20..500).contains(&told.len())
             && told.starts_with(' ')
@@ -147,7 +147,7 @@ fn headers(bad: &mut Bad, library: &[u8]) {
         elf::EM_MIPS,
         0xabcd,
     ] {
-        // This host's own would be a good one.
+        // This host's own machine would be a good one.
         if machine != library_machine(library) {
             let name = format!("machine-{machine}.so");
             bad.with(name, library, 0x12, &machine.to_le_bytes());
@@ -159,7 +159,7 @@ fn library_machine(library: &[u8]) -> u16 {
     u16::from_le_bytes(library[0x12..0x14].try_into().unwrap())
 }
 
-/// What the tables of segments and sections say, entry by entry.
+/// The entries of the tables of segments and sections, one by one.
 fn tables(bad: &mut Bad, library: &[u8]) {
     type Header = elf::FileHeader64<object::LittleEndian>;
     type Segment = elf::ProgramHeader64<object::LittleEndian>;
@@ -200,7 +200,7 @@ fn tables(bad: &mut Bad, library: &[u8]) {
     }
 }
 
-/// What the library says of itself, field by field.
+/// The library's metadata, field by field.
 fn metadata(bad: &mut Bad) {
     let long = [b'x'; 128];
     for (name, at, field) in [
@@ -235,7 +235,7 @@ fn metadata(bad: &mut Bad) {
     bad.add("abort.so", fs::read(misbehaving_abort()).unwrap());
 }
 
-/// What people give by mistake.
+/// Files that people pass by mistake.
 fn something_else(bad: &mut Bad) {
     let pe = |machine: u16, characteristics: u16| {
         let mut bytes = vec![0; 0x200];
@@ -284,7 +284,7 @@ fn something_else(bad: &mut Bad) {
     }
 }
 
-/// Packages of the library: the archive, its manifest, and what is in it.
+/// Packages of the library: the archive, its manifest, and its contents.
 fn packages(bad: &mut Bad, library: &[u8]) {
     let this = Metadata::this_target();
     let said = |name: &str| Manifest::new(name, env!("CARGO_PKG_VERSION"), "1.0");

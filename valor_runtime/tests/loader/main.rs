@@ -1,5 +1,5 @@
-//! The loader against real libraries: good ones, and every kind of bad one. That the process
-//! lives is asserted by each test that ends.
+//! The loader against real libraries: good ones, and every kind of bad one. Each test that ends also shows that the
+//! process survived.
 
 mod another_abi;
 mod copies;
@@ -39,13 +39,12 @@ fn load(loader: &NativeLoader, definition: &Definition) -> Result<Loaded, LoadEr
     smol::block_on(loader.load(definition, false, host))
 }
 
-/// A loader that looks into no folder but this one.
+/// A loader that looks only into this folder.
 fn loader_in(dir: &Path) -> NativeLoader {
     NativeLoader::new(dir).library_path::<&Path>([])
 }
 
-/// The line that this file is refused with, `DIR` in the place of its folder; and a good
-/// vlugin is loaded and answers afterwards.
+/// The line that refuses this file, with `DIR` for its folder. Then a good vlugin is loaded and answers.
 #[track_caller]
 fn refused(dir: &Path, definition: &Definition) -> String {
     let error = load(&loader_in(dir), definition).unwrap_err();
@@ -65,7 +64,7 @@ fn text(vlugin: &Arc<dyn Vlugin>, target: &str) -> String {
     smol::block_on(get(vlugin, target)).unwrap().1
 }
 
-/// A misbehaving vlugin that is created with this config.
+/// A misbehaving vlugin, created with this config.
 fn misbehaving_with(config: &str) -> Definition {
     Definition {
         config: Value::from(config),
@@ -80,10 +79,10 @@ fn write(dir: &TempDir, name: &str, bytes: &[u8]) -> PathBuf {
     file
 }
 
-/// The bytes of a library with some of its metadata block written over.
+/// The bytes of a library with part of its metadata block overwritten.
 fn patched(library: &Path, at: usize, with: &[u8]) -> Vec<u8> {
     let mut bytes = fs::read(library).unwrap();
-    // The block stands in a section of its own; the reader of blocks has the magic as well.
+    // The block has a separate section. The reader of blocks has the magic as well.
     let mut patches = 0;
     for block in 0..bytes.len() - 384 {
         if bytes[block..].starts_with(&MAGIC) && bytes[block + 16..][..4] == 384u32.to_le_bytes() {
@@ -101,7 +100,7 @@ const SIZE: usize = 16;
 const TARGET: usize = 192;
 const SYMBOL: usize = 256;
 
-/// Runs one test of this file again in a process of its own, with a changed environment.
+/// Runs one test of this file again in a separate process, with a changed environment.
 #[track_caller]
 fn in_a_process_of_its_own(test: &str, change: (&str, &Path)) -> bool {
     const CHILD: &str = "VALOR_TEST_CHILD";

@@ -1,4 +1,4 @@
-//! Files that are found but are no vlugins for this host.
+//! Files that are found but are not vlugins for this host.
 
 use super::*;
 
@@ -32,7 +32,7 @@ fn what_is_no_library_is_refused_by_what_it_is() {
 #[cfg(target_os = "linux")]
 #[test]
 fn a_library_that_is_no_vlugin_is_refused() {
-    // Every process has one mapped at least: that of C. Where there is a libz, that one.
+    // Every process has mapped at least one library, which is that of C. If there is a libz, take that.
     let maps = fs::read_to_string("/proc/self/maps").unwrap();
     let libc = maps
         .lines()
@@ -110,7 +110,7 @@ fn another_version_of_the_abi_is_refused() {
             env!("CARGO_PKG_VERSION")
         )
     );
-    // What a newer minor version adds is asked for before it is used.
+    // A library checks for the additions of a newer minor version before it uses them.
     let newer = patched(hello_plugin(), ABI_MINOR, &[9, 0]);
     let file = write(&dir, "newer", &newer);
     let loaded = load(&loader_in(dir.path()), &definition_of(&file)).unwrap();
@@ -245,7 +245,7 @@ fn a_symbol_that_is_not_exported_is_refused() {
             file_name("unfit")
         )
     );
-    // That is known before any of its code runs.
+    // This is known before any of its code runs.
     let shown = valor_runtime::inspect(&file).unwrap();
     assert!(matches!(
         shown.verdict,

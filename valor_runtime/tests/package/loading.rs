@@ -1,4 +1,4 @@
-//! From a package to a vlugin that answers, and what of it this host does not take.
+//! From a package to a vlugin that answers, and which packages this host refuses.
 
 use super::*;
 use fixture::{TestHost, get};
@@ -12,7 +12,7 @@ fn load(file: &Path, sha256: Option<&str>) -> Result<Loaded, LoadError> {
     smol::block_on(loader.load(&definition, false, TestHost::new("hello")))
 }
 
-/// The line that a file is refused with, `FILE` in its place.
+/// The line that refuses a file, with `FILE` in its place.
 #[track_caller]
 fn refused(file: &Path) -> String {
     let line = load(file, None).unwrap_err().to_string();
@@ -29,7 +29,7 @@ fn the_library_for_this_host_is_loaded() {
     assert_eq!(body, "OK response from a plugin");
     assert_eq!(loaded.file, file);
 
-    // What plugins.json pins is the file, as `sha256sum` tells it.
+    // plugins.json pins the file, by the same hash that `sha256sum` prints.
     assert!(load(&file, loaded.sha256.as_deref()).is_ok());
     let other = load(&file, Some(&"0".repeat(64))).unwrap_err();
     assert!(matches!(other, LoadError::Sha256 { .. }), "{other}");

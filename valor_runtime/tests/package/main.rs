@@ -1,5 +1,5 @@
-//! Packages against the loader: good ones, and every kind of bad one. Bad ones are made of a
-//! good one, byte by byte, with tar headers of the test's own.
+//! Packages against the loader: good ones, and every kind of bad one. Bad ones are made from a good one, byte by byte,
+//! with the test's own tar headers.
 
 #[path = "../fixture/mod.rs"]
 mod fixture;
@@ -26,12 +26,12 @@ fn temp() -> TempDir {
         .unwrap()
 }
 
-/// What a package of `hello_plugin` says.
+/// The manifest of a package of `hello_plugin`.
 fn manifest() -> Manifest {
     Manifest::new("hello_plugin", env!("CARGO_PKG_VERSION"), "1.0")
 }
 
-/// A package of `hello_plugin` for this host, and of `others` for further targets.
+/// A package of `hello_plugin` for this host, and of `others` for other targets.
 fn packed(others: &[(&str, &[u8])]) -> Vec<u8> {
     let library = fs::read(hello_plugin()).unwrap();
     let mut libraries = vec![(Metadata::this_target(), &*library)];
@@ -45,7 +45,7 @@ fn write(dir: &TempDir, bytes: &[u8]) -> PathBuf {
     file
 }
 
-/// The line that these bytes are refused with as `x.vlugin`.
+/// The line that refuses these bytes as `x.vlugin`.
 #[track_caller]
 fn refusal(bytes: &[u8]) -> String {
     let line = Package::read(Path::new("x.vlugin"), bytes)
@@ -56,7 +56,7 @@ fn refusal(bytes: &[u8]) -> String {
     line
 }
 
-/// The line that an unsound package is refused with, for this reason.
+/// The line that refuses an unsound package for this reason.
 fn unsound(reason: &str) -> String {
     format!("x.vlugin is not a sound package: {reason}; copy it again, or make it again")
 }

@@ -1,4 +1,4 @@
-//! WebAssembly modules in packages: taken by a definition of type `wasm`, and by no other.
+//! WebAssembly modules in packages. Only a definition of type `wasm` takes them.
 
 use super::{fixture, hello_plugin, temp, write};
 use futures_lite::future::block_on;
@@ -9,7 +9,7 @@ use valor_runtime::{
     package::{Manifest, Package, WASM_TARGET},
 };
 
-/// What a package of the guest says.
+/// The manifest of a package of the guest.
 fn manifest() -> Manifest {
     let shown = valor_runtime::inspect(fixture::guest()).unwrap();
     let metadata = shown.metadata.unwrap();
@@ -20,7 +20,7 @@ fn guest() -> Vec<u8> {
     fs::read(fixture::guest()).unwrap()
 }
 
-/// What a definition of this type makes of a package: the answer, or why there is none.
+/// What a definition of this type makes of a package: the answer, or the error.
 fn load(kind: Kind, file: &Path) -> Result<String, String> {
     let runtime = Runtime::builder().build().unwrap();
     let mut definition = Definition::new(kind, "it");
@@ -125,7 +125,7 @@ fn a_packed_module_goes_through_the_checks_of_a_plain_one() {
         let file = write(&dir, &bytes);
         let line = load(Kind::Wasm, &file).unwrap_err();
         assert!(line.starts_with(part), "{line}");
-        // What is wrong with it is told before as well.
+        // Inspection reports the fault before.
         let shown = inspect_package(&file).unwrap();
         assert!(shown.kinds.is_empty());
         let reason = shown.verdict.unwrap_err().to_string();

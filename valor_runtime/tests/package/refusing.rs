@@ -1,4 +1,4 @@
-//! Bytes that are no package, or only nearly one. Each is refused with one line.
+//! Bytes that are no package, or almost one. Each is refused with one line.
 
 use super::*;
 use proptest::prelude::*;
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 /// A member of an archive: its name, its type and its content.
 type Part<'a> = (&'a str, u8, &'a [u8]);
 
-/// A tar archive of these members, with whatever names and types.
+/// A tar archive of these members, with any names and types.
 fn tar(parts: &[Part<'_>]) -> Vec<u8> {
     let mut bytes = Vec::new();
     for (name, kind, content) in parts {
@@ -98,7 +98,7 @@ fn whichever_byte_is_changed_no_library_is() {
     for at in 0..good.len() {
         let mut bytes = good.clone();
         bytes[at] ^= 0x15;
-        // What nothing leans on, such as a letter of the version, may have changed.
+        // Bytes that nothing depends on, such as a letter of the version, may have changed.
         if let Ok(package) = Package::read(Path::new("x.vlugin"), &bytes) {
             let libraries: Vec<_> = package.libraries().map(|(_, bytes)| bytes).collect();
             assert_eq!(libraries, [b"a"], "byte {at}");
@@ -295,7 +295,7 @@ proptest! {
             bytes[at % len] = value;
         }
         if mend {
-            // So that the damage is met behind the checksum as well.
+            // So that the damage is also found behind the checksum.
             let sum = bytes[..512].iter().enumerate();
             let sum = sum.map(|(at, byte)| if (148..156).contains(&at) { 32 } else { u32::from(*byte) });
             let sum: u32 = sum.sum();

@@ -1,5 +1,4 @@
-//! The rows about the bodies of requests: lengths, chunks, limits, expectations, and what is
-//! pipelined behind them.
+//! The rows about request bodies: lengths, chunks, limits, expectations, and requests pipelined behind them.
 
 use crate::play::{Case, at, case, get, post};
 
@@ -39,7 +38,7 @@ pub fn over_the_limit() -> Vec<Case> {
             small("transfer-encoding: chunked\r\n\r\n6\r\n012345\r\n5\r\n6789a\r\n0\r\n\r\n"),
         )
         .problem(413),
-        // Where the length tells it, nothing of the body is waited for.
+        // If the length already shows it, the server waits for nothing of the body.
         case(
             "over the default of 10 MiB",
             post("content-length: 10485761\r\n\r\n"),
@@ -161,7 +160,7 @@ pub fn chunks() -> Vec<Case> {
 }
 
 pub fn broken_off() -> Vec<Case> {
-    // The vlugin answers that it saw an error, which is not sent.
+    // The vlugin's answer, that it saw an error, is not sent.
     [
         ("a length", "content-length: 10\r\n\r\nfour"),
         ("a length and nothing of it", "content-length: 10\r\n\r\n"),
@@ -222,7 +221,7 @@ pub fn expectations() -> Vec<Case> {
         )
         .continues()
         .says(200, "body=hi"),
-        // Whether the body comes then is anybody's guess, so that nothing can come behind it.
+        // Nobody knows if the body will come then, so nothing can follow it.
         case(
             "a body that is not read",
             at(

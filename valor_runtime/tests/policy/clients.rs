@@ -1,4 +1,4 @@
-//! The rows about clients: slow ones, many at once, such as go away, and those that see the end.
+//! The rows about clients: slow ones, many at once, those that leave, and those that see the end.
 
 use crate::{
     harness::{PATIENCE, Running, data, eventually, mirror, text},
@@ -22,10 +22,10 @@ use valor_runtime::{
 
 pub const SHORT: Duration = Duration::from_millis(300);
 
-/// Long enough for a request that is sent byte by byte while the machine does other things.
+/// Long enough to send a request byte by byte while the machine is busy.
 const MOMENT: Duration = Duration::from_secs(1);
 
-/// Waits for heads and bodies but for a moment.
+/// Waits only a moment for heads and bodies.
 pub fn impatient() -> ServerConfig {
     ServerConfig {
         head_timeout: MOMENT,
@@ -57,7 +57,7 @@ pub fn idle() -> Vec<Case> {
         case("nothing behind a request", get("\r\n"))
             .says(200, "GET /")
             .closed(),
-        // Empty lines are no head that was begun.
+        // Empty lines do not begin a head.
         case("an empty line", "\r\n").closed(),
     ]
 }
@@ -246,7 +246,7 @@ pub fn over_the_limit() {
     }
 }
 
-/// What SIGTERM and SIGINT ask for; the program's own tests send the signals.
+/// What SIGTERM and SIGINT request. The program's own tests send the signals.
 pub fn see_the_end() {
     let _together = ALONE.read().unwrap_or_else(|e| e.into_inner());
     for mut mode in ways(seed()) {
@@ -275,7 +275,7 @@ pub fn see_the_end() {
             &mut mode,
         );
         eventually("the request", || begun.load(Ordering::SeqCst) == 1);
-        // What is pipelined behind it was not yet accepted, and is not answered.
+        // The request pipelined behind it was not accepted yet, and is not answered.
         working.send(get("\r\n"));
 
         server.leave();

@@ -89,7 +89,7 @@ pub fn values_beyond_ascii() -> Vec<Case> {
     vec![
         case("UTF-8", get("x: ä\r\n\r\n")).says(200, SEEN),
         case("latin-1", latin).says(200, SEEN),
-        // Where it cannot be carried, it is no panic.
+        // If it cannot be carried, that is no panic.
         case("UTF-8 for http-types", to_handler).problem(400),
     ]
 }
@@ -143,7 +143,7 @@ pub fn version_1_0() -> Vec<Case> {
             .with("connection", "keep-alive")
             .says(200, "GET /2")
             .closed(),
-        // It has no chunks: the end of the connection is the end of the body.
+        // It has no chunks. The end of the connection is the end of the body.
         case("a stream", "GET /answers/stream HTTP/1.0\r\n\r\n")
             .body(200, "one")
             .without("transfer-encoding")

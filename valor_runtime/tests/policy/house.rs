@@ -1,5 +1,4 @@
-//! The runtime that the rows are played against: real dispatch, and vlugins for every kind of
-//! answer.
+//! The runtime that the rows are played against: real dispatch, and vlugins for every kind of answer.
 
 use crate::harness::{chunks, data, mirror, text};
 use futures_lite::{StreamExt, stream};
@@ -11,8 +10,8 @@ use valor_runtime::{
     Body, Chunk, Fault, Limits, Place, Request, Response, Runtime, Vlugin, from_fn, from_http, http,
 };
 
-/// Tells what it was asked at `/` and at `/small`, where a body may have 10 bytes, and has
-/// answers of other kinds elsewhere.
+/// Reports what it was asked at `/` and at `/small`, where a body may have 10 bytes. Gives other kinds of answers
+/// elsewhere.
 pub fn house() -> Arc<dyn Vlugin> {
     let runtime = Runtime::builder().build().unwrap();
     let add = |place: Place, vlugin| runtime.add(place, vlugin).unwrap();
@@ -36,7 +35,7 @@ pub fn house() -> Arc<dyn Vlugin> {
     runtime
 }
 
-/// Nothing is mounted here but at `/a/b`.
+/// Nothing is mounted here except at `/a/b`.
 pub fn nearly_empty() -> Arc<dyn Vlugin> {
     let runtime = Runtime::builder().build().unwrap();
     runtime
@@ -140,7 +139,7 @@ fn answers() -> Arc<dyn Vlugin> {
     })
 }
 
-/// The same by an author's means.
+/// The same with an author's means.
 fn handler() -> Arc<dyn Vlugin> {
     from_http(|req: http::Request| async move {
         let mut res = http::Response::new(200);
@@ -175,7 +174,7 @@ fn handler() -> Arc<dyn Vlugin> {
     })
 }
 
-/// What is logged from now on, as errors.
+/// The errors that are logged from now on.
 pub fn log() -> &'static Mutex<Vec<String>> {
     struct Keep(Mutex<Vec<String>>);
     impl log::Log for Keep {

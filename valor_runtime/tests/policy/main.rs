@@ -1,10 +1,9 @@
-//! The policy, row by row: what comes in, and what goes out. The rows are those of
-//! `docs/src/http.md`, one test each, played over a real socket against a real runtime: sent
-//! whole, byte by byte, and in random segments.
+//! The policy, row by row: what comes in, and what goes out. The rows are those of `docs/src/http.md`, one test each.
+//! They are played over a real socket against a real runtime: sent whole, byte by byte, and in random segments.
 //!
-//! - `play`: conversations, and the three ways to send them; `house`: who answers.
+//! - `play`: conversations, and the three ways to send them; `house`: the vlugins that answer.
 //! - `heads`, `bodies`, `responses`: the rows that are conversations.
-//! - `clients`: slow ones, many, and such as go away; `memory`: what all of them cost.
+//! - `clients`: slow ones, many, and those that leave; `memory`: how much all of them cost.
 
 mod bodies;
 mod clients;

@@ -1,5 +1,5 @@
-//! The rows that name a bound: what heads, bodies and connections cost, counted by the
-//! allocator of this program. The server is in it, and the client costs next to nothing.
+//! The rows that name a bound: how much memory heads, bodies and connections cost, counted by this program's
+//! allocator. That includes the server, and the client costs next to nothing.
 
 use crate::{
     clients::SHORT,
@@ -16,7 +16,7 @@ static MEMORY: PeakAlloc = PeakAlloc;
 
 const MIB: usize = 1024 * 1024;
 
-/// Runs alone, and gives the most that was held at once beyond what is held now.
+/// Runs alone, and returns the most that was held at once beyond what is held now.
 fn peak(what: impl FnOnce()) -> usize {
     MEMORY.reset_peak_usage();
     let before = MEMORY.current_usage();
@@ -54,7 +54,7 @@ pub fn of_heads_without_end() {
     });
     assert!(flooded < MIB, "{flooded} bytes for heads without an end");
 
-    // Many that stop just before the limit are held, each within the limit.
+    // Many heads that stop just before the limit are held, each within the limit.
     let count = 200;
     let held = peak(|| {
         let mut clients: Vec<_> = (0..count).map(|_| server.connect()).collect();
@@ -111,14 +111,14 @@ pub fn of_a_body_that_nobody_reads() {
         });
         let answer = answer.unwrap();
         assert_eq!((answer.status, answer.text().as_str()), (200, "deaf"));
-        // What the system's buffers hold beside it is not the server's.
+        // The bytes in the system's buffers are not the server's.
         assert!(
             poured < 64 * MIB,
             "{framing}: {poured} bytes were swallowed"
         );
         assert!(held < MIB, "{framing}: {held} bytes");
     }
-    // What is no more than 256 KiB is taken away, and the connection goes on.
+    // Up to 256 KiB is drained, and the connection goes on.
     let mut client = server.connect();
     for length in [1, 70_000, 256 * 1024] {
         client.send(at(

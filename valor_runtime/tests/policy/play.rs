@@ -1,5 +1,5 @@
-//! Conversations of raw bytes, each played three times on a connection of its own: sent whole,
-//! byte by byte, and in random segments.
+//! Conversations of raw bytes. Each is played three times, each time on a new connection: sent whole, byte by byte,
+//! and in random segments.
 
 use crate::harness::{Answer, Client, Running, eventually};
 use std::{
@@ -8,14 +8,14 @@ use std::{
 };
 use valor_runtime::{Vlugin, server::ServerConfig};
 
-/// Rows are played side by side; where memory is measured, alone.
+/// Rows are played side by side. Those that measure memory are played alone.
 pub static ALONE: RwLock<()> = RwLock::new(());
 
-/// A conversation: what is sent, and what has to come.
+/// A conversation: what is sent, and what must come back.
 pub struct Case {
     name: &'static str,
     steps: Vec<Step>,
-    /// Asked for on another connection, which stays open to the end.
+    /// Requested on another connection, which stays open to the end.
     meanwhile: Option<&'static str>,
 }
 
@@ -53,7 +53,7 @@ pub fn case(name: &'static str, sent: impl Into<Vec<u8>>) -> Case {
     }
 }
 
-/// A GET with these lines behind its Host; the last is the empty one.
+/// A GET with these lines after its Host. The last is the empty one.
 pub fn get(rest: &str) -> String {
     at("GET", "/", rest)
 }
@@ -102,7 +102,7 @@ impl Case {
         self.status(status).check(Check::Contains(part.into()))
     }
 
-    /// A response with this body.
+    /// A response with exactly this body.
     pub fn body(self, status: u16, body: impl Into<String>) -> Self {
         self.status(status).check(Check::Body(body.into()))
     }
@@ -112,7 +112,7 @@ impl Case {
         self.status(status).check(Check::Problem)
     }
 
-    /// It answers `HEAD`.
+    /// It answers a `HEAD`.
     pub fn answering_head(mut self) -> Self {
         if let Some(Step::Answer(expected)) = self.steps.last_mut() {
             expected.head_only = true;
@@ -172,7 +172,7 @@ impl Case {
     fn play(&self, server: &Running, mode: &mut Mode) {
         let mut other = None;
         if let Some(target) = self.meanwhile {
-            // Until the one of the way before has let go.
+            // Until the one of the previous play has gone.
             eventually("the other request", || {
                 let mut client = server.connect();
                 client.send(at("GET", target, "\r\n"));
@@ -200,7 +200,7 @@ impl Case {
             }
         }
         if let Some(Step::Answer(_)) = self.steps.last() {
-            // What comes last leaves a connection that can be used again.
+            // The last step leaves a connection that can be used again.
             send(&mut client, at("GET", "/again", "\r\n").as_bytes(), mode);
             let again = answer(&mut client, false, &what);
             assert_eq!(again.text(), "GET /again host=a body=", "{what}");
@@ -251,7 +251,7 @@ fn is_problem(answer: &Answer, what: &str) {
     assert!(problem["detail"].is_string(), "{what}");
 }
 
-/// Checks that what comes is a refusal by the server, and nothing behind it.
+/// Checks that the server refuses, and that nothing follows.
 pub fn refused(client: &mut Client, status: u16, what: &str) {
     let answer = answer(client, false, what);
     assert_eq!(answer.status, status, "{what}: {answer:?}");
@@ -295,7 +295,7 @@ pub fn send(client: &mut Client, bytes: &[u8], mode: &mut Mode) {
     let mut rest = bytes;
     while !rest.is_empty() {
         let (now, later) = rest.split_at(mode.next().clamp(1, rest.len()));
-        // A server that has refused already may have closed its side.
+        // A server that has already refused may have closed its side.
         if client.stream.write_all(now).is_err() {
             return;
         }
@@ -303,7 +303,7 @@ pub fn send(client: &mut Client, bytes: &[u8], mode: &mut Mode) {
     }
 }
 
-/// Plays every case in each way. `VALOR_SEED` gives the segments of an earlier run again.
+/// Plays every case in each way. `VALOR_SEED` repeats the segments of an earlier run.
 pub fn every_case(row: &str, vlugin: Arc<dyn Vlugin>, config: ServerConfig, cases: &[Case]) {
     let _together = ALONE.read().unwrap_or_else(|e| e.into_inner());
     println!("{row}: {} conversations", cases.len());

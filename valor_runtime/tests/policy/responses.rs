@@ -28,7 +28,7 @@ pub fn to_head() -> Vec<Case> {
             .status(200)
             .answering_head()
             .with("content-length", "3"),
-        // A vlugin that leaves the body away may tell its length.
+        // A vlugin that leaves the body out may still give its length.
         head("a promise", "/answers/promise")
             .status(200)
             .answering_head()
@@ -166,7 +166,7 @@ pub fn no_body() -> Vec<Case> {
 }
 
 pub fn interim() -> Vec<Case> {
-    // The connection goes on: nothing of them was sent.
+    // The connection goes on, because nothing of them was sent.
     [
         "/answers/100",
         "/answers/103",
@@ -193,7 +193,7 @@ pub fn broken_streams() -> Vec<Case> {
         ask("fails", "/answers/fails").cut(),
         ask("fails short of its length", "/answers/fails-sized").cut(),
         ask("trailers that cannot be sent", "/answers/bad-trailers").cut(),
-        // Where the end of the connection is the end of the body, only a reset can tell.
+        // If the end of the connection is the end of the body, only a reset can show a failure.
         old("fails on HTTP/1.0", "/answers/fails").cut(),
         ask("fails at once", "/answers/fails-first").problem(500),
         ask("longer than its length", "/answers/long").body(200, "one"),

@@ -1,8 +1,8 @@
-//! Programs from npm as vlugins: what they answer through Valor, in Deno and in Chromium, is what they answer in
-//! workerd by themselves. Each is an app of a few lines in `apps/`, over a router or a server that nobody here wrote;
-//! esbuild makes one file of it, and that file runs unchanged in all three.
+//! Programs from npm as vlugins. Their answers through Valor, in Deno and in Chromium, equal their answers in workerd
+//! without Valor. Each is an app of a few lines in `apps/`, over a router or a server that nobody here wrote. esbuild
+//! makes one file of it, and that file runs unchanged in all three.
 //!
-//! It needs what `.ci/js/package.json` names, in the `node_modules` that `VALOR_JS_TOOLS` names.
+//! It needs the packages in `.ci/js/package.json`, in the `node_modules` that `VALOR_JS_TOOLS` names.
 
 #[path = "../conformance/chromium.rs"]
 #[allow(dead_code, reason = "the conformance suite asks more of it")]
@@ -29,7 +29,7 @@ use std::{
 };
 use valor_runtime::{Definition, Kind};
 
-/// A program, and what it is asked.
+/// A program, and the requests that it gets.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Program {
@@ -91,7 +91,7 @@ fn programs_from_npm_answer_as_they_do_without_valor() {
                     shown(&alone, workerd.addr(program)),
                     shown(&outcome, host.addr()),
                 );
-                // A browser shows nothing of a redirect but that it is one.
+                // A browser shows only that a redirect is one.
                 let is_hidden = alone.status == "redirect" && host.name() == page.name();
                 if expected == found || is_hidden && outcome.status == "redirect" {
                     *alike += 1;
@@ -135,7 +135,7 @@ impl Asked {
     }
 }
 
-/// What of an answer is the program's own, with one name for whoever was asked.
+/// The program's own part of an answer, with one name for all hosts.
 fn shown(outcome: &Outcome, addr: &str) -> String {
     let mut text = format!("  {} {:?}\n", outcome.status, outcome.failed);
     for (name, value) in &outcome.headers {
@@ -157,7 +157,7 @@ fn shown(outcome: &Outcome, addr: &str) -> String {
     text.replace(addr, "HOST")
 }
 
-/// One file of an app and all that it imports.
+/// One file with an app and all its imports.
 fn bundle(program: &str, folder: &Path) -> PathBuf {
     let esbuild = fixture::js_tool("esbuild");
     let modules = std::env::var_os("VALOR_JS_TOOLS")
@@ -181,7 +181,7 @@ fn bundle(program: &str, folder: &Path) -> PathBuf {
     file
 }
 
-/// workerd with the same files, each on a port of its own.
+/// workerd with the same files, each on a separate port.
 struct Workerd {
     process: Child,
     addrs: BTreeMap<String, String>,

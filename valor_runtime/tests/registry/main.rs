@@ -1,4 +1,4 @@
-//! `/_plugins` over a real socket: registering, replacing and removing real libraries; `refused` has what it refuses.
+//! `/_plugins` over a real socket: registering, replacing and removing real libraries. `refused` tests its refusals.
 
 #[path = "../asker/mod.rs"]
 mod asker;
@@ -13,7 +13,7 @@ use socket::{Answer, Connection, Serving, serve};
 use std::{fs, path::Path, sync::Arc};
 use valor_runtime::{RegistryAccess, Runtime, from_http, http};
 
-/// A plugin folder with two libraries in it, and a server with `/_plugins`.
+/// A plugin folder with two libraries, and a server with `/_plugins`.
 fn start(access: RegistryAccess) -> (tempfile::TempDir, Arc<Runtime>, Serving) {
     let dir = tempfile::tempdir().unwrap();
     for (name, library) in [
@@ -92,7 +92,7 @@ fn a_vlugin_comes_changes_and_goes() {
     assert_eq!(client.get("/moved/config").unwrap().text(), "changed");
     assert_eq!(client.get("/hello").unwrap().status, 404);
 
-    // A request that runs finishes on what it began on.
+    // A running request finishes on the vlugin that it began on.
     let mut running = serving.connect();
     running
         .write(b"GET /moved/sleep?n=300 HTTP/1.1\r\nhost: localhost\r\n\r\n")
@@ -107,7 +107,7 @@ fn a_vlugin_comes_changes_and_goes() {
     assert_eq!(removed.status, 404);
 }
 
-/// A refusal of a file outside of the plugin folders has the same words whether the file exists or not.
+/// A file outside the plugin folders is refused in the same words whether it exists or not.
 #[cfg(unix)]
 #[test]
 fn what_a_patch_does_not_say_stays() {
@@ -207,7 +207,7 @@ fn what_was_counted_of_one_that_is_gone_is_forgotten() {
     let ok = "valor_requests_total{status=\"200\",vlugin=\"hello\"}";
     assert_eq!(send(&mut client, "POST", "/_plugins", &hello).status, 201);
     assert_eq!(client.get("/hello").unwrap().status, 200);
-    // A replacement counts on, from before its first request.
+    // A replacement goes on counting, even before its first request.
     assert_eq!(
         send(&mut client, "PUT", "/_plugins/hello", &hello).status,
         200
@@ -222,12 +222,12 @@ fn what_was_counted_of_one_that_is_gone_is_forgotten() {
             .status,
         204
     );
-    // The last who holds them may be the connection that sent the last response.
+    // The last owner of the counters may be the connection that sent the last response.
     let begun = std::time::Instant::now();
     while !counted("").is_empty() {
         assert!(begun.elapsed().as_secs() < 60, "{:?}", counted(""));
     }
-    // One that comes under the name later begins at nothing.
+    // A later vlugin with the same name begins at zero.
     let built_in = from_http(|_: http::Request| async { "built in" });
     runtime.add("hello", built_in).unwrap();
     assert_eq!(client.get("/hello").unwrap().status, 200);
@@ -238,7 +238,8 @@ fn what_was_counted_of_one_that_is_gone_is_forgotten() {
     );
 }
 
-/// A destructor is the vlugin's code: one that blocks is told of by its name, and not by that of who asked for it.
+/// A destructor is the vlugin's code. If it blocks, the log names that vlugin, and not the one that caused the
+/// removal.
 #[test]
 fn a_destructor_that_blocks_is_the_vlugins() {
     use std::sync::atomic::{AtomicUsize, Ordering};
@@ -277,7 +278,7 @@ fn an_image_is_mapped_once_for_the_same_bytes() {
         line.unwrap().parse().unwrap()
     };
     let mut client = serving.connect();
-    // The count is the process's: all that other tests may map meanwhile is mapped before.
+    // The number is the process's, so everything that other tests may map is mapped first.
     for (name, file) in [("a", "hello_plugin"), ("b", "copy"), ("c", "misbehaving")] {
         let path = |file: &str| dir.path().join(fixture::file_name(file));
         if !Path::exists(&path(file)) {

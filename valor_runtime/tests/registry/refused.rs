@@ -63,7 +63,7 @@ fn a_link_that_leads_out_tells_nothing_of_what_is_there() {
         bare("gone", ask("js", "gone")),
     );
     assert_eq!(there, absent);
-    // Errors of files inside say what is wrong.
+    // Errors of files inside name the fault.
     let answer = ask("native", "absent.so");
     assert!(answer.1.contains("does not exist"), "{}", answer.1);
 }

@@ -1,11 +1,10 @@
-//! What is answered in front of a bare vlugin, without a runtime; `tests/policy` has the rows of
-//! what a vlugin may answer.
+//! The server's own answers, with a bare vlugin and no runtime. `tests/policy` has the rows about a vlugin's answers.
 
 use crate::harness::{Running, mirror, text};
 use std::sync::Arc;
 use valor_runtime::{Body, Fault, Request, Response, ResponseHead, Vlugin, from_fn};
 
-/// What a vlugin answers, by path.
+/// A vlugin's answers, by path.
 fn answers() -> Arc<dyn Vlugin> {
     fn with(name: &str, value: &[u8]) -> Response {
         let mut response = Response::new(299);
@@ -73,7 +72,7 @@ fn a_vlugin_that_panics_harms_its_own_connection_alone() {
     let server = Running::start(answers());
     let mut neighbour = server.connect();
     for _ in 0..10 {
-        // A runtime answers 500; a bare vlugin's panic leaves the server nothing to say.
+        // A runtime answers 500. After a bare vlugin's panic, the server has nothing to say.
         let mut client = server.connect();
         client.send("GET /panic HTTP/1.1\r\nhost: a\r\n\r\n");
         assert!(client.is_closed());
@@ -108,7 +107,7 @@ fn what_the_server_answers_itself_has_the_requests_id() {
         assert_eq!(answer.status, status, "{request}");
         let told = answer.header("x-correlation-id");
         assert_eq!(told, Some("the-client's"), "{request}");
-        // Where there is none, or none that can be read, there is a fresh one.
+        // If there is none, or none that can be read, there is a new one.
         let answer = server.connect().send(request.replace(id, "")).answer();
         let told = answer.header("x-correlation-id").unwrap_or_default();
         assert_eq!(told.len(), 32, "{request}");
@@ -128,7 +127,7 @@ fn every_status_has_its_head() {
         client.send(format!("GET /{status} HTTP/1.1\r\nhost: a\r\n\r\n"));
         assert_eq!(client.answer().status, status);
     }
-    // An interim response is no answer, and there is nothing to switch to.
+    // An interim response is not an answer, and there is nothing to switch to.
     for status in 100..200 {
         client.send(format!("GET /{status} HTTP/1.1\r\nhost: a\r\n\r\n"));
         assert_eq!(client.answer().status, 500, "{status}");

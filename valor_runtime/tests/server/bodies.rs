@@ -1,4 +1,4 @@
-//! Bodies on their way in and out: streaming, back-pressure, `100-continue`, what nobody reads.
+//! Bodies on their way in and out: streaming, back-pressure, `100-continue`, and unread bodies.
 
 use crate::harness::{Client, PATIENCE, Running, eventually, text};
 use futures_lite::stream;
@@ -14,8 +14,8 @@ use std::{
 };
 use valor_runtime::{Body, Bytes, Chunk, Request, Response, Vlugin, from_fn};
 
-/// More than the buffers of the system and of the server hold together, and much less than what
-/// a server without back-pressure would take in the same time.
+/// More than the buffers of the system and of the server hold together, and much less than a server without
+/// back-pressure would take in the same time.
 const BOUND: usize = 64 * 1024 * 1024;
 
 fn echo() -> Arc<dyn Vlugin> {
@@ -26,7 +26,7 @@ fn echo() -> Arc<dyn Vlugin> {
     })
 }
 
-/// Answers without a look at the body.
+/// Answers without reading the body.
 fn deaf() -> Arc<dyn Vlugin> {
     from_fn(|_| async { Ok(text("deaf")) })
 }
@@ -146,7 +146,7 @@ fn an_endless_stream_waits_for_its_client() {
     assert!(stands_at < BOUND, "{stands_at} bytes were made for nobody");
     client.exactly(stands_at + 1_000_000).unwrap();
     assert!(made.load(Ordering::SeqCst) > stands_at);
-    // Others are served meanwhile.
+    // Meanwhile others are served.
     server
         .connect()
         .send("HEAD / HTTP/1.1\r\nhost: a\r\n\r\n")
@@ -154,7 +154,7 @@ fn an_endless_stream_waits_for_its_client() {
         .unwrap();
 }
 
-/// Writes until the server takes no more for a while, or closes; gives the bytes it took.
+/// Writes until the server takes no more for a while, or closes. Returns how many bytes it took.
 fn pour(client: &mut Client, piece: &[u8]) -> usize {
     client
         .stream
@@ -221,7 +221,7 @@ fn a_client_that_sends_all_before_it_reads_gets_its_answer() {
     }
 }
 
-/// Sends on what the vlugin's read of the body ended with.
+/// Sends on how the vlugin's read of the body ended.
 fn witness() -> (Arc<dyn Vlugin>, mpsc::Receiver<Option<ErrorKind>>) {
     let (tell, told) = mpsc::channel();
     let tell = Mutex::new(tell);

@@ -1,4 +1,4 @@
-//! What proxies say of clients: believed of those that are trusted, taken out of the rest.
+//! What proxies say about clients. The server believes trusted proxies, and removes the headers of all others.
 
 use crate::harness::{Client, Running, text};
 use std::sync::Arc;
@@ -7,7 +7,7 @@ use valor_runtime::{
     server::{ServerConfig, TrustedProxy},
 };
 
-/// Tells the peer, the scheme, and every header that the client sent.
+/// Reports the peer, the scheme, and every header that the client sent.
 fn witness() -> Arc<dyn Vlugin> {
     from_fn(|request: Request| async move {
         let head = &request.head;
@@ -120,7 +120,7 @@ fn a_proxy_on_a_unix_socket() {
     }
 }
 
-/// A runtime whose registry is for this machine alone.
+/// A runtime whose registry is only for this machine.
 fn registry() -> Arc<dyn Vlugin> {
     let access = valor_runtime::RegistryAccess::Loopback;
     Runtime::builder().registry(access).build().unwrap()
@@ -147,7 +147,7 @@ const UNNAMED: &[&str] = &[
     "X-Forwarded-Port: 443",
 ];
 
-/// The status of `/_plugins` for these headers of a proxy.
+/// The status of `/_plugins` with these headers of a proxy.
 fn asked(said: &str, mut exchange: impl FnMut(&str) -> u16) -> u16 {
     exchange(&format!(
         "GET /_plugins HTTP/1.1\r\nHost: localhost\r\n{said}\r\nConnection: close\r\n\r\n"

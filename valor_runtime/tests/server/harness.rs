@@ -1,4 +1,4 @@
-//! A server on a port of its own, a client that speaks bytes, and vlugins to talk to.
+//! A server on a free port, a client that speaks bytes, and vlugins to talk to.
 #![allow(dead_code)] // Not every test needs all of it.
 
 use futures_lite::stream;
@@ -14,7 +14,7 @@ use valor_runtime::{
     server::{Listen, Server, ServerConfig, ServerError, Shutdown, Tls, Workers},
 };
 
-/// How long a test waits for what has to happen.
+/// How long a test waits for something that has to happen.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A server that runs until it is stopped or dropped.
@@ -74,7 +74,7 @@ impl Running {
         Client::to(self.addr())
     }
 
-    /// Asks it to shut down, and does not wait.
+    /// Asks it to shut down, without waiting.
     pub fn leave(&mut self) {
         drop(self.stop.take());
     }
@@ -166,7 +166,7 @@ impl Client {
         }
     }
 
-    /// So many bytes of what comes.
+    /// The next bytes, exactly this many.
     pub fn exactly(&mut self, amount: usize) -> io::Result<Vec<u8>> {
         while self.read.len() < amount {
             if self.fill()? == 0 {
@@ -176,7 +176,7 @@ impl Client {
         Ok(self.read.drain(..amount).collect())
     }
 
-    /// The next response; `head_only` for the answer to `HEAD`.
+    /// The next response; with `head_only`, the answer to `HEAD`.
     pub fn try_answer(&mut self, head_only: bool) -> io::Result<Answer> {
         let head = String::from_utf8(self.until(b"\r\n\r\n")?).map_err(io::Error::other)?;
         let mut lines = head.trim_end().split("\r\n");
@@ -228,15 +228,15 @@ impl Client {
         self.try_answer(false).expect("a whole response")
     }
 
-    /// All that comes until the connection is closed. A reset is an error.
+    /// Everything until the connection is closed. A reset is an error.
     pub fn rest(&mut self) -> io::Result<Vec<u8>> {
         while self.fill()? > 0 {}
         Ok(std::mem::take(&mut self.read))
     }
 
-    /// Fails where the connection was reset, although the last read told of its end: Wine
-    /// forgets a reset that comes while nobody reads. To a peer that has only ended its side
-    /// something can still be sent, to one that has reset the connection nothing.
+    /// Fails if the connection was reset, even if the last read reported an end: Wine forgets a reset that comes while
+    /// nobody reads. A peer that has only ended its side can still receive, a peer that has reset the connection
+    /// cannot.
     pub fn ended_well(&mut self) -> io::Result<()> {
         self.stream.write_all(b"\r\n")
     }
@@ -255,7 +255,7 @@ fn field(line: &str) -> (String, String) {
     (name.to_owned(), value.to_owned())
 }
 
-/// Waits until it is so.
+/// Waits until this is so.
 pub fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
     let since = Instant::now();
     while !is_so() {
@@ -282,7 +282,7 @@ pub fn data(bytes: &'static str) -> io::Result<Chunk> {
     Ok(Chunk::Data(Bytes::from_static(bytes.as_bytes())))
 }
 
-/// Tells what it saw: method, target, host, body and trailers; where the body breaks off, how.
+/// Reports what it saw: method, target, host, body and trailers. If the body breaks off, reports how.
 pub fn mirror() -> Arc<dyn Vlugin> {
     from_fn(|mut request: Request| async move {
         let mut seen = format!(

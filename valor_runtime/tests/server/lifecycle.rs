@@ -1,4 +1,4 @@
-//! Binding, Unix sockets, workers that are blocked, and shutting down.
+//! Binding, Unix sockets, blocked workers, and shutting down.
 
 use crate::harness::{Client, PATIENCE, Running, data, eventually, mirror, text};
 use futures_lite::{StreamExt, stream};
@@ -100,7 +100,7 @@ mod unix {
         assert_eq!(server.addrs, std::slice::from_ref(&listen));
         assert!(converse(&path).contains("GET /x host=a"));
 
-        // It is taken while somebody answers on it …
+        // The path is taken while somebody answers on it …
         let error = refusal(std::slice::from_ref(&listen));
         assert!(
             error.contains(&format!("cannot listen on {listen}")),
@@ -110,7 +110,7 @@ mod unix {
         server.stop();
         assert!(!path.exists());
 
-        // … and free when it was left behind.
+        // … and free once it was left behind.
         drop(UnixListener::bind(&path).unwrap());
         assert!(path.exists());
         let server = Running::on(&[listen], mirror(), ServerConfig::default());
@@ -240,7 +240,7 @@ fn a_request_on_its_way_when_the_server_leaves_is_answered() {
     let mut gone = server.connect();
 
     server.leave();
-    // It has left, and does not take anybody else.
+    // It has left, and accepts nobody else.
     let addr = server.addr();
     eventually("the end of accepting", || TcpStream::connect(addr).is_err());
     begun.send(&GET[9..]);
@@ -285,7 +285,7 @@ fn a_response_that_has_begun_when_the_server_leaves_does_not_end_its_connection(
     server.leave();
     let addr = server.addr();
     eventually("the end of accepting", || TcpStream::connect(addr).is_err());
-    // Nobody has told the client not to ask again.
+    // Nobody has told the client not to send another request.
     client.send(GET);
     more.close();
     assert_eq!(client.exactly(14).unwrap(), b"4\r\nlast\r\n0\r\n\r\n");
@@ -302,7 +302,7 @@ fn a_client_that_waits_to_be_accepted_when_the_server_leaves_is_answered() {
     gate.await_waiting(2);
     let mut waiting: Vec<_> = (0..20).map(|_| at(&server, "/x")).collect();
     server.leave();
-    // Nothing tells that it is leaving by now; were it not, the test would show less.
+    // Nothing shows when it begins to leave. If it has not begun by now, the test shows less.
     thread::sleep(Duration::from_millis(100));
     gate.open();
     for client in blocked.iter_mut().chain(&mut waiting) {

@@ -1,4 +1,4 @@
-//! Time limits, the number of connections, and clients that go away.
+//! Time limits, the number of connections, and clients that leave.
 
 use crate::harness::{Running, data, eventually, mirror, text};
 use futures_lite::{StreamExt, stream};
@@ -87,8 +87,8 @@ impl Drop for Noted {
     }
 }
 
-/// Never answers at `/wait`, never ends at `/events`, never stops at `/flood`. Counts the
-/// requests, and what it let go of.
+/// Never answers at `/wait`, never ends at `/events`, never stops at `/flood`. Counts the requests, and what it
+/// dropped.
 fn endless() -> (Arc<dyn Vlugin>, Arc<AtomicUsize>, Arc<AtomicUsize>) {
     let (begun, dropped) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
     let counters = (begun.clone(), dropped.clone());
@@ -135,7 +135,7 @@ fn a_client_that_does_not_read_is_cut_off() {
     client.send(get("/flood"));
     eventually("the request", || begun.load(Ordering::SeqCst) == 1);
     eventually("the end of it", || dropped.load(Ordering::SeqCst) == 1);
-    // A client that has nothing to read is not one that does not read.
+    // A client with nothing to read is not a client that does not read.
     let mut quiet = server.connect();
     quiet.send(get("/events"));
     thread::sleep(SHORT * 3);
@@ -192,7 +192,7 @@ fn a_response_does_not_wait_for_the_next_request_to_be_done() {
     let mut client = server.connect();
     client.send(get("/first") + &get("/wait"));
     assert_eq!(client.answer().text(), "/first");
-    // A head that has only begun holds nothing up either.
+    // A head that has only begun does not hold anything up either.
     let mut client = server.connect();
     client.send(get("/first") + "GET /sec");
     assert_eq!(client.answer().text(), "/first");

@@ -1,10 +1,10 @@
-//! Conversations of raw bytes with a real server over real sockets. What the policy says row by row
-//! is in `tests/policy`; here is what stands behind the rows.
+//! Conversations of raw bytes with a real server over real sockets. `tests/policy` has the rows of the policy; these
+//! tests cover the rest.
 //!
-//! - `answers`: what a vlugin answers, and what comes out of it.
+//! - `answers`: the server's answers, and those of a vlugin.
 //! - `bodies`: bodies in both directions, their back-pressure, and `100-continue`.
-//! - `forwarded`: what proxies say of clients, and who is believed.
-//! - `limits`: time limits, connections, and clients that go away.
+//! - `forwarded`: what proxies say about clients, and which proxies are believed.
+//! - `limits`: time limits, connections, and clients that leave.
 //! - `lifecycle`: binding, Unix sockets, workers and shutting down.
 //! - `tls`: certificates, handshakes and ends.
 //! - `upgrade`: connections that go on in another protocol.

@@ -1,4 +1,4 @@
-//! TLS: certificates and what is wrong with them, handshakes, and what both ends make of an end.
+//! TLS: certificates and their faults, handshakes, and how both sides treat an end.
 
 use crate::harness::{Client, PATIENCE, Running, chunks, data, mirror, text};
 use futures_rustls::{
@@ -33,7 +33,7 @@ impl Files {
         files
     }
 
-    /// Writes a new pair, and gives the root to trust.
+    /// Writes a new pair, and returns the root to trust.
     fn issue(&self) -> String {
         let mut root = CertificateParams::default();
         root.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
@@ -109,7 +109,7 @@ fn connect(server: &Running, files: &Files) -> Secure {
     )
 }
 
-/// What comes until the server ends the connection as TLS wants it.
+/// Everything until the server ends the connection as TLS requires.
 fn rest(stream: &mut Secure) -> String {
     let mut all = Vec::new();
     stream.read_to_end(&mut all).unwrap();
@@ -124,7 +124,7 @@ fn both_versions_are_spoken_with_http_1_1_alone() {
         for alpn in [&[][..], &[&b"h2"[..], b"http/1.1"]] {
             let config = client(&files.path("root.pem"), &[version], alpn);
             let mut stream = secure(&server, config);
-            // Two on one connection, the second of which ends it.
+            // Two requests on one connection. The second ends it.
             stream.write_all(GET).unwrap();
             stream
                 .write_all(b"GET /2 HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n")
@@ -135,7 +135,7 @@ fn both_versions_are_spoken_with_http_1_1_alone() {
             assert_eq!(agreed, (!alpn.is_empty()).then_some(&b"http/1.1"[..]));
         }
     }
-    // Nothing else can be agreed on.
+    // The server agrees on no other protocol.
     let config = client(&files.path("root.pem"), &[&version::TLS13], &[b"h2"]);
     let error = secure(&server, config)
         .write_all(GET)
@@ -210,7 +210,7 @@ fn a_handshake_that_takes_too_long_is_cut_off() {
     };
     let server = start(files.tls(), mirror(), config);
     for begun in [&b""[..], &[22, 3, 1, 2]] {
-        // There is one place, so the next one gets its turn only when this one is gone.
+        // There is one place, so the next client gets its turn only once this one is gone.
         let mut slow = server.connect();
         slow.send(begun);
         let mut next = connect(&server, &files);
@@ -227,7 +227,7 @@ fn a_slow_handshake_does_not_hold_up_the_end() {
     let server = start(files.tls(), mirror(), ServerConfig::default());
     let mut slow = server.connect();
     slow.send([22, 3]);
-    // It has been accepted by the time that another one has been answered.
+    // Once another one has been answered, this one has been accepted.
     let mut other = connect(&server, &files);
     other
         .write_all(b"GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n")
@@ -242,7 +242,7 @@ fn a_slow_handshake_does_not_hold_up_the_end() {
 fn a_mebibyte_passes_both_ways() {
     const LEN: usize = 1 << 20;
     let files = Files::new();
-    // It has all of it before it answers, so that nobody waits for the other.
+    // It reads everything before it answers, so that neither side waits for the other.
     let echo = from_fn(|request: Request| async move {
         let all = request.body.bytes(LEN).await;
         Ok(text(
@@ -284,7 +284,7 @@ fn an_end_without_a_word_is_a_truncation() {
     stream.sock.shutdown(std::net::Shutdown::Write).unwrap();
     assert_eq!(seen.recv_timeout(PATIENCE), Ok(ErrorKind::UnexpectedEof));
 
-    // Nor does the server leave one in doubt: a body that breaks off has no good end.
+    // The server leaves no doubt either: a body that breaks off has no proper end.
     let breaks = from_fn(|_| async {
         Ok(chunks(
             None,
@@ -316,7 +316,7 @@ fn a_renewed_certificate_is_shown_and_a_broken_one_is_not() {
         stream.conn.peer_certificates().unwrap()[0].to_vec()
     };
     let first = shown();
-    // Its issuer is another one, whom the client has to trust to see it.
+    // It has a new issuer. The client sees the new certificate only if it trusts that one.
     files.issue();
     tls.reload().unwrap();
     let second = shown();
@@ -397,7 +397,7 @@ fn an_idle_server_ends_with_a_word() {
     let mut one = [0; 1];
     stream.read_exact(&mut one).unwrap();
     server.leave();
-    // It would be an error without the word.
+    // Without the closing message, this would be an error.
     rest(&mut stream);
     assert_eq!(server.stop().cut_off, 0);
 }

@@ -53,7 +53,7 @@ fn switched(server: &Running) -> Client {
     client
 }
 
-/// Sets it when it is dropped.
+/// Becomes true when this is dropped.
 struct Dropped(Arc<AtomicBool>);
 
 impl Drop for Dropped {
@@ -67,7 +67,7 @@ fn what_follows_the_switch_passes_both_ways() {
     let server = Running::start(raw(echo));
     for step in [OFFER.len() + 5, 1, 7] {
         let mut client = server.connect();
-        // What stands behind the head already is not lost.
+        // The bytes that already follow the head are not lost.
         for part in [OFFER, "early"].concat().as_bytes().chunks(step) {
             client.send(part);
         }
@@ -92,7 +92,7 @@ fn what_follows_the_switch_passes_both_ways() {
 fn an_offer_that_nobody_takes_up_is_ignored() {
     let server = Running::start(mirror());
     let mut client = server.connect();
-    // As curl --http2 asks; the vlugin reads a body to its end, of which there is none.
+    // As `curl --http2` asks. The vlugin reads a body to its end, and there is none.
     client.send(
         "GET /1 HTTP/1.1\r\nhost: a\r\nconnection: Upgrade, HTTP2-Settings\r\nupgrade: h2c\r\n\
          http2-settings: AAMAAABkAAQCAAAAAAIAAAAA\r\n\r\nGET /2 HTTP/1.1\r\nhost: a\r\n\r\n",
@@ -129,7 +129,7 @@ fn only_what_was_offered_can_be_switched_to() {
         assert_eq!(answer.status, 500, "{refused}");
         assert_eq!(answer.header("upgrade"), None);
     }
-    // A body and an upgrade at once are none.
+    // A request with a body offers no upgrade.
     let with_body = "POST / HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\nupgrade: raw\r\ncontent-length: 1\r\n\r\nx";
     assert_eq!(server.connect().send(with_body).answer().status, 500);
 }
@@ -177,7 +177,7 @@ fn what_upgrade_is_required_is_told() {
 
 #[test]
 fn each_direction_has_an_end_of_its_own() {
-    // It answers when the client has said all.
+    // It answers once the client has sent everything.
     let server = Running::start(raw(|mut connection| async move {
         let mut all = Vec::new();
         connection.read_to_end(&mut all).await?;
@@ -188,7 +188,7 @@ fn each_direction_has_an_end_of_its_own() {
     client.send("all of it").finish_sending();
     assert_eq!(client.rest().unwrap(), b"all of it");
 
-    // It says all, and listens on.
+    // It sends everything, and goes on listening.
     let (heard, hears) = std::sync::mpsc::channel();
     let server = Running::start(raw(move |mut connection| {
         let heard = heard.clone();
@@ -216,7 +216,7 @@ fn the_end_of_the_vlugin_is_the_end_of_the_connection() {
         Ok(())
     }));
     let mut client = switched(&server);
-    // What is never read must not turn the end into a reset.
+    // Unread bytes must not turn the end into a reset.
     let mut sender = client.stream.try_clone().unwrap();
     let sending = thread::spawn(move || {
         let sent = sender.write_all(&[b'x'; 1 << 20]);
@@ -225,7 +225,7 @@ fn the_end_of_the_vlugin_is_the_end_of_the_connection() {
     assert_eq!(client.rest().unwrap(), b"bye");
     sending.join().unwrap().unwrap();
 
-    // One that fails, or panics, is no good end. The reset may overtake the response.
+    // If the vlugin fails or panics, that is no proper end. The reset may overtake the response.
     for panics in [false, true] {
         let runtime = Runtime::builder().build().unwrap();
         let fails = raw(move |_| async move {
@@ -260,7 +260,7 @@ fn a_client_that_goes_away_takes_the_vlugin_with_it() {
             }
         }));
         let client = switched(&server);
-        // A reset, as of a program that dies with bytes unread.
+        // A reset, as from a program that dies with unread bytes.
         let socket = socket2::SockRef::from(&client.stream);
         socket.set_linger(Some(Duration::ZERO)).unwrap();
         drop(client);
@@ -271,7 +271,7 @@ fn a_client_that_goes_away_takes_the_vlugin_with_it() {
 #[test]
 fn neither_side_is_read_faster_than_the_other_takes_it() {
     const ALL: usize = 64 * 1024 * 1024;
-    /// What the system's own buffers may hold, and ours.
+    /// How much the system's buffers and ours may hold.
     const HELD: usize = 16 * 1024 * 1024;
     let written = Arc::new(AtomicUsize::new(0));
     let go = Arc::new(AtomicBool::new(false));
@@ -369,7 +369,7 @@ fn a_server_that_leaves_lets_vlugins_say_goodbye() {
     server.leave();
     assert_eq!(client.rest().unwrap(), b"goodbye");
     drop(client);
-    // Long before the limit of the drain, or this would be cut off.
+    // Long before the limit of draining, otherwise this would be cut off.
     assert_eq!(server.stop().cut_off, 0);
 
     let deaf = raw(|connection| async move {
@@ -409,7 +409,7 @@ fn the_limits_of_requests_do_not_hold_behind_the_switch() {
     };
     let mut client = switched(&server);
     assert!(metrics().contains("valor_requests_in_flight{vlugin=\"raw\"} 1"));
-    // It is one of the requests that the vlugin may run at once.
+    // It counts as one of the requests that the vlugin may run at once.
     assert_eq!(server.connect().send(OFFER).answer().status, 503);
     for _ in 0..3 {
         thread::sleep(Duration::from_millis(100));
@@ -462,7 +462,7 @@ impl valor::Vlugin for Caller {
         Ok(Self)
     }
 
-    /// Passes a body on, with headers that mean another connection.
+    /// Passes a body on, with headers that refer to another connection.
     async fn on_request(
         &self,
         cx: &valor::Context,

@@ -54,7 +54,7 @@ impl Serving {
         Connection::to(&self.addr)
     }
 
-    /// One GET on a connection of its own.
+    /// One GET on a new connection.
     pub fn get(&self, target: &str) -> Answer {
         self.connect().get(target).expect("an answer")
     }
@@ -103,7 +103,7 @@ impl Connection {
     pub fn to(addr: &str) -> Self {
         let stream = TcpStream::connect(addr).expect("connected");
         stream.set_nodelay(true).expect("no delay");
-        // Nothing here takes so long: a test that waits in vain ends as a failure.
+        // Nothing here takes that long. A test that waits in vain ends as a failure.
         let limit = Some(Duration::from_secs(60));
         stream.set_read_timeout(limit).expect("a time limit");
         Self {
@@ -120,8 +120,7 @@ impl Connection {
         self.send("GET", target, &[], b"")
     }
 
-    /// Sends a request with `host: localhost`, unless the headers have another, and reads the
-    /// whole response.
+    /// Sends a request with `host: localhost`, unless the headers have another, and reads the whole response.
     pub fn send(
         &mut self,
         method: &str,
@@ -144,7 +143,7 @@ impl Connection {
         self.read_answer()
     }
 
-    /// The socket itself; nothing more may have come than was read.
+    /// The socket itself. Nothing may have come beyond what was read.
     pub fn into_stream(self) -> TcpStream {
         assert!(self.reader.buffer().is_empty(), "bytes were not read");
         self.reader.into_inner()
@@ -174,7 +173,7 @@ impl Connection {
         }
     }
 
-    /// The next response with its body. One that breaks off is an error.
+    /// The next response with its body. A body that breaks off is an error.
     pub fn read_answer(&mut self) -> io::Result<Answer> {
         let mut answer = self.read_head()?;
         if let Some(len) = answer.header("content-length") {
@@ -197,7 +196,7 @@ impl Connection {
         Ok((size > 0).then_some(data))
     }
 
-    /// So many bytes of a body.
+    /// This many bytes of a body.
     pub fn read_body(&mut self, len: usize) -> io::Result<Vec<u8>> {
         self.exactly(len)
     }

@@ -1,13 +1,13 @@
-//! A guest that is written by hand, with docs/src/guest-abi.md alone: the page is enough.
+//! A guest written by hand, with nothing but docs/src/guest-abi.md: the page is enough.
 
 use super::{get, runtime};
 use futures_lite::future::block_on;
 use valor_runtime::{Definition, Kind};
 
-/// Answers everything with `hi`, and takes memory as it comes, from 4096 on.
+/// Answers everything with `hi`, and takes memory in order, from 4096 on.
 pub const HELLO: &str = include_str!("hello.wat");
 
-/// A definition of what this text says, assembled.
+/// A definition of the module that this text assembles to.
 pub fn definition(folder: &tempfile::TempDir, text: &str) -> Definition {
     let file = folder.path().join("by_hand.wasm");
     std::fs::write(&file, wat::parse_str(text).unwrap()).unwrap();
@@ -28,7 +28,7 @@ fn the_page_is_enough_for_a_guest() {
 #[test]
 fn a_guest_that_breaks_the_rules_is_ended() {
     let folder = tempfile::tempdir().unwrap();
-    // Each in the place of the answer.
+    // Each replaces the answer.
     let answer = "(call $respond (local.get $id) (i32.const 0) (i32.const 30))";
     for (instead, why) in [
         (
@@ -58,7 +58,7 @@ fn a_guest_that_breaks_the_rules_is_ended() {
 fn more_than_was_asked_for_must_not_be_written() {
     let folder = tempfile::tempdir().unwrap();
     let answer = "(call $respond (local.get $id) (i32.const 0) (i32.const 30))";
-    // A body in pieces, and 2 bytes of it at once, that nobody has asked for.
+    // A body in pieces, and 2 bytes of it at once that nobody has asked for.
     let text = HELLO
         .replace(
             r#"(memory (export"#,

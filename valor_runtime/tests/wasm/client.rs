@@ -1,5 +1,5 @@
-//! `cx.client()` of a WebAssembly module: the conversation that `valor_abi` holds it and the real
-//! surf to, here with a module, through the host's fetch, to a server behind a socket.
+//! `cx.client()` of a WebAssembly module. `valor_abi` has one conversation for this client and for the real surf. Here
+//! a module has it, through the host's fetch, with a server behind a socket.
 
 use super::{fixture, get, request, runtime, socket};
 use futures_lite::{AsyncReadExt, future::block_on};
@@ -11,7 +11,7 @@ use valor_runtime::{Definition, Kind, Runtime, from_http};
 #[path = "../../../valor_abi/tests/surf/server.rs"]
 mod server;
 
-/// A server, and a runtime whose vlugin talks with it.
+/// A server, and a runtime whose vlugin talks to it.
 fn talking() -> (socket::Serving, Arc<Runtime>) {
     let server = socket::serve(from_http(server::server));
     let mut definition = Definition::new(Kind::Wasm, "client");
@@ -28,7 +28,7 @@ fn each_case_is_answered_as_it_has_to_be() {
     let mut wrong = Vec::new();
     for &(case, status, body) in CASES {
         let (answered, text) = block_on(get(&runtime, &format!("/client/{case}")));
-        // Of an error the text is the host's.
+        // The text of an error is the host's.
         if answered != status || !(text == body || body.is_empty()) {
             wrong.push(format!("{case}: {answered} {text}"));
         }

@@ -1,5 +1,5 @@
-//! The forms of `#[vlugin]`, as modules: the guest of the other tests is typed, these are a function and
-//! one with state, and one with the client, all of them the examples that are libraries elsewhere.
+//! The forms of `#[vlugin]`, as modules. The guest of the other tests is typed. These are a function, one with state,
+//! and one with the client: all of them examples that are libraries elsewhere.
 
 use super::{fixture, get, runtime};
 use futures_lite::future::block_on;
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use std::{path::PathBuf, sync::OnceLock};
 use valor_runtime::{Definition, Kind, Runtime};
 
-/// The module of an example, as it is built with `--target` and nothing else.
+/// The module of an example, built with `--target` and nothing else.
 fn example(name: &str, config: Value) -> Definition {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
     let folder = BUILT.get_or_init(|| {

@@ -41,7 +41,7 @@ impl log::Log for Log {
     fn flush(&self) {}
 }
 
-/// Has lines noted, for every test of this program.
+/// Collects the log's lines, for every test of this program.
 fn listen() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
@@ -69,7 +69,7 @@ fn the_log_tells_of_traps_and_panics() {
     }
     drop(lines);
 
-    // What a panic says comes by way of the response's fault, with its place.
+    // The text of a panic comes with the response's fault, and so does its place.
     assert_eq!(block_on(get(&runtime, "/told/panic")).0, 500);
     let lines = LINES.lock().unwrap();
     let of_panic = |line: &&String| line.contains("`told` panicked");
@@ -87,7 +87,7 @@ fn a_loop_without_end_is_ended_and_others_have_their_turn() {
     let mut other = guest(Value::Null);
     other.name = "other".into();
     block_on(runtime.load(&other)).unwrap();
-    // Both on this one thread.
+    // Both run on this one thread.
     block_on(async {
         let looped = Cell::new(false);
         let looping = async {
@@ -116,7 +116,7 @@ fn a_loop_without_end_is_ended_and_others_have_their_turn() {
 #[test]
 fn a_guest_that_says_that_it_took_too_long_was_not_stopped_by_a_limit() {
     let folder = tempfile::tempdir().unwrap();
-    // A fault of the kind that the host's limits have, in the place of a response.
+    // A fault of the kind that only the host's limits have, instead of a response.
     let text = HELLO
         .replace(
             r"\0c\00\00\00\02\00\00\00\02",
@@ -138,7 +138,7 @@ fn a_guest_that_says_that_it_took_too_long_was_not_stopped_by_a_limit() {
 
 #[test]
 fn a_loop_without_end_leaves_the_only_worker_of_a_server_to_others() {
-    // With the limit that it has where none is said.
+    // With the default limit.
     let runtime = runtime(&guest(Value::Null));
     let mut other = guest(Value::Null);
     other.name = "other".into();
@@ -152,7 +152,7 @@ fn a_loop_without_end_leaves_the_only_worker_of_a_server_to_others() {
     let seen = Arc::new(Seen::default());
     let watched = {
         let seen = seen.clone();
-        // On the worker itself, before and behind the poll that runs the loop.
+        // On the worker itself, before and after the poll that runs the loop.
         from_fn(move |request| {
             let is_loop = request.head.path() == "/guest/loop";
             let (seen, runtime) = (seen.clone(), runtime.clone());
@@ -190,7 +190,7 @@ fn a_loop_without_end_leaves_the_only_worker_of_a_server_to_others() {
             meanwhile += 1;
         }
         let endless = endless.join();
-        // Before anything is judged, as the scope waits for the server.
+        // Before the checks, because the scope waits for the server.
         stop.close();
         assert_eq!(endless.unwrap(), 504);
         assert!(meanwhile > 0, "the loop had the worker for itself");
@@ -247,7 +247,7 @@ fn bodies_are_limited() {
         assert_eq!(post(1000, announced), (200, "1000".into()));
         assert_eq!(post(1001, announced).0, 413, "announced: {announced}");
     }
-    // One that says its length is refused before the guest hears of it.
+    // A body that gives its length is refused before the guest hears of it.
     assert_eq!(block_on(get(&runtime, "/guest/count")).1, "4");
 }
 
@@ -291,7 +291,7 @@ fn what_an_instance_never_heard_of_is_answered_by_the_next() {
     definition.limits.cpu = Some(0.2);
     let runtime = runtime(&definition);
     block_on(async {
-        // The loop gives its thread back each tick, and what comes then waits for its end.
+        // The loop gives its thread back at each tick, and later requests wait for its end.
         let looping = get(&runtime, "/guest/loop");
         let after = async {
             future::yield_now().await;
@@ -318,7 +318,7 @@ fn a_vlugin_that_is_never_ready_is_named() {
     let folder = tempfile::tempdir().unwrap();
     let ready = "(call $ready (i32.const 0) (i32.const 0))";
     let file = definition(&folder, &HELLO.replace(ready, "")).path.unwrap();
-    // The time of the registry's own vlugin would be over before.
+    // Otherwise the time of the registry's own vlugin would end first.
     let limits = Limits {
         timeout: Some(0.1),
         ..Limits::default()
@@ -354,12 +354,12 @@ fn instances_are_added_where_all_are_busy_and_more_are_allowed() {
     let runtime = runtime(&definition);
     block_on(async {
         assert_eq!(get(&runtime, "/guest/count").await.1, "1");
-        // It comes back at the first tick, in the middle of its loop: nobody is inside of the instance then.
+        // It comes back at the first tick, in the middle of its loop. Nobody is inside the instance then.
         let mut looping = Box::pin(get(&runtime, "/guest/loop"));
         assert!(future::poll_once(&mut looping).await.is_none());
         assert_eq!(get(&runtime, "/guest/count").await.1, "1");
         assert_eq!(get(&runtime, "/guest/count").await.1, "2");
-        // Nobody waited for its end.
+        // Nobody waited for the loop to end.
         assert!(future::poll_once(&mut looping).await.is_none());
         assert_eq!(looping.await.0, 504);
     });
@@ -368,7 +368,7 @@ fn instances_are_added_where_all_are_busy_and_more_are_allowed() {
 #[test]
 fn what_an_instance_does_behind_its_response_is_done_with_nobody_waiting() {
     listen();
-    // After its first answer it works for some ticks, and logs then: `1` or `2`, as its answers are.
+    // After its first answer, it works for some ticks. Then it logs `1` or `2`, as its answers are.
     let answer = "(call $respond (local.get $id) (i32.const 0) (i32.const 30))";
     let text = HELLO
         .replace(
@@ -407,7 +407,7 @@ fn what_an_instance_does_behind_its_response_is_done_with_nobody_waiting() {
     assert_eq!(block_on(get(&runtime, "/by_hand")).1, "2");
 }
 
-/// [`HELLO`], whose answer is this, with a megabyte of memory to work on behind its own.
+/// [`HELLO`] with this as its answer, and a megabyte of memory to work on after its own.
 fn doing(what: &str) -> String {
     let answer = "(call $respond (local.get $id) (i32.const 0) (i32.const 30))";
     HELLO
@@ -419,7 +419,7 @@ fn doing(what: &str) -> String {
         .replace(answer, &format!("{what} {answer}"))
 }
 
-/// Much work of the host for the guest, in a row: none of the guest's own code in between has to ask for its time.
+/// Much work of the host for the guest, in a row. None of the guest's code runs in between to check its time.
 fn randoms() -> String {
     "(call $random (i32.const 65536) (i32.const 1048576))".repeat(3000)
 }
@@ -454,7 +454,7 @@ fn a_guest_gives_way_whatever_it_does() {
         definition.limits.timeout = Some(600.0);
         let runtime = runtime(&definition);
         let mut working = Box::pin(get(&runtime, "/by_hand"));
-        // It comes back with nothing, again and again, in the midst of its work.
+        // It comes back with nothing, again and again, in the middle of its work.
         for _ in 0..10 {
             let polled = block_on(future::poll_once(&mut working));
             assert!(

@@ -1,5 +1,5 @@
-//! WebAssembly vlugins in a runtime: real modules, built from Rust by `#[vlugin]`, and one that is
-//! written by hand from what docs/src/guest-abi.md says.
+//! WebAssembly vlugins in a runtime: real modules, built from Rust by `#[vlugin]`, and one written by hand from
+//! docs/src/guest-abi.md.
 #![cfg(feature = "wasm")]
 
 #[path = "../fixture/mod.rs"]
@@ -27,7 +27,7 @@ fn guest(config: Value) -> Definition {
     definition
 }
 
-/// A runtime with this vlugin alone.
+/// A runtime with only this vlugin.
 fn runtime(definition: &Definition) -> Arc<Runtime> {
     let runtime = Runtime::builder().build().unwrap();
     block_on(runtime.load(definition)).unwrap();
@@ -111,7 +111,7 @@ fn a_stream_is_made_as_it_is_taken() {
         let mut part = vec![0; 1000];
         body.read_exact(&mut part).await.unwrap();
         assert!(part.ends_with(b"  0\n"));
-        // Nobody takes the rest: the guest is told, and drops what it made it of.
+        // Nobody takes the rest. The guest learns that, and drops the source of the body.
         drop(body);
         assert_eq!(get(&runtime, "/guest/dropped").await.1, "1");
 
@@ -128,7 +128,7 @@ fn a_request_that_is_dropped_drops_the_future_of_the_guest() {
     block_on(async {
         {
             let mut sleeping = Box::pin(runtime.handle(request("/guest/sleep?n=100000")));
-            // Polled once: it is on its way.
+            // Polled once, so it is on its way.
             assert!(
                 futures_lite::future::poll_once(&mut sleeping)
                     .await
@@ -190,7 +190,7 @@ fn other_servers_can_be_reached_where_they_are_allowed() {
             let text = String::from_utf8(head).unwrap();
             let mut total = 0;
             if text.starts_with("POST") {
-                // Chunked: up to the last chunk.
+                // Chunked: read up to the last chunk.
                 let mut body = Vec::new();
                 while !body.ends_with(b"\r\n0\r\n\r\n") {
                     stream.read_exact(&mut byte).unwrap();
@@ -213,7 +213,8 @@ fn other_servers_can_be_reached_where_they_are_allowed() {
     definition.allow = Some(vec![format!("127.0.0.1:{port}")]);
     let allowed = runtime(&definition);
     block_on(async {
-        // A refusal that the guest passes on is its failure: the client learns nothing of where it may not go.
+        // If the guest passes a refusal on, the failure is the guest's. The client does not learn where the guest may
+        // not go.
         assert_eq!(get(&denied, &format!("/guest/fetch?to={to}")).await.0, 500);
         let fetched = get(&allowed, &format!("/guest/fetch?to={to}")).await;
         assert_eq!(fetched, (200, "took 0".into()));

@@ -18,7 +18,7 @@ fn a_hundred_requests_wait_at_once_on_one_instance() {
         }
         assert_eq!(get(&runtime, "/guest/count").await.1, "101");
     });
-    // One after the other they would take half a minute.
+    // One after the other would take half a minute.
     assert!(start.elapsed() < Duration::from_secs(20));
 }
 
@@ -53,7 +53,7 @@ fn requests_from_several_threads_are_all_answered() {
 fn requests_come_and_go() {
     let runtime = runtime(&guest(Value::Null));
     block_on(async {
-        // Each dropped somewhere on its way.
+        // Each is dropped somewhere on its way.
         for polls in 0..200 {
             let mut asked = Box::pin(get(&runtime, "/guest/ticks?n=1000"));
             for _ in 0..polls % 5 {

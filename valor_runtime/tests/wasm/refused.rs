@@ -1,4 +1,4 @@
-//! Modules that are no guests: each refused by name, in one line, before any of its code runs.
+//! Modules that are not guests. Each is refused by name, in one line, before any of its code runs.
 
 use super::by_hand::{HELLO, definition};
 use futures_lite::future::block_on;
@@ -7,7 +7,7 @@ use valor_runtime::{
     package::{Manifest, Package, WASM_TARGET},
 };
 
-/// The line that a module is refused with.
+/// The line that refuses a module.
 fn refusal(text: &str) -> String {
     let folder = tempfile::tempdir().unwrap();
     of_definition(&definition(&folder, text))
@@ -115,7 +115,8 @@ fn a_module_has_as_many_tables_as_the_book_says() {
     }
 }
 
-/// Holds the server, `inspect`, a package and the folder for a page to one line about a module, with all of these.
+/// Checks that the server, `inspect`, a package and the folder for a page refuse a module in one line, with all of
+/// these parts.
 fn refused_everywhere(text: &str, parts: &[&str]) {
     let folder = tempfile::tempdir().unwrap();
     let plain = definition(&folder, text);
@@ -269,7 +270,7 @@ fn a_module_that_is_too_much_to_compile_is_refused() {
             error.contains(part) && named.iter().all(|it| error.contains(it)),
             "{error}"
         );
-        // Its operator knows it.
+        // Its operator knows the module.
         definition.limits.compile = Some(20);
         let runtime = super::runtime(&definition);
         assert_eq!(

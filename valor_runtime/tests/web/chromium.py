@@ -136,7 +136,7 @@ class Page:
     async def shot(self, file, width, height, scheme="light"):
         await self.ask("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
         await self.ask("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
-        # Two frames: the first may still be of before.
+        # Two frames, because the first may still be from before.
         await self.run("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
         png = await self.ask("Page.captureScreenshot", format="png")
         os.makedirs(os.path.dirname(file) or ".", exist_ok=True)

@@ -11,10 +11,10 @@ from chromium import Chromium
 
 program, screenshot = sys.argv[1], pathlib.Path(sys.argv[2])
 examples = pathlib.Path(__file__).parents[3] / "examples"
-# It builds, and may have to compile all that there is.
+# It builds, and may have to compile everything.
 TO_BUILD = 900
 
-# Presses a card's button and waits for an answer that has this in it.
+# Presses a card's button and waits for an answer that contains this.
 PRESS = """(async (name, part) => {
   const card = [...document.querySelectorAll("article")].find((it) => it.querySelector("h2").textContent === name);
   card.querySelector("form button").click();

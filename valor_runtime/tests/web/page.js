@@ -1,5 +1,5 @@
-// The conversations of a page with the vlugins in its service worker. play.py calls `first` and, after a
-// reload, `second`; both give a line for each conversation.
+// A page's conversations with the vlugins in its service worker. play.py calls `first` and, after a reload, `second`.
+// Both return a line for each conversation.
 
 import { start } from "./valor.js";
 
@@ -29,7 +29,7 @@ const post = (path, value, method = "POST") =>
 
 const later = (ms) => new Promise((done) => setTimeout(done, ms));
 
-/** What play.py uses in steps of its own. */
+/** For play.py's own steps. */
 Object.assign(globalThis, { get, start });
 
 globalThis.first = async () => {

@@ -22,10 +22,10 @@ plugins = [
     {"type": "files", "name": "files", "path": "somewhere", "prefix": "/guest/files"},
 ]
 files["/page.js"] = ((here / "page.js").read_bytes(), SCRIPT)
-# A type that `compileStreaming` would refuse: many a static server knows no better.
+# A type that `compileStreaming` would refuse. Many static servers use it.
 files["/guest.wasm"] = (guest, "application/octet-stream")
 files["/guest/files/a.txt"] = (b"a file of the server's", "text/plain")
-# In a folder of its own, so that its worker is another one.
+# In a separate folder, so that its worker is another one.
 files["/wrong/"] = (b"<!doctype html><title>Wrong</title>", "text/html")
 files["/wrong/plugins.json"] = (b'{ "plugins": [{ "type": "wasm", "name": "a", "path": "/none.wasm" }] }', "application/json")
 files.update({f"/wrong/{f.name}": files[f"/{f.name}"] for f in web.glob("*.js")})
@@ -48,7 +48,7 @@ async def killed(page):
     counted = int((await get(page, "/late/count"))[1])
     asked.clear()
     await page.end_worker()
-    # A new instance counts from 1: the one before is gone with its worker, the registry is not.
+    # A new instance counts from 1. The previous one is gone with its worker, but the registry is not.
     same([counted > 1, await get(page, "/late/count"), await get(page, "/late/")], [True, [200, "1"], [200, "later"]])
     health = json.loads((await get(page, "/_health"))[1])
     same(list(health["unavailable"]), ["missing"])
@@ -79,7 +79,7 @@ async def other_module(page):
     """a module of another hash takes the old one's place while requests run"""
     await page.run('globalThis.running = get("/guest/sleep?n=1500"), get("/small/")')
     before = int((await get(page, "/small/count"))[1])
-    # The same code behind a custom section more.
+    # The same code behind one more custom section.
     newer = guest + b"\0\x04\x03new"
     files["/guest.wasm"] = (newer, "application/wasm")
     hash = hashlib.sha256(newer).hexdigest()
@@ -89,7 +89,7 @@ async def other_module(page):
     listed = json.loads((await get(page, "/_plugins/guest"))[1])
     same(listed["sha256"], hash)
     same(await page.run("running"), [200, "slept"])
-    # What has not changed goes on with its state, what was registered in the page stays.
+    # An unchanged vlugin keeps its state, and one that was registered in the page stays.
     same(int((await get(page, "/small/count"))[1]), before + 1)
     same(await get(page, "/late/"), [200, "later"])
     await page.end_worker()
@@ -166,7 +166,7 @@ async def checked(page):
         found = [": ".join(filter(None, fault[:2])) for fault in found]
         if found != [line.strip() for line in wanted]:
             raise AssertionError(f"{text}: {found}")
-    # After a hundred faults the others are counted.
+    # After a hundred faults, the others are only counted.
     many = json.dumps({"plugins": [{"type": f"x{at}"} for at in range(300)]})
     found = await page.run(f"import('/valor-check.js').then(({{ faultsOf }}) => faultsOf({many}))")
     same([len(found), found[100]], [101, ["", "500 further faults"]])
@@ -188,7 +188,7 @@ async def refused(page):
     slip = {"type": "wasm", "name": "b", "path": "/guest.wasm", "limits": {"timout": 5}, "optional": True}
     unknown = "plugins[1].limits.timout: vlugin `b`: unknown key; did you mean `timeout`?"
     taken = "plugins[2].name: the name `a` is taken by plugins[0]; each has its own"
-    # Also where nothing was mounted before, and the page asks for something.
+    # Even if nothing was mounted before, and the page requests something.
     same(await start(good, slip, good), f"valor: {address}/plugins.json: {unknown}; {taken}")
     same(await page.run("fetch('/a/').then(({ status }) => status)"), 404)
     files["/hand/plugins.json"] = (b'{ "plugin": [] }', "application/json")
@@ -196,7 +196,7 @@ async def refused(page):
     message = "import('/hand/valor.js').then(({ start }) => start()).then(() => null, (error) => error.message)"
     same(await page.run(message), f"valor: {address}/plugins.json: {missing}")
     same(await start(good), None)
-    # What is wrong leaves the old one as it is.
+    # A faulty definition leaves the old one in place.
     same(await start(good, slip), f"valor: {address}/plugins.json: {unknown}")
     same(await page.run("fetch('/a/').then((response) => response.text())"), "kept")
 
@@ -227,7 +227,7 @@ WORKER = [
     "valor-sw.js", "valor-dispatch.js", "valor-admin.js", "valor-registry.js", "valor-store.js", "valor-rules.js",
     "account.js", "guest.js",
 ]
-fits("what a page has beside it to check definitions", ["valor-check.js", "valor-keys.js"], 6 * 1024)
+fits("what a page has beside it to check definitions", ["valor-check.js", "valor-keys.js"], 7 * 1024)
 fits("the service worker and all it imports for WebAssembly", WORKER, 16 * 1024)
 say(plugins)
 asyncio.run(play(Server(), ["guest", "late", "small", "hurried", "narrow", "open"]))

@@ -1,4 +1,4 @@
-// What scripts.py asks the page for. Unlike a page of one's own, it starts Valor when it is told to.
+// What scripts.py asks the page for. Unlike a usual page, it starts Valor on request.
 
 import { start } from "./valor.js";
 
@@ -27,7 +27,7 @@ globalThis.changed = async (path, before) => {
   }
 };
 
-/** Sends pieces, each once the vlugin has told that it has the one before. */
+/** Sends pieces, each once the vlugin has reported the one before. */
 globalThis.upload = async (name, pieces) => {
   const piece = new Uint8Array(100000);
   const [sending, arrived] = [new TransformStream(), async (length) => {
@@ -43,7 +43,7 @@ globalThis.upload = async (name, pieces) => {
   return answer;
 };
 
-/** Reads a piece of an endless stream and leaves; gives how long that was. */
+/** Reads a piece of an endless stream and leaves. Returns how long that took. */
 globalThis.leave = async (path) => {
   const reader = (await fetch(path)).body.getReader();
   const { value } = await reader.read();

@@ -12,7 +12,7 @@ import stage
 from chromium import until
 from stage import SCRIPT, Server, asked, files, fits, get, here, play, same, say, step, web
 
-# That of the docs, and what a vlugin's fetch of such an address needs.
+# The policy of the docs, and what a vlugin's fetch of such an address needs.
 stage.CSP += "; connect-src 'self' data:"
 server = Server()
 PORT = server.server_port
@@ -199,7 +199,7 @@ async def allowed(page):
         same([await get(page, f"/{name}/{path}?to={to}") for path in ["fetch", "late"]], [[200, "from the network"]] * 2)
         status, body = await get(page, f"/{name}/fetch?to=http://localhost:{page.port}/network")
         refusal = f'localhost:{page.port} may not be reached: add "localhost:{page.port}" to this vlugin\'s `allow`'
-        # Where it may not go is for the log, not for the client.
+        # The forbidden address is for the log, not for the client.
         same([status, "may not" in body], [500, False])
         await logged(page, f"the vlugin `{name}` failed: {refusal}")
         caught = json.loads((await get(page, f"/{name}/caught?to=http://localhost:{page.port}/network"))[1])
@@ -207,9 +207,9 @@ async def allowed(page):
         same(await get(page, f"/{name}/fetch?to=data:,here"), [200, "here"])
         same((await get(page, f"/{name}/fetch?to={to.replace('127', 'a@127')}"))[0], 500)
         same((await get(page, f"/{name}/fetch?to=/moved"))[0], 502)
-    # The same file under another name: what one may reach is not the other's.
+    # The same file under another name does not share its permissions.
     same((await get(page, f"/deep/again/fetch?to={to}"))[0], 500)
-    # Nobody of whom it is known calls this one, but in a Worker there is nobody else.
+    # The call has no known caller, so it is refused. In a Worker, there is nobody else.
     same([(await get(page, f"/{name}/then?to={to}"))[0] for name in BOTH], [500, 200])
 
 
@@ -290,7 +290,7 @@ async def two_pages(page):
     other = await page.browser.open(f"http://127.0.0.1:{page.port}/")
     same(await other.run("begin()"), None)
     same((await get(other, "/late/count"))[0], 200)
-    # It is the first page's; a navigation ends that.
+    # It belongs to the first page, and a navigation ends it.
     await other.run('globalThis.running = get("/late/wait"), get("/late/count")')
     await page.go("about:blank")
     same((await other.run("running"))[0], 502)
@@ -335,7 +335,7 @@ async def newer_folder(page):
     newer = files["/vlugins/board.js"][0].replace(b"String(++counted)", b"`newer ${++counted}`")
     files["/vlugins/board.js"] = (newer, SCRIPT)
     publish(script("added", "onfetch"))
-    # Read before the newer worker is there: the page's Worker has what this one has not imported.
+    # Read before the newer worker is there. The page's Worker has what the older one has not imported.
     same(await page.run("begin()"), None)
     same([await get(page, "/board/count"), await get(page, "/added/")], [[200, "newer 1"], [200, "set: GET"]])
     same((await page.run("running"))[0], 504)

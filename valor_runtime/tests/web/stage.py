@@ -10,7 +10,7 @@ here = pathlib.Path(__file__).parent
 web = here.parent.parent / "web"
 asked, failed = [], []
 SCRIPT = "text/javascript"
-# What the server has, by path: bytes and type.
+# The server's files, by path: bytes and type.
 files = {f"/{f.name}": (f.read_bytes(), SCRIPT) for f in web.glob("*.js")}
 files["/"] = ((here / "page.html").read_bytes(), "text/html")
 files["/network"] = (b"from the network", "text/plain")

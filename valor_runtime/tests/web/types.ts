@@ -1,4 +1,4 @@
-// Held to valor.d.ts by tsc, in .ci/web.
+// tsc checks this against valor.d.ts, in .ci/web.
 
 import { start, type Ctx, type Env, type Vlugin, type VluginEvent } from "../../web/valor.js";
 
@@ -12,7 +12,7 @@ export default {
   },
   async fetch(request: Request, env: Env, ctx: Ctx) {
     ctx.waitUntil(valor.call("other", request));
-    // @ts-expect-error: what a config is, is the vlugin's to find out.
+    // @ts-expect-error: only the vlugin knows the type of its config.
     env.config.greeting;
     return env.call("other", "/path", { method: "POST", body: request.body });
   },
@@ -20,6 +20,6 @@ export default {
 
 export function listener(event: VluginEvent) {
   event.respondWith(new Response(event.env.name));
-  // @ts-expect-error: it is no Response.
+  // @ts-expect-error: this is not a Response.
   event.respondWith("text");
 }

@@ -94,13 +94,13 @@ for coding, body in {"gzip": gzip.compress(PLAIN), "deflate": zlib.compress(PLAI
 add("wakes", guest(times(400000, WAKE) + "(call $ok)"))
 add("timers", guest(times(101, TIMER) + "(call $ok)"), timers=100)
 add("few", guest(times(100, TIMER) + "(call $ok)"), timers=100)
-# Each sends a body of a MiB.
+# Each sends a body of one MiB.
 large = request(b"POST", b"http://127.0.0.1:9/")
 add("bodies", guest(times(100, FETCH) + "(call $ok)", asked=large, behind=MIB, pages=32), host_memory=8 * MIB, fetches=1000)
-# The fault's status is at 16 + 2 of what comes of the one that is too much.
+# In the response to the fetch that is one too many, the fault's status is at 16 + 2.
 refused = """(if (i32.load offset=4 (local.get $at)) (then
   (i32.store16 (i32.const 1042) (i32.load16_u offset=18 (local.get $at))) (call $ok)))"""
-# A MiB of letters, as one line.
+# One MiB of letters, as one line.
 talk = f"""(memory.fill (i32.const 131072) (i32.const 97) (i32.const {MIB}))
   (call $log (i32.const 1) (i32.const 0) (i32.const 0) (i32.const 131072) (i32.const {MIB}) (i32.const 0) (i32.const 0) (i32.const 0))"""
 add("talks", guest(talk + "(call $ok)", pages=32))
@@ -150,7 +150,7 @@ async def floods(page):
         same([(await get(page, f"/{name}/"))[0], (await get(page, f"/{name}/"))[0]], [502, 502])
         await logged(page, f"valor: {name}: {why}")
     same([await get(page, "/few/"), await get(page, "/few/")], [[200, "ok"], [200, "ok"]])
-    # A hundred thousand wishes for a turn are one turn.
+    # A hundred thousand requests for a turn are one turn.
     same([await get(page, "/wakes/"), await get(page, "/wakes/"), await get(page, "/t20/")], [[200, "ok"]] * 3)
 
 
@@ -163,7 +163,7 @@ async def too_many_fetches(page):
     definition = {"type": "wasm", "name": "fetches", "path": "fetches.wasm", "allow": ["127.0.0.1"], "limits": {"fetches": 2, "timeout": 5}}
     same((await page.run(f"define('POST', '/_plugins', {json.dumps(definition)})"))[0], 201)
     same((await get(page, "/fetches/"))[0], 503)
-    # The two are still under way: that they are counted is what refuses all three now.
+    # The two are still running. They count, so all three are refused now.
     same((await get(page, "/fetches/"))[0], 503)
 
 

@@ -1,4 +1,4 @@
-//! What is known of each file on each host, in `expected.json`: how many of its tests pass, and which do not.
+//! The known results of each file on each host, in `expected.json`: how many of its tests pass, and which do not.
 
 use serde::{Deserialize, Serialize};
 use std::{
@@ -7,36 +7,36 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// By file.
+/// The results by file.
 pub type Results = BTreeMap<String, Found>;
 
-/// What is known of a host.
+/// What is known about a host.
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct OfHost {
-    /// Who it is, and of which version. Another one may pass others.
+    /// The host and its version. Another version may pass other tests.
     pub version: String,
     pub files: Results,
 }
 
-/// What came of a file's tests.
+/// The results of a file's tests.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Found {
     passed: usize,
-    /// The names of those that did not.
+    /// The names of the tests that did not pass.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     failed: Vec<String>,
-    /// What they say, beside their names.
+    /// Their messages, beside their names.
     #[serde(skip)]
     messages: Vec<String>,
 }
 
-/// A test, as a vlugin tells of it.
+/// A test's result, as a vlugin reports it.
 #[derive(Deserialize)]
 struct Told {
     name: String,
-    /// 0, where it passed.
+    /// 0 if it passed.
     status: u8,
     message: Option<String>,
 }
@@ -57,7 +57,7 @@ impl Found {
         })
     }
 
-    /// Where there is no answer that could be read.
+    /// The result if there is no readable answer.
     pub fn nothing(why: &str) -> Self {
         Self {
             passed: 0,
@@ -74,7 +74,7 @@ impl Found {
         self.failed.len()
     }
 
-    /// How this differs from what is known.
+    /// How this differs from the known result.
     fn differs_from(&self, known: &Self) -> String {
         let mut text = String::new();
         let mut left = known.failed.clone();
@@ -100,7 +100,7 @@ fn file() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/web_platform/expected.json")
 }
 
-/// Holds what was found to what is known; where `VALOR_WPT_UPDATE` is set, writes it down instead.
+/// Compares the results with the known ones. If `VALOR_WPT_UPDATE` is set, writes them to the file instead.
 pub fn judge(found: &BTreeMap<&str, OfHost>, is_all: bool) {
     if std::env::var_os("VALOR_WPT_UPDATE").is_some() {
         assert!(

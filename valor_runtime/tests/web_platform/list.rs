@@ -1,4 +1,4 @@
-//! Which files of the web-platform tests are played: all in the folders that `files.json` names, by area, but those
+//! Which files of the web-platform tests are played: all in the folders that `files.json` names, by area, except those
 //! that it leaves out by name, each with the reason.
 
 use serde::Deserialize;
@@ -13,10 +13,10 @@ pub struct Area {
     pub area: String,
     /// Where its files are.
     folders: Vec<String>,
-    /// The files that are played: all that are there, but those that are left out.
+    /// The files that are played: all that exist, except those left out.
     #[serde(skip)]
     pub files: Vec<String>,
-    /// The files that are not, and why.
+    /// The files that are not played, and why.
     left_out: BTreeMap<String, String>,
 }
 
@@ -31,7 +31,7 @@ impl Area {
     }
 }
 
-/// All areas, with what is played of each.
+/// All areas, with their files.
 pub fn areas(wpt: &Path) -> Vec<Area> {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/web_platform/files.json");
     let text = std::fs::read_to_string(file).expect("files.json");

@@ -1,10 +1,10 @@
 //! Files of the web-platform tests, each as a JavaScript vlugin: the same file in Deno behind Valor's server, and in
-//! Chromium's service worker. `files.json` says which, and which not for what reason; `expected.json` what passes of
-//! each. What passes no longer is a failure, and so is what passes now and is not noted: `VALOR_WPT_UPDATE=1` writes
-//! it down.
+//! Chromium's service worker. `files.json` says which are played, and why others are not. `expected.json` says what
+//! passes in each. A test that passes no longer is a failure. So is a test that passes now and is not noted:
+//! `VALOR_WPT_UPDATE=1` writes it down.
 //!
-//! It needs Deno, of the `node_modules` that `VALOR_JS_TOOLS` names, Debian's package chromium, and in `VALOR_WPT` the
-//! folder with the tests that `.ci/tools` makes. docs/src/js.md has the counts.
+//! It needs Deno, from the `node_modules` that `VALOR_JS_TOOLS` names, Debian's package chromium, and in `VALOR_WPT`
+//! the folder with the tests that `.ci/tools` makes. docs/src/js.md has the counts.
 
 #[path = "../conformance/chromium.rs"]
 #[allow(dead_code, reason = "the conformance suite asks more of it")]
@@ -74,7 +74,7 @@ fn what_passed_of_the_web_platform_tests_still_passes() {
     expected::judge(&found, only.is_empty());
 }
 
-/// A program's name and version: the first two words that it says of itself.
+/// A program's name and version: the first two words of its output.
 fn version(program: PathBuf) -> String {
     let output = Command::new(program).arg("--version").output();
     let said = output.expect("it runs").stdout;
@@ -83,7 +83,7 @@ fn version(program: PathBuf) -> String {
     words.join(" ")
 }
 
-/// `base` is where WPT's server is, if it is not where the vlugin itself is.
+/// `base` is WPT's server, if that is not the vlugin's own.
 fn definition(file: &str, base: Option<&str>) -> Value {
     json!({
         "type": "js",
@@ -132,7 +132,7 @@ fn in_chromium(files: &[String], wpt: Wpt, harness: &Path, written: &[PathBuf]) 
     asked.collect()
 }
 
-/// What came of a file's tests.
+/// The results of a file's tests.
 fn ask(host: &dyn Host, file: &str) -> Found {
     let ask = Ask {
         method: "GET".into(),

@@ -1,6 +1,5 @@
-//! What web-platform tests find on their server: WPT's files, and of its programs those that the tests which are
-//! played ask. The same answers are given on both hosts: to Deno's vlugins from a separate address, to Chromium's from
-//! that of the page.
+//! What web-platform tests find on their server: WPT's files, and those of its programs that the played tests use.
+//! Both hosts get the same answers. Deno's vlugins ask a separate address, Chromium's the address of the page.
 
 use futures_util::{StreamExt, stream};
 use std::{
@@ -13,7 +12,7 @@ use std::{
 use url::form_urlencoded;
 use valor_runtime::{Body, Chunk, Request, Response};
 
-/// What a program writes for another one to read.
+/// What a program writes for another to read.
 type Stash = Arc<Mutex<HashMap<String, String>>>;
 
 /// Cheap to clone; all clones are one server.
@@ -94,7 +93,7 @@ impl Wpt {
             }
             Some("bad-chunk-encoding.py") => {
                 push(&mut response, "content-type", text);
-                // Late enough that what came before has been read.
+                // Late enough for the earlier bytes to have been read.
                 let pieces = stream::iter(["TEST_CHUNK", ""]).then(|piece| async move {
                     if piece.is_empty() {
                         smol::Timer::after(Duration::from_millis(300)).await;
@@ -144,7 +143,7 @@ impl Wpt {
     }
 }
 
-/// Notes when the response it belongs to is let go of.
+/// Notes when its response is dropped.
 struct Open(Stash, String);
 
 impl Drop for Open {
@@ -168,7 +167,7 @@ fn push(response: &mut Response, name: &str, value: &str) {
     let _ = response.head.push(name, value.as_bytes());
 }
 
-/// A parameter as bytes: what stands there need not be UTF-8.
+/// A parameter as bytes, because it need not be UTF-8.
 fn query_bytes(target: &str, name: &str) -> Vec<u8> {
     let (_, query) = target.split_once('?').unwrap_or_default();
     let mut parameters = query.split('&').filter_map(|it| it.split_once('='));

@@ -1,6 +1,6 @@
 //! A file of web-platform tests as a vlugin: one module with the test and the scripts that it includes, written for a
-//! run into a separate folder. main.rs loads them. What they are made of stays as it is. It runs as the body of a
-//! function that is made of text, which is not strict, as scripts are not and modules are.
+//! run into a separate folder. main.rs loads them. The original files stay unchanged. The code runs as the body of a
+//! function that is made from text. Such a function is not strict, like scripts and unlike modules.
 
 use std::{
     collections::BTreeSet,
@@ -25,7 +25,7 @@ pub fn name(file: &str) -> String {
     name.replace(|c: char| !c.is_ascii_alphanumeric(), "-")
 }
 
-/// Writes what all of the vlugins import, and gives its path.
+/// Writes the file that all of the vlugins import, and returns its path.
 pub fn write_harness(wpt: &Path, folder: &Path) -> PathBuf {
     let own = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/web_platform/play.js");
     let text = format!(
@@ -38,7 +38,7 @@ pub fn write_harness(wpt: &Path, folder: &Path) -> PathBuf {
     file
 }
 
-/// Writes the vlugin of a file of tests, and gives its path.
+/// Writes the vlugin of a file of tests, and returns its path.
 pub fn write(wpt: &Path, file: &str, folder: &Path) -> PathBuf {
     let test = read(&wpt.join(file));
     let mut scripts = String::new();
@@ -65,7 +65,7 @@ pub fn write(wpt: &Path, file: &str, folder: &Path) -> PathBuf {
     path
 }
 
-/// A script that a test includes: WPT's server has it under that path.
+/// A script that a test includes, which WPT's server has under that path.
 fn beside(wpt: &Path, file: &str, script: &str) -> PathBuf {
     match script.strip_prefix('/') {
         Some("resources/WebIDLParser.js") => wpt.join("resources/webidl2/lib/webidl2.js"),
@@ -74,8 +74,8 @@ fn beside(wpt: &Path, file: &str, script: &str) -> PathBuf {
     }
 }
 
-/// The names that testharness.js gives to scripts: the last argument of its `expose` and `expose_assert`,
-/// as a list of JavaScript's.
+/// The names that testharness.js gives to scripts, as a JavaScript list: each is the last argument of its `expose` and
+/// `expose_assert`.
 fn exposed(harness: &str) -> String {
     let mut names = BTreeSet::new();
     for line in harness.lines() {

@@ -1,5 +1,5 @@
-//! From a request to its response, on a thread that may block: `Files` calls it for `GET` and
-//! `HEAD`, and it answers everything else that can come of them.
+//! From a request to its response, on a thread that may block. `Files` calls it for `GET` and `HEAD`; it handles every
+//! outcome of these.
 
 use super::{
     Files,
@@ -19,7 +19,7 @@ use std::{
     time::SystemTime,
 };
 
-/// How often a file is read anew that changes while it is read.
+/// How often to read a file anew if it changes while it is read.
 const ATTEMPTS: usize = 3;
 
 /// What a path leads to.
@@ -74,7 +74,7 @@ fn at(files: &Files, head: &RequestHead, path: &Path) -> Answer {
     Answer::Response(response)
 }
 
-/// Sends a client that left the slash away to the folder, where relative links lead right.
+/// Redirects a client that left the slash out to the folder, so that relative links work.
 fn to_folder(head: &RequestHead) -> Response {
     let prefix = head.header_str(FORWARDED_PREFIX).unwrap_or_default();
     let query = &head.target()[head.target().find('?').unwrap_or(head.target().len())..];
@@ -84,7 +84,7 @@ fn to_folder(head: &RequestHead) -> Response {
     response
 }
 
-/// What has nothing to do with the request.
+/// The answer to an error that has nothing to do with the request.
 fn failed(path: &Path, error: &io::Error) -> Response {
     log::error!(target: "valor::files", "{} cannot be served: {error}", path.display());
     let mut response = match is_shortage(error) {
@@ -111,7 +111,7 @@ fn is_shortage(error: &io::Error) -> bool {
     error.raw_os_error() == Some(TOO_MANY) || error.kind() == io::ErrorKind::OutOfMemory
 }
 
-/// Sends a file, or what the request's conditions make of it; nothing if the file has changed meanwhile.
+/// Sends a file, or the outcome of the request's conditions. Returns nothing if the file has changed meanwhile.
 fn send(
     files: &Files,
     head: &RequestHead,
@@ -167,7 +167,7 @@ fn send(
 /// Where a file's bytes come from.
 enum Source {
     Bytes(Bytes),
-    /// Those of an open file, in this state if it has to be in one.
+    /// The bytes of an open file. With an identity, the file has to be in this state.
     File(File, Option<Identity>),
 }
 
@@ -179,7 +179,7 @@ fn of_file(
     source: Source,
 ) -> io::Result<Option<Response>> {
     if head.method() == "HEAD" {
-        // A `Range` has a meaning for GET alone (RFC 9110, section 14.2).
+        // A `Range` has a meaning only for GET (RFC 9110, section 14.2).
         let mut response = typed(200, media);
         push(&mut response, "content-length", &len.to_string());
         return Ok(Some(response));
@@ -246,7 +246,8 @@ fn several(media: &str, parts: &[Part], len: u64, source: Source) -> Response {
     response
 }
 
-/// One part of a file: at once if it is a piece, else a piece at a time. Nothing if the file has changed meanwhile.
+/// One part of a file. A small one is read at once, a larger one a piece at a time. Returns nothing if the file has
+/// changed meanwhile.
 fn body_of(source: Source, part: Part) -> io::Result<Option<Body>> {
     let (file, state) = match source {
         Source::Bytes(bytes) => return Ok(Some(Body::from(cut(&bytes, part)))),
@@ -269,7 +270,7 @@ fn body_of(source: Source, part: Part) -> io::Result<Option<Body>> {
     Ok(Some(Body::stream(Some(part.len), pieces)))
 }
 
-/// A part of all bytes; it lies within them.
+/// A part of bytes. It lies within them.
 fn cut(bytes: &Bytes, part: Part) -> Bytes {
     bytes.slice(part.start as usize..(part.start + part.len) as usize)
 }
@@ -285,7 +286,7 @@ fn typed(status: u16, media: &str) -> Response {
     response
 }
 
-/// Adds a header that has no line break in it.
+/// Adds a header whose value has no line break.
 fn push(response: &mut Response, name: &str, value: &str) {
     let _ = response.head.push(name, value.as_bytes());
 }

@@ -1,5 +1,5 @@
-//! The conditions of a request (RFC 9110, section 13), and what they are about: the `ETag` and
-//! the `Last-Modified` of a file. `answer` asks before it sends anything.
+//! The conditions of a request (RFC 9110, section 13), and the `ETag` and `Last-Modified` of a file that they refer
+//! to. `answer` asks before it sends anything.
 
 use super::{
     identity::{Identity, STEP},
@@ -11,20 +11,20 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 /// What tells one state of a file from another.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Validators {
-    /// Its `ETag`: strong if it is made of the file's bytes, weak if it is made of its times. None if the file has
+    /// Its `ETag`: strong if it is made from the file's bytes, weak if it is made from its times. None if the file has
     /// no time.
     pub(super) etag: Option<String>,
     /// Its `Last-Modified`, in whole seconds, if HTTP can say it.
     pub(super) modified: Option<SystemTime>,
 }
 
-/// A file, as its validators are made of it.
+/// The properties of a file that its validators are made from.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Seen {
     pub(super) len: u64,
     pub(super) modified: Option<SystemTime>,
     pub(super) identity: Option<Identity>,
-    /// Of its bytes, if they were hashed.
+    /// The hash of its bytes, if they were hashed.
     pub(super) hash: Option<Hash>,
 }
 
@@ -47,14 +47,14 @@ impl Validators {
         };
         Self {
             etag,
-            // A time that is still to come would be a lie (RFC 9110, section 8.8.2.1).
+            // A time in the future would be a lie (RFC 9110, section 8.8.2.1).
             modified: file
                 .modified
                 .and_then(|modified| in_seconds(modified.min(now))),
         }
     }
 
-    /// Judges what stands before the answer, in the order of section 13.2.2.
+    /// Judges the conditions that come before the answer, in the order of section 13.2.2.
     pub(super) fn judge(&self, head: &RequestHead) -> Verdict {
         if let Some(tags) = tags(head, "if-match") {
             if !self.is_among(&tags, Comparison::Strong) {
@@ -79,13 +79,13 @@ impl Validators {
         Verdict::Send
     }
 
-    /// Whether a `Range` is to be looked at: there is no `If-Range`, or it is of this state.
+    /// Whether a `Range` applies: there is no `If-Range`, or it names this state.
     pub(super) fn range_applies(&self, head: &RequestHead) -> bool {
         let Some(value) = head.header("if-range") else {
             return true;
         };
-        // Only equal strong validators tell that the bytes are the same (section 13.1.5). A date is none: a file may
-        // be replaced by one of the same time.
+        // Only equal strong validators show that the bytes are the same (section 13.1.5). A date does not: another
+        // file with the same date may have taken its place.
         value.starts_with(b"\"") && self.etag.as_deref().map(str::as_bytes) == Some(value)
     }
 
@@ -111,8 +111,8 @@ enum Comparison {
     Weak,
 }
 
-/// A weak tag of a file's times and length. It has the time of the last change as well, which no program can set:
-/// a folder may be replaced by one with the same names and times.
+/// A weak tag made from a file's times and length. These include the time of the last change, which no program can
+/// set, because a folder may be replaced by one with the same names and times.
 fn weak(file: Seen, now: SystemTime) -> Option<String> {
     let modified = file.modified?;
     let changed = file.identity.and_then(|it| it.changed());
@@ -122,7 +122,7 @@ fn weak(file: Seen, now: SystemTime) -> Option<String> {
         Some(changed) => format!("{:x}-{:x}", nanos(modified), nanos(changed)),
         None => format!("{:x}", nanos(modified)),
     };
-    // Another text while it is new, so that what was sent in doubt is not confirmed later.
+    // The text differs while the file is new. So what was sent in doubt is not confirmed later.
     let new = if is_settled { "" } else { "-new" };
     Some(format!("W/\"{times}-{:x}{new}\"", file.len))
 }
@@ -134,7 +134,7 @@ fn nanos(time: SystemTime) -> i128 {
     }
 }
 
-/// Without what is below a second, where an HTTP date can be made of it.
+/// The time in whole seconds, if it makes an HTTP date.
 fn in_seconds(time: SystemTime) -> Option<SystemTime> {
     /// The end of the year 9999.
     const END: u64 = 253_402_300_800;
@@ -157,8 +157,8 @@ fn tags(head: &RequestHead, name: &str) -> Option<Vec<u8>> {
     Some(tags)
 }
 
-/// The entity-tags of a list, each with whether it is weak and with its quotes. It ends where
-/// something else stands.
+/// The entity-tags of a list with their quotes, each with whether it is weak. The list ends at the first thing that is
+/// not an entity-tag.
 fn each_tag(mut list: &[u8]) -> impl Iterator<Item = (bool, &[u8])> {
     std::iter::from_fn(move || {
         let start = list.iter().position(|b| !b", \t".contains(b))?;
@@ -199,12 +199,12 @@ mod tests {
 
     /// A file that was hashed.
     fn old() -> Validators {
-        // Half a second more than the date can say.
+        // Half a second more than the date can express.
         let modified = at(LONG_AGO) + Duration::from_millis(500);
         Validators::of(file(Some(modified), Some([0xab; 16])), at(2 * LONG_AGO))
     }
 
-    /// One that was not.
+    /// A file that was not hashed.
     fn large() -> Validators {
         Validators::of(file(Some(at(LONG_AGO)), None), at(2 * LONG_AGO))
     }

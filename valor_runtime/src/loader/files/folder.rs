@@ -1,9 +1,8 @@
 //! The folder that is served, and how a file in it is opened.
 //!
-//! `cap-std` does the opening: it hands each path to the kernel together with the folder that it
-//! may not leave (`openat2` on Linux), or walks it link by link where the system cannot. So
-//! it makes no difference what becomes of a link while its path is being followed. What is open
-//! is then judged by itself and not by its name.
+//! `cap-std` does the opening. It hands each path to the kernel together with the folder that it may not leave
+//! (`openat2` on Linux), or walks it link by link if the system cannot do that. So it does not matter if a link
+//! changes while its path is being followed. The open file is then judged by itself and not by its name.
 
 use super::identity::Identity;
 use cap_std::{
@@ -17,18 +16,17 @@ use std::{
     time::SystemTime,
 };
 
-/// A folder. It is opened for each request anew, so that one that was replaced as a whole, as a
-/// deployment does, is seen.
+/// A folder. It is opened anew for each request, so that a folder that a deployment replaced as a whole is seen.
 #[derive(Debug)]
 pub(super) struct Folder {
     root: PathBuf,
 }
 
-/// What a path led to.
+/// What is at a path.
 pub(super) enum Found {
     File(Opened),
     Folder,
-    /// Nothing, or nothing that is served.
+    /// Nothing, or something that is not served.
     Nothing,
 }
 
@@ -45,7 +43,7 @@ impl Folder {
         Self { root }
     }
 
-    /// Whether the folder is there, and is one.
+    /// Checks that the folder exists and is a folder.
     pub(super) fn check(&self) -> io::Result<()> {
         match self.dir()?.dir_metadata()?.is_dir() {
             true => Ok(()),
@@ -57,10 +55,10 @@ impl Folder {
         Dir::open_ambient_dir(&self.root, ambient_authority())
     }
 
-    /// Opens what a relative path leads to, as far as it stays inside of the folder.
+    /// Opens the file or folder at a relative path, as long as the path stays inside this folder.
     ///
     /// # Errors
-    /// What has nothing to do with the path: no file descriptor is left, the storage fails.
+    /// Errors that have nothing to do with the path: no file descriptor is left, the storage fails.
     pub(super) fn open(&self, path: &Path) -> io::Result<Found> {
         let dir = match self.dir() {
             Ok(dir) => dir,
@@ -75,7 +73,7 @@ impl Folder {
         };
         match opened {
             Ok(file) => found(file),
-            // Windows opens folders in another way than files.
+            // Windows does not open folders as it does files.
             Err(_) if cfg!(windows) && dir.metadata(path).is_ok_and(|it| it.is_dir()) => {
                 Ok(Found::Folder)
             }
@@ -83,8 +81,8 @@ impl Folder {
         }
     }
 
-    /// The path with its links resolved, where they lead back into the folder: links with an
-    /// absolute target are out of it for whoever only knows the folder itself.
+    /// The path with its links resolved, if they lead back into the folder. `cap-std` knows only the folder itself, so
+    /// it takes a link with an absolute target for one that leads out.
     fn resolved(&self, path: &Path) -> Option<PathBuf> {
         let root = fs::canonicalize(&self.root).ok()?;
         let resolved = fs::canonicalize(root.join(path)).ok()?;
@@ -125,7 +123,7 @@ fn open_in(dir: &Dir, path: &Path) -> io::Result<File> {
     use cap_std::fs::OpenOptionsExt;
     use rustix::fs::OFlags;
     let mut options = OpenOptions::new();
-    // A pipe without a writer would be waited for; it is seen for what it is when it is open.
+    // Without this flag, opening would wait for a pipe's writer. Once it is open, the pipe is recognised and refused.
     let flags = OFlags::NONBLOCK | OFlags::NOCTTY;
     options.read(true).custom_flags(flags.bits() as i32);
     Ok(dir.open_with(path, &options)?.into_std())
@@ -138,13 +136,13 @@ fn open_in(dir: &Dir, path: &Path) -> io::Result<File> {
     Ok(dir.open_with(path, &options)?.into_std())
 }
 
-/// cap-std's own word for a path that leaves the folder: it has no number of the system's.
+/// How cap-std reports a path that leaves the folder: with no error number from the system.
 fn leads_out(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::PermissionDenied && error.raw_os_error().is_none()
 }
 
-/// Whether it is the path that is to blame: there is nothing there, it may not be read, it is a
-/// socket, it is too long, or its links go round in a circle.
+/// Whether the path is to blame: there is nothing there, it may not be read, it is a socket, it is too long, or its
+/// links go round in a circle.
 fn is_of_path(error: &io::Error) -> bool {
     use io::ErrorKind::{InvalidFilename, InvalidInput, NotADirectory, NotFound, PermissionDenied};
     matches!(

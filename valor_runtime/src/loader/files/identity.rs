@@ -1,4 +1,4 @@
-//! [`Identity`]: which file it is, and in which state, as far as the system tells without reading it.
+//! [`Identity`]: which file it is, and in which state, as far as the system reports it without reading the file.
 
 use std::{
     fs::File,
@@ -6,8 +6,8 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-/// How coarse the clock of a file system may be: FAT counts in steps of two seconds. A file
-/// that was changed within the last step may change once more without another time.
+/// How coarse the clock of a file system may be: FAT counts in steps of two seconds. A file that was changed within
+/// the last step may change once more and keep its time.
 pub(super) const STEP: Duration = Duration::from_secs(2);
 
 /// Which file it is, and in which state.
@@ -17,12 +17,12 @@ pub(super) struct Identity {
     pub(super) file: (u64, u64),
     pub(super) len: u64,
     pub(super) modified: (i64, i64),
-    /// When the system last saw a change of it. No program can set this time.
+    /// When the system last saw it change. No program can set this time.
     pub(super) changed: (i64, i64),
 }
 
 impl Identity {
-    /// `None` if the system does not tell.
+    /// `None` if the system does not report it.
     #[cfg(unix)]
     pub(super) fn of(metadata: &std::fs::Metadata) -> Option<Self> {
         use std::os::unix::fs::MetadataExt;
@@ -34,26 +34,26 @@ impl Identity {
         })
     }
 
-    /// `None` if the system does not tell.
+    /// `None` if the system does not report it.
     #[cfg(not(unix))]
     pub(super) fn of(_: &std::fs::Metadata) -> Option<Self> {
         None
     }
 
-    /// When the system last saw a change of the file.
+    /// When the system last saw the file change.
     pub(super) fn changed(&self) -> Option<SystemTime> {
         let (seconds, nanos) = self.changed;
         let since = Duration::new(seconds.try_into().ok()?, nanos.try_into().ok()?);
         UNIX_EPOCH.checked_add(since)
     }
 
-    /// Whether the next change of the file will be at another time.
+    /// Whether the next change of the file is certain to have another time.
     pub(super) fn is_settled(&self, now: SystemTime) -> bool {
         let since = self.changed().and_then(|at| now.duration_since(at).ok());
         since.is_some_and(|since| since >= STEP)
     }
 
-    /// Whether this is the state of an open file still.
+    /// Whether an open file is still in this state.
     pub(super) fn is_still(&self, file: &File) -> io::Result<bool> {
         Ok(Self::of(&file.metadata()?).as_ref() == Some(self))
     }

@@ -2,13 +2,13 @@
 
 use std::{borrow::Cow, path::Path};
 
-/// The media type; text is said to be UTF-8, as the web expects of it. What is not known is
+/// The media type. Text is declared as UTF-8, as the web expects. An unknown extension gives
 /// `application/octet-stream`.
 pub(super) fn type_of(path: &Path) -> Cow<'static, str> {
     let media = mime_guess::from_path(path)
         .first_raw()
         .unwrap_or("application/octet-stream");
-    // RFC 9239 made one of the two.
+    // RFC 9239 merged the two.
     let media = match media {
         "application/javascript" => "text/javascript",
         media => media,

@@ -1,17 +1,16 @@
-//! `files` vlugins: a folder, served. The runtime calls [`FilesLoader`]; what comes of it is a vlugin like any other,
-//! which `dispatch` calls.
+//! `files` vlugins: each serves a folder. The runtime calls [`FilesLoader`] and gets a vlugin like any other, which
+//! `dispatch` calls.
 //!
-//! It promises that nothing is served but regular files of the folder that are not hidden,
-//! whatever a path says and whatever is changed in the folder meanwhile, that a file is on its
-//! way in pieces of a bounded size, and that no request blocks a thread that serves others.
+//! It serves nothing but regular files of the folder that are not hidden, whatever a path says and whatever is changed
+//! in the folder meanwhile. A file is sent in pieces of a bounded size. No request blocks a thread that serves others.
 //!
 //! # Layout
 //!
 //! - `names`: from a request's path to the names of entries.
 //! - `folder`: from there to an open file.
-//! - `answer`: from a request to its response, with `conditions` (RFC 9110, section 13),
-//!   `ranges` (section 14), `versions` (which bytes a file has, by `identity`) and `media` (what type it has).
-//! - `pieces`: a file on its way.
+//! - `answer`: from a request to its response, with `conditions` (RFC 9110, section 13), `ranges` (section 14),
+//!   `versions` (which bytes a file has, by `identity`) and `media` (its type).
+//! - `pieces`: sending a file.
 
 mod answer;
 mod conditions;
@@ -36,7 +35,7 @@ use std::{
 };
 use versions::Versions;
 
-/// What may be done with a file here.
+/// The methods that a file allows.
 const ALLOWED: &[u8] = b"GET, HEAD, OPTIONS";
 
 /// Makes vlugins of folders.
@@ -104,19 +103,19 @@ impl FilesLoader {
 }
 
 impl Loader for FilesLoader {
-    /// There is no file to look for: the folder is named, and what is in it is read when it is asked for.
+    /// There is no file to look for. The definition names the folder, and a file is read when it is requested.
     fn locate(&self, _: &Definition, _: bool) -> Result<Option<PathBuf>, LoadError> {
         Ok(None)
     }
 
-    /// With `restricted` the folder has to be, or to lie inside, one of the plugin directories once symbolic links are
-    /// resolved.
+    /// With `restricted`, the folder has to be one of the plugin directories or lie inside one, once symbolic links
+    /// are resolved.
     fn load<'a>(&'a self, wanted: Wanted<'a>) -> BoxFuture<'a, Result<Loaded, LoadError>> {
         let (this, restricted) = (self.clone(), wanted.restricted);
         let Definition { path, config, .. } = wanted.definition;
         let (path, config) = (path.clone(), config.clone());
         Box::pin(smol::unblock(move || {
-            // The rules of definitions, which were checked, leave neither of these out.
+            // The rules of definitions were checked, and neither of these can be missing.
             let config = FilesConfig::of(&config).unwrap_or_default();
             this.open(&path.unwrap_or_default(), config, restricted)
         }))
@@ -138,7 +137,7 @@ impl Vlugin for Files {
             let _ = refusal.head.push("allow", ALLOWED);
             return Box::pin(std::future::ready(Ok(refusal)));
         }
-        // To open a file can take as long as its storage does.
+        // Opening a file can take as long as its storage does.
         Box::pin(async move { Ok(smol::unblock(move || answer::answer(&self, &head)).await) })
     }
 }

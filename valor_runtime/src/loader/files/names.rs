@@ -1,5 +1,5 @@
-//! From the path of a request to the names of entries, one folder at a time. `answer` asks;
-//! what is given has no name in it that could lead out of the folder, or to what is hidden.
+//! From the path of a request to the names of entries, one folder at a time. `answer` asks. No name in the result can
+//! lead out of the folder, or to something hidden.
 
 use crate::definition::files::is_served;
 use percent_encoding::percent_decode_str;
@@ -14,8 +14,8 @@ pub(super) struct Asked {
     pub(super) is_folder: bool,
 }
 
-/// What the path of a URL asks for; `None` for what no file can be named. Each segment is decoded
-/// once, by itself, so that an encoded slash stays inside of it, where none may be.
+/// What the path of a URL asks for; `None` if no file can have that name. Each segment is decoded once, by itself. So
+/// an encoded slash stays inside its segment, and no slash is allowed there.
 pub(super) fn asked(path: &str) -> Option<Asked> {
     let names = path.strip_prefix('/')?;
     let mut path = PathBuf::new();
@@ -112,7 +112,7 @@ mod tests {
     }
 
     proptest! {
-        // Whatever is asked for: only names, one to a segment, and none that is hidden.
+        // For any path: only names, one to a segment, and none that is hidden.
         #[test]
         fn no_name_gets_out(url in "/([./\\\\:~a]|%2[eEfF]|%5[cC]|%00|%25|%C0%AE|\\PC|NUL|C:){0,16}") {
             if let Some(asked) = asked(&url) {

@@ -1,7 +1,7 @@
-//! A file on its way: a piece at a time, and only when the piece before it was taken.
+//! A file on its way to the client: a piece at a time, and only once the piece before it was taken.
 //!
-//! A piece that the system has in memory is copied at once, where the system can tell (on Linux).
-//! Every other one is read on the threads that may block.
+//! If the system has a piece in memory, it is copied at once (on Linux, where the system can tell). Every other piece
+//! is read on the threads that may block.
 
 use super::{identity::Identity, ranges::Part};
 use crate::{Bytes, Chunk};
@@ -15,8 +15,8 @@ use std::{
     task::{Context, Poll},
 };
 
-/// What is read at once. Files up to this size are sent as bytes. A piece may be a way to another
-/// thread and back, which it has to be worth; each client that reads slowly holds one or two.
+/// How much is read at once. Files up to this size are sent as bytes. A piece may cost a trip to another thread and
+/// back, so it has to be worth that. Each client that reads slowly holds one or two.
 pub(super) const PIECE: u64 = 128 * 1024;
 
 /// A text to be sent, and the part of the file behind it.
@@ -26,12 +26,12 @@ pub(super) struct Section {
 }
 
 /// Sections as the chunks of a body. It ends with an error if the file has become shorter, or is no longer in the
-/// state that it has to be in.
+/// required state.
 pub(super) struct Pieces {
     sections: VecDeque<Section>,
-    /// What the file has to be still when the last piece of it was read.
+    /// The state that the file must still have once its last piece was read.
     state: Option<Identity>,
-    /// What is still to be read of the part at hand.
+    /// The unread rest of the current part.
     left: Part,
     step: Step,
 }
@@ -56,7 +56,7 @@ impl Pieces {
         }
     }
 
-    /// What the file has to be still behind the piece that is read next, if that is the last.
+    /// The state that the file must still have after the next piece, if that is the last.
     fn last_state(&self) -> Option<Identity> {
         let more = || self.sections.iter().any(|section| section.part.is_some());
         self.state.filter(|_| self.left.len <= PIECE && !more())
@@ -119,8 +119,7 @@ impl Stream for Pieces {
     }
 }
 
-/// As much as the system has in memory, from this byte on and at most of this length; `None` where
-/// that is nothing, or it cannot tell.
+/// The bytes from `start` on that the system has in memory, at most `len`. `None` if it has none, or cannot tell.
 #[cfg(target_os = "linux")]
 fn cached(file: &File, start: u64, len: u64) -> Option<Bytes> {
     use rustix::io::{ReadWriteFlags, preadv2};
@@ -136,7 +135,7 @@ fn cached(_file: &File, _start: u64, _len: u64) -> Option<Bytes> {
     None
 }
 
-/// What was read of a file, if that is still in this state.
+/// The bytes read from a file, if it is still in this state.
 fn still(file: &File, state: Option<Identity>, data: Bytes) -> io::Result<Bytes> {
     match state {
         Some(state) if !state.is_still(file)? => {
@@ -146,10 +145,10 @@ fn still(file: &File, state: Option<Identity>, data: Bytes) -> io::Result<Bytes>
     }
 }
 
-/// Reads exactly so much of a file, from this byte on.
+/// Reads exactly this many bytes of a file, from `start` on.
 ///
 /// # Errors
-/// What the system says, and [`io::ErrorKind::UnexpectedEof`] where there is less.
+/// The system's error, and [`io::ErrorKind::UnexpectedEof`] if there are fewer bytes.
 pub(super) fn read(mut file: &File, start: u64, len: u64) -> io::Result<Bytes> {
     file.seek(SeekFrom::Start(start))?;
     let mut bytes = Vec::with_capacity(usize::try_from(len).unwrap_or(0));
@@ -196,13 +195,13 @@ mod tests {
         assert_eq!(next(4).unwrap(), b"head");
         let read = next(4 + PIECE).unwrap();
         assert!(read[4..] == bytes[10..read.len() + 6]);
-        // Of what was not asked for, nothing is there yet.
+        // Nothing beyond what was asked for has been read yet.
         same.set_len(10).unwrap();
         let error = next(4 + 4 * PIECE).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof);
     }
 
-    /// What has the state of the first bytes must not have others behind them.
+    /// Bytes of one state must not be followed by bytes of another.
     #[cfg(unix)]
     #[test]
     fn a_file_that_changes_under_way_fails() {

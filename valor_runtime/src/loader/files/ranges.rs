@@ -1,5 +1,5 @@
-//! The parts of a file that a `Range` asks for (RFC 9110, section 14). `answer` asks. What is
-//! malformed, or asks for more trouble than it saves, gets the whole file.
+//! The parts of a file that a `Range` asks for (RFC 9110, section 14). `answer` asks. A request that is malformed, or
+//! makes more trouble than it saves, gets the whole file.
 
 use crate::RequestHead;
 
@@ -18,13 +18,13 @@ pub(super) struct Part {
 pub(super) enum Ranges {
     /// All of the file, with status 200.
     Whole,
-    /// These parts, at least one, as they were asked for.
+    /// These parts, at least one, in the order of the request.
     Parts(Vec<Part>),
-    /// None: every part lies behind the end. 416.
+    /// No part, because all of them lie behind the end. 416.
     Unsatisfiable,
 }
 
-/// What the `Range` of a request asks for, of a file of this length.
+/// The parts that a request's `Range` asks for, from a file of this length.
 pub(super) fn of(head: &RequestHead, len: u64) -> Ranges {
     let mut lines = head.headers().filter(|(name, _)| *name == "range");
     let (Some((_, value)), None) = (lines.next(), lines.next()) else {
@@ -57,7 +57,7 @@ pub(super) fn of(head: &RequestHead, len: u64) -> Ranges {
     }
 }
 
-/// `None` for what is malformed, `Some(None)` for what lies behind the end.
+/// `None` if it is malformed, `Some(None)` if it lies behind the end.
 fn part(spec: &[u8], len: u64) -> Option<Option<Part>> {
     let dash = spec.iter().position(|&b| b == b'-')?;
     let (first, last) = (&spec[..dash], &spec[dash + 1..]);
@@ -81,7 +81,7 @@ fn part(spec: &[u8], len: u64) -> Option<Option<Part>> {
     }))
 }
 
-/// Digits; what is too large for a file is the largest number.
+/// Digits. A number that is too large for a file becomes the largest number.
 fn number(digits: &[u8]) -> Option<u64> {
     if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
         return None;

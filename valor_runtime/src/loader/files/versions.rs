@@ -1,8 +1,8 @@
-//! Which bytes a file has: the hash of a small one, from which `conditions` makes a strong `ETag`. `answer` asks.
+//! Which bytes a file has: the hash of a small file. `conditions` makes a strong `ETag` from it, and `answer` asks.
 //!
 //! A hash is kept under the file's [`Identity`], which changes whenever somebody writes to the file (a program that
-//! writes through a memory map can do so a little later). It is kept only if the file has been left alone for a
-//! while, so that a later change cannot have the same identity. What is kept is bounded.
+//! writes through a memory map can do so a little later). It is kept only if the file has been left alone for a while,
+//! so that a later change cannot have the same identity. The number of hashes is bounded.
 
 use super::{
     identity::Identity,
@@ -18,23 +18,23 @@ use std::{
     time::SystemTime,
 };
 
-/// The largest file that is hashed: on an older processor, that takes about three milliseconds.
+/// The largest file that is hashed. On an older processor, that takes about three milliseconds.
 const LARGEST: u64 = 1024 * 1024;
 
-/// How many hashes are kept at least of the files that were asked for last, and at most twice as many.
+/// At least this many hashes are kept, of the files that were requested last; at most twice as many.
 const KEPT: usize = 2048;
 
 /// The first half of a SHA-256.
 pub(super) type Hash = [u8; 16];
 
-/// What is known of a file's bytes.
+/// What is known about a file's bytes.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Version {
     /// Nothing: it is too large, or may be changing.
     Unknown,
-    /// They have this hash as long as the file has this identity.
+    /// They have this hash while the file has this identity.
     Kept(Hash, Identity),
-    /// These are they, and their hash.
+    /// The bytes, and their hash.
     Read(Hash, Bytes),
 }
 
@@ -42,7 +42,7 @@ pub(super) enum Version {
 #[derive(Debug, Default)]
 pub(super) struct Versions(Mutex<Generations>);
 
-/// Hashes that were asked for since the last change of generations, and those before.
+/// Hashes that were used since the last change of generations, and those before.
 #[derive(Debug, Default)]
 struct Generations {
     young: HashMap<Identity, Hash>,
@@ -67,7 +67,7 @@ impl Versions {
         {
             return Ok(Version::Kept(hash, identity));
         }
-        // What is sent in pieces has to be the same still when the last one is read.
+        // A file that is sent in pieces must still be the same when the last one is read.
         if len > LARGEST || (len > PIECE && settled.is_none()) {
             return Ok(Version::Unknown);
         }
@@ -125,7 +125,7 @@ mod tests {
         (file, identity)
     }
 
-    /// A time at which whatever was written before this call has settled.
+    /// A time at which everything written before this call has settled.
     fn later() -> SystemTime {
         SystemTime::now() + 2 * STEP
     }
@@ -133,7 +133,7 @@ mod tests {
     #[test]
     fn a_hash_is_of_the_bytes_and_of_nothing_else() {
         let versions = Versions::default();
-        // They stay, so that none gets the number of another: `later` says that long has passed between them.
+        // The files stay, so that none reuses the number of another: `later` claims that a long time has passed.
         let mut files = Vec::new();
         let mut of = |bytes: &[u8], now| {
             let (file, identity) = file(bytes);
@@ -166,11 +166,11 @@ mod tests {
         let identity = identity.unwrap();
         let again = versions.of(&file, 3, Some(identity), later()).unwrap();
         assert_eq!(again, Version::Kept(one, identity));
-        // Doubtful while it is new, kept or not.
+        // Doubtful while it is new, whether kept or not.
         let new = versions.of(&file, 3, Some(identity), SystemTime::now());
         assert!(matches!(new.unwrap(), Version::Read(..)));
 
-        // That the time of the modification is the same tells nothing: everybody can set it.
+        // An equal modification time proves nothing: anybody can set it.
         let modified = file.metadata().unwrap().modified().unwrap();
         while identity.is_still(&file).unwrap() {
             file.write_all_at(b"two", 0).unwrap();

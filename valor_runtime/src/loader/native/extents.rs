@@ -1,8 +1,7 @@
-//! Whether a library is all there: every table, segment and section that its headers name lies
-//! within the file.
+//! Whether a library is complete: every table, segment and section that its headers name lies within the file.
 //!
-//! This is not optional: the system's loader maps the file and reads where the headers point,
-//! and beyond the end of a file that is a SIGBUS, which no code can catch.
+//! This check is essential. The system's loader maps the file and reads where the headers point. Reading beyond the
+//! end of a file is a SIGBUS, and no code can catch that.
 
 use object::{
     Endianness, elf, macho,
@@ -13,10 +12,10 @@ use object::{
     },
 };
 
-/// What a library that is not all there is told by.
+/// Why a library is incomplete.
 pub(super) type Damage = String;
 
-/// Checks that what the headers name lies within the bytes.
+/// Checks that everything the headers name lies within the bytes.
 pub(super) fn check(bytes: &[u8]) -> Result<(), Damage> {
     use object::FileKind;
     let file = Extent {
@@ -33,7 +32,7 @@ pub(super) fn check(bytes: &[u8]) -> Result<(), Damage> {
     }
 }
 
-/// What `object` says, as the end of a sentence.
+/// An error of `object`, as the end of a sentence.
 pub(super) fn said(error: &object::Error) -> Damage {
     format!("a reader of libraries says \"{error}\"")
 }
@@ -68,7 +67,7 @@ fn check_elf<H: FileHeader<Endian = Endianness>>(bytes: &[u8], file: Extent) -> 
         header.e_phentsize(endian),
     );
     file.holds("table of segments", offset, size)?;
-    // The table of sections stands at the end, so that it is missing in a file that was cut off.
+    // The table of sections stands at the end, so a file that was cut off lacks it.
     let (offset, size) = table(
         header.e_shoff(endian).into(),
         header.e_shnum(endian),
@@ -127,7 +126,7 @@ fn check_pe<H: ImageNtHeaders>(bytes: &[u8], file: Extent) -> Result<(), Damage>
     {
         let (offset, size) = section.pe_file_range();
         file.holds("sections", offset.into(), size.into())?;
-        // What the file holds of a section, as the system's loader counts it.
+        // How much of a section is in the file, as the system's loader counts it.
         let (offset, size) = (
             section.pointer_to_raw_data.get(object::LittleEndian),
             section.size_of_raw_data.get(object::LittleEndian),

@@ -1,11 +1,10 @@
 //! From checked bytes to a root module: the one place of the host where foreign code is mapped.
 //!
-//! The bytes that were checked are what is loaded. They are written to a file of their own that
-//! nobody else can reach, and that is opened; so neither a file that is replaced or overwritten
-//! meanwhile matters, nor that the system's loader gives the old image for a path that it has
-//! seen. The same bytes are mapped once, however often they are mounted. Nothing is ever
-//! unmapped: destructors of thread-local values and wakers may point into an image for as long
-//! as the process lives.
+//! The host loads exactly the bytes that were checked. They are written to a new file that nobody else can reach, and
+//! that file is opened. So it does not matter if the original is replaced or overwritten meanwhile, or that the
+//! system's loader returns the old image for a path that it knows. The same bytes are mapped once, however often they
+//! are mounted. Nothing is ever unmapped: destructors of thread-local values and wakers may point into an image for as
+//! long as the process lives.
 
 use super::mismatch;
 use crate::{
@@ -28,27 +27,27 @@ use valor_abi_wire::{metadata::Metadata, unwind::catch};
 
 /// A library that passed every check on its bytes.
 pub(super) struct Checked<'a> {
-    /// Where it comes from; only named in errors, unless `uses_origin`.
+    /// The file that it comes from. Only errors name it, unless `uses_origin`.
     pub(super) file: &'a Path,
     pub(super) bytes: &'a [u8],
     pub(super) sha256: [u8; 32],
     pub(super) metadata: &'a Metadata,
-    /// Whether it finds its dependencies by the place where it stands itself.
+    /// Whether it looks for its dependencies relative to its own folder.
     pub(super) uses_origin: bool,
 }
 
-/// What is known of bytes that were mapped.
+/// What is known about bytes that were mapped.
 #[derive(Clone)]
 enum Image {
     Fits(LoadedModule),
-    /// Its layout is another, as this says; it stays mapped, unused.
+    /// Its layout differs, as this says. It stays mapped and unused.
     Differs(String),
 }
 
-/// What is mapped, by the SHA-256 of its bytes and the folder that it depends on, if it does.
+/// The mapped images, by the SHA-256 of their bytes and, if the library looks for dependencies there, its folder.
 ///
-/// Each image has a lock of its own, so that the same bytes are mapped once and a library whose
-/// opening does not return holds up nobody but those who ask for it too.
+/// Each image has its own lock. So the same bytes are mapped once, and a library whose opening does not return holds
+/// up only those who ask for the same library.
 type Images = HashMap<([u8; 32], Option<PathBuf>), Arc<Mutex<Option<Image>>>>;
 
 static IMAGES: Mutex<Option<Images>> = Mutex::new(None);
@@ -59,15 +58,15 @@ pub fn images_mapped() -> u64 {
     MAPPED.load(Ordering::Relaxed)
 }
 
-/// A thread that panicked while it held a lock left the map as it was before or after.
+/// A thread that panicked while it held a lock left the map as it was before or after its change.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The root module of a library.
 ///
-/// Opening runs what the library runs as it is opened (static constructors). What that does is
-/// beyond any check; so this comes last, and on a thread that may be lost.
+/// Opening runs the library's static constructors. No check covers what they do. So this comes last, and on a thread
+/// that may be lost.
 pub(super) fn open(library: &Checked<'_>) -> Result<LoadedModule, LoadError> {
     let beside = library.uses_origin.then(|| {
         let parent = library.file.parent().unwrap_or(Path::new(""));
@@ -102,14 +101,14 @@ fn map(library: &Checked<'_>, beside: Option<&Path>) -> Result<Image, LoadError>
     MAPPED.fetch_add(1, Ordering::Relaxed);
 
     let header = header(&opened, &library.metadata.symbol);
-    // Never unmapped, see above.
+    // It is never unmapped, see above.
     std::mem::forget(opened);
     let Some(header) = header else {
         let symbol = library.metadata.symbol.clone();
         return Err(NativeError::NoSymbol { symbol }.of(library.file));
     };
-    // SAFETY: `header` stands where a library, built with `#[vlugin]` as its metadata says,
-    // exports the header of its root module, and the library was forgotten above.
+    // SAFETY: `header` is the header that a library, built with `#[vlugin]` as its metadata says, exports for its root
+    // module. The library was forgotten above, so it stays.
     let module = catch(|| unsafe { LoadedModule::check(header) });
     Ok(match module {
         Ok(Ok(module)) => Image::Fits(module),
@@ -125,10 +124,9 @@ fn dlopen(file: &Path) -> Result<Library, libloading::Error> {
     #[cfg(unix)]
     {
         use libloading::os::unix;
-        // All symbols are looked up now and not in the middle of a request, and none of them
-        // serve other libraries.
-        // SAFETY: this runs the library's constructors. The library was checked as far as bytes
-        // can be; that it does what a library may do is what its user vouches for by loading it.
+        // All symbols are looked up now and not in the middle of a request, and none of them serve other libraries.
+        // SAFETY: this runs the library's constructors. The library was checked as far as bytes can be. By loading it,
+        // its user vouches that it does only what a library may do.
         let opened = unsafe { unix::Library::open(Some(file), unix::RTLD_NOW | unix::RTLD_LOCAL) };
         opened.map(Library::from)
     }
@@ -153,7 +151,7 @@ fn header(library: &Library, symbol: &str) -> Option<AbiHeaderRef> {
     Some(*header)
 }
 
-/// What the system's loader said of a copy in `dir`, for people. They know nothing of the copy.
+/// The error of the system's loader for a copy in `dir`, rewritten for people: they know nothing of the copy.
 fn refused(library: &Checked<'_>, dir: &Path, reason: &str) -> LoadError {
     if is_noexec(dir) {
         let dir = dir.to_owned();
@@ -166,7 +164,7 @@ fn refused(library: &Checked<'_>, dir: &Path, reason: &str) -> LoadError {
     NativeError::Open { reason }.of(library.file)
 }
 
-/// Whether no code may run in a folder. The system's loader only says that it failed.
+/// Whether code may not run in a folder. The system's loader only says that it failed.
 fn is_noexec(dir: &Path) -> bool {
     #[cfg(unix)]
     {
@@ -180,16 +178,15 @@ fn is_noexec(dir: &Path) -> bool {
     }
 }
 
-/// The private file that is opened in the place of the one that was read.
+/// The private file that is opened instead of the original.
 struct Copy {
     file: PathBuf,
-    /// The folder that it stands in, if that is its own. It is removed when this is dropped.
+    /// The folder of the copy, if it was made for it. It is removed when this is dropped.
     own_dir: Option<PrivateDir>,
 }
 
 impl Copy {
-    /// Writes the bytes to a folder of their own; or beside their origin, where the library
-    /// looks for its dependencies there.
+    /// Writes the bytes to a new folder, or beside the original if the library looks for its dependencies there.
     fn write(library: &Checked<'_>, beside: Option<&Path>) -> Result<Self, LoadError> {
         let failed = |dir: PathBuf, remedy| {
             move |error: io::Error| {
@@ -201,7 +198,7 @@ impl Copy {
         if let Some(dir) = beside {
             let remedy = "it finds what it depends on beside itself ($ORIGIN in its run path), \
                           so that its copy has to stand there: make that folder writable";
-            // A point hides the file for the moment that it is there.
+            // The dot hides the file for the moment that it exists.
             let file = dir.join(format!(".{name}"));
             write_new(&file, library.bytes).map_err(failed(dir.to_owned(), remedy))?;
             return Ok(Self {
@@ -224,7 +221,7 @@ impl Copy {
         })
     }
 
-    /// The folder to name to people.
+    /// The folder to name in errors.
     fn dir(&self) -> &Path {
         let dir = self.file.parent().unwrap_or(&self.file);
         match self.own_dir {
@@ -233,8 +230,8 @@ impl Copy {
         }
     }
 
-    /// Takes the file away where that is possible while it is mapped; elsewhere it stays until
-    /// a later process comes by ([`sweep`]).
+    /// Removes the file, if that is possible while it is mapped. Otherwise it stays until a later process removes it
+    /// ([`sweep`]).
     fn remove(self) {
         if cfg!(unix) {
             let _ = fs::remove_file(&self.file);
@@ -245,12 +242,12 @@ impl Copy {
     }
 }
 
-/// What the names of the folders of copies begin with.
+/// The prefix of the names of copies' folders.
 const PREFIX: &str = "valor-image-";
 
-/// Removes the copies that earlier processes left behind, where a file cannot be removed while
-/// it is mapped. Those that are still mapped stay for the same reason, and one that was only
-/// just written is left alone: it may not be mapped yet.
+/// Removes the copies that earlier processes left behind, on systems where a mapped file cannot be removed. Copies
+/// that are still mapped stay for the same reason. A copy that was only just written is left alone, because it may not
+/// be mapped yet.
 fn sweep(temp: &Path, untouched_for: Duration) {
     let Ok(entries) = fs::read_dir(temp) else {
         return;
@@ -274,7 +271,7 @@ fn private_dir(temp: &Path) -> io::Result<PrivateDir> {
     PrivateDir::create_in(temp, PREFIX)
 }
 
-/// A name that no file had before: the system's loader knows libraries by their names.
+/// A name that no file had before, because the system's loader knows libraries by their names.
 fn unique_name(library: &Checked<'_>) -> String {
     static COUNT: AtomicU64 = AtomicU64::new(1);
     let mut stem: String = library.metadata.name.chars().take(64).collect();

@@ -1,8 +1,8 @@
-//! The checks on the bytes of a library, before any of its code runs. The loader asks for the
-//! verdict alone; `inspect` shows all that was learned on the way, of libraries of any platform.
+//! The checks on the bytes of a library, before any of its code runs. The loader asks only for the verdict. `inspect`
+//! shows everything that was learned on the way, of libraries of any platform.
 //!
-//! No bytes make it panic, and none are believed: a verdict is for exactly these bytes, so that
-//! they, and not the file that they came from, are what may be loaded afterwards.
+//! No bytes make it panic, and it trusts none of them. A verdict is for exactly these bytes. So only they may be
+//! loaded afterwards, not the file that they came from.
 
 use super::{
     extents,
@@ -17,20 +17,20 @@ use std::path::Path;
 use valor_abi_native::{ABI_MAJOR, ABI_MINOR};
 use valor_abi_wire::metadata::{self, Metadata};
 
-/// What was learned of a library.
+/// What was learned about a library.
 #[derive(Debug)]
 pub(crate) struct Examined {
-    /// What it is for, where it is code at all.
+    /// The platform that it is for, if it is code at all.
     pub(crate) platform: Option<Platform>,
-    /// What it says of itself.
+    /// What it says about itself.
     pub(crate) metadata: Option<Metadata>,
-    /// Whether it finds its dependencies by the place where it stands itself.
+    /// Whether it looks for its dependencies relative to its own folder.
     pub(crate) uses_origin: bool,
     /// Whether this host would open it.
     pub(crate) verdict: Result<(), LoadError>,
 }
 
-/// Examines the bytes of `file`, which is only named in errors.
+/// Examines the bytes of `file`. Only errors name the file.
 pub(crate) fn examine(file: &Path, bytes: &[u8]) -> Examined {
     let mut examined = Examined {
         platform: None,
@@ -38,7 +38,7 @@ pub(crate) fn examine(file: &Path, bytes: &[u8]) -> Examined {
         uses_origin: false,
         verdict: Ok(()),
     };
-    // `object` promises not to panic. Should it, this one file is refused.
+    // `object` promises not to panic. If it panics anyway, only this file is refused.
     let verdict = valor_abi_wire::unwind::catch(|| walk(file, bytes, &mut examined));
     examined.verdict = verdict.unwrap_or_else(|panicked| {
         let reason = format!("reading it panicked: {}", panicked.message);
@@ -47,8 +47,7 @@ pub(crate) fn examine(file: &Path, bytes: &[u8]) -> Examined {
     examined
 }
 
-/// Notes what it learns in `examined`, as far as it comes. The verdict is the first thing that
-/// is wrong.
+/// Notes what it learns in `examined`, as far as it gets. The verdict is the first thing that is wrong.
 fn walk(file: &Path, bytes: &[u8], examined: &mut Examined) -> Result<(), LoadError> {
     let damaged = |reason: String| NativeError::Damaged { reason }.of(file);
     let (platform, role, bytes) = match sniff(bytes) {
@@ -113,8 +112,8 @@ fn check_role(file: &Path, role: Role) -> Result<(), LoadError> {
     }
 }
 
-/// A program that can stand anywhere in memory has the header of a library; its dynamic
-/// section tells it apart. Notes whether the library's place matters on the way.
+/// A position-independent program has the header of a library; its dynamic section tells it apart. This also notes
+/// whether the library's folder matters.
 fn elf_role<H: FileHeader<Endian = Endianness>>(
     header: &H,
     bytes: &[u8],
@@ -168,8 +167,7 @@ fn read_metadata(file: &Path, object: &object::File<'_>) -> Result<Metadata, Loa
     }
 }
 
-/// The blocks of a section that differ from each other, one at least. Linkers may put zeros
-/// between blocks, and behind the last one.
+/// The distinct blocks of a section, at least one. Linkers may put zeros between blocks, and behind the last one.
 fn read_blocks(section: &[u8]) -> Result<Vec<Metadata>, &'static str> {
     let mut blocks = Vec::new();
     let mut rest = section;
@@ -192,10 +190,10 @@ fn position(bytes: &[u8], wanted: &[u8]) -> Option<usize> {
     bytes.windows(wanted.len()).position(|w| w == wanted)
 }
 
-/// Whether a library that says this of itself fits this host.
+/// Whether a library with this metadata fits this host.
 ///
-/// A newer minor version of the ABI is fine: a minor version only adds to what there was, and
-/// a library asks for what it misses in its host.
+/// A newer minor version of the ABI is fine. A minor version only adds things, and a library checks for what its host
+/// may lack.
 fn fits(file: &Path, metadata: &Metadata) -> Result<(), LoadError> {
     let error = if metadata.abi_major != ABI_MAJOR {
         NativeError::AbiVersion {
@@ -215,15 +213,14 @@ fn fits(file: &Path, metadata: &Metadata) -> Result<(), LoadError> {
     Err(error.of(file))
 }
 
-/// The size of what stands before all else in a root module's header: 32 bytes that say what
-/// it is, and two version numbers.
+/// The size of the start of a root module's header: 32 bytes that say what it is, and two version numbers.
 const HEADER_SIZE: u64 = 40;
 
 /// Whether the library exports this symbol as data that lies in one of its segments.
 fn exports(file: &Path, object: &object::File<'_>, symbol: &str) -> Result<(), LoadError> {
     let address = match object.format() {
-        // Of an ELF file more is known: a symbol that is a function, or that the system's
-        // loader would call to learn an address, is none to read a header from.
+        // ELF says more about a symbol. No header can be read from one that is a function, or that the system's loader
+        // would call to learn an address.
         object::BinaryFormat::Elf => object
             .dynamic_symbols()
             .find(|s| s.name_bytes() == Ok(symbol.as_bytes()))

@@ -1,5 +1,5 @@
-//! What `abi_stable` says of two layouts, cut down to the first thing that differs. Its report
-//! of one renamed field is a page, and of a new one up to 68 KB.
+//! The report of `abi_stable` about two layouts, cut down to the first thing that differs. Its report about one
+//! renamed field is a page long, and about a new field up to 68 KB.
 
 use valor_abi_native::{AbiHeader, LibraryError, Unfit};
 
@@ -15,7 +15,7 @@ pub(super) fn first(unfit: &Unfit) -> String {
     }
 }
 
-/// Whose side a report calls the expected one.
+/// Which side a report calls the expected one.
 #[derive(Clone, Copy, PartialEq)]
 enum Expects {
     Host,
@@ -50,8 +50,8 @@ fn first_of_error(error: &LibraryError) -> String {
     }
 }
 
-/// A report is a list of blocks. Each says where it is, field by field from the root module
-/// inwards; what the layouts there are; and what is wrong, if something is.
+/// A report is a list of blocks. Each says where it is, field by field from the root module inwards, what the layouts
+/// there are, and what is wrong, if anything.
 fn first_of_report(report: &str, expects: Expects) -> String {
     let Some((before, rest)) = report.split_once("\nError:") else {
         return cut(report);
@@ -77,7 +77,7 @@ fn first_of_report(report: &str, expects: Expects) -> String {
     )
 }
 
-/// The innermost field of a list of fields, and the type that it is in.
+/// The innermost field of a list of fields, and the type that has it.
 fn innermost(place: &str) -> String {
     let mut inner = None;
     let mut outer = None;
@@ -92,7 +92,7 @@ fn innermost(place: &str) -> String {
     let Some((field, ty)) = inner else {
         return String::new();
     };
-    // Names that nobody wrote: a place in a tuple, what a function returns.
+    // Names that nobody wrote: a place in a tuple, a function's return value.
     let has_name = !field.starts_with(|c: char| c.is_ascii_digit())
         && !field.starts_with("field_")
         && !field.starts_with("__");
@@ -114,7 +114,7 @@ fn cut(text: &str) -> String {
 mod tests {
     use super::*;
 
-    // Two blocks of a report of 31 KB, most of the lines between left out.
+    // Two blocks of a report of 31 KB, with most of the lines between them left out.
     const REPORT: &str = "
 Compared <this>:
     --- Type Layout ---

@@ -1,11 +1,11 @@
 //! Native vlugins: from a shared library to a vlugin, step by step.
 //!
-//! The loaders' `search` finds and reads the file; their `unpack` takes the library out, where it is a
-//! package; `library` checks its bytes, with `platform` and `extents`; `image` maps them; and
-//! [`NativeLoader`] puts the steps together and creates the vlugin. Each step that fails is a [`LoadError`] of its own.
+//! The loaders' `search` finds and reads the file. If it is a package, their `unpack` takes the library out. `library`
+//! checks its bytes, with `platform` and `extents`; `image` maps them. [`NativeLoader`] puts the steps together and
+//! creates the vlugin. Each step fails with its own [`LoadError`].
 //!
-//! All of it runs on a thread of its own: the code of a library may block its thread for good,
-//! and neither the caller nor other loads may wait for that.
+//! All of it runs on a separate thread: the code of a library may block its thread for good, and neither the caller
+//! nor other loads may wait for that.
 
 mod extents;
 #[allow(unsafe_code)] // A boundary: each block states the invariant it leans on.
@@ -45,8 +45,8 @@ use std::{
 use valor_abi_native::LoadedModule;
 use valor_abi_wire::{Fault, FaultKind, Host, metadata::Metadata, unwind::Caught};
 
-/// How long reading, checking and opening a file may take. Reading and checking do as long as
-/// the storage does; opening runs code of the library.
+/// How long reading, checking and opening a file may take. Reading and checking take as long as the storage does.
+/// Opening runs code of the library.
 const OPEN_LIMIT: Duration = Duration::from_secs(60);
 
 /// Loads native vlugins.
@@ -68,10 +68,10 @@ pub struct NativeLoader {
     create_timeout: Duration,
 }
 
-/// What the bytes of a library say of it, on whatever platform it runs.
+/// What the bytes of a library reveal, on whatever platform it runs.
 ///
 /// # Errors
-/// The file is no code of any platform.
+/// The file is not code of any platform.
 pub(super) fn examine(file: &Path, bytes: &[u8]) -> Result<Examined, LoadError> {
     let examined = library::examine(file, bytes);
     let Some(platform) = examined.platform else {
@@ -122,24 +122,23 @@ impl NativeLoader {
         }
     }
 
-    /// The folders where bare names are looked for first, and where files have to be when a
-    /// load is restricted.
+    /// The folders where bare names are looked for first. With `restricted`, files have to be in one of them.
     #[must_use]
     pub fn plugin_dirs<D: Into<PathBuf>>(mut self, dirs: impl IntoIterator<Item = D>) -> Self {
         self.search.plugin_dirs(dirs);
         self
     }
 
-    /// The folders where bare names are looked for last, in the place of those in
-    /// `LD_LIBRARY_PATH` (on macOS `DYLD_LIBRARY_PATH`, on Windows `PATH`).
+    /// The folders where bare names are looked for last. They replace those in `LD_LIBRARY_PATH` (on macOS
+    /// `DYLD_LIBRARY_PATH`, on Windows `PATH`).
     #[must_use]
     pub fn library_path<D: Into<PathBuf>>(mut self, dirs: impl IntoIterator<Item = D>) -> Self {
         self.library_path = dirs.into_iter().map(|dir| absolute(dir.into())).collect();
         self
     }
 
-    /// Folders where bare names are looked for after the plugin directories and beside plugins.json, also when
-    /// a load is restricted; a path does not reach into them then.
+    /// Folders where bare names are looked for after the plugin directories and beside plugins.json. That is so even
+    /// with `restricted`, but then a path may not lead into them.
     #[must_use]
     pub fn granted_dirs<D: Into<PathBuf>>(mut self, dirs: impl IntoIterator<Item = D>) -> Self {
         let dirs = dirs.into_iter().map(|dir| absolute(dir.into())).collect();
@@ -147,15 +146,15 @@ impl NativeLoader {
         self
     }
 
-    /// The keys that every file, a library or a package, has to be signed with; where this is
-    /// not called, files need no signature.
+    /// The keys that every file, a library or a package, has to be signed with. If this is not called, files need no
+    /// signature.
     #[must_use]
     pub fn trust(mut self, keys: TrustedKeys) -> Self {
         self.search.trust(keys);
         self
     }
 
-    /// How long the creation of a vlugin may take; 30 seconds where it is not said.
+    /// How long the creation of a vlugin may take; 30 seconds if this is not called.
     #[must_use]
     pub fn create_timeout(mut self, limit: Duration) -> Self {
         self.create_timeout = limit;
@@ -172,13 +171,12 @@ impl NativeLoader {
 
     /// Finds the library of a definition, checks it, opens it, and creates the vlugin.
     ///
-    /// With `restricted` the file has to lie inside one of the plugin directories once symbolic
-    /// links are resolved, or for a bare name inside one of the granted ones; so it is when the definition
-    /// comes over the network.
+    /// With `restricted`, the file has to lie inside one of the plugin directories once symbolic links are resolved; a
+    /// bare name may also lie inside one of the granted ones. Definitions that come over the network are loaded this
+    /// way.
     ///
-    /// The library's code runs on a thread of its own. Where that does not return within the
-    /// time limit, this does nevertheless, and the thread is lost until the code returns.
-    /// Dropping the future gives up in the same way.
+    /// The library's code runs on a separate thread. If that does not return within the time limit, this function
+    /// returns anyway, and the thread is lost until the code returns. Dropping the future gives up in the same way.
     ///
     /// # Errors
     /// Any [`LoadError`]. Nothing of the library runs before all checks on its bytes are done.
@@ -206,7 +204,7 @@ impl NativeLoader {
         std::thread::Builder::new()
             .name("valor-load".into())
             .spawn(move || {
-                // Where nobody waits any more, sending fails, and what was made is dropped here.
+                // If nobody waits any more, sending fails, and the vlugin is dropped here.
                 let _ = match work.open() {
                     Err(error) => opened.send_blocking(Err(error)).is_ok(),
                     Ok(library) => {
@@ -242,7 +240,7 @@ impl NativeLoader {
     }
 }
 
-/// What the thread of one load has to do.
+/// The work for the thread of one load.
 struct Work {
     search: Search,
     library_path: Vec<PathBuf>,
@@ -262,7 +260,7 @@ struct Opened {
 }
 
 impl Work {
-    /// Everything but the creation.
+    /// Everything except the creation.
     fn open(&self) -> Result<Opened, LoadError> {
         let definition = &self.definition;
         let file = locate(
@@ -303,7 +301,7 @@ impl Work {
             polling: self.polling,
         };
         let unwanted = async {
-            // Nothing is ever sent: this ends when the other side is gone.
+            // Nothing is ever sent. This ends when the other side is gone.
             let _ = self.unwanted.recv().await;
             Ok(Err(Fault::error(500, "nobody waits for it any more")))
         };
@@ -334,7 +332,7 @@ impl Work {
     }
 }
 
-/// A future that tells whether it is being polled just now.
+/// A future that tells whether it is being polled at the moment.
 struct Watched<F> {
     future: F,
     polling: Arc<AtomicBool>,
@@ -359,7 +357,7 @@ async fn within<T>(limit: Duration, work: impl Future<Output = T>) -> Option<T> 
     .await
 }
 
-/// The file of a definition: a library of its name, last on the system's library path.
+/// The file of a definition. A bare name is that of a library, looked for last on the system's library path.
 fn locate(
     search: &Search,
     library_path: &[PathBuf],
@@ -369,7 +367,7 @@ fn locate(
     search.locate(definition, restricted, file_names, || library_path.to_vec())
 }
 
-/// The file names that a library of this name may have.
+/// The possible file names of a library with this name.
 fn file_names(name: &str) -> Vec<String> {
     of_crate(name, |name| {
         let (prefix, suffix) = (env::consts::DLL_PREFIX, env::consts::DLL_SUFFIX);
@@ -386,7 +384,7 @@ fn library_path_of_environment() -> Vec<PathBuf> {
         "LD_LIBRARY_PATH"
     };
     let value = env::var_os(variable).unwrap_or_default();
-    // An empty entry would be the current folder: nobody means that.
+    // An empty entry would be the current folder, and nobody means that.
     env::split_paths(&value)
         .filter(|dir| !dir.as_os_str().is_empty())
         .map(absolute)

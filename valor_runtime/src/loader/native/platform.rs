@@ -1,6 +1,6 @@
-//! What a file is, as its first bytes tell: for which system and processor it is a library, or
-//! what it is instead. [`library`](super::library) asks here first; nothing but the headers is
-//! read, so that also a file that was cut off is recognised.
+//! What a file is, judged by its first bytes: for which system and processor it is a library, or what it is instead.
+//! [`library`](super::library) asks here first. Only the headers are read, so a file that was cut off is recognised
+//! too.
 
 use object::{Architecture, elf, macho, pe};
 use std::fmt;
@@ -17,7 +17,7 @@ pub(crate) enum Format {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Platform {
     pub(crate) format: Format,
-    /// As `std::env::consts::ARCH` calls it, where that has a name for it.
+    /// The architecture as `std::env::consts::ARCH` calls it, if that has a name for it.
     pub(crate) architecture: &'static str,
     pub(crate) big_endian: bool,
 }
@@ -29,10 +29,10 @@ pub(super) enum Role {
     Other(&'static str),
 }
 
-/// What the first bytes tell.
+/// What the first bytes reveal.
 #[derive(Debug)]
 pub(super) enum Sniffed<'a> {
-    /// Code; the bytes are those of this platform in a file that holds several.
+    /// Code. If the file holds several platforms, the bytes are the part for this one.
     Code(Platform, Role, &'a [u8]),
     /// Code that ends within its own headers.
     Short(Format),
@@ -82,7 +82,7 @@ impl fmt::Display for Platform {
 const X32: &str = "x86_64 with 32-bit pointers";
 const OTHER: &str = "another processor";
 
-/// Where an ELF header says how wide its words are, and in which order their bytes stand.
+/// Where an ELF header gives the width of its words and their byte order.
 const EI_CLASS: usize = 4;
 const EI_DATA: usize = 5;
 
@@ -111,7 +111,7 @@ pub(super) fn sniff(bytes: &[u8]) -> Sniffed<'_> {
 fn sniff_elf(bytes: &[u8]) -> Option<Sniffed<'_>> {
     let wide = *bytes.get(EI_CLASS)? == elf::ELFCLASS64;
     let big_endian = *bytes.get(EI_DATA)? == elf::ELFDATA2MSB;
-    // All of the header has to be there.
+    // The whole header has to be there.
     bytes.get(..if wide { 64 } else { 52 })?;
     let role = match u16_at(bytes, 16, big_endian)? {
         elf::ET_DYN => Role::Library,
@@ -204,8 +204,8 @@ fn sniff_macho(bytes: &[u8]) -> Option<Sniffed<'_>> {
     Some(Sniffed::Code(platform, role, bytes))
 }
 
-/// A universal file holds a library for each of several processors: this host's, if it is
-/// there, and the first one otherwise.
+/// A universal file holds a library for each of several processors. Chooses this host's if it is there, otherwise the
+/// first one.
 fn sniff_fat(bytes: &[u8]) -> Option<Sniffed<'_>> {
     use object::read::macho::{FatArch, MachOFatFile, MachOFatFile32, MachOFatFile64};
     fn slice<'a, F: FatArch>(file: &MachOFatFile<'a, F>, bytes: &'a [u8]) -> Option<&'a [u8]> {

@@ -1,8 +1,9 @@
-//! The cache of compiled modules: a folder with machine code, which wasmtime runs as it finds it.
+//! The cache of compiled modules: a folder of machine code that wasmtime runs as it finds it.
 //!
-//! `engine` opens it once. So it stands in a folder that nobody else may look into or write to, below folders that
-//! nobody else may write to, with nothing in it that is another user's. If that is not so there is no cache: each start
-//! compiles anew, and a line of the log says why. On Windows it is wasmtime's own, in the user's folder.
+//! `engine` opens it once. Since that code runs unchecked, nobody else may look into the folder or write to it, nobody
+//! else may write to the folders above it, and nothing in it may belong to another user. Otherwise there is no cache:
+//! each start compiles anew, and a line of the log says why. On Windows it is wasmtime's own cache, in the user's
+//! folder.
 
 use wasmtime::{Cache, CacheConfig};
 
@@ -25,7 +26,7 @@ pub(super) fn open() -> Option<Cache> {
 enum NoCache {
     #[cfg_attr(not(unix), expect(dead_code, reason = "nothing is looked at"))]
     Unsafe(String),
-    /// Without a home, or without the right to write there, there is none.
+    /// The user has no home, or may not write there.
     Impossible(wasmtime::Error),
 }
 
@@ -111,7 +112,7 @@ mod tests {
         let mode = |path: &Path| fs::metadata(path).unwrap().mode() & 0o7777;
         assert_eq!((mode(&folder), mode(&base.join("valor"))), (0o700, 0o700));
 
-        // Whoever may write to a folder on the way could put another one there.
+        // Anyone who may write to a folder on the way could put another one there.
         for at in [&base, &base.join("valor"), &folder] {
             let before = mode(at);
             chmod(at, 0o777);
@@ -129,7 +130,7 @@ mod tests {
         chmod(&folder, 0o700);
         is_used(&base);
 
-        // What wasmtime writes there by a loose umask nobody else gets at; in an open folder they do.
+        // A loose umask lets others at what wasmtime writes. A closed folder keeps them out, an open one does not.
         let file = folder.join("modules/wasmtime/code");
         fs::create_dir_all(file.parent().unwrap()).unwrap();
         fs::write(&file, "").unwrap();
@@ -141,7 +142,7 @@ mod tests {
         is_used(&base);
         assert_eq!(mode(&folder), 0o700);
 
-        // Root alone can play another user.
+        // Only root can act as another user.
         if rustix::process::geteuid().is_root() {
             std::os::unix::fs::chown(&file, Some(1), None).unwrap();
             let said = refused(&base);

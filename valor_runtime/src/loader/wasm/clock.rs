@@ -1,10 +1,9 @@
 //! How long a call of a guest has run, its limit (`limits.cpu`), and when it gives its thread back to others.
 //!
-//! `driver` polls each call inside of [`on_the_clock`]. What runs within it, the guest's code and its imports alike,
-//! asks the call's [`Clock`], so that the host's time counts too. The time until the guest's next turn does not. The
-//! first turn is measured by the wall clock, which costs little, and most calls end in it. What follows is measured
-//! by the thread's processor time, so that a machine that is busy with others costs a guest little: of the first turn
-//! no more than half of the limit is charged.
+//! `driver` polls each call inside [`on_the_clock`]. The guest's code and its imports both ask the call's [`Clock`],
+//! so the host's time counts too. The time until the guest's next turn does not. The first turn is measured by the
+//! wall clock, which costs little, and most calls end in it. Later turns are measured by the thread's processor time.
+//! So a busy machine costs a guest little: its first turn is charged at most half of the limit.
 
 use super::engine;
 use std::{
@@ -16,7 +15,7 @@ use std::{
 /// How long a guest runs before others have their turn.
 const TURN: Duration = Duration::from_millis(1);
 
-/// How much time a call may take that cannot give its thread back.
+/// How much time a call may take if it cannot give its thread back.
 const SYNCHRONOUS: Duration = Duration::from_millis(5);
 
 /// The guest ran longer in one call than it may.
@@ -66,7 +65,7 @@ thread_local! {
     static POLLED: Cell<u64> = const { Cell::new(0) };
 }
 
-/// The processor time of this thread, if the system tells.
+/// The processor time of this thread, if the system reports it.
 fn processor_time() -> Option<Duration> {
     #[cfg(any(target_os = "linux", target_os = "android"))]
     {
@@ -94,7 +93,7 @@ pub(super) fn begin_poll() {
     POLLED.set(engine::ticks());
 }
 
-/// Whether this thread has polled an instance for long enough. Many short calls are a long one, too.
+/// Whether this thread has polled an instance for long enough. Many short calls add up to a long one.
 pub(super) fn is_poll_over() -> bool {
     engine::ticks().wrapping_sub(POLLED.get()) >= 2
 }
@@ -103,7 +102,7 @@ pub(super) fn is_poll_over() -> bool {
 #[derive(Debug)]
 pub(super) struct Clock {
     limit: Duration,
-    /// What the turns of the call took that are over.
+    /// How long the finished turns of the call took.
     spent: Duration,
     /// The turn has been long enough, and the guest has not given way yet.
     is_over: bool,
@@ -113,7 +112,8 @@ pub(super) struct Clock {
 #[derive(Debug)]
 enum Kind {
     InTurns,
-    /// The call cannot give its thread back. It began a while before this; where nobody looks, that is never measured.
+    /// The call cannot give its thread back. Its time counts from the first measurement, a little after it began. If
+    /// nobody measures it, no time counts.
     Synchronous(Option<Turn>),
 }
 
@@ -127,19 +127,19 @@ impl Clock {
         }
     }
 
-    /// A call begins that runs [`on_the_clock`].
+    /// Begins a call that runs [`on_the_clock`].
     pub fn begin(&mut self) {
         self.spent = Duration::ZERO;
         self.is_over = false;
         self.kind = Kind::InTurns;
     }
 
-    /// A call begins that cannot give its thread back.
+    /// Begins a call that cannot give its thread back.
     pub fn begin_synchronous(&mut self) {
         self.kind = Kind::Synchronous(None);
     }
 
-    /// Measures the call. Imports do so before they do something that costs time.
+    /// Measures the call. Imports call this before anything that costs time.
     pub fn check(&mut self) -> Result<(), OutOfTime> {
         self.turn().map(drop)
     }
@@ -154,7 +154,7 @@ impl Clock {
         }
         self.spent += turn;
         self.is_over = false;
-        // Whoever goes on regardless begins another turn.
+        // A guest that goes on regardless begins another turn.
         HERE.set(Some(Turn::begin(false)));
         Ok(Next::GiveWay)
     }
@@ -192,7 +192,7 @@ mod tests {
     use super::*;
     use futures_lite::future::{block_on, poll_once, yield_now};
 
-    /// Computes for as long as this.
+    /// Computes for this long.
     fn compute(time: Duration) {
         let since = Turn::begin(false);
         while since.elapsed() < time {
@@ -221,7 +221,7 @@ mod tests {
                 Some(error) => break error,
                 None => turns += 1,
             }
-            // Others have their turn for longer than the limit in all.
+            // Others run for longer than the whole limit.
             std::thread::sleep(Duration::from_millis(30));
         };
         assert!(turns > 2, "over after {turns} turns");

@@ -1,7 +1,7 @@
 //! What a guest hands over, copied out of its memory: messages, faults, pieces of bodies.
 //!
-//! `imports` calls these. Nothing is copied before the instance's account has counted it, and what people read is cut
-//! to what they read. An error is a trap.
+//! `imports` calls these. They copy nothing before the instance's account has counted it, and cut texts for people to
+//! a readable length. An error is a trap.
 
 use super::{
     exchange::ENTRY,
@@ -17,10 +17,11 @@ use valor_abi_guest::message::{self, Brought, PieceKind};
 /// The longest head that a guest may hand over.
 const HEAD: usize = 64 * 1024;
 
-/// What reading trailers takes, by their length, at most: each may be one byte, and becomes two allocations.
+/// The most that reading trailers takes, as a multiple of their length: each may be one byte, and becomes two
+/// allocations.
 const TRAILERS: usize = 16;
 
-/// A request's head and body; the body holds its charge, and the last is the head's, with so many bytes more.
+/// A request's head, its body, and the head's charge, which includes `more` bytes. The body holds its own charge.
 pub(super) fn request(
     account: &Account,
     message: &[u8],
@@ -33,10 +34,10 @@ pub(super) fn request(
     Ok((head, body, charge))
 }
 
-/// A response, or the fault in its place.
+/// A response, or the fault that replaces it.
 type Answer = Result<(ResponseHead, Brought), Fault>;
 
-/// A guest's answer; the body holds its charge, and the last is the head's.
+/// A guest's answer and its head's charge. The body holds its own charge.
 pub(super) fn response(account: &Account, message: &[u8]) -> wasmtime::Result<(Answer, Charge)> {
     let charge = account.charge(ENTRY + message::head_len(message))?;
     let block = account.charge(message.len())?.holding(message.to_vec());
@@ -62,8 +63,8 @@ pub(super) fn fault(account: &Account, block: &[u8]) -> wasmtime::Result<Fault> 
     Ok(of_guest(message::decode_fault(block)?))
 }
 
-/// A fault as the host goes on with it. What takes too long the host alone says (`limits`): a guest's word for that
-/// is an error like any other.
+/// A fault as the host passes it on. Only the host says that something takes too long (`limits`): if a guest says so,
+/// that is an error like any other.
 fn of_guest(fault: Fault) -> Fault {
     let short = |text: &str, most| cut(text.as_bytes(), most).into_owned();
     Fault {

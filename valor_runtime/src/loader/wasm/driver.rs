@@ -1,8 +1,8 @@
-//! An instance of a guest from its beginning to its end: the events that it is told of, one after the
-//! other, by calls of its exports.
+//! One instance of a guest from its beginning to its end. It learns of events one after the other, by calls of its
+//! exports.
 //!
-//! `instance` polls [`drive`], which promises that the guest never runs for longer than some milliseconds at a time,
-//! that no export is called from inside of an import, and that everyone who waits hears of its end.
+//! `instance` polls [`drive`]. This promises that the guest never runs for longer than some milliseconds at a time,
+//! that no export is called from inside an import, and that everyone who waits hears of the instance's end.
 
 use super::{
     clock::{self, OutOfTime, on_the_clock},
@@ -28,18 +28,18 @@ pub(super) struct Recipe {
     pub name: String,
     pub module: Checked,
     pub host: Arc<dyn Host>,
-    /// What `valor_init` brings.
+    /// The message for `valor_init`.
     pub init: Vec<u8>,
     pub memory: usize,
     pub cpu: Duration,
-    /// The vlugin's; each instance has a part of its own.
+    /// The vlugin's account. Each instance has a part of it.
     pub account: Account,
 }
 
 /// The guest's exports.
 struct Exports {
     memory: Memory,
-    /// Whether no import gives way to others, so that exports can be called without a stack of their own.
+    /// Whether no import gives way to others. Then exports can be called on the caller's stack.
     is_synchronous: bool,
     alloc: TypedFunc<u32, u32>,
     init: TypedFunc<(u32, u32), ()>,
@@ -52,7 +52,7 @@ struct Exports {
     poll: TypedFunc<(), ()>,
 }
 
-/// An instance from its beginning to its end. Everyone who waits for it is told of that.
+/// Runs an instance from its beginning to its end. Everyone who waits for it hears of that end.
 pub(super) async fn drive(recipe: Arc<Recipe>, shared: Arc<Shared>) {
     let engine = recipe.module.pre.module().engine();
     let (host, memory) = (recipe.host.clone(), recipe.memory);
@@ -66,7 +66,7 @@ pub(super) async fn drive(recipe: Arc<Recipe>, shared: Arc<Shared>) {
     };
     let fault = match store.data().ready.clone() {
         Some(Ok(())) => fault,
-        // What the guest said itself, before a panic of its creation became a trap.
+        // The guest gave this reason before a panic in its creation became a trap.
         Some(Err(fault)) => not_created(fault),
         None => not_created(fault),
     };
@@ -86,7 +86,7 @@ fn not_created(fault: Fault) -> Fault {
     }
 }
 
-/// Logs a trap with its backtrace, and gives the fault of everyone who waited.
+/// Logs a trap with its backtrace, and gives the fault for everyone who waited.
 fn trapped(recipe: &Recipe, guest: &Guest, error: &wasmtime::Error) -> Fault {
     let name = &recipe.name;
     let why = if guest.limits.out_of_memory {
@@ -101,7 +101,7 @@ fn trapped(recipe: &Recipe, guest: &Guest, error: &wasmtime::Error) -> Fault {
     } else {
         one_line(&error.root_cause().to_string())
     };
-    // Names are the module's own, and as long as it likes.
+    // Names come from the module, and are as long as it likes.
     let frames: Vec<String> = error
         .downcast_ref::<WasmBacktrace>()
         .map(|trace| trace.frames().iter().map(frame).collect())
@@ -127,7 +127,7 @@ fn frame(frame: &wasmtime::FrameInfo) -> String {
     }
 }
 
-/// Calls an export: on a stack of its own, a turn at a time.
+/// Calls an export on another stack, one turn at a time.
 macro_rules! call {
     ($guest:expr, $export:ident, $arguments:expr) => {{
         let _running = Running::begin();
@@ -156,7 +156,7 @@ async fn run(recipe: &Recipe, shared: &Shared, store: &mut Store<Guest>) -> wasm
     let mut held = Vec::new();
     loop {
         if clock::is_poll_over() {
-            // Others have their turn in between, as in the middle of a call.
+            // Others have their turn in between, just as in the middle of a call.
             let _calling = shared.call();
             futures_lite::future::yield_now().await;
         }
@@ -176,14 +176,14 @@ async fn run(recipe: &Recipe, shared: &Shared, store: &mut Store<Guest>) -> wasm
             None => next(guest.store.data_mut(), &mut ops).await,
         };
         match event {
-            // No request before the creation.
+            // No request comes before the creation.
             Event::Request(..) if creating => held.insert(0, event),
             event => guest.handle(event).await?,
         }
     }
 }
 
-/// What a response takes as a message.
+/// How much memory a response takes as a message.
 fn size(response: &Response) -> usize {
     let whole = match &response.body {
         Body::Bytes(bytes) => bytes.len(),
@@ -196,7 +196,7 @@ fn empty_head() -> crate::ResponseHead {
     Response::new(204).head
 }
 
-/// The next event: one that came in, a timer's, or what came of something that runs.
+/// The next event: one that came in, a timer, or the result of something that runs.
 async fn next(guest: &mut Guest, ops: &mut FuturesUnordered<Op>) -> Event {
     std::future::poll_fn(|cx| {
         if let Poll::Ready(id) = guest.timers.poll(&*guest.host, cx) {
@@ -213,7 +213,7 @@ async fn next(guest: &mut Guest, ops: &mut FuturesUnordered<Op>) -> Event {
                 Poll::Ready(Some(Some(event))) => return Poll::Ready(event),
                 Poll::Ready(Some(None)) => {}
                 Poll::Ready(None) => return Poll::Pending,
-                // What runs may have left events of its own.
+                // The running operations may have left events themselves.
                 Poll::Pending => return guest.shared.pop().map_or(Poll::Pending, Poll::Ready),
             }
         }
@@ -264,12 +264,12 @@ struct Driven<'a> {
     exports: Exports,
     store: &'a mut Store<Guest>,
     shared: &'a Shared,
-    /// It was told to who waits that the vlugin is created.
+    /// Whether those who wait have heard that the vlugin is created.
     told: bool,
 }
 
 impl Driven<'_> {
-    /// What the guest said about its creation, the first time that it is asked for.
+    /// What the guest said about its creation. Only the first call after that returns it.
     fn said_ready(&mut self) -> Option<Result<(), Fault>> {
         if self.told {
             return None;
@@ -279,7 +279,7 @@ impl Driven<'_> {
         said
     }
 
-    /// Has the guest give out bytes, and writes to them.
+    /// Lets the guest allocate `len` bytes, and writes to them.
     async fn hand_in(
         &mut self,
         len: usize,
@@ -303,7 +303,7 @@ impl Driven<'_> {
         Ok((ptr, size))
     }
 
-    /// Calls `valor_alloc` on this very stack, which costs less, and leaves it little time.
+    /// Calls `valor_alloc` on this stack. That costs less, and leaves it little time.
     fn alloc(&mut self, size: u32) -> wasmtime::Result<u32> {
         let _running = Running::begin();
         self.store.data_mut().limits.clock.begin_synchronous();
@@ -316,7 +316,7 @@ impl Driven<'_> {
             Event::Request(id, request, held) => self.request(id, request, held).await,
             Event::Writable(id, bytes) => call!(self, writable, (id, bytes)),
             Event::Cancel(id) => {
-                // A fetch whose body nobody reads any more may still be answered.
+                // The answer of a fetch may still come after everyone stopped reading its request's body.
                 if id & 1 << 31 == 0 {
                     self.store.data_mut().forget(id);
                 } else if let Some(fetch) = self.store.data_mut().fetches.get_mut(&id) {
@@ -356,7 +356,7 @@ impl Driven<'_> {
             return Ok(());
         };
         fetch.is_answered = true;
-        // What does not fit is a fetch that failed: it was not the guest that made it as large.
+        // If the answer does not fit, the fetch has failed. The guest goes on: it did not choose the size.
         let counted = answer.and_then(|response| {
             let charge = guest.shared.account.charge(size(&response))?;
             Ok((response, charge))
@@ -372,7 +372,7 @@ impl Driven<'_> {
             Some(chunks) => {
                 self.store.data_mut().feeds.insert(id, Feed::of(chunks));
             }
-            // The fetch is over; only its request's body may still be wanted.
+            // The fetch is over. Only its request's body may still be needed.
             None => {
                 self.store.data_mut().feeds.remove(&id);
                 self.store.data_mut().settle(id);
@@ -422,7 +422,7 @@ impl Driven<'_> {
         self.body(id, &bytes, kind).await
     }
 
-    /// Sends what was read, as far as the guest wants it, and has more read where that was all.
+    /// Sends as much of what was read as the guest wants. If that was all, reads more.
     async fn feed(&mut self, id: u32) -> wasmtime::Result<()> {
         let Some(feed) = self.store.data_mut().feeds.get_mut(&id) else {
             return Ok(());
@@ -434,7 +434,7 @@ impl Driven<'_> {
             .min(usize::try_from(feed.asked).unwrap_or(usize::MAX));
         let piece = feed.rest.split_to(now);
         feed.asked -= now as u64;
-        // The last piece of what was read goes on counting until the guest has it.
+        // The charge for what was read lasts until the guest has the last piece.
         let _held = match feed.rest.is_empty() {
             true => feed.held.take(),
             false => None,

@@ -1,7 +1,7 @@
 //! The one engine that compiles and runs every guest of this process, and its clock.
 //!
 //! [`engine`] is made when the first guest is loaded. A thread counts ticks of [`TICK`] while guests run. At each tick
-//! a guest asks its `clock` whether it gives its thread back to others, or has run for longer than it may.
+//! a guest asks its `clock` whether it should give its thread back to others, or has used up its time.
 
 use super::text::one_line;
 use crate::loader::guest_error::TABLES;
@@ -61,7 +61,7 @@ fn pooled(cache: Option<Cache>) -> wasmtime::Result<Engine> {
         .total_tables(INSTANCES)
         .max_tables_per_module(TABLES.0)
         .table_elements(TABLES.1)
-        // What there is of each function, say, which `limits.compile` may allow more of.
+        // This holds what each function needs, for example, and `limits.compile` may allow more functions.
         .max_core_instance_size(16 << 20)
         .total_stacks(INSTANCES);
     let mut config = config(cache);
@@ -69,8 +69,8 @@ fn pooled(cache: Option<Cache>) -> wasmtime::Result<Engine> {
     Engine::new(&config)
 }
 
-/// For a system that gives out few addresses (`ulimit -v`): memories take what they need and move when they grow,
-/// and code looks at each access itself.
+/// For a system that gives out few addresses (`ulimit -v`): memories take what they need and move when they grow, and
+/// the compiled code checks each access itself.
 fn frugal(cache: Option<Cache>) -> Config {
     let mut config = config(cache);
     config
@@ -119,14 +119,14 @@ fn start_clock(engine: &Engine) -> std::io::Result<()> {
     Ok(())
 }
 
-/// How many ticks there were so far. While guests run they go on; otherwise they may have stopped.
+/// How many ticks there have been so far. They go on while guests run; otherwise they may have stopped.
 pub(super) fn ticks() -> u64 {
     TICKS.load(Ordering::Relaxed)
 }
 
 static RUNNING: AtomicU64 = AtomicU64::new(0);
 
-/// While this lives, a guest may run, and so the clock does.
+/// While this lives, a guest may run, so the clock runs too.
 pub(super) struct Running(());
 
 impl Running {

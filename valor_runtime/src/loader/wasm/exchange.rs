@@ -1,7 +1,7 @@
-//! What a guest's instance and those who wait for it have in common: events on their way in,
-//! responses and pieces of bodies on their way out.
+//! What a guest's instance shares with those who wait for it: events on their way in, responses and pieces of bodies
+//! on their way out.
 //!
-//! All of it stands behind one lock that is held for moments, and never while a guest runs.
+//! One lock guards all of it. It is held for moments, and never while a guest runs.
 
 use super::pieces::{self, Piece, Pieces, Taken, Wanted};
 use crate::{
@@ -22,24 +22,24 @@ use valor_abi_guest::message::Brought;
 /// The exchange that stands for an instance's creation.
 pub(super) const CREATION: u32 = 0;
 
-/// What an exchange, a fetch or a piece of a body takes beside its bytes, about.
+/// About how much an exchange, a fetch or a piece of a body takes beside its bytes.
 pub(super) const ENTRY: usize = 256;
 
-/// What happened, for the guest.
+/// Something that happened, and that the guest has to hear of.
 pub(super) enum Event {
-    /// Counts until the guest has it.
+    /// The charge lasts until the guest has the request.
     Request(u32, Request, Charge),
-    /// So many bytes more may be written.
+    /// This many more bytes may be written.
     Writable(u32, u32),
     /// Nobody waits for this any more.
     Cancel(u32),
-    /// A read of a body that the guest reads has ended.
+    /// The read of a body that the guest asked for has ended.
     Read {
         id: u32,
         next: Option<io::Result<crate::Chunk>>,
         chunks: ChunkStream,
     },
-    /// The guest wants what was read before.
+    /// The guest wants bytes that were already read.
     Feed(u32),
     Fetched {
         id: u32,
@@ -56,7 +56,7 @@ struct Exchange {
     response: Option<Result<(ResponseHead, Brought), Fault>>,
     responded: bool,
     pieces: Pieces,
-    /// The response's head counts until the exchange is over.
+    /// The charge for the response's head. It lasts until the exchange is over.
     head: Option<Charge>,
 }
 
@@ -65,14 +65,14 @@ struct State {
     inbox: VecDeque<Event>,
     exchanges: BTreeMap<u32, Exchange>,
     last: u32,
-    /// The driver has something to do and is not being polled for it yet.
+    /// The driver has something to do, and nobody is polling it for that yet.
     runnable: bool,
     /// Tasks that keep the instance until it has nothing to do. There may be several: one that comes while another has
-    /// the driver waits as well.
+    /// the driver waits too.
     background: Vec<Waker>,
     /// Why the instance has ended.
     ended: Option<Fault>,
-    /// Requests that it never heard of before it ended.
+    /// Requests that it had not heard of when it ended.
     unheard: BTreeMap<u32, Request>,
 }
 
@@ -83,26 +83,26 @@ impl State {
     }
 }
 
-/// A request that an instance does not take in.
+/// Why an instance does not take a request in.
 pub(super) enum Refused {
-    /// It has ended: another one can answer.
+    /// It has ended. Another one can answer.
     Ended(Request),
-    /// The host holds as much for it as it may, or nearly.
+    /// The host holds as much for it as it may, or nearly as much.
     Full,
 }
 
-/// What an instance and those who wait for it have in common.
+/// What an instance shares with those who wait for it.
 pub(super) struct Shared {
     state: Mutex<State>,
     /// What the host holds for the instance.
     pub account: Account,
     /// Bodies of fetches that are being read.
     outgoing: AtomicUsize,
-    /// A call of an export has begun and not come back: it runs, or it has given way to others.
+    /// A call of an export has begun and not come back. It runs, or has given way to others.
     calling: AtomicBool,
 }
 
-/// A call of an export, for as long as it takes.
+/// A call of an export. It lives as long as the call takes.
 pub(super) struct Calling<'a>(&'a Shared);
 
 impl Drop for Calling<'_> {
@@ -125,7 +125,7 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Notes that an export is called, until what comes back is dropped.
+    /// Notes that an export is called, until the returned value is dropped.
     pub fn call(&self) -> Calling<'_> {
         self.calling.store(true, Ordering::Release);
         Calling(self)
@@ -140,7 +140,7 @@ impl Shared {
         self.lock().exchanges.entry(CREATION).or_default();
     }
 
-    /// Takes a request in and gives its number.
+    /// Takes a request in and returns its number.
     pub fn begin(&self, request: Request) -> Result<u32, Refused> {
         let whole = match &request.body {
             Body::Bytes(bytes) => bytes.len(),
@@ -166,7 +166,7 @@ impl Shared {
         Ok(id)
     }
 
-    /// A request that the instance never heard of: another one can still answer it.
+    /// A request that the instance had not heard of when it ended. Another one can still answer it.
     pub fn take_back(&self, id: u32) -> Option<Request> {
         self.lock().unheard.remove(&id)
     }
@@ -188,8 +188,8 @@ impl Shared {
         self.lock().inbox.pop_front()
     }
 
-    /// Whether something came in that the driver has not seen. If there is nothing to do at all, nobody has to wait
-    /// in the background any more, and keep the instance.
+    /// Whether something came in that the driver has not seen. If there is nothing to do at all, this also wakes the
+    /// background tasks: they need not keep the instance any longer.
     pub fn has_new_events(&self) -> bool {
         let mut state = self.lock();
         let is_new = !state.inbox.is_empty() && !state.runnable && state.ended.is_none();
@@ -207,13 +207,13 @@ impl Shared {
         self.lock().runnable = false;
     }
 
-    /// Whether a response is waited for.
+    /// Whether somebody waits for this response.
     pub fn awaits_response(&self, id: u32) -> bool {
         let state = self.lock();
         (state.exchanges.get(&id)).is_some_and(|exchange| !exchange.responded)
     }
 
-    /// Notes a response that is waited for; one for a request that is gone is let go. `head` counts for its head.
+    /// Notes a response if somebody still waits for it. `head` is the charge for its head.
     pub fn respond(
         &self,
         id: u32,
@@ -235,7 +235,7 @@ impl Shared {
         }
     }
 
-    /// What is to become of a piece of a response's body.
+    /// What should become of a piece of a response's body.
     pub fn wants(&self, id: u32, bytes: usize) -> Wanted {
         let state = self.lock();
         let exchange = state.exchanges.get(&id);
@@ -257,7 +257,7 @@ impl Shared {
         }
     }
 
-    /// A fetch's body begins to be read, or is read no more.
+    /// Somebody begins to read a fetch's body, or stops.
     pub fn reads(&self, begins: bool) {
         match begins {
             true => self.outgoing.fetch_add(1, Ordering::Relaxed),
@@ -275,8 +275,7 @@ impl Shared {
         pieces::window(self.account.limit(), readers)
     }
 
-    /// The response, where it is there; otherwise the task is woken when it is, or when the
-    /// driver wants to be polled.
+    /// The response, if it has come. Otherwise the task is woken when it comes, or when the driver needs to be polled.
     pub fn poll_response(
         &self,
         id: u32,
@@ -288,7 +287,7 @@ impl Shared {
             return Poll::Ready(Err(ended.unwrap_or_else(lost)));
         };
         if let Some(response) = exchange.response.take() {
-            // One that has no more to come is over.
+            // A response without further pieces ends the exchange.
             if !matches!(response, Ok((_, Brought::Pieces(_)))) {
                 state.exchanges.remove(&id);
             }
@@ -337,7 +336,7 @@ impl Shared {
         (Poll::Pending, more.is_some())
     }
 
-    /// Takes out who does not wait any more; whether the guest has to know.
+    /// Removes an exchange that nobody waits for any more. Returns whether the guest needs to know.
     pub fn leave(&self, id: u32) -> bool {
         let mut state = self.lock();
         let exchange = state.exchanges.remove(&id);
@@ -345,7 +344,7 @@ impl Shared {
         let unheard = state.unheard.remove(&id);
         let tells = gone && state.ended.is_none();
         if tells {
-            // Where the guest never heard of it, it need not hear of its end.
+            // If the guest never heard of the request, it need not hear of its end.
             let before = state.inbox.len();
             let mine = |event: &Event| matches!(event, Event::Request(of, ..) if *of == id);
             let removed: Vec<Event> = match state.inbox.iter().position(mine) {
@@ -364,7 +363,7 @@ impl Shared {
         tells
     }
 
-    /// Wakes somebody to poll the driver; whether there is one.
+    /// Wakes somebody to poll the driver. Returns whether there is anybody.
     pub fn pass_on(&self) -> bool {
         let waker = {
             let mut state = self.lock();
@@ -381,7 +380,7 @@ impl Shared {
         }
     }
 
-    /// Whether there is nothing to do for who polls in the background.
+    /// Ready once a background task has nothing more to do.
     pub fn poll_background(&self, cx: &mut Context<'_>) -> Poll<()> {
         let mut state = self.lock();
         if state.is_idle() {
@@ -398,8 +397,8 @@ impl Shared {
         Poll::Pending
     }
 
-    /// The instance has ended: everyone who waits for it is told. Where it was `created`, others like
-    /// it can be, and the requests that it never heard of are kept for them.
+    /// The instance has ended, and everyone who waits for it hears so. If it was `created`, others like it can be
+    /// created too: they get the requests that it had not heard of.
     pub fn end(&self, fault: &Fault, created: bool) {
         let (wakers, events) = {
             let mut state = self.lock();
@@ -424,8 +423,8 @@ impl Shared {
     }
 }
 
-/// Notes whom to wake; whether that is to be at once, since the driver waits for somebody. Not
-/// here: where a vlugin calls itself, the way of the waker leads back to the lock.
+/// Notes whom to wake. Returns whether to wake them at once, because the driver waits for somebody. That must not
+/// happen in here: if a vlugin calls itself, waking leads back to the lock.
 fn wait(state: &mut State, id: u32, cx: &mut Context<'_>) -> bool {
     if let Some(exchange) = state.exchanges.get_mut(&id) {
         match &mut exchange.waker {
@@ -441,7 +440,7 @@ fn lost() -> Fault {
 }
 
 impl Wake for Shared {
-    /// The driver has something to do: whoever waits for anything of it polls it.
+    /// The driver has something to do. Somebody who waits for it polls it.
     fn wake(self: Arc<Self>) {
         self.lock().runnable = true;
         self.pass_on();
@@ -476,7 +475,7 @@ mod tests {
                 shared.poll_background(&mut Context::from_waker(&waker))
             };
             shared.push(Event::Poll);
-            // Another thread has the driver, and sees to the event.
+            // Another thread has the driver, and handles the event.
             for task in &tasks {
                 assert!(poll(task).is_pending());
             }

@@ -1,20 +1,20 @@
-//! How much control flow a function has for a compiler. `size` asks before a module is compiled, and holds the answer
-//! to its limits.
+//! How much control flow a function has for a compiler. `size` asks before a module is compiled, and compares the
+//! answer with its limits.
 //!
 //! A compiler has to know which value each local has wherever control flow joins. [`of`] walks a function once and
-//! adds up what that takes: for each value the basic blocks that it lives through, and for each value that has to be
-//! chosen at a join, the edges that lead there. So a function of ten thousand locals and as many branches costs little
-//! if each local is used in one place, as in code that was built for debugging. Ten KiB of blocks inside of each
-//! other, around something that changes the same locals, cost much.
+//! adds up what that takes. For each value, it counts the basic blocks that the value lives through. For each value
+//! that has to be chosen at a join, it counts the edges that lead there. So a function of ten thousand locals and as
+//! many branches costs little if each local is used in one place, as in debug builds. Ten KiB of nested blocks around
+//! something that changes the same locals cost much.
 //!
-//! The walk takes no longer than what it counts, which ends at a limit.
+//! The walk takes time in proportion to what it counts, and stops at a limit.
 
 use wasmparser::{
     BinaryReaderError, BlockType, FrameKind, FuncToValidate, FuncValidatorAllocations,
     FunctionBody, Operator, OperatorsReader, ValidatorResources, WasmModuleResources,
 };
 
-/// What there is of it in a function.
+/// How much control flow a function has.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Flow {
     /// Values times the basic blocks that they live through.
@@ -30,7 +30,7 @@ struct Node {
     depth: u32,
     /// The innermost loop here, itself included.
     in_loop: Option<u32>,
-    /// The edges to its label, that into it included.
+    /// The edges to its label, including the edge into the node.
     edges: u64,
     /// The values that are set in it, if it is a loop.
     set: u64,
@@ -38,34 +38,35 @@ struct Node {
     end: Option<u32>,
 }
 
-/// Where a local was used last within a node.
+/// The last use of a local within a node.
 struct Use {
     node: u32,
     block: u32,
-    /// The use before, in a node around that one.
+    /// The previous use, in a node around this one.
     before: Option<u32>,
 }
 
-/// Uses of locals, or of some sort.
+/// Uses of locals, of one sort: any use, or setting one.
 struct Trail {
     uses: Vec<Use>,
-    /// Of each local the last one.
+    /// The last use of each local.
     last: Vec<Option<u32>>,
 }
 
 struct Walk {
     nodes: Vec<Node>,
-    /// The nodes with a label that are open, outermost first.
+    /// The open nodes that have a label, outermost first.
     labels: Vec<u32>,
     here: u32,
-    /// How many basic blocks there were.
+    /// How many basic blocks there have been.
     block: u32,
     used: Trail,
     set: Trail,
     flow: Flow,
 }
 
-/// What a function has of it, whose body is validated on the way. Stops soon after one number is over `most`.
+/// Counts the control flow of a function, and validates its body on the way. Stops soon after one number exceeds
+/// `most`.
 pub(super) fn of(
     function: FuncToValidate<ValidatorResources>,
     body: &FunctionBody<'_>,
@@ -149,7 +150,7 @@ impl Trail {
         at.map_or(0, |at| self.uses[at as usize].block)
     }
 
-    /// Notes a use in an open node, after the one that was the last in an open node.
+    /// Notes a use in an open node. `last` was the last use in an open node.
     fn note(&mut self, local: u32, last: Option<u32>, node: u32, block: u32) -> Option<u32> {
         let at = match last {
             Some(at) if self.uses[at as usize].node == node => {
@@ -230,10 +231,10 @@ impl Walk {
         self.here = parent;
     }
 
-    /// A branch to the label that is so far out.
+    /// A branch to the label at this depth.
     fn branch(&mut self, depth: u32, arity: u64) {
         self.flow.choices += arity;
-        // What is sound has such a label.
+        // A sound module has such a label.
         let label = self.labels.len().checked_sub(1 + depth as usize);
         if let Some(label) = label {
             let label = self.labels[label];
@@ -260,7 +261,7 @@ impl Walk {
                 let node = self.open(false);
                 self.node_mut(node).edges += 1;
                 self.labels.push(node);
-                // An arm; the other one stands beside it.
+                // The first arm. The second becomes its sibling.
                 self.open(false);
             }
             Operator::Else => {
@@ -294,7 +295,7 @@ impl Walk {
 
     /// A use of a local.
     fn local(&mut self, local: u32, is_set: bool) {
-        // What is sound has such a local.
+        // A sound module has such a local.
         if local as usize >= self.used.last.len() {
             return;
         }
@@ -302,7 +303,7 @@ impl Walk {
         let mut was_used = last.is_some();
         if let Some((parent, end, _)) = self.leave(self.used.node(last)) {
             last = self.in_open(&self.used, last);
-            // What it was before lives on, around what it comes out of.
+            // The earlier value lives on around the node that is left.
             self.flow.lives += u64::from(end - self.used.block(last));
             self.enter(self.used.node(last), parent, false);
             last = self.used.note(local, last, parent, end);
@@ -328,8 +329,8 @@ impl Walk {
         }
     }
 
-    /// For a value that was in a closed node: the open one around it, the block behind the last end, and the edges to
-    /// the joins between.
+    /// For a value from a closed node: the open node around it, the block behind the last end, and the edges to the
+    /// joins between.
     fn leave(&mut self, from: Option<u32>) -> Option<(u32, u32, u64)> {
         let mut node = from?;
         let (mut left, mut choices) = (None, 0);
@@ -341,7 +342,7 @@ impl Walk {
                 ..
             } = *self.node(node);
             self.flow.lives += 1;
-            // Behind a loop nothing joins, nor behind what one edge leads out of.
+            // Nothing joins behind a loop, or behind a block that only one edge leaves.
             if in_loop != Some(node) && edges > 1 {
                 choices += edges;
             }
@@ -361,14 +362,14 @@ impl Walk {
         last
     }
 
-    /// A value gets into the loops that are around this node but not around that of its last use.
+    /// A value enters the loops around this node that are not around the node of its last use.
     fn enter(&mut self, from: Option<u32>, node: u32, is_set: bool) {
         let depth = from.map(|from| self.node(from).depth);
         let mut around = self.node(node).in_loop;
         while let Some(at) = around
             && Some(self.node(at).depth) > depth
         {
-            // A head is seen before it is known what leads back to it.
+            // The head of a loop comes before the branches that lead back to it.
             match is_set {
                 true => self.node_mut(at).set += 1,
                 false => self.flow.lives += HEAD,

@@ -1,9 +1,8 @@
-//! The guest boundary stays what it is: its table of exports and imports stands in
-//! `valor_abi/abi/guest-VERSION.txt`, which is written once and never changed. Held to it are the
-//! tables that modules are checked against and those of docs/src/guest-abi.md, so that neither a
-//! host nor a reader of the page knows another boundary.
+//! The guest boundary stays what it is. `valor_abi/abi/guest-VERSION.txt` has its table of exports and imports, and is
+//! written once and never changed. The tests compare it with the tables that modules are checked against and with
+//! those of docs/src/guest-abi.md. So neither a host nor a reader of the page knows another boundary.
 //!
-//! The file of a version that is not there yet is written where `VALOR_FREEZE_ABI` is set.
+//! If `VALOR_FREEZE_ABI` is set, the file of a new version is written.
 
 use super::module::{EXPORTS, IMPORTS};
 use std::{fs, path::PathBuf};
@@ -14,7 +13,7 @@ fn folder() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
-/// The table as this host has it, a line for each.
+/// The table as this host has it, one line for each entry.
 fn table() -> String {
     let list = |types: &[ValType]| {
         let types: Vec<_> = types.iter().map(ValType::to_string).collect();
@@ -67,7 +66,7 @@ fn of_the_page() -> String {
     table
 }
 
-/// The first line in which two tables differ, and what that asks for.
+/// The first line in which two tables differ, and what to do about it.
 fn difference(frozen: &str, now: &str) -> Option<String> {
     let (mut frozen, mut now) = (frozen.lines(), now.lines());
     let (was, is) = loop {
@@ -94,7 +93,7 @@ fn the_table_is_that_of_the_version() {
     let frozen = fs::read_to_string(&file).unwrap_or_else(|error| {
         panic!("{}: {error}; VALOR_FREEZE_ABI=1 writes it", file.display())
     });
-    // Git may have written it with the line ends of Windows.
+    // Git may have written it with Windows line ends.
     if let Some(broken) = difference(&frozen.replace('\r', ""), &table()) {
         panic!("{broken}");
     }

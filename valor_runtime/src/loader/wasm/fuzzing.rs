@@ -1,7 +1,7 @@
-//! What the account of an instance promises, as one check of any program: whatever a guest asks for, in whatever
-//! order, the host counts no more than the limit, its texts are bounded, and all of it is released in the end. The
-//! fuzz target `guest` (`valor_runtime/fuzz`) calls [`check`] and looks at the memory of the process meanwhile; a test
-//! shows it the corpus.
+//! One check, for any program, of what an instance's account promises. Whatever a guest asks for, and in whatever
+//! order, the host counts no more than the limit, bounds its texts, and releases all of it in the end. The fuzz target
+//! `guest` (`valor_runtime/fuzz`) calls [`check`] and watches the memory of the process meanwhile; a test runs it on
+//! the corpus.
 
 use super::{Pool, driver::Recipe, instance::Instance, module};
 use crate::{
@@ -19,22 +19,22 @@ use std::{
 };
 use valor_abi_wire::{Host, LogRecord};
 
-/// What the host may hold for the guest.
+/// How much the host may hold for the guest.
 const LIMIT: u64 = 1 << 20;
 
-/// What a check may take of the process: what counts, copies of it on their way, wasmtime's part of an instance, and
-/// a body of 2 MiB on the other side of a fetch. Twice what any program has taken, and less than a
-/// response of 8 MiB that does not count.
+/// How much of the process's memory a check may take: what counts, copies of it on their way, wasmtime's part of an
+/// instance, and a body of 2 MiB on the other side of a fetch. This is twice what any program has taken, and less than
+/// an uncounted response of 8 MiB.
 pub const BOUND: usize = 6 << 20;
 
-/// Polls of each future before the next one has its turn.
+/// How often each future is polled before the next one has its turn.
 const POLLS: usize = 40;
 
 /// Plays this program in the guest of `valor_runtime/fuzz/guest.wat`, which is `module`. The first byte says how the
 /// world around it behaves.
 ///
 /// # Panics
-/// Where a promise is not kept.
+/// If a promise is broken.
 pub fn check(module: &[u8], program: &[u8]) {
     static MODULE: OnceLock<module::Checked> = OnceLock::new();
     let module =
@@ -96,7 +96,7 @@ pub fn check(module: &[u8], program: &[u8]) {
         }
     }
     drop((bodies, pool));
-    // Somebody may still be seeing to the instance's last event.
+    // Another thread may still be handling the instance's last event.
     for _ in 0..10_000 {
         if account.is_empty() {
             return;
@@ -114,7 +114,7 @@ fn pieces(
     stream::iter(pieces).map(|piece| Ok(Chunk::Data(piece)))
 }
 
-/// A host whose answers are ready, late, large or never there, as its byte says.
+/// A host whose answers are ready, late, large or missing, as its byte says.
 struct World {
     kind: u8,
     asked: AtomicUsize,
@@ -144,7 +144,7 @@ impl World {
                     let piece = || Ok(Chunk::Data(vec![b'z'; 300_000].into()));
                     response.body = Body::stream(None, stream::repeat_with(piece).take(9));
                 }
-                // The request's own body, as an echo.
+                // The request's body comes back, as from an echo.
                 _ => response.body = request.body,
             }
             Ok(response)

@@ -1,8 +1,8 @@
 //! What a guest asks for: the imports of `valor1`, and what the host keeps for one instance.
 //!
-//! No import waits. What takes time is noted in [`Guest::started`], which the instance's driver
-//! polls, and what comes of it becomes an event. Nothing is copied before the instance's account has counted it. A
-//! guest that hands over what it must not, or more than the account takes, is ended: an error here is a trap.
+//! No import waits. What takes time is noted in [`Guest::started`]. The instance's driver polls it there, and its
+//! result becomes an event. Nothing is copied before the instance's account has counted it. An error here is a trap:
+//! it ends a guest that hands over something invalid, or more than the account takes.
 
 use super::{
     clock::{Clock, Next},
@@ -33,29 +33,29 @@ pub(super) const MODULE: &str = "valor1";
 /// The one import that gives way to others while it works. With it, no call of an export is synchronous.
 pub(super) const RANDOM: &str = "random";
 
-/// How many random bytes are read at once. Between two such parts others may have their turn.
+/// How many random bytes are read at once. Others may have their turn between two such parts.
 const RANDOM_PART: u32 = 64 * 1024;
 
-/// What a fetch takes beside its request while it runs, about.
+/// About how much a fetch takes while it runs, beside its request.
 const FETCH: usize = 4 * 1024;
 
-/// What runs for a guest; ends with an event, or with none where it was taken back.
+/// An operation that runs for a guest. It ends with an event, or with none if it was taken back.
 pub(super) type Op = BoxFuture<'static, Option<Event>>;
 
 /// A body that the guest reads.
 #[derive(Default)]
 pub(super) struct Feed {
-    /// Where it comes from, unless a read of it runs.
+    /// The rest of the body, unless a read of it is running.
     pub chunks: Option<ChunkStream>,
-    /// What was read and is more than the guest asked for.
+    /// What was read beyond what the guest asked for.
     pub rest: Bytes,
-    /// Counts for that.
+    /// The charge for `rest`.
     pub held: Option<Charge>,
-    /// An event is on its way that brings the guest more of it.
+    /// An event is on its way that brings the guest more of the body.
     pub is_due: bool,
-    /// How many bytes the guest asked for and has not got.
+    /// How many bytes the guest asked for and has not received.
     pub asked: u64,
-    /// Ends the read that runs.
+    /// Ends the running read.
     pub reading: Option<AbortHandle>,
 }
 
@@ -78,7 +78,7 @@ impl Drop for Feed {
 /// A fetch that runs.
 pub(super) struct Fetch {
     op: AbortHandle,
-    /// Its request's body, where the guest writes that in pieces.
+    /// Its request's body, if the guest writes that in pieces.
     pub body: Option<Outgoing>,
     pub is_answered: bool,
     _entry: Charge,
@@ -90,12 +90,12 @@ impl Drop for Fetch {
     }
 }
 
-/// What the host keeps for one instance; the data of its store.
+/// What the host keeps for one instance: the data of its store.
 pub(super) struct Guest {
     pub shared: Arc<Shared>,
     pub host: Arc<dyn Host>,
     pub memory: Option<Memory>,
-    /// What imports started in the call that runs.
+    /// What imports started during the running call.
     pub started: Vec<Op>,
     pub feeds: BTreeMap<u32, Feed>,
     pub fetches: BTreeMap<u32, Fetch>,
@@ -108,11 +108,11 @@ pub(super) struct Guest {
     begun: Instant,
 }
 
-/// What an instance may use, and whether it wanted more.
+/// What an instance may use, and whether it asked for more.
 pub(super) struct Limits {
     /// Bytes of memory.
     pub memory: usize,
-    /// Time of the call that runs.
+    /// The time of the running call.
     pub clock: Clock,
     pub out_of_memory: bool,
 }
@@ -177,7 +177,7 @@ impl Guest {
         store
     }
 
-    /// Has something run until it is done or taken back.
+    /// Runs an operation until it is done or taken back.
     fn start(&mut self, op: impl Future<Output = Option<Event>> + Send + 'static) -> AbortHandle {
         let (handle, registration) = AbortHandle::new_pair();
         let op = Abortable::new(op, registration);
@@ -186,7 +186,7 @@ impl Guest {
         handle
     }
 
-    /// Reads the next chunk of a body, where the guest wants one and no read runs.
+    /// Reads the next chunk of a body if the guest wants one and no read is running.
     pub fn read(&mut self, id: u32) {
         let Some(feed) = self.feeds.get_mut(&id) else {
             return;
@@ -206,7 +206,7 @@ impl Guest {
         }
     }
 
-    /// Begins a fetch with what stands in the guest's memory as its message.
+    /// Begins a fetch. Its message stands in the guest's memory.
     fn fetch(&mut self, id: u32, vlugin: &str, message: &[u8]) -> wasmtime::Result<()> {
         if id & 1 << 31 == 0 || self.fetches.contains_key(&id) {
             wasmtime::bail!("`fetch` with the number {id}, which is not a new one of the guest's");
@@ -242,7 +242,7 @@ impl Guest {
         Ok(())
     }
 
-    /// Forgets everything of a number.
+    /// Forgets everything about this number.
     pub fn forget(&mut self, id: u32) {
         self.feeds.remove(&id);
         self.fetches.remove(&id);
@@ -258,10 +258,10 @@ impl Guest {
         }
     }
 
-    /// Has `valor_poll` called, once for all that ask for it before that.
+    /// Arranges a call of `valor_poll`: one for all that ask for it before that.
     fn wake(&mut self) {
         if !std::mem::replace(&mut self.is_woken, true) {
-            // As something that runs, and not at once: others have their turn before.
+            // It is queued, not called at once: others have their turn first.
             self.started.push(Box::pin(async {
                 futures_lite::future::yield_now().await;
                 Some(Event::Poll)
@@ -269,7 +269,7 @@ impl Guest {
         }
     }
 
-    /// The guest takes so many bytes more of a body.
+    /// The guest takes this many more bytes of a body.
     fn read_more(&mut self, id: u32, bytes: u32) {
         let Some(feed) = self.feeds.get_mut(&id) else {
             return;
@@ -278,7 +278,7 @@ impl Guest {
         if feed.rest.is_empty() {
             self.read(id);
         } else if !std::mem::replace(&mut feed.is_due, true) {
-            // What is there already; no event can be made inside of an import.
+            // These bytes are here already, but no event can be made inside an import.
             self.started
                 .push(Box::pin(async move { Some(Event::Feed(id)) }));
         }
@@ -293,7 +293,7 @@ fn view<'a>(
     ptr: u32,
     len: u32,
 ) -> wasmtime::Result<(&'a mut [u8], &'a mut Guest)> {
-    // Work for the guest is its time, too.
+    // Work for the guest counts as its time, too.
     caller.data_mut().limits.clock.check()?;
     let memory = caller.data().memory;
     let memory = memory.ok_or_else(|| wasmtime::format_err!("an import before it has begun"))?;

@@ -1,12 +1,10 @@
-//! One instance of a guest, and who runs it.
+//! One instance of a guest, and how it gets a thread.
 //!
-//! There is no thread and no task for an instance. Whoever waits for it (the future of a request,
-//! the reader of a response's body) polls its driver when it is polled itself, so that a request
-//! is answered on the thread that it came in on, without a detour. The driver is behind a lock
-//! that is tried, never waited for: who finds it taken has its event seen to by the one who holds
-//! it. Where the driver waits for something (a fetch, a timer, its next turn), it wakes one of
-//! those who wait; where a request is dropped and nobody else is there, a task of its own sees
-//! to what remains.
+//! An instance has no thread and no task. Those who wait for it (the future of a request, the reader of a response's
+//! body) poll its driver when they are polled themselves. So a request is answered on the thread that it came in on,
+//! without a detour. The driver is behind a lock that is tried, never waited for: if it is taken, its holder handles
+//! the event. When the driver waits for something (a fetch, a timer, its next turn), it wakes one of those who wait.
+//! If a request is dropped and nobody else waits, a task is spawned to finish the rest.
 
 use super::{
     clock,
@@ -44,17 +42,17 @@ impl Instance {
         })
     }
 
-    /// Whether a thread runs it at this moment, or has been running it and gives way to others.
+    /// Whether a thread is running it, or it has given way to others in the middle of a call.
     pub fn is_running(&self) -> bool {
         self.shared.is_calling() || matches!(self.driver.try_lock(), Err(TryLockError::WouldBlock))
     }
 
-    /// Whether the host holds so much for it that it gets no new request.
+    /// Whether the host holds so much for it that it gets no new requests.
     pub fn is_full(&self) -> bool {
         self.shared.account.is_high()
     }
 
-    /// Polls the driver, unless another thread does; what it finds to do is done by one of both.
+    /// Polls the driver, unless another thread does. One of the two does what there is to do.
     fn drive(&self) {
         loop {
             let mut driver = match self.driver.try_lock() {
@@ -69,7 +67,7 @@ impl Instance {
                 match catch(|| running.as_mut().poll(&mut cx)) {
                     Ok(Poll::Pending) => {}
                     Ok(Poll::Ready(())) => *driver = None,
-                    // A fault of this host: it costs the instance, and nothing else.
+                    // A fault of this host. It costs this instance and nothing else.
                     Err(panicked) => {
                         self.shared.end(&panicked.into(), false);
                         let _ = drop_caught(driver.take());
@@ -78,14 +76,14 @@ impl Instance {
             }
             let ended = driver.is_none();
             drop(driver);
-            // What came in while the lock was held, and found it taken.
+            // Something may have come in while the lock was held.
             if !self.shared.has_new_events() || ended {
                 return;
             }
         }
     }
 
-    /// Sees to it that somebody polls the driver.
+    /// Makes sure that somebody polls the driver.
     fn hand_over(self: Arc<Self>) {
         if self.shared.pass_on() {
             return;
@@ -97,7 +95,7 @@ impl Instance {
         .detach();
     }
 
-    /// Where a call gave way to others after its response was there, nobody may be left to go on with it.
+    /// If a call gave way to others after its response was there, nobody may be left to go on with it.
     fn see_to_the_rest(self: &Arc<Self>) {
         if self.shared.is_calling() {
             self.clone().hand_over();
@@ -111,7 +109,7 @@ impl Instance {
         outcome.map(drop)
     }
 
-    /// Answers a request. Where the instance ended before it heard of it, the request comes back.
+    /// Answers a request. If the instance ended before it heard of the request, the request comes back.
     pub async fn answer(self: Arc<Self>, request: Request) -> Result<Response, Unanswered> {
         let id = self
             .shared
@@ -143,7 +141,7 @@ pub(super) enum Unanswered {
     /// Another instance may answer it.
     Unheard(Request),
     Failed(Fault),
-    /// The host holds as much for the instance as it may, or nearly: later there will be room.
+    /// The host holds as much for the instance as it may, or nearly as much. Later there will be room.
     Full,
 }
 
@@ -152,7 +150,7 @@ struct Waiting {
     instance: Arc<Instance>,
     id: u32,
     over: bool,
-    /// What was taken last counts until the reader has done with it.
+    /// The charge for what was taken last. It lasts until the reader has finished with that.
     held: Option<Charge>,
 }
 

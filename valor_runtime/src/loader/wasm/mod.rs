@@ -1,13 +1,19 @@
-//! WebAssembly modules as vlugins: found, held to the guest boundary, compiled, and run by
-//! wasmtime inside of limits.
+//! WebAssembly modules as vlugins. They are found, checked against the guest boundary, compiled, and run by wasmtime
+//! within limits.
 //!
-//! [`WasmLoader`] is what the runtime calls. `module` judges a file before any of its code runs, `sound` names what
-//! guests may not use, `size` what is too much to compile, `imports` is what a guest can ask for, `driver` calls one,
-//! `instance` runs that, `pool` has the instances of a vlugin, `patience` the time that compiling may take, `exchange` is what those who wait share with it, `copies` takes things out of its memory,
-//! `pieces` are the bodies that it writes, `outgoing` that of a fetch, `timers` its timers, `text` the bounds of its
-//! texts, `engine` is the one engine and its ticks, `cache` what it compiled before, `clock` the time that a call
-//! takes. What a guest does wrong ends its instance and the requests that this one worked for; the next request finds a
-//! new one.
+//! [`WasmLoader`] is what the runtime calls. These files do the steps:
+//!
+//! - Before any code runs, `module` judges a file, `sound` names what guests may not use, and `size` what is too much
+//!   to compile. `patience` limits how long compiling may take, `engine` is the one engine and its ticks, and `cache`
+//!   holds what it compiled before.
+//! - `pool` has the instances of a vlugin, `instance` runs one, and `driver` calls it. `imports` is what a guest can
+//!   ask for, and `exchange` is what an instance shares with those who wait for it. `clock` measures the time that a
+//!   call takes.
+//! - `copies` takes things out of a guest's memory, and `text` bounds its texts. `pieces` are the bodies that a guest
+//!   writes, `outgoing` the body of a fetch, and `timers` its timers.
+//!
+//! A guest that does something wrong ends its instance and the requests that this one worked for. The next request
+//! finds a new one.
 
 #![cfg(feature = "wasm")]
 
@@ -63,10 +69,10 @@ use std::{
 };
 use valor_abi_wire::Host;
 
-/// What the bytes of a module say of it. It is judged by the limits that a vlugin has by default.
+/// What the bytes of a module reveal. It is judged by the limits that a vlugin has by default.
 ///
 /// # Errors
-/// The file is no WebAssembly.
+/// The file is not WebAssembly.
 pub(super) fn examine(file: &Path, bytes: &[u8]) -> Result<Examined, LoadError> {
     let failed = |error| LoadError::Guest {
         file: file.to_owned(),
@@ -87,8 +93,8 @@ pub(super) fn examine(file: &Path, bytes: &[u8]) -> Result<Examined, LoadError> 
     })
 }
 
-/// How many modules are read at once. They are compiled one by one, and those that wait for that must not take all of
-/// the threads that may block, which files are read on.
+/// How many modules are read at once. They are compiled one by one. Those that wait for that must not take all of the
+/// threads that may block, because files are read on these.
 static READING: Semaphore = Semaphore::new(4);
 
 /// Loads WebAssembly vlugins.
@@ -139,30 +145,28 @@ impl WasmLoader {
         }
     }
 
-    /// The folders where bare names are looked for first, and where files have to be when a
-    /// load is restricted.
+    /// The folders where bare names are looked for first. With `restricted`, files have to be in one of them.
     #[must_use]
     pub fn plugin_dirs<D: Into<PathBuf>>(mut self, dirs: impl IntoIterator<Item = D>) -> Self {
         self.search.plugin_dirs(dirs);
         self
     }
 
-    /// The keys that every file has to be signed with; where this is not called, files need no
-    /// signature.
+    /// The keys that every file has to be signed with. If this is not called, files need no signature.
     #[must_use]
     pub fn trust(mut self, keys: TrustedKeys) -> Self {
         self.search.trust(keys);
         self
     }
 
-    /// How long the creation of a vlugin may take; 30 seconds where it is not said.
+    /// How long the creation of a vlugin may take; 30 seconds if this is not called.
     #[must_use]
     pub fn create_timeout(mut self, limit: Duration) -> Self {
         self.create_timeout = limit;
         self
     }
 
-    /// Has every request answered by an instance of its own. For the bench alone, which says what the pool spares.
+    /// Answers every request with a new instance. Only for the bench, which shows what the pool saves.
     #[doc(hidden)]
     #[must_use]
     pub fn instance_per_request(mut self) -> Self {
@@ -170,8 +174,8 @@ impl WasmLoader {
         self
     }
 
-    /// The file of a definition, found but not yet opened. A bare name is that of a `.wasm` file
-    /// in a plugin directory or beside plugins.json.
+    /// The file of a definition, found but not yet opened. A bare name is that of a `.wasm` file in a plugin directory
+    /// or beside plugins.json.
     ///
     /// # Errors
     /// [`LoadError::NotFound`], and [`LoadError::Outside`] with `restricted`.
@@ -180,8 +184,8 @@ impl WasmLoader {
         self.search.locate(definition, restricted, names, Vec::new)
     }
 
-    /// Finds the module of a definition and gives its bytes and their SHA-256, for another host to run: it is
-    /// held to `sha256`, and seen to be a sound module, but neither compiled nor created.
+    /// Finds the module of a definition and gives its bytes and their SHA-256, for another host to run. They are
+    /// checked against `sha256` and seen to be a sound module, but neither compiled nor created.
     ///
     /// # Errors
     /// Any [`LoadError`] of a file.
@@ -193,7 +197,7 @@ impl WasmLoader {
         }
         chosen.agrees(&file, module::metadata(chosen.bytes).as_ref())?;
         match chosen.sha256() {
-            // Of a package, the other host gets the module alone.
+            // The other host gets only the module of a package.
             Some(sha256) => Ok((chosen.bytes.to_vec(), hex(&sha256))),
             None => Ok((bytes, sha256)),
         }
@@ -201,9 +205,9 @@ impl WasmLoader {
 
     /// Finds the module of a definition, checks and compiles it, and creates the vlugin.
     ///
-    /// With `restricted` the file has to lie inside one of the plugin directories once symbolic
-    /// links are resolved; so it is where the definition comes from over the network. What the host holds for the
-    /// vlugin's instances counts in `account`.
+    /// With `restricted`, the file has to lie inside one of the plugin directories once symbolic links are resolved.
+    /// Definitions that come over the network are loaded this way. What the host holds for the vlugin's instances
+    /// counts in `account`.
     ///
     /// # Errors
     /// Any [`LoadError`]. Nothing of the module runs before all checks on it are done.
@@ -276,7 +280,7 @@ impl WasmLoader {
     ) -> Result<(PathBuf, String, module::Checked), LoadError> {
         let (file, bytes, sha256) = self.pick(definition, restricted)?;
         let chosen = unpack::choose(&file, &bytes, WASM_TARGET)?;
-        // Nobody listens any more if it is late.
+        // If it is late, nobody listens any more.
         let stage = |now| {
             let _ = stage.try_send(now);
         };
@@ -289,7 +293,7 @@ impl WasmLoader {
         }
     }
 
-    /// The file of a definition, its bytes and their SHA-256, held to what the definition says of it.
+    /// The file of a definition, its bytes and their SHA-256, checked against the definition.
     fn pick(
         &self,
         definition: &Definition,

@@ -1,4 +1,4 @@
-//! A module, seen to be a guest before any of its code runs.
+//! A module, checked to be a guest before any of its code runs.
 
 use super::{engine::engine, imports, size, sound, text::one_line};
 use crate::{Limits, loader::GuestError};
@@ -10,8 +10,7 @@ use std::{
 use valor_abi_wire::metadata::Metadata;
 use wasmtime::{Engine, ExternType, FuncType, InstancePre, Module, ValType};
 
-/// The functions that every guest exports, with their parameters; `true` for those that return a
-/// number.
+/// The functions that every guest exports, with their parameters; `true` for those that return a number.
 pub(super) const EXPORTS: [(&str, usize, bool); 11] = [
     ("valor_abi", 0, true),
     ("valor_alloc", 1, true),
@@ -53,11 +52,11 @@ const PAGE: u64 = 65536;
 pub(super) struct Checked {
     pub pre: InstancePre<imports::Guest>,
     pub metadata: Option<Metadata>,
-    /// For others that are of the same bytes.
+    /// Keeps it in `COMPILED`, for others with the same bytes.
     _compiled: Arc<Compiled>,
 }
 
-/// What came of compiling some bytes.
+/// The result of compiling some bytes.
 type Compiled = OnceLock<Result<Module, GuestError>>;
 
 /// What is compiled, or being compiled, by the SHA-256 of its bytes, for as long as anybody has it.
@@ -66,13 +65,13 @@ static COMPILED: Mutex<BTreeMap<[u8; 32], Weak<Compiled>>> = Mutex::new(BTreeMap
 /// How far the check of a module has come, for its time limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Stage {
-    /// It waits for others to be compiled.
+    /// It waits while others are compiled.
     Waits,
-    /// It is compiled.
+    /// It is being compiled.
     Compiles,
 }
 
-/// The same bytes are compiled once, however often they are mounted; who comes second waits.
+/// Compiles the same bytes once, however often they are mounted. A second caller waits for the first.
 fn compile(
     engine: &Engine,
     bytes: &[u8],
@@ -95,14 +94,14 @@ fn compile(
             stage(Stage::Compiles);
             Module::new(engine, bytes)
         });
-        // It is sound, and what guests may use.
+        // The module is sound and uses only what guests may use, so it must be too large.
         module.map_err(|error| GuestError::TooMuch(one_line(&format!("{error:#}"))))
     });
     Ok((module.clone()?, compiled))
 }
 
-/// Has wasmtime compile on threads of low priority, so that those that serve requests lose no time to them, and
-/// one module at a time, so that what it takes is never more than what `size` allows for one.
+/// Has wasmtime compile on threads of low priority, so that threads that serve requests lose no time to it. Compiles
+/// one module at a time, so that all compiling together never takes more than `size` allows for one.
 fn in_the_background<T: Send>(compile: impl FnOnce() -> T + Send) -> T {
     static ONE: Mutex<()> = Mutex::new(());
     static THREADS: OnceLock<Option<rayon::ThreadPool>> = OnceLock::new();
@@ -133,7 +132,7 @@ fn lower_priority() {
     }
 }
 
-/// Compiles a module and holds it to the boundary. Takes as long as the module is large; `stage` hears how far it is.
+/// Compiles a module and checks it against the boundary. A large module takes longer. `stage` hears how far it is.
 pub(super) fn check(
     bytes: &[u8],
     limits: &Limits,
@@ -156,7 +155,7 @@ pub(super) fn check(
     })
 }
 
-/// Whether bytes are a sound module, without compiling it: a moment, where [`check`] takes its time.
+/// Whether bytes are a sound module, without compiling it. This takes a moment; [`check`] takes its time.
 pub(super) fn validate(bytes: &[u8]) -> Result<(), GuestError> {
     check_format(bytes)?;
     sound::check(bytes)
@@ -272,12 +271,12 @@ fn shape(ty: &ExternType) -> String {
     }
 }
 
-/// What a module says of itself, read without running it.
+/// What a module says about itself, read without running it.
 pub(super) fn metadata(bytes: &[u8]) -> Option<Metadata> {
     custom_section(bytes, valor_abi_wire::metadata::SECTION).and_then(Metadata::parse)
 }
 
-/// The bytes of the first custom section of this name. Believes no length.
+/// The bytes of the first custom section of this name. Trusts no length.
 pub(super) fn custom_section<'a>(module: &'a [u8], wanted: &str) -> Option<&'a [u8]> {
     let mut rest = module.get(8..)?;
     while let Some((&id, after)) = rest.split_first() {

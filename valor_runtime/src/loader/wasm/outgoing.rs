@@ -1,5 +1,5 @@
-//! [`Outgoing`]: the body of a fetch's request, which a guest writes piece by piece while whatever runs the fetch reads
-//! it. `imports` makes one for each such request.
+//! [`Outgoing`]: the body of a fetch's request. A guest writes it piece by piece while the fetch reads it. `imports`
+//! makes one for each such request.
 
 use super::{
     exchange::{Event, Shared},
@@ -14,7 +14,7 @@ use std::{
     task::{Context, Poll, Wake, Waker},
 };
 
-/// The body of a fetch's request, written by a guest and read by what runs the fetch.
+/// The body of a fetch's request, written by a guest and read by the fetch.
 #[derive(Clone, Default)]
 pub(super) struct Outgoing {
     inner: Arc<Mutex<(Pieces, Option<Waker>)>>,
@@ -25,7 +25,7 @@ impl Outgoing {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What is to become of a piece with so many bytes of the body.
+    /// What should become of a piece with this many bytes of the body.
     pub fn wants(&self, bytes: usize) -> Wanted {
         self.lock().0.wants(bytes)
     }
@@ -45,7 +45,7 @@ impl Outgoing {
         self.lock().0.ended
     }
 
-    /// Its reader's side.
+    /// The reader's side.
     pub fn stream(
         &self,
         id: u32,
@@ -67,7 +67,7 @@ struct Reader {
     shared: Arc<Shared>,
     outgoing: Outgoing,
     ended: bool,
-    /// What was taken last counts until the reader has done with it.
+    /// The charge for what was taken last. It lasts until the reader has finished with that.
     held: Option<Charge>,
 }
 
@@ -92,7 +92,7 @@ impl Stream for Reader {
         };
         if let Some(more) = more {
             self.shared.push(Event::Writable(self.id, more));
-            // Read on another thread than the driver's, it has to be told.
+            // The reader may be on another thread than the driver, so the driver has to be woken.
             self.shared.clone().wake();
         }
         Poll::Pending

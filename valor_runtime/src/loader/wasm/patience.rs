@@ -1,20 +1,20 @@
 //! How long compiling a module may take, and when the log says that it takes long. [`WasmLoader`](super::WasmLoader)
-//! asks while `module` compiles.
+//! uses both while `module` compiles.
 
 use super::module::Stage;
 use futures_lite::future;
 use smol::{Timer, channel::Receiver};
 use std::time::Duration;
 
-/// A module that takes longer than this to compile has a line in the log.
+/// A module that takes longer than this to compile gets a line in the log.
 pub(super) const NOTABLE: Duration = Duration::from_secs(1);
 
-/// How long a module may take to be read and counted, and then to be compiled, which `limits.compile` multiplies. The
-/// time in which others are compiled does not count.
+/// How long reading and counting a module may take, and then compiling it, multiplied by `limits.compile`. The time in
+/// which others are compiled does not count.
 pub(super) const COMPILE_TIMEOUT: Duration = Duration::from_secs(120);
 
-/// Waits until a module is late, and gives the limit that it is over: `first` until it waits for its turn, `most` from
-/// its turn on.
+/// Waits until a module is late, and returns the limit that it exceeded: `first` until it waits for its turn, `most`
+/// from its turn on.
 pub(super) async fn over(stages: &Receiver<Stage>, first: Duration, most: Duration) -> Duration {
     let mut limit = Some(first);
     loop {
@@ -40,7 +40,7 @@ pub(super) async fn over(stages: &Receiver<Stage>, first: Duration, most: Durati
     }
 }
 
-/// Says so if it takes longer than a while.
+/// Logs a line if the work takes longer than `patience`.
 pub(super) async fn with_a_line<T>(
     name: &str,
     patience: Duration,
@@ -86,7 +86,7 @@ mod tests {
     fn while_others_are_compiled_no_module_is_late() {
         let (first, most) = (Duration::from_millis(1), Duration::from_millis(2));
         let (stage, stages) = unbounded();
-        // It is not even read.
+        // It is still being read.
         assert_eq!(future::block_on(over(&stages, first, most)), first);
         stage.try_send(Stage::Waits).unwrap();
         let mut waiting = Box::pin(over(&stages, Duration::ZERO, Duration::ZERO));
@@ -106,9 +106,9 @@ mod tests {
         log::set_max_level(log::LevelFilter::Info);
         let (_, lines) = LINES.get_or_init(unbounded);
         future::block_on(async {
-            // Done at once: no line, however short the while is.
+            // Done at once: no line, however short the patience is.
             assert_eq!(with_a_line("quick", Duration::ZERO, async { 1 }).await, 1);
-            // Done when the line is there.
+            // Done once the line is there.
             let compiling = future::or(async { lines.recv().await.unwrap() }, async {
                 Timer::after(Duration::from_secs(60)).await;
                 "no line".to_owned()

@@ -1,16 +1,16 @@
-//! Bodies that a guest writes, piece by piece, on their way to who reads them: no further ahead than a window.
+//! Bodies that a guest writes, piece by piece, on their way to their readers: no further ahead than a window.
 //!
-//! `exchange` has the [`Pieces`] of each response, and `outgoing` those of a fetch's request. What was written and not
+//! `exchange` has the [`Pieces`] of each response, and `outgoing` those of a fetch's request. What was written but not
 //! taken counts in the instance's account.
 
 use crate::{Bytes, Chunk, account::Charge};
 use std::{collections::VecDeque, io};
 
-/// How many bytes a guest may write ahead of what was taken, at most; and at least, however many read from it.
+/// How many bytes a guest may write ahead of a reader: at least, however many readers there are, and at most.
 const WINDOW: (u64, u64) = (4 * 1024, 128 * 1024);
 
-/// How many bytes a guest may write ahead of each of so many readers. Together they take a part of the account that
-/// leaves room for everything else: readers that do not read stop the guest, and never end it.
+/// How many bytes a guest may write ahead of each of this many readers. Together they take a part of the account that
+/// leaves room for everything else. So readers that do not read stop the guest, but never end it.
 pub(super) fn window(limit: u64, readers: usize) -> u32 {
     let share = limit / 16 / readers.max(1) as u64;
     share.clamp(WINDOW.0, WINDOW.1) as u32
@@ -25,19 +25,19 @@ pub(super) enum Piece {
     Failed(String, Charge),
 }
 
-/// What is to become of a piece.
+/// What should become of a piece.
 pub(super) enum Wanted {
     Yes,
     /// Nobody reads the body any more, or it has ended.
     No,
-    /// More bytes than the reader has allowed.
+    /// It has more bytes than the reader allowed.
     TooMuch,
 }
 
-/// What a reader takes: a chunk or the end; and what holds its charge, if the bytes do not.
+/// What a reader takes: a chunk or the end. The charge comes along unless the bytes hold it.
 pub(super) type Taken = (io::Result<Option<Chunk>>, Option<Charge>);
 
-/// The pieces of a body that were written and not taken.
+/// The pieces of a body that were written but not taken.
 #[derive(Default)]
 pub(super) struct Pieces {
     pub queue: VecDeque<Taken>,
@@ -47,7 +47,7 @@ pub(super) struct Pieces {
 }
 
 impl Pieces {
-    /// What is to become of a piece with so many bytes of the body.
+    /// What should become of a piece with this many bytes of the body.
     pub fn wants(&self, bytes: usize) -> Wanted {
         match () {
             () if self.ended => Wanted::No,
@@ -82,7 +82,7 @@ impl Pieces {
         }
     }
 
-    /// How many bytes more the guest is to be allowed, now that somebody wants some.
+    /// How many more bytes the guest may write, now that somebody wants some.
     pub fn allow(&mut self, window: u32) -> Option<u32> {
         (self.queue.is_empty() && self.allowed < window / 2).then(|| {
             let more = window - self.allowed;
@@ -99,7 +99,7 @@ mod tests {
     #[test]
     fn readers_that_do_not_read_leave_half_of_the_account() {
         for limit in [1 << 20, 1 << 26, 1 << 40] {
-            // Each gets its window when it comes, and the earlier ones keep theirs.
+            // Each new reader gets its window when it comes, and the earlier ones keep theirs.
             let all = |readers| (1..=readers).map(|it| u64::from(window(limit, it))).sum();
             let together: u64 = all(1024.min((limit >> 14) as usize));
             assert!(together <= limit / 2, "{together} of {limit}");

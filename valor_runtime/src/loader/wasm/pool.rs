@@ -13,7 +13,7 @@ pub(super) struct Pool {
     pub(super) recipe: Arc<Recipe>,
     /// How many there may be.
     pub(super) most: usize,
-    /// Whether one answers more than one request.
+    /// Whether an instance answers more than one request.
     pub(super) reuse: bool,
     pub(super) instances: Mutex<Vec<Arc<Instance>>>,
 }
@@ -45,7 +45,7 @@ impl Pool {
 }
 
 impl Pool {
-    /// The response while the host holds as much for the vlugin as it may, or nearly.
+    /// The response when the host holds as much for the vlugin as it may, or nearly as much.
     fn full(&self) -> Response {
         let name = &self.recipe.name;
         log::debug!(

@@ -1,10 +1,10 @@
-//! How large a module may be. `module` asks before it has one compiled, because what compiling takes is not
-//! proportional to a file: ten KiB can take a minute, and some hundred KiB gigabytes.
+//! How large a module may be. `module` asks before it has one compiled, because the cost of compiling is not
+//! proportional to the size of the file: ten KiB can take a minute, and some hundred KiB gigabytes.
 //!
-//! [`check`] reads a module once, validates it, and adds up what the compiler will have to do. `flow` says what a
-//! function costs. The limits leave room for real modules: SQLite has half of what a function may have, a program in
-//! Rust that was built for debugging a sixth. What they let through compiles within some seconds for each MiB.
-//! `limits.compile` multiplies them, for a module that is larger than that and known to its operator.
+//! [`check`] reads a module once, validates it, and adds up the compiler's work. `flow` says what a function costs.
+//! The limits leave room for real modules: SQLite has half of what a function may have, a debug build of a Rust
+//! program a sixth. What they let through compiles within some seconds for each MiB. `limits.compile` multiplies them,
+//! for a larger module that its operator knows.
 
 use super::{
     flow::{self, Flow},
@@ -21,7 +21,7 @@ use wasmparser::{
 struct Limit {
     name: &'static str,
     most: u64,
-    /// How much more for each byte of code.
+    /// How much more is allowed for each byte of code.
     each: u64,
 }
 
@@ -42,7 +42,7 @@ const GLOBALS: Limit = limit("globals", 10_000);
 const BODY: Limit = limit("bytes in one function", 512 << 10);
 const LOCALS: Limit = limit("locals in one function", 20_000);
 const DEPTH: Limit = limit("blocks inside of each other", 2_000);
-/// Of each million of these the compiler takes some tenths of a second, and 30 MB.
+/// A million of these takes the compiler some tenths of a second, and 30 MB.
 const LIVES: Limit = limit(
     "values times the branches that they live through in one function",
     16_000_000,
@@ -52,7 +52,7 @@ const ALL_LIVES: Limit = Limit {
     most: 24_000_000,
     each: 16,
 };
-/// The time for these grows with their square: that for a function with as many is some seconds.
+/// The compiler's time grows with the square of their number. A function with this many takes some seconds.
 const CHOICES: Limit = limit(
     "choices of a value where branches join in one function",
     32_000,
@@ -64,11 +64,11 @@ const ALL_CHOICES: Limit = Limit {
 };
 
 impl Limit {
-    /// This limit for a module that may be so many times the work.
+    /// This limit for a module that may take this many times the work.
     fn times(self, times: u32) -> Self {
         let times = u64::from(times);
         let most = match self.name == CHOICES.name {
-            // Their time grows with their square.
+            // Their time grows with the square of their number.
             true => (self.most * self.most * times).isqrt(),
             false => self.most * times,
         };
@@ -83,7 +83,7 @@ impl Limit {
         self.check_of(found, 0)
     }
 
-    /// Of a module with so many bytes of code.
+    /// Checks the number found in a module with this many bytes of code.
     fn check_of(&self, found: u64, code: u64) -> Result<(), GuestError> {
         let most = self.most + self.each * code;
         match found > most {
@@ -97,7 +97,7 @@ impl Limit {
     }
 }
 
-/// Whether a module is small enough to be compiled, and sound. `times` is its `limits.compile`.
+/// Whether a module is sound and small enough to be compiled. `times` is its `limits.compile`.
 pub(super) fn check(bytes: &[u8], times: u32) -> Result<(), GuestError> {
     count(bytes, times).map_err(|stop| match stop {
         Stop::Refused(error) => error,
@@ -105,7 +105,7 @@ pub(super) fn check(bytes: &[u8], times: u32) -> Result<(), GuestError> {
     })
 }
 
-/// Why the count was given up.
+/// Why counting stopped.
 enum Stop {
     Refused(GuestError),
     Unsound(BinaryReaderError),
@@ -172,10 +172,10 @@ fn count(bytes: &[u8], times: u32) -> Result<(), Stop> {
     Ok(())
 }
 
-/// What has to be within limits before a function is looked at more closely.
+/// Checks the limits of a function's shape, before it is looked at more closely.
 fn check_shape(body: &FunctionBody<'_>, times: u32) -> Result<(), Stop> {
     let (most_locals, most_depth) = (LOCALS.times(times), DEPTH.times(times));
-    // A parameter or two is nothing.
+    // A parameter or two makes no difference.
     let mut locals = 1;
     for group in body.get_locals_reader()? {
         locals += u64::from(group?.0);
@@ -204,7 +204,7 @@ mod tests {
         fault_of(text, 1)
     }
 
-    /// The same of a module whose `limits.compile` is so many.
+    /// The same for a module with this `limits.compile`.
     fn fault_of(text: &str, times: u32) -> Option<&'static str> {
         match check(&wat::parse_str(text).expect("sound text"), times) {
             Ok(()) => None,
@@ -216,7 +216,7 @@ mod tests {
         }
     }
 
-    /// A function with so many locals, and this in its body.
+    /// A function with this many locals and this body.
     fn function(locals: usize, body: &str) -> String {
         format!(
             "(module (func (param i32) {} {body}))",
@@ -228,7 +228,7 @@ mod tests {
         (1..=locals).map(what).collect()
     }
 
-    /// Each local is set and used once, in a branch of its own.
+    /// Each local is set and used once, in a separate branch.
     fn moments(locals: usize) -> String {
         each(locals, |at| {
             format!(
@@ -237,7 +237,7 @@ mod tests {
         })
     }
 
-    /// Blocks inside of each other, each of which may be left before the innermost sets all locals.
+    /// Nested blocks. Each may be left before the innermost sets all locals.
     fn around(depth: usize, locals: usize) -> String {
         let (open, close) = (
             "(block (br_if 0 (local.get 0)) ".repeat(depth),
@@ -248,7 +248,7 @@ mod tests {
         format!("{set}{open}{set}{close}{get}")
     }
 
-    /// Loops inside of each other, the innermost of which changes all locals.
+    /// Nested loops. The innermost changes all locals.
     fn loops(depth: usize, locals: usize) -> String {
         let (open, close) = (
             "(loop ".repeat(depth),
@@ -260,7 +260,7 @@ mod tests {
         format!("{open}{set}{close}")
     }
 
-    /// Values that live through all branches between their first use and their last.
+    /// Values that live through all branches between their first and last use.
     fn far(branches: usize, locals: usize) -> String {
         let set = each(locals, |at| format!("(local.set {at} (local.get 0))"));
         let get = each(locals, |at| format!("(drop (local.get {at}))"));
@@ -307,9 +307,9 @@ mod tests {
                 function(0, &nest("(block ", 2_001)),
                 Some("blocks inside of each other"),
             ),
-            // Built for debugging: many locals and many branches, each local for a moment.
+            // A debug build: many locals and many branches, each local alive for a moment.
             (function(9000, &moments(9000)), None),
-            // A few KiB each, that took from seconds to minutes.
+            // A few KiB each that took from seconds to minutes.
             (function(300, &around(40, 300)), None),
             (
                 function(300, &around(200, 300)),
@@ -324,7 +324,7 @@ mod tests {
                 function(2000, &far(20_000, 2000)),
                 Some("values times the branches that they live through in one function"),
             ),
-            // On the stack of operands as well.
+            // The same on the stack of operands.
             (
                 format!(
                     "(module (memory 1) (func (param i32) (result i32) {} {} {}))",
@@ -366,7 +366,7 @@ mod tests {
             &format!("{}{}", "(block ".repeat(2_001), ")".repeat(2_001)),
         );
         assert_eq!(fault_of(&deep, 2), None);
-        // 56,000 choices, whose time is three times that of 32,000.
+        // 56,000 choices take three times as long as 32,000.
         let choices = function(300, &around(93, 300));
         let what = "choices of a value where branches join in one function";
         assert_eq!(fault_of(&choices, 2), Some(what));
@@ -385,7 +385,7 @@ mod tests {
     fn what_is_cut_off_is_no_module() {
         let module = wat::parse_str(function(3, "nop")).unwrap();
         for len in 9..module.len() {
-            // Where a section has just ended, what is left is a module.
+            // If a section has just ended, the first part is a module.
             match check(&module[..len], 1) {
                 Ok(()) | Err(GuestError::NotAModule(_)) => {}
                 Err(error) => panic!("{error}"),

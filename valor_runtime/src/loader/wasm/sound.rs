@@ -1,15 +1,15 @@
-//! Whether bytes are a sound module of what guests may use, and the name of what they may not. `size` asks about a
-//! module that is to be compiled, `module` about one that another host compiles.
+//! Whether bytes are a sound module that uses only what guests may use, and the name of anything else. `size` asks
+//! about a module that is to be compiled, `module` about one that another host compiles.
 //!
-//! Whatever a module is refused for has its name in the line: the feature of WebAssembly and how to build without it,
-//! or the limit and its number. Only what nothing explains is called damaged.
+//! The line says why a module is refused: the feature of WebAssembly and how to build without it, or the limit and its
+//! number. Only a module that nothing else explains is called damaged.
 
 use super::text::one_line;
 use crate::loader::{GuestError, guest_error::TABLES};
 use wasmparser::{BinaryReaderError, Parser, Payload, TypeRef, Validator, WasmFeatures};
 
-/// What guests may use: WebAssembly 3.0 but for what an instance would need more of than one memory of 32 bits.
-/// The engine of `engine` has the same.
+/// What guests may use: WebAssembly 3.0, except whatever needs more from an instance than one memory of 32 bits. The
+/// engine of `engine` has the same features.
 pub(super) const FEATURES: WasmFeatures = WasmFeatures::WASM3
     .difference(WasmFeatures::MEMORY64)
     .difference(WasmFeatures::MULTI_MEMORY)
@@ -17,7 +17,7 @@ pub(super) const FEATURES: WasmFeatures = WasmFeatures::WASM3
     .difference(WasmFeatures::EXCEPTIONS)
     .difference(WasmFeatures::GC_TYPES);
 
-/// Features that guests do not have: what they are called, and how to build without them.
+/// Features that guests do not have: their names, and how to build without them.
 const REFUSED: [(WasmFeatures, &str, &str); 9] = [
     (
         WasmFeatures::MEMORY64,
@@ -66,11 +66,11 @@ const REFUSED: [(WasmFeatures, &str, &str); 9] = [
     ),
 ];
 
-/// Whether bytes are a sound module of what guests may use.
+/// Whether bytes are a sound module that uses only what guests may use.
 pub(super) fn check(bytes: &[u8]) -> Result<(), GuestError> {
     let mut tables = Tables::default();
     for payload in Parser::new(0).parse_all(bytes) {
-        // What cannot be read the validator says better.
+        // The validator describes better what cannot be read.
         let Ok(payload) = payload else { break };
         tables.see(&payload)?;
     }
@@ -90,14 +90,14 @@ pub(super) struct Tables {
 }
 
 impl Tables {
-    /// Counts those of a part of the module.
+    /// Counts the tables of a part of the module.
     ///
     /// # Errors
-    /// That they are more than an instance has.
+    /// There are more than an instance has.
     pub(super) fn see(&mut self, payload: &Payload<'_>) -> Result<(), GuestError> {
         match payload {
             Payload::TableSection(tables) => {
-                // Each entry may be unsound, which is for the validator to say.
+                // Each entry may be unsound. That is for the validator to say.
                 self.count += u64::from(tables.count());
                 let initial = tables.clone().into_iter().flatten().map(|it| it.ty.initial);
                 self.longest = self.longest.max(initial.max().unwrap_or(0));
@@ -151,7 +151,7 @@ pub(super) fn refusal(bytes: &[u8], error: &BinaryReaderError) -> GuestError {
             },
         };
     }
-    // The validator's own limits, which those of all engines are (WebAssembly JavaScript Interface, "Limits").
+    // The validator's own limits, which are those of all engines (WebAssembly JavaScript Interface, "Limits").
     let limits = [
         "exceeds limit of",
         "exceeds the limit of",
@@ -164,7 +164,8 @@ pub(super) fn refusal(bytes: &[u8], error: &BinaryReaderError) -> GuestError {
     }
 }
 
-/// The feature that leads past an error, of those errors that name none: a second memory, say, is one too many.
+/// The feature behind an error that names none: a second memory, for example, is one too many. With this feature, the
+/// validator gets past the error.
 fn obstacle(bytes: &[u8], error: &BinaryReaderError) -> Option<WasmFeatures> {
     let leads_past = |feature: &WasmFeatures| match validate(bytes, FEATURES | *feature) {
         Ok(()) => true,
@@ -185,7 +186,7 @@ mod tests {
     fn said(text: &str) -> String {
         let bytes = wat::parse_str(text).expect("sound text");
         let error = check(&bytes).expect_err(text).to_string();
-        // Who compiles it says the same.
+        // The compiler's check says the same.
         assert_eq!(
             super::super::size::check(&bytes, 1)
                 .expect_err(text)
@@ -215,7 +216,7 @@ mod tests {
                 "(memory 1) (memory 1)",
                 ["several memories", "--multi-memory-lowering"],
             ),
-            // Behind what is one too many something else may be wrong.
+            // Something else may be wrong after the one that is too many.
             (
                 "(memory 1) (memory 1) (memory 1 1 shared)",
                 ["several memories", "--multi-memory-lowering"],

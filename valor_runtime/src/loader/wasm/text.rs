@@ -1,14 +1,15 @@
-//! Texts that a guest hands over for people to read: bounded, since nobody reads more, and the host would hold it.
+//! Texts from a guest that people will read. They are bounded, because nobody reads more, and the host has to hold
+//! them.
 
 use crate::escape::{LONGEST, more};
 use std::borrow::Cow;
 
-/// The bytes of a message: a line of the log, a fault, why a body failed.
+/// The most bytes of a message: a line of the log, a fault, why a body failed.
 pub(super) const MESSAGE: usize = LONGEST;
-/// The bytes of a name: of a vlugin, of a module, of a file.
+/// The most bytes of a name: of a vlugin, a module, a file.
 pub(super) const NAME: usize = 256;
 
-/// The text, cut to so many bytes, with a mark that says so.
+/// The text, cut to this many bytes, with a mark that says so.
 pub(super) fn cut(bytes: &[u8], most: usize) -> Cow<'_, str> {
     let Some(left) = bytes.len().checked_sub(most).filter(|left| *left > 0) else {
         return String::from_utf8_lossy(bytes);

@@ -1,6 +1,6 @@
-//! The timers of one instance: an entry for each number, and one sleep for the first of them.
+//! The timers of one instance: an entry for each number, and one sleep until the first of them.
 //!
-//! `imports` sets them, `driver` waits for the first. A timer that never fires is its entry and nothing else.
+//! `imports` sets them, and `driver` waits for the first. A timer that never fires costs its entry and nothing else.
 
 use crate::{
     BoxFuture,
@@ -15,7 +15,7 @@ use valor_abi_wire::Host;
 
 #[derive(Default)]
 pub(super) struct Timers {
-    /// When each fires, unless that is never.
+    /// When each timer fires, or `None` if it never does.
     set: BTreeMap<u32, (Option<Instant>, Charge)>,
     by_time: BTreeSet<(Instant, u32)>,
     /// Until the first of them.
@@ -23,7 +23,8 @@ pub(super) struct Timers {
 }
 
 impl Timers {
-    /// Sets a timer in the place of the one of its number; with less than 0 milliseconds, only takes that back.
+    /// Sets a timer, and replaces an earlier one with the same number. With less than 0 milliseconds, it only removes
+    /// that.
     pub fn set(&mut self, id: u32, ms: f64, account: &Account) -> Result<(), Over> {
         let before = self.set.remove(&id);
         if let Some((Some(at), _)) = before {

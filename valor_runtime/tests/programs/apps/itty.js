@@ -1,4 +1,4 @@
-// itty-router, in its own style.
+// itty-router, in its usual style.
 import { AutoRouter, cors, error, json, StatusError, withParams } from "itty-router";
 
 const { preflight, corsify } = cors({ origin: "https://example.org", maxAge: 60 });

@@ -1,4 +1,4 @@
-// GraphQL Yoga with a schema of its own.
+// GraphQL Yoga with a schema.
 import { createSchema, createYoga } from "graphql-yoga";
 
 const books = [{ id: "1", title: "Emma", author: "Jane Austen" }, { id: "2", title: "Middlemarch", author: "George Eliot" }];

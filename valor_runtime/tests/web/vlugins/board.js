@@ -1,4 +1,4 @@
-// A vlugin of the module form, for scripts.py: each path is one thing that a vlugin may do.
+// A vlugin of the module form, for scripts.py. Each path does one thing that a vlugin may do.
 
 let counted = 0;
 let cancelled = 0;
@@ -68,7 +68,7 @@ const PATHS = {
   },
   "/call": (request, { to }) => valor.call(to.split("/")[1], `/${to.split("/").slice(2).join("/")}`, { method: request.method, body: request.body }),
   "/many": async (_, { env, to }) => {
-    // Three at once of each, none of which is answered.
+    // Three of each at once, and none is answered.
     const soon = () => ({ signal: AbortSignal.timeout(300) });
     const asks = [() => fetch("/hang", soon()), () => valor.call(to, "/wait", soon()), () => env.call(to, "/wait", soon())];
     const settled = [];

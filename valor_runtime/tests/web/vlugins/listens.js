@@ -1,4 +1,4 @@
-// A vlugin of the other form, for scripts.py: three listeners, and a name that others have as well.
+// A vlugin of the other form, for scripts.py: three listeners, and a name that others use too.
 
 let counted = 0;
 

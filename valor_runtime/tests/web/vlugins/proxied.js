@@ -1,4 +1,4 @@
-// A router whose methods are made as they are asked for, as itty-router's are: it has one of every name.
+// A router that makes its methods when they are asked for, as itty-router does. It has one of every name.
 const router = { fetch: () => new Response("by a Proxy") };
 const made = (name) => () => {
   throw new Error(`nobody asked for ${name}`);
