@@ -3,12 +3,13 @@
 
 use crate::{
     args::{BuildCommandArgs, LogFormat},
-    build_sources::{How, Stop},
+    build_sources::How,
     exit::Failure,
     load::Vlugins,
     log_writer::LogWriter,
     output::print,
     plugins_file::{NAME_IT, PluginsFile},
+    programs::Stop,
     table::{Row, table},
 };
 

@@ -6,13 +6,11 @@
 
 mod crates;
 mod fault;
-mod stop;
 
-pub use crates::{Inputs, Workspaces, library_name};
+pub use crates::{Inputs, Workspaces, library_name, manifest, metadata};
 pub use fault::BuildFault;
-pub use stop::Stop;
 
-use crate::{log_writer::LogWriter, wasm_tools};
+use crate::{log_writer::LogWriter, programs::Stop, wasm_tools};
 use cargo_metadata::{Message, Package, PackageId};
 use crates::is_cdylib;
 use fault::{cannot_run, fault};
@@ -64,7 +62,7 @@ pub fn build_each<'a>(
     how: How<'_>,
     told: &mut dyn FnMut(usize, Outcome),
 ) {
-    let mut known = Workspaces::default();
+    let mut known = Workspaces::new(how.stop);
     let mut workspaces = Vec::new();
     // By whether it is for WebAssembly, and the number of its workspace.
     let mut wanted: BTreeMap<(bool, usize), Vec<Wanted>> = BTreeMap::new();
@@ -124,7 +122,7 @@ fn build_workspace(
         if is_wasm { " for WebAssembly" } else { "" }
     );
     let target = match is_wasm {
-        true => wasm_tools::have_target(workspace),
+        true => wasm_tools::have_target(workspace, how.stop),
         false => Ok(()),
     };
     how.log.flush();
@@ -185,7 +183,6 @@ fn run_cargo(
         .current_dir(workspace)
         .args(["build", "--lib", "--keep-going"])
         .arg("--message-format=json-render-diagnostics")
-        .stdin(Stdio::null())
         .stdout(Stdio::piped());
     for wanted in packages {
         command.arg("--package").arg(&wanted.package.id.repr);
@@ -202,10 +199,9 @@ fn run_cargo(
     if how.json {
         command.args(["--color", "never"]).stderr(Stdio::piped());
     }
-    how.stop.prepare(&mut command);
-    let mut cargo = command.spawn().map_err(|error| cannot_run(&error))?;
+    let cargo = how.stop.start(&mut command);
+    let mut cargo = cargo.map_err(|error| cannot_run(error.into()))?;
     let (stdout, stderr) = (cargo.stdout.take(), cargo.stderr.take());
-    let cargo = how.stop.watch_over(cargo);
     std::thread::scope(|scope| {
         if let Some(stderr) = stderr {
             scope.spawn(|| log_lines(stderr));
@@ -216,8 +212,14 @@ fn run_cargo(
             libraries.for_each(|(package, library)| built(package, library));
         }
     });
-    // Whatever it ends with, a crate without a library is one that was not built.
-    cargo.wait().map(|_| ()).map_err(|error| cannot_run(&error))
+    let status = cargo.wait().map_err(|error| cannot_run(error.into()))?;
+    // Whatever it exits with, a crate without a library is one that was not built.
+    match status.code() {
+        Some(_) => Ok(()),
+        None => Err(fault(format!(
+            "cargo was ended while it was built ({status}), by the system or by somebody else; build it again"
+        ))),
+    }
 }
 
 fn log_lines(stderr: impl Read) {

@@ -7,8 +7,9 @@
 
 use crate::{
     args::{BuildArgs, LogArgs, LogFormat},
-    build_sources::{How, Outcome, Stop, build_each},
+    build_sources::{How, Outcome, build_each},
     log_writer::LogWriter,
+    programs::Stop,
 };
 use smol::channel::{Receiver, Sender, unbounded};
 use std::{collections::BTreeSet, path::PathBuf};

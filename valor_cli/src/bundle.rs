@@ -3,6 +3,7 @@
 //! What is one module already is taken as it is. TypeScript, and what imports other files, is bundled by esbuild,
 //! which is found as Deno is. What comes out runs in a service worker and in Deno alike.
 
+use crate::programs::{Stop, Unfinished};
 use serde::{Deserialize, de::IgnoredAny};
 use std::{
     collections::BTreeMap,
@@ -116,14 +117,25 @@ impl Bundler<'_> {
             .args(["--supported:top-level-await=false"])
             .args(["--log-level=error", "--color=false"])
             .args(self.external.map(|what| format!("--external:{what}")));
-        let output = command
-            .output()
-            .map_err(|error| without(&format!("{} cannot be run: {error}", program.display())))?;
+        let output = Stop::default().output(&mut command).map_err(|error| {
+            let line = format!("{} {error}", program.display());
+            match error {
+                Unfinished::System(_) => without(&line),
+                Unfinished::Fifo(_) => fault(format!("{shown} cannot be bundled: {line}")),
+            }
+        })?;
         if output.status.success() {
             let made = read(&file, &module, &inputs);
             return made.map_err(|why| fault(format!("{shown} cannot be bundled: {why}")));
         }
         let said = String::from_utf8_lossy(&output.stderr);
+        if said.trim().is_empty() {
+            return Err(fault(format!(
+                "{shown} cannot be bundled: {} ends with {} and says nothing; see that it is esbuild",
+                program.display(),
+                output.status
+            )));
+        }
         let (place, message) = first(&said);
         if let Some(error) = not_installed(&file, place, message, &said) {
             return Err(missing(error.to_string()));

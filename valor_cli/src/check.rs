@@ -2,11 +2,12 @@
 
 use crate::{
     args::CheckArgs,
-    build_sources::Stop,
     exit::{FAULTS, Failure},
+    faults::no_folder,
     load::Vlugins,
     log_writer::LogWriter,
     plugins_file::{NAME_IT, PluginsFile},
+    programs::Stop,
     rows::show,
     sign,
 };
@@ -17,6 +18,9 @@ use valor_runtime::Runtime;
 /// # Errors
 /// The faults.
 pub fn check(args: &CheckArgs, log: &LogWriter) -> Result<(), Failure> {
+    if let Some(line) = no_folder(&args.find.plugin_dir) {
+        return Err(Failure::fault(line));
+    }
     let mut vlugins = Vlugins::read(
         Some(PluginsFile::of(args.plugins.as_deref(), NAME_IT)?),
         args.build.is_wanted(),

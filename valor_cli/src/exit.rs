@@ -12,6 +12,10 @@ pub const CANNOT_BIND: u8 = 3;
 /// A second signal came while the first one's drain was under way: 128 and SIGINT's number.
 pub const SECOND_SIGNAL: u8 = 130;
 
+/// What is wrong with a text that is to be a registry's token, behind the name of its file.
+pub const NO_TOKEN: &str =
+    "a token is one word of at least 16 visible ASCII characters; `openssl rand -hex 32` makes one";
+
 /// Why a command did not do what it was asked for.
 #[derive(Debug)]
 pub struct Failure {

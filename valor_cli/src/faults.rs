@@ -3,9 +3,13 @@
 //! The folders that were searched in vain are listed once, behind all faults, and not with each library.
 
 use crate::remedies;
-use std::{collections::BTreeSet, path::PathBuf};
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+};
 use valor_runtime::{
     Definition, RuntimeError,
+    file::{ReadError, remedy},
     loader::{FilesError, LoadError, ScriptError},
 };
 
@@ -53,6 +57,44 @@ pub fn told(definition: &Definition, built: bool, error: &RuntimeError) -> (Stri
 fn misfit(message: &str) -> Option<&str> {
     let (key, rest) = message.strip_prefix('`')?.split_once('`')?;
     (key.starts_with("config") && rest.starts_with(" does not fit")).then_some(key)
+}
+
+/// What keeps a file from being read or looked into, for somebody who named it on the command line and
+/// not in plugins.json.
+pub fn of_command_line(error: &LoadError) -> String {
+    let what = match error {
+        LoadError::Missing { file } => format!("{} does not exist", file.display()),
+        LoadError::Directory { file } => format!("{} is a directory", file.display()),
+        LoadError::NotAFile { file } => format!("{} is not a regular file", file.display()),
+        error => return remedies::of(error),
+    };
+    format!("{what}: give the file of a library, a module or a package")
+}
+
+/// That a file cannot be read, and what to do. `what` stands before its name: `the key `.
+pub fn unread(what: &str, file: &Path, error: &ReadError) -> String {
+    let (file, remedy) = (file.display(), error.remedy());
+    format!("{what}{file} cannot be read: {error}; {remedy}")
+}
+
+/// That a folder of `--plugin-dir` is none. One that is not there yet is only warned of: it may come.
+pub fn no_folder(plugin_dirs: &[PathBuf]) -> Option<String> {
+    plugin_dirs.iter().find_map(|dir| {
+        let shown = dir.display();
+        match dir.metadata() {
+            Ok(it) if !it.is_dir() => {
+                Some(format!("{shown} is not a folder: --plugin-dir names one"))
+            }
+            Ok(_) => None,
+            Err(error) => {
+                log::warn!(
+                    target: "valor",
+                    "nothing is found in {shown}, which --plugin-dir names: {error}; {}", remedy(&error)
+                );
+                None
+            }
+        }
+    })
 }
 
 /// The folders that were searched in vain.

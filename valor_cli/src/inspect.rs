@@ -3,13 +3,13 @@
 use crate::{
     args::InspectArgs,
     exit::{FAULTS, Failure},
+    faults::of_command_line,
     output::{print, print_json},
-    remedies,
 };
 use serde::Serialize;
 use serde_json::json;
 use std::{fmt::Display, process::ExitCode};
-use valor_runtime::{LoadError, package::is_package};
+use valor_runtime::package::is_package;
 
 /// Prints what is known of the file. The code tells whether it can be loaded here.
 ///
@@ -30,7 +30,7 @@ pub fn inspect(args: &InspectArgs) -> Result<ExitCode, Failure> {
     let loads = match inspected {
         Ok(shown) => shown?,
         Err(error) => {
-            let line = told(&error);
+            let line = of_command_line(&error);
             if !args.json {
                 return Err(failed(line));
             }
@@ -44,18 +44,6 @@ pub fn inspect(args: &InspectArgs) -> Result<ExitCode, Failure> {
         true => ExitCode::SUCCESS,
         false => FAULTS.into(),
     })
-}
-
-/// What keeps a file from being looked into, for somebody who named it on the command line and
-/// not in plugins.json.
-fn told(error: &LoadError) -> String {
-    let what = match error {
-        LoadError::Missing { file } => format!("{} does not exist", file.display()),
-        LoadError::Directory { file } => format!("{} is a directory", file.display()),
-        LoadError::NotAFile { file } => format!("{} is not a regular file", file.display()),
-        error => return remedies::of(error),
-    };
-    format!("{what}: give the file of a library, a module or a package")
 }
 
 fn show(inspection: &(impl Display + Serialize), json: bool) -> Result<(), Failure> {

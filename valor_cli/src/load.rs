@@ -5,11 +5,12 @@
 
 use crate::{
     args::{BuildArgs, LogArgs, LogFormat, WhenOpt},
-    build_sources::{self, How, Outcome, Stop},
+    build_sources::{self, How, Outcome},
     exit::{FAULTS, Failure},
     faults,
     log_writer::LogWriter,
     plugins_file::PluginsFile,
+    programs::Stop,
     table::{Row, State},
     wasm_tools::WasmOpt,
 };
@@ -172,7 +173,14 @@ impl Vlugins {
                 .map_or(String::new(), |nearest| {
                     format!("; did you mean `{nearest}`?")
                 });
-            wrong.push(format!("no vlugin is called `{name}`{hint}"));
+            let hint = match known.is_empty() {
+                true => "; none is in it".to_owned(),
+                false if hint.is_empty() => format!("; known are {}", known.join(", ")),
+                false => hint,
+            };
+            let file = self.file.as_ref().map(|file| file.shown().display());
+            let file = file.map_or(String::new(), |file| format!("{file}: "));
+            wrong.push(format!("{file}no vlugin is called `{name}`{hint}"));
         }
         if !wrong.is_empty() {
             return Err(Failure::new(FAULTS, wrong));

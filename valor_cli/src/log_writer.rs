@@ -8,9 +8,10 @@
 
 use std::{
     io::{self, Write},
-    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Condvar, Mutex, MutexGuard},
     time::{Duration, Instant},
 };
+use valor_runtime::lock::locked;
 
 /// How long lines gather before they are written together.
 const GATHER: Duration = Duration::from_millis(20);
@@ -100,7 +101,7 @@ impl LogWriter {
 
 impl Shared {
     fn locked(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        locked(&self.state)
     }
 
     /// Waits for lines and takes them, with the number of those that were lost before.

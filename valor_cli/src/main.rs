@@ -8,7 +8,8 @@
 //! - `plugins`: the client of a running server's registry.
 //! - `web`: a folder for a static server, whose page runs the vlugins.
 //! - `library_path`: the folders of `LD_LIBRARY_PATH` that the program's user has set.
-//! - `build_sources`: `--build`. `wasm_tools`: what modules need beside cargo. `table`, `rows`: what is mounted where.
+//! - `build_sources`: `--build`. `wasm_tools`: what modules need beside cargo. `programs`: what is started for that, and
+//!   its end. `table`, `rows`: what is mounted where.
 //! - `logging`, `log_writer`: records as lines on standard error. `output`: lines for people.
 //!   `whole_file`: files that are there as a whole or not at all.
 //! - `signals`: the end. `reload`: plugins.json read again. `watch`: which files have changed.
@@ -32,6 +33,7 @@ mod output;
 mod package;
 mod plugins;
 mod plugins_file;
+mod programs;
 mod reload;
 mod remedies;
 mod rows;
@@ -52,6 +54,9 @@ use log_writer::LogWriter;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    if let Some(code) = programs::keep() {
+        return code;
+    }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         // The help and the version are such errors too.

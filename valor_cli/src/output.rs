@@ -10,20 +10,19 @@ use serde::Serialize;
 use std::{
     fmt::Display,
     io::{self, ErrorKind, Write},
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::Mutex,
 };
-use valor_runtime::escape::{escaped, escaped_json};
+use valor_runtime::{
+    escape::{escaped, escaped_json},
+    lock::locked,
+};
 
 /// Why something that was printed did not get out.
 static UNWRITTEN: Mutex<Option<String>> = Mutex::new(None);
 
-fn locked() -> MutexGuard<'static, Option<String>> {
-    UNWRITTEN.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 /// That something that was printed since the last call did not get out, in one line.
 pub fn unwritten() -> Option<String> {
-    locked().take()
+    locked(&UNWRITTEN).take()
 }
 
 /// Notes how writing to standard output went, or to whatever has results in its place.
@@ -31,7 +30,7 @@ pub fn note(written: io::Result<()>) {
     if let Err(error) = written
         && error.kind() != ErrorKind::BrokenPipe
     {
-        locked().get_or_insert_with(|| {
+        locked(&UNWRITTEN).get_or_insert_with(|| {
             format!("what was to be printed cannot be written, and is lost: {error}")
         });
     }

@@ -8,19 +8,20 @@ mod script;
 
 use crate::{
     args::PackageArgs,
+    build_sources::{manifest, metadata},
     exit::{FAULTS, Failure},
+    faults::{of_command_line, unread},
     output::print,
+    programs::Stop,
     sign::{secret_key, sign},
     whole_file::write,
 };
-use cargo_metadata::MetadataCommand;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use valor_runtime::{
-    Inspection, PackageInspection, file,
+    Inspection, PackageInspection, definition, file,
     loader::{LoadError, NativeError, read},
     package::{EXTENSION, Manifest, Package, SCRIPT_TARGET, WASM_TARGET},
-    project,
 };
 
 /// Writes a package and shows what is in it.
@@ -40,7 +41,7 @@ pub fn package(args: &PackageArgs) -> Result<(), Failure> {
         false => {
             let libraries = args.libraries.iter().map(|file| Library::read(file));
             let libraries: Vec<_> = libraries.collect::<Result<_, _>>()?;
-            let manifest = manifest(args, &libraries)?;
+            let manifest = described(args, &libraries)?;
             let libraries = libraries.into_iter();
             (
                 manifest,
@@ -92,7 +93,7 @@ struct Library {
 impl Library {
     /// Reads a library that some host could load, if not this one.
     fn read(file: &Path) -> Result<Self, Failure> {
-        let bytes = read(file).map_err(failed)?;
+        let bytes = read(file).map_err(|error| failed(of_command_line(&error)))?;
         let inspection = Inspection::of(file, &bytes).map_err(failed)?;
         match inspection.verdict {
             Ok(()) => {}
@@ -154,7 +155,7 @@ fn is_allowed_by_limits(error: &LoadError) -> bool {
     false
 }
 
-fn manifest(args: &PackageArgs, libraries: &[Library]) -> Result<Manifest, Failure> {
+fn described(args: &PackageArgs, libraries: &[Library]) -> Result<Manifest, Failure> {
     let [first, others @ ..] = libraries else {
         return Err(failed("there is no library to package"));
     };
@@ -199,26 +200,15 @@ struct Source {
 impl Source {
     fn read(folder: &Path) -> Result<Self, Failure> {
         let shown = folder.display();
-        let manifest = folder.join("Cargo.toml").canonicalize().map_err(|_| {
-            failed(format!(
+        let manifest = manifest(folder).map_err(|error| match error {
+            error if error.is_absent() => failed(format!(
                 "{shown} has no Cargo.toml: give the folder of the vlugin's crate in --source"
-            ))
-        })?;
-        project::obeyed_by_cargo(folder).map_err(|error| {
-            failed(format!(
-                "cargo is not run in {shown}, as it would do what is said there: {error}"
-            ))
+            )),
+            error => failed(unread("the Cargo.toml of ", folder, &error)),
         })?;
         // cargo knows what is inherited from a workspace.
-        let metadata = MetadataCommand::new()
-            .manifest_path(&manifest)
-            .no_deps()
-            .exec()
-            .map_err(|error| {
-                let error = error.to_string();
-                let line: Vec<_> = error.split_whitespace().collect();
-                failed(format!("cargo cannot read {shown}: {}", line.join(" ")))
-            })?;
+        let metadata = metadata("the source", folder, &manifest, &Stop::default());
+        let metadata = metadata.map_err(|fault| failed(fault.line))?;
         let is_it = |path: &Path| path.canonicalize().is_ok_and(|path| path == manifest);
         let mut packages = metadata.packages.into_iter();
         let package = packages
@@ -266,14 +256,17 @@ impl Source {
 
 fn read_schema(file: &Path) -> Result<Value, Failure> {
     let shown = file.display();
-    let text = file::read(file, file::TEXT)
-        .map_err(|error| failed(format!("{shown}: the schema cannot be read: {error}")))?;
-    match serde_json::from_slice(&text) {
-        Ok(schema @ (Value::Object(_) | Value::Bool(_))) => Ok(schema),
-        Ok(_) => Err(failed(format!(
+    let text = file::read_given_text(file, file::TEXT)
+        .map_err(|error| failed(unread("the schema ", file, &error)))?;
+    let schema = definition::json(&text).map_err(|mut faults| {
+        faults.file = Some(file.to_owned());
+        failed(faults.on_one_line())
+    })?;
+    match schema {
+        Value::Object(_) | Value::Bool(_) => Ok(schema),
+        _ => Err(failed(format!(
             "{shown} is no JSON Schema: that is an object, or true or false"
         ))),
-        Err(error) => Err(failed(format!("{shown} is not JSON: {error}"))),
     }
 }
 

@@ -6,21 +6,20 @@
 mod ask;
 
 use crate::{
-    args::{DefinitionArgs, PluginsArgs, PluginsCommand},
-    exit::{FAULTS, Failure},
+    args::{DefinitionArgs, PluginsArgs, PluginsCommand, RegistryAddr},
+    exit::{FAULTS, Failure, NO_TOKEN, USAGE},
+    faults::unread,
     output::{print, print_json, print_line, print_warning},
     table::{HEADS, Row, State, lines, table},
 };
 use ask::Asked;
 use hyper::{Method, StatusCode};
 use serde_json::{Map, Value, json};
-use std::{
-    io::{IsTerminal, Read},
-    path::Path,
-};
+use std::{io::IsTerminal, path::Path};
 use valor_runtime::{
+    Token, definition,
     escape::escaped,
-    file::{ReadError, Readers, SECRET, TEXT, read_text, strange_readers},
+    file::{Readers, SECRET, TEXT, as_text, read_given_text, read_input, strange_readers},
 };
 
 /// Asks the server for what the command line says.
@@ -28,6 +27,7 @@ use valor_runtime::{
 /// # Errors
 /// That it cannot be reached, and its refusals.
 pub fn plugins(args: &PluginsArgs) -> Result<(), Failure> {
+    check_ca_file(args)?;
     let (method, name, body) = match &args.command {
         PluginsCommand::List => (Method::GET, None, None),
         PluginsCommand::Show { name } => (Method::GET, Some(name.clone()), None),
@@ -79,21 +79,30 @@ fn fault(line: String) -> Failure {
     Failure::new(FAULTS, [line])
 }
 
+/// Refuses roots of trust for a server that shows no certificate: a user who gives some believes that they are asked.
+fn check_ca_file(args: &PluginsArgs) -> Result<(), Failure> {
+    let is_tls = matches!(&args.addr, RegistryAddr::Url(url) if url.starts_with("https:"));
+    match &args.ca_file {
+        Some(_) if !is_tls => {
+            let line = format!(
+                "--ca-file is about TLS, and {} is asked in plain HTTP: give --addr as an https:// URL, or leave --ca-file out",
+                args.addr
+            );
+            Err(Failure::new(USAGE, [line]))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// The definition that the command line makes, or the text of the file that it names: as it stands
 /// there, so that the server's lines and columns are those of the file.
 fn definition_text(args: &DefinitionArgs, is_new: bool) -> Result<String, Failure> {
     if let Some(file) = &args.definition {
         let text = match file == Path::new("-") {
-            true => {
-                let mut text = String::new();
-                let input = std::io::stdin().lock().take(TEXT);
-                let read = { input }.read_to_string(&mut text);
-                read.map(|_| text).map_err(ReadError::from)
-            }
-            false => read_text(file, TEXT),
+            true => read_input(TEXT).and_then(as_text),
+            false => read_given_text(file, TEXT),
         };
-        let shown = file.display();
-        return text.map_err(|error| fault(format!("{shown} cannot be read: {error}")));
+        return text.map_err(|error| fault(unread("", file, &error)));
     }
     let mut definition = Map::new();
     definition.insert("name".into(), json!(args.name));
@@ -129,8 +138,10 @@ fn name_in(args: &DefinitionArgs, text: &str) -> Result<String, Failure> {
             .unwrap_or(Path::new("-"))
             .display()
     };
-    let definition: Value = serde_json::from_str(text)
-        .map_err(|error| fault(format!("{} is not JSON: {error}", shown())))?;
+    let definition = definition::json(text).map_err(|mut faults| {
+        faults.file = Some(shown().to_string().into());
+        fault(faults.on_one_line())
+    })?;
     match definition["name"].as_str().filter(|name| !name.is_empty()) {
         Some(name) => Ok(name.to_owned()),
         None => Err(fault(format!(
@@ -142,20 +153,26 @@ fn name_in(args: &DefinitionArgs, text: &str) -> Result<String, Failure> {
 
 fn token(args: &PluginsArgs) -> Result<Option<String>, Failure> {
     let Some(file) = &args.token_file else {
-        return Ok(std::env::var("VALOR_TOKEN")
-            .ok()
-            .filter(|it| !it.is_empty()));
+        let variable = std::env::var("VALOR_TOKEN").ok();
+        let Some(text) = variable.filter(|it| !it.is_empty()) else {
+            return Ok(None);
+        };
+        return word("$VALOR_TOKEN", &text).map(Some);
     };
-    let text = read_text(file, SECRET).map_err(|error| {
-        fault(format!(
-            "{}: the token cannot be read: {error}",
-            file.display()
-        ))
-    })?;
+    let text = read_given_text(file, SECRET)
+        .map_err(|error| fault(unread("the registry's token ", file, &error)))?;
     if let Some(line) = strange_readers(file, "the registry's token", Readers::Owner) {
         print_warning(&line);
     }
-    Ok(Some(text.trim().to_owned()))
+    word(&file.display().to_string(), &text).map(Some)
+}
+
+/// The token in a text, held to what a server takes for one.
+fn word(of: &str, text: &str) -> Result<String, Failure> {
+    match Token::new(text) {
+        Some(_) => Ok(text.trim().to_owned()),
+        None => Err(fault(format!("{of}: {NO_TOKEN}"))),
+    }
 }
 
 /// A name as it can stand in a path. No name of a vlugin needs it; what is none is refused by the

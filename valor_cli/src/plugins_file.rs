@@ -5,12 +5,12 @@
 
 use crate::exit::{FAULTS, Failure};
 use std::{
-    io::{ErrorKind::NotFound, Read},
+    io::ErrorKind::NotFound,
     path::{Path, PathBuf},
 };
 use valor_runtime::{
     definition::{DefinitionFaults, Definitions},
-    file::TEXT,
+    file::{self, ReadError, TEXT},
 };
 
 /// What to do if there is no file to read.
@@ -31,16 +31,16 @@ pub struct PluginsFile {
 enum Source {
     /// A file, by its absolute path.
     File(PathBuf),
-    /// What standard input had, with the absolute path of the working directory.
+    /// What standard input or another pipe had, with the absolute path of the working directory.
     Input(Vec<u8>, PathBuf),
 }
 
 impl PluginsFile {
-    /// The file that `-p` names: `-` is standard input, which is read now. Without `-p` it is [`DEFAULT`]; `otherwise`
-    /// is what to do if there is none.
+    /// The file that `-p` names: `-` is standard input, which is read now, as is another pipe that a shell gives. Without
+    /// `-p` it is [`DEFAULT`]; `otherwise` is what to do if there is none.
     ///
     /// # Errors
-    /// That standard input cannot be read or has no end, or that there is no file and none is named.
+    /// That a pipe cannot be read or has no end, or that there is no file and none is named.
     pub fn of(arg: Option<&Path>, otherwise: &str) -> Result<Self, Failure> {
         let is_absent = || std::fs::metadata(DEFAULT).is_err_and(|it| it.kind() == NotFound);
         if arg.is_none() && is_absent() {
@@ -48,28 +48,30 @@ impl PluginsFile {
             return Err(Failure::new(FAULTS, [line]));
         }
         let arg = arg.unwrap_or(Path::new(DEFAULT));
-        if arg != Path::new("-") {
+        let is_input = arg == Path::new("-");
+        if !is_input && !file::is_given(arg) {
             return Ok(Self {
                 source: Source::File(std::path::absolute(arg).unwrap_or_else(|_| arg.to_owned())),
                 shown: arg.to_owned(),
             });
         }
-        let shown = PathBuf::from("standard input");
-        let failed = |line: String| Failure::new(FAULTS, [format!("{}: {line}", shown.display())]);
-        let mut bytes = Vec::new();
-        let input = std::io::stdin().lock();
-        input
-            .take(TEXT + 1)
-            .read_to_end(&mut bytes)
-            .map_err(|error| failed(format!("cannot be read: {error}")))?;
-        if bytes.len() as u64 > TEXT {
-            return Err(failed(format!(
-                "this has more than {TEXT} bytes, which no plugins.json needs"
-            )));
-        }
+        let (shown, bytes) = match is_input {
+            true => (Path::new("standard input"), file::read_input(TEXT)),
+            false => (arg, file::read_given(arg, TEXT)),
+        };
+        let bytes = bytes.map_err(|error| {
+            let shown = shown.display();
+            let line = match error {
+                ReadError::TooLarge(most) => {
+                    format!("{shown}: this has more than {most} bytes, which no plugins.json needs")
+                }
+                error => format!("{shown}: cannot be read: {error}; {}", error.remedy()),
+            };
+            Failure::new(FAULTS, [line])
+        })?;
         let here = std::path::absolute(".").unwrap_or_else(|_| ".".into());
         Ok(Self {
-            shown,
+            shown: shown.to_owned(),
             source: Source::Input(bytes, here),
         })
     }
@@ -100,7 +102,7 @@ impl PluginsFile {
         }
     }
 
-    /// The file that can be read again; `None` for standard input.
+    /// The file that can be read again; `None` for a pipe.
     pub fn again(&self) -> Option<&Path> {
         match &self.source {
             Source::File(file) => Some(file),

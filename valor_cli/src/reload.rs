@@ -9,11 +9,12 @@
 
 use crate::{
     args::{BuildArgs, LogArgs},
-    build_sources::{Outcome, Stop},
+    build_sources::Outcome,
     building::Builder,
     load::Vlugins,
     log_writer::LogWriter,
     plugins_file::PluginsFile,
+    programs::Stop,
     watch::Watch,
 };
 use futures_lite::future;

@@ -44,7 +44,9 @@ pub fn of_vlugin(definition: &Definition, error: &RuntimeError) -> String {
 /// Why a file is not loaded, in one line that ends with the remedy.
 pub fn of(error: &LoadError) -> String {
     let more = match error {
-        LoadError::Outside { .. } => "; name its folder with --plugin-dir when the program starts",
+        LoadError::Outside { meant: None, .. } => {
+            "; name its folder with --plugin-dir when the program starts"
+        }
         LoadError::Script(
             ScriptError::NoDeno { .. }
             | ScriptError::DenoFails {

@@ -5,13 +5,14 @@
 
 use crate::{
     args::{LogFormat, RunArgs, TlsArgs},
-    build_sources::Stop,
-    exit::{CANNOT_BIND, FAULTS, Failure, USAGE},
+    exit::{CANNOT_BIND, FAULTS, Failure, NO_TOKEN, USAGE},
+    faults::{no_folder, unread},
     library_path,
     load::Vlugins,
     log_writer::LogWriter,
     output::{print_line, unwritten},
     plugins_file::PluginsFile,
+    programs::Stop,
     reload::{self, Reload},
     rows::{own_rows, show},
     sign, signals,
@@ -23,8 +24,8 @@ use smol::channel::Receiver;
 use std::sync::Arc;
 use valor_runtime::{
     RegistryAccess, Runtime, Token,
-    dispatch::{self, CallTimeouts},
-    file::{Readers, SECRET, read_text, warn_of_readers},
+    dispatch::CallTimeouts,
+    file::{Readers, SECRET, read_given_text, warn_of_readers},
     host::fetch::FetchConfig,
     raise_descriptor_limit,
     server::{Listen, Server, ServerConfig, ServerError, Tls},
@@ -36,6 +37,9 @@ use valor_runtime::{
 /// Everything that keeps it from serving.
 pub fn run(args: &RunArgs, log: &LogWriter) -> Result<(), Failure> {
     check_socket(args)?;
+    if let Some(line) = no_folder(&args.find.plugin_dir) {
+        return Err(Failure::fault(line));
+    }
     let access = access(args)?;
     let tls = tls(&args.tls)?;
     let trust = sign::trusted(&args.trust.trust)?;
@@ -47,12 +51,14 @@ pub fn run(args: &RunArgs, log: &LogWriter) -> Result<(), Failure> {
             "name one with -p, or start with none with -w",
         )?),
     };
+    let builds = Stop::default();
     let again = file.as_ref().and_then(PluginsFile::again);
     let mut watch = match (args.watch, again) {
         (false, _) => None,
-        (true, Some(file)) => {
-            Some(Watch::start(file, &args.find.plugin_dir, watched(args)).map_err(not_watched)?)
-        }
+        (true, Some(file)) => Some(
+            Watch::start(file, &args.find.plugin_dir, watched(args, &builds))
+                .map_err(not_watched)?,
+        ),
         (true, None) => {
             return Err(failed(
                 "--watch needs a plugins.json that can be read again: name its file with -p",
@@ -90,10 +96,8 @@ pub fn run(args: &RunArgs, log: &LogWriter) -> Result<(), Failure> {
     let file = file.filter(|file| file.again().is_some());
     let again = file.as_ref().map(|_| reload::channel());
     let ask = again.as_ref().map(|(ask, _)| ask.clone());
-    let builds = Stop::default();
     let stop = signals::listen(log.clone(), tls.clone(), ask, builds.clone()).map_err(failed)?;
-    // A part: the compilers end with their cargo.
-    vlugins.build(&args.build, &args.log, log, &builds.part());
+    vlugins.build(&args.build, &args.log, log, &builds);
     if builds.is_stopped() {
         stopped_early();
         return Ok(());
@@ -161,10 +165,6 @@ async fn serve(
     }
     vlugins.mount_missing(&runtime).map_err(failed)?;
 
-    let workers = server.workers();
-    dispatch::watch::on_blocked(move || {
-        workers.relieve();
-    });
     if let Some((file, asked)) = file {
         let reload = Reload {
             file,
@@ -193,11 +193,12 @@ async fn serve(
     Ok(())
 }
 
-fn watched(args: &RunArgs) -> Wanted {
+fn watched(args: &RunArgs, builds: &Stop) -> Wanted {
     Wanted {
         build: args.build.is_wanted(),
         signed: !args.trust.trust.is_empty(),
         copies_into: None,
+        stop: builds.clone(),
     }
 }
 
@@ -287,13 +288,11 @@ fn access(args: &RunArgs) -> Result<RegistryAccess, Failure> {
         }
         return Ok(RegistryAccess::Loopback);
     };
-    let fault = |line: String| Failure::new(FAULTS, [format!("{}: {line}", file.display())]);
-    let text = read_text(file, SECRET)
-        .map_err(|error| fault(format!("the registry's token cannot be read: {error}")))?;
+    let text = read_given_text(file, SECRET)
+        .map_err(|error| failed(unread("the registry's token ", file, &error)))?;
     warn_of_readers(file, "the registry's token", Readers::Owner);
-    let token = Token::new(&text).ok_or_else(|| {
-        fault("a token is one word of at least 16 visible ASCII characters; `openssl rand -hex 32` makes one".into())
-    })?;
+    let token =
+        Token::new(&text).ok_or_else(|| failed(format!("{}: {NO_TOKEN}", file.display())))?;
     Ok(RegistryAccess::Token(token))
 }
 

@@ -7,9 +7,10 @@
 use crate::{
     args::{KeygenArgs, VerifyArgs},
     exit::{FAULTS, Failure},
+    faults::{of_command_line, unread},
     output::{print_line, print_warning},
     remedies,
-    whole_file::write,
+    whole_file::{unwritten, write},
 };
 use ct_codecs::{Base64, Decoder};
 use minisign::{KeyPair, PublicKey, SecretKey, SecretKeyBox};
@@ -20,7 +21,7 @@ use std::{
 };
 use valor_runtime::{
     PackageInspection,
-    file::{Readers, SECRET, read_text, strange_readers},
+    file::{Readers, SECRET, read_given_text, strange_readers},
     loader::{LoadError, read},
     package::{SignatureError, TrustedKeys, is_package, signature_of},
 };
@@ -73,11 +74,11 @@ fn write_secret(file: &Path, text: &str) -> Result<(), Failure> {
     }
     let mut opened = options.open(file).map_err(|error| match error.kind() {
         std::io::ErrorKind::AlreadyExists => exists(file),
-        _ => failed(format!("{} cannot be written: {error}", file.display())),
+        _ => unwritten(file, &error),
     })?;
     opened
         .write_all(text.as_bytes())
-        .map_err(|error| failed(format!("{} cannot be written: {error}", file.display())))
+        .map_err(|error| unwritten(file, &error))
 }
 
 /// A secret key; one with a password asks for it at the terminal.
@@ -86,8 +87,8 @@ fn write_secret(file: &Path, text: &str) -> Result<(), Failure> {
 /// Where it is none, or the password is wrong.
 pub fn secret_key(file: &Path) -> Result<SecretKey, Failure> {
     let shown = file.display();
-    let text = read_text(file, SECRET)
-        .map_err(|error| failed(format!("the key {shown} cannot be read: {error}")))?;
+    let text =
+        read_given_text(file, SECRET).map_err(|error| failed(unread("the key ", file, &error)))?;
     if let Some(line) = strange_readers(file, "the secret key", Readers::Owner) {
         print_warning(&line);
     }
@@ -147,7 +148,7 @@ pub fn sign(file: &Path, bytes: &[u8], key: &SecretKey, what: &str) -> Result<()
 pub fn verify(args: &VerifyArgs) -> Result<(), Failure> {
     let keys = TrustedKeys::read(&args.trust).map_err(untrusted)?;
     let file = &args.file;
-    let bytes = read(file).map_err(failed)?;
+    let bytes = read(file).map_err(|error| failed(of_command_line(&error)))?;
     let signed = keys.verify(file, &bytes).map_err(untrusted)?;
     if is_package(file) {
         let inspection = PackageInspection::of(file, &bytes).map_err(unsound)?;

@@ -3,7 +3,7 @@
 //! SIGHUP has plugins.json read again, and a renewed certificate, if there are such, and never ends
 //! the program; Windows has no such signal.
 
-use crate::{build_sources::Stop, exit, log_writer::LogWriter, reload::Ask};
+use crate::{exit, log_writer::LogWriter, programs::Stop, reload::Ask};
 use smol::channel::{Receiver, Sender, bounded};
 use std::io;
 use valor_runtime::server::Tls;

@@ -2,13 +2,14 @@
 //! `wasm-opt` of binaryen, which makes them smaller. `build_sources` and `build` call it. Neither of the
 //! two has to be there: what is missing is told of in a line, with what to do.
 
+use crate::programs::Stop;
 use std::{
     fs,
     io::ErrorKind,
     path::{Path, PathBuf},
-    process::{Command, Stdio},
+    process::Command,
 };
-use valor_runtime::package::WASM_TARGET;
+use valor_runtime::{escape::one_line, package::WASM_TARGET};
 
 /// What rustc puts into modules of this target; a tool that knows of more may use it.
 const FEATURES: [&str; 6] = [
@@ -25,18 +26,18 @@ const FEATURES: [&str; 6] = [
 ///
 /// # Errors
 /// What is missing, and the remedy. A compiler that finds its std elsewhere builds nevertheless.
-pub fn have_target(folder: &Path) -> Result<(), String> {
-    if has_std(folder) {
+pub fn have_target(folder: &Path, stop: &Stop) -> Result<(), String> {
+    if has_std(folder, stop) {
         return Ok(());
     }
     log::info!(target: "valor::build", "the target {WASM_TARGET} is missing; rustup gets it");
-    let rustup = Command::new("rustup")
+    let mut rustup = Command::new("rustup");
+    rustup
         .args(["target", "add", WASM_TARGET])
-        .current_dir(folder)
-        .stdin(Stdio::null())
-        .output();
+        .current_dir(folder);
+    let rustup = stop.output(&mut rustup);
     let why = match rustup {
-        Ok(output) if output.status.success() => match has_std(folder) {
+        Ok(output) if output.status.success() => match has_std(folder, stop) {
             true => return Ok(()),
             // Another one than rustup's.
             false => " for this compiler".to_owned(),
@@ -54,14 +55,15 @@ pub fn have_target(folder: &Path) -> Result<(), String> {
 }
 
 /// Whether the compiler that cargo runs in this folder has the target's std.
-fn has_std(folder: &Path) -> bool {
+fn has_std(folder: &Path, stop: &Stop) -> bool {
     let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
-    let output = Command::new(rustc)
+    let mut rustc = Command::new(rustc);
+    rustc
         .args(["--print", "target-libdir", "--target", WASM_TARGET])
-        .current_dir(folder)
-        .stdin(Stdio::null())
-        .output();
-    let Ok(output) = output else { return false };
+        .current_dir(folder);
+    let Ok(output) = stop.output(&mut rustc) else {
+        return false;
+    };
     let libdir = String::from_utf8_lossy(&output.stdout);
     fs::read_dir(libdir.trim()).is_ok_and(|mut files| {
         files.any(|file| {
@@ -80,11 +82,8 @@ impl WasmOpt {
     /// That it is not there, and the remedy.
     pub fn find() -> Result<Self, String> {
         let tool = std::env::var_os("WASM_OPT").unwrap_or_else(|| "wasm-opt".into());
-        let ran = Command::new(&tool)
-            .arg("--version")
-            .stdin(Stdio::null())
-            .output();
-        match ran {
+        let mut version = Command::new(&tool);
+        match Stop::default().output(version.arg("--version")) {
             Ok(output) if output.status.success() => Ok(Self(tool.into())),
             _ => Err(format!(
                 "{} is not there to make the modules smaller; install binaryen (apt install binaryen, \
@@ -104,15 +103,15 @@ impl WasmOpt {
         let wrong = |error: std::io::Error| format!("{}: {error}", file.display());
         let before = size(file).map_err(wrong)?;
         let part = file.with_extension("wasm.part");
-        let ran = Command::new(&self.0)
+        let mut shrink = Command::new(&self.0);
+        shrink
             .arg("-Oz")
             .args(FEATURES)
             .arg(file)
             .arg("-o")
-            .arg(&part)
-            .stdin(Stdio::null())
-            .output()
-            .map_err(wrong)?;
+            .arg(&part);
+        let ran = Stop::default().output(&mut shrink);
+        let ran = ran.map_err(|error| format!("{} {error}", self.0.display()))?;
         if !ran.status.success() {
             if let Err(error) = fs::remove_file(&part)
                 && error.kind() != ErrorKind::NotFound
@@ -120,12 +119,11 @@ impl WasmOpt {
                 return Err(wrong(error));
             }
             let said = String::from_utf8_lossy(&ran.stderr);
-            let said: Vec<_> = said.split_whitespace().collect();
             return Err(format!(
                 "{} cannot make {} smaller: {}",
                 self.0.display(),
                 file.display(),
-                said.join(" ")
+                one_line(&said)
             ));
         }
         let after = size(&part).map_err(wrong)?;

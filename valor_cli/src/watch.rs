@@ -9,7 +9,10 @@
 
 mod seen;
 
-use crate::build_sources::{Inputs, Workspaces};
+use crate::{
+    build_sources::{Inputs, Workspaces},
+    programs::Stop,
+};
 use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 use seen::{Identity, Look, Stamp};
 use smol::channel::{Receiver, bounded};
@@ -28,7 +31,7 @@ const REST: Duration = Duration::from_millis(100);
 const LOOKS: usize = 50;
 
 /// What is to be watched beside plugins.json and the files that it names.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 pub struct Wanted {
     /// What the sources are built of, in the place of what is built.
     pub build: bool,
@@ -37,6 +40,8 @@ pub struct Wanted {
     /// All that is copied into this folder: what is in the folders of `files`, and beside scripts; not the folder
     /// itself.
     pub copies_into: Option<PathBuf>,
+    /// Ends the programs that are asked.
+    pub stop: Stop,
 }
 
 /// What is watched, and how it was when it was last looked at.
@@ -106,7 +111,7 @@ impl Watch {
     /// Looks at what these definitions are loaded from or built of, which is to be done next. Gives
     /// those whose files have changed since they were looked at before.
     pub fn look_at(&mut self, definitions: &[Definition], runtime: &Runtime) -> BTreeSet<String> {
-        let mut known = Workspaces::default();
+        let mut known = Workspaces::new(&self.wanted.stop);
         let sources: BTreeSet<_> = definitions
             .iter()
             .filter_map(|it| self.source(it))

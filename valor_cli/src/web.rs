@@ -17,11 +17,12 @@ mod serve;
 
 use crate::{
     args::{LogFormat, WebArgs},
-    build_sources::Stop,
     exit::Failure,
+    faults::no_folder,
     log_writer::LogWriter,
     output::print_line,
     plugins_file::{NAME_IT, PluginsFile},
+    programs::Stop,
     rows::show,
     table::{Row, State},
 };
@@ -34,12 +35,15 @@ use valor_runtime::{Definition, Kind};
 /// # Errors
 /// Everything that keeps it from being written or served; nothing is written then.
 pub fn web(args: &WebArgs, log: &LogWriter) -> Result<(), Failure> {
+    if let Some(line) = no_folder(&args.plugin_dir) {
+        return Err(Failure::fault(line));
+    }
     let file = PluginsFile::of(args.plugins.as_deref(), NAME_IT)?;
+    let stop = Stop::default();
     let watching = match args.watch {
-        true => Some(again::Again::start(args, &file, log)?),
+        true => Some(again::Again::start(args, &file, log, &stop)?),
         false => None,
     };
-    let stop = Stop::default();
     let wasm_opt = args.wasm_opt.found()?;
     let mut vlugins = read(args, &file);
     vlugins.build(&args.build, &args.log, log, &stop);

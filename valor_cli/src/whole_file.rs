@@ -1,7 +1,10 @@
 //! Files that are there as a whole or not at all: packages, signatures and public keys.
 
 use crate::exit::{FAULTS, Failure};
-use std::{io::Write, path::Path};
+use std::{
+    io::{self, Write},
+    path::Path,
+};
 
 /// Writes a file: under a name that nobody knows beside its place first, so that nobody meets half of it and no link
 /// that waits there is followed.
@@ -20,11 +23,18 @@ pub fn write(file: &Path, bytes: &[u8]) -> Result<(), Failure> {
             part.write_all(bytes)?;
             Ok(part.persist(file)?)
         });
-    written.map(drop).map_err(|error| {
-        let line = format!(
-            "{} cannot be written: {error}; see that its folder is there and may be written to",
-            file.display()
-        );
-        Failure::new(FAULTS, [line])
+    written.map(drop).map_err(|error| match error.get_ref() {
+        // It names the part, which nobody knows.
+        Some(_) => unwritten(file, &error.kind().into()),
+        None => unwritten(file, &error),
     })
+}
+
+/// That a file cannot be written, and what to do.
+pub fn unwritten(file: &Path, error: &io::Error) -> Failure {
+    let line = format!(
+        "{} cannot be written: {error}; see that its folder is there and may be written to",
+        file.display()
+    );
+    Failure::new(FAULTS, [line])
 }

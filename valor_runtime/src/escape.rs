@@ -114,6 +114,18 @@ pub fn escaped_json(json: &str) -> Cow<'_, str> {
     text.into()
 }
 
+/// How many bytes a text takes in a log at most, as a line for people or as a string of JSON.
+pub(crate) fn written(text: &str) -> usize {
+    let of_character = |c: char| match c {
+        // JSON has an escape for these; the controls of ASCII are `\u{1b}` in the one and `\u001b` in the other.
+        '"' | '\\' => 2,
+        '\0'..='\x1f' | '\x7f' => 6,
+        _ if !is_strange(c) => c.len_utf8(),
+        _ => c.escape_default().len().max(6 * c.len_utf16()),
+    };
+    text.chars().map(of_character).sum()
+}
+
 /// A writer that escapes what is written through it, as [`escaped`] does.
 pub struct Escaped<W>(pub W);
 
@@ -153,7 +165,7 @@ impl<T: fmt::Display> fmt::Display for Shown<T> {
 
 /// A message from outside, as one line of at most [`LINE`] characters and a [mark](more). White space of any kind
 /// becomes one space.
-pub(crate) fn one_line(text: &str) -> String {
+pub fn one_line(text: &str) -> String {
     let mut line = String::with_capacity(text.len().min(LINE) + 32);
     let mut left = LINE;
     for word in text.split_whitespace() {
@@ -207,6 +219,18 @@ mod tests {
             assert!(!safe.contains(is_strange), "{safe}");
         }
         assert_eq!(escaped_json("{\n\t\"a\": 1\n}"), "{\n\t\"a\": 1\n}");
+    }
+
+    #[test]
+    fn what_is_written_is_no_longer_than_it_is_counted() {
+        for c in '\0'..=char::MAX {
+            let text = c.to_string();
+            let json = serde_json::to_string(&text).unwrap();
+            let json = escaped_json(&json).len() - 2;
+            let longer = escaped(&text).len().max(json);
+            assert!((longer..longer + 5).contains(&written(&text)), "{c:?}");
+        }
+        assert_eq!(written("größe \u{1b}\n\""), 6 + 2 + 6 + 6 + 2);
     }
 
     #[test]

@@ -2,7 +2,8 @@
 //!
 //! Loaders, `definition`, `package`, `server` and the command line call [`read`]. Reading always ends. Only regular
 //! files are opened, never pipes or devices, which could keep the reader waiting or go on for ever. No more is read
-//! than the caller has room for.
+//! than the caller has room for. [`read_given`] is for what a command line names and is read once: a shell gives pipes
+//! there, such as bash's `<(COMMAND)`.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -37,9 +38,35 @@ pub enum ReadError {
 }
 
 impl ReadError {
+    /// What to do about it.
+    pub fn remedy(&self) -> &'static str {
+        match self {
+            Self::Directory | Self::NotAFile | Self::TooLarge(_) => "name the right file",
+            Self::NotUtf8 => "save it as UTF-8",
+            Self::Io(error) => remedy(error),
+        }
+    }
+
     /// Whether there is no such file.
     pub fn is_absent(&self) -> bool {
-        matches!(self, Self::Io(error) if error.kind() == io::ErrorKind::NotFound)
+        let is = |error: &io::Error| {
+            matches!(
+                error.kind(),
+                io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+            )
+        };
+        matches!(self, Self::Io(error) if is(error))
+    }
+}
+
+/// What to do about a file that cannot be read.
+pub fn remedy(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => "see that its path is right",
+        io::ErrorKind::InvalidFilename => "give it a shorter name",
+        // As made of a `ReadError`.
+        io::ErrorKind::Other => "name the right file",
+        _ => "see that the user of this process may read it",
     }
 }
 
@@ -66,24 +93,86 @@ impl From<ReadError> for io::Error {
 /// # Ok::<(), ReadError>(())
 /// ```
 pub fn read(file: impl AsRef<Path>, most: u64) -> Result<Vec<u8>, ReadError> {
-    let file = file.as_ref();
+    let opened = open_regular(file.as_ref())?;
+    let len = opened.metadata()?.len();
+    if len > most {
+        return Err(ReadError::TooLarge(most));
+    }
+    // The file may grow meanwhile, and files that the kernel generates have no length.
+    let mut bytes = Vec::with_capacity(len as usize + 1);
+    read_on(opened, most, &mut bytes)?;
+    Ok(bytes)
+}
+
+/// Opens a regular file, without waiting for anybody.
+///
+/// # Errors
+/// A [`ReadError`].
+pub fn open_regular(file: &Path) -> Result<File, ReadError> {
     // Merely opening a device can affect it.
     check_kind(&fs::metadata(file)?)?;
     let opened = open(file)?;
-    let metadata = opened.metadata()?;
-    check_kind(&metadata)?;
-    if metadata.len() > most {
-        return Err(ReadError::TooLarge(most));
-    }
-    let mut bytes = Vec::with_capacity(metadata.len() as usize + 1);
-    // The file may grow meanwhile, and files that the kernel generates have no length.
-    opened
-        .take(most.saturating_add(1))
-        .read_to_end(&mut bytes)?;
+    check_kind(&opened.metadata()?)?;
+    Ok(opened)
+}
+
+fn read_on(from: impl Read, most: u64, bytes: &mut Vec<u8>) -> Result<(), ReadError> {
+    from.take(most.saturating_add(1)).read_to_end(bytes)?;
     match bytes.len() as u64 > most {
         true => Err(ReadError::TooLarge(most)),
-        false => Ok(bytes),
+        false => Ok(()),
     }
+}
+
+/// Whether a path names something that this process was started with, `/dev/stdin` or `/dev/fd/63`: a pipe as often as
+/// a file.
+pub fn is_given(file: &Path) -> bool {
+    let is_number = |it: &std::ffi::OsStr| {
+        let it = it.as_encoded_bytes();
+        !it.is_empty() && it.iter().all(u8::is_ascii_digit)
+    };
+    let is_in = |dir: &str| file.parent() == Some(Path::new(dir));
+    let is_descriptor = is_in("/dev/fd") || is_in("/proc/self/fd");
+    let is_descriptor = is_descriptor && file.file_name().is_some_and(is_number);
+    cfg!(unix) && (is_descriptor || file == Path::new("/dev/stdin"))
+}
+
+/// The same of a file that a command line names, which may be a pipe too if this process [was started with
+/// it](is_given): that is read to its end, as standard input is.
+///
+/// # Errors
+/// A [`ReadError`].
+pub fn read_given(file: impl AsRef<Path>, most: u64) -> Result<Vec<u8>, ReadError> {
+    let file = file.as_ref();
+    let kind = fs::metadata(file).map(|it| it.file_type());
+    if !is_given(file) || kind.is_ok_and(|it| it.is_file() || it.is_dir()) {
+        return read(file, most);
+    }
+    // What is a socket cannot be opened anew.
+    if file == Path::new("/dev/stdin") || file.ends_with("0") {
+        return read_input(most);
+    }
+    let mut bytes = Vec::new();
+    read_on(File::open(file)?, most, &mut bytes)?;
+    Ok(bytes)
+}
+
+/// The bytes of standard input up to its end, at most so many.
+///
+/// # Errors
+/// A [`ReadError`].
+pub fn read_input(most: u64) -> Result<Vec<u8>, ReadError> {
+    let mut bytes = Vec::new();
+    read_on(io::stdin().lock(), most, &mut bytes)?;
+    Ok(bytes)
+}
+
+/// The text of such a file.
+///
+/// # Errors
+/// A [`ReadError`].
+pub fn read_given_text(file: impl AsRef<Path>, most: u64) -> Result<String, ReadError> {
+    as_text(read_given(file, most)?)
 }
 
 /// The text of a regular file of at most this many bytes.
@@ -91,7 +180,15 @@ pub fn read(file: impl AsRef<Path>, most: u64) -> Result<Vec<u8>, ReadError> {
 /// # Errors
 /// A [`ReadError`].
 pub fn read_text(file: impl AsRef<Path>, most: u64) -> Result<String, ReadError> {
-    String::from_utf8(read(file, most)?).map_err(|_| ReadError::NotUtf8)
+    as_text(read(file, most)?)
+}
+
+/// The bytes of a file, as text.
+///
+/// # Errors
+/// [`ReadError::NotUtf8`].
+pub fn as_text(bytes: Vec<u8>) -> Result<String, ReadError> {
+    String::from_utf8(bytes).map_err(|_| ReadError::NotUtf8)
 }
 
 fn check_kind(metadata: &fs::Metadata) -> Result<(), ReadError> {
@@ -179,7 +276,11 @@ mod tests {
         fs::write(&file, b"\xff").unwrap();
         assert!(matches!(read_text(&file, 8), Err(ReadError::NotUtf8)));
         assert!(matches!(read(dir.path(), 8), Err(ReadError::Directory)));
-        assert!(read(dir.path().join("none"), 8).unwrap_err().is_absent());
+        let error = read(dir.path().join("none"), 8).unwrap_err();
+        assert!(error.is_absent());
+        assert_eq!(error.remedy(), "see that its path is right");
+        let error = read(dir.path().join("x".repeat(300)), 8).unwrap_err();
+        assert_eq!(error.remedy(), "give it a shorter name");
     }
 
     #[cfg(unix)]
@@ -199,6 +300,35 @@ mod tests {
         assert!(matches!(read("/dev/zero", 8), Err(ReadError::NotAFile)));
         // Nobody writes to it, and still opening it returns.
         assert!(open(&pipe).is_ok());
+        // A command line that names it is no reason to wait either.
+        assert!(matches!(read_given(&pipe, 8), Err(ReadError::NotAFile)));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_pipe_that_this_process_was_started_with_is_read_to_its_end() {
+        use std::{io::Write, os::fd::AsRawFd};
+        let piped = |text: &str, most| {
+            let (reader, mut writer) = io::pipe().unwrap();
+            writer.write_all(text.as_bytes()).unwrap();
+            drop(writer);
+            read_given(format!("/dev/fd/{}", reader.as_raw_fd()), most)
+        };
+        assert_eq!(piped("12345678", 8).unwrap(), b"12345678");
+        assert!(matches!(piped("12345678", 7), Err(ReadError::TooLarge(7))));
+        for (path, given) in [
+            ("/dev/stdin", true),
+            ("/dev/fd/63", true),
+            ("/proc/self/fd/0", true),
+            ("/dev/fd", false),
+            ("/dev/fd/", false),
+            ("/dev/fd/6x", false),
+            ("/dev/fd/../zero", false),
+            ("/dev/zero", false),
+            ("63", false),
+        ] {
+            assert_eq!(is_given(Path::new(path)), given, "{path}");
+        }
     }
 
     #[cfg(unix)]

@@ -29,11 +29,13 @@
 //! From the ground up: a module imports only from those above it in this list.
 //!
 //! - [`definition`]: what plugins.json says. [`Vlugin`]: the trait behind every kind.
-//! - [`escape`]: text from outside, made safe to show. [`mod@file`]: reads whole files. [`private_dir`]: temporary
-//!   folders that no other user can look into.
+//! - [`hex`], [`lock`]: bytes as digits, and locks that a panic does not poison.
+//! - [`escape`]: text from outside, made safe to show. [`mod@file`]: reads whole files. [`fifo`]: says what a program
+//!   waits for. [`private_dir`]: temporary folders that no other user can look into.
 //!   [`ownership`]: who owns a file. [`project`]: finds programs near a file.
 //! - [`account`]: what the host holds and runs for one vlugin. `id`: a request's id. `reactor`: which sockets are
-//!   ready. `timer`: time limits. `metrics`: counters. [`registry`]: names and prefixes. [`host`]: what vlugins
+//!   ready. `timer`: time limits. `blocked`: reports blocked threads. `metrics`: counters. [`registry`]: names and
+//!   prefixes. [`host`]: what vlugins
 //!   ask for.
 //! - [`package`]: one file with the libraries for several targets.
 //! - [`loader`]: from a definition to a vlugin, and the table of kinds. `built_in`: definitions of those kinds.
@@ -48,6 +50,7 @@
 
 pub mod account;
 pub mod admin;
+mod blocked;
 #[cfg(doctest)]
 mod book;
 mod built_in;
@@ -55,12 +58,15 @@ pub mod definition;
 mod descriptors;
 pub mod dispatch;
 pub mod escape;
+pub mod fifo;
 pub mod file;
+pub mod hex;
 pub mod host;
 mod id;
 mod in_band;
 pub mod inspect;
 pub mod loader;
+pub mod lock;
 mod metrics;
 pub mod ownership;
 pub mod package;

@@ -4,13 +4,14 @@
 //! that a request costs a few atomic additions and no look-up. A name's counters exist as long as anybody holds them.
 //! A replacement goes on counting. When the last request of a removed vlugin has ended, its lines disappear.
 
+use crate::lock::locked;
 use prometheus::{
     Encoder, Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
     IntGaugeVec, Opts, Registry, TextEncoder,
 };
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    sync::{Arc, Mutex, MutexGuard, Weak},
     time::Duration,
 };
 
@@ -75,7 +76,7 @@ impl Drop for Held {
 
 impl ByName {
     fn held(&self) -> MutexGuard<'_, HashMap<String, Weak<Held>>> {
-        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+        locked(&self.held)
     }
 }
 

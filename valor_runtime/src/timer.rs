@@ -5,6 +5,7 @@
 //! timers is due. Setting a later timer or cancelling one only changes the list. No timer rings early, and none waits
 //! for a thread that a vlugin may block.
 
+use crate::lock::locked;
 use std::{
     collections::BTreeMap,
     mem,
@@ -35,7 +36,7 @@ struct List {
 }
 
 fn list() -> MutexGuard<'static, List> {
-    LIST.lock().unwrap_or_else(PoisonError::into_inner)
+    locked(&LIST)
 }
 
 /// A moment to be woken at.

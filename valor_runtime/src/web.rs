@@ -3,6 +3,7 @@
 //!
 //! `valor_cli web` writes them. Nothing here runs on the server.
 
+use crate::hex::hex;
 use sha2::{Digest, Sha256};
 
 /// A file's name, relative to the folder that it goes into, and its bytes.
@@ -85,11 +86,7 @@ pub fn worker(imports: &[Script]) -> Vec<u8> {
         }
     }
     imported.update(scripts(imports));
-    let digest: String = imported
-        .finalize()
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
+    let digest = hex(&imported.finalize());
     let mut worker = include_bytes!("../web/valor-sw.js").to_vec();
     worker.extend(format!("// What it imports: {digest}\n").bytes());
     worker

@@ -45,7 +45,7 @@ async function definitionOf({ method, headers, body }, old) {
   if (isPatch) definition = merged(old.definition, definition);
   if (definition?.source !== undefined)
     refuse(422, "`source` is for plugins.json: over HTTP nothing is built");
-  await checked(definition, true);
+  await checked(text, definition, true);
   fit(definition);
   return definition;
 }

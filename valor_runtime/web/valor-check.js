@@ -1,7 +1,7 @@
 // What plugins.json and a definition may say, in the words of the server, whose rules (`definition`) these are: its
 // rows are in valor-keys.js, and the rules that need code are here, by the names that the rows have. A page imports
-// this when the service worker asks (valor.js): it is too large to be in every worker, and JSON.parse keeps no
-// positions, so that a fault names its key and its vlugin, and no line.
+// this when the service worker asks (valor.js): it is too large to be in every worker. A fault names its key and its
+// vlugin, and no line.
 
 // `?valor`: not for the registry, which may wait for it.
 import { DEFINITION, EXAMPLE, FILE, LATER } from "./valor-keys.js?valor";
@@ -9,13 +9,15 @@ import { DEFINITION, EXAMPLE, FILE, LATER } from "./valor-keys.js?valor";
 const KINDS = DEFINITION.find(({ name }) => name === "type").words.known.map(([word]) => word);
 
 /**
- * What is wrong: of each fault its key, the message, and the vlugin; after a hundred, how many more. `one` is for a
- * definition by itself.
+ * What is wrong with a text, which is JSON: of each fault its key, the message, and the vlugin; after a hundred, how
+ * many more. `one` is for a definition by itself, `value` for what came of the text.
  */
-export function faultsOf(value, one) {
+export function faultsOf(text, one, value = JSON.parse(text)) {
   const faults = [];
   let further = 0;
   const fault = (...said) => (faults.length < 100 ? faults.push(said) : further++);
+  const beyond = unsaid(text, one ? null : value?.plugins, fault);
+  if (beyond) return [["", beyond]];
   if (one) definition(value, "", fault);
   else root(value, fault);
   if (further) faults.push(["", `${further} further faults`]);
@@ -23,12 +25,52 @@ export function faultsOf(value, one) {
 }
 
 /** The same on one line; null where nothing is wrong. */
-export function check(value, one) {
+export function check(text, one, value) {
   const line = ([key, message, name]) => {
     const named = typeof name === "string" && !ofName(name) && !message.includes(`\`${name}\``);
     return (key && `${key}: `) + (named ? `vlugin \`${name}\`: ` : "") + message;
   };
-  return faultsOf(value, one).map(line).join("; ") || null;
+  return faultsOf(text, one, value).map(line).join("; ") || null;
+}
+
+/**
+ * What JSON.parse does not say: keys that are there twice in one object. Gives what is JSON and yet more than the
+ * server's parser takes.
+ */
+function unsaid(text, plugins, fault) {
+  const levels = [];
+  const tokens = /["{}[\],]|-?\d[\d.eE+-]*/g;
+  for (let found; (found = tokens.exec(text)); ) {
+    const [token] = found;
+    const level = levels.at(-1);
+    if (/[{[]/.test(token)) {
+      levels.push(token === "{" ? { keys: new Set(), isNext: true } : { at: 0 });
+      if (levels.length > 127) return "arrays and objects are more than 127 deep in each other; take levels out";
+    } else if (/[}\]]/.test(token)) levels.pop();
+    else if (token === ",") level.keys ? (level.isNext = true) : level.at++;
+    else if (token !== '"') {
+      if (!isFinite(token))
+        return `\`${shown(token)}\` is out of range: a number is at most about 1.8e308 in either direction`;
+    } else {
+      let end = found.index;
+      let slashes = 0;
+      do {
+        end = text.indexOf(token, end + 1);
+        for (slashes = 0; text[end - 1 - slashes] === "\\"; slashes++);
+      } while (slashes % 2);
+      tokens.lastIndex = end + 1;
+      const string = JSON.parse(text.slice(found.index, end + 1));
+      if (/\p{Cs}/u.test(string))
+        return "an escape such as `\\ud800` is half of a character; write the character itself";
+      if (!level?.isNext) continue;
+      level.isNext = false;
+      level.at = string;
+      const path = () => levels.reduce((path, { keys, at }) => (keys ? join(path, shown(at)) : `${path}[${at}]`), "");
+      if (level.keys.has(string))
+        fault(path(), "this key is there already; take one of them out", plugins?.[levels[1]?.at]?.name);
+      level.keys.add(string);
+    }
+  }
 }
 
 function root(value, fault) {

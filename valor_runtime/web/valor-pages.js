@@ -60,9 +60,9 @@ async function askPages(what) {
   return within(PATIENCE, Promise.race(asked));
 }
 
-/** Refuses what a definition may not say, where a page can tell. */
-export async function checked(value, one) {
-  const said = await askPages({ valor: "check", worker: CHECK, value, one }).catch(() => []);
+/** Refuses what a definition may not say, where a page can tell. `value` is what came of the text. */
+export async function checked(text, value, one) {
+  const said = await askPages({ valor: "check", worker: CHECK, text, value, one }).catch(() => []);
   if (said[1]) refuse(422, said[1]);
 }
 

@@ -47,7 +47,7 @@ export async function load() {
   let after;
   try {
     after = JSON.parse(read);
-    await checked(after);
+    await checked(read, after);
     after = [...after.plugins];
   } catch (error) {
     throw new Error(`${PLUGINS}: ${error.message}`);

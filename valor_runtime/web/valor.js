@@ -46,7 +46,7 @@ function attend({ data, ports: [port] }) {
   if (data === "valor:who") return port.postMessage(null);
   const { valor, lock, worker, name } = data ?? {};
   if (valor === "check") {
-    const said = import(worker).then(({ check }) => check(data.value, data.one));
+    const said = import(worker).then(({ check }) => check(data.text, data.one, data.value));
     // Where it cannot be had, the service worker's own look at definitions is all.
     said.catch(() => null).then((line) => port.postMessage(line));
   }

@@ -2,7 +2,7 @@
 
 use clap::{Args, Subcommand, ValueHint};
 use std::{fmt, path::PathBuf, str::FromStr};
-use valor_runtime::server::Listen;
+use valor_runtime::{definition, server::Listen};
 
 pub const EXAMPLES: &str = "\
 Examples:
@@ -61,14 +61,20 @@ impl FromStr for RegistryAddr {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let Some((scheme @ ("http" | "https"), _)) = text.split_once("://") else {
-            let listen = text.parse().map(Self::Listen);
-            return listen.map_err(|_| {
-                format!(
-                    "`{text}` is not an address; write one like 127.0.0.1:8080, unix:/run/valor.sock or \
-                     https://valor.example"
-                )
-            });
+        // RFC 3986, section 3.1: a scheme may be written in capitals.
+        let scheme = text
+            .split_once("://")
+            .map(|(it, _)| it.to_ascii_lowercase());
+        let Some(scheme) = scheme.filter(|it| it == "http" || it == "https") else {
+            let example =
+                "write one like 127.0.0.1:8080, unix:/run/valor.sock or https://valor.example";
+            return match text.parse() {
+                Ok(Listen::Tcp(addr)) if addr.port() == 0 => {
+                    Err("no server listens on port 0; give the port that it tells".into())
+                }
+                Ok(listen) => Ok(Self::Listen(listen)),
+                Err(_) => Err(format!("`{text}` is not an address; {example}")),
+            };
         };
         let wrong = || {
             format!(
@@ -79,9 +85,13 @@ impl FromStr for RegistryAddr {
         let url: hyper::Uri = text.parse().map_err(|_| wrong())?;
         let is_bare =
             matches!(url.path(), "" | "/") && url.query().is_none() && !text.contains(['#', '@']);
-        match url.authority().filter(|_| is_bare) {
-            Some(authority) => Ok(Self::Url(format!("{scheme}://{authority}"))),
-            None => Err(wrong()),
+        let authority = url.authority().filter(|_| is_bare).ok_or_else(wrong)?;
+        let port = authority.as_str().strip_prefix(authority.host());
+        let port = port.and_then(|it| it.strip_prefix(':'));
+        match port.map(|port| (port, port.parse::<u16>())) {
+            _ if authority.host().is_empty() => Err(wrong()),
+            None | Some((_, Ok(1..))) => Ok(Self::Url(format!("{scheme}://{authority}"))),
+            Some((port, _)) => Err(format!("`{port}` is not a port, which is 1 to 65535")),
         }
     }
 }
@@ -155,6 +165,11 @@ pub struct DefinitionArgs {
 }
 
 fn json(text: &str) -> Result<serde_json::Value, String> {
-    serde_json::from_str(text)
-        .map_err(|error| format!("{error}; a text is JSON with quotes around it: '\"Alice\"'"))
+    definition::json(text).map_err(|faults| {
+        let line = faults.on_one_line();
+        match serde_json::from_str::<serde::de::IgnoredAny>(text) {
+            Ok(_) => line,
+            Err(_) => format!("{line}; a text is JSON with quotes around it: '\"Alice\"'"),
+        }
+    })
 }

@@ -3,14 +3,19 @@
 //! build, and `watch` what to look at.
 
 use super::fault::{BuildFault, cannot_run, fault};
+use crate::programs::Stop;
 use cargo_metadata::{CrateType, DependencyKind, Metadata, MetadataCommand, Package, Target};
 use std::path::{Path, PathBuf};
-use valor_runtime::project;
+use valor_runtime::{
+    escape::one_line,
+    file::{self, ReadError},
+    project,
+};
 
 /// The name of the library that a crate's folder is built into: what to look for where a
 /// definition has a `source` and no `path`. `None` where the folder is not there to be read.
 pub fn library_name(source: &Path) -> Option<String> {
-    let manifest = std::fs::read_to_string(source.join("Cargo.toml")).ok()?;
+    let manifest = file::read_text(source.join("Cargo.toml"), file::TEXT).ok()?;
     let manifest: toml::Table = manifest.parse().ok()?;
     let name_in = |table: &str| manifest.get(table)?.get("name")?.as_str();
     let name = name_in("lib").or_else(|| name_in("package"))?;
@@ -18,8 +23,10 @@ pub fn library_name(source: &Path) -> Option<String> {
 }
 
 /// What cargo has said of the workspaces that were met so far; asking takes it a while.
-#[derive(Default)]
-pub struct Workspaces(Vec<Metadata>);
+pub struct Workspaces<'a> {
+    known: Vec<Metadata>,
+    stop: &'a Stop,
+}
 
 /// What a crate's library is built of.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,17 +37,30 @@ pub struct Inputs {
     pub manifest: Option<PathBuf>,
 }
 
-impl Workspaces {
+impl<'a> Workspaces<'a> {
+    /// None yet. cargo is asked until `stop`.
+    pub fn new(stop: &'a Stop) -> Self {
+        Self {
+            known: Vec::new(),
+            stop,
+        }
+    }
+
     /// The package in this folder, and the root of its workspace.
     pub(super) fn package(&mut self, source: &Path) -> Result<(PathBuf, Package), BuildFault> {
         let shown = source.display();
-        let manifest = source.join("Cargo.toml").canonicalize().map_err(|_| {
-            fault(format!(
+        let manifest = manifest(source).map_err(|error| match error {
+            error if error.is_absent() => fault(format!(
                 "its source {shown} has no Cargo.toml; `source` names a crate's folder, relative to plugins.json"
-            ))
+            )),
+            error => fault(format!(
+                "the Cargo.toml of its source {shown} cannot be read: {error}; {}",
+                error.remedy()
+            )),
         })?;
         if self.find(&manifest).is_none() {
-            self.0.push(ask(source, &manifest)?);
+            let metadata = metadata("its source", source, &manifest, self.stop)?;
+            self.known.push(metadata);
         }
         let (workspace, package) = self.find(&manifest).ok_or_else(|| {
             fault(format!(
@@ -66,12 +86,12 @@ impl Workspaces {
         let mut at = 0;
         while let Some(folder) = inputs.folders.get(at).cloned() {
             at += 1;
-            let Ok(manifest) = folder.join("Cargo.toml").canonicalize() else {
+            let Ok(manifest) = manifest(&folder) else {
                 continue;
             };
             if self.find(&manifest).is_none() {
-                match ask(&folder, &manifest) {
-                    Ok(metadata) => self.0.push(metadata),
+                match metadata("its source", &folder, &manifest, self.stop) {
+                    Ok(metadata) => self.known.push(metadata),
                     Err(_) => continue,
                 }
             }
@@ -93,7 +113,7 @@ impl Workspaces {
     }
 
     fn find(&self, manifest: &Path) -> Option<(PathBuf, Package)> {
-        self.0.iter().find_map(|metadata| {
+        self.known.iter().find_map(|metadata| {
             let package = metadata.packages.iter().find(|package| {
                 let path = package.manifest_path.as_std_path();
                 path == manifest || path.canonicalize().is_ok_and(|path| path == manifest)
@@ -103,30 +123,44 @@ impl Workspaces {
     }
 }
 
-fn ask(source: &Path, manifest: &Path) -> Result<Metadata, BuildFault> {
+/// The Cargo.toml in a folder, which can be read.
+///
+/// # Errors
+/// That it is not there or cannot be read.
+pub fn manifest(folder: &Path) -> Result<PathBuf, ReadError> {
+    let manifest = folder.join("Cargo.toml");
+    file::open_regular(&manifest)?;
+    Ok(manifest.canonicalize()?)
+}
+
+/// What cargo says of the crate in this folder, and of its workspace. An error calls the folder `what`.
+///
+/// # Errors
+/// That cargo cannot be run, or not there, or cannot read it.
+pub fn metadata(
+    what: &str,
+    source: &Path,
+    manifest: &Path,
+    stop: &Stop,
+) -> Result<Metadata, BuildFault> {
+    let shown = format!("{what} {}", source.display());
     project::obeyed_by_cargo(source).map_err(|error| {
-        let source = source.display();
         fault(format!(
-            "cargo is not run in its source {source}, as it would do what is said there: {error}"
+            "cargo is not run in {shown}, as it would do what is said there: {error}"
         ))
     })?;
-    let asked = MetadataCommand::new()
+    let mut cargo = MetadataCommand::new()
         .current_dir(source)
         .manifest_path(manifest)
         .no_deps()
-        .exec();
-    asked.map_err(|error| match error {
-        cargo_metadata::Error::Io(error) => cannot_run(&error),
-        cargo_metadata::Error::CargoMetadata { stderr } => fault(format!(
-            "cargo cannot read its source {}: {}",
-            source.display(),
-            on_one_line(&stderr)
-        )),
-        error => fault(format!(
-            "cargo cannot read its source {}: {error}",
-            source.display()
-        )),
-    })
+        .cargo_command();
+    let asked = stop.output(&mut cargo).map_err(cannot_run)?;
+    let unread = |why: &str| fault(format!("cargo cannot read {shown}: {}", on_one_line(why)));
+    if !asked.status.success() {
+        return Err(unread(&String::from_utf8_lossy(&asked.stderr)));
+    }
+    let said = String::from_utf8_lossy(&asked.stdout);
+    MetadataCommand::parse(said).map_err(|error| unread(&error.to_string()))
 }
 
 pub(super) fn is_cdylib(target: &Target) -> bool {
@@ -135,12 +169,8 @@ pub(super) fn is_cdylib(target: &Target) -> bool {
 
 /// cargo's `error: …` and its `Caused by:` lines.
 fn on_one_line(stderr: &str) -> String {
-    let lines = stderr
-        .lines()
-        .map(str::trim)
-        .filter(|line| !line.is_empty());
-    let joined = lines.collect::<Vec<_>>().join(" ");
-    joined.strip_prefix("error: ").unwrap_or(&joined).to_owned()
+    let line = one_line(stderr);
+    line.strip_prefix("error: ").unwrap_or(&line).to_owned()
 }
 
 #[cfg(test)]

@@ -1,5 +1,8 @@
 //! [`BuildFault`]: why a crate was not built.
 
+use crate::programs::Unfinished;
+use std::io::ErrorKind;
+
 /// Why a crate was not built.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BuildFault {
@@ -18,11 +21,12 @@ pub(super) fn fault(line: String) -> BuildFault {
 }
 
 /// A fault of the machine: cargo cannot be run.
-pub(super) fn cannot_run(error: &std::io::Error) -> BuildFault {
-    let no_tool = error.kind() == std::io::ErrorKind::NotFound;
+pub(super) fn cannot_run(error: Unfinished) -> BuildFault {
+    let no_tool =
+        matches!(&error, Unfinished::System(error) if error.kind() == ErrorKind::NotFound);
     let line = match no_tool {
         true => "cargo is not there to build it; install Rust from https://rustup.rs, or name cargo in $CARGO".to_owned(),
-        false => format!("cargo cannot be run: {error}"),
+        false => format!("cargo {error}"),
     };
     BuildFault { line, no_tool }
 }

@@ -7,6 +7,7 @@ use crate::{
     args::PackageArgs,
     bundle::{Bundler, EXTENSIONS},
     exit::{FAULTS, Failure},
+    faults::unread,
 };
 use serde::Deserialize;
 use std::path::Path;
@@ -37,8 +38,8 @@ pub fn read(args: &PackageArgs) -> Result<(Manifest, Vec<u8>), Failure> {
         ));
     };
     let shown = script.display();
-    let text = file::read(script, file::TEXT)
-        .map_err(|error| failed(format!("{shown} cannot be read: {error}")))?;
+    let text =
+        file::read(script, file::TEXT).map_err(|error| failed(unread("", script, &error)))?;
     let source = args.source.as_deref().map(source).transpose()?;
     let source = source.unwrap_or_default();
     let bundler = Bundler {

@@ -11,11 +11,12 @@ use super::{
 };
 use crate::{
     args::WebArgs,
-    build_sources::{Outcome, Stop},
+    build_sources::Outcome,
     building::Builder,
     exit::Failure,
     log_writer::LogWriter,
     plugins_file::PluginsFile,
+    programs::Stop,
     run::not_watched,
     watch::{Wanted, Watch},
 };
@@ -53,7 +54,12 @@ impl Again {
     ///
     /// # Errors
     /// That plugins.json is standard input, or that the system does not tell of changes.
-    pub fn start(args: &WebArgs, file: &PluginsFile, log: &LogWriter) -> Result<Self, Failure> {
+    pub fn start(
+        args: &WebArgs,
+        file: &PluginsFile,
+        log: &LogWriter,
+        stop: &Stop,
+    ) -> Result<Self, Failure> {
         let Some(path) = file.again() else {
             return Err(Failure::fault(
                 "--watch needs a plugins.json that can be read again: name its file with -p",
@@ -63,6 +69,7 @@ impl Again {
             build: args.build.is_wanted(),
             signed: false,
             copies_into: std::path::absolute(&args.output).ok(),
+            stop: stop.clone(),
         };
         let mut builder = Runtime::builder().base_dir(file.base());
         for dir in &args.plugin_dir {

@@ -11,6 +11,7 @@ use std::{
 };
 
 use sha2::{Digest, Sha256};
+use valor_runtime::{file::open_regular, hex::hex};
 
 /// The folder of the modules.
 pub const MODULES: &str = "vlugins";
@@ -98,7 +99,7 @@ impl Content {
     pub fn sha256(&self) -> io::Result<String> {
         match self {
             Self::Bytes(bytes) => Ok(sha256(bytes)),
-            Self::Copy(file) => sha256_of(File::open(file)?),
+            Self::Copy(file) => sha256_of(open_regular(file)?),
         }
     }
 }
@@ -113,8 +114,4 @@ pub fn sha256_of(mut file: File) -> io::Result<String> {
 /// The same of bytes.
 pub fn sha256(bytes: &[u8]) -> String {
     hex(&Sha256::digest(bytes))
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -11,7 +11,10 @@ use std::{
     io,
     path::{Path, PathBuf},
 };
-use valor_runtime::{definition::is_served, file};
+use valor_runtime::{
+    definition::is_served,
+    file::{self, ReadError, open_regular},
+};
 
 /// The list. Valor's own `files` vlugin serves no name that begins with a dot.
 const LIST: &str = ".valor-web";
@@ -72,17 +75,21 @@ impl Folder {
     /// The SHA-256 of the file that is there.
     fn found(&self, path: &str) -> Result<Option<String>, Failure> {
         let file = self.root.join(path);
-        match File::open(&file) {
-            Ok(_) if file.is_dir() => Err(Failure::fault(format!(
-                "{} is a folder, where a file has to be written: take it away, or name another folder with -o",
+        let in_the_way = |what: &str| {
+            Failure::fault(format!(
+                "{} is {what}, where a file has to be written: take it away, or name another folder with -o",
                 file.display()
-            ))),
+            ))
+        };
+        match open_regular(&file) {
             Ok(opened) => match sha256_of(opened) {
                 Ok(sha256) => Ok(Some(sha256)),
                 Err(error) => Err(unreadable(&file, &error)),
             },
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(unreadable(&file, &error)),
+            Err(ReadError::Directory) => Err(in_the_way("a folder")),
+            Err(ReadError::NotAFile) => Err(in_the_way("not a regular file")),
+            Err(error) if error.is_absent() => Ok(None),
+            Err(error) => Err(unreadable(&file, &error.into())),
         }
     }
 
@@ -146,7 +153,7 @@ impl Folder {
                 Content::Bytes(bytes) => fs::write(&part, bytes)?,
                 // Not with the rights of the original, which may be read-only.
                 Content::Copy(from) => {
-                    io::copy(&mut File::open(from)?, &mut File::create(&part)?)?;
+                    io::copy(&mut open_regular(from)?, &mut File::create(&part)?)?;
                 }
             }
             fs::rename(&part, &file)

@@ -3,19 +3,20 @@
 
 use crate::{
     args::{LogArgs, LogFormat},
-    build_sources::Stop,
     exit::{CANNOT_BIND, Failure},
     log_writer::LogWriter,
     output::print_line,
+    programs::Stop,
     run::warn_unwritten,
     signals,
 };
 use std::{
     path::Path,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex},
 };
 use valor_runtime::{
     Definition, Kind, Runtime, Vlugin, from_fn,
+    lock::locked,
     server::{Listen, Server, ServerConfig, ServerError},
 };
 
@@ -30,14 +31,11 @@ impl Policy {
 
     /// Serves it under another one from now on.
     pub fn set(&self, policy: String) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = policy.into();
+        *locked(&self.0) = policy.into();
     }
 
     fn get(&self) -> Arc<str> {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        locked(&self.0).clone()
     }
 }
 

@@ -82,7 +82,10 @@ fn what_is_named_is_built_and_nothing_else() {
     assert_eq!(finished.code, Some(1));
     assert_eq!(
         finished.faults(),
-        ["no vlugin is called `othr`; did you mean `other`?"]
+        [format!(
+            "{}: no vlugin is called `othr`; did you mean `other`?",
+            folder.file("plugins.json")
+        )]
     );
     let finished = build(&folder, &["site"], &[]);
     assert_eq!(finished.code, Some(1));

@@ -99,7 +99,9 @@ fn faults_of_the_text_have_line_and_column() {
     let finished = run(&["check", "-p", &missing]);
     assert_eq!(
         finished.faults(),
-        [format!("{missing}: there is no such file")]
+        [format!(
+            "{missing}: there is no such file; see that its path is right"
+        )]
     );
 }
 
@@ -114,7 +116,7 @@ fn faults_of_the_files() {
         ),
         (
             r#""name": "a", "path": "./dir.so""#.to_owned(),
-            "FILE(dir.so) is a directory: give the library's file in `path`".to_owned(),
+            "FILE(dir.so) is a directory: give the vlugin's file in `path`".to_owned(),
         ),
         (
             format!(r#""name": "a", "path": "./{text}""#),

@@ -5,6 +5,8 @@
 mod build_command;
 mod building;
 mod checking;
+#[cfg(unix)]
+mod ending_programs;
 mod escaping;
 #[cfg(target_os = "linux")]
 mod library_path;
@@ -12,6 +14,8 @@ mod manual;
 mod packaging;
 #[cfg(all(target_os = "linux", feature = "wasm"))]
 mod packaging_scripts;
+#[cfg(unix)]
+mod pipes;
 mod plugins;
 mod reloading;
 mod running;

@@ -102,7 +102,8 @@ fn what_is_wrong_with_a_definition_is_told_where_it_stands() {
     let nameless = answer("replace", "{}");
     assert!(nameless.starts_with("FILE has no `name`, "), "{nameless}");
     let no_json = answer("replace", "{");
-    assert!(no_json.starts_with("FILE is not JSON: "), "{no_json}");
+    let early = "FILE:1:2: the text ends too early: a bracket, brace or quote is never closed";
+    assert_eq!(no_json, early);
 
     // What the command line says has no lines.
     let finished = ask(&server, &["add", "it", "--type", "nativ"]);
@@ -199,4 +200,54 @@ fn the_file_of_a_vlugin_that_runs_can_be_written_over() {
     let new = ["replace", "greet", "--path", &file, "--config", "\"Eve\""];
     assert_eq!(ask(&server, &new).code, Some(0));
     assert_eq!(server.get("/greet?who=Zoe").body, "Eve says hello Zoe!");
+}
+
+#[test]
+fn wrong_addresses_are_wrong_command_lines() {
+    for (addr, part) in [
+        ("https://localhost:99999", "`99999` is not a port"),
+        ("http://localhost:0", "`0` is not a port"),
+        ("https://[::1]:", "`` is not a port"),
+        ("https://:8443", "is not the address of a server"),
+        ("https://localhost/path", "is not the address of a server"),
+        ("127.0.0.1:99999", "is not an address"),
+        ("127.0.0.1:0", "no server listens on port 0"),
+        ("ftp://localhost", "is not an address"),
+    ] {
+        let finished = run(&["plugins", "--addr", addr, "list"]);
+        assert_eq!(finished.code, Some(2), "{addr}: {finished:?}");
+        assert!(finished.err.contains(part), "{addr}: {}", finished.err);
+    }
+    // A scheme is one in capitals too.
+    for addr in ["HTTPS://localhost:1", "HttP://localhost:1"] {
+        let finished = run(&["plugins", "--addr", addr, "list"]);
+        let (scheme, rest) = addr.split_once(':').unwrap();
+        let addr = format!("{}:{rest}", scheme.to_ascii_lowercase());
+        let line = format!("the server at {addr} cannot be asked: ");
+        assert!(refused(&finished).starts_with(&line), "{finished:?}");
+    }
+}
+
+#[test]
+fn roots_of_trust_are_for_tls() {
+    for addr in ["127.0.0.1:1", "http://localhost:1", "HTTP://localhost:1"] {
+        let finished = run(&["plugins", "--addr", addr, "--ca-file", "none", "list"]);
+        assert_eq!(finished.code, Some(2), "{finished:?}");
+        let addr = addr.replace("HTTP", "http");
+        assert_eq!(
+            finished.faults(),
+            [format!(
+                "--ca-file is about TLS, and {addr} is asked in plain HTTP: give --addr as an https:// URL, or leave \
+                 --ca-file out"
+            )]
+        );
+    }
+}
+
+#[test]
+fn no_key_is_there_twice() {
+    let finished = run(&["plugins", "add", "it", "--config", r#"{ "a": 1, "a": 2 }"#]);
+    assert_eq!(finished.code, Some(2), "{finished:?}");
+    let line = "1:11: a: this key is there already at 1:3; take one of them out";
+    assert!(finished.err.contains(line), "{}", finished.err);
 }

@@ -1,10 +1,7 @@
-//! `run --build --watch`: crates that are edited while the program serves. What is built keeps nobody waiting, and does
-//! not outlive the program.
+//! `run --build --watch`: crates that are edited while the program serves. What is built keeps nobody waiting.
 
-#[cfg(unix)]
-use crate::support::wait_for_the_end_of;
 use crate::{
-    support::{Folder, Server, valor_cli, wait_for, workspace},
+    support::{Folder, Server, valor_cli, workspace},
     watching::{Busy, DONE, Watching, plugins},
 };
 use std::{fs, path::Path};
@@ -203,95 +200,4 @@ fn a_source_is_built_again() {
     assert_eq!(busy.answers(), ["one", "two", "three"]);
     // The first, and those of the three changes.
     assert_eq!(it.server.err().matches("valor::build: building").count(), 4);
-}
-
-/// A cargo that never ends a build.
-#[cfg(unix)]
-const ENDLESS: &str = r#"#!/bin/sh
-if [ "$1" = build ]; then
-    if [ -n "$COMPILER" ]; then
-        sleep 600 > /dev/null 2>&1 &
-        echo $! > "$COMPILER"
-    fi
-    echo $$ > "$PID.new" && mv "$PID.new" "$PID"
-    exec sleep 600
-fi
-exec "$REAL_CARGO" "$@"
-"#;
-
-/// The program with that cargo, and the file that has the cargo's process once it builds.
-#[cfg(unix)]
-fn endless(folder: &Folder) -> (std::process::Command, std::path::PathBuf) {
-    use std::os::unix::fs::PermissionsExt;
-    folder.write("cargo", ENDLESS);
-    let (cargo, pid) = (folder.path().join("cargo"), folder.path().join("pid"));
-    fs::set_permissions(&cargo, fs::Permissions::from_mode(0o755)).unwrap();
-    folder.write(
-        "it/Cargo.toml",
-        "[package]\nname = \"it\"\n[lib]\ncrate-type = [\"cdylib\"]\n[workspace]\n",
-    );
-    folder.write("it/src/lib.rs", "");
-    let mut command = valor_cli();
-    command
-        .env(
-            "REAL_CARGO",
-            std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()),
-        )
-        .env("CARGO", cargo)
-        .env("PID", &pid)
-        .args(["run", "--addr", "127.0.0.1:0", "--build", "-p"])
-        .arg(folder.path().join("plugins.json"));
-    (command, pid)
-}
-
-#[cfg(unix)]
-const ENDLESSLY_BUILT: &str = r#"{ "type": "native", "name": "it", "source": "it" }"#;
-
-#[cfg(unix)]
-#[test]
-fn a_build_does_not_outlive_the_program() {
-    let folder = Folder::new(&plugins(&[]));
-    let (mut command, pid) = endless(&folder);
-    command.arg("--watch");
-    let server = Server::spawn(command);
-    folder.write("plugins.json", plugins(&[ENDLESSLY_BUILT]));
-    wait_for("the build", || pid.exists());
-    server.signal("TERM");
-    let ended = server.end();
-    assert_eq!(ended.code, Some(0), "{}", ended.err);
-    wait_for_the_end_of(&fs::read_to_string(pid).unwrap());
-}
-
-/// Nothing is served yet. The compilers that cargo has started end as well.
-#[cfg(unix)]
-#[test]
-fn the_first_build_does_not_outlive_the_program_either() {
-    for signal in ["TERM", "INT"] {
-        let folder = Folder::new(&plugins(&[ENDLESSLY_BUILT]));
-        let (mut command, pid) = endless(&folder);
-        command.env("COMPILER", folder.path().join("compiler"));
-        let mut program = command
-            .stderr(std::process::Stdio::piped())
-            .spawn()
-            .unwrap();
-        wait_for("the build", || pid.exists());
-        let id = program.id().to_string();
-        let sent = std::process::Command::new("kill")
-            .args(["-s", signal, &id])
-            .status();
-        assert!(sent.unwrap().success());
-        let mut ended = None;
-        wait_for("the end", || {
-            ended = program.try_wait().unwrap();
-            ended.is_some()
-        });
-        wait_for_the_end_of(&fs::read_to_string(pid).unwrap());
-        wait_for_the_end_of(&fs::read_to_string(folder.path().join("compiler")).unwrap());
-        let said = std::io::read_to_string(program.stderr.take().unwrap()).unwrap();
-        assert_eq!(ended.unwrap().code(), Some(0), "{said}");
-        assert!(
-            said.contains("stopped before anything was served"),
-            "{said}"
-        );
-    }
 }

@@ -16,7 +16,6 @@ use std::{
 use valor_runtime::{
     Body, Definition, Response, Runtime, Vlugin,
     account::Account,
-    dispatch::watch,
     from_fn,
     host::{
         RuntimeHost,
@@ -42,10 +41,6 @@ pub fn serve(subject: Subject, threads: usize) -> Result<(), Box<dyn Error>> {
         let server = Server::bind(&[listen], config).await?;
         let vlugin = vlugin(subject).await?;
         println!("{}", server.local_addrs()[0]);
-        let workers = server.workers();
-        watch::on_blocked(move || {
-            workers.relieve();
-        });
         server.run(vlugin, threads, pending()).await?;
         Ok(())
     })

@@ -10,9 +10,9 @@
 //! | `DELETE /_plugins/NAME` | 204; running requests finish |
 
 use super::{RegistryAccess, json, method_not_allowed};
-use crate::{
-    BoxFuture, Definition, Request, Response, Vlugin, definition::DefinitionFaults, from_fn,
-};
+use crate::{BoxFuture, Definition, Request, Response, Vlugin, definition, from_fn};
+use definition::DefinitionFaults;
+use serde::de::IgnoredAny;
 use serde_json::{Value, json};
 use std::sync::Arc;
 
@@ -107,7 +107,7 @@ async fn answer<A: Administer>(runtime: Arc<A>, request: Request) -> Result<Resp
         ("GET" | "HEAD", "") => Ok(json(200, &json!({ "plugins": runtime.list() }))),
         ("GET" | "HEAD", name) => Ok(json(200, &found(name)?)),
         ("POST", "") => {
-            let definition = definition(&*runtime, request).await?;
+            let definition = sent(&*runtime, request).await?;
             let name = definition.name.clone();
             runtime.clone().register(definition).await?;
             let mut response = json(201, &found(&name)?);
@@ -118,7 +118,7 @@ async fn answer<A: Administer>(runtime: Arc<A>, request: Request) -> Result<Resp
         }
         ("PUT", name) if !name.is_empty() => {
             found(name)?;
-            let definition = definition(&*runtime, request).await?;
+            let definition = sent(&*runtime, request).await?;
             if definition.name != name {
                 let line = format!(
                     "the definition is of `{}`, but the path names `{name}`: they have to be the same",
@@ -165,7 +165,7 @@ fn patched<A: Administer>(
         // The client does not learn what it was built from: its `path` is the result.
         keys.remove("source");
     }
-    let patch: Value = serde_json::from_str(patch).map_err(|error| unfit(error.to_string()))?;
+    let patch = definition::json(patch).map_err(|faults| unfit(faults.on_one_line()))?;
     if !patch.is_object() {
         let line = "a patch is an object with the keys to change, such as { \"path\": \"hello\" }";
         return Err(unfit(line.to_owned()));
@@ -206,7 +206,7 @@ fn merge(value: &mut Value, patch: Value) {
 }
 
 /// The definition in a request's body.
-async fn definition<A: Administer>(runtime: &A, request: Request) -> Result<Definition, Response> {
+async fn sent<A: Administer>(runtime: &A, request: Request) -> Result<Definition, Response> {
     let text = text(request, &["json"]).await?;
     // The same reader as for plugins.json: the same rules, and every fault with its position.
     let read = runtime.read(&text);
@@ -235,11 +235,12 @@ async fn text(request: Request, subtypes: &[&str]) -> Result<String, Response> {
     })?;
     let text = std::str::from_utf8(&body)
         .map_err(|error| Response::problem(400, &format!("the body is not UTF-8: {error}")))?;
-    if let Err(error) = serde_json::from_str::<Value>(text) {
-        let line = format!("the body is not JSON: {error}");
-        return Err(Response::problem(400, &line));
+    let is_json = serde_json::from_str::<IgnoredAny>(text).is_ok();
+    match definition::json(text) {
+        // In the words of plugins.json, with line and column.
+        Err(faults) if !is_json => Err(Response::problem(400, &faults.on_one_line())),
+        _ => Ok(text.to_owned()),
     }
-    Ok(text.to_owned())
 }
 
 #[cfg(test)]

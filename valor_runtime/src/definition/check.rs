@@ -16,6 +16,7 @@ use super::{
     rules::Rule,
     table::{Key, Object, Shape},
 };
+use std::collections::HashSet;
 
 /// The longest text of a definition, in units of UTF-16, as the browser counts them: no path, host or prefix needs
 /// more, and looking for a path of a megabyte takes minutes.
@@ -97,7 +98,8 @@ impl<'t> Checker<'t> {
         Some((known, sound))
     }
 
-    /// The entries that have a row; unknown keys and those that are there twice are faults.
+    /// The entries that have a row; unknown keys are faults. Of those that are there twice the first counts: `twice` says
+    /// of the others what is wrong.
     pub fn known<C: Cursor>(
         &mut self,
         entries: Vec<Entry<C>>,
@@ -105,26 +107,20 @@ impl<'t> Checker<'t> {
         keys: &'static [Key],
         later: &[&str],
     ) -> Known<C> {
-        let mut found: Vec<(&'static Key, C, usize)> = Vec::new();
+        let mut found: Vec<(&'static Key, C)> = Vec::new();
+        let mut seen = HashSet::new();
         for Entry {
             key: name,
             key_at,
             value,
         } in entries
         {
+            if !seen.insert(name.clone()) {
+                continue;
+            }
             let sub = join(key, &shown(&name));
             if let Some(row) = keys.iter().find(|row| row.name == name) {
-                match found.iter().find(|(known, ..)| known.name == name) {
-                    Some((_, _, first)) => {
-                        let first = self.position(*first);
-                        self.fault(
-                            key_at,
-                            sub,
-                            format!("this key is there already, at {first}"),
-                        );
-                    }
-                    None => found.push((row, value, key_at)),
-                }
+                found.push((row, value));
             } else if later.contains(&&*name) {
                 let message =
                     "this key has no meaning for the types of vlugins that this version runs";
@@ -141,8 +137,7 @@ impl<'t> Checker<'t> {
                 self.fault(key_at, sub, message);
             }
         }
-        let found = found.into_iter();
-        Known(found.map(|(row, value, _)| (row, value)).collect())
+        Known(found)
     }
 
     /// Checks what an object has against its rows, as one of a vlugin of this kind if that is known; gives what has no

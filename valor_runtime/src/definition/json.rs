@@ -20,16 +20,24 @@ pub(super) struct Node<'t> {
     text: &'t str,
 }
 
-/// The value that the text is.
-pub(super) fn parse(text: &str) -> Result<Node<'_>, DefinitionFault> {
+/// How many arrays and objects may be inside of each other, as `serde_json` has it.
+const DEEPEST: usize = 127;
+
+/// The value that the text is. `least` is what to write if it is empty.
+pub(super) fn parse<'t>(text: &'t str, least: &str) -> Result<Node<'t>, DefinitionFault> {
     if let Err(error) = serde_json::from_str::<Value>(text) {
-        return Err(syntax_fault(text, &error));
+        return Err(syntax_fault(text, least, &error));
     }
     let inner = text.trim_matches([' ', '\t', '\r', '\n']);
     Ok(Node {
         at: offset_in(text, inner),
         text: inner,
     })
+}
+
+/// Some editors put a byte order mark first; RFC 8259, section 8.1 lets readers skip it.
+pub(super) fn without_mark(text: &str) -> &str {
+    text.strip_prefix('\u{feff}').unwrap_or(text)
 }
 
 /// Where the lines of a text begin, and how many characters stand before each block of it: a position is found
@@ -94,6 +102,11 @@ impl<'t> Node<'t> {
     /// The value itself, as what it stands for.
     pub fn read<T: DeserializeOwned>(&self) -> serde_json::Result<T> {
         serde_json::from_str(self.text)
+    }
+
+    /// The byte behind it.
+    pub fn end(&self) -> usize {
+        self.at + self.text.len()
     }
 
     fn value(&self) -> Value {
@@ -211,7 +224,7 @@ impl<'de> Deserialize<'de> for Entries<'de> {
     }
 }
 
-fn syntax_fault(text: &str, error: &serde_json::Error) -> DefinitionFault {
+fn syntax_fault(text: &str, least: &str, error: &serde_json::Error) -> DefinitionFault {
     // serde_json counts columns in bytes, from 1, and gives 0 right behind a line break.
     let lines = Lines::of(text);
     let line = error.line().clamp(1, lines.starts.len());
@@ -219,12 +232,18 @@ fn syntax_fault(text: &str, error: &serde_json::Error) -> DefinitionFault {
         true => text.trim_end().len(),
         false => lines.starts[line - 1] + error.column().saturating_sub(1),
     };
-    let message = match hint(text, at, error) {
-        Some(hint) => hint,
+    let full = error.to_string();
+    let end = full.rfind(" at line ").unwrap_or(full.len());
+    let said = &full[..end];
+    let (at, message) = match beyond(text, at, said) {
+        Some(found) => found,
+        None if text.trim().is_empty() => (at, format!("the text is empty{least}")),
         None => {
-            let full = error.to_string();
-            let end = full.rfind(" at line ").unwrap_or(full.len());
-            format!("not valid JSON: {}", &full[..end])
+            let hint = hint(text, at, error);
+            (
+                at,
+                hint.unwrap_or_else(|| format!("not valid JSON: {said}")),
+            )
         }
     };
     DefinitionFault {
@@ -234,10 +253,33 @@ fn syntax_fault(text: &str, error: &serde_json::Error) -> DefinitionFault {
     }
 }
 
-fn hint(text: &str, at: usize, error: &serde_json::Error) -> Option<String> {
-    if text.trim().is_empty() {
-        return Some("the text is empty; write { \"plugins\": [] } at least".into());
+/// What is JSON, and yet more than a program can take: where it begins, and what is wrong.
+fn beyond(text: &str, at: usize, said: &str) -> Option<(usize, String)> {
+    let in_number = |byte: &u8| matches!(byte, b'0'..=b'9' | b'+' | b'-' | b'.' | b'e' | b'E');
+    if said == "number out of range" {
+        let end = (at + 1).min(text.len());
+        let before = text.as_bytes()[..end].iter().rev();
+        let start = end - before.take_while(|byte| in_number(byte)).count();
+        let number = shown(text.get(start..end)?);
+        let line = format!(
+            "`{number}` is out of range: a number is at most about 1.8e308 in either direction"
+        );
+        return Some((start, line));
     }
+    if said == "recursion limit exceeded" {
+        let line = format!(
+            "arrays and objects are more than {DEEPEST} deep in each other; take levels out"
+        );
+        return Some((at, line));
+    }
+    if said == "lone leading surrogate in hex escape" || said == "unexpected end of hex escape" {
+        let line = "an escape such as `\\ud800` is half of a character; write the character itself";
+        return Some((at, line.to_owned()));
+    }
+    None
+}
+
+fn hint(text: &str, at: usize, error: &serde_json::Error) -> Option<String> {
     if error.is_eof() {
         return Some("the text ends too early: a bracket, brace or quote is never closed".into());
     }

@@ -29,6 +29,7 @@
 //! - `text`: from a file to its text. `json`: strict JSON whose values know where they stand.
 //! - `kinds`: what reads and checks with the kinds that there are.
 //! - `read`: from a text to definitions; `document`: those of a file. `taken`: no name and no prefix is there twice.
+//!   `twice`: no key is.
 //! - `fault`: what is wrong, with line, column and JSON path. `nearest`: "did you mean …?"
 
 mod check;
@@ -58,6 +59,7 @@ mod taken;
 #[cfg(test)]
 mod tests;
 mod text;
+mod twice;
 #[cfg(test)]
 mod written;
 
@@ -73,3 +75,22 @@ pub use limits::Limits;
 pub use nearest::nearest;
 pub(crate) use rules::name as broken_name;
 pub use script::Start;
+
+use serde_json::Value;
+
+/// A JSON value, held to what a plugins.json is held to as a text: no key is there twice in one object.
+///
+/// ```
+/// use valor_runtime::definition::json;
+///
+/// assert_eq!(json("[1, 2]")?, serde_json::json!([1, 2]));
+/// let faults = json(r#"{ "a": { "b": 1, "b": 2 } }"#).unwrap_err();
+/// assert_eq!(faults.to_string(), "1:18: a.b: this key is there already at 1:10; take one of them out");
+/// # Ok::<(), valor_runtime::definition::DefinitionFaults>(())
+/// ```
+///
+/// # Errors
+/// What is wrong with the text, with line and column.
+pub fn json(text: &str) -> Result<Value, DefinitionFaults> {
+    read::value(text).map_err(|faults| faults.of(None))
+}

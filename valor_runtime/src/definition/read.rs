@@ -7,20 +7,22 @@ use super::{
     check::Checker,
     cursor::Cursor,
     document::{Definitions, Positions},
-    fault::{Faults, Position},
+    fault::{DefinitionFault, Faults, Position},
     fields::Definition,
-    json::{self, Node},
+    json::{self, Node, without_mark},
     keys,
     kind::Kind,
     of_kind,
     taken::Taken,
+    twice::{self, Twice},
 };
 use serde_json::{Map, Value};
+use std::{iter::Peekable, vec};
 
 /// The definitions that have no fault, and the faults of the others and of the text.
 pub(super) fn all(text: &str, kinds: &[Kind]) -> (Definitions, Faults) {
     let text = without_mark(text);
-    let root = match json::parse(text) {
+    let root = match json::parse(text, "; write { \"plugins\": [] } at least") {
         Ok(root) => root,
         Err(fault) => return (Definitions::default(), Faults::one(fault)),
     };
@@ -33,9 +35,29 @@ pub(super) fn all(text: &str, kinds: &[Kind]) -> (Definitions, Faults) {
     (definitions, reader.checker.faults)
 }
 
+/// A value of any kind, in which no key is there twice.
+pub(super) fn value(text: &str) -> Result<Value, Faults> {
+    let text = without_mark(text);
+    let root = json::parse(text, "").map_err(Faults::one)?;
+    let mut reader = Reader::of(text, &[]);
+    reader.note_twice(text.len());
+    match reader.checker.faults {
+        faults if faults.is_empty() => root.read().map_err(|error| {
+            // It was read before, in the same way.
+            let message = error.to_string();
+            Faults::one(DefinitionFault {
+                position: None,
+                key: String::new(),
+                message,
+            })
+        }),
+        faults => Err(faults),
+    }
+}
+
 pub(super) fn one(text: &str, kinds: &[Kind]) -> Result<Definition, Faults> {
     let text = without_mark(text);
-    let root = json::parse(text).map_err(Faults::one)?;
+    let root = json::parse(text, &format!("; write {}", keys::EXAMPLE)).map_err(Faults::one)?;
     let mut reader = Reader::of(text, kinds);
     let read = reader.definition(root, "");
     match (read.definition, reader.checker.faults) {
@@ -57,11 +79,6 @@ fn filled(node: Node<'_>, kind: Option<Kind>, kinds: &[Kind]) -> serde_json::Res
     })
 }
 
-/// Some editors put a byte order mark first; RFC 8259, section 8.1 lets readers skip it.
-fn without_mark(text: &str) -> &str {
-    text.strip_prefix('\u{feff}').unwrap_or(text)
-}
-
 /// What was read of one entry; name and prefix are there for the search for duplicates even if the rest has faults.
 #[derive(Default)]
 struct ReadEntry {
@@ -74,6 +91,8 @@ struct ReadEntry {
 struct Reader<'t> {
     checker: Checker<'t>,
     kinds: &'t [Kind],
+    /// Those that are not noted yet.
+    twice: Peekable<vec::IntoIter<Twice>>,
 }
 
 impl<'t> Reader<'t> {
@@ -81,6 +100,16 @@ impl<'t> Reader<'t> {
         Self {
             checker: Checker::of(Some(text), kinds),
             kinds,
+            twice: twice::of(text).into_iter().peekable(),
+        }
+    }
+
+    /// Notes the keys before this byte that are there twice.
+    fn note_twice(&mut self, end: usize) {
+        while let Some(twice) = self.twice.next_if(|it| it.at < end) {
+            let first = self.checker.position(twice.first);
+            let message = format!("this key is there already at {first}; take one of them out");
+            self.checker.fault(twice.at, twice.key, message);
         }
     }
 
@@ -109,6 +138,7 @@ impl<'t> Reader<'t> {
         let mut entries = Vec::new();
         for (index, element) in elements.into_iter().enumerate() {
             let key = format!("plugins[{index}]");
+            self.note_twice(element.at);
             let before = self.checker.faults.count();
             let read = self.definition(element, &key);
             taken.note(
@@ -126,12 +156,14 @@ impl<'t> Reader<'t> {
                 entries.extend(read.definition.map(|definition| (definition, positions)));
             }
         }
+        self.note_twice(usize::MAX);
         entries
     }
 
     fn definition(&mut self, node: Node<'t>, key: &str) -> ReadEntry {
         let mut read = ReadEntry::default();
         let before = self.checker.faults.count();
+        self.note_twice(node.end());
         let Some((known, sound)) = self.checker.definition(&node, key) else {
             return read;
         };

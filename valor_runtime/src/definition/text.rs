@@ -14,7 +14,9 @@ use std::path::Path;
 pub(super) fn file(path: &Path) -> Result<Vec<u8>, Faults> {
     file::read(path, file::TEXT).map_err(|error| {
         let message = match error {
-            error if error.is_absent() => "there is no such file".to_owned(),
+            error if error.is_absent() => {
+                "there is no such file; see that its path is right".to_owned()
+            }
             ReadError::Directory => "this is a directory; name the plugins.json in it".to_owned(),
             ReadError::NotAFile => {
                 "this is not a regular file; name one, or pipe it to `-p -`".to_owned()
@@ -22,7 +24,7 @@ pub(super) fn file(path: &Path) -> Result<Vec<u8>, Faults> {
             ReadError::TooLarge(most) => {
                 format!("this has more than {most} bytes, which no plugins.json needs")
             }
-            error => format!("cannot be read: {error}"),
+            error => format!("cannot be read: {error}; {}", error.remedy()),
         };
         Faults::one(of_text(None, message))
     })

@@ -6,12 +6,13 @@
 //! stream.
 
 use super::body::Cut;
+use crate::lock::locked;
 use crate::{Body, Chunk, ChunkStream, stall::Stall, timer::Timer};
 use futures_core::Stream;
 use std::{
     io,
     pin::Pin,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    sync::{Arc, Mutex, Weak},
     task::{Context, Poll, Wake, Waker},
     time::{Duration, Instant},
 };
@@ -187,10 +188,6 @@ enum End {
     Whole,
     /// The taker came too late.
     Cut,
-}
-
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Shared {

@@ -1,13 +1,15 @@
 //! Names the vlugin that blocks its thread.
 //!
 //! Every poll of a vlugin's code runs inside [`run`]. It notes in a slot of the thread which vlugin is being polled.
-//! One thread looks at all slots twenty times a second. While it finds the same poll again, it calls the listeners
-//! ([`on_blocked`]), so that a server can replace blocked threads at once. A poll that takes longer than a second gets
-//! one line in the log. A poll costs two short uncontended locks and no look at the clock.
+//! One thread looks at all slots twenty times a second. While it finds the same poll again, it tells [`blocked`], so
+//! that a server can replace blocked threads at once. A poll that takes longer than a second gets one line in the log.
+//! A poll costs two short uncontended locks and no look at the clock.
 
-use crate::registry::Mount;
+pub use crate::blocked::{Listening, on_blocked};
+
+use crate::{lock::locked, registry::Mount};
 use std::{
-    sync::{Arc, Mutex, MutexGuard, Once, PoisonError, Weak},
+    sync::{Arc, Mutex, Once, Weak},
     time::{Duration, Instant},
 };
 
@@ -25,10 +27,8 @@ struct Slot {
 }
 
 type Slots = Vec<(Weak<Mutex<Slot>>, Seen)>;
-type Listener = Box<dyn Fn() + Send + Sync>;
 
 static SLOTS: Mutex<Slots> = Mutex::new(Vec::new());
-static LISTENERS: Mutex<Vec<Listener>> = Mutex::new(Vec::new());
 
 /// What the watching thread remembers of a slot.
 #[derive(Default)]
@@ -45,10 +45,6 @@ thread_local! {
         start();
         slot
     };
-}
-
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Runs a piece of a vlugin's code under the vlugin's name.
@@ -71,11 +67,6 @@ pub fn run<T>(mount: &Arc<Mount>, code: impl FnOnce() -> T) -> T {
     };
     let _leave = Leave(slot, before);
     code()
-}
-
-/// Calls `listener` about every 50 milliseconds while a vlugin has blocked a thread for at least that long.
-pub fn on_blocked(listener: impl Fn() + Send + Sync + 'static) {
-    locked(&LISTENERS).push(Box::new(listener));
 }
 
 fn start() {
@@ -138,8 +129,6 @@ fn look(slots: &mut Slots) {
         true
     });
     if blocked {
-        for listener in locked(&LISTENERS).iter() {
-            listener();
-        }
+        crate::blocked::tell();
     }
 }

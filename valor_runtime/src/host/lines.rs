@@ -4,9 +4,10 @@
 //! process has another one for its standard output. Lines over the rate are counted, and the count is logged as one
 //! line.
 
+use crate::lock::locked;
 use smol::Timer;
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
 
@@ -48,15 +49,15 @@ impl Lines {
         &self.name
     }
 
-    /// Whether to log a line of this many bytes.
-    pub(crate) fn admit(self: &Arc<Self>, bytes: usize) -> bool {
-        let mut window = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+    /// Whether to log a line. `bytes` is how many it takes in the log, and is called only if that matters.
+    pub(crate) fn admit(self: &Arc<Self>, bytes: impl FnOnce() -> usize) -> bool {
+        let mut window = locked(&self.state);
         if window.left_out == 0 && window.since.elapsed() >= WINDOW {
             (window.since, window.lines, window.bytes) = (Instant::now(), 0, 0);
         }
         if window.left_out == 0 && window.lines < LINES && window.bytes < BYTES {
             window.lines += 1;
-            window.bytes = window.bytes.saturating_add(bytes);
+            window.bytes = window.bytes.saturating_add(bytes());
             return true;
         }
         self.count(&mut window, 1);
@@ -65,7 +66,7 @@ impl Lines {
 
     /// Records that lines were left out before they got here.
     pub(crate) fn leave_out(self: &Arc<Self>, count: u64) {
-        let mut window = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut window = locked(&self.state);
         self.count(&mut window, count);
     }
 
@@ -84,7 +85,7 @@ impl Lines {
 
     /// Logs how many lines were left out, and begins anew.
     fn tell(&self) {
-        let mut window = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut window = locked(&self.state);
         let left_out = std::mem::take(&mut window.left_out);
         (window.since, window.lines, window.bytes) = (Instant::now(), 0, 0);
         drop(window);
@@ -97,7 +98,7 @@ impl Lines {
 
     /// Whether lines are being left out now.
     pub(crate) fn is_flooded(&self) -> bool {
-        let window = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let window = locked(&self.state);
         window.left_out > 0
     }
 }
@@ -109,7 +110,7 @@ mod tests {
     #[test]
     fn what_is_over_the_rate_is_counted_and_not_logged() {
         let lines = Lines::new("a");
-        let admitted = |number: u32, len| (0..number).filter(|_| lines.admit(len)).count();
+        let admitted = |number: u32, len| (0..number).filter(|_| lines.admit(|| len)).count();
         assert_eq!(admitted(LINES + 7, 1), LINES as usize);
         assert!(lines.is_flooded());
         lines.tell();

@@ -16,7 +16,7 @@ pub use native::NativeHost;
 use crate::{
     BoxFuture, Fault, Request, Response,
     account::Account,
-    escape::{LONGEST, more},
+    escape::{LONGEST, more, written},
 };
 use allow::Allow;
 use callees::Callees;
@@ -75,7 +75,8 @@ impl Host for RuntimeHost {
             return;
         }
         let (message, rest) = shortened(record.message);
-        if !self.lines.admit(message.len()) {
+        let texts = [message, record.target, record.file];
+        if !self.lines.admit(|| texts.into_iter().map(written).sum()) {
             return;
         }
         log::logger().log(
@@ -151,5 +152,34 @@ mod tests {
         let (start, rest) = shortened(&text);
         assert_eq!(start.len(), LONGEST - 1);
         assert_eq!(rest, more(text.len() - start.len()));
+    }
+
+    /// Escapes make a line of control characters six times as long.
+    #[test]
+    fn what_is_logged_is_counted_as_it_is_written() {
+        log::set_max_level(log::LevelFilter::Info);
+        let fetcher = Arc::new(Fetcher::new(fetch::FetchConfig::default()).unwrap());
+        let is_flooded = |texts: [&str; 3]| {
+            let nobody = crate::from_fn(|_| async { Ok(Response::new(404)) });
+            let account = Account::new(&crate::Limits::default());
+            let callees = Callees::new(nobody, []);
+            let host = RuntimeHost::new("a", Allow::none(), fetcher.clone(), callees, account);
+            let [message, target, file] = texts;
+            for _ in 0..20 {
+                host.log(&LogRecord {
+                    level: log::Level::Error,
+                    message,
+                    target,
+                    file,
+                    line: 0,
+                });
+            }
+            host.lines.is_flooded()
+        };
+        let (plain, escapes) = ("x".repeat(LONGEST), "\u{1b}".repeat(LONGEST));
+        assert!(!is_flooded([&plain, "", ""]));
+        assert!(is_flooded([&escapes, "", ""]));
+        assert!(is_flooded(["", &escapes, ""]));
+        assert!(is_flooded(["", "", &escapes]));
     }
 }

@@ -4,8 +4,8 @@
 use super::{Inspection, panic_strategy};
 use crate::{
     Kind,
-    escape::Shown,
-    loader::{LoadError, ScriptError, native::sha256_of, one_line, read, unpack},
+    escape::{Shown, one_line},
+    loader::{LoadError, ScriptError, native::sha256_of, read, unpack},
     package::{Library, Manifest, Package, PackageError},
 };
 use serde::{Serialize, Serializer, ser::SerializeStruct};

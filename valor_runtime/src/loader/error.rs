@@ -2,10 +2,13 @@
 
 use super::{
     FilesError, GuestError, NativeError, ScriptError,
-    lists::{Any, PluginDirs},
-    one_line,
+    lists::{Any, Outside},
 };
-use crate::package::{PackageError, SignatureError};
+use crate::{
+    escape::one_line,
+    file::remedy,
+    package::{PackageError, SignatureError},
+};
 use std::{
     fmt, io,
     path::{Path, PathBuf},
@@ -43,21 +46,21 @@ pub enum LoadError {
     },
 
     /// The path is a directory.
-    #[error("{} is a directory: give the library's file in `path`", file.display())]
+    #[error("{} is a directory: give the vlugin's file in `path`", file.display())]
     Directory {
         /// The directory.
         file: PathBuf,
     },
 
     /// The path is a device, a pipe or a socket.
-    #[error("{} is not a regular file: give the library's file in `path`", file.display())]
+    #[error("{} is not a regular file: give the vlugin's file in `path`", file.display())]
     NotAFile {
         /// The path.
         file: PathBuf,
     },
 
     /// The file cannot be read.
-    #[error("{} cannot be read: {error}; see that the user of this process may read it", file.display())]
+    #[error("{} cannot be read: {error}; {}", file.display(), remedy(error))]
     Unreadable {
         /// The file.
         file: PathBuf,
@@ -76,14 +79,18 @@ pub enum LoadError {
 
     /// The file is not in a plugin directory, and has to be.
     #[error(
-        "{} is not inside {} once its symbolic links are resolved{}",
-        file.display(), PluginDirs(dirs), if dirs.is_empty() { "" } else { ": put the file there" }
+        "{}{}", Outside { file, dirs, is_link: *is_link, meant },
+        if dirs.is_empty() || meant.is_some() { "" } else { ": put the file there" }
     )]
     Outside {
         /// The file.
         file: PathBuf,
         /// The plugin directories.
         dirs: Vec<PathBuf>,
+        /// Whether its path is in one of them, and a symbolic link leads out.
+        is_link: bool,
+        /// The file of that name in one of them.
+        meant: Option<PathBuf>,
     },
 
     /// `sha256` of a definition is not one.

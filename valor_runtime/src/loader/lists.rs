@@ -1,6 +1,10 @@
 //! Files and folders in a sentence: how the errors of loaders list them.
 
-use std::{ffi::OsStr, fmt, path::PathBuf};
+use std::{
+    ffi::OsStr,
+    fmt,
+    path::{Path, PathBuf},
+};
 
 /// `a, b or c`.
 pub(super) struct Any<'a, T>(pub(super) &'a [T]);
@@ -30,6 +34,33 @@ impl fmt::Display for PluginDirs<'_> {
             [] => f.write_str("a plugin directory (none is set)"),
             [dir] => write!(f, "the plugin directory {}", dir.display()),
             dirs => write!(f, "one of the plugin directories {}", Any(dirs)),
+        }
+    }
+}
+
+/// That a file is not in a plugin directory, and which one is.
+pub(super) struct Outside<'a> {
+    pub(super) file: &'a Path,
+    pub(super) dirs: &'a [PathBuf],
+    pub(super) is_link: bool,
+    pub(super) meant: &'a Option<PathBuf>,
+}
+
+impl fmt::Display for Outside<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = self.file.file_name().unwrap_or_default().display();
+        write!(
+            f,
+            "{} is not inside {}",
+            self.file.display(),
+            PluginDirs(self.dirs)
+        )?;
+        match (self.meant, self.dirs) {
+            _ if self.is_link => f.write_str(" once its symbolic links are resolved"),
+            (Some(meant), _) => write!(f, "; did you mean {}?", meant.display()),
+            (None, []) => Ok(()),
+            (None, [_]) => write!(f, ", and there is no `{name}` in that"),
+            (None, _) => write!(f, ", and there is no `{name}` in them"),
         }
     }
 }

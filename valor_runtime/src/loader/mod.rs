@@ -26,7 +26,6 @@ mod table;
 pub(crate) mod unpack;
 pub mod wasm;
 
-pub(crate) use crate::escape::one_line;
 pub use error::LoadError;
 pub use files_error::FilesError;
 pub use guest_error::GuestError;

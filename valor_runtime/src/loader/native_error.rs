@@ -1,6 +1,6 @@
 //! [`NativeError`]: why a native library is not loaded. `native` makes them.
 
-use super::one_line;
+use crate::escape::one_line;
 use std::{io, path::PathBuf, sync::Arc};
 use valor_abi_wire::metadata::Metadata;
 

@@ -2,7 +2,8 @@
 //! definitions only, so the line leaves out where this machine's Deno is and what its administrator could do about it.
 //! `runtime` and `valor_cli` call this.
 
-use super::{LoadError, ScriptError, one_line};
+use super::{LoadError, ScriptError};
+use crate::escape::one_line;
 
 impl LoadError {
     /// One line for a client of `/_plugins`: what is wrong, and what a change of the definition can do about it.
@@ -38,6 +39,8 @@ mod tests {
         let outside = |dirs| LoadError::Outside {
             file: PathBuf::from("/a/b"),
             dirs,
+            is_link: false,
+            meant: None,
         };
         for error in [
             LoadError::NotFound {

@@ -27,17 +27,39 @@ pub(super) fn inside(dirs: &[PathBuf], file: PathBuf) -> Result<PathBuf, LoadErr
         Ok(file) => Some(file.clone()),
         Err(_) => nearest(&plain),
     };
+    let real: Vec<_> = dirs
+        .iter()
+        .map(|dir| (dir, fs::canonicalize(dir)))
+        .collect();
     let is_inside = there.is_some_and(|there| {
-        let real = dirs.iter().filter_map(|dir| fs::canonicalize(dir).ok());
-        real.into_iter().any(|dir| there.starts_with(dir))
+        let mut real = real.iter().filter_map(|(_, real)| real.as_ref().ok());
+        real.any(|dir| there.starts_with(dir))
     });
-    if !is_inside {
-        return Err(LoadError::Outside {
-            file,
-            dirs: dirs.to_owned(),
-        });
+    if is_inside {
+        return resolved.map_err(|error| reading(&file, error));
     }
-    resolved.map_err(|error| reading(&file, error))
+    // By the text of the paths alone.
+    let is_below = |(dir, real): &&(&PathBuf, io::Result<PathBuf>)| {
+        plain.starts_with(dir) || real.as_ref().is_ok_and(|real| plain.starts_with(real))
+    };
+    let below = real.iter().find(is_below);
+    if let Some((_, Err(error))) = below
+        && is_absent(error)
+    {
+        // Nor is the directory.
+        return Err(LoadError::Missing { file });
+    }
+    let is_link = below.is_some();
+    let meant = plain.file_name().filter(|_| !is_link).and_then(|name| {
+        let mut files = dirs.iter().map(|dir| dir.join(name));
+        files.find(|file| fs::symlink_metadata(file).is_ok())
+    });
+    Err(LoadError::Outside {
+        file,
+        dirs: dirs.to_owned(),
+        is_link,
+        meant,
+    })
 }
 
 /// The nearest thing above a path that is there, with its links resolved; none, if that is a link that leads nowhere.

@@ -3,7 +3,8 @@
 //! `js` makes them; whoever loads a vlugin sees them as a
 //! [`LoadError`](super::LoadError).
 
-use super::{lists::Any, one_line};
+use super::lists::Any;
+use crate::escape::one_line;
 use crate::ownership::Untrusted;
 use std::{
     fmt,

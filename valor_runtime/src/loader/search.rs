@@ -11,6 +11,7 @@ use super::{
 use crate::{
     definition::Definition,
     file::{self, ReadError},
+    hex,
     package::TrustedKeys,
 };
 use sha2::{Digest, Sha256};
@@ -132,19 +133,19 @@ impl Search {
         file: &Path,
     ) -> Result<(Vec<u8>, [u8; 32]), LoadError> {
         let expected = definition.sha256.as_deref().map(|given| {
-            parse_sha256(given).ok_or_else(|| LoadError::Sha256Invalid {
+            hex::bytes(given).ok_or_else(|| LoadError::Sha256Invalid {
                 name: definition.name.clone(),
                 given: given.to_owned(),
             })
         });
-        let expected = expected.transpose()?;
+        let expected: Option<[u8; 32]> = expected.transpose()?;
         let bytes = read(file)?;
         let sha256: [u8; 32] = Sha256::digest(&bytes).into();
         if let Some(expected) = expected.filter(|expected| *expected != sha256) {
             return Err(LoadError::Sha256 {
                 file: file.to_owned(),
-                expected: hex(&expected),
-                actual: hex(&sha256),
+                expected: hex::hex(&expected),
+                actual: hex::hex(&sha256),
             });
         }
         if let Some(keys) = &self.trust {
@@ -186,25 +187,6 @@ fn find(
         files,
         looked,
     })
-}
-
-/// 64 hexadecimal digits, in either case.
-fn parse_sha256(text: &str) -> Option<[u8; 32]> {
-    let digits = text.as_bytes();
-    if digits.len() != 64 {
-        return None;
-    }
-    let mut bytes = [0; 32];
-    for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
-        let digit = |c: u8| (c as char).to_digit(16);
-        *byte = (digit(pair[0])? * 16 + digit(pair[1])?) as u8;
-    }
-    Some(bytes)
-}
-
-/// Lower-case hexadecimal digits.
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// The names that a file of the crate `name` may have, as `written` writes one. Cargo writes `_` for the `-`

@@ -5,7 +5,8 @@
 //! something else than its package does is refused.
 
 use crate::{
-    loader::{LoadError, one_line},
+    escape::one_line,
+    loader::LoadError,
     package::{Library, Manifest, Package, PackageError, is_package},
 };
 use sha2::{Digest, Sha256};

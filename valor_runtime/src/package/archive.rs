@@ -6,6 +6,7 @@
 //! Only zeros may stand between members and behind the last one. A member borrows from the archive's bytes; only its
 //! name is allocated here.
 
+use crate::escape::one_line;
 use std::io::{Cursor, Write};
 use tar::{Archive, Builder, EntryType, Header};
 
@@ -34,8 +35,12 @@ pub(super) fn read(bytes: &[u8]) -> Result<Vec<Member<'_>>, String> {
         });
     }
     let mut archive = Archive::new(bytes);
-    let unreadable =
-        |error: std::io::Error| format!("its tar headers cannot be read ({})", one_line(&error));
+    let unreadable = |error: std::io::Error| {
+        format!(
+            "its tar headers cannot be read ({})",
+            one_line(&error.to_string())
+        )
+    };
     let entries = archive.entries().map_err(unreadable)?;
     let mut members: Vec<Member<'_>> = Vec::new();
     let mut end = 0;
@@ -98,7 +103,7 @@ pub(super) fn write(members: &[(&str, &[u8])]) -> Result<Vec<u8>, String> {
         if !is_plain(name) {
             return Err(format!("`{}` cannot be a name in it", name.escape_debug()));
         }
-        let failed = |error: std::io::Error| format!("`{name}`: {}", one_line(&error));
+        let failed = |error: std::io::Error| format!("`{name}`: {}", one_line(&error.to_string()));
         let mut header = Header::new_ustar();
         header.set_path(name).map_err(failed)?;
         header.set_entry_type(EntryType::Regular);
@@ -114,7 +119,7 @@ pub(super) fn write(members: &[(&str, &[u8])]) -> Result<Vec<u8>, String> {
         cursor.flush()?;
         Ok(cursor.into_inner())
     });
-    written.map_err(|error| one_line(&error))
+    written.map_err(|error| one_line(&error.to_string()))
 }
 
 /// Whether a name could be unpacked anywhere without harm, on any system.
@@ -129,10 +134,6 @@ fn is_plain(name: &str) -> bool {
 
 fn is_zero(bytes: &[u8]) -> bool {
     bytes.iter().all(|byte| *byte == 0)
-}
-
-fn one_line(error: &std::io::Error) -> String {
-    error.to_string().escape_debug().to_string()
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@
 
 use crate::{
     escape::one_line,
-    file::{SECRET, read_text},
+    file::{SECRET, read_given_text, read_text, remedy},
 };
 use minisign_verify::{Error, PublicKey, Signature};
 use std::{
@@ -43,7 +43,7 @@ pub struct Signed {
 #[non_exhaustive]
 pub enum SignatureError {
     /// A key cannot be read.
-    #[error("the key {} cannot be read: {error}", file.display())]
+    #[error("the key {} cannot be read: {error}; {}", file.display(), remedy(error))]
     KeyUnreadable {
         /// The file of the key.
         file: PathBuf,
@@ -120,7 +120,7 @@ impl TrustedKeys {
     ) -> Result<Self, SignatureError> {
         let key = |file: F| {
             let file = file.into();
-            match read_text(&file, SECRET) {
+            match read_given_text(&file, SECRET) {
                 Err(error) => Err(SignatureError::KeyUnreadable {
                     file,
                     error: Arc::new(error.into()),

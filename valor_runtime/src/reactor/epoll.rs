@@ -4,6 +4,7 @@
 //! attempt shows otherwise: by `WouldBlock`, or by fewer bytes than were asked for. After that, the system reports
 //! the next ones (epoll(7), question 9).
 
+use crate::lock::locked;
 use rustix::event::{
     EventfdFlags, Timespec, epoll,
     epoll::{CreateFlags, EventData, EventFlags},
@@ -14,7 +15,7 @@ use std::{
     io,
     os::fd::{AsFd, OwnedFd},
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     task::{Context, Poll, Waker},
@@ -308,8 +309,4 @@ impl<S, A> Amount for (S, A) {
     fn is_below(&self, _: usize) -> bool {
         false
     }
-}
-
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,6 +1,7 @@
 //! The reactor if there is no epoll. Sockets are smol's, whose own thread reports them. A worker thread with nothing
 //! to run sleeps on a condition variable.
 
+use crate::lock::locked;
 use smol::Async;
 use std::{
     io,
@@ -27,7 +28,7 @@ impl Reactor {
 
     /// Waits until somebody calls [`wake`](Self::wake), or the time is over.
     pub(crate) fn wait(&self, _events: &mut Events, limit: Option<Duration>) {
-        let wakes = self.wakes.lock().unwrap_or_else(PoisonError::into_inner);
+        let wakes = locked(&self.wakes);
         let asleep = |wakes: &mut usize| *wakes == 0;
         let mut wakes = match limit {
             None => {
@@ -53,7 +54,7 @@ impl Reactor {
 
     /// Ends the wait of one thread, or of the next one that waits.
     pub(crate) fn wake(&self) {
-        *self.wakes.lock().unwrap_or_else(PoisonError::into_inner) += 1;
+        *locked(&self.wakes) += 1;
         self.woken.notify_one();
     }
 }

@@ -8,13 +8,14 @@ mod routes;
 
 pub use routes::Routes;
 
+use crate::lock::locked;
 use crate::{Definition, Kind, Limits, Vlugin, definition::holds, metrics::VluginMetrics};
 use arc_swap::ArcSwap;
 use std::{
     collections::BTreeMap,
     path::PathBuf,
     sync::{
-        Arc, Mutex, OnceLock, PoisonError,
+        Arc, Mutex, OnceLock,
         atomic::{AtomicU32, AtomicU64, Ordering},
     },
     time::Duration,
@@ -291,7 +292,7 @@ impl Registry {
         &self,
         change: impl FnOnce(&mut Table) -> Result<R, RegistryError>,
     ) -> Result<R, RegistryError> {
-        let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        let _writing = locked(&self.writing);
         let mut table = Table::clone(&self.table.load());
         let changed = change(&mut table)?;
         self.table.store(Arc::new(table));

@@ -8,6 +8,7 @@ use super::{
     shared::Shared,
 };
 use crate::Vlugin;
+use crate::{blocked::on_blocked, lock::locked};
 use futures_lite::FutureExt;
 use smol::{
     Task, Timer,
@@ -20,7 +21,7 @@ use std::{
     convert::Infallible,
     io,
     panic::AssertUnwindSafe,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard},
     time::Duration,
 };
 
@@ -183,6 +184,8 @@ impl Server {
             leave,
         };
         self.workers.start(workers).map_err(ServerError::Workers)?;
+        let relieved = self.workers.clone();
+        let _relieved = on_blocked(move || _ = relieved.relieve());
         let accepting: Vec<Task<()>> = self
             .listeners
             .into_iter()
@@ -253,7 +256,7 @@ struct Tasks {
 
 impl Connections {
     fn tasks(&self) -> MutexGuard<'_, Tasks> {
-        self.tasks.lock().unwrap_or_else(PoisonError::into_inner)
+        locked(&self.tasks)
     }
 
     /// Serves a client on the workers. `held` is dropped once nothing is left of the connection.

@@ -253,15 +253,16 @@ fn what_is_no_regular_file_is_refused_in_little_memory() {
     let huge = path.join("huge.js");
     let file = std::fs::File::create(&huge).unwrap();
     file.set_len(3 << 30).unwrap();
-    let (fifo, huge) = (fifo.display(), huge.display());
+    let huge = huge.display();
     let not_regular = format!(
-        "it imports `{fifo}`, which is no regular file: import a file with code in its place"
+        "it imports `{}`, which is no regular file: import a file with code in its place",
+        fifo.display()
     );
     block_on(async {
         for (name, line) in [
             ("zero", "it imports /dev/zero, which is outside of its project ".to_owned()),
             ("fifo", not_regular.clone()),
-            ("through", not_regular),
+            ("through", not_regular.clone()),
             (
                 "hidden",
                 "what it imports is not known: one of the files is a FIFO, which Deno would wait for; import regular \
@@ -275,6 +276,17 @@ fn what_is_no_regular_file_is_refused_in_little_memory() {
         ] {
             let said = house.load(json!({ "name": name })).await.unwrap_err().to_string();
             assert!(said.contains(&line), "{name}: {said}");
+        }
+        // With a writer that says nothing, Deno has it open.
+        let mut writer = std::fs::OpenOptions::new();
+        let _silent = writer.read(true).write(true).open(&fifo).unwrap();
+        for name in ["fifo", "through", "hidden"] {
+            let said = house
+                .load(json!({ "name": name }))
+                .await
+                .unwrap_err()
+                .to_string();
+            assert!(said.contains(&not_regular), "{name}: {said}");
         }
     });
 }

@@ -167,7 +167,7 @@ fn what_is_not_a_readable_file_is_refused() {
     fs::create_dir(dir.path().join("folder.so")).unwrap();
     assert_eq!(
         line("folder.so"),
-        "DIR/folder.so is a directory: give the library's file in `path`"
+        "DIR/folder.so is a directory: give the vlugin's file in `path`"
     );
     fs::write(dir.path().join("file"), "").unwrap();
     assert_eq!(
@@ -185,11 +185,11 @@ fn a_device_and_a_pipe_are_not_waited_for() {
     assert!(made.unwrap().success());
     assert_eq!(
         refused(dir.path(), &definition_of(&pipe)),
-        "DIR/pipe.so is not a regular file: give the library's file in `path`"
+        "DIR/pipe.so is not a regular file: give the vlugin's file in `path`"
     );
     assert_eq!(
         refused(dir.path(), &definition_of(Path::new("/dev/null"))),
-        "/dev/null is not a regular file: give the library's file in `path`"
+        "/dev/null is not a regular file: give the vlugin's file in `path`"
     );
 }
 
@@ -235,25 +235,48 @@ fn a_restricted_load_stays_inside_the_plugin_directories() {
         .path()
         .join("nowhere/../..")
         .join(inside.strip_prefix("/").unwrap());
-    let existing = [&outside, &escape, &folder.join(file_name("outside"))];
-    let missing = [
-        Path::new("/etc/valor/missing.so"),
-        &base.path().join("missing.so"),
-        &plugins.path().join("../missing.so"),
-        &out_and_back,
-    ];
-    for path in existing.into_iter().map(PathBuf::as_path).chain(missing) {
+    let not_inside = |path: &Path| {
+        format!(
+            "{} is not inside one of the plugin directories {} or {}",
+            path.display(),
+            plugins.path().display(),
+            more.path().display()
+        )
+    };
+    let put = "put the file there";
+    for path in [&escape, &folder.join(file_name("outside"))] {
         assert_eq!(
             load(path).unwrap_err().to_string(),
             format!(
-                "{} is not inside one of the plugin directories {} or {} once its symbolic links \
-                 are resolved: put the file there",
-                path.display(),
-                plugins.path().display(),
-                more.path().display()
+                "{} once its symbolic links are resolved: {put}",
+                not_inside(path)
             )
         );
     }
+    for path in [
+        outside.as_path(),
+        Path::new("/etc/valor/missing.so"),
+        &base.path().join("missing.so"),
+        &plugins.path().join("../missing.so"),
+    ] {
+        let name = path.file_name().unwrap().to_str().unwrap();
+        assert_eq!(
+            load(path).unwrap_err().to_string(),
+            format!(
+                "{}, and there is no `{name}` in them: {put}",
+                not_inside(path)
+            )
+        );
+    }
+    // One that is there by its name.
+    assert_eq!(
+        load(&out_and_back).unwrap_err().to_string(),
+        format!(
+            "{}; did you mean {}?",
+            not_inside(&out_and_back),
+            inside.display()
+        )
+    );
     let missing = plugins.path().join("missing.so");
     assert_eq!(
         load(&missing).unwrap_err().to_string(),
@@ -273,8 +296,7 @@ fn a_restricted_load_stays_inside_the_plugin_directories() {
     assert_eq!(
         loading.unwrap_err().to_string(),
         format!(
-            "{} is not inside a plugin directory (none is set) once its symbolic links are \
-             resolved",
+            "{} is not inside a plugin directory (none is set)",
             inside.display()
         )
     );

@@ -1,9 +1,9 @@
 //! What `/_plugins` refuses: definitions, links, and clients that may not speak to it.
 
-use crate::{asker::Asker, fixture, send, start};
+use crate::{asker::Asker, fixture, send, socket::serve, start};
 use serde_json::{Value, json};
 use std::fs;
-use valor_runtime::{RegistryAccess, Token, from_http, http};
+use valor_runtime::{RegistryAccess, Runtime, Token, from_http, http};
 
 #[test]
 fn a_link_that_leads_out_tells_nothing_of_what_is_there() {
@@ -66,6 +66,52 @@ fn a_link_that_leads_out_tells_nothing_of_what_is_there() {
     // Errors of files inside name the fault.
     let answer = ask("native", "absent.so");
     assert!(answer.1.contains("does not exist"), "{}", answer.1);
+}
+
+/// A path starts beside plugins.json, and what is there is not said.
+#[test]
+fn a_path_beside_the_plugin_directory_is_told_what_is_in_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let plugins = dir.path().join("plugins");
+    fs::create_dir(&plugins).unwrap();
+    fs::write(plugins.join("there.x"), "").unwrap();
+    fs::write(dir.path().join("beside.x"), "").unwrap();
+    let gone = dir.path().join("gone");
+    let runtime = Runtime::builder()
+        .base_dir(dir.path())
+        .plugin_dir(&plugins)
+        .plugin_dir(&gone)
+        .registry(RegistryAccess::Loopback)
+        .build()
+        .unwrap();
+    let serving = serve(runtime);
+    let mut client = serving.connect();
+    let mut told = |kind: &str, path: &str| {
+        let it = json!({ "type": kind, "name": "z", "path": path });
+        let answer = send(&mut client, "POST", "/_plugins", &it);
+        assert_eq!(answer.status, 422, "{}", answer.text());
+        let detail = answer.json()["detail"].as_str().unwrap().to_owned();
+        detail.replace(dir.path().to_str().unwrap(), "DIR")
+    };
+    let dirs = "is not inside one of the plugin directories DIR/plugins or DIR/gone";
+    for kind in ["native", "wasm", "js", "files"] {
+        for name in ["absent.x", "beside.x"] {
+            assert_eq!(
+                told(kind, name),
+                format!("DIR/{name} {dirs}, and there is no `{name}` in them: put the file there")
+            );
+        }
+        assert_eq!(
+            told(kind, "there.x"),
+            format!("DIR/there.x {dirs}; did you mean DIR/plugins/there.x?")
+        );
+        for path in ["plugins/absent.x", "plugins/absent/x.x", "gone/x.x"] {
+            assert_eq!(
+                told(kind, path),
+                format!("DIR/{path} does not exist: correct `path`")
+            );
+        }
+    }
 }
 
 #[test]
@@ -301,5 +347,51 @@ fn no_vlugin_reaches_it() {
     ] {
         let answer = serving.get(&format!("/asker/call/{name}"));
         assert_eq!(answer.status, status, "{name}");
+    }
+}
+
+#[test]
+fn what_is_wrong_with_a_text_is_said_as_of_plugins_json() {
+    let (_dir, _runtime, serving) = start(RegistryAccess::Loopback);
+    let mut client = serving.connect();
+    let hello = json!({ "type": "native", "name": "hello", "path": "hello_plugin" });
+    assert_eq!(send(&mut client, "POST", "/_plugins", &hello).status, 201);
+    let deep = "[".repeat(128) + &"]".repeat(128);
+    let twice = "this key is there already at 1:13; take one of them out";
+    for (text, status, line) in [
+        ("", 400, "1:1: the text is empty"),
+        (
+            "{ \"type\": }",
+            400,
+            "1:11: not valid JSON: expected a string in double quotes, a number, true, false, null, \
+            an object or an array",
+        ),
+        (
+            "{ \"type\": 1e400 }",
+            422,
+            "1:11: `1e400` is out of range: a number is at most about 1.8e308 in either direction",
+        ),
+        (
+            &deep,
+            422,
+            "1:128: arrays and objects are more than 127 deep in each other; take levels out",
+        ),
+        (
+            "{\"config\": {\"a\": 1, \"a\": 2}}",
+            422,
+            &format!("1:21: config.a: {twice}"),
+        ),
+    ] {
+        for (method, target) in [
+            ("POST", "/_plugins"),
+            ("PUT", "/_plugins/hello"),
+            ("PATCH", "/_plugins/hello"),
+        ] {
+            let json = [("content-type", "application/json")];
+            let answer = client.send(method, target, &json, text.as_bytes()).unwrap();
+            let detail = answer.json()["detail"].as_str().unwrap().to_owned();
+            assert_eq!(answer.status, status, "{method} {text}: {detail}");
+            assert!(detail.contains(line), "{method} {text}: {detail}");
+        }
     }
 }

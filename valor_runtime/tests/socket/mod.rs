@@ -31,10 +31,6 @@ pub fn serve_with(vlugin: Arc<dyn Vlugin>, config: ServerConfig) -> Serving {
     let listen = ["127.0.0.1:0".parse().expect("an address")];
     let server = smol::block_on(Server::bind(&listen, config)).expect("bound");
     let addr = server.local_addrs()[0].to_string();
-    let workers = server.workers();
-    valor_runtime::dispatch::watch::on_blocked(move || {
-        workers.relieve();
-    });
     let thread = std::thread::spawn(move || {
         let shutdown = async move {
             let _ = stopped.recv().await;

@@ -162,13 +162,13 @@ async def checked(page):
     cases = (here / "definitions.txt").read_text().split("\n\n")[1:]
     same(len(cases) > 100, True)
     for text, *wanted in (case.splitlines() for case in cases):
-        found = await page.run(f"import('/valor-check.js').then(({{ faultsOf }}) => faultsOf(JSON.parse({json.dumps(text)})))")
+        found = await page.run(f"import('/valor-check.js').then(({{ faultsOf }}) => faultsOf({json.dumps(text)}))")
         found = [": ".join(filter(None, fault[:2])) for fault in found]
         if found != [line.strip() for line in wanted]:
             raise AssertionError(f"{text}: {found}")
     # After a hundred faults, the others are only counted.
     many = json.dumps({"plugins": [{"type": f"x{at}"} for at in range(300)]})
-    found = await page.run(f"import('/valor-check.js').then(({{ faultsOf }}) => faultsOf({many}))")
+    found = await page.run(f"import('/valor-check.js').then(({{ faultsOf }}) => faultsOf({json.dumps(many)}))")
     same([len(found), found[100]], [101, ["", "500 further faults"]])
 
 
@@ -201,13 +201,18 @@ async def refused(page):
     same(await page.run("fetch('/a/').then((response) => response.text())"), "kept")
 
     async def define(method, path, definition):
-        options = {"method": method, "body": json.dumps(definition), "headers": {"content-type": "application/json"}}
+        body = definition if isinstance(definition, str) else json.dumps(definition)
+        options = {"method": method, "body": body, "headers": {"content-type": "application/json"}}
         return await page.run(f"fetch({path!r}, {json.dumps(options)}).then(async (it) => [it.status, (await it.json()).detail])")
 
     same(await define("POST", "/_plugins", slip), [422, "limits.timout: unknown key; did you mean `timeout`?"])
     same(await define("POST", "/_plugins", None), [422, 'expected an object such as { "type": "native", "name": "hello" }, found null'])
     wrong = {**good, "limits": {"body": 0}}
     same(await define("PUT", "/_plugins/a", wrong), [422, "limits.body: a body's limit is 1 to 1099511627776 bytes (1 TiB), not 0"])
+    # What JSON.parse says nothing of.
+    twice = "config.a: this key is there already; take one of them out"
+    same(await define("POST", "/_plugins", '{"type": "wasm", "name": "b", "config": {"a": 1, "a": 2}}'), [422, twice])
+    same(await define("PATCH", "/_plugins/a", '{"config": {"a": 1, "a": 2}}'), [422, twice])
     same((await define("POST", "/_plugins", {**good, "name": "b"}))[0], 201)
     same((await define("POST", "/_plugins", {"type": "native", "name": "c"})), [422, "a vlugin of type `native` does not run in a browser, only `wasm` and `js` do"])
 

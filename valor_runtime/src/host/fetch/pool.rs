@@ -9,6 +9,7 @@ use super::{
     io::{Io, Link},
     upload::Upload,
 };
+use crate::lock::locked;
 use crate::reactor;
 use hyper::client::conn::http1::{Builder, Connection, SendRequest};
 use smol::Timer;
@@ -16,7 +17,7 @@ use std::{
     collections::HashMap,
     fmt, mem,
     pin::Pin,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    sync::{Arc, Mutex, MutexGuard, Weak},
     task::{Context, Poll},
     time::{Duration, Instant},
 };
@@ -84,7 +85,7 @@ impl Exchange {
 static POOLS: Mutex<Vec<Weak<Pool>>> = Mutex::new(Vec::new());
 
 fn pools() -> MutexGuard<'static, Vec<Weak<Pool>>> {
-    POOLS.lock().unwrap_or_else(PoisonError::into_inner)
+    locked(&POOLS)
 }
 
 /// Closes the connection that has been unused longest, in all pools of this process, to make room for a new one.
@@ -154,7 +155,7 @@ impl Pool {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        locked(&self.state)
     }
 
     /// The connection to this server that was used last, among those that this thread's reactor watches: another

@@ -43,10 +43,11 @@ impl Folder {
         Self { root }
     }
 
-    /// Checks that the folder exists and is a folder.
+    /// Checks that the folder exists, and is one whose files this process can reach.
     pub(super) fn check(&self) -> io::Result<()> {
-        match self.dir()?.dir_metadata()?.is_dir() {
-            true => Ok(()),
+        let dir = self.dir()?;
+        match dir.dir_metadata()?.is_dir() {
+            true => dir.metadata(".").map(drop),
             false => Err(io::ErrorKind::NotADirectory.into()),
         }
     }

@@ -9,14 +9,9 @@ use super::{
     pieces::{self, PIECE},
 };
 use crate::Bytes;
+use crate::lock::locked;
 use sha2::{Digest, Sha256};
-use std::{
-    collections::HashMap,
-    fs::File,
-    io, mem,
-    sync::{Mutex, PoisonError},
-    time::SystemTime,
-};
+use std::{collections::HashMap, fs::File, io, mem, sync::Mutex, time::SystemTime};
 
 /// The largest file that is hashed. On an older processor, that takes about three milliseconds.
 const LARGEST: u64 = 1024 * 1024;
@@ -89,7 +84,7 @@ impl Versions {
     }
 
     fn kept(&self, identity: &Identity) -> Option<Hash> {
-        let mut generations = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut generations = locked(&self.0);
         if let Some(hash) = generations.young.get(identity) {
             return Some(*hash);
         }
@@ -99,7 +94,7 @@ impl Versions {
     }
 
     fn keep(&self, identity: Identity, hash: Hash) {
-        let mut generations = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut generations = locked(&self.0);
         generations.put(identity, hash);
     }
 }

@@ -4,7 +4,7 @@
 //! Linux such a process has a limit to its memory, and is ended if it waits for a FIFO. It ends with Valor, and before
 //! that when nobody waits for the answer any more. It has no folder that could be left behind.
 
-use crate::private_dir::PrivateDir;
+use crate::{fifo::waited_for, private_dir::PrivateDir};
 use futures_lite::{AsyncReadExt, future};
 use smol::{
     Timer,
@@ -13,6 +13,7 @@ use smol::{
 };
 use std::{
     io,
+    path::PathBuf,
     process::{ExitStatus, Stdio},
     time::Duration,
 };
@@ -27,7 +28,6 @@ const FOR_A_CORE: u64 = 16 << 20;
 /// The longest answer.
 const MOST_SAID: u64 = 64 << 20;
 /// Between two looks at what it waits for.
-#[cfg(target_os = "linux")]
 const LOOK: Duration = Duration::from_millis(100);
 
 /// What it said, and how it ended.
@@ -44,12 +44,8 @@ pub(super) enum Unanswered {
     Late,
     /// It said more than [`MOST_SAID`].
     Long,
-    /// It opened a FIFO, and waits for somebody to write to it.
-    #[cfg_attr(
-        not(target_os = "linux"),
-        expect(dead_code, reason = "nobody tells there")
-    )]
-    Fifo,
+    /// It waits for somebody to write to a FIFO, whose path is not always known.
+    Fifo(Option<PathBuf>),
 }
 
 impl From<io::Error> for Unanswered {
@@ -78,10 +74,7 @@ pub(super) async fn answer(mut command: std::process::Command) -> Result<Answer,
                 .stderr(Stdio::piped())
                 .kill_on_drop(true);
             let mut child = command.spawn()?;
-            #[cfg(target_os = "linux")]
             let waits = waits_for_a_fifo(child.id());
-            #[cfg(not(target_os = "linux"))]
-            let waits = std::future::pending();
             let over = async {
                 let _ = gone.recv().await;
                 Err(io::Error::from(io::ErrorKind::Interrupted).into())
@@ -164,17 +157,12 @@ fn hold(command: &mut std::process::Command) {
     unsafe { command.pre_exec(hold) };
 }
 
-/// Ends when one of its threads has opened a FIFO that nobody writes to, if the system tells what threads wait for.
-#[cfg(target_os = "linux")]
+/// Ends when it waits for a FIFO, if the system tells.
 async fn waits_for_a_fifo<T>(process: u32) -> Result<T, Unanswered> {
-    use std::fs;
-    let tasks = format!("/proc/{process}/task");
     loop {
         Timer::after(LOOK).await;
-        let mut threads = fs::read_dir(&tasks).into_iter().flatten().flatten();
-        let waits = |it: fs::DirEntry| fs::read(it.path().join("wchan")).ok();
-        if threads.any(|it| waits(it).is_some_and(|it| it == b"wait_for_partner")) {
-            return Err(Unanswered::Fifo);
+        if let Some(path) = waited_for(process) {
+            return Err(Unanswered::Fifo(path));
         }
     }
 }

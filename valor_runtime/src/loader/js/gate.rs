@@ -3,6 +3,7 @@
 //!
 //! Without it the link's connection would read ahead, and the client send a body that the script may never read.
 
+use crate::lock::locked;
 use crate::{Body, Chunk, Request};
 use futures_core::Stream;
 use futures_util::task::AtomicWaker;
@@ -11,7 +12,7 @@ use std::{
     io,
     pin::Pin,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError, Weak,
+        Arc, Mutex, MutexGuard, Weak,
         atomic::{AtomicBool, Ordering},
     },
     task::{Context, Poll, ready},
@@ -37,7 +38,7 @@ struct Gate {
 
 impl Gates {
     fn waiting(&self) -> MutexGuard<'_, Waiting> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        locked(&self.0)
     }
 
     /// Holds the body of a request back whose client waits, and gives the number to open it with; `None` for any other

@@ -9,8 +9,9 @@ use super::{
     named,
 };
 use crate::{
+    escape::one_line,
     file,
-    loader::{Imports, npm::is_installed, one_line, search::MAX_SIZE},
+    loader::{Imports, npm::is_installed, search::MAX_SIZE},
 };
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
@@ -115,8 +116,9 @@ impl Ask {
     /// Why it is not known what it imports.
     async fn unanswered(&self, why: Unanswered) -> String {
         let script = self.file.clone();
-        let irregular = match why {
-            Unanswered::Late | Unanswered::Fifo => {
+        let irregular = match &why {
+            Unanswered::Fifo(Some(path)) => Some(path.clone()),
+            Unanswered::Late | Unanswered::Fifo(None) => {
                 smol::unblock(move || named::irregular(&script)).await
             }
             _ => None,
@@ -129,7 +131,7 @@ impl Ask {
             Unanswered::System(error) => error.to_string(),
             Unanswered::Late => "Deno read its files for 20 s and had not ended".into(),
             Unanswered::Long => "Deno lists more files than Valor reads; import fewer".into(),
-            Unanswered::Fifo => {
+            Unanswered::Fifo(_) => {
                 "one of the files is a FIFO, which Deno would wait for; import regular files".into()
             }
         };

@@ -6,6 +6,7 @@
 //! the key to what is said on the link (`sealed`).
 
 use super::sealed::Key;
+use crate::hex::hex;
 #[cfg(unix)]
 use crate::private_dir;
 use futures_lite::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, future};
@@ -184,5 +185,5 @@ async fn says(stream: &mut TcpStream, secret: &str) -> bool {
 pub(super) fn random() -> io::Result<String> {
     let mut random = [0; 16];
     getrandom::fill(&mut random).map_err(|error| io::Error::other(error.to_string()))?;
-    Ok(random.iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(hex(&random))
 }

@@ -35,8 +35,7 @@ mod trouble;
 mod worker;
 
 use super::{
-    Imports, LoadError, Loaded, Loader, ScriptError, Settings, Wanted, npm, paths,
-    search::{Search, hex},
+    Imports, LoadError, Loaded, Loader, ScriptError, Settings, Wanted, npm, paths, search::Search,
 };
 use crate::{
     BoxFuture, Definition, Limits, Vlugin,
@@ -44,6 +43,7 @@ use crate::{
     metrics::Metrics,
     package::{Package, SCRIPT_TARGET, is_package},
 };
+use crate::{hex::hex, lock::locked};
 use command::Launch;
 use group::Group;
 use link::Transport;
@@ -53,7 +53,7 @@ use serde_json::json;
 use std::{
     collections::HashMap,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError, Weak},
+    sync::{Arc, Mutex, Weak},
     time::Duration,
 };
 use valor_abi_wire::Host as _;
@@ -111,7 +111,7 @@ impl Loader for JsLoader {
     }
 
     fn troubled(&self) -> Vec<(String, String)> {
-        let scripts = self.scripts.lock().unwrap_or_else(PoisonError::into_inner);
+        let scripts = locked(&self.scripts);
         let scripts = scripts.iter().filter_map(Weak::upgrade);
         scripts.filter_map(|script| script.troubled()).collect()
     }
@@ -237,7 +237,7 @@ impl JsLoader {
             let started = script.start().await;
             started.map_err(|unstarted| unloaded(&script, unstarted))?;
         }
-        let mut scripts = self.scripts.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut scripts = locked(&self.scripts);
         scripts.retain(|script| script.strong_count() > 0);
         scripts.push(Arc::downgrade(&script));
         Ok(Loaded {
@@ -250,7 +250,7 @@ impl JsLoader {
     }
 
     fn script(&self, vlugin: &Arc<dyn Vlugin>) -> Option<Arc<Script>> {
-        let scripts = self.scripts.lock().unwrap_or_else(PoisonError::into_inner);
+        let scripts = locked(&self.scripts);
         let mut scripts = scripts.iter().filter_map(Weak::upgrade);
         scripts.find(|script| std::ptr::addr_eq(Arc::as_ptr(script), Arc::as_ptr(vlugin)))
     }
@@ -286,7 +286,7 @@ impl JsLoader {
         let Some(name) = name else {
             return Group::new(launch);
         };
-        let mut groups = self.groups.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut groups = locked(&self.groups);
         groups.retain(|_, group| group.strong_count() > 0);
         if let Some(group) = groups.get(name).and_then(Weak::upgrade) {
             return group;

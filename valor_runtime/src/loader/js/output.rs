@@ -127,8 +127,14 @@ fn take(lines: &Arc<Lines>, line: &Begun, said: &mut Said) {
     // The report is for who works on V8: stacks, garbage collections.
     said.out_of_memory |= memchr::memmem::find(&line.bytes, OUT_OF_MEMORY).is_some();
     said.left_out.clear();
-    if lines.admit(line.bytes.len()) {
-        let line = line.on_one_line();
+    let mut shown = String::new();
+    // What others wrote has escapes already then.
+    let is_admitted = lines.admit(|| {
+        shown = line.on_one_line();
+        shown.len()
+    });
+    if is_admitted {
+        let line = shown;
         log::debug!(target: "valor::js", vlugin = lines.name(); "{line}");
         said.last = line;
     } else {

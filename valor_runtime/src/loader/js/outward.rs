@@ -11,6 +11,7 @@ use super::{
     process::Process,
     worker::{End, Worker},
 };
+use crate::lock::locked;
 use crate::{
     Body, Bytes, Chunk, ChunkStream, Fault, Request, Response,
     account::{Account, Over},
@@ -25,7 +26,7 @@ use std::{
     convert::Infallible,
     fmt, io,
     pin::Pin,
-    sync::{Arc, Mutex, PoisonError, Weak},
+    sync::{Arc, Mutex, Weak},
     task::{Context, Poll, ready},
     time::Duration,
 };
@@ -228,7 +229,7 @@ impl Outward {
     }
 
     fn running(&self) -> std::sync::MutexGuard<'_, HashMap<u32, smol::Task<()>>> {
-        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+        locked(&self.running)
     }
 }
 

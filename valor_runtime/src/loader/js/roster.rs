@@ -5,10 +5,11 @@
 //! reason.
 
 use super::worker::{End, Worker};
+use crate::lock::locked;
 use smol::channel::{Receiver, Sender, bounded};
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, OnceLock},
     time::Duration,
 };
 
@@ -38,7 +39,7 @@ impl Default for Closing {
 
 impl Roster {
     pub(super) fn workers(&self) -> MutexGuard<'_, HashMap<usize, Arc<Worker>>> {
-        self.workers.lock().unwrap_or_else(PoisonError::into_inner)
+        locked(&self.workers)
     }
 
     /// Whether the process has ended or is about to.

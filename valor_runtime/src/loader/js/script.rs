@@ -13,6 +13,7 @@ use super::{
     trouble::Trouble,
     worker::{End, Worker},
 };
+use crate::lock::locked;
 use crate::{
     Body, BoxFuture, Bytes, Chunk, Fault, FaultKind, Request, Response, Vlugin,
     account::{Account, Charge, Over},
@@ -30,7 +31,7 @@ use std::{
     path::{Path, PathBuf},
     pin::Pin,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError, Weak,
+        Arc, Mutex, MutexGuard, Weak,
         atomic::{AtomicU64, Ordering},
     },
     task::{Context, Poll},
@@ -115,7 +116,7 @@ impl Script {
     }
 
     fn trouble(&self) -> MutexGuard<'_, Trouble> {
-        self.trouble.lock().unwrap_or_else(PoisonError::into_inner)
+        locked(&self.trouble)
     }
 
     /// Why it is not started again before a while is over, where that is so.
@@ -132,7 +133,7 @@ impl Script {
     }
 
     fn graph(&self) -> MutexGuard<'_, Graph> {
-        self.graph.lock().unwrap_or_else(PoisonError::into_inner)
+        locked(&self.graph)
     }
 
     /// The files that it is made of, as they were when it was last started.

@@ -7,6 +7,7 @@
 //! own [`Key`], which its supervisor reads from its standard input before any script runs. A nonce is u32 direction and
 //! u64 number of the record in it, so records are opened in the order in which they were sealed, each once.
 
+use crate::hex::hex;
 use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use std::io;
 
@@ -26,7 +27,7 @@ impl Key {
 
     /// As the supervisor reads it: hexadecimal digits.
     pub(super) fn told(&self) -> String {
-        self.0.iter().map(|byte| format!("{byte:02x}")).collect()
+        hex(&self.0)
     }
 
     /// What seals for the supervisor, and what opens what it says.

@@ -11,7 +11,7 @@ use super::{
     sealed::{Opener, Sealer},
     worker::{End, Stage},
 };
-use crate::{host::fetch::local::Address, loader::one_line};
+use crate::{escape::one_line, host::fetch::local::Address};
 use futures_lite::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use serde::Deserialize;
 use serde_json::{Value, json};

@@ -7,6 +7,7 @@
 //! long as the process lives.
 
 use super::mismatch;
+use crate::{hex::hex, lock::locked};
 use crate::{
     loader::{LoadError, NativeError},
     private_dir::{PrivateDir, write_new},
@@ -17,7 +18,7 @@ use std::{
     fs, io,
     path::{Path, PathBuf},
     sync::{
-        Arc, Mutex, MutexGuard, Once, PoisonError,
+        Arc, Mutex, Once,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
@@ -58,11 +59,6 @@ pub fn images_mapped() -> u64 {
     MAPPED.load(Ordering::Relaxed)
 }
 
-/// A thread that panicked while it held a lock left the map as it was before or after its change.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 /// The root module of a library.
 ///
 /// Opening runs the library's static constructors. No check covers what they do. So this comes last, and on a thread
@@ -73,12 +69,12 @@ pub(super) fn open(library: &Checked<'_>) -> Result<LoadedModule, LoadError> {
         std::path::absolute(parent).unwrap_or_else(|_| parent.to_owned())
     });
     let key = (library.sha256, beside.clone());
-    let slot = lock(&IMAGES)
+    let slot = locked(&IMAGES)
         .get_or_insert_default()
         .entry(key)
         .or_default()
         .clone();
-    let mut slot = lock(&slot);
+    let mut slot = locked(&slot);
     let image = match &*slot {
         Some(image) => image.clone(),
         None => slot.insert(map(library, beside.as_deref())?).clone(),
@@ -276,7 +272,7 @@ fn unique_name(library: &Checked<'_>) -> String {
     static COUNT: AtomicU64 = AtomicU64::new(1);
     let mut stem: String = library.metadata.name.chars().take(64).collect();
     stem.retain(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-');
-    let sha256 = super::hex(&library.sha256[..4]);
+    let sha256 = hex(&library.sha256[..4]);
     let count = COUNT.fetch_add(1, Ordering::Relaxed);
     let process = std::process::id();
     let suffix = std::env::consts::DLL_SUFFIX;

@@ -103,7 +103,7 @@ fn innermost(place: &str) -> String {
 }
 
 fn cut(text: &str) -> String {
-    let line = crate::loader::one_line(text);
+    let line = crate::escape::one_line(text);
     match line.char_indices().nth(MAX) {
         Some((end, _)) => format!("{}…", &line[..end]),
         None => line,

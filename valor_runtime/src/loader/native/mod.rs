@@ -19,11 +19,12 @@ pub use image::images_mapped;
 use crate::{
     BoxFuture,
     definition::Definition,
+    hex::hex,
     host::NativeHost,
     loader::{
         Examined, LoadError, Loaded, Loader, Settings, Wanted,
         paths::absolute,
-        search::{Search, hex, of_crate},
+        search::{Search, of_crate},
         unpack,
     },
     package::TrustedKeys,

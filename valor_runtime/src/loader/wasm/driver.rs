@@ -10,12 +10,12 @@ use super::{
     exchange::{CREATION, Event, Shared},
     imports::{self, Feed, Guest, Op},
     module::Checked,
-    text::one_line,
     text::{self, cut},
 };
 use crate::{
     Body, Bytes, Chunk, Fault, Request, Response,
     account::{Account, Charge, Over},
+    escape::one_line,
 };
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use std::{io, sync::Arc, task::Poll, time::Duration};

@@ -3,7 +3,7 @@
 //! [`engine`] is made when the first guest is loaded. A thread counts ticks of [`TICK`] while guests run. At each tick
 //! a guest asks its `clock` whether it should give its thread back to others, or has used up its time.
 
-use super::text::one_line;
+use crate::escape::one_line;
 use crate::loader::guest_error::TABLES;
 use std::{
     sync::{

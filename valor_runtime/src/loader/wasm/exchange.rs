@@ -4,6 +4,7 @@
 //! One lock guards all of it. It is held for moments, and never while a guest runs.
 
 use super::pieces::{self, Piece, Pieces, Taken, Wanted};
+use crate::lock::locked;
 use crate::{
     Body, ChunkStream, Fault, Request, Response, ResponseHead,
     account::{Account, Charge},
@@ -12,7 +13,7 @@ use std::{
     collections::{BTreeMap, VecDeque},
     io,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     task::{Context, Poll, Wake, Waker},
@@ -122,7 +123,7 @@ impl Shared {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        locked(&self.state)
     }
 
     /// Notes that an export is called, until the returned value is dropped.

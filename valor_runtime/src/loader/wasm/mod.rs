@@ -47,12 +47,13 @@ pub use fuzzing::{BOUND, check};
 
 use super::{
     Examined, LoadError, Loaded, Loader, Settings, Wanted,
-    search::{Search, hex, of_crate},
+    search::{Search, of_crate},
     unpack,
 };
 use crate::{
     BoxFuture, Definition, FaultKind, Limits,
     account::Account,
+    hex::hex,
     package::{TrustedKeys, WASM_TARGET},
 };
 use driver::Recipe;

@@ -1,11 +1,12 @@
 //! A module, checked to be a guest before any of its code runs.
 
-use super::{engine::engine, imports, size, sound, text::one_line};
+use super::{engine::engine, imports, size, sound};
 use crate::{Limits, loader::GuestError};
+use crate::{escape::one_line, lock::locked};
 use sha2::{Digest, Sha256};
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, OnceLock, PoisonError, Weak},
+    sync::{Arc, Mutex, OnceLock, Weak},
 };
 use valor_abi_wire::metadata::Metadata;
 use wasmtime::{Engine, ExternType, FuncType, InstancePre, Module, ValType};
@@ -79,7 +80,7 @@ fn compile(
 ) -> Result<(Module, Arc<Compiled>), GuestError> {
     let hash: [u8; 32] = Sha256::digest(bytes).into();
     let compiled = {
-        let mut all = COMPILED.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = locked(&COMPILED);
         all.retain(|_, compiled| compiled.strong_count() > 0);
         let known = all.get(&hash).and_then(Weak::upgrade);
         known.unwrap_or_else(|| {
@@ -105,7 +106,7 @@ fn compile(
 fn in_the_background<T: Send>(compile: impl FnOnce() -> T + Send) -> T {
     static ONE: Mutex<()> = Mutex::new(());
     static THREADS: OnceLock<Option<rayon::ThreadPool>> = OnceLock::new();
-    let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let _one = locked(&ONE);
     let threads = THREADS.get_or_init(|| {
         let threads = rayon::ThreadPoolBuilder::new()
             .thread_name(|number| format!("valor-compile-{number}"))

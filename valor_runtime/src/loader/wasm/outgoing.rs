@@ -5,12 +5,13 @@ use super::{
     exchange::{Event, Shared},
     pieces::{Piece, Pieces, Wanted},
 };
+use crate::lock::locked;
 use crate::{Chunk, account::Charge};
 use futures_core::Stream;
 use std::{
     io,
     pin::Pin,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard},
     task::{Context, Poll, Wake, Waker},
 };
 
@@ -22,7 +23,7 @@ pub(super) struct Outgoing {
 
 impl Outgoing {
     fn lock(&self) -> MutexGuard<'_, (Pieces, Option<Waker>)> {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+        locked(&self.inner)
     }
 
     /// What should become of a piece with this many bytes of the body.

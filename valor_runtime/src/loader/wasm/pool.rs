@@ -5,8 +5,9 @@ use super::{
     driver::Recipe,
     instance::{Instance, Unanswered},
 };
+use crate::lock::locked;
 use crate::{BoxFuture, Fault, Request, Response, Vlugin};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 /// The instances of one vlugin: one, and more if all are busy and more are allowed.
 pub(super) struct Pool {
@@ -24,10 +25,7 @@ impl Pool {
         if !self.reuse {
             return Instance::new(&self.recipe);
         }
-        let mut instances = self
-            .instances
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut instances = locked(&self.instances);
         instances.retain(|instance| !instance.shared.has_ended());
         let busy = |instance: &Arc<Instance>| instance.is_running() || instance.is_full();
         if instances.len() < self.most && instances.iter().all(busy) {

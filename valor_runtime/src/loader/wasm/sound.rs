@@ -4,7 +4,7 @@
 //! The line says why a module is refused: the feature of WebAssembly and how to build without it, or the limit and its
 //! number. Only a module that nothing else explains is called damaged.
 
-use super::text::one_line;
+use crate::escape::one_line;
 use crate::loader::{GuestError, guest_error::TABLES};
 use wasmparser::{BinaryReaderError, Parser, Payload, TypeRef, Validator, WasmFeatures};
 

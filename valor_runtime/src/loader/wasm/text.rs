@@ -24,11 +24,6 @@ pub(super) fn cut(bytes: &[u8], most: usize) -> Cow<'_, str> {
     Cow::Owned(kept.into_owned() + &more(left))
 }
 
-/// The first line of a text, cut to what fits into a line of a log.
-pub(super) fn one_line(text: &str) -> String {
-    crate::loader::one_line(text).to_string()
-}
-
 #[cfg(test)]
 mod tests {
     use super::cut;

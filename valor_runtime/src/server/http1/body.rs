@@ -5,12 +5,13 @@
 //! the back-pressure there is.
 
 use super::{body_error::BodyError, chunked::Trailers};
+use crate::lock::locked;
 use bytes::Bytes;
 use futures_core::Stream;
 use std::{
     io,
     pin::Pin,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard},
     task::{Context, Poll, Waker},
 };
 use valor_abi_wire::Chunk;
@@ -50,7 +51,7 @@ impl Slot {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        locked(&self.0)
     }
 
     /// What the vlugin wants. The connection is at work, so a change does not wake it.

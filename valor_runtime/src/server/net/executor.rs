@@ -9,6 +9,7 @@
 //! socket or a timer wakes run first. The tasks behind still get a quarter of the time that the others take, so that
 //! no load in front starves them.
 
+use crate::lock::locked;
 use crate::reactor::{Events, Reactor};
 use async_task::{Runnable, ScheduleInfo, WithInfo};
 use smol::Task;
@@ -17,7 +18,7 @@ use std::{
     collections::VecDeque,
     io,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard,
         atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
@@ -242,7 +243,7 @@ impl Executor {
     }
 
     fn queue(&self) -> MutexGuard<'_, Queue> {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+        locked(&self.queue)
     }
 }
 

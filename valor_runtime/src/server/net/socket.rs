@@ -143,6 +143,16 @@ impl Listener {
                 std::fs::remove_file(path)?;
                 listening(path, access)?
             }
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
+                let kind = std::fs::symlink_metadata(path)?.file_type();
+                return Err(match kind.is_socket() {
+                    true => error,
+                    false => io::Error::new(
+                        io::ErrorKind::AlreadyExists,
+                        "something is there already that is not a socket",
+                    ),
+                });
+            }
             bound => bound?,
         };
         listener.set_nonblocking(true)?;

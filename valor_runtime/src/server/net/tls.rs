@@ -2,7 +2,7 @@
 //! starts a server makes a [`Tls`]; `handshake` speaks TLS with it. It is rustls with ring, for TLS 1.2 and 1.3 and
 //! only HTTP/1.1.
 
-use crate::file::{self, Readers};
+use crate::file::{self, ReadError, Readers};
 use arc_swap::ArcSwap;
 use futures_rustls::{
     pki_types::{
@@ -199,11 +199,14 @@ impl fmt::Debug for Tls {
 /// # Errors
 /// [`TlsError::Read`], [`TlsError::Damaged`] and [`TlsError::NoCertificate`].
 pub fn certificates(file: &Path) -> Result<Vec<Vec<u8>>, TlsError> {
-    Ok(chain(file)?.into_iter().map(|it| it.to_vec()).collect())
+    let pem = file::read_given(file, file::TEXT);
+    let pem = pem.map_err(|source| unread("certificate", file, source))?;
+    let chain = chain(file, &pem)?;
+    Ok(chain.into_iter().map(|it| it.to_vec()).collect())
 }
 
-fn chain(file: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
-    let chain = CertificateDer::pem_slice_iter(&read_file("certificate", file)?)
+fn chain(file: &Path, pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    let chain = CertificateDer::pem_slice_iter(pem)
         .collect::<Result<Vec<_>, _>>()
         .map_err(|source| damaged("certificate", file, source))?;
     match chain.is_empty() {
@@ -217,7 +220,7 @@ fn read(
     key: &Path,
     provider: &CryptoProvider,
 ) -> Result<CertifiedKey, TlsError> {
-    let chain = chain(certificate)?;
+    let chain = chain(certificate, &read_file("certificate", certificate)?)?;
     let pem = read_file("private key", key)?;
     if is_encrypted(&pem) {
         return Err(TlsError::Encrypted(key.to_owned()));
@@ -252,11 +255,16 @@ fn read(
 }
 
 fn read_file(what: &'static str, file: &Path) -> Result<Vec<u8>, TlsError> {
-    file::read(file, file::TEXT).map_err(|source| TlsError::Read {
+    // Also when it is renewed: what is read again is a file.
+    file::read(file, file::TEXT).map_err(|source| unread(what, file, source))
+}
+
+fn unread(what: &'static str, file: &Path, source: ReadError) -> TlsError {
+    TlsError::Read {
         what,
         file: file.to_owned(),
         source: source.into(),
-    })
+    }
 }
 
 fn damaged(what: &'static str, file: &Path, source: pem::Error) -> TlsError {

@@ -2,6 +2,7 @@
 //! calls [`Workers::relieve`]. That starts as many spare threads as are needed, so that other requests do not wait.
 
 use super::executor::Executor;
+use crate::lock::locked;
 use crate::reactor::{self, Events, Reactor};
 use smol::channel::{self, Receiver, Sender};
 use std::{
@@ -10,7 +11,7 @@ use std::{
     io,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
-        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
+        Arc, Mutex, MutexGuard, OnceLock,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     thread,
@@ -238,7 +239,7 @@ impl Workers {
 
 impl Inner {
     fn threads(&self) -> MutexGuard<'_, Threads> {
-        self.threads.lock().unwrap_or_else(PoisonError::into_inner)
+        locked(&self.threads)
     }
 
     fn is_stopped(&self) -> bool {

@@ -1,0 +1,264 @@
+//! Programs that this one starts (cargo, rustup, esbuild, wasm-opt), and their end before their time. A [`Stop`] starts
+//! them: none of them works on for nobody when this program has ended, and a build that something more urgent comes
+//! before gives way to it.
+//!
+//! On Unix each is in a process group with all that it starts, such as cargo's compilers, beside a [`keeper`] that ends
+//! the group with this program, whatever ends that: kill -9 too.
+
+mod keeper;
+
+pub use keeper::keep;
+
+use keeper::Group;
+use std::{
+    fmt,
+    io::{self, Read},
+    path::PathBuf,
+    process::{Child, ChildStderr, ChildStdout, Command, ExitStatus, Output, Stdio},
+    sync::{Arc, Mutex, MutexGuard, Weak, mpsc},
+    time::Duration,
+};
+use valor_runtime::{fifo::waited_for, lock::locked};
+
+/// Between two looks at what a program waits for.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// Why a program did not come to its end.
+#[derive(Debug)]
+pub enum Unfinished {
+    /// What the system says.
+    System(io::Error),
+    /// It waited for somebody to write to a FIFO, whose path is not always known.
+    Fifo(Option<PathBuf>),
+}
+
+impl From<io::Error> for Unfinished {
+    fn from(error: io::Error) -> Self {
+        Self::System(error)
+    }
+}
+
+/// As it stands behind the name of the program.
+impl fmt::Display for Unfinished {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::System(error) => write!(f, "cannot be run: {error}"),
+            Self::Fifo(Some(path)) => write!(
+                f,
+                "waits for {}, which is not a regular file: put a file in its place",
+                path.display()
+            ),
+            Self::Fifo(None) => f.write_str(
+                "waits for a FIFO, which is one of the files that it reads: put a file in its place",
+            ),
+        }
+    }
+}
+
+/// Starts programs, and ends those that run, and each that begins after that. Clones are one.
+#[derive(Clone, Default)]
+pub struct Stop(Arc<Mutex<State>>);
+
+#[derive(Default)]
+struct State {
+    stopped: bool,
+    started: u64,
+    running: Vec<Running>,
+    parts: Vec<Weak<Mutex<State>>>,
+}
+
+struct Running {
+    number: u64,
+    /// Until it is waited for.
+    child: Option<Child>,
+    group: Option<Group>,
+}
+
+impl Running {
+    /// If it has ended by itself, that is as good.
+    fn kill(&mut self) {
+        match (&self.group, &mut self.child) {
+            (Some(group), _) => group.kill(),
+            (None, Some(child)) => _ = child.kill(),
+            (None, None) => {}
+        }
+    }
+}
+
+impl Stop {
+    /// One that can be stopped by itself, and ends with this one too.
+    pub fn part(&self) -> Self {
+        let part = Self::default();
+        let mut state = self.state();
+        state.parts.retain(|it| it.strong_count() > 0);
+        state.parts.push(Arc::downgrade(&part.0));
+        if state.stopped {
+            part.now();
+        }
+        part
+    }
+
+    /// Ends what runs.
+    pub fn now(&self) {
+        let mut state = self.state();
+        state.stopped = true;
+        state.running.iter_mut().for_each(Running::kill);
+        for part in state.parts.iter().filter_map(Weak::upgrade) {
+            Self(part).now();
+        }
+    }
+
+    /// Whether [`now`](Self::now) was called.
+    pub fn is_stopped(&self) -> bool {
+        self.state().stopped
+    }
+
+    /// Starts a program. It reads nothing from standard input.
+    ///
+    /// # Errors
+    /// That it cannot be started.
+    pub fn start(&self, command: &mut Command) -> io::Result<Program<'_>> {
+        // Without one, as where there is no /proc, it is ended alone.
+        let group = Group::new().ok();
+        if let Some(group) = &group {
+            group.take_in(command);
+        }
+        let mut child = command.stdin(Stdio::null()).spawn()?;
+        let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
+        let mut state = self.state();
+        state.started += 1;
+        let mut running = Running {
+            number: state.started,
+            child: Some(child),
+            group,
+        };
+        if state.stopped {
+            running.kill();
+        }
+        state.running.push(running);
+        Ok(Program {
+            stop: self,
+            number: state.started,
+            stdout,
+            stderr,
+        })
+    }
+
+    /// Runs a program to its end, and gives what it said.
+    ///
+    /// # Errors
+    /// That it cannot be started, or waits for a FIFO; it has ended then.
+    pub fn output(&self, command: &mut Command) -> Result<Output, Unfinished> {
+        let command = command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut program = self.start(command)?;
+        let (stdout, stderr) = (program.stdout.take(), program.stderr.take());
+        // Its other end is dropped when all is read.
+        let (reading, is_read) = mpsc::channel::<()>();
+        let (stdout, stderr, fifo) = std::thread::scope(|scope| {
+            let stderr = scope.spawn(|| said(stderr));
+            let fifo = scope.spawn(|| program.waits_for_a_fifo(is_read));
+            let stdout = said(stdout);
+            let stderr = stderr.join().unwrap_or_default();
+            drop(reading);
+            (stdout, stderr, fifo.join().unwrap_or_default())
+        });
+        let status = program.wait()?;
+        match fifo {
+            Some(fifo) => Err(Unfinished::Fifo(fifo)),
+            None => Ok(Output {
+                status,
+                stdout,
+                stderr,
+            }),
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        locked(&self.0)
+    }
+}
+
+/// All that can be read.
+fn said(from: Option<impl Read>) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    if let Some(mut from) = from {
+        // What came before an error counts.
+        let _ = from.read_to_end(&mut bytes);
+    }
+    bytes
+}
+
+/// A program that a [`Stop`] may end. It ends when this is dropped.
+pub struct Program<'a> {
+    stop: &'a Stop,
+    number: u64,
+    /// If it was piped.
+    pub stdout: Option<ChildStdout>,
+    /// As above.
+    pub stderr: Option<ChildStderr>,
+}
+
+impl Program<'_> {
+    /// Waits for its end; to be called when it has closed its output, from where on it takes no time. What it has
+    /// started ends with it, if somebody else has ended it.
+    ///
+    /// # Errors
+    /// That the system does not say.
+    pub fn wait(self) -> io::Result<ExitStatus> {
+        let child = self.with(|running| running.child.take()).flatten();
+        let status = match child {
+            Some(mut child) => child.wait(),
+            None => Err(io::Error::other("it was waited for already")),
+        };
+        if status.as_ref().is_ok_and(was_killed) {
+            self.with(Running::kill);
+        }
+        status
+    }
+
+    /// Ends it if it waits for a FIFO, and gives that, with its path if that is known.
+    fn waits_for_a_fifo(&self, is_read: mpsc::Receiver<()>) -> Option<Option<PathBuf>> {
+        let process = self.with(|running| running.child.as_ref().map(Child::id))??;
+        while let Err(mpsc::RecvTimeoutError::Timeout) = is_read.recv_timeout(LOOK) {
+            let fifo = waited_for(process);
+            if fifo.is_some() {
+                self.with(Running::kill);
+                return fifo;
+            }
+        }
+        None
+    }
+
+    fn with<T>(&self, what: impl FnOnce(&mut Running) -> T) -> Option<T> {
+        let mut state = self.stop.state();
+        let mut running = state.running.iter_mut();
+        running.find(|it| it.number == self.number).map(what)
+    }
+}
+
+impl Drop for Program<'_> {
+    fn drop(&mut self) {
+        let mut state = self.stop.state();
+        let at = state.running.iter().position(|it| it.number == self.number);
+        let Some(mut running) = at.map(|at| state.running.swap_remove(at)) else {
+            return;
+        };
+        drop(state);
+        if running.child.is_some() {
+            running.kill();
+        }
+        if let Some(mut child) = running.child.take() {
+            let _ = child.wait();
+        }
+    }
+}
+
+#[cfg(unix)]
+fn was_killed(status: &ExitStatus) -> bool {
+    std::os::unix::process::ExitStatusExt::signal(status).is_some()
+}
+
+#[cfg(not(unix))]
+fn was_killed(_: &ExitStatus) -> bool {
+    false
+}

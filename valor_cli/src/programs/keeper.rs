@@ -1,0 +1,123 @@
+//! [`Group`]: a process group of one program and all that it starts. [`keep`]: the keeper, this program once more,
+//! which leads the group and waits. A pipe ties it to the one that started it: when that has ended, the pipe is at its
+//! end, and the keeper ends the group and itself.
+//!
+//! `PR_SET_PDEATHSIG` would end cargo and leave its compilers, and Linux alone has it. As long as the keeper is not
+//! waited for, the group's number is nobody else's.
+
+pub use of_system::{Group, keep};
+
+/// What the command line of a keeper has.
+const KEEPER: &str = "__keeper";
+
+#[cfg(unix)]
+mod of_system {
+    use super::KEEPER;
+    use rustix::process::{
+        Pid, Signal, getpgrp, getpid, kill_current_process_group, kill_process_group,
+    };
+    use std::{
+        env,
+        io::{self, Read},
+        os::unix::process::CommandExt,
+        path::PathBuf,
+        process::{Child, Command, ExitCode, Stdio},
+    };
+
+    /// A process group, as long as this is there.
+    pub struct Group(Child);
+
+    impl Group {
+        /// A group with its keeper.
+        ///
+        /// # Errors
+        /// That the keeper cannot be started.
+        pub fn new() -> io::Result<Self> {
+            let mut keeper = Command::new(this_program()?);
+            keeper
+                .arg0("valor_cli")
+                .arg(KEEPER)
+                .current_dir("/")
+                .env_clear()
+                .stdin(Stdio::piped())
+                .stdout(Stdio::null())
+                .stderr(Stdio::null())
+                .process_group(0);
+            keeper.spawn().map(Self)
+        }
+
+        fn number(&self) -> Pid {
+            Pid::from_child(&self.0)
+        }
+
+        /// Has a program begin in the group. Ctrl-C in a terminal does not reach it there.
+        pub fn take_in(&self, command: &mut Command) {
+            command.process_group(self.number().as_raw_nonzero().get());
+        }
+
+        /// Ends all that is in it.
+        pub fn kill(&self) {
+            let _ = kill_process_group(self.number(), Signal::KILL);
+        }
+    }
+
+    impl Drop for Group {
+        /// Ends the keeper alone: what a program has left behind on purpose stays.
+        fn drop(&mut self) {
+            let _ = self.0.kill();
+            let _ = self.0.wait();
+        }
+    }
+
+    /// The file that this process runs, also if another one has taken its place.
+    fn this_program() -> io::Result<PathBuf> {
+        match cfg!(target_os = "linux") {
+            true => Ok("/proc/self/exe".into()),
+            false => env::current_exe(),
+        }
+    }
+
+    /// The keeper's work, if this process is one. It ends with the group.
+    pub fn keep() -> Option<ExitCode> {
+        let mut args = env::args_os().skip(1);
+        let is_keeper = args.next().is_some_and(|it| it == KEEPER) && args.next().is_none();
+        // Whoever types it has a group with others in it.
+        if !is_keeper || getpgrp() != getpid() {
+            return None;
+        }
+        let mut byte = [0];
+        while let Err(error) = io::stdin().read(&mut byte) {
+            if error.kind() != io::ErrorKind::Interrupted {
+                break;
+            }
+        }
+        let _ = kill_current_process_group(Signal::KILL);
+        Some(ExitCode::FAILURE)
+    }
+}
+
+/// On Windows cargo ends its compilers with itself.
+#[cfg(not(unix))]
+mod of_system {
+    use std::{
+        io,
+        process::{Command, ExitCode},
+    };
+
+    pub struct Group;
+
+    impl Group {
+        pub fn new() -> io::Result<Self> {
+            let _ = super::KEEPER;
+            Err(io::ErrorKind::Unsupported.into())
+        }
+
+        pub fn take_in(&self, _: &mut Command) {}
+
+        pub fn kill(&self) {}
+    }
+
+    pub fn keep() -> Option<ExitCode> {
+        None
+    }
+}
