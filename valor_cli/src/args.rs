@@ -35,7 +35,7 @@ Exit codes:
 
 Environment:
   VALOR_TOKEN      the registry's token for `plugins`, if no --token-file is given
-  VALOR_DENO       the Deno that JavaScript vlugins run in, if no --deno is given
+  VALOR_DENO       the Deno that JavaScript vlugins run in, and that judges them for `web`, if no --deno is given
   VALOR_ESBUILD    the esbuild that `web` and `package` bundle scripts with, if no --esbuild is given
   CARGO, RUSTC     the cargo that builds run, and the rustc that is asked for its targets
                    (default: cargo and rustc, from the PATH)

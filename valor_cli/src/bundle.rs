@@ -1,12 +1,17 @@
 //! A script and what it imports as one JavaScript module: `web` puts that into a page, `package` into a package.
 //!
 //! What is one module already is taken as it is. TypeScript, and what imports other files, is bundled by esbuild,
-//! which is found as Deno is. What comes out runs in a service worker and in Deno alike.
+//! which is found as Deno is. What comes out runs in a service worker and in Deno alike. If there is an esbuild, it
+//! reads every script, so that a fault in the syntax is seen here; `meta` has what it says of the files, and `text` is
+//! asked if nobody else knows whether a script imports anything.
+
+mod meta;
+mod text;
+
+pub use meta::{Import, Input};
 
 use crate::programs::{Stop, Unfinished};
-use serde::{Deserialize, de::IgnoredAny};
 use std::{
-    collections::BTreeMap,
     env,
     ffi::OsString,
     fs,
@@ -27,72 +32,96 @@ pub struct Bundler<'a> {
     pub esbuild: Option<&'a Path>,
     /// What is left to be imported, for esbuild's `--external`.
     pub external: Option<&'a str>,
+    /// Whether the module is for a service worker, which has no `await` at the top of a module.
+    pub for_page: bool,
 }
 
 /// A script and what it imports, as one module.
 pub struct Module {
     pub bytes: Vec<u8>,
-    /// The other files that are in it.
+    /// The files that are in it, the script among them; none if nobody has looked.
     #[cfg_attr(not(feature = "wasm"), expect(dead_code, reason = "`web` asks"))]
-    pub imports: Vec<PathBuf>,
+    pub inputs: Vec<Input>,
 }
 
 /// Why there is no module.
 pub struct Unbundled {
     pub line: String,
-    /// The file that is imported and is not there, if that is why.
+    /// The files that something is wrong with, also one that is not there.
     #[cfg_attr(not(feature = "wasm"), expect(dead_code, reason = "`web` asks"))]
-    pub unresolved: Option<PathBuf>,
+    pub files: Vec<PathBuf>,
     /// Whether something is not installed here, and the script may be right.
     #[cfg_attr(not(feature = "wasm"), expect(dead_code, reason = "`web` asks"))]
     pub is_missing: bool,
 }
 
+/// Why a script has to be bundled.
+#[derive(Clone, Copy)]
+enum Why {
+    Typed,
+    Imports,
+}
+
 impl Bundler<'_> {
-    /// The module of this script, whose text was read already.
+    /// The module of this script, whose text was read already. `imports` says whether it imports anything, if that is
+    /// known.
     ///
     /// # Errors
     /// That it cannot be bundled; for want of esbuild or of a package, that it is missing.
-    pub fn module(&self, file: &Path, source: Vec<u8>) -> Result<Module, Unbundled> {
-        let is_typed = file
-            .extension()
-            .is_some_and(|end| end == "ts" || end == "mts");
-        match is_typed || imports(&String::from_utf8_lossy(&source)) {
-            true => self.bundle(file, is_typed),
-            false => Ok(Module {
+    pub fn module(
+        &self,
+        file: &Path,
+        source: Vec<u8>,
+        imports: Option<bool>,
+    ) -> Result<Module, Unbundled> {
+        let end = file.extension();
+        let is_typed = end.is_some_and(|end| end == "ts" || end == "mts");
+        let program = self.esbuild(file);
+        let may_import = || text::may_import(&String::from_utf8_lossy(&source));
+        let why = match imports {
+            _ if is_typed => Some(Why::Typed),
+            Some(imports) => imports.then_some(Why::Imports),
+            // Whoever bundles it knows.
+            None if matches!(program, Ok(Some(_))) => None,
+            None => may_import().then_some(Why::Imports),
+        };
+        let program = program.map_err(|error| {
+            format!("esbuild is not run: {error}, or name it with --esbuild or VALOR_ESBUILD")
+        });
+        let plain = |bytes| Module {
+            bytes,
+            inputs: Vec::new(),
+        };
+        let program = match (program, why) {
+            (Ok(Some(program)), _) => program,
+            (Ok(None) | Err(_), None) => return Ok(plain(source)),
+            (Ok(None), Some(why)) => return Err(missing(without(file, why, "it is not found"))),
+            (Err(line), Some(_)) => return Err(missing(line)),
+        };
+        let bundled = match self.bundle(&program, file, why.is_some() || self.for_page) {
+            Err(Failed::Unbundled(unbundled)) => return Err(unbundled),
+            Err(Failed::Unrun(reason)) => match why {
+                None if imports.is_none() && may_import() => {
+                    return Err(missing(without(file, Why::Imports, &reason)));
+                }
+                None => return Ok(plain(source)),
+                Some(why) => return Err(missing(without(file, why, &reason))),
+            },
+            Ok(bundled) => bundled,
+        };
+        let is_whole = bundled.inputs.iter().all(|it| it.imports.is_empty());
+        Ok(match why {
+            None if is_whole => Module {
                 bytes: source,
-                imports: Vec::new(),
-            }),
-        }
+                ..bundled
+            },
+            _ => bundled,
+        })
     }
 
     /// The script and all that it imports, as one module.
-    fn bundle(&self, file: &Path, is_typed: bool) -> Result<Module, Unbundled> {
+    fn bundle(&self, program: &Path, file: &Path, for_page: bool) -> Result<Module, Failed> {
         let shown = file.display();
-        let why = match is_typed {
-            true => "is TypeScript",
-            false => "imports other files",
-        };
-        let unbundled = |line, is_missing| Unbundled {
-            line,
-            unresolved: None,
-            is_missing,
-        };
-        let fault = |line| unbundled(line, false);
-        let missing = |line| unbundled(line, true);
-        let without = |reason: &str| {
-            missing(format!(
-                "{shown} {why}, which esbuild makes one JavaScript file of, and {reason}: \
-                 `npm install esbuild` beside plugins.json, or name it with --esbuild or VALOR_ESBUILD"
-            ))
-        };
-        let program = self.esbuild(file);
-        let program = program.map_err(|error| {
-            missing(format!(
-                "esbuild is not run: {error}, or name it with --esbuild or VALOR_ESBUILD"
-            ))
-        })?;
-        let program = program.ok_or_else(|| without("it is not found"))?;
         // Run in the file's folder: what it says of paths is then the same everywhere.
         let file = fs::canonicalize(file).map_err(|error| fault(format!("{shown}: {error}")))?;
         let (folder, name) = (file.parent(), file.file_name().unwrap_or_default());
@@ -105,47 +134,50 @@ impl Bundler<'_> {
             option.push(file);
             option
         };
-        let mut command = Command::new(&program);
-        command
-            .current_dir(folder)
-            .arg(option("--outfile=", &module))
-            .arg(option("--metafile=", &inputs))
-            .arg(Path::new(".").join(name))
-            .args(["--bundle", "--format=esm", "--platform=browser"])
-            .args(["--conditions=worker", "--charset=utf8"])
-            // A service worker has none at the top of a module; `create` is there for that.
-            .args(["--supported:top-level-await=false"])
-            .args(["--log-level=error", "--color=false"])
-            .args(self.external.map(|what| format!("--external:{what}")));
-        let output = Stop::default().output(&mut command).map_err(|error| {
-            let line = format!("{} {error}", program.display());
-            match error {
-                Unfinished::System(_) => without(&line),
-                Unfinished::Fifo(_) => fault(format!("{shown} cannot be bundled: {line}")),
+        let mut has_pragma = false;
+        loop {
+            let mut command = Command::new(program);
+            command
+                .current_dir(folder)
+                .arg(option("--outfile=", &module))
+                .arg(option("--metafile=", &inputs))
+                .arg(Path::new(".").join(name))
+                .args(["--bundle", "--format=esm", "--platform=browser"])
+                .args(["--conditions=worker", "--charset=utf8"])
+                // A server reads none either.
+                .arg("--tsconfig-raw={}")
+                .args(["--log-level=error", "--color=false"])
+                .args(self.external.map(|what| format!("--external:{what}")));
+            if for_page {
+                // A service worker has none at the top of a module; `create` is there for that.
+                command.arg("--supported:top-level-await=false");
             }
-        })?;
-        if output.status.success() {
-            let made = read(&file, &module, &inputs);
-            return made.map_err(|why| fault(format!("{shown} cannot be bundled: {why}")));
+            if has_pragma {
+                command.arg("--jsx=automatic");
+            }
+            let output = Stop::default().output(&mut command).map_err(|error| {
+                let line = format!("{} {error}", program.display());
+                match error {
+                    Unfinished::System(_) => Failed::Unrun(line),
+                    Unfinished::Fifo(_) => {
+                        Failed::from(fault(format!("{shown} cannot be bundled: {line}")))
+                    }
+                }
+            })?;
+            if !output.status.success() {
+                let said = String::from_utf8_lossy(&output.stderr);
+                return Err(unbundled(&file, &shown.to_string(), &said).into());
+            }
+            let broken = |why| fault(format!("{shown} cannot be bundled: {why}"));
+            let inputs = meta::read(&file, &inputs).map_err(broken)?;
+            // Deno goes by that alone; esbuild wants an option as well.
+            if !has_pragma && inputs.iter().any(|it| has_jsx_pragma(&it.file)) {
+                has_pragma = true;
+                continue;
+            }
+            let bytes = fs::read(&module).map_err(|error| broken(error.to_string()))?;
+            return Ok(Module { bytes, inputs });
         }
-        let said = String::from_utf8_lossy(&output.stderr);
-        if said.trim().is_empty() {
-            return Err(fault(format!(
-                "{shown} cannot be bundled: {} ends with {} and says nothing; see that it is esbuild",
-                program.display(),
-                output.status
-            )));
-        }
-        let (place, message) = first(&said);
-        if let Some(error) = not_installed(&file, place, message, &said) {
-            return Err(missing(error.to_string()));
-        }
-        let unresolved = unresolved(folder, place, message);
-        let place = place.map_or(String::new(), |place| format!("{place} "));
-        Err(Unbundled {
-            unresolved,
-            ..fault(format!("{shown} cannot be bundled: {place}{message}"))
-        })
     }
 
     /// The esbuild that was named, or else of the project of plugins.json, of the script's, or of the `PATH`.
@@ -175,43 +207,71 @@ impl Bundler<'_> {
     }
 }
 
-/// What esbuild has written of this file.
-fn read(file: &Path, module: &Path, inputs: &Path) -> Result<Module, String> {
-    #[derive(Deserialize)]
-    struct Meta {
-        inputs: BTreeMap<String, IgnoredAny>,
-    }
-    let meta = fs::read(inputs).map_err(|error| error.to_string())?;
-    let meta: Meta = serde_json::from_slice(&meta).map_err(|error| error.to_string())?;
-    let mut imports = Vec::new();
-    for input in meta.inputs.keys() {
-        let files = files(file, input);
-        if files.is_empty() && !is_made(input) {
-            return Err(format!(
-                "esbuild has read {input}, which is no file now: try again"
-            ));
-        }
-        imports.extend(files);
-    }
-    imports.retain(|it| it != file);
-    Ok(Module {
-        bytes: fs::read(module).map_err(|error| error.to_string())?,
-        imports,
-    })
+/// Why there is no bundle.
+enum Failed {
+    /// esbuild cannot be run.
+    Unrun(String),
+    Unbundled(Unbundled),
 }
 
-/// The files that an input can be, which esbuild names by a path from where it ran, with the query and the fragment
-/// that it is imported with. Names of files can have a `?` or a `#` in them as well.
-fn files(file: &Path, input: &str) -> Vec<PathBuf> {
-    let ends = input.match_indices(['?', '#']).map(|(at, _)| at);
-    let paths = ends.chain([input.len()]).map(|end| &input[..end]);
-    let real = paths.filter_map(|it| fs::canonicalize(file.with_file_name(it)).ok());
-    real.filter(|it| it.is_file()).collect()
+impl From<Unbundled> for Failed {
+    fn from(unbundled: Unbundled) -> Self {
+        Self::Unbundled(unbundled)
+    }
 }
 
-/// Whether esbuild has made this itself: the module of a `data:` URL, and an empty one in the place of another.
-fn is_made(input: &str) -> bool {
-    (input.starts_with('<') && input.ends_with('>')) || input.starts_with("(disabled):")
+fn fault(line: String) -> Unbundled {
+    Unbundled {
+        line,
+        files: Vec::new(),
+        is_missing: false,
+    }
+}
+
+fn missing(line: String) -> Unbundled {
+    Unbundled {
+        is_missing: true,
+        ..fault(line)
+    }
+}
+
+fn without(file: &Path, why: Why, reason: &str) -> String {
+    let why = match why {
+        Why::Typed => "is TypeScript",
+        Why::Imports => "imports other files",
+    };
+    format!(
+        "{} {why}, which esbuild makes one JavaScript file of, and {reason}: `npm install esbuild` beside plugins.json, \
+         or name it with --esbuild or VALOR_ESBUILD",
+        file.display()
+    )
+}
+
+/// Whether a file says how its JSX is to be taken. That is for the project's own to say.
+fn has_jsx_pragma(file: &Path) -> bool {
+    let end = file.extension();
+    end.is_some_and(|end| end == "jsx" || end == "tsx")
+        && file.iter().all(|part| part != "node_modules")
+        && fs::read_to_string(file).is_ok_and(|text| text.contains("@jsxImportSource"))
+}
+
+/// What is wrong, by what esbuild says.
+fn unbundled(file: &Path, shown: &str, said: &str) -> Unbundled {
+    let folder = file.parent().unwrap_or(Path::new("."));
+    let (place, message) = first(said);
+    let importer = place.and_then(importer).map(|it| folder.join(it));
+    if let Some(error) = not_installed(file, place, message, said) {
+        return Unbundled {
+            files: importer.into_iter().chain(error.mended_by()).collect(),
+            ..missing(error.to_string())
+        };
+    }
+    let unresolved = unresolved(folder, place, message);
+    let place = place.map_or(String::new(), |place| format!("{place} "));
+    Unbundled {
+        files: importer.into_iter().chain(unresolved).collect(),
+        ..fault(format!("{shown} cannot be bundled: {place}{message}"))
+    }
 }
 
 /// The file that an import of another file leads to, of which esbuild says that it is not there.
@@ -260,63 +320,9 @@ fn not_installed(
     }
 }
 
-/// Whether a text may import other files, or re-export what is in them. It errs on the side of yes: what is
-/// bundled in vain is the same module.
-fn imports(text: &str) -> bool {
-    text.lines().any(|line| {
-        let start = line.trim_start();
-        let comment = start.starts_with("//") || (start.starts_with('*') && !line.contains("*/"));
-        !comment && (words(line, "import").any(begins_import) || words(line, "from").any(is_quoted))
-    })
-}
-
-/// What follows a word, wherever it stands by itself.
-fn words<'a>(line: &'a str, word: &'static str) -> impl Iterator<Item = &'a str> {
-    let in_name = |c: char| c.is_alphanumeric() || matches!(c, '_' | '$' | '.' | '#');
-    line.match_indices(word).filter_map(move |(at, _)| {
-        let rest = &line[at + word.len()..];
-        let alone = !line[..at].ends_with(in_name)
-            && !rest.starts_with(|c: char| c.is_alphanumeric() || matches!(c, '_' | '$'));
-        alone.then(|| rest.trim_start())
-    })
-}
-
-/// `import "x"`, `import x from`, `import { x }`, `import * as x` and `import("x")`, not `import.meta`.
-fn begins_import(rest: &str) -> bool {
-    rest.is_empty() || rest.starts_with(|c: char| c.is_alphabetic() || "\"'`{*($_/".contains(c))
-}
-
-fn is_quoted(rest: &str) -> bool {
-    rest.starts_with(['"', '\''])
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{first, imports};
-
-    #[test]
-    fn what_may_import() {
-        for (text, may) in [
-            ("import \"./a.js\"", true),
-            ("import{a}from'./a.js'", true),
-            ("  import * as a from './a.js'", true),
-            ("let a; import b from './b.js'", true),
-            ("const a = await import(\"./a.js\")", true),
-            ("import\n  a from './a.js'", true),
-            ("export { a } from \"./a.js\"", true),
-            ("export * from './a.js'", true),
-            ("/* a */ import './a.js'", true),
-            (" */ import './a.js'", true),
-            ("// import './a.js'", false),
-            (" * import './a.js'", false),
-            ("export default { fetch() {} }", false),
-            ("new URL('a', import.meta.url)", false),
-            ("Array.from('abc')", false),
-            ("const important = 1, imports = from(1)", false),
-        ] {
-            assert_eq!(imports(text), may, "{text}");
-        }
-    }
+    use super::first;
 
     #[test]
     fn what_esbuild_says() {

@@ -37,8 +37,7 @@ pub struct Wanted {
     pub build: bool,
     /// The files' signatures.
     pub signed: bool,
-    /// All that is copied into this folder: what is in the folders of `files`, and beside scripts; not the folder
-    /// itself.
+    /// All that is copied into this folder: what is in the folders of `files` vlugins; not the folder itself.
     pub copies_into: Option<PathBuf>,
     /// Ends the programs that are asked.
     pub stop: Stop,
@@ -148,8 +147,8 @@ impl Watch {
         self.follow(&now);
         for (name, now) in now {
             if let Some(seen) = self.seen.get_mut(&name) {
-                seen.imports = now.imports;
-                seen.folders = now.folders;
+                // A change while they were loaded is seen by what they were loaded from, or else by the next look.
+                seen.take_imports(now);
             }
         }
         let changed = definitions
@@ -178,16 +177,10 @@ impl Watch {
             let Some(seen) = self.seen.get_mut(&name) else {
                 continue;
             };
-            // A change of what was known before is still to be seen.
-            let before = std::mem::take(&mut seen.imports);
-            for (file, stamp) in now.imports {
-                let known = before.get(&file);
-                if known.is_none() && stamp.is_since(since) {
-                    changed.insert(name.clone());
-                }
-                seen.imports.insert(file, known.cloned().unwrap_or(stamp));
+            let new = seen.take_imports(now);
+            if new.values().any(|stamp| stamp.is_since(since)) {
+                changed.insert(name);
             }
-            seen.folders = now.folders;
         }
         changed
     }
@@ -277,15 +270,11 @@ impl Watch {
                     if self.wanted.signed {
                         look.at_file(&signature_of(&file));
                     }
+                    // What it reads, it reads as it is then. If something of that is not there, it is not loaded.
+                    let folder = file.parent().unwrap_or(Path::new("/"));
+                    let named = definition.files.iter().map(|it| folder.join(it));
+                    named.for_each(|it| look.at_presence(&it));
                     look.at_file(&file);
-                    // What it imports goes into the folder with it.
-                    if let (Some(output), InPage::Script, Some(folder)) = (
-                        &self.wanted.copies_into,
-                        definition.kind.in_page(),
-                        file.parent(),
-                    ) {
-                        look.at_folder(folder, Some(output));
-                    }
                     let imports = runtime.imports(&definition.name);
                     let others = self.imports.get(&definition.name);
                     let imports = imports.iter().chain(others.into_iter().flatten());

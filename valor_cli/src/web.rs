@@ -3,10 +3,11 @@
 //!
 //! What goes into the folder is gathered first, with every fault on the way; only then is something written.
 //! `made` does that: `contents` is what is to be written, `folder` writes it and leaves alone what others put there,
-//! `scripts` makes one module of a `js` vlugin, `copied` looks through the folders of `files` vlugins. `again` does it
-//! once more whenever something changes, and `serve` is `--serve`.
+//! `scripts` makes one module of a `js` vlugin, if it is one on a server too (`alike`), `copied` looks through the
+//! folders of `files` vlugins. `again` does it once more whenever something changes, and `serve` is `--serve`.
 
 mod again;
+mod alike;
 mod contents;
 mod copied;
 mod folder;

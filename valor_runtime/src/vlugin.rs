@@ -9,7 +9,35 @@ pub use valor_abi_wire::{
     RequestHead, Response, ResponseHead,
 };
 
-use std::sync::Arc;
+use std::{error, fmt, io, sync::Arc};
+
+/// Why a body broke off, if the log has a line about that already: who passes the body on says it no more.
+#[derive(Debug)]
+pub(crate) struct Logged(io::Error);
+
+impl Logged {
+    /// The error, marked.
+    pub(crate) fn mark(error: io::Error) -> io::Error {
+        io::Error::new(error.kind(), Self(error))
+    }
+
+    /// Whether an error is marked.
+    pub(crate) fn is(error: &io::Error) -> bool {
+        error.get_ref().is_some_and(|it| it.is::<Self>())
+    }
+}
+
+impl fmt::Display for Logged {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl error::Error for Logged {
+    fn source(&self) -> Option<&(dyn error::Error + 'static)> {
+        self.0.source()
+    }
+}
 
 struct Closure<F>(F);
 

@@ -253,6 +253,12 @@ fn a_stream_that_goes_wrong_breaks_the_response_off() {
         wait_until_logged(line);
         assert_eq!(serving.get("/hello").status, 200, "after {target}");
     }
+    // The runtime has said so, and its server says nothing more.
+    assert!(
+        !logged("the response's stream"),
+        "{:#?}",
+        log_lines().lock().unwrap()
+    );
     // A body whose stream panics only when it is dropped, at its end, has been sent whole.
     assert_eq!(serving.get("/bad/stream-drop-panics").text(), "one");
     wait_until_logged("dropped with its stream");

@@ -56,6 +56,11 @@ pub struct WebArgs {
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub esbuild: Option<PathBuf>,
 
+    /// The Deno that judges scripts as a server does before it runs them [default: VALOR_DENO, then that of
+    /// node_modules in the project of plugins.json or of the script, then that of the PATH; without one, esbuild judges]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::ExecutablePath)]
+    pub deno: Option<PathBuf>,
+
     #[command(flatten)]
     pub log: LogArgs,
 }

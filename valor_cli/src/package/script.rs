@@ -46,9 +46,10 @@ pub fn read(args: &PackageArgs) -> Result<(Manifest, Vec<u8>), Failure> {
         base: script.parent().unwrap_or(Path::new("")),
         esbuild: args.esbuild.as_deref(),
         external: Some("node:*"),
+        for_page: false,
     };
     let module = bundler
-        .module(script, text)
+        .module(script, text, None)
         .map_err(|error| failed(error.line))?
         .bytes;
     if std::str::from_utf8(&module).is_err() {

@@ -82,10 +82,35 @@ impl Look {
         }
     }
 
+    /// Looks at whether a file or a folder is there, whatever is in it.
+    pub fn at_presence(&mut self, path: &Path) {
+        let stamp = (0, None, Identity::default());
+        let is_there = fs::metadata(path).is_ok();
+        let stamp = Stamp(is_there.then_some(stamp));
+        self.files.insert(path.to_owned(), stamp);
+        self.folders.extend(path.parent().map(Path::to_owned));
+    }
+
     /// Looks at a file that is imported.
     pub fn at_import(&mut self, file: &Path) {
         self.imports.insert(file.to_owned(), Stamp::of(file));
         self.folders.extend(file.parent().map(Path::to_owned));
+    }
+
+    /// Takes over what is imported at a later look. What was known before keeps its stamp, so that a change of it is
+    /// still to be seen. Gives what was not known, as it is now.
+    pub fn take_imports(&mut self, now: Self) -> BTreeMap<PathBuf, Stamp> {
+        let mut before = std::mem::take(&mut self.imports);
+        let mut new = BTreeMap::new();
+        for (file, stamp) in now.imports {
+            let known = before.remove(&file);
+            if known.is_none() {
+                new.insert(file.clone(), stamp.clone());
+            }
+            self.imports.insert(file, known.unwrap_or(stamp));
+        }
+        self.folders = now.folders;
+        new
     }
 
     /// Looks at everything that a crate is built of.
@@ -233,6 +258,48 @@ mod tests {
         drop(opened);
         fs::rename(&other, &file).unwrap();
         assert_eq!(look().differs_from(&one), [file.clone()].into());
+    }
+
+    #[test]
+    fn a_change_before_imports_are_noted_is_still_seen() {
+        let dir = tempfile::tempdir().unwrap();
+        let (known, new) = (dir.path().join("known.js"), dir.path().join("new.js"));
+        let look = |files: &[&PathBuf]| {
+            let mut look = Look::default();
+            files.iter().for_each(|file| look.at_import(file));
+            look
+        };
+        fs::write(&known, "one").unwrap();
+        let mut seen = look(&[&known]);
+        // Changed while the script was loaded, and before what it imports is noted.
+        fs::write(&known, "changed").unwrap();
+        fs::write(&new, "new").unwrap();
+        let noted = seen.take_imports(look(&[&known, &new]));
+        assert_eq!(noted.into_keys().collect::<Vec<_>>(), [new.clone()]);
+        assert_eq!(
+            look(&[&known, &new]).differs_from(&seen),
+            [known.clone()].into()
+        );
+        // What is imported no more is forgotten.
+        seen.take_imports(look(&[&new]));
+        assert!(look(&[&known, &new]).differs_from(&seen).is_empty());
+    }
+
+    #[test]
+    fn of_what_is_read_it_counts_that_it_is_there() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = dir.path().join("data");
+        let look = || {
+            let mut look = Look::default();
+            look.at_presence(&folder);
+            look
+        };
+        let none = look();
+        fs::create_dir(&folder).unwrap();
+        let there = look();
+        assert_eq!(there.differs_from(&none), [folder.clone()].into());
+        fs::write(folder.join("log"), "a line").unwrap();
+        assert!(look().differs_from(&there).is_empty());
     }
 
     #[cfg(unix)]

@@ -9,7 +9,10 @@ use super::{
     scripts::{Imported, Scripts},
 };
 use crate::{args::WebArgs, exit::Failure, load::Vlugins, plugins_file::PluginsFile};
-use std::path::{Path, PathBuf};
+use std::{
+    cell::RefCell,
+    path::{Path, PathBuf},
+};
 use valor_runtime::{
     Definition, RuntimeError,
     loader::{InPage, LoadError, WasmLoader},
@@ -61,6 +64,8 @@ pub(super) fn write(
         base: &base,
         plugin_dirs: &args.plugin_dir,
         esbuild: args.esbuild.as_deref(),
+        deno: args.deno.as_deref(),
+        judges: RefCell::default(),
     };
     for (index, definition) in vlugins.well() {
         match definition.kind.in_page() {

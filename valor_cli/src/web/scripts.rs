@@ -1,7 +1,10 @@
 //! The file of a `js` vlugin, as a service worker can import it: one module, in JavaScript. What is that
 //! already, or comes from a package, goes into the folder as it is; the rest is bundled (`bundle`).
+//!
+//! A server's own judgement of a script is asked for first, if there is a Deno; esbuild is held to it by `alike`.
 
 use super::{
+    alike::{not_alone, unlike},
     contents::{Contents, MODULES, sha256},
     copied::Fault,
 };
@@ -10,12 +13,13 @@ use crate::{
     remedies,
 };
 use std::{
+    cell::RefCell,
     collections::BTreeMap,
     path::{Path, PathBuf},
 };
 use valor_runtime::{
     Definition, file,
-    loader::Imports,
+    loader::{Imports, Judge, Judged, ScriptError},
     package::{Package, SCRIPT_TARGET, is_package},
     web::Script,
 };
@@ -30,11 +34,15 @@ pub struct Scripts<'a> {
     pub plugin_dirs: &'a [PathBuf],
     /// The esbuild that was named.
     pub esbuild: Option<&'a Path>,
+    /// The Deno that was named.
+    pub deno: Option<&'a Path>,
+    /// Who judges the scripts of a folder.
+    pub judges: RefCell<BTreeMap<PathBuf, Result<Option<Judge>, ScriptError>>>,
 }
 
 impl Scripts<'_> {
     /// Puts a script into the folder; gives the definition that names it there, and what imports it. The files that it
-    /// imports are noted in `imports`, also if one of them is not there.
+    /// is made of are noted in `imports`, also if one of them is not there.
     ///
     /// # Errors
     /// That there is no such file, that it cannot be bundled, or that it imports what it may not; if it lacks esbuild
@@ -63,29 +71,7 @@ impl Scripts<'_> {
         let may = may.map_err(|error| fault("files", error.to_string()))?;
         let bytes = match is_package(&file) {
             true => packed(&file, &source)?,
-            false => {
-                let bundler = Bundler {
-                    base: self.base,
-                    esbuild: self.esbuild,
-                    external: None,
-                };
-                let module = bundler.module(&file, source).map_err(|error| {
-                    // What was imported before is watched until all of it is there again.
-                    let noted = imports.entry(definition.name.clone()).or_default();
-                    noted.extend(error.unresolved);
-                    Fault {
-                        is_missing: error.is_missing,
-                        ..fault("path", error.line)
-                    }
-                })?;
-                let is_own = |it: &&PathBuf| it.iter().all(|part| part != "node_modules");
-                let own = module.imports.iter().filter(is_own).cloned();
-                imports.insert(definition.name.clone(), own.collect());
-                if let Some(refusal) = module.imports.iter().find_map(|it| may.refusal(it)) {
-                    return Err(fault("path", format!("{shown} is not bundled: {refusal}")));
-                }
-                module.bytes
-            }
+            false => self.module(definition, &file, source, &may, imports)?,
         };
         let digest = sha256(&bytes);
         // One file may be mounted several times.
@@ -105,6 +91,82 @@ impl Scripts<'_> {
             ..definition.clone()
         };
         Ok((definition, script))
+    }
+
+    /// The one module of a script, if a server would load it as well. Notes the files that it is made of.
+    fn module(
+        &self,
+        definition: &Definition,
+        file: &Path,
+        source: Vec<u8>,
+        may: &Imports,
+        noted: &mut Imported,
+    ) -> Result<Vec<u8>, Fault> {
+        let shown = file.display();
+        let is_own = |it: &PathBuf| it.iter().all(|part| part != "node_modules");
+        let noted = noted.entry(definition.name.clone()).or_default();
+        let judged = self.judged(file, may)?;
+        if let Some(judged) = &judged {
+            noted.clone_from(&judged.files);
+            if let Some(refusal) = &judged.refusal {
+                noted.extend(refusal.mended_by());
+                return Err(Fault {
+                    is_missing: refusal.is_of_this_machine(),
+                    ..Fault::new("path", refusal.to_string())
+                });
+            }
+        }
+        let bundler = Bundler {
+            base: self.base,
+            esbuild: self.esbuild,
+            external: None,
+            for_page: true,
+        };
+        let imports = judged.as_ref().map(|it| it.imports);
+        let module = bundler.module(file, source, imports).map_err(|error| {
+            // What was imported before is watched until all of it is there again.
+            noted.extend(error.files.into_iter().filter(is_own));
+            Fault {
+                is_missing: error.is_missing,
+                ..Fault::new("path", error.line)
+            }
+        })?;
+        let files = module.inputs.iter().map(|it| &it.file);
+        let others: Vec<_> = files.filter(|it| *it != may.file()).collect();
+        if judged.is_none() {
+            noted.clear();
+        }
+        noted.extend(others.iter().copied().filter(|it| is_own(it)).cloned());
+        // A server runs one that is checked from its bytes, and nothing else was checked.
+        let checked = definition
+            .sha256
+            .as_ref()
+            .and_then(|_| not_alone(&module.inputs, may));
+        let refusal = checked.or_else(|| others.iter().find_map(|it| may.refusal(it)));
+        let refusal = refusal.or_else(|| unlike(&module.inputs, may));
+        match refusal {
+            Some(refusal) => Err(Fault::new(
+                "path",
+                format!("{shown} is not bundled: {refusal}"),
+            )),
+            None => Ok(module.bytes),
+        }
+    }
+
+    /// What a server would say of a script; `None` if there is no Deno to ask.
+    fn judged(&self, file: &Path, may: &Imports) -> Result<Option<Judged>, Fault> {
+        let mut judges = self.judges.borrow_mut();
+        let folder = file.parent().unwrap_or(Path::new("")).to_owned();
+        let judge = judges.entry(folder);
+        let judge =
+            judge.or_insert_with(|| smol::block_on(Judge::find(self.deno, self.base, file)));
+        match judge {
+            Ok(judge) => Ok(judge.as_ref().map(|judge| smol::block_on(judge.judge(may)))),
+            Err(error) => Err(Fault {
+                is_missing: error.is_of_this_machine(),
+                ..Fault::new("type", error.to_string())
+            }),
+        }
     }
 
     fn locate(&self, definition: &Definition) -> Result<PathBuf, Fault> {

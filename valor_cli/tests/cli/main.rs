@@ -1,6 +1,8 @@
 //! Conversations with the program itself: what it is started with, what it says, what it answers
 //! over a socket, and the code that it ends with.
 
+#[cfg(target_os = "linux")]
+mod broken_streams;
 #[cfg(feature = "wasm")]
 mod build_command;
 mod building;
@@ -25,7 +27,11 @@ mod signing;
 mod support;
 mod unwritten;
 mod watching;
+#[cfg(target_os = "linux")]
+mod watching_scripts;
 mod watching_sources;
+#[cfg(all(target_os = "linux", feature = "wasm"))]
+mod web_alike;
 #[cfg(all(target_os = "linux", feature = "wasm"))]
 mod web_imports;
 #[cfg(feature = "wasm")]

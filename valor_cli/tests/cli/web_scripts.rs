@@ -21,9 +21,10 @@ pub fn write_scripts(folder: &Folder, esbuild: Option<&str>) -> Finished {
     let (plugins, dist) = (folder.file("plugins.json"), folder.file("dist"));
     command.args(["web", "-p", &plugins, "-o", &dist]);
     command.args(esbuild.map(|file| format!("--esbuild={file}")));
-    // Of a node_modules above and of the PATH, none.
+    // Of a node_modules above and of the PATH, none, nor a Deno.
     command
         .env("PATH", folder.path())
+        .env_remove("VALOR_DENO")
         .env_remove("VALOR_ESBUILD");
     finish(command)
 }
@@ -313,6 +314,24 @@ fn the_file_is_held_to_its_checksum() {
         write_scripts(&folder, None)
     };
     assert_eq!(written(&sha256).code, Some(0));
+    #[cfg(unix)]
+    {
+        // As on a server, nothing is imported that was not checked.
+        let text = "import './lib.js'; export default {};";
+        let sha256: String = Sha256::digest(text)
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
+        let folder = Folder::new(&format!(
+            r#"{{ "plugins": [{{ "type": "js", "name": "it", "sha256": "{sha256}" }}] }}"#
+        ));
+        folder.write("it.js", text);
+        folder.write("lib.js", "");
+        let finished = write_scripts(&folder, Some(&esbuild()));
+        let line = "`./lib.js` is not loaded: a script that is checked (`sha256`, --trust) or from a package is it.js \
+                    alone; make one package of all: valor_cli package";
+        assert!(finished.faults().concat().ends_with(line), "{finished:?}");
+    }
     let finished = written(&"0".repeat(64));
     assert_eq!(finished.code, Some(1));
     let faults = finished.faults();

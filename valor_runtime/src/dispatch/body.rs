@@ -2,7 +2,7 @@
 //! [`Exchange`] open until it ends.
 
 use super::{exchange::Exchange, fault_log::log_fault, watch};
-use crate::{Body, Chunk, ChunkStream, registry::Mount};
+use crate::{Body, Chunk, ChunkStream, registry::Mount, vlugin::Logged};
 use futures_core::Stream;
 use std::{
     io,
@@ -144,18 +144,21 @@ impl Stream for Tracked {
                 Poll::Ready(None)
             }
             Ok(Poll::Ready(Some(Err(error)))) => {
-                log::error!(
-                    target: "valor::dispatch", vlugin = &*this.mount.name, id = exchange.id();
-                    "the body of a response of the vlugin `{}` broke off: {error}", this.mount.name
-                );
+                // A runtime in a runtime has said so.
+                if !Logged::is(&error) {
+                    log::error!(
+                        target: "valor::dispatch", vlugin = &*this.mount.name, id = exchange.id();
+                        "the body of a response of the vlugin `{}` broke off: {error}", this.mount.name
+                    );
+                }
                 this.end();
-                Poll::Ready(Some(Err(error)))
+                Poll::Ready(Some(Err(Logged::mark(error))))
             }
             Err(panicked) => {
                 let fault = panicked.into();
                 log_fault(&this.mount, &fault, exchange.id());
                 this.end();
-                Poll::Ready(Some(Err(io::Error::other(fault))))
+                Poll::Ready(Some(Err(Logged::mark(io::Error::other(fault)))))
             }
         }
     }

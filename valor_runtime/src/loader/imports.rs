@@ -91,13 +91,18 @@ impl Imports {
         &self.files
     }
 
+    /// The script, its links resolved.
+    pub fn file(&self) -> &Path {
+        &self.file
+    }
+
     /// The folder that what it imports is in.
     pub(super) fn project(&self) -> &Path {
         &self.project
     }
 
     /// Whether it imports packages from npm.
-    pub(super) fn packages(&self) -> bool {
+    pub fn packages(&self) -> bool {
         self.packages
     }
 

@@ -177,6 +177,16 @@ impl ScriptError {
                 | Self::NotInstalled { .. }
         )
     }
+
+    /// The file that changes when what is missing is installed.
+    pub fn mended_by(&self) -> Option<PathBuf> {
+        match self {
+            Self::NotInstalled { folder, .. } => {
+                std::path::absolute(folder.join("package.json")).ok()
+            }
+            _ => None,
+        }
+    }
 }
 
 /// What to do about a Deno that does not run.

@@ -228,6 +228,49 @@ fn one_that_is_registered_imports_from_plugin_directories_alone() {
     });
 }
 
+/// What Deno has read is not what runs then: it is asked again.
+#[test]
+fn what_changes_while_deno_reads_it_is_read_again() {
+    use std::os::unix::fs::PermissionsExt;
+    let answers =
+        "import { text } from './lib.js'; export default { fetch: () => new Response(text) };";
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| dir.path().join(name);
+    let (program, real) = (at("deno"), crate::fixture::js_tool("deno"));
+    let (file, next, said) = (at("lib.js"), at("next.js"), at("said"));
+    std::fs::write(at("main.js"), answers).unwrap();
+    std::fs::write(&file, "export const text = 'first';").unwrap();
+    std::fs::write(&next, "export { text } from './further.js';").unwrap();
+    std::fs::write(at("further.js"), "export const text = 'further';").unwrap();
+    let (file, next, said, real) = (
+        file.display(),
+        next.display(),
+        said.display(),
+        real.display(),
+    );
+    let changing = format!(
+        "#!/bin/sh\n\
+         case \"$1\" in\n\
+         eval) echo 2.9.6; echo '{}';;\n\
+         info) '{real}' \"$@\" > '{said}'; [ ! -e '{next}' ] || mv '{next}' '{file}'; cat '{said}';;\n\
+         *) exec '{real}' \"$@\";;\n\
+         esac\n",
+        program.display()
+    );
+    std::fs::write(&program, changing).unwrap();
+    std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let runtime = valor_runtime::Runtime::builder().base_dir(dir.path());
+    let runtime = runtime.deno(program).build().unwrap();
+    let house = House { runtime, dir };
+    block_on(async {
+        house.load(json!({ "name": "main" })).await.unwrap();
+        assert_eq!(house.get("/main").await, (200, "further".into()));
+        let imports = house.runtime.imports("main");
+        let further = house.dir.path().canonicalize().unwrap().join("further.js");
+        assert!(imports.contains(&further), "{imports:?}");
+    });
+}
+
 /// Deno would read the first without end, and wait for the others.
 #[cfg(target_os = "linux")]
 #[test]

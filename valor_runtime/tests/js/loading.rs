@@ -111,7 +111,10 @@ pub(crate) fn what_is_no_script_is_not_loaded() {
             ("nearly", &["Maybe add a '.js' extension at nearly.js:1:8"]),
             (
                 "bytes",
-                &["hint: read the file, which `files` in its definition grants"],
+                &[
+                    "`./throws.js` is imported with the type \"bytes\", which is not there: read the file, which `files` \
+                     in its definition grants at bytes.js:1:16",
+                ],
             ),
             (
                 "computed",

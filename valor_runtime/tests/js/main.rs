@@ -24,6 +24,7 @@ mod packages;
 mod pinned;
 mod requests;
 mod responses;
+mod workers;
 
 use std::{
     cell::Cell,
@@ -127,6 +128,13 @@ fn keep_log() {
         log::set_logger(&Log).unwrap();
         log::set_max_level(log::LevelFilter::Debug);
     });
+}
+
+/// The lines so far that begin like this.
+fn lines(start: &str) -> Vec<String> {
+    let lines = LINES.lock().unwrap_or_else(PoisonError::into_inner);
+    let found = lines.iter().filter(|line| line.starts_with(start));
+    found.cloned().collect()
 }
 
 /// Waits for a line in the log that contains all of these.

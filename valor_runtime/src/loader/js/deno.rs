@@ -27,11 +27,7 @@ pub(super) fn find(
     base: &Path,
     script: &Path,
 ) -> Result<PathBuf, ScriptError> {
-    let named = named.map(Path::to_owned).or_else(|| {
-        let variable = env::var_os("VALOR_DENO");
-        variable.filter(|it| !it.is_empty()).map(PathBuf::from)
-    });
-    if let Some(named) = named {
+    if let Some(named) = self::named(named) {
         return Ok(named);
     }
     for folder in [base, script.parent().unwrap_or(base)] {
@@ -47,6 +43,14 @@ pub(super) fn find(
     let found = path.find(|file| file.is_file());
     found.ok_or_else(|| ScriptError::NoDeno {
         reason: "it is neither in node_modules/.bin nor on the PATH".into(),
+    })
+}
+
+/// The Deno that was named, also by `VALOR_DENO`.
+pub(super) fn named(named: Option<&Path>) -> Option<PathBuf> {
+    named.map(Path::to_owned).or_else(|| {
+        let variable = env::var_os("VALOR_DENO");
+        variable.filter(|it| !it.is_empty()).map(PathBuf::from)
     })
 }
 

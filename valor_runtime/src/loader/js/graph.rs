@@ -1,28 +1,34 @@
 //! [`Graph`]: which files a script imports, from Deno itself (`deno info`), before any of it runs.
 //!
-//! `script` asks each time it is started. Deno needs no right to read what is imported by names in a script's text, so
-//! each of these files is held to [`Imports`] here. It also notes how the files are, so that a change in one of them is
-//! seen later.
+//! `script` asks each time it is started, `judge` for `valor_cli web`. Deno needs no right to read what is imported by
+//! names in a script's text, so each of these files is held to [`Imports`] here. It also notes how the files are, so
+//! that a change in one of them is seen later: also a change that came while Deno read them, since it is asked again
+//! then.
 
 use super::{
     asked::{MOST_MEMORY, Unanswered, answer},
     named,
+    told::{Module, Told},
 };
 use crate::{
     escape::one_line,
     file,
     loader::{Imports, npm::is_installed, search::MAX_SIZE},
 };
-use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use std::{
-    fs,
+    fs::{self, Metadata},
     path::{Path, PathBuf},
     process::Command,
+    time::{Duration, SystemTime},
 };
 
 /// A file of this size that Deno could not read was too large for its memory.
 const LARGE: u64 = MOST_MEMORY / 8;
+/// How often Deno is asked while files that it has read are being changed.
+const ASKS: usize = 5;
+/// Systems note when a file was changed some milliseconds late.
+const LATE: Duration = Duration::from_millis(20);
 
 /// What is to be known of a script.
 pub(super) struct Ask {
@@ -40,16 +46,13 @@ pub(super) struct Ask {
 #[derive(Debug, Default)]
 pub(super) struct Graph(Vec<(PathBuf, Option<[u8; 32]>)>);
 
-#[derive(Deserialize)]
-struct Told {
-    modules: Vec<Module>,
-}
-
-#[derive(Deserialize)]
-struct Module {
-    specifier: String,
-    /// Why it cannot be read.
-    error: Option<String>,
+/// What came of asking.
+pub(super) struct Judged {
+    pub(super) graph: Graph,
+    /// Whether the script imports anything.
+    pub(super) imports: bool,
+    /// What the script imports and may not, or why it cannot be loaded.
+    pub(super) refusal: Option<String>,
 }
 
 impl Ask {
@@ -66,11 +69,41 @@ impl Ask {
         stray.map_or(Ok(()), Err)
     }
 
-    /// Asks Deno.
+    /// Asks Deno, and judges what it says.
     ///
     /// # Errors
-    /// What the script imports and may not, or why that is not known.
-    pub(super) async fn graph(&self) -> Result<Graph, String> {
+    /// Why it is not known what the script imports.
+    pub(super) async fn judged(&self) -> Result<Judged, String> {
+        let mut asks = 1;
+        let told = loop {
+            let since = SystemTime::now() - LATE;
+            let told = self.told().await?;
+            let files: Vec<_> = told.code().into_iter().filter_map(Module::file).collect();
+            let is_new = move || files.iter().any(|it| has_changed(it, since));
+            // What Deno has read may be gone, and what is there may import something else.
+            if asks == ASKS || !smol::unblock(is_new).await {
+                break told;
+            }
+            asks += 1;
+        };
+        let refusal = self.refusal(&told);
+        let files = told.code().into_iter().filter_map(Module::file);
+        let mut files: Vec<_> = files.filter(|it| *it != self.file).collect();
+        files.retain(|it| !is_installed(it));
+        files.insert(0, self.file.clone());
+        let hashed = files.into_iter().map(|it| {
+            let hash = hash(&it);
+            (it, hash)
+        });
+        Ok(Judged {
+            graph: Graph(smol::unblock(|| hashed.collect()).await),
+            imports: told.imports(),
+            refusal,
+        })
+    }
+
+    /// What Deno says.
+    async fn told(&self) -> Result<Told, String> {
         let unknown = |why: &str| format!("what it imports is not known: {}", one_line(why));
         let mut command = Command::new(&self.program);
         command.args(["info", "--json", "--no-config", "--no-lock", "--no-remote"]);
@@ -82,35 +115,32 @@ impl Ask {
             Ok(output) => output,
             Err(why) => return Err(self.unanswered(why).await),
         };
-        let told = serde_json::from_slice::<Told>(&output.stdout);
-        let Ok(told) = told else {
+        serde_json::from_slice(&output.stdout).map_err(|_| {
             let said = String::from_utf8_lossy(&output.stderr);
-            return Err(match said.contains("memory allocation") {
+            match said.contains("memory allocation") {
                 true => too_large(None),
                 false if said.trim().is_empty() => unknown(&output.status.to_string()),
                 false => unknown(&said),
-            });
-        };
-        let files = told.modules.iter().filter_map(|it| it.file());
-        let mut imported: Vec<_> = files.filter(|it| *it != self.file).collect();
+            }
+        })
+    }
+
+    /// Why what Deno says may not be, or cannot be loaded.
+    fn refusal(&self, told: &Told) -> Option<String> {
+        let files = told.code().into_iter().filter_map(Module::file);
+        let imported: Vec<_> = files.filter(|it| *it != self.file).collect();
         if let Some(refusal) = imported.iter().find_map(|it| self.may.refusal(it)) {
-            return Err(refusal);
+            return Some(refusal);
         }
         if let Some(irregular) = imported.iter().find(|it| named::is_irregular(it)) {
-            return Err(not_regular(irregular));
+            return Some(not_regular(irregular));
         }
-        let unread = told.modules.iter().filter(|it| it.error.is_some());
+        let unread = told.code().into_iter().filter(|it| it.error.is_some());
         let size = |it: &PathBuf| fs::metadata(it).map_or(0, |it| it.len());
         if let Some(large) = unread.filter_map(Module::file).find(|it| size(it) > LARGE) {
-            return Err(too_large(Some(&large)));
+            return Some(too_large(Some(&large)));
         }
-        imported.retain(|it| !is_installed(it));
-        imported.insert(0, self.file.clone());
-        let hashed = imported.into_iter().map(|it| {
-            let hash = hash(&it);
-            (it, hash)
-        });
-        Ok(Graph(smol::unblock(|| hashed.collect()).await))
+        told.fault(self.file.parent()?)
     }
 
     /// Why it is not known what it imports.
@@ -155,13 +185,6 @@ fn too_large(file: Option<&Path>) -> String {
     format!("what it imports is not known: to read it took more than {most} MiB of memory; {file}")
 }
 
-impl Module {
-    fn file(&self) -> Option<PathBuf> {
-        let url = url::Url::parse(&self.specifier).ok()?;
-        (url.scheme() == "file").then(|| url.to_file_path().ok())?
-    }
-}
-
 impl Graph {
     /// The files that it is made of.
     pub(super) fn files(&self) -> impl Iterator<Item = &Path> {
@@ -174,6 +197,24 @@ impl Graph {
         let found = files.find(|(file, before)| hash(file) != *before);
         found.map(|(file, _)| file.as_path())
     }
+}
+
+/// Whether a file has changed since, or come to its place.
+fn has_changed(file: &Path, since: SystemTime) -> bool {
+    fs::metadata(file).is_ok_and(|it| changed(&it).is_some_and(|it| it >= since))
+}
+
+/// When a file was last changed, be it by another one that was put in its place.
+fn changed(metadata: &Metadata) -> Option<SystemTime> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt;
+        let seconds = u64::try_from(metadata.ctime()).ok()?;
+        let nanos = u32::try_from(metadata.ctime_nsec()).ok()?;
+        SystemTime::UNIX_EPOCH.checked_add(Duration::new(seconds, nanos))
+    }
+    #[cfg(not(unix))]
+    metadata.modified().ok()
 }
 
 fn hash(file: &Path) -> Option<[u8; 32]> {

@@ -3,7 +3,9 @@
 //! Deno advises to use options, subcommands and a deno.json that Valor does not read. Nobody who writes a script for
 //! Valor can follow that, so each of these hints says instead what helps here, or is left out. Whatever is logged or
 //! answered of a script's errors goes through [`plain`]: `process`, `outward`, `output` and `script` call it. `mod`
-//! gives [`RIGHTS`] to the worker, where an error says the same to a script that catches it.
+//! gives both tables to the worker (workers.js), where errors of permissions and of nested Workers say the same to a
+//! script that catches them. What `import()` rejects with is made by Deno alone: a script that catches it sees it as it
+//! is.
 //!
 //! The tables have what Deno 2.9 prints of loading modules, of permissions and of what is unstable: the hints in
 //! `libs/resolver/graph.rs` and `libs/resolver/npm`, `libs/cache_dir/file_fetcher`, `runtime/permissions`, `ext/fs` and
@@ -37,7 +39,7 @@ const FLAG: (&str, &str) = (", run again with the --allow-", " flag");
 
 /// What else it advises, and what is said instead. A `*` is a part of a line that has no quotation mark in it; in the
 /// second text it is the first of those.
-const HINTS: [(&str, &str); 23] = [
+pub(super) const HINTS: [(&str, &str); 26] = [
     // The names of other modules.
     (
         "TypeError: Requires read access to \"*\", run again with the --allow-read flag",
@@ -49,6 +51,20 @@ const HINTS: [(&str, &str); 23] = [
     (
         "run with --unstable-raw-imports",
         "read the file, which `files` in its definition grants",
+    ),
+    // Names of a package.json's `imports`.
+    (
+        "Import \"#*\" not a dependency",
+        "Import \"#*\" not found (a name that begins with `#` is one of `imports` in a package.json beside the script or \
+         above, which is read if it names a package as well)",
+    ),
+    (
+        "If you want to use a JSR or npm package, try running `deno add jsr:#*` or `deno add npm:#*`",
+        "import the file by its path",
+    ),
+    (
+        "If you want to use the npm package, try running `deno add npm:#*`",
+        "import the file by its path",
     ),
     // Packages.
     (
@@ -263,6 +279,15 @@ mod tests {
             (
                 "hint: If you want to use a JSR or npm package, try running `deno add jsr:@a/b` or `deno add npm:@a/b`",
                 "hint: If you want to use a JSR or npm package, run `npm install @a/b` beside the script",
+            ),
+            (
+                "Import \"#x\" not a dependency\n  hint: If you want to use the npm package, try running `deno add npm:#x`",
+                "Import \"#x\" not found (a name that begins with `#` is one of `imports` in a package.json beside the \
+                 script or above, which is read if it names a package as well)\n  hint: import the file by its path",
+            ),
+            (
+                "hint: If you want to use a JSR or npm package, try running `deno add jsr:#x` or `deno add npm:#x`",
+                "hint: import the file by its path",
             ),
             (
                 "`deno add npm:x` and try running `deno add npm:y`, try running `deno add npm:z`",

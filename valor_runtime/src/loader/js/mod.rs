@@ -4,11 +4,12 @@
 //! processes, `worker` is a script in one, `roster` has the workers of a process and how it ends. `link` connects a
 //! process with Valor, `supervisor` speaks with it there, and `sealed` keeps others out of that. `script` is one file,
 //! whether it runs or not, `trouble` how often it has ended, `graph` what it imports, by the answer of a Deno that
-//! `asked` holds and `named` explains. `outward` does what a script asks for in the encoding of `entry`, `output` logs
-//! what its process prints, `hints` puts Valor's remedies in the place of Deno's, `loops` ends a process whose Workers
-//! are in a loop, by the times of `nested`. `supervisor.js` and `worker.js`, of which `asks.js`, `heads.js`,
-//! `pinned.js` and `urls.js` are parts, run in the process beside it. A script can end its own process and never this
-//! one; what it may reach, it reaches through the host.
+//! `asked` holds, `told` reads and `named` explains. `judge` asks the same for hosts that run scripts elsewhere.
+//! `outward` does what a script asks for in the encoding of `entry`, `output` logs what its process prints, `hints` puts
+//! Valor's remedies in the place of Deno's, `loops` ends a process whose Workers are in a loop, by the times of
+//! `nested`. `supervisor.js` and `worker.js`, of which `asks.js`, `heads.js`, `pinned.js`, `urls.js` and `workers.js`
+//! are parts, run in the process beside it. A script can end its own process and never this one; what it may reach, it
+//! reaches through the host.
 
 mod asked;
 mod command;
@@ -18,6 +19,7 @@ mod gate;
 mod graph;
 mod group;
 mod hints;
+mod judge;
 mod link;
 #[cfg(target_os = "linux")]
 mod loops;
@@ -31,8 +33,11 @@ mod roster;
 mod script;
 mod sealed;
 mod supervisor;
+mod told;
 mod trouble;
 mod worker;
+
+pub use judge::{Judge, Judged};
 
 use super::{
     Imports, LoadError, Loaded, Loader, ScriptError, Settings, Wanted, npm, paths, search::Search,
@@ -192,6 +197,7 @@ impl JsLoader {
             "folder": url(&folder, true),
             "read": may.files().iter().map(|it| it.to_string_lossy()).collect::<Vec<_>>(),
             "rights": HashMap::from(hints::RIGHTS),
+            "hints": hints::HINTS.as_slice(),
             "config": definition.config,
             "cpu": limits.cpu().as_millis() as u64,
             "level": host.max_level() as i64 - 1,
@@ -328,14 +334,22 @@ fn unloaded(script: &Script, unstarted: Unstarted) -> LoadError {
     } = &script.recipe;
     let (name, file) = (name.clone(), file.clone());
     let limit = *create_timeout;
-    let failed = |file, message| ScriptError::Failed { file, message }.into();
     match unstarted {
         Unstarted::TimedOut => LoadError::CreateTimedOut { name, limit },
-        Unstarted::Failed(message) => match npm::missing(&message, &file) {
-            Some(missing) => missing.into(),
-            None => failed(file, message),
-        },
-        Unstarted::Ended(end) => failed(file, format!("it {end}")),
+        Unstarted::Failed(message) => unloadable(message, &file).into(),
+        Unstarted::Ended(end) => ScriptError::Failed {
+            file,
+            message: format!("it {end}"),
+        }
+        .into(),
         Unstarted::System(message) => ScriptError::NoProcess { name, message }.into(),
     }
+}
+
+/// The error for a script that cannot be loaded, of which this is said.
+fn unloadable(message: String, file: &Path) -> ScriptError {
+    npm::missing(&message, file).unwrap_or_else(|| ScriptError::Failed {
+        file: file.to_owned(),
+        message,
+    })
 }

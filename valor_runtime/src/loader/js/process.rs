@@ -43,6 +43,8 @@ const WORKER: &str = concat!(
     "\n",
     include_str!("asks.js"),
     "\n",
+    include_str!("workers.js"),
+    "\n",
     include_str!("pinned.js"),
     "\n",
     include_str!("urls.js")

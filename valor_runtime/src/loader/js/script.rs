@@ -160,9 +160,15 @@ impl Script {
         match checked.map_err(Unstarted::Failed)? {
             Some(source) => start["source"] = source.into(),
             None => {
-                let both = future::zip(recipe.ask.graph(), recipe.ask.contained()).await;
-                *self.graph() = both.0.map_err(Unstarted::Failed)?;
-                both.1.map_err(Unstarted::Failed)?;
+                let (judged, contained) =
+                    future::zip(recipe.ask.judged(), recipe.ask.contained()).await;
+                let judged = judged.map_err(Unstarted::Failed)?;
+                *self.graph() = judged.graph;
+                judged
+                    .refusal
+                    .map_or(Ok(()), Err)
+                    .map_err(Unstarted::Failed)?;
+                contained.map_err(Unstarted::Failed)?;
             }
         }
         let process = self.group.process().await?;

@@ -8,7 +8,8 @@
 // not asked of it is never made. Its URL alone is put right (urls.js), since Deno's is that of the socket. A request
 // whose head is larger than Deno's server takes comes as a message (heads.js).
 //
-// A vlugin whose bytes were checked is loaded from those, and not from its file (pinned.js).
+// A vlugin whose bytes were checked is loaded from those, and not from its file (pinned.js). Errors of Workers that it
+// makes are said in Valor's words (workers.js).
 //
 // The vlugin runs in this realm and may change whatever it finds there. So what the link and its token pass through was
 // taken aside before. That is to find faults early: whatever a script says of itself, to the supervisor or to Valor, is
@@ -75,15 +76,13 @@ function uncaught(what, error) {
   log("error", `${what}: ${described(error)}`, error);
 }
 
-/** Has the errors of permissions say what is so here (`rights`, of hints.rs), and not which option of Deno's to use. */
-function remedied(rights) {
+/** Has the errors of permissions say what is so here, and not which option of Deno's to use. */
+function remedied() {
   const { NotCapable } = Deno.errors;
   const { construct, getPrototypeOf, setPrototypeOf } = Reflect;
   const Native = getPrototypeOf(NotCapable);
-  const said = (all, right) => rights[right] ?? all;
   function Remedied(message, options) {
-    const text = String(message).replace(/, run again with the --allow-([a-z]+) flag/g, said);
-    return construct(Native, [text, options], new.target);
+    return construct(Native, [plain(String(message)), options], new.target);
   }
   setPrototypeOf(Remedied, Native);
   // What a class calls with `super` is its prototype at that moment.
@@ -321,7 +320,9 @@ async function begin(data) {
   tell({ __proto__: null, event: "listening", port: server.addr.port });
 
   translate();
-  remedied(data.rights);
+  advise(data.hints, data.rights);
+  remedied();
+  nesting();
   globalThis.fetch = fetch;
   globalThis.console = new Console((text, number) => {
     log(["debug", "info", "warn", "error"][number] ?? "info", text.replace(/\n$/, ""), new Error());
@@ -341,7 +342,8 @@ async function begin(data) {
   });
   listen.call(globalThis, "error", (event) => {
     event.preventDefault();
-    uncaught("uncaught", event.error ?? event.message);
+    if (event.error === null) log("error", `uncaught: ${event.message}`);
+    else uncaught("uncaught", event.error ?? event.message);
   });
 
   try {

@@ -19,6 +19,7 @@ use super::{
 use crate::{
     Vlugin, id,
     status::{self, Content},
+    vlugin::Logged,
 };
 use bytes::Bytes;
 use std::{
@@ -324,12 +325,19 @@ impl Exchange {
                 self.send_data(data, left, wire);
                 return Ok(());
             }
-            Some(Err(error)) => return self.cut(&format!("failed: {error}"), wire),
+            // A runtime has logged whose it is, and the request's id.
+            Some(Err(error)) if Logged::is(&error) => return self.cut(wire),
+            Some(Err(error)) => {
+                self.say_cut(&format!("failed: {error}"));
+                return self.cut(wire);
+            }
             Some(Ok(Chunk::Trailers(_))) | None if short => {
-                return self.cut("ended short of its length", wire);
+                self.say_cut("ended short of its length");
+                return self.cut(wire);
             }
             Some(Ok(Chunk::Trailers(trailers))) if !codec::are_trailers(&trailers) => {
-                return self.cut("has trailers that cannot be sent", wire);
+                self.say_cut("has trailers that cannot be sent");
+                return self.cut(wire);
             }
             Some(Ok(Chunk::Trailers(trailers))) => trailers,
             None => Vec::new(),
@@ -376,14 +384,20 @@ impl Exchange {
         }
     }
 
+    /// Logs why a response cannot go on.
+    fn say_cut(&self, what: &str) {
+        if let Answer::Streaming(Streaming { head, sent, .. }) = &self.answer {
+            let name = name_of(head);
+            log::error!(target: "valor::server", "{name}: the response's stream {what}, after {sent} bytes");
+        }
+    }
+
     /// Ends a response that cannot go on. If nothing of it was written, another takes its place. Otherwise the
     /// connection is cut: there is no other way to tell the client.
-    fn cut(&mut self, what: &str, wire: &mut Wire) -> Result<(), Outcome> {
+    fn cut(&mut self, wire: &mut Wire) -> Result<(), Outcome> {
         let Answer::Streaming(streaming) = &self.answer else {
             return Ok(());
         };
-        let (name, sent) = (name_of(&streaming.head), streaming.sent);
-        log::error!(target: "valor::server", "{name}: the response's stream {what}, after {sent} bytes");
         if streaming.begun {
             return Err(self.abort());
         }

@@ -1,0 +1,94 @@
+//! [`Input`]: the files that esbuild has put into a bundle, and how each imports the others, from esbuild's metafile.
+//!
+//! `bundle` reads it. Names of files are as esbuild writes them: paths from where it ran, which is the script's folder.
+
+use serde::Deserialize;
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+};
+
+/// A file in a bundle.
+pub struct Input {
+    /// Its path, links resolved.
+    pub file: PathBuf,
+    pub imports: Vec<Import>,
+}
+
+/// One import in a file, as it is written there.
+pub struct Import {
+    pub specifier: String,
+    /// Whether it is a call of `require`.
+    pub is_required: bool,
+    /// What `with { type: … }` says.
+    pub with_type: Option<String>,
+    /// The file that esbuild takes for it; none if it leaves the import as it is, or makes the module itself.
+    pub file: Option<PathBuf>,
+    /// Whether esbuild leaves it as it is, or out as a type.
+    pub is_external: bool,
+}
+
+#[derive(Deserialize)]
+struct Meta {
+    inputs: BTreeMap<String, Written>,
+}
+
+#[derive(Deserialize)]
+struct Written {
+    #[serde(default)]
+    imports: Vec<WrittenImport>,
+}
+
+#[derive(Deserialize)]
+struct WrittenImport {
+    path: String,
+    kind: String,
+    #[serde(default)]
+    external: bool,
+    original: Option<String>,
+    with: Option<BTreeMap<String, String>>,
+}
+
+/// What a metafile says of the bundle of this script; the script itself is among it.
+pub fn read(script: &Path, metafile: &Path) -> Result<Vec<Input>, String> {
+    let meta = fs::read(metafile).map_err(|error| error.to_string())?;
+    let meta: Meta = serde_json::from_slice(&meta).map_err(|error| error.to_string())?;
+    let mut inputs = Vec::new();
+    for (name, written) in meta.inputs {
+        let files = files(script, &name);
+        if files.is_empty() && !is_made(&name) {
+            return Err(format!(
+                "esbuild has read {name}, which is no file now: try again"
+            ));
+        }
+        let imports = |it: &WrittenImport| Import {
+            specifier: it.original.as_ref().unwrap_or(&it.path).clone(),
+            is_required: it.kind.starts_with("require"),
+            with_type: it.with.as_ref().and_then(|it| it.get("type").cloned()),
+            file: (!it.external)
+                .then(|| self::files(script, &it.path).pop())
+                .flatten(),
+            is_external: it.external,
+        };
+        inputs.extend(files.into_iter().map(|file| Input {
+            file,
+            imports: written.imports.iter().map(imports).collect(),
+        }));
+    }
+    Ok(inputs)
+}
+
+/// The files that a name can be, which esbuild writes with the query and the fragment that the file is imported with.
+/// Names of files can have a `?` or a `#` in them as well.
+fn files(script: &Path, name: &str) -> Vec<PathBuf> {
+    let ends = name.match_indices(['?', '#']).map(|(at, _)| at);
+    let paths = ends.chain([name.len()]).map(|end| &name[..end]);
+    let real = paths.filter_map(|it| fs::canonicalize(script.with_file_name(it)).ok());
+    real.filter(|it| it.is_file()).collect()
+}
+
+/// Whether esbuild has made this itself: the module of a `data:` URL, and an empty one in the place of another.
+fn is_made(name: &str) -> bool {
+    (name.starts_with('<') && name.ends_with('>')) || name.starts_with("(disabled):")
+}

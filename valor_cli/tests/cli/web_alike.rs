@@ -1,0 +1,374 @@
+//! `web` and `check` of the same scripts: a file is a vlugin in a page and on a server, or in neither.
+//!
+//! `web` judges with a server's Deno if there is one, and with esbuild otherwise; both are asked here.
+
+use crate::{
+    scripting::deno,
+    support::{Finished, Folder, finish, valor_cli},
+    web_scripts::esbuild,
+};
+
+/// Where each script is, and files around it.
+fn project(name: &str, text: &str, files: &str) -> Folder {
+    let folder = Folder::new("");
+    // The project reaches up to `app`, and no further.
+    std::fs::remove_file(folder.path().join("plugins.json")).unwrap();
+    let plugins = format!(
+        r#"{{ "plugins": [{{ "type": "js", "name": "it", "path": "js/{name}", "files": {files} }}] }}"#
+    );
+    folder.write("app/plugins.json", plugins);
+    folder.write(
+        "app/package.json",
+        r##"{ "imports": { "#it": "./js/lib.js" } }"##,
+    );
+    folder.write(&format!("app/js/{name}"), text);
+    for (name, text) in [
+        ("lib.js", "export default 'lib';"),
+        ("folder/index.js", "export default 'index';"),
+        ("a b.js", "export default 'with a space';"),
+        ("a%20b.js", "export default 'with an escape';"),
+        ("data.json", r#"{ "it": 1 }"#),
+        ("words.txt", "words"),
+        ("broken.js", "export default {;"),
+        ("mapped.js", "export default 'mapped';"),
+        (
+            "own/package.json",
+            r#"{ "browser": { "./one.js": "./two.js" } }"#,
+        ),
+        ("own/one.js", "export default 'one';"),
+        ("own/two.js", "export default 'two';"),
+        ("own/in.js", "export { default } from './one.js';"),
+        (
+            "view.tsx",
+            "/** @jsxImportSource ./nowhere */\nexport default <p>it</p>;",
+        ),
+        ("typed.ts", "export type It = string;\nexport default 'it';"),
+    ] {
+        folder.write(&format!("app/js/{name}"), text);
+    }
+    // Of esbuild alone; a server reads none.
+    let paths = r#"{ "compilerOptions": { "paths": { "mapped": ["./js/mapped.js"] } } }"#;
+    folder.write("app/tsconfig.json", paths);
+    let types = "export type It = string;\nexport default 'out';";
+    folder.write("outside/types.ts", types);
+    folder
+}
+
+fn asked(folder: &Folder, more: &[&str]) -> Finished {
+    let mut command = valor_cli();
+    command
+        .args(more)
+        .args(["-p", &folder.file("app/plugins.json")]);
+    command
+        .env("PATH", folder.path())
+        .env_remove("VALOR_DENO")
+        .env_remove("VALOR_ESBUILD");
+    finish(command)
+}
+
+const ANSWERS: &str = "export default { fetch: () => new Response(String(it)) };\n";
+
+#[test]
+fn a_file_is_a_vlugin_in_a_page_and_on_a_server_or_in_neither() {
+    let deno = deno().display().to_string();
+    let granted = r#"["data.json", "words.txt"]"#;
+    // What a server says, and what esbuild says if nobody else does; nothing, if it is a vlugin.
+    for (name, text, files, of_server, of_esbuild) in [
+        ("fine.js", "import it from './lib.js';", "[]", "", ""),
+        ("alone.js", "const it = 1;", "[]", "", ""),
+        (
+            "syntax.js",
+            "const it = 1;\nconst other = (;",
+            "[]",
+            "SyntaxError: Expression expected | 2 | const other = (; | ~ at syntax.js:2:16",
+            "syntax.js:2:15: Unexpected \";\"",
+        ),
+        (
+            "through.js",
+            "import it from './broken.js';",
+            "[]",
+            "at broken.js:1:17",
+            "broken.js:1:16: Expected identifier but found \";\"",
+        ),
+        (
+            "endless.js",
+            "import it from './lib';",
+            "[]",
+            "Module not found \"lib\". Maybe add a '.js' extension at endless.js:1:16",
+            "it imports `./lib`, which a server does not find. Maybe add a '.js' extension at endless.js:1:16",
+        ),
+        (
+            "folder.js",
+            "import it from './folder';",
+            "[]",
+            " Maybe name a file that is in that folder at folder.js:1:16",
+            "it imports `./folder`, which a server does not find. Maybe name a file that is in that folder at \
+             folder.js:1:16",
+        ),
+        (
+            "json.js",
+            "import it from './data.json';",
+            granted,
+            "Consider importing Json modules with an import attribute with the type of \"json\" at json.js:1:16",
+            "it imports `./data.json`, which is no code: add `with { type: \"json\" }` at json.js:1:16",
+        ),
+        (
+            "json_with.js",
+            "import it from './data.json' with { type: 'json' };",
+            granted,
+            "",
+            "",
+        ),
+        (
+            "text.js",
+            "import it from './words.txt';",
+            granted,
+            "Importing these types of modules is currently not supported at text.js:1:16",
+            "it imports `./words.txt`, which is no code: add `with { type: \"text\" }` at text.js:1:16",
+        ),
+        (
+            "text_with.js",
+            "import it from './words.txt' with { type: 'text' };",
+            granted,
+            "",
+            "",
+        ),
+        // Code of the project can be read as well as run.
+        (
+            "code_as_text.js",
+            "import it from './lib.js' with { type: 'text' };",
+            "[]",
+            "",
+            "",
+        ),
+        (
+            "bytes.js",
+            "import it from './lib.js' with { type: 'bytes' };",
+            "[]",
+            "`./lib.js` is imported with the type \"bytes\", which is not there",
+            "it imports `./lib.js` with the type \"bytes\", which a server does not load",
+        ),
+        (
+            "required.js",
+            "const it = require('./data.json');",
+            "[]",
+            "it imports `data.json`, which is no code: to read that, its definition has to name it",
+            "it imports `data.json`, which is no code: to read that, its definition has to name it",
+        ),
+        (
+            "pragma.js",
+            "import it from './view.tsx';",
+            "[]",
+            "Module not found \"nowhere/jsx-runtime\" at view.tsx:1:",
+            "Could not resolve \"./nowhere/jsx-runtime\"",
+        ),
+        // A server reads nothing of what is there for types.
+        (
+            "types.ts",
+            "import type { It } from '../../outside/types.ts'; const it: It = '';",
+            "[]",
+            "",
+            "",
+        ),
+        (
+            "referred.ts",
+            "/// <reference types=\"../../outside/types.ts\" />\nimport it from './lib.js';",
+            "[]",
+            "",
+            "",
+        ),
+        (
+            "not_types.ts",
+            "import { It } from '../../outside/types.ts'; const it: It = '';",
+            "[]",
+            "outside/types.ts, which is outside of its project",
+            "outside/types.ts, which is outside of its project",
+        ),
+        (
+            "separated.js",
+            "// it \u{2028}import it from '../../outside/types.ts';",
+            "[]",
+            "outside/types.ts, which is outside of its project",
+            "outside/types.ts, which is outside of its project",
+        ),
+        (
+            "commented.js",
+            "import/**/it/* from */from/**/'../../outside/types.ts';",
+            "[]",
+            "outside/types.ts, which is outside of its project",
+            "outside/types.ts, which is outside of its project",
+        ),
+        (
+            "exported.js",
+            "const it = 1; export * from/**/'./lib.js';",
+            "[]",
+            "",
+            "",
+        ),
+        ("spaced.js", "import it from './a b.js';", "[]", "", ""),
+        (
+            "escaped.js",
+            "import it from './a%20b.js';",
+            "[]",
+            "it imports `./a%20b.js`, which a page would look for by that very name: write the name as the file has \
+             it, `./a b.js` at escaped.js:1:16",
+            "it imports `./a%20b.js`, which a page would look for by that very name: write the name as the file has \
+             it, `./a b.js` at escaped.js:1:16",
+        ),
+        (
+            "escaped_vain.js",
+            "import it from './c%20d.js';",
+            "[]",
+            "it imports `./c%20d.js`, which a page would look for by that very name",
+            "Could not resolve \"./c%20d.js\"",
+        ),
+        (
+            "mapping.js",
+            "import it from 'mapped';",
+            "[]",
+            "`mapped` is not installed",
+            "`mapped` is not installed",
+        ),
+        (
+            "browser.js",
+            "import it from './own/in.js';",
+            "[]",
+            "own/two.js to esbuild: import the file that is meant by its own name",
+            "own/two.js to esbuild: import the file that is meant by its own name",
+        ),
+        (
+            "elsewhere.js",
+            "import it from 'https://a.example/it.js';",
+            "[]",
+            "Requires import access to \"a.example:443\", and nothing is loaded from elsewhere",
+            "it imports `https://a.example/it.js`, and nothing is loaded from elsewhere",
+        ),
+        // The package.json names no package, so that nobody reads it.
+        (
+            "named.js",
+            "import it from '#it';",
+            "[]",
+            "Import \"#it\" not found (a name that begins with `#` is one of `imports` in a package.json beside the \
+             script or above, which is read if it names a package as well) at named.js:1:16",
+            "it imports `#it`, and a server reads the names of `imports` in a package.json only if that names a \
+             package as well: import the file by its path at named.js:1:16",
+        ),
+    ] {
+        let folder = project(name, &format!("{text}\n{ANSWERS}"), files);
+        let dist = folder.file("dist");
+        let esbuild = esbuild();
+        let web = ["web", "-o", &dist, "--esbuild", &esbuild];
+        // The one that only esbuild takes for another file is fine on a server.
+        let serves = of_server.is_empty() || name == "browser.js";
+        let served = asked(&folder, &["check", "--deno", &deno]);
+        assert_eq!(served.code, Some(i32::from(!serves)), "{name}: {served:?}");
+        let written = asked(&folder, &[&web[..], &["--deno", &deno]].concat());
+        let bundled = asked(&folder, &web);
+        for (finished, part) in [(&written, of_server), (&bundled, of_esbuild)] {
+            let expected = i32::from(!part.is_empty());
+            assert_eq!(finished.code, Some(expected), "{name}: {finished:?}");
+            let faults = finished.faults().concat();
+            assert!(faults.contains(part), "{name}: {faults}");
+            assert!(!faults.contains("npm install #"), "{name}: {faults}");
+        }
+        if !serves && !of_server.contains("outside of its project") {
+            // The very line of the server.
+            assert_eq!(served.faults(), written.faults(), "{name}");
+        }
+    }
+}
+
+/// Nobody has read it, so what may import is not written.
+#[test]
+fn without_any_tool_a_script_is_written_that_certainly_imports_nothing() {
+    for (text, is_written) in [
+        ("// Not to import anything.\n", true),
+        ("// import it from './lib.js';\n", true),
+        ("/**\n * import it from './lib.js';\n */\n", true),
+        ("// it\u{2028}import './lib.js';\n", false),
+        ("export * from/**/'./lib.js';\n", false),
+        ("const a = 1 /*\n// */; import './lib.js';\n", false),
+    ] {
+        let folder = project("it.js", &format!("{text}const it = 1;\n{ANSWERS}"), "[]");
+        let finished = asked(&folder, &["web", "-o", &folder.file("dist")]);
+        assert_eq!(finished.code == Some(0), is_written, "{text}: {finished:?}");
+        if !is_written {
+            let faults = finished.faults().concat();
+            assert!(
+                faults.contains("imports other files, which esbuild "),
+                "{faults}"
+            );
+        }
+    }
+}
+
+/// A service worker has no `await` at the top of a module; esbuild says so if it is there.
+#[test]
+fn what_a_service_worker_has_not_is_refused_when_it_is_written() {
+    let deno = deno().display().to_string();
+    let text = format!("const it = await 1;\n{ANSWERS}");
+    let folder = project("it.js", &text, "[]");
+    let dist = folder.file("dist");
+    let esbuild = esbuild();
+    for more in [&[][..], &["--deno", &deno]] {
+        let web = ["web", "-o", &dist, "--esbuild", &esbuild];
+        let finished = asked(&folder, &[&web, more].concat());
+        let faults = finished.faults().concat();
+        assert!(
+            faults.contains("it.js:1:11: Top-level await is not available"),
+            "{finished:?}"
+        );
+    }
+}
+
+/// `require` is there for CommonJS alone, and esbuild would put one into any module.
+#[test]
+fn what_is_required_by_a_module_is_refused_when_it_is_written() {
+    let deno = deno().display().to_string();
+    let folder = project(
+        "it.js",
+        &format!("const it = require('./lib.js');\n{ANSWERS}"),
+        "[]",
+    );
+    let served = asked(&folder, &["check", "--deno", &deno]);
+    let faults = served.faults().concat();
+    assert!(
+        faults.contains("ReferenceError: require is not defined"),
+        "{served:?}"
+    );
+    let (dist, esbuild) = (folder.file("dist"), esbuild());
+    for more in [&[][..], &["--deno", &deno]] {
+        let web = ["web", "-o", &dist, "--esbuild", &esbuild];
+        let finished = asked(&folder, &[&web, more].concat());
+        let faults = finished.faults().concat();
+        let line = "it calls `require(\"./lib.js\")`, and a server has no `require` in an ES module: import it at \
+                    it.js:1:20";
+        assert!(faults.ends_with(line), "{finished:?}");
+    }
+}
+
+#[test]
+fn a_deno_that_is_named_and_does_not_run_is_a_fault() {
+    let folder = project("it.js", &format!("const it = 1;\n{ANSWERS}"), "[]");
+    let dist = folder.file("dist");
+    let finished = asked(&folder, &["web", "-o", &dist, "--deno", "/none"]);
+    assert_eq!(finished.code, Some(1), "{finished:?}");
+    let faults = finished.faults().concat();
+    assert!(
+        faults.contains("plugins[0].type: ") && faults.contains("/none cannot be run"),
+        "{faults}"
+    );
+    // One that is only found does not keep a folder from being written.
+    folder.write("deno", "#!/bin/sh\necho 1.40.0; echo /deno\n");
+    let file = folder.path().join("deno");
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(file, mode).unwrap();
+    let finished = asked(&folder, &["web", "-o", &dist]);
+    assert_eq!(finished.code, Some(0), "{finished:?}");
+    assert!(
+        finished
+            .err
+            .contains("scripts are judged without a Deno: a `js` vlugin needs Deno 2.9"),
+        "{finished:?}"
+    );
+}

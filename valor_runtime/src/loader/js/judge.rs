@@ -1,0 +1,87 @@
+//! [`Judge`]: what a server would say of a script before it runs it, for hosts that run scripts elsewhere.
+//!
+//! `valor_cli web` asks before a script goes into a page, so that a file is a vlugin in both places or in neither. The
+//! judgement is that of `graph`, with the same Deno and the same rights.
+
+use super::{
+    deno,
+    graph::{Ask, Judged as Answer},
+    unloadable,
+};
+use crate::loader::{Imports, ScriptError, npm};
+use futures_lite::future;
+use std::path::{Path, PathBuf};
+
+/// A Deno that judges scripts.
+#[derive(Debug, Clone)]
+pub struct Judge {
+    program: PathBuf,
+}
+
+/// What it says of a script.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Judged {
+    /// The files that the script is made of, its own first, also those that are not there; none of a `node_modules`.
+    pub files: Vec<PathBuf>,
+    /// Whether it imports anything.
+    pub imports: bool,
+    /// Why a server does not load it.
+    pub refusal: Option<ScriptError>,
+}
+
+impl Judge {
+    /// With the Deno that a server would run this script in: the one that is named, or the first that is found; `None`
+    /// if none is found, or the one that is found cannot be run, which is logged.
+    ///
+    /// # Errors
+    /// Why the one that is named cannot be run.
+    pub async fn find(
+        named: Option<&Path>,
+        base: &Path,
+        script: &Path,
+    ) -> Result<Option<Self>, ScriptError> {
+        let found = async { deno::ask(deno::find(named, base, script)?).await };
+        match found.await {
+            Ok(program) => Ok(Some(Self { program })),
+            Err(error) if deno::named(named).is_some() => Err(error),
+            Err(ScriptError::NoDeno { .. }) => Ok(None),
+            Err(error) => {
+                log::warn!(target: "valor::js", "scripts are judged without a Deno: {error}");
+                Ok(None)
+            }
+        }
+    }
+
+    /// Judges a script that may import this. None of it runs.
+    pub async fn judge(&self, may: &Imports) -> Judged {
+        let file = may.file().to_owned();
+        let packages = may.packages();
+        let ask = Ask {
+            program: self.program.clone(),
+            file: file.clone(),
+            may: may.clone(),
+            packages: packages || npm::may_import(&file, None),
+            reaches_packages: packages,
+        };
+        let (answer, contained) = future::zip(ask.judged(), ask.contained()).await;
+        let (files, imports, refusal) = match answer {
+            Ok(Answer {
+                graph,
+                imports,
+                refusal,
+            }) => (
+                graph.files().map(Path::to_owned).collect(),
+                imports,
+                refusal,
+            ),
+            Err(unknown) => (vec![file.clone()], true, Some(unknown)),
+        };
+        let refusal = refusal.or(contained.err());
+        Judged {
+            files,
+            imports,
+            refusal: refusal.map(|message| unloadable(message, &file)),
+        }
+    }
+}
