@@ -30,9 +30,8 @@ use serde::{Serialize, de::DeserializeOwned};
 /// # fn main() {}
 /// ```
 ///
-/// Written without the attribute, `on_request` returns a [`http::Result`] of a
-/// [`http::Response`]; the attribute lets it return anything that is [`IntoResponse`], and
-/// exports the type from the library.
+/// Written without the attribute, `on_request` returns a `http::Result` of a `http::Response`; the attribute lets it
+/// return anything that is [`IntoResponse`], and exports the type from the library.
 pub trait Vlugin: Sized + Send + Sync + 'static {
     /// What `config` in plugins.json has to look like. A config of another shape fails the load
     /// with the reason. Where there is no config, it is read from `null`, so that `()` and

@@ -77,6 +77,12 @@ pub fn unread(what: &str, file: &Path, error: &ReadError) -> String {
     format!("{what}{file} cannot be read: {error}; {remedy}")
 }
 
+/// That the file of a registry's token cannot be read, and what to do.
+pub fn no_token(file: &Path, error: &ReadError) -> String {
+    let (file, remedy) = (file.display(), error.remedy());
+    format!("{file}: the registry's token cannot be read: {error}; {remedy}")
+}
+
 /// That a folder of `--plugin-dir` is none. One that is not there yet is only warned of: it may come.
 pub fn no_folder(plugin_dirs: &[PathBuf]) -> Option<String> {
     plugin_dirs.iter().find_map(|dir| {

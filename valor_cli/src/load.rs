@@ -11,7 +11,7 @@ use crate::{
     log_writer::LogWriter,
     plugins_file::PluginsFile,
     programs::Stop,
-    table::{Row, State},
+    table::{Row, RowState},
     wasm_tools::WasmOpt,
 };
 use std::{
@@ -74,11 +74,11 @@ impl Why {
 }
 
 impl Fate {
-    fn state(&self) -> State {
+    fn state(&self) -> RowState {
         match self {
-            Self::Well | Self::Aside => State::Good("ready".into()),
-            Self::Missing(why) => State::Missing(why.line.clone()),
-            Self::Faulty(why) => State::Bad(why.line.clone()),
+            Self::Well | Self::Aside => RowState::Good("ready".into()),
+            Self::Missing(why) => RowState::Missing(why.line.clone()),
+            Self::Faulty(why) => RowState::Bad(why.line.clone()),
         }
     }
 }
@@ -309,8 +309,8 @@ impl Vlugins {
     pub fn built_rows(&self) -> Vec<Row> {
         let row = |entry: &Entry| {
             let state = match &entry.fate {
-                Fate::Well if entry.built => State::Good("built".into()),
-                Fate::Missing(why) => State::Missing(why.line.clone()),
+                Fate::Well if entry.built => RowState::Good("built".into()),
+                Fate::Missing(why) => RowState::Missing(why.line.clone()),
                 _ => return None,
             };
             let file = entry.definition.path.as_deref().filter(|_| entry.built);
@@ -376,7 +376,7 @@ impl Vlugins {
 
     /// All of them and how they are, in the order of the file.
     #[cfg(feature = "wasm")]
-    pub fn states(&self) -> impl Iterator<Item = (&Definition, State)> {
+    pub fn states(&self) -> impl Iterator<Item = (&Definition, RowState)> {
         self.entries
             .iter()
             .map(|entry| (&entry.definition, entry.fate.state()))

@@ -28,7 +28,7 @@ pub struct LogWriter(Arc<Shared>);
 
 #[derive(Default)]
 struct Shared {
-    state: Mutex<State>,
+    state: Mutex<Queue>,
     /// There is something to write, enough of it, or somebody waits.
     wanted: Condvar,
     /// All is written.
@@ -36,7 +36,7 @@ struct Shared {
 }
 
 #[derive(Default)]
-struct State {
+struct Queue {
     lines: Vec<u8>,
     lost: u64,
     writing: bool,
@@ -100,7 +100,7 @@ impl LogWriter {
 }
 
 impl Shared {
-    fn locked(&self) -> MutexGuard<'_, State> {
+    fn locked(&self) -> MutexGuard<'_, Queue> {
         locked(&self.state)
     }
 
@@ -140,9 +140,9 @@ impl Shared {
 
 fn wait<'a>(
     condition: &Condvar,
-    state: MutexGuard<'a, State>,
+    state: MutexGuard<'a, Queue>,
     time: Duration,
-) -> MutexGuard<'a, State> {
+) -> MutexGuard<'a, Queue> {
     match condition.wait_timeout(state, time) {
         Ok((state, _)) => state,
         Err(poisoned) => poisoned.into_inner().0,

@@ -8,8 +8,8 @@
 //! - `plugins`: the client of a running server's registry.
 //! - `web`: a folder for a static server, whose page runs the vlugins.
 //! - `library_path`: the folders of `LD_LIBRARY_PATH` that the program's user has set.
-//! - `build_sources`: `--build`. `wasm_tools`: what modules need beside cargo. `programs`: what is started for that, and
-//!   its end. `table`, `rows`: what is mounted where.
+//! - `build_sources`: `--build`. `wasm_tools`: what modules need beside cargo. `programs`: what is started for that,
+//!   and its end. `table`, `rows`: what is mounted where.
 //! - `logging`, `log_writer`: records as lines on standard error. `output`: lines for people.
 //!   `whole_file`: files that are there as a whole or not at all.
 //! - `signals`: the end. `reload`: plugins.json read again. `watch`: which files have changed.

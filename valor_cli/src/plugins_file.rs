@@ -36,8 +36,8 @@ enum Source {
 }
 
 impl PluginsFile {
-    /// The file that `-p` names: `-` is standard input, which is read now, as is another pipe that a shell gives. Without
-    /// `-p` it is [`DEFAULT`]; `otherwise` is what to do if there is none.
+    /// The file that `-p` names: `-` is standard input, which is read now, as is another pipe that a shell gives.
+    /// Without `-p` it is [`DEFAULT`]; `otherwise` is what to do if there is none.
     ///
     /// # Errors
     /// That a pipe cannot be read or has no end, or that there is no file and none is named.

@@ -4,7 +4,7 @@ use crate::{
     args::{LogArgs, LogFormat},
     log_writer::LogWriter,
     output::{note, print},
-    table::{HEADS, Row, State, table},
+    table::{HEADS, Row, RowState, table},
 };
 use valor_runtime::Runtime;
 
@@ -19,7 +19,7 @@ pub fn own_rows(runtime: &Runtime) -> Vec<Row> {
             mount.prefix.to_string(),
             "-".into(),
         ],
-        state: State::Good("ready".into()),
+        state: RowState::Good("ready".into()),
     })
     .collect()
 }
@@ -36,9 +36,9 @@ pub fn show(rows: &[Row], args: &LogArgs, log: &LogWriter) {
     }
     for Row { cells, state } in rows {
         let (state, reason) = match state {
-            State::Good(state) => (&**state, ""),
-            State::Missing(reason) => ("unavailable", &**reason),
-            State::Bad(reason) => ("failed", &**reason),
+            RowState::Good(state) => (&**state, ""),
+            RowState::Missing(reason) => ("unavailable", &**reason),
+            RowState::Bad(reason) => ("failed", &**reason),
         };
         log::info!(
             target: "valor", name = cells[0].as_str(), kind = cells[1].as_str(),

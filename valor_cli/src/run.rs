@@ -6,7 +6,7 @@
 use crate::{
     args::{LogFormat, RunArgs, TlsArgs},
     exit::{CANNOT_BIND, FAULTS, Failure, NO_TOKEN, USAGE},
-    faults::{no_folder, unread},
+    faults::{no_folder, no_token},
     library_path,
     load::Vlugins,
     log_writer::LogWriter,
@@ -23,8 +23,7 @@ use futures_lite::future;
 use smol::channel::Receiver;
 use std::sync::Arc;
 use valor_runtime::{
-    RegistryAccess, Runtime, Token,
-    dispatch::CallTimeouts,
+    CallTimeouts, RegistryAccess, Runtime, Token,
     file::{Readers, SECRET, read_given_text, warn_of_readers},
     host::fetch::FetchConfig,
     raise_descriptor_limit,
@@ -288,8 +287,7 @@ fn access(args: &RunArgs) -> Result<RegistryAccess, Failure> {
         }
         return Ok(RegistryAccess::Loopback);
     };
-    let text = read_given_text(file, SECRET)
-        .map_err(|error| failed(unread("the registry's token ", file, &error)))?;
+    let text = read_given_text(file, SECRET).map_err(|error| failed(no_token(file, &error)))?;
     warn_of_readers(file, "the registry's token", Readers::Owner);
     let token =
         Token::new(&text).ok_or_else(|| failed(format!("{}: {NO_TOKEN}", file.display())))?;

@@ -12,7 +12,7 @@ pub const HEADS: [&str; 5] = ["name", "type", "prefix", "file", "state"];
 
 /// A row's last cell, by how good it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum State {
+pub enum RowState {
     /// It is served; what to call that.
     Good(String),
     /// It is not, but that is allowed; why.
@@ -25,7 +25,7 @@ pub enum State {
 #[derive(Debug, Clone)]
 pub struct Row {
     pub cells: Vec<String>,
-    pub state: State,
+    pub state: RowState,
 }
 
 /// The table, each line ended; the last head is the states'.
@@ -90,12 +90,12 @@ struct Plain<'r> {
 
 fn plain(row: &Row) -> Plain<'_> {
     let (colour, state) = match &row.state {
-        State::Good(state) => (AnsiColor::Green, escaped(state).into_owned()),
-        State::Missing(reason) => (
+        RowState::Good(state) => (AnsiColor::Green, escaped(state).into_owned()),
+        RowState::Missing(reason) => (
             AnsiColor::Yellow,
             format!("unavailable: {}", escaped(reason)),
         ),
-        State::Bad(reason) => (AnsiColor::Red, format!("failed: {}", escaped(reason))),
+        RowState::Bad(reason) => (AnsiColor::Red, format!("failed: {}", escaped(reason))),
     };
     Plain {
         cells: row.cells.iter().map(|cell| escaped(cell)).collect(),
@@ -122,8 +122,8 @@ mod tests {
         let table = table(
             &["name", "prefix", "state"],
             &[
-                row("hello_alice", "/", State::Good("ready".into())),
-                row("é", "/long/prefix", State::Bad("no such file".into())),
+                row("hello_alice", "/", RowState::Good("ready".into())),
+                row("é", "/long/prefix", RowState::Bad("no such file".into())),
             ],
         );
         let plain = anstream::adapter::strip_str(&table).to_string();
@@ -140,7 +140,7 @@ mod tests {
     fn nothing_leaves_its_cell() {
         let rows = [Row {
             cells: vec!["a\nb\tc".into(), "\u{9b}31m\u{202e}".into()],
-            state: State::Missing("\u{1b}[2J\r\nready".into()),
+            state: RowState::Missing("\u{1b}[2J\r\nready".into()),
         }];
         let shown = r"a\nb\tc  \u{9b}31m\u{202e}  unavailable: \u{1b}[2J\r\nready";
         let table = table(&["name", "prefix", "state"], &rows);

@@ -163,8 +163,8 @@ impl<T: fmt::Display> fmt::Display for Shown<T> {
     }
 }
 
-/// A message from outside, as one line of at most [`LINE`] characters and a [mark](more). White space of any kind
-/// becomes one space.
+/// A message from outside, as one line of at most 2000 characters and a [mark](more). White space of any kind becomes
+/// one space.
 pub fn one_line(text: &str) -> String {
     let mut line = String::with_capacity(text.len().min(LINE) + 32);
     let mut left = LINE;

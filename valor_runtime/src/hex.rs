@@ -1,4 +1,4 @@
-//! [`hex`]: bytes as people write digests and keys, in hexadecimal digits; [`bytes`] is the way back.
+//! [`hex`]: bytes as people write digests and keys, in hexadecimal digits; [`bytes()`] is the way back.
 
 use std::fmt::Write;
 

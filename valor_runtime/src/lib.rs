@@ -34,13 +34,12 @@
 //!   waits for. [`private_dir`]: temporary folders that no other user can look into.
 //!   [`ownership`]: who owns a file. [`project`]: finds programs near a file.
 //! - [`account`]: what the host holds and runs for one vlugin. `id`: a request's id. `reactor`: which sockets are
-//!   ready. `timer`: time limits. `blocked`: reports blocked threads. `metrics`: counters. [`registry`]: names and
-//!   prefixes. [`host`]: what vlugins
-//!   ask for.
+//!   ready. `timer`: time limits. `blocked`: reports blocked threads. `metrics`: counters.
+//!   `registry`: names and prefixes. [`host`]: what vlugins ask for.
 //! - [`package`]: one file with the libraries for several targets.
 //! - [`loader`]: from a definition to a vlugin, and the table of kinds. `built_in`: definitions of those kinds.
 //!   [`mod@inspect`]: what a file says about itself.
-//! - [`dispatch`]: a request's way to its vlugin, with ids, limits and panics.
+//! - `dispatch`: a request's way to its vlugin, with ids, limits and panics.
 //! - [`admin`]: the runtime's own vlugins, on `/_health`, `/_metrics` and `/_plugins`.
 //! - [`Runtime`]: all of that together. It is a vlugin itself.
 //! - [`server`]: bytes to requests and back, for one vlugin.
@@ -56,7 +55,7 @@ mod book;
 mod built_in;
 pub mod definition;
 mod descriptors;
-pub mod dispatch;
+mod dispatch;
 pub mod escape;
 pub mod fifo;
 pub mod file;
@@ -74,7 +73,7 @@ mod place;
 pub mod private_dir;
 pub mod project;
 mod reactor;
-pub mod registry;
+mod registry;
 mod runtime;
 pub mod server;
 mod stall;
@@ -84,12 +83,15 @@ mod vlugin;
 pub mod web;
 
 pub use admin::{RegistryAccess, Token};
+pub use blocked::{Listening, on_blocked};
 pub use built_in::json_schema;
 pub use definition::{Definition, Kind, KindRow, Kinds, Limits};
 pub use descriptors::raise_descriptor_limit;
+pub use dispatch::CallTimeouts;
 pub use http_types as http;
 pub use inspect::{Inspection, PackageInspection, inspect, inspect_package};
 pub use loader::{LoadError, Loaded, Loader, NativeLoader, Wanted};
 pub use place::Place;
+pub use registry::{Lack, Mount, Origin, RegistryError, Unavailable};
 pub use runtime::{Applied, Builder, Change, Runtime, RuntimeError};
 pub use vlugin::*;

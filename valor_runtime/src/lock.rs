@@ -1,5 +1,5 @@
-//! [`locked`]: a mutex whose holder may have panicked. What is behind each of them is whole at every step, so that nobody
-//! else has to end with the one who did.
+//! [`locked`]: a mutex whose holder may have panicked. What is behind each of them is whole at every step, so that
+//! nobody else has to end with the one who did.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

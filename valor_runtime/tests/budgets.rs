@@ -20,7 +20,7 @@ use std::{
 };
 use valor::Entry;
 use valor_runtime::{
-    Body, Chunk, Limits, Place, Request, Response, Runtime, Vlugin, dispatch::CallTimeouts, from_fn,
+    Body, CallTimeouts, Chunk, Limits, Place, Request, Response, Runtime, Vlugin, from_fn,
 };
 
 fn runtime(limits: Limits) -> Arc<Runtime> {

@@ -371,7 +371,7 @@ fn a_vlugin_that_blocks_is_counted_and_told_of() {
     let runtime = runtime();
     let told = Arc::new(AtomicUsize::new(0));
     let listener = told.clone();
-    let _listening = valor_runtime::dispatch::watch::on_blocked(move || {
+    let _listening = valor_runtime::on_blocked(move || {
         listener.fetch_add(1, Ordering::SeqCst);
     });
     let release = Arc::new(AtomicBool::new(false));

@@ -6,7 +6,7 @@
 //! `body_file`) is not in the module's: there is nothing that it could set.
 //!
 //! The vlugin itself opens no connection. Connection reuse, TLS, time limits and the `allow`
-//! list are the host's; redirects are surf's ([`middleware::Redirect`]).
+//! list are the host's; redirects are surf's (`middleware::Redirect`).
 //!
 //! [surf]: https://docs.rs/surf/2
 

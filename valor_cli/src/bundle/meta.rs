@@ -17,6 +17,7 @@ pub struct Input {
 }
 
 /// One import in a file, as it is written there.
+#[cfg_attr(not(feature = "wasm"), expect(dead_code, reason = "`web` asks"))]
 pub struct Import {
     pub specifier: String,
     /// Whether it is a call of `require`.

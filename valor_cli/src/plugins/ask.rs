@@ -30,7 +30,7 @@ const PATIENCE: Duration = Duration::from_secs(120);
 const LONGEST: usize = 64 * 1024 * 1024;
 
 /// A request to a server's registry.
-pub struct Asked<'a> {
+pub struct RegistryRequest<'a> {
     pub addr: &'a RegistryAddr,
     /// Certificates that are trusted beside the platform's.
     pub roots: Vec<Vec<u8>>,
@@ -65,7 +65,7 @@ fn fault(line: String) -> Failure {
     Failure::new(FAULTS, [line])
 }
 
-impl Asked<'_> {
+impl RegistryRequest<'_> {
     /// Sends it. Gives the answer's status and its text.
     ///
     /// # Errors

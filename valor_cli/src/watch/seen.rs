@@ -275,7 +275,10 @@ mod tests {
         fs::write(&known, "changed").unwrap();
         fs::write(&new, "new").unwrap();
         let noted = seen.take_imports(look(&[&known, &new]));
-        assert_eq!(noted.into_keys().collect::<Vec<_>>(), [new.clone()]);
+        assert_eq!(
+            noted.into_keys().collect::<BTreeSet<_>>(),
+            [new.clone()].into()
+        );
         assert_eq!(
             look(&[&known, &new]).differs_from(&seen),
             [known.clone()].into()

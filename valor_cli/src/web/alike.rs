@@ -39,8 +39,8 @@ pub fn not_alone(inputs: &[Input], may: &Imports) -> Option<String> {
     let other = imports.find(|it| !it.starts_with("data:"))?;
     let name = own.file.file_name().unwrap_or_default().display();
     Some(format!(
-        "`{other}` is not loaded: a script that is checked (`sha256`, --trust) or from a package is {name} alone; make \
-         one package of all: valor_cli package"
+        "`{other}` is not loaded: a script that is checked (`sha256`, a signature) or from a package is {name} \
+         alone; make one package of all"
     ))
 }
 

@@ -112,7 +112,7 @@ fn faults_of_the_files() {
     for (keys, fault) in [
         (
             r#""name": "a", "path": "./none.so""#.to_owned(),
-            "FILE(none.so) does not exist: build it (`--build`), or correct `path`".to_owned(),
+            "FILE(none.so) does not exist: put it there, or correct `path`".to_owned(),
         ),
         (
             r#""name": "a", "path": "./dir.so""#.to_owned(),

@@ -48,7 +48,7 @@ impl Started {
         folder.write("it/src/lib.rs", "");
         let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
         let (tool, compiler) = (folder.path().join("pid"), folder.path().join("compiler"));
-        let mut command = valor_cli();
+        let mut command = with_default_signals(valor_cli());
         command
             .env("REAL_CARGO", cargo)
             .env("CARGO", &script)
@@ -87,6 +87,23 @@ impl Started {
             wait_for_the_end_of(&fs::read_to_string(process).unwrap());
         }
     }
+}
+
+/// The same command, and it ends by the signals that a test sends, also if the test was started with some ignored, as
+/// `nohup` and `&` of a shell do.
+fn with_default_signals(command: Command) -> Command {
+    if cfg!(not(target_os = "linux")) {
+        return command;
+    }
+    let mut env = Command::new("env");
+    env.arg("--default-signal").arg(command.get_program());
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => env.env(name, value),
+            None => env.env_remove(name),
+        };
+    }
+    env
 }
 
 fn signal(name: &str, process: &str) {

@@ -60,8 +60,8 @@ fn a_signed_package_is_verified_and_served() {
     assert_eq!(verified.code, Some(0), "{}", verified.err);
     assert_eq!(
         refusal(&folder, "bob.key.pub"),
-        "DIR/hello.vlugin is signed with a key that is not trusted: name its public key with --trust, \
-         or get the file from those you trust"
+        "DIR/hello.vlugin is signed with a key that is not trusted: get the file from those you trust, \
+         or name its public key with --trust"
     );
 }
 

@@ -273,7 +273,9 @@ fn a_file_that_comes_to_be_where_a_bare_name_is_looked_for() {
     let refused = it.server.send("POST", "/_plugins", &json, absent);
     assert_eq!(refused.status, 422);
     assert!(
-        refused.body.contains("does not exist: correct `path`"),
+        refused
+            .body
+            .contains("does not exist: put it there, or correct `path`"),
         "{refused:?}"
     );
     let file = it

@@ -91,6 +91,7 @@ fn what_a_script_does_not_import_is_none_of_its_files() {
     }
     folder.write("app/lib.js", "export const text = 'second';");
     wait_for("second", || server.get("/main").body == "second");
+    server.wait_until("1 changed in", 1);
     let err = server.err();
     let changed: Vec<_> = err.lines().filter(|it| it.contains("changed")).collect();
     assert_eq!(changed.len(), 2, "{changed:#?}");

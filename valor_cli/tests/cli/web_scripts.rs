@@ -183,6 +183,39 @@ fn scripts_that_cannot_be_written() {
     );
 }
 
+/// One file of JSX or CommonJS would keep the whole service worker from starting.
+#[cfg(unix)]
+#[test]
+fn what_a_service_worker_cannot_import_is_bundled() {
+    let cases = [
+        (
+            "a.jsx",
+            "export default { fetch: () => new Response(<a/>) };\n",
+        ),
+        (
+            "a.cjs",
+            "module.exports = { fetch: () => new Response() };\n",
+        ),
+    ];
+    for (name, source) in cases {
+        let folder = Folder::new(&format!(
+            r#"{{ "plugins": [{{ "type": "js", "name": "a", "path": "{name}" }}] }}"#
+        ));
+        folder.write(name, source);
+        let refused = write_scripts(&folder, None);
+        assert_eq!(refused.code, Some(1), "{refused:?}");
+        let line = "is neither .js nor .mjs, which esbuild makes one JavaScript file of";
+        assert!(refused.faults()[0].contains(line), "{refused:?}");
+
+        let finished = write_scripts(&folder, Some(&esbuild()));
+        assert_eq!(finished.code, Some(0), "{finished:?}");
+        let files = all(&folder.path().join("dist"));
+        let written = files.iter().find(|(file, _)| file.starts_with("vlugins/"));
+        let text = String::from_utf8_lossy(written.expect("a script").1);
+        assert!(text.contains("export") && !text.contains("<a/>"), "{text}");
+    }
+}
+
 #[test]
 fn an_optional_one_is_left_out_for_want_of_esbuild() {
     let plugins = |optional: &str| {
@@ -328,8 +361,8 @@ fn the_file_is_held_to_its_checksum() {
         folder.write("it.js", text);
         folder.write("lib.js", "");
         let finished = write_scripts(&folder, Some(&esbuild()));
-        let line = "`./lib.js` is not loaded: a script that is checked (`sha256`, --trust) or from a package is it.js \
-                    alone; make one package of all: valor_cli package";
+        let line = "`./lib.js` is not loaded: a script that is checked (`sha256`, a signature) or from a package is it.js \
+                    alone; make one package of all";
         assert!(finished.faults().concat().ends_with(line), "{finished:?}");
     }
     let finished = written(&"0".repeat(64));

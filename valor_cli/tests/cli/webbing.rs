@@ -92,7 +92,7 @@ fn a_folder_for_a_static_server() {
     assert!(lines[3].ends_with(left_out), "{}", lines[3]);
     assert_eq!(
         lines[5],
-        format!("wrote 21 files to {}", folder.file("dist"))
+        format!("wrote 25 files to {}", folder.file("dist"))
     );
     assert_eq!(
         lines[6],

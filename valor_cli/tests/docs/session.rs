@@ -161,7 +161,7 @@ impl Session {
         self.compare(step, &output);
         assert!(
             code == 0 || code_is_shown,
-            "{}: `{}` ends with {code}; show that with `$ echo $?`",
+            "{}: `{}` ends with {code}; show that with `$ echo $?`:\n{output}",
             step.place,
             step.command
         );

@@ -9,7 +9,7 @@ mod plugins;
 pub use access::{RegistryAccess, Token};
 pub use health::{Readiness, health};
 pub use metrics::metrics;
-pub use plugins::{Administer, Refusal, plugins};
+pub use plugins::{Administer, RegistryRefusal, plugins};
 
 use crate::{Body, Response};
 

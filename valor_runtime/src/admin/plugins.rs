@@ -37,22 +37,27 @@ pub trait Administer: Send + Sync + 'static {
     fn read(&self, text: &str) -> Result<Definition, DefinitionFaults>;
 
     /// Loads and mounts a vlugin.
-    fn register(self: Arc<Self>, definition: Definition)
-    -> BoxFuture<'static, Result<(), Refusal>>;
+    fn register(
+        self: Arc<Self>,
+        definition: Definition,
+    ) -> BoxFuture<'static, Result<(), RegistryRefusal>>;
 
     /// Loads a vlugin and replaces the one of the same name.
-    fn replace(self: Arc<Self>, definition: Definition) -> BoxFuture<'static, Result<(), Refusal>>;
+    fn replace(
+        self: Arc<Self>,
+        definition: Definition,
+    ) -> BoxFuture<'static, Result<(), RegistryRefusal>>;
 
     /// Removes a vlugin.
     ///
     /// # Errors
-    /// [`Refusal::NotFound`].
-    fn remove(&self, name: &str) -> Result<(), Refusal>;
+    /// [`RegistryRefusal::NotFound`].
+    fn remove(&self, name: &str) -> Result<(), RegistryRefusal>;
 }
 
 /// Why the registry does not do what it was asked to do. Each has a line for the client.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Refusal {
+pub enum RegistryRefusal {
     /// 404.
     NotFound(String),
     /// 409: the name or the prefix is taken.
@@ -61,12 +66,12 @@ pub enum Refusal {
     Unfit(String),
 }
 
-impl From<Refusal> for Response {
-    fn from(refusal: Refusal) -> Self {
+impl From<RegistryRefusal> for Response {
+    fn from(refusal: RegistryRefusal) -> Self {
         match refusal {
-            Refusal::NotFound(line) => Self::problem(404, &line),
-            Refusal::Taken(line) => Self::problem(409, &line),
-            Refusal::Unfit(line) => Self::problem(422, &line),
+            RegistryRefusal::NotFound(line) => Self::problem(404, &line),
+            RegistryRefusal::Taken(line) => Self::problem(409, &line),
+            RegistryRefusal::Unfit(line) => Self::problem(422, &line),
         }
     }
 }
@@ -100,7 +105,9 @@ async fn answer<A: Administer>(runtime: Arc<A>, request: Request) -> Result<Resp
     let name = path.strip_prefix('/').unwrap_or(&path);
     let found = |name: &str| {
         runtime.get(name).ok_or_else(|| {
-            Response::from(Refusal::NotFound(format!("no vlugin is named `{name}`")))
+            Response::from(RegistryRefusal::NotFound(format!(
+                "no vlugin is named `{name}`"
+            )))
         })
     };
     match (method.as_str(), name) {
@@ -124,7 +131,7 @@ async fn answer<A: Administer>(runtime: Arc<A>, request: Request) -> Result<Resp
                     "the definition is of `{}`, but the path names `{name}`: they have to be the same",
                     definition.name
                 );
-                return Err(Refusal::Unfit(line).into());
+                return Err(RegistryRefusal::Unfit(line).into());
             }
             runtime.clone().replace(definition).await?;
             Ok(json(200, &found(name)?))
@@ -134,7 +141,7 @@ async fn answer<A: Administer>(runtime: Arc<A>, request: Request) -> Result<Resp
             let Some(old) = runtime.definition(name) else {
                 let line =
                     format!("`{name}` is part of this program and has no definition to change");
-                return Err(Refusal::Unfit(line).into());
+                return Err(RegistryRefusal::Unfit(line).into());
             };
             let definition = patched(
                 &*runtime,
@@ -159,7 +166,7 @@ fn patched<A: Administer>(
     old: &Definition,
     patch: &str,
 ) -> Result<Definition, Response> {
-    let unfit = |line: String| Response::from(Refusal::Unfit(line));
+    let unfit = |line: String| Response::from(RegistryRefusal::Unfit(line));
     let mut definition = serde_json::to_value(old).map_err(|error| unfit(error.to_string()))?;
     if let Some(keys) = definition.as_object_mut() {
         // The client does not learn what it was built from: its `path` is the result.
@@ -210,7 +217,7 @@ async fn sent<A: Administer>(runtime: &A, request: Request) -> Result<Definition
     let text = text(request, &["json"]).await?;
     // The same reader as for plugins.json: the same rules, and every fault with its position.
     let read = runtime.read(&text);
-    read.map_err(|faults| Refusal::Unfit(faults.on_one_line()).into())
+    read.map_err(|faults| RegistryRefusal::Unfit(faults.on_one_line()).into())
 }
 
 /// The JSON in a request's body, with one of these subtypes of `application`.

@@ -98,8 +98,8 @@ impl<'t> Checker<'t> {
         Some((known, sound))
     }
 
-    /// The entries that have a row; unknown keys are faults. Of those that are there twice the first counts: `twice` says
-    /// of the others what is wrong.
+    /// The entries that have a row; unknown keys are faults. Of those that are there twice the first counts: `twice`
+    /// says of the others what is wrong.
     pub fn known<C: Cursor>(
         &mut self,
         entries: Vec<Entry<C>>,

@@ -27,7 +27,7 @@ pub struct Kinds(Vec<Kind>);
 pub enum KindError {
     /// Its word is that of another kind.
     #[error("there is a kind `{0}` already; give this one another word")]
-    Taken(Kind),
+    Duplicates(Kind),
     /// Its word cannot stand in a plugins.json.
     #[error("`{kind}` is no word for a kind: {reason}")]
     Word {
@@ -58,7 +58,7 @@ impl Kinds {
     /// Its row does not fit beside the others, or names keys that no row can name.
     pub fn with(mut self, kind: Kind) -> Result<Self, KindError> {
         if of_kind::named(&self.0, kind.as_str()).is_some() {
-            return Err(KindError::Taken(kind));
+            return Err(KindError::Duplicates(kind));
         }
         if let Some(reason) = rules::name(kind.as_str()) {
             return Err(KindError::Word { kind, reason });

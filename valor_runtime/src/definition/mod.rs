@@ -35,6 +35,7 @@
 mod check;
 mod cursor;
 mod document;
+mod duplicates;
 mod fault;
 mod fields;
 pub(crate) mod files;
@@ -55,7 +56,6 @@ mod schema;
 mod schema_tests;
 mod script;
 mod table;
-mod taken;
 #[cfg(test)]
 mod tests;
 mod text;

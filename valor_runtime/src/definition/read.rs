@@ -7,13 +7,13 @@ use super::{
     check::Checker,
     cursor::Cursor,
     document::{Definitions, Positions},
+    duplicates::Duplicates,
     fault::{DefinitionFault, Faults, Position},
     fields::Definition,
     json::{self, Node, without_mark},
     keys,
     kind::Kind,
     of_kind,
-    taken::Taken,
     twice::{self, Twice},
 };
 use serde_json::{Map, Value};
@@ -134,14 +134,14 @@ impl<'t> Reader<'t> {
             self.checker.fault(plugins.at, "plugins", message);
             return Vec::new();
         };
-        let mut taken = Taken::default();
+        let mut duplicates = Duplicates::default();
         let mut entries = Vec::new();
         for (index, element) in elements.into_iter().enumerate() {
             let key = format!("plugins[{index}]");
             self.note_twice(element.at);
             let before = self.checker.faults.count();
             let read = self.definition(element, &key);
-            taken.note(
+            duplicates.note(
                 &mut self.checker,
                 &key,
                 read.name.as_ref(),

@@ -139,7 +139,7 @@ const KEYS: &[(&str, &str)] = &[
     (r#""config": {"a": 1, "b": [{"c": 2, "\u0063": 3}], "a": 4}"#, "2:35: plugins[0].config.b[0].c: this key is there already at 2:27; take one of them out\n\
         2:50: plugins[0].config.a: this key is there already at 2:12; take one of them out"),
     (r#""x": 1, "x": 2"#, "2:1: plugins[0].x: unknown key; known are `type`, `name`, `prefix`, `strip`, `rewrite`, \
-        `path`, `source`, `config`, `sha256`, `allow`, `limits`, `files`, `group`, `start` and `optional`\n\
+        `path`, `source`, `config`, `sha256`, `allow`, `callees`, `limits`, `files`, `group`, `start` and `optional`\n\
         2:9: plugins[0].x: this key is there already at 2:1; take one of them out"),
 ];
 

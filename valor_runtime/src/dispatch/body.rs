@@ -1,7 +1,7 @@
 //! Bodies on their way through dispatch. A request's body is held to its limit. A response's body keeps its
-//! [`Exchange`] open until it ends.
+//! [`InFlight`] open until it ends.
 
-use super::{exchange::Exchange, fault_log::log_fault, watch};
+use super::{fault_log::log_fault, in_flight::InFlight, watch};
 use crate::{Body, Chunk, ChunkStream, registry::Mount, vlugin::Logged};
 use futures_core::Stream;
 use std::{
@@ -80,12 +80,12 @@ impl Stream for Limited {
     }
 }
 
-/// Ends the exchange with the body: at once for bytes, otherwise when the stream ends.
-pub fn tracked(body: Body, mount: &Arc<Mount>, mut exchange: Exchange) -> Body {
+/// Ends the in_flight with the body: at once for bytes, otherwise when the stream ends.
+pub fn tracked(body: Body, mount: &Arc<Mount>, mut in_flight: InFlight) -> Body {
     match body {
         Body::Bytes(bytes) => {
-            exchange.bytes = bytes.len() as u64;
-            exchange.complete = true;
+            in_flight.bytes = bytes.len() as u64;
+            in_flight.complete = true;
             Body::Bytes(bytes)
         }
         Body::Stream { len, chunks } => Body::stream(
@@ -94,7 +94,7 @@ pub fn tracked(body: Body, mount: &Arc<Mount>, mut exchange: Exchange) -> Body {
                 len,
                 chunks: Some(chunks),
                 mount: mount.clone(),
-                exchange: Some(exchange),
+                in_flight: Some(in_flight),
             },
         ),
     }
@@ -105,7 +105,7 @@ struct Tracked {
     len: Option<u64>,
     chunks: Option<ChunkStream>,
     mount: Arc<Mount>,
-    exchange: Option<Exchange>,
+    in_flight: Option<InFlight>,
 }
 
 impl Tracked {
@@ -114,7 +114,7 @@ impl Tracked {
         if let Err(panicked) = watch::run(&self.mount, || drop_caught(chunks)) {
             log_fault(&self.mount, &panicked.into(), "");
         }
-        self.exchange = None;
+        self.in_flight = None;
     }
 }
 
@@ -127,19 +127,22 @@ impl Stream for Tracked {
             return Poll::Ready(None);
         };
         let polled = watch::run(&this.mount, || catch(|| chunks.as_mut().poll_next(cx)));
-        let exchange = this.exchange.as_mut().expect("there as long as chunks are");
+        let in_flight = this
+            .in_flight
+            .as_mut()
+            .expect("there as long as chunks are");
         match polled {
             Ok(Poll::Pending) => Poll::Pending,
             Ok(Poll::Ready(Some(Ok(chunk)))) => {
                 if let Chunk::Data(data) = &chunk {
-                    exchange.bytes += data.len() as u64;
+                    in_flight.bytes += data.len() as u64;
                     // A reader that knows the length does not ask for anything after it.
-                    exchange.complete = this.len == Some(exchange.bytes);
+                    in_flight.complete = this.len == Some(in_flight.bytes);
                 }
                 Poll::Ready(Some(Ok(chunk)))
             }
             Ok(Poll::Ready(None)) => {
-                exchange.complete = true;
+                in_flight.complete = true;
                 this.end();
                 Poll::Ready(None)
             }
@@ -147,7 +150,7 @@ impl Stream for Tracked {
                 // A runtime in a runtime has said so.
                 if !Logged::is(&error) {
                     log::error!(
-                        target: "valor::dispatch", vlugin = &*this.mount.name, id = exchange.id();
+                        target: "valor::dispatch", vlugin = &*this.mount.name, id = in_flight.id();
                         "the body of a response of the vlugin `{}` broke off: {error}", this.mount.name
                     );
                 }
@@ -156,7 +159,7 @@ impl Stream for Tracked {
             }
             Err(panicked) => {
                 let fault = panicked.into();
-                log_fault(&this.mount, &fault, exchange.id());
+                log_fault(&this.mount, &fault, in_flight.id());
                 this.end();
                 Poll::Ready(Some(Err(Logged::mark(io::Error::other(fault)))))
             }
@@ -182,25 +185,25 @@ mod tests {
         let vlugin = crate::from_fn(|_| async { Ok(Response::new(200)) });
         let place = Place::new("a");
         let mount = Arc::new(place.mount(vlugin, Default::default(), &Limits::default()));
-        let mut exchange = Exchange::begin(
+        let mut in_flight = InFlight::begin(
             Arc::default(),
             "id".into(),
             &crate::RequestHead::new("GET", "/").unwrap(),
         );
-        exchange.enter(&mount);
+        in_flight.enter(&mount);
         let chunks = ["one", "two"].map(|piece| Ok(Chunk::Data(piece.into())));
         Tracked {
             len,
             chunks: Some(Box::pin(stream::iter(chunks))),
             mount,
-            exchange: Some(exchange),
+            in_flight: Some(in_flight),
         }
     }
 
     fn complete(tracked: &mut Tracked) -> bool {
         use futures_lite::StreamExt;
         block_on(tracked.next()).unwrap().unwrap();
-        tracked.exchange.as_ref().unwrap().complete
+        tracked.in_flight.as_ref().unwrap().complete
     }
 
     #[test]

@@ -4,8 +4,8 @@
 //! faults of a vlugin end here, as a status and a line in the log with the vlugin's name.
 
 mod body;
-mod exchange;
 mod fault_log;
+mod in_flight;
 mod pace;
 mod path;
 mod rewrite;
@@ -22,8 +22,8 @@ use crate::{
     timer::Timer,
 };
 use body::Cut;
-use exchange::Exchange;
 use fault_log::log_fault;
+use in_flight::InFlight;
 use std::{
     pin::Pin,
     sync::Arc,
@@ -49,29 +49,29 @@ impl Dispatch {
     pub async fn answer(&self, mut request: Request) -> Response {
         let head = &mut request.head;
         let id = id::settle(head);
-        let exchange = Exchange::begin(self.metrics.clone(), id, head);
+        let in_flight = InFlight::begin(self.metrics.clone(), id, head);
         if let std::borrow::Cow::Owned(resolved) = path::resolve(head.target())
             && let Err(error) = head.set_target(&resolved)
         {
-            return refuse(exchange, 400, &error.to_string());
+            return refuse(in_flight, 400, &error.to_string());
         }
         let Some((mount, len)) = self.registry.route(head.path()) else {
             let detail = format!("no vlugin is mounted at {}", head.path());
-            return refuse(exchange, 404, &detail);
+            return refuse(in_flight, 404, &detail);
         };
         if mount.is_folder() && len > 0 && len == head.path().len() && is_read(head.method()) {
             let location = format!("{}/{}", &head.target()[..len], &head.target()[len..]);
-            return to_folder(&mount, &location, exchange);
+            return to_folder(&mount, &location, in_flight);
         }
         let len = if mount.strip { len } else { 0 };
         if let Err(error) = enter_prefix(&mut request, len) {
-            return refuse(exchange, 400, &error.to_string());
+            return refuse(in_flight, 400, &error.to_string());
         }
         if !mount.rewrite {
-            return run(mount, request, exchange).await;
+            return run(mount, request, in_flight).await;
         }
         let prefix = mount.prefix.clone();
-        let mut response = run(mount, request, exchange).await;
+        let mut response = run(mount, request, in_flight).await;
         rewrite::add_prefix(&mut response.head, &prefix);
         response
     }
@@ -83,7 +83,7 @@ impl Dispatch {
         request.head.remove("upgrade");
         let head = &mut request.head;
         let id = id::settle(head);
-        let exchange = Exchange::begin(self.metrics.clone(), id, head);
+        let in_flight = InFlight::begin(self.metrics.clone(), id, head);
         // The program's own vlugins, `/_plugins` among them, trust the origin of a request. No vlugin may speak
         // through them. What the program offers to vlugins is not mounted.
         let callee = match name.starts_with('_') {
@@ -91,12 +91,12 @@ impl Dispatch {
             false => self.registry.get(name),
         };
         let Some(mount) = callee else {
-            return refuse(exchange, 404, &format!("no vlugin is named `{name}`"));
+            return refuse(in_flight, 404, &format!("no vlugin is named `{name}`"));
         };
         let CallTimeouts { send, take } = self.call_timeouts;
         let cut = Arc::default();
         request.body = pace::sent(request.body, send, &cut);
-        let mut response = run_cut(mount, request, exchange, cut).await;
+        let mut response = run_cut(mount, request, in_flight, cut).await;
         response.body = pace::taken(response.body, take, name);
         response
     }
@@ -129,37 +129,37 @@ fn is_read(method: &str) -> bool {
 
 /// Redirects a client that asked for a folder's prefix to the folder itself. The vlugin could not do that: without the
 /// prefix, both have the path `/`.
-fn to_folder(mount: &Arc<Mount>, location: &str, mut exchange: Exchange) -> Response {
-    exchange.enter(mount);
+fn to_folder(mount: &Arc<Mount>, location: &str, mut in_flight: InFlight) -> Response {
+    in_flight.enter(mount);
     let mut response = Response::new(301);
     let _ = response.head.push("location", location.as_bytes());
-    end(exchange, response)
+    end(in_flight, response)
 }
 
 /// Runs a vlugin within its limits.
-async fn run(mount: Arc<Mount>, request: Request, exchange: Exchange) -> Response {
-    run_cut(mount, request, exchange, Arc::default()).await
+async fn run(mount: Arc<Mount>, request: Request, in_flight: InFlight) -> Response {
+    run_cut(mount, request, in_flight, Arc::default()).await
 }
 
 /// The same. `cut` notes whether and why the request's body is cut off.
 async fn run_cut(
     mount: Arc<Mount>,
     mut request: Request,
-    mut exchange: Exchange,
+    mut in_flight: InFlight,
     cut: Arc<Cut>,
 ) -> Response {
-    if !exchange.enter(&mount) {
+    if !in_flight.enter(&mount) {
         let detail = format!(
             "the vlugin `{}` runs {} requests already",
             mount.name, mount.concurrency
         );
-        let mut response = refuse(exchange, 503, &detail);
+        let mut response = refuse(in_flight, 503, &detail);
         let _ = response.head.push("retry-after", b"1");
         return response;
     }
     let too_large = || format!("the body is over the limit of {} bytes", mount.body_limit);
     if request.body.len().is_some_and(|len| len > mount.body_limit) {
-        return refuse(exchange, 413, &too_large());
+        return refuse(in_flight, 413, &too_large());
     }
     // The bytes after an upgrade are no body, and have no limit.
     let offers_upgrade = request.offers_upgrade();
@@ -179,19 +179,19 @@ async fn run_cut(
         (None, Ok(response)) => match status::no_answer(response.head.status(), offers_upgrade) {
             Some(why) => {
                 dropped(&mount, response.body);
-                failed(&mount, &Fault::error(500, why), late, exchange.id())
+                failed(&mount, &Fault::error(500, why), late, in_flight.id())
             }
             None => response,
         },
-        (None, Err(fault)) => failed(&mount, &fault, late, exchange.id()),
+        (None, Err(fault)) => failed(&mount, &fault, late, in_flight.id()),
     };
-    exchange.sign(&mut response.head);
-    let content = status::content(exchange.status);
+    in_flight.sign(&mut response.head);
+    let content = status::content(in_flight.status);
     if matches!(content, Content::Nothing | Content::Empty) {
         dropped(&mount, std::mem::take(&mut response.body));
-        exchange.complete = true;
+        in_flight.complete = true;
     } else {
-        response.body = body::tracked(response.body, &mount, exchange);
+        response.body = body::tracked(response.body, &mount, in_flight);
     }
     response
 }
@@ -203,16 +203,16 @@ fn dropped(mount: &Arc<Mount>, body: Body) {
     }
 }
 
-/// A refusal. It ends the exchange.
-fn refuse(exchange: Exchange, status: u16, detail: &str) -> Response {
-    end(exchange, Response::problem(status, detail))
+/// A refusal. It ends the in_flight.
+fn refuse(in_flight: InFlight, status: u16, detail: &str) -> Response {
+    end(in_flight, Response::problem(status, detail))
 }
 
-/// Ends an exchange with a response that no vlugin made.
-fn end(mut exchange: Exchange, mut response: Response) -> Response {
-    exchange.sign(&mut response.head);
-    exchange.bytes = response.body.len().unwrap_or(0);
-    exchange.complete = true;
+/// Ends an in_flight with a response that no vlugin made.
+fn end(mut in_flight: InFlight, mut response: Response) -> Response {
+    in_flight.sign(&mut response.head);
+    in_flight.bytes = response.body.len().unwrap_or(0);
+    in_flight.complete = true;
     response
 }
 
@@ -251,13 +251,13 @@ fn failed(mount: &Mount, fault: &Fault, late: bool, id: &str) -> Response {
 /// caught here (a library catches its own).
 struct Answering {
     mount: Arc<Mount>,
-    state: State,
+    state: Stage,
     deadline: Timer,
     /// Whether the time limit ended it.
     late: bool,
 }
 
-enum State {
+enum Stage {
     Begin(Option<Request>),
     Runs(BoxFuture<'static, Result<Response, Fault>>),
     Ended,
@@ -267,7 +267,7 @@ impl Answering {
     fn new(mount: &Arc<Mount>, request: Request) -> Self {
         Self {
             mount: mount.clone(),
-            state: State::Begin(Some(request)),
+            state: Stage::Begin(Some(request)),
             deadline: Timer::after(mount.timeout),
             late: false,
         }
@@ -275,7 +275,7 @@ impl Answering {
 
     /// Drops the future, which is the vlugin's code.
     fn end(&mut self) {
-        let state = std::mem::replace(&mut self.state, State::Ended);
+        let state = std::mem::replace(&mut self.state, Stage::Ended);
         if let Err(panicked) = watch::run(&self.mount, || drop_caught(state)) {
             log_fault(&self.mount, &panicked.into(), "");
         }
@@ -290,12 +290,12 @@ impl Future for Answering {
         let (mount, state) = (&this.mount, &mut this.state);
         let polled = watch::run(mount, || {
             catch(|| {
-                if let State::Begin(request) = state {
+                if let Stage::Begin(request) = state {
                     let request = request.take().expect("taken once");
-                    *state = State::Runs(mount.vlugin.clone().on_request(request));
+                    *state = Stage::Runs(mount.vlugin.clone().on_request(request));
                 }
                 match state {
-                    State::Runs(answer) => answer.as_mut().poll(cx),
+                    Stage::Runs(answer) => answer.as_mut().poll(cx),
                     _ => Poll::Pending,
                 }
             })
@@ -320,7 +320,7 @@ impl Future for Answering {
 
 impl Drop for Answering {
     fn drop(&mut self) {
-        if !matches!(self.state, State::Ended) {
+        if !matches!(self.state, Stage::Ended) {
             self.end();
         }
     }

@@ -1,11 +1,9 @@
 //! Names the vlugin that blocks its thread.
 //!
 //! Every poll of a vlugin's code runs inside [`run`]. It notes in a slot of the thread which vlugin is being polled.
-//! One thread looks at all slots twenty times a second. While it finds the same poll again, it tells [`blocked`], so
-//! that a server can replace blocked threads at once. A poll that takes longer than a second gets one line in the log.
-//! A poll costs two short uncontended locks and no look at the clock.
-
-pub use crate::blocked::{Listening, on_blocked};
+//! One thread looks at all slots twenty times a second. While it finds the same poll again, it calls
+//! the listeners of [`on_blocked`](crate::on_blocked), so that a server can replace blocked threads at once. A poll that takes longer than
+//! a second gets one line in the log. A poll costs two short uncontended locks and no look at the clock.
 
 use crate::{lock::locked, registry::Mount};
 use std::{

@@ -63,7 +63,7 @@ pub(crate) enum Reach {
 
 /// Why a host must not be reached.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Refusal {
+pub(crate) enum NotAllowed {
     /// No entry covers it.
     NotListed,
     /// It is an address inside, and only a wildcard covers it.
@@ -158,7 +158,7 @@ impl Allow {
         Host::parse(host).is_some_and(|host| self.judge(&host, port).is_ok())
     }
 
-    pub(crate) fn judge(&self, host: &Host, port: u16) -> Result<Reach, Refusal> {
+    pub(crate) fn judge(&self, host: &Host, port: u16) -> Result<Reach, NotAllowed> {
         let mut wild = false;
         for pattern in self.patterns.iter() {
             if pattern.port.is_some_and(|only| only != port) {
@@ -175,11 +175,11 @@ impl Allow {
             }
         }
         match host {
-            _ if !wild => Err(Refusal::NotListed),
+            _ if !wild => Err(NotAllowed::NotListed),
             _ if self.wildcards_lead_inside => Ok(Reach::Anywhere),
             Host::Name(_) => Ok(Reach::Outside),
             Host::Address(address) => match inside(*address) {
-                Some(kind) => Err(Refusal::Inside(*address, kind)),
+                Some(kind) => Err(NotAllowed::Inside(*address, kind)),
                 None => Ok(Reach::Outside),
             },
         }
@@ -348,10 +348,10 @@ mod tests {
         assert_eq!(judge("db.example.com", 81), Ok(Reach::Outside));
         assert_eq!(judge("example.com", 80), Ok(Reach::Outside));
         assert_eq!(judge("10.0.0.7", 1), Ok(Reach::Anywhere));
-        assert!(matches!(judge("10.0.0.8", 1), Err(Refusal::Inside(..))));
+        assert!(matches!(judge("10.0.0.8", 1), Err(NotAllowed::Inside(..))));
         assert_eq!(
             Allow::none().judge(&Host::parse("a").unwrap(), 80),
-            Err(Refusal::NotListed)
+            Err(NotAllowed::NotListed)
         );
         for all in [Allow::all(), allow(&["*"]).with_inside()] {
             for host in ["localhost", "127.0.0.1", "::1", "example.com"] {

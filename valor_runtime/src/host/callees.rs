@@ -143,7 +143,8 @@ mod tests {
 
     #[test]
     fn what_is_granted() {
-        let lists: [(Option<&[&str]>, &[&str], &[&str]); 5] = [
+        type Names = &'static [&'static str];
+        let lists: [(Option<Names>, Names, Names); 5] = [
             (None, &["a", "b"], &["_echo", "_state"]),
             (Some(&[]), &[], &["a", "_echo"]),
             (Some(&["a"]), &["a"], &["b", "_echo"]),

@@ -6,7 +6,7 @@
 use super::{Runtime, RuntimeError};
 use crate::{
     BoxFuture, Definition, Kind,
-    admin::{Administer, Refusal},
+    admin::{Administer, RegistryRefusal},
     definition::DefinitionFaults,
     dispatch,
     registry::{Mount, RegistryError},
@@ -45,10 +45,10 @@ impl Administer for Runtime {
     fn register(
         self: Arc<Self>,
         definition: Definition,
-    ) -> BoxFuture<'static, Result<(), Refusal>> {
+    ) -> BoxFuture<'static, Result<(), RegistryRefusal>> {
         async move {
             fit(&definition, None)?;
-            self.free(&definition).map_err(RuntimeError::from)?;
+            self.check_unused(&definition).map_err(RuntimeError::from)?;
             let mount = self.prepare(&definition, true).await?;
             let inserted = self.dispatch.registry.insert(vec![mount]);
             Ok(inserted.map_err(RuntimeError::from)?)
@@ -56,7 +56,10 @@ impl Administer for Runtime {
         .boxed()
     }
 
-    fn replace(self: Arc<Self>, definition: Definition) -> BoxFuture<'static, Result<(), Refusal>> {
+    fn replace(
+        self: Arc<Self>,
+        definition: Definition,
+    ) -> BoxFuture<'static, Result<(), RegistryRefusal>> {
         async move {
             fit(&definition, self.definition(&definition.name).as_ref())?;
             let mount = self.prepare(&definition, true).await?;
@@ -67,30 +70,32 @@ impl Administer for Runtime {
         .boxed()
     }
 
-    fn remove(&self, name: &str) -> Result<(), Refusal> {
+    fn remove(&self, name: &str) -> Result<(), RegistryRefusal> {
         if self.get(name).is_none() {
-            return Err(Refusal::NotFound(format!("no vlugin is named `{name}`")));
+            return Err(RegistryRefusal::NotFound(format!(
+                "no vlugin is named `{name}`"
+            )));
         }
         Ok(Runtime::remove(self, name)?)
     }
 }
 
 /// Refuses what may stand in plugins.json but may not come over HTTP. `old` is the definition that is replaced.
-fn fit(definition: &Definition, old: Option<&Definition>) -> Result<(), Refusal> {
+fn fit(definition: &Definition, old: Option<&Definition>) -> Result<(), RegistryRefusal> {
     if definition.source.is_some() {
         let line = "`source` is for plugins.json: over HTTP nothing is built";
-        return Err(Refusal::Unfit(line.to_owned()));
+        return Err(RegistryRefusal::Unfit(line.to_owned()));
     }
     // What plugins.json allowed may stay.
     let most = old.map_or(1, |old| old.limits.compile());
     if definition.limits.compile.is_some_and(|it| it > most) {
         let line = "`limits.compile` is raised in plugins.json alone: while a module is compiled, all others wait";
-        return Err(Refusal::Unfit(line.to_owned()));
+        return Err(RegistryRefusal::Unfit(line.to_owned()));
     }
     Ok(())
 }
 
-impl From<RuntimeError> for Refusal {
+impl From<RuntimeError> for RegistryRefusal {
     fn from(error: RuntimeError) -> Self {
         let line = match &error {
             RuntimeError::Load(error) => error.over_http(),

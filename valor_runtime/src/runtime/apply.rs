@@ -67,17 +67,17 @@ impl Runtime {
         before: &[Definition],
         after: &[Definition],
     ) -> Result<Vec<Applied>, RuntimeError> {
-        let judged = after
+        let compared = after
             .iter()
-            .map(|definition| self.judge(before, definition));
-        let judged: Vec<_> = stream::iter(judged)
+            .map(|definition| self.compare(before, definition));
+        let compared: Vec<_> = stream::iter(compared)
             .buffered(super::LOADS_AT_ONCE)
             .collect()
             .await;
         let mut mounts = Vec::new();
         let mut applied: Vec<_> = after
             .iter()
-            .zip(judged)
+            .zip(compared)
             .map(|(definition, (change, mount))| {
                 mounts.extend(mount);
                 Applied {
@@ -102,7 +102,7 @@ impl Runtime {
         Ok(applied)
     }
 
-    async fn judge(&self, before: &[Definition], new: &Definition) -> (Change, Option<Mount>) {
+    async fn compare(&self, before: &[Definition], new: &Definition) -> (Change, Option<Mount>) {
         let mounted = self.dispatch.registry.get(&new.name);
         let old = before.iter().find(|old| old.name == new.name);
         let change = match (&mounted, old) {

@@ -6,7 +6,7 @@
 mod administer;
 mod apply;
 mod builder;
-mod own;
+mod mounts;
 
 pub use apply::{Applied, Change};
 pub use builder::Builder;
@@ -134,7 +134,7 @@ impl Runtime {
     /// # Errors
     /// [`RuntimeError`]; nothing is mounted then.
     pub async fn load(&self, definition: &Definition) -> Result<(), RuntimeError> {
-        self.free(definition)?;
+        self.check_unused(definition)?;
         let mount = self.prepare(definition, false).await?;
         Ok(self.dispatch.registry.insert(vec![mount])?)
     }
@@ -352,7 +352,7 @@ impl Runtime {
     }
 
     /// Fails early if a name or a prefix is taken, before a library is loaded for it.
-    fn free(&self, definition: &Definition) -> Result<(), RegistryError> {
+    fn check_unused(&self, definition: &Definition) -> Result<(), RegistryError> {
         let place = Place::from(definition);
         match self.dispatch.registry.get(&place.name) {
             Some(other) => Err(RegistryError::NameTaken {

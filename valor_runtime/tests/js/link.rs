@@ -4,7 +4,7 @@ use crate::{
     House,
     ends::{metric, until},
     keep_log, logged,
-    outward::server::Server,
+    outbound::server::Server,
     text,
 };
 use serde_json::json;

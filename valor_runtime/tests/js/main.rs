@@ -18,7 +18,7 @@ mod examples;
 mod imports;
 mod link;
 mod loading;
-mod outward;
+mod outbound;
 mod over_tcp;
 mod packages;
 mod pinned;

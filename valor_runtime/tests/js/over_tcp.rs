@@ -45,7 +45,7 @@ again! {
     link::a_loop_ends_whatever_a_script_says_of_itself,
     link::what_a_script_changes_does_not_bring_it_the_link,
     loading::what_is_no_script_is_not_loaded,
-    outward::a_script_fetches_and_calls,
+    outbound::a_script_fetches_and_calls,
     requests::both_forms_answer,
     requests::a_body_is_asked_for_when_a_script_first_reads_it,
     requests::the_clients_address_is_known,

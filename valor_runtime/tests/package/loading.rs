@@ -102,7 +102,7 @@ fn a_library_that_is_not_what_its_package_says_is_refused() {
             refused(&write(&dir, &bytes)),
             format!(
                 "FILE says that its library for {this} is of {key} `{told}`, but that says `{found}` \
-                 itself: make the package again with `valor_cli package`"
+                 itself: make the package again"
             )
         );
     }

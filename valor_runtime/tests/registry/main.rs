@@ -244,7 +244,7 @@ fn what_was_counted_of_one_that_is_gone_is_forgotten() {
 fn a_destructor_that_blocks_is_the_vlugins() {
     use std::sync::atomic::{AtomicUsize, Ordering};
     static NOTICED: AtomicUsize = AtomicUsize::new(0);
-    let _listening = valor_runtime::dispatch::watch::on_blocked(|| {
+    let _listening = valor_runtime::on_blocked(|| {
         NOTICED.fetch_add(1, Ordering::SeqCst);
     });
     let (_dir, _runtime, serving) = start(RegistryAccess::Loopback);

@@ -108,7 +108,7 @@ fn a_path_beside_the_plugin_directory_is_told_what_is_in_it() {
         for path in ["plugins/absent.x", "plugins/absent/x.x", "gone/x.x"] {
             assert_eq!(
                 told(kind, path),
-                format!("DIR/{path} does not exist: correct `path`")
+                format!("DIR/{path} does not exist: put it there, or correct `path`")
             );
         }
     }

@@ -101,7 +101,7 @@ fn file() -> PathBuf {
 }
 
 /// Compares the results with the known ones. If `VALOR_WPT_UPDATE` is set, writes them to the file instead.
-pub fn judge(found: &BTreeMap<&str, OfHost>, is_all: bool) {
+pub fn compare(found: &BTreeMap<&str, OfHost>, is_all: bool) {
     if std::env::var_os("VALOR_WPT_UPDATE").is_some() {
         assert!(
             is_all,

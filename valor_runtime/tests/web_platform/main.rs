@@ -71,7 +71,7 @@ fn what_passed_of_the_web_platform_tests_still_passes() {
     let page = of("chromium".into(), page);
     let found = BTreeMap::from([("Deno", deno), ("Chromium", page)]);
     println!("{}", table(&areas, &found));
-    expected::judge(&found, only.is_empty());
+    expected::compare(&found, only.is_empty());
 }
 
 /// A program's name and version: the first two words of its output.

@@ -3,7 +3,7 @@
 //!
 //! It is a text before anybody panics: a module that never asks for its configuration links nothing for it.
 
-use std::{cell::RefCell, panic::Location};
+use std::{cell::Cell, panic::Location};
 
 struct Noted {
     /// The place that asked for it.
@@ -13,7 +13,7 @@ struct Noted {
 }
 
 thread_local! {
-    static LAST: RefCell<Option<Noted>> = const { RefCell::new(None) };
+    static LAST: Cell<Option<Noted>> = const { Cell::new(None) };
 }
 
 /// Notes why the code at this place is given nothing.
@@ -24,16 +24,13 @@ pub fn note(at: &'static Location<'static>, why: String) {
         why,
     };
     // As a thread ends this may be gone already; the panic says less then.
-    let _ = LAST.try_with(|last| last.replace(Some(noted)));
+    let _ = LAST.try_with(|last| last.set(Some(noted)));
 }
 
 /// The message of a panic, with the note on what was unwrapped: in the same line, or in the next one of
 /// a chain of calls.
 pub(super) fn explained(message: String, at: Option<&Location<'_>>) -> String {
-    let noted = LAST
-        .try_with(|last| last.borrow_mut().take())
-        .ok()
-        .flatten();
+    let noted = LAST.try_with(Cell::take).ok().flatten();
     let is_its = |noted: &Noted| {
         at.is_some_and(|at| {
             at.file() == noted.file && (noted.line..=noted.line + 1).contains(&at.line())

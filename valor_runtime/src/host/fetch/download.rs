@@ -5,7 +5,7 @@ use super::{
     error, head,
     head::Target,
     patience::Patience,
-    pool::{Exchange, Pool},
+    pool::{HttpConnection, Pool},
     upload::Starved,
 };
 use crate::{Body, Chunk, Fault};
@@ -26,7 +26,7 @@ pub(super) struct Download {
     /// The result of the first poll, which came before there was a stream.
     first: Option<io::Result<Chunk>>,
     /// `None` once it has ended or failed.
-    running: Option<(Box<Exchange>, Incoming)>,
+    running: Option<(Box<HttpConnection>, Incoming)>,
     starved: Starved,
     pool: Arc<Pool>,
     target: Target,
@@ -42,7 +42,7 @@ impl Download {
     /// # Errors
     /// If the body announces a length over the limit.
     pub(super) fn new(
-        exchange: Box<Exchange>,
+        exchange: Box<HttpConnection>,
         body: Incoming,
         starved: Starved,
         pool: Arc<Pool>,

@@ -1,7 +1,7 @@
 //! Names for failures: hyper's errors and the client's own, each as one line with the host, the port and the reason.
 
 use super::distrust;
-use crate::{Fault, FaultKind, descriptors::Short, host::allow::Refusal};
+use crate::{Fault, FaultKind, descriptors::Short, host::allow::NotAllowed};
 use futures_rustls::rustls;
 use hyper::Error;
 use std::{
@@ -63,10 +63,10 @@ pub(super) fn shown(failures: &[(SocketAddr, io::Error)]) -> String {
 /// The most bytes of a response's head.
 pub(super) const MAX_HEAD: usize = 408 << 10;
 
-pub(super) fn refused(target: &impl Display, refusal: &Refusal) -> Fault {
+pub(super) fn refused(target: &impl Display, refusal: &NotAllowed) -> Fault {
     let why = match refusal {
-        Refusal::NotListed => String::new(),
-        Refusal::Inside(address, kind) => format!(
+        NotAllowed::NotListed => String::new(),
+        NotAllowed::Inside(address, kind) => format!(
             ", because {address} is {kind}, which has to be named even where a wildcard opens all else"
         ),
     };
@@ -126,7 +126,9 @@ pub(super) fn is_closed(error: &Error) -> bool {
 pub(super) fn of_connect(error: &ConnectError, target: &impl Display) -> Fault {
     let message = format!("no connection to {target}: {error}");
     match error {
-        ConnectError::Inside { address, kind } => refused(target, &Refusal::Inside(*address, kind)),
+        ConnectError::Inside { address, kind } => {
+            refused(target, &NotAllowed::Inside(*address, kind))
+        }
         ConnectError::TimedOut(_) => timeout(message),
         ConnectError::Short(_) => Fault::refused(503, message),
         _ => Fault::error(502, message),

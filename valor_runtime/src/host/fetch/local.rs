@@ -12,7 +12,7 @@ use super::{
     failure::Failure,
     head::{self, Target},
     io::Io,
-    pool::{Exchange, Pool},
+    pool::{HttpConnection, Pool},
     upload::Upload,
 };
 use crate::{Fault, Request, RequestHead, Response};
@@ -123,14 +123,14 @@ impl Local {
         }
     }
 
-    async fn connect(&self, target: &Target) -> Result<Box<Exchange>, Fault> {
+    async fn connect(&self, target: &Target) -> Result<Box<HttpConnection>, Fault> {
         let Some(address) = self.address.get() else {
             return Err(error::bad_gateway(target, "it does not listen yet"));
         };
         let refused =
             |error: &dyn fmt::Display| error::bad_gateway(target, &format!("{address}: {error}"));
         let io = Io::local(address).await.map_err(|error| refused(&error))?;
-        let exchange = Exchange::new(io, HEADERS).await;
+        let exchange = HttpConnection::new(io, HEADERS).await;
         exchange.map_err(|error| refused(&error))
     }
 }

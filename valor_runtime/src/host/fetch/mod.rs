@@ -50,7 +50,7 @@ use failure::Failure;
 use head::Target;
 use hyper::body::Incoming;
 use patience::Patience;
-use pool::{Exchange, Pool};
+use pool::{HttpConnection, Pool};
 use std::{fmt, future::poll_fn, pin::pin, sync::Arc, task::Poll, time::Instant};
 use upload::{Starved, Upload};
 
@@ -191,17 +191,17 @@ impl Fetcher {
         target: &Target,
         reach: Reach,
         held: Option<&Arc<Charge>>,
-    ) -> Result<Box<Exchange>, Fault> {
+    ) -> Result<Box<HttpConnection>, Fault> {
         let io = self.inner.connector.connect(target, reach, held).await;
         let io = io.map_err(|error| error::of_connect(&error, target))?;
-        let exchange = Exchange::new(io, self.inner.config.max_headers).await;
+        let exchange = HttpConnection::new(io, self.inner.config.max_headers).await;
         exchange.map_err(|error| error::of_hyper(&error, target, self.inner.config.max_headers))
     }
 
     /// Sends a request over a connection, and waits for the response's head.
     async fn send(
         &self,
-        exchange: &mut Exchange,
+        exchange: &mut HttpConnection,
         request: hyper::Request<Upload>,
         starved: &Starved,
         target: &Target,

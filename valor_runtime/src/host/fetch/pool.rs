@@ -23,7 +23,7 @@ use std::{
 };
 
 /// A connection that serves one request at a time.
-pub(super) struct Exchange {
+pub(super) struct HttpConnection {
     pub(super) sender: SendRequest<Upload>,
     pub(super) link: Link,
     /// The reactor that watches it.
@@ -33,7 +33,7 @@ pub(super) struct Exchange {
     failure: Option<hyper::Error>,
 }
 
-impl Exchange {
+impl HttpConnection {
     /// A connection whose responses may have this many headers.
     pub(super) async fn new(io: Io, max_headers: usize) -> hyper::Result<Box<Self>> {
         let link = io.link();
@@ -105,18 +105,18 @@ pub(super) fn close_oldest() -> bool {
 pub(super) struct Pool {
     keep: Duration,
     per_host: usize,
-    state: Mutex<State>,
+    state: Mutex<PoolState>,
 }
 
 #[derive(Default)]
-struct State {
+struct PoolState {
     waiting: HashMap<String, Vec<Waiting>>,
     is_swept: bool,
 }
 
 struct Waiting {
     since: Instant,
-    exchange: Box<Exchange>,
+    exchange: Box<HttpConnection>,
 }
 
 impl fmt::Debug for Pool {
@@ -154,13 +154,13 @@ impl Pool {
         Some(list.remove(0))
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, PoolState> {
         locked(&self.state)
     }
 
     /// The connection to this server that was used last, among those that this thread's reactor watches: another
     /// reactor may have ended.
-    pub(super) fn take(&self, origin: &str) -> Option<Box<Exchange>> {
+    pub(super) fn take(&self, origin: &str) -> Option<Box<HttpConnection>> {
         let here = reactor::here();
         let mut state = self.state();
         let kept = state.waiting.get_mut(origin)?;
@@ -171,7 +171,7 @@ impl Pool {
     }
 
     /// Keeps a connection for the next request to this server.
-    pub(super) fn put(self: &Arc<Self>, origin: &str, exchange: Box<Exchange>) {
+    pub(super) fn put(self: &Arc<Self>, origin: &str, exchange: Box<HttpConnection>) {
         if self.per_host == 0 || self.keep.is_zero() {
             return;
         }

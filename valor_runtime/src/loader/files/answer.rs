@@ -132,7 +132,7 @@ fn send(
         hash,
     };
     let validators = Validators::of(seen, now);
-    let mut response = match validators.judge(head) {
+    let mut response = match validators.evaluate(head) {
         Verdict::Failed => {
             let problem = "the file is not in the state that was asked for";
             return Ok(Some(Response::problem(412, problem)));

@@ -55,7 +55,7 @@ impl Validators {
     }
 
     /// Judges the conditions that come before the answer, in the order of section 13.2.2.
-    pub(super) fn judge(&self, head: &RequestHead) -> Verdict {
+    pub(super) fn evaluate(&self, head: &RequestHead) -> Verdict {
         if let Some(tags) = tags(head, "if-match") {
             if !self.is_among(&tags, Comparison::Strong) {
                 return Verdict::Failed;
@@ -302,7 +302,7 @@ mod tests {
                 Failed,
             ),
         ] {
-            assert_eq!(old().judge(&head(headers)), verdict, "{headers:?}");
+            assert_eq!(old().evaluate(&head(headers)), verdict, "{headers:?}");
         }
     }
 
@@ -310,11 +310,11 @@ mod tests {
     fn what_was_sent_in_doubt_is_not_confirmed() {
         let etag = fresh().etag.unwrap();
         assert_eq!(
-            fresh().judge(&head(&[("if-match", &etag)])),
+            fresh().evaluate(&head(&[("if-match", &etag)])),
             Verdict::Failed
         );
         assert_eq!(
-            large().judge(&head(&[("if-none-match", &etag)])),
+            large().evaluate(&head(&[("if-none-match", &etag)])),
             Verdict::Send
         );
     }

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 /// What a path asks for.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Asked {
+pub(super) struct RequestedPath {
     /// Relative to the folder: no `..`, no root, no empty name. Empty for the folder itself.
     pub(super) path: PathBuf,
     /// Whether it ends with a slash, as the path of a folder does.
@@ -16,11 +16,11 @@ pub(super) struct Asked {
 
 /// What the path of a URL asks for; `None` if no file can have that name. Each segment is decoded once, by itself. So
 /// an encoded slash stays inside its segment, and no slash is allowed there.
-pub(super) fn asked(path: &str) -> Option<Asked> {
+pub(super) fn asked(path: &str) -> Option<RequestedPath> {
     let names = path.strip_prefix('/')?;
     let mut path = PathBuf::new();
     if names.is_empty() {
-        return Some(Asked {
+        return Some(RequestedPath {
             path,
             is_folder: true,
         });
@@ -32,7 +32,7 @@ pub(super) fn asked(path: &str) -> Option<Asked> {
     for segment in names.split('/') {
         path.push(name(segment)?);
     }
-    Some(Asked { path, is_folder })
+    Some(RequestedPath { path, is_folder })
 }
 
 fn name(segment: &str) -> Option<String> {
@@ -50,7 +50,7 @@ mod tests {
     use proptest::prelude::*;
     use std::path::Component;
 
-    fn path(asked: Option<Asked>) -> Option<(String, bool)> {
+    fn path(asked: Option<RequestedPath>) -> Option<(String, bool)> {
         asked.map(|it| (it.path.to_str().unwrap().replace('\\', "/"), it.is_folder))
     }
 

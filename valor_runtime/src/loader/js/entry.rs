@@ -1,6 +1,6 @@
 //! [`Entry`]: one thing that a script asks of Valor, as `asks.js` writes it.
 //!
-//! `outward` reads a list of them from each answer of a worker's. Nothing in it is believed: a script may have changed
+//! `requests` reads a list of them from each answer of a worker's. Nothing in it is believed: a script may have changed
 //! what writes it. [`behind`] and [`cut`] are for what goes the same way: a body with a block in front of it, and a
 //! text with an end.
 

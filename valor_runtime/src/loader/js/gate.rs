@@ -1,5 +1,5 @@
 //! [`Gates`]: bodies of requests whose clients wait for `100 Continue` (RFC 9110, section 10.1.1), each held back until
-//! its script reads. `worker` holds them back, `outward` hears from the script that it reads.
+//! its script reads. `worker` holds them back, `requests` hears from the script that it reads.
 //!
 //! Without it the link's connection would read ahead, and the client send a body that the script may never read.
 

@@ -2,7 +2,7 @@
 //!
 //! Deno advises to use options, subcommands and a deno.json that Valor does not read. Nobody who writes a script for
 //! Valor can follow that, so each of these hints says instead what helps here, or is left out. Whatever is logged or
-//! answered of a script's errors goes through [`plain`]: `process`, `outward`, `output` and `script` call it. `mod`
+//! answered of a script's errors goes through [`plain`]: `process`, `requests`, `output` and `script` call it. `mod`
 //! gives both tables to the worker (workers.js), where errors of permissions and of nested Workers say the same to a
 //! script that catches them. What `import()` rejects with is made by Deno alone: a script that catches it sees it as it
 //! is.
@@ -55,8 +55,8 @@ pub(super) const HINTS: [(&str, &str); 26] = [
     // Names of a package.json's `imports`.
     (
         "Import \"#*\" not a dependency",
-        "Import \"#*\" not found (a name that begins with `#` is one of `imports` in a package.json beside the script or \
-         above, which is read if it names a package as well)",
+        "Import \"#*\" not found (a name that begins with `#` is one of `imports` in a package.json beside the script \
+         or above, which is read if it names a package as well)",
     ),
     (
         "If you want to use a JSR or npm package, try running `deno add jsr:#*` or `deno add npm:#*`",

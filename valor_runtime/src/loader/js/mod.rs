@@ -5,7 +5,7 @@
 //! process with Valor, `supervisor` speaks with it there, and `sealed` keeps others out of that. `script` is one file,
 //! whether it runs or not, `trouble` how often it has ended, `graph` what it imports, by the answer of a Deno that
 //! `asked` holds, `told` reads and `named` explains. `judge` asks the same for hosts that run scripts elsewhere.
-//! `outward` does what a script asks for in the encoding of `entry`, `output` logs what its process prints, `hints` puts
+//! `requests` does what a script asks for in the encoding of `entry`, `output` logs what its process prints, `hints` puts
 //! Valor's remedies in the place of Deno's, `loops` ends a process whose Workers are in a loop, by the times of
 //! `nested`. `supervisor.js` and `worker.js`, of which `asks.js`, `heads.js`, `pinned.js`, `urls.js` and `workers.js`
 //! are parts, run in the process beside it. A script can end its own process and never this one; what it may reach, it
@@ -27,8 +27,8 @@ mod named;
 #[cfg(target_os = "linux")]
 mod nested;
 mod output;
-mod outward;
 mod process;
+mod requests;
 mod roster;
 mod script;
 mod sealed;

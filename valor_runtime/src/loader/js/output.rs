@@ -1,7 +1,7 @@
 //! What a Deno writes to its standard output and error by itself, past `console`, becomes lines of the log here, held
 //! to a rate ([`Lines`]), in time that grows with its length alone.
 //!
-//! `outward` logs what `console` says through it. `process` reads from here how a process ended that could not say so.
+//! `requests` logs what `console` says through it. `process` reads from here how a process ended that could not say so.
 
 use super::hints::plain;
 use crate::{

@@ -8,8 +8,8 @@ use super::{
     graph::{Ask, Graph},
     group::Group,
     hints::plain,
-    outward,
     process::{Process, Unstarted},
+    requests,
     trouble::Trouble,
     worker::{End, Worker},
 };
@@ -173,7 +173,7 @@ impl Script {
         }
         let process = self.group.process().await?;
         let (worker, starting) = process.start(&recipe.name, start).await?;
-        let serving = outward::serve(
+        let serving = requests::serve(
             worker.clone(),
             Arc::downgrade(&process),
             recipe.host.clone(),

@@ -13,7 +13,8 @@ let plain = (text) => text;
 /** Takes the tables of hints.rs. A `*` is a part of a line without a quotation mark; the first is said again. */
 function advise(hints, rights) {
   const { escape } = RegExp;
-  const known = hints.map(([said, instead]) => [new RegExp(said.split("*").map(escape).join("([^`\"'\\n]*)"), "g"), instead]);
+  const pattern = (said) => new RegExp(said.split("*").map(escape).join("([^`\"'\\n]*)"), "g");
+  const known = hints.map(([said, instead]) => [pattern(said), instead]);
   const granting = /, run again with the --allow-([a-z]+) flag/g;
   plain = (text) => {
     for (const [said, instead] of known) text = text.replace(said, (_, word) => instead.replaceAll("*", () => word));

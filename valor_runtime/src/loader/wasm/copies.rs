@@ -4,8 +4,8 @@
 //! a readable length. An error is a trap.
 
 use super::{
-    exchange::ENTRY,
     pieces::Piece,
+    shared::ENTRY,
     text::{self, cut},
 };
 use crate::{

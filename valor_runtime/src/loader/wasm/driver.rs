@@ -7,9 +7,9 @@
 use super::{
     clock::{self, OutOfTime, on_the_clock},
     engine::Running,
-    exchange::{CREATION, Event, Shared},
     imports::{self, Feed, Guest, Op},
     module::Checked,
+    shared::{CREATION, Event, Shared},
     text::{self, cut},
 };
 use crate::{

@@ -7,9 +7,9 @@
 use super::{
     clock::{Clock, Next},
     copies,
-    exchange::{ENTRY, Event, Shared},
     outgoing::Outgoing,
     pieces::Wanted,
+    shared::{ENTRY, Event, Shared},
     text::{self, cut},
     timers::Timers,
 };

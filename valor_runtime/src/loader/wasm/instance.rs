@@ -9,7 +9,7 @@
 use super::{
     clock,
     driver::{Recipe, drive},
-    exchange::{CREATION, Refused, Shared},
+    shared::{CREATION, Refused, Shared},
 };
 use crate::{Body, BoxFuture, Chunk, Fault, Request, Response, account::Charge};
 use futures_core::Stream;

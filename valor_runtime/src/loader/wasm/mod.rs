@@ -7,7 +7,7 @@
 //!   to compile. `patience` limits how long compiling may take, `engine` is the one engine and its ticks, and `cache`
 //!   holds what it compiled before.
 //! - `pool` has the instances of a vlugin, `instance` runs one, and `driver` calls it. `imports` is what a guest can
-//!   ask for, and `exchange` is what an instance shares with those who wait for it. `clock` measures the time that a
+//!   ask for, and `shared` is what an instance shares with those who wait for it. `clock` measures the time that a
 //!   call takes.
 //! - `copies` takes things out of a guest's memory, and `text` bounds its texts. `pieces` are the bodies that a guest
 //!   writes, `outgoing` the body of a fetch, and `timers` its timers.
@@ -22,7 +22,6 @@ mod clock;
 mod copies;
 mod driver;
 mod engine;
-mod exchange;
 mod flow;
 #[cfg(test)]
 mod frozen;
@@ -35,6 +34,7 @@ mod outgoing;
 mod patience;
 mod pieces;
 mod pool;
+mod shared;
 mod size;
 mod sound;
 mod text;

@@ -2,8 +2,8 @@
 //! makes one for each such request.
 
 use super::{
-    exchange::{Event, Shared},
     pieces::{Piece, Pieces, Wanted},
+    shared::{Event, Shared},
 };
 use crate::lock::locked;
 use crate::{Chunk, account::Charge};

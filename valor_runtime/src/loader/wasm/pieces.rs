@@ -1,6 +1,6 @@
 //! Bodies that a guest writes, piece by piece, on their way to their readers: no further ahead than a window.
 //!
-//! `exchange` has the [`Pieces`] of each response, and `outgoing` those of a fetch's request. What was written but not
+//! `shared` has the [`Pieces`] of each response, and `outgoing` those of a fetch's request. What was written but not
 //! taken counts in the instance's account.
 
 use crate::{Bytes, Chunk, account::Charge};

@@ -18,10 +18,10 @@ use valor_abi_wire::Chunk;
 
 /// The place where a body's chunks change hands.
 #[derive(Debug, Default)]
-pub(super) struct Slot(Mutex<State>);
+pub(super) struct Slot(Mutex<SlotState>);
 
 #[derive(Debug, Default)]
-struct State {
+struct SlotState {
     chunk: Option<Chunk>,
     trailers: Option<Chunk>,
     /// How it ended, once it did.
@@ -50,7 +50,7 @@ impl Slot {
         (slot.clone(), Incoming(slot))
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, SlotState> {
         locked(&self.0)
     }
 
@@ -95,7 +95,7 @@ impl Slot {
         });
     }
 
-    fn answer(&self, change: impl FnOnce(&mut State)) {
+    fn answer(&self, change: impl FnOnce(&mut SlotState)) {
         let mut state = self.state();
         change(&mut state);
         state.wanted = false;
@@ -108,7 +108,7 @@ impl Slot {
     }
 }
 
-impl State {
+impl SlotState {
     fn demand(&self) -> Demand {
         match self {
             _ if self.dropped => Demand::Dropped,

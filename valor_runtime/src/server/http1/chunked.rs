@@ -28,7 +28,7 @@ pub(super) enum Piece {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum State {
+enum Expected {
     /// In the digits of a size, after this many of them.
     Size(u8),
     /// In the white space between a size and its extension.
@@ -45,7 +45,7 @@ enum State {
 /// The decoder of one body.
 #[derive(Debug, Clone)]
 pub(super) struct ChunkedDecoder {
-    state: State,
+    state: Expected,
     left: u64,
     extensions: usize,
     trailers: Vec<u8>,
@@ -54,7 +54,7 @@ pub(super) struct ChunkedDecoder {
 impl ChunkedDecoder {
     pub(super) fn new() -> Self {
         Self {
-            state: State::Size(0),
+            state: Expected::Size(0),
             left: 0,
             extensions: 0,
             trailers: Vec::new(),
@@ -66,38 +66,38 @@ impl ChunkedDecoder {
         let mut at = 0;
         while let Some(&byte) = input.get(at) {
             match self.state {
-                State::Data => {
+                Expected::Data => {
                     let amount = usize::try_from(self.left)
                         .map_or(input.len() - at, |left| left.min(input.len() - at));
                     self.left -= amount as u64;
                     if self.left == 0 {
-                        self.state = State::DataCr;
+                        self.state = Expected::DataCr;
                     }
                     return Ok((at + amount, Piece::Data(at..at + amount)));
                 }
-                State::Trailers => {
+                Expected::Trailers => {
                     at += 1;
                     if let Some(trailers) = self.trailer_byte(byte)? {
-                        self.state = State::End;
+                        self.state = Expected::End;
                         return Ok((at, Piece::End(trailers)));
                     }
                     continue;
                 }
-                State::End => break,
+                Expected::End => break,
                 state => self.state = self.framing_byte(state, byte)?,
             }
             at += 1;
         }
         match self.state {
-            State::End => Ok((at, Piece::End(Vec::new()))),
+            Expected::End => Ok((at, Piece::End(Vec::new()))),
             _ => Ok((at, Piece::More)),
         }
     }
 
-    fn framing_byte(&mut self, state: State, byte: u8) -> Result<State, BodyError> {
+    fn framing_byte(&mut self, state: Expected, byte: u8) -> Result<Expected, BodyError> {
         let bad = |what| Err(BodyError::Malformed(what));
         match (state, byte) {
-            (State::Size(digits), _) if byte.is_ascii_hexdigit() => {
+            (Expected::Size(digits), _) if byte.is_ascii_hexdigit() => {
                 let digit = (byte as char).to_digit(16).unwrap_or_default();
                 let left = self
                     .left
@@ -106,28 +106,28 @@ impl ChunkedDecoder {
                 match left {
                     Some(left) if digits < MAX_DIGITS => {
                         self.left = left;
-                        Ok(State::Size(digits + 1))
+                        Ok(Expected::Size(digits + 1))
                     }
                     _ => bad("a chunk's size is too large"),
                 }
             }
-            (State::Size(0), _) => bad("a chunk does not begin with its size"),
-            (State::Size(_), b'\r') | (State::Extension, b'\r') => Ok(State::SizeLf),
-            (State::Size(_) | State::Space, b';') => Ok(State::Extension),
-            (State::Size(_) | State::Space, b' ' | b'\t') => {
+            (Expected::Size(0), _) => bad("a chunk does not begin with its size"),
+            (Expected::Size(_), b'\r') | (Expected::Extension, b'\r') => Ok(Expected::SizeLf),
+            (Expected::Size(_) | Expected::Space, b';') => Ok(Expected::Extension),
+            (Expected::Size(_) | Expected::Space, b' ' | b'\t') => {
                 self.extension_byte()?;
-                Ok(State::Space)
+                Ok(Expected::Space)
             }
-            (State::Size(_) | State::Space, _) => bad("a chunk's size is malformed"),
-            (State::Extension, b'\t' | b' '..=0x7e | 0x80..) => {
+            (Expected::Size(_) | Expected::Space, _) => bad("a chunk's size is malformed"),
+            (Expected::Extension, b'\t' | b' '..=0x7e | 0x80..) => {
                 self.extension_byte()?;
-                Ok(State::Extension)
+                Ok(Expected::Extension)
             }
-            (State::Extension, _) => bad("a chunk's extension is malformed"),
-            (State::SizeLf, b'\n') if self.left == 0 => Ok(State::Trailers),
-            (State::SizeLf, b'\n') => Ok(State::Data),
-            (State::DataCr, b'\r') => Ok(State::DataLf),
-            (State::DataLf, b'\n') => Ok(State::Size(0)),
+            (Expected::Extension, _) => bad("a chunk's extension is malformed"),
+            (Expected::SizeLf, b'\n') if self.left == 0 => Ok(Expected::Trailers),
+            (Expected::SizeLf, b'\n') => Ok(Expected::Data),
+            (Expected::DataCr, b'\r') => Ok(Expected::DataLf),
+            (Expected::DataLf, b'\n') => Ok(Expected::Size(0)),
             _ => bad("a chunk does not end where its size says"),
         }
     }

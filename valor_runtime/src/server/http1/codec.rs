@@ -14,7 +14,7 @@ use valor_abi_wire::{Body, ChunkStream, Response, ResponseHead};
 
 /// What a response depends on in its request.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Asked {
+pub(super) struct RequestFacts {
     /// Whether the method is `HEAD`.
     pub(super) head_only: bool,
     /// 10 or 11.
@@ -54,7 +54,7 @@ pub(super) struct Plan {
 
 impl Plan {
     /// Takes the body out of `response` and decides how to send it (RFC 9112, section 6.3).
-    pub(super) fn of(asked: Asked, response: &mut Response) -> Self {
+    pub(super) fn of(asked: RequestFacts, response: &mut Response) -> Self {
         let status = response.head.status();
         let body = std::mem::take(&mut response.body);
         let nothing = Payload::Whole(Bytes::new());
@@ -276,13 +276,13 @@ mod tests {
     use valor_abi_http::response_from_wire;
     use valor_abi_wire::Chunk;
 
-    const GET: Asked = Asked {
+    const GET: RequestFacts = RequestFacts {
         head_only: false,
         version: 11,
     };
 
     /// Everything written for a response of bytes, or of a stream that is ready.
-    fn ours(asked: Asked, mut response: Response) -> Vec<u8> {
+    fn ours(asked: RequestFacts, mut response: Response) -> Vec<u8> {
         let plan = Plan::of(asked, &mut response);
         let mut out = Output::new(std::time::Duration::ZERO);
         head(out.bytes(), &response.head, plan.framing, None);
@@ -301,7 +301,7 @@ mod tests {
     }
 
     /// The same by async-h1. `Connection` is left out: only the server writes it.
-    fn theirs(asked: Asked, response: Response) -> Vec<u8> {
+    fn theirs(asked: RequestFacts, response: Response) -> Vec<u8> {
         let method = match asked.head_only {
             true => http_types::Method::Head,
             false => http_types::Method::Get,
@@ -356,7 +356,7 @@ mod tests {
         for sizes in [&[1][..], &[15, 16, 255, 256], &[]] {
             let parts: Vec<_> = sizes.iter().map(|&size| vec![b'x'; size]).collect();
             for head_only in [false, true] {
-                let asked = Asked { head_only, ..GET };
+                let asked = RequestFacts { head_only, ..GET };
                 let (ours, theirs) = (
                     ours(asked, streamed(&parts)),
                     theirs(asked, streamed(&parts)),
@@ -418,7 +418,7 @@ mod tests {
             let mut headers = headers;
             headers.retain(|(name, _)| !is_framing(name.to_ascii_lowercase().as_bytes()));
             headers.push(("date".into(), "now".into()));
-            let asked = Asked { head_only, ..GET };
+            let asked = RequestFacts { head_only, ..GET };
             let ours = ours(asked, response(status, &headers, body.clone()));
             let theirs = theirs(asked, response(status, &headers, body));
             prop_assert_eq!(ours.escape_ascii().to_string(), theirs.escape_ascii().to_string());

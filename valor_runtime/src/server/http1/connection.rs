@@ -4,7 +4,7 @@
 use super::{
     buffer::{self, Input, Output, READ, Wire},
     closing::{Closing, dead},
-    codec::{self, Asked, Payload, Plan},
+    codec::{self, Payload, Plan, RequestFacts},
     deadline::{Deadline, earlier},
     exchange::{Exchange, Outcome},
     forwarded,
@@ -153,7 +153,7 @@ impl Connection {
                     Poll::Ready(Ok(())) => {}
                 }
             }
-            match self.judge() {
+            match self.read_head() {
                 Some(Step::More) | None => {}
                 Some(Step::Skip(amount)) => {
                     self.wire.input.consume(amount);
@@ -188,13 +188,13 @@ impl Connection {
         }
     }
 
-    fn judge(&mut self) -> Option<Step> {
+    fn read_head(&mut self) -> Option<Step> {
         let input = self.wire.input.unread();
         if input.is_empty() {
             self.begun = None;
             return None;
         }
-        Some(self.guard.judge(input, &self.peer, &self.shared.config))
+        Some(self.guard.check(input, &self.peer, &self.shared.config))
     }
 
     /// The client has nothing more to say.
@@ -268,7 +268,7 @@ impl Connection {
             target: "valor::server", id = id;
             "{} got {}: {}", self.peer, refusal.status, refusal.detail
         );
-        let asked = Asked {
+        let asked = RequestFacts {
             head_only: false,
             version: 11,
         };

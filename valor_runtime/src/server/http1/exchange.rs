@@ -8,7 +8,7 @@ use super::{
     body_error::BodyError,
     buffer::{self, Input, Wire},
     closing::{Closing, dead},
-    codec::{self, Asked, Payload, Plan, Sending},
+    codec::{self, Payload, Plan, RequestFacts, Sending},
     deadline::earlier,
     judged::Judged,
     refusal::Refusal,
@@ -66,7 +66,7 @@ struct Streaming {
 /// One request and its response.
 pub(super) struct Exchange {
     answer: Answer,
-    asked: Asked,
+    asked: RequestFacts,
     /// Whether the client wants to go on, and whether the server does.
     client_stays: bool,
     keep_alive: bool,
@@ -84,7 +84,7 @@ impl Exchange {
         vlugin: &Arc<dyn Vlugin>,
         body_timeout: Duration,
     ) -> Self {
-        let asked = Asked {
+        let asked = RequestFacts {
             head_only: judged.head.method() == "HEAD",
             version: judged.head.version(),
         };

@@ -46,7 +46,7 @@ pub(super) struct Guard {
 
 impl Guard {
     /// Judges as much of a head as there is. After [`Step::Head`], it is ready for the next one.
-    pub(super) fn judge(&mut self, bytes: &[u8], peer: &str, config: &ServerConfig) -> Step {
+    pub(super) fn check(&mut self, bytes: &[u8], peer: &str, config: &ServerConfig) -> Step {
         match bytes {
             [] | [b'\r'] => return Step::More,
             [b'\r', b'\n', ..] if self.empty_lines < EMPTY_LINES => {
@@ -314,7 +314,7 @@ mod tests {
         for segment in segments.iter().cycle() {
             end = (end + segment).min(bytes.len());
             loop {
-                match guard.judge(&bytes[start..end], "", &config) {
+                match guard.check(&bytes[start..end], "", &config) {
                     Step::More => break,
                     Step::Skip(amount) => start += amount,
                     Step::Head(amount, judged) => {
@@ -334,7 +334,7 @@ mod tests {
     fn a_head_is_built_as_it_was_sent() {
         let sent = b"POST /a?b HTTP/1.1\r\nHost: a\r\nX-A:  1 \r\nContent-Length: 05\r\n\r\nhello";
         let Step::Head(length, judged) =
-            Guard::default().judge(sent, "[::1]:8", &ServerConfig::default())
+            Guard::default().check(sent, "[::1]:8", &ServerConfig::default())
         else {
             panic!("it is a head")
         };

@@ -64,7 +64,7 @@ pub(super) fn read(bytes: &[u8], segments: &[usize], config: &ServerConfig) -> (
     loop {
         let step = match input.is_empty() {
             true => Step::More,
-            false => guard.judge(input.unread(), PEER, config),
+            false => guard.check(input.unread(), PEER, config),
         };
         match step {
             Step::More => {

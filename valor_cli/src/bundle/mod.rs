@@ -8,7 +8,9 @@
 mod meta;
 mod text;
 
-pub use meta::{Import, Input};
+#[cfg(feature = "wasm")]
+pub use meta::Import;
+pub use meta::Input;
 
 use crate::programs::{Stop, Unfinished};
 use std::{
@@ -40,7 +42,6 @@ pub struct Bundler<'a> {
 pub struct Module {
     pub bytes: Vec<u8>,
     /// The files that are in it, the script among them; none if nobody has looked.
-    #[cfg_attr(not(feature = "wasm"), expect(dead_code, reason = "`web` asks"))]
     pub inputs: Vec<Input>,
 }
 
@@ -59,6 +60,7 @@ pub struct Unbundled {
 #[derive(Clone, Copy)]
 enum Why {
     Typed,
+    Other,
     Imports,
 }
 
@@ -74,12 +76,15 @@ impl Bundler<'_> {
         source: Vec<u8>,
         imports: Option<bool>,
     ) -> Result<Module, Unbundled> {
-        let end = file.extension();
-        let is_typed = end.is_some_and(|end| end == "ts" || end == "mts");
+        let end = file.extension().unwrap_or_default().to_str();
+        // Only these are what a service worker imports as it is: not JSX, not CommonJS.
+        let is_plain = end.is_some_and(|end| ["", "js", "mjs"].contains(&end));
+        let is_typed = end.is_some_and(|end| ["ts", "mts", "cts"].contains(&end));
         let program = self.esbuild(file);
         let may_import = || text::may_import(&String::from_utf8_lossy(&source));
         let why = match imports {
             _ if is_typed => Some(Why::Typed),
+            _ if !is_plain => Some(Why::Other),
             Some(imports) => imports.then_some(Why::Imports),
             // Whoever bundles it knows.
             None if matches!(program, Ok(Some(_))) => None,
@@ -238,11 +243,12 @@ fn missing(line: String) -> Unbundled {
 fn without(file: &Path, why: Why, reason: &str) -> String {
     let why = match why {
         Why::Typed => "is TypeScript",
+        Why::Other => "is neither .js nor .mjs",
         Why::Imports => "imports other files",
     };
     format!(
-        "{} {why}, which esbuild makes one JavaScript file of, and {reason}: `npm install esbuild` beside plugins.json, \
-         or name it with --esbuild or VALOR_ESBUILD",
+        "{} {why}, which esbuild makes one JavaScript file of, and {reason}: `npm install esbuild` beside \
+         plugins.json, or name it with --esbuild or VALOR_ESBUILD",
         file.display()
     )
 }

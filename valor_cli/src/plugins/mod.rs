@@ -8,11 +8,11 @@ mod ask;
 use crate::{
     args::{DefinitionArgs, PluginsArgs, PluginsCommand, RegistryAddr},
     exit::{FAULTS, Failure, NO_TOKEN, USAGE},
-    faults::unread,
+    faults::{no_token, unread},
     output::{print, print_json, print_line, print_warning},
-    table::{HEADS, Row, State, lines, table},
+    table::{HEADS, Row, RowState, lines, table},
 };
-use ask::Asked;
+use ask::RegistryRequest;
 use hyper::{Method, StatusCode};
 use serde_json::{Map, Value, json};
 use std::{io::IsTerminal, path::Path};
@@ -49,7 +49,7 @@ pub fn plugins(args: &PluginsArgs) -> Result<(), Failure> {
         Some(name) => format!("/_plugins/{}", encoded(name)),
         None => "/_plugins".to_owned(),
     };
-    let asked = Asked {
+    let asked = RegistryRequest {
         addr: &args.addr,
         roots: ask::roots(args.ca_file.as_deref())?,
         token: token(args)?,
@@ -84,9 +84,10 @@ fn check_ca_file(args: &PluginsArgs) -> Result<(), Failure> {
     let is_tls = matches!(&args.addr, RegistryAddr::Url(url) if url.starts_with("https:"));
     match &args.ca_file {
         Some(_) if !is_tls => {
+            let addr = &args.addr;
             let line = format!(
-                "--ca-file is about TLS, and {} is asked in plain HTTP: give --addr as an https:// URL, or leave --ca-file out",
-                args.addr
+                "--ca-file is about TLS, and {addr} is asked in plain HTTP: give --addr as an https:// URL, or leave \
+                 --ca-file out"
             );
             Err(Failure::new(USAGE, [line]))
         }
@@ -159,8 +160,7 @@ fn token(args: &PluginsArgs) -> Result<Option<String>, Failure> {
         };
         return word("$VALOR_TOKEN", &text).map(Some);
     };
-    let text = read_given_text(file, SECRET)
-        .map_err(|error| fault(unread("the registry's token ", file, &error)))?;
+    let text = read_given_text(file, SECRET).map_err(|error| fault(no_token(file, &error)))?;
     if let Some(line) = strange_readers(file, "the registry's token", Readers::Owner) {
         print_warning(&line);
     }
@@ -240,8 +240,8 @@ fn row(vlugin: &Value) -> Row {
     Row {
         cells: ["name", "type", "prefix", "file"].map(cell).to_vec(),
         state: match vlugin["reason"].as_str() {
-            Some(reason) => State::Missing(reason.to_owned()),
-            None => State::Good(cell("state")),
+            Some(reason) => RowState::Missing(reason.to_owned()),
+            None => RowState::Good(cell("state")),
         },
     }
 }

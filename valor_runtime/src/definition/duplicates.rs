@@ -9,12 +9,12 @@ type Said = (String, usize);
 
 /// The names and prefixes that are taken, and where.
 #[derive(Default)]
-pub(super) struct Taken {
+pub(super) struct Duplicates {
     names: HashMap<String, (String, usize)>,
     prefixes: HashMap<String, (String, usize)>,
 }
 
-impl Taken {
+impl Duplicates {
     /// Notes an entry, and as faults what of it another one has already.
     pub fn note(
         &mut self,

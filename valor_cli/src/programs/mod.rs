@@ -57,14 +57,14 @@ impl fmt::Display for Unfinished {
 
 /// Starts programs, and ends those that run, and each that begins after that. Clones are one.
 #[derive(Clone, Default)]
-pub struct Stop(Arc<Mutex<State>>);
+pub struct Stop(Arc<Mutex<Started>>);
 
 #[derive(Default)]
-struct State {
+struct Started {
     stopped: bool,
     started: u64,
     running: Vec<Running>,
-    parts: Vec<Weak<Mutex<State>>>,
+    parts: Vec<Weak<Mutex<Started>>>,
 }
 
 struct Running {
@@ -173,7 +173,7 @@ impl Stop {
         }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, Started> {
         locked(&self.0)
     }
 }

@@ -25,7 +25,7 @@ use crate::{
     plugins_file::{NAME_IT, PluginsFile},
     programs::Stop,
     rows::show,
-    table::{Row, State},
+    table::{Row, RowState},
 };
 use made::{Made, read, write};
 use scripts::Imported;
@@ -74,12 +74,12 @@ fn tell(args: &WebArgs, log: &LogWriter, made: &Made) {
         policy,
     } = made;
     let (files, policy) = (*files, policy.as_str());
-    let row = |(definition, state): (&Definition, State)| {
+    let row = |(definition, state): (&Definition, RowState)| {
         let twin = written.iter().find(|it| it.name == definition.name);
         let file = twin.and_then(|twin| twin.path.as_deref());
         let state = match (state, twin) {
-            (State::Good(_), Some(_)) => State::Good("written".into()),
-            (State::Good(_), None) => State::Missing(left_out(definition.kind)),
+            (RowState::Good(_), Some(_)) => RowState::Good("written".into()),
+            (RowState::Good(_), None) => RowState::Missing(left_out(definition.kind)),
             (state, _) => state,
         };
         Row {

@@ -20,10 +20,10 @@ use std::{
 };
 use valor_abi_guest::message::Brought;
 
-/// The exchange that stands for an instance's creation.
+/// The request that stands for an instance's creation.
 pub(super) const CREATION: u32 = 0;
 
-/// About how much an exchange, a fetch or a piece of a body takes beside its bytes.
+/// About how much an request, a fetch or a piece of a body takes beside its bytes.
 pub(super) const ENTRY: usize = 256;
 
 /// Something that happened, and that the guest has to hear of.
@@ -52,19 +52,19 @@ pub(super) enum Event {
 
 /// A request that an instance works for.
 #[derive(Default)]
-struct Exchange {
+struct GuestRequest {
     waker: Option<Waker>,
     response: Option<Result<(ResponseHead, Brought), Fault>>,
     responded: bool,
     pieces: Pieces,
-    /// The charge for the response's head. It lasts until the exchange is over.
+    /// The charge for the response's head. It lasts until the request is over.
     head: Option<Charge>,
 }
 
 #[derive(Default)]
-struct State {
+struct Inner {
     inbox: VecDeque<Event>,
-    exchanges: BTreeMap<u32, Exchange>,
+    requests: BTreeMap<u32, GuestRequest>,
     last: u32,
     /// The driver has something to do, and nobody is polling it for that yet.
     runnable: bool,
@@ -77,7 +77,7 @@ struct State {
     unheard: BTreeMap<u32, Request>,
 }
 
-impl State {
+impl Inner {
     /// Whether the driver has nothing to do.
     fn is_idle(&self) -> bool {
         self.ended.is_some() || self.inbox.is_empty() && !self.runnable
@@ -94,7 +94,7 @@ pub(super) enum Refused {
 
 /// What an instance shares with those who wait for it.
 pub(super) struct Shared {
-    state: Mutex<State>,
+    state: Mutex<Inner>,
     /// What the host holds for the instance.
     pub account: Account,
     /// Bodies of fetches that are being read.
@@ -122,7 +122,7 @@ impl Shared {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, Inner> {
         locked(&self.state)
     }
 
@@ -136,9 +136,9 @@ impl Shared {
         self.calling.load(Ordering::Acquire)
     }
 
-    /// The exchange that waits for the instance's creation.
+    /// The request that waits for the instance's creation.
     pub fn await_creation(&self) {
-        self.lock().exchanges.entry(CREATION).or_default();
+        self.lock().requests.entry(CREATION).or_default();
     }
 
     /// Takes a request in and returns its number.
@@ -158,11 +158,11 @@ impl Shared {
         };
         let id = loop {
             state.last = state.last % 0x7fff_ffff + 1;
-            if !state.exchanges.contains_key(&state.last) {
+            if !state.requests.contains_key(&state.last) {
                 break state.last;
             }
         };
-        state.exchanges.insert(id, Exchange::default());
+        state.requests.insert(id, GuestRequest::default());
         state.inbox.push_back(Event::Request(id, request, charge));
         Ok(id)
     }
@@ -174,7 +174,7 @@ impl Shared {
 
     /// How many requests there are.
     pub fn load(&self) -> usize {
-        self.lock().exchanges.len()
+        self.lock().requests.len()
     }
 
     pub fn has_ended(&self) -> bool {
@@ -211,7 +211,7 @@ impl Shared {
     /// Whether somebody waits for this response.
     pub fn awaits_response(&self, id: u32) -> bool {
         let state = self.lock();
-        (state.exchanges.get(&id)).is_some_and(|exchange| !exchange.responded)
+        (state.requests.get(&id)).is_some_and(|request| !request.responded)
     }
 
     /// Notes a response if somebody still waits for it. `head` is the charge for its head.
@@ -223,13 +223,13 @@ impl Shared {
     ) {
         let waker = {
             let mut state = self.lock();
-            let Some(exchange) = state.exchanges.get_mut(&id) else {
+            let Some(request) = state.requests.get_mut(&id) else {
                 return;
             };
-            exchange.responded = true;
-            exchange.response = Some(response);
-            exchange.head = head;
-            exchange.waker.take()
+            request.responded = true;
+            request.response = Some(response);
+            request.head = head;
+            request.waker.take()
         };
         if let Some(waker) = waker {
             waker.wake();
@@ -239,19 +239,19 @@ impl Shared {
     /// What should become of a piece of a response's body.
     pub fn wants(&self, id: u32, bytes: usize) -> Wanted {
         let state = self.lock();
-        let exchange = state.exchanges.get(&id);
-        exchange.map_or(Wanted::No, |exchange| exchange.pieces.wants(bytes))
+        let request = state.requests.get(&id);
+        request.map_or(Wanted::No, |request| request.pieces.wants(bytes))
     }
 
     /// Notes a piece of a response's body that is wanted.
     pub fn write(&self, id: u32, piece: Piece) {
         let waker = {
             let mut state = self.lock();
-            let Some(exchange) = state.exchanges.get_mut(&id) else {
+            let Some(request) = state.requests.get_mut(&id) else {
                 return;
             };
-            exchange.pieces.push(piece);
-            exchange.waker.take()
+            request.pieces.push(piece);
+            request.waker.take()
         };
         if let Some(waker) = waker {
             waker.wake();
@@ -271,8 +271,8 @@ impl Shared {
         self.window_of(&self.lock())
     }
 
-    fn window_of(&self, state: &State) -> u32 {
-        let readers = state.exchanges.len() + self.outgoing.load(Ordering::Relaxed);
+    fn window_of(&self, state: &Inner) -> u32 {
+        let readers = state.requests.len() + self.outgoing.load(Ordering::Relaxed);
         pieces::window(self.account.limit(), readers)
     }
 
@@ -284,18 +284,18 @@ impl Shared {
     ) -> Poll<Result<(ResponseHead, Brought), Fault>> {
         let mut state = self.lock();
         let ended = state.ended.clone();
-        let Some(exchange) = state.exchanges.get_mut(&id) else {
+        let Some(request) = state.requests.get_mut(&id) else {
             return Poll::Ready(Err(ended.unwrap_or_else(lost)));
         };
-        if let Some(response) = exchange.response.take() {
-            // A response without further pieces ends the exchange.
+        if let Some(response) = request.response.take() {
+            // A response without further pieces ends the request.
             if !matches!(response, Ok((_, Brought::Pieces(_)))) {
-                state.exchanges.remove(&id);
+                state.requests.remove(&id);
             }
             return Poll::Ready(response);
         }
         if let Some(fault) = ended {
-            state.exchanges.remove(&id);
+            state.requests.remove(&id);
             return Poll::Ready(Err(fault));
         }
         let again = wait(&mut state, id, cx);
@@ -311,21 +311,21 @@ impl Shared {
         let mut state = self.lock();
         let ended = state.ended.clone();
         let window = self.window_of(&state);
-        let Some(exchange) = state.exchanges.get_mut(&id) else {
+        let Some(request) = state.requests.get_mut(&id) else {
             return (Poll::Ready((Ok(None), None)), false);
         };
-        if let Some(taken) = exchange.pieces.queue.pop_front() {
+        if let Some(taken) = request.pieces.queue.pop_front() {
             if !matches!(taken, (Ok(Some(_)), _)) {
-                state.exchanges.remove(&id);
+                state.requests.remove(&id);
             }
             return (Poll::Ready(taken), false);
         }
         if let Some(fault) = ended {
-            state.exchanges.remove(&id);
+            state.requests.remove(&id);
             let error = io::Error::other(fault.to_string());
             return (Poll::Ready((Err(error), None)), false);
         }
-        let more = exchange.pieces.allow(window);
+        let more = request.pieces.allow(window);
         if let Some(more) = more {
             state.inbox.push_back(Event::Writable(id, more));
         }
@@ -337,11 +337,11 @@ impl Shared {
         (Poll::Pending, more.is_some())
     }
 
-    /// Removes an exchange that nobody waits for any more. Returns whether the guest needs to know.
+    /// Removes an request that nobody waits for any more. Returns whether the guest needs to know.
     pub fn leave(&self, id: u32) -> bool {
         let mut state = self.lock();
-        let exchange = state.exchanges.remove(&id);
-        let gone = exchange.is_some();
+        let request = state.requests.remove(&id);
+        let gone = request.is_some();
         let unheard = state.unheard.remove(&id);
         let tells = gone && state.ended.is_none();
         if tells {
@@ -360,7 +360,7 @@ impl Shared {
         } else {
             drop(state);
         }
-        drop((exchange, unheard));
+        drop((request, unheard));
         tells
     }
 
@@ -368,7 +368,7 @@ impl Shared {
     pub fn pass_on(&self) -> bool {
         let waker = {
             let mut state = self.lock();
-            let waiting = state.exchanges.values_mut();
+            let waiting = state.requests.values_mut();
             let waker = waiting.filter_map(|it| it.waker.take()).next();
             waker.or_else(|| state.background.pop())
         };
@@ -414,8 +414,8 @@ impl Shared {
                 }
             }
             state.unheard = unheard;
-            let wakers: Vec<_> = (state.exchanges.values_mut())
-                .filter_map(|exchange| exchange.waker.take())
+            let wakers: Vec<_> = (state.requests.values_mut())
+                .filter_map(|request| request.waker.take())
                 .collect();
             (wakers, events)
         };
@@ -426,9 +426,9 @@ impl Shared {
 
 /// Notes whom to wake. Returns whether to wake them at once, because the driver waits for somebody. That must not
 /// happen in here: if a vlugin calls itself, waking leads back to the lock.
-fn wait(state: &mut State, id: u32, cx: &mut Context<'_>) -> bool {
-    if let Some(exchange) = state.exchanges.get_mut(&id) {
-        match &mut exchange.waker {
+fn wait(state: &mut Inner, id: u32, cx: &mut Context<'_>) -> bool {
+    if let Some(request) = state.requests.get_mut(&id) {
+        match &mut request.waker {
             Some(waker) if waker.will_wake(cx.waker()) => {}
             waker => *waker = Some(cx.waker().clone()),
         }

@@ -12,12 +12,12 @@ use std::{
 };
 
 /// A running request. Dropping it ends it: either a response was sent, or the client went away.
-pub struct Exchange {
+pub struct InFlight {
     metrics: Arc<Metrics>,
     start: Instant,
     id: String,
     /// What the access log needs to know about the request, if there is one.
-    asked: Option<Box<Asked>>,
+    asked: Option<Box<LoggedRequest>>,
     mount: Option<Arc<Mount>>,
     /// Whether the request is HEAD, whose response has no body.
     head_only: bool,
@@ -30,7 +30,7 @@ pub struct Exchange {
 }
 
 /// A request as the access log shows it.
-struct Asked {
+struct LoggedRequest {
     method: String,
     /// Path and query, as the client sent them.
     target: String,
@@ -42,7 +42,7 @@ struct Asked {
     referer: Option<String>,
 }
 
-impl Asked {
+impl LoggedRequest {
     fn of(head: &RequestHead) -> Box<Self> {
         let header = |name| {
             head.header(name)
@@ -63,7 +63,7 @@ impl Asked {
 /// The status of a request whose client went away, for the access log and the metrics. nginx uses the same number.
 const CLIENT_GONE: u16 = 499;
 
-impl Exchange {
+impl InFlight {
     /// A request that begins now.
     pub fn begin(metrics: Arc<Metrics>, id: String, head: &RequestHead) -> Self {
         let head_only = head.method() == "HEAD";
@@ -72,7 +72,7 @@ impl Exchange {
             metrics,
             start: Instant::now(),
             id,
-            asked: logged.then(|| Asked::of(head)),
+            asked: logged.then(|| LoggedRequest::of(head)),
             mount: None,
             status: 0,
             bytes: 0,
@@ -91,9 +91,8 @@ impl Exchange {
     pub fn sign(&mut self, head: &mut ResponseHead) {
         self.status = head.status();
         let _ = head.set(CORRELATION_ID, self.id.as_bytes());
-        match &self.mount {
-            Some(mount) => _ = head.set(PLUGIN, mount.name.as_bytes()),
-            None => {}
+        if let Some(mount) = &self.mount {
+            let _ = head.set(PLUGIN, mount.name.as_bytes());
         }
     }
 
@@ -107,7 +106,7 @@ impl Exchange {
     }
 }
 
-impl Drop for Exchange {
+impl Drop for InFlight {
     fn drop(&mut self) {
         let duration = self.start.elapsed();
         if self.status == 0 {
@@ -154,7 +153,7 @@ mod tests {
     fn an_answer_to_head_has_no_body_to_cut_short() {
         let complete = |method| {
             let head = RequestHead::new(method, "/").unwrap();
-            Exchange::begin(Arc::default(), "id".into(), &head).complete
+            InFlight::begin(Arc::default(), "id".into(), &head).complete
         };
         assert!(complete("HEAD"));
         assert!(!complete("GET"));

@@ -47,7 +47,7 @@ const UNTIL_ENDED: Duration = Duration::from_secs(2);
 type Running = Arc<Mutex<HashMap<u32, smol::Task<()>>>>;
 
 /// What is done for one script.
-struct Outward {
+struct Requests {
     worker: Arc<Worker>,
     process: Weak<Process>,
     host: Arc<dyn Host>,
@@ -66,7 +66,7 @@ pub(super) async fn serve(
     host: Arc<dyn Host>,
     account: Account,
 ) {
-    let outward = Outward {
+    let requests = Requests {
         account,
         process: process.clone(),
         lines: Lines::new(&worker.name),
@@ -76,7 +76,7 @@ pub(super) async fn serve(
         places: Arc::new(Semaphore::new(AT_ONCE)),
     };
     let asking = async {
-        let Err(why) = outward.ask().await;
+        let Err(why) = requests.ask().await;
         if why != End::Held {
             until_ended(&worker).await;
         }
@@ -102,7 +102,7 @@ async fn until_ended(worker: &Worker) {
     future::or(async { drop(worker.ended().await) }, late).await;
 }
 
-impl Outward {
+impl Requests {
     /// Takes what the script asks for, for ever.
     async fn ask(&self) -> Result<Infallible, End> {
         let odd = |why: &dyn fmt::Display| End::Died(format!("its link to Valor broke off: {why}"));
