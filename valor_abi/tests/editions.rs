@@ -3,7 +3,7 @@
 
 mod support;
 
-use support::{cargo, folder, valor_abi, write};
+use support::{cargo, folder, valor_abi, workspace, write};
 
 const FUNCTION: &str = r#"
 use valor::*;
@@ -53,13 +53,15 @@ fn answers() {
 
 #[test]
 fn old_sources_compile_and_answer_in_every_edition() {
+    let folder = folder();
+    let mut members = Vec::new();
     for edition in ["2018", "2021", "2024"] {
         for (name, source) in [("function", FUNCTION), ("with_state", WITH_STATE)] {
-            let folder = folder();
+            let name = format!("{name}_of_{edition}");
             let manifest = format!(
                 r#"
                 [package]
-                name = "{name}_of_{edition}"
+                name = "{name}"
                 version = "0.1.0"
                 edition = "{edition}"
 
@@ -71,9 +73,11 @@ fn old_sources_compile_and_answer_in_every_edition() {
                 "#,
                 valor_abi()
             );
-            write(&folder.path().join("Cargo.toml"), &manifest);
-            write(&folder.path().join("src/lib.rs"), source);
-            cargo(folder.path(), &["test", "--quiet"]);
+            write(&folder.path().join(&name).join("Cargo.toml"), &manifest);
+            write(&folder.path().join(&name).join("src/lib.rs"), source);
+            members.push(name);
         }
     }
+    workspace(folder.path(), &members);
+    cargo(folder.path(), &["test", "--quiet", "--workspace"]);
 }

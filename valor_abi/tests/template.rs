@@ -8,7 +8,7 @@ use std::{
     fs,
     path::{Path, PathBuf},
 };
-use support::{cargo, folder, valor_abi, write};
+use support::{cargo, folder, valor_abi, workspace, write};
 
 const FORMS: [&str; 3] = ["function", "state", "typed"];
 
@@ -65,21 +65,26 @@ fn answers(form: &str, client: bool, valor: &str) -> liquid::Object {
 fn every_answer_makes_a_crate_whose_tests_pass() {
     // Those with the client come last, so that its many crates are built once.
     for client in [false, true] {
+        let folder = folder();
+        let mut members = Vec::new();
         for form in FORMS {
-            let folder = folder();
             let answers = answers(form, client, &valor_abi());
-            render(folder.path(), &answers);
-            cargo(folder.path(), &["fmt", "--check"]);
-            cargo(folder.path(), &["test", "--quiet"]);
-            cargo(folder.path(), &["build", "--quiet"]);
+            let name = answers["project-name"].to_kstr().to_string();
+            let crate_folder = folder.path().join(&name);
+            render(&crate_folder, &answers);
 
-            let plugins = fs::read_to_string(folder.path().join("plugins.json")).unwrap();
+            let plugins = fs::read_to_string(crate_folder.join("plugins.json")).unwrap();
             let plugins: serde_json::Value = serde_json::from_str(&plugins).unwrap();
             let plugin = &plugins["plugins"][0];
-            assert_eq!(plugin["name"], answers["project-name"].to_kstr().as_str());
+            assert_eq!(plugin["name"], name.as_str());
             assert_eq!(plugin.get("allow").is_some(), client);
             assert_eq!(plugin.get("config").is_some(), form != "function");
+            members.push(name);
         }
+        workspace(folder.path(), &members);
+        cargo(folder.path(), &["fmt", "--all", "--check"]);
+        cargo(folder.path(), &["test", "--quiet", "--workspace"]);
+        cargo(folder.path(), &["build", "--quiet", "--workspace"]);
     }
 }
 

@@ -22,7 +22,13 @@ pub fn write(path: &Path, content: &str) {
     fs::write(path, content).unwrap();
 }
 
-/// Runs cargo in a crate, offline, with the versions that the workspace is locked to and with
+/// Makes a folder with crates a workspace, so that one run of cargo builds all of them at once.
+pub fn workspace(folder: &Path, members: &[String]) {
+    let manifest = format!("[workspace]\nresolver = \"3\"\nmembers = {members:?}\n");
+    write(&folder.join("Cargo.toml"), &manifest);
+}
+
+/// Runs cargo in a crate or a workspace, offline, with the versions that the workspace is locked to and with
 /// what it has built already.
 pub fn cargo(crate_folder: &Path, arguments: &[&str]) {
     let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
