@@ -40,7 +40,8 @@ function inCouch(database) {
     const response = await fetch(`${database}${path}`, { method, headers, body: body && JSON.stringify(body) });
     // 404: no such note. 412: the database already exists. 409: somebody else was quicker.
     if (response.status === 409) throw failure(409, "the note has changed meanwhile: get it again");
-    if (!response.ok && ![404, 412].includes(response.status)) throw failure(502, `${database} answers ${response.status}`);
+    if (!response.ok && ![404, 412].includes(response.status))
+      throw failure(502, `${database} answers ${response.status}`);
     return { found: response.ok, said: await response.json() };
   };
   let there;

@@ -1,5 +1,5 @@
-//! The pages of the book that are for authors: their Rust examples are the doctests of this
-//! module, which exists for nothing else.
+//! The pages of the book for authors: their Rust examples are the doctests of this module, which exists for nothing
+//! else.
 
 #[doc = include_str!("../../docs/src/abi.md")]
 mod abi {}

@@ -1,7 +1,7 @@
-//! A vlugin's configuration, which is read when somebody asks for it. [`Context`](crate::Context) has one,
-//! and the glue makes a vlugin's `Config` of it.
+//! A vlugin's configuration, which is parsed on demand. [`Context`](crate::Context) has one, and the glue turns it into
+//! a vlugin's `Config`.
 //!
-//! A module gets it as a text. One that never asks links nothing that reads JSON.
+//! A module gets it as a text. If it never asks for it, it links nothing that reads JSON.
 
 use serde::{
     Deserializer,
@@ -50,7 +50,7 @@ impl Config {
     /// The value.
     ///
     /// # Errors
-    /// Where the text is no JSON.
+    /// If the text is not JSON.
     pub(crate) fn read(&self) -> Result<&Value, Error> {
         if let Some(value) = self.value.get() {
             return Ok(value);
@@ -60,7 +60,7 @@ impl Config {
     }
 }
 
-/// Why a configuration is not of the shape that is asked for: which of its keys, and what is wrong there.
+/// Why a configuration does not have the requested shape: which of its keys is wrong, and how.
 #[derive(Debug)]
 pub(crate) struct Misfit {
     /// `config`, `config.limits.max` or `config[2]`.
@@ -77,7 +77,7 @@ impl Misfit {
 
 impl fmt::Display for Misfit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // The host looks for this key in plugins.json, to say in which line it stands.
+        // The host looks for this key in plugins.json, to report its line.
         write!(f, "`{}` does not fit: {}", self.key, self.error)
     }
 }
@@ -168,7 +168,7 @@ mod tests {
         often: Option<f32>,
     }
 
-    /// What a type makes of a text, of a value, and what `serde_json` makes of it; or the errors.
+    /// What a type makes of a text and of a value, and what `serde_json` makes of it; or the errors.
     fn check<T: DeserializeOwned + PartialEq + Debug>(text: &str) {
         let said = |read: Result<T, Error>| read.map_err(|error| error.to_string());
         let value: Value = serde_json::from_str(text).unwrap();

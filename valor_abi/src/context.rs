@@ -11,7 +11,7 @@ use std::{
 use valor_abi_http::{request_into_wire, request_into_wire_absolute, response_from_wire, to_http};
 use valor_abi_wire::{Host, unwind};
 
-/// What `on_create` fills and `on_request` reads: one for each place where a vlugin is mounted.
+/// What `on_create` fills and `on_request` reads: one for each mount of a vlugin.
 ///
 /// State is kept by its type, one value of each:
 ///
@@ -41,7 +41,7 @@ pub struct Context {
 }
 
 impl Context {
-    /// A context as a host makes it.
+    /// A context, as a host creates it.
     pub(crate) fn new(host: HostRef, config: Config) -> Self {
         Self {
             #[cfg(feature = "surf")]
@@ -57,9 +57,9 @@ impl Context {
         self.host.name()
     }
 
-    /// The vlugin's `config` from plugins.json as a `T`; `None` where there is none, or where
-    /// it is of another shape. [`Context::raw_config`] gives what is there, and the typed form
-    /// of a vlugin fails its load with the reason. A panic of `unwrap` on the `None` names the config as well.
+    /// The vlugin's `config` from plugins.json as a `T`; `None` if there is none, or if it has another shape.
+    /// [`Context::raw_config`] returns it unchanged, and the typed form of a vlugin fails its load with the reason. If
+    /// you `unwrap` the `None`, the panic names what is wrong with the config as well.
     #[track_caller]
     pub fn config<T: DeserializeOwned>(&self) -> Option<T> {
         let at = Location::caller();
@@ -81,7 +81,7 @@ impl Context {
         }
     }
 
-    /// The vlugin's `config` as it stands in plugins.json, `null` where there is none.
+    /// The vlugin's `config` as it is in plugins.json, `null` if there is none.
     pub fn raw_config(&self) -> &Value {
         self.config.read().unwrap_or(&Value::Null)
     }
@@ -90,7 +90,7 @@ impl Context {
         &self.config
     }
 
-    /// Keeps a value, in the place of one of the same type that was set before.
+    /// Stores a value, and replaces one of the same type.
     pub fn set<T: Any + Send + Sync>(&mut self, value: T) {
         let (of, value) = (TypeId::of::<T>(), Box::new(value));
         match self.state.iter_mut().find(|(set, _)| *set == of) {
@@ -102,7 +102,7 @@ impl Context {
     /// The value of this type.
     ///
     /// # Panics
-    /// If none was set: that is one failed request with a line in the log, which names the place that asked.
+    /// If none was set. That fails one request, with a line in the log that names the calling code.
     #[track_caller]
     pub fn get<T: Any + Send + Sync>(&self) -> &T {
         match self.try_get() {
@@ -114,48 +114,46 @@ impl Context {
         }
     }
 
-    /// The value of this type, where one was set.
+    /// The value of this type, if one was set.
     pub fn try_get<T: Any + Send + Sync>(&self) -> Option<&T> {
         let of = TypeId::of::<T>();
         let (_, value) = self.state.iter().find(|(set, _)| *set == of)?;
         value.downcast_ref()
     }
 
-    /// An HTTP client whose requests the host sends: connections are shared by all vlugins,
-    /// and only the hosts that `allow` names can be reached.
+    /// An HTTP client whose requests the host sends: all vlugins share connections, and only the hosts in `allow` can
+    /// be reached.
     #[cfg(feature = "surf")]
     pub fn client(&self) -> crate::surf::Client {
         self.client.clone()
     }
 
-    /// Hands a request to another vlugin, by its name and inside the process. That vlugin sees
-    /// the path as it is: it has no prefix here.
+    /// Sends a request to another vlugin, by its name and inside the process. That vlugin sees the path as it is: it
+    /// has no prefix here.
     ///
-    /// The response is what a client of that vlugin would get: 404 where no vlugin has that
-    /// name, 500 where it failed, 503 where it is busy, 504 where it took too long.
+    /// The response is what a client of that vlugin would get: 404 if no vlugin has that name, 500 if it failed, 503 if
+    /// it is busy, 504 if it took too long.
     ///
     /// # Errors
-    /// Where the request or the response has something in it that cannot be carried, or the
-    /// host is about to end.
+    /// If the request or the response contains something that cannot be carried, or the host is shutting down.
     pub async fn call(&self, vlugin: &str, req: http::Request) -> http::Result<http::Response> {
         let request = request_into_wire(req).await.map_err(to_http)?;
         let response = self.host.call(vlugin, request).await.map_err(to_http)?;
         response_from_wire(response).map_err(to_http)
     }
 
-    /// Sends a request to another server, as the host allows. [`Context::client`] (feature
-    /// `surf`) is the comfortable way.
+    /// Sends a request to another server, if the host allows it. [`Context::client`] (feature `surf`) is more
+    /// convenient.
     ///
     /// # Errors
-    /// 403 where the host is not in `allow`, 502 where it cannot be reached, 504 where it took
-    /// too long.
+    /// 403 if the host is not in `allow`, 502 if it cannot be reached, 504 if it took too long.
     pub async fn fetch(&self, req: http::Request) -> http::Result<http::Response> {
         let request = request_into_wire_absolute(req).await.map_err(to_http)?;
         let response = self.host.fetch(request).await.map_err(to_http)?;
         response_from_wire(response).map_err(to_http)
     }
 
-    /// The host itself, for the tests of what stands on it.
+    /// The host itself, for tests of the code above it.
     #[doc(hidden)]
     pub fn host(&self) -> &Arc<dyn Host> {
         #[cfg(target_family = "wasm")]

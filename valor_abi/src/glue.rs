@@ -1,5 +1,5 @@
-//! What the code that `#[vlugin]` writes calls, so that the compiler's own texts fit where the
-//! macro cannot see what is wrong: types, and the function that stands beside `on_create`.
+//! What the code that `#[vlugin]` writes calls, so that the compiler's own texts fit when the macro cannot see what is
+//! wrong: types, and the function next to `on_create`.
 
 use crate::{Context, http};
 
@@ -19,7 +19,7 @@ impl TakesContext for Context {
     }
 }
 
-/// The context as a handler takes it.
+/// The context for a handler.
 pub fn context<T: TakesContext>(cx: &Context) -> &T {
     T::of(cx)
 }
@@ -40,15 +40,14 @@ impl TakesRequest for http::Request {
     }
 }
 
-/// The request as a handler takes it.
+/// The request for a handler.
 pub fn request<T: TakesRequest>(req: http::Request) -> T {
     T::of(req)
 }
 
-/// The two shapes of an `on_request` beside `on_create`; `Shape` keeps them apart for the
-/// compiler.
+/// The two shapes of an `on_request` with `on_create`; `Shape` lets the compiler tell them apart.
 #[diagnostic::on_unimplemented(
-    message = "beside this `on_create` stands no `on_request` that a host can call",
+    message = "there is no `on_request` next to this `on_create` that a host can call",
     label = "write `pub async fn on_request(cx: &Context, req: http::Request) -> …` beside it, or leave `cx` out"
 )]
 pub trait OnRequest<'a, Shape> {
@@ -92,7 +91,7 @@ where
     }
 }
 
-/// What a module has by a glob where it defines no `on_request` of its own.
+/// What a module gets by a glob import if it defines no `on_request`.
 #[allow(missing_docs)] // Their names are all that anyone reads.
 pub mod missing {
     pub struct NoOnRequest;

@@ -1,5 +1,4 @@
-//! [`Vlugin`], what every form of `#[vlugin]` becomes, and [`IntoResponse`], what a handler may
-//! return.
+//! [`Vlugin`], the result of every form of `#[vlugin]`, and [`IntoResponse`], what a handler may return.
 
 use crate::{Context, http};
 use serde::{Serialize, de::DeserializeOwned};
@@ -33,12 +32,11 @@ use serde::{Serialize, de::DeserializeOwned};
 /// Written without the attribute, `on_request` returns a `http::Result` of a `http::Response`; the attribute lets it
 /// return anything that is [`IntoResponse`], and exports the type from the library.
 pub trait Vlugin: Sized + Send + Sync + 'static {
-    /// What `config` in plugins.json has to look like. A config of another shape fails the load
-    /// with the reason. Where there is no config, it is read from `null`, so that `()` and
-    /// `Option` do.
+    /// The shape of `config` in plugins.json. A config of another shape fails the load with the reason. If there is no
+    /// config, it is read from `null`, so that `()` and `Option` work.
     type Config: DeserializeOwned + Send;
 
-    /// Makes the vlugin, once for each place where it is mounted.
+    /// Creates the vlugin, once for each of its mounts.
     ///
     /// # Errors
     /// The load fails with the error's message.
@@ -47,7 +45,7 @@ pub trait Vlugin: Sized + Send + Sync + 'static {
         cx: &mut Context,
     ) -> impl Future<Output = http::Result<Self>> + Send;
 
-    /// Answers a request. The path is without the prefix that the vlugin is mounted at.
+    /// Answers a request. The path is without the prefix of the vlugin's mount.
     ///
     /// # Errors
     /// The response has the error's status; below 500, its message is in the body.
@@ -81,7 +79,7 @@ pub trait IntoResponse {
     /// Turns it into a response.
     ///
     /// # Errors
-    /// The error that takes the response's place.
+    /// The error replaces the response.
     fn into_response(self) -> http::Result<http::Response>;
 }
 
@@ -171,7 +169,7 @@ impl<T: IntoResponse, E: Into<http::Error>> IntoResponse for Result<T, E> {
 /// response.set_body(streaming(futures_lite::StreamExt::map(lines, Ok)));
 /// ```
 ///
-/// An `Err` breaks the response off, so that the client can tell.
+/// An `Err` breaks the response off, so that the client notices.
 pub fn streaming<S, B>(stream: S) -> http::Body
 where
     S: futures_core::Stream<Item = std::io::Result<B>> + Send + 'static,
@@ -183,8 +181,7 @@ where
     valor_abi_http::body_from_wire(Body::stream(None, chunks))
 }
 
-/// What the function form's `on_create` may return: nothing, or a result whose error fails the
-/// load.
+/// What the function form's `on_create` may return: nothing, or a result whose error fails the load.
 #[diagnostic::on_unimplemented(
     message = "`on_create` cannot return `{Self}`",
     label = "return nothing, or a `Result<(), E>` whose error can be displayed",

@@ -1,11 +1,11 @@
-//! The host as an author's code has it: the functions that ask the host whose vlugin runs.
+//! The host for an author's code: functions that ask the host of the running vlugin.
 
 use std::time::{Duration, SystemTime};
 
 #[cfg(target_family = "wasm")]
 pub(crate) use valor_abi_guest::host::{HostRef, must_be_current};
 
-/// The host, as the glue has it.
+/// The host, for the glue.
 #[cfg(not(target_family = "wasm"))]
 pub(crate) type HostRef = std::sync::Arc<dyn valor_abi_wire::Host>;
 

@@ -39,10 +39,10 @@
 //!
 //! # What is here
 //!
-//! - [`macro@vlugin`] makes a vlugin; [`Vlugin`] is its typed form. [`Entry`] is what comes of it.
+//! - [`macro@vlugin`] makes a vlugin; [`Vlugin`] is its typed form. [`Entry`] is the result.
 //! - [`Context`] has a vlugin's configuration and state, and asks other servers and other vlugins.
-//! - [`http`](https://docs.rs/http-types/2) has requests and responses. [`IntoResponse`] says what a handler may return;
-//!   [`Json`] and [`streaming()`] help with that.
+//! - [`http`](https://docs.rs/http-types/2) has requests and responses. [`IntoResponse`] says what a handler may
+//!   return; [`Json`] and [`streaming()`] help with that.
 //! - [`sleep`], [`now`] and [`random`] ask the host, and so do the macros of [`log`](https://docs.rs/log).
 //! - [`offers_upgrade`] and [`upgrade()`]: WebSocket and other protocols.
 //! - `surf`: the HTTP client, with the feature of that name.

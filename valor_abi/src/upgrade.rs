@@ -1,4 +1,4 @@
-//! Connections that go on in another protocol (RFC 9110, section 7.8), WebSocket first of all, as an author has them:
+//! Connections that go on in another protocol (RFC 9110, section 7.8), mainly WebSocket, for authors:
 //! [`offers_upgrade`] asks, and [`upgrade`] answers. `valor_abi_http` does the rest, around the handler.
 
 use crate::http::{self, headers};
@@ -10,8 +10,7 @@ use std::{
     task::{Context, Poll, Waker, ready},
 };
 
-/// Whether the client offers to go on in this protocol, whose name is compared without regard to
-/// case.
+/// Whether the client offers to switch to this protocol. Its name is compared without regard to case.
 ///
 /// ```
 /// use valor::{http, offers_upgrade};
@@ -31,17 +30,15 @@ pub fn offers_upgrade(req: &http::Request, protocol: &str) -> bool {
     has("connection", "upgrade") && has("upgrade", protocol)
 }
 
-/// The response that accepts an upgrade: 101 Switching Protocols. Once the client has been told,
-/// `serve` gets the connection, and its future runs for as long as the connection lives.
+/// The response that accepts an upgrade: 101 Switching Protocols. Once the client has it, `serve` gets the connection,
+/// and its future runs for as long as the connection lives.
 ///
-/// When the future ends, what was written is sent and the connection is closed; an error is
-/// logged, and the client sees a reset. When the client goes away, the future is dropped. A client that
-/// only stops sending is an end of what can be read; closing the connection for writing
-/// (`AsyncWriteExt::close`) tells the client the same. When the host shuts down, what can be read
-/// ends too, so that the future may say goodbye.
+/// When the future ends, what was written is sent and the connection is closed; an error is logged, and the client sees
+/// a reset. When the client goes away, the future is dropped. If a client only stops sending, reading reaches its end;
+/// closing the connection for writing (`AsyncWriteExt::close`) tells the client the same. When the host shuts down,
+/// reading ends too, so that the future may say goodbye.
 ///
-/// The handler's time limit is one for the response; from there on there is none but the
-/// server's.
+/// The handler's time limit applies to the response; after that, only the server's limits do.
 ///
 /// ```
 /// use futures_lite::AsyncWriteExt;
@@ -62,11 +59,11 @@ pub fn offers_upgrade(req: &http::Request, protocol: &str) -> bool {
 /// # fn main() {}
 /// ```
 ///
-/// A response made by hand does as well: its `recv_upgrade` is sent the connection, wherever it is
-/// awaited. What stands here awaits it in the response's body.
+/// A response made by hand works as well: its `recv_upgrade` receives the connection, wherever it is awaited. This
+/// function awaits it in the response's body.
 ///
 /// # Panics
-/// Where `protocol` is not ASCII.
+/// If `protocol` is not ASCII.
 pub fn upgrade<F, Fut>(protocol: &str, serve: F) -> http::Response
 where
     F: FnOnce(http::upgrade::Connection) -> Fut + Send + 'static,
@@ -103,8 +100,8 @@ fn noop() -> Context<'static> {
 
 type Work = Pin<Box<dyn Future<Output = http::Result<()>> + Send>>;
 
-/// A body without bytes, which runs a future as it is read.
-// `http_types` asks for `Sync`, which a future need not be; the lock is never contended.
+/// An empty body that runs a future while it is read.
+// `http_types` requires `Sync`, which a future need not be; the lock is never contended.
 struct Serving(Mutex<Option<Work>>);
 
 impl AsyncBufRead for Serving {

@@ -1,5 +1,4 @@
-//! From the wire's form to `http_types` and back: what comes through, and what is refused with
-//! a status instead of a panic.
+//! From the wire's form to `http_types` and back: what passes, and what is refused with a status instead of a panic.
 
 use futures_lite::{AsyncReadExt, future::block_on, stream};
 use proptest::prelude::*;
@@ -11,7 +10,7 @@ use valor_abi_http::{
 };
 use valor_abi_wire::{Body, Bytes, Chunk, Request, RequestHead, Response};
 
-/// A body that arrives in these pieces, after having nothing to give at first.
+/// A body that arrives in these pieces, after returning nothing at first.
 fn pieces(len: Option<u64>, pieces: &'static [&'static str]) -> Body {
     let chunks = stream::iter(pieces).then(|piece| async move {
         futures_lite::future::yield_now().await;
@@ -280,7 +279,7 @@ fn a_handlers_trailers_come_behind_its_body() {
     let sender = res.send_trailers();
     res.set_body("body");
     let mut body = block_on(response_into_wire(res)).unwrap().body;
-    // A length in front would leave no room for what comes behind.
+    // With a length, there would be no room for what follows.
     assert_eq!(body.len(), None);
     assert_eq!(
         block_on(body.chunk()).unwrap().unwrap(),

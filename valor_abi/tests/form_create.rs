@@ -1,4 +1,4 @@
-//! `on_create` beside `on_request`, as sources of the first Valor are written.
+//! `on_create` with `on_request`, as in the sources of the first Valor.
 
 #![allow(missing_docs)] // It is written as authors write.
 

@@ -1,4 +1,4 @@
-//! A crate whose lints let nothing pass.
+//! A crate whose lints allow nothing.
 
 #![forbid(unsafe_code)]
 #![deny(warnings, missing_docs, unreachable_pub, unused_qualifications)]

@@ -1,4 +1,4 @@
-//! The typed form, whose handler returns what it likes.
+//! The typed form, whose handler returns any response type.
 
 #![allow(missing_docs)] // It is written as authors write.
 

@@ -1,5 +1,4 @@
-//! What a handler may return, and what becomes of it: statuses, content types, errors and
-//! panics.
+//! What a handler may return, and the result: statuses, content types, errors and panics.
 
 use futures_lite::future::block_on;
 use serde_json::json;
@@ -78,7 +77,7 @@ fn an_error_keeps_its_status() {
     assert_eq!(error(unwritable).0, 500);
 }
 
-/// A vlugin that goes wrong as its path says.
+/// A vlugin that fails as its path says.
 struct Wrong;
 
 impl Vlugin for Wrong {

@@ -1,5 +1,5 @@
-//! `plugin-template/`: for every combination of answers, what cargo-generate would make of it is
-//! rendered with the engine that cargo-generate uses, built, and its own tests are run.
+//! `plugin-template/`: for every combination of answers, renders what cargo-generate would, with the same engine,
+//! builds it, and runs its tests.
 
 mod support;
 
@@ -16,8 +16,8 @@ fn template() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../plugin-template")
 }
 
-/// Renders the template as cargo-generate does: a file that ends in `.liquid` loses that ending
-/// and comes before the one without it; `cargo-generate.toml` stays behind.
+/// Renders the template as cargo-generate does: a file that ends in `.liquid` loses that ending and replaces the one
+/// without it; `cargo-generate.toml` is left out.
 fn render(into: &Path, answers: &liquid::Object) {
     let parser = liquid::ParserBuilder::with_stdlib().build().unwrap();
     for file in files(&template()) {
@@ -109,7 +109,7 @@ fn a_module_is_small_and_one_that_is_lean_has_no_tables() {
     };
     let (plain, lean) = (manifest(false), manifest(true));
     assert_eq!(plain["profile"]["release"]["opt-level"].as_str(), Some("s"));
-    // A native vlugin that was built so would be refused.
+    // A native vlugin that was built like this would be refused.
     assert!(plain["profile"]["release"].get("panic").is_none());
     assert!(plain["dependencies"].get("idna_adapter").is_none());
     assert_eq!(lean["dependencies"]["idna_adapter"].as_str(), Some("~1.0"));

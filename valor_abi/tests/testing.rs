@@ -1,4 +1,4 @@
-//! The test kit itself: its clock, its host, and that its expectations can fail.
+//! The test kit itself: its clock, its host, and that its assertions can fail.
 
 use futures_lite::future;
 use std::{panic::catch_unwind, time::Duration};
@@ -108,7 +108,7 @@ fn other_vlugins_have_names_and_the_same_log() {
 #[test]
 fn what_nobody_answers_is_refused() {
     let vlugin = testing::create(VLUGIN, ());
-    // It passes the refusals on, which name what is none of a client's business.
+    // It passes on refusals, which name things that a client should not see.
     for path in ["/ask", "/fetch"] {
         let response = vlugin.get(path).assert_status(500);
         assert_eq!(response.fault().expect("a fault").status, 500);

@@ -1,8 +1,8 @@
-//! What the host adds to requests and responses is there in a test as well.
+//! In a test, requests and responses also have what the host adds.
 
 use valor::{testing::TestHost, *};
 
-/// Repeats what a request says.
+/// Repeats a request.
 #[vlugin]
 pub async fn on_request(req: http::Request) -> String {
     let header = |name| req.header(name).map_or("none", |it| it.as_str());
@@ -37,7 +37,7 @@ fn prefix_id_and_peer_are_those_of_a_host() {
         .assert_body(&format!("/{} mine [2001:db8::7]:1", vlugin_name()));
 }
 
-/// The crate's name, which a vlugin has if nothing else is said.
+/// The crate's name, which is a vlugin's by default.
 fn vlugin_name() -> &'static str {
     VLUGIN.name()
 }

@@ -1,5 +1,5 @@
-//! The upgrade of a connection between a handler and the wire, without a server: what the
-//! response's stream is while the handler's future runs inside of it.
+//! The upgrade of a connection between a handler and the wire, without a server: the response's stream while the
+//! handler's future runs inside it.
 
 use futures_lite::{AsyncReadExt, AsyncWriteExt, StreamExt, future::block_on, stream};
 use std::{
@@ -15,7 +15,7 @@ use valor::{http, upgrade};
 use valor_abi_http::{self as convert};
 use valor_abi_wire::{Body, Chunk, Fault, Request, Response};
 
-/// A request that offers `raw`, whose client says this.
+/// A request that offers `raw`, whose client sends this.
 fn offer(said: Vec<io::Result<Chunk>>) -> Request {
     let mut request = Request::new("GET", "/").unwrap();
     request
@@ -45,7 +45,7 @@ fn poll(body: &mut Body) -> Poll<Option<io::Result<Chunk>>> {
     body.poll_chunk(&mut Context::from_waker(Waker::noop()))
 }
 
-/// All that a body gives without waiting.
+/// Everything that a body returns without waiting.
 fn ready(body: &mut Body) -> Vec<String> {
     let mut all = Vec::new();
     loop {

@@ -1,5 +1,5 @@
-//! Names the compiler and the target, so that the metadata block of a vlugin can say them and its crate needs no build
-//! script.
+//! Sets the names of the compiler and the target, so that a vlugin's metadata block can contain them without a build
+//! script in its crate.
 
 use std::process::Command;
 

@@ -1,5 +1,5 @@
-//! `valor_cli build`: what the definitions name as their `source`, as files to be loaded, without
-//! loading them. `build_sources` runs cargo; here is what is chosen, made smaller and told of.
+//! `valor_cli build`: builds what the definitions name as `source`, without loading the results. `build_sources` runs
+//! cargo; this module chooses what to build, shrinks modules and prints the table.
 
 use crate::{
     args::{BuildCommandArgs, LogFormat},
@@ -16,12 +16,12 @@ use crate::{
 /// The heads of the table of what was built.
 const HEADS: [&str; 5] = ["name", "type", "file", "bytes", "state"];
 
-/// Builds the sources of a plugins.json, and shows what came out.
+/// Builds the sources of a plugins.json, and lists the results.
 ///
 /// # Errors
 /// The faults.
 pub fn build(args: &BuildCommandArgs, log: &LogWriter) -> Result<(), Failure> {
-    // Before the work: what was asked for and is not there is told of at once.
+    // Before the work: a missing wasm-opt that was asked for is reported at once.
     let always = args.wasm_opt.found()?;
     let mut vlugins = Vlugins::read(
         Some(PluginsFile::of(args.plugins.as_deref(), NAME_IT)?),
@@ -51,7 +51,7 @@ fn show(rows: &[Row], args: &BuildCommandArgs, log: &LogWriter) {
             );
         }
     } else if !args.log.quiet {
-        // The log goes another way: what is in it so far comes first.
+        // The log is written elsewhere: print what is in it so far first.
         log.flush();
         print(&table(&HEADS, rows));
     }

@@ -1,9 +1,9 @@
-//! [`Builder`]: sources that are built on a thread of their own while everything else goes on. `reload` builds what
-//! `run --watch` and SIGHUP ask for, and `web` what `web --watch` does.
+//! [`Builder`]: builds sources on a separate thread while everything else goes on. `reload` builds for `run --watch`
+//! and SIGHUP, and `web` for `web --watch`.
 //!
-//! One cargo runs at a time: two would wait for each other in one target folder. What was edited last comes first, and
-//! libraries before modules. A cargo that is in the way of a newer edit is ended, and what it was to build is built
-//! again behind that; cargo keeps the crates that were done. Each outcome is given as soon as cargo has it.
+//! Only one cargo runs at a time: two would wait for each other in one target folder. The newest edit is built first,
+//! and libraries before modules. A cargo that delays a newer edit is ended, and its work is queued again after that
+//! edit; cargo keeps the crates that are done. Each outcome is reported as soon as cargo has it.
 
 use crate::{
     args::{BuildArgs, LogArgs, LogFormat},
@@ -15,37 +15,37 @@ use smol::channel::{Receiver, Sender, unbounded};
 use std::{collections::BTreeSet, path::PathBuf};
 use valor_runtime::{Definition, package::WASM_TARGET};
 
-/// What is built, and what is to be built next.
+/// What is being built, and what is to be built next.
 pub struct Builder {
     base: PathBuf,
     release: bool,
     json: bool,
     quiet: bool,
     log: LogWriter,
-    /// Ends all of it.
+    /// Ends everything.
     stop: Stop,
     /// The newest first.
     wanted: Vec<Definition>,
     running: Option<Running>,
-    /// How many times it was begun. What an earlier one says is nobody's business any more.
+    /// How many builds have begun. Results of earlier ones are ignored.
     number: u64,
     said: (Sender<Said>, Receiver<Said>),
 }
 
 struct Running {
     stop: Stop,
-    /// The names of those that it was begun for.
+    /// The names of the definitions that it builds.
     names: BTreeSet<String>,
 }
 
-/// What the thread says: of the definition with this name, or that it has ended.
+/// What the thread reports: an outcome for the definition with this name, or that it has ended.
 struct Said {
     number: u64,
     outcome: Option<(String, Outcome)>,
 }
 
 impl Builder {
-    /// One for sources that are relative to `base`, until `stop`.
+    /// A builder for sources that are relative to `base`. `stop` ends it.
     pub fn new(
         base: PathBuf,
         build: &BuildArgs,
@@ -67,7 +67,7 @@ impl Builder {
         }
     }
 
-    /// Builds the sources of these. What is built already gives way, unless these are modules alone.
+    /// Builds the sources of these definitions. A running build gives way, unless these are only modules.
     pub fn build(&mut self, definitions: Vec<Definition>) {
         let running = self.running.as_ref();
         let is_running = |name: &str| {
@@ -82,12 +82,12 @@ impl Builder {
             (Some(name), Some(running)) => {
                 running.stop.now();
                 if !self.wanted.is_empty() {
-                    log::info!(target: "valor::build", "what is built now is built again behind `{name}`");
+                    log::info!(target: "valor::build", "the current build is repeated after `{name}`");
                 }
                 drop(self.wanted.splice(..0, definitions));
             }
             (None, Some(mut running)) => {
-                // They were built, and are to be built once more behind the rest.
+                // They were built, and are built again after the rest.
                 let is_again = |name: &str| definitions.iter().any(|it| it.name == name);
                 running.names.retain(|name| !is_again(name));
                 self.running = Some(running);
@@ -133,22 +133,22 @@ impl Builder {
                 say(None);
             });
         if let Err(error) = begun {
-            log::error!(target: "valor::build", "nothing is built, the system gives no thread for it: {error}");
+            log::error!(target: "valor::build", "nothing is built: the system cannot start a thread for it: {error}");
             self.running = None;
         }
     }
 
-    /// Builds none but those whose names are wanted.
+    /// Builds only those whose names are wanted.
     pub fn retain(&mut self, is_wanted: impl Fn(&str) -> bool) {
         self.wanted.retain(|it| is_wanted(&it.name));
     }
 
-    /// Whether this one is not built yet.
+    /// Whether this one is still to be built.
     pub fn is_building(&self, name: &str) -> bool {
         self.wanted.iter().any(|it| it.name == name)
     }
 
-    /// Waits for the next outcome: the definition's name, and what came of it.
+    /// Waits for the next outcome, with the definition's name.
     pub async fn next(&mut self) -> (String, Outcome) {
         loop {
             let Ok(Said { number, outcome }) = self.said.1.recv().await else {

@@ -1,4 +1,4 @@
-//! `valor_cli check`: everything that `run` does but serving.
+//! `valor_cli check`: everything that `run` does except serving.
 
 use crate::{
     args::CheckArgs,

@@ -1,22 +1,22 @@
-//! The codes that the program ends with; `--help` lists them.
+//! The program's exit codes; `--help` lists them.
 
 use crate::output::{print_error, print_note};
 use std::process::ExitCode;
 
 /// Faults in plugins.json, in a build, in loading, or while serving.
 pub const FAULTS: u8 = 1;
-/// The command line is wrong. Most of that is clap's to say.
+/// The command line is wrong. clap reports most such faults.
 pub const USAGE: u8 = 2;
 /// An address cannot be bound.
 pub const CANNOT_BIND: u8 = 3;
-/// A second signal came while the first one's drain was under way: 128 and SIGINT's number.
+/// A second signal came during the drain that the first one began: 128 plus the number of SIGINT.
 pub const SECOND_SIGNAL: u8 = 130;
 
-/// What is wrong with a text that is to be a registry's token, behind the name of its file.
+/// What is wrong with a text that should be a registry's token; it follows the name of the file.
 pub const NO_TOKEN: &str =
     "a token is one word of at least 16 visible ASCII characters; `openssl rand -hex 32` makes one";
 
-/// Why a command did not do what it was asked for.
+/// Why a command failed.
 #[derive(Debug)]
 pub struct Failure {
     code: u8,
@@ -25,7 +25,7 @@ pub struct Failure {
 }
 
 impl Failure {
-    /// A failure with a code, told of in these lines.
+    /// A failure with a code, reported in these lines.
     pub fn new(code: u8, lines: impl IntoIterator<Item = String>) -> Self {
         Self {
             code,
@@ -34,18 +34,18 @@ impl Failure {
         }
     }
 
-    /// A fault of what the command works on.
+    /// A fault in what the command works on.
     pub fn fault(line: impl ToString) -> Self {
         Self::new(FAULTS, [line.to_string()])
     }
 
-    /// With lines behind the others that are no faults themselves.
+    /// Adds lines after the others that are not faults themselves.
     pub fn with_notes(mut self, notes: impl IntoIterator<Item = String>) -> Self {
         self.notes.extend(notes);
         self
     }
 
-    /// Tells of it: as lines on standard error, or as records where the log is JSON.
+    /// Reports it: as lines on standard error, or as records if the log is JSON.
     pub fn tell(&self, json: bool) -> ExitCode {
         match json {
             true => self.log(),
@@ -57,7 +57,7 @@ impl Failure {
         self.code.into()
     }
 
-    /// Tells of it as records of the log, where the program goes on.
+    /// Reports it as records of the log, if the program goes on.
     pub fn log(&self) {
         for line in &self.lines {
             log::error!(target: "valor", "{line}");

@@ -1,6 +1,6 @@
-//! What is reported of a vlugin that cannot be loaded: the key of its definition, and one line. `load` gathers them.
+//! How a vlugin that cannot be loaded is reported: the key of its definition, and one line. `load` gathers them.
 //!
-//! The folders that were searched in vain are listed once, behind all faults, and not with each library.
+//! The folders that were searched are listed once, after all faults, and not with each library.
 
 use crate::remedies;
 use std::{
@@ -13,7 +13,7 @@ use valor_runtime::{
     loader::{FilesError, LoadError, ScriptError},
 };
 
-/// The key of the definition that a failed load points to, and the line.
+/// The key of the definition that caused a failed load, and the line.
 pub fn told(definition: &Definition, built: bool, error: &RuntimeError) -> (String, String) {
     let file = match (&definition.path, &definition.source) {
         _ if built => "source",
@@ -46,21 +46,20 @@ pub fn told(definition: &Definition, built: bool, error: &RuntimeError) -> (Stri
         ) => misfit(message).unwrap_or(key),
         _ => key,
     };
-    // A line of the log, whatever is in the message.
+    // It is one line of the log, whatever the message contains.
     (
         key.to_owned(),
         line.lines().map(str::trim).collect::<Vec<_>>().join(" "),
     )
 }
 
-/// The key of its configuration that a vlugin says does not fit: "`config.port` does not fit: …".
+/// The key of its configuration that a vlugin rejects: "`config.port` does not fit: …".
 fn misfit(message: &str) -> Option<&str> {
     let (key, rest) = message.strip_prefix('`')?.split_once('`')?;
     (key.starts_with("config") && rest.starts_with(" does not fit")).then_some(key)
 }
 
-/// What keeps a file from being read or looked into, for somebody who named it on the command line and
-/// not in plugins.json.
+/// Why a file cannot be read or inspected, for a user who named it on the command line and not in plugins.json.
 pub fn of_command_line(error: &LoadError) -> String {
     let what = match error {
         LoadError::Missing { file } => format!("{} does not exist", file.display()),
@@ -71,19 +70,19 @@ pub fn of_command_line(error: &LoadError) -> String {
     format!("{what}: give the file of a library, a module or a package")
 }
 
-/// That a file cannot be read, and what to do. `what` stands before its name: `the key `.
+/// A file cannot be read, and what to do. `what` precedes its name: `the key `.
 pub fn unread(what: &str, file: &Path, error: &ReadError) -> String {
     let (file, remedy) = (file.display(), error.remedy());
     format!("{what}{file} cannot be read: {error}; {remedy}")
 }
 
-/// That the file of a registry's token cannot be read, and what to do.
+/// The file of a registry's token cannot be read, and what to do.
 pub fn no_token(file: &Path, error: &ReadError) -> String {
     let (file, remedy) = (file.display(), error.remedy());
     format!("{file}: the registry's token cannot be read: {error}; {remedy}")
 }
 
-/// That a folder of `--plugin-dir` is none. One that is not there yet is only warned of: it may come.
+/// A `--plugin-dir` that is not a folder. A missing one only gets a warning: it may come later.
 pub fn no_folder(plugin_dirs: &[PathBuf]) -> Option<String> {
     plugin_dirs.iter().find_map(|dir| {
         let shown = dir.display();
@@ -103,7 +102,7 @@ pub fn no_folder(plugin_dirs: &[PathBuf]) -> Option<String> {
     })
 }
 
-/// The folders that were searched in vain.
+/// The folders that were searched without success.
 pub fn looked(error: &RuntimeError) -> &[PathBuf] {
     match error {
         RuntimeError::Load(
@@ -114,7 +113,7 @@ pub fn looked(error: &RuntimeError) -> &[PathBuf] {
     }
 }
 
-/// The line with all of them.
+/// The line that lists all of them.
 pub fn searched(folders: &BTreeSet<PathBuf>) -> Option<String> {
     let all: Vec<_> = folders
         .iter()

@@ -1,4 +1,4 @@
-//! `valor_cli inspect`: what the file of a library, a module or a package says of itself.
+//! `valor_cli inspect`: what the file of a library, a module or a package says about itself.
 
 use crate::{
     args::InspectArgs,
@@ -11,11 +11,10 @@ use serde_json::json;
 use std::{fmt::Display, process::ExitCode};
 use valor_runtime::package::is_package;
 
-/// Prints what is known of the file. The code tells whether it can be loaded here.
+/// Prints what is known about the file. The exit code says whether it can be loaded here.
 ///
 /// # Errors
-/// Where the file cannot be read, or is no library and no package at all. For programs, which
-/// asked for JSON, that is an answer like any other.
+/// If the file cannot be read, or is neither a library nor a package. With `--json`, that is an answer like any other.
 pub fn inspect(args: &InspectArgs) -> Result<ExitCode, Failure> {
     let inspected = match is_package(&args.file) {
         true => valor_runtime::inspect_package(&args.file).map(|inspection| {

@@ -1,9 +1,9 @@
 //! The folders of the library path (`LD_LIBRARY_PATH`) that the user of this program set. `run` grants them to the
 //! registry for bare names.
 //!
-//! `cargo run` puts its own folders in front: its target folder, and those of the toolchain, rustup's included. They
-//! are nobody's wish, and anything that was ever built lies in them. So under cargo only what stands behind the
-//! toolchain's folders counts, which is what was set when cargo was started.
+//! `cargo run` puts its own folders in front: its target folder and those of the toolchain, rustup's included. The user
+//! did not choose them, and they contain everything that was ever built. So under cargo, only the folders after the
+//! toolchain's count: that is the path that was set when cargo was started.
 
 use std::{
     env,
@@ -11,19 +11,19 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// The variable. On Windows libraries are looked for on the PATH, which is set for other reasons, so it grants nothing.
+/// The variable. On Windows, libraries are found on the PATH, which is set for other reasons, so it grants nothing.
 pub const VARIABLE: &str = match cfg!(target_vendor = "apple") {
     true => "DYLD_LIBRARY_PATH",
     false => "LD_LIBRARY_PATH",
 };
 
-/// The folders, absolute: a vlugin may change the working directory.
+/// The folders, as absolute paths: a vlugin may change the working directory.
 pub fn set_by_user() -> Vec<PathBuf> {
     if cfg!(windows) {
         return Vec::new();
     }
     let value = env::var_os(VARIABLE).unwrap_or_default();
-    // Cargo sets it for what it runs.
+    // Cargo sets it for the programs that it runs.
     chosen(&value, env::var_os("CARGO_MANIFEST_DIR").is_some())
 }
 
@@ -36,7 +36,7 @@ fn chosen(value: &OsStr, under_cargo: bool) -> Vec<PathBuf> {
             .map_or(0, |last| last + 1),
         false => 0,
     };
-    // An empty entry would be the current folder: nobody means that.
+    // An empty entry would be the current folder, which nobody means.
     let set = all
         .into_iter()
         .skip(own)
@@ -83,7 +83,7 @@ mod tests {
             ["/w/plugins", "/w/target/debug"].map(PathBuf::from)
         );
         assert_eq!(of("/w/plugins", true), ["/w/plugins"].map(PathBuf::from));
-        // Without cargo, every folder was meant.
+        // Without cargo, the user meant every folder.
         assert_eq!(of(&cargos, false).len(), 4);
     }
 

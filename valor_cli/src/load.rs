@@ -1,7 +1,7 @@
-//! From plugins.json to loaded vlugins: what `run` and `check` do alike.
+//! From plugins.json to loaded vlugins: the steps that `run` and `check` share.
 //!
-//! Nothing stops at the first fault: each step goes on with the definitions that came well
-//! through the one before, so that one run tells everything there is to mend.
+//! A fault stops nothing: each step goes on with the definitions that passed the one before, so that one run lists
+//! everything to fix.
 
 use crate::{
     args::{BuildArgs, LogArgs, LogFormat, WhenOpt},
@@ -25,20 +25,20 @@ use valor_runtime::{
     package::WASM_TARGET,
 };
 
-/// The vlugins of a plugins.json on their way.
+/// The vlugins of a plugins.json while they are loaded.
 #[derive(Clone)]
 pub struct Vlugins {
     file: Option<PluginsFile>,
     definitions: Definitions,
     entries: Vec<Entry>,
     faults: DefinitionFaults,
-    /// Folders in which a file was looked for in vain.
+    /// Folders that were searched for a file without success.
     searched: BTreeSet<PathBuf>,
 }
 
 #[derive(Clone)]
 struct Entry {
-    /// As plugins.json has it, but with the path of what was built.
+    /// As in plugins.json, but with the path of what was built.
     definition: Definition,
     built: bool,
     fate: Fate,
@@ -46,21 +46,21 @@ struct Entry {
 
 #[derive(Clone)]
 enum Fate {
-    /// So far so good.
+    /// No fault so far.
     Well,
-    /// An optional one that cannot be had here, and why.
+    /// An optional one that is not available here, and why.
     Missing(Why),
     /// It has a fault, which is listed.
     Faulty(Why),
-    /// Nobody asked for it this time.
+    /// It was not asked for this time.
     Aside,
 }
 
-/// Why one is not there.
+/// Why one is not available.
 #[derive(Clone)]
 struct Why {
     line: String,
-    /// The same for clients of `/_plugins`, who have no command line to do something about it with.
+    /// The same for clients of `/_plugins`, who cannot change the command line.
     over_http: String,
 }
 
@@ -84,9 +84,8 @@ impl Fate {
 }
 
 impl Vlugins {
-    /// Reads a plugins.json; without one there are no vlugins, and no faults. Where nothing is to be
-    /// built, a definition that has a source and no path is looked for by the name that cargo
-    /// gives the library.
+    /// Reads a plugins.json; without one there are no vlugins, and no faults. If nothing is to be built, a definition
+    /// that has a source and no path gets the name that cargo gives the library.
     pub fn read(file: Option<PluginsFile>, builds: bool) -> Self {
         let (definitions, faults) = file.as_ref().map(PluginsFile::read).unwrap_or_default();
         let entry = |definition: &Definition| Entry {
@@ -122,7 +121,7 @@ impl Vlugins {
         self.all()
     }
 
-    /// Leaves out what is not named here.
+    /// Drops the definitions that are not named here.
     pub fn only(&mut self, names: &BTreeSet<String>) {
         for entry in &mut self.entries {
             if !names.contains(&entry.definition.name) {
@@ -131,7 +130,7 @@ impl Vlugins {
         }
     }
 
-    /// Whether there is none that is sound enough to be loaded.
+    /// Whether no definition is sound enough to be loaded.
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }
@@ -141,7 +140,7 @@ impl Vlugins {
         self.file.as_ref().map_or(Path::new("."), PluginsFile::base)
     }
 
-    /// Builds the sources where that is asked for.
+    /// Builds the sources, if that is wanted.
     pub fn build(&mut self, args: &BuildArgs, log: &LogArgs, writer: &LogWriter, stop: &Stop) {
         if !args.is_wanted() {
             return;
@@ -161,7 +160,7 @@ impl Vlugins {
         self.take_built(outcomes);
     }
 
-    /// Builds the sources of the vlugins of these names, or all sources where there are none.
+    /// Builds the sources of the vlugins with these names, or all sources if there are none.
     ///
     /// # Errors
     /// Names that are not in the file.
@@ -186,7 +185,7 @@ impl Vlugins {
             return Err(Failure::new(FAULTS, wrong));
         }
         let base = self.base().to_owned();
-        // By the index of all: what is not asked for has nothing to build.
+        // By the index among all: what is not asked for has nothing to build.
         let mut definitions = self.all();
         for (index, definition) in definitions.iter_mut().enumerate() {
             if names.is_empty() || names.contains(&definition.name) {
@@ -206,7 +205,7 @@ impl Vlugins {
         Ok(())
     }
 
-    /// Notes what was built of those with these names, and what was not.
+    /// Notes which of those with these names were built, and which were not.
     pub fn built(&mut self, mut outcomes: BTreeMap<String, Outcome>) {
         let entries = self.entries.iter().enumerate();
         let by_index = entries.filter_map(|(index, entry)| {
@@ -225,7 +224,7 @@ impl Vlugins {
         built.filter_map(library).collect()
     }
 
-    /// Has these be loaded from what was built before.
+    /// Uses the results of earlier builds.
     #[cfg(feature = "wasm")]
     pub fn built_before(&mut self, libraries: &BTreeMap<String, PathBuf>) {
         for Entry { definition, .. } in &mut self.entries {
@@ -275,7 +274,7 @@ impl Vlugins {
         wasm.filter_map(|(index, entry)| Some((index, entry.definition.path.as_deref()?)))
     }
 
-    /// Makes the modules that were built smaller, as `--wasm-opt` says; what `always` needs was found before the work.
+    /// Shrinks the modules that were built, as `--wasm-opt` says. What `always` needs was found before the work began.
     pub fn shrink_when(&mut self, when: WhenOpt, release: bool, always: Option<&WasmOpt>) {
         let found = match when {
             WhenOpt::Auto if release && self.has_built_wasm() => WasmOpt::find()
@@ -288,7 +287,7 @@ impl Vlugins {
         }
     }
 
-    /// Makes the modules that were built smaller, each file once.
+    /// Shrinks the modules that were built, each file once.
     fn shrink(&mut self, wasm_opt: &WasmOpt) {
         let files: BTreeMap<_, _> = self
             .built_wasm()
@@ -328,13 +327,13 @@ impl Vlugins {
         self.entries.iter().filter_map(row).collect()
     }
 
-    /// Every definition that something is mounted for, be it that it is not available.
+    /// Every definition with a mount, including those that are not available.
     pub fn all(&self) -> Vec<Definition> {
         let entries = self.entries.iter();
         entries.map(|entry| entry.definition.clone()).collect()
     }
 
-    /// The definitions that came well so far; for one that did not, what is served of it already.
+    /// The definitions without a fault so far; for one with a fault, what is already served for it.
     pub fn definitions(&self, served: &[Definition]) -> Vec<Definition> {
         let of = |entry: &Entry| match entry.fate {
             Fate::Well => Some(entry.definition.clone()),
@@ -347,7 +346,7 @@ impl Vlugins {
         self.entries.iter().filter_map(of).collect()
     }
 
-    /// Loads and mounts what came well so far.
+    /// Loads and mounts those without a fault so far.
     pub async fn load(&mut self, runtime: &Runtime) {
         let well: Vec<_> = (0..self.entries.len())
             .filter(|index| matches!(self.entries[*index].fate, Fate::Well))
@@ -364,7 +363,7 @@ impl Vlugins {
         }
     }
 
-    /// What came well so far, with its index.
+    /// Those without a fault so far, with their index.
     #[cfg(feature = "wasm")]
     pub fn well(&self) -> Vec<(usize, Definition)> {
         let entries = self.entries.iter().enumerate();
@@ -374,7 +373,7 @@ impl Vlugins {
             .collect()
     }
 
-    /// All of them and how they are, in the order of the file.
+    /// All definitions and their states, in the order of the file.
     #[cfg(feature = "wasm")]
     pub fn states(&self) -> impl Iterator<Item = (&Definition, RowState)> {
         self.entries
@@ -400,14 +399,14 @@ impl Vlugins {
         }
     }
 
-    /// Has clients of `/_plugins` read this of one that is not there.
+    /// Sets what clients of `/_plugins` read about one that is not available.
     fn say_over_http(&mut self, index: usize, line: String) {
         if let Fate::Missing(why) | Fate::Faulty(why) = &mut self.entries[index].fate {
             why.over_http = line;
         }
     }
 
-    /// Notes that what one needs is not here, which is a fault where it is not optional.
+    /// Notes that something one needs is missing here. That is a fault, unless it is optional.
     pub fn missing(&mut self, index: usize, key: &str, line: String) {
         let entry = &mut self.entries[index];
         match entry.definition.optional {
@@ -416,11 +415,10 @@ impl Vlugins {
         }
     }
 
-    /// Mounts the optional ones that cannot be had, and those with faults where the rest is
-    /// served nevertheless: they answer 503.
+    /// Mounts optional vlugins that are not available, and faulty ones if the rest is served anyway: they answer 503.
     ///
     /// # Errors
-    /// Where a prefix is taken.
+    /// If a prefix is taken.
     pub fn mount_missing(&self, runtime: &Runtime) -> Result<(), RuntimeError> {
         for Entry {
             definition, fate, ..
@@ -436,10 +434,10 @@ impl Vlugins {
         Ok(())
     }
 
-    /// Every fault, a line each, in the order of the file.
+    /// Every fault, one line each, in the order of the file.
     ///
     /// # Errors
-    /// The faults, where there are any.
+    /// The faults, if there are any.
     pub fn faults(&self) -> Result<(), Failure> {
         if self.faults.faults.is_empty() && self.faults.further == 0 {
             return Ok(());
@@ -450,7 +448,7 @@ impl Vlugins {
         Err(Failure::new(FAULTS, lines).with_notes(faults::searched(&self.searched)))
     }
 
-    /// What of them is mounted where, in the order of the file.
+    /// What is mounted where, in the order of the file.
     pub fn rows(&self, runtime: &Runtime) -> Vec<Row> {
         let mounted = runtime.mounted();
         let row = |entry: &Entry| {
@@ -473,7 +471,7 @@ impl Vlugins {
     /// Notes a fault of one, at a key of its definition.
     pub fn fault(&mut self, index: usize, key: &str, line: String) {
         let name = &self.entries[index].definition.name;
-        // Lines of the loader that are about a file do not know whose it is.
+        // The loader's lines about a file do not know which definition it belongs to.
         let named = match line.contains(&format!("`{name}`")) {
             true => line.clone(),
             false => format!("vlugin `{name}`: {line}"),
@@ -484,11 +482,11 @@ impl Vlugins {
     }
 }
 
-/// A path as short as it can be said from here.
+/// A path as short as it can be from here.
 fn shown(file: &Path) -> String {
     let here = std::env::current_dir().unwrap_or_default();
     let short = file.strip_prefix(&here).unwrap_or(file);
-    // The runtime gives paths below `./` that are relative to where it was started.
+    // The runtime returns paths below `./` that are relative to where it was started.
     let short = short.strip_prefix(".").unwrap_or(short);
     match short.as_os_str().is_empty() {
         // The folder itself.

@@ -1,10 +1,8 @@
-//! Log lines on their way out: gathered in memory and written by a thread of their own, so that
-//! no request pays for a write.
+//! Buffers log lines and writes them on a separate thread, so that no request waits for a write.
 //!
-//! `logging` puts one in place of standard error. A line waits for at most [`GATHER`] while the
-//! reader keeps up. While it does not, lines gather up to [`MOST`] bytes; further ones are
-//! dropped and counted, and the count is a line in the log as soon as there is room: memory is
-//! bounded, requests never wait for the log, and nothing is lost silently.
+//! `logging` uses one instead of standard error. While the reader keeps up, a line waits for at most [`GATHER`]. If it
+//! does not, up to [`MOST`] bytes of lines are kept. Further lines are dropped and counted, and the log gets the count
+//! as soon as there is room. So memory is bounded, requests never wait for the log, and no loss goes unnoticed.
 
 use std::{
     io::{self, Write},
@@ -15,23 +13,23 @@ use valor_runtime::lock::locked;
 
 /// How long lines gather before they are written together.
 const GATHER: Duration = Duration::from_millis(20);
-/// Bytes that are not left to gather any longer.
+/// The number of bytes that are written at once, without gathering more.
 const ENOUGH: usize = 64 * 1024;
-/// Bytes that wait at most.
+/// The most bytes that may wait.
 const MOST: usize = 8 * 1024 * 1024;
 /// How long [`LogWriter::flush`] waits for a reader that has stopped reading.
 const FLUSH: Duration = Duration::from_secs(2);
 
-/// The way to the thread that writes; clones share it.
+/// A handle to the thread that writes; clones share it.
 #[derive(Clone)]
 pub struct LogWriter(Arc<Shared>);
 
 #[derive(Default)]
 struct Shared {
     state: Mutex<Queue>,
-    /// There is something to write, enough of it, or somebody waits.
+    /// There is something to write, or enough of it, or someone waits for it.
     wanted: Condvar,
-    /// All is written.
+    /// Everything is written.
     written: Condvar,
 }
 
@@ -41,7 +39,7 @@ struct Queue {
     lost: u64,
     writing: bool,
     hurry: bool,
-    /// What writing failed with, if it did.
+    /// The error of a failed write, if any.
     failed: Option<io::Error>,
 }
 
@@ -49,7 +47,7 @@ impl LogWriter {
     /// Starts the thread, which lives as long as the program.
     ///
     /// # Errors
-    /// Where it cannot be started.
+    /// If it cannot be started.
     pub fn start(mut out: impl Write + Send + 'static) -> io::Result<Self> {
         let shared = Arc::new(Shared::default());
         let writer = Self(shared.clone());
@@ -71,10 +69,10 @@ impl LogWriter {
         Ok(writer)
     }
 
-    /// How writing went so far. If standard error is gone there is nobody left to tell, but the program has a code.
+    /// Whether writing has failed so far. If standard error is gone, only the exit code can tell.
     ///
     /// # Errors
-    /// What it failed with; once.
+    /// The error of the write; it is returned once.
     pub fn written(&self) -> io::Result<()> {
         self.flush();
         match self.0.locked().failed.take() {
@@ -83,7 +81,7 @@ impl LogWriter {
         }
     }
 
-    /// Waits until all lines are written, but no longer than two seconds.
+    /// Waits until all lines are written, for at most two seconds.
     pub fn flush(&self) {
         let deadline = Instant::now() + FLUSH;
         let mut state = self.0.locked();
@@ -104,7 +102,7 @@ impl Shared {
         locked(&self.state)
     }
 
-    /// Waits for lines and takes them, with the number of those that were lost before.
+    /// Waits for lines and takes them, with the number of lines that were lost before them.
     fn take(&self, lines: &mut Vec<u8>) -> u64 {
         lines.clear();
         let mut state = self.locked();
@@ -166,8 +164,7 @@ impl Write for LogWriter {
         Ok(line.len())
     }
 
-    /// Does nothing: env_logger calls it for each record. [`LogWriter::flush`] is the one that
-    /// waits.
+    /// Does nothing: env_logger calls it for each record. [`LogWriter::flush`] waits.
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
@@ -178,7 +175,7 @@ mod tests {
     use super::*;
     use std::sync::mpsc::{Receiver, Sender, channel};
 
-    /// A reader that says when a write has come, and takes it when it is told to.
+    /// A reader that reports each write, and takes it when the test tells it to.
     struct Gate {
         came: Sender<()>,
         open: Receiver<()>,
@@ -223,10 +220,10 @@ mod tests {
         }
     }
 
-    /// All that arrives once the reader reads.
+    /// Everything that arrives once the reader reads.
     fn arrives(log: Log, bytes: usize) -> Vec<u8> {
         drop(log.open);
-        // The bound of one flush is no bound for a busy machine.
+        // On a busy machine one flush may time out.
         for _ in 0..30 {
             log.writer.flush();
             if log.seen.lock().unwrap().len() >= bytes {
@@ -253,7 +250,7 @@ mod tests {
         let mut log = log();
         log.writer.write_all(b"first\n").unwrap();
         log.came.recv().unwrap();
-        // The reader has the first line and does not go on; what is written returns.
+        // The reader has the first line and stops; the function returns what is written.
         let line = vec![b'x'; MOST / 8];
         for _ in 0..64 {
             log.writer.write_all(&line).unwrap();

@@ -2,17 +2,17 @@
 //!
 //! # Layout
 //!
-//! - `args`: the command line and its help, which is the manual. `exit`: the codes at the end.
-//! - `run`, `build`, `check`, `inspect`: a command each. `plugins_file`, `load`, `faults`: what they do alike.
-//! - `package`: one file of a vlugin's libraries. `sign`: keys and signatures.
+//! - `args`: the command line and its help, which is the manual. `exit`: the exit codes.
+//! - `run`, `build`, `check`, `inspect`: one command each. `plugins_file`, `load`, `faults`: what they share.
+//! - `package`: packages a vlugin's libraries in one file. `sign`: keys and signatures.
 //! - `plugins`: the client of a running server's registry.
-//! - `web`: a folder for a static server, whose page runs the vlugins.
+//! - `web`: writes a folder for a static server, with a page that runs the vlugins.
 //! - `library_path`: the folders of `LD_LIBRARY_PATH` that the program's user has set.
-//! - `build_sources`: `--build`. `wasm_tools`: what modules need beside cargo. `programs`: what is started for that,
-//!   and its end. `table`, `rows`: what is mounted where.
-//! - `logging`, `log_writer`: records as lines on standard error. `output`: lines for people.
-//!   `whole_file`: files that are there as a whole or not at all.
-//! - `signals`: the end. `reload`: plugins.json read again. `watch`: which files have changed.
+//! - `build_sources`: `--build`. `wasm_tools`: the tools that modules need besides cargo. `programs`: starts such tools
+//!   and ends them. `table`, `rows`: what is mounted where.
+//! - `logging`, `log_writer`: records as lines on standard error. `output`: lines for people. `whole_file`: writes
+//!   files completely or not at all.
+//! - `signals`: how the program ends. `reload`: reads plugins.json again. `watch`: which files have changed.
 
 #![forbid(unsafe_code)]
 
@@ -59,7 +59,7 @@ fn main() -> ExitCode {
     }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        // The help and the version are such errors too.
+        // Requests for the help and the version are such errors too.
         Err(error) => {
             let printed = error.print();
             if !error.use_stderr() {
@@ -99,7 +99,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// The code of a command, unless what it printed did not get out, which is a failure too.
+/// The code of a command. If its output could not be written, that is a failure too.
 fn written(code: ExitCode) -> ExitCode {
     match output::unwritten() {
         None => code,
@@ -115,7 +115,7 @@ fn told(outcome: Result<(), Failure>) -> ExitCode {
     }
 }
 
-/// Runs a command with a log, of which nothing is lost at the end.
+/// Runs a command with a log, and loses no line of it at the end.
 fn logged(args: &LogArgs, command: impl FnOnce(&LogWriter) -> Result<(), Failure>) -> ExitCode {
     let log = match logging::start(args) {
         Ok(log) => log,
@@ -130,7 +130,7 @@ fn logged(args: &LogArgs, command: impl FnOnce(&LogWriter) -> Result<(), Failure
     let code = match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            // What was logged before comes first.
+            // Earlier log lines come first.
             log.flush();
             failure.tell(args.log_format == LogFormat::Json)
         }

@@ -1,9 +1,9 @@
-//! What people read on standard output and standard error. The log has `logging`.
+//! What people read on standard output and standard error. `logging` has the log.
 //!
-//! Whatever comes from a file, a vlugin or a server goes through [`escaped`] on its way: here as a line, or as the
-//! cell of a [table](crate::table). Colours are taken out if there is no terminal. What cannot be written ends no
-//! command early: `main` asks [`unwritten`] at the end, and a server once it serves. A reader that has gone away (`|
-//! head`) is no reason to fail.
+//! Text from a file, a vlugin or a server goes through [`escaped`] first: here as a line, or as a cell of a
+//! [table](crate::table). Colours are removed if there is no terminal. A failed write does not end a command early:
+//! `main` asks [`unwritten`] at the end, and a server once it serves. A reader that has gone away (`| head`) is not a
+//! failure.
 
 use anstyle::AnsiColor;
 use serde::Serialize;
@@ -17,32 +17,31 @@ use valor_runtime::{
     lock::locked,
 };
 
-/// Why something that was printed did not get out.
+/// Why printed text was not written.
 static UNWRITTEN: Mutex<Option<String>> = Mutex::new(None);
 
-/// That something that was printed since the last call did not get out, in one line.
+/// One line, if text that was printed since the last call was not written.
 pub fn unwritten() -> Option<String> {
     locked(&UNWRITTEN).take()
 }
 
-/// Notes how writing to standard output went, or to whatever has results in its place.
+/// Notes the result of writing to standard output, or to wherever else results go.
 pub fn note(written: io::Result<()>) {
     if let Err(error) = written
         && error.kind() != ErrorKind::BrokenPipe
     {
-        locked(&UNWRITTEN).get_or_insert_with(|| {
-            format!("what was to be printed cannot be written, and is lost: {error}")
-        });
+        locked(&UNWRITTEN)
+            .get_or_insert_with(|| format!("the output cannot be written, and is lost: {error}"));
     }
 }
 
-/// Text for standard output that is this program's own, or has been escaped already.
+/// The program's own text for standard output, or text that is already escaped.
 pub fn print(text: &str) {
     let mut out = anstream::stdout();
     note(out.write_all(text.as_bytes()).and_then(|()| out.flush()));
 }
 
-/// A line for standard output, whatever is in it.
+/// A line for standard output, whatever it contains.
 pub fn print_line(line: impl Display) {
     print(&format!("{}\n", escaped(&line.to_string())));
 }
@@ -70,7 +69,7 @@ pub fn print_warning(line: &str) {
     );
 }
 
-/// A line for standard error that belongs to those before it.
+/// A line for standard error that belongs to the lines before it.
 pub fn print_note(line: &str) {
     let blue = AnsiColor::Blue.on_default().bold();
     let _ = writeln!(anstream::stderr(), "{blue}note{blue:#}: {}", escaped(line));

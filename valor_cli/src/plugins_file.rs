@@ -1,7 +1,7 @@
-//! The plugins.json that a command reads: which one it is, and from where. `run`, `check`, `build` and `web` make one
-//! of their `-p`; `load` reads it, `reload` and `watch` once more while the program runs.
+//! The plugins.json that a command reads: which one, and from where. `run`, `check`, `build` and `web` create one from
+//! their `-p`. `load` reads it; `reload` and `watch` read it again while the program runs.
 //!
-//! Where it is is settled once, at the start: a vlugin of this process may change the working directory.
+//! Its place is determined once, at the start: a vlugin of this process may change the working directory.
 
 use crate::exit::{FAULTS, Failure};
 use std::{
@@ -16,13 +16,13 @@ use valor_runtime::{
 /// What to do if there is no file to read.
 pub const NAME_IT: &str = "name one with -p";
 
-/// What is read without `-p`, from the working directory.
+/// The file without `-p`, in the working directory.
 pub const DEFAULT: &str = "plugins.json";
 
 /// A plugins.json.
 #[derive(Debug, Clone)]
 pub struct PluginsFile {
-    /// What it is called in the log and in faults.
+    /// Its name in the log and in faults.
     shown: PathBuf,
     source: Source,
 }
@@ -31,16 +31,16 @@ pub struct PluginsFile {
 enum Source {
     /// A file, by its absolute path.
     File(PathBuf),
-    /// What standard input or another pipe had, with the absolute path of the working directory.
+    /// The text of standard input or another pipe, with the absolute path of the working directory.
     Input(Vec<u8>, PathBuf),
 }
 
 impl PluginsFile {
-    /// The file that `-p` names: `-` is standard input, which is read now, as is another pipe that a shell gives.
+    /// The file that `-p` names. `-` is standard input, which is read now, like any other pipe that a shell passes.
     /// Without `-p` it is [`DEFAULT`]; `otherwise` is what to do if there is none.
     ///
     /// # Errors
-    /// That a pipe cannot be read or has no end, or that there is no file and none is named.
+    /// If a pipe cannot be read or does not end, or if no file is named and there is none.
     pub fn of(arg: Option<&Path>, otherwise: &str) -> Result<Self, Failure> {
         let is_absent = || std::fs::metadata(DEFAULT).is_err_and(|it| it.kind() == NotFound);
         if arg.is_none() && is_absent() {
@@ -76,12 +76,12 @@ impl PluginsFile {
         })
     }
 
-    /// What it is called.
+    /// Its name for messages.
     pub fn shown(&self) -> &Path {
         &self.shown
     }
 
-    /// The definitions in it that are sound, and what is wrong with the others.
+    /// The sound definitions in it, and the faults of the others.
     pub fn read(&self) -> (Definitions, Option<DefinitionFaults>) {
         let (definitions, faults) = match &self.source {
             Source::File(file) => Definitions::sound_from_file(file),
@@ -94,7 +94,7 @@ impl PluginsFile {
         (definitions, faults.map(named))
     }
 
-    /// The folder that relative paths in it start from, absolute.
+    /// The folder that its relative paths start from, absolute.
     pub fn base(&self) -> &Path {
         match &self.source {
             Source::File(file) => file.parent().unwrap_or(file),

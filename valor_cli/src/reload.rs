@@ -1,11 +1,9 @@
-//! plugins.json read again while the server runs: what is new is loaded, what has changed is replaced,
-//! what is gone is taken out, and all else goes on. SIGHUP asks for it, and with `--watch` a change
-//! of the files does.
+//! Reads plugins.json again while the server runs: new vlugins are loaded, changed ones replaced, missing ones removed,
+//! and everything else goes on. SIGHUP triggers it, and with `--watch` so does a change of the files.
 //!
-//! Nothing that is wrong ends the program: a file with faults changes nothing, and a vlugin that cannot
-//! be built or loaded leaves the one before it in its place. The log says why. What is built keeps nobody
-//! waiting: each vlugin is replaced when it is ready (`building`). Only what changes in plugins.json itself
-//! waits for what is built of it, since vlugins may exchange their prefixes there.
+//! No fault ends the program. A file with faults changes nothing, and if a vlugin cannot be built or loaded, the old
+//! one stays. The log says why. A build delays nobody: each vlugin is replaced as soon as it is ready (`building`).
+//! Only changes in plugins.json itself wait for all of their builds, because vlugins may exchange prefixes there.
 
 use crate::{
     args::{BuildArgs, LogArgs},
@@ -33,15 +31,15 @@ pub struct Reload {
     pub log: LogArgs,
     pub writer: LogWriter,
     pub runtime: Arc<Runtime>,
-    /// plugins.json as it was last taken.
+    /// plugins.json as it was last applied.
     pub vlugins: Vlugins,
-    /// What is served of it.
+    /// What of it is served.
     pub served: Vec<Definition>,
-    /// The program is to end: what is begun is given up.
+    /// The program is about to end: give up what has begun.
     pub stop: Stop,
 }
 
-/// Asks for it; one that is under way already is followed by another.
+/// Asks for a reload; one that is already running is followed by another.
 #[derive(Clone)]
 #[cfg_attr(not(unix), allow(dead_code))] // Windows has no SIGHUP.
 pub struct Ask(Sender<()>);
@@ -53,45 +51,45 @@ impl Ask {
     }
 }
 
-/// Where it can be asked for, and where [`Reload::listen`] hears of it.
+/// Where reloads are requested, and where [`Reload::listen`] receives the requests.
 pub fn channel() -> (Ask, Receiver<()>) {
     let (send, receive) = bounded(1);
     (Ask(send), receive)
 }
 
-/// What there is to do something about.
+/// What may need a reload.
 enum News {
     /// SIGHUP.
     Asked,
     /// Something has happened to files.
     Event,
-    /// What a script imports has changed while it was loaded.
+    /// A file that a script imports has changed while the script was loaded.
     Late,
-    /// The source of the vlugin with this name was built, or not.
+    /// The source of the vlugin with this name was built, or could not be.
     Built(String, Outcome),
 }
 
-/// Plugins.json, again and again.
+/// Applies plugins.json, again and again.
 struct Again {
     reload: Reload,
     watch: Option<Watch>,
     builder: Builder,
-    /// The names of those that have changed and are to be seen to with the next news.
+    /// The names of those that have changed and are handled with the next event.
     due: BTreeSet<String>,
     is_late: bool,
     /// Those that could not be loaded, and are tried again whenever something changes.
     failed: BTreeSet<String>,
-    /// Those that are changed in one step, when all that is built of them is.
+    /// Those that change together, once all of their builds are done.
     together: BTreeSet<String>,
-    /// What was built of those that are not loaded yet.
+    /// What was built for those that are not loaded yet.
     built: BTreeMap<String, Outcome>,
 }
 
 impl Reload {
-    /// Waits for whoever asks and for changes of the files, on a separate thread.
+    /// Waits for requests and for changes of the files, on a separate thread.
     ///
     /// # Errors
-    /// Where there can be no such thread.
+    /// If the thread cannot be started.
     pub fn listen(self, asked: Receiver<()>, watch: Option<Watch>) -> std::io::Result<()> {
         let base = self.vlugins.base().to_owned();
         let mut again = Again {
@@ -120,7 +118,7 @@ impl Reload {
 }
 
 impl Again {
-    /// Waits for the next news; there is none when nobody can ask any more.
+    /// Waits for the next event; `None` when no more can come.
     async fn news(&mut self, asked: &Receiver<()>) -> Option<News> {
         if self.is_late {
             return Some(News::Late);
@@ -168,10 +166,10 @@ impl Again {
         }
     }
 
-    /// Reads plugins.json, and sees whether those that are due are as they are wanted; all, if that is asked for.
+    /// Reads plugins.json, and brings those that are due up to date; all of them, if that is asked for.
     fn see_to(&mut self, all: bool) {
         self.is_late = false;
-        // With faults in plugins.json, what is due has its turn when they are mended.
+        // If plugins.json has faults, those that are due wait until the faults are fixed.
         let Some(vlugins) = self.reload.read() else {
             return;
         };
@@ -182,7 +180,7 @@ impl Again {
         if all {
             due.extend(before.iter().chain(&read).map(name));
         }
-        // What changes from here on is a further change.
+        // A change from here on is a new one.
         if let Some(watch) = &mut self.watch {
             due.extend(watch.look_at(&read, &self.reload.runtime));
         }
@@ -208,7 +206,7 @@ impl Again {
         self.take_together();
     }
 
-    /// Takes those that are changed in one step, if nothing of them is being built any more.
+    /// Takes those that change together, unless one of them is still being built.
     fn take_together(&mut self) {
         if self.together.is_empty() || self.together.iter().any(|it| self.builder.is_building(it)) {
             return;
@@ -217,8 +215,8 @@ impl Again {
         self.take(&names);
     }
 
-    /// Loads what is wanted of these. What could not be loaded is tried again; what could not be built is not, before
-    /// something of it changes.
+    /// Loads those of these that are wanted. One that could not be loaded is tried again. One that could not be built
+    /// is not, until something of it changes.
     fn take(&mut self, names: &BTreeSet<String>) {
         let built = names
             .iter()
@@ -239,8 +237,8 @@ impl Again {
         self.look_at_imports();
     }
 
-    /// Notes what scripts import, and which of them have changed while they were loaded. One that failed waits for a
-    /// change.
+    /// Notes what scripts import, and which of those files have changed during loading. A script that failed waits for
+    /// a change.
     fn look_at_imports(&mut self) {
         if let Some(watch) = &mut self.watch {
             let read = self.reload.vlugins.as_read();
@@ -265,8 +263,8 @@ impl Reload {
         None
     }
 
-    /// Loads what is wanted of these, with what was built. Gives the names of those that are not as they are wanted
-    /// after that.
+    /// Loads those of these that are wanted, with what was built. Returns the names of those that are still not up to
+    /// date.
     fn take(
         &mut self,
         names: &BTreeSet<String>,
@@ -279,7 +277,7 @@ impl Reload {
         vlugins.only(names);
         vlugins.built(built);
         if let Err(faults) = vlugins.faults() {
-            // Those that were not built keep what was served before them.
+            // Those that were not built keep what was served before.
             faults.log();
         }
         let mut failed: BTreeSet<_> = vlugins.not_built().map(str::to_owned).collect();
@@ -289,7 +287,10 @@ impl Reload {
         let applied = match smol::block_on(self.runtime.apply(&before, &wanted)) {
             Ok(applied) => applied,
             Err(error) => {
-                log::error!(target: "valor", "{shown} cannot be served as it stands now, and nothing is changed: {error}");
+                log::error!(
+                    target: "valor",
+                    "{shown} cannot be served as it is now, and nothing is changed: {error}"
+                );
                 return names.clone();
             }
         };
@@ -303,7 +304,7 @@ impl Reload {
             let name = it.name.as_str();
             match it.change {
                 Change::Kept => {}
-                // Half of one version and half of another is no news: the newer one has its turn next.
+                // A failure on a mix of two versions is no news: the newer version comes next.
                 Change::Failed(_) if has_changed(&it.name) => {
                     log::info!(
                         target: "valor::watch", vlugin = name;
@@ -332,13 +333,13 @@ impl Reload {
         };
         log::info!(
             target: "valor",
-            "{shown} is served as it stands now{but}: {changed} changed in {took:.2} s"
+            "{shown} is served as it is now{but}: {changed} changed in {took:.2} s"
         );
         self.note(wanted, names, &failed);
         failed
     }
 
-    /// What is served from here on: of those that failed, what was served before.
+    /// What is served from here on; for those that failed, what was served before.
     fn note(
         &mut self,
         wanted: Vec<Definition>,
@@ -356,7 +357,7 @@ fn name(definition: &Definition) -> String {
     definition.name.clone()
 }
 
-/// The names of those that plugins.json did not have before, has no more, or has otherwise.
+/// The names of those that are new in plugins.json, missing from it, or different.
 fn said_otherwise(before: &[Definition], read: &[Definition]) -> BTreeSet<String> {
     let other = read.iter().filter(|it| !before.contains(it));
     let gone = before.iter().filter(|it| !read.contains(it));

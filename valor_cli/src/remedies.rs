@@ -1,6 +1,6 @@
-//! The remedies that this program has for a vlugin that is not loaded, a file that is not trusted, and a package that
-//! is not sound: options and commands. The library's errors name facts; this puts the rest behind them. `faults`,
-//! `inspect`, `package` and `sign` ask.
+//! What the user can do about a vlugin that is not loaded, a file that is not trusted, or a package that is not sound:
+//! options and commands of this program. The library's errors name only facts; this appends the remedies. `faults`,
+//! `inspect`, `package` and `sign` call it.
 
 use valor_runtime::{
     Definition, RuntimeError,
@@ -8,8 +8,8 @@ use valor_runtime::{
     package::{PackageError, SignatureError},
 };
 
-/// What is wrong with a vlugin of plugins.json, in one line that ends with the remedy. Which folders were searched in
-/// vain is left out: they are listed once, behind all faults.
+/// What is wrong with a vlugin of plugins.json, in one line that ends with the remedy. The searched folders are left
+/// out: they are listed once, after all faults.
 pub fn of_vlugin(definition: &Definition, error: &RuntimeError) -> String {
     let RuntimeError::Load(error) = error else {
         return error.to_string();

@@ -1,4 +1,4 @@
-//! What is mounted where, told once everything is loaded: as a table for people, or as records of the log.
+//! Lists what is mounted where once everything is loaded: as a table for people, or as records of the log.
 
 use crate::{
     args::{LogArgs, LogFormat},
@@ -24,11 +24,11 @@ pub fn own_rows(runtime: &Runtime) -> Vec<Row> {
     .collect()
 }
 
-/// Tells what is mounted where: a table on standard output, or records where the log is JSON.
+/// Lists what is mounted where: a table on standard output, or records if the log is JSON.
 pub fn show(rows: &[Row], args: &LogArgs, log: &LogWriter) {
     if args.log_format == LogFormat::Text {
         if !args.quiet {
-            // The log goes another way: what is in it so far comes first.
+            // The log is written elsewhere: print what is in it so far first.
             log.flush();
             print(&table(&HEADS, rows));
         }

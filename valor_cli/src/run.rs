@@ -1,7 +1,7 @@
 //! `valor_cli run`: from plugins.json to a server, until a signal ends it.
 //!
-//! The addresses are bound before the vlugins are created, so that a second instance on the same
-//! address ends before it has done anything; clients wait until the vlugins are there.
+//! The addresses are bound before the vlugins are created, so that a second instance on the same address ends before it
+//! has done anything. Clients wait until the vlugins are there.
 
 use crate::{
     args::{LogFormat, RunArgs, TlsArgs},
@@ -30,10 +30,10 @@ use valor_runtime::{
     server::{Listen, Server, ServerConfig, ServerError, Tls},
 };
 
-/// Serves until a signal comes and what runs has finished.
+/// Serves until a signal comes and running requests have finished.
 ///
 /// # Errors
-/// Everything that keeps it from serving.
+/// Everything that prevents serving.
 pub fn run(args: &RunArgs, log: &LogWriter) -> Result<(), Failure> {
     check_socket(args)?;
     if let Some(line) = no_folder(&args.find.plugin_dir) {
@@ -43,7 +43,7 @@ pub fn run(args: &RunArgs, log: &LogWriter) -> Result<(), Failure> {
     let tls = tls(&args.tls)?;
     let trust = sign::trusted(&args.trust.trust)?;
     let file = match &args.plugins {
-        // What is to be served is registered then.
+        // Vlugins are registered later then.
         None if args.with_registry => None,
         file => Some(PluginsFile::of(
             file.as_deref(),
@@ -90,7 +90,7 @@ pub fn run(args: &RunArgs, log: &LogWriter) -> Result<(), Failure> {
     let as_read = vlugins.clone();
     if let Some(watch) = &mut watch {
         watch.look_at(&vlugins.as_read(), &runtime);
-        log::info!(target: "valor::watch", "changes of plugins.json and of what it names are taken as they come");
+        log::info!(target: "valor::watch", "changes of plugins.json and the files that it names are applied");
     }
     let file = file.filter(|file| file.again().is_some());
     let again = file.as_ref().map(|_| reload::channel());
@@ -114,7 +114,7 @@ fn stopped_early() {
     log::info!(target: "valor", "stopped before anything was served, and ended");
 }
 
-/// What is read again while it runs.
+/// What is read again while the server runs.
 struct Reads {
     /// The file, and the option that asks for it.
     file: Option<(PluginsFile, Receiver<()>)>,
@@ -203,7 +203,7 @@ fn watched(args: &RunArgs, builds: &Stop) -> Wanted {
 
 pub fn not_watched(error: notify::Error) -> Failure {
     failed(format!(
-        "the system does not tell of changes, which --watch needs: {error}; without it, SIGHUP has the files looked at"
+        "the system does not report changes, which --watch needs: {error}; without it, SIGHUP reloads"
     ))
 }
 
@@ -216,7 +216,7 @@ fn config(args: &RunArgs) -> ServerConfig {
     let socket = args.socket.access();
     let args = &args.server;
     let size = |bytes| usize::try_from(bytes).unwrap_or(usize::MAX);
-    // No default stands in for a field: every limit has its option.
+    // No field has a hidden default: every limit has its option.
     ServerConfig {
         trusted_proxies,
         socket,
@@ -234,13 +234,13 @@ fn config(args: &RunArgs) -> ServerConfig {
     }
 }
 
-/// Refuses options about Unix sockets if there is none: a user who gives one believes that it guards something.
+/// Refuses options for Unix sockets if there is none: a user who gives one believes that it protects something.
 fn check_socket(args: &RunArgs) -> Result<(), Failure> {
     let is_unix = |addr: &Listen| !matches!(addr, Listen::Tcp(_));
     match args.socket.given() {
         Some(option) if !args.addr.iter().any(is_unix) => {
             let line = format!(
-                "{option} is about Unix sockets, and no --addr is one: add `--addr unix:PATH`, or leave {option} out"
+                "{option} is for Unix sockets, and no --addr is one: add `--addr unix:PATH`, or leave {option} out"
             );
             Err(Failure::new(USAGE, [line]))
         }
@@ -281,7 +281,7 @@ fn access(args: &RunArgs) -> Result<RegistryAccess, Failure> {
         if let Some(addr) = args.addr.iter().find(public) {
             log::warn!(
                 target: "valor",
-                "/_plugins answers programs on this machine alone, though {addr} is open to others: \
+                "/_plugins only answers programs on this machine, but {addr} is open to others: \
                  a proxy on this machine would let others in; give a --registry-token-file"
             );
         }
@@ -294,7 +294,7 @@ fn access(args: &RunArgs) -> Result<RegistryAccess, Failure> {
     Ok(RegistryAccess::Token(token))
 }
 
-/// Tells what is served where: for people, or as records.
+/// Says what is served where: for people, or as records.
 fn announce(args: &RunArgs, log: &LogWriter, rows: &[Row], addrs: &[Listen]) {
     show(rows, &args.log, log);
     for addr in addrs {
@@ -313,7 +313,7 @@ fn announce(args: &RunArgs, log: &LogWriter, rows: &[Row], addrs: &[Listen]) {
     warn_unwritten();
 }
 
-/// A server is no command that ends with its output: it serves all the same.
+/// A server does not depend on its output: it serves anyway.
 pub fn warn_unwritten() {
     if let Some(line) = unwritten() {
         log::warn!(target: "valor", "{line}");

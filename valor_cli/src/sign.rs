@@ -1,8 +1,7 @@
-//! `valor_cli keygen`, `package --sign` and `valor_cli verify`: keys and signatures of minisign.
+//! `valor_cli keygen`, `package --sign` and `valor_cli verify`: minisign's keys and signatures.
 //!
-//! Signing needs a secret key, and is nothing that a host does: it stands here, and verifying in
-//! `valor_runtime::package`, where `--trust` needs it too. Both are other programs' formats, so
-//! that what one makes the other reads.
+//! Signing needs a secret key and is not a host's task, so it is here. Verifying is in `valor_runtime::package`,
+//! because `--trust` needs it too. Both formats are minisign's: each program reads what the other writes.
 
 use crate::{
     args::{KeygenArgs, VerifyArgs},
@@ -26,10 +25,10 @@ use valor_runtime::{
     package::{SignatureError, TrustedKeys, is_package, signature_of},
 };
 
-/// Writes a new pair of keys; neither file may be there yet.
+/// Writes a new key pair; neither file may exist yet.
 ///
 /// # Errors
-/// Where one cannot be written.
+/// If one cannot be written.
 pub fn keygen(args: &KeygenArgs) -> Result<(), Failure> {
     let pair = KeyPair::generate_unencrypted_keypair();
     let pair = pair.map_err(|error| failed(format!("no key can be made: {error}")))?;
@@ -49,7 +48,7 @@ pub fn keygen(args: &KeygenArgs) -> Result<(), Failure> {
     write(&public_file, public.as_bytes())?;
     print_line(format_args!("wrote {}: keep it secret", args.key.display()));
     print_line(format_args!(
-        "wrote {}: give it to those who are to trust you",
+        "wrote {}: give it to everyone who should trust you",
         public_file.display()
     ));
     Ok(())
@@ -57,7 +56,7 @@ pub fn keygen(args: &KeygenArgs) -> Result<(), Failure> {
 
 fn exists(file: &Path) -> Failure {
     failed(format!(
-        "{} is there already: a key is never overwritten; give another name",
+        "{} already exists: a key is never overwritten; give another name",
         file.display()
     ))
 }
@@ -66,7 +65,7 @@ fn exists(file: &Path) -> Failure {
 fn write_secret(file: &Path, text: &str) -> Result<(), Failure> {
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);
-    // On Windows the folder says who may read what is in it.
+    // On Windows, the folder decides who may read the files in it.
     #[cfg(unix)]
     {
         use std::os::unix::fs::OpenOptionsExt;
@@ -81,10 +80,10 @@ fn write_secret(file: &Path, text: &str) -> Result<(), Failure> {
         .map_err(|error| unwritten(file, &error))
 }
 
-/// A secret key; one with a password asks for it at the terminal.
+/// A secret key; if it has a password, that is asked for on the terminal.
 ///
 /// # Errors
-/// Where it is none, or the password is wrong.
+/// If it is not a secret key, or the password is wrong.
 pub fn secret_key(file: &Path) -> Result<SecretKey, Failure> {
     let shown = file.display();
     let text =
@@ -112,8 +111,8 @@ pub fn secret_key(file: &Path) -> Result<SecretKey, Failure> {
     }
 }
 
-/// A key as `minisign -G -W` writes it: without a password, and with zeros for its checksum, which
-/// the crate would take for damage. Damage shows when the first signature is verified.
+/// A key as `minisign -G -W` writes it: without a password, and with zeros as its checksum, which the crate would
+/// report as damage. Real damage shows when the first signature is verified.
 fn without_checksum(text: &str) -> Option<SecretKey> {
     let bytes = Base64::decode_to_vec(text.lines().nth(1)?.trim(), None).ok()?;
     // Two letters for the signature's algorithm come before those for the password's.
@@ -125,10 +124,10 @@ fn without_checksum(text: &str) -> Option<SecretKey> {
         .flatten()
 }
 
-/// Writes the signature of a file's bytes beside it.
+/// Writes the signature of a file's bytes next to the file.
 ///
 /// # Errors
-/// Where it cannot be made or written.
+/// If it cannot be made or written.
 pub fn sign(file: &Path, bytes: &[u8], key: &SecretKey, what: &str) -> Result<(), Failure> {
     let name = file.file_name().unwrap_or_default().to_string_lossy();
     // The comment is one line.
@@ -141,7 +140,7 @@ pub fn sign(file: &Path, bytes: &[u8], key: &SecretKey, what: &str) -> Result<()
     write(&signature_of(file), signature.into_string().as_bytes())
 }
 
-/// Verifies the signature of a file, and of a package everything else that can be.
+/// Verifies the signature of a file, and everything else that can be verified of a package.
 ///
 /// # Errors
 /// What is wrong with it.
@@ -166,7 +165,7 @@ pub fn verify(args: &VerifyArgs) -> Result<(), Failure> {
 /// The keys that `--trust` names, if it is given.
 ///
 /// # Errors
-/// Where one of them is none.
+/// If one of them is not a key.
 pub fn trusted(files: &[PathBuf]) -> Result<Option<TrustedKeys>, Failure> {
     match files {
         [] => Ok(None),

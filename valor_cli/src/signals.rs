@@ -1,18 +1,17 @@
-//! SIGINT and SIGTERM, on Windows Ctrl-C and Ctrl-Break: the first asks the server to drain, the
-//! second ends the program at once. Either ends what cargo builds, also before anything is served.
-//! SIGHUP has plugins.json read again, and a renewed certificate, if there are such, and never ends
-//! the program; Windows has no such signal.
+//! SIGINT and SIGTERM, on Windows Ctrl-C and Ctrl-Break: the first one makes the server drain, the second ends the
+//! program at once. Either ends cargo's builds, even before anything is served. SIGHUP makes the server read
+//! plugins.json and a renewed certificate again, if it has them. It never ends the program. Windows has no such signal.
 
 use crate::{exit, log_writer::LogWriter, programs::Stop, reload::Ask};
 use smol::channel::{Receiver, Sender, bounded};
 use std::io;
 use valor_runtime::server::Tls;
 
-/// Listens from now on, on a thread of its own, so that signals are heard while vlugins block
-/// every worker. The future ends with the first signal, which ends the builds of `builds` as well.
+/// Listens from now on, on a separate thread, so that signals arrive while vlugins block every worker. The future ends
+/// with the first signal, which also ends the builds of `builds`.
 ///
 /// # Errors
-/// Where the system refuses to tell of signals.
+/// If the system refuses to deliver signals.
 pub fn listen(
     log: LogWriter,
     tls: Option<Tls>,
@@ -52,7 +51,7 @@ impl Heard {
             std::process::exit(exit::SECOND_SIGNAL.into());
         }
         self.draining = true;
-        log::info!(target: "valor", "{name}: what runs is finished first; a second signal ends at once");
+        log::info!(target: "valor", "{name}: running requests finish first; a second signal ends at once");
         self.builds.now();
         let _ = self.send.try_send(());
     }
@@ -71,10 +70,14 @@ impl Heard {
         let Some(tls) = &self.tls else { return };
         match tls.reload() {
             Ok(()) => {
-                log::info!(target: "valor", "SIGHUP: the certificate in {} is shown from now on", tls.certificate().display());
+                log::info!(
+                    target: "valor",
+                    "SIGHUP: the certificate in {} is used from now on",
+                    tls.certificate().display()
+                );
             }
             Err(error) => {
-                log::error!(target: "valor", "SIGHUP: the certificate that was shown before stays: {error}");
+                log::error!(target: "valor", "SIGHUP: the old certificate stays in use: {error}");
             }
         }
     }
@@ -94,14 +97,16 @@ fn hear(mut heard: Heard) -> io::Result<()> {
                     Ok(Signal::Int) => heard.signal("SIGINT"),
                     Ok(Signal::Hup) => heard.hang_up(),
                     Ok(_) => heard.signal("SIGTERM"),
-                    Err(error) => log::error!(target: "valor", "signals are not heard: {error}"),
+                    Err(error) => {
+                        log::error!(target: "valor", "signals cannot be handled: {error}")
+                    }
                 }
             }
         })?;
     Ok(())
 }
 
-/// The handler is run on a thread that `ctrlc` starts.
+/// The handler runs on a thread that `ctrlc` starts.
 #[cfg(windows)]
 fn hear(mut heard: Heard) -> io::Result<()> {
     ctrlc::set_handler(move || heard.signal("Ctrl-C")).map_err(io::Error::other)

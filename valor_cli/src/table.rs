@@ -1,7 +1,7 @@
 //! A table for people: columns as wide as their widest cell, a bold head, states in colour.
 //!
-//! `run` and `check` print what is mounted where. Colours are written always and taken out by
-//! `anstream` where standard output is no terminal. What is in a cell stays in it: it is escaped.
+//! `run` and `check` print what is mounted where. Colours are always written, and `anstream` removes them if standard
+//! output is not a terminal. Cells are escaped, so that their content cannot leave them.
 
 use anstyle::{AnsiColor, Style};
 use std::{borrow::Cow, fmt::Write};
@@ -10,25 +10,25 @@ use valor_runtime::escape::escaped;
 /// The heads of the table of vlugins.
 pub const HEADS: [&str; 5] = ["name", "type", "prefix", "file", "state"];
 
-/// A row's last cell, by how good it is.
+/// A row's last cell: the state.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RowState {
-    /// It is served; what to call that.
+    /// It is served; the word for that.
     Good(String),
-    /// It is not, but that is allowed; why.
+    /// It is not served, which is allowed; why.
     Missing(String),
-    /// It is not; why.
+    /// It is not served; why.
     Bad(String),
 }
 
-/// A row: cells for all columns but the last, and the state.
+/// A row: the cells of all columns except the last, and the state.
 #[derive(Debug, Clone)]
 pub struct Row {
     pub cells: Vec<String>,
     pub state: RowState,
 }
 
-/// The table, each line ended; the last head is the states'.
+/// The table, with every line terminated; the last head is that of the states.
 pub fn table(heads: &[&str], rows: &[Row]) -> String {
     let rows: Vec<_> = rows.iter().map(plain).collect();
     let widths: Vec<usize> = heads
@@ -72,7 +72,7 @@ pub fn table(heads: &[&str], rows: &[Row]) -> String {
     text
 }
 
-/// The same rows as lines that other programs can take apart: tabs between the cells, no head.
+/// The same rows for other programs: tabs between the cells, no head.
 pub fn lines(rows: &[Row]) -> String {
     let line = |row: &Row| {
         let Plain { cells, state, .. } = plain(row);
@@ -81,7 +81,7 @@ pub fn lines(rows: &[Row]) -> String {
     rows.iter().map(line).collect()
 }
 
-/// A row as it is shown.
+/// A row as it is printed.
 struct Plain<'r> {
     cells: Vec<Cow<'r, str>>,
     state: String,
@@ -104,7 +104,7 @@ fn plain(row: &Row) -> Plain<'_> {
     }
 }
 
-/// Columns on a terminal; names, prefixes and files are letters of one column mostly.
+/// Its width in columns of a terminal. Names, prefixes and files mostly have letters of one column.
 fn width(cell: &str) -> usize {
     cell.chars().count()
 }

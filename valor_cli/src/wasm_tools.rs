@@ -1,6 +1,6 @@
-//! What WebAssembly modules are built with beside cargo: the target's std, which rustup gets, and
-//! `wasm-opt` of binaryen, which makes them smaller. `build_sources` and `build` call it. Neither of the
-//! two has to be there: what is missing is told of in a line, with what to do.
+//! The tools that WebAssembly modules need besides cargo: the target's std, which rustup installs, and binaryen's
+//! `wasm-opt`, which shrinks modules. `build_sources` and `build` call it. If one of the two is missing, a line says
+//! so, and what to do.
 
 use crate::programs::Stop;
 use std::{
@@ -11,7 +11,7 @@ use std::{
 };
 use valor_runtime::{escape::one_line, package::WASM_TARGET};
 
-/// What rustc puts into modules of this target; a tool that knows of more may use it.
+/// The features that rustc uses in modules for this target; a tool that knows more of them may use only these.
 const FEATURES: [&str; 6] = [
     "--enable-bulk-memory",
     "--enable-multivalue",
@@ -21,16 +21,16 @@ const FEATURES: [&str; 6] = [
     "--enable-sign-ext",
 ];
 
-/// Sees that the target's std is there for what is built in this folder, and has rustup get it
-/// where it is not. Where that fails too it gives the line that says so.
+/// Makes sure that the target's std is installed for builds in this folder, with rustup if it is missing. If that fails
+/// too, it returns the line that says so.
 ///
 /// # Errors
-/// What is missing, and the remedy. A compiler that finds its std elsewhere builds nevertheless.
+/// What is missing, and the remedy. A compiler that finds its std elsewhere builds anyway.
 pub fn have_target(folder: &Path, stop: &Stop) -> Result<(), String> {
     if has_std(folder, stop) {
         return Ok(());
     }
-    log::info!(target: "valor::build", "the target {WASM_TARGET} is missing; rustup gets it");
+    log::info!(target: "valor::build", "the target {WASM_TARGET} is missing; rustup installs it");
     let mut rustup = Command::new("rustup");
     rustup
         .args(["target", "add", WASM_TARGET])
@@ -39,7 +39,7 @@ pub fn have_target(folder: &Path, stop: &Stop) -> Result<(), String> {
     let why = match rustup {
         Ok(output) if output.status.success() => match has_std(folder, stop) {
             true => return Ok(()),
-            // Another one than rustup's.
+            // Not rustup's.
             false => " for this compiler".to_owned(),
         },
         Ok(output) => {
@@ -72,32 +72,31 @@ fn has_std(folder: &Path, stop: &Stop) -> bool {
     })
 }
 
-/// `wasm-opt`, where it is there: `$WASM_OPT`, or in the PATH.
+/// `wasm-opt`, if it is installed: `$WASM_OPT`, or the one on the PATH.
 pub struct WasmOpt(PathBuf);
 
 impl WasmOpt {
     /// Looks for it.
     ///
     /// # Errors
-    /// That it is not there, and the remedy.
+    /// If it is not installed; with the remedy.
     pub fn find() -> Result<Self, String> {
         let tool = std::env::var_os("WASM_OPT").unwrap_or_else(|| "wasm-opt".into());
         let mut version = Command::new(&tool);
         match Stop::default().output(version.arg("--version")) {
             Ok(output) if output.status.success() => Ok(Self(tool.into())),
             _ => Err(format!(
-                "{} is not there to make the modules smaller; install binaryen (apt install binaryen, \
+                "there is no {} to make the modules smaller; install binaryen (apt install binaryen, \
                  brew install binaryen), or name it in $WASM_OPT",
                 tool.display()
             )),
         }
     }
 
-    /// Makes a module smaller, in its place: the file is there as a whole at any time. Gives its
-    /// size before and after.
+    /// Shrinks a module in place: the file is complete at any time. Returns its size before and after.
     ///
     /// # Errors
-    /// What the tool says, in a line.
+    /// The tool's error, in one line.
     pub fn shrink(&self, file: &Path) -> Result<(u64, u64), String> {
         let size = |file: &Path| fs::metadata(file).map(|metadata| metadata.len());
         let wrong = |error: std::io::Error| format!("{}: {error}", file.display());

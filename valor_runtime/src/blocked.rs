@@ -1,5 +1,5 @@
-//! Who is told while a vlugin blocks a thread. `dispatch::watch` sees that, and calls [`tell`]; a server listens for as
-//! long as it serves, and puts other threads in the place of the blocked ones.
+//! Who is notified while a vlugin blocks a thread. `dispatch::watch` sees that, and calls [`tell`]; a server listens
+//! for as long as it serves, and replaces the blocked threads.
 
 use crate::lock::locked;
 use std::{

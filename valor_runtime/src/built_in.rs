@@ -1,7 +1,7 @@
 //! Definitions with Valor's own kinds: [`Definition::from_json`] and what else reads and checks without a runtime.
 //!
-//! `definition` is told which kinds there are; here it is told of those in `loader/table`. A program that brings kinds
-//! reads with [`Kinds`] instead.
+//! `definition` works with the kinds that it is given; here those are the kinds in `loader/table`. A program that
+//! brings kinds reads with [`Kinds`] instead.
 
 use crate::{
     Definition, Kind,

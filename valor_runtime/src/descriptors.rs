@@ -17,8 +17,8 @@ pub(crate) struct Permit(&'static AtomicUsize);
 /// All permitted connections are in use.
 #[derive(Debug, Clone, Copy, thiserror::Error)]
 #[error(
-    "all {share} connections that this host may have open to others are in use, a quarter of its {limit} file descriptors: \
-     lower `limits.fetches` of the vlugins that use them, or raise the limit (`ulimit -n`, `LimitNOFILE`)"
+    "all {share} connections that this host may have open to others are in use, a quarter of its {limit} file \
+     descriptors: lower `limits.fetches` of the vlugins that use them, or raise the limit (`ulimit -n`, `LimitNOFILE`)"
 )]
 pub(crate) struct Short {
     share: usize,

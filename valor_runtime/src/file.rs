@@ -66,7 +66,7 @@ pub fn remedy(error: &io::Error) -> &'static str {
         io::ErrorKind::InvalidFilename => "give it a shorter name",
         // As made of a `ReadError`.
         io::ErrorKind::Other => "name the right file",
-        _ => "see that the user of this process may read it",
+        _ => "make sure that the user of this process may read it",
     }
 }
 
@@ -148,7 +148,7 @@ pub fn read_given(file: impl AsRef<Path>, most: u64) -> Result<Vec<u8>, ReadErro
     if !is_given(file) || kind.is_ok_and(|it| it.is_file() || it.is_dir()) {
         return read(file, most);
     }
-    // What is a socket cannot be opened anew.
+    // A socket cannot be opened again.
     if file == Path::new("/dev/stdin") || file.ends_with("0") {
         return read_input(most);
     }

@@ -1,8 +1,8 @@
 //! The headers that Valor itself sets: what they are called, once for all of the host.
 //!
 //! Each is settled at one point: the id by `id`, when the first room that needs it has a head; the prefix as `dispatch`
-//! takes it off; and what a response says of its request by the exchange that `dispatch` ends it with. A page's host has
-//! the same names in `web/http.js`.
+//! takes it off; and what a response says of its request by the exchange that `dispatch` ends it with. A page's host
+//! has the same names in `web/valor-rules.js`.
 
 /// A request's id: the client's if it is fit to be repeated, or a fresh one. What the vlugin reads is what is logged.
 pub(crate) const REQUEST_ID: &str = "x-request-id";

@@ -64,8 +64,8 @@ impl Place {
         self
     }
 
-    /// The vlugins that it may call, `*` for every one, and what the host offers; every vlugin and nothing of the host's,
-    /// unless this is called.
+    /// The vlugins that it may call, `*` for every one, and what the host offers; every vlugin and nothing of the
+    /// host's, unless this is called.
     pub fn callees(mut self, names: impl IntoIterator<Item = impl Into<String>>) -> Self {
         self.callees = Some(names.into_iter().map(Into::into).collect());
         self

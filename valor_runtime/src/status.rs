@@ -1,6 +1,7 @@
 //! What a response's status says about the bytes after its head (RFC 9110, section 15; RFC 9112, section 6.3): one
 //! table for vlugins of every kind. `dispatch` asks it what a vlugin may answer with, and `server` asks how to frame
-//! the answer. The page has `CONTENT` in `web/valor-rules.js`; `tests/conformance` holds both to the same conversations.
+//! the answer. The page has `CONTENT` in `web/valor-rules.js`; `tests/conformance` holds both to the same
+//! conversations.
 
 /// What may follow a head.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -112,7 +112,7 @@ fn watch(mut list: MutexGuard<'_, List>) {
     list.is_watched = spawned.is_ok();
     if let Err(error) = spawned {
         // The next timer that is set tries again.
-        log::error!(target: "valor", "time limits are not held, since there is no thread for them: {error}");
+        log::error!(target: "valor", "time limits are not enforced, since there is no thread for them: {error}");
     }
 }
 

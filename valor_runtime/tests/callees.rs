@@ -1,5 +1,5 @@
-//! What a host offers is a vlugin with a reserved name: native ones, modules and scripts reach it through the `call` that
-//! they have, if their definition names it in `callees`.
+//! What a host offers is a vlugin with a reserved name: native ones, modules and scripts reach it through the `call`
+//! that they have, if their definition names it in `callees`.
 #![cfg(feature = "wasm")]
 
 #[path = "fixture/mod.rs"]
@@ -164,7 +164,7 @@ fn its_name_is_the_hosts() {
         ("_", "a name has at least one character"),
         (
             "_a b",
-            "` ` cannot stand in a name; letters, digits, `_`, `.` and `-` can",
+            "` ` is not allowed in a name; letters, digits, `_`, `.` and `-` are",
         ),
     ] {
         let built = Runtime::builder().callee(name, echo()).build();

@@ -238,7 +238,8 @@ fn no_flood_has_the_host_hold_more_than_the_limit() {
         (
             "a call of a long name",
             format!(
-                "(call $fetch (i32.const 0x80000000) (i32.const {LETTERS}) (i32.const {}) (i32.const {FETCH}) (i32.const 50))",
+                "(call $fetch (i32.const 0x80000000) (i32.const {LETTERS}) (i32.const {}) (i32.const {FETCH}) \
+                 (i32.const 50))",
                 8 * MIB
             ),
             Answers,

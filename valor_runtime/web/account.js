@@ -1,5 +1,5 @@
-// What the service worker holds for one instance of a guest, in bytes, and what runs for it. guest.js charges it
-// before it copies or begins anything, and releases it with the end; over a limit nothing piles up.
+// The bytes that the service worker holds for one instance of a guest, and what runs for it. guest.js charges them
+// before it copies or begins anything, and releases them at the end; above a limit nothing piles up.
 
 import { Fault } from "./valor-rules.js";
 
@@ -14,7 +14,8 @@ export class Account {
   /** Holds so many bytes, or throws what ends the instance. */
   charge(bytes) {
     const { host_memory } = this.limits;
-    if (this.held + bytes > host_memory) throw over(`the host would hold more than ${host_memory} bytes for it (\`limits.host_memory\`)`);
+    if (this.held + bytes > host_memory)
+      throw over(`the host would hold more than ${host_memory} bytes for it (\`limits.host_memory\`)`);
     this.held += bytes;
   }
 
@@ -22,7 +23,7 @@ export class Account {
     this.held = Math.max(0, this.held - bytes);
   }
 
-  /** One timer more than these. */
+  /** Adds one timer to these. */
   timer(running) {
     const { timers } = this.limits;
     if (running >= timers) throw over(`it has more than ${timers} timers (\`limits.timers\`)`);
@@ -31,7 +32,8 @@ export class Account {
   /** Begins one of `fetches` or `calls`, or refuses it. */
   begin(kind) {
     const most = this.limits[kind];
-    if (this[kind] >= most) throw new Fault("refused", 503, `it has ${most} ${kind} under way already (\`limits.${kind}\`)`);
+    if (this[kind] >= most)
+      throw new Fault("refused", 503, `it has ${most} ${kind} under way already (\`limits.${kind}\`)`);
     this[kind]++;
   }
 
@@ -39,7 +41,7 @@ export class Account {
     this[kind]--;
   }
 
-  /** Whether new requests are to wait: one slow reader is no reason to end it. */
+  /** Whether new requests must wait: one slow reader is no reason to end it. */
   get isNearlyFull() {
     return this.held > this.limits.host_memory * 0.75;
   }

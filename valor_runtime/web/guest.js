@@ -1,14 +1,14 @@
-// One instance of a guest: docs/src/guest-abi.md, from the host's side. It is called once at a time, never
-// from inside an import, and never again once it has trapped.
+// One instance of a guest: docs/src/guest-abi.md, from the host's side. It is called once at a time, never from inside
+// an import, and never again after a trap.
 
 import { Account } from "./account.js";
 import { Fault, refuse } from "./valor-rules.js";
 
-/** How many bytes a guest may write ahead of who reads. */
+/** How many bytes a guest may write ahead of the reader. */
 const WINDOW = 65536;
-/** How many bytes of a line for people are read of it. */
+/** The most bytes that are read of a line for people. */
 const LINE = 8192;
-/** The longest time that a browser's timer knows, in milliseconds. */
+/** The longest time that a browser's timer can wait, in milliseconds. */
 const LONGEST = 0x7fffffff;
 const LEVELS = ["error", "error", "warn", "info", "debug", "debug"];
 const EXPORTS = [
@@ -140,7 +140,16 @@ export class Guest {
   }
 
   constructor(name, host, account) {
-    Object.assign(this, { name, host, account, next: 1, open: new Map(), timers: new Map(), trapped: null, woken: false });
+    Object.assign(this, {
+      name,
+      host,
+      account,
+      next: 1,
+      open: new Map(),
+      timers: new Map(),
+      trapped: null,
+      woken: false,
+    });
   }
 
   enter(name, ...args) {
@@ -219,7 +228,7 @@ export class Guest {
     });
   }
 
-  /** Hands a head and its body over; a stream as it is asked for. */
+  /** Hands over a head and its body; a stream on demand. */
   send(event, id, exchange, { body, length, ...head }) {
     if (body instanceof ReadableStream) {
       exchange.reader = body.getReader();
@@ -244,7 +253,7 @@ export class Guest {
     this.open.delete(id);
   }
 
-  /** Holds a body for whoever reads it, and releases what was read. */
+  /** Holds a body for its reader, and releases what was read. */
   held(bytes) {
     const { account } = this;
     let at = 0;
@@ -304,7 +313,7 @@ export class Guest {
       {
         start: (controller) => void (exchange.controller = controller),
         pull: async () => {
-          // All that was written before is read.
+          // Everything that was written before is read.
           this.account.release(exchange.written);
           exchange.written = 0;
           await null;
@@ -388,7 +397,11 @@ export class Guest {
     };
     this.open.set(id, exchange);
     const stopped = () => void queueMicrotask(() => this.tell("valor_cancel", id));
-    const request = { ...head, body: pieces ? this.stream(id, exchange, stopped) : body, signal: exchange.abort.signal };
+    const request = {
+      ...head,
+      body: pieces ? this.stream(id, exchange, stopped) : body,
+      signal: exchange.abort.signal,
+    };
     const alive = () => this.open.get(id) === exchange;
     try {
       await null;
@@ -408,7 +421,7 @@ export class Guest {
   }
 
   imports() {
-    // What is thrown in an import ends the guest, as a trap does.
+    // What an import throws ends the guest, like a trap.
     const line = (at, length) => {
       const said = this.slice(at, length);
       return text.decode(said.subarray(0, LINE)) + (said.length > LINE ? `… (${said.length - LINE} more bytes)` : "");
@@ -425,7 +438,7 @@ export class Guest {
         for (let i = 0; i < bytes.length; i += WINDOW) crypto.getRandomValues(bytes.subarray(i, i + WINDOW));
       },
       wake: () => {
-        // One turn is all that it asks for, however often it does.
+        // It gets one turn, however often it asks.
         if (!this.woken)
           setTimeout(() => {
             this.woken = false;
@@ -473,7 +486,7 @@ export class Guest {
   }
 }
 
-/** Calls back after any time, and gives what takes that back: a browser takes 2^31 ms and more for none. */
+/** Calls back after any time, and returns a function that cancels it: a browser does not wait for 2^31 ms or more. */
 function after(ms, rings) {
   let timer;
   const wait = (left) => {

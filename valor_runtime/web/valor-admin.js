@@ -1,4 +1,4 @@
-// The host's own vlugins, `/_health` and `/_plugins`, as the server's `admin` has them. `valor-dispatch.js` asks.
+// The host's own vlugins, `/_health` and `/_plugins`, like the server's `admin`. `valor-dispatch.js` calls them.
 
 import { checked, runsIn } from "./valor-pages.js";
 import { byName, byPrefix, fit, insert, lackOf, mount, prepare, remove, save } from "./valor-registry.js";
@@ -10,14 +10,24 @@ const LONGEST = 1048576;
 
 const notAllowed = (methods) => problem(405, `the methods here are ${methods}`, ["allow", methods]);
 
-const describe = ({ name, prefix, definition, generation, unavailable, running, limits: { timeout, body, concurrency }, sha256, version = null }) => ({
+const describe = ({
+  name,
+  prefix,
+  definition,
+  generation,
+  unavailable,
+  running,
+  limits: { timeout, body, concurrency },
+  sha256,
+  version = null,
+}) => ({
   file: addressOf(definition),
   generation, limits: { timeout, body, concurrency }, name, prefix,
   reason: unavailable ?? null, running, runs: runsIn(definition), sha256: sha256 ?? definition.sha256 ?? null,
   state: unavailable ? "unavailable" : "ready", type: definition.type, version,
 });
 
-/** A value with what a patch says otherwise (RFC 7396); null takes a key out. */
+/** A value after a patch (RFC 7396); null removes a key. */
 function merged(value, patch) {
   const isObject = (it) => Object(it) === it && !Array.isArray(it);
   if (!isObject(patch)) return patch;
@@ -28,7 +38,7 @@ function merged(value, patch) {
   return Object.fromEntries(entries);
 }
 
-/** The definition in a request's body; of a PATCH, what comes of `old` by it. */
+/** The definition in a request's body; for a PATCH, `old` with the changes. */
 async function definitionOf({ method, headers, body }, old) {
   const isPatch = method === "PATCH";
   const kind = headers.find(([name]) => name === "content-type")?.[1];
@@ -57,18 +67,23 @@ async function plugins(request, path) {
     if (byName.has(name)) return byName.get(name);
     refuse(404, `no vlugin is named \`${name}\``);
   };
-  if (!name && method === "GET") return json(200, { plugins: [...byName.keys()].sort().map((key) => describe(byName.get(key))) });
+  if (!name && method === "GET")
+    return json(200, { plugins: [...byName.keys()].sort().map((key) => describe(byName.get(key))) });
   if (method === "GET") return json(200, describe(found()));
   if (name && method === "DELETE") {
     remove(found());
     await save();
     return { status: 204, headers: [], body: null };
   }
-  if (name ? !/^(PUT|PATCH)$/.test(method) : method !== "POST") return notAllowed(name ? "GET, HEAD, PUT, PATCH, DELETE" : "GET, HEAD, POST");
+  if (name ? !/^(PUT|PATCH)$/.test(method) : method !== "POST")
+    return notAllowed(name ? "GET, HEAD, PUT, PATCH, DELETE" : "GET, HEAD, POST");
   const old = name ? found() : null;
   const definition = await definitionOf(request, old);
   if (old && definition.name !== name)
-    refuse(422, `the definition is of \`${definition.name}\`, but the path names \`${name}\`: they have to be the same`);
+    refuse(
+      422,
+      `the definition is of \`${definition.name}\`, but the path names \`${name}\`: they must be the same`,
+    );
   const fresh = mount(definition);
   const free = () => {
     const at = byPrefix.get(fresh.prefix);
@@ -98,7 +113,7 @@ export const BUILT_IN = {
     if (path === "/live") return json(200, { status: "live" });
     if (!["", "/", "/ready"].includes(path))
       return problem(404, `there is no /_health${path}: /_health, /_health/live and /_health/ready`);
-    // Only optional ones can be missing here, and that is no fault.
+    // Only optional ones can be missing here, which is no fault.
     const unavailable = [...byName.values()].filter((m) => m.unavailable).map((m) => [m.name, lackOf(m)]);
     return json(200, { status: "ready", unavailable: Object.fromEntries(unavailable) });
   },

@@ -1,7 +1,7 @@
-// What plugins.json and a definition may say, in the words of the server, whose rules (`definition`) these are: its
-// rows are in valor-keys.js, and the rules that need code are here, by the names that the rows have. A page imports
-// this when the service worker asks (valor.js): it is too large to be in every worker. A fault names its key and its
-// vlugin, and no line.
+// What plugins.json and a definition may contain, in the server's words; the rules are the server's (`definition`). The
+// rows are in valor-keys.js. The rules that need code are here, under the names that the rows use. A page imports this
+// when the service worker asks (valor.js): it is too large for every worker. A fault names its key and its vlugin, but
+// no line.
 
 // `?valor`: not for the registry, which may wait for it.
 import { DEFINITION, EXAMPLE, FILE, LATER } from "./valor-keys.js?valor";
@@ -9,8 +9,8 @@ import { DEFINITION, EXAMPLE, FILE, LATER } from "./valor-keys.js?valor";
 const KINDS = DEFINITION.find(({ name }) => name === "type").words.known.map(([word]) => word);
 
 /**
- * What is wrong with a text, which is JSON: of each fault its key, the message, and the vlugin; after a hundred, how
- * many more. `one` is for a definition by itself, `value` for what came of the text.
+ * The faults of a text of JSON, each with its key, its message and its vlugin; after a hundred, their number. `one` is
+ * for a single definition, `value` for the parsed text.
  */
 export function faultsOf(text, one, value = JSON.parse(text)) {
   const faults = [];
@@ -24,7 +24,7 @@ export function faultsOf(text, one, value = JSON.parse(text)) {
   return faults;
 }
 
-/** The same on one line; null where nothing is wrong. */
+/** The same on one line; null if nothing is wrong. */
 export function check(text, one, value) {
   const line = ([key, message, name]) => {
     const named = typeof name === "string" && !ofName(name) && !message.includes(`\`${name}\``);
@@ -34,8 +34,8 @@ export function check(text, one, value) {
 }
 
 /**
- * What JSON.parse does not say: keys that are there twice in one object. Gives what is JSON and yet more than the
- * server's parser takes.
+ * What JSON.parse does not report: keys that are there twice in one object. Returns JSON that is more than the server's
+ * parser takes.
  */
 function unsaid(text, plugins, fault) {
   const levels = [];
@@ -45,7 +45,7 @@ function unsaid(text, plugins, fault) {
     const level = levels.at(-1);
     if (/[{[]/.test(token)) {
       levels.push(token === "{" ? { keys: new Set(), isNext: true } : { at: 0 });
-      if (levels.length > 127) return "arrays and objects are more than 127 deep in each other; take levels out";
+      if (levels.length > 127) return "arrays and objects are nested more than 127 deep; remove levels";
     } else if (/[}\]]/.test(token)) levels.pop();
     else if (token === ",") level.keys ? (level.isNext = true) : level.at++;
     else if (token !== '"') {
@@ -80,7 +80,10 @@ function root(value, fault) {
   for (const [{ definitions }, it, key] of rows(value, FILE, "", fault)) {
     if (!definitions) continue;
     if (!Array.isArray(it)) fault(key, `expected an array, found ${kindOf(it)}`);
-    else it.forEach((entry, index) => definition(entry, `plugins[${index}]`, (...said) => fault(...said, entry?.name), taken));
+    else
+      it.forEach((entry, index) =>
+        definition(entry, `plugins[${index}]`, (...said) => fault(...said, entry?.name), taken),
+      );
   }
 }
 
@@ -104,13 +107,13 @@ function definition(value, key, fault, taken) {
   }
 }
 
-/** Who has it already; otherwise it is this one's from now on. */
+/** Who has it already; otherwise it now belongs to this one. */
 function isTaken(all, what, key) {
   if (all.has(what)) return all.get(what);
   all.set(what, key);
 }
 
-/** Checks an object against its rows; gives the rows that it has, each with its value and where that stands. */
+/** Checks an object against its rows; returns those that it has, each with its value and position. */
 function* rows(value, keys, key, fault, kind, later = []) {
   for (const { name, needed } of keys)
     if (needed && !Object.hasOwn(value, name) && (needed.kinds?.includes(kind) ?? true))
@@ -127,7 +130,7 @@ function* rows(value, keys, key, fault, kind, later = []) {
     const at = join(key, name);
     const { limit, against, only, why, without } = row;
     const reason = without?.[kind] ?? (kind && only && !only.includes(kind) ? why : "");
-    // A kind that cannot be held to a limit has no range for it either.
+    // A kind without a limit has no range for it either.
     if (!reason || !limit) Object.keys(row).forEach((shape) => SHAPES[shape]?.(given, at, fault, row[shape], kind));
     if (against && given === true && value[against[0]] === false) fault(at, against[1]);
     if (reason) fault(at, `\`${name}\` has no meaning for a \`${kind}\` vlugin${reason}`);
@@ -147,7 +150,7 @@ function expected(value, key, what, fault) {
   fault(key, `expected ${what}, found ${/number|boolean/.test(typeof value) ? value : kindOf(value)}`);
 }
 
-/** Holds a string to a rule. */
+/** Checks a string against a rule. */
 function checked(value, key, fault, rule) {
   if (typeof value !== "string") return expected(value, key, "a string", fault);
   const broken = value.length > 4096 ? "a text has at most 4096 characters" : rule(value);
@@ -156,11 +159,11 @@ function checked(value, key, fault, rule) {
 
 function object(value, key, fault, { example, keys }, kind) {
   if (kindOf(value) !== "an object") return expected(value, key, `an object such as ${example}`, fault);
-  // A generator checks as it goes along.
+  // A generator checks while it runs.
   for (const _ of rows(value, keys, key, fault, kind));
 }
 
-/** What a value is, by the entry of its row that says so. */
+/** The shape of a value, by the entry of its row for that shape. */
 const SHAPES = {
   text: (value, key, fault, rule) => checked(value, key, fault, RULES[rule]),
   texts(value, key, fault, [what, rule]) {
@@ -213,28 +216,35 @@ const RULES = {
   sha256(digest) {
     const isHex = /^[\da-f]*$/i.test(digest);
     if (isHex && digest.length === 64) return;
-    return `a SHA-256 is 64 hexadecimal digits, as \`sha256sum FILE\` prints them; found ${isHex ? `${digest.length} digits` : `\`${shown(digest)}\``}`;
+    const found = isHex ? `${digest.length} digits` : `\`${shown(digest)}\``;
+    return `a SHA-256 is 64 hexadecimal digits, as \`sha256sum FILE\` prints them; found ${found}`;
   },
   host(host) {
     if (!host) return "a host has at least one character";
     const [, scheme, rest] = /^(.*?):\/\/([^/]*)/s.exec(host) ?? [];
     if (rest !== undefined)
-      return `a host stands here without its scheme; write \`${shown(rest)}\` for \`${shown(scheme)}://…\``;
+      return `a host is written here without its scheme; write \`${shown(rest)}\` for \`${shown(scheme)}://…\``;
     const [bad] = /[\s\p{Cc}/?#@]/u.exec(host) ?? [];
-    if (bad) return `\`${shown(bad)}\` cannot stand in a host; write \`host\`, \`host:port\`, \`*.domain\` or \`*\``;
+    if (bad) return `\`${shown(bad)}\` is not allowed in a host; write \`host\`, \`host:port\`, \`*.domain\` or \`*\``;
   },
   file(path) {
     const isName = (part) => !/^\.{0,2}$/.test(part) && !/[\\:\p{Cc}]/u.test(part);
     if (path !== "." && !path.replace(/\/$/, "").split("/").every(isName))
-      return `\`${shown(path)}\` is no path in the script's folder; write one like data/words.txt, or . for all of it`;
+      return (
+        `\`${shown(path)}\` is not a path in the script's folder; ` +
+        "write one like data/words.txt, or . for all of it"
+      );
   },
   index(name) {
     if (!isServed(name))
-      return `\`${shown(name)}\` cannot be served as the page of a folder; write the name of a file, such as index.html`;
+      return (
+        `\`${shown(name)}\` cannot be served as the page of a folder; ` +
+        "write the name of a file, such as index.html"
+      );
   },
   served(path) {
     if (!path.split("/").every(isServed))
-      return `\`${shown(path)}\` is no file that can be served; write its path from the folder, such as index.html`;
+      return `\`${shown(path)}\` is not a file that can be served; write its path from the folder, such as index.html`;
   },
   field(value) {
     if (!/^[!-~]([ -~]*[!-~])?$/.test(value))
@@ -247,7 +257,7 @@ function ofName(name) {
   if (!length) return "a name has at least one character";
   if (length > 64) return `a name has at most 64 characters; this one has ${length}`;
   const [bad] = /[^\w.-]/u.exec(name) ?? [];
-  if (bad) return `\`${shown(bad)}\` cannot stand in a name; letters, digits, \`_\`, \`.\` and \`-\` can`;
+  if (bad) return `\`${shown(bad)}\` is not allowed in a name; letters, digits, \`_\`, \`.\` and \`-\` are`;
   if (/^[_.]/.test(name)) return `names that begin with \`_\` or \`.\` are Valor's own; begin \`${name}\` otherwise`;
 }
 
@@ -255,12 +265,13 @@ function ofPrefix(prefix) {
   if (!prefix.startsWith("/")) return `a prefix begins with \`/\`; write \`/${shown(prefix)}\``;
   if (prefix === "/") return;
   const [bad] = /[?#\\]|[^!-~]/u.exec(prefix) ?? [];
-  if (bad > "\x7f") return `\`${shown(bad)}\` stands in a path percent-encoded; write \`${encodeURIComponent(bad)}\` for it`;
-  if (bad) return `\`${shown(bad)}\` cannot stand in a prefix, which is a path without a query`;
+  if (bad > "\x7f")
+    return `\`${shown(bad)}\` must be percent-encoded in a path; write \`${encodeURIComponent(bad)}\` for it`;
+  if (bad) return `\`${shown(bad)}\` is not allowed in a prefix, which is a path without a query`;
   if (prefix.endsWith("/")) return `a prefix ends without \`/\`; write \`/${prefix.slice(1).replace(/\/+$/, "")}\``;
   const decoded = prefix.slice(1).toLowerCase();
   const slash = ["%2f", "%5c"].find((it) => decoded.includes(it));
-  if (slash) return `\`${slash}\` (an encoded slash) cannot stand in a prefix`;
+  if (slash) return `\`${slash}\` (an encoded slash) is not allowed in a prefix`;
   for (const segment of decoded.replaceAll("%2e", ".").split("/")) {
     if (!segment) return "a prefix has no empty segment (`//`)";
     if (/^\.\.?$/.test(segment))
@@ -269,10 +280,10 @@ function ofPrefix(prefix) {
   if (decoded.startsWith("_")) return "prefixes that begin with `/_` are Valor's own; choose another";
 }
 
-/** One name, not hidden: also behind characters that some file systems leave out. */
+/** A single name, not hidden, even after characters that some file systems ignore. */
 const isServed = (name) => /^(?![\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff]*(\.|$))[^/\\\p{Cc}]+$/u.test(name);
 
-/** A word from outside as it stands in a message: on one line, and not too long. */
+/** A word from outside for a message: on one line, and not too long. */
 function shown(word) {
   const characters = [...word];
   const plain = { "\0": "\\0", "\n": "\\n", "\r": "\\r", "\t": "\\t", "\\": "\\\\" };
@@ -295,7 +306,7 @@ function listed(words) {
   return `${quoted.slice(0, -1).join(", ")} and ${quoted.at(-1)}`;
 }
 
-/** Of Damerau and Levenshtein: how many letters are added, left out, replaced, or change places with the next. */
+/** By Damerau and Levenshtein: how many letters are added, left out, replaced, or swapped with the next. */
 function distance(a, b) {
   const rows = [Array.from({ length: b.length + 1 }, (_, j) => j)];
   for (let i = 1; i <= a.length; i++) {

@@ -1,5 +1,5 @@
-// A request's way to its vlugin and back, as the server's `dispatch` has it, and what a vlugin may ask for (`host`).
-// `valor-sw.js` asks; whatever goes wrong on the way becomes a response.
+// A request's way to its vlugin and back, like the server's `dispatch`, and what a vlugin may ask for (`host`).
+// `valor-sw.js` calls it; every failure on the way becomes a response.
 
 import { BUILT_IN } from "./valor-admin.js";
 import { LEVELS } from "./guest.js";
@@ -9,7 +9,7 @@ import {
   without,
 } from "./valor-rules.js";
 
-/** Characters of what a vlugin says in a line of the console. */
+/** The most characters of a vlugin's text in a line of the console. */
 const LINE = 2000;
 
 hosts(function hostOf({ name, definition }) {
@@ -26,11 +26,16 @@ hosts(function hostOf({ name, definition }) {
       const bodied = body instanceof ReadableStream || body?.length;
       const request = { method, headers, signal, ...(bodied && { body, duplex: "half" }) };
       const response = await reach(definition.allow, target, target, request);
-      // What the browser has decoded is no longer what these say.
+      // After the browser has decoded the body, these are no longer true.
       const encoded = response.headers.has("content-encoding");
       const kept = [...response.headers].filter(([n]) => !encoded || !/^content-(encoding|length)$/.test(n));
       const length = encoded ? null : response.headers.get("content-length");
-      return { status: response.status, headers: kept, length: length && +length, body: method === "HEAD" ? null : response.body };
+      return {
+        status: response.status,
+        headers: kept,
+        length: length && +length,
+        body: method === "HEAD" ? null : response.body,
+      };
     },
   };
 });
@@ -57,11 +62,14 @@ export async function answer(request) {
 
 async function run(mount, request, id) {
   const { name, limits } = mount;
-  if (mount.unavailable) return ended(problem(503, `the vlugin \`${name}\` is not available: it is ${lackOf(mount)}`), id, mount);
+  if (mount.unavailable)
+    return ended(problem(503, `the vlugin \`${name}\` is not available: it is ${lackOf(mount)}`), id, mount);
   const later = (detail) => ended(problem(503, detail, ["retry-after", "1"]), id, mount);
   const large = `the body is over the limit of ${limits.body} bytes`;
-  if (mount.running >= limits.concurrency) return later(`the vlugin \`${name}\` runs ${mount.running} requests already`);
-  if (mount.ready?.account?.isNearlyFull) return later(`the vlugin \`${name}\` has too much under way; try again later`);
+  if (mount.running >= limits.concurrency)
+    return later(`the vlugin \`${name}\` runs ${mount.running} requests already`);
+  if (mount.ready?.account?.isNearlyFull)
+    return later(`the vlugin \`${name}\` has too much under way; try again later`);
   if ((request.length ?? 0) > limits.body) return ended(problem(413, large), id, mount);
   let over = false;
   let left = limits.body;
@@ -71,7 +79,8 @@ async function run(mount, request, id) {
     if (over) controller.error(new Error(large));
     else controller.enqueue(piece);
   };
-  if (request.body instanceof ReadableStream) request.body = request.body.pipeThrough(new TransformStream({ transform: count }));
+  if (request.body instanceof ReadableStream)
+    request.body = request.body.pipeThrough(new TransformStream({ transform: count }));
   request.headers = [...without(request.headers, REQUEST_ID), [REQUEST_ID, id]];
   const stop = new AbortController();
   const late = new Fault("timeout", 504, `no response within ${limits.timeout} s`);
@@ -94,11 +103,15 @@ async function run(mount, request, id) {
     const fault = error instanceof Fault ? error : new Fault("error", 502, String(error.message ?? error));
     const what = fault.kind === "panic" ? "panicked" : "failed";
     const message = fault.message.slice(0, LINE);
-    console[fault.status < 500 ? "debug" : "error"](`valor: the vlugin \`${name}\` ${what}: ${message} (id ${id})${fault.at ?? ""}`);
+    console[fault.status < 500 ? "debug" : "error"](
+      `valor: the vlugin \`${name}\` ${what}: ${message} (id ${id})${fault.at ?? ""}`,
+    );
     const said =
-      fault.status < 500 || fault.kind === "away" ? message
-      : fault.kind === "timeout" && stop.signal.reason === late ? `the vlugin \`${name}\` did not answer within ${limits.timeout} s`
-      : `the vlugin \`${name}\` failed; the log says why, under id ${id}`;
+      fault.status < 500 || fault.kind === "away"
+        ? message
+        : fault.kind === "timeout" && stop.signal.reason === late
+          ? `the vlugin \`${name}\` did not answer within ${limits.timeout} s`
+          : `the vlugin \`${name}\` failed; the log says why, under id ${id}`;
     response = problem(fault.status, said);
   }
   clearTimeout(timer);
@@ -111,7 +124,7 @@ async function run(mount, request, id) {
     response = problem(413, large);
   }
   if (response.body instanceof ReadableStream) {
-    // Its end is noticed, however it comes.
+    // Its end is noticed, whatever the cause.
     const { readable, writable } = new TransformStream();
     response.body.pipeTo(writable).then(done, done);
     response.body = readable;

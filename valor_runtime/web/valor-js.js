@@ -1,6 +1,6 @@
-// JavaScript vlugins: their two forms, `env` and `ctx`, errors, `call`, and the `fetch` that is held to
-// `allow`. In the service worker several of them share the realm; in a page's Worker each has its own.
-// valor-vlugins.js names those that the service worker imports; valor-worker.js brings the one of a Worker.
+// JavaScript vlugins: their two forms, `env` and `ctx`, errors, `call`, and the `fetch` that `allow` limits. In the
+// service worker several of them share the realm; in a page's Worker there is only one. valor-vlugins.js names those
+// that the service worker imports; valor-worker.js loads the one of a Worker.
 
 import { Account } from "./account.js";
 import { Fault, addEventListener, fetch, mayHaveBody, reach } from "./valor-rules.js";
@@ -9,27 +9,29 @@ const { removeEventListener } = globalThis;
 
 /** The methods of IANA's registry, which the server and vlugins of other kinds know. */
 const METHODS = new Set(
-  ("ACL BASELINE-CONTROL BIND CHECKIN CHECKOUT CONNECT COPY DELETE GET HEAD LABEL LINK LOCK MERGE MKACTIVITY MKCALENDAR MKCOL " +
-    "MKREDIRECTREF MKWORKSPACE MOVE OPTIONS ORDERPATCH PATCH POST PRI PROPFIND PROPPATCH PUT REBIND REPORT SEARCH TRACE UNBIND " +
-    "UNCHECKOUT UNLINK UNLOCK UPDATE UPDATEREDIRECTREF VERSION-CONTROL").split(" "),
+  (
+    "ACL BASELINE-CONTROL BIND CHECKIN CHECKOUT CONNECT COPY DELETE GET HEAD LABEL LINK LOCK MERGE MKACTIVITY " +
+    "MKCALENDAR MKCOL MKREDIRECTREF MKWORKSPACE MOVE OPTIONS ORDERPATCH PATCH POST PRI PROPFIND PROPPATCH PUT REBIND " +
+    "REPORT SEARCH TRACE UNBIND UNCHECKOUT UNLINK UNLOCK UPDATE UPDATEREDIRECTREF VERSION-CONTROL"
+  ).split(" "),
 );
 
 const OWN = /\/valor-(js|line|sw|worker)\.js\b/;
 
 /** What the service worker has imported, by name: module, address and SHA-256. */
 const imported = new Map();
-/** Who listens for requests, by name. */
+/** The listeners for requests, by name. */
 const listening = new Map();
-/** Whose module is evaluated now. */
+/** Whose module is being evaluated. */
 let current = "";
-/** Who has the other vlugins. */
+/** Sends calls to the other vlugins. */
 let host;
 /** The errors of a `fetch` that was refused, and their status. */
 const refusals = new WeakMap();
-/** Whose `allow` and limits a call of `fetch` is held to. */
+/** Whose `allow` and limits apply to a call of `fetch`. */
 let whose = byStack;
 
-/** From now on the module of this name is evaluated, or none. */
+/** From now on, the module of this name is evaluated, or none. */
 export function evaluates(name) {
   if (!listening.size) furnish();
   current = name;
@@ -50,7 +52,7 @@ export function importedFor({ name, sha256 }) {
   return found && found.sha256 === sha256?.toLowerCase() ? found : null;
 }
 
-/** `other` answers what vlugins ask of each other; in a Worker, all that is fetched is held to one `allow` and one's limits. */
+/** `other` answers calls between vlugins. In a Worker, one `allow` and one vlugin's limits apply to every fetch. */
 export function asks(other, only) {
   host = other;
   if (only) whose = () => only;
@@ -76,10 +78,12 @@ async function counted(account, kind, act) {
   }
 }
 
-/** Gives the realm what vlugins find in it; without any, it is left as it is. */
+/** Adds to the realm what vlugins find in it; without any, it stays as it is. */
 function furnish() {
   const { removeEventListener } = globalThis;
-  globalThis.valor = Object.freeze({ call: (name, input, init) => call(name, input, init, null, whose(stackOf())?.account) });
+  globalThis.valor = Object.freeze({
+    call: (name, input, init) => call(name, input, init, null, whose(stackOf())?.account),
+  });
   globalThis.fetch = held;
   globalThis.addEventListener = (type, listener, ...rest) => {
     if (type !== "fetch") return addEventListener(type, listener, ...rest);
@@ -94,12 +98,13 @@ function furnish() {
   const onfetch = { set: (listener) => globalThis.addEventListener("fetch", listener) };
   Object.defineProperty(globalThis, "onfetch", { configurable: true, get: () => null, ...onfetch });
   for (const name of ["Request", "Response"]) {
-    const construct = (target, [input, init], made) => whole(Reflect.construct(target, [input, init], made), init?.headers ?? input?.headers);
+    const construct = (target, [input, init], made) =>
+      whole(Reflect.construct(target, [input, init], made), init?.headers ?? input?.headers);
     globalThis[name] = new Proxy(globalThis[name], { construct });
   }
 }
 
-/** A browser leaves out `host`, `set-cookie` and others. Between vlugins no header is kept back. */
+/** A browser drops `host`, `set-cookie` and others. Between vlugins every header passes. */
 function whole(made, given) {
   const wanted = new Headers(given);
   if (![...wanted.keys()].some((name) => !made.headers.has(name))) return made;
@@ -119,7 +124,7 @@ function stackOf() {
   return stack;
 }
 
-/** What a vlugin is told that is refused something. */
+/** The error for a vlugin whose request was refused. */
 function failure(status, message, stack) {
   const error = Object.assign(new TypeError(message), { status, stack });
   refusals.set(error, status);
@@ -143,7 +148,11 @@ async function held(input, init) {
     throw signal.reason;
   }
   const one = whose(stack);
-  if (!one) throw failed(403, `${url} may not be reached: no vlugin's own code calls fetch here, so it is not known whose \`allow\` to ask`);
+  if (!one)
+    throw failed(
+      403,
+      `${url} may not be reached: no vlugin's own code calls fetch here, so it is not known whose \`allow\` to ask`,
+    );
   try {
     return await counted(one.account, "fetches", () => reach(one.allow, url, request));
   } catch (error) {
@@ -152,15 +161,29 @@ async function held(input, init) {
   }
 }
 
-/** Another vlugin's answer; `end` is the signal of the request that asks for it, `account` counts it, where those are known. */
+/**
+ * Another vlugin's answer. `end` is the signal of the request that asks, and `account` counts it; either may be
+ * unknown.
+ */
 export async function call(name, input, init, end, account) {
-  const request = new Request(input instanceof Request ? input : new URL(input, location.origin), { duplex: "half", ...init });
+  const request = new Request(input instanceof Request ? input : new URL(input, location.origin), {
+    duplex: "half",
+    ...init,
+  });
   const { pathname, search, host: to, protocol } = new URL(request.url);
   const { method, body } = request;
   const signal = end ? AbortSignal.any([request.signal, end]) : request.signal;
   const headers = [...request.headers];
   if (!request.headers.has("host")) headers.push(["host", to]);
-  const asked = { method, target: pathname + search, https: protocol === "https:", headers, body, length: body ? null : 0, signal };
+  const asked = {
+    method,
+    target: pathname + search,
+    https: protocol === "https:",
+    headers,
+    body,
+    length: body ? null : 0,
+    signal,
+  };
   const ask = account?.call ?? host;
   let answer;
   try {
@@ -177,15 +200,15 @@ export async function call(name, input, init, end, account) {
   return new Response(mayHaveBody(status) ? answer.body : null, { status, headers: answer.headers });
 }
 
-/** What a request ends with that a vlugin's code has thrown for. */
+/** The fault of a request for which a vlugin's code has thrown. */
 export function faultOf(error) {
   if (error instanceof Fault) return error;
   const { status, stack } = error instanceof Error ? error : {};
   const isStatus = Number.isInteger(status) && status >= 400 && status < 600;
-  // A refusal that the vlugin lets through tells what is around here: it is the vlugin's failure.
+  // A refusal that the vlugin does not catch reveals its surroundings: it becomes the vlugin's failure.
   const isOwn = refusals.get(error) !== status || status >= 500;
   const fault = new Fault("error", isStatus && isOwn ? status : 500, String(error?.message ?? error));
-  // Without the message, which some browsers put before, and without Valor's own.
+  // Without the message, which some browsers put first, and without Valor's own.
   const frames = (stack ?? "").split("\n").filter((line) => /:\d+:\d+\)?$/.test(line) && !OWN.test(line));
   fault.at = frames.map((line) => `\n${line}`).join("");
   return fault;
@@ -204,7 +227,7 @@ class FetchEvent extends Event {
   }
 }
 
-/** A vlugin in this realm. It is asked as a guest is. */
+/** A vlugin in this realm, with the interface of a guest. */
 export class Script {
   static async create(module, { name, config = null }, account) {
     const made = new Script(module.default, listening.get(name) ?? [], { config, name, account });
@@ -220,14 +243,17 @@ export class Script {
 
   constructor(main, listeners, { config, name, account }) {
     if (typeof main?.fetch === "function") this.handle = (request, env, ctx) => main.fetch(request, env, ctx);
-    else if (listeners.length) this.handle = (request, env, { waitUntil }) => this.dispatch(listeners, new FetchEvent(request, env, waitUntil));
+    else if (listeners.length)
+      this.handle = (request, env, { waitUntil }) => this.dispatch(listeners, new FetchEvent(request, env, waitUntil));
     else
       throw new Error(
-        'it answers no request: write `export default { fetch(request, env, ctx) { … } }`, or `addEventListener("fetch", …)`',
+        "it answers no request: write `export default { fetch(request, env, ctx) { … } }`, or " +
+          '`addEventListener("fetch", …)`',
       );
     this.name = name;
-    // What a request has called ends with it.
-    this.env = (end) => Object.freeze({ config, name, call: (callee, input, init) => call(callee, input, init, end, account) });
+    // The calls of a request end with it.
+    this.env = (end) =>
+      Object.freeze({ config, name, call: (callee, input, init) => call(callee, input, init, end, account) });
   }
 
   dispatch(listeners, event) {
@@ -245,7 +271,7 @@ export class Script {
     const options = { method, headers, signal, duplex: "half" };
     if (!/^(GET|HEAD)$/.test(method) && (body instanceof ReadableStream || body?.length)) options.body = body;
     const request = new Request(`http${https ? "s" : ""}://${host}${target}`, options);
-    // As those of a service worker's own event, and those on the server.
+    // Like those of a service worker's own event, and those on the server.
     for (const change of ["append", "delete", "set"]) {
       const value = () => {
         throw new TypeError("the headers of a request cannot be changed; those of `new Request(request)` can");
@@ -283,7 +309,7 @@ export class Script {
 function answerOf(response) {
   if (!(response instanceof Response)) throw new TypeError(`it answered with ${response}, which is no Response`);
   if (response.bodyUsed || response.body?.locked) throw new TypeError("the body of its response was read already");
-  // What the browser has decoded is no longer what these say.
+  // After the browser has decoded the body, these are no longer true.
   const isForeign = response.type !== "default";
   const headers = [...response.headers].filter(([name]) => !isForeign || !/^content-(encoding|length)$/.test(name));
   return { status: response.status, headers, body: response.body, length: response.body ? null : 0 };

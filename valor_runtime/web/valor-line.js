@@ -1,10 +1,10 @@
-// A port with two ends, each of which asks the other: requests, responses, faults, bodies as streams. The service
+// A port with two ends, each of which can ask the other: requests, responses, faults, bodies as streams. The service
 // worker has one end (valor-pages.js), a vlugin in a page's Worker the other (valor-worker.js).
 
 import { Fault } from "./valor-rules.js";
 
 export class Line {
-  /** `answer(what, request)` is what this end has for the other. */
+  /** `answer(what, request)` answers the other end. */
   constructor(port, answer) {
     Object.assign(this, { port, answer, next: 1, open: new Map(), stops: new Map(), over: new AbortController() });
     port.onmessage = ({ data }) => this.heard(data);
@@ -14,11 +14,12 @@ export class Line {
     this.port.postMessage(message, body instanceof ReadableStream ? [body] : []);
   }
 
-  /** The other end's answer. It is over when its body has ended. */
+  /** The other end's answer. It ends with its body. */
   ask(what, { signal, event, ...request } = {}) {
     return new Promise((resolve, reject) => {
       const id = this.next++;
-      if (signal?.aborted || this.over.signal.aborted) return reject((signal?.aborted ? signal : this.over.signal).reason);
+      if (signal?.aborted || this.over.signal.aborted)
+        return reject((signal?.aborted ? signal : this.over.signal).reason);
       const stop = () => {
         this.post({ id, stop: true });
         reject(signal.reason);

@@ -1,5 +1,5 @@
-// Imported before each vlugin of valor-vlugins.js with its name behind the question mark, and once behind the
-// last of them: modules are evaluated in the order of their imports.
+// Imported before each vlugin of valor-vlugins.js with its name after the question mark, and once after the last:
+// modules are evaluated in the order of their imports.
 
 import { evaluates } from "./valor-js.js";
 

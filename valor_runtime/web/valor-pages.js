@@ -1,18 +1,18 @@
-// Vlugins that the service worker has not imported, because they were registered later: each runs in a Worker
-// that a page owns (valor.js), as a service worker can have none. The Worker holds a lock as long as it
-// lives, so its end is noticed, and a service worker that was restarted finds it again.
+// Vlugins that the service worker has not imported, because they were registered later. Each runs in a Worker that a
+// page owns (valor.js), since a service worker can have none. The Worker holds a lock as long as it lives, so its end
+// is noticed, and a restarted service worker finds it again.
 
 import { Account } from "./account.js";
 import { Line } from "./valor-line.js";
 import { Fault, addEventListener, fetch, refuse } from "./valor-rules.js";
 import { Script, asks, importedFor } from "./valor-js.js";
 
-/** How long a page or its Worker may take to say that it is there, in ms. */
+/** How long a page or its Worker may take to report, in ms. */
 const PATIENCE = 5000;
 const WORKER = new URL("valor-worker.js", import.meta.url).href;
 // `?valor`: not for the registry, which may wait for it.
 const CHECK = new URL("valor-check.js?valor", import.meta.url).href;
-/** Whether a vlugin of the service worker's may not call all others: then it has to be known whose call one is. */
+/** Whether a vlugin in the service worker may not call all others: then it must be known who calls. */
 let isLimited = false;
 
 /** By lock. */
@@ -22,7 +22,7 @@ const remotes = new Map();
 export const runsIn = (definition) =>
   definition.type === "js" && !importedFor(definition) ? "page worker" : "service worker";
 
-/** The vlugin of a mount. `stored` puts its file where a Worker can import it, and gives the address. */
+/** The vlugin of a mount. `stored` puts its file where a Worker can import it, and returns the address. */
 export async function script(mount, { call }, stored) {
   const { definition } = mount;
   const known = importedFor(definition);
@@ -32,7 +32,12 @@ export async function script(mount, { call }, stored) {
   known.account.call = call;
   isLimited ||= !!definition.callees;
   asks(async (callee, request) => {
-    if (isLimited) refuse(403, `\`${callee}\` may not be called: no vlugin's own code calls it here, so it is not known whose \`callees\` to ask`);
+    if (isLimited)
+      refuse(
+        403,
+        `\`${callee}\` may not be called: no vlugin's own code calls it here, ` +
+          "so it is not known whose `callees` to ask",
+      );
     return call(callee, request);
   });
   return Script.create(known.module, definition, known.account);
@@ -45,7 +50,7 @@ function within(ms, promise) {
   return Promise.race([promise, new Promise((_, failed) => setTimeout(() => failed(nobody()), ms))]);
 }
 
-/** The first page that answers, and what. */
+/** The first page that answers, and its answer. */
 async function askPages(what) {
   const all = await clients.matchAll({ type: "window", includeUncontrolled: true });
   const asked = all.map(
@@ -60,13 +65,13 @@ async function askPages(what) {
   return within(PATIENCE, Promise.race(asked));
 }
 
-/** Refuses what a definition may not say, where a page can tell. `value` is what came of the text. */
+/** Refuses an invalid definition, if a page can check it. `value` is the parsed text. */
 export async function checked(text, value, one) {
   const said = await askPages({ valor: "check", worker: CHECK, text, value, one }).catch(() => []);
   if (said[1]) refuse(422, said[1]);
 }
 
-/** The page that has the Worker of this key, or one that is willing to. */
+/** The page that has the Worker of this key, or one that offers to. */
 async function page(key) {
   const { held } = await navigator.locks.query();
   const lock = held.find(({ name }) => name.startsWith(`${key} `))?.name;
@@ -76,7 +81,7 @@ async function page(key) {
 
 const keyOf = ({ prefix, name, generation }) => `valor ${location} ${prefix} ${name} ${generation}`;
 
-/** A vlugin in a page's Worker. It is asked as a guest is. */
+/** A vlugin in a page's Worker, with the interface of a guest. */
 export class Remote {
   static async create(mount, url, call) {
     const key = keyOf(mount);
@@ -94,7 +99,7 @@ export class Remote {
   constructor(mount, client, lock, call) {
     Object.assign(this, { mount, client, lock, trapped: null });
     const { port1, port2 } = new MessageChannel();
-    // Its own count can be gone around by what it posts.
+    // What it posts can bypass its own count.
     const account = new Account(mount.definition.limits);
     this.line = new Line(port1, async (name, request) => {
       account.begin("calls");
@@ -112,7 +117,7 @@ export class Remote {
     navigator.locks.request(this.lock, { mode: "shared" }, lost);
     const { name, config, allow = [], limits } = this.mount.definition;
     await this.line.ask("start", { url, name, config, allow, limits });
-    // Something else was wrong, so that it never came to be mounted.
+    // Something else was wrong, so it was never mounted.
     setTimeout(() => this.mounted || this.end(nobody()), 60000);
   }
 
@@ -121,9 +126,11 @@ export class Remote {
     try {
       return await this.line.ask("request", request);
     } catch (error) {
-      // One that computes without a pause hears of nothing.
+      // One that computes without a pause receives nothing.
       if (error.kind === "timeout")
-        within(PATIENCE, this.line.ask("lock")).catch(() => this.end(new Fault("error", 502, "its worker hung, and was ended")));
+        within(PATIENCE, this.line.ask("lock")).catch(() =>
+          this.end(new Fault("error", 502, "its worker hung, and was ended")),
+        );
       throw error;
     }
   }
@@ -137,7 +144,7 @@ export class Remote {
   }
 }
 
-/** Ends the Workers of vlugins that are not mounted any more, once nothing runs on them. */
+/** Ends the Workers of vlugins that are no longer mounted, once nothing runs on them. */
 export async function keep(byPrefix) {
   const mounts = [...byPrefix.values()];
   for (const remote of remotes.values()) {
@@ -148,12 +155,13 @@ export async function keep(byPrefix) {
   }
   const keys = mounts.filter(({ definition }) => runsIn(definition) === "page worker").map(keyOf);
   for (const { name: lock } of (await navigator.locks.query()).held) {
-    if (!lock.startsWith(`valor ${location} `) || remotes.has(lock) || keys.some((key) => lock.startsWith(`${key} `))) continue;
+    if (!lock.startsWith(`valor ${location} `) || remotes.has(lock) || keys.some((key) => lock.startsWith(`${key} `)))
+      continue;
     (await clients.get(lock.slice(lock.lastIndexOf(" ") + 1)))?.postMessage({ valor: "end", lock });
   }
 }
 
-// What such a Worker imports is the file that was read and checked, without the network too.
+// Such a Worker imports the file that was read and checked, even without the network.
 addEventListener("fetch", (event) => {
   if (!new URL(event.request.url).searchParams.has("valor")) return;
   event.respondWith(caches.match(event.request.url).then((kept) => kept ?? fetch(event.request)));

@@ -15,7 +15,7 @@ export const byPrefix = new Map();
 let generation = 0;
 let hostOf;
 
-/** Dispatch, which imports this, gives what the vlugin of a mount may ask for. */
+/** Dispatch, which imports this, sets what the vlugin of a mount may ask for. */
 export const hosts = (make) => (hostOf = make);
 
 /** Keeps the registry, and the files that it names. */
@@ -24,7 +24,7 @@ export async function save() {
   await keepWorkers(byPrefix);
 }
 
-/** The registry as it was kept, or of plugins.json. */
+/** The registry as it was kept, or from plugins.json. */
 export function awake() {
   awake.once ??= (async () => {
     const before = await kept();
@@ -38,7 +38,7 @@ export function awake() {
   return awake.once;
 }
 
-/** Applies what has changed in plugins.json; all else keeps its state. */
+/** Applies what has changed in plugins.json; everything else keeps its state. */
 export async function load() {
   const response = await fetch(PLUGINS, { cache: "no-cache" });
   if (!response.ok) throw new Error(`${PLUGINS} answers ${response.status}: say in start({ plugins }) where it is`);
@@ -83,13 +83,19 @@ export async function load() {
 /** Refuses a definition that cannot be mounted in a page. */
 export function fit({ type, name, prefix = `/${name}`, callees }) {
   if (!/^[a-z\d-][\w.-]{0,63}$/i.test(name ?? "")) refuse(422, `\`${name}\` is not a name for a vlugin`);
-  if (!/^(wasm|js)$/.test(type)) refuse(422, `a vlugin of type \`${type}\` does not run in a browser, only \`wasm\` and \`js\` do`);
-  if (!/^(?!\/_)(\/|(\/[!$-.0->@-[\]-~]+)+)$/.test(prefix) || /%(2f|5c)/i.test(prefix) || resolve(prefix) !== prefix) refuse(422, `\`${prefix}\` is not a prefix for a vlugin`);
+  if (!/^(wasm|js)$/.test(type))
+    refuse(422, `a vlugin of type \`${type}\` does not run in a browser, only \`wasm\` and \`js\` do`);
+  if (!/^(?!\/_)(\/|(\/[!$-.0->@-[\]-~]+)+)$/.test(prefix) || /%(2f|5c)/i.test(prefix) || resolve(prefix) !== prefix)
+    refuse(422, `\`${prefix}\` is not a prefix for a vlugin`);
   const offered = callees?.find((callee) => callee.startsWith("_"));
-  if (offered) refuse(422, `the vlugin \`${name}\`: \`callees\` names \`${offered}\`, which this host does not offer; it offers nothing`);
+  if (offered)
+    refuse(
+      422,
+      `the vlugin \`${name}\`: \`callees\` names \`${offered}\`, which this host does not offer; it offers nothing`,
+    );
 }
 
-/** Whether it is the network's: one that runs on a server alone. */
+/** Whether it belongs to the network: one that only runs on a server. */
 export const isElsewhere = ({ type }) => type === "native" || type === "files";
 
 /** A mount of a definition, not inserted yet. */
@@ -115,7 +121,7 @@ async function guest(mount, host) {
   return Guest.create(mount.module, mount.name, mount.definition.config, host, mount.limits);
 }
 
-/** The mount's guest; a fresh one where the last has trapped. */
+/** The mount's guest; a fresh one if the last has trapped. */
 export function prepare(mount) {
   if (mount.ready?.trapped) mount.guest = mount.ready = null;
   const create = mount.definition.type === "js" ? script : guest;
@@ -130,5 +136,5 @@ export function prepare(mount) {
   return mount.guest;
 }
 
-/** What is said to everybody of one that is not there, in the server's words. */
+/** The public reason why one is not available, in the server's words. */
 export const lackOf = ({ definition }) => (definition.optional ? "not installed" : "not loaded");

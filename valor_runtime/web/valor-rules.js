@@ -1,6 +1,7 @@
-// The rules of the server's `dispatch`, `registry`, `id` and `host`. Every other file asks; nothing here has state.
+// The rules of the server's `dispatch`, `registry`, `id` and `host`. Every other file uses them; nothing here has
+// state.
 
-/** The browser's own, for Valor itself: valor-js.js puts others in their place. */
+/** The browser's own, for Valor itself: valor-js.js replaces them. */
 export const { addEventListener, fetch } = globalThis;
 
 /** What a request ends with instead of a response. `kind`: error, panic, refused or timeout. */
@@ -16,8 +17,14 @@ export function refuse(status, line) {
 }
 
 const TITLES = [
-  "Bad Request|Unauthorized|Payment Required|Forbidden|Not Found|Method Not Allowed|Not Acceptable|Proxy Authentication Required|Request Timeout|Conflict|Gone|Length Required|Precondition Failed|Payload Too Large|URI Too Long|Unsupported Media Type|Requested Range Not Satisfiable|Expectation Failed|I'm a teapot|||Misdirected Request|Unprocessable Entity|Locked|Failed Dependency|Too Early|Upgrade Required||Precondition Required|Too Many Requests||Request Header Fields Too Large||||||||||||||||||||Unavailable For Legal Reasons",
-  "Internal Server Error|Not Implemented|Bad Gateway|Service Unavailable|Gateway Timeout|HTTP Version Not Supported|Variant Also Negotiates|Insufficient Storage|Loop Detected||Not Extended|Network Authentication Required",
+  "Bad Request|Unauthorized|Payment Required|Forbidden|Not Found|Method Not Allowed|Not Acceptable|" +
+    "Proxy Authentication Required|Request Timeout|Conflict|Gone|Length Required|Precondition Failed|" +
+    "Payload Too Large|URI Too Long|Unsupported Media Type|Requested Range Not Satisfiable|" +
+    "Expectation Failed|I'm a teapot|||Misdirected Request|" +
+    "Unprocessable Entity|Locked|Failed Dependency|Too Early|Upgrade Required||Precondition Required|" +
+    "Too Many Requests||Request Header Fields Too Large||||||||||||||||||||Unavailable For Legal Reasons",
+  "Internal Server Error|Not Implemented|Bad Gateway|Service Unavailable|Gateway Timeout|HTTP Version Not Supported|" +
+    "Variant Also Negotiates|Insufficient Storage|Loop Detected||Not Extended|Network Authentication Required",
 ].map((titles) => titles.split("|"));
 
 export function json(status, value, type = "application/json") {
@@ -50,7 +57,7 @@ export function resolve(path) {
   return `/${kept.join("/")}`;
 }
 
-/** The mount with the longest prefix of a path, and how long that is. */
+/** The mount with the longest prefix of a path, and its length. */
 export function route(byPrefix, path) {
   for (let at = path.length; at > 0; at = path.lastIndexOf("/", at - 1)) {
     const mount = byPrefix.get(path.slice(0, at));
@@ -72,20 +79,21 @@ export function idOf(headers) {
   return crypto.randomUUID().replaceAll("-", "");
 }
 
-/** Of statuses with their own rules, whether a body may follow: the table of src/status.rs. */
+/** For statuses with their own rules, whether a body may follow: the table of src/status.rs. */
 const CONTENT = { 204: false, 205: false, 304: false };
 
 export const mayHaveBody = (status) => CONTENT[status] ?? true;
 
-/** Why a response of a vlugin is no answer, if it is none. A page offers no other protocol. */
+/** Why a vlugin's response is not a valid answer, if so. A page offers no other protocol. */
 export function noAnswer(status) {
   if (status === 101) return "its response switches protocols, but the request did not offer to";
-  if (status < 200) return `its response is an interim one (status ${status}), which answers nothing: answer with a status from 200 on`;
+  if (status < 200)
+    return `its response is an interim one (status ${status}), which answers nothing: answer with a status from 200 on`;
 }
 
 /**
- * The head of a response with the prefix in front of the paths that it names, as src/dispatch/rewrite.rs has it;
- * cookies do not leave a page.
+ * The head of a response with the prefix before the paths that it names, as in src/dispatch/rewrite.rs; cookies do not
+ * leave a page.
  */
 export function below(prefix, headers) {
   if (prefix === "/") return headers;
@@ -95,7 +103,7 @@ export function below(prefix, headers) {
 
 export const without = (headers, name) => headers.filter(([n]) => n !== name);
 
-/** A response with what dispatch says in its head. */
+/** A response with dispatch's headers. */
 export function ended(response, id, mount) {
   const headers = without(without(response.headers, CORRELATION_ID), PLUGIN);
   headers.push([CORRELATION_ID, id], ...(mount ? [[PLUGIN, mount.name]] : []));
@@ -104,18 +112,19 @@ export function ended(response, id, mount) {
 
 const portOf = ({ port, protocol }) => port || (protocol === "https:" ? "443" : "80");
 
-const INSIDE = /^(localhost|.*\.localhost|\[.*\]|(0|10|127)\.[\d.]+|(192\.168|169\.254|172\.(1[6-9]|2\d|3[01])|100\.(6[4-9]|[7-9]\d|1[01]\d|12[0-7]))\.[\d.]+)$/;
+const INSIDE =
+  /^(localhost|.*\.localhost|\[.*\]|(0|10|127)\.[\d.]+|(192\.168|169\.254|172\.(1[6-9]|2\d|3[01])|100\.(6[4-9]|[7-9]\d|1[01]\d|12[0-7]))\.[\d.]+)$/;
 
 /**
- * Refuses what a definition does not let its vlugin call. A page offers nothing itself, so no vlugin has a name with `_`:
- * there is nothing to refuse then.
+ * Refuses what a definition does not let its vlugin call. A page offers nothing itself, so there is nothing to refuse
+ * for a name with `_`: no vlugin has one.
  */
 export function mayCall(callees, callee) {
   if (callee.startsWith("_") || !callees || callees.includes("*") || callees.includes(callee)) return;
   refuse(403, `\`${callee}\` may not be called: add "${callee}" to this vlugin's \`callees\``);
 }
 
-/** Whether a list of `allow` opens this URL; what a name leads to is the browser's to know. */
+/** Whether a list of `allow` permits this URL; only the browser knows what a name resolves to. */
 function permits(allow, url) {
   const port = portOf(url);
   return allow.some((entry) => {
@@ -132,7 +141,8 @@ function permits(allow, url) {
 export async function reach(allow = [], target, ...request) {
   const url = new URL(target);
   const to = `${url.hostname}:${portOf(url)}`;
-  if (!/^http/.test(url.protocol) || url.username || url.password) throw new Fault("error", 400, `${target} is not a URL to fetch`);
+  if (!/^http/.test(url.protocol) || url.username || url.password)
+    throw new Fault("error", 400, `${target} is not a URL to fetch`);
   if (!permits(allow, url)) refuse(403, `${to} may not be reached: add "${to}" to this vlugin's \`allow\``);
   const response = await fetch(new Request(...request), { redirect: "manual", credentials: "omit" });
   if (response.type === "opaqueredirect")

@@ -1,9 +1,9 @@
 // What outlives the service worker: the registry in IndexedDB, and the files of its vlugins in CacheStorage. Only
-// `valor-registry.js` and `valor-admin.js` ask; nothing here knows what runs.
+// `valor-registry.js` and `valor-admin.js` use it; nothing here knows what runs.
 
 import { fetch } from "./valor-rules.js";
 
-/** The address of plugins.json, which names what is kept as well. */
+/** The address of plugins.json, which is also the key of what is kept. */
 export const PLUGINS = new URL(new URL(location).searchParams.get("plugins") ?? "plugins.json", location).href;
 const CACHE = `valor ${PLUGINS}`;
 
@@ -25,9 +25,15 @@ function database(mode, act) {
 /** The registry as it was kept: the text of plugins.json, and the mounts. */
 export const kept = () => database("readonly", (store) => store.get(PLUGINS));
 
-/** Keeps the text of plugins.json and the mounts, and of the files those that they name. */
+/** Keeps the text of plugins.json and the mounts, and only those files that they name. */
 export async function keep(text, all) {
-  const plain = ({ definition, generation, listed, sha256, unavailable }) => ({ definition, generation, listed, sha256, unavailable });
+  const plain = ({ definition, generation, listed, sha256, unavailable }) => ({
+    definition,
+    generation,
+    listed,
+    sha256,
+    unavailable,
+  });
   const mounts = Array.from(all, plain);
   await database("readwrite", (store) => store.put({ text, mounts }, PLUGINS));
   const named = new Set(mounts.map(keyOf));
@@ -35,13 +41,14 @@ export async function keep(text, all) {
   for (const { url } of await cache.keys()) if (!named.has(url)) await cache.delete(url);
 }
 
-/** Where its file is. */
-export const addressOf = ({ type, name, path = name }) => new URL(/[/\\.]/.test(path) ? path : `${path}.${type}`, PLUGINS).href;
+/** The address of its file. */
+export const addressOf = ({ type, name, path = name }) =>
+  new URL(/[/\\.]/.test(path) ? path : `${path}.${type}`, PLUGINS).href;
 
-/** What its file is kept under, and a Worker imports it from. */
+/** The key of its file, which a Worker imports. */
 export const keyOf = ({ definition, sha256 }) => `${addressOf(definition)}?valor=${sha256}`;
 
-/** Its file, as it was kept or as the network has it. */
+/** Its file, as it was kept or from the network. */
 export async function read(mount) {
   const url = addressOf(mount.definition);
   if (new URL(url).origin !== location.origin) throw new Error(`${url} is of another origin`);
@@ -55,7 +62,8 @@ export async function read(mount) {
   const bytes = await answer.arrayBuffer();
   const hash = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
   mount.sha256 = Array.from(hash, (byte) => byte.toString(16).padStart(2, "0")).join("");
-  if (wanted && mount.sha256 !== wanted) throw new Error(`${url} has the SHA-256 ${mount.sha256}, and the definition says ${wanted}`);
+  if (wanted && mount.sha256 !== wanted)
+    throw new Error(`${url} has the SHA-256 ${mount.sha256}, and the definition says ${wanted}`);
   // `compileStreaming` insists on the type, and so does `import`.
   const type = mount.definition.type === "js" ? "text/javascript" : "application/wasm";
   const response = new Response(bytes, { headers: { "content-type": type } });

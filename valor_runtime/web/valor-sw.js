@@ -1,5 +1,5 @@
-// The service worker: the host of vlugins in a page, registered by valor.js. It gives a page's request to
-// `valor-dispatch.js` if a vlugin matches; what no vlugin matches goes to the network.
+// The service worker: the host of vlugins in a page, registered by valor.js. It passes a page's request to
+// `valor-dispatch.js` if a vlugin matches; other requests go to the network.
 
 import { answer } from "./valor-dispatch.js";
 import { awake, byPrefix, isElsewhere, load, text } from "./valor-registry.js";
@@ -12,16 +12,20 @@ function matches(path) {
   return found && !isElsewhere(found[0].definition);
 }
 
-/** A body as the page is to have it: what a vlugin has compressed itself, nobody behind a service worker unpacks. */
+/** A body for the page: if a vlugin has compressed it, nothing after a service worker would unpack it. */
 function decoded({ body, headers, ...response }) {
-  const codings = headers.filter(([name]) => name === "content-encoding").flatMap(([, value]) => value.toLowerCase().split(/\s*,\s*/));
+  const codings = headers
+    .filter(([name]) => name === "content-encoding")
+    .flatMap(([, value]) => value.toLowerCase().split(/\s*,\s*/));
   if (!body || !codings.length) return { ...response, body, headers };
   let steps;
   try {
     // In the order in which they were applied (RFC 9110, section 8.4).
-    steps = codings.reverse().map((coding) => new DecompressionStream({ br: "brotli", "x-gzip": "gzip" }[coding] ?? coding));
+    steps = codings
+      .reverse()
+      .map((coding) => new DecompressionStream({ br: "brotli", "x-gzip": "gzip" }[coding] ?? coding));
   } catch {
-    // One that this browser cannot undo is the page's to see.
+    // If this browser cannot decode it, the page sees it.
     return { ...response, body, headers };
   }
   const stream = body instanceof ReadableStream ? body : new Response(body).body;
@@ -44,7 +48,7 @@ async function respond(event, url, path) {
     signal: request.signal,
     event,
   };
-  // It is added on the way to the network alone.
+  // It is only added on the way to the network.
   if (!request.headers.has("accept-language")) asked.headers.push(["accept-language", navigator.languages.join()]);
   const length = request.headers.get("content-length");
   // Chromium has no `request.body` for a form: it is read whole.
@@ -62,7 +66,7 @@ async function respond(event, url, path) {
   return new Response(bodyless ? null : body, { status, headers: joined });
 }
 
-// plugins.json is read when the page asks, so that it hears what is wrong.
+// plugins.json is read when the page asks, so that the page learns what is wrong.
 addEventListener("install", () => skipWaiting());
 addEventListener("activate", (event) => event.waitUntil(clients.claim()));
 addEventListener("fetch", (event) => {

@@ -1,5 +1,5 @@
-// A vlugin in a Worker of a page's, started by valor.js because the service worker asked for it. The page
-// hands the port on; what is said there stands in valor-line.js.
+// A vlugin in a Worker of a page, started by valor.js because the service worker asked for it. The page passes the port
+// on; valor-line.js has the messages.
 
 import { Account } from "./account.js";
 import { addEventListener } from "./valor-rules.js";
@@ -10,10 +10,14 @@ let locked, script, line;
 
 async function start({ url, name, config = null, allow, limits }) {
   const account = new Account(limits);
-  // A service worker that was restarted has another line to the same vlugin.
+  // A restarted service worker has another line to the same vlugin.
   asks((callee, request) => line.ask(callee, request), { allow, account });
   evaluates(name);
-  globalThis.valor = Object.freeze({ call: (callee, input, init) => call(callee, input, init, null, account), name, config });
+  globalThis.valor = Object.freeze({
+    call: (callee, input, init) => call(callee, input, init, null, account),
+    name,
+    config,
+  });
   try {
     const module = await import(url);
     evaluates("");

@@ -17,9 +17,9 @@ export interface Options {
  */
 export function start(options?: Options): Promise<ServiceWorkerRegistration>;
 
-/** What a JavaScript vlugin is told of itself. */
+/** What a JavaScript vlugin knows about itself. */
 export interface Env {
-  /** `config` of its definition; null where there is none. */
+  /** `config` of its definition; null if there is none. */
   readonly config: unknown;
   readonly name: string;
   /** Asks another vlugin, of any kind, by its name. The address is as that one sees it, without a prefix. */

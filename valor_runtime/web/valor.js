@@ -1,23 +1,28 @@
-// What a page imports: it registers the service worker and waits until that answers the page's
-// requests, also after a reload that went past it.
+// What a page imports: it registers the service worker and waits until that answers the page's requests, also after a
+// reload that bypassed it.
 
 /**
  * Starts Valor in this page. Rejects with what is wrong and what to do about it.
  * @param {{ plugins?: string | URL, worker?: string | URL, scope?: string | URL }} options
  */
-export async function start({ plugins = "plugins.json", worker = new URL("valor-sw.js", import.meta.url), scope } = {}) {
+export async function start({
+  plugins = "plugins.json",
+  worker = new URL("valor-sw.js", import.meta.url),
+  scope,
+} = {}) {
   const container = navigator.serviceWorker;
-  if (!container) throw new Error("valor: there are no service workers here: serve the page over https, or from localhost");
+  if (!container)
+    throw new Error("valor: there are no service workers here: serve the page over https, or from localhost");
   const url = new URL(worker, document.baseURI);
   url.searchParams.set("plugins", new URL(plugins, document.baseURI).href);
-  // Also what the worker imports is asked for again: it has to be of one version.
+  // What the worker imports is fetched again too: all of it must be of one version.
   const registration = await container.register(url, { type: "module", updateViaCache: "none", scope });
   container.addEventListener("message", attend);
   container.startMessages();
   if (!location.href.startsWith(registration.scope))
     throw new Error(
-      `valor: the service worker answers pages below ${registration.scope}, and this one is not: put valor-sw.js beside ` +
-        "the page or above it, or serve it with Service-Worker-Allowed and say start({ scope })",
+      `valor: the service worker answers pages below ${registration.scope}, and this one is not: put valor-sw.js ` +
+        "beside the page or above it, or serve it with Service-Worker-Allowed and say start({ scope })",
     );
   const active = await activated(registration, url.href);
   await tell(active, "valor:load");
@@ -33,7 +38,7 @@ export async function start({ plugins = "plugins.json", worker = new URL("valor-
 
 /** The Workers of vlugins that were registered while the page runs, by their locks. */
 const workers = new Map();
-// A page that one may come back to is frozen, and its Workers with it: nobody is to wait for them.
+// A page that one may come back to is frozen, and so are its Workers: nobody should wait for them.
 addEventListener("pagehide", () => [...workers.keys()].forEach(end));
 
 function end(lock) {
@@ -41,13 +46,13 @@ function end(lock) {
   workers.delete(lock);
 }
 
-/** What the service worker asks of a page: a service worker can have no Worker of its own. */
+/** What the service worker asks of a page, since it cannot create a Worker. */
 function attend({ data, ports: [port] }) {
   if (data === "valor:who") return port.postMessage(null);
   const { valor, lock, worker, name } = data ?? {};
   if (valor === "check") {
     const said = import(worker).then(({ check }) => check(data.text, data.one, data.value));
-    // Where it cannot be had, the service worker's own look at definitions is all.
+    // If it cannot be loaded, only the service worker itself checks definitions.
     said.catch(() => null).then((line) => port.postMessage(line));
   }
   if (valor === "start") {
@@ -57,7 +62,7 @@ function attend({ data, ports: [port] }) {
 }
 
 function activated({ active, waiting, installing }, url) {
-  // A newer version of the same takes over once what runs on this one has ended; that may be a stream.
+  // A newer version of it takes over once everything on this one has ended; that may include a stream.
   const worker = [active, waiting, installing].find((worker) => worker?.scriptURL === url);
   return new Promise((resolve, reject) => {
     const look = () => {

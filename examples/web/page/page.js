@@ -8,7 +8,11 @@ const SAMPLES = {
   greet: { about: "Greets in your browser's language, and counts: its state is in this page.", target: "?who=Zoe" },
   alice: { about: "The example with_state, with the config “Alice”.", target: "?who=Zoe" },
   echo: { about: "Sends a body back as it comes in.", target: "/a/b?c=d", body: "There and back again." },
-  board: { about: "A board of notes in JavaScript: they are kept in your browser's IndexedDB.", target: "/", body: '{"text": "Water the plants"}' },
+  board: {
+    about: "A board of notes in JavaScript: they are kept in your browser's IndexedDB.",
+    target: "/",
+    body: '{"text": "Water the plants"}',
+  },
   events: { about: "Server-sent events, one every 300 ms.", target: "?every=300", stream: true },
 };
 let [answered, network] = [0, 0];
@@ -48,7 +52,9 @@ function show(answer, text, facts) {
 }
 
 const over = (bytes) =>
-  bytes === null ? ["the browser does not say what it took"] : [`${bytes} bytes over the network`, bytes ? "bad" : "good"];
+  bytes === null
+    ? ["the browser does not say what it took"]
+    : [`${bytes} bytes over the network`, bytes ? "bad" : "good"];
 
 async function send(answer, target, method, body) {
   const url = new URL(target, location.origin);

@@ -1,5 +1,4 @@
-//! Bodies in pieces: those that the host sends, as streams, and those that it takes, written as
-//! fast as it allows.
+//! Bodies in pieces: those that the host sends, as streams, and those that it receives, written as fast as it allows.
 
 use crate::{
     imports,
@@ -17,10 +16,10 @@ use std::{
 };
 use valor_abi_wire::{Body, Bytes, Chunk, ChunkStream};
 
-/// How many bytes are asked for ahead of what was read.
+/// How many bytes to ask for ahead of what has been read.
 const WINDOW: u32 = 128 * 1024;
 
-/// Whether a number is a fetch's.
+/// Whether a number belongs to a fetch.
 pub fn is_fetch(id: u32) -> bool {
     id & 1 << 31 != 0
 }
@@ -28,7 +27,7 @@ pub fn is_fetch(id: u32) -> bool {
 #[derive(Default)]
 struct Incoming {
     pieces: VecDeque<io::Result<Option<Chunk>>>,
-    /// Bytes that were asked for and have not come.
+    /// Bytes that were asked for and have not arrived.
     asked: u32,
     waker: Option<Waker>,
 }
@@ -55,7 +54,7 @@ pub fn incoming(id: u32, brought: Brought) -> Body {
     }
 }
 
-/// Notes a piece that the host sent; of a body that nobody reads any more it is let go.
+/// Notes a piece that the host sent; if nobody reads the body any more, the piece is dropped.
 pub fn piece(id: u32, bytes: Vec<u8>, flags: u32) {
     let len = bytes.len() as u32;
     let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
@@ -138,7 +137,7 @@ impl Drop for Pieces {
     fn drop(&mut self) {
         let incoming = INCOMING.with_borrow_mut(|all| all.remove(self.id));
         drop(incoming);
-        // A fetch is given up by what is kept with it.
+        // A fetch ends with what is kept with it.
         if !self.ended && !is_fetch(self.id) {
             imports::abort(self.id);
         }
@@ -166,7 +165,7 @@ impl Drop for Entry {
     }
 }
 
-/// Where a body will be written, from before the host can know of it.
+/// Where a body will be written, from before the host can know about it.
 pub fn outgoing(id: u32, chunks: ChunkStream) -> impl Future<Output = ()> {
     OUTGOING.with_borrow_mut(|all| all.insert(id, Outgoing::default()));
     let entry = Entry(id);
@@ -178,7 +177,7 @@ pub fn outgoing(id: u32, chunks: ChunkStream) -> impl Future<Output = ()> {
 
 async fn write_all(id: u32, mut chunks: ChunkStream) {
     loop {
-        // Not even the first chunk is made before somebody wants it.
+        // Not even the first chunk is made before someone wants it.
         allowed(id, 0).await;
         match poll_fn(|cx| chunks.as_mut().poll_next(cx)).await {
             None => return imports::write(id, &[], PieceKind::End),

@@ -1,5 +1,4 @@
-//! What the host calls. `#[vlugin]` exports a function for each of these, which does nothing but
-//! pass on what it was called with.
+//! What the host calls. `#[vlugin]` exports a function for each of these, which only passes on its arguments.
 
 #![allow(clippy::missing_safety_doc)] // The contract of all of them is the module's first line.
 
@@ -16,7 +15,7 @@ use std::{cell::RefCell, sync::Arc};
 pub use valor_abi_wire::metadata::MetadataBlock;
 use valor_abi_wire::{Created, Fault, Instance, Request, Response};
 
-/// The block that tells of a module without running it; `#[vlugin]` fills it in.
+/// The block that describes a module without running it; `#[vlugin]` fills it in.
 pub const fn metadata(name: &str, version: &str, form: u8) -> MetadataBlock {
     MetadataBlock::new((GUEST_ABI as u16, 0), name, version, false, form, "")
 }
@@ -32,7 +31,7 @@ pub fn alloc(len: usize) -> *mut u8 {
 
 /// `valor_free`.
 pub unsafe fn free(ptr: *mut u8, len: usize) {
-    // SAFETY: the host gives back what it had of `valor_alloc`.
+    // SAFETY: the host returns what it got from `valor_alloc`.
     unsafe { memory::free(ptr, len) }
 }
 
@@ -138,7 +137,7 @@ pub fn poll() {
     tasks::run();
 }
 
-/// Exports a vlugin; only `#[vlugin]` writes it, through `valor`. The arguments are those of a library's, and the exports
+/// Exports a vlugin; only `#[vlugin]` calls it, through `valor`. The arguments are those of a library, and the exports
 /// those of the guest boundary. There is one module in a file, so its symbols have the boundary's own names.
 #[doc(hidden)]
 #[macro_export]
@@ -159,31 +158,31 @@ macro_rules! __export {
 
             #[unsafe(no_mangle)]
             unsafe extern "C" fn valor_free(ptr: *mut u8, len: usize) {
-                // SAFETY: the host calls it as the boundary has it, and it is passed on as it is.
+                // SAFETY: the host calls it as the boundary defines, and the call is passed on unchanged.
                 unsafe { export::free(ptr, len) }
             }
 
             #[unsafe(no_mangle)]
             unsafe extern "C" fn valor_init(ptr: *mut u8, len: usize) {
-                // SAFETY: the host calls it as the boundary has it, and it is passed on as it is.
+                // SAFETY: the host calls it as the boundary defines, and the call is passed on unchanged.
                 unsafe { export::init(|host, config| $VLUGIN.create(host, config), ptr, len) }
             }
 
             #[unsafe(no_mangle)]
             unsafe extern "C" fn valor_request(id: u32, ptr: *mut u8, len: usize) {
-                // SAFETY: the host calls it as the boundary has it, and it is passed on as it is.
+                // SAFETY: the host calls it as the boundary defines, and the call is passed on unchanged.
                 unsafe { export::request(id, ptr, len) }
             }
 
             #[unsafe(no_mangle)]
             unsafe extern "C" fn valor_body(id: u32, ptr: *mut u8, len: usize, flags: u32) {
-                // SAFETY: the host calls it as the boundary has it, and it is passed on as it is.
+                // SAFETY: the host calls it as the boundary defines, and the call is passed on unchanged.
                 unsafe { export::body(id, ptr, len, flags) }
             }
 
             #[unsafe(no_mangle)]
             unsafe extern "C" fn valor_fetch_response(id: u32, ptr: *mut u8, len: usize) {
-                // SAFETY: the host calls it as the boundary has it, and it is passed on as it is.
+                // SAFETY: the host calls it as the boundary defines, and the call is passed on unchanged.
                 unsafe { export::fetch_response(id, ptr, len) }
             }
 

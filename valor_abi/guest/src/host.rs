@@ -1,4 +1,4 @@
-//! The host as an author's code knows it: [`Host`] over the imports.
+//! The host for an author's code: [`Host`] over the imports.
 
 use crate::{
     bodies, imports,
@@ -15,24 +15,24 @@ use std::{
 };
 use valor_abi_wire::{Body, BoxFuture, Fault, Host, LogRecord, Request, Response};
 
-/// What is known of this instance's vlugin and its host.
+/// What is known about this instance's vlugin and its host.
 struct Vlugin {
     name: String,
     level: log::LevelFilter,
 }
 
-/// The one host of this instance, as the glue has it. What a host does is asked of it by functions of its
-/// own: so that those that a vlugin never calls are not in its module.
+/// The only host of this instance, for the glue. Each of the host's operations is a separate function here, so that
+/// those that a vlugin never calls are not in its module.
 #[derive(Clone)]
 pub struct HostRef(&'static Vlugin);
 
 static HOST: OnceLock<Vlugin> = OnceLock::new();
 static AS_DYN: OnceLock<Arc<dyn Host>> = OnceLock::new();
 
-/// Notes whose module this is, and sends the `log` crate's records to the host.
+/// Notes which vlugin this module is, and sends the `log` crate's records to the host.
 pub(crate) fn adopt(name: String, level: log::LevelFilter) -> HostRef {
     let host = HostRef(HOST.get_or_init(|| Vlugin { name, level }));
-    // Fails where the author has set a logger of his own: that one stays.
+    // This fails if the author has set a logger: that one stays.
     let _ = log::set_logger(&HostLogger);
     log::set_max_level(level);
     host
@@ -84,13 +84,13 @@ thread_local! {
     static FETCHES: RefCell<Numbered<Waiting>> = const { RefCell::new(Numbered::new()) };
     static TIMERS: RefCell<Numbered<Option<Waker>>> = const { RefCell::new(Numbered::new()) };
     static LAST: Cell<u32> = const { Cell::new(0) };
-    /// What takes responses, once a request was sent.
+    /// What receives the responses, once a request was sent.
     static ASKED: Cell<Option<Note>> = const { Cell::new(None) };
 }
 
 type Note = fn(u32, Vec<u8>);
 
-/// A number that nothing uses at this time.
+/// A number that is not in use.
 fn fresh(is_used: impl Fn(u32) -> bool) -> u32 {
     loop {
         let id = LAST.get().wrapping_add(1) & 0x7fff_ffff;
@@ -101,7 +101,7 @@ fn fresh(is_used: impl Fn(u32) -> bool) -> u32 {
     }
 }
 
-/// A fetch that runs: dropped, it is given up.
+/// A running fetch: dropping it ends it.
 struct Fetching {
     id: u32,
     answered: bool,
@@ -110,7 +110,7 @@ struct Fetching {
 }
 
 impl Fetching {
-    /// All of its response is there.
+    /// Its response is complete.
     fn answered(&mut self) {
         self.answered = true;
     }
@@ -131,7 +131,7 @@ impl Drop for Fetching {
 
 /// Notes the response to a fetch.
 pub(crate) fn answered(id: u32, block: Vec<u8>) {
-    // Where nothing was ever asked, there is no such fetch, and what comes here is not in the module.
+    // If nothing ever sent a request, there is no such fetch, and the code for responses is not in the module.
     if let Some(note) = ASKED.get() {
         note(id, block);
     }
@@ -226,7 +226,7 @@ fn kept(body: Body, mut fetch: Fetching) -> Body {
     }
 }
 
-/// A timer that runs: dropped, it is taken back.
+/// A running timer: dropping it cancels it.
 struct Timer(u32);
 
 impl Drop for Timer {
@@ -237,7 +237,7 @@ impl Drop for Timer {
     }
 }
 
-/// Notes that a timer's time is over.
+/// Notes that a timer has expired.
 pub(crate) fn timer(id: u32) {
     if let Some(Some(waker)) = TIMERS.with_borrow_mut(|all| all.remove(id)) {
         waker.wake();
@@ -245,7 +245,7 @@ pub(crate) fn timer(id: u32) {
 }
 
 impl HostRef {
-    /// The host as others have theirs.
+    /// The host in the form that other boundaries have.
     pub fn as_dyn(&self) -> &'static Arc<dyn Host> {
         AS_DYN.get_or_init(|| Arc::new(self.clone()))
     }

@@ -1,4 +1,4 @@
-//! What a guest can ask of its host, as safe functions. All of them return at once.
+//! What a guest can ask of its host, as safe functions. They all return at once.
 
 use crate::message::PieceKind;
 
@@ -31,8 +31,7 @@ mod raw {
 
 /// A line for the host's log.
 pub fn log(level: u32, target: &str, message: &str, file: &str, line: u32) {
-    // SAFETY: the host reads the three texts, whose pointers and lengths are those of live
-    // slices, before it returns.
+    // SAFETY: the host reads the three texts, whose pointers and lengths are those of live slices, before it returns.
     unsafe {
         raw::log(
             level,
@@ -55,7 +54,7 @@ pub fn now_ms() -> f64 {
 
 /// Fills the buffer.
 pub fn random(buffer: &mut [u8]) {
-    // SAFETY: the host writes to these bytes alone, which are borrowed as exclusive.
+    // SAFETY: the host only writes to these bytes, which are borrowed exclusively.
     unsafe { raw::random(buffer.as_mut_ptr(), buffer.len()) }
 }
 
@@ -83,13 +82,13 @@ pub fn write(id: u32, bytes: &[u8], kind: PieceKind) {
     unsafe { raw::write(id, bytes.as_ptr(), bytes.len(), kind as u32) }
 }
 
-/// So many bytes more of a body can be taken.
+/// So many more bytes of a body can be received.
 pub fn read_more(id: u32, bytes: u32) {
     // SAFETY: it touches no memory.
     unsafe { raw::read_more(id, bytes) }
 }
 
-/// A request to another server, or to the vlugin of that name.
+/// A request to another server, or to the vlugin with that name.
 pub fn fetch(id: u32, vlugin: &str, message: &[u8]) {
     // SAFETY: as `log`.
     unsafe {
@@ -103,13 +102,13 @@ pub fn fetch(id: u32, vlugin: &str, message: &[u8]) {
     }
 }
 
-/// An event after so many milliseconds; less than 0 takes it back.
+/// An event after so many milliseconds; a negative number cancels it.
 pub fn timer(id: u32, ms: f64) {
     // SAFETY: it touches no memory.
     unsafe { raw::timer(id, ms) }
 }
 
-/// No more of this.
+/// Cancels this.
 pub fn abort(id: u32) {
     // SAFETY: it touches no memory.
     unsafe { raw::abort(id) }

@@ -1,7 +1,7 @@
-//! What `valor_init` brings, read by `export`: three keys of a JSON object. Of the configuration its text is
-//! taken, for whoever asks for it; so a module whose vlugin never does has no parser of JSON in it.
+//! Reads what `valor_init` receives, for `export`: three keys of a JSON object. The configuration is kept as text for
+//! whoever asks for it; so if a vlugin never does, its module contains no JSON parser.
 
-/// What is said to a vlugin that is to be created.
+/// What a vlugin is created with.
 #[derive(Debug, PartialEq)]
 pub struct Init<'a> {
     /// The vlugin's name.
@@ -12,8 +12,7 @@ pub struct Init<'a> {
     pub config: &'a str,
 }
 
-/// Reads it; `None` where it is no object. Keys that are not known are let go, and of one that comes twice
-/// the last is taken.
+/// Reads it; `None` if it is not an object. Unknown keys are ignored, and if a key is there twice, the last one counts.
 pub fn read(block: &[u8]) -> Option<Init<'_>> {
     let text = std::str::from_utf8(block).ok()?;
     let mut init = Init {
@@ -50,7 +49,7 @@ struct Rest<'a> {
 }
 
 impl<'a> Rest<'a> {
-    /// The byte that is next behind white space.
+    /// The next byte after white space.
     fn peek(&mut self) -> Option<u8> {
         let rest = self.text.as_bytes().get(self.at..)?;
         let white = |byte: &u8| matches!(byte, b' ' | b'\n' | b'\r' | b'\t');
@@ -58,7 +57,7 @@ impl<'a> Rest<'a> {
         self.text.as_bytes().get(self.at).copied()
     }
 
-    /// Goes behind this byte, where it is next.
+    /// Skips this byte, if it is the next one.
     fn next(&mut self, byte: u8) -> Option<()> {
         let is_next = self.peek() == Some(byte);
         self.at += usize::from(is_next);
@@ -69,7 +68,7 @@ impl<'a> Rest<'a> {
         self.peek().is_none()
     }
 
-    /// The text of a value, of which no more is looked at than where it ends.
+    /// The text of a value. It is only scanned for its end.
     fn value(&mut self) -> Option<&'a str> {
         self.peek()?;
         let from = self.at;
@@ -77,7 +76,7 @@ impl<'a> Rest<'a> {
         while let Some(byte) = self.text.as_bytes().get(self.at) {
             match byte {
                 b'"' => in_text = !in_text,
-                // What is behind it ends no text.
+                // What follows it does not end a text.
                 b'\\' => self.at += 1,
                 _ if in_text => {}
                 b'[' | b'{' => depth += 1,
@@ -95,12 +94,12 @@ impl<'a> Rest<'a> {
     }
 }
 
-/// A number of digits alone.
+/// A number of digits only.
 fn number(text: &str) -> Option<usize> {
     text.parse().ok()
 }
 
-/// What stands in a text of JSON.
+/// The content of a JSON text.
 fn unescaped(value: &str) -> Option<String> {
     let inner = value.strip_prefix('"')?.strip_suffix('"')?;
     let mut text = String::with_capacity(inner.len());
@@ -147,7 +146,7 @@ mod tests {
     use proptest::prelude::*;
     use serde_json::{Value, json};
 
-    /// Any JSON, texts with everything in them included.
+    /// Any JSON, including texts of all kinds.
     fn value() -> impl Strategy<Value = Value> {
         let leaf = prop_oneof![
             Just(Value::Null),

@@ -2,13 +2,13 @@
 //! the version of the guest ABI.
 //!
 //! `docs/src/guest-abi.md` describes it byte by byte. [`message`] is the encoding of what crosses, and serves both
-//! sides. [`ascii`] makes headers for `http_types`. Everything else is the guest's side and exists on WebAssembly alone:
-//! `export` is what the host calls, `imports` what it can be asked for, `tasks` the executor in between, `init` what the
-//! vlugin is created with, `bodies` what comes and goes in pieces, `host` all of that as the
+//! sides. [`ascii`] creates headers for `http_types`. Everything else is the guest's side and only exists on
+//! WebAssembly: `export` is what the host calls, `imports` what the guest can call, `tasks` the executor in between,
+//! `init` what the vlugin is created with, `bodies` the bodies in pieces, `host` all of that as the
 //! [`Host`](valor_abi_wire::Host) that an author's code knows.
 //!
-//! There is one thread, and the host calls nothing while an import runs: so all state is in thread-local cells, and none
-//! of them is borrowed while an author's code runs.
+//! There is one thread, and the host calls nothing while an import runs. So all state is in thread-local cells, and
+//! none of them is borrowed while an author's code runs.
 
 #![deny(unsafe_code)]
 

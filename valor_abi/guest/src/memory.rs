@@ -2,7 +2,7 @@
 
 use std::alloc::{Layout, alloc, dealloc};
 
-/// `len` bytes for the host to write to; null where there are none.
+/// `len` bytes for the host to write to; null if there are none.
 pub fn allocate(len: usize) -> *mut u8 {
     match Layout::array::<u8>(len) {
         Ok(layout) if len > 0 => {
@@ -13,7 +13,7 @@ pub fn allocate(len: usize) -> *mut u8 {
     }
 }
 
-/// Takes bytes back that the host did not use.
+/// Takes back bytes that the host did not use.
 ///
 /// # Safety
 /// `ptr` and `len` are those of an [`allocate`] that was neither freed nor taken.
@@ -24,10 +24,10 @@ pub unsafe fn free(ptr: *mut u8, len: usize) {
     }
 }
 
-/// The bytes of an event, which are the guest's from now on.
+/// The bytes of an event, which belong to the guest from now on.
 ///
 /// # Safety
-/// As [`free`], and the host has written all of them.
+/// As for [`free`], and the host has written all of them.
 pub unsafe fn take(ptr: *mut u8, len: usize) -> Vec<u8> {
     if len == 0 || ptr.is_null() {
         return Vec::new();

@@ -1,15 +1,15 @@
 //! The blocks that cross the guest boundary: messages, faults and trailers.
 //!
-//! Both sides call these, the guest's glue and the host in `valor_runtime`, so that there is one
-//! description of the layout in code; `docs/src/guest-abi.md` is the one in words. Reading
-//! believes nothing: lengths are compared before bytes are taken.
+//! Both sides use these functions, the guest's glue and the host in `valor_runtime`, so that the code describes the
+//! layout once; `docs/src/guest-abi.md` describes it in words. Reading trusts nothing: lengths are checked before bytes
+//! are taken.
 
 use valor_abi_wire::{
     Body, Bytes, ChunkStream, Fault, FaultKind, HeadError, Request, RequestHead, Response,
     ResponseHead, decode_headers, encode_headers,
 };
 
-/// The bytes in front of a head.
+/// The bytes before a head.
 const FIXED: usize = 16;
 /// Flag of a message: its body comes in pieces.
 const STREAM: u32 = 1;
@@ -18,7 +18,7 @@ const KNOWN: u32 = 2;
 /// Flag of a message: a fault, instead of a response.
 const FAULT: u32 = 4;
 
-/// What a piece of a body is; the flags of `valor_body` and `write`.
+/// The kinds of pieces of a body; the flags of `valor_body` and `write`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u32)]
 pub enum PieceKind {
@@ -45,14 +45,14 @@ impl PieceKind {
     }
 }
 
-/// Why a block is not what it is taken for.
+/// Why a block is invalid.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum MessageError {
-    /// The block ends before what its lengths say.
+    /// The block ends earlier than its lengths say.
     #[error("a message of {0} bytes is shorter than the lengths in it")]
     Length(usize),
-    /// Flags that this version does not have, or that do not fit each other.
+    /// Flags that this version does not have, or that contradict each other.
     #[error("a message has the flags {0}, which mean nothing together")]
     Flags(u32),
     /// The head inside is not sound.
@@ -63,12 +63,12 @@ pub enum MessageError {
     Text,
 }
 
-/// A body as it stands in a message.
+/// The body in a message.
 #[derive(Debug)]
 pub enum Brought {
     /// All of it.
     Whole(Bytes),
-    /// It comes in pieces; its length, where that is known.
+    /// It comes in pieces; its length, if it is known.
     Pieces(Option<u64>),
 }
 
@@ -92,11 +92,11 @@ pub fn request_len(request: &Request) -> usize {
         }
 }
 
-/// Writes the block of a request to where a guest wants it, which is [`request_len`] bytes long,
-/// and gives the stream that its body comes from in pieces.
+/// Writes the block of a request to memory of the guest's choice, which is [`request_len`] bytes long, and returns the
+/// stream that its body comes from in pieces.
 ///
 /// # Panics
-/// Where `block` is of another length.
+/// If `block` has another length.
 pub fn write_request(request: Request, block: &mut [u8]) -> Option<ChunkStream> {
     let (fixed, rest) = block.split_at_mut(FIXED);
     let (head, body) = rest.split_at_mut(request.head.as_bytes().len());
@@ -145,7 +145,7 @@ fn fixed_with(head: usize, flags: u32, len: u64) -> [u8; FIXED] {
     fixed
 }
 
-/// The length of the head in a message, as the message says it: no more than the message is long.
+/// The length of the head in a message, as the message states it: at most the length of the message.
 pub fn head_len(block: &[u8]) -> usize {
     match block.first_chunk::<4>() {
         Some(len) => (u32::from_le_bytes(*len) as usize).min(block.len()),
@@ -153,7 +153,7 @@ pub fn head_len(block: &[u8]) -> usize {
     }
 }
 
-/// The block of a fault, as it stands in the place of a response.
+/// The block of a fault, instead of a response.
 pub fn encode_fault_message(fault: &Fault) -> Vec<u8> {
     let fault = encode_fault(fault);
     let mut block = fixed_with(fault.len(), FAULT, 0).to_vec();
@@ -161,7 +161,7 @@ pub fn encode_fault_message(fault: &Fault) -> Vec<u8> {
     block
 }
 
-/// The block of a fault alone.
+/// The block of just a fault.
 pub fn encode_fault(fault: &Fault) -> Vec<u8> {
     let place = fault.place.as_deref().unwrap_or_default();
     let mut block = vec![fault.kind as u8, 0];
@@ -195,7 +195,7 @@ pub fn decode_fault(block: &[u8]) -> Result<Fault, MessageError> {
     Ok(fault)
 }
 
-/// A message taken apart: the flags, the head's bytes, and the body.
+/// A parsed message: the flags, the head's bytes, and the body.
 fn split(block: &Bytes) -> Result<(u32, &[u8], Brought), MessageError> {
     let short = || MessageError::Length(block.len());
     let (fixed, rest) = block.split_first_chunk::<FIXED>().ok_or_else(short)?;
@@ -246,7 +246,7 @@ pub fn decode_host_request(block: Vec<u8>) -> Result<(RequestHead, Brought), Mes
     }
 }
 
-/// Reads a response, or the fault in its place.
+/// Reads a response, or the fault instead of one.
 ///
 /// # Errors
 /// Any [`MessageError`].
@@ -260,7 +260,7 @@ pub fn decode_response(
     }
 }
 
-/// A head of this side's own, which adds headers to it.
+/// A head for this side, which adds headers to it.
 fn with_room(head: &[u8]) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(head.len() + valor_abi_wire::ROOM / 2);
     bytes.extend_from_slice(head);
@@ -365,7 +365,7 @@ mod tests {
         for len in [1, block.len() - 1, block.len() - 5] {
             assert!(decode_trailers(&block[..len]).is_err(), "{len}");
         }
-        // A line break, in the place of an `x`.
+        // A line break, instead of an `x`.
         let mut split = encode_trailers(&[("a".to_owned(), b"bxc: d".to_vec())]);
         let at = split.iter().position(|byte| *byte == b'x').unwrap();
         split[at] = b'\n';

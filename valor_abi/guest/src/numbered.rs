@@ -1,7 +1,7 @@
-//! What the host and the guest know by a number: tasks, bodies, fetches, timers.
+//! What the host and the guest identify by a number: tasks, bodies, fetches, timers.
 //!
-//! A sorted list. There are seldom more than a few hundred, numbers mostly grow, and a tree's code would
-//! be several times that of this one, once for each kind of value.
+//! It is a sorted list. There are seldom more than a few hundred, and numbers mostly grow. A tree would need several
+//! times the code, once for each kind of value.
 
 /// Values by their numbers.
 pub struct Numbered<T> {
@@ -10,7 +10,7 @@ pub struct Numbered<T> {
 }
 
 impl<T> Numbered<T> {
-    /// Without any.
+    /// An empty list.
     pub const fn new() -> Self {
         Self {
             numbers: Vec::new(),
@@ -18,7 +18,7 @@ impl<T> Numbered<T> {
         }
     }
 
-    /// Puts a value in, and gives the one that it takes the place of.
+    /// Inserts a value, and returns the one that it replaces.
     pub fn insert(&mut self, number: u32, value: T) -> Option<T> {
         match self.numbers.binary_search(&number) {
             Ok(at) => Some(std::mem::replace(&mut self.values[at], value)),
@@ -30,7 +30,7 @@ impl<T> Numbered<T> {
         }
     }
 
-    /// Takes a value out.
+    /// Removes a value.
     pub fn remove(&mut self, number: u32) -> Option<T> {
         let at = self.numbers.binary_search(&number).ok()?;
         self.numbers.remove(at);
@@ -43,7 +43,7 @@ impl<T> Numbered<T> {
         self.values.get(at)
     }
 
-    /// The value of this number, to be changed.
+    /// The value of this number, mutably.
     pub fn get_mut(&mut self, number: u32) -> Option<&mut T> {
         let at = self.numbers.binary_search(&number).ok()?;
         self.values.get_mut(at)

@@ -1,8 +1,8 @@
-//! The allocator of a module: what is small and was freed is kept for the next one of its size, in front of
-//! the system's, which took a fifth of a warm call: a request is dozens of small allocations.
+//! The allocator of a module. It keeps small freed pieces for the next allocation of the same size. A request makes
+//! dozens of small allocations, and the system's allocator took a fifth of a warm call.
 //!
-//! What is kept has a bound, so that memory of one size can become memory of another. An author who has an
-//! allocator of his own leaves out the feature `pool`.
+//! What is kept is bounded, so that memory of one size can become memory of another. Authors who have their own
+//! allocator leave out the feature `pool`.
 
 use std::{
     alloc::{GlobalAlloc, Layout, System},
@@ -10,16 +10,16 @@ use std::{
     ptr,
 };
 
-/// The sizes of a list lie this far apart; all of them fit every alignment up to [`ALIGN`].
+/// The sizes of neighbouring lists differ by this; all of them fit every alignment up to [`ALIGN`].
 const STEP: usize = 16;
-/// The alignment that the system's allocator gives to everything.
+/// The alignment of all memory from the system's allocator.
 const ALIGN: usize = 8;
-/// How many lists there are: up to 512 bytes.
+/// The number of lists: up to 512 bytes.
 const LISTS: usize = 32;
-/// How many pieces a list keeps: all lists together half a megabyte at most.
+/// The most pieces in a list: all lists together keep at most half a megabyte.
 const KEPT: u32 = 64;
 
-/// A piece that is free.
+/// A free piece.
 struct Free {
     next: *mut Free,
 }
@@ -52,7 +52,7 @@ impl Pool {
     }
 }
 
-/// The list of a layout, and the layout that all of that list have; larger ones are the system's.
+/// The list of a layout, and the layout of every piece in that list; larger ones are the system's.
 #[inline]
 fn list_of(layout: Layout) -> Option<(usize, Layout)> {
     // Nobody allocates nothing: 0 would wrap, and be too large.
@@ -61,15 +61,15 @@ fn list_of(layout: Layout) -> Option<(usize, Layout)> {
     (list < LISTS && layout.align() <= ALIGN).then_some((list, whole))
 }
 
-// SAFETY: a piece is of the size and the alignment of its list, which are at least those asked for. It comes
-// from the system with the list's layout and goes back with the same. While it is in a list nobody else has
-// it, and it is large enough for a `Free`.
+// SAFETY: a piece has the size and the alignment of its list, which are at least those asked for. It comes from the
+// system with the list's layout and is returned with the same. While it is in a list nobody else has it, and it is
+// large enough for a `Free`.
 unsafe impl GlobalAlloc for Pool {
-    // Once in a module, and not wherever something is allocated: 5 KB.
+    // Once per module, and not wherever something is allocated: 5 KB.
     #[inline(never)]
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        // SAFETY: one thread, and no reference into the lists outlives this block; what is in a list was
-        // written by `dealloc`.
+        // SAFETY: one thread, and no reference into the lists outlives this block; `dealloc` has written what is in a
+        // list.
         unsafe {
             let Some((list, whole)) = list_of(layout) else {
                 return System.alloc(layout);
@@ -87,7 +87,7 @@ unsafe impl GlobalAlloc for Pool {
 
     #[inline(never)]
     unsafe fn dealloc(&self, ptr: *mut u8, layout: Layout) {
-        // SAFETY: as in `alloc`; the caller gives the piece back, and so it can be written to.
+        // SAFETY: as in `alloc`; the caller returns the piece, so it may be written to.
         unsafe {
             let Some((list, whole)) = list_of(layout) else {
                 return System.dealloc(ptr, layout);
@@ -104,8 +104,8 @@ unsafe impl GlobalAlloc for Pool {
     }
 
     unsafe fn realloc(&self, ptr: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
-        // SAFETY: the caller has seen to it that the new size is a layout's. The old and the new piece are
-        // apart, and the smaller of both sizes is in each.
+        // SAFETY: the caller has made sure that the new size is a layout's. The old and the new piece do not overlap,
+        // and the smaller of both sizes is in each.
         unsafe {
             let new = Layout::from_size_align_unchecked(new_size, layout.align());
             match (list_of(layout), list_of(new)) {

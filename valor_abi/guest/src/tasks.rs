@@ -1,8 +1,7 @@
 //! The guest's executor: one task for each request, and one for each body that a fetch sends.
 //!
-//! The exports call [`run`] when they have noted what happened. It polls what was woken, and
-//! returns when nothing is left to do now, or after [`TURNS`] polls: then it asks for another call,
-//! so that the host can give others their turn.
+//! The exports call [`run`] after they have noted what happened. It polls the woken tasks, and returns when nothing is
+//! left to do now, or after [`TURNS`] polls. Then it asks for another call, so that the host can run others in between.
 
 use crate::{bodies, imports, message, numbered::Numbered};
 use std::{
@@ -18,7 +17,7 @@ use std::{
 };
 use valor_abi_wire::{Fault, unwind};
 
-/// How many polls there are in one call of the host.
+/// The most polls in one call of the host.
 const TURNS: usize = 256;
 
 /// The task that creates the vlugin; neither a request nor a fetch has this number.
@@ -27,7 +26,7 @@ pub const CREATION: u32 = 0;
 struct Task {
     future: Pin<Box<dyn Future<Output = ()>>>,
     woken: Arc<Woken>,
-    /// Whether the host has the response already.
+    /// Whether the host already has the response.
     responded: bool,
 }
 
@@ -47,9 +46,9 @@ impl Wake for Woken {
 thread_local! {
     static TASKS: RefCell<Numbered<Task>> = const { RefCell::new(Numbered::new()) };
     static READY: RefCell<VecDeque<Arc<Woken>>> = const { RefCell::new(VecDeque::new()) };
-    /// The task that runs, and whether the host has its response.
+    /// The running task, and whether the host has its response.
     static RUNNING: Cell<Option<(u32, bool)>> = const { Cell::new(None) };
-    /// The task that runs was removed by its own code.
+    /// The running task was removed by its own code.
     static REMOVED: Cell<bool> = const { Cell::new(false) };
 }
 
@@ -65,7 +64,7 @@ pub fn start(id: u32, future: impl Future<Output = ()> + 'static) {
         responded: false,
     };
     READY.with_borrow_mut(|ready| ready.push_back(woken));
-    // Dropped outside of the borrow: a number that is used again before its task has ended.
+    // Dropped outside the borrow, for a number that is used again before its task has ended.
     let before = TASKS.with_borrow_mut(|tasks| tasks.insert(id, task));
     drop(before);
 }
@@ -79,7 +78,7 @@ pub fn remove(id: u32) {
     drop(task);
 }
 
-/// Polls what was woken.
+/// Polls the woken tasks.
 pub fn run() {
     for _ in 0..TURNS {
         let Some(woken) = READY.with_borrow_mut(VecDeque::pop_front) else {
@@ -95,8 +94,8 @@ pub fn run() {
 fn poll(woken: &Arc<Woken>) {
     woken.queued.store(false, Ordering::Relaxed);
     let id = woken.id;
-    // Out of the map while it runs: its code may start and remove others. One of an earlier use of
-    // the number is not it.
+    // Out of the map while it runs, because its code may start and remove others. A task from an earlier use of the
+    // number is not this one.
     let task = TASKS.with_borrow_mut(|tasks| match tasks.get(id) {
         Some(task) if Arc::ptr_eq(&task.woken, woken) => tasks.remove(id),
         _ => None,
@@ -115,13 +114,13 @@ fn poll(woken: &Arc<Woken>) {
     RUNNING.set(None);
 }
 
-/// Hands over the response to a request, from inside of its task.
+/// Hands over the response to a request, from inside its task.
 pub fn respond(id: u32, block: &[u8]) {
     RUNNING.set(Some((id, true)));
     imports::respond(id, block);
 }
 
-/// Has panics told before they become traps: to the log, and to whoever waits for the task.
+/// Reports panics before they become traps: to the log, and to whoever waits for the task.
 pub fn tell_of_panics() {
     std::panic::set_hook(Box::new(|info| {
         let message = unwind::message_of(info.payload());
@@ -140,7 +139,7 @@ pub fn tell_of_panics() {
     }));
 }
 
-/// Tells the log of a fault that no response can tell of.
+/// Logs a fault that no response can report.
 fn log(fault: &Fault) {
     let (level, message) = (log::Level::Error as u32, fault.to_string());
     imports::log(level, "valor::panic", &message, "", 0);

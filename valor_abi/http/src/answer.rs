@@ -16,8 +16,8 @@ use valor_abi_wire::{self as wire, Fault};
 /// Answers a request with a handler: the way there and back, upgrades included.
 ///
 /// # Errors
-/// Those of [`request_from_wire`] and [`response_into_wire`](crate::response_into_wire), the handler's own, and a fault of
-/// status 500 for a response that switches protocols where it cannot.
+/// Those of [`request_from_wire`] and [`response_into_wire`](crate::response_into_wire), the handler's own, and a fault
+/// of status 500 for a response that switches protocols when it must not.
 pub async fn answer<Fut>(
     mut request: wire::Request,
     handler: impl FnOnce(http::Request) -> Fut,
@@ -27,8 +27,8 @@ where
 {
     let mut offer = Offer::take(&mut request);
     let mut answering = pin!(handler(request_from_wire(request)?));
-    // In one poll from the handler's response to the wire's: held over an `await`, it would be
-    // kept, and moved, as often as there are futures around it.
+    // From the handler's response to the wire's in one poll: held over an `await`, the response would be stored, and
+    // moved, once per surrounding future.
     std::future::poll_fn(|cx| {
         let res = ready!(answering.as_mut().poll(cx)).map_err(to_fault)?;
         Poll::Ready(match res.status() {

@@ -1,10 +1,9 @@
-//! A URL out of a request's parts, without a parser for all URLs there are.
+//! Builds a URL from a request's parts, without a parser for all URLs.
 //!
-//! The parser of `url` knows every scheme and asks Unicode's tables about hosts: in a WebAssembly module
-//! that is half of what the module weighs. What a request brings is less, and the host has
-//! judged it: a scheme of two, an ASCII host with a port, a path and a query. The rules for these are
-//! those of the [URL Standard](https://url.spec.whatwg.org/); the tests hold them to `url`'s own
-//! parser.
+//! The parser of `url` knows every scheme and uses Unicode's tables for hosts. In a WebAssembly module that is half of
+//! the module's size. A request needs less, and the host has checked it: one of two schemes, an ASCII host with a port,
+//! a path and a query. The rules for these are those of the [URL Standard](https://url.spec.whatwg.org/); the tests
+//! compare them with `url`'s own parser.
 
 use crate::parts::{Host, Parts};
 use http_types::{Url, url};
@@ -15,8 +14,8 @@ use std::{
 #[cfg(any(target_family = "wasm", test))]
 use valor_abi_wire::{Fault, RequestHead};
 
-/// The URL that a module's client makes of a text, without the parser for all URLs: absolute or relative to a base, of
-/// HTTP, its host in ASCII, without userinfo. For that client and its tests alone.
+/// The URL that a module's client makes from a text, without the parser for all URLs: absolute or relative to a base,
+/// with HTTP or HTTPS, an ASCII host, and no userinfo. Only for that client and its tests.
 #[doc(hidden)]
 pub fn http_url(base: Option<&Url>, text: &str) -> Option<Url> {
     let (scheme, rest) = match (split_scheme(text), base) {
@@ -40,7 +39,7 @@ pub fn http_url(base: Option<&Url>, text: &str) -> Option<Url> {
     behind_scheme(scheme, rest)
 }
 
-/// What stands before the first `://`, and behind it. The search for a text in a text is 3 KB of code.
+/// The text before the first `://`, and after it. Searching a text for a text is 3 KB of code.
 fn split_scheme(text: &str) -> Option<(&str, &str)> {
     let at = text.as_bytes().windows(3).position(|it| it == b"://")?;
     Some((&text[..at], &text[at + 3..]))
@@ -52,7 +51,7 @@ fn http(scheme: &str) -> Option<&'static str> {
         .find(|known| known.eq_ignore_ascii_case(scheme))
 }
 
-/// An authority, and maybe a target.
+/// An authority, and perhaps a target.
 fn behind_scheme(scheme: &'static str, rest: &str) -> Option<Url> {
     let end = rest.find(['/', '\\', '?', '#']).unwrap_or(rest.len());
     let (authority, target) = rest.split_at(end);
@@ -62,7 +61,7 @@ fn behind_scheme(scheme: &'static str, rest: &str) -> Option<Url> {
     }
 }
 
-/// The target behind scheme and host, as `url::of` has it elsewhere.
+/// The target after scheme and host, as `url::of` does it elsewhere.
 #[cfg(any(target_family = "wasm", test))]
 pub(crate) fn of(head: &RequestHead) -> Result<Url, Fault> {
     let target = head.target();
@@ -79,8 +78,8 @@ pub(crate) fn of(head: &RequestHead) -> Result<Url, Fault> {
     url.ok_or_else(|| Fault::error(400, ["`", host, "` is not a host"].concat()))
 }
 
-/// The URL of `scheme` (`http` or `https`), an authority without userinfo, and a target that begins
-/// with a slash. `None` where the authority is none, or has a host that is not ASCII.
+/// The URL of `scheme` (`http` or `https`), an authority without userinfo, and a target that begins with a slash.
+/// `None` if the authority is invalid, or has a host that is not ASCII.
 pub(crate) fn assemble(scheme: &'static str, authority: &str, target: &str) -> Option<Url> {
     LAST.with_borrow_mut(|last| {
         let origin = match last {
@@ -110,15 +109,15 @@ pub(crate) fn assemble(scheme: &'static str, authority: &str, target: &str) -> O
 }
 
 thread_local! {
-    /// What the last URL began with: most requests are for the same host.
+    /// The beginning of the last URL: most requests are for the same host.
     static LAST: RefCell<Option<Origin>> = const { RefCell::new(None) };
 }
 
-/// What a URL has in front of its path.
+/// The part of a URL before its path.
 struct Origin {
     scheme: &'static str,
     authority: String,
-    /// As it stands in the URL.
+    /// As it is in the URL.
     text: String,
     host_end: usize,
     host: Host,
@@ -147,7 +146,7 @@ impl Origin {
     }
 }
 
-/// What stands before a mark, and behind it.
+/// The text before a mark, and after it.
 fn split(text: &str, mark: u8) -> (&str, Option<&str>) {
     match text.bytes().position(|byte| byte == mark) {
         Some(at) => (&text[..at], Some(&text[at + 1..])),
@@ -156,7 +155,7 @@ fn split(text: &str, mark: u8) -> (&str, Option<&str>) {
 }
 
 fn split_port(authority: &str) -> Option<(&str, Option<u16>)> {
-    // The colons of an IPv6 address stand in brackets.
+    // The colons of an IPv6 address are in brackets.
     let from = authority.rfind(']').unwrap_or(0);
     match authority[from..].find(':') {
         None => Some((authority, None)),
@@ -172,7 +171,7 @@ fn split_port(authority: &str) -> Option<(&str, Option<u16>)> {
     }
 }
 
-/// Writes the host as it stands in a URL, and gives what `Url` keeps of it.
+/// Writes the host as it appears in a URL, and returns `Url`'s form of it.
 fn push_host(url: &mut String, host: &str) -> Option<Host> {
     if let Some(address) = host.strip_prefix('[') {
         let address: Ipv6Addr = address.strip_suffix(']')?.parse().ok()?;
@@ -186,7 +185,7 @@ fn push_host(url: &mut String, host: &str) -> Option<Host> {
         return None;
     }
     let host = host.to_ascii_lowercase();
-    // Of a name in Unicode's own letters nothing is known here but its form.
+    // For a name in Unicode's letters, only its form is checked here.
     let mut labels = host.strip_suffix('.').unwrap_or(&host).rsplit('.');
     if is_number(labels.next()?) {
         let address = ipv4(host.strip_suffix('.').unwrap_or(&host))?;
@@ -210,13 +209,13 @@ fn push_number(url: &mut String, number: u16) {
     url.push(char::from(b'0' + (number % 10) as u8));
 }
 
-/// Whether a host whose last label this is can only be an IPv4 address.
+/// Whether a host with this last label can only be an IPv4 address.
 fn is_number(label: &str) -> bool {
     let all_digits = !label.is_empty() && label.bytes().all(|byte| byte.is_ascii_digit());
     all_digits || number(label).is_some()
 }
 
-/// A part of an IPv4 address: decimal, octal behind a `0`, hexadecimal behind a `0x`.
+/// A part of an IPv4 address: decimal, octal after a `0`, hexadecimal after a `0x`.
 fn number(text: &str) -> Option<u64> {
     let (digits, radix) = match text.as_bytes() {
         [b'0', b'x', ..] => (&text[2..], 16),
@@ -230,7 +229,7 @@ fn number(text: &str) -> Option<u64> {
     }
 }
 
-/// Up to four numbers, the last of which stands for all the bytes that are left.
+/// Up to four numbers, the last of which covers all remaining bytes.
 fn ipv4(host: &str) -> Option<Ipv4Addr> {
     let mut address = 0;
     let mut parts = host.split('.');
@@ -311,7 +310,7 @@ fn push_path(url: &mut String, path: &str) {
     }
 }
 
-/// Whether a segment is one dot or two, each maybe percent-encoded.
+/// Whether a segment is one dot or two, each perhaps percent-encoded.
 fn dots(segment: &str) -> Option<usize> {
     let mut rest = segment.as_bytes();
     let mut dots = 0;
@@ -325,7 +324,7 @@ fn dots(segment: &str) -> Option<usize> {
     }
 }
 
-/// Writes a mark and what stands behind it, and gives the mark's place.
+/// Writes a mark and the text after it, and returns the mark's place.
 fn push_part(url: &mut String, mark: char, text: &str, encoded: &[u8]) -> usize {
     let start = url.len();
     url.push(mark);
@@ -333,7 +332,7 @@ fn push_part(url: &mut String, mark: char, text: &str, encoded: &[u8]) -> usize 
     start
 }
 
-/// Writes a text with these bytes, and all that are no visible ASCII, percent-encoded.
+/// Writes a text; these bytes, and all that are not visible ASCII, are percent-encoded.
 fn push_encoded(url: &mut String, text: &str, encoded: &[u8]) {
     for byte in text.bytes() {
         if byte.is_ascii_graphic() && !encoded.contains(&byte) {
@@ -351,7 +350,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// Both ways, with all that a URL tells of itself.
+    /// Both ways, comparing everything that a URL reports about itself.
     fn check(scheme: &'static str, authority: &str, target: &str) -> Result<(), TestCaseError> {
         let parsed = Url::parse(&format!("{scheme}://{authority}{target}")).ok();
         let assembled = assemble(scheme, authority, target);
@@ -366,7 +365,10 @@ mod tests {
         Ok(())
     }
 
-    const HOST: &str = "[a-zA-Z0-9.-]{1,12}|[a-z]{1,5}\\.[a-z]{1,3}|[0-9a-fx.]{1,14}        |(0x|0)?[0-9a-f]{1,3}(\\.(0x|0)?[0-9]{1,3}){0,4}\\.?|127\\.0\\.0\\.[0-9]{1,3}        |\\[[0-9a-f:]{1,20}\\]|\\[(0|1|f00)?(:(0|1|f00)){7}\\]|\\[::ffff:1\\.2\\.3\\.4\\]        |[!-.;-~]{1,6}";
+    const HOST: &str = "[a-zA-Z0-9.-]{1,12}|[a-z]{1,5}\\.[a-z]{1,3}|[0-9a-fx.]{1,14}        \
+                        |(0x|0)?[0-9a-f]{1,3}(\\.(0x|0)?[0-9]{1,3}){0,4}\\.?|127\\.0\\.0\\.[0-9]{1,3}        \
+                        |\\[[0-9a-f:]{1,20}\\]|\\[(0|1|f00)?(:(0|1|f00)){7}\\]|\\[::ffff:1\\.2\\.3\\.4\\]        \
+                        |[!-.;-~]{1,6}";
 
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(1024))]
@@ -377,7 +379,7 @@ mod tests {
             target in "/[!-~]{0,20}|/[./a%2eE\\\\]{0,20}|/[a-z/.]{0,9}\\?[!-~ä]{0,9}|/[aä#?]{0,9}",
             https: bool,
         ) {
-            // Such names go through Unicode's rules, and userinfo is refused before.
+            // Such names follow Unicode's rules, and userinfo is refused before.
             prop_assume!(!host.to_ascii_lowercase().contains("xn--"));
             prop_assume!(!host.contains(['@', '%', '/', '?', '#', '\\']));
             let scheme = if https { "https" } else { "http" };

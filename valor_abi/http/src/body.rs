@@ -1,5 +1,5 @@
-//! Bodies as `http_types` has them, readers, and as the wire has them, bytes or chunks. The
-//! conversion of messages calls these; what a handler only hands on is not copied.
+//! Converts bodies between `http_types`, where they are readers, and the wire, where they are bytes or chunks. The
+//! conversion of messages calls this; what a handler only passes on is not copied.
 
 use crate::headers;
 use futures_core::Stream;
@@ -14,13 +14,13 @@ use std::{
 };
 use valor_abi_wire::{Body, Bytes, Chunk, ChunkStream, Fault, unwind::drop_caught};
 
-/// How much of a reader is taken for one chunk.
+/// How much of a reader becomes one chunk.
 const CHUNK: usize = 64 * 1024;
 
-/// The length up to which a body is copied in one piece, where its reader has all of it.
+/// The length up to which a body is copied in one piece, if its reader has all of it.
 const WHOLE: u64 = 1024 * 1024;
 
-/// Bytes up to this are copied for less than it takes to hand them on.
+/// Up to this size, copying bytes is cheaper than passing them on.
 const COPIED: usize = 4096;
 
 /// Whether the bytes behind a reader's slice are asked for, and these bytes.
@@ -31,13 +31,13 @@ enum Handover {
 }
 
 thread_local! {
-    /// By which a [`Reader`] hands bytes to the [`ReaderChunks`] that asks it, with whatever a
-    /// handler or `http_types` has put in between. Where that has made another slice of them,
-    /// they are not the same any more, and the slice is copied.
+    /// Lets a [`Reader`] pass bytes to the [`ReaderChunks`] that polls it, through whatever a handler or `http_types`
+    /// has put in between. If that has produced a different slice, the bytes are not the same any more, and the slice
+    /// is copied.
     static HANDOVER: Cell<Handover> = const { Cell::new(Handover::Unasked) };
 }
 
-/// A body as `http_types` has it: bytes stay where they are, a stream is read as it is polled.
+/// A body for `http_types`: bytes stay where they are, a stream is read as it is polled.
 pub fn body_from_wire(body: Body) -> http::Body {
     body_of(body, None)
 }
@@ -56,7 +56,7 @@ pub(crate) fn body_of(body: Body, trailers: Option<http::trailers::Sender>) -> h
     http::Body::from_reader(reader, len)
 }
 
-/// A body for the wire: whole where its reader has all of it at the first poll, else a stream.
+/// A body for the wire: whole if its reader has all of it at the first poll, else a stream.
 pub fn body_into_wire(body: http::Body) -> impl Future<Output = Body> + Send {
     let mut body = Some(body);
     std::future::poll_fn(move |cx| {
@@ -90,7 +90,7 @@ pub(crate) fn body_to(body: http::Body, cx: &mut Context<'_>) -> Body {
     }
 }
 
-/// A body with trailers behind it, which the length of a body would leave no room for.
+/// A body that trailers follow; with a length, there would be no room for them.
 pub(crate) fn with_trailers(body: Body, trailers: Option<http::trailers::Receiver>) -> Body {
     match trailers {
         None => body,
@@ -104,7 +104,7 @@ pub(crate) fn with_trailers(body: Body, trailers: Option<http::trailers::Receive
     }
 }
 
-/// A body, and the trailers that are sent once it has ended, where any are.
+/// A body, and the trailers that are sent once it has ended, if there are any.
 struct BodyThenTrailers {
     body: Option<Body>,
     trailers: http::trailers::Receiver,
@@ -134,16 +134,16 @@ impl Stream for BodyThenTrailers {
     }
 }
 
-/// Chunks as the reader that `http_types` wants.
+/// Chunks as the reader that `http_types` needs.
 pub(crate) struct Reader {
     now: Bytes,
-    // `http_types` asks for `Sync`, which a stream need not be; the lock is never contended.
+    // `http_types` requires `Sync`, which a stream need not be; the lock is never contended.
     rest: Option<Mutex<ChunkStream>>,
     trailers: Option<http::trailers::Sender>,
 }
 
 impl Reader {
-    /// A reader of chunks alone.
+    /// A reader of chunks only.
     pub(crate) fn of(chunks: ChunkStream) -> Self {
         Self {
             now: Bytes::new(),
@@ -153,15 +153,15 @@ impl Reader {
     }
 
     fn ended(&mut self) {
-        // All of it was read: a destructor that panics does not make that fail.
+        // It was read completely: a panic of its destructor does not make that a failure.
         if let Err(panicked) = drop_caught(self.rest.take()) {
             log::error!(target: "valor::panic", "{}", Fault::from(panicked));
         }
-        // Whoever waits for trailers learns that there are none.
+        // If someone waits for trailers, they learn that there are none.
         self.trailers = None;
     }
 
-    /// Passes trailers on; those that `http_types` cannot carry are left out.
+    /// Passes trailers on; those that `http_types` cannot carry are dropped.
     fn send_trailers(&mut self, received: Vec<(String, Vec<u8>)>) {
         let Some(sender) = self.trailers.take() else {
             return;
@@ -170,7 +170,7 @@ impl Reader {
         for (name, value) in received {
             headers::append(name.as_bytes(), &value, &mut trailers);
         }
-        // There is room for one message in the channel, and nothing else sends.
+        // The channel has room for one message, and nothing else sends.
         let mut sending = pin!(sender.send(trailers));
         let _ = sending
             .as_mut()
@@ -206,7 +206,7 @@ impl AsyncBufRead for Reader {
     fn consume(mut self: Pin<&mut Self>, amount: usize) {
         let _ = self.now.split_to(amount);
         if self.now.is_empty() {
-            // An empty piece would share the memory, which whoever has the rest may want whole.
+            // An empty piece would share the memory, which the owner of the rest may need alone.
             self.now = Bytes::new();
         }
     }
@@ -226,14 +226,14 @@ impl AsyncRead for Reader {
     }
 }
 
-/// The reader of an `http_types` body as chunks. A body that ends short of its length fails.
+/// The reader of an `http_types` body as chunks. A body that ends before its length fails.
 struct ReaderChunks {
     reader: Box<dyn AsyncBufRead + Unpin + Send + Sync>,
     left: Option<u64>,
 }
 
 impl ReaderChunks {
-    /// What the reader has at once; `None` where it has nothing yet, or nothing at all.
+    /// What the reader has at once; `None` if it has nothing yet, or nothing at all.
     fn poll_first(&mut self, cx: &mut Context<'_>, max: usize) -> Option<io::Result<Bytes>> {
         match self.poll_data(cx, max) {
             Poll::Ready(Some(first)) => Some(first),

@@ -1,19 +1,17 @@
-//! A fault as an error of `http_types`, which is what an author's code sees, and that error as the fault that the request
-//! ends with.
+//! Converts between a fault and an error of `http_types`, which is what an author's code sees.
 
 use http_types as http;
 use valor_abi_wire::Fault;
 
-/// The error that a handler gets of what its host refused or failed at. The fault is inside.
+/// The error that a handler gets when its host refuses something or fails. The fault is inside.
 pub fn to_http(fault: Fault) -> http::Error {
     let status =
         http::StatusCode::try_from(fault.status).unwrap_or(http::StatusCode::InternalServerError);
     http::Error::new(status, fault)
 }
 
-/// What a handler's error ends its request with. A refusal of the host's that the handler passes on with `?` names
-/// servers and limits that are none of the client's business: it is the handler's failure, unless the handler gives
-/// it another status.
+/// The fault for a handler's error. If the handler passes on a refusal of the host with `?`, its text names servers and
+/// limits that the client should not see: it is the handler's failure, unless the handler gives it another status.
 pub fn to_fault(error: http::Error) -> Fault {
     let status = error.status().into();
     let refusal = error.downcast_ref::<Fault>();

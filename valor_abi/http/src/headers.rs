@@ -1,5 +1,5 @@
-//! A head's headers as `http_types` has them: a map from names to lists of values. Both
-//! directions of the conversion fill theirs here.
+//! The headers of a head for `http_types`: a map from names to lists of values. Both directions of the conversion use
+//! it.
 
 use http_types::{
     self as http, Headers,
@@ -13,9 +13,8 @@ use valor_abi_wire::Fault;
 const SIZES: [usize; 3] = [7, 14, 28];
 
 thread_local! {
-    /// An empty map with room for each of [`SIZES`]. `http_types` has no way to ask for room, and
-    /// a map that grows places every header anew, four times for fifteen; a copy of an empty map
-    /// has its room.
+    /// An empty map with room for each of [`SIZES`]. `http_types` cannot reserve room, and a growing map places every
+    /// header again, four times for fifteen of them; a copy of an empty map keeps its room.
     static EMPTY: [Headers; SIZES.len()] = SIZES.map(with_room);
 }
 
@@ -34,14 +33,14 @@ fn with_room(size: usize) -> Headers {
 /// Gives a message without headers room for this many.
 fn reserve(count: usize, headers: &mut Headers) {
     let fits = SIZES.iter().position(|&size| count <= size);
-    // Three need no more than a first table, and what comes to more than there are sizes grows.
+    // Three fit in a first table, and more than the largest size grows.
     if count > 3 && headers.iter().next().is_none() {
         EMPTY.with(|empty| headers.clone_from(&empty[fits.unwrap_or(SIZES.len() - 1)]));
     }
 }
 
-/// A value that `http_types` takes as it is, once: one that comes as a text is parsed by it, and it panics
-/// where that fails, with a text that takes 25 KB of code in a WebAssembly module to write.
+/// A value that `http_types` accepts without parsing. It parses a value that comes as a text, and panics if that fails;
+/// the panic's text takes 25 KB of code in a WebAssembly module.
 struct Taken(Cell<Option<HeaderValue>>);
 
 impl ToHeaderValues for Taken {
@@ -70,7 +69,7 @@ pub(crate) fn fill<'a>(
         };
         let key = name_of(name).ok_or_else(|| bad("name"))?;
         let value = value_of(value).ok_or_else(|| bad("value"))?;
-        // `append` would look the name up first; this way only a second value costs that.
+        // `append` would look up the name first; this way only a second value costs that.
         if let Some(mut values) = message.insert(key, value) {
             if let Some(last) = name_of(name).and_then(|key| message.get_mut(key)) {
                 values.append(last);
@@ -81,7 +80,7 @@ pub(crate) fn fill<'a>(
     Ok(())
 }
 
-/// Adds a header, unless `http_types` carries no such name or value.
+/// Adds a header, unless `http_types` can carry no such name or value.
 pub(crate) fn append(name: &[u8], value: &[u8], headers: &mut Headers) {
     if let (Some(name), Some(value)) = (name_of(name), value_of(value)) {
         headers.append(name, value);
@@ -92,12 +91,12 @@ fn value_of(value: &[u8]) -> Option<Taken> {
     Some(Taken(Cell::new(Some(ascii::value(value)?))))
 }
 
-/// The name that `http_types` has for one, which takes no memory, or a new one.
+/// The name that `http_types` already has for it, which allocates nothing, or a new one.
 fn name_of(name: &[u8]) -> Option<HeaderName> {
     known(name).or_else(|| ascii::name(name))
 }
 
-/// The names that most requests bear, the shorter ones first.
+/// The names that most requests have, shorter ones first.
 static KNOWN: [HeaderName; 30] = [
     headers::TE,
     headers::VIA,

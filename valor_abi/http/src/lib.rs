@@ -1,8 +1,8 @@
-//! What crosses the boundaries as `http_types` has it, and back.
+//! Converts what crosses the boundaries to `http_types`, and back.
 //!
-//! The glue around a handler written in Rust calls these, on whichever side of a boundary the handler lives, and so does
-//! the host for those who embed it. [`answer()`] is the whole way, upgrades included. Bodies of known, small size are
-//! moved whole; others stay streams.
+//! The glue around a handler written in Rust calls these, on whichever side of a boundary the handler lives. So does a
+//! host that a program embeds. [`answer()`] is the whole way, upgrades included. Bodies of known, small size are moved
+//! whole; others stay streams.
 
 #![forbid(unsafe_code)]
 

@@ -1,7 +1,7 @@
-//! A `Url` out of its parts. `url` lets nobody make one but its parser, and serde: so this is a
-//! deserializer that has the parts as `Url` keeps them, and knows nothing else. `assemble` calls it.
+//! Builds a `Url` from its parts. Only `url`'s parser and serde can create one, so this is a deserializer for the parts
+//! as `Url` stores them, and for nothing else. `assemble` calls it.
 //!
-//! `serde_json`'s would do as well, with its numbers, its texts and its errors: 10 KB in a module.
+//! `serde_json`'s deserializer would work too, but its numbers, texts and errors add 10 KB to a module.
 
 use http_types::Url;
 use serde::{
@@ -11,7 +11,7 @@ use serde::{
 };
 use std::fmt::{self, Display};
 
-/// What a URL has for a host.
+/// A URL's host.
 #[derive(Clone, Copy)]
 pub(crate) enum Host {
     Domain,
@@ -19,7 +19,7 @@ pub(crate) enum Host {
     Ipv6([u8; 16]),
 }
 
-/// Where the parts of a URL of HTTP without userinfo are in its text.
+/// Where the parts of an HTTP URL without userinfo are in its text.
 pub(crate) struct Parts {
     pub text: String,
     pub scheme_end: usize,
@@ -33,9 +33,9 @@ pub(crate) struct Parts {
 }
 
 impl Parts {
-    /// The URL; `None` for one that is longer than `Url` can be.
+    /// The URL; `None` if it is longer than `Url` can be.
     pub fn into_url(self) -> Option<Url> {
-        // And so every place in it.
+        // And so is every place in it.
         u32::try_from(self.text.len()).ok()?;
         let at = |place: usize| Part::Number(place as u32);
         let maybe = |place: Option<usize>| place.map_or(Part::Nothing, at);
@@ -63,7 +63,7 @@ enum Part {
     Host(Host),
 }
 
-/// The parts are not what `Url` is made of: its inside has changed.
+/// The parts do not fit `Url`: its representation has changed.
 #[derive(Debug)]
 pub(crate) struct Changed;
 
@@ -84,7 +84,7 @@ impl std::error::Error for Changed {}
 /// Fields, or the bytes of an address, one after the other.
 struct Sequence<I>(I);
 
-/// `deserialize_any` for all that the type does not look at, which is nearly everything.
+/// `deserialize_any` for everything that the type does not look at, which is nearly all of it.
 macro_rules! any {
     ($($more:ident)*) => {
         fn is_human_readable(&self) -> bool {

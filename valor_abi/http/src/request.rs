@@ -14,12 +14,12 @@ use crate::url::of as url_of;
 
 /// The request as a handler receives it.
 ///
-/// The URL is the target behind `http://` or `https://` and the `host` header; without such a
-/// header the host is `localhost`. Trailers can be received once the body has been read.
+/// The URL is the target after `http://` or `https://` and the `host` header; without such a header the host is
+/// `localhost`. Trailers can be received once the body has been read.
 ///
 /// # Errors
-/// A fault of status 400 for a URL or a header that `http_types` cannot carry (its header
-/// values are ASCII), and of 501 for a method that it does not know.
+/// A fault of status 400 for a URL or a header that `http_types` cannot carry (its header values are ASCII), and of
+/// status 501 for a method that it does not know.
 pub fn request_from_wire(request: wire::Request) -> Result<http::Request, Fault> {
     let head = &request.head;
     let method = method_of(head.method())
@@ -131,7 +131,7 @@ fn method_of(method: &str) -> Option<http::Method> {
         "POST" => return Some(http::Method::Post),
         _ => {}
     }
-    // `from_str` takes memory, and does not mind the case; HTTP does (RFC 9110, section 9.1).
+    // `from_str` allocates, and ignores case; HTTP does not (RFC 9110, section 9.1).
     METHODS.into_iter().find(|known| known.as_ref() == method)
 }
 

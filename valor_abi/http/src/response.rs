@@ -40,7 +40,7 @@ pub fn response_into_wire(
     res: http::Response,
 ) -> impl Future<Output = Result<wire::Response, Fault>> + Send {
     let mut res = Some(res);
-    // By hand, since an `async fn` would keep the response several times over.
+    // By hand, since an `async fn` would store the response several times.
     std::future::poll_fn(move |cx| {
         let res = res.take().expect("it is ready at the first poll");
         Poll::Ready(response_to(res, cx))

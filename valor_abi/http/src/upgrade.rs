@@ -1,8 +1,8 @@
-//! Connections that go on in another protocol (RFC 9110, section 7.8): what a request offers, as the connection that a
-//! handler gets, and what it writes, as the response's stream.
+//! Connections that go on in another protocol (RFC 9110, section 7.8): the offer in a request, the connection for the
+//! handler, and the response's stream for what it writes.
 //!
-//! The bytes behind the switch cross a boundary as the bodies of the request and of the response, so that a boundary
-//! needs to know nothing of upgrades. Both directions have back-pressure and an end of their own, and everything ends
+//! The bytes after the switch cross a boundary as the bodies of the request and of the response, so that a boundary
+//! needs to know nothing about upgrades. Both directions have back-pressure and end separately, and everything ends
 //! with the response's stream.
 
 use crate::body::Reader;
@@ -24,11 +24,11 @@ fn noop() -> Context<'static> {
     Context::from_waker(Waker::noop())
 }
 
-/// What a request offers: the bytes that the client sends behind the switch.
+/// A request's offer: the bytes that the client sends after the switch.
 pub(crate) struct Offer(ChunkStream);
 
 impl Offer {
-    /// Takes the offer out of a request, which then has no body, as it had none for its client.
+    /// Takes the offer out of a request. The request then has no body, as its client sent none.
     pub(crate) fn take(request: &mut wire::Request) -> Option<Self> {
         if !request.offers_upgrade() {
             return None;
@@ -39,8 +39,8 @@ impl Offer {
         }
     }
 
-    /// The response's body: it hands the connection over when it is first polled, which is when
-    /// the client has been told.
+    /// The response's body: it hands the connection over when it is first polled, that is, when the client has the
+    /// response's head.
     pub(crate) fn accept(self, res: &mut http::Response) -> Body {
         let pipe = Arc::new(Pipe::default());
         let socket = Socket {
@@ -48,7 +48,7 @@ impl Offer {
             pipe: pipe.clone(),
         };
         let body = res.take_body();
-        // To take it notes what type it was of.
+        // Taking it notes its type.
         res.remove_header(headers::CONTENT_TYPE);
         Body::stream(
             None,
@@ -79,7 +79,7 @@ pub(crate) fn refused(has_offer: bool) -> Fault {
 
 /// The vlugin's end of an upgraded connection.
 struct Socket {
-    // `http_types` asks for `Sync`, which a stream need not be; the lock is never contended.
+    // `http_types` requires `Sync`, which a stream need not be; the lock is never contended.
     reader: Mutex<Reader>,
     pipe: Arc<Pipe>,
 }
@@ -105,7 +105,7 @@ impl AsyncWrite for Socket {
         self.pipe.poll_write(cx, buf)
     }
 
-    /// What was written is the server's to send; there is nothing to wait for.
+    /// The server sends what was written; there is nothing to wait for.
     fn poll_flush(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Poll::Ready(Ok(()))
     }
@@ -132,11 +132,11 @@ struct Pipe(Mutex<State>);
 #[derive(Default)]
 struct State {
     data: Vec<u8>,
-    /// Nothing more is written.
+    /// Nothing more will be written.
     closed: bool,
-    /// The vlugin has let go of the connection.
+    /// The vlugin has dropped the connection.
     dropped: bool,
-    /// The server has.
+    /// The server has dropped it.
     gone: bool,
     writer: Option<Waker>,
     reader: Option<Waker>,
@@ -181,8 +181,8 @@ fn wake(waker: Option<Waker>) {
     }
 }
 
-/// The response's stream: what the vlugin writes, then its end of sending as trailers without
-/// fields, then the end of its interest. It runs the vlugin's future meanwhile.
+/// The response's stream: what the vlugin writes, then its end of sending as trailers without fields, then the end of
+/// the stream when it drops the connection. The stream runs the vlugin's future.
 struct Sent {
     handing: Option<(http::upgrade::Sender, Socket)>,
     serving: Option<Box<dyn AsyncBufRead + Unpin + Send + Sync>>,
@@ -196,7 +196,7 @@ impl Stream for Sent {
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = self.get_mut();
         if let Some((sender, socket)) = this.handing.take() {
-            // There is room for one connection in the channel, and no other is sent.
+            // The channel has room for one connection, and no other is sent.
             let connection = http::upgrade::Connection::new(socket);
             let _ = pin!(sender.send(connection)).poll(&mut noop());
         }

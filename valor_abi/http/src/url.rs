@@ -1,17 +1,17 @@
-//! The URL of a request: the one part of a head that `http_types` wants parsed. The conversion
-//! of requests asks for it once each; what their hosts have in common is parsed once.
+//! The URL of a request: the only part of a head that `http_types` wants parsed. The conversion of requests calls it
+//! once each; the host, which most of them share, is parsed once.
 
 use http_types::Url;
 use std::cell::RefCell;
 use valor_abi_wire::{Fault, RequestHead};
 
 thread_local! {
-    /// The last host that was seen, as text and parsed. Most requests are for the same one, and
-    /// its parts (an IP address, a name with its Unicode rules) are what costs.
+    /// The last host, as text and parsed. Most requests are for the same one, and parsing it (an IP address, a name
+    /// with its Unicode rules) costs most.
     static LAST: RefCell<Option<(String, Url)>> = const { RefCell::new(None) };
 }
 
-/// The target behind scheme and host.
+/// The target after scheme and host.
 pub(crate) fn of(head: &RequestHead) -> Result<Url, Fault> {
     let target = head.target();
     let bad = |error| Fault::error(400, format!("the target {target} is not a URL: {error}"));
@@ -24,7 +24,7 @@ pub(crate) fn of(head: &RequestHead) -> Result<Url, Fault> {
     };
     let host = head.header_str("host").unwrap_or("localhost");
     match target.as_bytes() {
-        // With two slashes a host would follow, and a backslash is as good as a slash.
+        // After two slashes a host would follow, and a backslash counts as a slash.
         [b'/', b'/' | b'\\', ..] => {}
         [b'/', ..] => return on_host(scheme, host, target)?.map_err(bad),
         _ => {}
@@ -57,7 +57,7 @@ fn on_host(
     })
 }
 
-/// Refuses what would move the border between host and path.
+/// Refuses text that would move the border between host and path.
 fn check(host: &str) -> Result<(), Fault> {
     let moves = |c: char| c.is_ascii_control() || " /\\?#@".contains(c);
     match host.is_empty() || host.contains(moves) {

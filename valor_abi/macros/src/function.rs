@@ -1,4 +1,4 @@
-//! The two forms on a function: a handler alone, and `on_create` beside a handler.
+//! The two forms on a function: just a handler, and `on_create` with a handler.
 
 use crate::{FORMS, signature};
 use proc_macro2::TokenStream;
@@ -72,7 +72,8 @@ fn check(item: &ItemFn) -> Result<(), Error> {
         return Err(Error::new_spanned(
             receiver,
             format!(
-                "a vlugin's function stands at the top level of its crate: move `{name}` out of the `impl`, or write `#[vlugin] impl Vlugin for …`"
+                "a vlugin's function belongs at the top level of its crate: move `{name}` out of the `impl`, or write \
+                 `#[vlugin] impl Vlugin for …`"
             ),
         ));
     }

@@ -1,8 +1,8 @@
 //! The `#[vlugin]` attribute of `valor_abi`.
 //!
 //! It reads the item below it, reports what is wrong with that, and writes an `impl Vlugin` and one call of `valor`'s
-//! own macro that exports it. Everything that happens at run time is in `valor_abi`, where it can be read and tested
-//! as ordinary code.
+//! own macro that exports it. Everything that happens at run time is in `valor_abi`, where it can be read and tested as
+//! ordinary code.
 
 #![forbid(unsafe_code)]
 
@@ -15,19 +15,20 @@ use proc_macro2::TokenStream as TokenStream2;
 use quote::quote;
 use syn::{Error, Item};
 
-const FORMS: &str = "#[vlugin] stands on one of three things:\n\
+const FORMS: &str = "#[vlugin] goes on one of three things:\n\
     - `pub async fn on_request(req: http::Request) -> http::Response`\n\
-    - `pub async fn on_create(cx: &mut Context)`, beside a `pub async fn on_request(cx: &Context, req: http::Request) -> …`\n\
+    - `pub async fn on_create(cx: &mut Context)`, beside a `pub async fn on_request(cx: &Context, req: http::Request) \
+    -> …`\n\
     - `impl Vlugin for YourType { … }`";
 
-/// Makes a vlugin of the item below it, and exports it from the library.
+/// Makes a vlugin from the item below it, and exports it from the library.
 ///
 /// Use it once in a crate, at the top level, on one of three things:
 ///
 /// - `pub async fn on_request(req: http::Request) -> http::Response`: a handler. It may take `cx: &Context` first, and
 ///   return anything that is `IntoResponse`.
-/// - `pub async fn on_create(cx: &mut Context)`: state for the `on_request` beside it, which takes `cx: &Context` or
-///   leaves it out. `on_create` may return a `Result<(), E>`; an error fails the load with its message.
+/// - `pub async fn on_create(cx: &mut Context)`: state for the `on_request` next to it, which may take `cx: &Context`.
+///   `on_create` may return a `Result<(), E>`; an error fails the load with its message.
 /// - `impl Vlugin for YourType`: the typed form, with its `Config`.
 ///
 /// It also writes `pub const VLUGIN`. A program can use that to run the vlugin without a library file, and tests pass

@@ -1,7 +1,7 @@
 //! What a host passes to a vlugin's functions, and what it takes back: the checks and the calls that both forms share.
 //!
 //! This file reports what the tokens show. Only the compiler knows the rest, for example whether a type is that of a
-//! request. Traits in `valor` ask it, in code that carries the span of the word to change; their texts stand there.
+//! request. Traits in `valor` check that, in code that carries the span of the word to change; their texts are there.
 
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{quote, quote_spanned};
@@ -68,7 +68,7 @@ fn request(ty: &Type) -> Result<TokenStream, Error> {
         )),
         Type::ImplTrait(_) => Err(Error::new_spanned(
             ty,
-            "the host calls with one type alone: write `req: http::Request`",
+            "the host only passes one type: write `req: http::Request`",
         )),
         ty => Ok(quote_spanned!(ty.span()=> ::valor::__private::request::<#ty>(__req))),
     }

@@ -19,7 +19,7 @@ pub fn expand(mut item: ItemImpl) -> Result<TokenStream, Error> {
     if implemented.is_none_or(|path| path.segments.last().unwrap().ident != "Vlugin") {
         return Err(Error::new(
             implemented.map_or(item.self_ty.span(), Spanned::span),
-            "in its typed form #[vlugin] stands on `impl Vlugin for YourType { … }`",
+            "in its typed form #[vlugin] goes on `impl Vlugin for YourType { … }`",
         ));
     }
     if !item.generics.params.is_empty() {
@@ -45,7 +45,7 @@ pub fn expand(mut item: ItemImpl) -> Result<TokenStream, Error> {
                 return Err(Error::new(
                     name.span(),
                     format!(
-                        "a vlugin has `on_create` and `on_request`; move `{name}` into an `impl` of its own"
+                        "a vlugin has `on_create` and `on_request`; move `{name}` into a separate `impl`"
                     ),
                 ));
             }
@@ -60,7 +60,7 @@ pub fn expand(mut item: ItemImpl) -> Result<TokenStream, Error> {
     if let Some((_, missing)) = needed.iter().find(|(there, _)| !there) {
         return Err(Error::new(
             item.self_ty.span(),
-            format!("this vlugin is not whole: write `{missing}` as well"),
+            format!("this vlugin is incomplete: write `{missing}` as well"),
         ));
     }
 
@@ -106,13 +106,14 @@ fn on_request(function: &mut syn::ImplItemFn) -> Result<syn::ImplItemFn, Error> 
         Some(FnArg::Receiver(receiver)) => {
             return Err(Error::new_spanned(
                 receiver,
-                "requests are answered at the same time: write `&self`, and keep what changes behind a lock or an atomic",
+                "requests are answered at the same time: write `&self`, and keep what changes behind a lock or an \
+                 atomic",
             ));
         }
         _ => {
             return Err(Error::new(
                 signature.paren_token.span.join(),
-                format!("`on_request` is asked of a vlugin: write {expected}"),
+                format!("`on_request` is called on a vlugin: write {expected}"),
             ));
         }
     }

@@ -1,4 +1,4 @@
-//! What `#[vlugin]` reports if it is misused. Each file in `wrong/` is a mistake, beside the text that its author
+//! What `#[vlugin]` reports if it is misused. Each file in `wrong/` is a mistake, next to the text that its author
 //! reads. Correct use is in `valor_abi/tests/form_*.rs`.
 //!
 //! Parts of the texts come from rustc, so they are those of the toolchain that the project is built with.

@@ -1,11 +1,11 @@
-//! Bytes that cross the native boundary and stay where they are: the side that has them keeps
-//! their memory until the far side is done. Bodies are made of them, whole or in pieces.
+//! Bytes that cross the native boundary without being copied: the side that has them keeps their memory until the other
+//! side is done. Bodies consist of them, whole or in pieces.
 
 use abi_stable::StableAbi;
 use std::{ptr, slice};
 use valor_abi_wire::{Bytes, Fault, unwind::drop_caught};
 
-/// Bytes of the side that made this, which only that side can free.
+/// Bytes of the side that created this, which only that side can free.
 #[repr(C)]
 #[derive(StableAbi)]
 pub struct FfiBytes {
@@ -22,7 +22,7 @@ unsafe impl Send for FfiBytes {}
 unsafe impl Sync for FfiBytes {}
 
 impl FfiBytes {
-    /// How many they are.
+    /// How many there are.
     pub fn len(&self) -> usize {
         self.len
     }
@@ -52,9 +52,9 @@ unsafe extern "C" fn release(owner: *mut ()) {
     if owner.is_null() {
         return;
     }
-    // SAFETY: `owner` comes from `From<Bytes>`, and this is called once, by `Drop`.
+    // SAFETY: `owner` comes from `From<Bytes>`, and only `Drop` calls this, once.
     let bytes = unsafe { Box::from_raw(owner.cast::<Bytes>()) };
-    // The memory may belong to a type of an author's.
+    // The memory may belong to a type of the author's.
     if let Err(panicked) = drop_caught(bytes) {
         log::error!(target: "valor::panic", "{}", Fault::from(panicked));
     }
@@ -64,7 +64,7 @@ impl AsRef<[u8]> for FfiBytes {
     fn as_ref(&self) -> &[u8] {
         match self.len {
             0 => &[],
-            // SAFETY: they were a `Bytes`' slice, which does not move and which `owner` keeps.
+            // SAFETY: they were the slice of a `Bytes`, which does not move and which `owner` keeps.
             len => unsafe { slice::from_raw_parts(self.data, len) },
         }
     }

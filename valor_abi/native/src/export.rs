@@ -26,14 +26,14 @@ use std::{
 };
 pub use valor_abi_wire::metadata::MetadataBlock;
 
-/// What a library exports as its root module's header.
+/// The header of the root module that a library exports.
 pub const fn header(constructor: extern "C" fn() -> RootModuleResult) -> LibHeader {
     // SAFETY: the constructor is the one that `__export!` writes, which returns a
     // `ValorModuleRef`.
     unsafe { LibHeader::from_constructor::<ValorModuleRef>(constructor, CheckTypeLayout::Yes) }
 }
 
-/// The block that tells of a library without running it; `#[vlugin]` fills it in.
+/// The block that describes a library without running it; `#[vlugin]` fills it in.
 pub const fn metadata(
     name: &str,
     version: &str,
@@ -90,8 +90,7 @@ unsafe extern "C" fn on_request(
     data: *const (),
     request: FfiMessage,
 ) -> FfiFuture<FfiResult<FfiMessage>> {
-    // SAFETY: `data` comes from `FfiInstance::new` and lives until `drop_instance`; it is
-    // only shared here.
+    // SAFETY: `data` comes from `FfiInstance::new` and lives until `drop_instance`; it is only shared here.
     let instance = unsafe { &*data.cast::<Arc<dyn Instance>>() };
     let answer = catch(|| Ok(instance.clone().on_request(request.into_host_request()?)));
     async move {
@@ -112,7 +111,7 @@ unsafe extern "C" fn drop_instance(data: *const ()) {
     let _ = catch(move || drop(instance));
 }
 
-/// The host as the library sees it. The name is asked for once.
+/// The host as the library sees it. Its name is fetched once.
 struct ForeignHost {
     host: FfiHost,
     name: String,
@@ -145,7 +144,7 @@ impl Host for ForeignHost {
             message: record.message.into(),
             file: record.file.into(),
         };
-        // SAFETY: see `ForeignHost::new`; the record is borrowed for the call alone.
+        // SAFETY: see `ForeignHost::new`; the record is only borrowed for the call.
         unsafe { log(self.host.data, record) }
     }
 
@@ -165,7 +164,7 @@ impl Host for ForeignHost {
 
     fn call(&self, vlugin: &str, request: Request) -> BoxFuture<'static, Result<Response, Fault>> {
         let call = self.host.vtable.call();
-        // SAFETY: see `ForeignHost::new`; the name is borrowed for the call alone.
+        // SAFETY: see `ForeignHost::new`; the name is only borrowed for the call.
         Box::pin(response_of(unsafe {
             call(self.host.data, vlugin.into(), request.into())
         }))
@@ -201,11 +200,11 @@ impl Drop for FfiHost {
     }
 }
 
-/// Exports a vlugin; only `#[vlugin]` writes it, through `valor`.
+/// Exports a vlugin; only `#[vlugin]` calls it, through `valor`.
 ///
 /// `$VLUGIN` has a `create` that takes a host and a configuration. There is one root module in a library. Its symbols
-/// bear the crate's name, so that several such crates can be linked into one program. The metadata block names the
-/// symbol of the root module, and is exported itself so that no linker leaves it out.
+/// contain the crate's name, so that several such crates can be linked into one program. The metadata block names the
+/// symbol of the root module, and is exported itself so that no linker drops it.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __export {

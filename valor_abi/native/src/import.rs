@@ -1,5 +1,5 @@
-//! The host's side: a library that was opened becomes a [`LoadedModule`], which creates
-//! vlugins, and a [`Host`] becomes what the library receives.
+//! The host's side: a library that was opened becomes a [`LoadedModule`], which creates vlugins, and a [`Host`] becomes
+//! what the library receives.
 
 use crate::types::{
     FfiHost, FfiHostVtable, FfiHostVtableRef, FfiInstance, FfiLogRecord, FfiMessage, FfiResult,
@@ -26,39 +26,38 @@ use valor_abi_wire::{
 /// Why a library's root module cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum Unfit {
-    /// What `abi_stable` says; where it compares, this program's side is the expected one.
+    /// The error of `abi_stable`. In its comparison, this program's side is the expected one.
     #[error(transparent)]
     Library(#[from] LibraryError),
-    /// The library speaks an older minor version, and what it expects is not what this program
-    /// has. This is `abi_stable`'s report, where the library's side is the expected one.
+    /// The library has an older minor version, and what it expects is not what this program has. This is `abi_stable`'s
+    /// report, in which the library's side is the expected one.
     #[error("{0}")]
     Older(String),
-    /// The library does not tell its layouts.
-    #[error("it does not tell the layout of its types")]
+    /// The library does not contain its layouts.
+    #[error("it does not contain the layout of its types")]
     NoLayout,
 }
 
-/// The root module of a library that stays open for as long as the process lives.
+/// The root module of a library that stays open as long as the process lives.
 #[derive(Clone, Copy)]
 pub struct LoadedModule {
     module: ValorModuleRef,
 }
 
 impl LoadedModule {
-    /// Checks the layout of everything that crosses the boundary against this program's own,
-    /// and then takes the root module.
+    /// Checks the layout of everything that crosses the boundary against this program's own, and then takes the root
+    /// module.
     ///
-    /// Of two versions the older one must be a part of the newer one: `abi_stable` lets the side
-    /// that it finds have more fields at the end of a prefix type, but not the side that
-    /// expects. Which side that is does not matter beyond the comparison: every access of such a
-    /// field asks the table itself whether it has it.
+    /// The older of two versions must be a part of the newer one. `abi_stable` allows more fields at the end of a
+    /// prefix type on the side that it finds, but not on the side that expects. Which side that is matters only for the
+    /// comparison: every access to such a field asks the table itself whether it has it.
     ///
     /// # Errors
     /// Another version of `abi_stable`, another layout of a type.
     ///
     /// # Safety
-    /// `header` is the address of the root module's header, exported by a library that was
-    /// built with `#[vlugin]`, and that library is never unloaded.
+    /// `header` is the address of the root module's header, exported by a library that was built with `#[vlugin]`, and
+    /// that library is never unloaded.
     pub unsafe fn check(header: AbiHeaderRef) -> Result<Self, Unfit> {
         let header = header.upgrade()?;
         let theirs = header.version_strings().parsed();
@@ -75,12 +74,12 @@ impl LoadedModule {
         Ok(Self { module })
     }
 
-    /// The version of the ABI that this program speaks, as `abi_stable` compares it.
+    /// The version of this program's ABI, as `abi_stable` compares it.
     pub fn version() -> &'static str {
         ValorModuleRef::VERSION_STRINGS.version.as_str()
     }
 
-    /// Creates the vlugin for one place where it is mounted.
+    /// Creates the vlugin for one of its mounts.
     pub fn create(&self, host: Arc<dyn Host>, config: &Value) -> Created {
         let creating = self.module.create()(FfiHost::new(host), config.to_string().into());
         Box::pin(async move {
@@ -90,7 +89,7 @@ impl LoadedModule {
     }
 }
 
-/// A vlugin on the far side.
+/// A vlugin on the other side.
 pub(super) struct Foreign {
     pub(super) instance: FfiInstance,
 }
@@ -139,7 +138,7 @@ impl FfiHost {
     }
 }
 
-/// The host behind a pointer that a library gave back.
+/// The host behind a pointer that a library passed back.
 ///
 /// # Safety
 /// `data` comes from `FfiHost::new` and has not been dropped.
@@ -178,7 +177,7 @@ unsafe extern "C" fn max_level(data: *const ()) -> u8 {
 
 type Answer = FfiFuture<FfiResult<FfiMessage>>;
 
-/// What the host answers, for the library; a panic of the host's own code is a fault.
+/// The host's answer for the library; a panic of the host's own code is a fault.
 fn answer(
     asked: impl FnOnce(Request) -> BoxFuture<'static, Result<Response, Fault>>,
     request: FfiMessage,
@@ -219,7 +218,7 @@ unsafe extern "C" fn sleep(data: *const (), nanos: u64) -> FfiFuture<()> {
             Ok(sleeping) => sleeping.await,
             Err(panicked) => Err(panicked),
         };
-        // A sleep has no way to fail but this one, which `async-ffi` hands on to the sleeper.
+        // A sleep can only fail in this way, which `async-ffi` passes on to the sleeper.
         if let Err(panicked) = slept {
             std::panic::resume_unwind(Box::new(panicked.message));
         }
@@ -245,7 +244,7 @@ unsafe extern "C" fn random(data: *const (), len: usize) -> RVec<u8> {
         host.random(&mut bytes);
         bytes
     });
-    // None at all rather than some that are not random: the library sees that they are missing.
+    // No bytes at all rather than some that are not random: the library sees that they are missing.
     bytes.unwrap_or_default().into()
 }
 

@@ -1,6 +1,5 @@
-//! A body in pieces across the native boundary: a pollable stream of chunks, in either
-//! direction. The side that made the stream runs it; a panic inside becomes an error of the
-//! stream before it reaches the boundary.
+//! A body in pieces across the native boundary: a pollable stream of chunks, in either direction. The side that created
+//! the stream runs it; a panic inside becomes an error of the stream before it reaches the boundary.
 
 use crate::bytes::FfiBytes;
 use abi_stable::{
@@ -17,7 +16,7 @@ use std::{
 };
 use valor_abi_wire::{Chunk, ChunkStream, unwind::catch};
 
-/// A stream of chunks that the far side runs.
+/// A stream of chunks that the other side runs.
 #[repr(C)]
 #[derive(StableAbi)]
 pub struct FfiStream {
@@ -28,12 +27,12 @@ pub struct FfiStream {
 // SAFETY: `FfiStream::new` takes a `ChunkStream`, which is `Send`.
 unsafe impl Send for FfiStream {}
 
-/// What can be done with an [`FfiStream`].
+/// The operations of an [`FfiStream`].
 #[repr(C)]
 #[derive(StableAbi)]
 #[sabi(kind(Prefix(prefix_ref = FfiStreamVtableRef)))]
 pub struct FfiStreamVtable {
-    /// The next chunk; `data` is not used by anyone else meanwhile.
+    /// The next chunk; nobody else uses `data` meanwhile.
     pub poll_chunk: unsafe extern "C" fn(data: *mut (), cx: &mut FfiContext<'_>) -> FfiChunk,
     /// Gives the pointer back. It is not used again.
     #[sabi(last_prefix_field)]
@@ -44,7 +43,7 @@ pub struct FfiStreamVtable {
 #[repr(C, u8)]
 #[derive(StableAbi)]
 pub enum FfiChunk {
-    /// Nothing yet; the waker is called when there is.
+    /// Nothing yet; the waker is called when there is something.
     Pending,
     /// The end.
     End,
@@ -56,7 +55,7 @@ pub enum FfiChunk {
     Failed(u8, RString),
 }
 
-/// The kinds of I/O error that are told apart across the boundary, by their numbers.
+/// The kinds of I/O error that cross the boundary, by their numbers.
 pub const KINDS: [io::ErrorKind; 6] = [
     io::ErrorKind::Other,
     io::ErrorKind::UnexpectedEof,
@@ -85,7 +84,7 @@ unsafe extern "C" fn poll_chunk(data: *mut (), cx: &mut FfiContext<'_>) -> FfiCh
     // SAFETY: `data` comes from `FfiStream::new`, and the owner of the `FfiStream` polls it
     // through `&mut`, so that nobody else has it.
     let chunks = unsafe { &mut *data.cast::<ChunkStream>() };
-    // All of it: showing and dropping an error, and dropping bytes, runs code of the author's.
+    // All of it: formatting and dropping an error, and dropping bytes, runs code of the author.
     let chunk = catch(
         || match cx.with_context(|cx| chunks.as_mut().poll_next(cx)) {
             Poll::Pending => FfiChunk::Pending,
@@ -126,7 +125,7 @@ impl Stream for FfiStream {
         match chunk {
             FfiChunk::Pending => Poll::Pending,
             FfiChunk::End => Poll::Ready(None),
-            // The far side has to leave these out; to a client it could look like the end.
+            // The other side must leave these out; a client could take them for the end.
             FfiChunk::Data(data) if data.is_empty() => {
                 cx.waker().wake_by_ref();
                 Poll::Pending

@@ -1,5 +1,5 @@
-//! Both sides of the boundary in one program: what panics on one side is an error on the
-//! other. A panic that crossed would end the process, and with it this test.
+//! Both sides of the boundary in one program: a panic on one side is an error on the other. A panic that crossed would
+//! end the process, and with it this test.
 
 use super::{
     export,
@@ -107,7 +107,7 @@ impl Host for PanickingHost {
     }
 }
 
-/// Asks of its host what the path says.
+/// Asks its host for what the path says.
 struct Asks(Arc<dyn Host>);
 
 impl Vlugin for Asks {
@@ -134,7 +134,7 @@ impl Vlugin for Asks {
             "/fetch" => cx.fetch(other()).await,
             "/call" => cx.call("other", other()).await,
             "/call-dropped" => {
-                // Made, and dropped before it is polled.
+                // Created, and dropped before it is polled.
                 drop(self.0.call("other", Request::new("GET", "/").unwrap()));
                 drop(self.0.sleep(Duration::ZERO));
                 Ok("dropped".into())
@@ -194,7 +194,7 @@ fn a_host_that_panics_is_an_error_to_the_vlugin() {
     }
 }
 
-/// A vlugin below the glue that makes one of an author's type.
+/// A vlugin below the glue that makes one from an author's type.
 struct Streams;
 
 impl Instance for Streams {
@@ -237,12 +237,12 @@ fn a_chunk_that_panics_is_an_error_of_its_stream() {
     assert_eq!(chunks("/empty"), ["first", "last"]);
     let panicked = "the body's stream panicked: an error without words";
     assert_eq!(chunks("/unspeakable"), ["first", panicked, "last"]);
-    // Bytes go back to the side that made them when they have been read; that they cannot be
-    // dropped is nothing that the reader did.
+    // Bytes go back to the side that created them after they have been read; if dropping them fails, that is not the
+    // reader's fault.
     assert_eq!(chunks("/bytes"), ["first", "bytes with a bomb", "last"]);
 }
 
-/// Says in capitals what it hears, ends its own side, and listens on.
+/// Repeats what it hears in capitals, ends its own side, and listens on.
 struct Upgrades;
 
 impl Vlugin for Upgrades {
@@ -293,7 +293,7 @@ fn a_vlugin_may_be_dropped_as_a_thread_ends() {
     thread_local! {
         static KEPT: RefCell<Option<Arc<dyn Instance>>> = const { RefCell::new(None) };
     }
-    // Compiled in: no boundary is around it.
+    // Compiled in: there is no boundary around it.
     let entry = Entry::of::<Asks>("asks", "1.0.0");
     let vlugin = block_on(entry.create(Arc::new(PanickingHost), Value::Null)).unwrap();
     let weak = Arc::downgrade(&vlugin);

@@ -1,9 +1,9 @@
-//! The types that cross the native boundary. Their layout is the ABI: a change here is a new
-//! minor version of this crate if it only adds a field at the end of a prefix type, and a new major version otherwise.
-//! `tests/abi` holds them to that.
+//! The types that cross the native boundary. Their layout is the ABI: a change here is a new minor version of this
+//! crate if it only adds a field at the end of a prefix type, and a new major version otherwise. `tests/abi` enforces
+//! that.
 //!
-//! A new field stands behind the one that is marked `last_prefix_field`, and that mark stays
-//! where it is. Such a field is read as an `Option`: the far side may be older.
+//! A new field goes after the one that is marked `last_prefix_field`, and that mark stays where it is. Such a field is
+//! read as an `Option`: the other side may be older.
 
 use crate::{bytes::FfiBytes, stream::FfiStream, version::VERSION};
 use abi_stable::{
@@ -15,10 +15,10 @@ use abi_stable::{
 use async_ffi::FfiFuture;
 use valor_abi_wire::{self as wire, Body, Bytes, Fault, FaultKind, ROOM};
 
-/// What the far side answers with.
+/// The other side's answer.
 pub type FfiResult<T> = RResult<T, FfiFault>;
 
-/// A length that is not known.
+/// An unknown length.
 const UNKNOWN: u64 = u64::MAX;
 
 /// The root module of a library.
@@ -26,7 +26,7 @@ const UNKNOWN: u64 = u64::MAX;
 #[derive(StableAbi)]
 #[sabi(kind(Prefix(prefix_ref = ValorModuleRef)))]
 pub struct ValorModule {
-    /// Creates the vlugin for one place where it is mounted; `config` is JSON.
+    /// Creates the vlugin for one of its mounts; `config` is JSON.
     #[sabi(last_prefix_field)]
     pub create: extern "C" fn(host: FfiHost, config: RString) -> FfiFuture<FfiResult<FfiInstance>>,
 }
@@ -44,11 +44,11 @@ impl RootModule for ValorModuleRef {
 pub struct FfiMessage {
     /// See [`RequestHead`](wire::RequestHead) and [`ResponseHead`](wire::ResponseHead).
     pub head: RVec<u8>,
-    /// The body's bytes, where all of them are there.
+    /// The body's bytes, if all of them are there.
     pub bytes: FfiBytes,
-    /// The body's length, `u64::MAX` where it is not known.
+    /// The body's length, `u64::MAX` if it is not known.
     pub len: u64,
-    /// The body in pieces, in the place of `bytes`.
+    /// The body in pieces, instead of `bytes`.
     pub stream: ROption<FfiStream>,
 }
 
@@ -66,7 +66,7 @@ pub struct FfiFault {
     pub place: RString,
 }
 
-/// A created vlugin: a pointer that the library owns, and what can be done with it.
+/// A created vlugin: a pointer that the library owns, and the operations on it.
 #[repr(C)]
 #[derive(StableAbi)]
 pub struct FfiInstance {
@@ -74,17 +74,17 @@ pub struct FfiInstance {
     pub(super) vtable: FfiInstanceVtableRef,
 }
 
-// SAFETY: `export` makes these from an `Arc<dyn Instance>` alone, and `Instance` is `Send`.
+// SAFETY: `export` only makes these from an `Arc<dyn Instance>`, and `Instance` is `Send`.
 unsafe impl Send for FfiInstance {}
 // SAFETY: as above; `Instance` is `Sync`, and the vtable's functions take `data` as shared.
 unsafe impl Sync for FfiInstance {}
 
-/// What can be done with an [`FfiInstance`].
+/// The operations of an [`FfiInstance`].
 #[repr(C)]
 #[derive(StableAbi)]
 #[sabi(kind(Prefix(prefix_ref = FfiInstanceVtableRef)))]
 pub struct FfiInstanceVtable {
-    /// Answers a request; `data` stays borrowed only until this returns.
+    /// Answers a request; `data` is only borrowed until this returns.
     pub on_request:
         unsafe extern "C" fn(data: *const (), FfiMessage) -> FfiFuture<FfiResult<FfiMessage>>,
     /// Gives the pointer back. It is not used again.
@@ -92,7 +92,7 @@ pub struct FfiInstanceVtable {
     pub drop: unsafe extern "C" fn(data: *const ()),
 }
 
-/// The host of one vlugin: a pointer that the host's program owns, and what can be asked of it.
+/// The host of one vlugin: a pointer that the host's program owns, and the operations on it.
 #[repr(C)]
 #[derive(StableAbi)]
 pub struct FfiHost {
@@ -100,12 +100,12 @@ pub struct FfiHost {
     pub(super) vtable: FfiHostVtableRef,
 }
 
-// SAFETY: `import` makes these from an `Arc<dyn Host>` alone, and `Host` is `Send`.
+// SAFETY: `import` only makes these from an `Arc<dyn Host>`, and `Host` is `Send`.
 unsafe impl Send for FfiHost {}
 // SAFETY: as above; `Host` is `Sync`, and the vtable's functions take `data` as shared.
 unsafe impl Sync for FfiHost {}
 
-/// What can be asked of an [`FfiHost`]. Times are nanoseconds.
+/// The operations of an [`FfiHost`]. Times are nanoseconds.
 #[repr(C)]
 #[derive(StableAbi)]
 #[sabi(kind(Prefix(prefix_ref = FfiHostVtableRef)))]
@@ -119,7 +119,7 @@ pub struct FfiHostVtable {
     /// Sends a request to another server.
     pub fetch:
         unsafe extern "C" fn(data: *const (), FfiMessage) -> FfiFuture<FfiResult<FfiMessage>>,
-    /// Hands a request to another vlugin.
+    /// Passes a request to another vlugin.
     pub call: unsafe extern "C" fn(
         data: *const (),
         vlugin: RStr<'_>,
@@ -142,7 +142,7 @@ pub struct FfiHostVtable {
 pub struct FfiLogRecord<'a> {
     /// 1 for errors, up to 5 for traces.
     pub level: u8,
-    /// The source line, 0 where it is not known.
+    /// The source line, 0 if it is not known.
     pub line: u32,
     /// The module.
     pub target: RStr<'a>,
@@ -173,13 +173,13 @@ impl FfiMessage {
             ROption::RSome(stream) => Body::stream(len, stream),
             ROption::RNone => Body::Bytes(self.bytes.into()),
         };
-        // The memory is the far side's, which cannot grow here; this side adds headers of its own.
+        // The memory belongs to the other side, and cannot grow here; this side adds its own headers.
         let mut head = Vec::with_capacity(self.head.len() + ROOM / 2);
         head.extend_from_slice(&self.head);
         (head, body)
     }
 
-    /// The request inside, from the host that has built it: only its lengths are looked at.
+    /// The request inside, from the host that has built it: only its lengths are checked.
     ///
     /// # Errors
     /// A fault of status 400 for a head whose lengths do not fit.

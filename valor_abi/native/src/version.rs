@@ -1,12 +1,12 @@
-//! The version of the ABI, which is that of this crate: `Cargo.toml` has it, and nothing else.
+//! The version of the ABI, which is that of this crate: it is only in `Cargo.toml`.
 
 /// As `abi_stable` compares it.
 pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
 
-/// Changed when a library of before cannot work any more.
+/// Changed when older libraries cannot work any more.
 pub const ABI_MAJOR: u16 = number(env!("CARGO_PKG_VERSION_MAJOR"));
 
-/// Changed when something was added that a library of before does not know.
+/// Changed when something was added that older libraries do not know.
 pub const ABI_MINOR: u16 = number(env!("CARGO_PKG_VERSION_MINOR"));
 
 const _: () = assert!(

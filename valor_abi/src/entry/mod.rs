@@ -1,8 +1,8 @@
-//! The glue around a vlugin: from an author's type to something that answers wire requests.
+//! The glue around a vlugin: turns an author's type into something that answers wire requests.
 //!
-//! `#[vlugin]` makes an [`Entry`] of the author's code. The native boundary, the guest, the
-//! test kit and the runtime (for crates that are compiled in) all create their vlugins from it,
-//! so that panics, configuration, logging and the scope of the host are the same everywhere.
+//! `#[vlugin]` creates an [`Entry`] from the author's code. The native boundary, the guest, the test kit and the
+//! runtime (for crates that are compiled in) all create their vlugins from it, so that panics, configuration, logging
+//! and the scope of the host are the same everywhere.
 
 use crate::{Context, Vlugin, config::Config, host::HostRef};
 use serde::de::DeserializeOwned;
@@ -15,7 +15,7 @@ use valor_abi_wire::{scope, unwind::drop_caught};
 #[cfg(not(target_family = "wasm"))]
 mod scoped;
 
-/// A module has one host, and a panic of its is a trap: there is nothing to enter and nothing to catch.
+/// A module has one host, and its panics are traps: there is nothing to enter and nothing to catch.
 #[cfg(target_family = "wasm")]
 mod scoped {
     use crate::host::HostRef;
@@ -37,8 +37,8 @@ mod scoped {
 
 use scoped::Scoped;
 
-/// A vlugin as its crate has it: what it is called, and how to create it. `#[vlugin]` makes one, `VLUGIN`, for tests and
-/// for programs that link the crate in.
+/// A crate's vlugin: its name, and how to create it. `#[vlugin]` writes one, `VLUGIN`, for tests and for programs that
+/// link the crate.
 #[derive(Clone, Copy)]
 pub struct Entry {
     name: &'static str,
@@ -66,7 +66,7 @@ impl Entry {
         self.version
     }
 
-    /// Creates the vlugin for one place where it is mounted; for hosts.
+    /// Creates the vlugin for one of its mounts; for hosts.
     #[doc(hidden)]
     pub fn create(&self, host: HostRef, config: impl Into<Config>) -> Created {
         (self.create)(host, config.into())
@@ -87,16 +87,16 @@ async fn create<V: Vlugin>(host: HostRef, config: Config) -> Result<Arc<dyn Inst
     }))
 }
 
-/// The configuration as the vlugin wants it. If there is none, one of no keys may do: every field has a default then.
+/// The configuration for the vlugin. If there is none, an empty object may do: then every field has a default.
 fn configured<C: DeserializeOwned>(config: &Config) -> Result<C, Fault> {
     config.fit().or_else(|misfit| {
-        // `null`, or text that is no JSON, which is a misfit.
+        // `null`, or text that is not JSON, which does not fit.
         if config.read().is_ok_and(|it| !it.is_null()) {
             return Err(Fault::error(500, misfit.to_string()));
         }
         C::deserialize(serde_json::Value::Object(serde_json::Map::new())).map_err(|error| {
             let missing = error.to_string();
-            // What is wrong with `{}` says something only of what has fields.
+            // The error for `{}` is only useful for types with fields.
             let why = match missing.starts_with("missing field") {
                 true => missing,
                 false => misfit.why(),
@@ -110,7 +110,7 @@ fn configured<C: DeserializeOwned>(config: &Config) -> Result<C, Fault> {
 }
 
 struct Running<V> {
-    // Taken out in `drop` alone, so that a destructor of the author's can be caught.
+    // Only taken out in `drop`, so that a panic of the author's destructor can be caught.
     parts: Option<(V, Context)>,
     host: HostRef,
 }
@@ -143,15 +143,15 @@ impl<V> Drop for Running<V> {
     }
 }
 
-/// Exports a vlugin; only `#[vlugin]` writes it.
+/// Exports a vlugin; only `#[vlugin]` calls it.
 ///
-/// `$entry` is the [`Entry`](crate::Entry). A second macro of the name `$once` in one crate is an error,
-/// wherever it stands: there is one vlugin in a file. The boundary of the target does the rest.
+/// `$entry` is the [`Entry`](crate::Entry). A second macro of the name `$once` in one crate is an error, wherever it
+/// is: there is one vlugin in a file. The boundary of the target does the rest.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __export {
     ($VLUGIN:ident, $once:ident, $entry:expr, $form:literal, $module:literal, $metadata:literal) => {
-        /// This crate's vlugin, for programs that link it in and for tests.
+        /// This crate's vlugin, for programs that link it and for tests.
         pub const $VLUGIN: $crate::__private::Entry = $entry;
 
         #[doc(hidden)]

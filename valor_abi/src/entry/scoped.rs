@@ -1,5 +1,5 @@
-//! An author's code in its scope: with its host as the current one, and its panics caught. `instance`
-//! wraps every future and every stream of an author's in one.
+//! An author's code in its scope: with its host as the current one, and with its panics caught. `instance` wraps every
+//! future and every stream of an author in one.
 
 use futures_core::Stream;
 use std::{
@@ -74,7 +74,7 @@ impl Stream for ScopedChunks {
     }
 }
 
-/// A panic that no response can tell of goes to the log.
+/// A panic that no response can report goes to the log.
 pub(super) fn log_panic(host: &Arc<dyn Host>, panicked: Option<Panicked>) {
     let Some(panicked) = panicked else { return };
     host.log(&LogRecord {

@@ -1,12 +1,11 @@
 //! The HTTP client of a vlugin: surf, with the host's fetch as its backend.
 //!
-//! In a library this is the real [surf] 2.3. It does not compile for WebAssembly, so a module has
-//! a client of the same names and signatures, `guest`; `tests/surf` holds both to one
-//! conversation. What surf has for clients that open connections of their own (`Config`,
-//! `body_file`) is not in the module's: there is nothing that it could set.
+//! In a library this is the real [surf] 2.3. It does not compile for WebAssembly, so a module has a client with the
+//! same names and signatures, `guest`; `tests/surf` runs the same conversation with both. The module's client lacks
+//! what surf has for clients that open connections themselves (`Config`, `body_file`): it would have no effect.
 //!
-//! The vlugin itself opens no connection. Connection reuse, TLS, time limits and the `allow`
-//! list are the host's; redirects are surf's (`middleware::Redirect`).
+//! The vlugin itself opens no connection. The host has connection reuse, TLS, time limits and the `allow` list; surf
+//! has redirects (`middleware::Redirect`).
 //!
 //! [surf]: https://docs.rs/surf/2
 
@@ -28,8 +27,7 @@ pub(crate) fn new(host: HostRef) -> Client {
     Client::with_http_client(HostClient(host))
 }
 
-/// The client of the vlugin whose code runs here; [`Context::client`](crate::Context::client) where
-/// there is a context.
+/// The client of the running vlugin; use [`Context::client`](crate::Context::client) if there is a context.
 ///
 /// # Panics
 /// As [`sleep`](crate::sleep).
@@ -42,7 +40,7 @@ macro_rules! one_off {
         #[doc = concat!("Begins a ", $method, " request, as `Client::", stringify!($name), "` does.")]
         ///
         /// # Panics
-        /// As [`client`], and where `uri` is no absolute URL.
+        /// As [`client`], and if `uri` is not an absolute URL.
         pub fn $name(uri: impl AsRef<str>) -> RequestBuilder {
             client().$name(uri)
         }

@@ -1,5 +1,5 @@
-//! The clock of a test: it stands still while there is something to do, and jumps to the end of
-//! the shortest sleep when there is not.
+//! The clock of a test: it stands still while there is something to do, and otherwise jumps to the end of the shortest
+//! sleep.
 
 use std::{
     collections::BTreeMap,
@@ -13,7 +13,7 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-/// How long nothing at all may happen before a test is given up, in real time.
+/// How long, in real time, a test may wait without anything happening.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 pub(super) struct Clock(Mutex<State>);
@@ -49,7 +49,7 @@ impl Clock {
         let mut state = self.state();
         state.next_id += 1;
         Sleep {
-            // A time that no clock can show is waited for without an end.
+            // A time that no clock can show is an endless wait.
             until: state.now.checked_add(time).map(|end| (end, state.next_id)),
             clock: self.clone(),
         }
@@ -67,11 +67,10 @@ impl Clock {
         true
     }
 
-    /// Runs a future to its end, with time passing as it has to.
+    /// Runs a future to its end, letting time pass as needed.
     ///
     /// # Panics
-    /// When nothing happens for a minute: somebody forgot to wake the future, or waits for
-    /// himself.
+    /// If nothing happens for a minute: someone forgot to wake the future, or waits for themselves.
     #[track_caller]
     pub(super) fn run<F: Future>(&self, future: F) -> F::Output {
         let mut future = pin!(future);

@@ -1,4 +1,4 @@
-//! [`TestHost`], the host that a test makes up.
+//! [`TestHost`], the simulated host of a test.
 
 use super::{
     vlugin::TestVlugin,
@@ -11,7 +11,7 @@ use std::{sync::Arc, time::SystemTime};
 use valor_abi_http::{request_from_wire, response_into_wire, to_fault};
 use valor_abi_wire::{Fault, Host, Instance, scope};
 
-/// A host that answers what a vlugin asks as a test wants it.
+/// A host that answers a vlugin's requests as a test wants.
 ///
 /// ```
 /// use valor::{testing::TestHost, *};
@@ -67,13 +67,13 @@ impl TestHost {
         }
     }
 
-    /// The vlugin's `name` in plugins.json; its crate's, where it is not said.
+    /// The vlugin's `name` in plugins.json; by default its crate's.
     pub fn name(mut self, name: &str) -> Self {
         self.name = Some(name.to_owned());
         self
     }
 
-    /// Where the vlugin is mounted, which `x-forwarded-prefix` tells it; by default at `/` and its name.
+    /// Where the vlugin is mounted, as `x-forwarded-prefix` says; by default at `/` and its name.
     pub fn prefix(mut self, prefix: &str) -> Self {
         self.prefix = Some(prefix.to_owned());
         self
@@ -82,21 +82,21 @@ impl TestHost {
     /// The vlugin's `config` in plugins.json.
     ///
     /// # Panics
-    /// Where it cannot be written as JSON.
+    /// If it cannot be written as JSON.
     #[track_caller]
     pub fn config(mut self, config: impl Serialize) -> Self {
         self.config = to_json(config);
         self
     }
 
-    /// The time of day at which the test begins.
+    /// The time of day when the test begins.
     pub fn now(self, now: SystemTime) -> Self {
         self.world.clock.set(now);
         self
     }
 
-    /// Answers what is sent to other servers, with `cx.client()` and `cx.fetch(…)`: an `Err`
-    /// stands for a server that cannot be reached, with the status that the host gives it.
+    /// Answers requests to other servers, from `cx.client()` and `cx.fetch(…)`. An `Err` stands for a server that
+    /// cannot be reached, with the status that the host gives it.
     pub fn on_fetch<F, Fut>(self, answer: F) -> Self
     where
         F: Fn(http::Request) -> Fut + Send + Sync + 'static,
@@ -106,7 +106,7 @@ impl TestHost {
         self
     }
 
-    /// Answers what is sent to another vlugin of this name with `cx.call(…)`.
+    /// Answers requests to another vlugin of this name, from `cx.call(…)`.
     pub fn on_call<F, Fut>(self, name: &str, answer: F) -> Self
     where
         F: Fn(http::Request) -> Fut + Send + Sync + 'static,
@@ -117,20 +117,20 @@ impl TestHost {
         self
     }
 
-    /// Puts another vlugin beside the one under test, for `cx.call(…)`. It has the same host.
+    /// Adds another vlugin next to the one under test, for `cx.call(…)`. It has the same host.
     ///
     /// # Panics
-    /// Where its config cannot be written as JSON.
+    /// If its config cannot be written as JSON.
     #[track_caller]
     pub fn vlugin(mut self, name: &str, vlugin: Entry, config: impl Serialize) -> Self {
         self.others.push((name.to_owned(), vlugin, to_json(config)));
         self
     }
 
-    /// Creates the vlugin under test, and those beside it.
+    /// Creates the vlugin under test, and those next to it.
     ///
     /// # Panics
-    /// Where one of them cannot be created.
+    /// If one of them cannot be created.
     #[track_caller]
     pub fn create(self, vlugin: Entry) -> TestVlugin {
         match self.try_create(vlugin) {
@@ -139,11 +139,10 @@ impl TestHost {
         }
     }
 
-    /// Creates the vlugin under test, and those beside it.
+    /// Creates the vlugin under test, and those next to it.
     ///
     /// # Errors
-    /// What a load of it would fail with: the error or panic of `on_create`, or a config that
-    /// does not fit.
+    /// What loading it would fail with: the error or panic of `on_create`, or a config that does not fit.
     #[track_caller]
     pub fn try_create(self, vlugin: Entry) -> Result<TestVlugin, Fault> {
         let world = self.world;

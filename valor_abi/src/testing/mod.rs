@@ -1,5 +1,5 @@
-//! A vlugin's tests: the vlugin runs inside of the test, without a server, a library file or a
-//! runtime, before a host that the test makes up.
+//! Tests for a vlugin: it runs inside the test, without a server, a library file or a runtime, with a host that the
+//! test makes up.
 //!
 //! ```
 //! use valor::*;
@@ -24,12 +24,11 @@
 //! # }
 //! ```
 //!
-//! Everything blocks until it is answered, so a test is a plain `#[test]` function. What the
-//! vlugin asks of its host (other servers, other vlugins, the time) is said with [`TestHost`].
+//! Everything blocks until it is answered, so a test is a plain `#[test]` function. [`TestHost`] sets what the vlugin
+//! gets from its host: other servers, other vlugins, the time.
 //!
-//! Time does not pass by itself here. When all that is left to do is to wait, the host's clock
-//! jumps to the end of the shortest [`sleep`](crate::sleep), so that waiting costs no time and
-//! comes out the same each time.
+//! Time does not pass by itself here. When everything waits, the host's clock jumps to the end of the shortest
+//! [`sleep`](crate::sleep), so that waiting costs no time and gives the same result every time.
 
 mod clock;
 mod host;
@@ -44,11 +43,11 @@ pub use world::LogLine;
 
 use crate::Entry;
 
-/// Creates a vlugin with this config (`()` for none) and a host that has nothing to offer: it
-/// refuses every `fetch` and knows no other vlugin.
+/// Creates a vlugin with this config (`()` for none) and a host that offers nothing: it refuses every `fetch` and knows
+/// no other vlugin.
 ///
 /// # Panics
-/// Where the vlugin cannot be created; [`TestHost::try_create`] returns the reason.
+/// If the vlugin cannot be created; [`TestHost::try_create`] returns the reason.
 #[track_caller]
 pub fn create(vlugin: Entry, config: impl serde::Serialize) -> TestVlugin {
     TestHost::new().config(config).create(vlugin)

@@ -1,4 +1,4 @@
-//! [`TestResponse`], what a test gets of a vlugin and what it expects of that.
+//! [`TestResponse`], what a vlugin answers in a test, with assertions.
 
 use super::clock::Clock;
 use serde::de::DeserializeOwned;
@@ -6,8 +6,8 @@ use serde_json::Value;
 use std::{fmt, io, sync::Arc};
 use valor_abi_wire::{Body, Bytes, Chunk, Fault, ResponseHead};
 
-/// A response. Its body is read when it is asked for; one without an end is read piece by
-/// piece, with [`chunk`](TestResponse::chunk). A client that goes away is one that is dropped.
+/// A response. Its body is read on demand; read an endless one piece by piece, with [`chunk`](TestResponse::chunk). To
+/// simulate a client that goes away, drop it.
 pub struct TestResponse {
     asked: String,
     head: ResponseHead,
@@ -38,7 +38,7 @@ impl TestResponse {
         self.head.status()
     }
 
-    /// The first header of this lower-case name, where it is there and its value is UTF-8.
+    /// The first header of this lower-case name, if it exists and its value is UTF-8.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.head.header_str(name)
     }
@@ -48,7 +48,7 @@ impl TestResponse {
         self.head.headers()
     }
 
-    /// The error or panic that the vlugin answered with, in the place of a response.
+    /// The error or panic that the vlugin answered with, instead of a response.
     pub fn fault(&self) -> Option<&Fault> {
         self.fault.as_ref()
     }
@@ -68,7 +68,7 @@ impl TestResponse {
         }
     }
 
-    /// The body from where it was read to.
+    /// The rest of the body.
     ///
     /// # Errors
     /// What the vlugin's stream fails with.
@@ -83,7 +83,7 @@ impl TestResponse {
     /// The body as text.
     ///
     /// # Panics
-    /// Where the body fails or is not UTF-8.
+    /// If the body fails or is not UTF-8.
     #[track_caller]
     pub fn text(&mut self) -> String {
         match self.bytes() {
@@ -98,7 +98,7 @@ impl TestResponse {
     /// The body, read as JSON.
     ///
     /// # Panics
-    /// Where the body fails or is not JSON of this shape.
+    /// If the body fails or is not JSON of this shape.
     #[track_caller]
     pub fn json<T: DeserializeOwned>(&mut self) -> T {
         let text = self.text();
@@ -111,7 +111,7 @@ impl TestResponse {
     /// Expects this status.
     ///
     /// # Panics
-    /// Where it is another.
+    /// If it is another.
     #[track_caller]
     pub fn assert_status(self, status: u16) -> Self {
         assert_eq!(self.status(), status, "the status of {self}");
@@ -121,7 +121,7 @@ impl TestResponse {
     /// Expects a header with this value.
     ///
     /// # Panics
-    /// Where it is not there, or has another value.
+    /// If it is missing, or has another value.
     #[track_caller]
     pub fn assert_header(self, name: &str, value: &str) -> Self {
         let found = self.header(name);
@@ -132,7 +132,7 @@ impl TestResponse {
     /// Expects this text as the whole body.
     ///
     /// # Panics
-    /// Where it is another, or not text.
+    /// If it is another, or not text.
     #[track_caller]
     pub fn assert_body(mut self, body: &str) -> Self {
         assert_eq!(self.text(), body, "the body of {self}");
@@ -142,7 +142,7 @@ impl TestResponse {
     /// Expects this JSON as the whole body.
     ///
     /// # Panics
-    /// Where it is another, or not JSON.
+    /// If it is another, or not JSON.
     #[track_caller]
     pub fn assert_json(mut self, body: Value) -> Self {
         assert_eq!(self.json::<Value>(), body, "the body of {self}");
@@ -152,7 +152,7 @@ impl TestResponse {
     /// Expects an error or a panic with this message instead of a response.
     ///
     /// # Panics
-    /// Where there is none, or one with another message.
+    /// If there is none, or one with another message.
     #[track_caller]
     pub fn assert_fault(self, message: &str) -> Self {
         let found = self.fault.as_ref().map(|fault| fault.message.as_str());

@@ -1,4 +1,4 @@
-//! [`TestVlugin`], a vlugin that a [`TestHost`](super::TestHost) has created, and [`TestRequest`], what it is sent.
+//! [`TestVlugin`], a vlugin that a [`TestHost`](super::TestHost) has created, and [`TestRequest`], a request to it.
 
 use super::{
     clock::Clock,
@@ -21,7 +21,7 @@ pub struct TestVlugin {
     world: Arc<World>,
     name: String,
     prefix: String,
-    /// How many requests were given an id.
+    /// How many requests have received an id.
     requests: AtomicU64,
 }
 
@@ -53,7 +53,7 @@ impl TestVlugin {
         self.request("POST", target).body(body).send()
     }
 
-    /// Begins a request of any method, to be sent with [`TestRequest::send`].
+    /// Begins a request of any method; send it with [`TestRequest::send`].
     ///
     /// # Panics
     /// For a method or a target that HTTP does not know.
@@ -62,8 +62,7 @@ impl TestVlugin {
         TestRequest::new(self, method, target)
     }
 
-    /// What was logged since the vlugin was created, by it and by those beside it. The log
-    /// keeps every level.
+    /// What was logged since the vlugin was created, by it and by those next to it. The log keeps every level.
     pub fn log(&self) -> Vec<LogLine> {
         self.world.log().clone()
     }
@@ -77,7 +76,7 @@ impl TestVlugin {
         &self.name
     }
 
-    /// Sets what the host sets in a request, and gives the request's id.
+    /// Sets the headers that a host sets in a request, and returns the request's id.
     fn complete(&self, head: &mut RequestHead) -> String {
         if head.peer().is_none() {
             head.set_peer("127.0.0.1:50000");
@@ -104,7 +103,7 @@ impl TestVlugin {
 
 impl Drop for TestVlugin {
     fn drop(&mut self) {
-        // Those beside it hold the host, and the host holds them.
+        // Those next to it hold the host, and the host holds them.
         *self.world.answers() = Answers::default();
     }
 }
@@ -143,21 +142,21 @@ impl<'a> TestRequest<'a> {
         self
     }
 
-    /// Sets the body: text, bytes, JSON, or a [`streaming`](crate::streaming) one. Its content
-    /// type is sent with it, unless a header says another.
+    /// Sets the body: text, bytes, JSON, or a [`streaming`](crate::streaming) one. Its content type is sent with it,
+    /// unless a header sets another.
     pub fn body(mut self, body: impl Into<http::Body>) -> Self {
         self.body = body.into();
         self
     }
 
-    /// The client's address and port; `127.0.0.1:50000` if this is not called.
+    /// The client's address and port; by default `127.0.0.1:50000`.
     pub fn peer(mut self, peer: &str) -> Self {
         self.head.set_peer(peer);
         self
     }
 
-    /// Sends it and waits for the response to begin. A header that the host sets has the host's value: the prefix and
-    /// the request's id, the latter unless [`TestRequest::header`] has set one.
+    /// Sends it and waits for the response to begin. Headers that the host sets have the host's value: the prefix, and
+    /// the request's id unless [`TestRequest::header`] has set it.
     #[track_caller]
     pub fn send(mut self) -> TestResponse {
         if self.body.is_empty() != Some(true) && self.head.header("content-type").is_none() {
@@ -166,7 +165,7 @@ impl<'a> TestRequest<'a> {
         }
         let asked = format!("{} {}", self.head.method(), self.head.target());
         let id = self.vlugin.complete(&mut self.head);
-        // What there is of the body is taken at once; the rest is read by the vlugin.
+        // What is there of the body is taken at once; the vlugin reads the rest.
         let body = futures_lite::future::block_on(valor_abi_http::body_into_wire(self.body));
         let (answer, clock) = self.vlugin.send(Request {
             head: self.head,
@@ -187,7 +186,7 @@ impl<'a> TestRequest<'a> {
             ("x-correlation-id", &*id),
             ("x-valor-plugin", self.vlugin.name()),
         ] {
-            // A head that is too full for it goes without, as on the host.
+            // If the head has no room for it, it is left out, as on the host.
             let _ = head.set(name, value.as_bytes());
         }
         TestResponse::new(asked, head, response.body, fault, clock)

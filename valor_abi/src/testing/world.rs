@@ -1,4 +1,4 @@
-//! What the host of the vlugin under test and those of the vlugins beside it have in common, and the host of each.
+//! What the host of the vlugin under test and those of the vlugins next to it share, and the host of each.
 
 use super::clock::Clock;
 use std::{
@@ -12,7 +12,7 @@ use valor_abi_wire::{BoxFuture, Fault, Host, LogRecord, Request, Response};
 pub(super) type Answer =
     Arc<dyn Fn(Request) -> BoxFuture<'static, Result<Response, Fault>> + Send + Sync + 'static>;
 
-/// What the host of the vlugin under test and those of the vlugins beside it have in common.
+/// What the host of the vlugin under test and those of the vlugins next to it share.
 pub(super) struct World {
     pub(super) clock: Arc<Clock>,
     log: Mutex<Vec<LogLine>>,
@@ -31,7 +31,7 @@ pub(super) struct Answers {
 pub struct LogLine {
     /// The name of the vlugin.
     pub vlugin: String,
-    /// How grave it is.
+    /// Its level.
     pub level: log::Level,
     /// The module that it comes from.
     pub target: String,

@@ -1,4 +1,4 @@
-//! Crates that a test writes, builds and runs the tests of, as their authors would.
+//! Crates that a test writes, builds and tests, as their authors would.
 
 use std::{
     fs,
@@ -11,7 +11,7 @@ pub fn valor_abi() -> String {
     env!("CARGO_MANIFEST_DIR").replace('\\', "/")
 }
 
-/// An empty folder outside of the workspace, which goes away with the value.
+/// An empty folder outside the workspace, which is removed with the value.
 pub fn folder() -> tempfile::TempDir {
     tempfile::tempdir().expect("a temporary folder can be made")
 }
@@ -28,8 +28,8 @@ pub fn workspace(folder: &Path, members: &[String]) {
     write(&folder.join("Cargo.toml"), &manifest);
 }
 
-/// Runs cargo in a crate or a workspace, offline, with the versions that the workspace is locked to and with
-/// what it has built already.
+/// Runs cargo in a crate or a workspace, offline, with the versions of Valor's lock file and with what Valor's
+/// workspace has already built.
 pub fn cargo(crate_folder: &Path, arguments: &[&str]) {
     let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
     let lock = crate_folder.join("Cargo.lock");
@@ -41,7 +41,7 @@ pub fn cargo(crate_folder: &Path, arguments: &[&str]) {
         .current_dir(crate_folder)
         .env("CARGO_TARGET_DIR", target())
         .env("CARGO_NET_OFFLINE", "true")
-        // As the workspace has it: what that has built is not built again.
+        // As in the workspace, so that what it has built is not built again.
         .env("CARGO_PROFILE_DEV_DEBUG", "line-tables-only")
         .env("CARGO_PROFILE_DEV_BUILD_OVERRIDE_DEBUG", "line-tables-only")
         .output()
@@ -56,7 +56,7 @@ pub fn cargo(crate_folder: &Path, arguments: &[&str]) {
     );
 }
 
-/// Where the crates are built: one folder for all of them, kept from run to run.
+/// Where the crates are built: one folder for all of them, kept between runs.
 fn target() -> PathBuf {
     Path::new(env!("CARGO_TARGET_TMPDIR"))
         .parent()

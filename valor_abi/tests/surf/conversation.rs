@@ -1,8 +1,8 @@
 //! What a vlugin does with its client, case by case; `server.rs` is the other side.
 //!
-//! This one file is compiled against the real surf and against the client of WebAssembly modules
-//! by `main.rs` beside it, and as a module that runs in wasmtime by `fixtures/client` of
-//! `valor_runtime`. Its `super` says which `surf` it is about, and has `server`.
+//! `main.rs` next to it compiles this file against the real surf and against the client of WebAssembly modules;
+//! `fixtures/client` of `valor_runtime` compiles it as a module that runs in wasmtime. Its `super` says which `surf` it
+//! is about, and has `server`.
 
 use super::{
     server::{FORBIDDEN, Weather, pieces},
@@ -23,7 +23,7 @@ struct Form {
     d: u8,
 }
 
-/// A stop that adds its name to a header.
+/// Middleware that adds its name to a header.
 struct Named(&'static str);
 
 #[surf::utils::async_trait]
@@ -36,14 +36,14 @@ impl Middleware for Named {
     }
 }
 
-/// Asks something else first.
+/// Sends another request first.
 struct Asking(String);
 
 #[surf::utils::async_trait]
 impl Middleware for Asking {
     async fn handle(&self, mut req: Request, client: Client, next: Next<'_>) -> surf::Result {
         let first = client.get(&self.0).recv_string().await?;
-        assert_eq!(first, "x-seen: ", "it has no middleware of its own");
+        assert_eq!(first, "x-seen: ", "it has no middleware");
         req.insert_header("x-seen", "asked first");
         next.run(req, client).await
     }

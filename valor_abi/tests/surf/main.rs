@@ -1,5 +1,5 @@
-//! `cx.client()`: surf, with the host's fetch behind it, and the client that stands in its place
-//! where a vlugin is a WebAssembly module. Both have the same conversation.
+//! `cx.client()`: surf, over the host's fetch, and the client that replaces it in WebAssembly modules. Both have the
+//! same conversation.
 #![allow(clippy::duplicate_mod)] // On purpose: one file, compiled against both.
 
 mod server;
@@ -68,14 +68,14 @@ mod guest {
     }
 }
 
-/// The tests of a client, each with vlugins of its own.
+/// The tests of a client, each with separate vlugins.
 macro_rules! conversation {
     ($which:ident) => {
         mod $which {
             use super::*;
             use crate::$which::{client, conversation, surf};
 
-            /// Has the conversation's case that its path names.
+            /// Runs the case of the conversation that its path names.
             struct Talks;
 
             impl Vlugin for Talks {
@@ -127,7 +127,7 @@ macro_rules! conversation {
                 let mut wrong = Vec::new();
                 for &(case, status, body) in CASES {
                     let mut response = ask(case);
-                    // Of an error the text is the host's.
+                    // The text of an error is the host's.
                     let text = match response.fault() {
                         None => response.text(),
                         Some(_) => String::new(),

@@ -1,14 +1,14 @@
-//! The cases of the conversation that a vlugin has by its client, and the server that it has it
-//! with. `conversation.rs` is the vlugin's side.
+//! The cases of the conversation that a vlugin has through its client, and the server on the other side.
+//! `conversation.rs` is the vlugin's side.
 
 use futures_lite::StreamExt;
 use serde::{Deserialize, Serialize};
 use valor::http::{self, Method, StatusCode, mime};
 
-/// Where the host lets nobody go.
+/// An address that the host does not allow.
 pub const FORBIDDEN: &str = "http://forbidden.example/";
 
-/// The cases, each with the status and the body of what the vlugin answers.
+/// The cases, each with the status and the body of the vlugin's answer.
 pub const CASES: &[(&str, u16, &str)] = &[
     ("json", 200, "-4 degrees in Oslo"),
     ("json-broken", 500, ""),
@@ -72,7 +72,7 @@ pub fn pieces(text: &'static str, count: usize) -> http::Body {
     valor::streaming(pieces.map(Ok))
 }
 
-/// The server that all of this goes to.
+/// The server that receives all of this.
 pub async fn server(mut req: http::Request) -> http::Result<http::Response> {
     if req.url().as_str() == FORBIDDEN {
         return Err(http::Error::from_str(403, "not there"));

@@ -30,7 +30,7 @@ pub enum Body {
     Bytes(Bytes),
     /// Chunks as they come, to be polled only as fast as they can be passed on.
     Stream {
-        /// The length in bytes, where it is known beforehand.
+        /// The length in bytes, if it is known beforehand.
         len: Option<u64>,
         /// The chunks.
         chunks: ChunkStream,
@@ -38,12 +38,12 @@ pub enum Body {
 }
 
 impl Body {
-    /// A body of no bytes.
+    /// An empty body.
     pub const fn empty() -> Self {
         Self::Bytes(Bytes::new())
     }
 
-    /// A body of chunks that are made as they are asked for.
+    /// A body of chunks that are made on demand.
     pub fn stream(
         len: Option<u64>,
         chunks: impl Stream<Item = io::Result<Chunk>> + Send + 'static,
@@ -54,7 +54,7 @@ impl Body {
         }
     }
 
-    /// The length in bytes, where it is known beforehand.
+    /// The length in bytes, if it is known beforehand.
     pub fn len(&self) -> Option<u64> {
         match self {
             Self::Bytes(bytes) => Some(bytes.len() as u64),
@@ -62,7 +62,7 @@ impl Body {
         }
     }
 
-    /// Whether it is known to be of no bytes.
+    /// Whether it is known to be empty.
     pub fn is_empty(&self) -> bool {
         self.len() == Some(0)
     }
@@ -81,7 +81,7 @@ impl Body {
         std::future::poll_fn(|cx| self.poll_chunk(cx)).await
     }
 
-    /// All of it, gathered. Trailers are left out.
+    /// The whole body. Trailers are left out.
     ///
     /// # Errors
     /// What the stream fails with, and [`io::ErrorKind::FileTooLarge`] past `limit` bytes.

@@ -1,7 +1,7 @@
-//! What a request ends with when it does not end with a response.
+//! What a request ends with instead of a response.
 //!
-//! The glue around a vlugin makes a [`Fault`] of an `Err` and of a panic; the host logs it with
-//! the vlugin's name and answers in its place.
+//! The glue around a vlugin turns an `Err` or a panic into a [`Fault`]; the host logs it with the vlugin's name and
+//! answers instead.
 
 use crate::unwind::Panicked;
 use std::fmt;
@@ -13,7 +13,7 @@ pub struct Fault {
     pub kind: FaultKind,
     /// The status to answer with, 400 to 599.
     pub status: u16,
-    /// One line for the log. Of a status below 500 it is shown to the client as well.
+    /// One line for the log. Below status 500, the client sees it as well.
     pub message: String,
     /// `file:line:column` of a panic.
     pub place: Option<String>,
@@ -30,12 +30,12 @@ pub enum FaultKind {
     Panic = 1,
     /// The host refused: no such vlugin, a limit, a host that is not allowed.
     Refused = 2,
-    /// What was asked for took too long.
+    /// A request of the vlugin, or the vlugin itself, took too long.
     Timeout = 3,
 }
 
 impl FaultKind {
-    /// The kind of this number; of one that is not known, [`FaultKind::Error`].
+    /// The kind of this number; [`FaultKind::Error`] for an unknown one.
     pub fn from_u8(number: u8) -> Self {
         match number {
             1 => Self::Panic,
@@ -47,7 +47,7 @@ impl FaultKind {
 }
 
 impl Fault {
-    /// A fault with a status; one outside of 400 to 599 becomes 500.
+    /// A fault with a status; one outside 400 to 599 becomes 500.
     pub fn new(kind: FaultKind, status: u16, message: impl Into<String>) -> Self {
         Self {
             kind,
@@ -61,7 +61,7 @@ impl Fault {
         }
     }
 
-    /// An error of the handler or of what came in.
+    /// An error of the handler or of its input.
     pub fn error(status: u16, message: impl Into<String>) -> Self {
         Self::new(FaultKind::Error, status, message)
     }

@@ -1,7 +1,7 @@
 //! What a vlugin may ask of its host.
 //!
-//! [`Host`] is implemented by the runtime (for vlugins that are compiled in, and for what it loads), by the native
-//! boundary over the host's vtable, by the guest boundary over its imports, and by the test kit.
+//! The runtime implements [`Host`] (for vlugins that are compiled in, and for what it loads). So do the native boundary
+//! over the host's vtable, the guest boundary over its imports, and the test kit.
 
 use crate::{
     body::BoxFuture,
@@ -21,13 +21,12 @@ pub trait Host: Send + Sync + 'static {
     /// The most verbose level that the host's log keeps.
     fn max_level(&self) -> log::LevelFilter;
 
-    /// Sends a request whose target is an absolute URL and gives the response, redirects not
-    /// followed. Fails with [`FaultKind::Refused`](crate::FaultKind::Refused) where the
-    /// vlugin may not reach that host.
+    /// Sends a request whose target is an absolute URL and returns the response; redirects are not followed. Fails with
+    /// [`FaultKind::Refused`](crate::FaultKind::Refused) if the vlugin may not reach that host.
     fn fetch(&self, request: Request) -> BoxFuture<'static, Result<Response, Fault>>;
 
-    /// Hands a request to another vlugin by its name, inside the process. The target's path is
-    /// what that vlugin sees: it has no prefix.
+    /// Sends a request to another vlugin by its name, inside the process. The target's path is what that vlugin sees:
+    /// it has no prefix.
     fn call(&self, vlugin: &str, request: Request) -> BoxFuture<'static, Result<Response, Fault>>;
 
     /// Ends after this time.
@@ -43,14 +42,14 @@ pub trait Host: Send + Sync + 'static {
 /// A line for the host's log.
 #[derive(Debug, Clone, Copy)]
 pub struct LogRecord<'a> {
-    /// How grave it is.
+    /// Its level.
     pub level: log::Level,
     /// The module that it comes from.
     pub target: &'a str,
     /// The line itself.
     pub message: &'a str,
-    /// Source file, empty where it is not known.
+    /// The source file, empty if it is not known.
     pub file: &'a str,
-    /// Source line, 0 where it is not known.
+    /// The source line, 0 if it is not known.
     pub line: u32,
 }

@@ -1,4 +1,4 @@
-//! What a host may ask of a created vlugin, whichever kind it is of.
+//! What a host may ask of a created vlugin, of any kind.
 
 use crate::{
     body::BoxFuture,

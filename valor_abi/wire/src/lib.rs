@@ -1,15 +1,15 @@
-//! What every boundary and every host of Valor speaks, and nothing else: no `http_types`, no I/O.
+//! What every boundary and every host of Valor uses, and nothing else: no `http_types`, no I/O.
 //!
-//! Authors of vlugins need none of it: [`valor_abi`](https://docs.rs/valor_abi) is theirs. The boundaries
-//! (`valor_abi_native`, `valor_abi_guest`) carry these types, the glue around a handler makes `http_types` of them
-//! (`valor_abi_http`), and the host works with them alone.
+//! Authors of vlugins need none of it: [`valor_abi`](https://docs.rs/valor_abi) is for them. The boundaries
+//! (`valor_abi_native`, `valor_abi_guest`) carry these types, the glue around a handler converts them to `http_types`
+//! (`valor_abi_http`), and the host only works with these.
 //!
 //! - [`Request`] and [`Response`]: a head, which is one block of bytes ([`RequestHead`], [`ResponseHead`]), and a
 //!   [`Body`] as bytes or in chunks.
 //! - [`Fault`]: what a request ends with instead of a response.
 //! - [`Host`]: what a vlugin may ask for. [`Instance`]: what a host may ask of a vlugin. [`scope`]: whose code runs.
 //! - [`unwind`]: panics, caught where they happen.
-//! - [`metadata`]: what a file says of itself.
+//! - [`metadata`]: what a file says about itself.
 
 #![forbid(unsafe_code)]
 

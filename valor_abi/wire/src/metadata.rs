@@ -1,28 +1,27 @@
-//! The block that tells of a library without running it.
+//! The block that describes a library without running it.
 //!
-//! `#[vlugin]` exports one [`MetadataBlock`] in a section of its own ([`SECTION`]); a WebAssembly
-//! module has it as a custom section. The loader and `valor_cli inspect` read it from the file's
-//! bytes, on any platform, and refuse a library that could not work before any of its code runs.
-//! All text is UTF-8, padded with NUL.
+//! `#[vlugin]` exports one [`MetadataBlock`] in a separate section ([`SECTION`]); a WebAssembly module has it as a
+//! custom section. The loader and `valor_cli inspect` read it from the file's bytes, on any platform, and refuse an
+//! unsuitable library before any of its code runs. All text is UTF-8, padded with NUL.
 
 /// The first bytes of a block.
 pub const MAGIC: [u8; 16] = *b"valor.metadata\x0d\x0a";
 
-/// The size of the block of ABI 1.0, which an older library may have in a newer host.
+/// The size of the block of ABI 1.0, which an older library may have when the host is newer.
 const SIZE_OF_1_0: usize = 384;
 
-/// The section that the block stands in, on ELF and PE; on Mach-O it is `__DATA,__valor`.
+/// The section of the block, on ELF and PE; on Mach-O it is `__DATA,__valor`.
 pub const SECTION: &str = ".valor";
 
-/// What a library says of itself, as it stands in the file. New fields are added at the end.
+/// What a library says about itself, as it is in the file. New fields are added at the end.
 #[repr(C)]
 pub struct MetadataBlock {
     magic: [u8; 16],
-    /// Bytes in the block, this field and the magic included; little endian, as all numbers.
+    /// The bytes in the block, including this field and the magic; little endian, like all numbers.
     size: [u8; 4],
     abi_major: [u8; 2],
     abi_minor: [u8; 2],
-    /// 1 where panics unwind, 0 where they abort.
+    /// 1 if panics unwind, 0 if they abort.
     unwinds: u8,
     form: u8,
     reserved: [u8; 6],
@@ -33,7 +32,7 @@ pub struct MetadataBlock {
     symbol: [u8; 128],
 }
 
-/// What a library says of itself.
+/// What a library says about itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Metadata {
     /// The major version of the ABI.
@@ -62,7 +61,7 @@ pub struct Metadata {
 pub enum Form {
     /// On `on_request`.
     Function,
-    /// On `on_create`, beside an `on_request`.
+    /// On `on_create`, with an `on_request`.
     State,
     /// On an `impl Vlugin`.
     Typed,
@@ -89,7 +88,7 @@ impl MetadataBlock {
     /// The block of a vlugin whose boundary has this version of the ABI, major and minor.
     ///
     /// # Panics
-    /// If the symbol is longer than 128 bytes. In a constant that is an error of the compiler.
+    /// If the symbol is longer than 128 bytes. In a constant that is a compile error.
     pub const fn new(
         (abi_major, abi_minor): (u16, u16),
         name: &str,
@@ -122,9 +121,9 @@ impl MetadataBlock {
 }
 
 impl Metadata {
-    /// Reads a block from the bytes of its section. `None` where there is no whole block.
+    /// Reads a block from the bytes of its section. `None` if there is no whole block.
     ///
-    /// Of a block of another major version only the fields up to that version are certain.
+    /// For a block of another major version, only the fields up to the version are certain.
     pub fn parse(section: &[u8]) -> Option<Self> {
         let mut rest = section.strip_prefix(&MAGIC)?;
         let mut take = |n: usize| {
@@ -157,7 +156,7 @@ impl Metadata {
         })
     }
 
-    /// How many bytes the first block of a section takes, as it says itself.
+    /// The size of the first block of a section, according to the block.
     pub fn size_of_first(section: &[u8]) -> Option<usize> {
         let size = section.strip_prefix(&MAGIC)?.first_chunk::<4>()?;
         Some(u32::from_le_bytes(*size) as usize)
@@ -180,7 +179,7 @@ const fn padded<const N: usize>(text: &str) -> [u8; N] {
     let mut len = text.len();
     if len > N {
         len = N;
-        // The bytes of a character behind its first one begin with the bits 10.
+        // The bytes of a character after its first one begin with the bits 10.
         while text[len] & 0b1100_0000 == 0b1000_0000 {
             len -= 1;
         }

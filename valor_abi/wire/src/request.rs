@@ -1,8 +1,8 @@
-//! Requests and responses in the form in which they cross a boundary: a head as one block, and a body as bytes or as a
-//! stream of chunks.
+//! Requests and responses in the form that crosses a boundary: a head as one block, and a body as bytes or as a stream
+//! of chunks.
 //!
-//! The host works with these alone. `valor_abi_http` makes an `http_types::Request` of one if a handler written in Rust
-//! receives it; the boundaries carry them without looking inside.
+//! The host only works with these. `valor_abi_http` converts one to an `http_types::Request` if a handler written in
+//! Rust receives it; the boundaries carry them without looking inside.
 
 use crate::{
     body::Body,
@@ -42,10 +42,10 @@ impl Request {
 
     /// Whether its client offers to go on in another protocol (RFC 9110, section 7.8).
     ///
-    /// Such a request has no body for its client, and here a stream that is the connection: it
-    /// ends at once for whoever reads it before the response. Behind a response of status 101
-    /// it is what the client sends, and the response's stream is what the client receives, where
-    /// [`Chunk::Trailers`](crate::Chunk::Trailers) is the end of sending and the stream's end that of the connection.
+    /// For its client, such a request has no body. Here its body is a stream that is the connection: it ends at once
+    /// for a reader that reads before the response. After a response with status 101 it is what the client sends, and
+    /// the response's stream is what the client receives. In that stream, [`Chunk::Trailers`](crate::Chunk::Trailers)
+    /// is the end of sending, and the end of the stream is the end of the connection.
     pub fn offers_upgrade(&self) -> bool {
         let Body::Stream { len: None, .. } = self.body else {
             return false;
@@ -79,8 +79,8 @@ impl Response {
         }
     }
 
-    /// A response with a JSON problem as its body (RFC 9457): what the host answers in a
-    /// vlugin's place. The title is the status' own phrase.
+    /// A response with a JSON problem as its body (RFC 9457): what the host answers instead of a vlugin. The title is
+    /// the status' own phrase.
     ///
     /// ```
     /// use valor_abi_wire::Response;

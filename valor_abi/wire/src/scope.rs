@@ -1,7 +1,7 @@
-//! Whose code runs at this moment: the hosts of a library or a program, which may be several.
-//! The glue around a vlugin enters a host's scope for as long as it polls the vlugin's code, so that
-//! free functions such as `valor::sleep` and the `log` crate's macros know whom to ask: a library that is mounted twice
-//! has one set of statics, but two hosts. A module has one host alone, and no scope.
+//! Whose code is running: the hosts of a library or a program, which may be several. The glue around a vlugin enters a
+//! host's scope while it polls the vlugin's code, so that free functions such as `valor::sleep` and the `log` crate's
+//! macros know whom to ask. A library that is mounted twice has one set of statics, but two hosts. A module has only
+//! one host, and no scope.
 
 use crate::host::{Host, LogRecord};
 use std::{
@@ -13,7 +13,7 @@ thread_local! {
     static CURRENT: RefCell<Option<Arc<dyn Host>>> = const { RefCell::new(None) };
 }
 
-/// The first host of this library: whom code asks that runs on a thread of its own.
+/// The first host of this library: code on threads that the vlugin starts uses it.
 static FIRST: OnceLock<Arc<dyn Host>> = OnceLock::new();
 
 /// Runs code with this host as the current one of the thread.
@@ -25,14 +25,13 @@ pub fn enter<T>(host: &Arc<dyn Host>, code: impl FnOnce() -> T) -> T {
             let _ = CURRENT.try_with(|current| current.replace(before));
         }
     }
-    // As a thread ends there may be no current host any more: then the first one stands in.
+    // While a thread ends, there may be no current host any more: then the first one is used.
     let before = CURRENT.try_with(|current| current.replace(Some(host.clone())));
     let _restore = Restore(before.ok().flatten());
     code()
 }
 
-/// The host of the vlugin whose code runs here; on a thread that the vlugin started itself, the
-/// host of the library's first vlugin.
+/// The host of the running vlugin; on a thread that the vlugin started itself, the host of the library's first vlugin.
 pub fn current() -> Option<Arc<dyn Host>> {
     CURRENT
         .try_with(|current| current.borrow().clone())
@@ -41,11 +40,11 @@ pub fn current() -> Option<Arc<dyn Host>> {
         .or_else(|| FIRST.get().cloned())
 }
 
-/// Makes this host the one for code outside of any vlugin's scope, if it is the first, and
-/// sends the `log` crate's records of this library to the current host.
+/// Makes this host the one for code outside any vlugin's scope, if it is the first, and sends the `log` crate's records
+/// of this library to the current host.
 pub fn adopt(host: &Arc<dyn Host>) {
     let _ = FIRST.set(host.clone());
-    // Fails where the author has set a logger of his own: that one stays.
+    // This fails if the author has set a logger: that one stays.
     let _ = log::set_logger(&HostLogger);
     if host.max_level() > log::max_level() {
         log::set_max_level(host.max_level());

@@ -1,6 +1,6 @@
-//! The phrases of the statuses that a host answers with in a vlugin's place. `Response::problem` asks for them.
+//! The phrases of the statuses that a host answers with instead of a vlugin. `Response::problem` uses them.
 
-/// The phrase of a status from 400 on that is registered; empty for any other.
+/// The phrase of a registered status from 400 on; empty for any other.
 pub(crate) const fn phrase(status: u16) -> &'static str {
     match status {
         400 => "Bad Request",

@@ -15,13 +15,13 @@ Examples:
   valor_cli build -p plugins.json --release greet board
   valor_cli build -p plugins.json --release --wasm-opt always
 
-A native vlugin comes out as a library of this machine, a WebAssembly one as a `.wasm` file for
-wasm32-unknown-unknown; where that target is missing, rustup gets it. Crates of one workspace are
-built together. cargo's own lines are on standard error, what was built on standard output.
+A native vlugin becomes a library for this machine, a WebAssembly one a `.wasm` file for
+wasm32-unknown-unknown. If that target is missing, rustup installs it. Crates of one workspace are
+built together. cargo's own output goes to standard error, the list of what was built to standard output.
 
 Environment: CARGO names the cargo to run, RUSTC the compiler, WASM_OPT the wasm-opt.
 
-Exit codes: 0 all of it was built, 1 faults (each one line), 2 wrong command line.";
+Exit codes: 0 everything was built, 1 faults (each one line), 2 wrong command line.";
 
 #[derive(Debug, Args)]
 pub struct BuildCommandArgs {
@@ -29,7 +29,7 @@ pub struct BuildCommandArgs {
     #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub plugins: Option<PathBuf>,
 
-    /// The vlugins to build, by their names; all that have a `source` unless given
+    /// The names of the vlugins to build [default: all that have a `source`]
     #[arg(value_name = "NAME")]
     pub names: Vec<String>,
 
@@ -37,9 +37,9 @@ pub struct BuildCommandArgs {
     #[arg(long)]
     pub release: bool,
 
-    /// Whether to make WebAssembly modules smaller with binaryen's wasm-opt, in their place
+    /// Whether to shrink WebAssembly modules in place with binaryen's wasm-opt
     ///
-    /// It takes a few seconds for each, and about a tenth of their size.
+    /// It takes a few seconds per module and saves about a tenth of its size.
     #[arg(long, value_enum, value_name = "WHEN", default_value_t = WhenOpt::Auto)]
     pub wasm_opt: WhenOpt,
 
@@ -49,19 +49,19 @@ pub struct BuildCommandArgs {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum WhenOpt {
-    /// With --release, where wasm-opt is there; where it is not, a line says so
+    /// With --release, if wasm-opt is installed; if it is not, a line says so
     Auto,
-    /// Always; without wasm-opt that is a fault
+    /// Always; a missing wasm-opt is a fault
     Always,
     /// Never
     Never,
 }
 
 impl WhenOpt {
-    /// The wasm-opt that has to be there.
+    /// The wasm-opt that `Always` needs.
     ///
     /// # Errors
-    /// That it is not.
+    /// If it is not installed.
     pub fn found(self) -> Result<Option<WasmOpt>, Failure> {
         match self {
             Self::Always => WasmOpt::find()

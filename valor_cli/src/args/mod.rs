@@ -1,6 +1,6 @@
 //! The command line: every option, its default and its help, which is the manual.
 //!
-//! Nothing is done here but parsing; `main` hands each command's arguments to its module.
+//! This only parses. `main` passes each command's arguments to its module.
 
 mod build;
 mod package;
@@ -25,47 +25,49 @@ use valor_runtime::{
 };
 use values::{at_least_one, bytes, cores, log_filter, seconds};
 
+const MORE: &str = "`--help` says more, with examples.";
+
 const AFTER_HELP: &str = "\
 Exit codes:
-  0    everything went well; the server was stopped by SIGINT or SIGTERM and has drained
-  1    faults in plugins.json, in a build or in loading; each is one line on standard error
+  0    success; for a server: SIGINT or SIGTERM stopped it, and it drained
+  1    faults in plugins.json, in a build or in loading, each one line on standard error
   2    the command line is wrong
   3    an address cannot be bound
   130  a second signal ended the drain
 
 Environment:
   VALOR_TOKEN      the registry's token for `plugins`, if no --token-file is given
-  VALOR_DENO       the Deno that JavaScript vlugins run in, and that judges them for `web`, if no --deno is given
+  VALOR_DENO       the Deno that runs JavaScript vlugins and checks them for `web`, if no --deno is given
   VALOR_ESBUILD    the esbuild that `web` and `package` bundle scripts with, if no --esbuild is given
-  CARGO, RUSTC     the cargo that builds run, and the rustc that is asked for its targets
+  CARGO, RUSTC     the cargo that builds, and the rustc that lists its targets
                    (default: cargo and rustc, from the PATH)
   WASM_OPT         the wasm-opt that `build` and `web` run (default: wasm-opt, from the PATH)
   SSL_CERT_FILE, SSL_CERT_DIR
-                   the authorities that are trusted in the place of the system's: by what vlugins
-                   fetch, and by `plugins` with https://
-  XDG_CACHE_HOME   the folder for what was compiled of WebAssembly modules (default: ~/.cache; not on Windows)
+                   the authorities to trust instead of the system's, in the vlugins' fetches
+                   and in `plugins` with https://
+  XDG_CACHE_HOME   the folder for compiled WebAssembly modules (default: ~/.cache; not on Windows)
   TMPDIR           the folder for private copies of libraries and for the sockets of scripts
                    (TEMP on Windows)
-  NO_COLOR         no colours, also on a terminal
-  LD_LIBRARY_PATH  where bare names of native vlugins are looked for last (PATH on Windows,
-                   DYLD_LIBRARY_PATH on macOS); with `run -w` also those that come over /_plugins,
+  NO_COLOR         no colours, not even on a terminal
+  LD_LIBRARY_PATH  the last place to look for the bare names of native vlugins (PATH on Windows,
+                   DYLD_LIBRARY_PATH on macOS); with `run -w` also for those that come over /_plugins,
                    unless it is the PATH, or cargo set it";
 
 const RUN_EXAMPLES: &str = "\
 Examples:
   Build the vlugins of plugins.json and serve them on 127.0.0.1:8080:
       valor_cli run -p plugins.json --build
-  Build and replace them again whenever their sources change:
+  Build and replace them whenever their sources change:
       valor_cli run -p plugins.json --build --watch
-  Serve on two addresses and a socket, log as JSON:
+  Serve on two addresses and a socket, and log as JSON:
       valor_cli run -p plugins.json --addr 0.0.0.0:80 --addr '[::]:80' --addr unix:/run/valor.sock --log-format json
-  Serve HTTPS, and read a renewed certificate without a pause:
+  Serve HTTPS, and load a renewed certificate without a pause:
       valor_cli run -p plugins.json --addr 0.0.0.0:443 --tls-cert fullchain.pem --tls-key privkey.pem
       kill -HUP PID
   Start empty, and register vlugins while it runs:
       valor_cli run -w --plugin-dir target/release
 
-Exit codes: 0 stopped by a signal and drained, 1 faults in plugins.json, a build or loading,
+Exit codes: 0 a signal stopped it and it drained, 1 faults in plugins.json, a build or loading,
 2 wrong command line, 3 an address cannot be bound, 130 a second signal.";
 
 const CHECK_EXAMPLES: &str = "\
@@ -107,114 +109,114 @@ pub struct Cli {
 pub enum Command {
     /// Loads the vlugins of plugins.json and serves them over HTTP
     ///
-    /// It serves until SIGINT or SIGTERM comes (on Windows Ctrl-C or Ctrl-Break). Running requests
-    /// are then finished, for as long as --drain says; a second signal ends the program at once.
-    /// SIGHUP has plugins.json read again: what has changed in it is applied, all else goes on. With
-    /// --watch that happens by itself, whenever a file changes.
-    // A wrong -1 is then told of as a wrong number and not as an unknown option.
-    #[command(allow_negative_numbers = true, after_long_help = RUN_EXAMPLES, after_help = "`--help` tells more, with examples.")]
+    /// It serves until it gets SIGINT or SIGTERM (on Windows: Ctrl-C or Ctrl-Break). It then finishes
+    /// running requests, for as long as --drain allows. A second signal ends it at once. On SIGHUP it
+    /// reads plugins.json again and applies what has changed; everything else goes on. With --watch it
+    /// does so by itself, whenever a file changes.
+    // So a wrong -1 is reported as a wrong number, not as an unknown option.
+    #[command(allow_negative_numbers = true, after_long_help = RUN_EXAMPLES, after_help = MORE)]
     Run(Box<RunArgs>),
 
     /// Builds the crates that plugins.json names as `source`
     ///
-    /// It runs cargo as `run --build` does, for native and for WebAssembly vlugins, and shows the files
-    /// that came out. A crate that does not compile keeps none of the others back.
-    #[command(after_long_help = build::EXAMPLES, after_help = "`--help` tells more, with examples.")]
+    /// It runs cargo as `run --build` does, for native and WebAssembly vlugins, and lists the files that
+    /// it made. If a crate does not compile, the others are still built.
+    #[command(after_long_help = build::EXAMPLES, after_help = MORE)]
     Build(BuildCommandArgs),
 
-    /// Does everything that `run` does but serving, and lists every fault
+    /// Does everything that `run` does except serving, and lists every fault
     ///
-    /// Reads plugins.json, looks for each file, checks it, loads it and creates its vlugin, then
-    /// ends. It tells every fault there is, with line, column and what to do.
-    #[command(after_long_help = CHECK_EXAMPLES, after_help = "`--help` tells more, with examples.")]
+    /// It reads plugins.json, finds, checks and loads each file, and creates its vlugin. Then it ends.
+    /// Each fault comes with its line and column, and with what to do.
+    #[command(after_long_help = CHECK_EXAMPLES, after_help = MORE)]
     Check(CheckArgs),
 
-    /// Shows what a vlugin's file says of itself, without running its code
+    /// Shows what a vlugin's file says about itself, without running its code
     ///
-    /// The file is a library for any platform, a WebAssembly module or a package. It tells name and
-    /// version, ABI, form, target, compiler and panic strategy, and whether this program would load it.
-    #[command(after_long_help = INSPECT_EXAMPLES, after_help = "`--help` tells more, with examples.")]
+    /// The file is a library for any platform, a WebAssembly module or a package. The output has its
+    /// name, version, ABI, form, target, compiler and panic strategy, and says whether this program
+    /// would load it.
+    #[command(after_long_help = INSPECT_EXAMPLES, after_help = MORE)]
     Inspect(InspectArgs),
 
-    /// Lists, registers, replaces and removes vlugins of a server that runs
+    /// Lists, registers, replaces and removes the vlugins of a running server
     ///
-    /// It asks the server's `/_plugins`, which is there where the server was started with -w.
-    #[command(after_long_help = plugins::EXAMPLES, after_help = "`--help` tells more, with examples.")]
+    /// It uses the server's `/_plugins`, which exists if the server was started with -w.
+    #[command(after_long_help = plugins::EXAMPLES, after_help = MORE)]
     Plugins(PluginsArgs),
 
-    /// Makes one file of a vlugin's libraries for several targets
+    /// Packages a vlugin's libraries for several targets in one file
     ///
-    /// A package says what it holds, with the SHA-256 of each library, and is named in plugins.json as a
-    /// library is: `"path": "greet.vlugin"`. The host takes the library for its own target out of it,
-    /// or the WebAssembly module where the type is `wasm`.
-    /// The same libraries give the same package, byte by byte.
-    #[command(after_long_help = package::EXAMPLES, after_help = "`--help` tells more, with examples.")]
+    /// A package lists its contents, with the SHA-256 of each library. plugins.json names it like a
+    /// library: `"path": "greet.vlugin"`. The host uses the library for its own target, or the
+    /// WebAssembly module if the type is `wasm`. The same libraries give the same package, byte for byte.
+    #[command(after_long_help = package::EXAMPLES, after_help = MORE)]
     Package(PackageArgs),
 
-    /// Verifies that a package or a library is signed by those who are trusted
-    #[command(after_long_help = package::VERIFY_EXAMPLES, after_help = "`--help` tells more, with examples.")]
+    /// Verifies that a package or a library is signed with a trusted key
+    #[command(after_long_help = package::VERIFY_EXAMPLES, after_help = MORE)]
     Verify(VerifyArgs),
 
-    /// Makes a pair of keys to sign packages with
+    /// Makes a key pair for signing packages
     ///
-    /// The keys are minisign's. The secret one has no password: whoever reads its file can sign.
-    /// `minisign -G` makes one with a password.
-    #[command(after_long_help = package::KEYGEN_EXAMPLES, after_help = "`--help` tells more, with examples.")]
+    /// The keys are minisign's. The secret key has no password: anyone who can read its file can sign.
+    /// For a key with a password, use `minisign -G`.
+    #[command(after_long_help = package::KEYGEN_EXAMPLES, after_help = MORE)]
     Keygen(KeygenArgs),
 
-    /// Writes a folder for a static server, whose page runs the vlugins in its service worker
+    /// Writes a folder for a static server, with a page that runs the vlugins in a service worker
     ///
-    /// It holds the host as ES modules, the module of each WebAssembly vlugin, a plugins.json, and what
-    /// `files` vlugins serve. Native vlugins are left out. Where there is no index.html, it gets a
-    /// page that lists the vlugins. The same input gives the same folder.
+    /// The folder has the host as ES modules, the module of each WebAssembly vlugin, a plugins.json, and
+    /// the files that `files` vlugins serve. Native vlugins are left out. If there is no index.html, the
+    /// folder gets a page that lists the vlugins. The same input gives the same folder.
     #[cfg(feature = "wasm")]
-    #[command(after_long_help = web::EXAMPLES, after_help = "`--help` tells more, with examples.")]
+    #[command(after_long_help = web::EXAMPLES, after_help = MORE)]
     Web(WebArgs),
 
     /// Prints the completions for a shell
-    #[command(after_long_help = COMPLETIONS_EXAMPLES, after_help = "`--help` tells more, with examples.")]
+    #[command(after_long_help = COMPLETIONS_EXAMPLES, after_help = MORE)]
     Completions {
         /// The shell
         shell: clap_complete::Shell,
     },
 
     /// Prints the JSON Schema of plugins.json
-    #[command(after_long_help = SCHEMA_EXAMPLES, after_help = "`--help` tells more, with examples.")]
+    #[command(after_long_help = SCHEMA_EXAMPLES, after_help = MORE)]
     Schema,
 }
 
 #[derive(Debug, Args)]
 pub struct RunArgs {
-    /// The vlugins to serve; `-` is standard input [default: plugins.json, or none with -w]
+    /// The plugins.json to serve; `-` is standard input [default: plugins.json, or none with -w]
     ///
     /// Paths in it are relative to its folder, or to the working directory if it comes from standard input.
     #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub plugins: Option<PathBuf>,
 
-    /// Mount /_plugins, where vlugins are registered, replaced and removed while it runs
+    /// Mount /_plugins, to register, replace and remove vlugins while the server runs
     ///
-    /// Who may speak to it can load code into this program. So it answers programs on this machine
-    /// only (a loopback peer, a loopback Host, no Origin), unless --registry-token-file is given.
-    /// It loads files only from inside the folders of --plugin-dir, and native vlugins by their bare names
-    /// from those of LD_LIBRARY_PATH as well, if you set it.
+    /// Anyone who can use it can load code into this program. So it only answers programs on this
+    /// machine (a loopback peer, a loopback Host, no Origin), unless --registry-token-file is given. It
+    /// only loads files inside the folders of --plugin-dir, and native vlugins by their bare names also
+    /// from the folders of LD_LIBRARY_PATH, if you set it.
     #[arg(short, long)]
     pub with_registry: bool,
 
-    /// A file with the token that requests to /_plugins bring as `Authorization: Bearer`
+    /// A file with the token that requests to /_plugins must have as `Authorization: Bearer`
     ///
-    /// The token is one word of at least 16 visible ASCII characters; white space around it is
-    /// left out. With it, /_plugins answers whoever brings the token, from other machines too.
+    /// The token is one word of at least 16 visible ASCII characters; white space around it is ignored.
+    /// /_plugins then answers anyone who sends the token, on other machines too.
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, requires = "with_registry")]
     pub registry_token_file: Option<PathBuf>,
 
     #[command(flatten)]
     pub build: BuildArgs,
 
-    /// Replace vlugins while it runs, whenever their files or plugins.json change
+    /// Replace vlugins while the server runs, whenever their files or plugins.json change
     ///
-    /// A library, package or module that has changed is loaded in the place of the old one, and a
-    /// plugins.json that has changed is applied. With --build, crates whose sources have changed are
-    /// built first. What is broken leaves the old one serving, and the log says why.
+    /// A changed library, package or module replaces the old one, and a changed plugins.json is
+    /// applied. With --build, crates whose sources have changed are built first. If the new one is
+    /// broken, the old one keeps serving, and the log says why.
     #[arg(long)]
     pub watch: bool,
 
@@ -222,11 +224,11 @@ pub struct RunArgs {
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
     pub addr: Vec<Listen>,
 
-    /// A proxy whose word is taken for the client: a network, an address, or `unix`; can be given several times
+    /// A proxy to trust about its clients: a network, an address, or `unix`; can be given several times
     ///
-    /// What it says in X-Forwarded-For, -Proto and -Host, in Forwarded or in X-Real-IP becomes the
-    /// peer's address, the scheme and the host that vlugins see. From everybody else these headers
-    /// are taken out. `unix` is whoever reaches a Unix socket of --addr.
+    /// Its X-Forwarded-For, -Proto and -Host, Forwarded or X-Real-IP set the peer's address, the
+    /// scheme and the host that vlugins see. These headers are removed from everyone else's requests.
+    /// `unix` means every program that connects to a Unix socket of this server.
     #[arg(long, value_name = "NET")]
     pub trusted_proxy: Vec<TrustedProxy>,
 
@@ -236,7 +238,7 @@ pub struct RunArgs {
     #[command(flatten)]
     pub tls: TlsArgs,
 
-    /// How many threads serve requests; the number of processor cores unless given
+    /// The number of threads that serve requests [default: the number of processor cores]
     #[arg(long, value_name = "N", default_value_t = cores(), hide_default_value = true)]
     #[arg(value_parser = at_least_one)]
     pub workers: usize,
@@ -247,7 +249,7 @@ pub struct RunArgs {
     #[command(flatten)]
     pub trust: TrustArgs,
 
-    /// Serve what loads, where something does not; otherwise every fault is listed and nothing served
+    /// Serve what loads, even if something does not; otherwise every fault is listed and nothing is served
     #[arg(long)]
     pub keep_going: bool,
 
@@ -282,28 +284,28 @@ pub struct CheckArgs {
 
 #[derive(Debug, Args)]
 pub struct InspectArgs {
-    /// The library, module or package to look into
+    /// The library, module or package to inspect
     #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub file: PathBuf,
 
-    /// Print JSON, also of what is nothing of the kind
+    /// Print JSON, also about a file that is none of these
     #[arg(long)]
     pub json: bool,
 }
 
 #[derive(Clone, Debug, Args)]
 pub struct BuildArgs {
-    /// Build the crates that the definitions name as their `source`, with cargo, and take what comes out
+    /// Build the crates that the definitions name as `source` with cargo, and use the result
     #[arg(long)]
     pub build: bool,
 
-    /// Build them with optimisations (cargo's release profile instead of dev); means --build
+    /// Build them with optimisations (cargo's release profile instead of dev); implies --build
     #[arg(long)]
     pub release: bool,
 }
 
 impl BuildArgs {
-    /// Whether anything is to be built.
+    /// Whether to build at all.
     pub fn is_wanted(&self) -> bool {
         self.build || self.release
     }
@@ -314,13 +316,13 @@ impl BuildArgs {
 pub struct FindArgs {
     /// A folder with vlugins' files; can be given several times
     ///
-    /// A bare name in plugins.json is looked for here first, then beside plugins.json, then on the
+    /// A bare name in plugins.json is looked up here first, then next to plugins.json, then on the
     /// system's library path.
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub plugin_dir: Vec<PathBuf>,
 
-    /// The Deno that runs JavaScript vlugins; without it $VALOR_DENO, then that of a node_modules in the
-    /// project of plugins.json or of the script, then of the PATH
+    /// The Deno that runs JavaScript vlugins [default: VALOR_DENO, then the one in a node_modules of the
+    /// project of plugins.json or of the script, then the one on the PATH]
     #[arg(long, value_name = "FILE", value_hint = ValueHint::ExecutablePath)]
     pub deno: Option<PathBuf>,
 }
@@ -330,10 +332,9 @@ pub struct FindArgs {
 pub struct TlsArgs {
     /// Speak HTTPS on every IP address, with this certificate
     ///
-    /// PEM, the server's own certificate first and its chain behind it. TLS 1.2 and 1.3, HTTP/1.1.
-    /// Unix sockets stay plain. SIGHUP has both files read again: connections that begin after that
-    /// get the new certificate, and where something is wrong with it the old one stays (on
-    /// Windows the program has to be started anew).
+    /// PEM, the server's own certificate first, then its chain. TLS 1.2 and 1.3, HTTP/1.1. Unix sockets
+    /// stay plain. On SIGHUP the server reads both files again: new connections get the new certificate.
+    /// If something is wrong with it, the old one stays. (On Windows, restart the program instead.)
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, requires = "tls_key")]
     pub tls_cert: Option<PathBuf>,
 
@@ -345,26 +346,26 @@ pub struct TlsArgs {
 }
 
 #[derive(Debug, Args)]
-#[command(next_help_heading = "Limits of each vlugin that says nothing else in plugins.json")]
+#[command(next_help_heading = "Limits of each vlugin, unless plugins.json sets them")]
 pub struct LimitArgs {
-    /// Time until the response has to begin; 504 after that
+    /// Time until the response must begin; after that, 504
     #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = seconds)]
     pub timeout: Duration,
 
-    /// Size of a request's body; 413 over that
+    /// Size of a request's body; above that, 413
     #[arg(long, value_name = "BYTES", default_value = "10MiB", value_parser = bytes)]
     pub max_body: u64,
 
-    /// Requests at once, streaming responses included; 503 over that
+    /// Requests at once, streaming responses included; above that, 503
     #[arg(long, value_name = "N", default_value_t = 1024)]
     #[arg(value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub max_concurrency: u32,
 
-    /// Memory of an instance of a WebAssembly vlugin; it ends at that, and is started anew
+    /// Memory of an instance of a WebAssembly vlugin; one that needs more ends and is replaced
     #[arg(long, value_name = "BYTES", default_value = "64MiB", value_parser = bytes)]
     pub max_memory: u64,
 
-    /// Time that a WebAssembly or JavaScript vlugin may run without a pause; 504 after that
+    /// Time that a WebAssembly or JavaScript vlugin may run without a pause; after that, 504
     #[arg(long, value_name = "SECONDS", default_value = "1", value_parser = seconds)]
     pub max_cpu: Duration,
 }
@@ -372,16 +373,16 @@ pub struct LimitArgs {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Limits of the server")]
 pub struct ServerArgs {
-    /// Time that a client may take to send a request's head; 408 after that
+    /// Time that a client may take to send a request's head; after that, 408
     #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = seconds)]
     pub head_timeout: Duration,
 
-    /// Time without any progress while a client, or a vlugin that calls another, sends a body; 408 after that
+    /// Time without progress while a client, or a vlugin that calls another, sends a body; after that, 408
     #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = seconds)]
     pub body_timeout: Duration,
 
-    /// Time without any progress while a client, or a vlugin that calls another, takes a response; it is cut off after
-    /// that
+    /// Time without progress while a client, or a vlugin that calls another, takes a response; after that,
+    /// it is cut off
     #[arg(long, value_name = "SECONDS", default_value = "60", value_parser = seconds)]
     pub write_timeout: Duration,
 
@@ -389,31 +390,31 @@ pub struct ServerArgs {
     #[arg(long, value_name = "SECONDS", default_value = "75", value_parser = seconds)]
     pub idle_timeout: Duration,
 
-    /// Silence after which a WebSocket, or another connection that was upgraded, is closed
+    /// Silence after which a WebSocket, or another upgraded connection, is closed
     #[arg(long, value_name = "SECONDS", default_value = "3600", value_parser = seconds)]
     pub upgraded_timeout: Duration,
 
-    /// Time that a client may go on sending to a connection that is being closed
+    /// Time that a client may go on sending while its connection is being closed
     #[arg(long, value_name = "SECONDS", default_value = "5", value_parser = seconds)]
     pub linger: Duration,
 
-    /// Time that running requests have to finish once a signal has come
+    /// Time that running requests have to finish after a signal
     #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = seconds)]
     pub drain: Duration,
 
-    /// Size of a request's head; 431 over that
+    /// Size of a request's head; above that, 431
     #[arg(long, value_name = "BYTES", default_value = "32KiB", value_parser = bytes)]
     pub max_head: u64,
 
-    /// Headers of a request, 431 over that, and of a response that a vlugin fetches, 502 over that
+    /// Number of headers of a request (above that, 431) and of a response that a vlugin fetches (502)
     #[arg(long, value_name = "N", default_value_t = 128, value_parser = at_least_one)]
     pub max_headers: usize,
 
-    /// Size of a request's target, its path and query; 414 over that
+    /// Size of a request's target, its path and query; above that, 414
     #[arg(long, value_name = "BYTES", default_value = "8KiB", value_parser = bytes)]
     pub max_target: u64,
 
-    /// Connections at once; further ones wait until one ends
+    /// Connections at once; more wait until one ends
     #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = at_least_one)]
     pub max_connections: usize,
 }
@@ -421,18 +422,18 @@ pub struct ServerArgs {
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Log, on standard error")]
 pub struct LogArgs {
-    /// Lines for people, or one JSON object in each line
+    /// Lines for people, or one JSON object per line
     #[arg(long, value_enum, value_name = "FORMAT", default_value_t = LogFormat::Text)]
     pub log_format: LogFormat,
 
-    /// What to log: off, error, warn, info, debug or trace, also for one target alone
+    /// What to log: off, error, warn, info, debug or trace, for everything or for single targets
     ///
-    /// Commas stand between: `warn,vlugin::hello=debug,valor::access=info`. A vlugin's own lines
+    /// Separate them by commas: `warn,vlugin::hello=debug,valor::access=info`. A vlugin's own lines
     /// have the target `vlugin::` and its name.
     #[arg(long, value_name = "LEVEL", default_value = "info", value_parser = log_filter)]
     pub log: String,
 
-    /// How requests are lines of a text log; in JSON they have all of it as keys
+    /// The format of requests in a text log; a JSON log has all their data as keys
     #[arg(long, value_enum, value_name = "FORMAT", default_value_t = AccessLog::Brief)]
     pub access_log: AccessLog,
 
@@ -440,7 +441,7 @@ pub struct LogArgs {
     #[arg(long, conflicts_with = "access_log")]
     pub no_access_log: bool,
 
-    /// Only warnings and errors: no requests, no table, whatever --log says beside them
+    /// Log only warnings and errors: no requests, no table, even if --log says so
     #[arg(short, long)]
     pub quiet: bool,
 }
@@ -449,7 +450,7 @@ pub struct LogArgs {
 pub enum LogFormat {
     /// Lines for people
     Text,
-    /// One JSON object in each line
+    /// One JSON object per line
     Json,
 }
 
@@ -462,7 +463,7 @@ pub enum AccessLog {
 }
 
 impl FindArgs {
-    /// Tells it to a runtime.
+    /// Passes it to a runtime.
     pub fn tell(&self, mut builder: Builder) -> Builder {
         for dir in &self.plugin_dir {
             builder = builder.plugin_dir(dir);

@@ -1,4 +1,4 @@
-//! The command lines of what is done with packages: making, signing and trusting them.
+//! The command lines for packages: making, signing and trusting them.
 
 use clap::{Args, ValueHint};
 use std::path::PathBuf;
@@ -11,24 +11,24 @@ Examples:
       target/x86_64-unknown-linux-gnu/release/libgreet.so target/x86_64-pc-windows-gnu/release/greet.dll \\
       target/wasm32-unknown-unknown/release/greet.wasm
 
-Exit codes: 0 the package was written, 1 faults, 2 wrong command line.";
+Exit codes: 0 the package is written, 1 faults, 2 wrong command line.";
 
 #[derive(Debug, Args)]
 pub struct PackageArgs {
-    /// The libraries of one vlugin, each for another target; a WebAssembly module is one of them. Or a script, which is
-    /// packaged with all that it imports
+    /// The libraries of one vlugin, one per target, a WebAssembly module among them; or a script, which is packaged
+    /// with everything that it imports
     #[arg(value_name = "LIBRARY|SCRIPT", required = true, value_hint = ValueHint::FilePath)]
     pub libraries: Vec<PathBuf>,
 
-    /// The package to write; the vlugin's name with `.vlugin` behind it unless given
+    /// The package to write [default: the vlugin's name and `.vlugin`]
     #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub output: Option<PathBuf>,
 
-    /// The folder of the vlugin's crate, whose Cargo.toml says more of it
+    /// The folder of the vlugin's crate; its Cargo.toml describes the vlugin
     ///
-    /// The licence is its `license`, and the schema of the config the file that `config-schema` names
-    /// in [package.metadata.valor]. The libraries have to be of its name and version. Of a script it is
-    /// the folder of its package.json, from which come name, version and licence; without it the name is
+    /// The licence is its `license`. The schema of the config is the file that `config-schema` names in
+    /// [package.metadata.valor]. The libraries must have the crate's name and version. For a script, it
+    /// is the folder of its package.json, which gives name, version and licence. Without it, the name is
     /// that of the file.
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub source: Option<PathBuf>,
@@ -39,17 +39,17 @@ pub struct PackageArgs {
 
     /// Sign the package with this secret key of minisign
     ///
-    /// The signature is written beside the package, with `.minisig` behind its name. A key with a
-    /// password asks for it at the terminal.
+    /// The signature is written next to the package, with `.minisig` after its name. If the key has a
+    /// password, it is asked for on the terminal.
     #[arg(long, value_name = "KEY", value_hint = ValueHint::FilePath)]
     pub sign: Option<PathBuf>,
 
-    /// The esbuild that bundles a script [default: VALOR_ESBUILD, then that of node_modules in the script's
-    /// project, then that of the PATH]
+    /// The esbuild that bundles a script [default: VALOR_ESBUILD, then the one in node_modules of the
+    /// script's project, then the one on the PATH]
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub esbuild: Option<PathBuf>,
 
-    /// A file with the JSON Schema of what `config` in plugins.json may be
+    /// A file with the JSON Schema for `config` in plugins.json
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub config_schema: Option<PathBuf>,
 }
@@ -67,7 +67,7 @@ Examples:
 
 #[derive(Debug, Args)]
 pub struct VerifyArgs {
-    /// The package or the library to verify; its signature is beside it, with `.minisig` behind the name
+    /// The package or library to verify; its signature is next to it, with `.minisig` after the name
     #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub file: PathBuf,
 
@@ -78,7 +78,7 @@ pub struct VerifyArgs {
 
 #[derive(Debug, Args)]
 pub struct KeygenArgs {
-    /// The file of the secret key; that of the public key has `.pub` behind its name
+    /// The file for the secret key; the public key's has `.pub` after its name
     #[arg(value_name = "KEY", value_hint = ValueHint::FilePath)]
     pub key: PathBuf,
 }
@@ -87,8 +87,8 @@ pub struct KeygenArgs {
 pub struct TrustArgs {
     /// Load only what is signed with this public key of minisign; can be given several times
     ///
-    /// The signature of a package or a library is beside it, with `.minisig` behind its name. What has
-    /// none, or was altered, is refused, also where it is registered through /_plugins.
+    /// The signature of a package or a library is next to it, with `.minisig` after its name. A file
+    /// that has none, or was altered, is refused, also when it is registered through /_plugins.
     #[arg(long, value_name = "KEYFILE", value_hint = ValueHint::FilePath, conflicts_with = "build")]
     pub trust: Vec<PathBuf>,
 }

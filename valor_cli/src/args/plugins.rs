@@ -14,16 +14,16 @@ Examples:
   valor_cli plugins --addr unix:/run/valor.sock --token-file token remove hello
   valor_cli plugins --addr https://localhost:8443 --ca-file root.pem list
 
-The server has to be started with -w. A path is the server's: relative to where its plugins.json is,
-and inside of one of its plugin directories.
+The server must run with -w. A path is one on the server: relative to the folder of its plugins.json,
+and inside one of its plugin directories.
 
-Exit codes: 0 it was done, 1 it was refused or the server cannot be reached, 2 wrong command line.";
+Exit codes: 0 done, 1 the server refused it or cannot be reached, 2 wrong command line.";
 
 #[derive(Debug, Args)]
 pub struct PluginsArgs {
     /// Where the server listens: an address with a port, unix:PATH, or an https URL
     ///
-    /// With https:// the server's certificate has to be valid for the host in the URL.
+    /// With https://, the server's certificate must be valid for the host in the URL.
     #[arg(
         long,
         value_name = "ADDR",
@@ -32,15 +32,15 @@ pub struct PluginsArgs {
     )]
     pub addr: RegistryAddr,
 
-    /// Certificates (PEM) to trust beside the platform's: the authority of the server's certificate
+    /// Certificates (PEM) to trust besides the platform's: the authority of the server's certificate
     #[arg(long, value_name = "FILE", global = true, value_hint = ValueHint::FilePath)]
     pub ca_file: Option<PathBuf>,
 
-    /// A file with the registry's token; without it $VALOR_TOKEN, where that is set
+    /// A file with the registry's token [default: VALOR_TOKEN, if it is set]
     #[arg(long, value_name = "FILE", global = true, value_hint = ValueHint::FilePath)]
     pub token_file: Option<PathBuf>,
 
-    /// Print what the server answers, as JSON
+    /// Print the server's answer, as JSON
     #[arg(long, global = true)]
     pub json: bool,
 
@@ -70,7 +70,7 @@ impl FromStr for RegistryAddr {
                 "write one like 127.0.0.1:8080, unix:/run/valor.sock or https://valor.example";
             return match text.parse() {
                 Ok(Listen::Tcp(addr)) if addr.port() == 0 => {
-                    Err("no server listens on port 0; give the port that it tells".into())
+                    Err("no server listens on port 0; give the port that it prints".into())
                 }
                 Ok(listen) => Ok(Self::Listen(listen)),
                 Err(_) => Err(format!("`{text}` is not an address; {example}")),
@@ -79,7 +79,7 @@ impl FromStr for RegistryAddr {
         let wrong = || {
             format!(
                 "`{text}` is not the address of a server; write one like {scheme}://valor.example:8443, with no path \
-                 behind it"
+                 after it"
             )
         };
         let url: hyper::Uri = text.parse().map_err(|_| wrong())?;
@@ -107,21 +107,20 @@ impl fmt::Display for RegistryAddr {
 
 #[derive(Debug, Subcommand)]
 pub enum PluginsCommand {
-    /// Lists the vlugins that are mounted
+    /// Lists the mounted vlugins
     List,
-    /// Shows what is known of one
+    /// Shows everything about a vlugin
     Show {
         /// The vlugin's name
         name: String,
     },
-    /// Registers one
+    /// Registers a vlugin
     Add(DefinitionArgs),
     /// Replaces a vlugin; running requests finish on the old one
     ///
-    /// What is not given stays as it is: prefix, limits, `allow`, config. With --definition all of it is
-    /// replaced.
+    /// What is not given stays as it is: prefix, limits, `allow`, config. --definition replaces all of it.
     Replace(DefinitionArgs),
-    /// Takes one out; running requests finish
+    /// Removes a vlugin; running requests finish
     Remove {
         /// The vlugin's name
         name: String,
@@ -134,20 +133,20 @@ pub struct DefinitionArgs {
     #[arg(required_unless_present = "definition")]
     pub name: Option<String>,
 
-    /// A file with the whole definition as JSON, as it stands in plugins.json; `-` is standard input
+    /// A file with the whole definition as JSON, as in plugins.json; `-` is standard input
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     #[arg(conflicts_with_all = ["name", "kind", "path", "prefix", "config", "sha256", "allow"])]
     pub definition: Option<PathBuf>,
 
-    /// The kind of vlugin; a new one is `native` unless given
+    /// The kind of vlugin [default for a new one: native]
     #[arg(long = "type", value_name = "TYPE")]
     pub kind: Option<String>,
 
-    /// Its file on the server, or a bare name to look for
+    /// Its file on the server, or a bare name to look up
     #[arg(long, value_name = "PATH")]
     pub path: Option<String>,
 
-    /// Where it is mounted; a new one at `/` and its name unless given
+    /// Where it is mounted [default for a new one: `/` and its name]
     #[arg(long, value_name = "PREFIX")]
     pub prefix: Option<String>,
 

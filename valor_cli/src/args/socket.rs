@@ -7,21 +7,21 @@ use valor_runtime::server::SocketAccess;
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Unix sockets")]
 pub struct SocketArgs {
-    /// Permissions of the Unix sockets, in octal; to connect, a program has to be allowed to write [default: 0660]
+    /// Permissions of the Unix sockets, in octal; to connect, a program needs write permission [default: 0660]
     #[arg(long, value_name = "MODE", value_parser = mode)]
     pub socket_mode: Option<u32>,
 
-    /// The user that the Unix sockets belong to, a name or a number; root alone may give them away
+    /// The user that owns the Unix sockets, a name or a number; only root may give them away
     #[arg(long, value_name = "USER", value_parser = ids::user)]
     pub socket_owner: Option<u32>,
 
-    /// The group that the Unix sockets belong to, a name or a number: that of a proxy in front, say
+    /// The group that owns the Unix sockets, a name or a number, such as that of a proxy in front
     #[arg(long, value_name = "GROUP", value_parser = ids::group)]
     pub socket_group: Option<u32>,
 }
 
 impl SocketArgs {
-    /// As the server takes it.
+    /// For the server.
     pub fn access(&self) -> SocketAccess {
         SocketAccess {
             mode: self.socket_mode.unwrap_or(0o660),

@@ -42,7 +42,7 @@ fn what_to_log() {
         ("", "`` is not a level"),
         ("info,hyper", "`hyper` is not a level"),
         ("hyper=", "`` is not a level"),
-        ("=info", "a target stands before `=`"),
+        ("=info", "a target comes before `=`"),
         ("info/GET", "`info/GET` is not a level"),
     ] {
         let message = log_filter(wrong).unwrap_err();

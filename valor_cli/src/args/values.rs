@@ -1,5 +1,5 @@
-//! What stands behind an option, read and judged: numbers, times, sizes, filters of the log. Every error is what
-//! clap shows behind the option's name.
+//! Parses and checks the values of options: numbers, times, sizes, filters of the log. clap shows each error after the
+//! option's name.
 
 use std::time::Duration;
 
@@ -54,7 +54,7 @@ pub(super) fn log_filter(text: &str) -> Result<String, String> {
         };
         if target.is_some_and(|target| target.trim().is_empty()) {
             return Err(format!(
-                "a target stands before `=`, as in hyper=warn, not `{part}`"
+                "a target comes before `=`, as in hyper=warn, not `{part}`"
             ));
         }
         if level.parse::<log::LevelFilter>().is_err() {

@@ -11,39 +11,39 @@ Examples:
   valor_cli web -p plugins.json -o dist --serve 127.0.0.1:8080
   valor_cli web -p plugins.json -o dist --build --serve --watch
 
-Exit codes: 0 the folder is written (and was served until a signal came), 1 faults, 2 wrong command line,
+Exit codes: 0 the folder is written (and was served until a signal), 1 faults, 2 wrong command line,
 3 the address cannot be bound.";
 
 #[derive(Clone, Debug, Args)]
 pub struct WebArgs {
-    /// The vlugins; `-` is standard input [default: plugins.json]
+    /// The plugins.json to use; `-` is standard input [default: plugins.json]
     #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub plugins: Option<PathBuf>,
 
-    /// The folder to write; what stands there already and is not from `web` is left as it is
+    /// The folder to write; files in it that are not from `web` are left alone
     #[arg(short, long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub output: PathBuf,
 
     /// Serve the folder, on 127.0.0.1:8080 unless an address is given
     ///
-    /// It is served as a static server would, with the Content-Security-Policy that the command
-    /// prints. Browsers run service workers on localhost and over HTTPS alone.
+    /// It is served as by a static server, with the Content-Security-Policy that the command prints.
+    /// Browsers only run service workers on localhost and over HTTPS.
     #[arg(long, value_name = "ADDR", num_args = 0..=1, default_missing_value = "127.0.0.1:8080")]
     pub serve: Option<Listen>,
 
-    /// While it serves, write the folder anew whenever plugins.json, or what it names, changes
+    /// While serving, write the folder again whenever plugins.json, or a file that it names, changes
     ///
-    /// With --build, crates whose sources have changed are built first. What is broken leaves the folder
-    /// as it is, and the log says why.
+    /// With --build, crates whose sources have changed are built first. If something is broken, the
+    /// folder stays as it is, and the log says why.
     #[arg(long, requires = "serve")]
     pub watch: bool,
 
     #[command(flatten)]
     pub build: BuildArgs,
 
-    /// Whether to make the modules that are built smaller with binaryen's wasm-opt, in their place
+    /// Whether to shrink the built modules in place with binaryen's wasm-opt
     ///
-    /// It takes a few seconds for each, and about a tenth of their size.
+    /// It takes a few seconds per module and saves about a tenth of its size.
     #[arg(long, value_enum, value_name = "WHEN", default_value_t = WhenOpt::Auto)]
     pub wasm_opt: WhenOpt,
 
@@ -51,13 +51,14 @@ pub struct WebArgs {
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub plugin_dir: Vec<PathBuf>,
 
-    /// The esbuild that bundles TypeScript and what imports other files [default: VALOR_ESBUILD, then that of
-    /// node_modules in the project of plugins.json or of the script, then that of the PATH]
+    /// The esbuild that bundles TypeScript and scripts that import other files [default: VALOR_ESBUILD, then the
+    /// one in node_modules of the project of plugins.json or of the script, then the one on the PATH]
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub esbuild: Option<PathBuf>,
 
-    /// The Deno that judges scripts as a server does before it runs them [default: VALOR_DENO, then that of
-    /// node_modules in the project of plugins.json or of the script, then that of the PATH; without one, esbuild judges]
+    /// The Deno that checks scripts as a server does before it runs them [default: VALOR_DENO, then the one in
+    /// node_modules of the project of plugins.json or of the script, then the one on the PATH; without one, esbuild
+    /// checks them]
     #[arg(long, value_name = "FILE", value_hint = ValueHint::ExecutablePath)]
     pub deno: Option<PathBuf>,
 

@@ -1,6 +1,5 @@
-//! What cargo knows of the crates that definitions name as their `source`: which workspace each is
-//! of, what its library is called, and which folders it is built of. `build_sources` asks what to
-//! build, and `watch` what to look at.
+//! What cargo knows about the crates that definitions name as `source`: the workspace of each, the name of its library,
+//! and the folders that it is built from. `build_sources` needs it to build, and `watch` to watch.
 
 use super::fault::{BuildFault, cannot_run, fault};
 use crate::programs::Stop;
@@ -12,8 +11,8 @@ use valor_runtime::{
     project,
 };
 
-/// The name of the library that a crate's folder is built into: what to look for where a
-/// definition has a `source` and no `path`. `None` where the folder is not there to be read.
+/// The name of the library that the crate in a folder becomes: the one to look for if a definition has a `source` and
+/// no `path`. `None` if the folder cannot be read.
 pub fn library_name(source: &Path) -> Option<String> {
     let manifest = file::read_text(source.join("Cargo.toml"), file::TEXT).ok()?;
     let manifest: toml::Table = manifest.parse().ok()?;
@@ -22,23 +21,23 @@ pub fn library_name(source: &Path) -> Option<String> {
     Some(name.replace('-', "_"))
 }
 
-/// What cargo has said of the workspaces that were met so far; asking takes it a while.
+/// What cargo has said about the workspaces so far; asking it takes a while.
 pub struct Workspaces<'a> {
     known: Vec<Metadata>,
     stop: &'a Stop,
 }
 
-/// What a crate's library is built of.
+/// What a crate's library is built from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Inputs {
-    /// The crate's own folder, and those of the crates that it depends on by their paths.
+    /// The crate's own folder, and those of its path dependencies.
     pub folders: Vec<PathBuf>,
-    /// The manifest of its workspace, where cargo can read it.
+    /// The manifest of its workspace, if cargo can read it.
     pub manifest: Option<PathBuf>,
 }
 
 impl<'a> Workspaces<'a> {
-    /// None yet. cargo is asked until `stop`.
+    /// Knows nothing yet. It asks cargo until `stop` ends that.
     pub fn new(stop: &'a Stop) -> Self {
         Self {
             known: Vec::new(),
@@ -69,15 +68,15 @@ impl<'a> Workspaces<'a> {
         })?;
         if !package.targets.iter().any(is_cdylib) {
             return Err(fault(format!(
-                "its source {shown} is built into no shared library; add to its Cargo.toml: \
+                "its source {shown} does not build a shared library; add to its Cargo.toml: \
                  [lib] crate-type = [\"cdylib\"]"
             )));
         }
         Ok((workspace, package))
     }
 
-    /// What the library of the crate in this folder is built of. What cargo cannot read has no more
-    /// to it than its folder.
+    /// What the library of the crate in this folder is built from. If cargo cannot read the crate, that is only its
+    /// folder.
     pub fn inputs(&mut self, source: &Path) -> Inputs {
         let mut inputs = Inputs {
             folders: vec![source.to_owned()],
@@ -123,20 +122,20 @@ impl<'a> Workspaces<'a> {
     }
 }
 
-/// The Cargo.toml in a folder, which can be read.
+/// The Cargo.toml in a folder, if it can be read.
 ///
 /// # Errors
-/// That it is not there or cannot be read.
+/// If it does not exist or cannot be read.
 pub fn manifest(folder: &Path) -> Result<PathBuf, ReadError> {
     let manifest = folder.join("Cargo.toml");
     file::open_regular(&manifest)?;
     Ok(manifest.canonicalize()?)
 }
 
-/// What cargo says of the crate in this folder, and of its workspace. An error calls the folder `what`.
+/// What cargo says about the crate in this folder, and about its workspace. An error calls the folder `what`.
 ///
 /// # Errors
-/// That cargo cannot be run, or not there, or cannot read it.
+/// If cargo is missing, cannot be run, or cannot read it.
 pub fn metadata(
     what: &str,
     source: &Path,
@@ -146,7 +145,7 @@ pub fn metadata(
     let shown = format!("{what} {}", source.display());
     project::obeyed_by_cargo(source).map_err(|error| {
         fault(format!(
-            "cargo is not run in {shown}, as it would do what is said there: {error}"
+            "cargo is not run in {shown}, because it would obey the files there: {error}"
         ))
     })?;
     let mut cargo = MetadataCommand::new()

@@ -8,7 +8,7 @@ use std::io::ErrorKind;
 pub struct BuildFault {
     /// What is wrong and what to do, without the vlugin's name.
     pub line: String,
-    /// Whether a tool is missing: reason enough to go on without an `optional` one.
+    /// Whether a tool is missing: then an `optional` vlugin is left out.
     pub no_tool: bool,
 }
 
@@ -25,7 +25,11 @@ pub(super) fn cannot_run(error: Unfinished) -> BuildFault {
     let no_tool =
         matches!(&error, Unfinished::System(error) if error.kind() == ErrorKind::NotFound);
     let line = match no_tool {
-        true => "cargo is not there to build it; install Rust from https://rustup.rs, or name cargo in $CARGO".to_owned(),
+        true => {
+            "there is no cargo to build it; install Rust from https://rustup.rs, or name cargo in \
+                 $CARGO"
+                .to_owned()
+        }
         false => format!("cargo {error}"),
     };
     BuildFault { line, no_tool }

@@ -1,8 +1,7 @@
-//! `--build` and `build`: the crates that definitions name as their `source`, built with cargo.
+//! `--build` and `build`: builds the crates that definitions name as `source` with cargo.
 //!
-//! Crates of one workspace are built by one `cargo build`, and each built library's path is
-//! taken from cargo's own messages, so that nothing needs to be copied or guessed. What cannot be
-//! built is told of by definition; the others are built all the same.
+//! One `cargo build` builds all crates of a workspace. cargo's messages give the path of each library, so that nothing
+//! is copied or guessed. A crate that cannot be built is reported for its definitions; the others are built anyway.
 
 mod crates;
 mod fault;
@@ -30,19 +29,19 @@ pub struct How<'a> {
     pub log: &'a LogWriter,
     /// cargo's release profile instead of dev.
     pub release: bool,
-    /// Whether the log is JSON, so that cargo's own lines have to become records.
+    /// Whether the log is JSON, so that cargo's lines must become records.
     pub json: bool,
-    /// Whether to show errors and warnings alone.
+    /// Whether to show only errors and warnings.
     pub quiet: bool,
-    /// Ends it before its time.
+    /// Ends the build early.
     pub stop: &'a Stop,
 }
 
 /// The library, or why there is none.
 pub type Outcome = Result<PathBuf, BuildFault>;
 
-/// Builds the crates of all definitions that name one. Gives, by the index that came with the
-/// definition, the library or why there is none. `base` is what a `source` is relative to.
+/// Builds the crates of all definitions that name one. Returns the library, or why there is none, by the index that
+/// came with the definition. `base` is the folder that a `source` is relative to.
 pub fn build<'a>(
     definitions: impl Iterator<Item = (usize, &'a Definition)>,
     base: &Path,
@@ -54,8 +53,8 @@ pub fn build<'a>(
     outcomes
 }
 
-/// The same, with each outcome told as soon as it is known. Libraries are built before modules, and workspaces in the
-/// order of the definitions. A build that was stopped gives no more outcomes.
+/// The same, but reports each outcome as soon as it is known. Libraries are built before modules, and workspaces in the
+/// order of the definitions. A stopped build reports nothing more.
 pub fn build_each<'a>(
     definitions: impl Iterator<Item = (usize, &'a Definition)>,
     base: &Path,
@@ -98,14 +97,14 @@ pub fn build_each<'a>(
     }
 }
 
-/// A package, and the definitions that it is built for: one crate may be mounted several times.
+/// A package, and the definitions that need it: one crate may be mounted several times.
 struct Wanted {
     package: Package,
     indices: Vec<usize>,
 }
 
-/// Builds packages of one workspace and tells an outcome for each; one that does not compile keeps none of the others
-/// back.
+/// Builds packages of one workspace and reports an outcome for each. If one does not compile, the others are still
+/// built.
 fn build_workspace(
     workspace: &Path,
     is_wasm: bool,
@@ -151,7 +150,7 @@ fn build_workspace(
         let outcome = match (&ran, &target) {
             (Err(error), _) => error.clone(),
             (Ok(()), Ok(())) => fault(format!(
-                "its crate `{}` cannot be built; the errors of cargo stand above",
+                "its crate `{}` cannot be built; see cargo's errors above",
                 wanted.package.name
             )),
             (Ok(()), Err(missing)) => BuildFault {
@@ -166,9 +165,8 @@ fn build_workspace(
     }
 }
 
-/// Runs `cargo build` and tells of each library as cargo does. What it writes for people goes
-/// to standard error: with its own progress line on a terminal, as plain lines into a pipe, as
-/// records where the log is JSON.
+/// Runs `cargo build` and reports each library when cargo does. cargo's output for people goes to standard error: with
+/// its progress line on a terminal, as plain lines into a pipe, as records if the log is JSON.
 fn run_cargo(
     workspace: &Path,
     is_wasm: bool,
@@ -176,7 +174,8 @@ fn run_cargo(
     how: How<'_>,
     built: &mut dyn FnMut(PackageId, PathBuf),
 ) -> Result<(), BuildFault> {
-    // As cargo_metadata chooses it: $CARGO, which cargo itself sets for what it runs, or the PATH.
+    // As cargo_metadata chooses it: $CARGO, which cargo itself sets for the programs that it runs, or the one on the
+    // PATH.
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
     command
@@ -213,11 +212,11 @@ fn run_cargo(
         }
     });
     let status = cargo.wait().map_err(|error| cannot_run(error.into()))?;
-    // Whatever it exits with, a crate without a library is one that was not built.
+    // Whatever the exit code, a crate without a library was not built.
     match status.code() {
         Some(_) => Ok(()),
         None => Err(fault(format!(
-            "cargo was ended while it was built ({status}), by the system or by somebody else; build it again"
+            "cargo was killed during the build ({status}), by the system or by someone else; build it again"
         ))),
     }
 }
@@ -289,7 +288,7 @@ mod tests {
         assert_eq!(
             line(0),
             format!(
-                "its source {} is built into no shared library; add to its Cargo.toml: [lib] crate-type = [\"cdylib\"]",
+                "its source {} does not build a shared library; add to its Cargo.toml: [lib] crate-type = [\"cdylib\"]",
                 shown("no_library")
             )
         );

@@ -1,6 +1,6 @@
 //! [`Input`]: the files that esbuild has put into a bundle, and how each imports the others, from esbuild's metafile.
 //!
-//! `bundle` reads it. Names of files are as esbuild writes them: paths from where it ran, which is the script's folder.
+//! `bundle` reads it. File names are as esbuild writes them: paths from the folder where it ran, which is the script's.
 
 use serde::Deserialize;
 use std::{
@@ -11,22 +11,22 @@ use std::{
 
 /// A file in a bundle.
 pub struct Input {
-    /// Its path, links resolved.
+    /// Its path, with links resolved.
     pub file: PathBuf,
     pub imports: Vec<Import>,
 }
 
-/// One import in a file, as it is written there.
+/// An import, as the file writes it.
 #[cfg_attr(not(feature = "wasm"), expect(dead_code, reason = "`web` asks"))]
 pub struct Import {
     pub specifier: String,
     /// Whether it is a call of `require`.
     pub is_required: bool,
-    /// What `with { type: … }` says.
+    /// The type in `with { type: … }`.
     pub with_type: Option<String>,
-    /// The file that esbuild takes for it; none if it leaves the import as it is, or makes the module itself.
+    /// The file that esbuild resolves it to; `None` if esbuild keeps the import as it is, or makes the module itself.
     pub file: Option<PathBuf>,
-    /// Whether esbuild leaves it as it is, or out as a type.
+    /// Whether esbuild keeps the import, or drops it as a type.
     pub is_external: bool,
 }
 
@@ -51,7 +51,7 @@ struct WrittenImport {
     with: Option<BTreeMap<String, String>>,
 }
 
-/// What a metafile says of the bundle of this script; the script itself is among it.
+/// The files of this script's bundle according to the metafile, the script itself included.
 pub fn read(script: &Path, metafile: &Path) -> Result<Vec<Input>, String> {
     let meta = fs::read(metafile).map_err(|error| error.to_string())?;
     let meta: Meta = serde_json::from_slice(&meta).map_err(|error| error.to_string())?;
@@ -60,7 +60,7 @@ pub fn read(script: &Path, metafile: &Path) -> Result<Vec<Input>, String> {
         let files = files(script, &name);
         if files.is_empty() && !is_made(&name) {
             return Err(format!(
-                "esbuild has read {name}, which is no file now: try again"
+                "esbuild has read {name}, which is no longer a file: try again"
             ));
         }
         let imports = |it: &WrittenImport| Import {
@@ -80,8 +80,8 @@ pub fn read(script: &Path, metafile: &Path) -> Result<Vec<Input>, String> {
     Ok(inputs)
 }
 
-/// The files that a name can be, which esbuild writes with the query and the fragment that the file is imported with.
-/// Names of files can have a `?` or a `#` in them as well.
+/// The files that a name can mean: esbuild writes it with the query and the fragment of the import, but file names can
+/// contain a `?` or a `#` as well.
 fn files(script: &Path, name: &str) -> Vec<PathBuf> {
     let ends = name.match_indices(['?', '#']).map(|(at, _)| at);
     let paths = ends.chain([name.len()]).map(|end| &name[..end]);
@@ -89,7 +89,7 @@ fn files(script: &Path, name: &str) -> Vec<PathBuf> {
     real.filter(|it| it.is_file()).collect()
 }
 
-/// Whether esbuild has made this itself: the module of a `data:` URL, and an empty one in the place of another.
+/// Whether esbuild made this module itself: for a `data:` URL, or as an empty replacement for another.
 fn is_made(name: &str) -> bool {
     (name.starts_with('<') && name.ends_with('>')) || name.starts_with("(disabled):")
 }

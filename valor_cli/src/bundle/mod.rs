@@ -1,9 +1,9 @@
-//! A script and what it imports as one JavaScript module: `web` puts that into a page, `package` into a package.
+//! Turns a script and its imports into one JavaScript module: `web` puts it into a page, `package` into a package.
 //!
-//! What is one module already is taken as it is. TypeScript, and what imports other files, is bundled by esbuild,
-//! which is found as Deno is. What comes out runs in a service worker and in Deno alike. If there is an esbuild, it
-//! reads every script, so that a fault in the syntax is seen here; `meta` has what it says of the files, and `text` is
-//! asked if nobody else knows whether a script imports anything.
+//! A script that is already one module is taken as it is. esbuild bundles TypeScript and scripts that import other
+//! files; it is found in the same way as Deno. The result runs in a service worker and in Deno. If there is an esbuild,
+//! it reads every script, so that syntax errors show up here. `meta` has what esbuild says about the files. `text`
+//! decides whether a script imports anything, if nothing better can.
 
 mod meta;
 mod text;
@@ -22,41 +22,41 @@ use std::{
 };
 use valor_runtime::{loader::ScriptError, ownership::Untrusted, private_dir::PrivateDir, project};
 
-/// The ends of the names of files that can be scripts, as the server has them.
+/// The extensions of scripts, as for the server.
 pub const EXTENSIONS: [&str; 4] = ["js", "mjs", "ts", "mts"];
 
-/// Where esbuild is looked for.
+/// Where to look for esbuild.
 #[derive(Clone, Copy)]
 pub struct Bundler<'a> {
-    /// A folder of the project, beside the script's own.
+    /// A folder of the project, besides the script's own.
     pub base: &'a Path,
-    /// The esbuild that was named.
+    /// The esbuild that the user named.
     pub esbuild: Option<&'a Path>,
-    /// What is left to be imported, for esbuild's `--external`.
+    /// The imports to keep, for esbuild's `--external`.
     pub external: Option<&'a str>,
-    /// Whether the module is for a service worker, which has no `await` at the top of a module.
+    /// Whether the module is for a service worker, which has no top-level `await`.
     pub for_page: bool,
 }
 
-/// A script and what it imports, as one module.
+/// A script and its imports, as one module.
 pub struct Module {
     pub bytes: Vec<u8>,
-    /// The files that are in it, the script among them; none if nobody has looked.
+    /// The files in it, including the script; empty if nobody has looked.
     pub inputs: Vec<Input>,
 }
 
 /// Why there is no module.
 pub struct Unbundled {
     pub line: String,
-    /// The files that something is wrong with, also one that is not there.
+    /// The files with a fault, including missing ones.
     #[cfg_attr(not(feature = "wasm"), expect(dead_code, reason = "`web` asks"))]
     pub files: Vec<PathBuf>,
-    /// Whether something is not installed here, and the script may be right.
+    /// Whether something is not installed here, so that the script may be right.
     #[cfg_attr(not(feature = "wasm"), expect(dead_code, reason = "`web` asks"))]
     pub is_missing: bool,
 }
 
-/// Why a script has to be bundled.
+/// Why a script must be bundled.
 #[derive(Clone, Copy)]
 enum Why {
     Typed,
@@ -65,11 +65,11 @@ enum Why {
 }
 
 impl Bundler<'_> {
-    /// The module of this script, whose text was read already. `imports` says whether it imports anything, if that is
+    /// The module of this script, whose text has been read. `imports` says whether it imports anything, if that is
     /// known.
     ///
     /// # Errors
-    /// That it cannot be bundled; for want of esbuild or of a package, that it is missing.
+    /// If it cannot be bundled. If esbuild or a package is not installed, the error says that it is missing.
     pub fn module(
         &self,
         file: &Path,
@@ -77,7 +77,7 @@ impl Bundler<'_> {
         imports: Option<bool>,
     ) -> Result<Module, Unbundled> {
         let end = file.extension().unwrap_or_default().to_str();
-        // Only these are what a service worker imports as it is: not JSX, not CommonJS.
+        // A service worker imports only these as they are: not JSX, not CommonJS.
         let is_plain = end.is_some_and(|end| ["", "js", "mjs"].contains(&end));
         let is_typed = end.is_some_and(|end| ["ts", "mts", "cts"].contains(&end));
         let program = self.esbuild(file);
@@ -86,7 +86,7 @@ impl Bundler<'_> {
             _ if is_typed => Some(Why::Typed),
             _ if !is_plain => Some(Why::Other),
             Some(imports) => imports.then_some(Why::Imports),
-            // Whoever bundles it knows.
+            // The bundler knows.
             None if matches!(program, Ok(Some(_))) => None,
             None => may_import().then_some(Why::Imports),
         };
@@ -124,10 +124,10 @@ impl Bundler<'_> {
         })
     }
 
-    /// The script and all that it imports, as one module.
+    /// The script and everything that it imports, as one module.
     fn bundle(&self, program: &Path, file: &Path, for_page: bool) -> Result<Module, Failed> {
         let shown = file.display();
-        // Run in the file's folder: what it says of paths is then the same everywhere.
+        // It runs in the file's folder, so that its paths are the same everywhere.
         let file = fs::canonicalize(file).map_err(|error| fault(format!("{shown}: {error}")))?;
         let (folder, name) = (file.parent(), file.file_name().unwrap_or_default());
         let folder = folder.unwrap_or(Path::new("."));
@@ -154,7 +154,7 @@ impl Bundler<'_> {
                 .args(["--log-level=error", "--color=false"])
                 .args(self.external.map(|what| format!("--external:{what}")));
             if for_page {
-                // A service worker has none at the top of a module; `create` is there for that.
+                // A service worker has no top-level `await`; use `create` instead.
                 command.arg("--supported:top-level-await=false");
             }
             if has_pragma {
@@ -175,7 +175,7 @@ impl Bundler<'_> {
             }
             let broken = |why| fault(format!("{shown} cannot be bundled: {why}"));
             let inputs = meta::read(&file, &inputs).map_err(broken)?;
-            // Deno goes by that alone; esbuild wants an option as well.
+            // Deno only looks at this; esbuild needs an option as well.
             if !has_pragma && inputs.iter().any(|it| has_jsx_pragma(&it.file)) {
                 has_pragma = true;
                 continue;
@@ -185,7 +185,8 @@ impl Bundler<'_> {
         }
     }
 
-    /// The esbuild that was named, or else of the project of plugins.json, of the script's, or of the `PATH`.
+    /// The esbuild that the user named, or else the one of plugins.json's project, of the script's project, or on the
+    /// `PATH`.
     fn esbuild(&self, script: &Path) -> Result<Option<PathBuf>, Untrusted> {
         let variable = env::var_os("VALOR_ESBUILD").filter(|it| !it.is_empty());
         let named = self.esbuild.map(Path::to_owned);
@@ -247,13 +248,13 @@ fn without(file: &Path, why: Why, reason: &str) -> String {
         Why::Imports => "imports other files",
     };
     format!(
-        "{} {why}, which esbuild makes one JavaScript file of, and {reason}: `npm install esbuild` beside \
+        "{} {why}, which esbuild turns into one JavaScript file, and {reason}: `npm install esbuild` beside \
          plugins.json, or name it with --esbuild or VALOR_ESBUILD",
         file.display()
     )
 }
 
-/// Whether a file says how its JSX is to be taken. That is for the project's own to say.
+/// Whether a file says how to compile its JSX. That is the project's decision.
 fn has_jsx_pragma(file: &Path) -> bool {
     let end = file.extension();
     end.is_some_and(|end| end == "jsx" || end == "tsx")
@@ -261,7 +262,7 @@ fn has_jsx_pragma(file: &Path) -> bool {
         && fs::read_to_string(file).is_ok_and(|text| text.contains("@jsxImportSource"))
 }
 
-/// What is wrong, by what esbuild says.
+/// The fault, from esbuild's output.
 fn unbundled(file: &Path, shown: &str, said: &str) -> Unbundled {
     let folder = file.parent().unwrap_or(Path::new("."));
     let (place, message) = first(said);
@@ -280,7 +281,7 @@ fn unbundled(file: &Path, shown: &str, said: &str) -> Unbundled {
     }
 }
 
-/// The file that an import of another file leads to, of which esbuild says that it is not there.
+/// The file that an import of another file leads to, if esbuild says that it does not exist.
 fn unresolved(folder: &Path, place: Option<&str>, message: &str) -> Option<PathBuf> {
     let specifier = specifier(message)?;
     let is_relative = specifier.starts_with("./") || specifier.starts_with("../");
@@ -288,7 +289,7 @@ fn unresolved(folder: &Path, place: Option<&str>, message: &str) -> Option<PathB
     is_relative.then(|| importer.parent().map(|it| it.join(specifier)))?
 }
 
-/// What is imported in vain.
+/// An import that cannot be resolved.
 fn specifier(message: &str) -> Option<&str> {
     let specifier = message.strip_prefix("Could not resolve \"")?;
     specifier.strip_suffix('"')
@@ -299,7 +300,7 @@ fn importer(place: &str) -> Option<&str> {
     place.rsplitn(4, ':').nth(3)
 }
 
-/// What esbuild says first: the place, which stands on a line of its own and ends in a colon, and a message.
+/// esbuild's first message: the place, which is on a separate line and ends in a colon, and the text.
 fn first(said: &str) -> (Option<&str>, &str) {
     let mut lines = said.lines().map(str::trim);
     let message = lines.find_map(|line| line.split_once("[ERROR] "));
@@ -308,7 +309,7 @@ fn first(said: &str) -> (Option<&str>, &str) {
     (place.filter(|place| place.ends_with(':')), message)
 }
 
-/// The package that is not there, if that is what esbuild says first.
+/// The missing package, if esbuild's first message is about one.
 fn not_installed(
     file: &Path,
     place: Option<&str>,

@@ -1,17 +1,17 @@
-//! [`may_import`]: whether a script may import anything, by its text alone, if there is neither a Deno nor an esbuild
-//! to ask.
+//! [`may_import`]: whether a script may import anything, judged by its text alone, if there is neither a Deno nor an
+//! esbuild to ask.
 //!
-//! `bundle` asks. It errs on the side of yes: then esbuild is needed, and says so.
+//! `bundle` calls it. It errs on the side of yes: then esbuild is needed, and the error says so.
 
-/// What ends a line of JavaScript.
+/// The line terminators of JavaScript.
 const ENDS: [char; 4] = ['\n', '\r', '\u{2028}', '\u{2029}'];
 
-/// Whether a text may import other files, or re-export what is in them.
+/// Whether a text may import other files, or re-export from them.
 pub fn may_import(text: &str) -> bool {
     let code = code(text);
     let behind = |word: &'static str| words(&code, word).map(behind_comments);
     behind("import").any(|rest| {
-        // `import.meta` is no import, but for `import.defer("./it.js")`.
+        // `import.meta` is not an import; `import.defer("./it.js")` is one.
         let phase = rest.strip_prefix('.').map(behind_comments);
         let phase =
             phase.is_some_and(|it| ["defer", "source"].iter().any(|word| it.starts_with(word)));
@@ -19,7 +19,8 @@ pub fn may_import(text: &str) -> bool {
     }) || behind("from").any(|rest| rest.starts_with(['"', '\'']))
 }
 
-/// The text without what is certainly a comment. Where a line may begin inside of a template or a string, that is none.
+/// The text without what is certainly a comment. If a line may begin inside a template or a string, it is not a
+/// comment.
 fn code(text: &str) -> String {
     let runs_on = |line: &str| line.ends_with('\\');
     if text.contains('`') || text.split(ENDS).any(runs_on) {
@@ -48,7 +49,7 @@ fn code(text: &str) -> String {
     code
 }
 
-/// What follows a word, wherever it stands by itself.
+/// What follows a word, wherever the word stands alone.
 fn words<'a>(text: &'a str, word: &'static str) -> impl Iterator<Item = &'a str> {
     let in_name = |c: char| c.is_alphanumeric() || matches!(c, '_' | '$');
     text.match_indices(word).filter_map(move |(at, _)| {

@@ -1,5 +1,5 @@
-//! Requests as lines of a text log: brief, for people, or in the combined format, for the tools that read that.
-//! `logging` writes their records; in JSON they are records like any other.
+//! Requests as lines of a text log: brief, for people, or in the combined format, for tools that read it. `logging`
+//! writes their records; in JSON they are records like any other.
 
 use super::shown;
 use anstyle::{AnsiColor, Style};
@@ -9,7 +9,7 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-/// A request as people read it: `GET /hello 200 hello_plugin 0.213ms 7f3a…`.
+/// A request for people: `GET /hello 200 hello_plugin 0.213ms 7f3a…`.
 pub fn push_brief(line: &mut String, record: &Record<'_>, colours: bool) {
     let pairs = record.key_values();
     let get = |key: &str| pairs.get(Key::from(key)).unwrap_or_else(|| "".into());
@@ -47,7 +47,7 @@ pub fn combined(now: SystemTime, record: &Record<'_>) -> String {
             .and_then(|it| it.to_u64())
             .unwrap_or_default()
     };
-    // The address without its port; one of a Unix socket has none.
+    // The address without its port; a client of a Unix socket has none.
     let peer = text("peer").filter(|peer| peer != "0.0.0.0:0");
     let peer = peer.and_then(|peer| {
         let address = peer.rsplit_once(':')?.0;
@@ -79,7 +79,8 @@ pub fn combined(now: SystemTime, record: &Record<'_>) -> String {
     )
 }
 
-/// Text that ends no field and no line: what is not plain ASCII is `\xHH`, as nginx writes it. Nothing is `-`.
+/// Text that can end no field and no line. Everything but plain ASCII becomes `\xHH`, as in nginx. An empty text
+/// becomes `-`.
 fn quoted(text: Option<&str>) -> String {
     let Some(text) = text.filter(|text| !text.is_empty()) else {
         return "-".to_owned();
@@ -97,7 +98,7 @@ fn quoted(text: Option<&str>) -> String {
     quoted
 }
 
-/// `29/Nov/2026:10:14:38 +0000`: the civil date from the days since 1970, as Howard Hinnant's `civil_from_days` has it.
+/// `29/Nov/2026:10:14:38 +0000`: the civil date from the days since 1970, by Howard Hinnant's `civil_from_days`.
 fn clock(now: SystemTime) -> String {
     const MONTHS: [&str; 12] = [
         "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
@@ -110,7 +111,7 @@ fn clock(now: SystemTime) -> String {
     let day_of_year = day_of_era - (365 * year + year / 4 - year / 100);
     let month = (5 * day_of_year + 2) / 153;
     let day = day_of_year - (153 * month + 2) / 5 + 1;
-    // March is the first month of such a year.
+    // Such a year begins in March.
     let (month, year) = match month {
         ..10 => (month + 2, era * 400 + year),
         _ => (month - 10, era * 400 + year + 1),

@@ -1,8 +1,7 @@
-//! The log: records of this program and of its vlugins as one line each on standard error, for
-//! people or as JSON.
+//! The log: each record of this program and its vlugins is one line on standard error, for people or as JSON.
 //!
-//! `main` calls [`start`] once. Whatever a message or a value has in it, a record stays one line with an end: what a
-//! client or a vlugin sends cannot pass for another record, drive a terminal, or fill a disk by itself.
+//! `main` calls [`start`] once. Whatever a message or a value contains, a record stays one line of bounded length. So
+//! the text of a client or a vlugin cannot fake another record, drive a terminal, or fill a disk with one record.
 
 mod access;
 
@@ -22,18 +21,18 @@ use std::{
 };
 use valor_runtime::escape::{self, Escaped, escaped_json};
 
-/// Bytes of a message, or of one of a record's values, at most; the rest is cut off. There is room for the mark of a
-/// text that was cut before, and for what stands around it.
+/// The most bytes of a message, or of one of a record's values; the rest is cut off. That leaves room for the mark of a
+/// text that was cut before, and for the text around it.
 const LONGEST: usize = escape::LONGEST + 512;
 /// The target of the access log.
 const ACCESS: &str = "valor::access";
-/// How vlugins' own records begin their target; the name follows.
+/// The start of the target of vlugins' own records; the name follows.
 const VLUGIN: &str = "vlugin::";
 
-/// Sets the logger up and hands out what flushes it.
+/// Sets up the logger and returns the handle that flushes it.
 ///
 /// # Errors
-/// Where the writer's thread cannot be started.
+/// If the writer's thread cannot be started.
 pub fn start(args: &LogArgs) -> io::Result<LogWriter> {
     let json = args.log_format == LogFormat::Json;
     let combined = args.access_log == AccessLog::Combined;
@@ -42,7 +41,7 @@ pub fn start(args: &LogArgs) -> io::Result<LogWriter> {
 
     let mut builder = env_logger::Builder::new();
     builder
-        // What it says of watches that end with their folders is expected; what is amiss `watch` gets as an error.
+        // Its messages about watches that end with their folders are expected; `watch` gets real faults as errors.
         .filter_module("notify", LevelFilter::Off)
         .parse_filters(&args.log)
         .target(env_logger::Target::Pipe(Box::new(writer.clone())))
@@ -65,7 +64,7 @@ pub fn start(args: &LogArgs) -> io::Result<LogWriter> {
         true => logger.filter().min(LevelFilter::Warn),
         false => logger.filter(),
     };
-    // Fails only where a logger is set already; nothing else in this program sets one.
+    // This fails only if a logger is already set; nothing else in this program sets one.
     if log::set_boxed_logger(Box::new(logger)).is_ok() {
         log::set_max_level(most);
     }
@@ -109,7 +108,7 @@ fn text_line(now: &impl fmt::Display, record: &Record<'_>, colours: bool) -> Str
 /// Appends ` key=value` for each pair.
 struct TextPairs<'a> {
     line: &'a mut String,
-    /// Whether the record is a vlugin's own; its name stands in front already.
+    /// Whether it is a vlugin's own record: its name is already at the front.
     own: bool,
     style: Style,
 }
@@ -137,7 +136,7 @@ fn level_style(level: Level) -> Style {
     }
 }
 
-/// Text on its way into a line: escaped, and with an end.
+/// Text for a line: escaped, and bounded.
 fn shown(line: &mut String) -> impl fmt::Write {
     Cut {
         out: Escaped(line),
@@ -146,7 +145,7 @@ fn shown(line: &mut String) -> impl fmt::Write {
     }
 }
 
-/// Leaves out what is too long, and says at the end how much that was.
+/// Cuts off what is too long, and says at the end how much that was.
 struct Cut<W: fmt::Write> {
     out: W,
     left: usize,
@@ -230,7 +229,7 @@ fn push_whole_json(line: &mut String, text: &str) {
     }
 }
 
-/// Its text, as long as it may be.
+/// Its text, cut to the bound.
 fn cut(value: &impl fmt::Display) -> String {
     let mut text = String::new();
     let cut = Cut {
@@ -406,7 +405,7 @@ mod tests {
             json_line(&NOW, &record("x", format_args!("{long}{long}"), &pairs)),
         ] {
             assert!(line.len() < 2 * LONGEST + 200, "{}", line.len());
-            // Both say how much was left out: of the message, and of the value.
+            // Both say how much was cut off: of the message, and of the value.
             let left_out = line.split("… (").skip(1);
             let left_out = left_out.map(|rest| rest.split(' ').next().unwrap().parse().unwrap());
             let left_out: Vec<usize> = left_out.collect();

@@ -1,8 +1,8 @@
-//! `valor_cli package`: from libraries and a crate's Cargo.toml, or from a script, to a `.vlugin` file.
+//! `valor_cli package`: makes a `.vlugin` file from libraries and a crate's Cargo.toml, or from a script.
 //!
-//! What is gathered here is put together by `valor_runtime::package`, where the same is read. A
-//! package is written only where every library in it is sound and of the same vlugin; the same
-//! input gives the same bytes. The file is there as a whole or not at all.
+//! This module gathers the parts; `valor_runtime::package` writes packages, and reads them. A package is only written
+//! if every library in it is sound and they all hold the same vlugin. The same input gives the same bytes. The file is
+//! written completely or not at all.
 
 mod script;
 
@@ -24,12 +24,12 @@ use valor_runtime::{
     package::{EXTENSION, Manifest, Package, SCRIPT_TARGET, WASM_TARGET},
 };
 
-/// Writes a package and shows what is in it.
+/// Writes a package and lists its contents.
 ///
 /// # Errors
-/// Everything that keeps it from being written.
+/// Everything that prevents writing it.
 pub fn package(args: &PackageArgs) -> Result<(), Failure> {
-    // Before the work: a wrong key is told of at once.
+    // Before the work: a wrong key is reported at once.
     let key = args.sign.as_deref().map(secret_key).transpose()?;
     let (manifest, contents) = match args.libraries.iter().any(|file| script::is_script(file)) {
         true => {
@@ -80,7 +80,7 @@ pub fn package(args: &PackageArgs) -> Result<(), Failure> {
     Ok(())
 }
 
-/// A library that goes into a package.
+/// A library for a package.
 struct Library {
     file: PathBuf,
     bytes: Vec<u8>,
@@ -91,7 +91,7 @@ struct Library {
 }
 
 impl Library {
-    /// Reads a library that some host could load, if not this one.
+    /// Reads a library that some host could load, perhaps not this one.
     fn read(file: &Path) -> Result<Self, Failure> {
         let bytes = read(file).map_err(|error| failed(of_command_line(&error)))?;
         let inspection = Inspection::of(file, &bytes).map_err(failed)?;
@@ -101,12 +101,12 @@ impl Library {
             Err(error) if is_allowed_by_limits(&error) => {}
             Err(error) => return Err(failed(error)),
         }
-        // Of a library for another platform the verdict tells nothing but that.
+        // For a library of another platform, that is all the verdict says.
         let metadata = inspection.metadata.ok_or_else(|| LoadError::NoMetadata {
             file: file.to_owned(),
         });
         let metadata = metadata.map_err(failed)?;
-        // What a panic ends of a module is an instance.
+        // In a module, a panic ends an instance.
         if !metadata.unwinds && metadata.target != WASM_TARGET {
             let file = file.to_owned();
             let error = NativeError::PanicAborts;
@@ -122,7 +122,7 @@ impl Library {
         })
     }
 
-    /// Whether it is of the same vlugin as another one, for another target.
+    /// Whether it holds the same vlugin as another one, for another target.
     fn goes_with(&self, first: &Self) -> Result<(), Failure> {
         for (key, mine, other) in [
             ("name", &self.name, &first.name),
@@ -131,7 +131,8 @@ impl Library {
         ] {
             if mine != other {
                 return Err(failed(format!(
-                    "{} is of {key} `{mine}`, but {} of {key} `{other}`: a package holds one vlugin; build both of the same source",
+                    "{} is of {key} `{mine}`, but {} of {key} `{other}`: a package holds one vlugin; build both from \
+                     the same source",
                     self.file.display(),
                     first.file.display()
                 )));
@@ -141,7 +142,8 @@ impl Library {
     }
 }
 
-/// Whether a module is refused for what its definition may allow it: the package does not know that.
+/// Whether a module is refused only for something that its definition may allow: the package does not know the
+/// definition.
 fn is_allowed_by_limits(error: &LoadError) -> bool {
     #[cfg(feature = "wasm")]
     if let LoadError::Guest { error, .. } = error {
@@ -188,7 +190,7 @@ fn described(args: &PackageArgs, libraries: &[Library]) -> Result<Manifest, Fail
     Ok(manifest)
 }
 
-/// What a Cargo.toml says.
+/// The facts in a Cargo.toml.
 struct Source {
     folder: PathBuf,
     name: String,
@@ -206,7 +208,7 @@ impl Source {
             )),
             error => failed(unread("the Cargo.toml of ", folder, &error)),
         })?;
-        // cargo knows what is inherited from a workspace.
+        // cargo resolves what is inherited from a workspace.
         let metadata = metadata("the source", folder, &manifest, &Stop::default());
         let metadata = metadata.map_err(|fault| failed(fault.line))?;
         let is_it = |path: &Path| path.canonicalize().is_ok_and(|path| path == manifest);
@@ -236,7 +238,7 @@ impl Source {
         })
     }
 
-    /// Whether a library may have been built of it.
+    /// Whether a library may have been built from it.
     fn is_of(&self, library: &Library) -> Result<(), Failure> {
         for (key, mine, of_library) in [
             ("name", &self.name, &library.name),
@@ -265,7 +267,7 @@ fn read_schema(file: &Path) -> Result<Value, Failure> {
     match schema {
         Value::Object(_) | Value::Bool(_) => Ok(schema),
         _ => Err(failed(format!(
-            "{shown} is no JSON Schema: that is an object, or true or false"
+            "{shown} is not a JSON Schema, which is an object, or true or false"
         ))),
     }
 }

@@ -1,7 +1,6 @@
-//! `valor_cli package SCRIPT.js`: from a script and what it imports to the one module that its package holds.
+//! `valor_cli package SCRIPT.js`: turns a script and its imports into the one module of a package.
 //!
-//! `package` writes and signs it. What a script says of itself stands in a package.json, if `--source` names its
-//! folder.
+//! `package` writes and signs it. If `--source` names a folder, its package.json describes the script.
 
 use crate::{
     args::PackageArgs,
@@ -13,13 +12,13 @@ use serde::Deserialize;
 use std::path::Path;
 use valor_runtime::{file, package::Manifest};
 
-/// Whether this is a script by its name.
+/// Whether this is a script, by its name.
 pub fn is_script(file: &Path) -> bool {
     let end = file.extension().and_then(|end| end.to_str());
     end.is_some_and(|end| EXTENSIONS.contains(&end))
 }
 
-/// What of a package.json goes into a package.
+/// The keys of a package.json that go into a package.
 #[derive(Default, Deserialize)]
 struct Source {
     name: Option<String>,
@@ -30,11 +29,11 @@ struct Source {
 /// The manifest, without libraries, and the module.
 ///
 /// # Errors
-/// Everything that keeps it from being packaged.
+/// Everything that prevents packaging it.
 pub fn read(args: &PackageArgs) -> Result<(Manifest, Vec<u8>), Failure> {
     let [script] = &*args.libraries else {
         return Err(failed(
-            "a package holds one script and nothing else: what it imports goes into it by itself",
+            "a package holds one script and nothing else: its imports are included automatically",
         ));
     };
     let shown = script.display();
@@ -56,7 +55,7 @@ pub fn read(args: &PackageArgs) -> Result<(Manifest, Vec<u8>), Failure> {
         return Err(failed(format!("{shown} is not UTF-8")));
     }
     let stem = script.file_stem().unwrap_or_default().to_string_lossy();
-    // A package of npm's may be of a scope, which is no part of a vlugin's name.
+    // A package of npm's may have a scope, which is not part of a vlugin's name.
     let name = source
         .name
         .as_deref()
@@ -73,7 +72,7 @@ fn source(folder: &Path) -> Result<Source, Failure> {
     let shown = folder.display();
     let text = file::read(folder.join("package.json"), file::TEXT).map_err(|error| {
         failed(format!(
-            "{shown} has no package.json that can be read ({error}): give the folder of the script's in --source"
+            "{shown} has no package.json that can be read ({error}): give the script's folder in --source"
         ))
     })?;
     serde_json::from_slice(&text).map_err(|error| {

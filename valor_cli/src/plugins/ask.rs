@@ -1,8 +1,8 @@
-//! One request to a server's `/_plugins` and its answer: over TCP, a Unix socket, or TLS. `plugins` makes the request
-//! and says what came of it.
+//! Sends one request to a server's `/_plugins` and reads the answer: over TCP, a Unix socket, or TLS. `plugins` makes
+//! the request and reports the result.
 //!
-//! An address or a socket is spoken with in plain HTTP by this module. A URL is asked by the runtime's own client,
-//! which has the roots of trust and TLS.
+//! This module speaks plain HTTP to an address or a socket. For a URL it uses the runtime's own client, which has TLS
+//! and the roots of trust.
 
 use crate::{
     args::RegistryAddr,
@@ -24,15 +24,15 @@ use valor_runtime::{
     server::{Listen, TlsError, certificates},
 };
 
-/// How long the server may take: it loads a library meanwhile, which may take a minute.
+/// How long the server may take: it loads a library in that time, which may take a minute.
 const PATIENCE: Duration = Duration::from_secs(120);
-/// The longest answer that is taken, in bytes.
+/// The longest accepted answer, in bytes.
 const LONGEST: usize = 64 * 1024 * 1024;
 
 /// A request to a server's registry.
 pub struct RegistryRequest<'a> {
     pub addr: &'a RegistryAddr,
-    /// Certificates that are trusted beside the platform's.
+    /// Certificates to trust besides the platform's.
     pub roots: Vec<Vec<u8>>,
     pub token: Option<String>,
     pub method: Method,
@@ -43,7 +43,7 @@ pub struct RegistryRequest<'a> {
 /// The certificates of `--ca-file`.
 ///
 /// # Errors
-/// That it cannot be read, or has none in it.
+/// If it cannot be read, or contains none.
 pub fn roots(file: Option<&Path>) -> Result<Vec<Vec<u8>>, Failure> {
     let Some(file) = file else {
         return Ok(Vec::new());
@@ -66,10 +66,10 @@ fn fault(line: String) -> Failure {
 }
 
 impl RegistryRequest<'_> {
-    /// Sends it. Gives the answer's status and its text.
+    /// Sends it. Returns the answer's status and its text.
     ///
     /// # Errors
-    /// That there is no answer, in one line.
+    /// If there is no answer, in one line.
     pub async fn send(self) -> Result<(StatusCode, String), Failure> {
         let addr = self.addr;
         let late = async {
@@ -82,9 +82,9 @@ impl RegistryRequest<'_> {
                 error if error.contains(UNTRUSTED) => {
                     "; name the certificate of its authority with --ca-file"
                 }
-                // It runs, and what to do is said.
+                // The server runs, and its answer says what to do.
                 error if error.contains("the server's certificate") || error.contains("TLS") => "",
-                _ => "; is it running there? `--addr` says where to ask",
+                _ => "; is it running there? `--addr` gives its address",
             };
             fault(format!(
                 "the server at {addr} cannot be asked: {error}{remedy}"
@@ -109,7 +109,7 @@ impl RegistryRequest<'_> {
                 self.over(stream.map_err(told)?).await
             }
             #[allow(unreachable_patterns)]
-            other => Err(format!("{other} is not an address that can be asked")),
+            other => Err(format!("{other} is not an address to connect to")),
         }
     }
 
@@ -171,7 +171,7 @@ impl RegistryRequest<'_> {
             let status = response.status();
             Ok((status, text_of(response.into_body()).await?))
         };
-        // The connection is driven beside the exchange, and nothing is left when that has ended.
+        // The connection is driven next to the exchange, and ends with it.
         let driven = async {
             match connection.await {
                 Ok(()) => futures_lite::future::pending().await,

@@ -1,7 +1,7 @@
 //! `valor_cli plugins`: a client of `/_plugins`.
 //!
-//! What the server answers is told as a table, as lines, or as it is with `--json`. A refusal is one
-//! line with the server's own reason, and what to do about it where the reason does not say.
+//! The server's answer is printed as a table, as lines, or unchanged with `--json`. A refusal is one line: the server's
+//! reason, and what to do about it if the reason does not say.
 
 mod ask;
 
@@ -22,10 +22,10 @@ use valor_runtime::{
     file::{Readers, SECRET, TEXT, as_text, read_given_text, read_input, strange_readers},
 };
 
-/// Asks the server for what the command line says.
+/// Sends the command line's request to the server.
 ///
 /// # Errors
-/// That it cannot be reached, and its refusals.
+/// If it cannot be reached, or refuses.
 pub fn plugins(args: &PluginsArgs) -> Result<(), Failure> {
     check_ca_file(args)?;
     let (method, name, body) = match &args.command {
@@ -37,7 +37,7 @@ pub fn plugins(args: &PluginsArgs) -> Result<(), Failure> {
         }
         PluginsCommand::Replace(definition) => {
             let text = definition_text(definition, false)?;
-            // What the command line does not say stays as it is; a file says all.
+            // What the command line does not give stays as it is; a file replaces everything.
             let method = match definition.definition {
                 Some(_) => Method::PUT,
                 None => Method::PATCH,
@@ -79,14 +79,14 @@ fn fault(line: String) -> Failure {
     Failure::new(FAULTS, [line])
 }
 
-/// Refuses roots of trust for a server that shows no certificate: a user who gives some believes that they are asked.
+/// Refuses roots of trust for a server without a certificate: a user who gives some believes that they are used.
 fn check_ca_file(args: &PluginsArgs) -> Result<(), Failure> {
     let is_tls = matches!(&args.addr, RegistryAddr::Url(url) if url.starts_with("https:"));
     match &args.ca_file {
         Some(_) if !is_tls => {
             let addr = &args.addr;
             let line = format!(
-                "--ca-file is about TLS, and {addr} is asked in plain HTTP: give --addr as an https:// URL, or leave \
+                "--ca-file is for TLS, but {addr} is asked over plain HTTP: give --addr as an https:// URL, or leave \
                  --ca-file out"
             );
             Err(Failure::new(USAGE, [line]))
@@ -95,8 +95,8 @@ fn check_ca_file(args: &PluginsArgs) -> Result<(), Failure> {
     }
 }
 
-/// The definition that the command line makes, or the text of the file that it names: as it stands
-/// there, so that the server's lines and columns are those of the file.
+/// The definition that the command line describes, or the unchanged text of the file that it names, so that the
+/// server's lines and columns are those of the file.
 fn definition_text(args: &DefinitionArgs, is_new: bool) -> Result<String, Failure> {
     if let Some(file) = &args.definition {
         let text = match file == Path::new("-") {
@@ -131,7 +131,7 @@ fn definition_text(args: &DefinitionArgs, is_new: bool) -> Result<String, Failur
     Ok(Value::from(definition).to_string())
 }
 
-/// The name of the vlugin that a definition is to replace.
+/// The name of the vlugin that a definition replaces.
 fn name_in(args: &DefinitionArgs, text: &str) -> Result<String, Failure> {
     let shown = || {
         args.definition
@@ -146,7 +146,8 @@ fn name_in(args: &DefinitionArgs, text: &str) -> Result<String, Failure> {
     match definition["name"].as_str().filter(|name| !name.is_empty()) {
         Some(name) => Ok(name.to_owned()),
         None => Err(fault(format!(
-            "{} has no `name`, which says what to replace: a definition is such as {{ \"type\": \"native\", \"name\": \"hello\" }}",
+            "{} has no `name`, which says what to replace: write a definition such as {{ \"type\": \"native\", \
+             \"name\": \"hello\" }}",
             shown()
         ))),
     }
@@ -167,7 +168,7 @@ fn token(args: &PluginsArgs) -> Result<Option<String>, Failure> {
     word(&file.display().to_string(), &text).map(Some)
 }
 
-/// The token in a text, held to what a server takes for one.
+/// The token in a text, if a server would accept it.
 fn word(of: &str, text: &str) -> Result<String, Failure> {
     match Token::new(text) {
         Some(_) => Ok(text.trim().to_owned()),
@@ -175,8 +176,8 @@ fn word(of: &str, text: &str) -> Result<String, Failure> {
     }
 }
 
-/// A name as it can stand in a path. No name of a vlugin needs it; what is none is refused by the
-/// server then, and not taken for something else.
+/// A name, encoded for a path. No valid name needs that. So the server refuses an invalid one, and does not take it for
+/// something else.
 fn encoded(name: &str) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte);
     name.bytes()
@@ -187,7 +188,7 @@ fn encoded(name: &str) -> String {
         .collect()
 }
 
-/// What a server says to those who speak plain HTTP to its TLS.
+/// A server's answer to plain HTTP on its TLS port.
 const HTTPS_ALONE: &str = "this port speaks HTTPS";
 
 /// The server's refusal in one line.
@@ -201,9 +202,9 @@ fn refused(args: &PluginsArgs, status: StatusCode, text: &str) -> Failure {
         }
         401 => "; give the token with --token-file, or in $VALOR_TOKEN",
         404 if !is_registry => "; start the server with -w (--with-registry)",
-        404 => "; `valor_cli plugins list` tells what there is",
+        404 => "; `valor_cli plugins list` shows what there is",
         409 if matches!(args.command, PluginsCommand::Add(_)) => {
-            "; `valor_cli plugins replace` puts a new one in its place"
+            "; `valor_cli plugins replace` replaces it"
         }
         _ => "",
     };
@@ -211,8 +212,7 @@ fn refused(args: &PluginsArgs, status: StatusCode, text: &str) -> Failure {
     fault(format!("{} {reason}{remedy}", status.as_u16()))
 }
 
-/// A reason that begins with a line and a column, which are those of a file or of nothing that
-/// anybody has seen.
+/// A reason that begins with a line and a column: those of a file, or of a text that the user has not seen.
 fn placed(command: &PluginsCommand, reason: &str) -> String {
     let (PluginsCommand::Add(args) | PluginsCommand::Replace(args)) = command else {
         return reason.to_owned();

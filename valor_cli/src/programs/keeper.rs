@@ -1,13 +1,13 @@
-//! [`Group`]: a process group of one program and all that it starts. [`keep`]: the keeper, this program once more,
-//! which leads the group and waits. A pipe ties it to the one that started it: when that has ended, the pipe is at its
-//! end, and the keeper ends the group and itself.
+//! [`Group`]: a process group of one program and everything that it starts. [`keep`]: the keeper, a second instance of
+//! this program that leads the group and waits. A pipe connects it to the instance that started it. When that instance
+//! has ended, the pipe closes, and the keeper ends the group and itself.
 //!
-//! `PR_SET_PDEATHSIG` would end cargo and leave its compilers, and Linux alone has it. As long as the keeper is not
-//! waited for, the group's number is nobody else's.
+//! `PR_SET_PDEATHSIG` would end cargo and leave its compilers, and only Linux has it. Until someone waits for the
+//! keeper, no other process can get the group's number.
 
 pub use of_system::{Group, keep};
 
-/// What the command line of a keeper has.
+/// The argument that makes this program a keeper.
 const KEEPER: &str = "__keeper";
 
 #[cfg(unix)]
@@ -24,14 +24,14 @@ mod of_system {
         process::{Child, Command, ExitCode, Stdio},
     };
 
-    /// A process group, as long as this is there.
+    /// A process group, as long as this value lives.
     pub struct Group(Child);
 
     impl Group {
         /// A group with its keeper.
         ///
         /// # Errors
-        /// That the keeper cannot be started.
+        /// If the keeper cannot be started.
         pub fn new() -> io::Result<Self> {
             let mut keeper = Command::new(this_program()?);
             keeper
@@ -50,26 +50,26 @@ mod of_system {
             Pid::from_child(&self.0)
         }
 
-        /// Has a program begin in the group. Ctrl-C in a terminal does not reach it there.
+        /// Starts a program in the group. Ctrl-C in a terminal does not reach it there.
         pub fn take_in(&self, command: &mut Command) {
             command.process_group(self.number().as_raw_nonzero().get());
         }
 
-        /// Ends all that is in it.
+        /// Ends everything in it.
         pub fn kill(&self) {
             let _ = kill_process_group(self.number(), Signal::KILL);
         }
     }
 
     impl Drop for Group {
-        /// Ends the keeper alone: what a program has left behind on purpose stays.
+        /// Ends only the keeper: what a program has left running on purpose stays.
         fn drop(&mut self) {
             let _ = self.0.kill();
             let _ = self.0.wait();
         }
     }
 
-    /// The file that this process runs, also if another one has taken its place.
+    /// The file of this process, even if another one has replaced it.
     fn this_program() -> io::Result<PathBuf> {
         match cfg!(target_os = "linux") {
             true => Ok("/proc/self/exe".into()),
@@ -81,7 +81,7 @@ mod of_system {
     pub fn keep() -> Option<ExitCode> {
         let mut args = env::args_os().skip(1);
         let is_keeper = args.next().is_some_and(|it| it == KEEPER) && args.next().is_none();
-        // Whoever types it has a group with others in it.
+        // If someone types it, their group has other processes in it.
         if !is_keeper || getpgrp() != getpid() {
             return None;
         }

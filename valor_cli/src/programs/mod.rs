@@ -1,9 +1,9 @@
-//! Programs that this one starts (cargo, rustup, esbuild, wasm-opt), and their end before their time. A [`Stop`] starts
-//! them: none of them works on for nobody when this program has ended, and a build that something more urgent comes
-//! before gives way to it.
+//! The programs that this one starts (cargo, rustup, esbuild, wasm-opt), and how they are ended early. A [`Stop`]
+//! starts them: none of them keeps working after this program has ended, and a build gives way to something more
+//! urgent.
 //!
-//! On Unix each is in a process group with all that it starts, such as cargo's compilers, beside a [`keeper`] that ends
-//! the group with this program, whatever ends that: kill -9 too.
+//! On Unix, each runs in a process group with everything that it starts, such as cargo's compilers, next to a
+//! [`keeper`]. The keeper ends the group when this program ends, even after kill -9.
 
 mod keeper;
 
@@ -20,15 +20,15 @@ use std::{
 };
 use valor_runtime::{fifo::waited_for, lock::locked};
 
-/// Between two looks at what a program waits for.
+/// The interval between two checks of whether a program has ended.
 const LOOK: Duration = Duration::from_millis(100);
 
-/// Why a program did not come to its end.
+/// Why a program did not finish.
 #[derive(Debug)]
 pub enum Unfinished {
-    /// What the system says.
+    /// The system's error.
     System(io::Error),
-    /// It waited for somebody to write to a FIFO, whose path is not always known.
+    /// It waited for a writer of a FIFO, whose path is not always known.
     Fifo(Option<PathBuf>),
 }
 
@@ -38,7 +38,7 @@ impl From<io::Error> for Unfinished {
     }
 }
 
-/// As it stands behind the name of the program.
+/// As it follows the name of the program.
 impl fmt::Display for Unfinished {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -55,7 +55,7 @@ impl fmt::Display for Unfinished {
     }
 }
 
-/// Starts programs, and ends those that run, and each that begins after that. Clones are one.
+/// Starts programs. It can end those that run, and each that begins after that. Clones share one state.
 #[derive(Clone, Default)]
 pub struct Stop(Arc<Mutex<Started>>);
 
@@ -75,7 +75,7 @@ struct Running {
 }
 
 impl Running {
-    /// If it has ended by itself, that is as good.
+    /// If it has ended by itself, that is fine too.
     fn kill(&mut self) {
         match (&self.group, &mut self.child) {
             (Some(group), _) => group.kill(),
@@ -86,7 +86,7 @@ impl Running {
 }
 
 impl Stop {
-    /// One that can be stopped by itself, and ends with this one too.
+    /// One that can be stopped separately, and ends with this one too.
     pub fn part(&self) -> Self {
         let part = Self::default();
         let mut state = self.state();
@@ -98,7 +98,7 @@ impl Stop {
         part
     }
 
-    /// Ends what runs.
+    /// Ends everything that runs.
     pub fn now(&self) {
         let mut state = self.state();
         state.stopped = true;
@@ -113,12 +113,12 @@ impl Stop {
         self.state().stopped
     }
 
-    /// Starts a program. It reads nothing from standard input.
+    /// Starts a program. Its standard input is empty.
     ///
     /// # Errors
-    /// That it cannot be started.
+    /// If it cannot be started.
     pub fn start(&self, command: &mut Command) -> io::Result<Program<'_>> {
-        // Without one, as where there is no /proc, it is ended alone.
+        // Without a keeper, as on a system without /proc, only the program itself is ended.
         let group = Group::new().ok();
         if let Some(group) = &group {
             group.take_in(command);
@@ -144,15 +144,15 @@ impl Stop {
         })
     }
 
-    /// Runs a program to its end, and gives what it said.
+    /// Runs a program until it ends, and returns its output.
     ///
     /// # Errors
-    /// That it cannot be started, or waits for a FIFO; it has ended then.
+    /// If it cannot be started, or waits for a FIFO; it has been ended then.
     pub fn output(&self, command: &mut Command) -> Result<Output, Unfinished> {
         let command = command.stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut program = self.start(command)?;
         let (stdout, stderr) = (program.stdout.take(), program.stderr.take());
-        // Its other end is dropped when all is read.
+        // The other end is dropped when everything is read.
         let (reading, is_read) = mpsc::channel::<()>();
         let (stdout, stderr, fifo) = std::thread::scope(|scope| {
             let stderr = scope.spawn(|| said(stderr));
@@ -178,7 +178,7 @@ impl Stop {
     }
 }
 
-/// All that can be read.
+/// Everything that can be read.
 fn said(from: Option<impl Read>) -> Vec<u8> {
     let mut bytes = Vec::new();
     if let Some(mut from) = from {
@@ -192,18 +192,18 @@ fn said(from: Option<impl Read>) -> Vec<u8> {
 pub struct Program<'a> {
     stop: &'a Stop,
     number: u64,
-    /// If it was piped.
+    /// Its output, if it was piped.
     pub stdout: Option<ChildStdout>,
     /// As above.
     pub stderr: Option<ChildStderr>,
 }
 
 impl Program<'_> {
-    /// Waits for its end; to be called when it has closed its output, from where on it takes no time. What it has
-    /// started ends with it, if somebody else has ended it.
+    /// Waits for it to end. Call this when it has closed its output: then it takes no time. If someone else has ended
+    /// it, what it started ends with it.
     ///
     /// # Errors
-    /// That the system does not say.
+    /// If the system does not report its end.
     pub fn wait(self) -> io::Result<ExitStatus> {
         let child = self.with(|running| running.child.take()).flatten();
         let status = match child {
@@ -216,7 +216,7 @@ impl Program<'_> {
         status
     }
 
-    /// Ends it if it waits for a FIFO, and gives that, with its path if that is known.
+    /// Ends it if it waits for a FIFO, and returns that as the reason, with the path if it is known.
     fn waits_for_a_fifo(&self, is_read: mpsc::Receiver<()>) -> Option<Option<PathBuf>> {
         let process = self.with(|running| running.child.as_ref().map(Child::id))??;
         while let Err(mpsc::RecvTimeoutError::Timeout) = is_read.recv_timeout(LOOK) {

@@ -1,11 +1,10 @@
-//! `--watch`: whose files have changed, told when they have come to rest. `reload` asks for `run`, `web` for itself,
-//! and each does what follows.
+//! `--watch`: reports whose files have changed, once they are at rest. `reload` asks for `run`, and `web` for itself;
+//! each of them acts on it.
 //!
-//! The system's word that something happened in a folder is only what makes this look: what has
-//! changed is told by what the files are like now and were before. So it does not matter how an
-//! editor, a compiler or a deployment replaces a file, and what happens to other files in the same
-//! folder is nobody's business. Folders are watched, and each by itself: a file that is replaced
-//! is another file, and of a crate's folder some parts are left out.
+//! An event of the system in a folder only makes this look. What has changed follows from comparing the files with how
+//! they were before. So it does not matter how an editor, a compiler or a deployment replaces a file, and other files
+//! in the same folder are ignored. It watches folders, each without those below it: a replaced file is a different
+//! file, and some parts of a crate's folder are excluded.
 
 mod seen;
 
@@ -25,36 +24,37 @@ use std::{
 };
 use valor_runtime::{Definition, LoadError, Runtime, loader::InPage, package::signature_of};
 
-/// Between two looks. Files that are the same in both are at rest.
+/// The interval between two looks. Files that are the same in both are at rest.
 const REST: Duration = Duration::from_millis(100);
-/// Looks until files that never rest are taken as they are.
+/// The number of looks after which files that never rest are taken as they are.
 const LOOKS: usize = 50;
 
-/// What is to be watched beside plugins.json and the files that it names.
+/// What to watch besides plugins.json and the files that it names.
 #[derive(Clone, Default)]
 pub struct Wanted {
-    /// What the sources are built of, in the place of what is built.
+    /// The sources, instead of what is built from them.
     pub build: bool,
     /// The files' signatures.
     pub signed: bool,
-    /// All that is copied into this folder: what is in the folders of `files` vlugins; not the folder itself.
+    /// Everything that is copied into this folder, that is, the contents of the folders of `files` vlugins, but not
+    /// this folder.
     pub copies_into: Option<PathBuf>,
-    /// Ends the programs that are asked.
+    /// Ends the programs that it asks.
     pub stop: Stop,
 }
 
-/// What is watched, and how it was when it was last looked at.
+/// What is watched, and how it was at the last look.
 pub struct Watch {
     watcher: RecommendedWatcher,
-    /// At most one: that there was any.
+    /// At most one event: that something happened.
     events: Receiver<()>,
     file: PathBuf,
-    /// Where files with bare names may turn up.
+    /// The folders where files with bare names may appear.
     places: Vec<PathBuf>,
     wanted: Wanted,
-    /// What the sources of the definitions are built of.
+    /// What the sources of the definitions are built from.
     inputs: BTreeMap<PathBuf, Inputs>,
-    /// What scripts import that the runtime does not know of, by their names.
+    /// The imports of scripts that the runtime does not know, by the scripts' names.
     imports: BTreeMap<String, Vec<PathBuf>>,
     folders: BTreeMap<PathBuf, Identity>,
     of_file: Stamp,
@@ -62,10 +62,10 @@ pub struct Watch {
 }
 
 impl Watch {
-    /// Watches a plugins.json, from before it is read, by its absolute path.
+    /// Watches a plugins.json by its absolute path, from before it is read.
     ///
     /// # Errors
-    /// Where the system does not tell of changes.
+    /// If the system does not report changes.
     pub fn start(
         file: &Path,
         plugin_dirs: &[PathBuf],
@@ -73,7 +73,7 @@ impl Watch {
     ) -> Result<Self, notify::Error> {
         let (wake, events) = bounded(1);
         let watcher = notify::recommended_watcher(move |event: notify::Result<Event>| {
-            // An error says that something may have been missed.
+            // An error means that events may have been missed.
             if event.is_ok_and(|event| !is_change(event.kind)) {
                 return;
             }
@@ -97,18 +97,18 @@ impl Watch {
         })
     }
 
-    /// Ends when something has happened, be it that nobody asked for. `false` where no more will.
+    /// Returns when something has happened, even if nobody watches it. `false` if nothing more will.
     pub async fn event(&self) -> bool {
         self.events.recv().await.is_ok()
     }
 
-    /// Takes plugins.json for known as it is: it is to be read next.
+    /// Notes plugins.json as it is now: it is read next.
     pub fn look_at_file(&mut self) {
         self.of_file = Stamp::of(&self.file);
     }
 
-    /// Looks at what these definitions are loaded from or built of, which is to be done next. Gives
-    /// those whose files have changed since they were looked at before.
+    /// Looks at the files that these definitions are loaded or built from, because that happens next. Returns the
+    /// definitions whose files have changed since the look before.
     pub fn look_at(&mut self, definitions: &[Definition], runtime: &Runtime) -> BTreeSet<String> {
         let mut known = Workspaces::new(&self.wanted.stop);
         let sources: BTreeSet<_> = definitions
@@ -122,7 +122,7 @@ impl Watch {
         self.inputs = inputs.collect();
         let mut now = self.look(definitions, runtime);
         if self.follow(&now) {
-            // What has changed before it was watched.
+            // Changes from before it was watched.
             now = self.look(definitions, runtime);
         }
         let touched = self.touched_by(&now);
@@ -130,14 +130,15 @@ impl Watch {
         touched.into_keys().collect()
     }
 
-    /// Whether something of this definition has changed since it was looked at, so that the next look reports it as touched.
+    /// Whether something of this definition has changed since it was looked at, so that the next look reports it as
+    /// touched.
     pub fn has_changed(&self, definition: &Definition, runtime: &Runtime) -> bool {
         let now = self.look(std::slice::from_ref(definition), runtime);
         !self.touched_by(&now).is_empty()
     }
 
-    /// Notes what scripts import, which is known when they have been loaded. Gives those of which something has changed
-    /// since, so that they are to be loaded once more.
+    /// Notes what scripts import, which is known after loading them. Returns the scripts with an import that has
+    /// changed since, which must be loaded again.
     pub fn look_at_imports(
         &mut self,
         definitions: &[Definition],
@@ -147,7 +148,7 @@ impl Watch {
         self.follow(&now);
         for (name, now) in now {
             if let Some(seen) = self.seen.get_mut(&name) {
-                // A change while they were loaded is seen by what they were loaded from, or else by the next look.
+                // A change during loading shows in the files that they were loaded from, or else at the next look.
                 seen.take_imports(now);
             }
         }
@@ -157,8 +158,8 @@ impl Watch {
         changed.map(|it| it.name.clone()).collect()
     }
 
-    /// Notes what scripts import, which `web` knows when it has read them; it began with that at this time. Gives those
-    /// of which something has changed since.
+    /// Notes what scripts import, which `web` knows after it has read them; it began to read at this time. Returns the
+    /// scripts with an import that has changed since.
     #[cfg(feature = "wasm")]
     pub fn take_imports(
         &mut self,
@@ -167,7 +168,7 @@ impl Watch {
         runtime: &Runtime,
         since: SystemTime,
     ) -> BTreeSet<String> {
-        // Systems note when a file was written some milliseconds late.
+        // Some systems record the time of a write some milliseconds late.
         let since = since - Duration::from_millis(20);
         self.imports = imports;
         let now = self.look(definitions, runtime);
@@ -185,8 +186,8 @@ impl Watch {
         changed
     }
 
-    /// Waits until all is at rest, and gives the names of the definitions whose files have changed,
-    /// which may be none where plugins.json has. `None` where nothing has changed.
+    /// Waits until everything is at rest, and returns the names of the definitions whose files have changed; there may
+    /// be none if plugins.json has. `None` if nothing has changed.
     pub fn touched(
         &mut self,
         definitions: &[Definition],
@@ -224,8 +225,7 @@ impl Watch {
         Some(touched.into_keys().collect())
     }
 
-    /// The definitions that were looked at before and are otherwise now, each with its files that
-    /// are.
+    /// The definitions that have changed since the last look, each with its current files.
     fn touched_by(&self, now: &BTreeMap<String, Look>) -> BTreeMap<String, BTreeSet<PathBuf>> {
         let mut touched = BTreeMap::new();
         for (name, now) in now {
@@ -240,7 +240,7 @@ impl Watch {
         touched
     }
 
-    /// The crate that a definition is built of.
+    /// The crate that a definition is built from.
     fn source(&self, definition: &Definition) -> Option<PathBuf> {
         let source = definition.source.as_ref().filter(|_| self.wanted.build)?;
         Some(self.places.first()?.join(source))
@@ -259,7 +259,7 @@ impl Watch {
                     .clone();
             }
             if definition.kind.in_page() == InPage::Folder {
-                // Served as they are at each request, unless they are copied.
+                // They are served as they are at each request, unless they are copied.
                 if let (Some(output), Some(path)) = (&self.wanted.copies_into, &definition.path) {
                     look.at_folder(&self.places[0].join(path), Some(output));
                 }
@@ -270,7 +270,7 @@ impl Watch {
                     if self.wanted.signed {
                         look.at_file(&signature_of(&file));
                     }
-                    // What it reads, it reads as it is then. If something of that is not there, it is not loaded.
+                    // A script reads these files as they are at that time, but it is not loaded if one is missing.
                     let folder = file.parent().unwrap_or(Path::new("/"));
                     let named = definition.files.iter().map(|it| folder.join(it));
                     named.for_each(|it| look.at_presence(&it));
@@ -289,13 +289,13 @@ impl Watch {
         definitions.map(|it| (it.name.clone(), look(it))).collect()
     }
 
-    /// Watches the folders of these. Whether any of them were not watched before.
+    /// Watches the folders of these. Returns whether one of them was not watched before.
     fn follow(&mut self, looks: &BTreeMap<String, Look>) -> bool {
         let mut of_file = Look::default();
         of_file.at_file(&self.file);
         let looks = looks.values().chain([&of_file]);
         let wanted = looks.flat_map(|look| &look.folders).chain(&self.places);
-        // One that is not there yet comes into being in one that is.
+        // A folder that does not exist yet appears in one that does.
         let wanted = wanted.filter_map(|folder| folder.ancestors().find(|it| it.is_dir()));
         let wanted: BTreeMap<_, _> = wanted
             .map(|folder| (folder.to_owned(), Identity::of(folder)))
@@ -309,7 +309,7 @@ impl Watch {
         };
         let old = self.folders.iter().filter(|it| other(it, &wanted));
         for (folder, _) in old {
-            // It may be gone, and was forgotten with that.
+            // It may be gone, and its watch with it.
             let _ = watched.remove(folder);
         }
         let mut refused = None;
@@ -328,8 +328,8 @@ impl Watch {
         if let Some((folder, error)) = refused {
             log::error!(
                 target: "valor::watch",
-                "not every change will be seen, {folder} cannot be watched: {error}; \
-                 SIGHUP has the files looked at, a new start anyway"
+                "some changes will be missed, because {folder} cannot be watched: {error}; \
+                 SIGHUP looks at the files, and so does a restart"
             );
         }
         let any = !new.is_empty();
@@ -338,7 +338,7 @@ impl Watch {
     }
 }
 
-/// Whether a file may have become another one. That one was opened or read is no change.
+/// Whether a file may have changed. Opening or reading one is not a change.
 fn is_change(kind: EventKind) -> bool {
     !matches!(kind, EventKind::Access(_))
 }

@@ -1,5 +1,5 @@
-//! How files are at one moment, so that two moments can be compared; and which folders to watch to
-//! learn of another one. `watch` looks.
+//! Records the state of files at one moment, so that two moments can be compared, and the folders to watch for the next
+//! change. `watch` compares.
 
 use crate::build_sources::Inputs;
 use std::{
@@ -11,24 +11,24 @@ use std::{
 };
 use walkdir::{DirEntry, WalkDir};
 
-/// What tells a file from what it was before, without reading it; `None` where there is none.
+/// What distinguishes a file from its earlier state without reading it; `None` if there is no file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stamp(Option<(u64, Option<SystemTime>, Identity)>);
 
-/// What tells a file or a folder from another one that came to its place.
+/// What distinguishes a file or a folder from another one that replaced it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Identity {
     made: Option<SystemTime>,
-    /// Its number, and when anything about it was changed; systems without them have `made`.
+    /// Its inode number, and when anything about it was changed; systems without them have `made`.
     #[cfg(unix)]
     node: u64,
 }
 
-/// A vlugin's files, and the folders that tell of changes to them.
+/// A vlugin's files, and the folders that report changes to them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Look {
     pub files: BTreeMap<PathBuf, Stamp>,
-    /// What is known to be imported by it, which may change with each load.
+    /// Its known imports, which may change with each load.
     pub imports: BTreeMap<PathBuf, Stamp>,
     pub folders: BTreeSet<PathBuf>,
 }
@@ -49,7 +49,7 @@ impl Stamp {
 }
 
 impl Identity {
-    /// That of nothing, where there is nothing.
+    /// If there is nothing, it is that of nothing.
     pub fn of(path: &Path) -> Self {
         fs::metadata(path).map_or_else(|_| Self::default(), |it| Self::from(&it))
     }
@@ -66,12 +66,11 @@ impl From<&Metadata> for Identity {
 }
 
 impl Look {
-    /// Looks at one file, which need not be there.
+    /// Looks at one file, which may be missing.
     pub fn at_file(&mut self, file: &Path) {
         self.files.insert(file.to_owned(), Stamp::of(file));
         self.folders.extend(file.parent().map(Path::to_owned));
-        // Where a part of the path is a link, that may be turned to another place, and what it
-        // leads to may be replaced there.
+        // If a part of the path is a link, it may be pointed elsewhere, and its target may be replaced.
         for part in file.ancestors() {
             if fs::symlink_metadata(part).is_ok_and(|it| it.is_symlink()) {
                 self.folders.extend(part.parent().map(Path::to_owned));
@@ -82,7 +81,7 @@ impl Look {
         }
     }
 
-    /// Looks at whether a file or a folder is there, whatever is in it.
+    /// Looks at whether a file or a folder exists, whatever it contains.
     pub fn at_presence(&mut self, path: &Path) {
         let stamp = (0, None, Identity::default());
         let is_there = fs::metadata(path).is_ok();
@@ -97,8 +96,8 @@ impl Look {
         self.folders.extend(file.parent().map(Path::to_owned));
     }
 
-    /// Takes over what is imported at a later look. What was known before keeps its stamp, so that a change of it is
-    /// still to be seen. Gives what was not known, as it is now.
+    /// Takes over the imports of a later look. Files that were known keep their stamp, so that a change is still
+    /// noticed. Returns the new ones, as they are now.
     pub fn take_imports(&mut self, now: Self) -> BTreeMap<PathBuf, Stamp> {
         let mut before = std::mem::take(&mut self.imports);
         let mut new = BTreeMap::new();
@@ -113,7 +112,7 @@ impl Look {
         new
     }
 
-    /// Looks at everything that a crate is built of.
+    /// Looks at everything that a crate is built from.
     pub fn at_crate(inputs: Option<&Inputs>) -> Self {
         let mut look = Self::default();
         let Some(inputs) = inputs else { return look };
@@ -126,13 +125,13 @@ impl Look {
         look
     }
 
-    /// Looks at everything in a folder that somebody may have written, but not into one of the folders in it.
+    /// Looks at every file in a folder that a user may have written, without entering the folders in it.
     pub fn at_folder(&mut self, folder: &Path, but: Option<&Path>) {
         self.folders.insert(folder.to_owned());
         let entries = WalkDir::new(folder).into_iter();
         let entries =
             entries.filter_entry(|it| it.depth() == 0 || is_source(it) && Some(it.path()) != but);
-        // What cannot be read is no part of it, and a folder may go while it is walked through.
+        // A file that cannot be read is not part of it, and a folder may vanish during the walk.
         for entry in entries.flatten() {
             let path = entry.path();
             match entry.file_type().is_dir() {
@@ -142,7 +141,7 @@ impl Look {
         }
     }
 
-    /// The files that one of both has and the other has not, or not like this; and what both import, and not like this.
+    /// The files that only one of both has, or that differ; and common imports that differ.
     pub fn differs_from(&self, other: &Self) -> BTreeSet<PathBuf> {
         let imports = self.imports.iter().filter(|(file, stamp)| {
             let of_other = other.imports.get(*file);
@@ -158,8 +157,8 @@ impl Look {
     }
 }
 
-/// Whether something in a crate's folder may be what it is built of: not what cargo builds, not
-/// what editors leave, not a log, not what is hidden, and not the lock file, which a build writes.
+/// Whether a file in a crate's folder may be part of its sources: not what cargo builds, not what editors leave behind,
+/// not a log, not a hidden file, and not the lock file, which a build writes.
 fn is_source(entry: &DirEntry) -> bool {
     let name = entry.file_name().to_string_lossy();
     if name.starts_with('.') {
@@ -250,7 +249,7 @@ mod tests {
         assert_eq!(one.differs_from(&none), [file.clone()].into());
         assert_eq!(none.differs_from(&one), [file.clone()].into());
 
-        // One of the same size and time, put in its place.
+        // Another file of the same size and time, in its place.
         fs::write(&other, "two").unwrap();
         let modified = fs::metadata(&file).unwrap().modified().unwrap();
         let opened = fs::File::options().write(true).open(&other).unwrap();
@@ -271,7 +270,7 @@ mod tests {
         };
         fs::write(&known, "one").unwrap();
         let mut seen = look(&[&known]);
-        // Changed while the script was loaded, and before what it imports is noted.
+        // Changed while the script was loaded, before its imports are noted.
         fs::write(&known, "changed").unwrap();
         fs::write(&new, "new").unwrap();
         let noted = seen.take_imports(look(&[&known, &new]));
@@ -283,7 +282,7 @@ mod tests {
             look(&[&known, &new]).differs_from(&seen),
             [known.clone()].into()
         );
-        // What is imported no more is forgotten.
+        // A file that is no longer imported is forgotten.
         seen.take_imports(look(&[&new]));
         assert!(look(&[&known, &new]).differs_from(&seen).is_empty());
     }

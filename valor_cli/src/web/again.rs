@@ -1,8 +1,9 @@
-//! `web --serve --watch`: the folder written anew whenever plugins.json, or what it names, changes. `web` starts it.
+//! `web --serve --watch`: writes the folder again whenever plugins.json, or a file that it names, changes. `web` starts
+//! it.
 //!
-//! What is broken leaves the folder as it is, and the log says why. A page that is loaded again has what is new. cargo
-//! runs for crates of which something has changed, and nothing else waits for it: until a module is built, the one
-//! before it is in the folder.
+//! If something is broken, the folder stays as it is, and the log says why. A page that is reloaded gets the new files.
+//! cargo runs for crates that have changed, and nothing else waits for it: until a module is built, the old one stays
+//! in the folder.
 
 use super::{
     made::{read, write},
@@ -37,23 +38,23 @@ pub struct Again {
     watch: Watch,
     /// It knows where files with bare names are; nothing is loaded into it.
     runtime: Arc<Runtime>,
-    /// plugins.json when it had no faults last.
+    /// The last plugins.json without faults.
     read: Vec<Definition>,
-    /// The names of those that have changed since it was written.
+    /// The names of those that have changed since the folder was written.
     due: BTreeSet<String>,
-    /// What a script imports has changed while it was read.
+    /// An import of a script has changed while the script was read.
     is_late: bool,
-    /// What was built, by the names of the definitions; why nothing was, if there never was a module.
+    /// What was built, by the names of the definitions; or why nothing was, if there has never been a module.
     built: BTreeMap<String, Outcome>,
     imports: Imported,
     since: SystemTime,
 }
 
 impl Again {
-    /// Watches from now on, before anything is read to be written.
+    /// Watches from now on, before anything is read for the folder.
     ///
     /// # Errors
-    /// That plugins.json is standard input, or that the system does not tell of changes.
+    /// If plugins.json is standard input, or the system does not report changes.
     pub fn start(
         args: &WebArgs,
         file: &PluginsFile,
@@ -96,7 +97,7 @@ impl Again {
     /// import these files.
     ///
     /// # Errors
-    /// That there can be no such thread.
+    /// If the thread cannot be started.
     pub fn listen(
         mut self,
         policy: Policy,
@@ -104,7 +105,7 @@ impl Again {
         imports: Imported,
         stop: Stop,
     ) -> Result<(), Failure> {
-        log::info!(target: "valor::watch", "changes of plugins.json and of what it names are taken as they come");
+        log::info!(target: "valor::watch", "changes of plugins.json and the files that it names are applied");
         let built = built.into_iter().map(|(name, module)| (name, Ok(module)));
         (self.built, self.imports) = (built.collect(), imports);
         let base = self.file.base().to_owned();
@@ -128,7 +129,7 @@ impl Again {
         Ok(())
     }
 
-    /// Waits until something has changed, or was built; ends when nothing will.
+    /// Waits until something has changed or was built; ends if nothing more will.
     async fn news(&mut self, builder: &mut Builder) -> Option<Option<(String, Outcome)>> {
         loop {
             if std::mem::take(&mut self.is_late) {
@@ -146,7 +147,7 @@ impl Again {
         }
     }
 
-    /// Has built what has changed, and writes the rest.
+    /// Starts builds of what has changed, and writes the rest.
     fn see_to(&mut self, builder: &mut Builder, policy: &Policy) {
         let vlugins = read(&self.args, &self.file);
         if let Err(faults) = vlugins.faults() {
@@ -176,13 +177,13 @@ impl Again {
         let is_all = !to_build.is_empty() && before == self.read;
         due.retain(|name| to_build.iter().all(|it| it.name != *name));
         builder.build(to_build);
-        // If nothing but sources has changed, there is nothing new to write yet.
+        // If only sources have changed, there is nothing new to write yet.
         if !is_all || !due.is_empty() {
             self.write(BTreeMap::new(), policy);
         }
     }
 
-    /// Takes what came of the source of the vlugin with this name.
+    /// Takes the outcome for the source of the vlugin with this name.
     fn take(&mut self, name: String, outcome: Outcome, policy: &Policy) {
         let had_one = matches!(self.built.get(&name), Some(Ok(_)));
         if outcome.is_ok() || !had_one {
@@ -191,7 +192,7 @@ impl Again {
         self.write(BTreeMap::from([(name, outcome)]), policy);
     }
 
-    /// Writes the folder, with what was built just now and before, if there is something of all that is to be built.
+    /// Writes the folder with the results of all builds, if there is one for each source.
     fn write(&mut self, fresh: BTreeMap<String, Outcome>, policy: &Policy) {
         if self.sources().any(|it| !self.built.contains_key(&it.name)) {
             return;
@@ -218,14 +219,14 @@ impl Again {
         match made {
             Ok(made) => {
                 policy.set(made.policy);
-                log::info!(target: "valor", "{folder} is written anew, {} files", made.files);
+                log::info!(target: "valor", "{folder} is written again, {} files", made.files);
             }
             Err(failure) => self.stays(&failure),
         }
         self.note_imports();
     }
 
-    /// Watches what scripts import. What has changed since it was read is due.
+    /// Watches the imports of scripts. Those that have changed since they were read are due.
     fn note_imports(&mut self) {
         let imports = self.imports.clone();
         let (read, runtime) = (&self.read, &self.runtime);

@@ -1,9 +1,9 @@
-//! [`unlike`] and [`not_alone`]: whether the imports of a bundle lead where a server would take them, by what esbuild
-//! says of it.
+//! [`unlike`] and [`not_alone`]: whether a server would resolve the imports of a bundle to the same files, according to
+//! esbuild's output.
 //!
-//! `scripts` asks. esbuild finds files that a server does not: it completes names, follows `browser` in a package.json,
-//! and takes data without being told what it is. A file is to be the same vlugin in both places, so what differs is
-//! refused. If there is a Deno, it has judged the script before; this holds esbuild to the same files.
+//! `scripts` calls them. esbuild finds files that a server does not: it completes names, follows `browser` in a
+//! package.json, and accepts data without a type. A file must be the same vlugin in both places, so differences are
+//! refused. If there is a Deno, it has already checked the script; this makes sure that esbuild uses the same files.
 
 use crate::bundle::{Import, Input};
 use serde_json::Value;
@@ -17,7 +17,8 @@ use valor_runtime::loader::{
     specifier::{self, is_path, maybe, misnamed},
 };
 
-/// Why a server would not load these files, or others than esbuild. What installed packages do is their business.
+/// Why a server would not load these files, or would load others than esbuild. What installed packages do is up to
+/// them.
 pub fn unlike(inputs: &[Input], may: &Imports) -> Option<String> {
     let is_own = |it: &&Input| it.file.iter().all(|part| part != "node_modules");
     inputs.iter().filter(is_own).find_map(|input| {
@@ -32,7 +33,7 @@ pub fn unlike(inputs: &[Input], may: &Imports) -> Option<String> {
     })
 }
 
-/// Why a server would not load a script that is checked: it imports something.
+/// Why a server would not load a checked script: it imports something.
 pub fn not_alone(inputs: &[Input], may: &Imports) -> Option<String> {
     let own = inputs.iter().find(|it| it.file == may.file())?;
     let mut imports = own.imports.iter().map(|it| &it.specifier);
@@ -40,7 +41,7 @@ pub fn not_alone(inputs: &[Input], may: &Imports) -> Option<String> {
     let name = own.file.file_name().unwrap_or_default().display();
     Some(format!(
         "`{other}` is not loaded: a script that is checked (`sha256`, a signature) or from a package is {name} \
-         alone; make one package of all"
+         alone; put everything into one package"
     ))
 }
 
@@ -73,7 +74,7 @@ fn differs(importer: &Path, import: &Import, may: &Imports) -> Option<String> {
         });
     }
     let of_server = specifier::file(importer, specifier)?;
-    // A name for types that esbuild has left out may be one for code to a server.
+    // A server may take a name for types, which esbuild has dropped, for one of code.
     let taken = match &import.file {
         Some(file) => file.clone(),
         None if import.is_external => of_server.clone(),
@@ -99,7 +100,7 @@ fn differs(importer: &Path, import: &Import, may: &Imports) -> Option<String> {
     }
 }
 
-/// That data is imported as if it was code.
+/// Data is imported as if it were code.
 fn untyped(import: &Import, file: &Path) -> Option<String> {
     let specifier = &import.specifier;
     let with_type = import.with_type.as_deref();
@@ -119,7 +120,7 @@ fn untyped(import: &Import, file: &Path) -> Option<String> {
         Some("json") if needed == "json" => None,
         Some(other) => Some(not_there(specifier, other)),
         None => Some(format!(
-            "it imports `{specifier}`, which is no code: add `with {{ type: \"{needed}\" }}`"
+            "it imports `{specifier}`, which is not code: add `with {{ type: \"{needed}\" }}`"
         )),
     }
 }
@@ -131,7 +132,7 @@ fn not_there(specifier: &str, with_type: &str) -> String {
     )
 }
 
-/// Whether a file is CommonJS to a server.
+/// Whether a server takes a file for CommonJS.
 fn is_commonjs(file: &Path) -> bool {
     match file.extension().and_then(OsStr::to_str) {
         Some("cjs" | "cts") => return true,
@@ -144,7 +145,7 @@ fn is_commonjs(file: &Path) -> bool {
     manifest.is_some_and(|it| it["type"] == "commonjs")
 }
 
-/// Where that is imported, from the script's folder.
+/// Where the import is, from the script's folder.
 fn place(importer: &Path, specifier: &str, may: &Imports) -> String {
     let folder = may.file().parent().unwrap_or(Path::new("/"));
     let shown: PathBuf = importer.strip_prefix(folder).unwrap_or(importer).into();

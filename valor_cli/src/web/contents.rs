@@ -1,5 +1,5 @@
-//! What is to be written, by its path in the folder. `web` fills it, `folder` writes it. It promises
-//! that no path is there for two different things.
+//! What to write, by its path in the folder. `web` fills it, `folder` writes it. It promises that no path stands for
+//! two different things.
 
 use crate::exit::{FAULTS, Failure};
 use std::{
@@ -26,11 +26,11 @@ pub enum Content {
 /// A file that is to be written.
 pub struct Item {
     pub content: Content,
-    /// Of whom it is, for people.
+    /// Whose file it is, for people.
     of: String,
 }
 
-/// All files that are to be written. Paths have `/` between their parts, on every system.
+/// All files to write. Paths have `/` between their parts, on every system.
 #[derive(Default)]
 pub struct Contents {
     pub items: BTreeMap<String, Item>,
@@ -53,7 +53,7 @@ impl Contents {
         self.bytes(path, bytes, "a vlugin's module");
     }
 
-    /// Where a module of this SHA-256 is.
+    /// The path of the module with this SHA-256.
     pub fn named(&self, sha256: &str) -> Option<String> {
         self.modules.get(sha256).cloned()
     }
@@ -84,7 +84,7 @@ impl Contents {
     }
 
     /// # Errors
-    /// The paths that are wanted for two different things, a line each.
+    /// The paths that two different things need, one line each.
     pub fn faults(&self) -> Result<(), Failure> {
         match self.clashes.is_empty() {
             true => Ok(()),
@@ -95,7 +95,7 @@ impl Contents {
 
 impl Content {
     /// # Errors
-    /// Where a file that is to be copied cannot be read.
+    /// If a file to copy cannot be read.
     pub fn sha256(&self) -> io::Result<String> {
         match self {
             Self::Bytes(bytes) => Ok(sha256(bytes)),
@@ -104,14 +104,14 @@ impl Content {
     }
 }
 
-/// The SHA-256 of all that can be read, without having it in memory at once.
+/// The SHA-256 of everything that can be read, without holding it in memory at once.
 pub fn sha256_of(mut file: File) -> io::Result<String> {
     let mut hash = Sha256::new();
     io::copy(&mut file, &mut hash)?;
     Ok(hex(&hash.finalize()))
 }
 
-/// The same of bytes.
+/// The same for bytes.
 pub fn sha256(bytes: &[u8]) -> String {
     hex(&Sha256::digest(bytes))
 }

@@ -1,6 +1,6 @@
-//! What a `files` vlugin serves, as files of the folder: below its prefix, where a static server gives
-//! the same answers. What Valor does not serve (hidden names, links that lead out, what is no
-//! regular file) is not copied either.
+//! What a `files` vlugin serves, as files of the folder: below its prefix, where a static server gives the same
+//! answers. What Valor does not serve (hidden names, links that lead out, anything but regular files) is not copied
+//! either.
 
 use super::{contents::Contents, folder::is_name};
 use percent_encoding::percent_decode_str;
@@ -13,11 +13,11 @@ use valor_runtime::{
     definition::{FilesConfig, is_served},
 };
 
-/// What is wrong with a definition, at which key of it.
+/// What is wrong with a definition, and the key of the fault.
 pub struct Fault {
     pub key: &'static str,
     pub line: String,
-    /// Whether something is not installed here, and the definition may be right.
+    /// Whether something is not installed here, so that the definition may be right.
     pub is_missing: bool,
 }
 
@@ -31,8 +31,8 @@ impl Fault {
     }
 }
 
-/// Notes the files of a folder for copying, and gives the definition that names the copy. `output` is
-/// left out where it lies inside.
+/// Notes the files of a folder for copying, and returns the definition that names the copy. `output` is left out if it
+/// lies inside.
 pub fn copy(
     definition: &Definition,
     from: &Path,
@@ -89,7 +89,7 @@ pub fn copy(
     })
 }
 
-/// A prefix as the path of a folder, without the slash before it.
+/// A prefix as the path of a folder, without the leading slash.
 fn names(prefix: &str) -> Option<String> {
     let names = prefix.split('/').filter(|name| !name.is_empty());
     let names = names.map(|name| {
@@ -102,9 +102,9 @@ fn names(prefix: &str) -> Option<String> {
 struct Walk {
     root: PathBuf,
     output: Option<PathBuf>,
-    /// The folders that lead here: a link to one of them would lead round and round.
+    /// The folders on the way here: a link to one of them would be a cycle.
     above: Vec<PathBuf>,
-    /// Paths of copies, and what they are copies of.
+    /// Paths of copies, and their originals.
     found: Vec<(String, PathBuf)>,
 }
 

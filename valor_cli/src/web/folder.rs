@@ -1,6 +1,5 @@
-//! The folder that `web` writes into. A list in it says what was written there and with which
-//! SHA-256, so that a later run replaces and removes what is its own and nothing else. `sha256sum -c`
-//! reads that list as well.
+//! The folder that `web` writes into. A list in it says what was written, with which SHA-256, so that a later run
+//! replaces and removes only its own files. `sha256sum -c` can read that list as well.
 
 use super::contents::{Content, Contents, sha256_of};
 use crate::exit::{FAULTS, Failure};
@@ -28,12 +27,12 @@ pub struct Folder {
 
 impl Folder {
     /// # Errors
-    /// Where it is something else than a folder, or its list cannot be read.
+    /// If it is not a folder, or its list cannot be read.
     pub fn open(root: &Path) -> Result<Self, Failure> {
         let shown = root.display();
         if root.metadata().is_ok_and(|it| !it.is_dir()) {
             return Err(Failure::fault(format!(
-                "{shown} is a file: -o names a folder, which is made where there is none"
+                "{shown} is a file: -o names a folder, which is created if it does not exist"
             )));
         }
         let list = root.join(LIST);
@@ -45,13 +44,14 @@ impl Folder {
         let mut before = BTreeMap::new();
         for line in text.lines() {
             match line.split_once("  ") {
-                // A list that somebody else wrote gets nobody to write or remove outside of the folder.
+                // A list that someone else wrote cannot make this program write or remove anything outside the folder.
                 Some((sha256, path)) if path.split('/').all(is_name) => {
                     before.insert(path.to_owned(), sha256.to_owned());
                 }
                 _ => {
                     return Err(Failure::fault(format!(
-                        "{} is not the list that `web` writes of its files: take it away, or name another folder with -o",
+                        "{} is not the list of files that `web` writes: move it away, or name another folder with \
+                         -o",
                         list.display()
                     )));
                 }
@@ -63,21 +63,21 @@ impl Folder {
         })
     }
 
-    /// Whether a file is there that is not as an earlier run has left it.
+    /// Whether there is a file that is not as an earlier run left it.
     ///
     /// # Errors
-    /// Where that file cannot be read.
+    /// If that file cannot be read.
     pub fn has_foreign(&self, path: &str) -> Result<bool, Failure> {
         let found = self.found(path)?;
         Ok(found.is_some() && found.as_ref() != self.before.get(path))
     }
 
-    /// The SHA-256 of the file that is there.
+    /// The SHA-256 of the file that exists.
     fn found(&self, path: &str) -> Result<Option<String>, Failure> {
         let file = self.root.join(path);
         let in_the_way = |what: &str| {
             Failure::fault(format!(
-                "{} is {what}, where a file has to be written: take it away, or name another folder with -o",
+                "{} is {what}, but a file must be written there: move it away, or name another folder with -o",
                 file.display()
             ))
         };
@@ -93,11 +93,11 @@ impl Folder {
         }
     }
 
-    /// Writes all of it, removes what an earlier run has written and this one does not, and gives
-    /// the number of files. What is there already with the same bytes keeps its time.
+    /// Writes everything, removes what an earlier run has written and this one does not, and returns the number of
+    /// files. A file that already has the same bytes keeps its time.
     ///
     /// # Errors
-    /// Where a file is in the way, before anything is written; and what the system refuses.
+    /// If a file is in the way, before anything is written; and what the system refuses.
     pub fn write(&self, contents: Contents) -> Result<usize, Failure> {
         let mut after = BTreeMap::new();
         let mut changed = Vec::new();
@@ -111,7 +111,7 @@ impl Folder {
             if found.as_ref() != Some(&sha256) {
                 if found.is_some() && found.as_ref() != self.before.get(path) {
                     in_the_way.push(format!(
-                        "{} is there already, and not as `web` wrote it: move it away, or name another folder with -o",
+                        "{} already exists, and is not as `web` wrote it: move it away, or name another folder with -o",
                         self.root.join(path).display()
                     ));
                 }
@@ -139,7 +139,7 @@ impl Folder {
         Ok(after.len())
     }
 
-    /// Writes a file beside its place first, so that nobody is served half of it.
+    /// Writes a file next to its place first, so that nobody is served half of it.
     fn put(&self, path: &str, content: &Content) -> Result<(), Failure> {
         let file = self.root.join(path);
         let mut part = file.as_os_str().to_owned();
@@ -151,7 +151,7 @@ impl Folder {
             }
             match content {
                 Content::Bytes(bytes) => fs::write(&part, bytes)?,
-                // Not with the rights of the original, which may be read-only.
+                // Without the permissions of the original, which may be read-only.
                 Content::Copy(from) => {
                     io::copy(&mut open_regular(from)?, &mut File::create(&part)?)?;
                 }
@@ -167,7 +167,7 @@ impl Folder {
         })
     }
 
-    /// Removes a file, and the folders that are empty then.
+    /// Removes a file, and the folders that become empty.
     fn remove(&self, path: &str) {
         let mut at = self.root.join(path);
         let mut removed = fs::remove_file(&at).is_ok();
@@ -177,7 +177,7 @@ impl Folder {
     }
 }
 
-/// Whether it is one name: what may be served, or the same behind a dot.
+/// Whether it is a single name: one that may be served, or the same after a dot.
 pub fn is_name(name: &str) -> bool {
     is_served(name.trim_start_matches('.').as_bytes())
 }

@@ -1,5 +1,5 @@
-//! From a plugins.json to what is in the folder: read, gathered with every fault on the way, and written. `web` calls
-//! it once, and `again` whenever something changes.
+//! From a plugins.json to the contents of the folder: reads it, collects every fault, and writes. `web` calls it once,
+//! and `again` whenever something changes.
 
 use super::{
     contents::{Contents, MODULES},
@@ -21,7 +21,7 @@ use valor_runtime::{
 
 /// The name of the list of vlugins that the service worker reads.
 const PLUGINS: &str = "plugins.json";
-/// What a page is called that is asked for by its folder's name.
+/// The page that is served for a folder's name.
 const INDEX: &str = "index.html";
 
 /// What was written.
@@ -30,21 +30,21 @@ pub(super) struct Made {
     /// The definitions as the folder has them.
     pub(super) written: Vec<Definition>,
     pub(super) files: usize,
-    /// The Content-Security-Policy that its page gets by with.
+    /// The Content-Security-Policy that is enough for its page.
     pub(super) policy: String,
 }
 
 /// Reads plugins.json.
 pub(super) fn read(args: &WebArgs, file: &PluginsFile) -> Vlugins {
     let mut vlugins = Vlugins::read(Some(file.clone()), args.build.is_wanted());
-    // Native ones do not run in a browser, so nobody waits for cargo to build them.
+    // Native vlugins do not run in a browser, so nobody waits for cargo to build them.
     let runs = |it: &Definition| it.kind.in_page() != InPage::Never;
     let names = vlugins.all().into_iter().filter(runs).map(|it| it.name);
     vlugins.only(&names.collect());
     vlugins
 }
 
-/// Writes the folder, with what was built. Notes what scripts import, also if it is not written.
+/// Writes the folder, with what was built. Notes what scripts import, even if nothing is written.
 pub(super) fn write(
     args: &WebArgs,
     mut vlugins: Vlugins,
@@ -88,7 +88,7 @@ pub(super) fn write(
                     Err(fault) => vlugins.fault(index, fault.key, fault.line),
                 }
             }
-            // Native ones, and whatever else no browser runs.
+            // Native vlugins, and whatever else no browser runs.
             _ => {}
         }
     }
@@ -106,7 +106,7 @@ pub(super) fn write(
         format!("{list:#}\n").into_bytes(),
         "the list of vlugins",
     );
-    // If the user has a page, in the folder already or on its way there, none is written.
+    // If the user has a page, in the folder already or about to be copied there, none is written.
     if !contents.has(INDEX) && !folder.has_foreign(INDEX)? {
         for &(name, bytes) in PAGE {
             contents.bytes(name, bytes, "the page that lists the vlugins");
@@ -124,7 +124,7 @@ pub(super) fn write(
     })
 }
 
-/// Puts a module into the folder, and gives the definition that names it there.
+/// Puts a module into the folder, and returns the definition that names it there.
 fn module(
     loader: &WasmLoader,
     definition: &Definition,

@@ -1,10 +1,10 @@
-//! `valor_cli web`: from a plugins.json to a folder for a static server, whose page runs the vlugins in
-//! its service worker.
+//! `valor_cli web`: makes a folder for a static server from a plugins.json. Its page runs the vlugins in a service
+//! worker.
 //!
-//! What goes into the folder is gathered first, with every fault on the way; only then is something written.
-//! `made` does that: `contents` is what is to be written, `folder` writes it and leaves alone what others put there,
-//! `scripts` makes one module of a `js` vlugin, if it is one on a server too (`alike`), `copied` looks through the
-//! folders of `files` vlugins. `again` does it once more whenever something changes, and `serve` is `--serve`.
+//! The contents are collected first, with every fault; only then is anything written. `made` does that. `contents` is
+//! what to write. `folder` writes it, and leaves files of others alone. `scripts` makes one module of a `js` vlugin, if
+//! a server accepts it too (`alike`). `copied` walks through the folders of `files` vlugins. `again` repeats all of it
+//! whenever something changes, and `serve` is `--serve`.
 
 mod again;
 mod alike;
@@ -31,10 +31,10 @@ use made::{Made, read, write};
 use scripts::Imported;
 use valor_runtime::{Definition, Kind};
 
-/// Writes the folder, and serves it where that is asked for.
+/// Writes the folder, and serves it if that is asked for.
 ///
 /// # Errors
-/// Everything that keeps it from being written or served; nothing is written then.
+/// Everything that prevents writing or serving; nothing is written then.
 pub fn web(args: &WebArgs, log: &LogWriter) -> Result<(), Failure> {
     if let Some(line) = no_folder(&args.plugin_dir) {
         return Err(Failure::fault(line));
@@ -118,7 +118,7 @@ mod tests {
     use super::*;
     use valor_runtime::{KindRow, loader::InPage};
 
-    /// Of a kind that this program does not know by name as well.
+    /// Also for a kind whose name this program does not know.
     #[test]
     fn a_kind_that_no_browser_runs_is_left_out_in_one_sentence() {
         static ROW: KindRow = KindRow::new("probe", "a text, for tests");

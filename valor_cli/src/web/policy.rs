@@ -1,5 +1,5 @@
-//! The Content-Security-Policy that a folder works under: its own scripts, WebAssembly, and the servers
-//! that its vlugins may reach. `web` prints it and `--serve` sends it.
+//! The Content-Security-Policy that a folder works under: its own scripts, WebAssembly, and the servers that its
+//! vlugins may reach. `web` prints it and `--serve` sends it.
 
 use std::collections::BTreeSet;
 use valor_runtime::{Definition, loader::InPage};
@@ -24,8 +24,8 @@ pub fn policy(definitions: &[Definition]) -> String {
     policy
 }
 
-/// An entry of `allow` as the policy has it. There a host without a port stands for the scheme's own
-/// port alone, and IPv6 addresses cannot be said.
+/// An entry of `allow` for the policy. There, a host without a port only means the scheme's default port, and IPv6
+/// addresses cannot be written.
 fn source(entry: &str) -> Option<String> {
     match entry.rsplit_once(':') {
         _ if entry.starts_with('[') => None,

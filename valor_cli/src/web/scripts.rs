@@ -1,7 +1,7 @@
-//! The file of a `js` vlugin, as a service worker can import it: one module, in JavaScript. What is that
-//! already, or comes from a package, goes into the folder as it is; the rest is bundled (`bundle`).
+//! The file of a `js` vlugin in a form that a service worker can import: one JavaScript module. A file that is one
+//! already, or comes from a package, goes into the folder unchanged; everything else is bundled (`bundle`).
 //!
-//! A server's own judgement of a script is asked for first, if there is a Deno; esbuild is held to it by `alike`.
+//! If there is a Deno, a server's check of the script comes first; `alike` makes sure that esbuild agrees.
 
 use super::{
     alike::{not_alone, unlike},
@@ -27,26 +27,26 @@ use valor_runtime::{
 /// The files that scripts import, by their names.
 pub type Imported = BTreeMap<String, Vec<PathBuf>>;
 
-/// Where scripts and esbuild are looked for.
+/// Where to look for scripts and esbuild.
 pub struct Scripts<'a> {
     /// The folder of plugins.json.
     pub base: &'a Path,
     pub plugin_dirs: &'a [PathBuf],
-    /// The esbuild that was named.
+    /// The esbuild that the user named.
     pub esbuild: Option<&'a Path>,
-    /// The Deno that was named.
+    /// The Deno that the user named.
     pub deno: Option<&'a Path>,
-    /// Who judges the scripts of a folder.
+    /// Checks the scripts of a folder.
     pub judges: RefCell<BTreeMap<PathBuf, Result<Option<Judge>, ScriptError>>>,
 }
 
 impl Scripts<'_> {
-    /// Puts a script into the folder; gives the definition that names it there, and what imports it. The files that it
-    /// is made of are noted in `imports`, also if one of them is not there.
+    /// Puts a script into the folder; returns the definition that names it there, and what imports it. Notes the files
+    /// that it consists of in `imports`, even if one of them is missing.
     ///
     /// # Errors
-    /// That there is no such file, that it cannot be bundled, or that it imports what it may not; if it lacks esbuild
-    /// or of a package, it is missing.
+    /// If the file does not exist, cannot be bundled, or imports what it may not. If esbuild or a package is not
+    /// installed, the error says that it is missing.
     pub fn put(
         &self,
         definition: &Definition,
@@ -66,7 +66,7 @@ impl Scripts<'_> {
             let line = format!("{shown} has the SHA-256 {found}, and not {wanted}");
             return Err(fault("sha256", line));
         }
-        // What a server holds it to, so that both run the same files.
+        // The rules of a server, so that both run the same files.
         let may = Imports::of(&file, definition, self.base);
         let may = may.map_err(|error| fault("files", error.to_string()))?;
         let bytes = match is_package(&file) {
@@ -93,7 +93,7 @@ impl Scripts<'_> {
         Ok((definition, script))
     }
 
-    /// The one module of a script, if a server would load it as well. Notes the files that it is made of.
+    /// The one module of a script, if a server would load it as well. Notes the files that it consists of.
     fn module(
         &self,
         definition: &Definition,
@@ -124,7 +124,7 @@ impl Scripts<'_> {
         };
         let imports = judged.as_ref().map(|it| it.imports);
         let module = bundler.module(file, source, imports).map_err(|error| {
-            // What was imported before is watched until all of it is there again.
+            // The earlier imports are watched until all of it is there again.
             noted.extend(error.files.into_iter().filter(is_own));
             Fault {
                 is_missing: error.is_missing,
@@ -137,7 +137,7 @@ impl Scripts<'_> {
             noted.clear();
         }
         noted.extend(others.iter().copied().filter(|it| is_own(it)).cloned());
-        // A server runs one that is checked from its bytes, and nothing else was checked.
+        // A server runs a checked script from its bytes, and only those bytes were checked.
         let checked = definition
             .sha256
             .as_ref()
@@ -153,7 +153,7 @@ impl Scripts<'_> {
         }
     }
 
-    /// What a server would say of a script; `None` if there is no Deno to ask.
+    /// A server's verdict on a script; `None` if there is no Deno to ask.
     fn judged(&self, file: &Path, may: &Imports) -> Result<Option<Judged>, Fault> {
         let mut judges = self.judges.borrow_mut();
         let folder = file.parent().unwrap_or(Path::new("")).to_owned();
@@ -201,7 +201,7 @@ fn packed(file: &Path, bytes: &[u8]) -> Result<Vec<u8>, Fault> {
     Ok(script.to_vec())
 }
 
-/// How much of a file is read.
+/// The most bytes that are read of a file.
 fn most(file: &Path) -> u64 {
     match is_package(file) {
         true => 1 << 30,

@@ -1,5 +1,5 @@
-//! `web --serve`: the folder, served as a static server would, by Valor's own `files` vlugin and server,
-//! until a signal comes.
+//! `web --serve`: serves the folder as a static server would, with Valor's own `files` vlugin and server, until a
+//! signal comes.
 
 use crate::{
     args::{LogArgs, LogFormat},
@@ -20,7 +20,7 @@ use valor_runtime::{
     server::{Listen, Server, ServerConfig, ServerError},
 };
 
-/// The Content-Security-Policy that the folder is served under at the moment.
+/// The current Content-Security-Policy of the folder.
 #[derive(Clone)]
 pub struct Policy(Arc<Mutex<Arc<str>>>);
 
@@ -29,7 +29,7 @@ impl Policy {
         Self(Arc::new(Mutex::new(policy.into())))
     }
 
-    /// Serves it under another one from now on.
+    /// Serves it under another policy from now on.
     pub fn set(&self, policy: String) {
         *locked(&self.0) = policy.into();
     }
@@ -42,7 +42,7 @@ impl Policy {
 /// Serves the folder under a Content-Security-Policy.
 ///
 /// # Errors
-/// The address cannot be bound, or the folder cannot be served.
+/// If the address cannot be bound, or the folder cannot be served.
 pub fn serve(
     folder: &Path,
     listen: &Listen,
@@ -54,7 +54,7 @@ pub fn serve(
     let mut definition = Definition::new(Kind::Files, "web");
     definition.prefix = Some("/".into());
     definition.path = Some(std::path::absolute(folder).map_err(Failure::fault)?);
-    // A folder that was written again is to be seen at once; an unchanged file costs a 304.
+    // A folder that was written again must be seen at once; an unchanged file costs a 304.
     definition.config = serde_json::json!({ "cache_control": "no-cache" });
     smol::block_on(async {
         let listening = Server::bind(std::slice::from_ref(listen), ServerConfig::default());
@@ -83,7 +83,7 @@ fn under(policy: Policy, inner: Arc<Runtime>) -> Arc<dyn Vlugin> {
         let (policy, inner) = (policy.get(), inner.clone());
         async move {
             let mut response = inner.on_request(request).await?;
-            // A head that is too full for it goes without.
+            // If the head has no room for it, it is left out.
             let _ = response
                 .head
                 .push("content-security-policy", policy.as_bytes());

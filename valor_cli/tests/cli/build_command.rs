@@ -145,7 +145,8 @@ mod with_tools {
         let shrinks = tool(
             &folder,
             "shrinks",
-            "[ \"$1\" = --version ] && exit\nfor out; do :; done\necho x >> \"$(dirname \"$0\")/calls\"\nprintf '\\0asm' > \"$out\"",
+            "[ \"$1\" = --version ] && exit\nfor out; do :; done\necho x >> \"$(dirname \"$0\")/calls\"\nprintf \
+             '\\0asm' > \"$out\"",
         );
         let env = [("WASM_OPT", &*shrinks)];
         let built = table(&build(&folder, &["--release"], &env));
@@ -242,7 +243,8 @@ mod with_tools {
         let rustc = tool(
             &folder,
             "rustc",
-            "case \"$*\" in\n*target-libdir*) echo /nowhere ;;\n*--crate-name\\ one*wasm32*) echo 'cannot find `core`' >&2; exit 1 ;;\n*) exec rustc \"$@\" ;;\nesac",
+            "case \"$*\" in\n*target-libdir*) echo /nowhere ;;\n*--crate-name\\ one*wasm32*) echo 'cannot find `core`' \
+             >&2; exit 1 ;;\n*) exec rustc \"$@\" ;;\nesac",
         );
         let path = std::env::var("PATH").unwrap();
         tool(&folder, "bin/rustup", "echo 'no network' >&2; exit 1");

@@ -60,7 +60,7 @@ fn a_crate_that_does_not_compile_is_named_and_the_compiler_is_heard() {
         "{}",
         finished.err
     );
-    let line = "its crate `broken` cannot be built; the errors of cargo stand above";
+    let line = "its crate `broken` cannot be built; see cargo's errors above";
     let faults = finished.faults();
     let own: Vec<_> = faults
         .iter()
@@ -117,7 +117,7 @@ fn without_cargo_an_optional_vlugin_is_left_out_with_the_reason() {
 
     let folder = with_crate(true);
     let server = Server::spawn(command(&folder));
-    let reason = "cargo is not there to build it; install Rust from https://rustup.rs";
+    let reason = "there is no cargo to build it; install Rust from https://rustup.rs";
     assert!(
         server.out().contains(&format!("unavailable: {reason}")),
         "{}",

@@ -77,7 +77,7 @@ fn faults_of_the_text_have_line_and_column() {
     for (text, fault) in [
         (
             "{ \"plugins\": [\n  { \"type\": \"native\", }\n] }".to_owned(),
-            ":2:23: JSON allows no comma behind the last element; take it out",
+            ":2:23: JSON allows no comma after the last element; take it out",
         ),
         (
             native(r#""name": "a", "prefx": "/""#),
@@ -99,9 +99,7 @@ fn faults_of_the_text_have_line_and_column() {
     let finished = run(&["check", "-p", &missing]);
     assert_eq!(
         finished.faults(),
-        [format!(
-            "{missing}: there is no such file; see that its path is right"
-        )]
+        [format!("{missing}: there is no such file; check its path")]
     );
 }
 
@@ -121,7 +119,8 @@ fn faults_of_the_files() {
         (
             format!(r#""name": "a", "path": "./{text}""#),
             format!(
-                "FILE({text}) is not a library but a text file: give the file that cargo builds for `crate-type = [\"cdylib\"]`"
+                "FILE({text}) is not a library but a text file: give the file that cargo builds for `crate-type = \
+                 [\"cdylib\"]`"
             ),
         ),
     ] {
@@ -153,7 +152,8 @@ fn libraries_that_are_none_or_not_all_there() {
     for (bytes, fault) in [
         (
             &[0xa5; 4096][..],
-            "is not a library but something unknown that begins with the bytes a5 a5 a5 a5: give the file that cargo builds for `crate-type = [\"cdylib\"]`",
+            "is not a library but something unknown that begins with the bytes a5 a5 a5 a5: give the file that cargo \
+             builds for `crate-type = [\"cdylib\"]`",
         ),
         (&garbage[..], ": "),
         (cut, "; build it or copy it again"),
@@ -187,7 +187,8 @@ fn faults_of_folders() {
         ),
         (
             r#""path": ".", "config": { "fallback": "app.html" }"#,
-            ":2:56: plugins[0].config: vlugin `a`: DIR/./app.html is not a file that can be served: create it, or correct `fallback`",
+            ":2:56: plugins[0].config: vlugin `a`: DIR/./app.html is not a file that can be served: create it, or \
+             correct `fallback`",
         ),
         (
             r#""path": ".", "config": { "fallbck": "app.html" }"#,

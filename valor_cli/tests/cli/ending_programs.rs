@@ -184,7 +184,7 @@ fn a_cargo_that_somebody_ends_takes_its_compilers_along() {
     let (status, said) = it.end(program);
     assert_eq!(status.code(), Some(1), "{said}");
     let line =
-        "plugins[0].source: vlugin `it`: cargo was ended while it was built (signal: 9 (SIGKILL))";
+        "plugins[0].source: vlugin `it`: cargo was killed during the build (signal: 9 (SIGKILL))";
     assert!(said.contains(line), "{said}");
 }
 

@@ -90,7 +90,8 @@ fn what_a_server_answers_is_shown_as_escapes() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let addr = listener.local_addr().unwrap().to_string();
     let vlugin = json!({
-        "name": EVIL, "type": "native", "prefix": EVIL, "file": EVIL, "state": "unavailable", "reason": EVIL, EVIL: EVIL,
+        "name": EVIL, "type": "native", "prefix": EVIL, "file": EVIL, "state": "unavailable",
+        "reason": EVIL, EVIL: EVIL,
     });
     let answers = [
         (200, json!({ "plugins": [vlugin] })),

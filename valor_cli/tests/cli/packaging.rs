@@ -209,7 +209,7 @@ fn what_a_crate_says_of_its_vlugin() {
     assert_eq!(
         fault(),
         format!(
-            "{} is no JSON Schema: that is an object, or true or false",
+            "{} is not a JSON Schema, which is an object, or true or false",
             schema.display()
         )
     );

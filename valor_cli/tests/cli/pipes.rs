@@ -147,7 +147,7 @@ fn a_fifo_in_the_way_of_a_page_is_not_read() {
     let folder = Folder::new(r#"{ "plugins": [] }"#);
     let _fifo = silent(&folder, "dist/index.html");
     let finished = finish(here(&folder, &["web", "-o", "dist"]));
-    let line = "dist/index.html is not a regular file, where a file has to be written";
+    let line = "dist/index.html is not a regular file, but a file must be written there";
     assert!(fault(&finished).starts_with(line), "{finished:?}");
 }
 
@@ -210,7 +210,7 @@ fn a_pipe_that_a_shell_gives_is_read_where_a_file_is_read_once() {
     let schema = with_pipe(&folder, "7", "package it.js --config-schema /dev/fd/3");
     assert_eq!(
         fault(&schema),
-        "/dev/fd/3 is no JSON Schema: that is an object, or true or false"
+        "/dev/fd/3 is not a JSON Schema, which is an object, or true or false"
     );
     let key = with_pipe(&folder, "no key", "check --trust /dev/fd/3 -p /dev/null");
     assert!(

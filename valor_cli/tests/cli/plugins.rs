@@ -237,7 +237,7 @@ fn roots_of_trust_are_for_tls() {
         assert_eq!(
             finished.faults(),
             [format!(
-                "--ca-file is about TLS, and {addr} is asked in plain HTTP: give --addr as an https:// URL, or leave \
+                "--ca-file is for TLS, but {addr} is asked over plain HTTP: give --addr as an https:// URL, or leave \
                  --ca-file out"
             )]
         );

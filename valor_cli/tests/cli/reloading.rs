@@ -4,7 +4,7 @@
 use crate::support::{Folder, Server, libraries, misbehaving, valor_cli};
 use std::fs;
 
-const DONE: &str = "is served as it stands now";
+const DONE: &str = "is served as it is now";
 
 fn plugins(entries: &[&str]) -> String {
     format!(r#"{{ "plugins": [{}] }}"#, entries.join(", "))
@@ -106,7 +106,7 @@ fn a_vlugin_that_leaves_the_working_directory_keeps_nothing_from_being_read() {
     assert_eq!(server.get("/lost/leave").body, "left");
     folder.write("plugins.json", lost("after"));
     server.signal("HUP");
-    server.wait_for_err("plugins.json is served as it stands now: 1 changed");
+    server.wait_for_err("plugins.json is served as it is now: 1 changed");
     assert_eq!(server.get("/lost/config").body, "after");
 }
 

@@ -136,7 +136,7 @@ fn options_of_unix_sockets_want_one() {
         }
         let ended = run(&["run", "-w", "--addr", "127.0.0.1:0", option, value]);
         assert_eq!(ended.code, Some(2), "{ended:?}");
-        let line = format!("{option} is about Unix sockets, and no --addr is one");
+        let line = format!("{option} is for Unix sockets, and no --addr is one");
         assert!(ended.err.contains(&line), "{ended:?}");
     }
 }

@@ -36,7 +36,8 @@ pub fn tool(name: &str) -> PathBuf {
 
 fn folder(keys: &str) -> Folder {
     let folder = Folder::new(&format!(
-        r#"{{ "plugins": [{{ "type": "js", "name": "page"{keys} }}, {{ "type": "files", "name": "site", "path": "." }}] }}"#
+        r#"{{ "plugins": [{{ "type": "js", "name": "page"{keys} }},
+            {{ "type": "files", "name": "site", "path": "." }}] }}"#
     ));
     folder.write("page.js", SCRIPT);
     folder
@@ -59,7 +60,9 @@ fn without_deno_a_line_says_how_to_get_it_and_the_rest_is_served_where_it_is_opt
         "{}:1:25: plugins[0].type: vlugin `page`: ",
         needed.file("plugins.json")
     );
-    let line = "there is no Deno to run `js` vlugins with: it is neither in node_modules/.bin nor on the PATH; `npm install deno` beside plugins.json, or see https://deno.com; if it is elsewhere, name it in VALOR_DENO or with --deno";
+    let line = "there is no Deno to run `js` vlugins with: it is neither in node_modules/.bin nor on the PATH; `npm \
+                install deno` beside plugins.json, or see https://deno.com; if it is elsewhere, name it in VALOR_DENO \
+                or with --deno";
     assert_eq!(finished.faults(), [format!("{position}{line}")]);
 
     let optional = folder(r#", "optional": true"#);
@@ -107,7 +110,7 @@ fn what_keeps_deno_from_running_is_said() {
         "{gone}"
     );
     assert!(
-        gone.ends_with("set TMPDIR to a folder that is there and may be written to"),
+        gone.ends_with("set TMPDIR to a folder that exists and may be written to"),
         "{gone}"
     );
     let long = folder.path().join("x".repeat(120));
@@ -143,7 +146,7 @@ fn a_relative_deno_is_found_from_where_the_program_was_started() {
         format!(r#"{{ "plugins": [{away}, {page}] }}"#),
     );
     server.signal("HUP");
-    server.wait_for_err("is served as it stands now");
+    server.wait_for_err("is served as it is now");
     assert_eq!(server.get("/page").status, 200);
     let socket = folder.path().join("it.sock");
     assert!(socket.exists());
@@ -345,7 +348,7 @@ fn a_change_in_what_a_script_imports_is_seen_with_sighup() {
     let server = serving(&folder, &[]);
     let again = |times| {
         server.signal("HUP");
-        server.wait_until("is served as it stands now", times);
+        server.wait_until("is served as it is now", times);
     };
     assert_eq!(server.get("/main").body, "one more");
     again(1);

@@ -60,7 +60,7 @@ fn a_signed_package_is_verified_and_served() {
     assert_eq!(verified.code, Some(0), "{}", verified.err);
     assert_eq!(
         refusal(&folder, "bob.key.pub"),
-        "DIR/hello.vlugin is signed with a key that is not trusted: get the file from those you trust, \
+        "DIR/hello.vlugin is signed with a key that is not trusted: get the file from someone you trust, \
          or name its public key with --trust"
     );
 }
@@ -253,7 +253,7 @@ fn keys_that_are_none() {
         assert_eq!(
             failed.faults(),
             [format!(
-                "{taken} is there already: a key is never overwritten; give another name"
+                "{taken} already exists: a key is never overwritten; give another name"
             )]
         );
         // It is asked for first.

@@ -69,7 +69,7 @@ fn a_command_whose_results_are_lost_has_failed() {
     for args in commands {
         let (code, err) = without_room(&args);
         assert_eq!(code, Some(1), "{args:?}: {err}");
-        let line = "error: what was to be printed cannot be written, and is lost: No space left";
+        let line = "error: the output cannot be written, and is lost: No space left";
         assert!(err.contains(line), "{args:?}: {err}");
     }
     // In JSON the results are records on standard error.

@@ -14,7 +14,7 @@ use std::{
     thread::JoinHandle,
 };
 
-pub const DONE: &str = "is served as it stands now";
+pub const DONE: &str = "is served as it is now";
 
 /// The program, and the folder that it watches.
 pub struct Watching {
@@ -150,7 +150,7 @@ fn a_library_is_replaced_under_requests_and_others_go_on() {
         "{err}"
     );
     assert!(
-        err.contains("is served as it stands now: 1 changed in "),
+        err.contains("is served as it is now: 1 changed in "),
         "{err}"
     );
 }
@@ -171,7 +171,7 @@ fn a_broken_library_leaves_the_old_one_serving_until_it_is_mended() {
             "{why} is not in {err}"
         );
         assert!(
-            err.contains("is served as it stands now but for `it`: 0 changed"),
+            err.contains("is served as it is now but for `it`: 0 changed"),
             "{err}"
         );
     };

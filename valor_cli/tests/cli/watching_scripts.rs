@@ -136,11 +136,11 @@ fn the_log_in_a_scripts_folder_does_not_have_the_folder_written_again() {
         }
         folder.write("app/main.js", text("second"));
         has("second");
-        server.wait_until("is written anew", 1);
+        server.wait_until("is written again", 1);
         folder.write("app/log", "another line");
         folder.write("app/main.js", text("third"));
         has("third");
-        server.wait_until("is written anew", 2);
+        server.wait_until("is written again", 2);
         let err = server.err();
         let changed: Vec<_> = err.lines().filter(|it| it.contains("changed")).collect();
         assert!(

@@ -110,7 +110,7 @@ fn a_file_is_a_vlugin_in_a_page_and_on_a_server_or_in_neither() {
             "import it from './data.json';",
             granted,
             "Consider importing Json modules with an import attribute with the type of \"json\" at json.js:1:16",
-            "it imports `./data.json`, which is no code: add `with { type: \"json\" }` at json.js:1:16",
+            "it imports `./data.json`, which is not code: add `with { type: \"json\" }` at json.js:1:16",
         ),
         (
             "json_with.js",
@@ -124,7 +124,7 @@ fn a_file_is_a_vlugin_in_a_page_and_on_a_server_or_in_neither() {
             "import it from './words.txt';",
             granted,
             "Importing these types of modules is currently not supported at text.js:1:16",
-            "it imports `./words.txt`, which is no code: add `with { type: \"text\" }` at text.js:1:16",
+            "it imports `./words.txt`, which is not code: add `with { type: \"text\" }` at text.js:1:16",
         ),
         (
             "text_with.js",
@@ -145,15 +145,15 @@ fn a_file_is_a_vlugin_in_a_page_and_on_a_server_or_in_neither() {
             "bytes.js",
             "import it from './lib.js' with { type: 'bytes' };",
             "[]",
-            "`./lib.js` is imported with the type \"bytes\", which is not there",
+            "`./lib.js` is imported with the type \"bytes\", which is not supported",
             "it imports `./lib.js` with the type \"bytes\", which a server does not load",
         ),
         (
             "required.js",
             "const it = require('./data.json');",
             "[]",
-            "it imports `data.json`, which is no code: to read that, its definition has to name it",
-            "it imports `data.json`, which is no code: to read that, its definition has to name it",
+            "it imports `data.json`, which is not code: to read it, its definition must name it",
+            "it imports `data.json`, which is not code: to read it, its definition must name it",
         ),
         (
             "pragma.js",

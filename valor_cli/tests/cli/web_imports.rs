@@ -7,8 +7,8 @@ use crate::{
 };
 
 const OUTSIDE: &str = "it imports BEYOND/it.js, which is outside of its project PROJECT (a project reaches up to a \
-     .git, or else to the highest plugins.json, package.json or deno.json): move that file into the project, or make one \
-     file of the script and what it imports (`esbuild PROJECT/js/NAME.js --bundle --format=esm --outfile=FILE`)";
+     .git, or else to the highest plugins.json, package.json or deno.json): move that file into the project, or make \
+     one file of the script and what it imports (`esbuild PROJECT/js/NAME.js --bundle --format=esm --outfile=FILE`)";
 
 /// One file is one vlugin: what a server refuses of it is not bundled for a page, and says the same.
 #[test]
@@ -56,14 +56,14 @@ fn a_script_imports_the_same_in_a_page_and_on_a_server() {
             "data_queried",
             "import it from './data.json?v=1' with { type: 'json' };".into(),
             "[]",
-            "it imports `data.json`, which is no code: to read that, its definition has to name it, \"files\": \
+            "it imports `data.json`, which is not code: to read it, its definition must name it, \"files\": \
              [\"data.json\"]",
         ),
         (
             "data",
             "import it from './data.json' with { type: 'json' };".into(),
             "[]",
-            "it imports `data.json`, which is no code: to read that, its definition has to name it, \"files\": \
+            "it imports `data.json`, which is not code: to read it, its definition must name it, \"files\": \
              [\"data.json\"]",
         ),
         (

@@ -87,7 +87,8 @@ fn typescript_and_what_imports_is_bundled() {
         );
         folder.write(
         "typed.ts",
-        "const status: number = 201;\nexport default { fetch: (_: Request): Response => new Response('t', { status }) };\n",
+        "const status: number = 201;\nexport default { fetch: (_: Request): Response => new Response('t', { status }) \
+         };\n",
     );
         folder.write(
             "parts.js",
@@ -159,7 +160,7 @@ fn scripts_that_cannot_be_written() {
         None,
         &[
             "plugins[0].path: vlugin `a`: ",
-            "a.ts is TypeScript, which esbuild makes one JavaScript file of, and it is not found: \
+            "a.ts is TypeScript, which esbuild turns into one JavaScript file, and it is not found: \
              `npm install esbuild` beside plugins.json, or name it with --esbuild or VALOR_ESBUILD",
         ],
     );
@@ -204,7 +205,7 @@ fn what_a_service_worker_cannot_import_is_bundled() {
         folder.write(name, source);
         let refused = write_scripts(&folder, None);
         assert_eq!(refused.code, Some(1), "{refused:?}");
-        let line = "is neither .js nor .mjs, which esbuild makes one JavaScript file of";
+        let line = "is neither .js nor .mjs, which esbuild turns into one JavaScript file";
         assert!(refused.faults()[0].contains(line), "{refused:?}");
 
         let finished = write_scripts(&folder, Some(&esbuild()));
@@ -361,8 +362,8 @@ fn the_file_is_held_to_its_checksum() {
         folder.write("it.js", text);
         folder.write("lib.js", "");
         let finished = write_scripts(&folder, Some(&esbuild()));
-        let line = "`./lib.js` is not loaded: a script that is checked (`sha256`, a signature) or from a package is it.js \
-                    alone; make one package of all";
+        let line = "`./lib.js` is not loaded: a script that is checked (`sha256`, a signature) or from a package is \
+                    it.js alone; put everything into one package";
         assert!(finished.faults().concat().ends_with(line), "{finished:?}");
     }
     let finished = written(&"0".repeat(64));
@@ -378,7 +379,9 @@ fn the_file_is_held_to_its_checksum() {
 #[test]
 fn scripts_are_looked_for_in_plugin_dirs_and_then_beside_plugins_json() {
     let folder = Folder::new(
-        r#"{ "plugins": [{ "type": "js", "name": "a" }, { "type": "js", "name": "b" }, { "type": "js", "name": "c" }] }"#,
+        r#"{ "plugins": [
+            { "type": "js", "name": "a" }, { "type": "js", "name": "b" }, { "type": "js", "name": "c" }
+        ] }"#,
     );
     let text = |said: &str| format!("export default {{ fetch: () => new Response('{said}') }};\n");
     folder.write("a.js", text("beside"));

@@ -148,8 +148,10 @@ fn a_folder_for_a_static_server() {
     assert_eq!(
         listed,
         serde_json::json!({ "plugins": [
-            { "type": "wasm", "name": "greet", "path": file, "prefix": "/api/greet", "config": { "a": 1 }, "sha256": sha256 },
-            { "type": "wasm", "name": "again", "path": file, "allow": ["api.example"], "limits": { "timeout": 2.5 }, "sha256": sha256 },
+            { "type": "wasm", "name": "greet", "path": file, "prefix": "/api/greet", "config": { "a": 1 },
+              "sha256": sha256 },
+            { "type": "wasm", "name": "again", "path": file, "allow": ["api.example"], "limits": { "timeout": 2.5 },
+              "sha256": sha256 },
             { "type": "files", "name": "site", "path": "docs here", "prefix": "/docs%20here" }
         ] })
     );
@@ -212,7 +214,9 @@ fn a_later_run_replaces_what_is_its_own() {
 #[test]
 fn a_files_vlugin_at_the_root_brings_the_page() {
     let folder = project(
-        r#"{ "plugins": [{ "type": "files", "name": "page", "path": "site", "prefix": "/", "config": { "fallback": "index.html" } }] }"#,
+        r#"{ "plugins": [
+            { "type": "files", "name": "page", "path": "site", "prefix": "/", "config": { "fallback": "index.html" } }
+        ] }"#,
     );
     let finished = write(&folder);
     assert_eq!(finished.code, Some(0), "{}", finished.err);
@@ -295,20 +299,20 @@ fn what_is_wrong_is_told_and_nothing_is_written() {
     folder.write("dist/valor.js", "mine");
     refused(
         &folder,
-        "valor.js is there already, and not as `web` wrote it",
+        "valor.js already exists, and is not as `web` wrote it",
     );
     let folder = project(&wasm(""));
     folder.write("dist/valor.js/x", "mine");
     refused(
         &folder,
-        "valor.js is a folder, where a file has to be written",
+        "valor.js is a folder, but a file must be written there",
     );
     let folder = project(&wasm(""));
     folder.write("dist", "mine");
     refused(&folder, "dist is a file: -o names a folder");
     let folder = project(&wasm(""));
     folder.write("dist/.valor-web", "0  ../../x\n");
-    refused(&folder, "is not the list that `web` writes of its files");
+    refused(&folder, "is not the list of files that `web` writes");
     let folder = project(
         r#"{ "plugins": [{ "type": "files", "name": "a", "path": "site", "prefix": "/" }] }"#,
     );
@@ -360,7 +364,7 @@ fn the_folder_is_written_anew_when_something_changes() {
         gone("/docs/") && gone("/vlugins/app.js")
     });
     // What it writes itself is no change: it comes to rest.
-    let count = || server.err().matches("is written anew").count();
+    let count = || server.err().matches("is written again").count();
     crate::support::wait_for("the end of writing", || {
         let before = count();
         std::thread::sleep(std::time::Duration::from_secs(1));

@@ -146,7 +146,7 @@ fn the_registry_is_asked_over_https() {
     // The authority is not one of the platform's.
     let stranger = ask(&url, &["list"]);
     assert_eq!(stranger.code, Some(1), "{stranger:?}");
-    let line = "from no authority that is trusted here; name the certificate of its authority with --ca-file";
+    let line = "from an authority that is not trusted here; name the certificate of its authority with --ca-file";
     assert!(stranger.err.contains(line), "{stranger:?}");
     files.write("empty.pem", "nothing");
     let empty = ask(&url, &["--ca-file", &files.path("empty.pem"), "list"]);
@@ -197,7 +197,7 @@ fn a_certificate_that_is_refused_is_refused_in_plain_words() {
         ended.err
     };
     let other = asked("localhost");
-    let line = "the server's certificate is for 127.0.0.1, not for localhost: ask it by a name that stands in it";
+    let line = "the server's certificate is for 127.0.0.1, not for localhost: ask it by a name that it contains";
     assert!(other.contains(line), "{other}");
     files.issue_as(|leaf| leaf.not_after = date_time_ymd(2001, 2, 3));
     let expired = asked("127.0.0.1");
@@ -246,11 +246,11 @@ fn sighup_has_the_certificate_read_again() {
     files.issue();
     assert!(!files.curl(&[&url]).status.success());
     server.signal("HUP");
-    server.wait_for_err("is shown from now on");
+    server.wait_for_err("is used from now on");
     out(&files.curl(&[&url]));
     files.write("cert.pem", "nothing of worth");
     server.signal("HUP");
-    server.wait_for_err("the certificate that was shown before stays");
+    server.wait_for_err("the old certificate stays in use");
     assert!(
         server.err().contains("there is no certificate in it"),
         "{}",

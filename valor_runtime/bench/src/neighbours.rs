@@ -90,7 +90,8 @@ fn definition(kind: &str, name: &str, path: &Path) -> Result<Definition, Box<dyn
 /// If the server does not come up, or if the healthy one does not answer.
 pub fn measure() -> io::Result<()> {
     println!(
-        "\n### neighbours: hello on 2 threads beside 2 modules that compute, 2 scripts that loop, 4 libraries that block\n"
+        "\n### neighbours: hello on 2 threads beside 2 modules that compute, 2 scripts that loop, 4 libraries that \
+         block\n"
     );
     println!("| hello | requests | p50 ms | p99 ms | longest ms |\n|---|---:|---:|---:|---:|");
     let running = Running::start(Subject::ValorNeighbours, 2, None)?;

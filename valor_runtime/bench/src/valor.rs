@@ -146,7 +146,7 @@ async fn script() -> Result<Arc<dyn Vlugin>, Box<dyn Error>> {
     Ok(runtime)
 }
 
-/// A guest that begins anew for every request.
+/// A guest that starts again for every request.
 async fn fresh() -> Result<Arc<dyn Vlugin>, Box<dyn Error>> {
     let runtime = runtime().await?;
     let hello = definition("wasm", "hello", &module()?)?;

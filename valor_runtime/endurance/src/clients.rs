@@ -1,4 +1,4 @@
-//! The clients: idle, slow and busy ones, on one thread. Each is a task that begins anew when its connection has
+//! The clients: idle, slow and busy ones, on one thread. Each is a task that begins again when its connection has
 //! ended as it should. What they see is counted.
 
 use crate::server::{BODY, HEAD, IDLE, SLACK};
@@ -148,7 +148,7 @@ impl Client {
         Ok(stream)
     }
 
-    /// Records a client's fault, and waits a little before the client begins anew.
+    /// Records a client's fault, and waits a little before the client begins again.
     async fn noted(&self, kind: &str, outcome: Result<(), String>) {
         if let Err(what) = outcome {
             self.seen.fault(format!("{kind}: {what}"));

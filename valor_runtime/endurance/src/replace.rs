@@ -108,7 +108,8 @@ pub fn run(args: &Args) -> Outcome<()> {
     }
     let requests = asked.load(Ordering::Relaxed);
     println!(
-        "{} replacements under {} busy connections in {:.1} s; {requests} requests, none failed; {} versions were seen, none mixed",
+        "{} replacements under {} busy connections in {:.1} s; {requests} requests, none failed; {} versions were \
+         seen, none mixed",
         args.replacements,
         args.busy,
         took.as_secs_f64(),

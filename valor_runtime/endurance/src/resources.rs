@@ -11,7 +11,8 @@ pub fn allow_descriptors(count: u64) -> Result<(), Box<dyn Error>> {
     if limit.maximum.is_some_and(|most| most < count) {
         let most = limit.maximum.unwrap_or_default();
         return Err(format!(
-            "{count} open files are needed, and {most} are allowed: raise the hard limit (`ulimit -Hn {count}`), or ask for fewer connections"
+            "{count} open files are needed, and {most} are allowed: raise the hard limit (`ulimit -Hn {count}`), or \
+             ask for fewer connections"
         )
         .into());
     }

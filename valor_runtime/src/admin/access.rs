@@ -84,10 +84,10 @@ fn loopback_only(head: &RequestHead) -> Result<(), &'static str> {
             .is_ok_and(|peer| is_loopback(peer.ip()))
     });
     if !peer_is_loopback {
-        return Err("/_plugins is for this machine alone unless a registry token is set");
+        return Err("/_plugins is only for this machine unless a registry token is set");
     }
     if !head.header_str("host").is_some_and(is_loopback_host) {
-        return Err("the Host of a request to /_plugins has to be localhost or a loopback address");
+        return Err("the Host of a request to /_plugins must be localhost or a loopback address");
     }
     if head.header("origin").is_some() {
         return Err("/_plugins is not for pages: the request has an Origin");

@@ -128,7 +128,7 @@ async fn answer<A: Administer>(runtime: Arc<A>, request: Request) -> Result<Resp
             let definition = sent(&*runtime, request).await?;
             if definition.name != name {
                 let line = format!(
-                    "the definition is of `{}`, but the path names `{name}`: they have to be the same",
+                    "the definition is of `{}`, but the path names `{name}`: they must be the same",
                     definition.name
                 );
                 return Err(RegistryRefusal::Unfit(line).into());

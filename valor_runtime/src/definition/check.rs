@@ -1,7 +1,7 @@
-//! Holds values to the rows of the table: those of a text, and those of a definition made in code.
+//! Compares values with the rows of the table: those of a text, and those of a definition made in code.
 //!
-//! Nothing stops at the first fault: a value of the wrong shape is noted, and the rest is still looked at, so that one
-//! run tells all. `read` asks for texts, and `kinds` for definitions made in code.
+//! A fault stops nothing: a value of the wrong shape is noted, and the rest is still checked, so that one run lists
+//! every fault. `read` calls it for texts, and `kinds` for definitions made in code.
 
 use super::{
     cursor::{Cursor, Entry},
@@ -18,11 +18,11 @@ use super::{
 };
 use std::collections::HashSet;
 
-/// The longest text of a definition, in units of UTF-16, as the browser counts them: no path, host or prefix needs
-/// more, and looking for a path of a megabyte takes minutes.
+/// The longest text of a definition, in units of UTF-16, as the browser counts them. No path, host or prefix needs
+/// more, and looking up a path of a megabyte takes minutes.
 const MAX_TEXT: usize = 4096;
 
-/// The values of an object that have a row, in their order.
+/// The values of an object that have a row, in the rows' order.
 pub(super) struct Known<C>(Vec<(&'static Key, C)>);
 
 impl<C> Known<C> {
@@ -37,7 +37,7 @@ impl<C> Known<C> {
     }
 }
 
-/// Holds a definition that was put together in code to the rules.
+/// Checks a definition that was made in code.
 pub(super) fn made(definition: &Definition, kinds: &[Kind]) -> Result<(), DefinitionFaults> {
     let mut checker = Checker::of(None, kinds);
     checker.definition(&Made::Definition(definition), "");
@@ -47,17 +47,17 @@ pub(super) fn made(definition: &Definition, kinds: &[Kind]) -> Result<(), Defini
     }
 }
 
-/// Gathers faults.
+/// Collects faults.
 pub(super) struct Checker<'t> {
-    /// The lines of the text, if there is one.
+    /// The lines of the text, if there is a text.
     lines: Option<Lines<'t>>,
-    /// The kinds of vlugin that there are.
+    /// The known kinds of vlugin.
     kinds: &'t [Kind],
     pub faults: Faults,
 }
 
 impl<'t> Checker<'t> {
-    /// For the values of a text, or of none.
+    /// For the values of a text, or without a text.
     pub fn of(text: Option<&'t str>, kinds: &'t [Kind]) -> Self {
         Self {
             lines: text.map(Lines::of),
@@ -66,7 +66,7 @@ impl<'t> Checker<'t> {
         }
     }
 
-    /// The position of a byte of the text; its start, if there is none.
+    /// The position of a byte of the text; the start, if there is no text.
     pub fn position(&self, at: usize) -> Position {
         let start = Position { line: 1, column: 1 };
         let lines = self.lines.as_ref();
@@ -83,7 +83,7 @@ impl<'t> Checker<'t> {
         });
     }
 
-    /// Checks a definition, and gives what of it has a row, and what of that has no fault.
+    /// Checks a definition, and returns its keys that have a row, and those of them without a fault.
     pub fn definition<C: Cursor>(&mut self, node: &C, key: &str) -> Option<(Known<C>, Known<C>)> {
         let Some(entries) = node.object() else {
             let (example, found) = (keys::EXAMPLE, node.kind());
@@ -98,8 +98,8 @@ impl<'t> Checker<'t> {
         Some((known, sound))
     }
 
-    /// The entries that have a row; unknown keys are faults. Of those that are there twice the first counts: `twice`
-    /// says of the others what is wrong.
+    /// The entries that have a row; unknown keys are faults. If a key is there twice, the first one counts: `twice`
+    /// reports the others.
     pub fn known<C: Cursor>(
         &mut self,
         entries: Vec<Entry<C>>,
@@ -126,7 +126,7 @@ impl<'t> Checker<'t> {
                     "this key has no meaning for the types of vlugins that this version runs";
                 self.fault(key_at, sub, message);
             } else {
-                // Looking for what was meant takes longest, so it is done only for the faults that are shown.
+                // The search for the intended word takes longest, so it is only done for faults that are shown.
                 let message = match self.faults.are_all_told() {
                     true => {
                         let known: Vec<_> = keys.iter().map(|row| row.name).collect();
@@ -140,8 +140,7 @@ impl<'t> Checker<'t> {
         Known(found)
     }
 
-    /// Checks what an object has against its rows, as one of a vlugin of this kind if that is known; gives what has no
-    /// fault.
+    /// Checks an object against its rows, for this kind of vlugin if it is known; returns the entries without a fault.
     pub fn rows<C: Cursor>(
         &mut self,
         node: &C,
@@ -153,7 +152,7 @@ impl<'t> Checker<'t> {
         for row in keys {
             if let (Some(write), None) = (of_kind::needed(row, kind), known.get(row.name)) {
                 let message = format!("`{}` is missing; write {write}", row.name);
-                // In a text, what is not there has no place but the object's.
+                // In a text, a missing key has no position but the object's.
                 let key = match self.lines {
                     Some(_) => key.to_owned(),
                     None => join(key, row.name),
@@ -215,7 +214,7 @@ impl<'t> Checker<'t> {
                     self.object(value, key, object, kind);
                 }
             }
-            // Each is checked by itself.
+            // Each is checked separately.
             Shape::Definitions => {}
         }
     }

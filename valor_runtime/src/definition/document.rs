@@ -1,4 +1,4 @@
-//! [`Definitions`]: all of a plugins.json as it was read. `read` makes them of a text, `text` of a file.
+//! [`Definitions`]: a whole plugins.json as it was read. `read` makes one from a text, `text` from a file.
 
 use super::{
     fault::{DefinitionFault, Position, join},
@@ -6,14 +6,14 @@ use super::{
 };
 use std::path::{Path, PathBuf};
 
-/// All of a plugins.json, in its order, each with the positions of its keys in the text.
+/// A whole plugins.json: its definitions in order, each with the positions of its keys in the text.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Definitions {
     pub(super) file: Option<PathBuf>,
     pub(super) entries: Vec<(Definition, Positions)>,
 }
 
-/// Where the parts of one definition stand.
+/// The positions of the parts of one definition.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Positions {
     /// From the root: `plugins[2]`.
@@ -23,14 +23,14 @@ pub(super) struct Positions {
 }
 
 impl Positions {
-    /// A fault of the value of one of its keys, such as `path` or `config.limits[2]`; of all of it, if it has no such
-    /// key.
+    /// A fault of the value of one of its keys, such as `path` or `config.limits[2]`. If it has no such key, a fault of
+    /// the whole definition.
     pub fn fault(&self, key: &str, message: String) -> DefinitionFault {
         let mut key = key;
         let found = loop {
             match self.values.iter().find(|(known, _)| known == key) {
                 Some((_, position)) => break Some(*position),
-                // Of a key inside of `config` that is not there, what it should be in.
+                // If a key inside of `config` is missing, what should contain it.
                 None => match key.rfind(['.', '[']) {
                     Some(end) => key = &key[..end],
                     None => break None,
@@ -50,17 +50,17 @@ impl Positions {
 }
 
 impl Definitions {
-    /// The file that it was read from.
+    /// The file that it was read from, if any.
     pub fn file(&self) -> Option<&Path> {
         self.file.as_deref()
     }
 
-    /// How many there are.
+    /// The number of definitions.
     pub fn len(&self) -> usize {
         self.entries.len()
     }
 
-    /// Whether there is none.
+    /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }
@@ -70,11 +70,11 @@ impl Definitions {
         self.entries.iter().map(|(definition, _)| definition)
     }
 
-    /// A fault that came to light later, such as a file that is not there: at the value of a key
-    /// of the definition at `index`, or at the definition itself where it has no such key.
+    /// A fault that shows only later, such as a missing file. Its position is the value of a key of the definition at
+    /// `index`, or the definition itself if it has no such key.
     ///
     /// # Panics
-    /// Where there are not so many definitions.
+    /// If `index` is out of range.
     pub fn fault(&self, index: usize, key: &str, message: impl Into<String>) -> DefinitionFault {
         let (_, positions) = &self.entries[index];
         positions.fault(key, message.into())

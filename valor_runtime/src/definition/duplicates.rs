@@ -1,10 +1,9 @@
-//! Names and prefixes are each there once: `read` notes them here as it goes along, and a fault
-//! names both positions.
+//! Ensures that names and prefixes are unique. `read` notes them here as it goes along; a fault names both positions.
 
 use super::{check::Checker, fault::join};
 use std::collections::HashMap;
 
-/// A name or a prefix, and the byte of the text that it begins at.
+/// A name or a prefix, and the byte of the text where it begins.
 type Said = (String, usize);
 
 /// The names and prefixes that are taken, and where.
@@ -15,7 +14,7 @@ pub(super) struct Duplicates {
 }
 
 impl Duplicates {
-    /// Notes an entry, and as faults what of it another one has already.
+    /// Notes an entry. What another entry already has is a fault.
     pub fn note(
         &mut self,
         checker: &mut Checker<'_>,
@@ -48,7 +47,7 @@ impl Duplicates {
         };
         let by_default = name.is_some_and(|(_, name_at)| name_at == at);
         if by_default && name_taken {
-            // Another name gives another prefix: one fault is enough.
+            // Another name also gives another prefix: one fault is enough.
             return;
         }
         let position = checker.position(*first_at);

@@ -1,7 +1,7 @@
-//! What is wrong with a plugins.json: each fault with its position, its key and what to do.
+//! The faults of a plugins.json, each with its position, its key and what to do.
 //!
-//! `read` and `rules` make them; the command line prints them, the registry's endpoint answers
-//! with them. A fault is one line, whatever the text has in it.
+//! `read` and `rules` create them; the command line prints them, and the registry's endpoint answers with them. A fault
+//! is one line, whatever the text contains.
 
 use crate::escape::Shown;
 use std::{
@@ -9,7 +9,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Where something stands in a text. Both count from 1, columns in characters.
+/// A position in a text. Both numbers count from 1, columns in characters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Position {
     /// The line.
@@ -24,10 +24,10 @@ impl fmt::Display for Position {
     }
 }
 
-/// One thing that is wrong with a definition.
+/// One fault of a definition.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DefinitionFault {
-    /// Where; `None` where there is no text, or none that could be read.
+    /// Its position; `None` if there is no text, or none that could be read.
     pub position: Option<Position>,
     /// The key, from the root: `plugins[2].limits.timeout`. Empty for the text as a whole.
     pub key: String,
@@ -47,25 +47,25 @@ impl fmt::Display for DefinitionFault {
     }
 }
 
-/// How many faults are told of, each by its line; those after them are counted.
+/// The most faults that get a line each; those after them are only counted.
 pub const TOLD: usize = 100;
 
-/// Every fault that was found, in the order of the text; at least one.
+/// All faults, in the order of the text; at least one.
 ///
-/// It prints as one line for each of the first hundred, `FILE:LINE:COLUMN: KEY: MESSAGE`, and one with the number of
-/// the others.
+/// It prints as one line for each of the first hundred, `FILE:LINE:COLUMN: KEY: MESSAGE`, and one line with the number
+/// of the others.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DefinitionFaults {
-    /// The file, where they are a file's.
+    /// The file, if the text came from one.
     pub file: Option<PathBuf>,
     /// The faults.
     pub faults: Vec<DefinitionFault>,
-    /// How many more there are, which were only counted.
+    /// The number of further faults, which were only counted.
     pub further: usize,
 }
 
 impl DefinitionFaults {
-    /// All of them on one line, with semicolons between.
+    /// All faults on one line, with semicolons between them.
     pub fn on_one_line(&self) -> String {
         self.to_string().replace('\n', "; ")
     }
@@ -94,7 +94,7 @@ impl fmt::Display for DefinitionFaults {
 
 impl std::error::Error for DefinitionFaults {}
 
-/// The faults of a text: the first that were met, and how many there are.
+/// The faults of a text: the first ones, and how many there are.
 #[derive(Debug, Default)]
 pub(super) struct Faults {
     first: Vec<DefinitionFault>,
@@ -122,7 +122,7 @@ impl Faults {
         self.first.len() < TOLD
     }
 
-    /// Counts a fault, and keeps it while there are few.
+    /// Counts a fault, and keeps it if there are few.
     pub fn note(&mut self, fault: impl FnOnce() -> DefinitionFault) {
         self.count += 1;
         if self.first.len() < TOLD {
@@ -141,7 +141,7 @@ impl Faults {
     }
 }
 
-/// A word from outside as it stands in a message: on one line, and not too long.
+/// A word from outside for a message: on one line, and not too long.
 pub(super) fn shown(word: &str) -> String {
     const MAX: usize = 64;
     let mut shown: String = word
@@ -156,7 +156,7 @@ pub(super) fn shown(word: &str) -> String {
     shown.replace("\\\"", "\"").replace("\\'", "'")
 }
 
-/// The key of a value inside of another: `plugins[2]` and `name` are `plugins[2].name`.
+/// The key of a value inside another: `plugins[2]` and `name` give `plugins[2].name`.
 pub(super) fn join(key: &str, name: &str) -> String {
     if key.is_empty() {
         return name.to_owned();

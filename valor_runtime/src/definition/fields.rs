@@ -1,4 +1,4 @@
-//! [`Definition`]: what plugins.json says of one vlugin, a field for each key. `keys` has the row of each.
+//! [`Definition`]: what plugins.json says about one vlugin, one field per key. `keys` has the row of each.
 
 use super::{keys, kind::Kind, limits::Limits, script::Start};
 use serde::{Deserialize, Serialize};
@@ -29,23 +29,23 @@ pub struct Definition {
     /// The name: in the log, in `x-valor-plugin`, and for `call`. Letters, digits, `_`, `.` and
     /// `-`, at most 64, the first neither `_` nor `.`.
     pub name: String,
-    /// Where it is mounted; `/` and the name, where it is not said.
+    /// Where it is mounted; without it, `/` and the name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prefix: Option<String>,
-    /// Whether the prefix is taken off the path. An app with a base path takes all of it.
+    /// Whether the prefix is removed from the path. An app with a base path gets the whole path.
     #[serde(default = "stripped", skip_serializing_if = "Clone::clone")]
     pub strip: bool,
-    /// Whether the prefix is put in front of paths in `location`, `content-location` and cookies.
+    /// Whether the prefix is put before the paths in `location`, `content-location` and cookies.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub rewrite: bool,
-    /// The library's file, or a bare name to look for; where it is not said, the library of
-    /// `source`, or else the name. For `js`, the script; for `files`, the folder, which has to be said.
+    /// The library's file, or a bare name to look up; without it, the library of `source`, or else the name. For `js`,
+    /// the script; for `files`, the folder, which is required.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub path: Option<PathBuf>,
     /// The folder of the crate that it is built from, relative to plugins.json.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<PathBuf>,
-    /// Handed to the vlugin as it is; what `files` has of it is said there.
+    /// Passed to the vlugin unchanged; for `files`, see [`FilesConfig`](crate::definition::FilesConfig).
     #[serde(default, skip_serializing_if = "Value::is_null")]
     pub config: Value,
     /// The SHA-256 that the file must have, 64 hexadecimal digits.
@@ -54,22 +54,22 @@ pub struct Definition {
     /// The hosts that it may reach, `host`, `host:port` or `*.domain`, or `*` for all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub allow: Option<Vec<String>>,
-    /// The vlugins that it may call, `*` for every one, and what the host offers, whose names begin with `_`.
+    /// The vlugins that it may call, or `*` for every one, and what the host offers, whose names begin with `_`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub callees: Option<Vec<String>>,
-    /// What it may use.
+    /// Its limits.
     #[serde(default, skip_serializing_if = "Limits::is_empty")]
     pub limits: Limits,
-    /// `js` alone: the files and folders that the script may read, from its folder; `.` is all.
+    /// Only for `js`: the files and folders that the script may read, relative to its folder; `.` is all of it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub files: Vec<String>,
-    /// `js` alone: vlugins of the same group share a process, and its end.
+    /// Only for `js`: vlugins of the same group share a process, and end with it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub group: Option<String>,
-    /// `js` alone: whether it is started when it is loaded, or by its first request.
+    /// Only for `js`: whether it starts when it is loaded, or with its first request.
     #[serde(default, skip_serializing_if = "Start::is_default")]
     pub start: Start,
-    /// Whether to serve the rest where this one cannot be built or loaded for want of a tool or a package.
+    /// Whether the other vlugins are still served when this one lacks a tool or a package.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub optional: bool,
 }
@@ -79,7 +79,7 @@ fn stripped() -> bool {
 }
 
 impl Definition {
-    /// A definition with nothing but the two keys that each has.
+    /// A definition with only the two keys that each one has.
     pub fn new(kind: Kind, name: impl Into<String>) -> Self {
         Self {
             kind,

@@ -1,7 +1,7 @@
-//! What the definition of a `files` vlugin may say: the rows of its `config`, and the names that it serves.
+//! What the definition of a `files` vlugin may contain: the rows of its `config`, and the names that it serves.
 //!
-//! The loader of that type reads its [`FilesConfig`], and asks [`is_served`] of every name in a request. A name that
-//! passes is one entry of one folder, and none that is hidden, on the system that this runs on.
+//! The loader of that kind reads its [`FilesConfig`], and calls [`is_served`] with every name in a request. A name that
+//! passes is one entry of one folder, and not a hidden one, on the system that this runs on.
 
 use super::{
     fault::shown,
@@ -10,6 +10,7 @@ use super::{
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use std::ops::RangeInclusive;
 
 /// The `config` of a `files` vlugin.
 ///
@@ -29,10 +30,10 @@ pub struct FilesConfig {
     /// The file that is served for a folder.
     #[serde(default = "FilesConfig::index")]
     pub index: String,
-    /// The file that is served, with status 200, where there is none; none unless it is said.
+    /// The file that is served with status 200 if there is no such file; by default none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fallback: Option<String>,
-    /// The value of `cache-control`; no such header unless it is said.
+    /// The value of `cache-control`; by default, there is no such header.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cache_control: Option<String>,
 }
@@ -90,10 +91,10 @@ impl FilesConfig {
         const { text_default(find(KEYS, "index")) }.into()
     }
 
-    /// The `config` of a definition; `null` is all defaults.
+    /// The `config` of a definition; `null` means all defaults.
     ///
     /// # Errors
-    /// What of its shape is wrong, in a line.
+    /// What is wrong with its shape, in one line.
     pub(crate) fn of(config: &Value) -> Result<Self, String> {
         if config.is_null() {
             return Ok(Self::default());
@@ -126,7 +127,7 @@ fn path(path: &str) -> Option<String> {
     let served = path.split('/').all(|name| is_served(name.as_bytes()));
     (!served).then(|| {
         format!(
-            "`{}` is no file that can be served; write its path from the folder, such as index.html",
+            "`{}` is not a file that can be served; write its path from the folder, such as index.html",
             shown(path)
         )
     })
@@ -145,16 +146,22 @@ fn field_value(value: &str) -> Option<String> {
     })
 }
 
-/// Whether an entry of this name may be served: one name, not hidden, without a second meaning.
+/// Whether an entry with this name may be served: a single name, not hidden, without a second meaning.
 pub fn is_served(name: &[u8]) -> bool {
     std::str::from_utf8(name)
         .is_ok_and(|name| is_plain(name) && (!cfg!(windows) || is_plain_on_windows(name)))
 }
 
-/// What holds everywhere: no separator, no control character, no dot first.
+/// The rules for every system: no separator, no control character, no dot at the start.
 fn is_plain(name: &str) -> bool {
-    // HFS+ leaves these out when it compares names, so that one of them could hide the dot.
-    let ignored = |c: char| matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}');
+    // HFS+ ignores these when it compares names, so that one of them could hide the dot.
+    const IGNORED: [RangeInclusive<char>; 4] = [
+        '\u{200b}'..='\u{200f}',
+        '\u{202a}'..='\u{202e}',
+        '\u{2060}'..='\u{206f}',
+        '\u{feff}'..='\u{feff}',
+    ];
+    let ignored = |c| IGNORED.iter().any(|range| range.contains(&c));
     let first = name.chars().find(|&c| !ignored(c));
     first.is_some_and(|first| first != '.')
         && !name
@@ -162,8 +169,8 @@ fn is_plain(name: &str) -> bool {
             .any(|c| matches!(c, '/' | '\\') || c.is_control())
 }
 
-/// What Windows reads otherwise than it is written: devices, drives and streams, ends that it
-/// leaves out, wildcards, and the short names of files (`PROGRA~1`), which may be hidden ones.
+/// Names that Windows reads differently: devices, drives and streams, endings that it drops, wildcards, and the short
+/// names of files (`PROGRA~1`), which may be hidden ones.
 fn is_plain_on_windows(name: &str) -> bool {
     const DEVICES: [&str; 6] = ["CON", "PRN", "AUX", "NUL", "CONIN$", "CONOUT$"];
     let stem = name.split('.').next().unwrap_or_default().trim_end();

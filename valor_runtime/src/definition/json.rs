@@ -1,8 +1,8 @@
-//! Strict JSON whose values know where they stand in the text.
+//! Strict JSON whose values know their position in the text.
 //!
-//! `serde_json` judges the whole text first, so everything behind [`parse`] is well-formed and
-//! of bounded depth. Objects and arrays are then opened one level at a time through
-//! [`RawValue`], which borrows from the text, so that an offset is a difference of addresses.
+//! `serde_json` checks the whole text first, so everything after [`parse`] is well-formed and of bounded depth. Objects
+//! and arrays are then opened one level at a time through [`RawValue`], which borrows from the text, so that an offset
+//! is a difference of addresses.
 
 use super::{
     cursor::{Cursor, Entry},
@@ -15,15 +15,15 @@ use std::{borrow::Cow, fmt};
 /// A value of a text.
 #[derive(Clone, Copy)]
 pub(super) struct Node<'t> {
-    /// The byte that it begins at.
+    /// The byte where it begins.
     pub at: usize,
     text: &'t str,
 }
 
-/// How many arrays and objects may be inside of each other, as `serde_json` has it.
+/// How deeply arrays and objects may be nested, as in `serde_json`.
 const DEEPEST: usize = 127;
 
-/// The value that the text is. `least` is what to write if it is empty.
+/// The value of the text. `least` is what to write if it is empty.
 pub(super) fn parse<'t>(text: &'t str, least: &str) -> Result<Node<'t>, DefinitionFault> {
     if let Err(error) = serde_json::from_str::<Value>(text) {
         return Err(syntax_fault(text, least, &error));
@@ -35,13 +35,13 @@ pub(super) fn parse<'t>(text: &'t str, least: &str) -> Result<Node<'t>, Definiti
     })
 }
 
-/// Some editors put a byte order mark first; RFC 8259, section 8.1 lets readers skip it.
+/// Some editors put a byte order mark first; RFC 8259, section 8.1, lets readers skip it.
 pub(super) fn without_mark(text: &str) -> &str {
     text.strip_prefix('\u{feff}').unwrap_or(text)
 }
 
-/// Where the lines of a text begin, and how many characters stand before each block of it: a position is found
-/// at the same cost wherever it is, also in a text of one line.
+/// Where the lines of a text begin, and how many characters precede each block of it. Finding a position costs the same
+/// everywhere, even in a text of one line.
 pub(super) struct Lines<'t> {
     text: &'t str,
     starts: Vec<usize>,
@@ -82,7 +82,7 @@ impl<'t> Lines<'t> {
     fn characters_before(&self, at: usize) -> usize {
         let block = at / BLOCK;
         let rest = &self.text.as_bytes()[block * BLOCK..at];
-        // Right behind a last block that is full there is none.
+        // Right after a last block that is full, there is none.
         match self.before.get(block) {
             Some(before) => before + begun_in(rest),
             None => self.before.last().map_or(0, |before| {
@@ -99,12 +99,12 @@ fn begun_in(bytes: &[u8]) -> usize {
 }
 
 impl<'t> Node<'t> {
-    /// The value itself, as what it stands for.
+    /// The value that it means.
     pub fn read<T: DeserializeOwned>(&self) -> serde_json::Result<T> {
         serde_json::from_str(self.text)
     }
 
-    /// The byte behind it.
+    /// The byte after it.
     pub fn end(&self) -> usize {
         self.at + self.text.len()
     }
@@ -138,7 +138,7 @@ impl<'t> Cursor for Node<'t> {
         }
     }
 
-    /// As it stands in the text, cut short.
+    /// Its text, cut short.
     fn shown(&self) -> String {
         shown(self.text)
     }
@@ -177,7 +177,7 @@ impl<'t> Cursor for Node<'t> {
         let Entries(entries) = serde_json::from_str(self.text).ok()?;
         let mut end = 1;
         let entries = entries.into_iter().map(|(key, value)| {
-            // Between two entries there is nothing but a comma and white space.
+            // Between two entries there is only a comma and white space.
             let gap = self.text.as_bytes()[end..]
                 .iter()
                 .take_while(|byte| **byte != b'"')
@@ -191,7 +191,7 @@ impl<'t> Cursor for Node<'t> {
     }
 }
 
-/// How far into `whole` its part begins.
+/// The offset in `whole` where its part begins.
 fn offset_in(whole: &str, part: &str) -> usize {
     part.as_ptr().addr() - whole.as_ptr().addr()
 }
@@ -225,7 +225,7 @@ impl<'de> Deserialize<'de> for Entries<'de> {
 }
 
 fn syntax_fault(text: &str, least: &str, error: &serde_json::Error) -> DefinitionFault {
-    // serde_json counts columns in bytes, from 1, and gives 0 right behind a line break.
+    // serde_json counts columns in bytes, from 1, and reports 0 right after a line break.
     let lines = Lines::of(text);
     let line = error.line().clamp(1, lines.starts.len());
     let at = match error.is_eof() {
@@ -253,7 +253,7 @@ fn syntax_fault(text: &str, least: &str, error: &serde_json::Error) -> Definitio
     }
 }
 
-/// What is JSON, and yet more than a program can take: where it begins, and what is wrong.
+/// JSON that is more than a program can take: where it begins, and what is wrong.
 fn beyond(text: &str, at: usize, said: &str) -> Option<(usize, String)> {
     let in_number = |byte: &u8| matches!(byte, b'0'..=b'9' | b'+' | b'-' | b'.' | b'e' | b'E');
     if said == "number out of range" {
@@ -267,9 +267,7 @@ fn beyond(text: &str, at: usize, said: &str) -> Option<(usize, String)> {
         return Some((start, line));
     }
     if said == "recursion limit exceeded" {
-        let line = format!(
-            "arrays and objects are more than {DEEPEST} deep in each other; take levels out"
-        );
+        let line = format!("arrays and objects are nested more than {DEEPEST} deep; remove levels");
         return Some((at, line));
     }
     if said == "lone leading surrogate in hex escape" || said == "unexpected end of hex escape" {
@@ -288,14 +286,14 @@ fn hint(text: &str, at: usize, error: &serde_json::Error) -> Option<String> {
         return Some("JSON has no comments; take this one out".into());
     }
     if rest.starts_with('\'') {
-        return Some("JSON's strings stand in double quotes".into());
+        return Some("JSON strings need double quotes".into());
     }
     let full = error.to_string();
     if full.starts_with("trailing comma") {
-        return Some("JSON allows no comma behind the last element; take it out".into());
+        return Some("JSON allows no comma after the last element; take it out".into());
     }
     if full.starts_with("key must be a string") {
-        return Some("a key stands in double quotes".into());
+        return Some("a key needs double quotes".into());
     }
     if full.starts_with("expected value") || full.starts_with("expected ident") {
         return Some(

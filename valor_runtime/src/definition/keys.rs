@@ -11,7 +11,7 @@ use super::{
     },
 };
 
-/// Keys that only kinds have that other versions of Valor know.
+/// Keys for kinds that only other versions of Valor know.
 pub(super) const LATER: &[&str] = &["url"];
 
 /// A plugins.json.
@@ -196,7 +196,7 @@ const fn text(rule: &'static Rule) -> Shape {
     }
 }
 
-/// The default of a flag of a definition.
+/// The default of a definition's flag.
 pub(super) const fn flag(name: &str) -> bool {
     match find(DEFINITION, name).shape {
         Flag(default) => default,

@@ -1,9 +1,9 @@
-//! What a kind of vlugin is to a definition: [`Kind`], and the [`KindRow`] behind it.
+//! What a kind of vlugin means for a definition: [`Kind`], and its [`KindRow`].
 //!
 //! A row has the kind's word, the keys and limits that it takes among those that not every kind takes, the servers that
-//! it may reach if `allow` says nothing, its `config` if Valor reads that itself, and where it runs. The rows of Valor's
-//! own kinds are in `loader/table`, each beside what makes its loader; a program brings more with
-//! [`Builder::kind`](crate::Builder::kind). All that is made from rows is made from those that it is given.
+//! it may reach without `allow`, its `config` if Valor reads that itself, and where it runs. The rows of Valor's own
+//! kinds are in `loader/table`, each next to what creates its loader; a program adds more with
+//! [`Builder::kind`](crate::Builder::kind). Everything that is derived from rows uses the rows that it gets.
 
 use super::{
     limit::Bound,
@@ -17,12 +17,12 @@ use std::{
 
 /// A kind of vlugin: the `type` of a definition.
 ///
-/// It is known by its word. What holds of a kind is in its [`KindRow`]; code that wants to know it asks the row, so no
-/// kind is a case of a `match`.
+/// Its word identifies it. Its properties are in its [`KindRow`]. Code asks the row for them, so no `match` has a kind
+/// as a case.
 #[derive(Clone, Copy)]
 pub struct Kind(&'static KindRow);
 
-/// All that is said of a kind of vlugin, apart from its loader.
+/// Everything about a kind of vlugin except its loader.
 ///
 /// ```
 /// use valor_runtime::{Kind, KindRow};
@@ -41,11 +41,11 @@ pub struct KindRow {
     pub(crate) lacks: &'static [(&'static str, &'static str)],
     /// See [`KindRow::needs`].
     pub(crate) needs: &'static [(&'static str, &'static str)],
-    /// Limits that have another range and default.
+    /// Limits with a different range and default.
     pub(crate) bounds: &'static [Bound],
     /// See [`Kind::reaches_every_host`].
     pub(crate) reaches_every_host: bool,
-    /// What its `config` is, if that is not the vlugin's own affair.
+    /// The shape of its `config`, unless only the vlugin knows that.
     pub(crate) config: Option<&'static Object>,
     /// See [`Kind::runs`].
     pub(crate) runs: &'static str,
@@ -55,22 +55,22 @@ pub struct KindRow {
     pub(crate) target: Option<fn() -> &'static str>,
 }
 
-/// How a vlugin gets into the folder that a browser is served.
+/// How a vlugin gets into the folder for a browser.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum InPage {
     /// No browser runs it.
     Never,
-    /// Its file is a WebAssembly module, which goes there as it is.
+    /// Its file is a WebAssembly module, which is copied.
     Module,
-    /// Its file is a script, which goes there in one file with all that it imports.
+    /// Its file is a script, which becomes one file with everything that it imports.
     Script,
     /// Its folder is copied.
     Folder,
 }
 
 impl KindRow {
-    /// A kind with this word in plugins.json, and what it stands for: "a shared library".
+    /// A kind with this word in plugins.json, and its meaning: "a shared library".
     ///
     /// Its vlugins run in the host's process, reach no server, get into no page and no package, and have the keys that
     /// most kinds have.
@@ -93,7 +93,7 @@ impl KindRow {
         }
     }
 
-    /// Words, in lower case, that are used for it elsewhere: for a hint.
+    /// Other words for it, in lower case, for a hint.
     pub const fn elsewhere(mut self, words: &'static [&'static str]) -> Self {
         self.word.elsewhere = words;
         self
@@ -105,20 +105,20 @@ impl KindRow {
         self
     }
 
-    /// The keys that it does not take, among those that most kinds take, each with why and what to do: "which is not
-    /// built; give its file in `path`".
+    /// The keys that it does not take, among those that most kinds take, each with the reason and what to do: "which is
+    /// not built; give its file in `path`".
     pub const fn lacks(mut self, keys: &'static [(&'static str, &'static str)]) -> Self {
         self.lacks = keys;
         self
     }
 
-    /// The keys that have to be there, among those that only some kinds need, each with what to write.
+    /// The keys that it requires, among those that only some kinds require, each with what to write.
     pub const fn needs(mut self, keys: &'static [(&'static str, &'static str)]) -> Self {
         self.needs = keys;
         self
     }
 
-    /// Where its vlugins run, as `/_plugins` says it.
+    /// Where its vlugins run, as `/_plugins` reports it.
     pub const fn runs(mut self, place: &'static str) -> Self {
         self.runs = place;
         self
@@ -126,7 +126,7 @@ impl KindRow {
 }
 
 impl Kind {
-    /// The kind that this row is of.
+    /// The kind that this row describes.
     pub const fn new(row: &'static KindRow) -> Self {
         Self(row)
     }
@@ -136,19 +136,19 @@ impl Kind {
         self.0.word.text
     }
 
-    /// What is known of it.
+    /// Its meaning.
     pub(crate) const fn row(self) -> &'static KindRow {
         self.0
     }
 
-    /// Whether a vlugin of this kind reaches every host if its definition has no `allow`: code of this process could
-    /// open any connection itself. The others reach none.
+    /// Whether a vlugin of this kind reaches every host if its definition has no `allow`: code in this process could
+    /// open any connection itself. Other kinds reach none.
     pub(crate) const fn reaches_every_host(self) -> bool {
         self.0.reaches_every_host
     }
 
-    /// What a package calls the code of a vlugin of this kind for this host: the target triple that it is built for,
-    /// or `javascript`. `None` if no package holds such vlugins.
+    /// A package's name for the code of a vlugin of this kind for this host: the target triple that it is built for, or
+    /// `javascript`. `None` if no package holds such vlugins.
     pub fn target(self) -> Option<&'static str> {
         self.0.target.map(|target| target())
     }

@@ -1,7 +1,7 @@
-//! [`Kinds`]: the kinds of vlugin that a plugins.json may name, and definitions that are read and checked with them.
+//! [`Kinds`]: the kinds of vlugin that a plugins.json may name, and how to read and check definitions with them.
 //!
-//! [`Definition::from_json`] and its like read with Valor's own kinds; a runtime reads what comes to `/_plugins` with
-//! those that it has.
+//! [`Definition::from_json`] and its like use Valor's own kinds; a runtime reads requests to `/_plugins` with the kinds
+//! that it has.
 
 use super::{
     check,
@@ -17,26 +17,26 @@ use super::{
 use serde_json::Value;
 use std::path::Path;
 
-/// The kinds of vlugin that there are: Valor's own, which the default is, and those that a program brings.
+/// A set of kinds of vlugin: Valor's own, which are the default, and those that a program adds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Kinds(Vec<Kind>);
 
-/// Why a kind cannot be one of several.
+/// Why a kind cannot be added to others.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum KindError {
-    /// Its word is that of another kind.
+    /// Another kind has the same word.
     #[error("there is a kind `{0}` already; give this one another word")]
     Duplicates(Kind),
-    /// Its word cannot stand in a plugins.json.
-    #[error("`{kind}` is no word for a kind: {reason}")]
+    /// Its word cannot be written in a plugins.json.
+    #[error("`{kind}` is not a word for a kind: {reason}")]
     Word {
         /// The kind.
         kind: Kind,
         /// What is wrong with its word.
         reason: String,
     },
-    /// Its row says something of a key that does not depend on the kind, or that there is not.
+    /// Its row names a key that does not depend on the kind, or that does not exist.
     #[error("the row of `{kind}` names `{key}`, which no row can")]
     Key {
         /// The kind.
@@ -47,15 +47,15 @@ pub enum KindError {
 }
 
 impl Kinds {
-    /// Valor's own; serde has to know the first of them.
+    /// Valor's own kinds; serde must know the first of them.
     pub(crate) fn of(kinds: &[Kind]) -> Self {
         Self(kinds.to_vec())
     }
 
-    /// These, and one more.
+    /// These kinds, and one more.
     ///
     /// # Errors
-    /// Its row does not fit beside the others, or names keys that no row can name.
+    /// If its row does not fit with the others, or names keys that no row can name.
     pub fn with(mut self, kind: Kind) -> Result<Self, KindError> {
         if of_kind::named(&self.0, kind.as_str()).is_some() {
             return Err(KindError::Duplicates(kind));
@@ -72,12 +72,12 @@ impl Kinds {
         }
     }
 
-    /// Each of them, in the order of the table.
+    /// All kinds, in the order of the table.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = Kind> {
         self.0.iter().copied()
     }
 
-    /// The definition in a text, as the registry takes it.
+    /// The definition in a text, as the registry reads it.
     ///
     /// # Errors
     /// Every fault of the text, with line and column.
@@ -88,7 +88,7 @@ impl Kinds {
     /// The definitions in the text of a plugins.json.
     ///
     /// # Errors
-    /// Every fault that is in it.
+    /// Every fault in it.
     pub fn definitions(&self, text: &str) -> Result<Definitions, DefinitionFaults> {
         match read::all(text, &self.0) {
             (definitions, faults) if faults.is_empty() => Ok(definitions),
@@ -96,7 +96,7 @@ impl Kinds {
         }
     }
 
-    /// The sound definitions of a plugins.json, beside every fault that is in it.
+    /// The sound definitions of a plugins.json, and every fault in it.
     pub fn sound_from_file(&self, path: &Path) -> (Definitions, Option<DefinitionFaults>) {
         match text::file(path) {
             Ok(bytes) => self.sound_from_bytes(bytes, path),
@@ -104,7 +104,7 @@ impl Kinds {
         }
     }
 
-    /// The same of bytes that were read already; `file` is what they are called in faults.
+    /// The same from bytes that have been read; `file` is their name in faults.
     pub fn sound_from_bytes(
         &self,
         bytes: Vec<u8>,
@@ -116,7 +116,7 @@ impl Kinds {
         (definitions, faults)
     }
 
-    /// Holds a definition that was put together in code to the rules of plugins.json.
+    /// Checks a definition that was made in code against the rules of plugins.json.
     ///
     /// # Errors
     /// Every rule that it breaks, by key, without a position.
@@ -126,15 +126,14 @@ impl Kinds {
 
     /// The JSON Schema (draft 2020-12) of a plugins.json with these kinds.
     ///
-    /// A file that the schema refuses is refused by [`Kinds::definitions`] too; that one also finds what a schema cannot
-    /// say, such as a name that is there twice.
+    /// [`Kinds::definitions`] refuses every file that the schema refuses. It also finds what a schema cannot express,
+    /// such as a duplicate name.
     pub fn json_schema(&self) -> Value {
         schema::of(&self.0)
     }
 }
 
-/// A key that the kind's row names in a list where it cannot stand: there is no such key, or it does not depend on the
-/// kind in this way.
+/// A key that a kind's row names in the wrong list: the key does not exist, or does not depend on the kind in this way.
 fn misnamed(kind: Kind) -> Option<&'static str> {
     let row = kind.row();
     let stands = |name: &str, fits: fn(&Key) -> bool| {

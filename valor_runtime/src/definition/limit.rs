@@ -1,5 +1,5 @@
-//! What a row of a limit is made of: a [`Limit`] is a number in a range, with its default, its words, and the field of
-//! [`Limits`] that it is. `limit_rows` has the rows.
+//! The parts of a limit's row: a [`Limit`] is a number in a range, with its default, its words, and its field of
+//! [`Limits`]. `limit_rows` has the rows.
 
 use super::{cursor::Cursor, limits::Limits};
 
@@ -7,12 +7,12 @@ pub(super) const KIB: u64 = 1 << 10;
 pub(crate) const MIB: u64 = 1 << 20;
 pub(super) const GIB: u64 = 1 << 30;
 pub(super) const TIB: u64 = 1 << 40;
-/// Seconds. A request that takes longer wants a stream.
+/// Seconds. A request that takes longer should use a stream.
 pub(super) const DAY: f64 = 86_400.0;
 
-/// A number in a range, and which field of [`Limits`] it is.
+/// A number in a range, and its field of [`Limits`].
 ///
-/// Numbers are `f64` here whatever the field is: all that a row says are exact in it.
+/// Numbers are `f64` here, whatever the field's type: all numbers of the rows are exact in it.
 pub(crate) struct Limit {
     pub field: Field,
     /// What it counts.
@@ -24,10 +24,10 @@ pub(crate) struct Limit {
     pub default: f64,
 }
 
-/// A number that a limit is set to.
+/// The number that a limit is set to.
 #[derive(Clone, Copy)]
 pub(crate) enum Number {
-    /// Any number, also those that JSON does not have.
+    /// Any number, including those that JSON does not have.
     Seconds(f64),
     Whole(u64),
 }
@@ -48,7 +48,7 @@ pub(crate) enum Least {
     Above(f64),
 }
 
-/// What one kind of vlugin has otherwise.
+/// What differs for one kind of vlugin.
 pub(crate) struct Bound {
     /// The limit's key.
     pub limit: &'static str,
@@ -67,7 +67,7 @@ impl Field {
         }
     }
 
-    /// Puts what `defaults` says where `limits` says nothing.
+    /// Takes from `defaults` what `limits` does not set.
     pub fn fill(self, limits: &mut Limits, defaults: &mut Limits) {
         fn fill<T: Copy>(field: &mut Option<T>, default: Option<T>) {
             *field = field.or(default);
@@ -85,7 +85,7 @@ impl Limit {
         matches!(self.field, Field::Seconds(_))
     }
 
-    /// The number that a value is, and as it is shown.
+    /// The number of a value, and how to show it.
     pub fn number<C: Cursor>(&self, value: &C) -> Option<(f64, String)> {
         if self.has_fraction() {
             return value.number().map(|number| (number, number.to_string()));
@@ -108,7 +108,7 @@ impl Limit {
             Least::Is(least) => number >= least,
             Least::Above(least) => number > least,
         };
-        // Written so that NaN, which code could put there, is refused too.
+        // Written so that it also refuses NaN, which code could set.
         if !(is_enough && number <= self.most) {
             return Some(format!("{}, not {shown}", self.sentence(&self.range())));
         }
@@ -162,7 +162,7 @@ impl Limit {
         }
     }
 
-    /// What a round number of bytes or seconds is called: "64 KiB", "a day".
+    /// The name of a round number of bytes or seconds: "64 KiB", "a day".
     fn name_of(&self, number: f64) -> Option<String> {
         if self.unit == "seconds" {
             return (number == DAY).then(|| "a day".into());

@@ -1,7 +1,7 @@
-//! The limits of vlugins, a row for each, and what holds of a [`Limits`] with them.
+//! The limits of vlugins, one row each, and the methods of [`Limits`] that use them.
 //!
-//! To add a limit: a field of [`Limits`], its row in [`KEYS`], an accessor, the code that enforces it, and a test of that.
-//! Reading, checking, merging, the schema, the book and the browser's check follow from the row.
+//! To add a limit: a field of [`Limits`], its row in [`KEYS`], an accessor, the code that enforces it, and a test of
+//! that. Reading, checking, merging, the schema, the book and the browser's check follow from the row.
 
 use super::{
     kind::Kind,
@@ -12,7 +12,7 @@ use super::{
 };
 use std::time::Duration;
 
-/// Why a kind of vlugin has not got a limit.
+/// Why a kind of vlugin does not have a limit.
 const HELD: Takers = Takers::Only("only those of {types} can be held to it");
 
 /// The limits.
@@ -62,7 +62,7 @@ pub(super) const KEYS: &[Key] = &[
         shape: Shape::Limit(Limit {
             field: Field::U64(|limits| &mut limits.memory),
             unit: "bytes",
-            // One page of WebAssembly, and what 32 bits can count.
+            // One page of WebAssembly, and the maximum for 32 bits.
             least: Least::Is((64 * KIB) as f64),
             most: (4 * GIB) as f64,
             says: "a memory is {range}",
@@ -77,7 +77,7 @@ pub(super) const KEYS: &[Key] = &[
         shape: Shape::Limit(Limit {
             field: Field::Seconds(|limits| &mut limits.cpu),
             unit: "seconds",
-            // One tick of the clock that guests are held to.
+            // One tick of the clock that measures guests.
             least: Least::Is(0.01),
             most: DAY,
             says: "a run is {range}",
@@ -107,7 +107,7 @@ pub(super) const KEYS: &[Key] = &[
         shape: Shape::Limit(Limit {
             field: Field::U64(|limits| &mut limits.host_memory),
             unit: "bytes",
-            // A head and the pieces of a few bodies.
+            // Enough for a head and the pieces of a few bodies.
             least: Least::Is(MIB as f64),
             most: TIB as f64,
             says: "the host's memory for a vlugin is {range}",
@@ -170,7 +170,7 @@ pub(super) const KEYS: &[Key] = &[
     },
 ];
 
-/// What runs for a vlugin at once.
+/// A number of things that run for a vlugin at once.
 const AT_ONCE: Limit = Limit {
     field: Field::U32(|limits| &mut limits.fetches),
     unit: "",
@@ -181,7 +181,7 @@ const AT_ONCE: Limit = Limit {
 };
 
 impl Limits {
-    /// The time until the response has to begin.
+    /// The time until the response must begin.
     pub fn timeout(&self) -> Duration {
         seconds(self.timeout, const { limit("timeout").default })
     }
@@ -203,13 +203,13 @@ impl Limits {
             .unwrap_or(const { limit("memory").default as u64 })
     }
 
-    /// Bytes of memory that a vlugin of this kind may have, whose row may have another default.
+    /// Bytes of memory that a vlugin of this kind may have; its row may have a different default.
     pub fn memory_of(&self, kind: Kind) -> u64 {
         let default = || of_kind::default(kind, "memory", const { limit("memory") }) as u64;
         self.memory.unwrap_or_else(default)
     }
 
-    /// How long an instance of a guest or a script may run without a pause.
+    /// How long an instance of a guest, or a script, may run without a pause.
     pub fn cpu(&self) -> Duration {
         seconds(self.cpu, const { limit("cpu").default })
     }
@@ -226,31 +226,31 @@ impl Limits {
             .unwrap_or(const { limit("host_memory").default as u64 })
     }
 
-    /// Requests to servers that run at once.
+    /// Requests to servers at once.
     pub fn fetches(&self) -> u32 {
         self.fetches
             .unwrap_or(const { limit("fetches").default as u32 })
     }
 
-    /// Calls of other vlugins that run at once.
+    /// Calls of other vlugins at once.
     pub fn calls(&self) -> u32 {
         self.calls
             .unwrap_or(const { limit("calls").default as u32 })
     }
 
-    /// Timers that run at once.
+    /// Timers at once.
     pub fn timers(&self) -> u32 {
         self.timers
             .unwrap_or(const { limit("timers").default as u32 })
     }
 
-    /// How many times the usual work and time compiling a module may take.
+    /// How many times the usual work and time it may take to compile a module.
     pub fn compile(&self) -> u32 {
         self.compile
             .unwrap_or(const { limit("compile").default as u32 })
     }
 
-    /// These limits, with `defaults` for what is not said.
+    /// These limits, with `defaults` for those that are not set.
     pub fn or(mut self, defaults: &Self) -> Self {
         let mut defaults = defaults.clone();
         for (_, limit) in rows() {
@@ -260,13 +260,13 @@ impl Limits {
     }
 }
 
-/// A default of a row where nothing is said, or what no row allows.
+/// The row's default if nothing is set, or something that no row allows.
 fn seconds(said: Option<f64>, default: f64) -> Duration {
     said.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
         .unwrap_or(Duration::from_secs_f64(default))
 }
 
-/// Whether vlugins of this kind can be held to the limit of this name.
+/// Whether vlugins of this kind can have the limit of this name.
 pub(crate) fn holds(kind: Kind, limit: &str) -> bool {
     let row = KEYS.iter().find(|key| key.name == limit);
     row.is_some_and(|key| of_kind::has(kind, key))
@@ -280,7 +280,7 @@ pub(super) fn rows() -> impl Iterator<Item = (&'static str, &'static Limit)> {
     })
 }
 
-/// The row of this name, found when the program is compiled.
+/// The row of this name, found at compile time.
 const fn limit(name: &str) -> &'static Limit {
     match &table::find(KEYS, name).shape {
         Shape::Limit(limit) => limit,
@@ -288,7 +288,7 @@ const fn limit(name: &str) -> &'static Limit {
     }
 }
 
-/// The limits that are said, by key.
+/// The limits that are set, by key.
 pub(super) fn said(limits: &Limits) -> Vec<(&'static str, Number)> {
     let mut limits = limits.clone();
     rows()
@@ -301,7 +301,7 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    /// The row of a limit on the page: what is said there, first of all its default.
+    /// The row of a limit on the page; it begins with the default.
     fn row(key: &str) -> String {
         let page = include_str!("../../../docs/src/plugins-json.md");
         let (_, limits) = page.split_once("\n## limits\n").expect("a part on limits");
@@ -347,11 +347,11 @@ mod tests {
         rows().map(|(name, _)| name).collect()
     }
 
-    /// Each row is of the field of its name, and each field has a row.
+    /// Each row has the field of its name, and each field has a row.
     #[test]
     fn a_row_is_a_field() {
         assert_eq!(
-            super::super::tests::fields_of::<Limits>(),
+            super::super::row_tests::fields_of::<Limits>(),
             names(),
             "a field of `Limits` without a row, or a row without a field"
         );
@@ -374,13 +374,13 @@ mod tests {
             assert_eq!(serde_json::to_value(&limits).unwrap(), wanted);
             assert_eq!(limits.clone().or(&Limits::default()), limits);
             assert_eq!(Limits::default().or(&limits), limits);
-            // What is said stays.
+            // A value that is set stays.
             let other = serde_json::from_value(json!({ name: 1 })).unwrap();
             assert_eq!(limits.clone().or(&other), limits);
         }
     }
 
-    /// The numbers of a row keep its own range, and are exact.
+    /// The numbers of a row are within its range, and exact.
     #[test]
     fn rows_keep_their_ranges() {
         for (name, limit) in rows() {

@@ -1,4 +1,4 @@
-//! The values of a definition that was made in code, as `check` looks at them: what a text of it would say.
+//! The values of a definition that was made in code, for `check`: the same as in a text of that definition.
 
 use super::{
     cursor::{Cursor, Entry},
@@ -20,7 +20,7 @@ pub(crate) enum Made<'d> {
     Text(Cow<'d, str>),
     Texts(&'d [String]),
     Flag(bool),
-    /// Any number, also those that JSON does not have.
+    /// Any number, including those that JSON does not have.
     Seconds(f64),
     Whole(u64),
     Json(&'d Value),
@@ -43,7 +43,7 @@ impl<'d> Made<'d> {
     }
 }
 
-/// The keys of a definition that say something, as a text would have them.
+/// The keys of a definition that are set, as they would be in a text.
 fn said(definition: &Definition) -> Vec<(&'static str, Made<'_>)> {
     let Definition {
         kind,

@@ -1,35 +1,34 @@
-//! What plugins.json says: which vlugins there are, where they come from and what each may do.
+//! What plugins.json says: the vlugins, where they come from, and what each may do.
 //!
-//! The command line reads a whole file as [`Definitions`], the registry's endpoint reads one
-//! [`Definition`] from a request's body, and loaders turn each into a vlugin. A definition that
-//! comes out of here keeps every rule that can be seen without touching its files; one that is
-//! put together in code is held to the same rules by [`Definition::check`]. Which kinds there are is said from above:
-//! [`Kinds`] reads and checks with those that it has.
+//! The command line reads a whole file as [`Definitions`], the registry's endpoint reads one [`Definition`] from a
+//! request's body, and loaders turn each into a vlugin. A definition from here keeps every rule that can be checked
+//! without its files. For a definition made in code, [`Definition::check`] checks the same rules. The caller says which
+//! kinds there are: [`Kinds`] reads and checks with its own.
 //!
 //! # Layout
 //!
-//! Each key, limit and kind has one row, and each rule stands once:
+//! Each key, limit and kind has one row, and each rule is written once:
 //!
-//! - `table`: what a row of a key is made of; `keys`: the rows of a file and a definition. `fields`: a [`Definition`].
-//! - `kind`: what a kind of vlugin and its row are; `of_kind`: what a key is for a kind.
-//! - `limits`: what a vlugin may use; `limit_rows`: the row of each limit; `limit`: what that is made of.
+//! - `table`: the parts of a key's row; `keys`: the rows of a file and a definition. `fields`: a [`Definition`].
+//! - `kind`: a kind of vlugin and the parts of its row; `of_kind`: what a key means for a kind.
+//! - `limits`: what a vlugin may use; `limit_rows`: the row of each limit; `limit`: the parts of that row.
 //! - `files`: the rows of the `config` of a `files` vlugin, and the names that it serves.
 //! - `script`: what only a `js` vlugin has.
-//! - `rules`: what a name, a prefix, a host may be: the rules that are code.
+//! - `rules`: the rules that need code, such as those of a name, a prefix, a host.
 //!
-//! From the rows:
+//! Derived from the rows:
 //!
-//! - `check`: holds values to them, which are a `cursor`: `json` has those of a text, `made` those of a definition made in
-//!   code.
+//! - `check`: compares values with them. A value is a `cursor`: `json` has those of a text, `made` those of a
+//!   definition made in code.
 //! - `schema`: the JSON Schema of plugins.json.
-//! - `written`: a test that holds the book and valor-check.js's data to them, and writes both.
+//! - `written`: a test that compares the book and valor-check.js's data with them, and can write both.
 //!
 //! Around them:
 //!
-//! - `text`: from a file to its text. `json`: strict JSON whose values know where they stand.
-//! - `kinds`: what reads and checks with the kinds that there are.
-//! - `read`: from a text to definitions; `document`: those of a file. `taken`: no name and no prefix is there twice.
-//!   `twice`: no key is.
+//! - `text`: from a file to its text. `json`: strict JSON whose values know their position.
+//! - `kinds`: reads and checks with a set of kinds.
+//! - `read`: from a text to definitions; `document`: those of a file. `duplicates`: names and prefixes are unique.
+//!   `twice`: so are keys.
 //! - `fault`: what is wrong, with line, column and JSON path. `nearest`: "did you mean …?"
 
 mod check;
@@ -50,6 +49,8 @@ mod made;
 mod nearest;
 mod of_kind;
 mod read;
+#[cfg(test)]
+mod row_tests;
 mod rules;
 mod schema;
 #[cfg(test)]
@@ -78,7 +79,7 @@ pub use script::Start;
 
 use serde_json::Value;
 
-/// A JSON value, held to what a plugins.json is held to as a text: no key is there twice in one object.
+/// A JSON value, with the same rule as for plugins.json: no object has a key twice.
 ///
 /// ```
 /// use valor_runtime::definition::json;

@@ -10,8 +10,8 @@
 /// ```
 pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let word = word.to_lowercase();
-    // One slip in a short word, one in three letters of a longer one. The length is bounded
-    // since the word comes from outside and the distance takes the product of both lengths.
+    // One typo in a short word, one per three letters in a longer one. The length is bounded, since the word comes from
+    // outside and the distance takes time proportional to the product of both lengths.
     let length = word.chars().count();
     if length > 64 {
         return None;
@@ -28,7 +28,7 @@ pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Opti
         .map(|(_, known)| known)
 }
 
-/// " did you mean `x`?" or the list of known words, to end a message with.
+/// " did you mean `x`?" or the list of known words, as the end of a message.
 pub(super) fn suggestion(word: &str, known: &[&str]) -> String {
     match nearest(word, known.iter().copied()) {
         Some(nearest) => format!("did you mean `{nearest}`?"),

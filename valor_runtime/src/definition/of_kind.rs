@@ -1,5 +1,5 @@
-//! What a key is for a kind of vlugin: whether the kind has it, what holds without it, and what is wrong otherwise. The
-//! rows of both say it together; `check`, the schema and the book ask here.
+//! What a key means for a kind of vlugin: whether the kind has it, what applies without it, and what else is wrong. The
+//! key's row and the kind's row determine it together; `check`, the schema and the book ask here.
 
 use super::{
     kind::{Kind, KindRow},
@@ -8,7 +8,7 @@ use super::{
     table::{Key, Known, Needed, Otherwise, Shape, Takers, Word, Words},
 };
 
-/// The kind among these that has this word in plugins.json.
+/// The one of these kinds that has this word in plugins.json.
 pub(super) fn named(kinds: &[Kind], word: &str) -> Option<Kind> {
     kinds.iter().copied().find(|kind| kind.as_str() == word)
 }
@@ -23,7 +23,7 @@ pub(super) fn has(kind: Kind, key: &Key) -> bool {
     }
 }
 
-/// Those of the kinds that have the key.
+/// The kinds that have the key.
 pub(super) fn takers(key: &Key, kinds: &[Kind]) -> Vec<Kind> {
     let kinds = kinds.iter().copied();
     kinds.filter(|kind| has(*kind, key)).collect()
@@ -47,7 +47,7 @@ pub(super) fn refusal(key: &Key, kind: Kind, kinds: &[Kind]) -> Option<String> {
     Some(format!(", {reason}"))
 }
 
-/// What is wrong with this key in a definition of this kind, if the kind does not have it.
+/// The fault of this key in a definition of this kind, if the kind does not have it.
 pub(super) fn without_meaning(key: &Key, kind: Kind, kinds: &[Kind]) -> Option<String> {
     let reason = refusal(key, kind, kinds)?;
     let name = key.name;
@@ -56,7 +56,7 @@ pub(super) fn without_meaning(key: &Key, kind: Kind, kinds: &[Kind]) -> Option<S
     ))
 }
 
-/// What to write if a definition of this kind has not got the key, and has to.
+/// What to write if a definition of this kind lacks the key and needs it.
 pub(super) fn needed(key: &Key, kind: Option<Kind>) -> Option<&'static str> {
     match key.needed {
         Needed::No => None,
@@ -69,7 +69,7 @@ pub(super) fn needed(key: &Key, kind: Option<Kind>) -> Option<&'static str> {
     }
 }
 
-/// What the kind has otherwise than a limit's row says.
+/// What differs for the kind from a limit's row.
 pub(super) fn bound(kind: Kind, limit: &str) -> Option<&'static Bound> {
     kind.row().bounds.iter().find(|bound| bound.limit == limit)
 }
@@ -79,7 +79,7 @@ pub(super) fn default(kind: Kind, name: &str, limit: &Limit) -> f64 {
     bound(kind, name).map_or(limit.default, |bound| bound.default)
 }
 
-/// What is wrong with a limit's number, for this kind of vlugin if it is known.
+/// The fault of a limit's number, for this kind of vlugin if it is known.
 pub(super) fn broken(
     name: &str,
     limit: &Limit,
@@ -99,7 +99,7 @@ pub(super) fn words(row: &Words, kinds: &[Kind]) -> Vec<Word> {
     }
 }
 
-/// What a key says, behind the kinds that have it: "for `js`: …".
+/// What a key says, after the kinds that have it: "for `js`: …".
 pub(super) fn sentence(key: &Key, kinds: &[Kind]) -> String {
     let (takers, others): (Vec<Kind>, Vec<Kind>) = kinds.iter().partition(|kind| has(**kind, key));
     let whose = match (takers.len(), others.as_slice()) {
@@ -110,7 +110,7 @@ pub(super) fn sentence(key: &Key, kinds: &[Kind]) -> String {
     format!("{whose}{}", key.says)
 }
 
-/// What holds without a key; `None` if it has to be there.
+/// What applies without a key; `None` if it is required.
 pub(super) fn without(key: &Key, kinds: &[Kind]) -> Option<String> {
     let otherwise = match &key.shape {
         Shape::Flag(default) => format!("`{default}`"),

@@ -1,7 +1,7 @@
 //! From a text to definitions.
 //!
-//! `check` holds each definition to the rows of the table; serde then reads what has no fault. [`Definitions`] come out
-//! only if there is no fault at all.
+//! `check` compares each definition with the rows of the table; serde then reads those without a fault. [`Definitions`]
+//! only come out if there is no fault at all.
 
 use super::{
     check::Checker,
@@ -19,7 +19,7 @@ use super::{
 use serde_json::{Map, Value};
 use std::{iter::Peekable, vec};
 
-/// The definitions that have no fault, and the faults of the others and of the text.
+/// The definitions without a fault, and the faults of the others and of the text.
 pub(super) fn all(text: &str, kinds: &[Kind]) -> (Definitions, Faults) {
     let text = without_mark(text);
     let root = match json::parse(text, "; write { \"plugins\": [] } at least") {
@@ -66,8 +66,7 @@ pub(super) fn one(text: &str, kinds: &[Kind]) -> Result<Definition, Faults> {
     }
 }
 
-/// A definition that keeps all rules, as its fields. serde knows the first of the kinds, but not those that a program
-/// brings.
+/// The fields of a definition that keeps all rules. serde knows the first kinds, but not those that a program adds.
 fn filled(node: Node<'_>, kind: Option<Kind>, kinds: &[Kind]) -> serde_json::Result<Definition> {
     let mut object: Map<String, Value> = node.read()?;
     let known = kinds.first().map(|kind| kind.as_str());
@@ -79,7 +78,7 @@ fn filled(node: Node<'_>, kind: Option<Kind>, kinds: &[Kind]) -> serde_json::Res
     })
 }
 
-/// What was read of one entry; name and prefix are there for the search for duplicates even if the rest has faults.
+/// What was read of one entry. Name and prefix are there for the search for duplicates, even if the rest has faults.
 #[derive(Default)]
 struct ReadEntry {
     definition: Option<Definition>,
@@ -195,15 +194,15 @@ impl<'t> Reader<'t> {
                     }
                     read.definition = Some(definition);
                 }
-                // The rows and the fields agree, so this is for what neither knows.
+                // The rows and the fields agree, so this is for keys that neither knows.
                 Err(error) => self.checker.fault(node.at, key, error.to_string()),
             }
         }
         read
     }
 
-    /// Notes where the values of a configuration stand, for faults that the vlugin finds in them; so many at most,
-    /// which no configuration that a person writes has.
+    /// Notes the positions of a configuration's values, for faults that the vlugin finds in them; at most so many,
+    /// which no configuration written by a person has.
     fn inside(&self, node: Node<'t>, key: &str, values: &mut Vec<(String, Position)>) {
         const MANY: usize = 1000;
         let entries = node.object().into_iter().flatten();

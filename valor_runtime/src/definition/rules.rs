@@ -1,8 +1,8 @@
-//! What a name, a prefix, a checksum, a host may be: the rules that need code.
+//! The rules that need code: what a name, a prefix, a checksum or a host may be.
 //!
-//! A row of the table names a [`Rule`]. valor-check.js has the same rules by the same names, in JavaScript; the cases
-//! in `tests/web/definitions.txt` hold the two together. A number's range or a choice of a few words needs no code: it
-//! is data of the row.
+//! A row of the table names a [`Rule`]. valor-check.js has the same rules under the same names, in JavaScript; the
+//! cases in `tests/web/definitions.txt` keep the two equal. The range of a number or a choice of a few words needs no
+//! code: it is data in the row.
 
 use super::fault::shown;
 
@@ -14,13 +14,13 @@ pub(crate) struct Rule {
         expect(dead_code, reason = "it is for valor-keys.js, which a test writes")
     )]
     pub name: &'static str,
-    /// As much of it as the schema can say.
+    /// The part of it that the schema can express.
     pub form: Form,
-    /// `None` for what is right, or else what is wrong and what to do.
+    /// `None` for a valid text, or else what is wrong and what to do.
     pub broken: fn(&str) -> Option<String>,
 }
 
-/// What a JSON Schema can say of a text.
+/// What a JSON Schema can say about a text.
 pub(crate) enum Form {
     Any,
     NotEmpty,
@@ -68,7 +68,7 @@ pub(crate) fn name(name: &str) -> Option<String> {
     let allowed = |c: char| c.is_ascii_alphanumeric() || "_.-".contains(c);
     if let Some(bad) = name.chars().find(|&c| !allowed(c)) {
         return Some(format!(
-            "`{}` cannot stand in a name; letters, digits, `_`, `.` and `-` can",
+            "`{}` is not allowed in a name; letters, digits, `_`, `.` and `-` are",
             shown(bad.encode_utf8(&mut [0; 4]))
         ));
     }
@@ -78,12 +78,12 @@ pub(crate) fn name(name: &str) -> Option<String> {
     })
 }
 
-/// A group is called as a vlugin is.
+/// A group's name follows the rules of a vlugin's.
 fn group(group: &str) -> Option<String> {
     Some(name(group)?.replace("a name", "the name of a group"))
 }
 
-/// A vlugin's name, that of something the host offers, or `*`.
+/// A vlugin's name, the name of something the host offers, or `*`.
 fn callee(callee: &str) -> Option<String> {
     if callee == "*" {
         return None;
@@ -107,10 +107,10 @@ fn prefix(prefix: &str) -> Option<String> {
     {
         let what = shown(bad.encode_utf8(&mut [0; 4]));
         return Some(if bad.is_ascii() {
-            format!("`{what}` cannot stand in a prefix, which is a path without a query")
+            format!("`{what}` is not allowed in a prefix, which is a path without a query")
         } else {
             format!(
-                "`{what}` stands in a path percent-encoded; write `{}` for it",
+                "`{what}` must be percent-encoded in a path; write `{}` for it",
                 percent_encoded(bad)
             )
         });
@@ -124,7 +124,7 @@ fn prefix(prefix: &str) -> Option<String> {
     let decoded = segments.to_ascii_lowercase();
     if let Some(slash) = ["%2f", "%5c"].iter().find(|it| decoded.contains(**it)) {
         return Some(format!(
-            "`{slash}` (an encoded slash) cannot stand in a prefix"
+            "`{slash}` (an encoded slash) is not allowed in a prefix"
         ));
     }
     for segment in decoded.replace("%2e", ".").split('/') {
@@ -165,15 +165,15 @@ fn sha256(digest: &str) -> Option<String> {
     })
 }
 
-/// A pattern of `allow`. Here only what no pattern can be: what the patterns mean is known to
-/// the host, which judges them when the vlugin is loaded.
+/// A pattern of `allow`. This only refuses what no pattern can be. The host knows what patterns mean, and checks them
+/// when the vlugin is loaded.
 fn host(pattern: &str) -> Option<String> {
     if pattern.is_empty() {
         return Some("a host has at least one character".into());
     }
     if let Some((scheme, rest)) = pattern.split_once("://") {
         return Some(format!(
-            "a host stands here without its scheme; write `{}` for `{}://…`",
+            "a host is written here without its scheme; write `{}` for `{}://…`",
             shown(rest.split('/').next().unwrap_or_default()),
             shown(scheme)
         ));
@@ -183,7 +183,7 @@ fn host(pattern: &str) -> Option<String> {
         .find(|&c| c.is_whitespace() || c.is_control() || "/?#@".contains(c))
         .map(|bad| {
             format!(
-                "`{}` cannot stand in a host; write `host`, `host:port`, `*.domain` or `*`",
+                "`{}` is not allowed in a host; write `host`, `host:port`, `*.domain` or `*`",
                 shown(bad.encode_utf8(&mut [0; 4]))
             )
         })

@@ -1,7 +1,7 @@
 //! The JSON Schema of plugins.json, made from the rows of the table.
 //!
-//! Editors take it from the file `plugins.schema.json`, which is checked in; a test holds that file to this function,
-//! and `valor_cli schema` prints it.
+//! Editors use the file `plugins.schema.json`, which is checked in. A test compares it with this function, and
+//! `valor_cli schema` prints it.
 
 use super::{
     keys,
@@ -18,7 +18,7 @@ pub(super) fn of(kinds: &[Kind]) -> Value {
     Writer { kinds }.schema()
 }
 
-/// What makes the schema, with the kinds of vlugin that there are.
+/// Creates the schema for these kinds of vlugin.
 struct Writer<'k> {
     kinds: &'k [Kind],
 }
@@ -77,7 +77,7 @@ impl Writer<'_> {
         object
     }
 
-    /// What holds for one kind alone: the keys that it has not got, and what of the others is otherwise.
+    /// What applies to only one kind: the keys that it does not have, and what differs in the others.
     fn then(&self, kind: Kind, keys: &[Key]) -> Value {
         let mut properties = Map::new();
         for key in keys {
@@ -145,7 +145,7 @@ impl Writer<'_> {
         json!({ "description": words.says, "oneOf": known })
     }
 
-    /// What a key says, for a person who rests on it in an editor.
+    /// What a key says, for a person who hovers over it in an editor.
     fn described(&self, key: &Key) -> String {
         let unit = match &key.shape {
             Shape::Limit(limit) if limit.unit == "bytes" => " In bytes.",

@@ -1,4 +1,4 @@
-//! The schema against what is read: both take the same definitions and refuse the same.
+//! Compares the schema with the reader: both take the same definitions and refuse the same.
 
 use super::*;
 use crate::json_schema;
@@ -13,7 +13,7 @@ fn compiled_schema() -> (boon::Schemas, boon::SchemaIndex) {
     (schemas, schema)
 }
 
-/// The schema takes what is taken here, and refuses nothing that is not refused here.
+/// The schema takes everything that the reader takes, and refuses nothing else than the reader does.
 #[test]
 fn the_schema_agrees() {
     let (schemas, schema) = compiled_schema();

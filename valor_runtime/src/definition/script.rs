@@ -7,14 +7,14 @@ use super::{
 };
 use serde::{Deserialize, Serialize};
 
-/// When a `js` vlugin's process is started.
+/// When a `js` vlugin's process starts.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Start {
     /// When the vlugin is loaded; a script that cannot be started is not loaded.
     #[default]
     Eager,
-    /// By the first request; it is stopped again when there is none for a while.
+    /// With the first request; it stops again after a while without requests.
     Lazy,
 }
 
@@ -50,7 +50,7 @@ impl Start {
     }
 }
 
-/// One of the `files`: a path that stays in the folder that it starts from.
+/// One of the `files`: a path that stays in the folder where it starts.
 pub(super) const FILE: &Rule = &rule("file", Form::NotEmpty, file);
 
 fn file(path: &str) -> Option<String> {
@@ -67,7 +67,7 @@ fn file(path: &str) -> Option<String> {
             .all(is_name);
     (!stays).then(|| {
         format!(
-            "`{}` is no path in the script's folder; write one like data/words.txt, or . for all of it",
+            "`{}` is not a path in the script's folder; write one like data/words.txt, or . for all of it",
             shown(path)
         )
     })

@@ -1,12 +1,12 @@
-//! The table of what plugins.json may say: what a row is made of.
+//! The table of what plugins.json may contain: the parts of a row.
 //!
-//! Each key has one row, a [`Key`]: `keys` has the rows of a file and of a definition, `limit_rows` and `files` those of
-//! the objects in it, and `kind` has a row for each kind of vlugin. Everything else is made from the rows: `check`
-//! holds texts and definitions made in code to them, `schema` is the JSON Schema, and `written` (a test) writes the
-//! tables of the book and the data that valor-check.js works from.
+//! Each key has one row, a [`Key`]: `keys` has the rows of a file and of a definition, `limit_rows` and `files` those
+//! of the objects in it, and `kind` has a row for each kind of vlugin. Everything else is derived from the rows:
+//! `check` compares texts and definitions made in code with them, `schema` is the JSON Schema, and `written` (a test)
+//! writes the tables of the book and the data of valor-check.js.
 //!
-//! A key's row says whether only some kinds have the key, and a kind's row which of those keys it has; `of_kind` puts
-//! the two together.
+//! A key's row says whether only some kinds have the key, and a kind's row which of those keys it has; `of_kind`
+//! combines the two.
 
 use super::{
     fault::shown,
@@ -17,23 +17,23 @@ use super::{
 
 /// A key of an object.
 pub(crate) struct Key {
-    /// The key itself.
+    /// The key.
     pub name: &'static str,
     /// The kinds of vlugin that have it.
     pub takers: Takers,
-    /// What its value is.
+    /// The shape of its value.
     pub shape: Shape,
-    /// Whether it may be left out.
+    /// Whether it may be missing.
     pub needed: Needed,
-    /// What holds without it, if its shape has no default.
+    /// What applies without it, if its shape has no default.
     pub otherwise: Otherwise,
-    /// What it says, for the schema and the book: without a capital letter and a full stop, with the book's links.
+    /// Its description, for the schema and the book: without a capital letter and a full stop, with the book's links.
     pub says: &'static str,
     /// A key that contradicts it.
     pub against: Option<Against>,
 }
 
-/// What most rows have: `Key { name, shape, says, ..KEY }`.
+/// The values of most rows: `Key { name, shape, says, ..KEY }`.
 pub(super) const KEY: Key = Key {
     name: "",
     takers: Takers::All,
@@ -48,33 +48,33 @@ pub(super) const KEY: Key = Key {
 pub(crate) enum Takers {
     /// Every kind.
     All,
-    /// Those whose row has it in `takes`, and why: "only those of {types} can be held to it".
+    /// Those whose row has it in `takes`, and the reason for the others: "only those of {types} can be held to it".
     Only(&'static str),
-    /// Those whose row does not have it in `lacks`, which says why.
+    /// All except those whose row has it in `lacks`, with the reason.
     Most,
 }
 
-/// What a value is.
+/// The shape of a value.
 pub(crate) enum Shape {
     /// One of a few words.
     Word(Words),
-    /// A text that keeps a rule.
+    /// A text that follows a rule.
     Text {
         rule: &'static Rule,
         default: Option<&'static str>,
     },
-    /// True or false; the default.
+    /// True or false; with the default.
     Flag(bool),
-    /// An array of texts that each keep a rule, and what such an array is called.
+    /// An array of texts that each follow a rule, and the name of such an array.
     Texts {
         what: &'static str,
         rule: &'static Rule,
     },
-    /// A number in a range. A kind that cannot be held to it has no range either, so its number is not looked at.
+    /// A number in a range. A kind that does not have the limit has no range either, so its number is not checked.
     Limit(Limit),
-    /// An object that has rows itself.
+    /// An object with its own rows.
     Object(Object),
-    /// Anything, or for some kinds the object that is in the kind's row.
+    /// Anything; for some kinds, the object in the kind's row.
     Config,
     /// The array of definitions.
     Definitions,
@@ -84,19 +84,19 @@ pub(crate) enum Shape {
 pub(crate) struct Words {
     /// Its name among the schema's definitions.
     pub name: &'static str,
-    /// What it is, for the schema.
+    /// Its description, for the schema.
     pub says: &'static str,
-    /// What another word is not: "a type of vlugin".
+    /// What other words are not: "a type of vlugin".
     pub what: &'static str,
     /// The words.
     pub words: Known,
     /// Types of vlugin that other versions of Valor know.
     pub later: &'static [&'static str],
-    /// The word that holds if none is said.
+    /// The word that applies if none is given.
     pub default: Option<&'static str>,
 }
 
-/// The words that there are.
+/// The possible words.
 pub(crate) enum Known {
     /// These.
     These(fn() -> Vec<Word>),
@@ -104,57 +104,57 @@ pub(crate) enum Known {
     Kinds,
 }
 
-/// A word with what it stands for.
+/// A word and its meaning.
 #[derive(Clone, Copy)]
 pub(crate) struct Word {
     /// The word.
     pub text: &'static str,
-    /// What it stands for, as in [`Key::says`].
+    /// Its meaning, as in [`Key::says`].
     pub says: &'static str,
-    /// Words, in lower case, that are used for it elsewhere: for a hint.
+    /// Other words for it, in lower case, for a hint.
     pub elsewhere: &'static [&'static str],
 }
 
-/// An object that has rows itself.
+/// An object with its own rows.
 pub(crate) struct Object {
     /// Its name among the schema's definitions.
     pub name: &'static str,
-    /// What it is, for the schema.
+    /// Its description, for the schema.
     pub says: &'static str,
-    /// One such object, for "expected an object such as …".
+    /// An example, for "expected an object such as …".
     pub example: &'static str,
     /// Its rows.
     pub keys: &'static [Key],
 }
 
-/// Whether a key may be left out.
+/// Whether a key may be missing.
 pub(crate) enum Needed {
     /// It may.
     No,
-    /// No; what to write.
+    /// No; with what to write.
     Always(&'static str),
-    /// Not by those kinds whose row says in `needs` what to write.
+    /// Not for those kinds whose row says in `needs` what to write.
     BySome,
 }
 
-/// What holds without a key.
+/// What applies without a key.
 pub(crate) enum Otherwise {
     /// The same for every kind.
     Is(&'static str),
-    /// The servers that the kind's row opens.
+    /// The servers that the kind's row allows.
     Servers,
 }
 
-/// A key that has no meaning while another is false.
+/// A key that has no meaning while another one is false.
 pub(crate) struct Against {
-    /// The other key, a flag as this one is.
+    /// The other key, which is a flag too.
     pub key: &'static str,
     /// What is wrong, and what to do.
     pub says: &'static str,
 }
 
 impl Words {
-    /// What is wrong with a word, if these are known.
+    /// The fault of an unknown word, if these are known.
     pub fn broken(&self, word: &str, words: &[Word]) -> Option<String> {
         let known: Vec<_> = words.iter().map(|it| it.text).collect();
         if known.contains(&word) {
@@ -188,7 +188,7 @@ pub(super) fn plain(sentence: &str) -> String {
     plain + rest
 }
 
-/// What stands before a link, its text, and what stands behind it.
+/// The text before a link, the link's text, and the text after it.
 fn next_link(sentence: &str) -> Option<(&str, &str, &str)> {
     let (before, link) = sentence.split_once('[')?;
     let (text, target) = link.split_once("](")?;
@@ -196,7 +196,7 @@ fn next_link(sentence: &str) -> Option<(&str, &str, &str)> {
     Some((before, text, after))
 }
 
-/// The row of this name, found when the program is compiled.
+/// The row of this name, found at compile time.
 pub(super) const fn find(keys: &'static [Key], name: &str) -> &'static Key {
     let mut index = 0;
     while index < keys.len() {

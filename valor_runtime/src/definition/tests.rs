@@ -1,4 +1,4 @@
-//! Each fault that a plugins.json can have, as the exact line that a person reads.
+//! The faults that a plugins.json can have, each as the exact line that a person reads.
 
 use super::*;
 use serde_json::Value;
@@ -10,7 +10,7 @@ fn faults(text: &str) -> Vec<String> {
     }
 }
 
-/// The faults of one entry with the two keys that each needs, and these.
+/// The faults of one entry with the two required keys, and these.
 fn of_entry(keys: &str) -> Vec<String> {
     faults(&format!(
         "{{\"plugins\":[{{\"type\":\"native\",\"name\":\"a\",\n{keys}}}]}}"
@@ -22,17 +22,19 @@ const TEXTS: &[(&str, &str)] = &[
     ("", "1:1: the text is empty; write { \"plugins\": [] } at least"),
     (" \n ", "1:1: the text is empty; write { \"plugins\": [] } at least"),
     ("{\n  \"plugins\": [", "2:15: the text ends too early: a bracket, brace or quote is never closed"),
-    ("{ \"plugins\": [],\n}", "2:1: JSON allows no comma behind the last element; take it out"),
-    ("{ \"plugins\": [1,] }", "1:17: JSON allows no comma behind the last element; take it out"),
+    ("{ \"plugins\": [],\n}", "2:1: JSON allows no comma after the last element; take it out"),
+    ("{ \"plugins\": [1,] }", "1:17: JSON allows no comma after the last element; take it out"),
     ("{\n  // a\n  \"plugins\": [] }", "2:3: JSON has no comments; take this one out"),
     ("{ \"plugins\": [] /* a */ }", "1:17: JSON has no comments; take this one out"),
     ("# a\n{}", "1:1: JSON has no comments; take this one out"),
-    ("{ 'plugins': [] }", "1:3: JSON's strings stand in double quotes"),
-    ("{ plugins: [] }", "1:3: a key stands in double quotes"),
+    ("{ 'plugins': [] }", "1:3: JSON strings need double quotes"),
+    ("{ plugins: [] }", "1:3: a key needs double quotes"),
     ("{ \"ä\": [1 \"b\"] }", "1:11: not valid JSON: expected a comma or a closing bracket, found `\"`"),
-    ("{ \"plugins\": nope }", "1:15: not valid JSON: expected a string in double quotes, a number, true, false, null, an object or an array"),
+    ("{ \"plugins\": nope }", "1:15: not valid JSON: expected a string in double quotes, a number, true, false, null, \
+        an object or an array"),
     ("{} {}", "1:4: not valid JSON: trailing characters"),
-    ("{ \"plugins\": [1e999] }", "1:15: `1e999` is out of range: a number is at most about 1.8e308 in either direction"),
+    ("{ \"plugins\": [1e999] }", "1:15: `1e999` is out of range: a number is at most about 1.8e308 in either \
+        direction"),
     ("[]", "1:1: expected an object, found an array; write { \"plugins\": [ … ] }"),
     ("{}", "1:1: `plugins` is missing; write { \"plugins\": [ … ] }"),
     ("{\"plugins\": {}}", "1:13: plugins: expected an array, found an object"),
@@ -50,7 +52,7 @@ fn faults_of_the_text() {
     let deep = format!("{{\"plugins\": {}", "[".repeat(100_000));
     assert_eq!(
         faults(&deep),
-        ["1:139: arrays and objects are more than 127 deep in each other; take levels out"]
+        ["1:139: arrays and objects are nested more than 127 deep; remove levels"]
     );
     // Two of the levels are the file's.
     let nested = |levels: usize| {
@@ -66,15 +68,22 @@ const ENTRIES: &[(&str, &str)] = &[
     ("7", "1:13: plugins[0]: expected an object such as { \"type\": \"native\", \"name\": \"hello\" }, found a number"),
     (r#"{"name": "a"}"#, "1:13: plugins[0]: `type` is missing; write \"type\": \"native\""),
     (r#"{"type": "native"}"#, "1:13: plugins[0]: `name` is missing; write \"name\": \"hello\""),
-    (r#"{"type": "Nativ", "name": "a"}"#, "1:22: plugins[0].type: `Nativ` is not a type of vlugin; did you mean `native`?"),
-    (r#"{"type": "", "name": "a"}"#, "1:22: plugins[0].type: `` is not a type of vlugin; known are `native`, `wasm`, `js` and `files`"),
-    (r#"{"type": "wasi", "name": "a"}"#, "1:22: plugins[0].type: vlugins of type `wasi` are not supported by this version of Valor, which runs `native`, `wasm`, `js` and `files` ones; take the entry out"),
+    (r#"{"type": "Nativ", "name": "a"}"#, "1:22: plugins[0].type: `Nativ` is not a type of vlugin; did you mean \
+        `native`?"),
+    (r#"{"type": "", "name": "a"}"#, "1:22: plugins[0].type: `` is not a type of vlugin; known are `native`, `wasm`, \
+        `js` and `files`"),
+    (r#"{"type": "wasi", "name": "a"}"#, "1:22: plugins[0].type: vlugins of type `wasi` are not supported by this \
+        version of Valor, which runs `native`, `wasm`, `js` and `files` ones; take the entry out"),
     (r#"{"type": null, "name": "a"}"#, "1:22: plugins[0].type: expected a string, found null"),
     (r#"{"type": "native", "name": ""}"#, "1:40: plugins[0].name: a name has at least one character"),
-    (r#"{"type": "native", "name": "a b"}"#, "1:40: plugins[0].name: ` ` cannot stand in a name; letters, digits, `_`, `.` and `-` can"),
-    (r#"{"type": "native", "name": "a\nb"}"#, "1:40: plugins[0].name: `\\n` cannot stand in a name; letters, digits, `_`, `.` and `-` can"),
-    (r#"{"type": "native", "name": "_health"}"#, "1:40: plugins[0].name: names that begin with `_` or `.` are Valor's own; begin `_health` otherwise"),
-    (r#"{"type": "native", "name": ".."}"#, "1:40: plugins[0].name: names that begin with `_` or `.` are Valor's own; begin `..` otherwise"),
+    (r#"{"type": "native", "name": "a b"}"#, "1:40: plugins[0].name: ` ` is not allowed in a name; letters, digits, \
+        `_`, `.` and `-` are"),
+    (r#"{"type": "native", "name": "a\nb"}"#, "1:40: plugins[0].name: `\\n` is not allowed in a name; letters, digits, \
+        `_`, `.` and `-` are"),
+    (r#"{"type": "native", "name": "_health"}"#, "1:40: plugins[0].name: names that begin with `_` or `.` are Valor's \
+        own; begin `_health` otherwise"),
+    (r#"{"type": "native", "name": ".."}"#, "1:40: plugins[0].name: names that begin with `_` or `.` are Valor's own; \
+        begin `..` otherwise"),
 ];
 
 #[test]
@@ -99,44 +108,63 @@ const KEYS: &[(&str, &str)] = &[
     (r#""prefix": "/a/""#, "2:11: plugins[0].prefix: a prefix ends without `/`; write `/a`"),
     (r#""prefix": "//""#, "2:11: plugins[0].prefix: a prefix ends without `/`; write `/`"),
     (r#""prefix": "/a//b""#, "2:11: plugins[0].prefix: a prefix has no empty segment (`//`)"),
-    (r#""prefix": "/a/../b""#, "2:11: plugins[0].prefix: a prefix has no `..` segment: paths are resolved before routing, so it would never be reached"),
-    (r#""prefix": "/a/%2E""#, "2:11: plugins[0].prefix: a prefix has no `.` segment: paths are resolved before routing, so it would never be reached"),
-    (r#""prefix": "/a%2Fb""#, "2:11: plugins[0].prefix: `%2f` (an encoded slash) cannot stand in a prefix"),
-    (r#""prefix": "/a?b""#, "2:11: plugins[0].prefix: `?` cannot stand in a prefix, which is a path without a query"),
-    (r#""prefix": "/a b""#, "2:11: plugins[0].prefix: ` ` cannot stand in a prefix, which is a path without a query"),
-    (r#""prefix": "/caf\u00e9""#, "2:11: plugins[0].prefix: `é` stands in a path percent-encoded; write `%C3%A9` for it"),
-    (r#""prefix": "/_health""#, "2:11: plugins[0].prefix: prefixes that begin with `/_` are Valor's own; choose another"),
+    (r#""prefix": "/a/../b""#, "2:11: plugins[0].prefix: a prefix has no `..` segment: paths are resolved before \
+        routing, so it would never be reached"),
+    (r#""prefix": "/a/%2E""#, "2:11: plugins[0].prefix: a prefix has no `.` segment: paths are resolved before \
+        routing, so it would never be reached"),
+    (r#""prefix": "/a%2Fb""#, "2:11: plugins[0].prefix: `%2f` (an encoded slash) is not allowed in a prefix"),
+    (r#""prefix": "/a?b""#, "2:11: plugins[0].prefix: `?` is not allowed in a prefix, which is a path without a query"),
+    (r#""prefix": "/a b""#, "2:11: plugins[0].prefix: ` ` is not allowed in a prefix, which is a path without a query"),
+    (r#""prefix": "/caf\u00e9""#, "2:11: plugins[0].prefix: `é` must be percent-encoded in a path; write `%C3%A9` for \
+        it"),
+    (r#""prefix": "/_health""#, "2:11: plugins[0].prefix: prefixes that begin with `/_` are Valor's own; choose \
+        another"),
     (r#""prefix": ["/a"]"#, "2:11: plugins[0].prefix: expected a string, found an array"),
     (r#""prefx": "/a""#, "2:1: plugins[0].prefx: unknown key; did you mean `prefix`?"),
     (r#""Config": 1"#, "2:1: plugins[0].Config: unknown key; did you mean `config`?"),
     (r#""a\nb": 1"#, "2:1: plugins[0].a\\nb: unknown key; known are `type`, `name`, `prefix`, `strip`, `rewrite`, \
         `path`, `source`, `config`, `sha256`, `allow`, `callees`, `limits`, `files`, `group`, `start` and `optional`"),
-    (r#""url": "http://x""#, "2:1: plugins[0].url: this key has no meaning for the types of vlugins that this version runs"),
+    (r#""url": "http://x""#, "2:1: plugins[0].url: this key has no meaning for the types of vlugins that this version \
+        runs"),
     (r#""name": "b""#, "2:1: plugins[0].name: this key is there already at 1:30; take one of them out"),
     (r#""path": """#, "2:9: plugins[0].path: a path has at least one character; leave the key out otherwise"),
     (r#""path": "a\u0000b""#, "2:9: plugins[0].path: a path has no NUL character"),
     (r#""source": 1"#, "2:11: plugins[0].source: expected a string, found 1"),
-    (r#""sha256": "abc""#, "2:11: plugins[0].sha256: a SHA-256 is 64 hexadecimal digits, as `sha256sum FILE` prints them; found 3 digits"),
-    (r#""sha256": "wxyz""#, "2:11: plugins[0].sha256: a SHA-256 is 64 hexadecimal digits, as `sha256sum FILE` prints them; found `wxyz`"),
+    (r#""sha256": "abc""#, "2:11: plugins[0].sha256: a SHA-256 is 64 hexadecimal digits, as `sha256sum FILE` prints \
+        them; found 3 digits"),
+    (r#""sha256": "wxyz""#, "2:11: plugins[0].sha256: a SHA-256 is 64 hexadecimal digits, as `sha256sum FILE` prints \
+        them; found `wxyz`"),
     (r#""allow": "*""#, "2:10: plugins[0].allow: expected an array of hosts, found a string"),
     (r#""allow": ["a", ""]"#, "2:16: plugins[0].allow[1]: a host has at least one character"),
     (r#""allow": [1]"#, "2:11: plugins[0].allow[0]: expected a string, found 1"),
-    (r#""allow": ["https://a.org/x"]"#, "2:11: plugins[0].allow[0]: a host stands here without its scheme; write `a.org` for `https://…`"),
-    (r#""allow": ["a.org/x"]"#, "2:11: plugins[0].allow[0]: `/` cannot stand in a host; write `host`, `host:port`, `*.domain` or `*`"),
+    (r#""allow": ["https://a.org/x"]"#, "2:11: plugins[0].allow[0]: a host is written here without its scheme; write \
+        `a.org` for `https://…`"),
+    (r#""allow": ["a.org/x"]"#, "2:11: plugins[0].allow[0]: `/` is not allowed in a host; write `host`, `host:port`, \
+        `*.domain` or `*`"),
     (r#""optional": "yes""#, "2:13: plugins[0].optional: expected true or false, found a string"),
     (r#""limits": 3"#, "2:11: plugins[0].limits: expected an object such as { \"timeout\": 30 }, found 3"),
     (r#""limits": {"timeout": "5s"}"#, "2:23: plugins[0].limits.timeout: expected a number of seconds, found a string"),
-    (r#""limits": {"timeout": 0}"#, "2:23: plugins[0].limits.timeout: a timeout is above 0 and at most 86400 seconds (a day), not 0"),
-    (r#""limits": {"timeout": -0.5}"#, "2:23: plugins[0].limits.timeout: a timeout is above 0 and at most 86400 seconds (a day), not -0.5"),
-    (r#""limits": {"timeout": 1e9}"#, "2:23: plugins[0].limits.timeout: a timeout is above 0 and at most 86400 seconds (a day), not 1000000000"),
-    (r#""limits": {"body": 1.5}"#, "2:20: plugins[0].limits.body: expected a whole number of bytes, at least 1, found 1.5"),
-    (r#""limits": {"body": -1}"#, "2:20: plugins[0].limits.body: expected a whole number of bytes, at least 1, found -1"),
-    (r#""limits": {"body": 0}"#, "2:20: plugins[0].limits.body: a body's limit is 1 to 1099511627776 bytes (1 TiB), not 0"),
-    (r#""limits": {"concurrency": 5000000000}"#, "2:27: plugins[0].limits.concurrency: a concurrency is 1 to 1000000 requests, not 5000000000"),
+    (r#""limits": {"timeout": 0}"#, "2:23: plugins[0].limits.timeout: a timeout is above 0 and at most 86400 seconds \
+        (a day), not 0"),
+    (r#""limits": {"timeout": -0.5}"#, "2:23: plugins[0].limits.timeout: a timeout is above 0 and at most 86400 \
+        seconds (a day), not -0.5"),
+    (r#""limits": {"timeout": 1e9}"#, "2:23: plugins[0].limits.timeout: a timeout is above 0 and at most 86400 seconds \
+        (a day), not 1000000000"),
+    (r#""limits": {"body": 1.5}"#, "2:20: plugins[0].limits.body: expected a whole number of bytes, at least 1, found \
+        1.5"),
+    (r#""limits": {"body": -1}"#, "2:20: plugins[0].limits.body: expected a whole number of bytes, at least 1, found \
+        -1"),
+    (r#""limits": {"body": 0}"#, "2:20: plugins[0].limits.body: a body's limit is 1 to 1099511627776 bytes (1 TiB), \
+        not 0"),
+    (r#""limits": {"concurrency": 5000000000}"#, "2:27: plugins[0].limits.concurrency: a concurrency is 1 to 1000000 \
+        requests, not 5000000000"),
     (r#""limits": {"timout": 1}"#, "2:12: plugins[0].limits.timout: unknown key; did you mean `timeout`?"),
-    (r#""limits": {"memory": 1}"#, "2:22: plugins[0].limits.memory: `memory` has no meaning for a `native` vlugin: only those of types `wasm` and `js` can be held to it; take it out"),
-    (r#""limits": {"body": 1, "body": 2}"#, "2:23: plugins[0].limits.body: this key is there already at 2:12; take one of them out"),
-    (r#""config": {"a": 1, "b": [{"c": 2, "\u0063": 3}], "a": 4}"#, "2:35: plugins[0].config.b[0].c: this key is there already at 2:27; take one of them out\n\
+    (r#""limits": {"memory": 1}"#, "2:22: plugins[0].limits.memory: `memory` has no meaning for a `native` vlugin: \
+        only those of types `wasm` and `js` can be held to it; take it out"),
+    (r#""limits": {"body": 1, "body": 2}"#, "2:23: plugins[0].limits.body: this key is there already at 2:12; take one \
+        of them out"),
+    (r#""config": {"a": 1, "b": [{"c": 2, "\u0063": 3}], "a": 4}"#, "2:35: plugins[0].config.b[0].c: this key is there \
+        already at 2:27; take one of them out\n\
         2:50: plugins[0].config.a: this key is there already at 2:12; take one of them out"),
     (r#""x": 1, "x": 2"#, "2:1: plugins[0].x: unknown key; known are `type`, `name`, `prefix`, `strip`, `rewrite`, \
         `path`, `source`, `config`, `sha256`, `allow`, `callees`, `limits`, `files`, `group`, `start` and `optional`\n\
@@ -153,25 +181,37 @@ fn faults_of_a_key() {
 #[rustfmt::skip]
 const OF_FILES: &[(&str, &str)] = &[
     (r#""prefix": "/""#, "1:13: plugins[0]: `path` is missing; write the folder to serve, \"path\": \"public\""),
-    (r#""path": "p", "source": "s""#, "2:24: plugins[0].source: `source` has no meaning for a `files` vlugin, which is part of Valor; take it out"),
-    (r#""path": "p", "allow": ["a"]"#, "2:23: plugins[0].allow: `allow` has no meaning for a `files` vlugin, which is part of Valor; take it out"),
-    (r#""path": "p", "config": "x""#, "2:24: plugins[0].config: expected an object such as { \"index\": \"index.html\" }, found a string"),
+    (r#""path": "p", "source": "s""#, "2:24: plugins[0].source: `source` has no meaning for a `files` vlugin, which is \
+        part of Valor; take it out"),
+    (r#""path": "p", "allow": ["a"]"#, "2:23: plugins[0].allow: `allow` has no meaning for a `files` vlugin, which is \
+        part of Valor; take it out"),
+    (r#""path": "p", "config": "x""#, "2:24: plugins[0].config: expected an object such as { \"index\": \"index.html\" \
+        }, found a string"),
     (r#""path": "p", "config": {"indx": "x"}"#, "2:25: plugins[0].config.indx: unknown key; did you mean `index`?"),
-    (r#""path": "p", "config": {"index": "a/b"}"#, "2:34: plugins[0].config.index: `a/b` cannot be served as the page of a folder; write the name of a file, such as index.html"),
-    (r#""path": "p", "config": {"index": ".x"}"#, "2:34: plugins[0].config.index: `.x` cannot be served as the page of a folder; write the name of a file, such as index.html"),
+    (r#""path": "p", "config": {"index": "a/b"}"#, "2:34: plugins[0].config.index: `a/b` cannot be served as the page \
+        of a folder; write the name of a file, such as index.html"),
+    (r#""path": "p", "config": {"index": ".x"}"#, "2:34: plugins[0].config.index: `.x` cannot be served as the page of \
+        a folder; write the name of a file, such as index.html"),
     (r#""path": "p", "config": {"index": false}"#, "2:34: plugins[0].config.index: expected a string, found false"),
-    (r#""path": "p", "config": {"fallback": "../x"}"#, "2:37: plugins[0].config.fallback: `../x` is no file that can be served; write its path from the folder, such as index.html"),
-    (r#""path": "p", "config": {"fallback": "/x"}"#, "2:37: plugins[0].config.fallback: `/x` is no file that can be served; write its path from the folder, such as index.html"),
-    (r#""path": "p", "config": {"cache_control": "a\nb"}"#, "2:42: plugins[0].config.cache_control: `a\\nb` is not the value of a header; write one such as max-age=3600"),
+    (r#""path": "p", "config": {"fallback": "../x"}"#, "2:37: plugins[0].config.fallback: `../x` is not a file that \
+        can be served; write its path from the folder, such as index.html"),
+    (r#""path": "p", "config": {"fallback": "/x"}"#, "2:37: plugins[0].config.fallback: `/x` is not a file that can be \
+        served; write its path from the folder, such as index.html"),
+    (r#""path": "p", "config": {"cache_control": "a\nb"}"#, "2:42: plugins[0].config.cache_control: `a\\nb` is not the \
+        value of a header; write one such as max-age=3600"),
 ];
 
 #[rustfmt::skip]
 const OF_SCRIPTS: &[(&str, &str, &str)] = &[
-    ("js", r#""source": "s""#, "2:11: plugins[0].source: `source` has no meaning for a `js` vlugin, which is not built; give its file in `path`"),
-    ("js", r#""group": "_a""#, "2:10: plugins[0].group: names that begin with `_` or `.` are Valor's own; begin `_a` otherwise"),
+    ("js", r#""source": "s""#, "2:11: plugins[0].source: `source` has no meaning for a `js` vlugin, which is not \
+        built; give its file in `path`"),
+    ("js", r#""group": "_a""#, "2:10: plugins[0].group: names that begin with `_` or `.` are Valor's own; begin `_a` \
+        otherwise"),
     ("js", r#""group": """#, "2:10: plugins[0].group: the name of a group has at least one character"),
-    ("js", r#""limits": {"memory": 65536}"#, "2:22: plugins[0].limits.memory: a script has at least 16777216 bytes (16 MiB) of memory, not 65536"),
-    ("js", r#""limits": {"instances": 2}"#, "2:25: plugins[0].limits.instances: `instances` has no meaning for a `js` vlugin: only those of type `wasm` can be held to it; take it out"),
+    ("js", r#""limits": {"memory": 65536}"#, "2:22: plugins[0].limits.memory: a script has at least 16777216 bytes (16 \
+        MiB) of memory, not 65536"),
+    ("js", r#""limits": {"instances": 2}"#, "2:25: plugins[0].limits.instances: `instances` has no meaning for a `js` \
+        vlugin: only those of type `wasm` can be held to it; take it out"),
     ("wasm", r#""group": "a""#, "2:10: plugins[0].group: `group` has no meaning for a `wasm` vlugin: only a \
         `js` vlugin has its own process; take it out"),
     ("native", r#""start": "lazy""#, "2:10: plugins[0].start: `start` has no meaning for a `native` vlugin: only a \
@@ -183,7 +223,7 @@ fn faults_of_scripts() {
     for (kind, keys, fault) in OF_SCRIPTS {
         let text = format!("{{\"plugins\":[{{\"type\":\"{kind}\",\"name\":\"a\",\n{keys}}}]}}");
         assert_eq!(faults(&text), [*fault], "of {keys}");
-        // Code is held to the same.
+        // The same rules apply in code.
         let entry: Value = serde_json::from_str(&text).unwrap();
         let definition: Definition = serde_json::from_value(entry["plugins"][0].clone()).unwrap();
         assert!(definition.check().is_err(), "{keys}");
@@ -194,7 +234,8 @@ fn faults_of_scripts() {
         fault,
         "1:39: start: `lasy` is not a way to start; did you mean `lazy`?"
     );
-    let text = r#"{ "type": "js", "name": "a", "start": "lazy", "group": "g", "limits": { "memory": 16777216, "cpu": 2 } }"#;
+    let text = r#"{ "type": "js", "name": "a", "start": "lazy", "group": "g",
+        "limits": { "memory": 16777216, "cpu": 2 } }"#;
     let read = Definition::from_json(text).unwrap();
     read.check().unwrap();
     assert_eq!(
@@ -208,7 +249,7 @@ fn faults_of_files() {
     for (keys, fault) in OF_FILES {
         let text = format!("{{\"plugins\":[{{\"type\":\"files\",\"name\":\"a\",\n{keys}}}]}}");
         assert_eq!(faults(&text), [*fault], "of {keys}");
-        // Code is held to the same.
+        // The same rules apply in code.
         let entry: Value = serde_json::from_str(&text).unwrap();
         let definition: Definition = serde_json::from_value(entry["plugins"][0].clone()).unwrap();
         assert!(definition.check().is_err(), "{keys}");
@@ -323,23 +364,23 @@ fn definitions_made_in_code_are_held_to_the_same_rules() {
     assert_eq!(Definition::new(Kind::Native, "a").check(), Ok(()));
 }
 
-/// A definition made in code is held to the very rules that a text is held to: both get the same faults.
+/// The same rules apply to a definition made in code and to a text: both get the same faults.
 #[test]
 fn code_and_texts_get_the_same_faults() {
     let cases = include_str!("../../tests/web/definitions.txt").replace("\r\n", "\n");
     let mut count = 0;
     for case in cases.split("\n\n").skip(1) {
         let text = case.lines().next().unwrap_or_default();
-        // In code there are no numbers and levels beyond what JSON can be read with.
+        // Code has no numbers and levels beyond those that JSON can express.
         let Ok(all) = serde_json::from_str::<Value>(text) else {
             continue;
         };
         for entry in all["plugins"].as_array().into_iter().flatten() {
-            // What Rust's types cannot say needs no check.
+            // What Rust's types cannot express needs no check.
             let Ok(definition) = serde_json::from_value::<Definition>(entry.clone()) else {
                 continue;
             };
-            // In code, no files are none that are said.
+            // In code, an empty list of files is the same as none.
             if definition.files.is_empty() && entry.get("files").is_some() {
                 continue;
             }
@@ -353,7 +394,7 @@ fn code_and_texts_get_the_same_faults() {
             let by_code = sorted(definition.check());
             let mut by_text = sorted(Definition::from_json(&entry.to_string()).map(drop));
             for (key, message) in &mut by_text {
-                // In a text, a missing key is a fault of the definition's.
+                // In a text, a missing key is a fault of the definition.
                 if message.starts_with("`path` is missing") {
                     *key = "path".into();
                 }
@@ -366,78 +407,6 @@ fn code_and_texts_get_the_same_faults() {
     assert!(count > 80, "{count}");
 }
 
-/// Each field of a definition has a row, and each row a field.
-#[test]
-fn a_row_is_a_field() {
-    let names = |keys: &[table::Key]| -> Vec<_> { keys.iter().map(|key| key.name).collect() };
-    assert_eq!(fields_of::<Definition>(), names(keys::DEFINITION));
-    assert_eq!(fields_of::<FilesConfig>(), names(files::CONFIG.keys));
-}
-
-/// The fields of a struct, as serde names them.
-pub(super) fn fields_of<T: serde::de::DeserializeOwned>() -> Vec<String> {
-    let error = serde_json::from_str::<T>(r#"{ "?": 0 }"#).err();
-    let error = error.expect("no field `?`").to_string();
-    let (_, fields) = error.split_once("expected ").expect("what is known");
-    let fields = fields.split('`').skip(1).step_by(2);
-    fields.map(str::to_owned).collect()
-}
-
-/// The rows of Valor's own kinds name keys that a row can name.
-#[test]
-fn the_rows_of_the_kinds_fit() {
-    let none = Kinds::of(&[]);
-    let all = Kind::ALL
-        .iter()
-        .try_fold(none, |kinds, kind| kinds.with(*kind));
-    assert_eq!(all.unwrap(), Kinds::default());
-}
-
-/// The words of a row are those that serde reads and writes.
-#[test]
-fn words_are_read_and_written() {
-    for kind in Kind::ALL {
-        let word = Value::from(kind.as_str());
-        assert_eq!(serde_json::to_value(kind).unwrap(), word);
-        assert_eq!(serde_json::from_value::<Kind>(word).unwrap(), *kind);
-    }
-    for (start, word) in script::STARTS {
-        let word = Value::from(word.text);
-        assert_eq!(serde_json::to_value(start).unwrap(), word);
-        assert_eq!(serde_json::from_value::<Start>(word).unwrap(), *start);
-    }
-    for word in ["navite", "Native", ""] {
-        assert!(serde_json::from_value::<Kind>(word.into()).is_err());
-        assert!(serde_json::from_value::<Start>(word.into()).is_err());
-    }
-}
-
-/// The defaults of the rows are those of what is made in code and of what serde reads.
-#[test]
-fn defaults_are_those_of_the_rows() {
-    for kind in Kind::ALL {
-        let made = Definition::new(*kind, "a");
-        let read = format!(r#"{{ "type": "{kind}", "name": "a" }}"#);
-        assert_eq!(made, serde_json::from_str(&read).unwrap());
-        let value = serde_json::to_value(&made).unwrap();
-        assert_eq!(value, serde_json::from_str::<Value>(&read).unwrap());
-    }
-    let made = Definition::new(Kind::Js, "a");
-    for (name, flag) in [
-        ("strip", made.strip),
-        ("rewrite", made.rewrite),
-        ("optional", made.optional),
-    ] {
-        assert_eq!(keys::flag(name), flag, "{name}");
-    }
-    let starts = keys::DEFINITION.iter().find_map(|key| match &key.shape {
-        table::Shape::Word(words) => words.default,
-        _ => None,
-    });
-    assert_eq!(starts, Some(Start::default().as_str()));
-    assert_eq!(FilesConfig::default().index, "index.html");
-}
-
 #[test]
 fn faults_of_a_file_name_the_file() {
     let dir = tempfile::tempdir().unwrap();
@@ -446,7 +415,7 @@ fn faults_of_a_file_name_the_file() {
     let fault = || Definitions::from_file(&file).unwrap_err().to_string();
     assert_eq!(
         fault(),
-        format!("{shown}: there is no such file; see that its path is right")
+        format!("{shown}: there is no such file; check its path")
     );
 
     for (bytes, expected) in [

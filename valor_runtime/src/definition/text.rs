@@ -1,5 +1,5 @@
-//! The text of a plugins.json: from a regular file of a bounded size, or from bytes, in UTF-8. What is wrong with it
-//! before it is JSON is a fault like any other.
+//! The text of a plugins.json: from a regular file of a bounded size, or from bytes, in UTF-8. A fault in the bytes is
+//! reported like any other.
 
 use super::{
     document::Definitions,
@@ -14,9 +14,7 @@ use std::path::Path;
 pub(super) fn file(path: &Path) -> Result<Vec<u8>, Faults> {
     file::read(path, file::TEXT).map_err(|error| {
         let message = match error {
-            error if error.is_absent() => {
-                "there is no such file; see that its path is right".to_owned()
-            }
+            error if error.is_absent() => "there is no such file; check its path".to_owned(),
             ReadError::Directory => "this is a directory; name the plugins.json in it".to_owned(),
             ReadError::NotAFile => {
                 "this is not a regular file; name one, or pipe it to `-p -`".to_owned()

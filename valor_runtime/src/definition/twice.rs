@@ -1,7 +1,7 @@
-//! Keys that are there twice in one object, at any depth: in a definition, and in the `config` that is the vlugin's.
-//! Readers of JSON take the last one or the first, and say nothing (RFC 8259, section 4).
+//! Finds keys that are there twice in one object, at any depth: in a definition, and in the vlugin's `config`. JSON
+//! readers silently take the last one or the first (RFC 8259, section 4).
 //!
-//! `read` asks, of a text that is well-formed. It goes through the text once.
+//! `read` calls it with a text that is well-formed. It goes through the text once.
 
 use super::{
     TOLD,
@@ -9,21 +9,21 @@ use super::{
 };
 use std::{borrow::Cow, collections::HashMap};
 
-/// A key that is there already.
+/// A duplicate key.
 pub(super) struct Twice {
-    /// The byte that it begins at.
+    /// The byte where it begins.
     pub at: usize,
-    /// The byte that the first one begins at.
+    /// The byte where the first one begins.
     pub first: usize,
-    /// From the root: `plugins[0].config.port`. Empty after the faults that are told of.
+    /// From the root: `plugins[0].config.port`. Empty for faults that are only counted.
     pub key: String,
 }
 
-/// What the scan is inside of.
+/// What the scan is inside.
 enum Level<'t> {
     Object {
         keys: HashMap<Cow<'t, str>, usize>,
-        /// The last one.
+        /// The last key.
         key: Cow<'t, str>,
         /// Whether a key comes next, and not a value.
         is_key_next: bool,
@@ -88,7 +88,7 @@ fn string(text: &str) -> &str {
     text
 }
 
-/// Notes a string, if it is a key; gives where the first one of it is, if there is one.
+/// Notes a string, if it is a key; returns where the first one of it is, if there is one.
 fn note<'t>(levels: &mut [Level<'t>], string: &'t str, at: usize) -> Option<usize> {
     let Some(Level::Object {
         keys,

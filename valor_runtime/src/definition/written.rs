@@ -1,5 +1,5 @@
-//! Files that are made from the rows of the table, and checked in: the tables of the book, `web/valor-keys.js`, which
-//! valor-check.js works from, and `plugins.schema.json`. Each is held to the rows here. To write them anew:
+//! The checked-in files that are made from the rows of the table: the tables of the book, `web/valor-keys.js`, which
+//! valor-check.js works from, and `plugins.schema.json`. Tests compare each with the rows. To write them again:
 //! `VALOR_WRITE_SCHEMA=1 cargo test -p valor_runtime --lib written`.
 
 use super::{
@@ -23,7 +23,7 @@ fn text_of(path: &str) -> String {
     text.replace("\r\n", "\n")
 }
 
-/// Holds a file to what it should be, or writes that.
+/// Compares a file with what it should be, or writes that.
 fn is_written(path: &str, text: &str) {
     if std::env::var_os("VALOR_WRITE_SCHEMA").is_some() {
         std::fs::write(file(path), text).unwrap();
@@ -36,7 +36,7 @@ fn is_written(path: &str, text: &str) {
         let (number, line) = differs.next().unwrap_or((text.lines().count(), "its end"));
         panic!(
             "{path} is not what the rows of the table say. Line {} should be\n\n{line}\n\n\
-             Write it anew with VALOR_WRITE_SCHEMA=1 cargo test -p valor_runtime --lib written",
+             Write it again with VALOR_WRITE_SCHEMA=1 cargo test -p valor_runtime --lib written",
             number + 1
         );
     }
@@ -72,7 +72,7 @@ fn the_browser_s_rows_are_up_to_date() {
     is_written("web/valor-keys.js", &browser(Kind::ALL));
 }
 
-/// The rules that are code are in valor-check.js by the names that the rows have, and no others.
+/// The rules that need code are in valor-check.js under the names that the rows use, and no others.
 #[test]
 fn the_browser_has_every_rule() {
     let mut named = BTreeSet::new();
@@ -83,7 +83,7 @@ fn the_browser_has_every_rule() {
     let check = text_of("web/valor-check.js");
     let (_, there) = check.split_once("\nconst RULES = {\n").expect("its rules");
     let (there, _) = there.split_once("\n};").expect("their end");
-    // A rule begins at two spaces; what goes on has more.
+    // A rule begins at two spaces; its further lines have more.
     let there = there.lines().filter(|line| !line.starts_with("   "));
     let there = there.filter_map(|line| line.trim().split([':', '(', ',']).next());
     let there: BTreeSet<_> = there.filter(|name| !name.starts_with('}')).collect();
@@ -102,7 +102,7 @@ fn rules(keys: &[Key], named: &mut BTreeSet<&str>) {
     }
 }
 
-/// The defaults that the service worker has are those of the rows.
+/// The defaults in the service worker are those of the rows.
 #[test]
 fn the_browser_has_the_same_defaults() {
     let mut count = 0;
@@ -121,7 +121,7 @@ fn the_browser_has_the_same_defaults() {
     assert_eq!(count, 7);
 }
 
-/// Another kind gets into all of it by its row alone.
+/// Its row alone brings another kind into all of it.
 #[test]
 fn another_kind_is_in_all_of_it() {
     static ROW: KindRow = KindRow::new("probe", "a text, for tests")
@@ -250,7 +250,7 @@ fn browser(kinds: &[Kind]) -> String {
     text
 }
 
-/// A row as the browser has it; what is not there does not hold.
+/// A row for the browser; properties that do not apply are left out.
 fn row(key: &Key, kinds: &[Kind]) -> Value {
     let mut row = Map::new();
     row.insert("name".into(), key.name.into());

@@ -283,7 +283,8 @@ impl Wake for Alarm {
         let (callee, limit) = (&shared.callee, shared.limit);
         log::warn!(
             target: "valor::dispatch", vlugin = callee.as_str();
-            "whoever called the vlugin `{callee}` has taken no 1 KiB of its response's body for {limit:?}; it breaks off"
+            "whoever called the vlugin `{callee}` has taken no 1 KiB of its response's body for {limit:?}; it breaks \
+             off"
         );
         // This is the callee's code, and may block.
         smol::unblock(move || drop(locked(&shared.chunks).take())).detach();

@@ -2,8 +2,9 @@
 //!
 //! Every poll of a vlugin's code runs inside [`run`]. It notes in a slot of the thread which vlugin is being polled.
 //! One thread looks at all slots twenty times a second. While it finds the same poll again, it calls
-//! the listeners of [`on_blocked`](crate::on_blocked), so that a server can replace blocked threads at once. A poll that takes longer than
-//! a second gets one line in the log. A poll costs two short uncontended locks and no look at the clock.
+//! the listeners of [`on_blocked`](crate::on_blocked), so that a server can replace blocked threads at once. A poll
+//! that takes longer than a second gets one line in the log. A poll costs two short uncontended locks and no look at
+//! the clock.
 
 use crate::{lock::locked, registry::Mount};
 use std::{
@@ -116,7 +117,7 @@ fn look(slots: &mut Slots) {
             log::warn!(
                 target: "valor::watch", vlugin = &*mount.name;
                 "the vlugin `{}` has blocked its thread for {:.1} s: \
-                 it should await, or move the work to a thread of its own",
+                 it should await, or move the work to a separate thread",
                 mount.name, since.elapsed().as_secs_f64()
             );
             if let Some(metrics) = mount.metrics.get() {

@@ -192,7 +192,7 @@ impl Pattern {
             return Err("has a scheme");
         }
         if entry.contains('/') {
-            return Err("has a path or a range of addresses, which `allow` does not know");
+            return Err("has a path or a range of addresses, which `allow` does not support");
         }
         let (host, port) = match entry.strip_prefix('[').and_then(|e| e.split_once(']')) {
             Some((_, "")) => (entry, None),
@@ -201,7 +201,7 @@ impl Pattern {
                 (&entry[..v6.len() + 2], Some(port))
             }
             None if entry.matches(':').count() > 1 => {
-                return Err("has more than one colon; an IPv6 address stands in brackets");
+                return Err("has more than one colon; an IPv6 address needs brackets");
             }
             None => match entry.split_once(':') {
                 Some((host, port)) => (host, Some(port)),
@@ -223,7 +223,7 @@ impl Pattern {
             Some(domain) => {
                 let domain = domain
                     .strip_prefix('.')
-                    .ok_or("has a `*` that is not a label of its own")?;
+                    .ok_or("has a `*` that is not a whole label")?;
                 match Host::parse(domain) {
                     _ if domain.contains('*') => return Err("has more than one `*`"),
                     Some(Host::Name(name)) => HostPattern::Under(format!(".{name}")),
@@ -385,7 +385,7 @@ mod tests {
             ("[::1", "brackets"),
             ("[nonsense]:1", "not a host"),
             ("api.*.com", "first label"),
-            ("*example.com", "label of its own"),
+            ("*example.com", "whole label"),
             ("*.", "no domain"),
             ("*.*.com", "more than one"),
             ("*.10.0.0.1", "address"),

@@ -110,7 +110,7 @@ impl Callees {
         self.all.clone().on_request(request)
     }
 
-    /// Whether it may be called. What is not there is nothing to refuse.
+    /// Whether it may be called. A vlugin that does not exist is not refused.
     fn grants(&self, callee: &str) -> bool {
         let names = |granted: &[String]| granted.iter().any(|name| name == callee);
         match &self.granted {

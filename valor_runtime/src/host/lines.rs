@@ -83,7 +83,7 @@ impl Lines {
         window.left_out = window.left_out.saturating_add(more);
     }
 
-    /// Logs how many lines were left out, and begins anew.
+    /// Logs how many lines were left out, and starts counting again.
     fn tell(&self) {
         let mut window = locked(&self.state);
         let left_out = std::mem::take(&mut window.left_out);

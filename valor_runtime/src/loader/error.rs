@@ -156,8 +156,8 @@ pub enum LoadError {
 
     /// The code that a library runs as it is opened does not return.
     #[error(
-        "{} was not read and opened within {} s: the storage does not answer, or what the library runs as it is opened \
-         does not return; its thread is lost",
+        "{} was not read and opened within {} s: the storage does not answer, or code that the library runs when it is \
+         opened does not return; its thread is lost",
         file.display(), limit.as_secs_f64()
     )]
     OpenTimedOut {
@@ -187,13 +187,13 @@ pub enum LoadError {
         name: String,
         /// What the panic said.
         message: String,
-        /// `file:line:column`, where it is known.
+        /// `file:line:column`, if it is known.
         place: Option<String>,
     },
 
-    /// A vlugin's creation waits for something that does not come.
+    /// A vlugin's creation waits for something that never comes.
     #[error(
-        "vlugin `{name}` was not created within {} s: its `on_create` waits for something that does not come",
+        "vlugin `{name}` was not created within {} s: its `on_create` waits for something that never comes",
         limit.as_secs_f64()
     )]
     CreateTimedOut {
@@ -234,7 +234,7 @@ pub enum LoadError {
 
     /// The system gives no thread to load on.
     #[error(
-        "vlugin `{name}` cannot be loaded: the system gives no thread for it: {error}; raise the limit on threads"
+        "vlugin `{name}` cannot be loaded: the system cannot start a thread for it: {error}; raise the limit on threads"
     )]
     NoThread {
         /// The vlugin.

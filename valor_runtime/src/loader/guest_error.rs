@@ -96,7 +96,7 @@ pub enum GuestError {
     },
     /// More of something than engines take.
     #[error(
-        "has more of something than engines of WebAssembly take: {0}; make several vlugins of it, or copy it again if \
+        "has more of something than WebAssembly engines accept: {0}; make several vlugins of it, or copy it again if \
          it was damaged on its way"
     )]
     Limit(String),

@@ -28,12 +28,12 @@ pub struct Imports {
 }
 
 impl Imports {
-    /// Of the script in this file, with the definition that names it. `base` is the folder of
-    /// plugins.json, and what is below it is of one project.
+    /// Of the script in this file, with the definition that names it. `base` is the folder of plugins.json, and what is
+    /// below it is of one project.
     ///
     /// # Errors
-    /// [`ScriptError::NoFile`] if `files` names what is not there, and [`ScriptError::Failed`] if it names a link that
-    /// leads out of the script's folder.
+    /// [`ScriptError::NoFile`] if `files` names something that does not exist, and [`ScriptError::Failed`] if it names
+    /// a link that leads out of the script's folder.
     pub fn of(file: &Path, definition: &Definition, base: &Path) -> Result<Self, LoadError> {
         Self::inside(file, definition, base, None)
     }
@@ -116,7 +116,7 @@ impl Imports {
         links::stray(self.file.parent()?, &bounds)
     }
 
-    /// Why the script may not import this file, if it may not, and what to do about it. A file that is not there is
+    /// Why the script may not import this file, if it may not, and what to do about it. A missing file is
     /// for its reader to report.
     pub fn refusal(&self, imported: &Path) -> Option<String> {
         let real = dunce::canonicalize(imported);
@@ -126,8 +126,8 @@ impl Imports {
             && paths::inside(dirs, imported.to_owned()).is_err()
         {
             return Some(format!(
-                "it imports {shown}, which is not inside a plugin directory, as all of a script has to be that is \
-                 registered over HTTP: put that file into the script's folder"
+                "it imports {shown}, which is not inside a plugin directory; all files of a script that is registered \
+                 over HTTP must be: put that file into the script's folder"
             ));
         }
         // Deno's own rules say which.
@@ -139,7 +139,8 @@ impl Imports {
             return Some(format!(
                 "it imports {shown}, which is outside of its project {project} (a project reaches up to a .git, or \
                  else to the highest plugins.json, package.json or deno.json): move that file into the project, or \
-                 make one file of the script and what it imports (`esbuild {file} --bundle --format=esm --outfile=FILE`)"
+                 make one file of the script and what it imports (`esbuild {file} --bundle --format=esm \
+                 --outfile=FILE`)"
             ));
         }
         let end = real.extension().and_then(|end| end.to_str());
@@ -154,12 +155,12 @@ impl Imports {
             Ok(inside) => {
                 let inside = inside.display().to_string().replace('\\', "/");
                 format!(
-                    "it imports `{inside}`, which is no code: to read that, its definition has to name it, \"files\": \
+                    "it imports `{inside}`, which is not code: to read it, its definition must name it, \"files\": \
                      [\"{inside}\"]"
                 )
             }
             Err(_) => format!(
-                "it imports {shown}, which is no code and outside of its folder {}: move that file into the folder, \
+                "it imports {shown}, which is not code and outside of its folder {}: move that file into the folder, \
                  and name it in its definition's `files`",
                 folder.display()
             ),
@@ -223,17 +224,17 @@ mod tests {
             ("js/leads_out.js", "which is outside of its project "),
             (
                 "js/.env",
-                "it imports `.env`, which is no code: to read that, its definition has to name it, \"files\": \
+                "it imports `.env`, which is not code: to read it, its definition must name it, \"files\": \
                  [\".env\"]",
             ),
-            ("js/data.js", "it imports `data.js`, which is no code"),
+            ("js/data.js", "it imports `data.js`, which is not code"),
             (
                 "lib/data.json",
-                "which is no code and outside of its folder ",
+                "which is not code and outside of its folder ",
             ),
             (
                 "node_modules/x/data.json",
-                "which is no code and outside of its folder ",
+                "which is not code and outside of its folder ",
             ),
         ] {
             let line = refusal(refused).unwrap_or_default();
@@ -255,7 +256,7 @@ mod tests {
             (
                 "env.json",
                 "../../js/.env",
-                "it imports `.env`, which is no code",
+                "it imports `.env`, which is not code",
             ),
         ] {
             let link = base.join("node_modules/x").join(link);

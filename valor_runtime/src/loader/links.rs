@@ -51,7 +51,7 @@ fn stray_of(folder: &Path, bounds: &Bounds<'_>, most: usize) -> Option<String> {
         for entry in fs::read_dir(&folder).into_iter().flatten().flatten() {
             let Some(fewer) = left.checked_sub(1) else {
                 return Some(format!(
-                    "its packages are more than {most} files and folders, too many to see that no link leads out of \
+                    "its packages have more than {most} files and folders, too many to check that no link leads out of \
                      them: install fewer, or make one file of the script and what it imports (`esbuild FILE --bundle \
                      --format=esm --outfile=FILE`), and put that where no node_modules is beside it or above"
                 ));
@@ -114,8 +114,8 @@ fn is_package(path: &Path) -> bool {
 
 fn line(link: &Path) -> String {
     format!(
-        "{} is a link that leads out of the installed packages, through which a script could read what is no package: \
-         put a copy of what it leads to in its place, or remove it",
+        "{} is a link that leads out of the installed packages, through which a script could read files that are not \
+         packages: replace it with a copy of its target, or remove it",
         link.display()
     )
 }
@@ -214,7 +214,7 @@ mod tests {
         }
         let said = stray_of(&folder, &bounds(None), 3).unwrap();
         assert!(
-            said.starts_with("its packages are more than 3 files "),
+            said.starts_with("its packages have more than 3 files "),
             "{said}"
         );
         assert_eq!(stray_of(&folder, &bounds(None), 100), None);

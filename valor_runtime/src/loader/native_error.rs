@@ -125,7 +125,7 @@ pub enum NativeError {
 
     /// The system's loader refused it.
     #[error(
-        "is refused by the system's loader: {}; see that what it depends on is installed",
+        "is refused by the system's loader: {}; make sure that its dependencies are installed",
         one_line(reason)
     )]
     Open {

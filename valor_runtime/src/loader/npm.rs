@@ -1,4 +1,4 @@
-//! What a script imports from npm, by a name such as `hono`: whether it may, and what is said where that is not
+//! What a script imports from npm, by a name such as `hono`: whether it may, and the error if that is not
 //! installed. `js` asks for both, `valor_cli web` for the latter through [`ScriptError::not_installed`].
 //!
 //! Packages are found as Node finds them, in a `node_modules` beside the file or above. Nothing is installed here.

@@ -37,7 +37,7 @@ pub enum ScriptError {
         one_line(reason)
     )]
     NoDeno {
-        /// Where it is not, or what is wrong with what is there.
+        /// Where it was not found, or what is wrong with the one that was.
         reason: String,
     },
 
@@ -57,8 +57,8 @@ pub enum ScriptError {
 
     /// There is no folder for what Deno writes.
     #[error(
-        "`js` vlugins need a temporary folder, and none can be made in {}: {}; set TMPDIR to a folder that is there \
-         and may be written to",
+        "`js` vlugins need a temporary folder, and none can be made in {}: {}; set TMPDIR to a folder that exists and \
+         may be written to",
         dir.display(), one_line(reason)
     )]
     NoTemporary {
@@ -101,7 +101,7 @@ pub enum ScriptError {
         message: String,
     },
 
-    /// What `files` of the definition names is not there.
+    /// `files` of the definition names something that does not exist.
     #[error(
         "`files` names `{}`, which is not in the script's folder {}: create it, or correct `files`",
         one_line(named), folder.display()
@@ -123,7 +123,7 @@ pub enum ScriptError {
         package: String,
         /// Whether a package.json names it.
         is_named: bool,
-        /// Where it would be installed: the folder of that package.json, or where there is none, of the nearest, or
+        /// Where it would be installed: the folder of that package.json, or if there is none, of the nearest, or
         /// of the script.
         folder: PathBuf,
         /// The file that imports it.
@@ -132,8 +132,8 @@ pub enum ScriptError {
 
     /// A package that the script imports is a link to a folder of which it may not import this, or not as CommonJS.
     #[error(
-        "`{}` is a link to {}, as in an npm workspace, and from there a script imports ES modules of its own project \
-         alone: bundle {} and what it imports into one file (`esbuild {} --bundle --format=esm --outfile=FILE`), or \
+        "`{}` is a link to {}, as in an npm workspace, and from there a script can only import ES modules of its own \
+         project: bundle {} and what it imports into one file (`esbuild {} --bundle --format=esm --outfile=FILE`), or \
          install the package as a copy",
         one_line(package), folder.display(), script.display(), script.display()
     )]

@@ -213,7 +213,7 @@ fn bare_name(path: &Path) -> Option<&str> {
 /// The bytes of a vlugin's file: of a regular file of at most 1 GiB, read once.
 ///
 /// # Errors
-/// A [`LoadError`] where it is not there, not a regular file, too large, or not readable.
+/// A [`LoadError`] if it does not exist, or is not a regular file, too large, or not readable.
 pub fn read(path: &Path) -> Result<Vec<u8>, LoadError> {
     file::read(path, MAX_SIZE).map_err(|error| {
         let file = path.to_owned();

@@ -19,7 +19,7 @@ pub(crate) struct Settings {
     pub(crate) deno: Option<PathBuf>,
     /// After which time without a request a lazy script is stopped.
     pub(crate) script_idle: Option<Duration>,
-    /// Whether scripts are spoken with over TCP where there are Unix sockets as well.
+    /// Whether Valor talks to scripts over TCP even if there are Unix sockets.
     pub(crate) scripts_over_tcp: bool,
     /// Where loaders count.
     pub(crate) metrics: Arc<Metrics>,

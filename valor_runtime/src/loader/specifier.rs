@@ -38,7 +38,7 @@ pub fn misnamed(specifier: &str) -> Option<String> {
     })
 }
 
-/// What may be wrong with the name of a file that is not there: ` Maybe …`, or nothing.
+/// What may be wrong with the name of a missing file: ` Maybe …`, or nothing.
 pub fn maybe(file: &Path) -> Cow<'static, str> {
     if file.is_dir() {
         return " Maybe name a file that is in that folder".into();

@@ -37,7 +37,7 @@ pub(crate) fn choose<'a>(
 }
 
 impl Chosen<'_> {
-    /// The SHA-256 of the library, where it is not that of the whole file.
+    /// The SHA-256 of the library, if it is not that of the whole file.
     pub(super) fn sha256(&self) -> Option<[u8; 32]> {
         let digest = || Sha256::digest(self.bytes).into();
         self.told.as_ref().map(|_| digest())

@@ -90,7 +90,7 @@ pub(super) fn read(bytes: &[u8]) -> Result<Vec<Member<'_>>, String> {
     }
     match bytes.get(end..) {
         None => Err("it is cut off at its end".into()),
-        Some(rest) if !is_zero(rest) => Err("there is something behind its end".into()),
+        Some(rest) if !is_zero(rest) => Err("there is something after its end".into()),
         Some(rest) if rest.len() < 2 * BLOCK => Err("it is cut off at its end".into()),
         Some(_) => Ok(members),
     }

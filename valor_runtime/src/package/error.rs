@@ -20,7 +20,8 @@ pub enum PackageError {
 
     /// It has no library for a target.
     #[error(
-        "{} has no library for {target}, but for {}: build the vlugin with `--target {target}` and package it with the others",
+        "{} has no library for {target}, but for {}: build the vlugin with `--target {target}` and package it with the \
+         others",
         file.display(), has.join(", ")
     )]
     NoTarget {
@@ -34,7 +35,8 @@ pub enum PackageError {
 
     /// It has no library for a target, but it has a WebAssembly module, which runs on any.
     #[error(
-        "{} has no library for {target}, but a WebAssembly module: write `\"type\": \"wasm\"`, or build the vlugin with `--target {target}` and package it with the module",
+        "{} has no library for {target}, but a WebAssembly module: write `\"type\": \"wasm\"`, or build the vlugin \
+         with `--target {target}` and package it with the module",
         file.display()
     )]
     Module {
@@ -65,7 +67,8 @@ pub enum PackageError {
 
     /// A library contradicts its package's manifest.
     #[error(
-        "{} says that its library for {target} is of {key} `{told}`, but that says `{found}` itself: make the package again",
+        "{} says that its library for {target} is of {key} `{told}`, but that says `{found}` itself: make the package \
+         again",
         file.display()
     )]
     Differs {

@@ -53,7 +53,8 @@ pub enum SignatureError {
 
     /// A file is not a public key.
     #[error(
-        "{} is not a public key of minisign: give the file that ends in `.pub`, which was written beside the secret key",
+        "{} is not a public key of minisign: give the file that ends in `.pub`, which was written beside the secret \
+         key",
         file.display()
     )]
     KeyInvalid {
@@ -84,7 +85,7 @@ pub enum SignatureError {
 
     /// The signature belongs to an unknown key.
     #[error(
-        "{} is signed with a key that is not trusted: get the file from those you trust",
+        "{} is signed with a key that is not trusted: get the file from someone you trust",
         file.display()
     )]
     Untrusted {

@@ -4,7 +4,7 @@
 //!
 //! On Linux it is epoll, edge-triggered (`epoll`). A socket is registered once for its whole life, and its state is
 //! kept beside it. So a request on a kept connection costs one read, one write, and its share of a wait. Every other
-//! system uses smol's reactor (`portable`). That one registers a socket anew for each wait, and tries to read first:
+//! system uses smol's reactor (`portable`). That one registers a socket again for each wait, and tries to read first:
 //! three more system calls per request. Both promise the same: a poll that returns `Pending` wakes its task when the
 //! socket is ready. A source belongs to one task, the last that polled it.
 //!

@@ -133,7 +133,7 @@ impl Mount {
         }
     }
 
-    /// The same mount with nothing behind it, only its name and its counters. It serves for what happens after the
+    /// The same mount without a vlugin, only with its name and its counters. It serves for what happens after the
     /// vlugin has gone.
     pub fn name_plate(&self) -> Self {
         let nobody = crate::from_fn(|_| async { Ok(crate::Response::new(404)) });

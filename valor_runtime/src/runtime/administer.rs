@@ -80,7 +80,7 @@ impl Administer for Runtime {
     }
 }
 
-/// Refuses what may stand in plugins.json but may not come over HTTP. `old` is the definition that is replaced.
+/// Refuses what plugins.json may contain but HTTP requests may not. `old` is the definition that is replaced.
 fn fit(definition: &Definition, old: Option<&Definition>) -> Result<(), RegistryRefusal> {
     if definition.source.is_some() {
         let line = "`source` is for plugins.json: over HTTP nothing is built";
@@ -89,7 +89,7 @@ fn fit(definition: &Definition, old: Option<&Definition>) -> Result<(), Registry
     // What plugins.json allowed may stay.
     let most = old.map_or(1, |old| old.limits.compile());
     if definition.limits.compile.is_some_and(|it| it > most) {
-        let line = "`limits.compile` is raised in plugins.json alone: while a module is compiled, all others wait";
+        let line = "`limits.compile` can only be raised in plugins.json: while a module is compiled, all others wait";
         return Err(RegistryRefusal::Unfit(line.to_owned()));
     }
     Ok(())

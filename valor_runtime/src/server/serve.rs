@@ -47,7 +47,7 @@ pub enum ServerError {
 
 fn remedy(kind: io::ErrorKind) -> &'static str {
     match kind {
-        io::ErrorKind::AddrInUse => "stop the program that has it, or choose another address",
+        io::ErrorKind::AddrInUse => "stop the program that uses it, or choose another address",
         io::ErrorKind::AddrNotAvailable => "choose an address of this machine",
         io::ErrorKind::PermissionDenied => {
             "choose a port from 1024 up, a path that may be written to, or a group that this user is in"

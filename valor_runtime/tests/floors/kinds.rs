@@ -1,5 +1,6 @@
-//! What is said in one place alone. What depends on the kind of a vlugin, or on the feature `wasm`, is said in the table
-//! of kinds and in the kinds' own folders; what Valor's headers are called, in `in_band`. Everything else takes it from the rows, so that a new kind is one row and one folder.
+//! What is said in one place alone. What depends on the kind of a vlugin, or on the feature `wasm`, is said in the
+//! table of kinds and in the kinds' own folders; what Valor's headers are called, in `in_band`. Everything else takes
+//! it from the rows, so that a new kind is one row and one folder.
 //!
 //! That no `match` has a kind as a case needs no test: `Kind` is no enum, and the compiler refuses its constants there.
 

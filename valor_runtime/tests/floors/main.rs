@@ -191,7 +191,8 @@ fn a_kind_is_named_in_the_table_and_in_its_folder_alone() {
                 let told = is_made.map(|at| made.remove(at));
                 assert!(
                     told.is_some(),
-                    "{folder}/src/{file} names `Kind::{kind}`: say in the row of loader/table.rs what depends on the kind"
+                    "{folder}/src/{file} names `Kind::{kind}`: say in the row of loader/table.rs what depends on the \
+                     kind"
                 );
             }
         }

@@ -8,7 +8,8 @@ use std::{net::TcpListener, os::unix::net::UnixListener, path::PathBuf};
 /// Tries everything in its config, and reports the results. Its imports from outside use names that cannot be seen
 /// before it runs, otherwise it would not be loaded.
 const BURGLAR: &str = r#"
-const to = (socket) => typeof socket === "number" ? { hostname: "127.0.0.1", port: socket } : { transport: "unix", path: socket };
+const to = (socket) =>
+  typeof socket === "number" ? { hostname: "127.0.0.1", port: socket } : { transport: "unix", path: socket };
 const attempts = {
   passwd: () => Deno.readTextFile("/etc/passwd"),
   ownFolder: () => Deno.readTextFile(new URL("./other.txt", import.meta.url)),
@@ -26,22 +27,43 @@ const attempts = {
   importedJson: () => import(["../secret", "json"].join("."), { with: { type: "json" } }),
   importedStatic: () => import(["./imports-secret", "js"].join(".")),
   modulesOfOthers: () => import(["../node_modules/others", "json"].join("."), { with: { type: "json" } }),
-  requiredOfOthers: async () => (await import("node:module")).createRequire(import.meta.url)("../node_modules/others.json"),
+  requiredOfOthers: async () =>
+    (await import("node:module")).createRequire(import.meta.url)("../node_modules/others.json"),
   nodeFile: async () => (await import("node:fs")).readFileSync("/etc/passwd"),
   written: () => Deno.writeTextFile(new URL("./own.txt", import.meta.url), "x"),
   temporary: () => Deno.makeTempFile(),
-  environment: () => { if (Object.keys(Deno.env.toObject()).length === 0) throw new Error("no variables") },
-  variable: () => { if (Deno.env.get("PATH") === undefined && Deno.env.get("DENO_DIR") === undefined) throw new Error("no variables") },
-  nodeEnvironment: async () => { const { env } = await import("node:process"); if (env.PATH === undefined && Object.keys(env).length === 0) throw new Error("no variables") },
+  environment: () => {
+    if (Object.keys(Deno.env.toObject()).length === 0) throw new Error("no variables");
+  },
+  variable: () => {
+    if (Deno.env.get("PATH") === undefined && Deno.env.get("DENO_DIR") === undefined)
+      throw new Error("no variables");
+  },
+  nodeEnvironment: async () => {
+    const { env } = await import("node:process");
+    if (env.PATH === undefined && Object.keys(env).length === 0) throw new Error("no variables");
+  },
   program: () => new Deno.Command("/bin/true").outputSync(),
-  nodeProgram: async () => (await import("node:child_process")).execSync(`/usr/bin/touch '${new URL("./touched", import.meta.url).pathname}'`),
+  nodeProgram: async () =>
+    (await import("node:child_process")).execSync(
+      `/usr/bin/touch '${new URL("./touched", import.meta.url).pathname}'`,
+    ),
   library: () => Deno.dlopen("libc.so.6", {}),
   system: () => Deno.hostname(),
   parent: () => Deno.kill(Deno.ppid, "SIGCONT"),
   tcp: ({ port }) => Deno.connect({ port, hostname: "127.0.0.1" }),
-  nodeTcp: ({ port }) => import("node:net").then(({ connect }) => new Promise((resolve, reject) => connect(port, "127.0.0.1").on("connect", resolve).on("error", reject))),
+  nodeTcp: ({ port }) =>
+    import("node:net").then(
+      ({ connect }) =>
+        new Promise((resolve, reject) => connect(port, "127.0.0.1").on("connect", resolve).on("error", reject)),
+    ),
   listening: () => Deno.listen({ port: 0 }),
-  webSocket: ({ port }) => new Promise((resolve, reject) => { const it = new WebSocket(`ws://127.0.0.1:${port}`); it.onopen = resolve; it.onerror = () => reject(new Error("refused")) }),
+  webSocket: ({ port }) =>
+    new Promise((resolve, reject) => {
+      const it = new WebSocket(`ws://127.0.0.1:${port}`);
+      it.onopen = resolve;
+      it.onerror = () => reject(new Error("refused"));
+    }),
   fetchLoopback: ({ port }) => fetch(`http://127.0.0.1:${port}/`),
   fetchName: ({ port }) => fetch(`http://localhost:${port}/`),
   fetchElsewhere: () => fetch("https://example.com/"),
@@ -49,23 +71,46 @@ const attempts = {
   client: ({ unix }) => Deno.createHttpClient({ proxy: { transport: "unix", path: unix } }),
   ownSocket: ({ sockets }) => Deno.connect(to(sockets[0])),
   otherSocket: ({ sockets }) => Deno.connect(to(sockets[1])),
-  otherSocketByNode: ({ sockets }) => import("node:net").then(({ connect }) => new Promise((resolve, reject) => connect(typeof sockets[1] === "number" ? { host: "127.0.0.1", port: sockets[1] } : sockets[1]).on("connect", resolve).on("error", reject))),
+  otherSocketByNode: ({ sockets }) =>
+    import("node:net").then(
+      ({ connect }) =>
+        new Promise((resolve, reject) =>
+          connect(typeof sockets[1] === "number" ? { host: "127.0.0.1", port: sockets[1] } : sockets[1])
+            .on("connect", resolve)
+            .on("error", reject),
+        ),
+    ),
   supervisor: ({ folder }) => Deno.readTextFile(`${folder}/supervisor.js`),
   listeningAgain: () => Deno.serve({ hostname: "127.0.0.1", port: 0, onListen() {} }, () => new Response()),
   input: async () => { if (await Deno.stdin.read(new Uint8Array(99)) === null) throw new Error("no input") },
   processes: () => Deno.readTextFile("/proc/self/environ"),
-  asked: async () => { const { state } = await Deno.permissions.request({ name: "read" }); if (state !== "granted") throw new Error(state) },
+  asked: async () => {
+    const { state } = await Deno.permissions.request({ name: "read" });
+    if (state !== "granted") throw new Error(state);
+  },
   worker: () => new Promise((resolve, reject) => {
-    const it = new Worker("data:text/javascript,try { postMessage([Deno.readTextFileSync('/etc/passwd')]) } catch (e) { postMessage(e.message) }", { type: "module" });
+    const reads = "try { postMessage([Deno.readTextFileSync('/etc/passwd')]) } catch (e) { postMessage(e.message) }";
+    const it = new Worker(`data:text/javascript,${reads}`, { type: "module" });
     it.onmessage = ({ data }) => typeof data === "string" ? reject(new Error(data)) : resolve();
     it.onerror = (e) => { e.preventDefault(); reject(new Error(e.message)) };
   }),
-  freeWorker: () => new Worker("data:text/javascript,", { type: "module", deno: { permissions: "inherit", read: true } }) && new Worker("data:text/javascript,", { type: "module", deno: { permissions: { read: true } } }),
+  freeWorker: () =>
+    new Worker("data:text/javascript,", { type: "module", deno: { permissions: "inherit", read: true } }) &&
+    new Worker("data:text/javascript,", { type: "module", deno: { permissions: { read: true } } }),
   remote: () => import("https://example.com/x.js"),
   npm: () => import("npm:hono"),
-  disk: async () => { if ("caches" in globalThis || "localStorage" in globalThis && localStorage) throw 0; throw new Error("no caches") },
-  registry: async () => { const it = await valor.call("_plugins", "/"); if (it.status !== 200) throw new Error(`status ${it.status}`) },
-  registryByPath: async () => { const it = await valor.call("../_plugins", "/"); if (it.status !== 200) throw new Error(`status ${it.status}`) },
+  disk: async () => {
+    if ("caches" in globalThis || ("localStorage" in globalThis && localStorage)) throw 0;
+    throw new Error("no caches");
+  },
+  registry: async () => {
+    const it = await valor.call("_plugins", "/");
+    if (it.status !== 200) throw new Error(`status ${it.status}`);
+  },
+  registryByPath: async () => {
+    const it = await valor.call("../_plugins", "/");
+    if (it.status !== 200) throw new Error(`status ${it.status}`);
+  },
 };
 export default {
   async fetch(request) {
@@ -195,7 +240,9 @@ fn a_script_keeps_nothing_on_the_disk() {
 fn in_a_group_each_has_its_own_folder_alone() {
     let reads = "export default { async fetch(request) {
         const { pathname } = new URL(request.url);
-        return new Response(await Deno.readTextFile(new URL(`..${pathname}`, import.meta.url)).catch(({ name }) => name));
+        return new Response(
+          await Deno.readTextFile(new URL(`..${pathname}`, import.meta.url)).catch(({ name }) => name),
+        );
     } };";
     let house = House::new(&[
         ("one/a.js", reads),
@@ -247,7 +294,13 @@ fn ports() -> Vec<Value> {
 #[test]
 fn a_folder_may_have_a_comma_in_its_name() {
     const READS: &str = "
-const read = (name) => { try { return Deno.readTextFileSync(new URL(name, import.meta.url)) } catch (error) { return error.name } };
+const read = (name) => {
+  try {
+    return Deno.readTextFileSync(new URL(name, import.meta.url));
+  } catch (error) {
+    return error.name;
+  }
+};
 export default { fetch: () => Response.json([read('./own.txt'), read('../secret.txt')]) };";
     let house = House::new(&[
         ("a,b/reads.js", READS),
@@ -275,7 +328,7 @@ export default { fetch: () => Response.json(it) };",
         // project.
         let data = json!({ "name": "data", "path": "a,b/data.js" });
         let line = house.load(data).await.unwrap_err().to_string();
-        let refused = "secret.json, which is no code and outside of its folder ";
+        let refused = "secret.json, which is not code and outside of its folder ";
         assert!(line.contains(refused), "{line}");
         house
             .load(json!({ "name": "code", "path": "a,b/code.js" }))

@@ -372,7 +372,9 @@ export default {
     switch (new URL(request.url).pathname) {
       case "/works": {
         // It computes for longer than it may at once, with pauses.
-        const it = nested("onmessage = () => { const end = Date.now() + 200; while (Date.now() < end); postMessage('done') }");
+        const it = nested(
+          "onmessage = () => { const end = Date.now() + 200; while (Date.now() < end); postMessage('done') }",
+        );
         for (let i = 0; i < 8; i++) {
           await new Promise((resolve) => { it.onmessage = resolve; it.postMessage(i) });
           await new Promise((resolve) => setTimeout(resolve, 200));

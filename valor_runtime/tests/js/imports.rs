@@ -65,8 +65,8 @@ export default { fetch: async () => Response.json([one, two, (await import('./th
                 .unwrap_err()
                 .to_string();
             let expected = format!(
-                "{name}.js is not loaded: it imports `{data}`, which is no code: to read that, its definition has to \
-                 name it, \"files\": [\"{data}\"]"
+                "{name}.js is not loaded: it imports `{data}`, which is not code: to read it, its definition must name \
+                 it, \"files\": [\"{data}\"]"
             );
             assert!(line.ends_with(&expected), "{line}");
         }
@@ -141,7 +141,8 @@ pub(crate) fn what_is_imported_is_of_the_project() {
                 let expected = format!(
                     "{script} is not loaded: it imports {imported}, which is outside of its project {project} (a \
                      project reaches up to a .git, or else to the highest plugins.json, package.json or deno.json): \
-                     move that file into the project, or make one file of the script and what it imports (`esbuild {script} --bundle --format=esm --outfile=FILE`)",
+                     move that file into the project, or make one file of the script and what it imports (`esbuild \
+                     {script} --bundle --format=esm --outfile=FILE`)",
                     script = script.display(),
                     imported = imported.display(),
                     project = project.display()
@@ -298,7 +299,7 @@ fn what_is_no_regular_file_is_refused_in_little_memory() {
     file.set_len(3 << 30).unwrap();
     let huge = huge.display();
     let not_regular = format!(
-        "it imports `{}`, which is no regular file: import a file with code in its place",
+        "it imports `{}`, which is not a regular file: import a file with code instead",
         fifo.display()
     );
     block_on(async {

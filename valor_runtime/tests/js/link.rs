@@ -12,7 +12,15 @@ use smol::block_on;
 use valor_runtime::{Body, Request, Response};
 
 const LARGE: &str = "
-const sizes = (headers) => { let [count, size] = [0, 0]; for (const [name, value] of headers) if (/^x-/.test(name) && !/^x-(valor|corr)/.test(name)) { count++; size += value.length } return [count, size] };
+const sizes = (headers) => {
+  let [count, size] = [0, 0];
+  for (const [name, value] of headers)
+    if (/^x-/.test(name) && !/^x-(valor|corr)/.test(name)) {
+      count++;
+      size += value.length;
+    }
+  return [count, size];
+};
 const many = (count) => Array.from({ length: count }, (_, i) => [`x-${i}`, 'v']);
 export default {
   async fetch(request, env) {
@@ -20,11 +28,23 @@ export default {
     const number = Number(url.searchParams.get('n'));
     try {
       switch (url.pathname) {
-        case '/seen': return Response.json([request.method, request.url, ...sizes(request.headers), (await request.bytes()).length]);
-        case '/many': return new Response('many', { headers: many(number) });
-        case '/long': return new Response('long', { headers: { 'x-long': 'h'.repeat(number) } });
+        case '/seen':
+          return Response.json([
+            request.method,
+            request.url,
+            ...sizes(request.headers),
+            (await request.bytes()).length,
+          ]);
+        case '/many':
+          return new Response('many', { headers: many(number) });
+        case '/long':
+          return new Response('long', { headers: { 'x-long': 'h'.repeat(number) } });
         case '/call': {
-          const it = await env.call('callee', '/' + 'p'.repeat(number), { method: 'POST', headers: many(number / 1000), body: 'b'.repeat(number) });
+          const it = await env.call('callee', '/' + 'p'.repeat(number), {
+            method: 'POST',
+            headers: many(number / 1000),
+            body: 'b'.repeat(number),
+          });
           return Response.json([it.status, ...sizes(it.headers), await it.text()]);
         }
         case '/url': {
@@ -180,8 +200,14 @@ export default {
         globalThis.caught ??= [];
         const { postMessage } = MessagePort.prototype;
         const { dispatchEvent } = EventTarget.prototype;
-        MessagePort.prototype.postMessage = function (...args) { caught.push('port'); return postMessage.apply(this, args) };
-        EventTarget.prototype.dispatchEvent = function (...args) { if (this instanceof MessagePort) caught.push('port'); return dispatchEvent.apply(this, args) };
+        MessagePort.prototype.postMessage = function (...args) {
+          caught.push('port');
+          return postMessage.apply(this, args);
+        };
+        EventTarget.prototype.dispatchEvent = function (...args) {
+          if (this instanceof MessagePort) caught.push('port');
+          return dispatchEvent.apply(this, args);
+        };
         for (const method of ['call', 'apply', 'bind']) {
           const native = Function.prototype[method];
           Object.defineProperty(Function.prototype, method, { configurable: true, value: function (...args) {
@@ -237,9 +263,17 @@ export default {
   async fetch(request) {
     const count = Number(new URL(request.url).searchParams.get('n'));
     switch (new URL(request.url).pathname) {
-      case '/console': for (let i = 0; i < count; i++) console.info('a line'); break;
-      case '/output': { const lines = new TextEncoder().encode('\\n.'.repeat(count)); for (let at = 0; at < lines.length;) at += Deno.stdout.writeSync(lines.subarray(at)); break }
-      case '/long': console.info('x'.repeat(count)); break;
+      case '/console':
+        for (let i = 0; i < count; i++) console.info('a line');
+        break;
+      case '/output': {
+        const lines = new TextEncoder().encode('\\n.'.repeat(count));
+        for (let at = 0; at < lines.length;) at += Deno.stdout.writeSync(lines.subarray(at));
+        break;
+      }
+      case '/long':
+        console.info('x'.repeat(count));
+        break;
     }
     return new Response('said');
   },
@@ -328,7 +362,12 @@ export default {
     switch (new URL(request.url).pathname) {
       case '/calls':
         // Heads and bodies that a vlugin keeps waiting.
-        for (let i = 0; i < 40; i++) env.call('waits', '/', { method: 'POST', headers: { 'x-long': 'h'.repeat(60000) }, body: 'b'.repeat(60000) });
+        for (let i = 0; i < 40; i++)
+          env.call('waits', '/', {
+            method: 'POST',
+            headers: { 'x-long': 'h'.repeat(60000) },
+            body: 'b'.repeat(60000),
+          });
         return new Promise(() => {});
       case '/answer':
         return new Response('large', { headers: { 'x-long': 'h'.repeat(200000) } });

@@ -112,8 +112,8 @@ pub(crate) fn what_is_no_script_is_not_loaded() {
             (
                 "bytes",
                 &[
-                    "`./throws.js` is imported with the type \"bytes\", which is not there: read the file, which `files` \
-                     in its definition grants at bytes.js:1:16",
+                    "`./throws.js` is imported with the type \"bytes\", which is not supported: read the file, which \
+                     `files` in its definition grants at bytes.js:1:16",
                 ],
             ),
             (
@@ -276,14 +276,34 @@ pub(crate) fn what_has_no_place_is_logged_as_the_scripts() {
 #[test]
 pub(crate) fn an_error_that_a_script_catches_has_valors_remedies() {
     const CATCHES: &str = "
-const said = async (attempt) => { try { await attempt(); return 'done' } catch (error) { return `${error instanceof Deno.errors.NotCapable} ${error}` } };
-export default { async fetch() {
-  return Response.json(await Promise.all([
-    () => Deno.readTextFile('/a'), () => Deno.readTextFileSync('/a'), () => Deno.writeTextFile('/a', ''),
-    () => Deno.connect({ port: 1 }), () => new Deno.Command('/bin/ls').spawn(), () => Deno.hostname(),
-    async () => (await import('node:fs')).readFileSync('/a'), async () => { throw new Deno.errors.NotCapable('its own') },
-  ].map(said)));
-} };";
+const said = async (attempt) => {
+  try {
+    await attempt();
+    return 'done';
+  } catch (error) {
+    return `${error instanceof Deno.errors.NotCapable} ${error}`;
+  }
+};
+export default {
+  async fetch() {
+    return Response.json(
+      await Promise.all(
+        [
+          () => Deno.readTextFile('/a'),
+          () => Deno.readTextFileSync('/a'),
+          () => Deno.writeTextFile('/a', ''),
+          () => Deno.connect({ port: 1 }),
+          () => new Deno.Command('/bin/ls').spawn(),
+          () => Deno.hostname(),
+          async () => (await import('node:fs')).readFileSync('/a'),
+          async () => {
+            throw new Deno.errors.NotCapable('its own');
+          },
+        ].map(said),
+      ),
+    );
+  },
+};";
     let house = House::new(&[("catches.js", CATCHES)]);
     block_on(async {
         house.load(json!({ "name": "catches" })).await.unwrap();

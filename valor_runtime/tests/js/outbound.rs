@@ -30,16 +30,31 @@ export default {
         const it = await fetch(to + "/redirect");
         const copy = it.clone();
         const [one, other] = await Promise.all([it.text(), copy.text()]);
-        return Response.json([it.status, it.redirected, copy.redirected, copy.type, copy.url === it.url, one === other]);
+        return Response.json([
+          it.status,
+          it.redirected,
+          copy.redirected,
+          copy.type,
+          copy.url === it.url,
+          one === other,
+        ]);
       }
       case "/error":
         return fetch(to + "/redirect", { redirect: "error" });
       case "/refused":
         return fetch("http://example.com/");
       case "/own":
-        try { return await fetch("http://example.com/") } catch (e) { throw Object.assign(new Error("not for you"), { status: e.status }) }
+        try {
+          return await fetch("http://example.com/");
+        } catch (e) {
+          throw Object.assign(new Error("not for you"), { status: e.status });
+        }
       case "/caught":
-        try { await fetch("http://example.com/"); } catch (e) { return Response.json([e instanceof TypeError, e.status]) }
+        try {
+          await fetch("http://example.com/");
+        } catch (e) {
+          return Response.json([e instanceof TypeError, e.status]);
+        }
       case "/gone":
         return fetch("http://127.0.0.1:1/");
       case "/url":
@@ -103,7 +118,8 @@ fn upstream() -> Server {
                 continue;
             }
             conn.send(format!(
-                "HTTP/1.1 201 Created\r\nset-cookie: a\r\nset-cookie: b\r\ncontent-length: 4\r\nx-length: {length}\r\n\r\nbody"
+                "HTTP/1.1 201 Created\r\nset-cookie: a\r\nset-cookie: b\r\ncontent-length: 4\r\nx-length: \
+                 {length}\r\n\r\nbody"
             ));
         }
     })

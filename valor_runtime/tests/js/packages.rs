@@ -122,8 +122,8 @@ fn a_package_of_an_npm_workspace_that_cannot_be_imported_is_refused_with_what_to
         assert_eq!(
             line,
             format!(
-                "`@me/util` is a link to {util}, as in an npm workspace, and from there a script imports ES modules \
-                 of its own project alone: bundle {script} and what it imports into one file (`esbuild {script} \
+                "`@me/util` is a link to {util}, as in an npm workspace, and from there a script can only import ES \
+                 modules of its own project: bundle {script} and what it imports into one file (`esbuild {script} \
                  --bundle --format=esm --outfile=FILE`), or install the package as a copy"
             )
         );

@@ -187,7 +187,7 @@ export default {
             .await;
         let line = line.unwrap_err().to_string();
         assert!(line.contains("`./lib.js` is not loaded"), "{line}");
-        assert!(line.ends_with("make one package of all"), "{line}");
+        assert!(line.ends_with("put everything into one package"), "{line}");
     });
 }
 

@@ -14,12 +14,18 @@ pub(crate) fn both_forms_answer() {
         ),
         (
             "b.ts",
-            "addEventListener('fetch', (event: any) => event.respondWith(new Response(`b ${event.request.method as string}`)));",
+            "addEventListener('fetch', (event: any) => event.respondWith(new Response(`b ${event.request.method as \
+             string}`)));",
         ),
         (
             "c.js",
-            "self.addEventListener('fetch', { handleEvent(event) { if (event.request.url.endsWith('/1')) event.respondWith(new Response('first')) } });
-            addEventListener('fetch', (event) => { if (!event.request.url.endsWith('/none')) event.respondWith(Promise.resolve(new Response(`second, ${event.env.config}`))) });",
+            "self.addEventListener('fetch', { handleEvent(event) {
+              if (event.request.url.endsWith('/1')) event.respondWith(new Response('first'));
+            } });
+            addEventListener('fetch', (event) => {
+              if (event.request.url.endsWith('/none')) return;
+              event.respondWith(Promise.resolve(new Response(`second, ${event.env.config}`)));
+            });",
         ),
     ]);
     block_on(async {
@@ -192,7 +198,10 @@ pub(crate) fn listeners_are_those_of_a_service_worker() {
             addEventListener('fetch', first);
             removeEventListener('fetch', first);
             let asked = 0;
-            const second = (event) => { asked++; if (event.request.url.endsWith('/asked')) event.respondWith(new Response(String(asked))) };
+            const second = (event) => {
+              asked++;
+              if (event.request.url.endsWith('/asked')) event.respondWith(new Response(String(asked)));
+            };
             addEventListener('fetch', second);
             addEventListener('fetch', second);
             addEventListener('fetch', (event) => event.respondWith(new Response('second')));",
@@ -200,8 +209,13 @@ pub(crate) fn listeners_are_those_of_a_service_worker() {
         (
             "onfetch.js",
             "self.onfetch = (event) => event.respondWith(new Response('replaced'));
-            self.onfetch = (event) => { if (event.request.url.endsWith('/on')) event.respondWith(new Response(typeof onfetch)) };
-            addEventListener('fetch', (event) => { onfetch = null; event.respondWith(new Response('next')) });",
+            self.onfetch = (event) => {
+              if (event.request.url.endsWith('/on')) event.respondWith(new Response(typeof onfetch));
+            };
+            addEventListener('fetch', (event) => {
+              onfetch = null;
+              event.respondWith(new Response('next'));
+            });",
         ),
     ]);
     block_on(async {
@@ -296,8 +310,16 @@ export default {
       seen: Object.prototype.toString.call(request) + request.redirect + copy.redirect,
       change: attempt(() => request.headers.set('x-own', '1')), copied: [...copy.headers].map(([name]) => name),
       is: [request instanceof Request, request.constructor === Request, 'url' in Request.prototype],
-      inspected: /unix|[0-9a-f]{32}/.test((Deno.inspect(request) + Deno.inspect(request.clone()) + JSON.stringify({ ...request })).replaceAll(request.headers.get('x-request-id'), '')),
-      others: [new Request('https://a.example/x?y').url, new Request('http://a.example/', { redirect: 'manual' }).redirect],
+      inspected: /unix|[0-9a-f]{32}/.test(
+        (Deno.inspect(request) + Deno.inspect(request.clone()) + JSON.stringify({ ...request })).replaceAll(
+          request.headers.get('x-request-id'),
+          '',
+        ),
+      ),
+      others: [
+        new Request('https://a.example/x?y').url,
+        new Request('http://a.example/', { redirect: 'manual' }).redirect,
+      ],
     });
   },
 };";

@@ -90,13 +90,17 @@ fn it_is_loaded_from_a_plugins_json() {
 fn its_file_stands_in_a_file_with_its_faults() {
     let stage = Stage::with(&[]);
     let file = stage.folder.path().join("plugins.json");
-    fs::write(&file, r#"{ "plugins": [{ "type": "probe", "name": "a", "memory": 1 }, { "type": "probe", "name": "b" }] }"#)
-        .unwrap();
+    let text = r#"{ "plugins": [
+        { "type": "probe", "name": "a", "memory": 1 }, { "type": "probe", "name": "b" }
+    ] }"#;
+    fs::write(&file, text).unwrap();
     let (definitions, faults) = stage.runtime.kinds().sound_from_file(&file);
     let names: Vec<_> = definitions.iter().map(|it| (&*it.name, it.kind)).collect();
     assert_eq!(names, [("b", PROBE)]);
     let line = faults.unwrap().to_string();
-    assert!(line.ends_with("plugins[0].memory: unknown key; known are `type`, `name`, `prefix`, `strip`, `rewrite`, `path`, `source`, `config`, `sha256`, `allow`, `callees`, `limits`, `files`, `group`, `start` and `optional`"), "{line}");
+    assert!(line.ends_with("plugins[0].memory: unknown key; known are `type`, `name`, `prefix`, `strip`, `rewrite`, \
+                            `path`, `source`, `config`, `sha256`, `allow`, `callees`, `limits`, `files`, `group`, \
+                            `start` and `optional`"), "{line}");
 }
 
 /// The row says which keys and limits it has; those who ask are told so in the words of the others.
@@ -304,7 +308,7 @@ fn a_row_that_does_not_fit_is_refused() {
         ),
         (
             &UNNAMED,
-            "`a b` is no word for a kind: ` ` cannot stand in a name; letters, digits, `_`, `.` and `-` can",
+            "`a b` is not a word for a kind: ` ` is not allowed in a name; letters, digits, `_`, `.` and `-` are",
         ),
         (&TAKES, "the row of `a` names `timeout`, which no row can"),
         (&LACKS, "the row of `a` names `group`, which no row can"),

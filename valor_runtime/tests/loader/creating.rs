@@ -38,8 +38,7 @@ fn a_creation_that_never_ends_is_given_up() {
     };
     assert_eq!(
         line("hang"),
-        "vlugin `tested` was not created within 2 s: its `on_create` waits for something that \
-         does not come"
+        "vlugin `tested` was not created within 2 s: its `on_create` waits for something that never comes"
     );
     assert_eq!(
         line("block"),

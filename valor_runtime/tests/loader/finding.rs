@@ -200,8 +200,8 @@ fn what_the_system_does_not_let_be_read_is_refused_in_its_words() {
     std::os::unix::fs::symlink("loop.so", dir.path().join("loop.so")).unwrap();
     assert_eq!(
         refused(dir.path(), &definition("tested", "loop.so")),
-        "DIR/loop.so cannot be read: Too many levels of symbolic links (os error 40); see that \
-         the user of this process may read it"
+        "DIR/loop.so cannot be read: Too many levels of symbolic links (os error 40); make sure that the user of this \
+         process may read it"
     );
 }
 
@@ -310,7 +310,7 @@ fn a_library_finds_what_stands_beside_it() {
     assert_eq!(
         refused(dir.path(), &definition_of(&file)),
         "DIR/libbeside.so is refused by the system's loader: libbeside_dependency.so: cannot open \
-         shared object file: No such file or directory; see that what it depends on is installed"
+         shared object file: No such file or directory; make sure that its dependencies are installed"
     );
     let dependency = "libbeside_dependency.so";
     fs::copy(

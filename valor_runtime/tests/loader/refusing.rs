@@ -220,11 +220,11 @@ fn a_root_module_that_does_not_fit_is_refused() {
     );
     refused_as(
         "valor_module_no_header__",
-        "what it exports is no header of a root module",
+        "what it exports is not the header of a root module",
     );
     refused_as(
         "valor_module_no_layout__",
-        "it does not tell the layout of its types",
+        "it does not contain the layout of its types",
     );
     refused_as(
         "valor_module_panicking__",

@@ -206,10 +206,7 @@ fn sizes_beyond_the_file_are_refused() {
 #[test]
 fn nothing_hides_behind_the_end() {
     let bytes = [good(), good()].concat();
-    assert_eq!(
-        refusal(&bytes),
-        unsound("there is something behind its end")
-    );
+    assert_eq!(refusal(&bytes), unsound("there is something after its end"));
 }
 
 #[test]

@@ -197,7 +197,8 @@ impl Workerd {
         for (name, addr) in &addrs {
             let _ = writeln!(
                 services,
-                "(name = \"{name}\", worker = (modules = [(name = \"{name}\", esModule = embed \"{name}.js\")], compatibilityDate = \"2026-01-01\")),"
+                "(name = \"{name}\", worker = (modules = [(name = \"{name}\", esModule = embed \"{name}.js\")], \
+                 compatibilityDate = \"2026-01-01\")),"
             );
             let _ = writeln!(
                 sockets,
@@ -206,7 +207,8 @@ impl Workerd {
         }
         let config = folder.join("config.capnp");
         let text = format!(
-            "using Workerd = import \"/workerd/workerd.capnp\";\nconst config :Workerd.Config = (services = [{services}], sockets = [{sockets}]);\n"
+            "using Workerd = import \"/workerd/workerd.capnp\";\nconst config :Workerd.Config = (services = \
+             [{services}], sockets = [{sockets}]);\n"
         );
         std::fs::write(&config, text).expect("written");
         let process = Command::new(fixture::js_tool("workerd"))

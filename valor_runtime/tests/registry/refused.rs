@@ -191,7 +191,7 @@ fn what_cannot_be_registered() {
             json!({
                 "type": "wasm", "name": "x", "path": "x.wasm", "limits": { "compile": 2 },
             }),
-            "`limits.compile` is raised in plugins.json alone",
+            "`limits.compile` can only be raised in plugins.json",
         ),
         (
             "a path of a megabyte",
@@ -374,7 +374,7 @@ fn what_is_wrong_with_a_text_is_said_as_of_plugins_json() {
         (
             &deep,
             422,
-            "1:128: arrays and objects are more than 127 deep in each other; take levels out",
+            "1:128: arrays and objects are nested more than 127 deep; remove levels",
         ),
         (
             "{\"config\": {\"a\": 1, \"a\": 2}}",

@@ -55,7 +55,7 @@ fn what_cannot_be_bound_is_named_with_a_remedy() {
         error.contains(&format!("cannot listen on {taken}")),
         "{error}"
     );
-    assert!(error.contains("stop the program that has it"), "{error}");
+    assert!(error.contains("stop the program that uses it"), "{error}");
     let error = refusal(&["192.0.2.1:8080".parse().unwrap()]);
     assert!(error.contains("an address of this machine"), "{error}");
 }

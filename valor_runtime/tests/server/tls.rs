@@ -370,7 +370,7 @@ fn what_is_wrong_is_told_with_file_and_remedy() {
     wrong(
         "key.pem",
         "-----BEGIN PRIVATE KEY-----\n!\n-----END PRIVATE KEY-----\n",
-        &["is damaged", "anew"],
+        &["is damaged", "copy it again"],
     );
     wrong("cert.pem", "", &["no certificate in it", "PEM"]);
     wrong("cert.pem", &key, &["no certificate in it"]);

@@ -434,7 +434,7 @@ fn the_hosts_work_for_a_guest_is_its_time() {
     let runtime = runtime(&definition);
     assert_eq!(block_on(get(&runtime, "/asks_much")).0, 504);
     assert!(is_logged(
-        "`asks_much` trapped and is started anew: it ran for more than 0.1 s"
+        "`asks_much` trapped and is started again: it ran for more than 0.1 s"
     ));
 }
 

@@ -39,7 +39,9 @@ globalThis.first = async () => {
     same([response.status, response.headers.get("x-correlation-id")], [200, "abc"]);
     same([response.headers.get("x-valor-plugin"), await response.text()], ["guest", "hello"]);
   });
-  await check("what no vlugin matches goes to the network", async () => same(await get("/network"), [200, "from the network"]));
+  await check("what no vlugin matches goes to the network", async () =>
+    same(await get("/network"), [200, "from the network"]),
+  );
   await check("a longer segment is no match", async () => same(await get("/guests"), [404, "the network has none"]));
   await check("an encoded dot does not leave the prefix", async () => same((await get("/x/%2e%2e/guest/"))[0], 200));
   await check("a body goes and comes", async () => {
@@ -159,7 +161,10 @@ globalThis.first = async () => {
       [response.status, response.headers.get("content-type"), response.headers.get("x-correlation-id")],
       [404, "application/problem+json", "abc"],
     );
-    same(await response.text(), '{"detail":"no vlugin is named `none`","status":404,"title":"Not Found","type":"about:blank"}');
+    same(
+      await response.text(),
+      '{"detail":"no vlugin is named `none`","status":404,"title":"Not Found","type":"about:blank"}',
+    );
   });
   await check("what a replacement fails with leaves the old one", async () => {
     const definition = { type: "wasm", name: "small", path: "guest.wasm", config: "fail" };
@@ -167,7 +172,14 @@ globalThis.first = async () => {
     same(await get("/small/"), [200, "s"]);
   });
   await check("a patch keeps what it does not say", async () => {
-    const definition = { type: "wasm", name: "kept", path: "guest.wasm", config: "kept", prefix: "/deep/kept", limits: { timeout: 9 } };
+    const definition = {
+      type: "wasm",
+      name: "kept",
+      path: "guest.wasm",
+      config: "kept",
+      prefix: "/deep/kept",
+      limits: { timeout: 9 },
+    };
     same((await post("/_plugins", definition)).status, 201);
     const patched = await post("/_plugins/kept", { limits: { timeout: 7, body: 5 } }, "PATCH");
     const { prefix, limits } = await patched.json();

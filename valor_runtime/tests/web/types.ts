@@ -2,7 +2,10 @@
 
 import { start, type Ctx, type Env, type Vlugin, type VluginEvent } from "../../web/valor.js";
 
-const registration: ServiceWorkerRegistration = await start({ plugins: new URL("plugins.json", location.href), scope: "/" });
+const registration: ServiceWorkerRegistration = await start({
+  plugins: new URL("plugins.json", location.href),
+  scope: "/",
+});
 // @ts-expect-error: there is no such option.
 await start({ plugin: "plugins.json" });
 

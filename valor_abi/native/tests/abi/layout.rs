@@ -1,8 +1,8 @@
-//! The layout of everything that crosses the native boundary, as text: a block for each type
-//! that can be reached from the root module, in the order of their names.
+//! The layout of everything that crosses the native boundary, as text: a block for each type that can be reached from
+//! the root module, in the order of their names.
 //!
-//! It says what `abi_stable` compares, and where in memory each field is. Lines and module
-//! paths, which do not count, are left out, and of a version what stands for the others.
+//! It says what `abi_stable` compares, and where in memory each field is. Lines and module paths, which do not count,
+//! are left out; a version is reduced to the part that counts.
 
 use abi_stable::{
     StableAbi,
@@ -18,7 +18,7 @@ use std::{
 use valor_abi_native::{stream, types::ValorModuleRef};
 use valor_abi_wire::FaultKind;
 
-/// All of it.
+/// The whole text.
 pub fn print() -> String {
     let mut walk = Walk::default();
     walk.visit(ValorModuleRef::LAYOUT);
@@ -29,7 +29,7 @@ pub fn print() -> String {
     text
 }
 
-/// The numbers that cross and stand for something else.
+/// The numbers that cross and encode something else.
 fn numbers() -> String {
     let mut text = String::from("kinds of fault (numbers)\n");
     let mut known = Vec::new();
@@ -72,10 +72,10 @@ impl Walk {
     }
 }
 
-/// What stands behind the name: where it is from, its size, and a line for each field.
+/// The text after the name: its origin, its size, and a line for each field.
 fn block(layout: &'static TypeLayout) -> String {
     let (package, version) = layout.package_and_version();
-    // What `abi_stable` compares: 1.2.3 is as good as 1.0.0, and 0.1.2 as 0.1.0.
+    // What `abi_stable` compares: 1.2.3 is equivalent to 1.0.0, and 0.1.2 to 0.1.0.
     let parsed = version.parsed().unwrap();
     let version = match parsed.major {
         0 => format!("0.{}", parsed.minor),
@@ -135,7 +135,7 @@ fn block(layout: &'static TypeLayout) -> String {
     text
 }
 
-/// Fields behind each other, each where its alignment lets it begin. Returns the end.
+/// Fields one after the other, each where its alignment allows. Returns the end.
 fn at_offsets(text: &mut String, fields: impl Iterator<Item = TLField>) -> usize {
     let mut end = 0_usize;
     for field in fields {
@@ -179,14 +179,14 @@ fn function(function: TLFunction) -> String {
     text
 }
 
-/// Which lifetimes stand where, as `abi_stable` numbers them.
+/// Which lifetimes are where, as `abi_stable` numbers them.
 fn lifetimes(text: &mut String, indices: &LifetimeArrayOrSlice<'_>) {
     if !indices.is_empty() {
         write!(text, ", lifetimes {:?}", indices.as_slice()).unwrap();
     }
 }
 
-/// The name of a type with its arguments, which `abi_stable` does not print of each type.
+/// The name of a type with its arguments, which `abi_stable` does not print for every type.
 fn name(layout: &'static TypeLayout) -> String {
     let arguments: Vec<_> = arguments(layout).into_iter().map(name).collect();
     match layout.data() {
@@ -206,7 +206,7 @@ fn name(layout: &'static TypeLayout) -> String {
     }
 }
 
-/// The type arguments: where the layout does not have them, by the fields that are of them.
+/// The type arguments; if the layout does not have them, derived from the fields of these types.
 fn arguments(layout: &'static TypeLayout) -> Vec<&'static TypeLayout> {
     let known = layout.generics();
     if !known.type_params().is_empty() {

@@ -1,8 +1,7 @@
-//! The ABI stays what it is: the layout of everything that crosses the native boundary stands in
-//! `abi/MAJOR.MINOR.txt`, and differs from it only where the version was raised as the rules say.
+//! The ABI stays what it is: the layout of everything that crosses the native boundary is in `abi/MAJOR.MINOR.txt`, and
+//! differs from it only if the version was raised as the rules require.
 //!
-//! The file of a version is written once and never changed. One that is not there yet is
-//! written where `VALOR_FREEZE_ABI` is set.
+//! The file of a version is written once and never changed. A missing one is written if `VALOR_FREEZE_ABI` is set.
 
 // The layouts are those of 64 bits.
 #![cfg(target_pointer_width = "64")]
@@ -23,7 +22,7 @@ fn folder() -> &'static Path {
 fn frozen() -> BTreeMap<Version, String> {
     let entries = fs::read_dir(folder()).unwrap();
     let files = entries.map(|entry| entry.unwrap().path());
-    // The guest's table is held to by `valor_runtime`.
+    // `valor_runtime` tests the guest's table.
     let native = files.filter(|file| {
         !file
             .file_name()
@@ -36,7 +35,7 @@ fn frozen() -> BTreeMap<Version, String> {
         let version = file.file_stem().unwrap().to_str().unwrap();
         let (major, minor) = version.split_once('.').expect("the name of a version");
         let version = (major.parse().unwrap(), minor.parse().unwrap());
-        // Git may have written it with the line ends of Windows.
+        // Git may have written it with Windows' line ends.
         (version, fs::read_to_string(file).unwrap().replace('\r', ""))
     });
     files.collect()
@@ -69,7 +68,7 @@ fn minor_versions_only_add() {
     }
 }
 
-/// The layout as it is, with one text in the place of another.
+/// The current layout, with one text replaced by another.
 fn with(before: &str, after: &str) -> String {
     let layout = layout::print();
     assert_eq!(layout.matches(before).count(), 1, "{before}");

@@ -1,19 +1,19 @@
-//! The rules of docs/src/abi.md, "Versions", applied to two layouts as `layout` prints them:
-//! which version has to be raised for what has changed, and whether it was.
+//! The rules of docs/src/abi.md, "Versions", applied to two layouts as `layout` prints them: which version a change
+//! requires, and whether it was raised.
 
 use std::collections::BTreeMap;
 
 /// Major and minor.
 pub type Version = (u16, u16);
 
-/// The version that a change asks for.
+/// The version that a change requires.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Raise {
     Minor,
     Major,
 }
 
-/// What differs, in a line each, and what it asks for.
+/// The differences, one line each, and what they require.
 pub fn changes(before: &str, after: &str) -> Vec<(Raise, String)> {
     let (before, after) = (blocks(before), blocks(after));
     let mut changes = Vec::new();
@@ -30,7 +30,7 @@ pub fn changes(before: &str, after: &str) -> Vec<(Raise, String)> {
     changes
 }
 
-/// The blocks of a layout, by what stands before the size.
+/// The blocks of a layout, by the text before the size.
 fn blocks(layout: &str) -> BTreeMap<&str, Vec<&str>> {
     let blocks = layout.trim().split("\n\n").map(|block| {
         let mut lines = block.lines();
@@ -60,7 +60,7 @@ fn change(name: &str, old: &[&str], new: &[&str]) -> (Raise, String) {
     (Raise::Major, format!("{name} had `{was}`, and has `{is}`"))
 }
 
-/// Whether `layout` may be that of version `current`, beside the layouts that are `frozen`.
+/// Whether `layout` may be that of version `current`, given the layouts that are `frozen`.
 ///
 /// # Errors
 /// What is wrong and what to do.

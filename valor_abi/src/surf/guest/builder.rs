@@ -1,4 +1,4 @@
-//! [`RequestBuilder`]: a request while it is put together, and the future of its response.
+//! [`RequestBuilder`]: a request under construction, and the future of its response.
 
 use super::{
     Body, BoxFuture, Client, Request, Response, Result,
@@ -15,7 +15,7 @@ use std::{
     task::{Context, Poll},
 };
 
-/// A request that is about to be sent: awaited, it is, and gives the response.
+/// A request that is about to be sent: awaiting it sends it, and returns the response.
 pub struct RequestBuilder {
     // Taken when it is sent.
     req: Option<Request>,
@@ -24,7 +24,7 @@ pub struct RequestBuilder {
 }
 
 impl RequestBuilder {
-    /// A request of no client: [`build`](Self::build) it, and hand it to [`Client::send`].
+    /// A request without a client: [`build`](Self::build) it, and pass it to [`Client::send`].
     pub fn new(method: Method, url: Url) -> Self {
         Self {
             req: Some(Request::new(method, url)),
@@ -63,7 +63,7 @@ impl RequestBuilder {
     /// Sets the body to this value as JSON.
     ///
     /// # Errors
-    /// Where it cannot be written as JSON.
+    /// If it cannot be written as JSON.
     pub fn body_json(self, json: &impl Serialize) -> Result<Self> {
         Ok(self.body(Body::from_json(json)?))
     }
@@ -81,13 +81,13 @@ impl RequestBuilder {
     /// Sets the URL's query.
     ///
     /// # Errors
-    /// Where it cannot be written as one.
+    /// If it cannot be written as one.
     pub fn query(mut self, query: &impl Serialize) -> Result<Self> {
         self.req().set_query(query)?;
         Ok(self)
     }
 
-    /// Adds middleware for this request, behind the client's.
+    /// Adds middleware for this request, after the client's.
     pub fn middleware(mut self, middleware: impl Middleware) -> Self {
         self.req().middleware(middleware);
         self
@@ -104,12 +104,12 @@ impl RequestBuilder {
     /// As [`Client::send`].
     ///
     /// # Panics
-    /// Where it has no client.
+    /// If it has no client.
     pub async fn send(self) -> Result<Response> {
         self.await
     }
 
-    /// Sends it and gives the response's body.
+    /// Sends it and returns the response's body.
     ///
     /// # Errors
     /// As [`Client::recv_bytes`].
@@ -117,7 +117,7 @@ impl RequestBuilder {
         self.await?.body_bytes().await
     }
 
-    /// Sends it and gives the response's body as text.
+    /// Sends it and returns the response's body as text.
     ///
     /// # Errors
     /// As [`Client::recv_string`].

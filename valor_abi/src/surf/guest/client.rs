@@ -1,4 +1,4 @@
-//! [`Client`]: from a request through the middleware to the backend.
+//! [`Client`]: takes a request through the middleware to the backend.
 
 use super::{
     BoxFuture, Request, RequestBuilder, Response, Result,
@@ -11,7 +11,7 @@ use std::{fmt, sync::Arc};
 /// What sends the requests of a [`Client`].
 #[async_trait::async_trait]
 pub trait HttpClient: fmt::Debug + Unpin + Send + Sync + 'static {
-    /// Sends a request, and gives its response as soon as that has begun.
+    /// Sends a request, and returns its response as soon as that has begun.
     async fn send(&self, req: http::Request) -> Result<http::Response>;
 }
 
@@ -34,7 +34,7 @@ macro_rules! methods {
         #[doc = concat!("Begins a request of this method: [`Method::", stringify!($method), "`].")]
         ///
         /// # Panics
-        /// Where `uri` is no absolute URL of HTTP, or its host is not ASCII.
+        /// If `uri` is not an absolute HTTP URL, or its host is not ASCII.
         pub fn $name(&self, uri: impl AsRef<str>) -> RequestBuilder {
             self.begin(Method::$method, uri.as_ref())
         }
@@ -51,32 +51,32 @@ impl Client {
         }
     }
 
-    /// Puts middleware behind what is there already.
+    /// Adds middleware after the existing ones.
     pub fn with(mut self, middleware: impl Middleware) -> Self {
         Arc::make_mut(&mut self.middleware).push(Arc::new(middleware));
         self
     }
 
-    /// Sends a request, and gives its response as soon as that has begun.
+    /// Sends a request, and returns its response as soon as that has begun.
     ///
     /// # Errors
-    /// Those of the middleware and of the backend; a response of any status is none.
+    /// Those of the middleware and of the backend; a response is not an error, whatever its status.
     pub async fn send(&self, req: impl Into<Request>) -> Result<Response> {
         self.clone().run(req.into()).await
     }
 
-    /// Sends a request and gives the response's body.
+    /// Sends a request and returns the response's body.
     ///
     /// # Errors
-    /// As [`send`](Self::send), and where the body breaks off.
+    /// As [`send`](Self::send), and if the body breaks off.
     pub async fn recv_bytes(&self, req: impl Into<Request>) -> Result<Vec<u8>> {
         self.clone().run(req.into()).await?.body_bytes().await
     }
 
-    /// Sends a request and gives the response's body as text.
+    /// Sends a request and returns the response's body as text.
     ///
     /// # Errors
-    /// As [`recv_bytes`](Self::recv_bytes), and where it is not UTF-8.
+    /// As [`recv_bytes`](Self::recv_bytes), and if it is not UTF-8.
     pub async fn recv_string(&self, req: impl Into<Request>) -> Result<String> {
         self.clone().run(req.into()).await?.body_string().await
     }
@@ -84,7 +84,7 @@ impl Client {
     /// Sends a request and reads the response's body as JSON.
     ///
     /// # Errors
-    /// As [`recv_bytes`](Self::recv_bytes), and where it is no JSON of a `T`.
+    /// As [`recv_bytes`](Self::recv_bytes), and if it is not JSON of a `T`.
     pub async fn recv_json<T: DeserializeOwned>(&self, req: impl Into<Request>) -> Result<T> {
         self.clone().run(req.into()).await?.body_json().await
     }
@@ -92,7 +92,7 @@ impl Client {
     /// Sends a request and reads the response's body as a form.
     ///
     /// # Errors
-    /// As [`recv_bytes`](Self::recv_bytes), and where it is no form of a `T`.
+    /// As [`recv_bytes`](Self::recv_bytes), and if it is not a form of a `T`.
     pub async fn recv_form<T: DeserializeOwned>(&self, req: impl Into<Request>) -> Result<T> {
         self.clone().run(req.into()).await?.body_form().await
     }
@@ -112,12 +112,12 @@ impl Client {
     /// Begins a request.
     ///
     /// # Panics
-    /// Where `uri` is no absolute URL of HTTP, or its host is not ASCII.
+    /// If `uri` is not an absolute HTTP URL, or its host is not ASCII.
     pub fn request(&self, verb: Method, uri: impl AsRef<str>) -> RequestBuilder {
         self.begin(verb, uri.as_ref())
     }
 
-    /// Sets what relative URLs are relative to.
+    /// Sets the base of relative URLs.
     #[deprecated(since = "6.5.0", note = "Please use `Config` instead")]
     pub fn set_base_url(&mut self, base: Url) {
         self.base_url = Some(base);
@@ -131,12 +131,12 @@ impl Client {
         }
     }
 
-    /// Sends a request. All ways lead here, and it is compiled once.
+    /// Sends a request. All ways lead here, so this is compiled once.
     pub(super) fn run(self, mut req: Request) -> BoxFuture<'static, Result<Response>> {
         Box::pin(async move {
             let of_request = req.take_middleware();
             let all: Vec<_> = self.middleware.iter().cloned().chain(of_request).collect();
-            // Middleware gets a client without any: its own requests would come back to it.
+            // Middleware gets a client without any: otherwise its own requests would come back to it.
             let bare = Self {
                 middleware: Arc::default(),
                 ..self
@@ -146,7 +146,7 @@ impl Client {
     }
 }
 
-/// What comes behind the last middleware.
+/// What follows the last middleware.
 fn endpoint(req: Request, client: Client) -> BoxFuture<'static, Result<Response>> {
     Box::pin(async move {
         let res = client.http_client.send(req.into()).await?;

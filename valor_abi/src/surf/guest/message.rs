@@ -1,4 +1,4 @@
-//! What requests and responses have in common: headers, extensions, and a body.
+//! What requests and responses share: headers, extensions, and a body.
 
 /// Implements it for a type whose field `inner` is the message of `http_types`.
 macro_rules! message {
@@ -9,12 +9,12 @@ macro_rules! message {
                 self.inner.header(name)
             }
 
-            /// The values of a header, to be changed.
+            /// The values of a header, mutably.
             pub fn header_mut(&mut self, name: impl Into<HeaderName>) -> Option<&mut HeaderValues> {
                 self.inner.header_mut(name)
             }
 
-            /// Adds a header beside those of its name.
+            /// Adds a header to those of the same name.
             pub fn append_header(
                 &mut self,
                 name: impl Into<HeaderName>,
@@ -23,7 +23,7 @@ macro_rules! message {
                 self.inner.append_header(name, values);
             }
 
-            /// Takes a header out.
+            /// Removes a header.
             pub fn remove_header(&mut self, name: impl Into<HeaderName>) -> Option<HeaderValues> {
                 self.inner.remove_header(name)
             }
@@ -34,7 +34,7 @@ macro_rules! message {
                 self.inner.iter()
             }
 
-            /// All headers, their values to be changed.
+            /// All headers, with mutable values.
             #[must_use]
             pub fn iter_mut(&mut self) -> headers::IterMut<'_> {
                 self.inner.iter_mut()
@@ -52,7 +52,7 @@ macro_rules! message {
                 self.inner.header_values()
             }
 
-            /// What middleware left here for others, by its type.
+            /// A value that middleware stored for others, by its type.
             #[must_use]
             pub fn ext<T: Send + Sync + 'static>(&self) -> Option<&T> {
                 self.inner.ext().get()
@@ -63,13 +63,13 @@ macro_rules! message {
                 self.inner.content_type()
             }
 
-            /// The length of the body in bytes, where it is known.
+            /// The length of the body in bytes, if it is known.
             #[allow(clippy::len_without_is_empty)] // It gives an `Option`.
             pub fn len(&self) -> Option<usize> {
                 self.inner.len()
             }
 
-            /// Whether the body is of no bytes, where that is known.
+            /// Whether the body is empty, if that is known.
             pub fn is_empty(&self) -> Option<bool> {
                 self.inner.is_empty()
             }

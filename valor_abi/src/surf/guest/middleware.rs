@@ -1,5 +1,4 @@
-//! Middleware: what a request passes through on its way to the backend, and its response on the
-//! way back.
+//! Middleware: what a request passes through on its way to the backend, and its response on the way back.
 
 use super::{
     BoxFuture, Client, Request, Response, Result,
@@ -7,11 +6,10 @@ use super::{
 };
 use std::sync::Arc;
 
-/// A stop on the way of a request.
+/// One piece of middleware.
 #[async_trait::async_trait]
 pub trait Middleware: 'static + Send + Sync {
-    /// Passes a request on with `next`, or answers it in another way; `client` has no
-    /// middleware.
+    /// Passes a request on with `next`, or answers it in another way; `client` has no middleware.
     async fn handle(&self, req: Request, client: Client, next: Next<'_>) -> Result<Response>;
 }
 
@@ -45,7 +43,7 @@ impl<'a> Next<'a> {
         Self { next, endpoint }
     }
 
-    /// Goes it.
+    /// Sends a request along it.
     pub fn run(self, req: Request, client: Client) -> BoxFuture<'a, Result<Response>> {
         match self.next.split_first() {
             Some((first, next)) => first.handle(req, client, Self { next, ..self }),
@@ -56,15 +54,15 @@ impl<'a> Next<'a> {
 
 /// Follows redirects.
 ///
-/// As surf's does, it sends the request without its body until it is not led on any more, and
-/// then the whole of it to where that was.
+/// Like surf's, it sends the request without its body until there are no more redirects, and then sends the whole
+/// request to the final URL.
 #[derive(Debug)]
 pub struct Redirect {
     attempts: u8,
 }
 
 impl Redirect {
-    /// Follows up to so many.
+    /// Follows at most so many.
     pub fn new(attempts: u8) -> Self {
         Self { attempts }
     }
@@ -102,7 +100,7 @@ fn leads_on(status: StatusCode) -> bool {
     matches!(u16::from(status), 301 | 302 | 303 | 307 | 308)
 }
 
-/// Logs each request, and how it was answered.
+/// Logs each request, and its response.
 #[derive(Debug, Default)]
 pub struct Logger(());
 

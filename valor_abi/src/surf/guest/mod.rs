@@ -1,9 +1,9 @@
-//! surf's client for a WebAssembly module: the names and signatures of surf 2.3, over whatever
-//! [`HttpClient`] it is made with, which is the guest's fetch.
+//! surf's client for a WebAssembly module: the names and signatures of surf 2.3, over the [`HttpClient`] that it is
+//! created with, which is the guest's fetch.
 //!
-//! It knows nothing of Valor but `valor_abi_http::http_url`, so that the tests can compile it for themselves on
-//! any target and hold it to what the real surf does. It is written for size: what a request goes through is compiled
-//! once, and what a vlugin does not call is not in its module.
+//! It knows nothing of Valor except `valor_abi_http::http_url`, so that the tests can compile it on any target and
+//! compare it with the real surf. It is written for size: the path of a request is compiled once, and what a vlugin
+//! does not call is not in its module.
 
 #[macro_use]
 mod message;

@@ -1,4 +1,4 @@
-//! [`Request`]: an `http_types` request, and the middleware that is for it alone.
+//! [`Request`]: an `http_types` request, and the middleware for it.
 
 use super::{
     Body, RequestBuilder, Result,
@@ -26,7 +26,7 @@ impl Request {
         Self::of(http::Request::new(method, url))
     }
 
-    /// Begins a request of no client.
+    /// Begins a request without a client.
     #[must_use]
     pub fn builder(method: Method, url: Url) -> RequestBuilder {
         RequestBuilder::new(method, url)
@@ -42,7 +42,7 @@ impl Request {
     /// The URL's query.
     ///
     /// # Errors
-    /// Where it is none of a `T`.
+    /// If it is not one of a `T`.
     pub fn query<T: DeserializeOwned>(&self) -> Result<T> {
         self.inner.query()
     }
@@ -50,12 +50,12 @@ impl Request {
     /// Sets the URL's query.
     ///
     /// # Errors
-    /// Where it cannot be written as one.
+    /// If it cannot be written as one.
     pub fn set_query(&mut self, query: &impl Serialize) -> Result<()> {
         self.inner.set_query(query)
     }
 
-    /// Sets a header, and gives what it was before.
+    /// Sets a header, and returns its previous values.
     pub fn insert_header(
         &mut self,
         name: impl Into<HeaderName>,
@@ -69,7 +69,7 @@ impl Request {
         self.inner.insert_header(key, value);
     }
 
-    /// Leaves something for others, by its type, and gives what was there before.
+    /// Stores a value for others, by its type, and returns the previous one.
     pub fn set_ext<T: Send + Sync + 'static>(&mut self, val: T) -> Option<T> {
         self.inner.ext_mut().insert(val)
     }
@@ -92,7 +92,7 @@ impl Request {
     /// Sets the body to this value as JSON.
     ///
     /// # Errors
-    /// Where it cannot be written as JSON.
+    /// If it cannot be written as JSON.
     pub fn body_json(&mut self, json: &impl Serialize) -> Result<()> {
         self.set_body(Body::from_json(json)?);
         Ok(())
@@ -111,13 +111,13 @@ impl Request {
     /// Sets the body to this value as a form.
     ///
     /// # Errors
-    /// Where it cannot be written as one.
+    /// If it cannot be written as one.
     pub fn body_form(&mut self, form: &impl Serialize) -> Result<()> {
         self.set_body(Body::from_form(form)?);
         Ok(())
     }
 
-    /// Adds middleware for this request, behind the client's.
+    /// Adds middleware for this request, after the client's.
     pub fn middleware(&mut self, middleware: impl Middleware) {
         self.middleware.push(Arc::new(middleware));
     }

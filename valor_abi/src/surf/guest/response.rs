@@ -34,7 +34,7 @@ impl Response {
         self.inner.status()
     }
 
-    /// The version of HTTP, where the host tells it.
+    /// The version of HTTP, if the host reports it.
     pub fn version(&self) -> Option<Version> {
         self.inner.version()
     }
@@ -44,12 +44,12 @@ impl Response {
         self.inner.insert_header(key, value);
     }
 
-    /// Leaves something for others, by its type.
+    /// Stores a value for others, by its type.
     pub fn insert_ext<T: Send + Sync + 'static>(&mut self, val: T) {
         self.inner.ext_mut().insert(val);
     }
 
-    /// Exchanges the body for another one.
+    /// Replaces the body.
     pub fn swap_body(&mut self, body: &mut Body) {
         self.inner.swap_body(body);
     }
@@ -57,7 +57,7 @@ impl Response {
     /// The body.
     ///
     /// # Errors
-    /// Where it breaks off.
+    /// If it breaks off.
     pub async fn body_bytes(&mut self) -> Result<Vec<u8>> {
         self.inner.body_bytes().await
     }
@@ -65,7 +65,7 @@ impl Response {
     /// The body as text.
     ///
     /// # Errors
-    /// Where it breaks off, or is in another encoding than UTF-8: with a [`DecodeError`].
+    /// If it breaks off, or has an encoding other than UTF-8: then with a [`DecodeError`].
     pub async fn body_string(&mut self) -> Result<String> {
         let bytes = self.body_bytes().await?;
         let mime = self.content_type();
@@ -80,7 +80,7 @@ impl Response {
     /// The body, read as JSON.
     ///
     /// # Errors
-    /// Where it breaks off, or is no JSON of a `T`.
+    /// If it breaks off, or is not JSON of a `T`.
     pub async fn body_json<T: DeserializeOwned>(&mut self) -> Result<T> {
         let bytes = self.body_bytes().await?;
         serde_json::from_slice(&bytes).map_err(Error::from)
@@ -89,13 +89,13 @@ impl Response {
     /// The body, read as a form.
     ///
     /// # Errors
-    /// Where it breaks off, or is no form of a `T`.
+    /// If it breaks off, or is not a form of a `T`.
     pub async fn body_form<T: DeserializeOwned>(&mut self) -> Result<T> {
         self.inner.body_form().await
     }
 }
 
-/// The labels of UTF-8 that surf knows where it knows no other encoding.
+/// The labels of UTF-8 that surf knows when it knows no other encoding.
 fn is_utf8(label: &str) -> bool {
     ["utf-8", "utf8", "unicode-1-1-utf-8"]
         .iter()
@@ -127,7 +127,7 @@ impl AsyncBufRead for Response {
     }
 }
 
-/// A body that is no text in the encoding that it was read with.
+/// A body that is not text in the encoding that it was read with.
 #[derive(Clone)]
 pub struct DecodeError {
     /// The encoding.

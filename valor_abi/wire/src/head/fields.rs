@@ -1,12 +1,12 @@
-//! The headers of a block, read and changed in place. The heads' own methods call these with the
-//! place where the headers begin.
+//! The headers of a block, read and changed in place. The heads' own methods call these with the place where the
+//! headers begin.
 
 use super::{
     error::HeadError,
     rules::{check_header, shown},
 };
 
-/// The lengths in front of a name and a value.
+/// The lengths before a name and a value.
 pub(super) const ENTRY: usize = 6;
 
 struct Entry {
@@ -14,7 +14,7 @@ struct Entry {
     value: std::ops::Range<usize>,
 }
 
-/// Walks headers that were checked when they came in.
+/// Walks over headers that were checked when they came in.
 pub(super) fn fields(bytes: &[u8], start: usize) -> impl Iterator<Item = (&[u8], &[u8])> {
     let mut rest = bytes.get(start..).unwrap_or_default();
     std::iter::from_fn(move || {
@@ -79,7 +79,7 @@ pub(super) fn remove(bytes: &mut Vec<u8>, start: usize, name: &str) -> bool {
     removed > 0
 }
 
-/// Reads every header of a block that nobody has vouched for.
+/// Reads every header of an unchecked block.
 pub(super) fn check_headers(bytes: &[u8], start: usize) -> Result<(), HeadError> {
     let count = u16::from_le_bytes([bytes[8], bytes[9]]);
     let mut at = start;
@@ -106,7 +106,7 @@ pub(super) fn check_headers(bytes: &[u8], start: usize) -> Result<(), HeadError>
     Ok(())
 }
 
-/// Headers without a head, as trailers cross the guest boundary. What cannot stand in one is left out.
+/// Headers without a head, as trailers cross the guest boundary. What does not fit into one is left out.
 pub fn encode_headers(headers: &[(String, Vec<u8>)]) -> Vec<u8> {
     let mut bytes = Vec::new();
     for (name, value) in headers {
@@ -121,7 +121,7 @@ pub fn encode_headers(headers: &[(String, Vec<u8>)]) -> Vec<u8> {
     bytes
 }
 
-/// Reads what [`encode_headers`] wrote, wherever it comes from.
+/// Reads what [`encode_headers`] wrote, whatever its origin.
 ///
 /// # Errors
 /// [`HeadError::Length`], [`HeadError::HeaderName`] and [`HeadError::HeaderValue`].

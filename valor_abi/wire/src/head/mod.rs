@@ -13,7 +13,7 @@
 //! | offset | type | request | response |
 //! |---|---|---|---|
 //! | 0 | u8 | kind, 1 | kind, 2 |
-//! | 1 | u8 | HTTP version: 10, 11, 20, or 0 where there is none | the same |
+//! | 1 | u8 | HTTP version: 10, 11, 20, or 0 if there is none | the same |
 //! | 2 | u16 | flags: bit 0 is set for `https` | status code |
 //! | 4 | u32 | length of the target | 0 |
 //! | 8 | u16 | number of headers | the same |
@@ -34,12 +34,12 @@ use rules::{is_target, is_token, shown};
 use std::fmt;
 
 const FIXED: usize = 12;
-/// The memory that is kept free for headers: what most messages have, and what a host adds.
+/// The memory that is kept free for headers: enough for most messages, and for what a host adds.
 pub const ROOM: usize = 500;
 const KIND_REQUEST: u8 = 1;
 const KIND_RESPONSE: u8 = 2;
 
-/// The head of a request: method, target, headers and what is known of its peer.
+/// The head of a request: method, target, headers and what is known about its peer.
 ///
 /// ```
 /// use valor_abi_wire::RequestHead;
@@ -92,10 +92,10 @@ impl RequestHead {
         Ok(Self { bytes })
     }
 
-    /// Takes a block that came from elsewhere, once it is seen to be sound.
+    /// Takes a block from elsewhere, after checking that it is sound.
     ///
     /// # Errors
-    /// Any [`HeadError`]: nothing of the block is believed.
+    /// Any [`HeadError`]: nothing in the block is trusted.
     pub fn parse(bytes: Vec<u8>) -> Result<Self, HeadError> {
         check_fixed(&bytes, KIND_REQUEST)?;
         let head = Self { bytes };
@@ -120,7 +120,7 @@ impl RequestHead {
         Ok(head)
     }
 
-    /// Takes a block that this side's host vouches for: only its lengths are looked at.
+    /// Takes a block that this side's host guarantees: only its lengths are checked.
     ///
     /// # Errors
     /// [`HeadError::Kind`] and [`HeadError::Length`].
@@ -176,10 +176,10 @@ impl RequestHead {
         if path.is_empty() { "/" } else { path }
     }
 
-    /// Puts another target in the place of this one.
+    /// Replaces the target.
     ///
     /// # Errors
-    /// [`HeadError::Target`]; the head is then as it was.
+    /// [`HeadError::Target`]; the head then stays as it was.
     pub fn set_target(&mut self, target: &str) -> Result<(), HeadError> {
         if !is_target(target.as_bytes()) {
             return Err(HeadError::Target);
@@ -190,8 +190,8 @@ impl RequestHead {
         Ok(())
     }
 
-    /// Takes this many bytes off the front of the target and gives them; a slash takes their
-    /// place where what is left does not begin with one.
+    /// Removes this many bytes from the front of the target and returns them. If the rest does not begin with a slash,
+    /// one is added.
     ///
     /// ```
     /// use valor_abi_wire::RequestHead;
@@ -203,7 +203,7 @@ impl RequestHead {
     /// ```
     ///
     /// # Panics
-    /// Where the target has no character that begins there.
+    /// If no character of the target begins there.
     pub fn take_prefix(&mut self, len: usize) -> String {
         let target = self.target();
         let (prefix, rest) = target.split_at(len);
@@ -216,13 +216,13 @@ impl RequestHead {
         prefix
     }
 
-    /// The address of the peer, `ip:port`, where the request came over a network.
+    /// The address of the peer, `ip:port`, if the request came over a network.
     pub fn peer(&self) -> Option<&str> {
         let peer = &self.bytes[self.peer_at()..self.headers_at()];
         (!peer.is_empty()).then(|| text(peer))
     }
 
-    /// Notes the address of the peer. An address of more than 255 bytes is left out.
+    /// Sets the address of the peer. An address of more than 255 bytes is left out.
     pub fn set_peer(&mut self, peer: &str) {
         let peer = if peer.len() > 255 { "" } else { peer };
         let (from, to) = (self.peer_at(), self.headers_at());
@@ -235,7 +235,7 @@ impl RequestHead {
         self.bytes[2] & 1 == 1
     }
 
-    /// Notes whether the request came over TLS.
+    /// Sets whether the request came over TLS.
     pub fn set_https(&mut self, https: bool) {
         self.bytes[2] = u8::from(https);
     }
@@ -257,10 +257,10 @@ impl ResponseHead {
         Ok(Self { bytes })
     }
 
-    /// Takes a block that came from elsewhere, once it is seen to be sound.
+    /// Takes a block from elsewhere, after checking that it is sound.
     ///
     /// # Errors
-    /// Any [`HeadError`]: nothing of the block is believed.
+    /// Any [`HeadError`]: nothing in the block is trusted.
     pub fn parse(bytes: Vec<u8>) -> Result<Self, HeadError> {
         check_fixed(&bytes, KIND_RESPONSE)?;
         let head = Self { bytes };
@@ -294,17 +294,17 @@ macro_rules! headers_of {
                 self.bytes
             }
 
-            /// The HTTP version as major × 10 + minor, 0 where there is none.
+            /// The HTTP version as major × 10 + minor, 0 if there is none.
             pub fn version(&self) -> u8 {
                 self.bytes[1]
             }
 
-            /// Notes the HTTP version: 10, 11, 20 or 0.
+            /// Sets the HTTP version: 10, 11, 20 or 0.
             pub fn set_version(&mut self, version: u8) {
                 self.bytes[1] = version;
             }
 
-            /// How many headers there are, duplicates included.
+            /// The number of headers, duplicates included.
             pub fn len(&self) -> usize {
                 usize::from(u16::from_le_bytes([self.bytes[8], self.bytes[9]]))
             }
@@ -319,7 +319,7 @@ macro_rules! headers_of {
                 self.fields().map(|(name, value)| (text(name), value))
             }
 
-            /// As `headers`, for those who have no need of the names as text.
+            /// As `headers`, for callers that do not need the names as text.
             pub fn fields(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
                 fields(&self.bytes, self.headers_at())
             }
@@ -331,38 +331,38 @@ macro_rules! headers_of {
                     .map(|(_, value)| value)
             }
 
-            /// The first header of this lower-case name, where its value is UTF-8.
+            /// The first header of this lower-case name, if its value is UTF-8.
             pub fn header_str(&self, name: &str) -> Option<&str> {
                 self.header(name)
                     .and_then(|value| std::str::from_utf8(value).ok())
             }
 
-            /// Adds a header behind those that are there.
+            /// Adds a header after the existing ones.
             ///
             /// # Errors
-            /// [`HeadError::HeaderName`], [`HeadError::HeaderValue`] and
-            /// [`HeadError::TooManyHeaders`]; the head is then as it was.
+            /// [`HeadError::HeaderName`], [`HeadError::HeaderValue`] and [`HeadError::TooManyHeaders`]; the head then
+            /// stays as it was.
             pub fn push(&mut self, name: &str, value: &[u8]) -> Result<(), HeadError> {
                 push(&mut self.bytes, name, value)
             }
 
-            /// As `push`, for a parser that has looked at every byte itself: the name is a token
-            /// (RFC 9110, section 5.6.2), and the value has no CR, LF or NUL. With another one
-            /// the head is not sound, and the message may be taken for two.
+            /// As `push`, for a parser that has checked every byte itself: the name is a token (RFC 9110, section
+            /// 5.6.2), and the value has no CR, LF or NUL. Otherwise the head is not sound, and the message may be
+            /// taken for two.
             ///
             /// # Errors
-            /// [`HeadError::TooManyHeaders`]; the head is then as it was.
+            /// [`HeadError::TooManyHeaders`]; the head then stays as it was.
             pub fn push_parsed(&mut self, name: &str, value: &[u8]) -> Result<(), HeadError> {
                 add(&mut self.bytes, name.as_bytes(), value)
             }
 
-            /// Takes out every header of this lower-case name and says whether there was one.
+            /// Removes every header of this lower-case name and returns whether there was one.
             pub fn remove(&mut self, name: &str) -> bool {
                 let start = self.headers_at();
                 remove(&mut self.bytes, start, name)
             }
 
-            /// Puts one header in the place of all of its name.
+            /// Replaces all headers of a name with one.
             ///
             /// # Errors
             /// As for `push`; headers of that name are gone then.
@@ -411,7 +411,7 @@ fn check_fixed(bytes: &[u8], kind: u8) -> Result<(), HeadError> {
     }
 }
 
-/// What follows scheme and authority of a target in absolute form.
+/// The part of a target in absolute form after scheme and authority.
 fn after_authority(target: &str) -> &str {
     let Some((_, rest)) = target.split_once("://") else {
         return target;

@@ -1,9 +1,9 @@
-//! What may stand in a head: tokens, values, targets. The head's own functions ask these for
-//! every byte that comes in, so they are written to be quick.
+//! What a head may contain: tokens, values, targets. The head's own functions call these for every byte that comes in,
+//! so they are written for speed.
 
 use super::error::HeadError;
 
-/// Whether a header can stand in a head.
+/// Whether a head can contain a header.
 pub(super) fn check_header(name: &[u8], value: &[u8]) -> Result<(), HeadError> {
     if name.is_empty() || name.len() > u16::MAX as usize || !name.iter().all(|&b| is_token(b)) {
         return Err(HeadError::HeaderName(shown(name)));
@@ -14,14 +14,14 @@ pub(super) fn check_header(name: &[u8], value: &[u8]) -> Result<(), HeadError> {
     Ok(())
 }
 
-/// Whether there is CR, LF or NUL in it. Eight bytes at once are asked for one below 14 first:
-/// hardly a value has any.
+/// Whether it contains CR, LF or NUL. It first looks for a byte below 14 in eight bytes at once: hardly any value has
+/// one.
 fn has_break(value: &[u8]) -> bool {
     const EACH: u64 = u64::from_ne_bytes([1; 8]);
     let mut blocks = value.chunks_exact(8);
     let is_low = |block: &[u8]| {
         let block = block.try_into().map_or(0, u64::from_ne_bytes);
-        // Where a byte is below 14, its highest bit is borrowed from.
+        // If a byte is below 14, its highest bit is borrowed from.
         block.wrapping_sub(EACH * 14) & !block & (EACH * 0x80) != 0
     };
     let is_break = |byte: &u8| matches!(byte, b'\r' | b'\n' | 0);
@@ -57,7 +57,7 @@ pub(super) fn is_target(target: &[u8]) -> bool {
         && std::str::from_utf8(target).is_ok()
 }
 
-/// Bytes as they can stand in an error.
+/// Bytes in a form for an error.
 pub(super) fn shown(bytes: &[u8]) -> String {
     let end = bytes.len().min(64);
     bytes[..end].escape_ascii().to_string()

@@ -1,9 +1,9 @@
 //! Panics caught where they happen, with their message and place.
 //!
-//! Nothing may unwind across a boundary: `abi_stable` and `async-ffi` abort the process then.
-//! So the glue runs every piece of an author's code, destructors included, through [`catch`].
-//! The message and place come from a panic hook that is installed once in each library (each
-//! has its own copy of std) and leaves panics outside of [`catch`] to the hook before it.
+//! Nothing may unwind across a boundary: `abi_stable` and `async-ffi` would abort the process. So the glue runs all of
+//! an author's code, destructors included, through [`catch`]. The message and place come from a panic hook that is
+//! installed once in each library (each has its own copy of std) and leaves panics outside [`catch`] to the previous
+//! hook.
 
 mod noted;
 
@@ -24,9 +24,9 @@ use std::{
 /// A panic that was caught.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Panicked {
-    /// What the panic was called with.
+    /// The message of the panic.
     pub message: String,
-    /// `file:line:column`, where it is known.
+    /// `file:line:column`, if it is known.
     pub place: Option<String>,
 }
 
@@ -53,7 +53,7 @@ thread_local! {
 /// None.
 #[cfg(target_family = "wasm")]
 pub fn catch<T>(code: impl FnOnce() -> T) -> Result<T, Panicked> {
-    // A panic is a trap there: nothing comes back from it, and the guest's own hook tells of it.
+    // There, a panic is a trap: nothing returns from it, and the guest's own hook reports it.
     Ok(code())
 }
 
@@ -74,7 +74,7 @@ pub fn catch<T>(code: impl FnOnce() -> T) -> Result<T, Panicked> {
     let outcome = panic::catch_unwind(AssertUnwindSafe(code));
     CATCHING.with(|depth| depth.set(depth.get() - 1));
     outcome.map_err(|payload| {
-        // As a thread ends this may be gone already.
+        // While a thread ends, this may already be gone.
         let noted = LAST.try_with(|last| last.take()).ok().flatten();
         let message = message_of(&*payload);
         // Another payload's destructor may panic, so it is never run.
@@ -83,8 +83,8 @@ pub fn catch<T>(code: impl FnOnce() -> T) -> Result<T, Panicked> {
         } else {
             std::mem::forget(payload);
         }
-        // The last panic that was noted is another one where the code caught that itself, and
-        // went on with what no hook sees (`resume_unwind`).
+        // The last noted panic is a different one if the code caught that itself, and went on with something that no
+        // hook sees (`resume_unwind`).
         match noted {
             Some((panicked, seen)) if seen == message => panicked,
             _ => Panicked {
@@ -115,7 +115,7 @@ fn install_hook() {
     });
 }
 
-/// What a panic was called with.
+/// The message of a panic.
 pub fn message_of(payload: &(dyn Any + Send)) -> String {
     payload
         .downcast_ref::<&str>()
@@ -124,23 +124,22 @@ pub fn message_of(payload: &(dyn Any + Send)) -> String {
         .unwrap_or_else(|| "a panic without a message".to_owned())
 }
 
-/// A future or a stream whose polls and whose destructor are caught.
+/// A future or a stream whose polls and destructor are caught.
 ///
-/// A poll that panics gives the panic and drops what is inside; what panics while it is
-/// dropped is leaked.
+/// A poll that panics returns the panic and drops what is inside; what panics while it is dropped is leaked.
 pub struct Caught<T> {
     inner: Option<Pin<Box<T>>>,
 }
 
 impl<T> Caught<T> {
-    /// Puts it on the heap, so that it can be dropped on its own.
+    /// Puts it on the heap, so that it can be dropped separately.
     pub fn new(inner: T) -> Self {
         Self {
             inner: Some(Box::pin(inner)),
         }
     }
 
-    /// Polls what is inside through `poll`, or gives `None` when it is gone already.
+    /// Polls what is inside through `poll`, or returns `None` when it is already gone.
     pub fn poll_with<R>(
         &mut self,
         cx: &mut Context<'_>,
@@ -236,13 +235,13 @@ mod tests {
         struct DropsCaught;
         impl Drop for DropsCaught {
             fn drop(&mut self) {
-                // A panic out of here would end the process.
+                // A panic that leaves this function would end the process.
                 assert_eq!(drop_caught(Bomb).unwrap_err().message, "boom");
             }
         }
         let ended = std::thread::spawn(|| {
             LAST_DROPPED.with(|_| ());
-            // Made after the value above, and so gone before that is dropped.
+            // Created after the value above, and so gone before that is dropped.
             let _ = catch(|| panic!("noted"));
             let _during = DropsCaught;
             panic::resume_unwind(Box::new("on purpose"));

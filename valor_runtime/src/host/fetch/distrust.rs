@@ -12,7 +12,8 @@ use std::{
 
 /// The message of a fault if no authority that is trusted here issued the server's certificate. Programs that can
 /// name another authority look for it.
-pub const UNTRUSTED: &str = "the server's certificate is from no authority that is trusted here";
+pub const UNTRUSTED: &str =
+    "the server's certificate is from an authority that is not trusted here";
 
 /// How many of a certificate's names are listed.
 const NAMES: usize = 5;
@@ -35,7 +36,7 @@ fn certificate(error: &CertificateError) -> String {
     match error {
         // A bad signature: the authority has the name of a trusted one, for example of its predecessor.
         E::UnknownIssuer | E::BadSignature => UNTRUSTED.to_owned(),
-        E::NotValidForName => its("is for another name; ask it by a name that stands in it"),
+        E::NotValidForName => its("is for another name; ask it by a name that it contains"),
         E::NotValidForNameContext {
             expected,
             presented,
@@ -48,7 +49,7 @@ fn certificate(error: &CertificateError) -> String {
                 names => names.join(", ") + more,
             };
             its(&format!(
-                "is for {names}, not for {expected}: ask it by a name that stands in it"
+                "is for {names}, not for {expected}: ask it by a name that it contains"
             ))
         }
         E::Expired => its("has expired: renew it"),

@@ -45,7 +45,7 @@ pub(super) enum ConnectError {
     Tcp(Vec<(SocketAddr, io::Error)>),
     #[error("{0}")]
     Short(Short),
-    #[error("the system does not tell of the connection: {0}")]
+    #[error("the system reports nothing about the connection: {0}")]
     Watch(io::Error),
     #[error("{}", distrust::why(.0))]
     Tls(io::Error),
@@ -67,7 +67,7 @@ pub(super) fn refused(target: &impl Display, refusal: &NotAllowed) -> Fault {
     let why = match refusal {
         NotAllowed::NotListed => String::new(),
         NotAllowed::Inside(address, kind) => format!(
-            ", because {address} is {kind}, which has to be named even where a wildcard opens all else"
+            ", because {address} is {kind}, which must be named even if a wildcard allows everything else"
         ),
     };
     Fault::refused(
@@ -144,7 +144,7 @@ pub(super) fn of_hyper(error: &Error, target: &impl Display, max_headers: usize)
             let most = format!("{max_headers} headers or {MAX_HEAD} bytes");
             bad_gateway(
                 target,
-                &format!("its head has more than {most}, the most that is taken"),
+                &format!("its head has more than {most}, which is the limit"),
             )
         }
         _ => bad_gateway(target, &reason(error)),

@@ -1,6 +1,6 @@
 //! [`Patience`]: a time limit that moves forward far more often than it runs out.
 //!
-//! Its timer is set once. Only when it rings does it check whether the wait has begun anew.
+//! Its timer is set once. Only when it rings does it check whether the wait has begun again.
 
 use crate::timer::Timer;
 use std::{

@@ -19,7 +19,7 @@ use std::{
     time::SystemTime,
 };
 
-/// How often to read a file anew if it changes while it is read.
+/// How often to read a file again if it changes while it is read.
 const ATTEMPTS: usize = 3;
 
 /// What a path leads to.

@@ -16,7 +16,7 @@ use std::{
     time::SystemTime,
 };
 
-/// A folder. It is opened anew for each request, so that a folder that a deployment replaced as a whole is seen.
+/// A folder. It is opened again for each request, so that a folder that a deployment replaced as a whole is seen.
 #[derive(Debug)]
 pub(super) struct Folder {
     root: PathBuf,

@@ -131,7 +131,7 @@ impl Vlugin for Files {
         let refusal = match head.method() {
             "GET" | "HEAD" => None,
             "OPTIONS" => Some(Response::new(204)),
-            _ => Some(Response::problem(405, "files are there to be read alone")),
+            _ => Some(Response::problem(405, "files can only be read")),
         };
         if let Some(mut refusal) = refusal {
             let _ = refusal.head.push("allow", ALLOWED);

@@ -183,7 +183,10 @@ mod tests {
     proptest! {
         #[test]
         fn parts_lie_within_the_file_and_apart(
-            specs in prop::collection::vec("([0-9]{1,3}|18446744073709551615)?-([0-9]{1,3}|18446744073709551615)?", 0..20),
+            specs in prop::collection::vec(
+                "([0-9]{1,3}|18446744073709551615)?-([0-9]{1,3}|18446744073709551615)?",
+                0..20,
+            ),
             len in 0u64..300,
         ) {
             if let Ranges::Parts(parts) = ranges(&format!("bytes={}", specs.join(",")), len) {

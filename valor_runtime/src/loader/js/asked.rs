@@ -1,8 +1,8 @@
-//! [`answer`]: what a Deno says that is asked something and then ends by itself, without running a script.
+//! [`answer`]: the output of a Deno that answers a question and exits, without running a script.
 //!
-//! `deno` asks for the version, `graph` for what a script imports. Deno reads whatever a script's text names, so on
-//! Linux such a process has a limit to its memory, and is ended if it waits for a FIFO. It ends with Valor, and before
-//! that when nobody waits for the answer any more. It has no folder that could be left behind.
+//! `deno` asks for the version, `graph` for a script's imports. Deno reads whatever a script's text names. So on Linux
+//! such a process has a memory limit, and is ended if it waits for a FIFO. It ends with Valor, or as soon as nobody
+//! waits for the answer. It uses no folder that could be left behind.
 
 use crate::{fifo::waited_for, private_dir::PrivateDir};
 use futures_lite::{AsyncReadExt, future};
@@ -18,19 +18,19 @@ use std::{
     time::Duration,
 };
 
-/// Deno takes some hundredths of a second.
+/// Deno takes a few hundredths of a second.
 const LONGEST: Duration = Duration::from_secs(20);
-/// What it may take of memory. Asked about a large project it takes less than a tenth of that.
+/// The memory that it may use. For a large project it needs less than a tenth of that.
 pub(super) const MOST_MEMORY: u64 = 512 << 20;
-/// Each thread has a stack, which counts, and Deno has several threads for each core.
+/// Each thread has a stack, which counts, and Deno has several threads per core.
 #[cfg(target_os = "linux")]
 const FOR_A_CORE: u64 = 16 << 20;
 /// The longest answer.
 const MOST_SAID: u64 = 64 << 20;
-/// Between two looks at what it waits for.
+/// The interval between two checks of what it waits for.
 const LOOK: Duration = Duration::from_millis(100);
 
-/// What it said, and how it ended.
+/// Its output, and how it ended.
 pub(super) struct Answer {
     pub(super) status: ExitStatus,
     pub(super) stdout: Vec<u8>,
@@ -44,7 +44,7 @@ pub(super) enum Unanswered {
     Late,
     /// It said more than [`MOST_SAID`].
     Long,
-    /// It waits for somebody to write to a FIFO, whose path is not always known.
+    /// It waits for a writer of a FIFO, whose path is not always known.
     Fifo(Option<PathBuf>),
 }
 
@@ -54,12 +54,12 @@ impl From<io::Error> for Unanswered {
     }
 }
 
-/// Runs the program to its end.
+/// Runs the program until it ends.
 ///
 /// # Errors
-/// Why there is no answer; then it has ended as well.
+/// Why there is no answer; the program has ended then, too.
 pub(super) async fn answer(mut command: std::process::Command) -> Result<Answer, Unanswered> {
-    // Its other end is dropped with this future.
+    // The other end is dropped with this future.
     let (_waiting, gone) = bounded::<()>(1);
     // A thread that waits for it: Linux ends a process with the thread that started it.
     smol::unblock(move || {
@@ -96,7 +96,7 @@ pub(super) async fn answer(mut command: std::process::Command) -> Result<Answer,
     .await
 }
 
-/// Where Deno keeps what it knows: nowhere. Windows has no path that is certain not to be a folder.
+/// Where Deno caches: nowhere. Windows has no path that is certain not to be a folder.
 fn scratch(command: &mut std::process::Command) -> io::Result<Option<PrivateDir>> {
     command.env("DENO_NO_UPDATE_CHECK", "1");
     if cfg!(unix) {
@@ -131,7 +131,7 @@ async fn read(from: Option<impl AsyncReadExt + Unpin>) -> Result<Vec<u8>, Unansw
     Ok(bytes)
 }
 
-/// Has the program end with the thread that starts it, and limits its memory.
+/// Makes the program end with the thread that starts it, and limits its memory.
 #[cfg(target_os = "linux")]
 #[allow(unsafe_code)] // A boundary: the block states the invariant it leans on.
 fn hold(command: &mut std::process::Command) {
@@ -153,11 +153,11 @@ fn hold(command: &mut std::process::Command) {
         setrlimit(Resource::Data, Rlimit { current, maximum })?;
         Ok(())
     };
-    // SAFETY: Between fork and exec it makes system calls alone, and allocates nothing.
+    // SAFETY: Between fork and exec it only makes system calls, and allocates nothing.
     unsafe { command.pre_exec(hold) };
 }
 
-/// Ends when it waits for a FIFO, if the system tells.
+/// Ends when it waits for a FIFO, if the system reports that.
 async fn waits_for_a_fifo<T>(process: u32) -> Result<T, Unanswered> {
     loop {
         Timer::after(LOOK).await;

@@ -1,34 +1,34 @@
 // What a vlugin asks of Valor: `fetch`, `call`, lines for the log. A part of worker.js.
 //
-// Valor has a request waiting here (`!poll`); what was asked for meanwhile is the answer to it, as a list of entries:
+// A request of Valor's waits here (`!poll`). Its answer is a list of what the vlugin has asked for since, as entries:
 //
 //   u8 what, u8 level, u16 0, u32 id, u32 length of `name`, u32 length of `rest`, name, rest
 //
-// 1 is a fetch, 2 a call of the vlugin `name`: `rest` is a message (heads.js), and a body in pieces is given when
-// Valor asks for it (`!body` and the id). 3 is the end of one that nobody waits for. 4 is a line for the log: `name`
-// is its file, `rest` u32 line, u32 column, text. 5 says that `id` lines were left out, 6 that the vlugin reads the
-// body of the request that was given this number, whose client waits for a `100`.
+// 1 is a fetch, 2 a call of the vlugin `name`: `rest` is a message (heads.js), and a body in pieces follows when Valor
+// asks for it (`!body` and the id). 3 ends a request that nobody waits for any more. 4 is a line for the log: `name` is
+// its file, `rest` u32 line, u32 column, text. 5 says that `id` lines were dropped. 6 says that the vlugin reads the
+// body of the request with this number, whose client waits for a `100`.
 //
-// What came of a fetch or a call is a request of Valor's whose body is u32 id, a message, and the response's body:
-// `!whole` if all of it is in memory. Otherwise `!pieces`, each behind its u32 length; the length 0xffffffff says that
+// The result of a fetch or a call is a request of Valor's. Its body is u32 id, a message, and the response's body:
+// `!whole` if all of it is in memory. Otherwise `!pieces`, each after its u32 length; the length 0xffffffff says that
 // the response broke off there. A fault is a request without a body, `!fault/ID/STATUS/MESSAGE`.
 
 const FETCH = 1, CALL = 2, CANCEL = 3, LOG = 4, LEFT_OUT = 5, READS = 6;
 const BROKEN = 0xffffffff;
-/** A body of so many bytes goes along with its head. */
+/** The most bytes of a body that go along with its head. */
 const SMALL = 65536;
-/** Bytes of entries in one answer, unless a single one is longer. */
+/** The most bytes of entries in one answer, unless a single one is longer. */
 const BATCH = 65536;
-/** Bytes of lines that wait for Valor. What comes beyond them is counted. */
+/** The most bytes of lines that wait for Valor. Further lines are only counted. */
 const LINES = 1 << 18;
 
-/** The request that code runs for: what was begun for a client that is gone ends with its signal. */
+/** The request that code runs for: what it begins ends with the signal of that request, if its client is gone. */
 const ofRequest = new AsyncLocalStorage();
 /** What was asked for and Valor has not taken, each with the `next`. */
 let first = null;
 let last = null;
 let waiting = null;
-/** Bytes of lines among them, and how many lines were left out. */
+/** The bytes of lines among them, and how many lines were dropped. */
 let lines = 0;
 let unsaid = 0;
 const asked = new Map();
@@ -37,7 +37,7 @@ const findAsked = uncurry(Map.prototype.get);
 const noteAsked = uncurry(Map.prototype.set);
 const decoded = globalThis.decodeURIComponent;
 let lastId = 0;
-/** Which errors are Valor's, and their status: one that the vlugin lets through is none of its client's business. */
+/** Which errors are Valor's, and their status: if the vlugin does not catch one, its client must not learn of it. */
 const refusals = new WeakMap();
 const noteRefusal = uncurry(WeakMap.prototype.set);
 const findRefusal = uncurry(WeakMap.prototype.get);
@@ -49,7 +49,7 @@ function refusal(error, status) {
   return error;
 }
 
-/** Whether an error has a status that the vlugin gave to it. */
+/** Whether an error has a status that the vlugin gave it. */
 const isOwn = (error) => Object(error) !== error || findRefusal(refusals, error) !== error.status;
 
 function emit(what, id, name = "", rest = new Bytes(0), level = 0) {
@@ -96,7 +96,7 @@ function taken() {
   return new NativeResponse(all);
 }
 
-/** Valor waits for what the vlugin asks for next. */
+/** Valor waits for the next thing that the vlugin asks for. */
 function poll() {
   if (first) return taken();
   return new NativePromise((resolve) => {
@@ -104,7 +104,7 @@ function poll() {
   });
 }
 
-/** Whether a line that is said now is left out, because too many wait. */
+/** Whether a line that is logged now is dropped, because too many wait. */
 const isLeftOut = () => lines > LINES && unsaid++ >= 0;
 
 /** A line for the log; the levels are those of `LEVELS`. */
@@ -117,7 +117,7 @@ function say(level, message, { file = "", line = 0, column = 0 } = {}) {
   emit(LOG, 0, file, rest, level);
 }
 
-/** The bytes of a body that is small and all there. */
+/** The bytes of a small body that is completely here. */
 function small(body) {
   if (body === null) return new Bytes(0);
   if (body instanceof URLSearchParams) body = String(body);
@@ -130,14 +130,16 @@ function small(body) {
   return body instanceof Bytes && lengthOf(body) <= SMALL ? body : null;
 }
 
-/** How long a body will be, if that is known. */
+/** The length of a body, if it is known. */
 function announced(body) {
   if (body instanceof Blob) return body.size;
   if (body instanceof ArrayBuffer || body instanceof Bytes) return body.byteLength;
   return typeof body === "string" ? lengthOf(encodeUtf8(body)) : undefined;
 }
 
-/** Whether the vlugin may give up a response that it has: only then can a body that is all here be taken away. */
+/**
+ * Whether the vlugin may give up a response that it has: only then can a body that is completely here be taken away.
+ */
 const isRevocable = (input, init) => input instanceof Request || (init?.signal ?? null) !== null;
 
 function ask(what, target, request, body, url, revocable) {
@@ -178,7 +180,7 @@ function ask(what, target, request, body, url, revocable) {
   });
 }
 
-/** Valor comes for a body that was only announced. */
+/** Valor asks for a body that was only announced. */
 function uploaded(id) {
   const it = findAsked(asked, id);
   const upload = it?.upload;
@@ -189,7 +191,7 @@ function uploaded(id) {
 
 const abandoned = new FinalizationRegistry((finish) => finish());
 
-/** What came of what was asked for, with all of the response's body. */
+/** The result of a request, with all of the response's body. */
 async function whole(request) {
   const bytes = await bytesOf(request);
   return outcome(bytes, (it) => {
@@ -198,14 +200,14 @@ async function whole(request) {
   });
 }
 
-/** The same, of which no more than the beginning may be there. The answer is due when the body has been read. */
+/** The same, with perhaps only the beginning of the body. The answer is due when the body has been read. */
 async function pieces(request) {
   const reader = request.body.getReader();
   const [bytes, begun] = await headOf(reader, 4);
   return outcome(bytes, (it) => passed(it, reader, begun));
 }
 
-/** What gives the next piece of a body of which `bytes` have been read, null at its end. */
+/** Returns a function that gives the next piece of a body of which `bytes` have been read, and null at its end. */
 function piecesOf(reader, bytes) {
   let left = 0;
   const more = async () => {
@@ -224,7 +226,7 @@ function piecesOf(reader, bytes) {
     const part = subarray(bytes, 0, left);
     left -= lengthOf(part);
     bytes = subarray(bytes, lengthOf(part));
-    // The reader of a piece may look at all of its memory, or give it away.
+    // The reader of a piece may look at all of its memory, or transfer it.
     const piece = new Bytes(lengthOf(part));
     setBytes(piece, part);
     return piece;
@@ -240,7 +242,7 @@ function answered(id) {
   return it;
 }
 
-/** A fault came of it. The id, the status and the message are in the path. */
+/** The result is a fault. The id, the status and the message are in the path. */
 function refusedBy(path) {
   const status = indexOf(path, "/", 7) + 1;
   const message = indexOf(path, "/", status) + 1;
@@ -261,7 +263,8 @@ async function outcome(bytes, passing) {
   return new NativeResponse(null);
 }
 
-const isBodiless = ({ method, message: { status } }) => method === "HEAD" || status === 204 || status === 205 || status === 304;
+const isBodiless = ({ method, message: { status } }) =>
+  method === "HEAD" || status === 204 || status === 205 || status === 304;
 
 /** Settles what was asked for. */
 function give(it, body) {
@@ -273,7 +276,7 @@ function give(it, body) {
   it.resolve(response);
 }
 
-/** A body that is all here, until it has been read or the signal aborts. */
+/** A body that is completely here, until it has been read or the signal aborts. */
 function revocable(signal, bytes) {
   let control;
   const abort = () => control.error(signal.reason);
@@ -295,7 +298,7 @@ function revocable(signal, bytes) {
   return new ReadableStream(source, { __proto__: null, highWaterMark: 0 });
 }
 
-/** Gives a response whose body is still on its way, behind what is there of it. */
+/** Gives a response whose body is still arriving, after the part of it that is here. */
 function passed(it, reader, begun) {
   const done = Promise.withResolvers();
   const finish = () => done.resolve(new NativeResponse(null));
@@ -314,7 +317,7 @@ function passed(it, reader, begun) {
     control?.error(it.signal.reason);
     stop(it.signal.reason);
   };
-  // Without a prototype: what a vlugin has put into that of all objects is no part of it.
+  // Without a prototype: what a vlugin has added to that of all objects is not part of it.
   const source = {
     __proto__: null,
     start(controller) {
@@ -326,7 +329,7 @@ function passed(it, reader, begun) {
         piece = await next();
       } catch {
         finish();
-        // If it is passed on, Deno throws away what it has not sent when the error comes.
+        // If it is passed on, Deno drops what it has not sent when the error comes.
         await new Promise((resolve) => later(resolve, 10));
         throw new TypeError(`the response from ${it.url} broke off`);
       }
@@ -341,31 +344,36 @@ function passed(it, reader, begun) {
     cancel: stop,
   };
   it.signal.addEventListener("abort", abort, { once: true });
-  // One piece is read ahead, so that an end or an error is known before somebody asks for it.
+  // One piece is read ahead, so that an end or an error is known before anyone asks for it.
   const body = new ReadableStream(source, { __proto__: null, highWaterMark: 1 });
   abandoned.register(body, stop);
   give(it, body);
   return done.promise;
 }
 
-/** The body to send: as it was given where its length is known, so that it is announced. */
+/** The body to send: as it was given if its length is known, so that the length is announced. */
 function sent(request, init) {
   const given = init?.body;
-  const whole = typeof given === "string" || given instanceof Uint8Array || given instanceof ArrayBuffer || given instanceof Blob || given instanceof URLSearchParams;
+  const whole =
+    typeof given === "string" ||
+    given instanceof Uint8Array ||
+    given instanceof ArrayBuffer ||
+    given instanceof Blob ||
+    given instanceof URLSearchParams;
   return whole && request.body ? given : request.body;
 }
 
-/** What is asked for. */
+/** The request to send. */
 function asking(input, init) {
   try {
-    // A path alone is nobody's: there is no page that it could start from.
+    // A path alone has no host: there is no page that it could be relative to.
     return new Request(input instanceof Request ? input : new URL(input), init);
   } catch (error) {
     throw refusal(error, 400);
   }
 }
 
-/** A response from a server, which the vlugin did not make: as Deno's own `fetch` gives it, and so are its copies. */
+/** A response from a server, which the vlugin did not create: like one of Deno's own `fetch`, and so are its copies. */
 function fetched(response, url, redirected) {
   const { clone, headers } = response;
   const refuse = () => {
@@ -394,7 +402,7 @@ async function fetch(input, init) {
   let redirected = false;
   for (let hops = 0; hops <= 20; hops++) {
     url.hash = "";
-    // What the standard's fetch sends where the script does not say it.
+    // What the standard's fetch sends unless the script sets it.
     const { headers: own } = request;
     for (const [header, value] of SENT) if (!own.has(header)) own.set(header, value);
     const response = await ask(FETCH, "", request, body, url.href, revocable);
@@ -405,14 +413,16 @@ async function fetch(input, init) {
     await response.body?.cancel();
     if (mode === "error") throw new TypeError(`${url.href} redirects, which \`redirect: "error"\` refuses`);
     const next = new URL(location, url);
-    if (!/^https?:$/.test(next.protocol)) throw new TypeError(`${url.href} redirects to ${next.protocol}, which is not HTTP`);
+    if (!/^https?:$/.test(next.protocol))
+      throw new TypeError(`${url.href} redirects to ${next.protocol}, which is not HTTP`);
     const headers = new Headers(request.headers);
     let { method, signal } = request;
     const { status } = response;
     if ((status === 303 && method !== "HEAD") || (status <= 302 && method === "POST")) {
       if (method !== "GET" && method !== "HEAD") method = "GET";
       body = null;
-      for (const header of ["content-encoding", "content-language", "content-location", "content-type"]) headers.delete(header);
+      for (const header of ["content-encoding", "content-language", "content-location", "content-type"])
+        headers.delete(header);
     } else if (body instanceof ReadableStream) {
       throw new TypeError(`${url.href} redirects a request whose body is a stream, which cannot be sent again`);
     }

@@ -1,6 +1,6 @@
-//! [`command`]: the command line of a Deno, which is most of what holds scripts inside.
+//! [`command`]: the command line of a Deno, which does most of the confinement of scripts.
 //!
-//! `process` starts what it gives. Each platform's own is here as well: groups of processes, and what Windows needs.
+//! `process` starts the result. The platform-specific parts are here as well: process groups, and what Windows needs.
 
 use super::link::{Control, Transport};
 use smol::process::Command;
@@ -9,26 +9,26 @@ use std::{
     process::Stdio,
 };
 
-/// What a process has beside the heap of its scripts: V8, code, stacks, buffers.
+/// The memory of a process besides the heap of its scripts: V8, code, stacks, buffers.
 const BESIDE_HEAP: u64 = 192 << 20;
 
-/// How a process is to be.
+/// The properties of a process.
 pub(super) struct Launch {
     pub(super) program: PathBuf,
-    /// Whom its output is logged for: the vlugin, or the group.
+    /// The log target of its output: the vlugin, or the group.
     pub(super) name: String,
-    /// The folder of its script, where it runs; none if there may be several scripts.
+    /// The folder of its script, where it runs; `None` if it may run several scripts.
     pub(super) folder: Option<PathBuf>,
-    /// The project that its script imports from: a worker's imports are loaded with the rights of the process, and what
-    /// it reads with its own. All, where there may be several scripts.
+    /// The project that its script imports from. A worker's imports are loaded with the permissions of the process;
+    /// reading uses the worker's own. Everything, if there may be several scripts.
     pub(super) project: PathBuf,
     pub(super) heap: u64,
-    /// Whether a script in it may import what is in a `node_modules`.
+    /// Whether a script in it may import from a `node_modules`.
     pub(super) packages: bool,
     pub(super) transport: Transport,
 }
 
-/// Least privilege: the supervisor alone has these permissions, and gives each worker a part of them.
+/// Least privilege: only the supervisor has these permissions, and it gives each worker a part of them.
 pub(super) fn command(
     launch: &Launch,
     dir: &Path,
@@ -42,7 +42,7 @@ pub(super) fn command(
     command.args(["--no-remote", "--no-code-cache"]);
     command.arg(packages(launch.packages));
     command.args(["--unstable-worker-options", "--unstable-no-legacy-abort"]);
-    // Many a package asks for NODE_ENV while it is loaded: there is no such variable, which is no error.
+    // Many packages ask for NODE_ENV while they are loaded: it is unset, which is not an error.
     command.arg("--ignore-env");
     command.arg(format!(
         "--v8-flags=--max-old-space-size={}",
@@ -56,7 +56,7 @@ pub(super) fn command(
         None => "--allow-read".to_owned(),
     });
     command.arg(format!("--allow-write={}", path(dir)));
-    // For its umask. No script has a part of it.
+    // For its umask. No script gets this permission.
     if cfg!(unix) {
         command.arg("--allow-sys");
     }
@@ -67,7 +67,7 @@ pub(super) fn command(
             let all = sockets.iter().chain([link]);
             all.map(|it| format!("unix:{}", path(it))).collect()
         }
-        // Port 0: to listen wherever there is a port.
+        // Port 0: to listen on any free port.
         Control::Tcp { .. } => {
             debug_assert!(sockets.is_empty(), "none has a name");
             ["0", &link].map(|port| format!("127.0.0.1:{port}")).into()
@@ -87,14 +87,14 @@ pub(super) fn command(
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .kill_on_drop(true);
-    // Windows loads what sockets and random numbers need from there.
+    // Windows loads the code for sockets and random numbers from there.
     #[cfg(windows)]
     command.envs(std::env::var_os("SystemRoot").map(|root| ("SystemRoot", root)));
     command
 }
 
-/// Whether packages are imported. Nothing is fetched from npm either way. With them, a script can read whatever
-/// JavaScript and JSON is in any folder called node_modules, so only scripts that need packages get them.
+/// Whether packages are imported. Nothing is fetched from npm either way. With them, a script can read any JavaScript
+/// and JSON in any folder called node_modules, so only scripts that need packages get them.
 pub(super) fn packages(are_imported: bool) -> &'static str {
     match are_imported {
         true => "--node-modules-dir=manual",
@@ -102,22 +102,22 @@ pub(super) fn packages(are_imported: bool) -> &'static str {
     }
 }
 
-/// The folder, or the nearest one above whose path has no comma: Deno's lists have no way to write one. The worker,
-/// which alone runs code of the script's, is given the folder itself.
+/// The folder, or the nearest one above it whose path has no comma: Deno's lists cannot contain one. The worker, which
+/// alone runs the script's code, gets the folder itself.
 fn nameable(folder: &Path) -> &Path {
     let mut folders = folder.ancestors();
     let has_none = |it: &&Path| !it.to_string_lossy().contains(',');
     folders.find(has_none).unwrap_or(folder)
 }
 
-/// Keeps from the program whatever this process has open and would hand on: what it has inherited itself, since all
-/// that Valor opens ends with an `exec`. A script opens any descriptor of its process by its number.
+/// Keeps the open descriptors of this process from the program. Only inherited ones matter, since all that Valor opens
+/// close with an `exec`. A script can open any descriptor of its process by its number.
 #[cfg(unix)]
 #[allow(unsafe_code)] // A boundary: each block states the invariant it leans on.
 fn disinherit(command: &mut std::process::Command) {
     use rustix::io::{FdFlags, fcntl_getfd, fcntl_setfd};
     use std::os::{fd::BorrowedFd, unix::process::CommandExt};
-    // SAFETY: No more than its flags are asked for or set, and one that is closed meanwhile has none: an error.
+    // SAFETY: This only reads and sets flags, and for a descriptor that was closed meanwhile it returns an error.
     let borrowed = |fd| unsafe { BorrowedFd::borrow_raw(fd) };
     let open = std::fs::read_dir("/dev/fd").into_iter().flatten().flatten();
     let numbers = open.filter_map(|it| it.file_name().to_str()?.parse().ok());
@@ -136,11 +136,11 @@ fn disinherit(command: &mut std::process::Command) {
         }
         Ok(())
     };
-    // SAFETY: Between fork and exec it makes system calls alone, and allocates nothing.
+    // SAFETY: Between fork and exec it only makes system calls, and allocates nothing.
     unsafe { command.pre_exec(close) };
 }
 
-/// A program that Ctrl-C in a terminal does not reach, as it does a whole group: what runs is to be finished first.
+/// A program that Ctrl-C in a terminal does not reach, as it would a whole group: running requests finish first.
 fn apart(program: &Path) -> std::process::Command {
     let mut command = std::process::Command::new(program);
     #[cfg(unix)]
@@ -148,7 +148,7 @@ fn apart(program: &Path) -> std::process::Command {
         std::os::unix::process::CommandExt::process_group(&mut command, 0);
         disinherit(&mut command);
     }
-    // Ctrl-Break reaches all of one console: it has its own, without a window.
+    // Ctrl-Break reaches everything on a console, so it gets a separate one, without a window.
     #[cfg(windows)]
     {
         const CREATE_NEW_PROCESS_GROUP: u32 = 0x0000_0200;

@@ -1,7 +1,7 @@
-//! Which Deno runs the scripts: where it is looked for, and what is asked of it.
+//! Finds the Deno that runs the scripts, and checks its version.
 //!
-//! The loader looks for each script, and asks each program that is found once. A [`PathBuf`] from [`ask`] is a program
-//! that has said its version.
+//! The loader looks for each script, and asks each program that it finds once. A [`PathBuf`] from [`ask`] is a program
+//! that has reported its version.
 
 use super::asked::{Answer, Unanswered, answer};
 use crate::{loader::ScriptError, private_dir::PrivateDir, project};
@@ -11,14 +11,14 @@ use std::{
     process::Command,
 };
 
-/// From this version on, a permission opens one Unix socket and not all of them.
+/// From this version on, a permission opens only one Unix socket, and not all of them.
 const LEAST: (u32, u32) = (2, 9);
 
-/// What a Deno says of itself: version, then its own file.
+/// What a Deno reports about itself: its version, then its own file.
 const ASK: &str = "console.log(Deno.version.deno + '\\n' + Deno.execPath())";
 
-/// The Deno to run: the one that was named, or that of `VALOR_DENO`, of the project of plugins.json, of the script's
-/// own project, or of the `PATH`.
+/// The Deno to run: the one that the user named, or that of `VALOR_DENO`, of the project of plugins.json, of the
+/// script's own project, or on the `PATH`.
 ///
 /// # Errors
 /// [`ScriptError::NoDeno`] and [`ScriptError::UntrustedDeno`].
@@ -46,7 +46,7 @@ pub(super) fn find(
     })
 }
 
-/// The Deno that was named, also by `VALOR_DENO`.
+/// The Deno that the user named, perhaps by `VALOR_DENO`.
 pub(super) fn named(named: Option<&Path>) -> Option<PathBuf> {
     named.map(Path::to_owned).or_else(|| {
         let variable = env::var_os("VALOR_DENO");
@@ -54,7 +54,7 @@ pub(super) fn named(named: Option<&Path>) -> Option<PathBuf> {
     })
 }
 
-/// Sees that a program is a Deno that will do, and gives its own file: what was found may be a script that calls it.
+/// Checks that a program is a suitable Deno, and returns its own file: the given program may be a script that calls it.
 ///
 /// # Errors
 /// [`ScriptError::NoDeno`] and [`ScriptError::OldDeno`].
@@ -62,7 +62,7 @@ pub(super) async fn ask(file: PathBuf) -> Result<PathBuf, ScriptError> {
     let none = |reason: String| ScriptError::NoDeno {
         reason: format!("{} {reason}", file.display()),
     };
-    // Each process that runs scripts will need one: so this is said first, and once.
+    // Each process that runs scripts will need one, so this is reported first, and once.
     let temporary = PrivateDir::create("valor-deno-").and_then(PrivateDir::close);
     temporary.map_err(|error| ScriptError::NoTemporary {
         dir: env::temp_dir(),
@@ -98,7 +98,7 @@ pub(super) async fn ask(file: PathBuf) -> Result<PathBuf, ScriptError> {
     Ok(PathBuf::from(program))
 }
 
-/// How it ended, and the first thing that it said.
+/// How it ended, and the first line that it printed.
 fn ended(output: &Answer) -> String {
     let said = String::from_utf8_lossy(&output.stderr);
     let first = said
@@ -113,7 +113,7 @@ fn ended(output: &Answer) -> String {
     }
 }
 
-/// Whether this process has a limit to its address space.
+/// Whether this process has a limited address space.
 fn has_few_addresses() -> bool {
     #[cfg(unix)]
     {
@@ -124,8 +124,8 @@ fn has_few_addresses() -> bool {
     false
 }
 
-/// Where npm puts it. On Windows `.bin` has a script for its shell, which takes a Node.js to run: the program itself
-/// first, wherever its package is.
+/// Where npm puts it. On Windows, `.bin` has a shell script that needs Node.js. So the program itself comes first,
+/// wherever its package is.
 fn in_modules() -> &'static [&'static str] {
     match cfg!(windows) {
         true => &[

@@ -1,20 +1,20 @@
-//! [`Entry`]: one thing that a script asks of Valor, as `asks.js` writes it.
+//! [`Entry`]: one thing that a script asks of Valor, in the encoding of `asks.js`.
 //!
-//! `requests` reads a list of them from each answer of a worker's. Nothing in it is believed: a script may have changed
-//! what writes it. [`behind`] and [`cut`] are for what goes the same way: a body with a block in front of it, and a
-//! text with an end.
+//! `requests` reads a list of them from each answer of a worker. Valor trusts nothing in it: a script may have changed
+//! the code that writes it. [`behind`] and [`cut`] are for things that go the same way: a body with a block before it,
+//! and a text of bounded length.
 
 use crate::{Body, Bytes, Chunk, ChunkStream, escape::more};
 use futures_lite::{StreamExt, stream};
 use valor_abi_guest::message::MessageError;
 
-/// The bytes in front of an entry's name.
+/// The bytes before an entry's name.
 const FIXED: usize = 16;
 
 /// What a script asks for.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Entry {
-    /// A request: to a server, or to the vlugin of this name.
+    /// A request: to a server, or to the vlugin with this name.
     Ask {
         id: u32,
         callee: Option<String>,
@@ -22,7 +22,7 @@ pub(super) enum Entry {
     },
     /// Nobody waits for this request any more.
     Cancel(u32),
-    /// So many lines were left out, as too many waited.
+    /// So many lines were dropped, because too many waited.
     LeftOut(u32),
     /// The script reads the body of this request, which was held back.
     Reads(u32),
@@ -36,12 +36,12 @@ pub(super) enum Entry {
     },
 }
 
-/// Why bytes are no list of entries.
+/// Why bytes are not a list of entries.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum EntryError {
     #[error("an entry is shorter than the lengths in it")]
     Length,
-    #[error("an entry is of the kind {0}, which there is not")]
+    #[error("an entry has the unknown kind {0}")]
     Kind(u8),
     #[error("a text in an entry is not UTF-8")]
     Text,
@@ -49,7 +49,7 @@ pub(super) enum EntryError {
     Message(#[from] MessageError),
 }
 
-/// Takes the first entry off the bytes.
+/// Takes the first entry from the bytes.
 pub(super) fn next(bytes: &mut Bytes) -> Result<Option<Entry>, EntryError> {
     if bytes.is_empty() {
         return Ok(None);
@@ -95,7 +95,7 @@ impl SplitOff for Bytes {
     }
 }
 
-/// The number at a place that is there.
+/// The number at a place that exists.
 fn number(bytes: &[u8], at: usize) -> u32 {
     let bytes = bytes.get(at..at + 4).and_then(|it| it.try_into().ok());
     bytes.map_or(0, u32::from_le_bytes)
@@ -106,14 +106,14 @@ fn level(number: u8) -> log::Level {
     levels.nth(number.into()).unwrap_or(log::Level::Trace)
 }
 
-/// A body behind these bytes; its length, if that is known.
+/// A body after these bytes, with its length if that is known.
 pub(super) fn behind(front: Vec<u8>, len: Option<u64>, chunks: ChunkStream) -> Body {
     let len = len.map(|len| len.saturating_add(front.len() as u64));
     let front = stream::once(Ok(Chunk::Data(front.into())));
     Body::stream(len, front.chain(chunks))
 }
 
-/// Shortens a text to so many bytes if it is longer, with a mark that says so.
+/// Cuts a text to so many bytes if it is longer, with a mark that says so.
 pub(super) fn cut(text: &mut String, most: usize) {
     if text.len() > most {
         let end = text.floor_char_boundary(most);

@@ -1,7 +1,7 @@
 //! [`Gates`]: bodies of requests whose clients wait for `100 Continue` (RFC 9110, section 10.1.1), each held back until
-//! its script reads. `worker` holds them back, `requests` hears from the script that it reads.
+//! its script reads it. `worker` holds them back; `requests` learns from the script that it reads.
 //!
-//! Without it the link's connection would read ahead, and the client send a body that the script may never read.
+//! Otherwise the link's connection would read ahead, and the client would send a body that the script may never read.
 
 use crate::lock::locked;
 use crate::{Body, Chunk, Request};
@@ -26,7 +26,7 @@ pub(super) struct Gates(Mutex<Waiting>);
 #[derive(Default)]
 struct Waiting {
     last: u32,
-    /// One whose request has ended is gone.
+    /// If its request has ended, the body is gone.
     gates: HashMap<u32, Weak<Gate>>,
 }
 
@@ -41,7 +41,7 @@ impl Gates {
         locked(&self.0)
     }
 
-    /// Holds the body of a request back whose client waits, and gives the number to open it with; `None` for any other
+    /// Holds back the body of a request whose client waits, and returns the number that opens it; `None` for any other
     /// request.
     pub(super) fn hold(&self, request: &mut Request) -> Option<u32> {
         let expects = request.head.header_str("expect")?;
@@ -65,7 +65,7 @@ impl Gates {
         Some(id)
     }
 
-    /// Lets a body go. A number that is none of them is nobody's, and the script may say what it likes.
+    /// Releases a body. An unknown number is ignored: the script may send any number.
     pub(super) fn open(&self, id: u32) {
         let gate = self.waiting().gates.remove(&id);
         if let Some(gate) = gate.and_then(|gate| gate.upgrade()) {

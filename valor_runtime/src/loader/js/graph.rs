@@ -1,9 +1,9 @@
-//! [`Graph`]: which files a script imports, from Deno itself (`deno info`), before any of it runs.
+//! [`Graph`]: the files that a script imports, from Deno itself (`deno info`), before any of it runs.
 //!
-//! `script` asks each time it is started, `judge` for `valor_cli web`. Deno needs no right to read what is imported by
-//! names in a script's text, so each of these files is held to [`Imports`] here. It also notes how the files are, so
-//! that a change in one of them is seen later: also a change that came while Deno read them, since it is asked again
-//! then.
+//! `script` asks each time it is started, `judge` for `valor_cli web`. Deno needs no permission to read files that a
+//! script's text imports by name, so each of them is checked against [`Imports`] here. It also notes the state of the
+//! files, so that a later change is noticed. That includes a change while Deno reads them, because Deno is then asked
+//! again.
 
 use super::{
     asked::{MOST_MEMORY, Unanswered, answer},
@@ -25,16 +25,16 @@ use std::{
 
 /// A file of this size that Deno could not read was too large for its memory.
 const LARGE: u64 = MOST_MEMORY / 8;
-/// How often Deno is asked while files that it has read are being changed.
+/// How many times Deno is asked while files that it has read keep changing.
 const ASKS: usize = 5;
-/// Systems note when a file was changed some milliseconds late.
+/// Some systems record the time of a change some milliseconds late.
 const LATE: Duration = Duration::from_millis(20);
 
-/// What is to be known of a script.
+/// The question about a script.
 pub(super) struct Ask {
     pub(super) program: PathBuf,
     pub(super) file: PathBuf,
-    /// What it may import. What Deno lets its process read says nothing: that may be more, as it is for a group.
+    /// What it may import. What Deno lets its process read does not matter: that may be more, as it is for a group.
     pub(super) may: Imports,
     /// Whether Deno looks for packages here.
     pub(super) packages: bool,
@@ -42,24 +42,24 @@ pub(super) struct Ask {
     pub(super) reaches_packages: bool,
 }
 
-/// The files that a script is made of, its own first, as they were when it was asked.
+/// The files that a script consists of, its own first, as they were when Deno was asked.
 #[derive(Debug, Default)]
 pub(super) struct Graph(Vec<(PathBuf, Option<[u8; 32]>)>);
 
-/// What came of asking.
+/// The answer.
 pub(super) struct Judged {
     pub(super) graph: Graph,
     /// Whether the script imports anything.
     pub(super) imports: bool,
-    /// What the script imports and may not, or why it cannot be loaded.
+    /// The import that is not allowed, or why the script cannot be loaded.
     pub(super) refusal: Option<String>,
 }
 
 impl Ask {
-    /// That no link leads out of the packages that it can import.
+    /// Checks that no link leads out of the packages that it can import.
     ///
     /// # Errors
-    /// Which link does.
+    /// Names the link that does.
     pub(super) async fn contained(&self) -> Result<(), String> {
         if !self.reaches_packages {
             return Ok(());
@@ -69,10 +69,10 @@ impl Ask {
         stray.map_or(Ok(()), Err)
     }
 
-    /// Asks Deno, and judges what it says.
+    /// Asks Deno, and checks the answer.
     ///
     /// # Errors
-    /// Why it is not known what the script imports.
+    /// Why the script's imports are not known.
     pub(super) async fn judged(&self) -> Result<Judged, String> {
         let mut asks = 1;
         let told = loop {
@@ -80,7 +80,7 @@ impl Ask {
             let told = self.told().await?;
             let files: Vec<_> = told.code().into_iter().filter_map(Module::file).collect();
             let is_new = move || files.iter().any(|it| has_changed(it, since));
-            // What Deno has read may be gone, and what is there may import something else.
+            // The files that Deno has read may be gone, and new ones may import something else.
             if asks == ASKS || !smol::unblock(is_new).await {
                 break told;
             }
@@ -102,7 +102,7 @@ impl Ask {
         })
     }
 
-    /// What Deno says.
+    /// Deno's output.
     async fn told(&self) -> Result<Told, String> {
         let unknown = |why: &str| format!("what it imports is not known: {}", one_line(why));
         let mut command = Command::new(&self.program);
@@ -125,7 +125,7 @@ impl Ask {
         })
     }
 
-    /// Why what Deno says may not be, or cannot be loaded.
+    /// Why Deno's answer is not allowed, or cannot be loaded.
     fn refusal(&self, told: &Told) -> Option<String> {
         let files = told.code().into_iter().filter_map(Module::file);
         let imported: Vec<_> = files.filter(|it| *it != self.file).collect();
@@ -143,7 +143,7 @@ impl Ask {
         told.fault(self.file.parent()?)
     }
 
-    /// Why it is not known what it imports.
+    /// Why its imports are not known.
     async fn unanswered(&self, why: Unanswered) -> String {
         let script = self.file.clone();
         let irregular = match &why {
@@ -159,7 +159,7 @@ impl Ask {
         }
         let why = match why {
             Unanswered::System(error) => error.to_string(),
-            Unanswered::Late => "Deno read its files for 20 s and had not ended".into(),
+            Unanswered::Late => "Deno read its files for 20 s without finishing".into(),
             Unanswered::Long => "Deno lists more files than Valor reads; import fewer".into(),
             Unanswered::Fifo(_) => {
                 "one of the files is a FIFO, which Deno would wait for; import regular files".into()
@@ -171,7 +171,7 @@ impl Ask {
 
 fn not_regular(file: &Path) -> String {
     format!(
-        "it imports `{}`, which is no regular file: import a file with code in its place",
+        "it imports `{}`, which is not a regular file: import a file with code instead",
         file.display()
     )
 }
@@ -186,12 +186,12 @@ fn too_large(file: Option<&Path>) -> String {
 }
 
 impl Graph {
-    /// The files that it is made of.
+    /// The files that it consists of.
     pub(super) fn files(&self) -> impl Iterator<Item = &Path> {
         self.0.iter().map(|(file, _)| file.as_path())
     }
 
-    /// The first file that is not as it was.
+    /// The first file that has changed.
     pub(super) fn changed(&self) -> Option<&Path> {
         let mut files = self.0.iter();
         let found = files.find(|(file, before)| hash(file) != *before);
@@ -199,12 +199,12 @@ impl Graph {
     }
 }
 
-/// Whether a file has changed since, or come to its place.
+/// Whether a file has changed since, or has appeared.
 fn has_changed(file: &Path, since: SystemTime) -> bool {
     fs::metadata(file).is_ok_and(|it| changed(&it).is_some_and(|it| it >= since))
 }
 
-/// When a file was last changed, be it by another one that was put in its place.
+/// When a file was last changed, or replaced by another one.
 fn changed(metadata: &Metadata) -> Option<SystemTime> {
     #[cfg(unix)]
     {

@@ -1,7 +1,7 @@
-//! [`Group`]: the scripts that share a process, most often one.
+//! [`Group`]: the scripts that share a process, most often only one.
 //!
-//! Whoever starts a script asks its group for the process, which is started where there is none. The process
-//! lasts as long as a script in it runs.
+//! To start a script, its group is asked for the process, and starts one if there is none. The process lasts as long as
+//! a script in it runs.
 
 use super::{
     command::Launch,
@@ -9,7 +9,7 @@ use super::{
 };
 use std::sync::{Arc, Weak};
 
-/// Those who share a process.
+/// The scripts that share a process.
 pub(super) struct Group {
     launch: Launch,
     process: smol::lock::Mutex<Weak<Process>>,
@@ -23,7 +23,7 @@ impl Group {
         })
     }
 
-    /// The process, started where there is none.
+    /// The process, started if there is none.
     pub(super) async fn process(&self) -> Result<Arc<Process>, Unstarted> {
         let mut process = self.process.lock().await;
         if let Some(running) = process.upgrade().filter(|it| !it.is_gone()) {

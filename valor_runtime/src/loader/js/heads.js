@@ -1,6 +1,6 @@
 // How heads cross between a worker and Valor: as one block of bytes, Valor's only encoding (the book's page on the
-// guest ABI, "Messages" and "Heads"). A part of worker.js. A script shares this realm and may change any prototype of
-// it, so what is used here was taken from there before the script was loaded.
+// guest ABI, "Messages" and "Heads"). A part of worker.js. A script shares this realm and may change any prototype in
+// it, so everything used here was taken aside before the script was loaded.
 
 const uncurry = (() => {
   const { bind, call } = Function.prototype;
@@ -19,10 +19,10 @@ const encodeUtf8 = uncurry(TextEncoder.prototype.encode).bind(null, utf8);
 const encodeInto = uncurry(TextEncoder.prototype.encodeInto).bind(null, utf8);
 const decodeUtf8 = uncurry(TextDecoder.prototype.decode).bind(null, text);
 
-/** Bytes that the head of one message may have. Valor reads no more. */
+/** The most bytes in the head of one message. Valor reads no more. */
 const HEAD = 1 << 20;
 const PIECES = 1, LENGTH = 2;
-/** Bytes in front of a head. */
+/** The bytes before a head. */
 const FIXED = 16;
 
 const u16 = (bytes, at) => bytes[at] | (bytes[at + 1] << 8);
@@ -38,17 +38,19 @@ function put32(bytes, at, value) {
   put16(bytes, at + 2, value >>> 16);
 }
 
-/** Writes a string of bytes, one for each character. */
+/** Writes a string of bytes, one per character. */
 function putLatin1(bytes, at, string) {
   // ASCII, as it nearly always is, is its own UTF-8.
-  if (string.length > 32 && encodeInto(string, subarray(bytes, at, at + string.length)).read === string.length) return at + string.length;
+  if (string.length > 32 && encodeInto(string, subarray(bytes, at, at + string.length)).read === string.length)
+    return at + string.length;
   for (let i = 0; i < string.length; i++) bytes[at + i] = charCodeAt(string, i);
   return at + string.length;
 }
 
 function latin1(bytes, from, to) {
   let string = "";
-  for (; from < to; from += 4096) string += apply(fromCharCode, null, subarray(bytes, from, from + 4096 < to ? from + 4096 : to));
+  for (; from < to; from += 4096)
+    string += apply(fromCharCode, null, subarray(bytes, from, from + 4096 < to ? from + 4096 : to));
   return string;
 }
 
@@ -64,7 +66,8 @@ function encodeRequest(method, target, headers, body, length) {
     if (headers[i].length > names) names = headers[i].length;
   }
   if (size > HEAD) throw new TypeError(`the request's head is ${size} bytes long, and at most ${HEAD} can be sent`);
-  if (headers.length > 2 * 65535 || names > 65535 || method.length > 255) throw new TypeError("the request's method, a header's name or the number of headers is too long to be sent");
+  if (headers.length > 2 * 65535 || names > 65535 || method.length > 255)
+    throw new TypeError("the request's method, a header's name or the number of headers is too long to be sent");
   const rest = body === null ? 0 : lengthOf(body);
   const bytes = new Bytes(FIXED + size + rest);
   put32(bytes, 0, size);
@@ -91,16 +94,16 @@ function encodeRequest(method, target, headers, body, length) {
   return bytes;
 }
 
-/** A text of at most so many bytes, and a mark that says how many were left out. */
+/** A text of at most so many bytes, with a mark that says how many were cut off. */
 function cut(text, most) {
-  // Each character has one byte at least, and three at most.
+  // Each character has at least one byte, and at most three.
   if (text.length * 3 <= most) return text;
   const { read } = encodeInto(text, new Bytes(most));
   if (read === text.length) return text;
   return `${slice(text, 0, read)}… (${lengthOf(encodeUtf8(slice(text, read)))} more bytes)`;
 }
 
-/** How many bytes of a message are in front of its body, or how many are needed to say so. */
+/** How many bytes of a message precede its body, or how many are needed to tell. */
 const headEnd = (bytes, at) => (lengthOf(bytes) < at + FIXED ? at + FIXED : at + FIXED + u32(bytes, at));
 
 function decodeHeaders(bytes, at, count) {
@@ -114,7 +117,7 @@ function decodeHeaders(bytes, at, count) {
   return headers;
 }
 
-/** The message of Valor's that begins at `at` in these bytes, whose head is all there. */
+/** The message from Valor that begins at `at` in these bytes, whose head is complete. */
 function decodeMessage(bytes, at) {
   const head = at + FIXED;
   const method = head + 12;
@@ -139,7 +142,7 @@ function joined(one, other) {
   return both;
 }
 
-/** Reads a message that begins at `at` up to the end of its head; what comes behind that is the second item. */
+/** Reads a message that begins at `at` up to the end of its head; the second item is what follows. */
 async function headOf(reader, at) {
   let bytes = new Bytes(0);
   do {
@@ -150,7 +153,7 @@ async function headOf(reader, at) {
   return [bytes, subarray(bytes, headEnd(bytes, at))];
 }
 
-/** A body of which this has been read already. */
+/** A body of which this has already been read. */
 function restOf(reader, begun) {
   const source = {
     __proto__: null,
@@ -159,7 +162,7 @@ function restOf(reader, begun) {
     },
     async pull(controller) {
       let part;
-      // Deno gives a body without bytes as one piece of none.
+      // Deno returns an empty body as one empty piece.
       do part = await reader.read();
       while (part.value?.length === 0);
       if (part.done) controller.close();

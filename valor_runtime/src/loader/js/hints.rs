@@ -1,19 +1,18 @@
-//! [`plain`]: what Deno says, with Valor's remedies in the place of Deno's.
+//! [`plain`]: Deno's messages, with Valor's remedies instead of Deno's.
 //!
-//! Deno advises to use options, subcommands and a deno.json that Valor does not read. Nobody who writes a script for
-//! Valor can follow that, so each of these hints says instead what helps here, or is left out. Whatever is logged or
-//! answered of a script's errors goes through [`plain`]: `process`, `requests`, `output` and `script` call it. `mod`
-//! gives both tables to the worker (workers.js), where errors of permissions and of nested Workers say the same to a
-//! script that catches them. What `import()` rejects with is made by Deno alone: a script that catches it sees it as it
-//! is.
+//! Deno recommends options, subcommands and a deno.json that Valor does not read. A script's author cannot follow that
+//! advice, so each of these hints is replaced by one that helps here, or removed. Everything that is logged or answered
+//! about a script's errors goes through [`plain`]: `process`, `requests`, `output` and `script` call it. `mod` passes
+//! both tables to the worker (workers.js), so that errors of permissions and of nested Workers say the same to a script
+//! that catches them. Deno alone creates the errors of `import()`: a script that catches one sees it unchanged.
 //!
-//! The tables have what Deno 2.9 prints of loading modules, of permissions and of what is unstable: the hints in
+//! The tables contain what Deno 2.9 prints about loading modules, permissions and unstable features: the hints in
 //! `libs/resolver/graph.rs` and `libs/resolver/npm`, `libs/cache_dir/file_fetcher`, `runtime/permissions`, `ext/fs` and
-//! `ext/process`, and `runtime/fmt_errors.rs` for what it prints on its own.
+//! `ext/process`, and in `runtime/fmt_errors.rs` for what it prints by itself.
 
 use std::borrow::Cow;
 
-/// What may stand behind an access that Deno refuses, by the name of the right: what grants it, or what to do without.
+/// What may follow an access that Deno refuses, by the name of the permission: what grants it, or what to use instead.
 pub(super) const RIGHTS: [(&str, &str); 8] = [
     ("read", ", which `files` in its definition grants"),
     ("write", ", which no script has"),
@@ -31,14 +30,14 @@ pub(super) const RIGHTS: [(&str, &str); 8] = [
     ("import", FROM_ELSEWHERE),
 ];
 
-/// Of a module that a URL names.
+/// About a module with a URL.
 const FROM_ELSEWHERE: &str = ", and nothing is loaded from elsewhere: put the module beside the script, or import a \
     package that is installed by its name";
-/// How Deno advises to give a right: these around its name.
+/// How Deno recommends granting a permission: these texts around its name.
 const FLAG: (&str, &str) = (", run again with the --allow-", " flag");
 
-/// What else it advises, and what is said instead. A `*` is a part of a line that has no quotation mark in it; in the
-/// second text it is the first of those.
+/// Its other advice, and the replacements. A `*` is a part of a line without a quotation mark; in the second text it is
+/// the first such part.
 pub(super) const HINTS: [(&str, &str); 26] = [
     // The names of other modules.
     (
@@ -52,7 +51,7 @@ pub(super) const HINTS: [(&str, &str); 26] = [
         "run with --unstable-raw-imports",
         "read the file, which `files` in its definition grants",
     ),
-    // Names of a package.json's `imports`.
+    // Names from a package.json's `imports`.
     (
         "Import \"#*\" not a dependency",
         "Import \"#*\" not found (a name that begins with `#` is one of `imports` in a package.json beside the script \
@@ -112,7 +111,7 @@ pub(super) const HINTS: [(&str, &str); 26] = [
         "`deno install --allow-scripts=npm:<package> --entrypoint <script>` to setup `node_modules` directory.",
         "choose a package in JavaScript or WebAssembly.",
     ),
-    // Rights.
+    // Permissions.
     (
         "Requires --allow-run permissions to spawn",
         "Requires run access, which no script has, to spawn",
@@ -123,7 +122,7 @@ pub(super) const HINTS: [(&str, &str); 26] = [
          traversed",
         " requires write access, which no script has",
     ),
-    // What is unstable, or not there by default.
+    // Features that are unstable, or off by default.
     (
         "Unstable API '*'. The `--unstable-*` flag must be provided.",
         "Unstable API '*', which no script has.",
@@ -140,7 +139,7 @@ pub(super) const HINTS: [(&str, &str); 26] = [
         "If this caused the error, run again with --unsafe-proto to restore it.",
         "If this caused the error, use Object.getPrototypeOf and Object.setPrototypeOf.",
     ),
-    // Certificates: what a script fetches is the host's.
+    // Certificates: the host makes the script's fetches.
     (
         "run again with DENO_TLS_CA_STORE=mozilla,system.",
         "`fetch` it: the host has the system's certificates.",
@@ -155,7 +154,7 @@ pub(super) const HINTS: [(&str, &str); 26] = [
     ),
 ];
 
-/// What no hint is without.
+/// Every hint contains this.
 const IN_EACH: [&str; 5] = [
     "--",
     "`deno ",
@@ -181,7 +180,7 @@ pub(super) fn plain(text: &str) -> Cow<'_, str> {
     }
 }
 
-/// The text with all that a pattern matches replaced; none, if it matches nothing.
+/// The text with everything that a pattern matches replaced; `None` if it matches nothing.
 fn replaced(text: &str, said: &str, instead: &str) -> Option<String> {
     let (first, others) = said
         .split_once('*')
@@ -206,7 +205,7 @@ fn replaced(text: &str, said: &str, instead: &str) -> Option<String> {
     done.map(|done| done + rest)
 }
 
-/// The first `*` of a pattern, of which a text has the part behind that, and the text behind all of it.
+/// The first `*` of a pattern, of which a text has the part after it, and the text after the whole match.
 fn matched<'a>(text: &'a str, pattern: &str) -> Option<(&'a str, &'a str)> {
     let (word, mut text) = word(text);
     for (at, part) in pattern.split('*').enumerate() {
@@ -218,13 +217,13 @@ fn matched<'a>(text: &'a str, pattern: &str) -> Option<(&'a str, &'a str)> {
     Some((word, text))
 }
 
-/// What stands in front of the next quotation mark of the line.
+/// The text before the next quotation mark of the line.
 fn word(text: &str) -> (&str, &str) {
     let end = text.find(['`', '"', '\'', '\n']);
     text.split_at(end.unwrap_or(text.len()))
 }
 
-/// The text with what [`RIGHTS`] say instead of how to give one.
+/// The text with the words of [`RIGHTS`] instead of Deno's way to grant a permission.
 fn without_flags(text: &str) -> Option<String> {
     let mut parts = text.split(FLAG.0);
     let mut plain = parts.next()?.to_owned();
@@ -281,7 +280,8 @@ mod tests {
                 "hint: If you want to use a JSR or npm package, run `npm install @a/b` beside the script",
             ),
             (
-                "Import \"#x\" not a dependency\n  hint: If you want to use the npm package, try running `deno add npm:#x`",
+                "Import \"#x\" not a dependency\n  hint: If you want to use the npm package, try running `deno add \
+                 npm:#x`",
                 "Import \"#x\" not found (a name that begins with `#` is one of `imports` in a package.json beside the \
                  script or above, which is read if it names a package as well)\n  hint: import the file by its path",
             ),

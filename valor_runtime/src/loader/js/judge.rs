@@ -1,7 +1,7 @@
-//! [`Judge`]: what a server would say of a script before it runs it, for hosts that run scripts elsewhere.
+//! [`Judge`]: a server's verdict on a script before it runs, for hosts that run scripts elsewhere.
 //!
 //! `valor_cli web` asks before a script goes into a page, so that a file is a vlugin in both places or in neither. The
-//! judgement is that of `graph`, with the same Deno and the same rights.
+//! verdict comes from `graph`, with the same Deno and the same permissions.
 
 use super::{
     deno,
@@ -12,27 +12,27 @@ use crate::loader::{Imports, ScriptError, npm};
 use futures_lite::future;
 use std::path::{Path, PathBuf};
 
-/// A Deno that judges scripts.
+/// A Deno that checks scripts.
 #[derive(Debug, Clone)]
 pub struct Judge {
     program: PathBuf,
 }
 
-/// What it says of a script.
+/// Its verdict on a script.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Judged {
-    /// The files that the script is made of, its own first, also those that are not there; none of a `node_modules`.
+    /// The files that the script consists of, its own first, including missing ones; none from a `node_modules`.
     pub files: Vec<PathBuf>,
     /// Whether it imports anything.
     pub imports: bool,
-    /// Why a server does not load it.
+    /// Why a server would not load it.
     pub refusal: Option<ScriptError>,
 }
 
 impl Judge {
-    /// With the Deno that a server would run this script in: the one that is named, or the first that is found; `None`
-    /// if none is found, or the one that is found cannot be run, which is logged.
+    /// Uses the Deno that a server would run this script in: the one that is named, or the first that is found. `None`
+    /// if none is found, or if the one that is found cannot be run, which is logged.
     ///
     /// # Errors
     /// Why the one that is named cannot be run.
@@ -53,7 +53,7 @@ impl Judge {
         }
     }
 
-    /// Judges a script that may import this. None of it runs.
+    /// Checks a script that may import this. None of it runs.
     pub async fn judge(&self, may: &Imports) -> Judged {
         let file = may.file().to_owned();
         let packages = may.packages();

@@ -1,9 +1,9 @@
-//! [`Control`]: where a process that Valor starts finds Valor, and the [`Link`] that comes of it.
+//! [`Control`]: where a process that Valor starts can reach Valor, and the resulting [`Link`].
 //!
-//! `process` binds one for each Deno, before it starts it. A Unix socket in a folder that is Valor's alone says by
-//! itself who connects. To a port of the loopback every program of this machine can: there only who says the
-//! secret first is heard. It is given to the process over its standard input, which no list of processes shows, as is
-//! the key to what is said on the link (`sealed`).
+//! `process` binds one for each Deno before it starts it. A Unix socket in Valor's private folder needs no proof of who
+//! connects. Any program on the machine can connect to a loopback port, so there only a peer that sends the secret
+//! first is heard. The process gets the secret over its standard input, which no process list shows, and so the key for
+//! the messages on the link (`sealed`).
 
 use super::sealed::Key;
 use crate::hex::hex;
@@ -23,19 +23,19 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// How Valor and its processes speak with each other.
+/// How Valor and its processes communicate.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) enum Transport {
-    /// Over sockets in a folder that is Valor's alone.
+    /// Over sockets in a folder that only Valor can use.
     #[cfg(unix)]
     #[default]
     Unix,
-    /// Over ports of the loopback, with a secret.
+    /// Over loopback ports, with a secret.
     #[cfg_attr(not(unix), default)]
     Tcp,
 }
 
-/// What a process says, and what it is told.
+/// The messages from a process, and those to it.
 pub(super) struct Link {
     pub(super) said: Box<dyn AsyncRead + Send + Unpin>,
     pub(super) told: Box<dyn AsyncWrite + Send + Unpin>,
@@ -53,7 +53,7 @@ impl Link {
     }
 }
 
-/// Where a process is waited for.
+/// Where Valor waits for a process.
 pub(super) enum Control {
     #[cfg(unix)]
     Unix {
@@ -77,7 +77,7 @@ impl Control {
                 let listener = private_dir::listen(&path)
                     .and_then(|listener| smol::Async::new(listener).map(UnixListener::from));
                 let listener = listener.map_err(|error| {
-                    // What an address of the system has room for, its end included.
+                    // The longest address of a Unix socket that the system takes, with its terminator.
                     const LONGEST: usize = 104;
                     let remedy = match path.as_os_str().len() >= LONGEST {
                         true => {
@@ -101,7 +101,7 @@ impl Control {
         }
     }
 
-    /// What the supervisor is told of it: a path, or a port.
+    /// The argument for the supervisor: a path, or a port.
     pub(super) fn argument(&self) -> String {
         match self {
             #[cfg(unix)]
@@ -110,7 +110,7 @@ impl Control {
         }
     }
 
-    /// The socket of a slot, where it has a name before somebody listens there.
+    /// The socket of a slot, if it has a name before anything listens there.
     #[cfg_attr(not(unix), expect(unused_variables, reason = "a port is in no folder"))]
     pub(super) fn socket(&self, dir: &Path, slot: usize) -> Option<PathBuf> {
         match self {
@@ -120,7 +120,7 @@ impl Control {
         }
     }
 
-    /// What a process reads first from its standard input: its key, and the secret if there is one.
+    /// What a process first reads from its standard input: its key, and the secret if there is one.
     pub(super) async fn tell(&self, key: &Key, stdin: Option<ChildStdin>) -> io::Result<()> {
         let Some(mut stdin) = stdin else {
             return Ok(());
@@ -132,7 +132,7 @@ impl Control {
         stdin.close().await
     }
 
-    /// Waits for the process, and sends away who is not the one.
+    /// Waits for the process, and refuses other peers.
     pub(super) async fn accept(&self) -> io::Result<Link> {
         match self {
             #[cfg(unix)]
@@ -146,12 +146,12 @@ impl Control {
                     loop {
                         let mut stream = match listener.accept().await {
                             Ok((stream, _)) => stream,
-                            // It has gone before it was looked at.
+                            // It disconnected before it was checked.
                             Err(error) if is_gone(&error) => continue,
                             Err(error) => return Err(error),
                         };
                         let (known, secret) = (known.clone(), secret.clone());
-                        // Beside each other: one that says nothing keeps nobody from being heard.
+                        // Concurrently: a silent peer does not keep others from being heard.
                         asked.push(smol::spawn(async move {
                             if says(&mut stream, &secret).await {
                                 let _ = known.try_send(stream);
@@ -181,7 +181,7 @@ async fn says(stream: &mut TcpStream, secret: &str) -> bool {
         && subtle::ConstantTimeEq::ct_eq(&*said, expected.as_bytes()).into()
 }
 
-/// 128 bits that nobody can guess, in hexadecimal digits.
+/// 128 random bits that nobody can guess, in hexadecimal digits.
 pub(super) fn random() -> io::Result<String> {
     let mut random = [0; 16];
     getrandom::fill(&mut random).map_err(|error| io::Error::other(error.to_string()))?;

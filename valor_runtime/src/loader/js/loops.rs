@@ -1,18 +1,18 @@
-//! The watch for loops that the supervisor cannot see: in Workers that a script makes for itself, and in what Deno does
-//! for a script on other threads.
+//! Watches for loops that the supervisor cannot see: in Workers that a script creates, and in Deno's work for a script
+//! on other threads.
 //!
-//! `process` spawns [`watch`] for each Deno, on Linux only. `nested` measures the threads; here their times are held to
-//! `limits.cpu`, and a process that exceeds it is killed.
+//! `process` spawns [`watch`] for each Deno, on Linux only. `nested` measures the threads. This compares their times
+//! with `limits.cpu` and has a process killed that exceeds it.
 
 use super::{nested::Threads, roster::Roster, worker::End};
 use smol::Timer;
 use std::{sync::Weak, time::Duration};
 
-/// Between two looks at the threads of a process.
+/// The interval between two looks at the threads of a process.
 const SHORTEST_LOOK: Duration = Duration::from_millis(50);
 const LONGEST_LOOK: Duration = Duration::from_secs(1);
-/// What Deno does for scripts on other threads, such as deriving keys, may take so many times their `limits.cpu`: such
-/// a thread takes one thing after the other, and under load it has no pause.
+/// Deno's work for scripts on other threads, such as deriving keys, may take so many times their `limits.cpu`: such a
+/// thread does one job after the other, and has no pause under load.
 const HELPERS: u32 = 10;
 
 /// Looks at the threads of a process until it ends, and has it killed if one has run for too long without a pause.
@@ -33,7 +33,7 @@ pub(super) async fn watch(process: u32, roster: Weak<Roster>, is_alone: bool) {
         let takes_long = busy.helper > limit.saturating_mul(HELPERS);
         let busy = busy.workers;
         let looping = |busy: &&Duration| **busy > limit;
-        // The first is the script's own, which the supervisor asks. Of a group it is not known which those are.
+        // The first is the script's own, which the supervisor watches. In a group it is unknown which those are.
         let is_in_loop = match is_alone {
             true => busy.iter().skip(1).any(|it| looping(&it)),
             false => busy.iter().filter(looping).count() > workers.len(),

@@ -1,15 +1,15 @@
 //! JavaScript and TypeScript files as vlugins, run by Deno.
 //!
-//! [`JsLoader`] is what the runtime calls. `deno` finds the program, `group`, `command` and `process` are the
-//! processes, `worker` is a script in one, `roster` has the workers of a process and how it ends. `link` connects a
-//! process with Valor, `supervisor` speaks with it there, and `sealed` keeps others out of that. `script` is one file,
-//! whether it runs or not, `trouble` how often it has ended, `graph` what it imports, by the answer of a Deno that
-//! `asked` holds, `told` reads and `named` explains. `judge` asks the same for hosts that run scripts elsewhere.
-//! `requests` does what a script asks for in the encoding of `entry`, `output` logs what its process prints, `hints` puts
-//! Valor's remedies in the place of Deno's, `loops` ends a process whose Workers are in a loop, by the times of
-//! `nested`. `supervisor.js` and `worker.js`, of which `asks.js`, `heads.js`, `pinned.js`, `urls.js` and `workers.js`
-//! are parts, run in the process beside it. A script can end its own process and never this one; what it may reach, it
-//! reaches through the host.
+//! The runtime calls [`JsLoader`]. `deno` finds the program. `group`, `command` and `process` are the processes,
+//! `worker` is a script in one, and `roster` has the workers of a process and how it ends. `link` connects a process
+//! with Valor, `supervisor` talks to it over the link, and `sealed` keeps others out. `script` is one file, running or
+//! not, and `trouble` counts its failures. `graph` knows what it imports: `asked` runs the Deno that says so, `told`
+//! reads the answer, `named` explains. `judge` asks the same for hosts that run scripts elsewhere. `requests` does what
+//! a script asks for, in the encoding of `entry`. `output` logs what its process prints. `hints` replaces Deno's
+//! remedies with Valor's. `loops` ends a process whose Workers loop, by the times of `nested`. `supervisor.js` and
+//! `worker.js` run in Deno's process; `asks.js`, `heads.js`, `pinned.js`, `urls.js` and `workers.js` are parts of the
+//! latter. A script can end its own process, but never this one. Everything that it can reach, it reaches through the
+//! host.
 
 mod asked;
 mod command;
@@ -63,7 +63,7 @@ use std::{
 };
 use valor_abi_wire::Host as _;
 
-/// The ends of the names of files that can be scripts; the first is that of a bare name.
+/// The extensions of scripts; the first is that of a bare name.
 const EXTENSIONS: [&str; 4] = ["js", "mjs", "ts", "mts"];
 
 /// Loads JavaScript vlugins.
@@ -89,7 +89,7 @@ impl Loader for JsLoader {
         self.locate(definition, restricted).map(Some)
     }
 
-    /// The runtime's default of `memory` is for instances of modules, which need less than a script.
+    /// The runtime's default for `memory` is meant for instances of modules, which need less than a script.
     fn limits(&self, said: &Limits, defaults: &Limits) -> Limits {
         Limits {
             memory: said.memory,
@@ -140,8 +140,8 @@ impl JsLoader {
         }
     }
 
-    /// The file of a definition, found but not yet opened. A bare name is that of a `.js`, `.mjs`, `.ts` or
-    /// `.mts` file in a plugin directory or beside plugins.json.
+    /// The file of a definition, found but not yet opened. A bare name means a `.js`, `.mjs`, `.ts` or `.mts` file in a
+    /// plugin directory or next to plugins.json.
     ///
     /// # Errors
     /// [`LoadError::NotFound`], and [`LoadError::Outside`] with `restricted`.
@@ -163,7 +163,7 @@ impl JsLoader {
         })
     }
 
-    /// Finds the file of a definition, and has Deno run it, unless its `start` is `lazy`.
+    /// Finds the file of a definition, and runs it in Deno, unless its `start` is `lazy`.
     async fn load(&self, wanted: Wanted<'_>) -> Result<Loaded, LoadError> {
         let Wanted {
             definition,
@@ -190,7 +190,7 @@ impl JsLoader {
         let limits = &definition.limits;
         let dirs = restricted.then(|| self.search.dirs());
         let may = Imports::inside(&file, definition, self.search.base(), dirs)?;
-        // Those who join a group later may have packages as well.
+        // Scripts that join a group later may have packages as well.
         let packages = definition.group.is_some() || may.packages();
         let start = json!({
             "file": url(&file, false),
@@ -218,7 +218,7 @@ impl JsLoader {
             program,
             file: file.clone(),
             may,
-            // Also if it may not import them, so that this is what it is refused for.
+            // Even if it may not import them, so that the refusal says that.
             packages: packages || npm::may_import(&file, None),
             reaches_packages: packages,
         };
@@ -261,7 +261,7 @@ impl JsLoader {
         scripts.find(|script| std::ptr::addr_eq(Arc::as_ptr(script), Arc::as_ptr(vlugin)))
     }
 
-    /// What holds a file to its definition, each time before it is run.
+    /// Compares a file with its definition, each time before it runs.
     fn check_of(&self, definition: &Definition, file: &Path) -> Check {
         let (search, definition, file) = (self.search.clone(), definition.clone(), file.to_owned());
         let is_checked =
@@ -306,7 +306,7 @@ impl JsLoader {
 /// A file that may be run.
 struct Checked {
     sha256: String,
-    /// What was checked, if anything but that it is there had to be.
+    /// What was checked, if more was required than that the file exists.
     source: Option<String>,
 }
 
@@ -321,7 +321,7 @@ fn source_of(file: &Path, bytes: Vec<u8>) -> Result<String, LoadError> {
         false => bytes,
     };
     let source = String::from_utf8(bytes).map_err(|_| ScriptError::not_utf8(file))?;
-    // A mark in front of it is no part of it.
+    // A byte order mark before it is not part of it.
     Ok(source.trim_start_matches('\u{feff}').to_owned())
 }
 
@@ -346,7 +346,7 @@ fn unloaded(script: &Script, unstarted: Unstarted) -> LoadError {
     }
 }
 
-/// The error for a script that cannot be loaded, of which this is said.
+/// The error for a script that cannot be loaded, with this reason.
 fn unloadable(message: String, file: &Path) -> ScriptError {
     npm::missing(&message, file).unwrap_or_else(|| ScriptError::Failed {
         file: file.to_owned(),

@@ -1,8 +1,7 @@
-//! [`irregular`]: which of the files that a script's text names is no regular file, where Deno did not come so far as
-//! to say.
+//! [`irregular`]: which of the files that a script's text names is not a regular file, if Deno could not say.
 //!
-//! `graph` asks when Deno waited for such a file. It is a guess from the text, good for a line of an error and for
-//! nothing else: what follows `from` or `import` is taken for a name, in comments too.
+//! `graph` calls it if Deno waited for such a file. It is a guess from the text, good enough for an error message and
+//! nothing else: whatever follows `from` or `import` counts as a name, even in comments.
 
 use crate::file;
 use std::{
@@ -11,16 +10,16 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// So many files are looked at, of that size.
+/// At most so many files are looked at, of at most that size.
 const MOST: usize = 1000;
 const LARGEST: u64 = 4 << 20;
 
-/// Whether it is there, and neither a file nor a folder.
+/// Whether it exists, and is neither a file nor a folder.
 pub(super) fn is_irregular(path: &Path) -> bool {
     fs::metadata(path).is_ok_and(|it| !it.is_file() && !it.is_dir())
 }
 
-/// The first irregular file that this script names, or one that it imports.
+/// The first irregular file that this script, or one that it imports, names.
 pub(super) fn irregular(script: &Path) -> Option<PathBuf> {
     let mut seen = HashSet::new();
     let mut left = vec![script.to_owned()];

@@ -1,10 +1,10 @@
-//! Loops in the Workers that a script makes for itself, and in what Deno does for one on other threads (crypto,
-//! compression). `supervisor.js` has the script's own worker answer in time; it knows nothing of those, so `loops`
+//! Loops in the Workers that a script creates, and in Deno's work for a script on other threads (crypto, compression).
+//! `supervisor.js` makes sure that the script's own worker answers in time. It knows nothing of the others, so `loops`
 //! asks here what their threads do.
 //!
-//! Linux tells how long each thread of a process ran and how long it waited to be run. A Worker that did nothing else
-//! between two looks has not paused: what it has run since its last pause is held to `limits.cpu`. Elsewhere nobody
-//! tells, and such a Worker runs until its script is ended.
+//! Linux reports how long each thread of a process has run, and how long it waited for a processor. A Worker that did
+//! nothing else between two looks has not paused: its run since its last pause is compared with `limits.cpu`. Other
+//! systems do not report this, and such a Worker runs until its script is ended.
 
 use std::{
     collections::HashMap,
@@ -17,13 +17,13 @@ use std::{
 enum Task {
     /// It runs the Worker to which Deno gave this number.
     Worker(u32),
-    /// It does what would block one.
+    /// It does work that would block a Worker.
     Helper,
 }
 
 /// How long threads have run without a pause.
 pub(super) struct Busy {
-    /// Each Worker, in the order in which they were made.
+    /// Each Worker, in the order of creation.
     pub(super) workers: Vec<Duration>,
     /// The helper that has run longest.
     pub(super) helper: Duration,
@@ -42,7 +42,7 @@ struct Thread {
     waited: u64,
     /// When that was read.
     at: Instant,
-    /// What it has run since its last pause.
+    /// Its run since its last pause.
     busy: Duration,
     is_there: bool,
 }
@@ -103,7 +103,7 @@ impl Threads {
             return;
         }
         (thread.ran, thread.waited, thread.at) = (ran, waited, now);
-        // What is short of it is what counting costs, and a collection of garbage that others helped with.
+        // The difference is the cost of counting, and of a garbage collection that others helped with.
         match has_run + has_waited >= passed.mul_f64(0.9) {
             true => thread.busy += has_run,
             false => thread.busy = Duration::ZERO,
@@ -111,21 +111,21 @@ impl Threads {
     }
 }
 
-/// Helpers are looked at for as long as this at a time. They may take many times `limits.cpu`, and among so many short
-/// looks one would seem to be a pause: the system counts in ticks, and does not count at all while the machine itself
-/// waits for its turn.
+/// The length of a look at helpers. They may take many times `limits.cpu`, and one of so many short looks would seem to
+/// be a pause: the system counts in ticks, and does not count at all while the virtual machine itself waits for a
+/// processor.
 const WINDOW: Duration = Duration::from_millis(250);
 
-/// What a thread of this name is for.
+/// The purpose of a thread with this name.
 fn task(name: &str) -> Option<Task> {
     match name.trim_end() {
-        // As much as there is room for of Tokio's word for it.
+        // As much of Tokio's word for it as there is room for.
         "tokio-runtime-w" | "tokio-rt-worker" => Some(Task::Helper),
         name => name.strip_prefix("worker-")?.parse().ok().map(Task::Worker),
     }
 }
 
-/// Nanoseconds that a thread has run, and waited to be run.
+/// The nanoseconds that a thread has run, and has waited for a processor.
 fn times(text: &str) -> Option<(u64, u64)> {
     let mut numbers = text.split_ascii_whitespace().map(str::parse);
     Some((numbers.next()?.ok()?, numbers.next()?.ok()?))

@@ -1,7 +1,8 @@
-//! What a Deno writes to its standard output and error by itself, past `console`, becomes lines of the log here, held
-//! to a rate ([`Lines`]), in time that grows with its length alone.
+//! Turns a Deno's own output on standard output and error, past `console`, into lines of the log: rate-limited
+//! ([`Lines`]), and in time proportional to its length.
 //!
-//! `requests` logs what `console` says through it. `process` reads from here how a process ended that could not say so.
+//! `requests` logs the lines of `console` through it. `process` learns from it how a process ended that could not say
+//! so.
 
 use super::hints::plain;
 use crate::{
@@ -15,23 +16,23 @@ use smol::{
 };
 use std::{sync::Arc, time::Duration};
 
-/// A line that is longer is cut.
+/// Longer lines are cut.
 const LINE: usize = 8 * 1024;
-/// What is read at once.
+/// The most bytes that are read at once.
 const READ: usize = 64 * 1024;
-/// What V8 says then.
+/// V8's message about that.
 const OUT_OF_MEMORY: &[u8] = b"JavaScript out of memory";
-/// Between two reads of a flood.
+/// The pause between two reads of a flood.
 const PAUSE: Duration = Duration::from_millis(1);
 
-/// What was said until the end.
+/// What was printed until the end.
 #[derive(Default)]
 pub(super) struct Said {
     /// The last line.
     pub(super) last: String,
-    /// Whether V8 has told that there was no memory left.
+    /// Whether V8 reported that memory ran out.
     pub(super) out_of_memory: bool,
-    /// The last line, if it was left out.
+    /// The last line, if it was dropped.
     left_out: Begun,
 }
 
@@ -61,7 +62,7 @@ async fn read(lines: &Arc<Lines>, stream: Option<impl AsyncRead + Unpin>) -> Sai
         if lines.is_flooded()
             && let Some(end) = memchr::memrchr(b'\n', rest)
         {
-            // Of a flood, no line is looked at by itself.
+            // In a flood, lines are not processed one by one.
             lines.leave_out(memchr::memchr_iter(b'\n', rest).count() as u64);
             said.out_of_memory |= memchr::memmem::find(rest, OUT_OF_MEMORY).is_some();
             begun.clear();
@@ -82,7 +83,7 @@ async fn read(lines: &Arc<Lines>, stream: Option<impl AsyncRead + Unpin>) -> Sai
             }
             return said;
         }
-        // Others are read on this thread.
+        // This thread reads others as well.
         if lines.is_flooded() && len > READ / 4 {
             Timer::after(PAUSE).await;
         } else {
@@ -91,7 +92,7 @@ async fn read(lines: &Arc<Lines>, stream: Option<impl AsyncRead + Unpin>) -> Sai
     }
 }
 
-/// A line of which no more is kept than can be logged of it.
+/// A line, of which no more is kept than can be logged.
 #[derive(Clone, Default)]
 struct Begun {
     bytes: Vec<u8>,
@@ -124,11 +125,11 @@ fn take(lines: &Arc<Lines>, line: &Begun, said: &mut Said) {
     if line.bytes.iter().all(u8::is_ascii_whitespace) {
         return;
     }
-    // The report is for who works on V8: stacks, garbage collections.
+    // The report is for developers of V8: stacks, garbage collections.
     said.out_of_memory |= memchr::memmem::find(&line.bytes, OUT_OF_MEMORY).is_some();
     said.left_out.clear();
     let mut shown = String::new();
-    // What others wrote has escapes already then.
+    // The text of others already has escapes then.
     let is_admitted = lines.admit(|| {
         shown = line.on_one_line();
         shown.len()
@@ -156,14 +157,14 @@ mod tests {
         assert_eq!((said.last.as_str(), said.out_of_memory), ("the last", true));
         let long = format!("begun\n{}", "y".repeat(5 * READ));
         let said = smol::block_on(read(&Lines::new("a"), Some(long.as_bytes())));
-        // As long as a message of others may be, and a mark.
+        // As long as a message of others may be, plus a mark.
         let mark = format!("yy… ({} more bytes)", 5 * READ - 2000);
         assert!(said.last.ends_with(&mark), "{}", &said.last[1990..]);
         assert_eq!(
             (said.last.len(), said.out_of_memory),
             (1998 + mark.len(), false)
         );
-        // Of a flood, the time grows with its length alone.
+        // In a flood, the time is proportional to its length.
         let flood = "x\n".repeat(1 << 18) + "JavaScript out of memory";
         let said = smol::block_on(read(&Lines::new("a"), Some(flood.as_bytes())));
         assert!(said.out_of_memory);

@@ -1,8 +1,8 @@
-// A script whose bytes were checked: it is loaded from the very text that Valor has checked, at the URL of its file,
+// A script whose bytes were checked: it is loaded from the very text that Valor has checked, under the URL of its file,
 // and Deno reads no file for it. A part of worker.js.
 //
-// Whatever else it would import was not checked and is refused: other files, packages, and Workers that begin with a
-// file, its own included. What the text makes itself (`data:`, `blob:`) is as good as the text.
+// Anything else that it would import was not checked and is refused: other files, packages, and Workers that begin with
+// a file, even its own. Code that the text itself creates (`data:`, `blob:`) is as good as the text.
 
 import { isBuiltin, registerHooks, stripTypeScriptTypes } from "node:module";
 
@@ -12,12 +12,12 @@ const toBase64 = uncurry(Bytes.prototype.toBase64);
 const parseUrl = URL.parse.bind(URL);
 const protocolOf = uncurry(Object.getOwnPropertyDescriptor(URL.prototype, "protocol").get);
 
-/** Has this file be loaded from this text, and nothing from any other file. */
+/** Loads this file from this text, and nothing from any other file. */
 function pin(file, text) {
   const refuse = (what) => {
     const error = new TypeError(
       `${what} is not loaded: a script that is checked (\`sha256\`, a signature) or from a package is ${shown(file)} ` +
-        "alone; make one package of all",
+        "alone; put everything into one package",
     );
     error.name = "";
     throw error;
@@ -47,12 +47,12 @@ function pin(file, text) {
   };
 }
 
-/** TypeScript without its types. What is left stays in its place; with enums and the like, a map has the places. */
+/** TypeScript without its types. The rest keeps its positions; with enums and the like, a map has the positions. */
 function typeless(file, text) {
   try {
     return stripTypeScriptTypes(text, { mode: "strip" });
   } catch {
-    // It has what becomes code.
+    // It contains what becomes code.
   }
   let source;
   try {

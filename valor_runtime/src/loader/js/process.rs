@@ -1,8 +1,8 @@
-//! [`Process`]: a Deno that Valor has started, and the workers in it, each of which runs one script.
+//! [`Process`]: a Deno that Valor has started, and its workers, each of which runs one script.
 //!
-//! `script` starts them and sends requests to a [`Worker`]'s socket. The process's `roster` has the workers and their
-//! ends. A process lives as long as its [`Process`] is held: then its control link is closed, which its `supervisor`
-//! takes as the end, as it does when Valor itself is gone.
+//! `script` starts them and sends requests to a [`Worker`]'s socket. The process's `roster` has the workers and how
+//! they ended. A process lives as long as its [`Process`] is held. Then its control link closes, and its `supervisor`
+//! ends it, as it does when Valor itself is gone.
 
 #[cfg(target_os = "linux")]
 use super::loops;
@@ -50,20 +50,20 @@ const WORKER: &str = concat!(
     include_str!("urls.js")
 );
 
-/// A process that was not heard of by then does not come.
+/// A process that has not connected by then will not.
 const UNTIL_UP: Duration = Duration::from_secs(20);
-/// How many scripts may be of one group.
+/// How many scripts a group may have.
 pub(super) const GROUP: usize = 64;
 
 /// Why a script does not run.
 pub(super) enum Unstarted {
-    /// It is no script that can be run, or it threw.
+    /// It is not a script that can be run, or it threw.
     Failed(String),
     /// It was not ready in time.
     TimedOut,
-    /// It, or its process, ended on the way.
+    /// The script, or its process, ended during the start.
     Ended(End),
-    /// The system gives no process.
+    /// The system cannot start a process.
     System(String),
 }
 
@@ -73,27 +73,27 @@ impl From<io::Error> for Unstarted {
     }
 }
 
-/// A Deno that runs.
+/// A running Deno.
 pub(super) struct Process {
     commands: Sender<Value>,
     roster: Arc<Roster>,
     transport: Transport,
-    /// The sockets of the slots, where they have names.
+    /// The sockets of the slots, if they have names.
     #[cfg(unix)]
     sockets: Vec<PathBuf>,
     slots: usize,
 }
 
 impl Process {
-    /// Starts a process, with no script in it yet.
+    /// Starts a process, without a script.
     pub(super) async fn spawn(launch: &Launch) -> Result<Arc<Self>, Unstarted> {
         let folder = PrivateDir::create("valor-js-")?;
-        // Links in it would not be what permissions are about.
+        // Permissions would not apply to links in it.
         let dir = dunce::canonicalize(folder.path())?;
         folder.write("supervisor.js", SUPERVISOR.as_bytes())?;
         folder.write("worker.js", WORKER.as_bytes())?;
         let denos = folder.folder("deno")?;
-        // Deno would have the caches of scripts in a folder of this name, without a limit.
+        // Otherwise Deno would keep scripts' caches in a folder of this name, without a limit.
         private_dir::write_new(&denos.join("location_data"), b"")?;
         let slots = if launch.folder.is_some() { 1 } else { GROUP };
         let control = Control::bind(launch.transport, &dir).await?;
@@ -160,7 +160,7 @@ impl Process {
         self.roster.is_gone()
     }
 
-    /// Starts a script in a worker, and gives it when it listens; `settled` says whether it runs.
+    /// Starts a script in a worker, and returns the worker when it listens; `settled` says whether the script runs.
     pub(super) async fn start(
         &self,
         name: &str,
@@ -213,7 +213,7 @@ impl Process {
         }
     }
 
-    /// Ends a worker that does not do what it should, and its process with it.
+    /// Ends a worker that misbehaves, and its process with it.
     pub(super) fn end(&self, worker: &Worker, why: End) {
         let others = format!("`{}`, of its group, {why}", worker.name);
         self.roster.last(End::Died(others));
@@ -221,13 +221,13 @@ impl Process {
         self.roster.kill();
     }
 
-    /// Has a worker end when what it promised to do is done, at the latest after this time.
+    /// Makes a worker end when its promised work is done, or at the latest after this time.
     pub(super) fn stop(&self, worker: &Worker, wait: Duration) {
         let _ = self.commands.try_send(stop(worker.slot, wait));
     }
 }
 
-/// A worker whose script is being loaded; dropped before it is, it is stopped.
+/// A worker whose script is being loaded; if this is dropped before that, the worker is stopped.
 pub(super) struct Starting {
     worker: Arc<Worker>,
     commands: Sender<Value>,
@@ -269,7 +269,7 @@ impl Drop for Starting {
     }
 }
 
-/// Waits for the end of a process, and kills it if it has to end and does not.
+/// Waits for the end of a process, and kills it if it must end and does not.
 async fn attend(
     mut child: Child,
     closed: Receiver<()>,

@@ -1,9 +1,9 @@
-//! What a script asks for: `fetch`, `valor.call`, lines for the log.
+//! Does what a script asks for: `fetch`, `valor.call`, lines for the log.
 //!
-//! `script` runs [`serve`] beside each worker. A request of Valor's waits in the worker for what comes next; the
-//! answer to it is what the script asks for, as entries (`entry`). What came of it goes back as a request, head and
-//! body in one message. So a script needs no connection to anywhere, and policy is the host's. A script that asks for
-//! what is no entry, or no longer asks, is ended: its worker has run into something that it cannot recover from.
+//! `script` runs [`serve`] next to each worker. A request of Valor's waits in the worker. The worker answers it with
+//! what the script asks for, as entries (`entry`). The result goes back as a request, head and body in one message. So
+//! a script needs no connection to anywhere, and the host enforces policy. A script that sends something that is not an
+//! entry, or stops asking, is ended: its worker cannot recover.
 
 use super::{
     entry::{self, Entry, cut},
@@ -33,33 +33,33 @@ use std::{
 use valor_abi_guest::message::{self, Brought};
 use valor_abi_wire::{HeadError, Host, LogRecord};
 
-/// Bytes of one answer of a worker's: a batch and the longest entry (`asks.js`, `heads.js`).
+/// The most bytes in one answer of a worker: a batch and the longest entry (`asks.js`, `heads.js`).
 const ANSWER: usize = 2 << 20;
-/// A response of so many bytes is given to a script at once.
+/// A response of at most so many bytes reaches a script at once.
 const SMALL: usize = 64 << 10;
-/// What one script may have asked for that it has not been given yet. What comes beyond that waits in the script.
+/// How much a script may have asked for without having received it. Further requests wait in the script.
 const AT_ONCE: usize = 512;
-/// Bytes of what a fault says to a script.
+/// The most bytes of a fault's text for a script.
 const MESSAGE: usize = 4096;
-/// How long the end of a worker may come behind the end of its connections.
+/// How long after the end of its connections a worker's own end may be reported.
 const UNTIL_ENDED: Duration = Duration::from_secs(2);
 
 type Running = Arc<Mutex<HashMap<u32, smol::Task<()>>>>;
 
-/// What is done for one script.
+/// The work for one script.
 struct Requests {
     worker: Arc<Worker>,
     process: Weak<Process>,
     host: Arc<dyn Host>,
     account: Account,
-    /// Of those that were left out in its process: the host holds what comes from there to the same rate.
+    /// Lines that were dropped in its process: the host limits what comes from there to the same rate.
     lines: Arc<Lines>,
     /// Those that still run end with this.
     running: Running,
     places: Arc<Semaphore>,
 }
 
-/// Does what a script asks for, until its worker has ended; a worker that asks for what there is not is ended here.
+/// Does what a script asks for until its worker has ended. A worker that sends invalid requests is ended here.
 pub(super) async fn serve(
     worker: Arc<Worker>,
     process: Weak<Process>,
@@ -94,7 +94,7 @@ pub(super) async fn serve(
     }
 }
 
-/// Lets a worker whose link broke off say first why it ended.
+/// Lets a worker whose link broke off first say why it ended.
 async fn until_ended(worker: &Worker) {
     let late = async {
         Timer::after(UNTIL_ENDED).await;
@@ -103,7 +103,7 @@ async fn until_ended(worker: &Worker) {
 }
 
 impl Requests {
-    /// Takes what the script asks for, for ever.
+    /// Takes the script's requests, for ever.
     async fn ask(&self) -> Result<Infallible, End> {
         let odd = |why: &dyn fmt::Display| End::Died(format!("its link to Valor broke off: {why}"));
         loop {
@@ -136,7 +136,7 @@ impl Requests {
                 text,
             } => {
                 let text = plain(&text);
-                // What has no place, such as what is no error and is thrown, is of the script.
+                // What has no place, such as a thrown value that is not an error, is the script's.
                 let target = match line {
                     0 => file.to_string(),
                     line => format!("{file}:{line}:{column}"),
@@ -170,7 +170,7 @@ impl Requests {
                     drop(place);
                     let over = over.upgrade();
                     let task = over.and_then(|it| it.lock().ok()?.remove(&id));
-                    // Dropped from inside, it would end before it has.
+                    // Dropped from inside, it would end before it has finished.
                     if let Some(task) = task {
                         task.detach();
                     }
@@ -183,7 +183,7 @@ impl Requests {
         Ok(())
     }
 
-    /// Does what was asked for, and gives the script what came of it.
+    /// Does what was asked for, and gives the script the result.
     fn doing(
         &self,
         id: u32,
@@ -207,7 +207,7 @@ impl Requests {
                 let Err(fault) = give(&worker, id, outcome).await else {
                     return Ok(None);
                 };
-                // A script that has the response already does not look at this one.
+                // A script that already has the response no longer looks at this one.
                 let again = give(&worker, id, Err(Fault::error(502, fault.message))).await;
 
                 Ok::<_, Over>(again.err())
@@ -217,7 +217,7 @@ impl Requests {
                 Ok(Some(fault)) => {
                     until_ended(&worker).await;
                     End::Died(format!(
-                        "it did not take what came of a fetch or a call: {fault}"
+                        "it did not take the result of a fetch or a call: {fault}"
                     ))
                 }
                 Err(_) => End::Held,
@@ -233,7 +233,7 @@ impl Requests {
     }
 }
 
-/// Bytes of a body that are in memory.
+/// The bytes of a body that is in memory.
 fn whole_len(body: &Body) -> usize {
     match body {
         Body::Bytes(bytes) => bytes.len(),
@@ -241,7 +241,7 @@ fn whole_len(body: &Body) -> usize {
     }
 }
 
-/// A body that the worker gives when it is asked for it.
+/// A body that the worker sends when it is asked to.
 fn announced(worker: &Arc<Worker>, id: u32, len: Option<u64>) -> Body {
     let worker = worker.clone();
     let asking = async move {
@@ -258,8 +258,8 @@ fn broken(why: String) -> Body {
     Body::stream(None, stream::once(Err(io::Error::other(why))))
 }
 
-/// Hands the outcome to the script, and lasts as long as the body does. A fault is all in the target: whatever a script
-/// has done to its realm, reading a body included, it learns of that.
+/// Passes the outcome to the script, and lasts as long as the body does. A fault is entirely in the target: the script
+/// learns of it whatever it has done to its realm, including to the reading of bodies.
 async fn give(worker: &Worker, id: u32, outcome: Result<Response, Fault>) -> Result<(), Fault> {
     let taken = match outcome {
         Ok(response) => give_response(worker, id, response).await?,
@@ -309,14 +309,14 @@ async fn give_response(worker: &Worker, id: u32, response: Response) -> Result<R
     }
 }
 
-/// What stands for a length if the body broke off (`asks.js`).
+/// Instead of a length, if the body broke off (`asks.js`).
 const BROKEN: u32 = u32::MAX;
-/// Bytes of a piece.
+/// The bytes of a piece.
 const PIECE: usize = 1 << 20;
 
-/// A response's body on its way to a script: these bytes in front, then pieces, each behind its length. An error is a
-/// separate piece. As the error of a request's body it would outrun what comes before it: hyper sends nothing
-/// more once it has seen one, and Deno forgets what a script has not read.
+/// A response's body on its way to a script: these bytes first, then pieces, each after its length. An error is a
+/// separate piece. As the error of a request's body it would overtake the pieces before it: hyper sends nothing more
+/// once it has seen one, and Deno drops what a script has not read.
 struct Pieces {
     front: Vec<u8>,
     rest: Bytes,
@@ -345,10 +345,10 @@ impl Stream for Pieces {
             };
             match ready!(chunks.as_mut().poll_next(cx)) {
                 Some(Ok(Chunk::Data(data))) => self.rest = data,
-                // A `Response` of JavaScript has none.
+                // JavaScript's `Response` cannot have one.
                 Some(Ok(Chunk::Trailers(_))) => {}
                 Some(Err(_)) => {
-                    // What it came from ends now, whenever the script reads on.
+                    // Its source ends now, whenever the script reads on.
                     self.chunks = None;
                     let broken = BROKEN.to_le_bytes().to_vec().into();
                     return Poll::Ready(Some(Ok(Chunk::Data(broken))));

@@ -1,8 +1,8 @@
 //! [`Roster`]: the workers of one process by their slots, and how that process ends.
 //!
-//! `process` holds one for each Deno and puts workers in. `supervisor` enters what is said of them, `loops` has the
-//! process killed. Each end that is entered here reaches a worker once; of several ends of a process, the first is the
-//! reason.
+//! `process` holds one for each Deno and adds workers. `supervisor` enters what is reported about them, and `loops` has
+//! the process killed. Each end that is entered here reaches a worker once; if a process ends in several ways, the
+//! first is the reason.
 
 use super::worker::{End, Worker};
 use crate::lock::locked;
@@ -13,7 +13,7 @@ use std::{
     time::Duration,
 };
 
-/// How long a process may take to end once its link is closed.
+/// How long a process may take to end after its link is closed.
 pub(super) const UNTIL_DOWN: Duration = Duration::from_secs(5);
 
 /// The workers of one process, and its end.
@@ -23,11 +23,11 @@ pub(super) struct Roster {
     /// Why the process is about to end, if it has said so.
     last_words: OnceLock<End>,
     gone: OnceLock<()>,
-    /// Closed for the process to be killed.
+    /// Closed to have the process killed.
     killing: Closing,
 }
 
-/// A channel for nothing but its end.
+/// A channel that is only ever closed.
 struct Closing(Sender<()>, Receiver<()>);
 
 impl Default for Closing {
@@ -62,7 +62,7 @@ impl Roster {
         }
     }
 
-    /// The process is about to end: no script is to be started in it.
+    /// The process is about to end: start no script in it.
     pub(super) fn last(&self, end: End) {
         let _ = self.last_words.set(end);
         let _ = self.gone.set(());
@@ -72,12 +72,12 @@ impl Roster {
         self.last_words.get()
     }
 
-    /// Has `process` kill it.
+    /// Makes `process` kill it.
     pub(super) fn kill(&self) {
         self.killing.0.close();
     }
 
-    /// Waits until it is to be killed.
+    /// Waits until it must be killed.
     pub(super) async fn killed(&self) {
         let _ = self.killing.1.recv().await;
     }

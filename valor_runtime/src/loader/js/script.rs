@@ -1,8 +1,8 @@
-//! [`Script`]: one JavaScript file as a vlugin, whether it runs at the moment or not.
+//! [`Script`]: one JavaScript file as a vlugin, whether it is running or not.
 //!
-//! `mod` makes one for each definition. The first request, or the load, starts it; where it has ended, the next
-//! request starts it again, at once the first two times and after a while that doubles from then on. Requests
-//! that ran when it ended are answered with what ended it.
+//! `mod` creates one for each definition. The load or the first request starts it. If it has ended, the next request
+//! starts it again: at once the first two times, then after a delay that doubles each time. Requests that ran when it
+//! ended are answered with the reason.
 
 use super::{
     graph::{Ask, Graph},
@@ -39,27 +39,27 @@ use std::{
 };
 use valor_abi_wire::Host;
 
-/// What a script promised to do after its last response may take so long.
+/// How long the work that a script promised to do after its last response may take.
 const PROMISED: Duration = Duration::from_secs(30);
-/// A message of so many bytes, or a piece of a body, is not counted: that would cost more than it has.
+/// A message, or a piece of a body, of at most so many bytes is not counted: counting would cost more.
 const SMALL: usize = 4096;
-/// What is known of a script from its definition.
+/// What the definition says about a script.
 pub(super) struct Recipe {
     pub(super) name: String,
     pub(super) file: PathBuf,
-    /// What the supervisor gets to start it.
+    /// What the supervisor needs to start it.
     pub(super) start: Value,
     pub(super) host: Arc<dyn Host>,
-    /// What the host holds for it, whichever worker it is for.
+    /// What the host holds for it, in any of its workers.
     pub(super) account: Account,
     pub(super) cpu: Duration,
     pub(super) create_timeout: Duration,
     /// After this time without a request it is stopped.
     pub(super) idle: Option<Duration>,
-    /// Reads the file and sees that it may be run. What was checked of it is the script then, and not what is in the
-    /// file when Deno comes to it; nothing, if nothing had to be.
+    /// Reads the file and checks that it may be run. If its content was checked, that content is the script, and not
+    /// what the file contains when Deno reads it; `None` if no check was required.
     pub(super) check: Arc<dyn Fn() -> Result<Option<String>, String> + Send + Sync>,
-    /// What it imports, unless its bytes are checked: then it imports nothing.
+    /// What it imports. If its bytes are checked, it imports nothing.
     pub(super) ask: Ask,
     pub(super) metrics: ScriptMetrics,
 }
@@ -69,14 +69,14 @@ pub(super) struct Script {
     pub(super) recipe: Recipe,
     group: Arc<Group>,
     live: ArcSwapOption<Live>,
-    /// Held by who starts it.
+    /// Held while the script is being started.
     starting: smol::lock::Mutex<()>,
     trouble: Mutex<Trouble>,
-    /// What it was made of when it was last started.
+    /// Its files when it was last started.
     graph: Mutex<Graph>,
 }
 
-/// A script that runs. Each request holds it.
+/// A running script. Each request holds it.
 struct Live {
     worker: Arc<Worker>,
     process: Arc<Process>,
@@ -119,7 +119,7 @@ impl Script {
         locked(&self.trouble)
     }
 
-    /// Why it is not started again before a while is over, where that is so.
+    /// Why it is not started again until a delay is over, if so.
     pub(super) fn troubled(&self) -> Option<(String, String)> {
         let trouble = self.trouble();
         let wait = trouble.wait()?;
@@ -136,12 +136,12 @@ impl Script {
         locked(&self.graph)
     }
 
-    /// The files that it is made of, as they were when it was last started.
+    /// Its files, as they were when it was last started.
     pub(super) fn imports(&self) -> Vec<PathBuf> {
         self.graph().files().map(Path::to_owned).collect()
     }
 
-    /// Whether one of them is otherwise now.
+    /// Whether one of them has changed.
     pub(super) fn has_changed(&self) -> bool {
         self.graph().changed().is_some()
     }
@@ -205,7 +205,7 @@ impl Script {
         live.filter(|live| !live.worker.has_ended())
     }
 
-    /// The script that runs, started where it does not.
+    /// The running script, started if it is not running.
     async fn live(self: &Arc<Self>) -> Result<Arc<Live>, Unavailable> {
         if let Some(live) = self.current() {
             return Ok(live);
@@ -287,7 +287,7 @@ impl Script {
             return Err(told(response.body).await);
         }
         if is_head && response.head.header("content-length").is_none() {
-            // How long the answer to a GET would be is not known (RFC 9110, section 8.6).
+            // The length of the answer to a GET is not known (RFC 9110, section 8.6).
             response.body = Body::stream(None, futures_lite::stream::empty());
         }
         let mut held = Held {
@@ -310,7 +310,7 @@ impl Script {
         Ok(response)
     }
 
-    /// What a request ends with whose connection broke: what ended the script, if anything did.
+    /// The fault for a request whose connection broke: the end of the script, if it has ended.
     async fn ended(&self, live: &Live, fault: Fault) -> Fault {
         let worker = &live.worker;
         let waited = async {
@@ -324,7 +324,7 @@ impl Script {
         if end.is_none()
             && let Err(error) = worker.local.listens().await
         {
-            let why = End::Died(format!("it takes no requests any more: {error}"));
+            let why = End::Died(format!("it no longer takes requests: {error}"));
             live.process.end(worker, why.clone());
             end = Some(why);
         }
@@ -371,11 +371,14 @@ async fn told(body: Body) -> Fault {
     let bytes = body.bytes(1 << 20).await.unwrap_or_default();
     match serde_json::from_slice::<Told>(&bytes) {
         Ok(Told { status, message }) => Fault::error(status, plain(&message).into_owned()),
-        Err(error) => Fault::error(502, format!("it failed, and why cannot be read: {error}")),
+        Err(error) => Fault::error(
+            502,
+            format!("it failed, and the reason cannot be read: {error}"),
+        ),
     }
 }
 
-/// Stops a script that nobody will use again, once those who do have ended.
+/// Stops a script that nobody will use again, after its current users have finished.
 async fn retire(live: Arc<Live>) {
     while Arc::strong_count(&live) > 1 && !live.worker.has_ended() {
         Timer::after(Duration::from_millis(20)).await;
@@ -415,7 +418,7 @@ fn later(detail: &str, wait: Duration) -> Response {
     response
 }
 
-/// A body that holds the script it comes from. What was taken of it counts until the client has it.
+/// A body that holds the script it comes from. Its bytes count until the client has them.
 struct Held {
     chunks: valor_abi_wire::ChunkStream,
     account: Account,
@@ -423,7 +426,7 @@ struct Held {
 }
 
 impl Held {
-    /// These bytes, which count with so many more; ends the script if it may not have as many.
+    /// These bytes, counted with so many more; ends the script if that is over its limit.
     fn charge(&self, more: usize, bytes: Bytes) -> Result<Bytes, Over> {
         struct Counted(
             Bytes,

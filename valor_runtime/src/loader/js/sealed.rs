@@ -1,11 +1,12 @@
-//! What Valor and a supervisor say to each other, sealed: [`Sealer`] and [`Opener`], one for each direction of a link.
+//! The sealed messages between Valor and a supervisor: [`Sealer`] and [`Opener`], one for each direction of a link.
 //!
-//! Deno opens any descriptor of its process by number, whatever the permissions of a script are: a script can write on
-//! the link and read from it. What it writes there opens with no key that it knows, and what it reads says nothing.
+//! Deno can open any descriptor of its process by number, whatever the permissions of a script. So a script can write
+//! to the link and read from it. But it has no key: what it writes does not open, and what it reads is unintelligible.
 //!
-//! A record is a u32 length, least significant byte first, and so many bytes of AES-256-GCM. Each process has its
-//! own [`Key`], which its supervisor reads from its standard input before any script runs. A nonce is u32 direction and
-//! u64 number of the record in it, so records are opened in the order in which they were sealed, each once.
+//! A record is a u32 length, least significant byte first, and so many bytes of AES-256-GCM. Each process has its own
+//! [`Key`], which its supervisor reads from its standard input before any script runs. A nonce is a u32 direction and
+//! the u64 number of the record in that direction, so records are opened in the order in which they were sealed, each
+//! once.
 
 use crate::hex::hex;
 use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
@@ -25,12 +26,12 @@ impl Key {
         Ok(Self(key))
     }
 
-    /// As the supervisor reads it: hexadecimal digits.
+    /// In the form that the supervisor reads: hexadecimal digits.
     pub(super) fn told(&self) -> String {
         hex(&self.0)
     }
 
-    /// What seals for the supervisor, and what opens what it says.
+    /// The sealer for the supervisor, and the opener for its messages.
     pub(super) fn directions(&self) -> (Sealer, Opener) {
         let counter = |direction| Counter {
             key: LessSafeKey::new(UnboundKey::new(&AES_256_GCM, &self.0).expect("it has 32 bytes")),
@@ -51,7 +52,7 @@ struct Counter {
 }
 
 impl Counter {
-    /// One that there has not been yet.
+    /// A new one, never used before.
     fn nonce(&mut self) -> Nonce {
         let mut nonce = [0; NONCE_LEN];
         nonce[..4].copy_from_slice(&self.direction.to_le_bytes());
@@ -65,7 +66,7 @@ impl Counter {
 pub(super) struct Sealer(Counter);
 
 impl Sealer {
-    /// The record, its length in front; none, if it is longer than a length says.
+    /// The record, with its length first; `None` if a length cannot express it.
     pub(super) fn seal(&mut self, text: &str) -> Option<Vec<u8>> {
         let mut record = text.as_bytes().to_vec();
         let nonce = self.0.nonce();
@@ -82,7 +83,7 @@ impl Sealer {
 pub(super) struct Opener(Counter);
 
 impl Opener {
-    /// What was sealed; none, if this is not the next record of the other side.
+    /// The content; `None` if this is not the next record of the other side.
     pub(super) fn open<'a>(&mut self, record: &'a mut [u8]) -> Option<&'a [u8]> {
         let nonce = self.0.nonce();
         let opened = self.0.key.open_in_place(nonce, Aad::empty(), record);
@@ -114,7 +115,7 @@ mod tests {
         let mut opener = fresh();
         assert_eq!(opener.open(&mut one.clone()), Some(&b"one"[..]));
         assert_eq!(opener.open(&mut two.clone()), Some(&b"two"[..]));
-        // Out of its turn, again, towards the wrong side, changed, with another key.
+        // Out of order, repeated, for the wrong direction, changed, or with another key.
         assert_eq!(fresh().open(&mut two.clone()), None);
         let mut opener = fresh();
         assert!(opener.open(&mut one.clone()).is_some());

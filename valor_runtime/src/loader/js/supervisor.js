@@ -1,35 +1,39 @@
-// The main thread of a Deno process that Valor runs JavaScript vlugins in. No code of a vlugin runs on it: each
-// has a worker of its own, with fewer permissions than this thread. Over the socket that is its first argument it
-// takes JSON objects (start, stop) and gives some back (listening, ready, failed, died, blocked, stopped). When the
-// socket ends, Valor has ended, and so does this process: also while a vlugin is in a loop.
+// The main thread of a Deno process in which Valor runs JavaScript vlugins. It runs no vlugin's code: each vlugin has a
+// worker, with fewer permissions than this thread. Its first argument is a socket. Over it come JSON objects (start,
+// stop), and others go back (listening, ready, failed, died, blocked, stopped). When the socket ends, Valor has ended,
+// and so does this process, even while a vlugin is in a loop.
 //
-// A vlugin can open the socket by its number, as it can any descriptor of the process. So each object is sealed, with
-// a key that this thread alone has: sealed.rs says how.
+// A vlugin can open the socket by its number, like any descriptor of the process. So each object is sealed, with a key
+// that only this thread has: sealed.rs says how.
 
 const [control, memory] = Deno.args;
 const here = import.meta.dirname;
-// A port of the loopback, or the path of a Unix socket.
+// A loopback port, or the path of a Unix socket.
 const isPort = /^\d+$/.test(control);
-/** Digits of the key. */
+/** The number of digits of the key. */
 const KEY = 64;
 const told = await new Response(Deno.stdin.readable).text();
 const raw = Uint8Array.fromHex(told.slice(0, KEY));
 const key = await crypto.subtle.importKey("raw", raw, "AES-GCM", false, ["encrypt", "decrypt"]);
-const link = await Deno.connect(isPort ? { hostname: "127.0.0.1", port: Number(control) } : { transport: "unix", path: control });
+const link = await Deno.connect(
+  isPort ? { hostname: "127.0.0.1", port: Number(control) } : { transport: "unix", path: control },
+);
 const FROM_VALOR = 0;
 const FROM_SUPERVISOR = 1;
-/** Bytes of a record of Valor's: what is longer is none. */
+/** The most bytes in a record from Valor: a longer one is invalid. */
 const LONGEST = 1 << 28;
 const workers = new Map();
 let started = 0;
-// Whatever is made here is for nobody else: the sockets of scripts, what Deno keeps.
+// What is created here is private: the sockets of scripts, Deno's caches.
 if (!isPort) Deno.umask(0o077);
-/** What a worker may say next, by what it has said: each once. The first comes before any code of its script's. */
+/**
+ * What a worker may say next, by what it has said: each message once. The first comes before any code of its script.
+ */
 const NEXT = { __proto__: null, started: ["listening"], listening: ["ready", "failed"], ready: [], failed: [] };
-/** Characters of a text that Valor is told. */
+/** The most characters of a text for Valor. */
 const TOLD = 4096;
 
-/** How the record of this number is sealed. */
+/** The parameters that seal the record with this number. */
 function sealing(direction, number) {
   const iv = new DataView(new ArrayBuffer(12));
   iv.setUint32(0, direction, true);
@@ -52,14 +56,14 @@ async function seal(text) {
   await write(record);
 }
 
-/** Says something to Valor, behind what was said before; settles when it is on its way. */
+/** Sends something to Valor, after earlier messages; settles when it is on its way. */
 function say({ event, slot, message = "", port }) {
   const text = JSON.stringify({ event, slot, message: String(message).slice(0, TOLD), port });
   saying = saying.then(() => seal(text)).catch(end);
   return saying;
 }
 
-/** The next bytes from Valor; none, if it has ended. */
+/** The next bytes from Valor; null if it has ended. */
 async function read(length) {
   const bytes = new Uint8Array(length);
   for (let at = 0; at < length; ) {
@@ -70,7 +74,7 @@ async function read(length) {
   return bytes;
 }
 
-/** What Valor says, one after the other. A record that does not open is an error, which ends the process. */
+/** Valor's messages, one after the other. A record that does not open is an error, which ends the process. */
 async function* orders() {
   for (let number = 0; ; number++) {
     const head = await read(4);
@@ -88,17 +92,17 @@ function end() {
   try {
     Deno.removeSync(here, { recursive: true });
   } catch {
-    // Valor has done so, or still is at it.
+    // Valor has done so, or is about to.
   }
   Deno.exit(0);
 }
 
-/** A list, as a permission: an empty one would be all. */
+/** A list, as a permission: an empty one would mean everything. */
 const some = (list) => list.length > 0 && list;
 
 /**
- * The module that a script's worker begins with. It names the script as a text, so that this and what it imports by
- * names in its text are loaded with the rights of this thread: the worker needs none to read files.
+ * The module that a script's worker begins with. It names the script as a text, so that the script and its named
+ * imports are loaded with the permissions of this thread: the worker needs none to read files.
  */
 function starting(file) {
   const url = new URL(`./start-${++started}.js`, import.meta.url);
@@ -117,7 +121,7 @@ function start({ slot, name, socket, file, source, read, cpu, ...rest }) {
   const permissions = {
     read: some([...read, ...sockets]),
     write: some(sockets),
-    // Without a socket it listens on a port of the loopback, whichever there is.
+    // Without a socket it listens on any free loopback port.
     net: socket === undefined ? ["127.0.0.1:0"] : [`unix:${socket}`],
     env: false,
     run: false,
@@ -133,7 +137,7 @@ function start({ slot, name, socket, file, source, read, cpu, ...rest }) {
     event.preventDefault();
     fatal({ event: "died", slot, message: event.message });
   };
-  // A script can say all of this as well, and whatever else can be cloned.
+  // A script can send all of these as well, and anything else that can be cloned.
   worker.onmessage = ({ data }) => {
     const { event, pong, message, port } = Object(data);
     if (pong !== undefined) {
@@ -150,15 +154,15 @@ function start({ slot, name, socket, file, source, read, cpu, ...rest }) {
       if (event === "ready") beat();
     }
   };
-  // A worker whose event loop does not come round in time is in a loop. It has to answer what nobody can
-  // guess, and what it learns of no sooner than its event loop comes round.
+  // A worker whose event loop does not come round in time is in a loop. It must answer a number that nobody can guess,
+  // and that it only learns when its event loop comes round.
   const beat = () => {
     if (workers.get(slot) !== it) return;
     it.ping = crypto.randomUUID();
     worker.postMessage({ ping: it.ping });
     it.timer = setTimeout(late, cpu);
   };
-  // An answer may be there that this thread has not come to.
+  // There may be an answer that this thread has not come to.
   const late = () => {
     it.timer = setTimeout(() => fatal({ event: "blocked", slot }), 5);
   };
@@ -174,7 +178,7 @@ function gone(slot, it) {
   say({ event: "stopped", slot });
 }
 
-/** Ends the process, once Valor knows why: `terminate` does not end a worker that is in a loop. */
+/** Ends the process once Valor knows why: `terminate` does not end a worker that is in a loop. */
 async function fatal(event) {
   await say(event);
   Deno.exit(1);
@@ -188,7 +192,7 @@ function stop({ slot, wait }) {
   setTimeout(() => gone(slot, it), wait);
 }
 
-// What V8's limit does not count: memory outside of its heap.
+// Memory outside V8's heap, which its limit does not count.
 setInterval(() => {
   if (Deno.memoryUsage().rss > Number(memory)) fatal({ event: "memory" });
 }, 250);

@@ -1,8 +1,7 @@
 //! The conversation on the control link with a process's supervisor (`supervisor.js`): its events and its orders.
 //!
-//! `process` spawns [`hear`] and [`tell`] for each Deno, with the two halves of its `link`, and sends the orders.
-//! Every record is `sealed` and has a bound. A record that is too long, or that the supervisor did not seal, has the
-//! process killed.
+//! `process` spawns [`hear`] and [`tell`] for each Deno, with the two halves of its `link`, and sends the orders. Every
+//! record is `sealed` and bounded. If a record is too long, or the supervisor did not seal it, the process is killed.
 
 use super::{
     entry::cut,
@@ -21,12 +20,12 @@ use smol::{
 };
 use std::{io, net::Ipv4Addr, sync::Arc, time::Duration};
 
-/// Bytes of a record of the supervisor's, which bounds what it says (`supervisor.js`).
+/// The most bytes in a record of the supervisor, which limits its messages (`supervisor.js`).
 const SAID: usize = 64 << 10;
-/// Bytes of what a script is said to have ended with.
+/// The most bytes of a script's reason for ending.
 const WORDS: usize = 2000;
 
-/// What the supervisor says.
+/// An event of the supervisor.
 #[derive(Deserialize)]
 struct Event {
     event: String,
@@ -38,12 +37,12 @@ struct Event {
     port: Option<u16>,
 }
 
-/// Orders a worker to end when what it promised to do is done, at the latest after this time.
+/// Orders a worker to end when its promised work is done, or at the latest after this time.
 pub(super) fn stop(slot: usize, wait: Duration) -> Value {
     json!({ "command": "stop", "slot": slot, "wait": u64::try_from(wait.as_millis()).unwrap_or(0) })
 }
 
-/// Enters the supervisor's events in the roster. When they break off, the process has ended or is killed.
+/// Enters the supervisor's events in the roster. If they break off, the process has ended or is killed.
 pub(super) async fn hear(
     mut said: impl AsyncRead + Unpin,
     mut opener: Opener,
@@ -53,14 +52,14 @@ pub(super) async fn hear(
         let mut length = [0; 4];
         match said.read_exact(&mut length).await {
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
-                // What came before it is the reason then.
+                // Then the earlier event is the reason.
                 Timer::after(UNTIL_DOWN).await;
                 break "it has ended".into();
             }
             Err(error) => break error.to_string(),
             Ok(()) => {}
         }
-        let strange = || "something on it is not of the supervisor's".to_owned();
+        let strange = || "something on it is not from the supervisor".to_owned();
         let length = u32::from_le_bytes(length) as usize;
         if length > SAID {
             break strange();
@@ -74,14 +73,14 @@ pub(super) async fn hear(
         };
         match serde_json::from_slice(line) {
             Ok(event) => take(&roster, event),
-            Err(error) => break format!("it said what is not known: {error}"),
+            Err(error) => break format!("it sent something unknown: {error}"),
         }
     };
     roster.last(End::Died(format!("its control link broke off: {why}")));
     roster.kill();
 }
 
-/// Sends the supervisor its orders. When no sender of them is left, the link is closed, and `closing` with it.
+/// Sends the supervisor its orders. When all senders of orders are gone, it closes the link, and `closing` with it.
 pub(super) async fn tell(
     mut link: impl AsyncWrite + Unpin,
     mut sealer: Sealer,

@@ -1,7 +1,7 @@
-//! [`Told`]: what `deno info --json` says that a script is made of, and why that cannot be loaded.
+//! [`Told`]: the files of a script according to `deno info --json`, and why they cannot be loaded.
 //!
-//! `graph` reads it. Deno lists what is there for types alone as well. That is never loaded, so it is no part of what
-//! is judged here: neither what `import type` names, nor what a comment does.
+//! `graph` reads it. Deno also lists what is imported only for types. That is never loaded, so it is not checked here:
+//! neither what `import type` names, nor what a comment does.
 
 use super::hints::plain;
 use crate::loader::specifier::{maybe, misnamed};
@@ -12,7 +12,7 @@ use std::{
 };
 use url::Url;
 
-/// The modules of Node's that have names without `node:` there, as `node:module` has them.
+/// The modules of Node that have names without `node:` there, as listed by `node:module`.
 const NODES: [&str; 42] = [
     "assert",
     "async_hooks",
@@ -57,7 +57,7 @@ const NODES: [&str; 42] = [
     "worker_threads",
     "zlib",
 ];
-/// What `with { type: … }` may say.
+/// The types that `with { type: … }` may name.
 const TYPES: [&str; 2] = ["json", "text"];
 
 /// Deno's answer.
@@ -67,7 +67,7 @@ pub(super) struct Told {
     modules: Vec<Module>,
 }
 
-/// A module, or what was looked for in vain.
+/// A module, or something that was not found.
 #[derive(Deserialize)]
 pub(super) struct Module {
     specifier: String,
@@ -81,9 +81,9 @@ pub(super) struct Module {
 #[derive(Deserialize)]
 struct Dependency {
     specifier: String,
-    /// Where that leads; none if it is there for types alone.
+    /// Where that leads; `None` if it is only for types.
     code: Option<Resolved>,
-    /// Whether it is imported by expressions alone, so that the script may go on without it.
+    /// Whether only expressions import it, so that the script may work without it.
     #[serde(default, rename = "isDynamic")]
     is_dynamic: bool,
     #[serde(rename = "assertionType")]
@@ -110,7 +110,7 @@ struct Position {
 }
 
 impl Told {
-    /// The modules that are loaded, or may be when the script runs; the script's first.
+    /// The modules that are loaded, or may be when the script runs; the script's comes first.
     pub(super) fn code(&self) -> Vec<&Module> {
         self.reached(|_| true)
     }
@@ -134,7 +134,7 @@ impl Told {
         })
     }
 
-    /// What is wrong with the first import of a module that cannot be loaded.
+    /// The fault of the first import of a module that cannot be loaded.
     fn broken(&self, module: &Module, shown: &Shown) -> Option<String> {
         module.edges().find_map(|(dependency, code)| {
             if dependency.is_dynamic {
@@ -147,8 +147,8 @@ impl Told {
             let with_type = dependency.with_type.as_deref();
             if let Some(other) = with_type.filter(|it| !TYPES.contains(it)) {
                 return at(format!(
-                    "`{}` is imported with the type \"{other}\", which is not there: read the file, which `files` in \
-                     its definition grants",
+                    "`{}` is imported with the type \"{other}\", which is not supported: read the file, which `files` \
+                     in its definition grants",
                     dependency.specifier
                 ));
             }
@@ -156,7 +156,7 @@ impl Told {
             let error = target.error.as_deref()?;
             let text = shown.text(error);
             match error.contains("\n    at ") {
-                // It has its own place.
+                // It contains a place.
                 true => Some(text),
                 false => {
                     let file = target.file().filter(|it| !it.is_file());
@@ -193,7 +193,7 @@ impl Told {
 }
 
 impl Module {
-    /// The file that it is.
+    /// Its file.
     pub(super) fn file(&self) -> Option<PathBuf> {
         let url = Url::parse(&self.specifier).ok()?;
         (url.scheme() == "file").then(|| url.to_file_path().ok())?
@@ -204,7 +204,7 @@ impl Module {
         dependencies.filter_map(|it| Some((it, it.code.as_ref()?)))
     }
 
-    /// An import by a name that is not written as the file's is: what bundles for a page does not decode it.
+    /// An import by a name that is not spelled like the file's: a bundler for a page does not decode it.
     fn encoded(&self, shown: &Shown) -> Option<String> {
         self.edges().find_map(|(dependency, code)| {
             let line = misnamed(&dependency.specifier)?;
@@ -213,7 +213,7 @@ impl Module {
     }
 }
 
-/// What Deno says behind the error, as it runs a script, of a name that is that of a module of Node's.
+/// What Deno appends to the error, when it runs a script, about a name that is that of a module of Node.
 fn of_node(specifier: &str) -> String {
     let module = specifier.split('/').next().unwrap_or_default();
     match NODES.contains(&module) {
@@ -224,11 +224,11 @@ fn of_node(specifier: &str) -> String {
     }
 }
 
-/// How a person sees files: from the script's folder.
+/// How people see files: from the script's folder.
 struct Shown(Option<Url>);
 
 impl Shown {
-    /// What Deno says of a module, in Valor's words.
+    /// Deno's message about a module, in Valor's words.
     fn text(&self, error: &str) -> String {
         let (error, _) = error.split_once("\n  Specifier: ").unwrap_or((error, ""));
         self.short(&plain(error)).trim_end_matches('.').to_owned()

@@ -1,13 +1,13 @@
-//! [`Trouble`]: how often a script has ended in a row, and how long it is waited for until it is started again.
+//! [`Trouble`]: how often a script has ended in a row, and how long to wait before it is started again.
 //!
-//! `script` notes each end, and asks before it starts anything: at once the first two times, then after a second, and
-//! after twice as long each time from then on.
+//! `script` notes each end, and asks before each start: at once the first two times, then after a second, and after
+//! twice as long each further time.
 
 use std::time::{Duration, Instant};
 
-/// After a run of this length, earlier failures do not count.
+/// After a run of this length, earlier failures no longer count.
 const SOUND: Duration = Duration::from_secs(60);
-/// Between two attempts at most.
+/// The longest delay between two attempts.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
 /// How often it has failed in a row.
@@ -33,7 +33,7 @@ impl Trouble {
         self.until = wait.map(|wait| Instant::now() + wait);
     }
 
-    /// How long it is still waited for.
+    /// The remaining delay.
     pub(super) fn wait(&self) -> Option<Duration> {
         let left = self.until?.saturating_duration_since(Instant::now());
         (!left.is_zero()).then_some(left)
@@ -51,7 +51,7 @@ mod tests {
         let mut fails = |lived, times| {
             for _ in 0..times {
                 trouble.note(lived, "ended".into());
-                // Some of it may be over already.
+                // Part of it may already be over.
                 waits.push(
                     trouble
                         .wait()

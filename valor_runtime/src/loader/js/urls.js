@@ -1,14 +1,16 @@
-// The URLs of requests: what Deno gives to them, and what a browser would. The end of worker.js, of whose module it is
-// a part: so a vlugin's stacks have one file of Valor's to leave out.
+// The URLs of requests: what Deno gives them, and what a browser would. The end of worker.js, and part of its module,
+// so that a vlugin's stacks have only one file of Valor's to leave out.
 
-/** Whether others than Valor can connect: on a port, not on a Unix socket. */
+/** Whether other programs can connect: on a port, but not on a Unix socket. */
 let isOpen;
-/** How a URL begins that Deno gives to a request. */
+/** The start of the URL that Deno gives a request. */
 let scheme;
-/** URLs that the URL standard writes just so. Others are brought into its form, as in a browser. */
+/** URLs that are already in the URL standard's form. Others are brought into it, as in a browser. */
 const PLAIN = new RegExp(
-  "^https?://(?![^/]*xn--)(?:(?:[a-z0-9-]+\\.)*[a-z][a-z-]*|(?:(?:\\d|[1-9]\\d|1\\d\\d|2[0-4]\\d|25[0-5])(?:\\.(?=\\d)|(?=[:/]))){4})" +
-    "(?::(?!0|80/|443/)(?:[1-5]?\\d{1,4}|6[0-4]\\d{3}))?(?=/)(?![^?]*/(?:\\.|%2[eE]))[\\w\\-.~!$&'()*+,;=:@%/]*(?:\\?[\\w\\-.~!$&()*+,;=:@%/?]*)?$",
+  "^https?://(?![^/]*xn--)(?:(?:[a-z0-9-]+\\.)*[a-z][a-z-]*|" +
+    "(?:(?:\\d|[1-9]\\d|1\\d\\d|2[0-4]\\d|25[0-5])(?:\\.(?=\\d)|(?=[:/]))){4})" +
+    "(?::(?!0|80/|443/)(?:[1-5]?\\d{1,4}|6[0-4]\\d{3}))?(?=/)(?![^?]*/(?:\\.|%2[eE]))" +
+    "[\\w\\-.~!$&'()*+,;=:@%/]*(?:\\?[\\w\\-.~!$&()*+,;=:@%/?]*)?$",
 );
 const getterOf = (name) => uncurry(Object.getOwnPropertyDescriptor(Request.prototype, name).get);
 const urlOf = getterOf("url");
@@ -19,12 +21,13 @@ const [startsWith, indexOf, lastIndexOf, slice] = [starts, index, lastIndex, sli
 const { freeze } = Object;
 const matches = uncurry(RegExp.prototype.exec);
 /**
- * What the path of a request begins with if it is Valor's own, or if something has to be said of it: "+" for HTTPS or
- * "~" for HTTP, the client's address and port, "!" and a number if the body is held back, and ";" follow then.
+ * The token. The path of a request begins with it if the request is Valor's own, or if there is something to say about
+ * it. Then follow "+" for HTTPS or "~" for HTTP, the client's address and port, "!" and a number if the body is held
+ * back, and ";".
  */
 let own;
 
-/** Whether the path begins with the token. How long that takes says nothing of it to a stranger. */
+/** Whether the path begins with the token. The time that it takes reveals nothing about the token. */
 function begins(raw, path) {
   if (!isOpen) return startsWith(raw, own, path);
   let differences = 0;
@@ -39,14 +42,14 @@ function marked(raw, path) {
   return `${raw[rest] === "~" ? "http" : "https"}://${slice(raw, scheme.length, path)}${target}`;
 }
 
-/** What stands behind the token of a request: the client's address and port, and behind "!" the number of its body. */
+/** What follows the token of a request: the client's address and port, and after "!" the number of its body. */
 function saidIn(raw, path) {
   const said = slice(raw, path + own.length + 1, indexOf(raw, ";", path));
   const at = indexOf(said, "!");
   return at < 0 ? [said, null] : [slice(said, 0, at), +slice(said, at + 1)];
 }
 
-/** An address and a port as scripts get them; null for a client that has none, or that its proxy does not name. */
+/** An address and a port for scripts; null for a client without one, or one that its proxy does not name. */
 function peerOf(text) {
   if (text === "" || text === "0.0.0.0:0") return null;
   const port = lastIndexOf(text, ":");
@@ -58,7 +61,7 @@ function rewritten(incoming, url) {
   const { method, headers, signal } = incoming;
   const body = method === "GET" || method === "HEAD" ? null : incoming.body;
   const request = new Request(url, { method, headers, body, signal });
-  // As those of the others are, and those of a service worker's event.
+  // Like those of the others, and those of a service worker's event.
   for (const change of ["append", "delete", "set"]) {
     const value = () => {
       throw new TypeError("the headers of a request cannot be changed; those of `new Request(request)` can");
@@ -68,7 +71,7 @@ function rewritten(incoming, url) {
   return request;
 }
 
-/** Has requests of clients, and copies of them, say what a browser's would. */
+/** Makes requests of clients, and copies of them, look as in a browser. */
 function translate() {
   const getters = {
     get url() {

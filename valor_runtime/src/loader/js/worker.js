@@ -1,25 +1,25 @@
-// One JavaScript vlugin, in a worker with permissions for its own folder alone. It answers Valor's requests on a
-// socket: those of clients as they are, and Valor's own, whose paths begin with a token that the vlugin does not
-// know. On a port of the loopback, where every program of the machine can connect, the paths of all requests begin
-// with it, and others are refused. What the vlugin asks for (asks.js) is given to Valor as the answer to a request
-// that waits for it, so that nothing here needs a connection to anywhere.
+// One JavaScript vlugin, in a worker with permissions for its own folder only. It answers Valor's requests on a socket:
+// those of clients unchanged, and Valor's own, whose paths begin with a token that the vlugin does not know. On a
+// loopback port, where every program on the machine can connect, the paths of all requests begin with it, and others
+// are refused. What the vlugin asks for (asks.js) is the answer to a waiting request of Valor's, so that nothing here
+// needs a connection to anywhere.
 //
-// A handler gets the very Request that Deno's server made, which is several times cheaper than a new one: what is
-// not asked of it is never made. Its URL alone is put right (urls.js), since Deno's is that of the socket. A request
-// whose head is larger than Deno's server takes comes as a message (heads.js).
+// A handler gets the very Request that Deno's server made, which is several times cheaper than a new one: parts that it
+// never reads are never created. Only its URL is corrected (urls.js), since Deno's is that of the socket. A request
+// whose head is too large for Deno's server comes as a message (heads.js).
 //
-// A vlugin whose bytes were checked is loaded from those, and not from its file (pinned.js). Errors of Workers that it
-// makes are said in Valor's words (workers.js).
+// A vlugin whose bytes were checked is loaded from them, and not from its file (pinned.js). Errors of Workers that it
+// creates use Valor's words (workers.js).
 //
-// The vlugin runs in this realm and may change whatever it finds there. So what the link and its token pass through was
-// taken aside before. That is to find faults early: whatever a script says of itself, to the supervisor or to Valor, is
-// believed in nothing. To the supervisor it speaks as every script can, with `postMessage`.
+// The vlugin runs in this realm and may change anything in it. So everything that the link and its token pass through
+// was taken aside before. That serves to find faults early: neither the supervisor nor Valor believes anything that a
+// script says about itself. It talks to the supervisor as every script can, with `postMessage`.
 
 import { AsyncLocalStorage } from "node:async_hooks";
 
 const { serve, permissions, inspect } = Deno;
 const { Console } = Deno[Deno.internal];
-// What is in there reaches every resource of the realm by its number.
+// Code can reach every resource of the realm with it, by the resource's number.
 delete Deno[Deno.internal];
 const { fetch: nativeFetch, Promise: NativePromise, Response: NativeResponse } = globalThis;
 const listen = globalThis.addEventListener;
@@ -27,9 +27,9 @@ const later = globalThis.setTimeout;
 const LEVELS = ["error", "warn", "info", "debug", "trace"];
 const OWN = new URL(".", import.meta.url).href;
 const SENT = [["accept", "*/*"], ["accept-language", "*"], ["user-agent", navigator.userAgent]];
-/** Bytes of a text in a line of the log. */
+/** The most bytes of a text in a line of the log. */
 const LONGEST = 16384;
-/** Bytes of a text for the supervisor. */
+/** The most bytes of a text for the supervisor. */
 const TOLD = 4096;
 
 let name, config, folder, token, level, script;
@@ -66,7 +66,7 @@ function described(error, depth = 0) {
   return text;
 }
 
-/** Every place of an error's stack, to stand behind a text that does not say it itself. */
+/** Every place of an error's stack, to follow a text that does not contain them. */
 function placed(error, text = "") {
   const trace = places(error.stack).map(at);
   return trace.length > 0 && !text.endsWith(trace[0]) ? ` at ${trace.join(", ")}` : "";
@@ -76,7 +76,7 @@ function uncaught(what, error) {
   log("error", `${what}: ${described(error)}`, error);
 }
 
-/** Has the errors of permissions say what is so here, and not which option of Deno's to use. */
+/** Makes the errors of permissions say what applies here, and not which option of Deno to use. */
 function remedied() {
   const { NotCapable } = Deno.errors;
   const { construct, getPrototypeOf, setPrototypeOf } = Reflect;
@@ -104,7 +104,7 @@ function waitUntil(promise) {
 
 function passThroughOnException() {}
 
-/** What goes with one request. Few ask for the peer, so it is made when one does. */
+/** What goes with one request. Few handlers ask for the peer, so it is created on demand. */
 const contextOf = (peer) => ({
   waitUntil,
   passThroughOnException,
@@ -135,7 +135,7 @@ class FetchEvent extends Event {
 const answerOf = FetchEvent.answer;
 delete FetchEvent.answer;
 
-/** Has the realm take listeners of `fetch` as that of a service worker does. */
+/** Makes the realm accept `fetch` listeners as a service worker's does. */
 function listening() {
   const { addEventListener, removeEventListener } = globalThis;
   globalThis.addEventListener = function (type, listener, options) {
@@ -179,7 +179,7 @@ function failed(error) {
   let { status } = error ?? {};
   const isStatus = Number.isInteger(status) && status >= 400 && status <= 599;
   const own = isStatus && isOwn(error);
-  // A refusal of Valor's that the vlugin lets through tells what is around here: it is the vlugin's failure.
+  // A refusal of Valor's that the vlugin does not catch reveals its surroundings: it becomes the vlugin's failure.
   if (!own) status = isStatus && status >= 500 ? status : 500;
   let message = own ? String(error.message) : described(error);
   if (status >= 500 && own) message += placed(error);
@@ -191,12 +191,13 @@ function failed(error) {
 const answering = (request, peer) =>
   handler ? handler.fetch(request, env, contextOf(peer)) : dispatched(request, peer);
 
-/** What came of a handler, once it is held to be a response that can be sent. */
+/** The result of a handler, once it is known to be a response that can be sent. */
 function checked(response) {
-  if (!(response instanceof Response)) throw new TypeError(`the answer is ${inspect(response, { depth: 0 })}, not a Response`);
+  if (!(response instanceof Response))
+    throw new TypeError(`the answer is ${inspect(response, { depth: 0 })}, not a Response`);
   if (response.bodyUsed) throw new TypeError("the body of the Response has been read already");
   if (response.status === 0) throw new TypeError("the answer is Response.error()");
-  // Deno makes one of 101 alone, and its server then drops the connection.
+  // Only Deno can create one with status 101, and its server then drops the connection.
   if (response.status === 101) {
     throw new TypeError("the answer switches protocols (status 101): answer with a status from 200 on");
   }
@@ -249,7 +250,7 @@ function serving(request) {
   }
 }
 
-/** A request whose body Valor gives once it has heard that somebody reads it. */
+/** A request whose body Valor sends once it has heard that someone reads it. */
 function heldBack({ method, headers, signal, body }, id) {
   let reader;
   const source = {
@@ -268,7 +269,7 @@ function heldBack({ method, headers, signal, body }, id) {
   return { method, headers, signal, body: body && new ReadableStream(source, { __proto__: null, highWaterMark: 0 }) };
 }
 
-/** A request whose head comes as a message, in front of its body. */
+/** A request whose head comes as a message, before its body. */
 async function large(incoming) {
   const reader = incoming.body.getReader();
   const [bytes, body] = await headOf(reader, 0);
@@ -281,7 +282,7 @@ async function large(incoming) {
 
 let imported = (file) => import(file);
 
-/** How the script is imported, if its file is not the text that was checked (supervisor.js). */
+/** How to import the script, unless its file is the text that was checked (supervisor.js). */
 export function importing(load) {
   imported = load;
 }
@@ -290,8 +291,15 @@ async function load(file) {
   const module = await imported(file);
   const exported = module.default;
   if (typeof exported?.fetch === "function") handler = exported;
-  else if (exported !== undefined) throw new TypeError("its default export has no `fetch` method: export default { async fetch(request, env, ctx) { … } }");
-  else if (listeners.length === 0) throw new TypeError('it handles no requests: export default { async fetch(request, env, ctx) { … } }, or addEventListener("fetch", …)');
+  else if (exported !== undefined)
+    throw new TypeError(
+      "its default export has no `fetch` method: export default { async fetch(request, env, ctx) { … } }",
+    );
+  else if (listeners.length === 0)
+    throw new TypeError(
+      "it handles no requests: export default { async fetch(request, env, ctx) { … } }, or " +
+        'addEventListener("fetch", …)',
+    );
   try {
     // `in`, because a router that is a Proxy has a method of every name.
     if (Object(handler) === handler && "create" in handler) await handler.create(env);
@@ -300,7 +308,7 @@ async function load(file) {
   }
 }
 
-/** Why the module is not loaded, with what the parser shows of it. */
+/** Why the module is not loaded, with the parser's output. */
 function unloaded(error) {
   const text = error?.cause === "create" ? error.message.slice("create: ".length) : described(error);
   return cut(text, TOLD);
@@ -331,7 +339,7 @@ async function begin(data) {
   listening();
   globalThis.valor = Object.freeze({ call, name, config });
   env = Object.freeze({ call, name, config });
-  // They write to the disk without a limit, ask whoever sits at the terminal, and end the worker unseen.
+  // They write to the disk without a limit, ask whoever sits at the terminal, and end the worker unnoticed.
   for (const strange of ["caches", "alert", "confirm", "prompt"]) delete globalThis[strange];
   globalThis.close = Deno.exit = () => {
     throw new Error("a vlugin cannot end its process");
@@ -362,11 +370,11 @@ async function stop() {
 }
 
 const tell = globalThis.postMessage;
-/** What a message is not shown to the vlugin's own listeners with. */
+/** What hides a message from the vlugin's own listeners. */
 const { stopImmediatePropagation: hide } = Event.prototype;
 let hasBegun = false;
 
-// The supervisor says what to begin with, then asks whether the event loop comes round, and last has it stop.
+// The supervisor says what to begin with, then asks whether the event loop comes round, and finally stops it.
 listen.call(globalThis, "message", (event) => {
   apply(hide, event, []);
   const { data } = event;

@@ -1,6 +1,7 @@
-//! [`Worker`]: one script that runs, as those see it who ask it for something; [`End`], why it runs no more.
+//! [`Worker`]: one running script, as seen by those who send it requests; [`End`]: why it no longer runs.
 //!
-//! `process` makes them, `script` sends requests to them. What ends a worker is told to all who wait for it, once.
+//! `process` creates them, `script` sends requests to them. The end of a worker is reported to everyone who waits for
+//! it, once.
 
 use super::{entry::behind, gate::Gates, link::Transport};
 use crate::{
@@ -11,17 +12,17 @@ use smol::channel::{Receiver, Sender};
 use std::{fmt, sync::OnceLock, time::Duration};
 use valor_abi_guest::message;
 
-/// A head that is larger, or has more headers, is not given to Deno's server, which takes 64 KiB and about 100.
+/// A larger head, or one with more headers, does not go to Deno's server, which takes 64 KiB and about 100.
 const LARGE_HEAD: usize = 32 << 10;
 const MANY_HEADERS: usize = 80;
-/// Why a worker runs no more.
+/// Why a worker no longer runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum End {
-    /// It was told to.
+    /// It was ordered to.
     Stopped,
     /// It ran without a pause for longer than it may.
     Blocked,
-    /// More memory than it may have.
+    /// It used more memory than it may.
     Memory,
     /// The host would hold more for it than it may.
     Held,
@@ -43,11 +44,11 @@ impl fmt::Display for End {
     }
 }
 
-/// One script that runs.
+/// One running script.
 pub(super) struct Worker {
     pub(super) name: String,
     pub(super) local: Local,
-    /// What requests carry that are Valor's own; over TCP, where anybody can connect, all do.
+    /// The token in Valor's own requests; over TCP, where anyone can connect, in all of them.
     pub(super) token: String,
     pub(super) transport: Transport,
     /// Bodies that wait for the script to read them.
@@ -72,8 +73,8 @@ pub(super) enum Stage {
 }
 
 impl Worker {
-    /// A client's request as the worker takes it: as it is, or marked with the token; one whose head is too large for
-    /// Deno's server as a message.
+    /// A client's request for the worker: unchanged, or marked with the token. If its head is too large for Deno's
+    /// server, it is a message.
     pub(super) fn addressed(&self, mut request: Request) -> Request {
         let head = &mut request.head;
         if head.as_bytes().len() > LARGE_HEAD || head.len() > MANY_HEADERS {
@@ -90,12 +91,12 @@ impl Worker {
         };
         let peer = head.peer().unwrap_or_default();
         let target = format!("/{}{scheme}{peer}{gate};{}", self.token, head.target());
-        // It is as valid as the one that came.
+        // It is as valid as the original.
         let _ = head.set_target(&target);
         request
     }
 
-    /// What stands for the scheme behind the token, in front of the peer; none if nothing has to be said of a request.
+    /// What replaces the scheme after the token, before the peer; `None` if there is nothing to say about a request.
     fn scheme(&self, head: &RequestHead) -> Option<char> {
         match (self.transport, head.is_https()) {
             (_, true) => Some('+'),

@@ -1,16 +1,15 @@
-// Workers that a script makes: what goes wrong with them is said in Valor's words, and never unseen. A part of
-// worker.js.
+// Workers that a script creates: their errors use Valor's words, and never go unnoticed. A part of worker.js.
 //
-// Deno refuses to load a Worker's module some time after `new Worker`, with an `error` event that has its own advice in
-// it. The script gets an event of the same kind with Valor's remedies instead. If the script does not prevent its
-// default, it goes on to the realm, as an error that nobody caught.
+// Deno refuses to load a Worker's module some time after `new Worker`, with an `error` event that contains its own
+// advice. The script gets an event of the same kind with Valor's remedies instead. Unless the script prevents its
+// default, it goes on to the realm, as an uncaught error.
 
-/** Characters of a Worker's URL that are said. */
+/** The most characters of a Worker's URL in a message. */
 const CALLED = 100;
-/** What a text of Deno's says here (hints.rs): the right texts are there once a script begins. */
+/** What replaces one of Deno's texts here (hints.rs): those about permissions are there once a script begins. */
 let plain = (text) => text;
 
-/** Takes the tables of hints.rs. A `*` is a part of a line without a quotation mark; the first is said again. */
+/** Takes the tables of hints.rs. A `*` is a part of a line without a quotation mark; the first one is repeated. */
 function advise(hints, rights) {
   const { escape } = RegExp;
   const pattern = (said) => new RegExp(said.split("*").map(escape).join("([^`\"'\\n]*)"), "g");
@@ -22,7 +21,7 @@ function advise(hints, rights) {
   };
 }
 
-/** Has the realm make Workers whose errors are not unseen. */
+/** Makes the realm's Workers report their errors. */
 function nesting() {
   const { Worker: NativeWorker, ErrorEvent } = globalThis;
   const again = new WeakSet();

@@ -51,7 +51,7 @@ impl Extent {
                 "it has {} bytes, but its {what} would end at byte {end}",
                 self.len
             )),
-            None => Err(format!("the place of its {what} is no place in a file")),
+            None => Err(format!("its {what} cannot be at that place in a file")),
         }
     }
 }

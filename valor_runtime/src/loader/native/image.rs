@@ -192,8 +192,8 @@ impl Copy {
         };
         let name = unique_name(library);
         if let Some(dir) = beside {
-            let remedy = "it finds what it depends on beside itself ($ORIGIN in its run path), \
-                          so that its copy has to stand there: make that folder writable";
+            let remedy = "it finds its dependencies next to itself ($ORIGIN in its run path), \
+                          so its copy must be there: make that folder writable";
             // The dot hides the file for the moment that it exists.
             let file = dir.join(format!(".{name}"));
             write_new(&file, library.bytes).map_err(failed(dir.to_owned(), remedy))?;

@@ -33,7 +33,7 @@ fn first_of_error(error: &LibraryError) -> String {
                     found.abi_major, found.abi_minor, ours.abi_major, ours.abi_minor
                 )
             } else {
-                "what it exports is no header of a root module".into()
+                "what it exports is not the header of a root module".into()
             }
         }
         LibraryError::IncompatibleVersionNumber {
@@ -42,7 +42,7 @@ fn first_of_error(error: &LibraryError) -> String {
             ..
         } => format!("its root module has version {actual_version}, the host's {expected_version}"),
         LibraryError::InvalidCAbi { .. } => {
-            "it passes values to functions in another way than this host".into()
+            "it passes values to functions differently from this host".into()
         }
         LibraryError::RootModule { .. } => "its root module could not be made".into(),
         LibraryError::Many(errors) if !errors.is_empty() => first_of_error(&errors[0]),

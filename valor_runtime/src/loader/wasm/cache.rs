@@ -2,7 +2,7 @@
 //!
 //! `engine` opens it once. Since that code runs unchecked, nobody else may look into the folder or write to it, nobody
 //! else may write to the folders above it, and nothing in it may belong to another user. Otherwise there is no cache:
-//! each start compiles anew, and a line of the log says why. On Windows it is wasmtime's own cache, in the user's
+//! each start compiles them again, and a line of the log says why. On Windows it is wasmtime's own cache, in the user's
 //! folder.
 
 use wasmtime::{Cache, CacheConfig};
@@ -64,8 +64,8 @@ fn config_in(base: &std::path::Path) -> Result<CacheConfig, NoCache> {
     make_private(&folder).map_err(|error| match error {
         NotPrivate::System(error) => NoCache::Impossible(error.into()),
         NotPrivate::Untrusted(reason) => NoCache::Unsafe(format!(
-            "compiled modules are not kept, and each start compiles anew: others could put code into {}: {reason}, \
-             and remove {} with what they may have put there; or set XDG_CACHE_HOME to a folder of your own",
+            "compiled modules are not kept, and each start compiles them again: others could put code into {}: \
+             {reason}, and remove {} with what they may have put there; or set XDG_CACHE_HOME to a folder of your own",
             folder.display(),
             folder.display()
         )),

@@ -109,7 +109,7 @@ fn trapped(recipe: &Recipe, guest: &Guest, error: &wasmtime::Error) -> Fault {
     let frames = one_line(&frames.join(" < "));
     log::error!(
         target: "valor::wasm", vlugin = name.as_str(), backtrace = frames.as_str();
-        "the vlugin `{name}` trapped and is started anew: {why}; in {}",
+        "the vlugin `{name}` trapped and is started again: {why}; in {}",
         if frames.is_empty() { "no function" } else { &frames }
     );
     let kind = match error.is::<OutOfTime>() {

@@ -41,7 +41,8 @@ pub(super) fn engine() -> Result<&'static Engine, String> {
         let engine = pooled(cache.clone()).or_else(|error| {
             log::warn!(
                 target: "valor::wasm",
-                "modules run slower than they could: the system gives out too few addresses for a pool of instances ({}); raise `ulimit -v`",
+                "modules run slower than they could: the system gives out too few addresses for a pool of instances \
+                 ({}); raise `ulimit -v`",
                 one_line(&format!("{error:#}"))
             );
             Engine::new(&frugal(cache))

@@ -48,7 +48,8 @@ impl Pool {
         let name = &self.recipe.name;
         log::debug!(
             target: "valor::wasm", vlugin = name.as_str();
-            "the vlugin `{name}` gets no request: the host holds more than three quarters of what it may for it (`limits.host_memory`)"
+            "the vlugin `{name}` gets no request: the host holds more than three quarters of what it may for it \
+             (`limits.host_memory`)"
         );
         let detail = format!("the vlugin `{name}` has too many answers that are not read yet");
         let mut response = Response::problem(503, &detail);

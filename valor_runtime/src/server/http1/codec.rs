@@ -102,7 +102,7 @@ fn promised(head: &ResponseHead) -> Option<u64> {
     value.parse().ok()
 }
 
-/// A header whose value may not stand in a head.
+/// A header whose value is not allowed in a head.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the value of header `{0}` has a control character in it")]
 pub(super) struct BadHeader(String);

@@ -363,7 +363,10 @@ impl Exchange {
             Some(left) => {
                 if data.len() as u64 > left {
                     let name = name_of(&streaming.head);
-                    log::error!(target: "valor::server", "{name}: the response's stream is longer than its length; the rest is left out");
+                    log::error!(
+                        target: "valor::server",
+                        "{name}: the response's stream is longer than its length; the rest is left out"
+                    );
                     data.truncate(left as usize);
                 }
                 streaming.sent += data.len() as u64;

@@ -88,7 +88,7 @@ impl Framing {
             }
             Self::Chunked(_) if input.len() > WHOLE => return None,
             Self::Chunked(decoder) => {
-                // This is a trial. If the end is not here yet, the body begins anew as a stream.
+                // This is a trial. If the end is not here yet, the body begins again as a stream.
                 let mut decoder = decoder.clone();
                 let mut data = Vec::new();
                 let mut used = 0;

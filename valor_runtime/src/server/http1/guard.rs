@@ -390,7 +390,8 @@ mod tests {
         fn no_bytes_make_it_panic_and_no_split_lets_anything_through(
             pieces in prop::collection::vec(prop::sample::select(vec![
                 "GET", "POST", " ", "/", "*", "http://", "a", "HTTP/1.1", "HTTP/2.0", "\r\n", "\r\n", "\r", "\n",
-                "host", ": ", "content-length", "transfer-encoding", "chunked", "5", ",", "\0", "\t", "ä", "#", "x: y\r\n",
+                "host", ": ", "content-length", "transfer-encoding", "chunked", "5", ",", "\0", "\t", "ä", "#",
+                "x: y\r\n",
                 "GET / HTTP/1.1\r\nhost: a\r\n",
             ]), 0..20),
             segments in prop::collection::vec(1..9usize, 1..10),

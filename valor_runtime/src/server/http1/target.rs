@@ -22,7 +22,7 @@ pub(super) fn of<'a>(
         return Err(Refusal::new(501, "this server is no proxy"));
     }
     if !target.is_ascii() || target.contains('#') {
-        return Err(bad("the target has a character that cannot stand in one"));
+        return Err(bad("the target has a character that is not allowed there"));
     }
     if target.starts_with('/') {
         return Ok((target.into(), None));

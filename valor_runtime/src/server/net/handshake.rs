@@ -35,7 +35,7 @@ pub(crate) async fn shake_hands(
     match shaken {
         Ok(stream) => stream,
         Err(error) => {
-            log::debug!(target: "valor::server", "a TLS handshake came to nothing: {error}");
+            log::debug!(target: "valor::server", "a TLS handshake failed: {error}");
             None
         }
     }

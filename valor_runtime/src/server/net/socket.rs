@@ -149,7 +149,7 @@ impl Listener {
                     true => error,
                     false => io::Error::new(
                         io::ErrorKind::AlreadyExists,
-                        "something is there already that is not a socket",
+                        "something that is not a socket is already there",
                     ),
                 });
             }

@@ -38,24 +38,24 @@ pub enum TlsError {
     },
     /// The file has no certificate in it.
     #[error(
-        "{}: there is no certificate in it; it has to be PEM, the server's own certificate first and its chain behind it",
+        "{}: there is no certificate in it; it must be PEM, the server's own certificate first, then its chain",
         .0.display()
     )]
     NoCertificate(PathBuf),
     /// The file has no private key in it.
     #[error(
-        "{}: there is no private key in it; it has to be PEM, of PKCS#8 (`BEGIN PRIVATE KEY`), SEC1 or PKCS#1",
+        "{}: there is no private key in it; it must be PEM, of PKCS#8 (`BEGIN PRIVATE KEY`), SEC1 or PKCS#1",
         .0.display()
     )]
     NoKey(PathBuf),
     /// The key is encrypted.
     #[error(
-        "{}: the private key is encrypted, and nobody is there to be asked for the password; \
-         `openssl pkey -in FILE -out PLAIN` takes it off", .0.display()
+        "{}: the private key is encrypted, and nobody can enter the password; `openssl pkey -in FILE -out PLAIN` \
+         removes it", .0.display()
     )]
     Encrypted(PathBuf),
     /// A part of the file is not what its label says.
-    #[error("{}: the {what} is damaged: {source}; copy it anew from where it was issued", .file.display())]
+    #[error("{}: the {what} is damaged: {source}; copy it again from its issuer", .file.display())]
     Damaged {
         /// Which of the two it is.
         what: &'static str,
@@ -65,7 +65,8 @@ pub enum TlsError {
         source: pem::Error,
     },
     /// The key cannot be used.
-    #[error("{}: the private key cannot be used: {source}; RSA (2048 to 8192 bits), ECDSA P-256, P-384 and Ed25519 keys can", .file.display())]
+    #[error("{}: the private key cannot be used: {source}; RSA (2048 to 8192 bits), ECDSA P-256, P-384 and Ed25519 \
+             keys can", .file.display())]
     Key {
         /// The file of the key.
         file: PathBuf,
@@ -73,7 +74,8 @@ pub enum TlsError {
         source: Error,
     },
     /// The certificate cannot be used.
-    #[error("{}: the first certificate cannot be used: {source}; the server's own, of X.509 version 3, comes first", .file.display())]
+    #[error("{}: the first certificate cannot be used: {source}; the server's own, of X.509 version 3, comes \
+             first", .file.display())]
     Certificate {
         /// The file of the certificate.
         file: PathBuf,
@@ -82,8 +84,8 @@ pub enum TlsError {
     },
     /// The key does not belong to the certificate.
     #[error(
-        "{}: the private key is not that of the first certificate in {}; \
-         give the two that were made for each other, the server's own certificate before its chain",
+        "{}: the private key does not match the first certificate in {}; give a matching pair, with the server's own \
+         certificate before its chain",
         .key.display(), .certificate.display()
     )]
     Mismatch {

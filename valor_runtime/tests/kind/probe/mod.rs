@@ -1,5 +1,5 @@
-//! A kind of vlugin that is here for the tests alone: a `probe` is a text, `NAME.probe`, that is sent back, or that names
-//! another vlugin in `call NAME`, which is asked then.
+//! A kind of vlugin that is here for the tests alone: a `probe` is a text, `NAME.probe`, that is sent back, or that
+//! names another vlugin in `call NAME`, which is asked then.
 //!
 //! It is all that a kind takes: this folder, and its row.
 

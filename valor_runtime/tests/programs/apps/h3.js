@@ -1,5 +1,17 @@
 // h3, version 2: handlers over web requests.
-import { createError, getQuery, getRouterParam, H3, HTTPError, readBody, redirect, setCookie, getCookie, withBase, onError } from "h3";
+import {
+  createError,
+  getQuery,
+  getRouterParam,
+  H3,
+  HTTPError,
+  readBody,
+  redirect,
+  setCookie,
+  getCookie,
+  withBase,
+  onError,
+} from "h3";
 
 const app = new H3();
 app.use((event) => {

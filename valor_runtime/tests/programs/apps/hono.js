@@ -21,7 +21,9 @@ app.use("/admin/*", basicAuth({ username: "ada", password: "lovelace" }));
 app.use("/static/*", etag());
 
 app.get("/", (c) => c.text("hono"));
-app.get("/posts/:id{[0-9]+}", (c) => c.json({ id: c.req.param("id"), page: c.req.query("page") ?? null, tags: c.req.queries("tag") ?? [] }));
+app.get("/posts/:id{[0-9]+}", (c) =>
+  c.json({ id: c.req.param("id"), page: c.req.query("page") ?? null, tags: c.req.queries("tag") ?? [] }),
+);
 app.get("/wild/*", (c) => c.text(c.req.path));
 app.get("/api/data", (c) => c.json({ ok: true }));
 app.get("/auth/who", (c) => c.json(c.get("jwtPayload")));
@@ -32,10 +34,15 @@ app.post("/json", async (c) => c.json({ got: await c.req.json() }, 201));
 app.post("/form", async (c) => {
   const form = await c.req.formData();
   const file = form.get("file");
-  return c.json({ name: form.get("name"), file: typeof file === "string" ? file : { name: file.name, type: file.type, text: await file.text() } });
+  return c.json({
+    name: form.get("name"),
+    file: typeof file === "string" ? file : { name: file.name, type: file.type, text: await file.text() },
+  });
 });
 app.post("/urlencoded", async (c) => c.json(await c.req.parseBody()));
-app.post("/small", bodyLimit({ maxSize: 10, onError: (c) => c.text("too much", 413) }), async (c) => c.text(await c.req.text()));
+app.post("/small", bodyLimit({ maxSize: 10, onError: (c) => c.text("too much", 413) }), async (c) =>
+  c.text(await c.req.text()),
+);
 app.get("/header", (c) => {
   c.header("x-one", "1");
   return c.body("with headers");
@@ -58,7 +65,9 @@ app.get("/teapot", () => {
 app.get("/throw", () => {
   throw new Error("caught by Hono");
 });
-app.onError((error, c) => (error instanceof HTTPException ? error.getResponse() : c.json({ error: error.message }, 500)));
+app.onError((error, c) =>
+  error instanceof HTTPException ? error.getResponse() : c.json({ error: error.message }, 500),
+);
 app.notFound((c) => c.json({ missing: c.req.path }, 404));
 
 export default app;

@@ -1,7 +1,10 @@
 // GraphQL Yoga with a schema.
 import { createSchema, createYoga } from "graphql-yoga";
 
-const books = [{ id: "1", title: "Emma", author: "Jane Austen" }, { id: "2", title: "Middlemarch", author: "George Eliot" }];
+const books = [
+  { id: "1", title: "Emma", author: "Jane Austen" },
+  { id: "2", title: "Middlemarch", author: "George Eliot" },
+];
 
 const yoga = createYoga({
   graphiql: false,

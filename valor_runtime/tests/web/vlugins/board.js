@@ -10,8 +10,15 @@ const later = (ms) => new Promise((done) => setTimeout(done, ms));
 const PATHS = {
   "/": (_, { env, made }) => new Response(`${made} ${JSON.stringify(env.config)}`),
   "/count": () => new Response(String(++counted)),
-  "/request": async (request) => Response.json({ method: request.method, url: request.url, headers: Object.fromEntries(request.headers), body: await request.text() }),
-  "/echo": (request) => new Response(request.body, { headers: { "content-type": request.headers.get("content-type") ?? "" } }),
+  "/request": async (request) =>
+    Response.json({
+      method: request.method,
+      url: request.url,
+      headers: Object.fromEntries(request.headers),
+      body: await request.text(),
+    }),
+  "/echo": (request) =>
+    new Response(request.body, { headers: { "content-type": request.headers.get("content-type") ?? "" } }),
   "/length": async (request) => {
     let length = 0;
     for await (const piece of request.body) received = length += piece.length;
@@ -66,17 +73,32 @@ const PATHS = {
     const { name, status, message } = await fetch(to).catch((error) => error);
     return Response.json({ name, status, message });
   },
-  "/call": (request, { to }) => valor.call(to.split("/")[1], `/${to.split("/").slice(2).join("/")}`, { method: request.method, body: request.body }),
+  "/call": (request, { to }) =>
+    valor.call(to.split("/")[1], `/${to.split("/").slice(2).join("/")}`, {
+      method: request.method,
+      body: request.body,
+    }),
   "/many": async (_, { env, to }) => {
     // Three of each at once, and none is answered.
     const soon = () => ({ signal: AbortSignal.timeout(300) });
-    const asks = [() => fetch("/hang", soon()), () => valor.call(to, "/wait", soon()), () => env.call(to, "/wait", soon())];
+    const asks = [
+      () => fetch("/hang", soon()),
+      () => valor.call(to, "/wait", soon()),
+      () => env.call(to, "/wait", soon()),
+    ];
     const settled = [];
     for (const ask of asks) settled.push(...(await Promise.allSettled([ask(), ask(), ask()])));
     return Response.json(settled.map(({ reason }) => reason.status ?? reason.name));
   },
-  "/env": (request, { env, to }) => env.call(to, new Request("http://x/request?a=b", { headers: { cookie: "c=d", "x-request-id": "passed" } })),
-  "/cookies": () => new Response("", { headers: [["set-cookie", "a=1"], ["set-cookie", "b=2"]] }),
+  "/env": (request, { env, to }) =>
+    env.call(to, new Request("http://x/request?a=b", { headers: { cookie: "c=d", "x-request-id": "passed" } })),
+  "/cookies": () =>
+    new Response("", {
+      headers: [
+        ["set-cookie", "a=1"],
+        ["set-cookie", "b=2"],
+      ],
+    }),
   "/baked": async () => Response.json((await valor.call("board", "/cookies")).headers.getSetCookie()),
   "/frozen": (_, { env }) => new Response(String(Object.isFrozen(env))),
   "/immutable": (request) => {

@@ -68,7 +68,7 @@ fn settle_forwarded(head: &mut RequestHead, peer: &str, trusted: &[TrustedProxy]
         return;
     }
     let said = Said::by(head, |address| is_trusted(Some(address)));
-    // Each header is written anew, so that nothing remains of what was not believed.
+    // Each header is written again, so that nothing remains of what was not believed.
     for name in [FORWARDED, FOR, PROTO, HOST] {
         head.remove(name);
     }
