@@ -51,6 +51,46 @@ fn where_it_is_mounted_can_be_said() {
     assert!(at("/").get("/").text().starts_with("none "));
 }
 
+/// As a host has it: what a host offers learns it, and no other vlugin does.
+#[test]
+fn nobody_names_the_caller_but_the_host() {
+    /// Calls what the query names, in another's name.
+    struct Calls;
+    impl Vlugin for Calls {
+        type Config = ();
+
+        async fn on_create(_: (), _: &mut Context) -> http::Result<Self> {
+            Ok(Self)
+        }
+
+        async fn on_request(
+            &self,
+            cx: &Context,
+            req: http::Request,
+        ) -> http::Result<http::Response> {
+            let own = caller(&req);
+            let mut asks = http::Request::get("http://x/");
+            asks.insert_header("x-valor-caller", "forged");
+            let callee = req.url().query().unwrap_or_default();
+            let said = cx.call(callee, asks).await?.body_string().await?;
+            Ok(format!("{own} {said}").into())
+        }
+    }
+    fn caller(req: &http::Request) -> String {
+        let named = req.header("x-valor-caller");
+        named.map_or("nobody", |it| it.as_str()).to_owned()
+    }
+    let answer = |req: http::Request| async move { caller(&req) };
+    let host = TestHost::new().name("it").on_call("_whoami", answer);
+    let host = host.on_call("other", answer);
+    let vlugin = host.create(Entry::of::<Calls>("calls", "1"));
+    for (target, said) in [("/?_whoami", "nobody it"), ("/?other", "nobody nobody")] {
+        let forged = vlugin.request("GET", target);
+        let forged = forged.header("x-valor-caller", "forged");
+        forged.send().assert_body(said);
+    }
+}
+
 #[test]
 fn a_failure_has_its_id_too() {
     #[derive(Debug)]

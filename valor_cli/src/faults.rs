@@ -24,6 +24,7 @@ pub fn told(definition: &Definition, built: bool, error: &RuntimeError) -> (Stri
     };
     let key = match error {
         RuntimeError::Allow { .. } => "allow",
+        RuntimeError::Callees { .. } => "callees",
         RuntimeError::Registry(_) => "prefix",
         RuntimeError::Load(error) => match error {
             LoadError::Sha256Invalid { .. } | LoadError::Sha256 { .. } => "sha256",

@@ -55,7 +55,14 @@ pub fn of(error: &LoadError) -> String {
             | ScriptError::UntrustedDeno { .. },
         ) => " or with --deno",
         LoadError::Package(error) => return of_package(error),
-        LoadError::Signature(error) => return of_signature(error),
+        LoadError::Signature(error) => {
+            // What is loaded need not be signed; what is verified is meant to be.
+            let more = match error {
+                SignatureError::Unsigned { .. } => ", or start without --trust",
+                _ => "",
+            };
+            return of_signature(error) + more;
+        }
         _ => "",
     };
     format!("{error}{more}")
@@ -70,13 +77,11 @@ pub fn of_package(error: &PackageError) -> String {
     format!("{error}{more}")
 }
 
-/// Why a file or a key is not trusted, and the remedy.
+/// Why a file or a key is not trusted, and the remedy: what `verify` says, and `run` and `check` of a key.
 pub fn of_signature(error: &SignatureError) -> String {
     let more = match error {
         SignatureError::KeyInvalid { .. } => " by `valor_cli keygen` or `minisign -G`",
-        SignatureError::Unsigned { .. } => {
-            " or with `valor_cli package --sign`, or start without --trust"
-        }
+        SignatureError::Unsigned { .. } => " or with `valor_cli package --sign`",
         SignatureError::Untrusted { .. } => ", or name its public key with --trust",
         _ => "",
     };

@@ -2,7 +2,7 @@
 //! `wasm-opt`, which shrinks modules. `build_sources` and `build` call it. If one of the two is missing, a line says
 //! so, and what to do.
 
-use crate::programs::Stop;
+use crate::programs::{Stop, silent};
 use std::{
     fs,
     io::ErrorKind,
@@ -117,12 +117,16 @@ impl WasmOpt {
             {
                 return Err(wrong(error));
             }
-            let said = String::from_utf8_lossy(&ran.stderr);
+            let program = self.0.display();
+            let said = match one_line(&String::from_utf8_lossy(&ran.stderr)) {
+                said if said.is_empty() => {
+                    format!("{}; see that it is wasm-opt", silent("it", ran.status))
+                }
+                said => said,
+            };
             return Err(format!(
-                "{} cannot make {} smaller: {}",
-                self.0.display(),
-                file.display(),
-                one_line(&said)
+                "{program} cannot make {} smaller: {said}",
+                file.display()
             ));
         }
         let after = size(&part).map_err(wrong)?;

@@ -60,6 +60,8 @@ fn load(
 fn ask(runtime: &Arc<Runtime>, method: &str, target: &str) -> (u16, String) {
     let mut request = Request::new(method, target).unwrap();
     request.head.push("host", b"localhost").unwrap();
+    // It never arrives.
+    request.head.push("x-valor-caller", b"client").unwrap();
     let response = block_on(runtime.clone().on_request(request)).expect("an answer");
     let status = response.head.status();
     let body = block_on(response.body.bytes(1 << 20)).expect("a body");
@@ -124,6 +126,16 @@ fn every_kind_converses_with_what_the_host_offers() {
         // The host's own are not offered.
         let (_, said) = ask(&runtime, "GET", "/granted/called?name=_health&to=http://x/");
         assert_eq!(value(&said)["status"], 404, "{kind}");
+
+        // Between vlugins nobody has a caller's name, and no client speaks for one.
+        for target in [
+            "/granted/request",
+            "/granted/call?name=other&to=http://x/request&h=x-valor-caller:other",
+        ] {
+            let (status, said) = ask(&runtime, "GET", target);
+            let caller = value(&said)["headers"]["x-valor-caller"].clone();
+            assert_eq!((status, caller), (200, Value::Null), "{kind}: {target}");
+        }
     }
 }
 

@@ -5,8 +5,8 @@ import { BUILT_IN } from "./valor-admin.js";
 import { LEVELS } from "./guest.js";
 import { byName, byPrefix, hosts, lackOf, prepare } from "./valor-registry.js";
 import {
-  FORWARDED_PREFIX, Fault, REQUEST_ID, below, ended, idOf, mayCall, mayHaveBody, noAnswer, problem, reach, route,
-  without,
+  CALLER, FORWARDED_PREFIX, Fault, REQUEST_ID, below, ended, idOf, mayCall, mayHaveBody, noAnswer, problem, reach,
+  route, without,
 } from "./valor-rules.js";
 
 /** The most characters of a vlugin's text in a line of the console. */
@@ -17,7 +17,7 @@ hosts(function hostOf({ name, definition }) {
     log: (level, target, line) => console[LEVELS[level] ?? "debug"](`valor: ${name}: ${line}`),
     call: async (callee, request) => {
       mayCall(definition.callees, callee);
-      request.headers = without(request.headers, "upgrade");
+      request.headers = without(without(request.headers, "upgrade"), CALLER);
       const mount = !callee.startsWith("_") && byName.get(callee);
       const id = idOf(request.headers);
       return mount ? run(mount, request, id) : ended(problem(404, `no vlugin is named \`${callee}\``), id);
@@ -42,6 +42,7 @@ hosts(function hostOf({ name, definition }) {
 
 /** The response to a request whose path is resolved. */
 export async function answer(request) {
+  request.headers = without(request.headers, CALLER);
   const id = idOf(request.headers);
   const [path] = request.target.split("?");
   const builtIn = /^\/_(health|plugins)(\/.*)?$/.exec(path);

@@ -4,7 +4,7 @@
 
 import { Account } from "./account.js";
 import { Line } from "./valor-line.js";
-import { Fault, addEventListener, fetch, refuse } from "./valor-rules.js";
+import { Fault, NAME, addEventListener, fetch, refuse } from "./valor-rules.js";
 import { Script, asks, importedFor } from "./valor-js.js";
 
 /** How long a page or its Worker may take to report, in ms. */
@@ -32,7 +32,7 @@ export async function script(mount, { call }, stored) {
   known.account.call = call;
   isLimited ||= !!definition.callees;
   asks(async (callee, request) => {
-    if (isLimited)
+    if (isLimited && NAME.test(callee))
       refuse(
         403,
         `\`${callee}\` may not be called: no vlugin's own code calls it here, ` +

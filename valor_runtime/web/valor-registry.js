@@ -3,7 +3,7 @@
 
 import { Guest } from "./guest.js";
 import { checked, keep as keepWorkers, script } from "./valor-pages.js";
-import { fetch, refuse, resolve } from "./valor-rules.js";
+import { NAME, fetch, refuse, resolve } from "./valor-rules.js";
 import { PLUGINS, keep, keyOf, kept, read } from "./valor-store.js";
 
 const DEFAULTS = { timeout: 30, body: 10485760, concurrency: 1024 };
@@ -82,7 +82,7 @@ export async function load() {
 
 /** Refuses a definition that cannot be mounted in a page. */
 export function fit({ type, name, prefix = `/${name}`, callees }) {
-  if (!/^[a-z\d-][\w.-]{0,63}$/i.test(name ?? "")) refuse(422, `\`${name}\` is not a name for a vlugin`);
+  if (!NAME.test(name ?? "")) refuse(422, `\`${name}\` is not a name for a vlugin`);
   if (!/^(wasm|js)$/.test(type))
     refuse(422, `a vlugin of type \`${type}\` does not run in a browser, only \`wasm\` and \`js\` do`);
   if (!/^(?!\/_)(\/|(\/[!$-.0->@-[\]-~]+)+)$/.test(prefix) || /%(2f|5c)/i.test(prefix) || resolve(prefix) !== prefix)

@@ -72,6 +72,7 @@ export const REQUEST_ID = "x-request-id";
 export const CORRELATION_ID = "x-correlation-id";
 export const PLUGIN = "x-valor-plugin";
 export const FORWARDED_PREFIX = "x-forwarded-prefix";
+export const CALLER = "x-valor-caller";
 
 export function idOf(headers) {
   const id = headers.find(([name]) => name === REQUEST_ID)?.[1];
@@ -115,12 +116,15 @@ const portOf = ({ port, protocol }) => port || (protocol === "https:" ? "443" : 
 const INSIDE =
   /^(localhost|.*\.localhost|\[.*\]|(0|10|127)\.[\d.]+|(192\.168|169\.254|172\.(1[6-9]|2\d|3[01])|100\.(6[4-9]|[7-9]\d|1[01]\d|12[0-7]))\.[\d.]+)$/;
 
+/** What a vlugin can be named. */
+export const NAME = /^[a-z\d-][\w.-]{0,63}$/i;
+
 /**
- * Refuses what a definition does not let its vlugin call. A page offers nothing itself, so there is nothing to refuse
- * for a name with `_`: no vlugin has one.
+ * Refuses what a definition does not let its vlugin call. There is nothing to refuse for a name that no vlugin can
+ * have, or for a name with `_`, since a page offers nothing itself.
  */
 export function mayCall(callees, callee) {
-  if (callee.startsWith("_") || !callees || callees.includes("*") || callees.includes(callee)) return;
+  if (!NAME.test(callee) || !callees || callees.includes("*") || callees.includes(callee)) return;
   refuse(403, `\`${callee}\` may not be called: add "${callee}" to this vlugin's \`callees\``);
 }
 

@@ -81,6 +81,7 @@ impl TestVlugin {
         if head.peer().is_none() {
             head.set_peer("127.0.0.1:50000");
         }
+        head.remove("x-valor-caller");
         head.remove("x-forwarded-prefix");
         if self.prefix != "/" {
             let _ = head.push("x-forwarded-prefix", self.prefix.as_bytes());

@@ -113,7 +113,17 @@ impl Host for HostOf {
         }
     }
 
-    fn call(&self, vlugin: &str, request: Request) -> BoxFuture<'static, Result<Response, Fault>> {
+    fn call(
+        &self,
+        vlugin: &str,
+        mut request: Request,
+    ) -> BoxFuture<'static, Result<Response, Fault>> {
+        // What the host offers learns whose request it is, and nobody else names the caller.
+        request.head.remove("x-valor-caller");
+        if vlugin.starts_with('_') {
+            // A head that is too full for it goes without.
+            let _ = request.head.push("x-valor-caller", self.name.as_bytes());
+        }
         let answer = self.world.answers().calls.get(vlugin).cloned();
         match answer {
             Some(answer) => answer(request),

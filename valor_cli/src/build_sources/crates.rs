@@ -2,7 +2,7 @@
 //! and the folders that it is built from. `build_sources` needs it to build, and `watch` to watch.
 
 use super::fault::{BuildFault, cannot_run, fault};
-use crate::programs::Stop;
+use crate::programs::{Stop, silent};
 use cargo_metadata::{CrateType, DependencyKind, Metadata, MetadataCommand, Package, Target};
 use std::path::{Path, PathBuf};
 use valor_runtime::{
@@ -155,10 +155,21 @@ pub fn metadata(
         .cargo_command();
     let asked = stop.output(&mut cargo).map_err(cannot_run)?;
     let unread = |why: &str| fault(format!("cargo cannot read {shown}: {}", on_one_line(why)));
-    if !asked.status.success() {
-        return Err(unread(&String::from_utf8_lossy(&asked.stderr)));
+    let (said, errors) = (
+        String::from_utf8_lossy(&asked.stdout),
+        String::from_utf8_lossy(&asked.stderr),
+    );
+    let word = match asked.status.success() {
+        true => &said,
+        false => &errors,
+    };
+    if word.trim().is_empty() {
+        let silent = silent(cargo.get_program().display(), asked.status);
+        return Err(unread(&format!("{silent}; see that it is cargo")));
     }
-    let said = String::from_utf8_lossy(&asked.stdout);
+    if !asked.status.success() {
+        return Err(unread(&errors));
+    }
     MetadataCommand::parse(said).map_err(|error| unread(&error.to_string()))
 }
 

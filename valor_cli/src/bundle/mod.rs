@@ -12,7 +12,7 @@ mod text;
 pub use meta::Import;
 pub use meta::Input;
 
-use crate::programs::{Stop, Unfinished};
+use crate::programs::{Stop, Unfinished, silent};
 use std::{
     env,
     ffi::OsString,
@@ -169,11 +169,16 @@ impl Bundler<'_> {
                     }
                 }
             })?;
+            let said = String::from_utf8_lossy(&output.stderr);
+            let broken = |why| fault(format!("{shown} cannot be bundled: {why}"));
+            // esbuild never does either.
+            if said.trim().is_empty() && !(output.status.success() && inputs.is_file()) {
+                let silent = silent(program.display(), output.status);
+                return Err(broken(format!("{silent}; see that it is esbuild")).into());
+            }
             if !output.status.success() {
-                let said = String::from_utf8_lossy(&output.stderr);
                 return Err(unbundled(&file, &shown.to_string(), &said).into());
             }
-            let broken = |why| fault(format!("{shown} cannot be bundled: {why}"));
             let inputs = meta::read(&file, &inputs).map_err(broken)?;
             // Deno only looks at this; esbuild needs an option as well.
             if !has_pragma && inputs.iter().any(|it| has_jsx_pragma(&it.file)) {

@@ -3,18 +3,21 @@
 //! urgent.
 //!
 //! On Unix, each runs in a process group with everything that it starts, such as cargo's compilers, next to a
-//! [`keeper`]. The keeper ends the group when this program ends, even after kill -9.
+//! [`keeper`]. The keeper ends the group when this program ends, even after kill -9. A process that has left the group
+//! holds nobody up: output is read until the program itself has ended ([`piped`]).
 
 mod keeper;
+mod piped;
 
 pub use keeper::keep;
 
 use keeper::Group;
+use piped::Piped;
 use std::{
     fmt,
     io::{self, Read},
     path::PathBuf,
-    process::{Child, ChildStderr, ChildStdout, Command, ExitStatus, Output, Stdio},
+    process::{Child, Command, ExitStatus, Output, Stdio},
     sync::{Arc, Mutex, MutexGuard, Weak, mpsc},
     time::Duration,
 };
@@ -75,6 +78,12 @@ struct Running {
 }
 
 impl Running {
+    /// True without the child too: another thread waits for it then.
+    fn has_ended(&mut self) -> bool {
+        let child = self.child.as_mut();
+        child.is_some_and(|child| !matches!(child.try_wait(), Ok(None)))
+    }
+
     /// If it has ended by itself, that is fine too.
     fn kill(&mut self) {
         match (&self.group, &mut self.child) {
@@ -136,12 +145,16 @@ impl Stop {
             running.kill();
         }
         state.running.push(running);
-        Ok(Program {
+        let mut program = Program {
             stop: self,
             number: state.started,
-            stdout,
-            stderr,
-        })
+            stdout: None,
+            stderr: None,
+        };
+        drop(state);
+        program.stdout = stdout.map(|it| program.piped(it)).transpose()?;
+        program.stderr = stderr.map(|it| program.piped(it)).transpose()?;
+        Ok(program)
     }
 
     /// Runs a program until it ends, and returns its output.
@@ -173,9 +186,21 @@ impl Stop {
         }
     }
 
+    /// Whether a program has ended. It is waited for then, and its number is nobody's.
+    fn has_ended(&self, number: u64) -> bool {
+        let mut state = self.state();
+        let running = state.running.iter_mut().find(|it| it.number == number);
+        running.is_none_or(Running::has_ended)
+    }
+
     fn state(&self) -> MutexGuard<'_, Started> {
         locked(&self.0)
     }
+}
+
+/// Describes a program that has failed without a word.
+pub fn silent(program: impl fmt::Display, status: ExitStatus) -> String {
+    format!("{program} ended with {status} and said nothing")
 }
 
 /// Everything that can be read.
@@ -193,12 +218,17 @@ pub struct Program<'a> {
     stop: &'a Stop,
     number: u64,
     /// Its output, if it was piped.
-    pub stdout: Option<ChildStdout>,
+    pub stdout: Option<Piped>,
     /// As above.
-    pub stderr: Option<ChildStderr>,
+    pub stderr: Option<Piped>,
 }
 
 impl Program<'_> {
+    fn piped(&self, pipe: impl Read + Send + 'static) -> io::Result<Piped> {
+        let (stop, number) = (self.stop.clone(), self.number);
+        Piped::new(pipe, move || stop.has_ended(number))
+    }
+
     /// Waits for it to end. Call this when it has closed its output: then it takes no time. If someone else has ended
     /// it, what it started ends with it.
     ///
@@ -220,6 +250,10 @@ impl Program<'_> {
     fn waits_for_a_fifo(&self, is_read: mpsc::Receiver<()>) -> Option<Option<PathBuf>> {
         let process = self.with(|running| running.child.as_ref().map(Child::id))??;
         while let Err(mpsc::RecvTimeoutError::Timeout) = is_read.recv_timeout(LOOK) {
+            // Another process may have its number now.
+            if self.stop.has_ended(self.number) {
+                return None;
+            }
             let fifo = waited_for(process);
             if fifo.is_some() {
                 self.with(Running::kill);
@@ -261,4 +295,23 @@ fn was_killed(status: &ExitStatus) -> bool {
 #[cfg(not(unix))]
 fn was_killed(_: &ExitStatus) -> bool {
     false
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+    use rustix::process::{Pid, Signal, kill_process};
+
+    /// It holds both pipes open, and would do so for ten minutes.
+    #[test]
+    fn who_has_left_the_group_is_not_waited_for() {
+        let mut shell = Command::new("sh");
+        shell.args(["-c", "setsid sleep 600 & echo $!; echo no >&2; exit 3"]);
+        let output = Stop::default().output(&mut shell).unwrap();
+        let said = String::from_utf8(output.stdout).unwrap();
+        let left = Pid::from_raw(said.trim().parse().unwrap()).unwrap();
+        kill_process(left, Signal::KILL).unwrap();
+        assert_eq!(output.status.code(), Some(3));
+        assert_eq!(output.stderr, b"no\n");
+    }
 }

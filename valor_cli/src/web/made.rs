@@ -68,6 +68,10 @@ pub(super) fn write(
         judges: RefCell::default(),
     };
     for (index, definition) in vlugins.well() {
+        if let Some(line) = not_in_a_page(&definition) {
+            vlugins.fault(index, "callees", line);
+            continue;
+        }
         match definition.kind.in_page() {
             InPage::Script => match scripts.put(&definition, &mut contents, imports) {
                 Ok((definition, script)) => {
@@ -122,6 +126,17 @@ pub(super) fn write(
         files,
         policy,
     })
+}
+
+/// Says that a definition names something that only a host beside a page offers.
+fn not_in_a_page(definition: &Definition) -> Option<String> {
+    let runs = definition.kind.in_page() != InPage::Never;
+    let mut names = definition.callees.iter().flatten();
+    let name = names.find(|it| runs && it.starts_with('_'))?;
+    Some(format!(
+        "`callees` names `{name}`, which a page does not offer; it offers nothing: take it out, or leave the vlugin to \
+         a server"
+    ))
 }
 
 /// Puts a module into the folder, and returns the definition that names it there.

@@ -227,6 +227,15 @@ mod with_tools {
         assert_eq!(finished.code, Some(1));
         let faults = finished.faults();
         assert!(faults[0].contains("smaller: not today"), "{faults:?}");
+        let silent = tool(&folder, "silent", "[ \"$1\" = --version ]");
+        let finished = build(
+            &folder,
+            &["--wasm-opt", "always"],
+            &[("WASM_OPT", &*silent)],
+        );
+        let line =
+            "smaller: it ended with exit status: 1 and said nothing; see that it is wasm-opt";
+        assert!(finished.faults()[0].ends_with(line), "{}", finished.err);
         let module = folder
             .path()
             .join("target/wasm32-unknown-unknown/debug/one.wasm");

@@ -140,10 +140,33 @@ fn without_cargo_an_optional_vlugin_is_left_out_with_the_reason() {
     assert!(finished.faults()[0].contains(reason), "{}", finished.err);
 }
 
+/// Something that is called cargo, and does not speak as cargo does.
+#[test]
+#[cfg(unix)]
+fn a_cargo_that_says_nothing_is_named() {
+    let folder =
+        Folder::new(r#"{ "plugins": [{ "type": "native", "name": "a", "source": "crate" }] }"#);
+    folder.write("crate/Cargo.toml", BROKEN);
+    folder.write("crate/src/lib.rs", "");
+    for (cargo, code) in [("/usr/bin/false", 1), ("/usr/bin/true", 0)] {
+        let mut command = folder.run();
+        command.arg("--build").env("CARGO", cargo);
+        let finished = finish(command);
+        let source = folder.path().join("crate");
+        let line = format!(
+            "cargo cannot read its source {}: {cargo} ended with exit status: {code} and said nothing; see that it is \
+             cargo",
+            source.display()
+        );
+        assert!(finished.faults()[0].ends_with(&line), "{}", finished.err);
+    }
+}
+
 /// A compiler that has the host's std and no other.
 #[test]
 #[cfg(unix)]
 fn without_the_target_an_optional_module_is_left_out_with_the_reason() {
+    use crate::support::started;
     use std::{fs, os::unix::fs::symlink, process::Command};
 
     let folder = Folder::new(
@@ -152,8 +175,9 @@ fn without_the_target_an_optional_module_is_left_out_with_the_reason() {
     folder.write("crate/Cargo.toml", BROKEN);
     folder.write("crate/src/lib.rs", "");
     let told = |what: &str| {
-        let output = Command::new("rustc").args(["--print", what]).output();
-        let told = String::from_utf8(output.unwrap().stdout).unwrap();
+        let mut rustc = Command::new("rustc");
+        let output = started(rustc.args(["--print", what]), Command::output);
+        let told = String::from_utf8(output.stdout).unwrap();
         told.trim().to_owned()
     };
     let host = told("host-tuple");
@@ -165,15 +189,15 @@ fn without_the_target_an_optional_module_is_left_out_with_the_reason() {
     // Not a script that this process writes and starts: others that it starts at the same time may
     // have the file open for writing yet.
     let script = format!("exec rustc --sysroot '{}' \"$@\"\n", sysroot.display());
-    let made = Command::new("sh")
+    let mut writes = Command::new("sh");
+    writes
         .args([
             "-c",
             "printf '#!/bin/sh\\n%s' \"$2\" > \"$1\"; chmod +x \"$1\"",
             "sh",
         ])
-        .args([&compiler, &script])
-        .status();
-    assert!(made.unwrap().success());
+        .args([&compiler, &script]);
+    assert!(started(&mut writes, Command::status).success());
 
     let mut command = folder.run();
     command

@@ -91,6 +91,11 @@ fn faults_of_the_text_have_line_and_column() {
             native(r#""name": "_plugins""#),
             ":2:29: plugins[0].name: names that begin with `_` or `.` are Valor's own; begin `_plugins` otherwise",
         ),
+        (
+            native(r#""name": "a", "callees": ["_b"]"#),
+            ":2:45: plugins[0].callees: the vlugin `a`: `callees` names `_b`, which this host does not offer; it offers \
+             nothing",
+        ),
     ] {
         assert_eq!(faults_of(&Folder::new(&text)), [fault]);
     }
@@ -289,13 +294,9 @@ fn after_a_hundred_faults_the_others_are_counted() {
 fn what_has_no_end_is_not_read() {
     let folder = Folder::new("");
     let pipe = folder.file("pipe.json");
-    assert!(
-        std::process::Command::new("mkfifo")
-            .arg(&pipe)
-            .status()
-            .unwrap()
-            .success()
-    );
+    let mut mkfifo = std::process::Command::new("mkfifo");
+    let made = crate::support::started(mkfifo.arg(&pipe), std::process::Command::status);
+    assert!(made.success());
     let sparse = folder.file("sparse.json");
     std::fs::File::create(&sparse)
         .unwrap()

@@ -1,7 +1,7 @@
 //! What the program starts (cargo and its compilers, esbuild) ends with it, whatever ends it.
 
 use crate::{
-    support::{Folder, Server, valor_cli, wait_for, wait_for_the_end_of},
+    support::{Folder, Server, started, valor_cli, wait_for, wait_for_the_end_of},
     watching::plugins,
 };
 use std::{
@@ -68,7 +68,7 @@ impl Started {
 
     /// Starts it, and waits until the tool runs.
     fn begin(&mut self) -> Child {
-        let program = self.command.stderr(Stdio::piped()).spawn().unwrap();
+        let program = started(self.command.stderr(Stdio::piped()), Command::spawn);
         wait_for("the tool", || self.tool.exists());
         program
     }
@@ -108,8 +108,8 @@ fn with_default_signals(command: Command) -> Command {
 
 fn signal(name: &str, process: &str) {
     let mut kill = Command::new("kill");
-    let sent = kill.args(["-s", name, process.trim()]).status();
-    assert!(sent.unwrap().success());
+    let sent = started(kill.args(["-s", name, process.trim()]), Command::status);
+    assert!(sent.success());
 }
 
 #[test]

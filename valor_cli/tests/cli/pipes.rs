@@ -1,6 +1,6 @@
 //! FIFOs in the place of files, which nobody waits for, and pipes that a shell gives, which are read to their end.
 
-use crate::support::{Finished, Folder, finish, valor_cli};
+use crate::support::{Finished, Folder, finish, started, valor_cli};
 use std::{
     fs::{self, File, OpenOptions},
     io::Write,
@@ -11,8 +11,8 @@ use std::{
 fn silent(folder: &Folder, name: &str) -> File {
     let fifo = folder.path().join(name);
     fs::create_dir_all(fifo.parent().unwrap()).unwrap();
-    let made = Command::new("mkfifo").arg(&fifo).status();
-    assert!(made.unwrap().success());
+    let made = started(Command::new("mkfifo").arg(&fifo), Command::status);
+    assert!(made.success());
     let both_ends = OpenOptions::new().read(true).write(true).open(fifo);
     both_ends.unwrap()
 }
@@ -162,7 +162,7 @@ fn with_pipe(folder: &Folder, text: &str, args: &str) -> Finished {
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
-    let mut shell = shell.spawn().unwrap();
+    let mut shell = started(&mut shell, Command::spawn);
     shell
         .stdin
         .take()

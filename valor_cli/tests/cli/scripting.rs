@@ -1,7 +1,7 @@
 //! JavaScript vlugins on the command line: which Deno runs them, what is said without one, what the log
 //! has of them, and that no process of theirs outlives the program.
 
-use crate::support::{Folder, Server, finish, valor_cli, wait_for};
+use crate::support::{Folder, Server, finish, started, valor_cli, wait_for};
 use std::{
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
@@ -423,11 +423,11 @@ fn a_deno_that_is_asked_what_a_script_imports_does_not_outlive_the_program() {
             .args(["check", "-p"])
             .arg(folder.path().join("plugins.json"))
             .envs([("VALOR_DENO", &deno), ("TMPDIR", &temporary)]);
-        let mut program = command.spawn().unwrap();
+        let mut program = started(&mut command, Command::spawn);
         wait_for("the question", || asked.exists());
         let id = program.id().to_string();
-        let sent = Command::new("kill").args(["-s", signal, &id]).status();
-        assert!(sent.unwrap().success());
+        let mut kill = Command::new("kill");
+        assert!(started(kill.args(["-s", signal, &id]), Command::status).success());
         program.wait().unwrap();
         crate::support::wait_for_the_end_of(&std::fs::read_to_string(asked).unwrap());
         let left: Vec<_> = std::fs::read_dir(temporary).unwrap().collect();

@@ -21,9 +21,9 @@ fn signed() -> Folder {
     folder
 }
 
-/// What `verify` refuses it with. `check` has to refuse it with the same.
+/// What `verify` refuses it with. `check` has to refuse it with the same, and goes on with `more`.
 #[track_caller]
-fn refusal(folder: &Folder, key: &str) -> String {
+fn refusal_and(folder: &Folder, key: &str, more: &str) -> String {
     let key = folder.file(key);
     let failed = run(&["verify", "--trust", &key, &folder.file("hello.vlugin")]);
     assert_eq!((failed.code, &*failed.out), (Some(1), ""));
@@ -32,8 +32,14 @@ fn refusal(folder: &Folder, key: &str) -> String {
     let checked = run(&["check", "-p", &plugins, "--trust", &key]);
     assert_eq!(checked.code, Some(1));
     let start = format!("{plugins}:2:46: plugins[0].path: vlugin `hello`: ");
-    assert_eq!(checked.faults(), [[&*start, &verified].concat()]);
+    assert_eq!(checked.faults(), [[&*start, &verified, more].concat()]);
     verified.replace(&folder.file(""), "DIR/")
+}
+
+/// The same, if `check` has no more to say.
+#[track_caller]
+fn refusal(folder: &Folder, key: &str) -> String {
+    refusal_and(folder, key, "")
 }
 
 #[test]
@@ -105,9 +111,10 @@ fn what_is_unsigned_or_altered_is_refused() {
 
     fs::remove_file(&signature).unwrap();
     let unsigned = "is not signed: DIR/hello.vlugin.minisig is not there; sign it with \
-                    `minisign -S` or with `valor_cli package --sign`, or start without --trust";
+                    `minisign -S` or with `valor_cli package --sign`";
+    // Nothing is started by `verify`.
     assert_eq!(
-        refusal(&folder, "alice.key.pub"),
+        refusal_and(&folder, "alice.key.pub", ", or start without --trust"),
         format!("DIR/hello.vlugin {unsigned}")
     );
     // Without `--trust` nobody asks.

@@ -1,4 +1,4 @@
-//! Starting the program, and talking to it.
+//! Running the program, and talking to it.
 
 use std::{
     io::{BufRead, BufReader, Read, Write},
@@ -9,6 +9,12 @@ use std::{
     thread::JoinHandle,
     time::{Duration, Instant},
 };
+
+// Beside this file, wherever it is a module of.
+#[path = "starting.rs"]
+mod starting;
+
+pub use starting::started;
 
 /// How long anything may take that has to happen: far longer than it does.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -82,7 +88,7 @@ pub fn misbehaving() -> &'static Path {
             // As the runtime's tests build it.
             .env("CARGO_PROFILE_DEV_DEBUG", "false")
             .env("CARGO_TARGET_DIR", &target);
-        assert!(cargo.status().unwrap().success());
+        assert!(started(&mut cargo, Command::status).success());
         let (start, end) = (std::env::consts::DLL_PREFIX, std::env::consts::DLL_SUFFIX);
         target
             .join("debug")
@@ -175,7 +181,7 @@ struct Running {
 impl Running {
     fn spawn(mut command: Command) -> Self {
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = command.spawn().unwrap();
+        let mut child = started(&mut command, Command::spawn);
         let (out, err) = (Arc::default(), Arc::default());
         let readers = vec![
             gather(child.stdout.take().unwrap(), &out),
@@ -318,8 +324,9 @@ impl Server {
     #[cfg(unix)]
     pub fn signal(&self, name: &str) {
         let pid = self.running.child.id().to_string();
-        let sent = Command::new("kill").args(["-s", name, &pid]).status();
-        assert!(sent.unwrap().success());
+        let mut kill = Command::new("kill");
+        let sent = started(kill.args(["-s", name, &pid]), Command::status);
+        assert!(sent.success());
     }
 
     /// Presses Ctrl-C in its console: the one signal that there is on Windows.
@@ -328,8 +335,8 @@ impl Server {
         let pid = self.running.child.id().to_string();
         let program = std::env::var_os("VALOR_CTRL_C")
             .expect("VALOR_CTRL_C names the program of .ci/ctrl_c.c");
-        let sent = Command::new(program).arg(pid).status();
-        assert!(sent.unwrap().success());
+        let sent = started(Command::new(program).arg(pid), Command::status);
+        assert!(sent.success());
     }
 
     /// Waits for the end.
@@ -373,7 +380,7 @@ pub fn wait_for(what: &str, mut happened: impl FnMut() -> bool) {
 pub fn wait_for_the_end_of(pid: &str) {
     wait_for("the end of a process", || {
         let mut ps = Command::new("ps");
-        let shown = ps.args(["-o", "stat=", "-p", pid.trim()]).output().unwrap();
+        let shown = started(ps.args(["-o", "stat=", "-p", pid.trim()]), Command::output);
         let state = String::from_utf8(shown.stdout).unwrap();
         state.trim().is_empty() || state.starts_with('Z')
     });

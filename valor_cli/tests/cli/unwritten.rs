@@ -2,7 +2,7 @@
 //! failed; a server serves all the same.
 #![cfg(target_os = "linux")]
 
-use crate::support::{Folder, Server, libraries, run, valor_cli, wait_for};
+use crate::support::{Folder, Server, libraries, run, started, valor_cli, wait_for};
 use std::{
     fs::File,
     process::{Child, Command, Stdio},
@@ -19,7 +19,7 @@ fn full() -> Stdio {
 /// Runs the program without room for what it prints, and gives its code and what it says of that.
 fn without_room(args: &[&str]) -> (Option<i32>, String) {
     let mut command = valor_cli();
-    let output = command.args(args).stdout(full()).output().unwrap();
+    let output = started(command.args(args).stdout(full()), Command::output);
     let err = String::from_utf8_lossy(&output.stderr).into_owned();
     (output.status.code(), err)
 }
@@ -75,13 +75,13 @@ fn a_command_whose_results_are_lost_has_failed() {
     // In JSON the results are records on standard error.
     let mut check = valor_cli();
     let args = ["check", "-p", &file, "--log-format", "json"];
-    let code = check.args(args).stderr(full()).status().unwrap().code();
+    let code = started(check.args(args).stderr(full()), Command::status).code();
     assert_eq!(code, Some(0), "there was nothing to print");
     folder.write(
         "plugins.json",
         r#"{ "plugins": [{ "type": "files", "name": "a", "path": "." }] }"#,
     );
-    let code = check.status().unwrap().code();
+    let code = started(&mut check, Command::status).code();
     assert_eq!(code, Some(1));
 }
 
@@ -89,7 +89,7 @@ fn a_command_whose_results_are_lost_has_failed() {
 fn a_reader_that_has_gone_is_no_failure() {
     let mut command = valor_cli();
     command.args(["completions", "bash"]).stdout(Stdio::piped());
-    let mut child = command.spawn().unwrap();
+    let mut child = started(&mut command, Command::spawn);
     drop(child.stdout.take());
     assert_eq!(child.wait().unwrap().code(), Some(0));
 }
@@ -102,7 +102,7 @@ fn a_server_says_so_and_serves() {
     let mut command = valor_cli();
     command.args(["run", "-w", "--addr", &socket]);
     command.stdout(full()).stderr(File::create(errors).unwrap());
-    let mut server = Killed(command.spawn().unwrap());
+    let mut server = Killed(started(&mut command, Command::spawn));
     let mut line = None;
     wait_for("the line", || {
         let said = std::fs::read_to_string(&said).unwrap();
@@ -116,7 +116,7 @@ fn a_server_says_so_and_serves() {
     assert_eq!(run(&["plugins", "--addr", &socket, "list"]).code, Some(0));
     let mut term = Command::new("kill");
     term.args(["-TERM", &server.0.id().to_string()]);
-    assert!(term.status().unwrap().success());
+    assert!(started(&mut term, Command::status).success());
     assert_eq!(server.0.wait().unwrap().code(), Some(0));
 }
 

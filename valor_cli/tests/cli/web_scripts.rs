@@ -165,6 +165,12 @@ fn scripts_that_cannot_be_written() {
         ],
     );
     refused("a.ts", "", Some("/none"), &["/none cannot be run: "]);
+    for (tool, code) in [("/usr/bin/false", 1), ("/usr/bin/true", 0)] {
+        let line = format!(
+            "a.ts cannot be bundled: {tool} ended with exit status: {code} and said nothing; see that it is esbuild"
+        );
+        refused("a.ts", "", Some(tool), &[&line]);
+    }
     refused("b", "", None, &["there is no b.js, .mjs, .ts or .mts"]);
     refused("./b.js", "", None, &["b.js cannot be read: "]);
     let esbuild = esbuild();

@@ -284,6 +284,11 @@ fn what_is_wrong_is_told_and_nothing_is_written() {
     refused(&folder, "plugins[0].sha256: ");
     let folder = project(&wasm(r#", "path": "plugins.json""#));
     refused(&folder, "plugins[0].path: ");
+    let folder = project(&wasm(r#", "callees": ["*", "_count"]"#));
+    refused(
+        &folder,
+        "plugins.json:1:61: plugins[0].callees: vlugin `greet`: `callees` names `_count`, which a page does not offer",
+    );
     let folder = project(r#"{ "plugins": [{ "type": "files", "name": "a", "path": "none" }] }"#);
     refused(&folder, "plugins[0].path: vlugin `a`: the folder ");
     let folder = project(

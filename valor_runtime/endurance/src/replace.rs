@@ -86,9 +86,7 @@ pub fn run(args: &Args) -> Outcome<()> {
         })
         .collect();
     // Wait until every client has had some answers: their memory is not the replacements'.
-    while asked.load(Ordering::Relaxed) < 20 * args.busy as u64 {
-        thread::sleep(Duration::from_millis(10));
-    }
+    wait_for(20 * args.busy as u64, &asked, &clients);
 
     let before = resources::resident(std::process::id());
     let start = Instant::now();
@@ -101,6 +99,10 @@ pub fn run(args: &Args) -> Outcome<()> {
         fs::remove_file(&file)?;
     }
     let took = start.elapsed();
+    // Each client may have one request under way that began before the last replacement. Of twice as many answers, half
+    // began after it.
+    let last = asked.load(Ordering::Relaxed) + 2 * args.busy as u64;
+    wait_for(last, &asked, &clients);
     over.store(true, Ordering::Release);
     let mut versions = BTreeSet::new();
     for client in clients {
@@ -129,6 +131,19 @@ pub fn run(args: &Args) -> Outcome<()> {
         return Err("nobody has seen the last version".into());
     }
     Ok(())
+}
+
+/// Waits until so many requests were answered, or a client has ended: it has failed then.
+fn wait_for(
+    answers: u64,
+    asked: &AtomicU64,
+    clients: &[thread::JoinHandle<Outcome<BTreeSet<u32>>>],
+) {
+    while asked.load(Ordering::Relaxed) < answers
+        && !clients.iter().any(thread::JoinHandle::is_finished)
+    {
+        thread::sleep(Duration::from_millis(10));
+    }
 }
 
 /// The library with another number in its mark.

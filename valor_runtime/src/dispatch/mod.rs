@@ -15,7 +15,7 @@ pub use pace::CallTimeouts;
 
 use crate::{
     Body, BoxFuture, Fault, FaultKind, Request, Response, Vlugin, id,
-    in_band::FORWARDED_PREFIX,
+    in_band::{CALLER, FORWARDED_PREFIX},
     metrics::Metrics,
     registry::{Mount, Registry},
     status::{self, Content},
@@ -48,6 +48,8 @@ impl Dispatch {
     /// Answers a request from outside, by its path.
     pub async fn answer(&self, mut request: Request) -> Response {
         let head = &mut request.head;
+        // It names a vlugin, which a request from outside has not come from.
+        head.remove(CALLER);
         let id = id::settle(head);
         let in_flight = InFlight::begin(self.metrics.clone(), id, head);
         if let std::borrow::Cow::Owned(resolved) = path::resolve(head.target())

@@ -5,7 +5,9 @@
 //! granted by name. Whatever kind the caller is, its calls come through the [`RuntimeHost`](super::RuntimeHost), which
 //! asks here; `dispatch` finds the callee then.
 
-use crate::{BoxFuture, Fault, Request, Response, Vlugin, in_band::CALLER};
+use crate::{
+    BoxFuture, Fault, Request, Response, Vlugin, definition::broken_name, in_band::CALLER,
+};
 use std::sync::Arc;
 
 /// Stands for every vlugin in `callees`.
@@ -77,13 +79,18 @@ impl Callees {
         })
     }
 
-    /// Hands a request to a callee, in the name of the caller.
+    /// Hands a request to a callee. What the host offers reads the caller's name in it; nobody else may put one there.
     pub(super) fn call(
         &self,
         caller: &str,
         callee: &str,
         mut request: Request,
     ) -> BoxFuture<'static, Result<Response, Fault>> {
+        if !is_name(callee) {
+            // As for any other name that nobody has. To add this one to `callees` would be a fault.
+            let response = Response::problem(404, &format!("no vlugin is named `{callee}`"));
+            return Box::pin(async { Ok(response) });
+        }
         if !self.grants(callee) {
             let line = format!(
                 "`{callee}` may not be called: add \"{callee}\" to this vlugin's `callees`"
@@ -91,21 +98,19 @@ impl Callees {
             return Box::pin(async { Err(Fault::refused(403, line)) });
         }
         let head = &mut request.head;
-        let is_name = !callee.is_empty() && !callee.contains(['/', '?', '#']);
         let slash = if head.target().starts_with('/') {
             ""
         } else {
             "/"
         };
         let target = format!("/{callee}{slash}{}", head.target());
+        head.remove(CALLER);
         let named = match is_of_host(callee) {
-            true => head.set(CALLER, caller.as_bytes()),
+            true => head.push(CALLER, caller.as_bytes()),
             false => Ok(()),
         };
-        if !is_name || named.is_err() || head.set_target(&target).is_err() {
-            // As for any other name that nobody has.
-            let response = Response::problem(404, &format!("no vlugin is named `{callee}`"));
-            return Box::pin(async { Ok(response) });
+        if let Err(error) = named.and_then(|()| head.set_target(&target)) {
+            return Box::pin(async move { Err(Fault::refused(400, error.to_string())) });
         }
         self.all.clone().on_request(request)
     }
@@ -124,6 +129,11 @@ impl Callees {
     fn offers(&self, callee: &str) -> bool {
         self.offered.iter().any(|name| name == callee)
     }
+}
+
+/// Whether anything can have this name: a vlugin, or what a host offers.
+fn is_name(callee: &str) -> bool {
+    broken_name(callee.strip_prefix('_').unwrap_or(callee)).is_none()
 }
 
 /// Whether a name is one of those that no vlugin of a definition has.
@@ -167,6 +177,23 @@ mod tests {
             }
             // Nobody has these; whoever asks hears that.
             assert!(callees.grants("_health") && callees.grants("_"));
+        }
+    }
+
+    /// No advice is given to grant it, since no definition can.
+    #[test]
+    fn a_name_that_nothing_can_have_is_nobodys() {
+        let callees = callees().granting(Some(&[])).unwrap();
+        let status = |name: &str| {
+            let request = Request::new("GET", "/").unwrap();
+            let answer = smol::block_on(callees.call("a", name, request));
+            answer.map_or_else(|fault| fault.status, |response| response.head.status())
+        };
+        for name in ["", "*", "_", "__a", ".a", "a/b", "../a", "a b", "a?", "ä"] {
+            assert_eq!(status(name), 404, "{name}");
+        }
+        for name in ["a", "_echo"] {
+            assert_eq!(status(name), 403, "{name}");
         }
     }
 
