@@ -1,10 +1,13 @@
 //! The folder that `web` writes into. A list in it says what was written, with which SHA-256, so that a later run
 //! replaces and removes only its own files. `sha256sum -c` can read that list as well.
+//!
+//! Before the first file is written, the list names the old and the new SHA-256 of each. So a run that was killed
+//! halfway leaves a folder that the next run knows as its own.
 
 use super::contents::{Content, Contents, sha256_of};
 use crate::exit::{FAULTS, Failure};
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fmt::Write as _,
     fs::{self, File},
     io,
@@ -18,11 +21,13 @@ use valor_runtime::{
 /// The list. Valor's own `files` vlugin serves no name that begins with a dot.
 const LIST: &str = ".valor-web";
 
+/// The SHA-256 of each path: two if a run was killed before it wrote the new file, or after.
+type List = BTreeMap<String, BTreeSet<String>>;
+
 /// The folder, and what an earlier run has written into it.
 pub struct Folder {
     root: PathBuf,
-    /// SHA-256 by path.
-    before: BTreeMap<String, String>,
+    before: List,
 }
 
 impl Folder {
@@ -41,12 +46,15 @@ impl Folder {
             Err(error) if error.is_absent() => String::new(),
             Err(error) => return Err(unreadable(&list, &error.into())),
         };
-        let mut before = BTreeMap::new();
+        let mut before = List::new();
         for line in text.lines() {
             match line.split_once("  ") {
                 // A list that someone else wrote cannot make this program write or remove anything outside the folder.
                 Some((sha256, path)) if path.split('/').all(is_name) => {
-                    before.insert(path.to_owned(), sha256.to_owned());
+                    before
+                        .entry(path.to_owned())
+                        .or_default()
+                        .insert(sha256.to_owned());
                 }
                 _ => {
                     return Err(Failure::fault(format!(
@@ -69,7 +77,12 @@ impl Folder {
     /// If that file cannot be read.
     pub fn has_foreign(&self, path: &str) -> Result<bool, Failure> {
         let found = self.found(path)?;
-        Ok(found.is_some() && found.as_ref() != self.before.get(path))
+        Ok(found.is_some_and(|found| !self.has_written(path, &found)))
+    }
+
+    fn has_written(&self, path: &str, sha256: &str) -> bool {
+        let known = self.before.get(path);
+        known.is_some_and(|known| known.contains(sha256))
     }
 
     /// The SHA-256 of the file that exists.
@@ -99,7 +112,7 @@ impl Folder {
     /// # Errors
     /// If a file is in the way, before anything is written; and what the system refuses.
     pub fn write(&self, contents: Contents) -> Result<usize, Failure> {
-        let mut after = BTreeMap::new();
+        let mut after = List::new();
         let mut changed = Vec::new();
         let mut in_the_way = Vec::new();
         for (path, item) in &contents.items {
@@ -109,7 +122,7 @@ impl Folder {
             })?;
             let found = self.found(path)?;
             if found.as_ref() != Some(&sha256) {
-                if found.is_some() && found.as_ref() != self.before.get(path) {
+                if found.is_some_and(|found| !self.has_written(path, &found)) {
                     in_the_way.push(format!(
                         "{} already exists, and is not as `web` wrote it: move it away, or name another folder with -o",
                         self.root.join(path).display()
@@ -117,10 +130,20 @@ impl Folder {
                 }
                 changed.push((path, &item.content));
             }
-            after.insert(path.clone(), sha256);
+            after.insert(path.clone(), BTreeSet::from([sha256]));
         }
         if !in_the_way.is_empty() {
             return Err(Failure::new(FAULTS, in_the_way));
+        }
+        if self.before != after {
+            let mut either = self.before.clone();
+            for (path, sha256) in &after {
+                either
+                    .entry(path.clone())
+                    .or_default()
+                    .extend(sha256.iter().cloned());
+            }
+            self.put_list(&either)?;
         }
         for (path, content) in changed {
             self.put(path, content)?;
@@ -130,13 +153,19 @@ impl Folder {
                 self.remove(path);
             }
         }
-        let mut list = String::new();
-        for (path, sha256) in &after {
-            // Writing into a String cannot fail.
-            let _ = writeln!(list, "{sha256}  {path}");
-        }
-        self.put(LIST, &Content::Bytes(list.into_bytes().into()))?;
+        self.put_list(&after)?;
         Ok(after.len())
+    }
+
+    fn put_list(&self, list: &List) -> Result<(), Failure> {
+        let mut text = String::new();
+        for (path, known) in list {
+            for sha256 in known {
+                // Writing into a String cannot fail.
+                let _ = writeln!(text, "{sha256}  {path}");
+            }
+        }
+        self.put(LIST, &Content::Bytes(text.into_bytes().into()))
     }
 
     /// Writes a file next to its place first, so that nobody is served half of it.
@@ -187,4 +216,42 @@ fn unreadable(file: &Path, error: &io::Error) -> Failure {
         "{} cannot be read: {error}; see that it may be read",
         file.display()
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Contents, Folder};
+    use std::fs;
+
+    #[test]
+    fn what_was_written_halfway_is_the_next_runs_own() {
+        let root = tempfile::tempdir().unwrap();
+        let write = |text: &str| {
+            let mut contents = Contents::default();
+            for path in ["a.js", "b.js"] {
+                contents.bytes(path, format!("{text} {path}").into_bytes(), "a test");
+            }
+            Folder::open(root.path()).and_then(|it| it.write(contents))
+        };
+        assert!(write("first").is_ok());
+        // So that the run ends after the first of its two files.
+        fs::create_dir(root.path().join("b.js.part")).unwrap();
+        assert!(write("second").is_err());
+        fs::remove_dir(root.path().join("b.js.part")).unwrap();
+        let read = |path| fs::read_to_string(root.path().join(path)).unwrap();
+        assert_eq!(
+            (&*read("a.js"), &*read("b.js")),
+            ("second a.js", "first b.js")
+        );
+
+        assert_eq!(write("third").ok(), Some(2));
+        assert_eq!(
+            (&*read("a.js"), &*read("b.js")),
+            ("third a.js", "third b.js")
+        );
+
+        fs::write(root.path().join("a.js"), "somebody's").unwrap();
+        assert!(write("fourth").is_err());
+        assert_eq!(read("a.js"), "somebody's");
+    }
 }
