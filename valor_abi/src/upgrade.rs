@@ -6,9 +6,10 @@ use futures_lite::io::{AsyncBufRead, AsyncRead};
 use std::{
     io,
     pin::{Pin, pin},
-    sync::{Mutex, PoisonError},
+    sync::Mutex,
     task::{Context, Poll, Waker, ready},
 };
+use valor_abi_wire::lock::inside;
 
 /// Whether the client offers to switch to this protocol. Its name is compared without regard to case.
 ///
@@ -106,8 +107,7 @@ struct Serving(Mutex<Option<Work>>);
 
 impl AsyncBufRead for Serving {
     fn poll_fill_buf(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<&[u8]>> {
-        let work = self.get_mut().0.get_mut();
-        let work = work.unwrap_or_else(PoisonError::into_inner);
+        let work = inside(&mut self.get_mut().0);
         let Some(serving) = work else {
             return Poll::Ready(Ok(&[]));
         };

@@ -75,10 +75,10 @@ fn every_answer_makes_a_crate_whose_tests_pass() {
 
             let plugins = fs::read_to_string(crate_folder.join("plugins.json")).unwrap();
             let plugins: serde_json::Value = serde_json::from_str(&plugins).unwrap();
-            let plugin = &plugins["plugins"][0];
-            assert_eq!(plugin["name"], name.as_str());
-            assert_eq!(plugin.get("allow").is_some(), client);
-            assert_eq!(plugin.get("config").is_some(), form != "function");
+            let vlugin = &plugins["plugins"][0];
+            assert_eq!(vlugin["name"], name.as_str());
+            assert_eq!(vlugin.get("allow").is_some(), client);
+            assert_eq!(vlugin.get("config").is_some(), form != "function");
             members.push(name);
         }
         workspace(folder.path(), &members);

@@ -106,10 +106,7 @@ pub fn no_folder(plugin_dirs: &[PathBuf]) -> Option<String> {
 /// The folders that were searched without success.
 pub fn looked(error: &RuntimeError) -> &[PathBuf] {
     match error {
-        RuntimeError::Load(
-            LoadError::NotFound { looked, .. }
-            | LoadError::Script(ScriptError::NotFound { looked, .. }),
-        ) => looked,
+        RuntimeError::Load(LoadError::NotFound { looked, .. }) => looked,
         _ => &[],
     }
 }

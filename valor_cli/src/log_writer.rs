@@ -9,7 +9,7 @@ use std::{
     sync::{Arc, Condvar, Mutex, MutexGuard},
     time::{Duration, Instant},
 };
-use valor_runtime::lock::locked;
+use valor_runtime::lock::{locked, wait};
 
 /// How long lines gather before they are written together.
 const GATHER: Duration = Duration::from_millis(20);
@@ -92,7 +92,7 @@ impl LogWriter {
             if left.is_zero() {
                 return;
             }
-            state = wait(&self.0.written, state, left);
+            state = wait(&self.0.written, state, Some(left));
         }
     }
 }
@@ -108,10 +108,7 @@ impl Shared {
         let mut state = self.locked();
         while state.lines.is_empty() {
             state.hurry = false;
-            state = match self.wanted.wait(state) {
-                Ok(state) => state,
-                Err(poisoned) => poisoned.into_inner(),
-            };
+            state = wait(&self.wanted, state, None);
         }
         let deadline = Instant::now() + GATHER;
         while !state.hurry && state.lines.len() < ENOUGH {
@@ -119,7 +116,7 @@ impl Shared {
             if left.is_zero() {
                 break;
             }
-            state = wait(&self.wanted, state, left);
+            state = wait(&self.wanted, state, Some(left));
         }
         std::mem::swap(&mut state.lines, lines);
         state.writing = true;
@@ -133,17 +130,6 @@ impl Shared {
         if state.lines.is_empty() {
             self.written.notify_all();
         }
-    }
-}
-
-fn wait<'a>(
-    condition: &Condvar,
-    state: MutexGuard<'a, Queue>,
-    time: Duration,
-) -> MutexGuard<'a, Queue> {
-    match condition.wait_timeout(state, time) {
-        Ok((state, _)) => state,
-        Err(poisoned) => poisoned.into_inner().0,
     }
 }
 

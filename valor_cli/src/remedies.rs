@@ -29,13 +29,11 @@ pub fn of_vlugin(definition: &Definition, error: &RuntimeError) -> String {
             )
         }
         (LoadError::NotFound { files, .. }, None) => {
-            format!(
-                "{} was not found; build it (`--build`), {named}",
-                files.join(" or ")
-            )
-        }
-        (LoadError::Script(ScriptError::NotFound { files, .. }), _) => {
-            format!("{} was not found; {named}", files.join(" or "))
+            let build = match definition.kind.is_built() {
+                true => "build it (`--build`), ",
+                false => "",
+            };
+            format!("{} was not found; {build}{named}", files.join(" or "))
         }
         _ => of(error),
     }
@@ -86,4 +84,29 @@ pub fn of_signature(error: &SignatureError) -> String {
         _ => "",
     };
     format!("{error}{more}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_build_is_offered_for_what_can_be_built() {
+        let named = "name its folder with --plugin-dir, or give its file in `path`";
+        let build = "build it (`--build`), ";
+        for (kind, build) in [("native", build), ("wasm", build), ("js", "")] {
+            let definition = format!(r#"{{ "type": "{kind}", "name": "a" }}"#);
+            let definition = Definition::from_json(&definition).unwrap();
+            let error = RuntimeError::from(LoadError::NotFound {
+                what: "library",
+                name: "a".into(),
+                files: vec!["a.x".into(), "a.y".into()],
+                looked: Vec::new(),
+            });
+            assert_eq!(
+                of_vlugin(&definition, &error),
+                format!("a.x or a.y was not found; {build}{named}")
+            );
+        }
+    }
 }

@@ -1,11 +1,11 @@
 //! Who is notified while a vlugin blocks a thread. `dispatch::watch` sees that, and calls [`tell`]; a server listens
 //! for as long as it serves, and replaces the blocked threads.
 
-use crate::lock::locked;
 use std::{
     fmt,
     sync::{Arc, Mutex, Weak},
 };
+use valor_abi_wire::lock::locked;
 
 type Listener = dyn Fn() + Send + Sync;
 

@@ -1,8 +1,9 @@
 //! The headers that Valor itself sets: what they are called, once for all of the host.
 //!
-//! Each is settled at one point: the id by `id`, when the first room that needs it has a head; the prefix as `dispatch`
-//! takes it off; whose call it is by `host/callees`, and `dispatch` removes what a client says of that; and what a
-//! response says of its request by the exchange that `dispatch` ends it with. A page's host has the same names in
+//! Each is settled at one point: the id by `id`, when the first room that needs it has a head; the prefix when
+//! `dispatch` takes it off; the caller by `host/callees`, after `dispatch` has removed what a client says of it; and what
+//! a response says of its request when `dispatch` signs it. Inside of the host this goes on as a value, a
+//! [`Signature`](crate::Signature): nobody reads a response's headers for it. A page's host has the same names in
 //! `web/valor-rules.js`.
 
 /// A request's id: the client's if it is fit to be repeated, or a fresh one. What the vlugin reads is what is logged.

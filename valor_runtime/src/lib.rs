@@ -53,6 +53,7 @@ mod blocked;
 #[cfg(doctest)]
 mod book;
 mod built_in;
+mod deadline;
 pub mod definition;
 mod descriptors;
 mod dispatch;
@@ -65,7 +66,6 @@ mod id;
 mod in_band;
 pub mod inspect;
 pub mod loader;
-pub mod lock;
 mod metrics;
 pub mod ownership;
 pub mod package;
@@ -94,4 +94,6 @@ pub use loader::{LoadError, Loaded, Loader, NativeLoader, Wanted};
 pub use place::Place;
 pub use registry::{Lack, Mount, Origin, RegistryError, Unavailable};
 pub use runtime::{Applied, Builder, Change, Runtime, RuntimeError};
+#[doc(hidden)]
+pub use valor_abi_wire::lock;
 pub use vlugin::*;

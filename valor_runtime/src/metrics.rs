@@ -4,7 +4,6 @@
 //! that a request costs a few atomic additions and no look-up. A name's counters exist as long as anybody holds them.
 //! A replacement goes on counting. When the last request of a removed vlugin has ended, its lines disappear.
 
-use crate::lock::locked;
 use prometheus::{
     Encoder, Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
     IntGaugeVec, Opts, Registry, TextEncoder,
@@ -14,6 +13,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, Weak},
     time::Duration,
 };
+use valor_abi_wire::lock::locked;
 
 /// The counters of a runtime.
 pub struct Metrics {

@@ -1,18 +1,23 @@
-//! [`Timer`]: a time limit that is set for every request and hardly ever runs out.
+//! [`Timer`]: the host's only timer, for time limits that are set with every request and hardly ever run out, and for
+//! whatever else waits for a moment: a connection, a child process, a vlugin that sleeps.
 //!
-//! `dispatch` and `host/fetch` hold what they wait for to one. Setting a smol timer wakes the thread of smol's
-//! reactor, which costs as much as everything else that a request does. Here one thread sleeps until the first of all
-//! timers is due. Setting a later timer or cancelling one only changes the list. No timer rings early, and none waits
-//! for a thread that a vlugin may block.
+//! Setting a smol timer wakes the thread of smol's reactor, which costs as much as everything else that a request does.
+//! Here one thread sleeps until the first of all timers is due. Setting a later timer or cancelling one only changes
+//! the list, and polling one again for the same task does not even look at it. No timer rings early, and none waits for
+//! a thread that a vlugin may block.
 
-use crate::lock::locked;
 use std::{
     collections::BTreeMap,
     mem,
-    sync::{Condvar, Mutex, MutexGuard, PoisonError},
+    pin::Pin,
+    sync::{Condvar, Mutex, MutexGuard},
     task::{Context, Poll, Waker},
     thread,
     time::{Duration, Instant},
+};
+use valor_abi_wire::{
+    lock::{locked, wait},
+    unwind::catch,
 };
 
 static LIST: Mutex<List> = Mutex::new(List {
@@ -39,21 +44,38 @@ fn list() -> MutexGuard<'static, List> {
     locked(&LIST)
 }
 
-/// A moment to be woken at.
+/// A moment to be woken at: a future that is ready from then on.
 #[derive(Debug)]
 pub(crate) struct Timer {
-    /// `None` if it lies beyond the end of the clock.
+    /// `None` if it never rings.
     at: Option<Instant>,
-    number: Option<u64>,
+    /// Its place in the list, and who is woken.
+    noted: Option<(u64, Waker)>,
 }
 
 impl Timer {
-    /// Rings after this time.
+    /// Rings after this time; never, if that lies beyond the end of the clock.
     pub(crate) fn after(time: Duration) -> Self {
-        Self {
-            at: Instant::now().checked_add(time),
-            number: None,
-        }
+        Self::at_or_never(Instant::now().checked_add(time))
+    }
+
+    /// Rings at this time.
+    pub(crate) fn at(at: Instant) -> Self {
+        Self::at_or_never(Some(at))
+    }
+
+    /// Does not ring.
+    pub(crate) fn never() -> Self {
+        Self::at_or_never(None)
+    }
+
+    fn at_or_never(at: Option<Instant>) -> Self {
+        Self { at, noted: None }
+    }
+
+    /// When it rings, if it does.
+    pub(crate) fn rings_at(&self) -> Option<Instant> {
+        self.at
     }
 
     /// Makes it ring at another time, or never.
@@ -62,36 +84,52 @@ impl Timer {
         self.at = at;
     }
 
-    /// Whether it is time. If it is not, the task is woken when it is.
-    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let Some(at) = self.at else {
-            return Poll::Pending;
-        };
-        if at <= Instant::now() {
-            self.take_back();
-            return Poll::Ready(());
-        }
-        let mut list = list();
-        let number = *self.number.get_or_insert_with(|| {
-            list.last += 1;
-            list.last
-        });
-        let noted = list.wakers.get(&(at, number));
-        if noted.is_none_or(|noted| !noted.will_wake(cx.waker())) {
-            list.wakers.insert((at, number), cx.waker().clone());
-        }
-        if list.rings.is_none_or(|rings| at < rings) {
-            watch(list);
-        }
-        Poll::Pending
-    }
-
     fn take_back(&mut self) {
-        if let (Some(at), Some(number)) = (self.at, self.number.take()) {
+        if let (Some(at), Some((number, _))) = (self.at, self.noted.take()) {
             let waker = list().wakers.remove(&(at, number));
             // Dropping a waker runs other people's code, so the lock is released first.
             drop(waker);
         }
+    }
+}
+
+impl Future for Timer {
+    type Output = ();
+
+    /// Whether it is time. If it is not, the task is woken when it is.
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let this = self.get_mut();
+        let Some(at) = this.at else {
+            return Poll::Pending;
+        };
+        if at <= Instant::now() {
+            this.take_back();
+            return Poll::Ready(());
+        }
+        // It has not rung, so it is still in the list.
+        if let Some((_, noted)) = &this.noted
+            && noted.will_wake(cx.waker())
+        {
+            return Poll::Pending;
+        }
+        let waker = cx.waker().clone();
+        let mut list = list();
+        let number = match &this.noted {
+            Some((number, _)) => *number,
+            None => {
+                list.last += 1;
+                list.last
+            }
+        };
+        let before = list.wakers.insert((at, number), waker);
+        if list.rings.is_none_or(|rings| at < rings) {
+            watch(list);
+        } else {
+            drop(list);
+        }
+        drop(before);
+        this.noted = Some((number, cx.waker().clone()));
+        Poll::Pending
     }
 }
 
@@ -123,21 +161,22 @@ fn ring() {
         let later = list.wakers.split_off(&(Instant::now(), u64::MAX));
         let due = mem::replace(&mut list.wakers, later);
         if !due.is_empty() {
-            // Wakers are other people's code and run without the lock.
+            // Wakers are other people's code: they run without the lock, and a panic of one is not everybody's end.
             drop(list);
-            due.into_values().for_each(Waker::wake);
+            for waker in due.into_values() {
+                if let Err(panicked) = catch(|| waker.wake()) {
+                    let message = panicked.message;
+                    log::error!(target: "valor", "a task could not be woken: its waker panicked: {message}");
+                }
+            }
             list = self::list();
             continue;
         }
         list.rings = list.wakers.first_key_value().map(|((at, _), _)| *at);
-        list = match list.rings {
-            None => EARLIER.wait(list).unwrap_or_else(PoisonError::into_inner),
-            Some(at) => {
-                let time = at.saturating_duration_since(Instant::now());
-                let woken = EARLIER.wait_timeout(list, time);
-                woken.unwrap_or_else(PoisonError::into_inner).0
-            }
-        };
+        let limit = list
+            .rings
+            .map(|at| at.saturating_duration_since(Instant::now()));
+        list = wait(&EARLIER, list, limit);
     }
 }
 
@@ -146,13 +185,23 @@ mod tests {
     use super::*;
     use smol::future::{self, block_on, poll_fn};
 
-    fn rung(mut timer: Timer) -> impl Future<Output = Instant> {
-        poll_fn(move |cx| timer.poll(cx).map(|()| Instant::now()))
+    async fn rung(timer: Timer) -> Instant {
+        timer.await;
+        Instant::now()
+    }
+
+    fn poll(timer: &mut Timer, cx: &mut Context<'_>) -> Poll<()> {
+        Pin::new(timer).poll(cx)
+    }
+
+    fn key(timer: &Timer) -> Option<(Instant, u64)> {
+        timer
+            .at
+            .zip(timer.noted.as_ref().map(|(number, _)| *number))
     }
 
     fn is_noted(timer: &Timer) -> bool {
-        let key = timer.at.zip(timer.number);
-        key.is_some_and(|key| list().wakers.contains_key(&key))
+        key(timer).is_some_and(|key| list().wakers.contains_key(&key))
     }
 
     #[test]
@@ -163,7 +212,7 @@ mod tests {
         block_on(async {
             // The thread sleeps for an hour when the other timer is set.
             poll_fn(|cx| {
-                assert!(late.poll(cx).is_pending());
+                assert!(poll(&mut late, cx).is_pending());
                 Poll::Ready(())
             })
             .await;
@@ -177,7 +226,7 @@ mod tests {
     fn whoever_polled_last_is_woken() {
         let mut timer = Timer::after(Duration::from_millis(30));
         let mut forgotten = Context::from_waker(Waker::noop());
-        assert!(timer.poll(&mut forgotten).is_pending());
+        assert!(poll(&mut timer, &mut forgotten).is_pending());
         block_on(rung(timer));
     }
 
@@ -187,19 +236,33 @@ mod tests {
         let hour = Duration::from_secs(3600);
         let mut timer = Timer::after(hour);
         assert!(!is_noted(&timer));
-        assert!(timer.poll(&mut nobody).is_pending());
+        assert!(poll(&mut timer, &mut nobody).is_pending());
         assert!(is_noted(&timer));
-        let before = (timer.at.unwrap(), timer.number.unwrap());
+        let before = key(&timer).unwrap();
         timer.set_at(before.0.checked_sub(hour));
         assert!(!list().wakers.contains_key(&before));
-        assert!(timer.poll(&mut nobody).is_ready());
+        assert!(poll(&mut timer, &mut nobody).is_ready());
         assert!(!is_noted(&timer));
         timer.set_at(Some(before.0));
-        assert!(timer.poll(&mut nobody).is_pending());
-        let noted = (before.0, timer.number.unwrap());
+        assert!(poll(&mut timer, &mut nobody).is_pending());
+        let noted = key(&timer).unwrap();
         drop(timer);
         assert!(!list().wakers.contains_key(&noted));
-        assert!(Timer::after(Duration::MAX).poll(&mut nobody).is_pending());
+        assert!(poll(&mut Timer::after(Duration::MAX), &mut nobody).is_pending());
+    }
+
+    #[test]
+    fn a_waker_that_panics_does_not_end_the_others() {
+        struct Panics;
+        impl std::task::Wake for Panics {
+            fn wake(self: std::sync::Arc<Self>) {
+                panic!("on purpose");
+            }
+        }
+        let panics = Waker::from(std::sync::Arc::new(Panics));
+        let mut first = Timer::after(Duration::from_millis(5));
+        assert!(poll(&mut first, &mut Context::from_waker(&panics)).is_pending());
+        block_on(rung(Timer::after(Duration::from_millis(30))));
     }
 
     #[test]

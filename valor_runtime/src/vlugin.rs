@@ -6,7 +6,7 @@
 
 pub use valor_abi_wire::{
     Body, BoxFuture, Bytes, Chunk, ChunkStream, Fault, FaultKind, Instance as Vlugin, Request,
-    RequestHead, Response, ResponseHead,
+    RequestHead, Response, ResponseHead, Signature,
 };
 
 use std::{error, fmt, io, sync::Arc};

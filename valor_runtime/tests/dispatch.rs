@@ -138,6 +138,20 @@ fn every_response_has_an_id() {
 }
 
 #[test]
+fn a_response_is_signed_with_what_its_headers_say() {
+    let runtime = runtime();
+    runtime.add("mirror", mirror()).unwrap();
+    for (target, vlugin) in [("/mirror", Some("mirror")), ("/nowhere", None)] {
+        let response = ask(&runtime, target);
+        let signature = response.signature.expect("a runtime signs");
+        assert_eq!(signature.vlugin.as_deref(), vlugin);
+        assert_eq!(response.head.header_str("x-valor-plugin"), vlugin);
+        let id = response.head.header_str("x-correlation-id");
+        assert_eq!(id, Some(&*signature.id));
+    }
+}
+
+#[test]
 fn no_vlugin_no_answer_but_404() {
     let response = ask(&runtime(), "/a?b");
     assert_eq!(response.head.status(), 404);

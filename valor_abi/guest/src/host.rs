@@ -146,10 +146,7 @@ fn note_response(id: u32, block: Vec<u8>) {
         Ok(Err(fault)) => Err(fault),
         Err(error) => Err(unsound(&error)),
     };
-    let response = response.map(|(head, body)| Response {
-        head,
-        body: bodies::incoming(id, body),
-    });
+    let response = response.map(|(head, body)| Response::of(head, bodies::incoming(id, body)));
     let waker = FETCHES.with_borrow_mut(|all| {
         let waiting = all.get_mut(id)?;
         waiting.response = Some(response);

@@ -49,5 +49,5 @@ fn switch(
         offer => return Err(upgrade::refused(offer.is_some())),
     };
     let head = response_to(res, cx)?.head;
-    Ok(wire::Response { head, body })
+    Ok(wire::Response::of(head, body))
 }

@@ -12,7 +12,7 @@ use std::{
     sync::Mutex,
     task::{Context, Poll, Waker, ready},
 };
-use valor_abi_wire::{Body, Bytes, Chunk, ChunkStream, Fault, unwind::drop_caught};
+use valor_abi_wire::{Body, Bytes, Chunk, ChunkStream, Fault, lock::inside, unwind::drop_caught};
 
 /// How much of a reader becomes one chunk.
 const CHUNK: usize = 64 * 1024;
@@ -183,7 +183,7 @@ impl AsyncBufRead for Reader {
         let this = self.get_mut();
         while this.now.is_empty() {
             let Some(rest) = &mut this.rest else { break };
-            let rest = rest.get_mut().unwrap_or_else(|e| e.into_inner());
+            let rest = inside(rest);
             match ready!(rest.as_mut().poll_next(cx)) {
                 Some(Ok(Chunk::Data(data))) => this.now = data,
                 Some(Ok(Chunk::Trailers(trailers))) => this.send_trailers(trailers),

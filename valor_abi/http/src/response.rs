@@ -63,7 +63,7 @@ pub(crate) fn response_to(
     let trailers = res.has_trailers().then(|| res.recv_trailers());
     let body = body_to(res.take_body(), cx);
     let body = with_trailers(body, trailers);
-    Ok(wire::Response { head, body })
+    Ok(wire::Response::of(head, body))
 }
 
 #[cfg(test)]

@@ -12,10 +12,13 @@ use http_types::{self as http, headers};
 use std::{
     io,
     pin::{Pin, pin},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard},
     task::{Context, Poll, Waker},
 };
-use valor_abi_wire::{self as wire, Body, Bytes, Chunk, ChunkStream, Fault};
+use valor_abi_wire::{
+    self as wire, Body, Bytes, Chunk, ChunkStream, Fault,
+    lock::{inside, locked},
+};
 
 /// How much may be written before the server takes it.
 const ROOM: usize = 64 * 1024;
@@ -90,8 +93,7 @@ impl AsyncRead for Socket {
         cx: &mut Context<'_>,
         buf: &mut [u8],
     ) -> Poll<io::Result<usize>> {
-        let reader = self.get_mut().reader.get_mut();
-        let reader = reader.unwrap_or_else(PoisonError::into_inner);
+        let reader = inside(&mut self.get_mut().reader);
         Pin::new(reader).poll_read(cx, buf)
     }
 }
@@ -111,26 +113,27 @@ impl AsyncWrite for Socket {
     }
 
     fn poll_close(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.pipe.change(|state| state.closed = true);
+        self.pipe.change(|written| written.closed = true);
         Poll::Ready(Ok(()))
     }
 }
 
 impl Drop for Socket {
     fn drop(&mut self) {
-        self.pipe.change(|state| {
-            state.closed = true;
-            state.dropped = true;
+        self.pipe.change(|written| {
+            written.closed = true;
+            written.dropped = true;
         });
     }
 }
 
 /// What a vlugin writes, on its way into the response's stream.
 #[derive(Default)]
-struct Pipe(Mutex<State>);
+struct Pipe(Mutex<Written>);
 
+/// What it holds now, and who waits for a change.
 #[derive(Default)]
-struct State {
+struct Written {
     data: Vec<u8>,
     /// Nothing more will be written.
     closed: bool,
@@ -143,33 +146,33 @@ struct State {
 }
 
 impl Pipe {
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    fn written(&self) -> MutexGuard<'_, Written> {
+        locked(&self.0)
     }
 
     fn poll_write(&self, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        let mut state = self.state();
-        if state.closed || state.gone {
+        let mut written = self.written();
+        if written.closed || written.gone {
             return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
         }
-        let amount = buf.len().min(ROOM - state.data.len());
+        let amount = buf.len().min(ROOM - written.data.len());
         if amount == 0 && !buf.is_empty() {
-            state.writer = Some(cx.waker().clone());
+            written.writer = Some(cx.waker().clone());
             return Poll::Pending;
         }
-        state.data.extend_from_slice(&buf[..amount]);
-        let reader = state.reader.take();
+        written.data.extend_from_slice(&buf[..amount]);
+        let reader = written.reader.take();
         // Wakers are other people's code; none of it runs while the lock is held.
-        drop(state);
+        drop(written);
         wake(reader);
         Poll::Ready(Ok(amount))
     }
 
-    fn change(&self, change: impl FnOnce(&mut State)) {
-        let mut state = self.state();
-        change(&mut state);
-        let wakers = (state.reader.take(), state.writer.take());
-        drop(state);
+    fn change(&self, change: impl FnOnce(&mut Written)) {
+        let mut written = self.written();
+        change(&mut written);
+        let wakers = (written.reader.take(), written.writer.take());
+        drop(written);
         wake(wakers.0);
         wake(wakers.1);
     }
@@ -212,27 +215,27 @@ impl Stream for Sent {
                 Poll::Ready(Err(error)) => return Poll::Ready(Some(Err(error))),
             }
         }
-        let mut state = this.pipe.state();
-        if !state.data.is_empty() {
-            let data = Bytes::from(std::mem::take(&mut state.data));
-            let writer = state.writer.take();
-            drop(state);
+        let mut written = this.pipe.written();
+        if !written.data.is_empty() {
+            let data = Bytes::from(std::mem::take(&mut written.data));
+            let writer = written.writer.take();
+            drop(written);
             wake(writer);
             return Poll::Ready(Some(Ok(Chunk::Data(data))));
         }
-        if state.dropped && this.serving.is_none() {
+        if written.dropped && this.serving.is_none() {
             return Poll::Ready(None);
         }
-        if state.closed && !std::mem::replace(&mut this.told, true) {
+        if written.closed && !std::mem::replace(&mut this.told, true) {
             return Poll::Ready(Some(Ok(Chunk::Trailers(Vec::new()))));
         }
-        state.reader = Some(cx.waker().clone());
+        written.reader = Some(cx.waker().clone());
         Poll::Pending
     }
 }
 
 impl Drop for Sent {
     fn drop(&mut self) {
-        self.pipe.change(|state| state.gone = true);
+        self.pipe.change(|written| written.gone = true);
     }
 }

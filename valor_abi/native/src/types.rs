@@ -207,7 +207,7 @@ impl FfiMessage {
     pub fn into_response(self) -> Result<wire::Response, Fault> {
         let (head, body) = self.into_parts();
         let head = wire::ResponseHead::parse(head).map_err(|e| Fault::error(500, e.to_string()))?;
-        Ok(wire::Response { head, body })
+        Ok(wire::Response::of(head, body))
     }
 }
 

@@ -12,13 +12,15 @@ use std::{
     thread::{self, Thread},
     time::{Duration, Instant, SystemTime},
 };
+use valor_abi_wire::lock::locked;
 
 /// How long, in real time, a test may wait without anything happening.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-pub(super) struct Clock(Mutex<State>);
+pub(super) struct Clock(Mutex<Timeline>);
 
-struct State {
+/// What time it is, and who sleeps until when.
+struct Timeline {
     now: SystemTime,
     next_id: u64,
     sleepers: BTreeMap<(SystemTime, u64), Waker>,
@@ -26,43 +28,46 @@ struct State {
 
 impl Clock {
     pub(super) fn new(now: SystemTime) -> Self {
-        Self(Mutex::new(State {
+        Self(Mutex::new(Timeline {
             now,
             next_id: 0,
             sleepers: BTreeMap::new(),
         }))
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(|e| e.into_inner())
+    fn timeline(&self) -> MutexGuard<'_, Timeline> {
+        locked(&self.0)
     }
 
     pub(super) fn now(&self) -> SystemTime {
-        self.state().now
+        self.timeline().now
     }
 
     pub(super) fn set(&self, now: SystemTime) {
-        self.state().now = now;
+        self.timeline().now = now;
     }
 
     pub(super) fn sleep(self: &Arc<Self>, time: Duration) -> Sleep {
-        let mut state = self.state();
-        state.next_id += 1;
+        let mut timeline = self.timeline();
+        timeline.next_id += 1;
         Sleep {
             // A time that no clock can show is an endless wait.
-            until: state.now.checked_add(time).map(|end| (end, state.next_id)),
+            until: timeline
+                .now
+                .checked_add(time)
+                .map(|end| (end, timeline.next_id)),
             clock: self.clone(),
         }
     }
 
     /// Jumps to the end of the shortest sleep, if anyone sleeps.
     fn jump(&self) -> bool {
-        let mut state = self.state();
-        let Some(((end, _), waker)) = state.sleepers.pop_first() else {
+        let mut timeline = self.timeline();
+        let Some(((end, _), waker)) = timeline.sleepers.pop_first() else {
             return false;
         };
-        state.now = state.now.max(end);
-        drop(state);
+        timeline.now = timeline.now.max(end);
+        drop(timeline);
         waker.wake();
         true
     }
@@ -125,11 +130,11 @@ impl Future for Sleep {
         let Some(until) = self.until else {
             return Poll::Pending;
         };
-        let mut state = self.clock.state();
-        if state.now >= until.0 {
+        let mut timeline = self.clock.timeline();
+        if timeline.now >= until.0 {
             return Poll::Ready(());
         }
-        state.sleepers.insert(until, cx.waker().clone());
+        timeline.sleepers.insert(until, cx.waker().clone());
         Poll::Pending
     }
 }
@@ -137,7 +142,7 @@ impl Future for Sleep {
 impl Drop for Sleep {
     fn drop(&mut self) {
         if let Some(until) = self.until {
-            self.clock.state().sleepers.remove(&until);
+            self.clock.timeline().sleepers.remove(&until);
         }
     }
 }

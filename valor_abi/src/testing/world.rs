@@ -7,7 +7,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard},
     time::{Duration, SystemTime},
 };
-use valor_abi_wire::{BoxFuture, Fault, Host, LogRecord, Request, Response};
+use valor_abi_wire::{BoxFuture, Fault, Host, LogRecord, Request, Response, lock::locked};
 
 pub(super) type Answer =
     Arc<dyn Fn(Request) -> BoxFuture<'static, Result<Response, Fault>> + Send + Sync + 'static>;
@@ -57,11 +57,11 @@ impl World {
     }
 
     pub(super) fn answers(&self) -> MutexGuard<'_, Answers> {
-        self.answers.lock().unwrap_or_else(|e| e.into_inner())
+        locked(&self.answers)
     }
 
     pub(super) fn log(&self) -> MutexGuard<'_, Vec<LogLine>> {
-        self.log.lock().unwrap_or_else(|e| e.into_inner())
+        locked(&self.log)
     }
 }
 
@@ -147,7 +147,7 @@ impl Host for HostOf {
 
     /// SplitMix64 (Steele, Lea, Flood: Fast Splittable Pseudorandom Number Generators, 2014).
     fn random(&self, buffer: &mut [u8]) {
-        let mut state = self.world.random.lock().unwrap_or_else(|e| e.into_inner());
+        let mut state = locked(&self.world.random);
         for bytes in buffer.chunks_mut(8) {
             *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
             let mut number = *state;

@@ -8,7 +8,7 @@
 //!   [`Body`] as bytes or in chunks.
 //! - [`Fault`]: what a request ends with instead of a response.
 //! - [`Host`]: what a vlugin may ask for. [`Instance`]: what a host may ask of a vlugin. [`scope`]: whose code runs.
-//! - [`unwind`]: panics, caught where they happen.
+//! - [`unwind`]: panics, caught where they happen. [`lock`]: mutexes, after one.
 //! - [`metadata`]: what a file says about itself.
 
 #![forbid(unsafe_code)]
@@ -18,6 +18,7 @@ mod fault;
 mod head;
 mod host;
 mod instance;
+pub mod lock;
 pub mod metadata;
 mod request;
 #[cfg(not(target_family = "wasm"))]
@@ -30,4 +31,4 @@ pub use fault::{Fault, FaultKind};
 pub use head::{HeadError, ROOM, RequestHead, ResponseHead, decode_headers, encode_headers};
 pub use host::{Host, LogRecord};
 pub use instance::{Created, Instance};
-pub use request::{Request, Response};
+pub use request::{Request, Response, Signature};

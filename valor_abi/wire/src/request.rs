@@ -9,6 +9,7 @@ use crate::{
     head::{HeadError, RequestHead, ResponseHead},
     status,
 };
+use std::sync::Arc;
 
 /// A request: a head and a body.
 #[derive(Debug)]
@@ -26,6 +27,18 @@ pub struct Response {
     pub head: ResponseHead,
     /// What follows the head.
     pub body: Body,
+    /// Who vouches for it, if a host has signed it. No boundary carries this.
+    pub signature: Option<Signature>,
+}
+
+/// What a host knows of a response without reading it: whoever passes the response on need not look for this in its
+/// headers, which a vlugin may have written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Signature {
+    /// The id of the request that it answers.
+    pub id: Arc<str>,
+    /// The name of the vlugin that had the request, if one did.
+    pub vlugin: Option<Arc<str>>,
 }
 
 impl Request {
@@ -67,16 +80,22 @@ impl Request {
 }
 
 impl Response {
+    /// A response of these parts, which nobody has signed.
+    pub fn of(head: ResponseHead, body: Body) -> Self {
+        Self {
+            head,
+            body,
+            signature: None,
+        }
+    }
+
     /// A response of this status, without headers or body.
     ///
     /// # Panics
     /// Never for a status of 100 to 599; any other becomes 500.
     pub fn new(status: u16) -> Self {
         let head = ResponseHead::new(status).or_else(|_| ResponseHead::new(500));
-        Self {
-            head: head.expect("500 is a status"),
-            body: Body::empty(),
-        }
+        Self::of(head.expect("500 is a status"), Body::empty())
     }
 
     /// A response with a JSON problem as its body (RFC 9457): what the host answers instead of a vlugin. The title is

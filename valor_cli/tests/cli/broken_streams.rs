@@ -1,4 +1,4 @@
-//! Responses that break off, of each kind of vlugin: the client sees that, and the log has one line of it.
+//! Responses that break off, for each kind of vlugin: the client notices, and the log has one line about it.
 
 use crate::{
     scripting::deno,
@@ -27,7 +27,7 @@ export default {
   },
 };";
 
-/// Asks, does something when the response has begun, and reads to the end of the connection.
+/// Sends a request, does something when the response has begun, and reads to the end of the connection.
 fn ask(server: &Server, target: &str, meanwhile: impl FnOnce()) -> Vec<u8> {
     let mut stream = TcpStream::connect(&server.addrs[0]).unwrap();
     write!(stream, "GET {target} HTTP/1.1\r\nhost: localhost\r\n\r\n").unwrap();
@@ -71,7 +71,7 @@ fn a_response_that_breaks_off_is_one_line_in_the_log() {
             !answer.ends_with(b"\r\n0\r\n\r\n") && (answer.len() as u64) < LARGE,
             "{target}"
         );
-        // The line of the access log is behind all others.
+        // The line of the access log comes after all others.
         server.wait_until(&format!("GET {target} "), 1);
         let err = server.err();
         let errors = err.lines().skip(before).filter(|it| it.contains(" ERROR "));

@@ -1,10 +1,9 @@
-//! `valor_cli build`: what is built of what is named, with which tools, and what is said where one
-//! is missing.
+//! `valor_cli build`: what it builds, with which tools, and its error if a tool is missing.
 
 use crate::support::{Finished, Folder, finish, valor_cli};
 use std::path::{Path, PathBuf};
 
-/// Two crates that are a workspace: one is built for both kinds of vlugins.
+/// A workspace of two crates, one of which is built for both kinds of vlugins.
 fn folder() -> Folder {
     let folder = Folder::new(
         r#"{ "plugins": [
@@ -65,7 +64,7 @@ fn every_source_is_built_native_and_for_webassembly() {
     for part in ["building one, other in", "built 1 of 1 crates in"] {
         assert!(finished.err.contains(part), "{part}: {}", finished.err);
     }
-    // Nobody made them smaller, nor asked for that.
+    // Nobody asked to make them smaller.
     assert!(!finished.err.contains("wasm-opt"), "{}", finished.err);
     // Into a pipe, all of it is plain.
     assert!(!(finished.out + &finished.err).contains('\u{1b}'));
@@ -141,7 +140,7 @@ mod with_tools {
     #[test]
     fn modules_are_made_smaller_once_each() {
         let folder = folder();
-        // It writes its last argument, and says how often it was called.
+        // It writes its last argument, and notes each call.
         let shrinks = tool(
             &folder,
             "shrinks",
@@ -153,7 +152,7 @@ mod with_tools {
         assert_eq!(std::fs::read(&built[1].1).unwrap(), b"\0asm");
         let calls = std::fs::read_to_string(folder.path().join("calls")).unwrap();
         assert_eq!(calls, "x\n");
-        // In dev nobody waits for it, unless it is asked for.
+        // In dev it is not run, unless it is asked for.
         let built = table(&build(&folder, &[], &env));
         assert_ne!(std::fs::read(&built[1].1).unwrap(), b"\0asm");
         let built = table(&build(&folder, &["--wasm-opt", "always"], &env));
@@ -248,7 +247,7 @@ mod with_tools {
     #[test]
     fn a_missing_target_is_a_line_with_the_remedy() {
         let folder = folder();
-        // A compiler that has no std for WebAssembly, and a rustup that gets none.
+        // A compiler without a std for WebAssembly, and a rustup that installs none.
         let rustc = tool(
             &folder,
             "rustc",
@@ -275,7 +274,7 @@ mod with_tools {
             "{}",
             own[0]
         );
-        // What is optional is left out for want of it.
+        // If it is missing, an optional one is left out.
         let finished = build(&folder, &["again", "one"], &env);
         assert_eq!(finished.code, Some(0), "{}", finished.err);
         assert!(

@@ -186,8 +186,8 @@ fn without_the_target_an_optional_module_is_left_out_with_the_reason() {
     fs::create_dir_all(sysroot.join("lib/rustlib")).unwrap();
     symlink(std, sysroot.join("lib/rustlib").join(host)).unwrap();
     let compiler = folder.file("rustc");
-    // Not a script that this process writes and starts: others that it starts at the same time may
-    // have the file open for writing yet.
+    // Not a script that this process writes and starts: programs that it starts at the same time may still have the
+    // file open for writing.
     let script = format!("exec rustc --sysroot '{}' \"$@\"\n", sysroot.display());
     let mut writes = Command::new("sh");
     writes

@@ -3,7 +3,7 @@
 use crate::packaging::library;
 use crate::support::{Folder, finish, libraries, run, valor_cli};
 
-/// Checks a plugins.json and gives the faults without the file's name.
+/// Checks a plugins.json and returns the faults without the file's name.
 fn faults_of(folder: &Folder) -> Vec<String> {
     let file = folder.file("plugins.json");
     let finished = run(&["check", "-p", &file]);
@@ -14,7 +14,7 @@ fn faults_of(folder: &Folder) -> Vec<String> {
         .into_iter()
         .map(|fault| fault.strip_prefix(&file).unwrap_or(fault).to_owned())
         .collect();
-    // Behind them at most the folders that were searched.
+    // After them at most the folders that were searched.
     let others: Vec<_> = finished.err.lines().skip(faults.len()).collect();
     let is_note = |line: &&&str| line.starts_with("note: looked in ");
     assert_eq!(
@@ -283,7 +283,7 @@ fn after_a_hundred_faults_the_others_are_counted() {
     );
     let folder = Folder::new(&text);
     let faults = faults_of(&folder);
-    // Of each the type, and that it has no name.
+    // For each the type, and that it has no name.
     assert_eq!(faults.len(), 101);
     assert!(faults[99].starts_with(":1:"), "{}", faults[99]);
     assert_eq!(faults[100], "39900 further faults");
@@ -355,7 +355,7 @@ fn plugins_json_may_be_the_one_here_or_standard_input() {
     let finished = finish(command);
     let fault = "standard input:2:1: plugins[0]: `type` is missing";
     assert!(finished.faults()[0].starts_with(fault), "{finished:?}");
-    // Nothing can be read again that was read from there.
+    // What comes from there cannot be read again.
     let finished = finish(here(&[
         "run",
         "-p",
@@ -435,7 +435,7 @@ fn a_checksum_that_does_not_match() {
 
 #[test]
 fn a_creation_that_fails_is_a_fault_of_the_config() {
-    // `proxy` has a configuration of its own shape.
+    // `proxy` has a configuration with its own shape.
     let folder = Folder::new(&native(r#""name": "proxy", "config": 7"#));
     let mut command = valor_cli();
     command

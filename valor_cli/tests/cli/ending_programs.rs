@@ -1,4 +1,4 @@
-//! What the program starts (cargo and its compilers, esbuild) ends with it, whatever ends it.
+//! What the program starts (cargo and its compilers, esbuild) ends with it, however it ends.
 
 use crate::{
     support::{Folder, Server, started, valor_cli, wait_for, wait_for_the_end_of},
@@ -11,8 +11,8 @@ use std::{
     process::{Child, Command, ExitStatus, Stdio},
 };
 
-/// A tool that never ends what it is asked for if its first argument is `$ENDLESS`: it starts a compiler, and says in
-/// files which processes the two are.
+/// A tool that never finishes if its first argument is `$ENDLESS`: it starts a compiler, and writes both process ids to
+/// files.
 const TOOL: &str = r#"#!/bin/sh
 case "$1" in
 $ENDLESS)
@@ -35,7 +35,7 @@ struct Started {
 }
 
 impl Started {
-    /// One of a folder with this plugins.json, and a crate.
+    /// One for a folder with this plugins.json, and a crate.
     fn new(entries: &[&str], args: &[&str]) -> Self {
         let folder = Folder::new(&plugins(entries));
         folder.write("tool", TOOL);
@@ -73,7 +73,8 @@ impl Started {
         program
     }
 
-    /// Waits until the program has ended, and then the tool and its compiler. Gives how it ended and what it said.
+    /// Waits until the program has ended, and then the tool and its compiler. Returns how the program ended and its
+    /// output.
     fn end(&self, mut program: Child) -> (ExitStatus, String) {
         let status = program.wait().unwrap();
         self.ends();
@@ -89,8 +90,8 @@ impl Started {
     }
 }
 
-/// The same command, and it ends by the signals that a test sends, also if the test was started with some ignored, as
-/// `nohup` and `&` of a shell do.
+/// The same command. A test's signals end it, even if the test was started with some ignored, as by `nohup` or `&` of a
+/// shell.
 fn with_default_signals(command: Command) -> Command {
     if cfg!(not(target_os = "linux")) {
         return command;
@@ -188,7 +189,7 @@ fn a_cargo_that_somebody_ends_takes_its_compilers_along() {
     assert!(said.contains(line), "{said}");
 }
 
-/// Somebody who types what only the program itself starts gets the help.
+/// A user who types what only the program itself passes gets the help.
 #[test]
 fn nobody_else_starts_a_keeper() {
     let finished = crate::support::run(&["__keeper"]);

@@ -1,5 +1,5 @@
-//! Text from outside on its way to a terminal: names of files, what files say of themselves, and what a server answers.
-//! None of it drives the terminal, forges a line, or turns the direction of writing.
+//! Text from outside on its way to a terminal: names of files, what files say about themselves, and a server's answers.
+//! None of it controls the terminal, forges a line, or reverses the direction of writing.
 #![cfg(unix)]
 
 use crate::support::{Finished, Folder, Server, libraries, run, workspace};
@@ -9,13 +9,12 @@ use std::{
     net::TcpListener,
 };
 
-/// A title for the terminal, a cleared screen, a line of its own, C1's CSI, and the direction turned.
+/// A title for the terminal, a cleared screen, a separate line, C1's CSI, and a reversed direction.
 const EVIL: &str = "\u{1b}]0;PWNED\u{7}\u{1b}[2Jevil\nerror: forged\r\u{9b}31m\u{202e}\u{200b}";
-/// The same as it is shown.
+/// The same as it is printed.
 const SHOWN: &str = r"\u{1b}]0;PWNED\u{7}\u{1b}[2Jevil\nerror: forged\r\u{9b}31m\u{202e}\u{200b}";
 
-/// The text has nothing in it but lines and the tabs between columns; with the name of the evil thing, as it may be
-/// shown.
+/// The text contains only lines and the tabs between columns, and the evil name in its printed form.
 fn is_plain(text: &str) {
     let strange = |c: char| !"\n\t".contains(c) && c.is_control() || "\u{202e}\u{200b}".contains(c);
     assert!(!text.contains(strange), "{text:?}");
@@ -142,7 +141,7 @@ fn a_secret_that_others_can_read_is_warned_of() {
             .err()
             .contains("may read the registry's token; `chmod ");
         assert_eq!(warned, is_warned, "{mode:o}: {}", server.err());
-        // The client that brings it has it in a file as well.
+        // The client that sends it has it in a file as well.
         let addr = &*server.addrs[0];
         let listed = run(&["plugins", "--addr", addr, "--token-file", &file, "list"]);
         assert_eq!(listed.code, Some(0), "{listed:?}");

@@ -16,8 +16,8 @@ fn folder() -> Folder {
     folder
 }
 
-/// As the README of the system that Valor is modelled on has it: `LD_LIBRARY_PATH=plugins/ valor_cli run -p
-/// plugins.json -w`.
+/// As in the README of the system that Valor is modelled on: `LD_LIBRARY_PATH=plugins/ valor_cli run -p plugins.json
+/// -w`.
 fn start(folder: &Folder, library_path: &str, cargo: bool) -> Server {
     let mut command = valor_cli();
     command
@@ -87,7 +87,7 @@ fn paths_and_links_do_not_reach_where_bare_names_do() {
 #[test]
 fn what_cargo_puts_there_grants_nothing() {
     let folder = folder();
-    // The toolchain's folder, which tells what cargo added from what was set.
+    // The toolchain's folder, which separates what cargo added from what was set.
     folder.write("lib/rustlib/x/lib/a", "");
     let toolchain = folder.file("lib/rustlib/x/lib");
     let server = start(&folder, &format!("plugins:{toolchain}"), true);

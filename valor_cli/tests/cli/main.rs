@@ -1,5 +1,4 @@
-//! Conversations with the program itself: what it is started with, what it says, what it answers
-//! over a socket, and the code that it ends with.
+//! Conversations with the program itself: its arguments, its output, its answers over a socket, and its exit code.
 
 #[cfg(target_os = "linux")]
 mod broken_streams;

@@ -104,7 +104,7 @@ fn the_help_is_the_manual() {
 
 #[test]
 fn every_variable_that_is_read_stands_in_the_help() {
-    // What Windows gives every program, what cargo says to tests, and what writes the frozen ABI and the schema.
+    // What Windows gives every program, what cargo passes to tests, and what writes the frozen ABI and the schema.
     let internal = [
         "SystemRoot",
         "CARGO_MANIFEST_DIR",

@@ -1,4 +1,4 @@
-//! `valor_cli package`: from libraries to a package that is served, and what is none.
+//! `valor_cli package`: from libraries to a package that is served, and what is refused.
 
 use crate::support::{Finished, Folder, Server, libraries, run, workspace};
 use serde_json::{Value, json};
@@ -12,8 +12,7 @@ pub fn library(name: &str) -> PathBuf {
     libraries().join(format!("{DLL_PREFIX}{name}{DLL_SUFFIX}"))
 }
 
-/// Writes a library of `hello_plugin` that says that it is for another target, and what that of
-/// this host says.
+/// Writes a library of `hello_plugin` that claims another target, and the metadata of this host's library.
 fn other(folder: &Folder) -> (String, String) {
     let mut bytes = std::fs::read(library("hello_plugin")).unwrap();
     let magic = block_at(&bytes);
@@ -26,7 +25,7 @@ fn other(folder: &Folder) -> (String, String) {
     (folder.file("other.so"), this)
 }
 
-/// Where the block of metadata is: it says its size behind its magic.
+/// Where the block of metadata is: its size follows its magic.
 fn block_at(bytes: &[u8]) -> usize {
     let name = b"hello_plugin\0";
     let at = (32..bytes.len() - 384)
@@ -62,7 +61,7 @@ fn a_package_is_made_shown_and_served() {
         assert!(made.out.contains(&line), "{line} is not in {}", made.out);
     }
 
-    // The same in another order is the same.
+    // Another order gives the same.
     let bytes = std::fs::read(folder.file("hello.vlugin")).unwrap();
     let again = package(&folder, &[&other, &own, "--source", source]);
     assert_eq!(again.out, made.out);

@@ -1,4 +1,5 @@
-//! `valor_cli package SCRIPT`: a script and what it imports in one signed file, run, looked into, and put into a page.
+//! `valor_cli package SCRIPT`: a script and its imports in one signed file, which is run, inspected, and put into a
+//! page.
 
 use crate::{
     scripting::{deno, tool},

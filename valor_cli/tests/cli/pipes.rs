@@ -1,4 +1,4 @@
-//! FIFOs in the place of files, which nobody waits for, and pipes that a shell gives, which are read to their end.
+//! FIFOs instead of files, which nobody waits for, and pipes from a shell, which are read to their end.
 
 use crate::support::{Finished, Folder, finish, started, valor_cli};
 use std::{
@@ -7,7 +7,7 @@ use std::{
     process::{Command, Stdio},
 };
 
-/// A FIFO of a folder whose other end is open, and silent for as long as this is there.
+/// A FIFO in a folder. Its other end is open, and silent as long as this value lives.
 fn silent(folder: &Folder, name: &str) -> File {
     let fifo = folder.path().join(name);
     fs::create_dir_all(fifo.parent().unwrap()).unwrap();
@@ -97,7 +97,7 @@ fn nobody_waits_for_a_fifo_with_a_silent_writer() {
         let is_told = fault.contains("not a regular file") || fault.contains("is not a folder");
         assert!(is_told, "{args:?}: {fault}");
     }
-    // What nobody builds is not there.
+    // If nobody builds it, it does not exist.
     let finished = finish(here(&folder, &["check", "-p", &source]));
     assert!(fault(&finished).contains("was not found"), "{finished:?}");
     let args = [
@@ -115,7 +115,7 @@ fn nobody_waits_for_a_fifo_with_a_silent_writer() {
     );
 }
 
-/// cargo and esbuild would.
+/// cargo and esbuild would wait.
 #[cfg(all(target_os = "linux", feature = "wasm"))]
 #[test]
 fn no_program_that_is_asked_waits_for_one() {
@@ -151,7 +151,7 @@ fn a_fifo_in_the_way_of_a_page_is_not_read() {
     assert!(fault(&finished).starts_with(line), "{finished:?}");
 }
 
-/// Runs a command of a shell that hands a text to it as descriptor 3.
+/// Runs a shell command that gets a text as descriptor 3.
 fn with_pipe(folder: &Folder, text: &str, args: &str) -> Finished {
     let mut shell = Command::new("sh");
     shell

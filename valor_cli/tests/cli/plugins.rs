@@ -1,10 +1,10 @@
-//! `valor_cli plugins`, in front of a server that runs.
+//! `valor_cli plugins`, against a running server.
 
 use crate::packaging::library;
 use crate::support::{Finished, Folder, Server, finish, libraries, run, valor_cli};
 use serde_json::Value;
 
-/// Asks the server, with these arguments behind its address.
+/// Sends a request to the server, with these arguments after its address.
 fn ask(server: &Server, args: &[&str]) -> Finished {
     let addr = server.addrs[0].clone();
     run(&[&["plugins", "--addr", &addr], args].concat())
@@ -105,7 +105,7 @@ fn what_is_wrong_with_a_definition_is_told_where_it_stands() {
     let early = "FILE:1:2: the text ends too early: a bracket, brace or quote is never closed";
     assert_eq!(no_json, early);
 
-    // What the command line says has no lines.
+    // What the command line gives has no lines.
     let finished = ask(&server, &["add", "it", "--type", "nativ"]);
     assert_eq!(
         refused(&finished),
@@ -218,7 +218,7 @@ fn wrong_addresses_are_wrong_command_lines() {
         assert_eq!(finished.code, Some(2), "{addr}: {finished:?}");
         assert!(finished.err.contains(part), "{addr}: {}", finished.err);
     }
-    // A scheme is one in capitals too.
+    // A scheme may be written in capitals.
     for addr in ["HTTPS://localhost:1", "HttP://localhost:1"] {
         let finished = run(&["plugins", "--addr", addr, "list"]);
         let (scheme, rest) = addr.split_once(':').unwrap();

@@ -1,4 +1,4 @@
-//! plugins.json read again on SIGHUP, while the program serves.
+//! plugins.json is read again on SIGHUP, while the program serves.
 #![cfg(unix)]
 
 use crate::support::{Folder, Server, libraries, misbehaving, valor_cli};
@@ -10,7 +10,7 @@ fn plugins(entries: &[&str]) -> String {
     format!(r#"{{ "plugins": [{}] }}"#, entries.join(", "))
 }
 
-/// A state of its own, which a new instance would not have.
+/// A state that a new instance would not have.
 const ALICE: &str =
     r#"{ "type": "native", "name": "alice", "path": "with_state", "config": "Alice" }"#;
 const HELLO: &str = r#"{ "type": "native", "name": "hello", "path": "hello_plugin" }"#;
@@ -29,7 +29,7 @@ impl Reloading {
         Self { folder, server }
     }
 
-    /// Asks for it, and waits until the log has this in it once more.
+    /// Asks for it, and waits until the log contains this once more.
     fn again(&self, part: &str) {
         let before = self.server.err().matches(part).count();
         self.server.signal("HUP");
@@ -88,7 +88,7 @@ fn what_has_changed_is_changed_and_all_else_goes_on() {
     assert!(it.generation("alice") > before);
 }
 
-/// The process has one working directory, and a library of it may go to another.
+/// The process has one working directory, and a library in it may change it.
 #[test]
 fn a_vlugin_that_leaves_the_working_directory_keeps_nothing_from_being_read() {
     let lost = |config: &str| {
@@ -152,7 +152,7 @@ fn what_is_wrong_leaves_the_old_one_serving() {
     it.with(&[&ALICE.replace("Alice", "Ann"), bob]);
     assert_eq!(it.server.get("/alice?who=Zoe").body, "Ann says hello Zoe!");
 
-    // A prefix that is held by one that was registered over HTTP: nothing is changed.
+    // If a vlugin that was registered over HTTP holds a prefix, nothing is changed.
     let json = [("content-type", "application/json")];
     let held = r#"{ "type": "native", "name": "held", "path": "hello_plugin" }"#;
     assert_eq!(it.server.send("POST", "/_plugins", &json, held).status, 201);

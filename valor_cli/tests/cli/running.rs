@@ -104,7 +104,7 @@ fn an_answer_to_head_is_logged_without_the_bytes_that_were_not_sent() {
     let server = start(&folder, &["--access-log", "combined"]);
     assert_eq!(server.send("HEAD", "/hello", &[], "").status, 200);
     server.wait_for_err("\"HEAD /hello HTTP/1.1\" 200 0 ");
-    // What the server itself refuses is no other case.
+    // What the server itself refuses is no different.
     assert_eq!(server.send("HEAD", "/nothing", &[], "").status, 404);
     server.wait_for_err("\"HEAD /nothing HTTP/1.1\" 404 0 ");
 }
@@ -206,7 +206,7 @@ fn what_does_not_load_keeps_the_rest_back_unless_it_is_told_to_keep_going() {
     );
     assert!(server.out().contains("failed: "), "{}", server.out());
 
-    // Where nothing of the file can be read there is nothing to go on with.
+    // If nothing of the file can be read, there is nothing to go on with.
     folder.write("plugins.json", "{");
     let finished = run(&["run", "--keep-going", "-p", &file, "--addr", "127.0.0.1:0"]);
     assert_eq!(finished.code, Some(1), "{finished:?}");
@@ -250,7 +250,7 @@ fn a_unix_socket() {
     assert_eq!(answer.status, 200);
 }
 
-/// Its mode is what is wanted under any umask.
+/// It has the requested mode under any umask.
 #[cfg(unix)]
 #[test]
 fn a_unix_socket_has_the_mode_and_owners_that_are_wanted() {
@@ -290,7 +290,7 @@ fn a_unix_socket_has_the_mode_and_owners_that_are_wanted() {
         assert_eq!(server.end().code, Some(0));
         assert!(!socket.exists());
     }
-    // Root may give it to anybody; other users at most to one of their groups, and keep it.
+    // Root may give it to anyone; other users may keep it, and give it at most to one of their groups.
     let owners = match own.uid() {
         0 => "--socket-owner nobody --socket-group 12345".to_owned(),
         id => format!("--socket-owner {id} --socket-group {}", own.gid()),
@@ -433,7 +433,7 @@ fn the_servers_limits_can_be_set() {
     }
 }
 
-/// What ends the program, and what it calls that.
+/// What ends the program, and its name for that.
 #[cfg(unix)]
 const SIGNALS: [(&str, &str); 2] = [("TERM", "SIGTERM"), ("INT", "SIGINT")];
 #[cfg(windows)]
@@ -463,7 +463,7 @@ fn a_request_that_runs_is_answered_after_the_signal() {
     let folder = folder(r#"{ "type": "native", "name": "echo" }"#);
     for (signal, name) in SIGNALS {
         let server = start(&folder, &[]);
-        // The half of the body that is there comes back; the vlugin waits for the other.
+        // The half of the body that is there comes back; the vlugin waits for the rest.
         let mut stream = TcpStream::connect(&server.addrs[0]).unwrap();
         let head = "POST /echo HTTP/1.1\r\nhost: a\r\ncontent-length: 8\r\n\r\n";
         write!(stream, "{head}half").unwrap();

@@ -1,5 +1,5 @@
-//! JavaScript vlugins on the command line: which Deno runs them, what is said without one, what the log
-//! has of them, and that no process of theirs outlives the program.
+//! JavaScript vlugins on the command line: which Deno runs them, the error without one, the log about them, and that
+//! none of their processes outlives the program.
 
 use crate::support::{Folder, Server, finish, started, valor_cli, wait_for};
 use std::{
@@ -23,7 +23,7 @@ pub fn deno() -> PathBuf {
     tool("deno")
 }
 
-/// A program that npm installs: of `VALOR_JS_TOOLS`, or on the PATH.
+/// A program that npm installs, from `VALOR_JS_TOOLS` or the PATH.
 pub fn tool(name: &str) -> PathBuf {
     let tools = std::env::var_os("VALOR_JS_TOOLS").map(|dir| PathBuf::from(dir).join(".bin"));
     let path = std::env::var_os("PATH").unwrap_or_default();
@@ -43,7 +43,7 @@ fn folder(keys: &str) -> Folder {
     folder
 }
 
-/// `valor_cli`, where no Deno is to be found.
+/// `valor_cli` without any Deno.
 fn without_deno(command: &str, folder: &Folder) -> Command {
     let mut it = valor_cli();
     it.env("PATH", folder.path()).env_remove("VALOR_DENO");
@@ -79,7 +79,7 @@ fn without_deno_a_line_says_how_to_get_it_and_the_rest_is_served_where_it_is_opt
     assert_eq!(server.get("/site/page.js").status, 200);
 }
 
-/// What is wrong is said, and not that there is no Deno.
+/// The error says what is wrong, and not that there is no Deno.
 #[test]
 fn what_keeps_deno_from_running_is_said() {
     let folder = folder("");
@@ -122,7 +122,7 @@ fn what_keeps_deno_from_running_is_said() {
     );
 }
 
-/// A vlugin of this process that goes to another folder has nobody miss what was named from the old one.
+/// If a vlugin in this process changes the folder, relative names still refer to the old one.
 #[test]
 fn a_relative_deno_is_found_from_where_the_program_was_started() {
     let away = r#"{ "type": "native", "name": "away", "path": "away.lib" }"#;
@@ -139,7 +139,7 @@ fn a_relative_deno_is_found_from_where_the_program_was_started() {
         .args(["--addr", "127.0.0.1:0", "--addr", "unix:it.sock"]);
     let server = Server::spawn(command);
     assert_eq!(server.get("/away/leave").body, "left");
-    // plugins.json is the same as before, and the Deno that is asked for only now.
+    // plugins.json is the same as before, and so is the Deno, which is only asked now.
     let page = r#"{ "type": "js", "name": "page" }"#;
     folder.write(
         "plugins.json",
@@ -177,7 +177,7 @@ fn without_a_package_a_line_says_what_to_run_and_the_rest_is_served_where_it_is_
     };
     let needed = app("");
     let mut command = without_deno("check", &needed);
-    // Said as it is seen from here.
+    // In the form that is visible from here.
     command.current_dir(needed.path());
     command.arg("--deno").arg(&deno);
     let finished = finish(command);
@@ -221,7 +221,7 @@ fn deno_is_named_or_found_beside_plugins_json() {
     std::fs::create_dir_all(&modules).unwrap();
     std::os::unix::fs::symlink(deno(), modules.join("deno")).unwrap();
     assert_eq!(with(&|it| it), ok);
-    // What is named comes first.
+    // The named one comes first.
     let old = folder.path().join("old");
     std::fs::write(&old, "#!/bin/sh\necho 1.40.0; echo /deno\n").unwrap();
     std::fs::set_permissions(&old, PermissionsExt::from_mode(0o755)).unwrap();
@@ -244,7 +244,7 @@ fn its_lines_are_in_the_log_and_its_process_ends_with_the_program() {
         let server = Server::start(&["-p", &file, "--deno", deno.to_str().unwrap()]);
         let pid = server.get("/page").body;
         assert!(is_alive(&pid), "{pid}");
-        // Ctrl-C in a terminal goes to a group, and is not to end what still runs.
+        // Ctrl-C in a terminal goes to a group, and must not end what still runs.
         let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
         let group = stat.rsplit(") ").next().unwrap().split(' ').nth(2).unwrap();
         assert_eq!(group, pid);
@@ -309,7 +309,7 @@ fn a_change_in_what_a_script_imports_is_seen() {
     answers("two more");
     folder.write("app/deep/more.js", "export const more = ' much more';");
     answers("two much more");
-    // One that is broken leaves the old one serving, until it is mended; so does one that is gone.
+    // If one is broken or gone, the old one keeps serving until it is fixed.
     folder.write("app/deep/more.js", "export const more = ;");
     server.wait_until("the vlugin `main` stays as it was", 1);
     answers("two much more");
@@ -318,12 +318,12 @@ fn a_change_in_what_a_script_imports_is_seen() {
     folder.write("app/deep/further.js", "export const more = ' further';");
     folder.write("app/lib.js", "export const text = 'three';");
     answers("three further");
-    // What has come to be imported is watched from then on.
+    // New imports are watched from then on.
     folder.write("app/deep/further.js", "export const more = ' and further';");
     answers("three and further");
 }
 
-/// Whatever a version that is gone already fails with is no news.
+/// Failures of a version that is already gone are not reported.
 #[test]
 fn a_script_that_changes_while_it_is_loaded_is_loaded_next() {
     let folder = importing();
@@ -388,7 +388,7 @@ fn under_any_umask_what_is_temporary_is_nobody_elses() {
         for entry in std::fs::read_dir(&folder).unwrap().flatten() {
             let metadata = entry.metadata().unwrap();
             assert_eq!(metadata.mode() & 0o077, 0, "{:?}", entry.path());
-            // What Deno keeps in its own is behind a folder that nobody else comes into.
+            // Deno's own files are behind a folder that nobody else can enter.
             if metadata.is_dir() && entry.file_name() != "deno" {
                 folders.push(entry.path());
             }
@@ -402,7 +402,7 @@ fn under_any_umask_what_is_temporary_is_nobody_elses() {
     }
 }
 
-/// Neither the process nor a folder of it is left, also if the program cannot do anything about it.
+/// Neither the process nor its folder is left, even if the program cannot do anything about it.
 #[cfg(target_os = "linux")]
 #[test]
 fn a_deno_that_is_asked_what_a_script_imports_does_not_outlive_the_program() {

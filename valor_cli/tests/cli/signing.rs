@@ -8,7 +8,7 @@ use std::fs;
 
 const PLUGINS: &str = "{ \"plugins\": [\n{ \"type\": \"native\", \"name\": \"hello\", \"path\": \"hello.vlugin\" }] }";
 
-/// A folder with a pair of keys, `alice.key`, and a package that is signed with it.
+/// A folder with a key pair, `alice.key`, and a package that is signed with it.
 fn signed() -> Folder {
     let folder = Folder::new(PLUGINS);
     let key = folder.file("alice.key");
@@ -21,7 +21,7 @@ fn signed() -> Folder {
     folder
 }
 
-/// What `verify` refuses it with. `check` has to refuse it with the same, and goes on with `more`.
+/// The line that `verify` refuses it with. `check` must refuse it with the same, followed by `more`.
 #[track_caller]
 fn refusal_and(folder: &Folder, key: &str, more: &str) -> String {
     let key = folder.file(key);
@@ -84,7 +84,7 @@ fn what_is_unsigned_or_altered_is_refused() {
                    was altered; get both again";
 
     let mut bytes = good.clone();
-    // A digit of the time that nothing else leans on, and the end.
+    // A digit of the time, on which nothing else depends, and the end.
     for at in [136, good.len() - 1] {
         bytes[at] ^= 1;
         fs::write(&package, &bytes).unwrap();
@@ -98,7 +98,7 @@ fn what_is_unsigned_or_altered_is_refused() {
         (&*renamed, altered),
         (
             "no signature",
-            "the signature DIR/hello.vlugin.minisig cannot be read: it is none of minisign; sign the file again",
+            "the signature DIR/hello.vlugin.minisig cannot be read: it is not one of minisign's; sign the file again",
         ),
         (
             &"x".repeat(8193),
@@ -117,7 +117,7 @@ fn what_is_unsigned_or_altered_is_refused() {
         refusal_and(&folder, "alice.key.pub", ", or start without --trust"),
         format!("DIR/hello.vlugin {unsigned}")
     );
-    // Without `--trust` nobody asks.
+    // Without `--trust` nothing is checked.
     let checked = run(&["check", "-p", &folder.file("plugins.json")]);
     assert_eq!(checked.code, Some(0), "{}", checked.err);
 }
@@ -182,7 +182,7 @@ fn modules_are_signed_as_libraries_are() {
 #[test]
 fn a_signature_of_minisign_itself_is_taken() {
     let folder = Folder::new("");
-    // The example that minisign's own libraries are documented with.
+    // The example in the documentation of minisign's own libraries.
     folder.write(
         "jedisct1.pub",
         "untrusted comment: minisign public key\n\
@@ -204,7 +204,7 @@ fn a_signature_of_minisign_itself_is_taken() {
 #[test]
 fn a_key_of_minisign_itself_signs() {
     let folder = signed();
-    // `minisign -G -W` of version 0.10 made it for this test.
+    // Made for this test by `minisign -G -W` of version 0.10.
     folder.write(
         "m.key",
         "untrusted comment: minisign encrypted secret key\n\
@@ -224,7 +224,7 @@ fn a_key_of_minisign_itself_signs() {
     let verified = run(&["verify", "--trust", &trusted, &package]);
     assert_eq!(verified.code, Some(0), "{}", verified.err);
 
-    // It has no checksum of its own.
+    // It has no checksum.
     let text = fs::read_to_string(&key).unwrap();
     fs::write(&key, text.replace("fVvxxVW", "fVvxyVW")).unwrap();
     let failed = sign();
@@ -233,7 +233,7 @@ fn a_key_of_minisign_itself_signs() {
     assert!(failed.err.starts_with(&line), "{}", failed.err);
 }
 
-/// As a key's file has to be: the program warns of one that others may read.
+/// A key's file must be like this: the program warns if others may read it.
 fn keep_secret(file: &str) {
     #[cfg(unix)]
     {
@@ -301,7 +301,7 @@ fn keys_that_are_none() {
     );
     assert_eq!(failed.err.lines().count(), 1);
     assert!(!folder.path().join("other.vlugin").exists());
-    // What is built here is signed by nobody.
+    // Nobody has signed what is built here.
     let both = run(&["check", "-p", "x", "--build", "--trust", &public]);
     assert_eq!(both.code, Some(2));
 }

@@ -1,4 +1,4 @@
-//! Running the program, and talking to it.
+//! Runs the program, and talks to it.
 
 use std::{
     io::{BufRead, BufReader, Read, Write},
@@ -10,13 +10,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-// Beside this file, wherever it is a module of.
+// Beside this file, whatever module this file is.
 #[path = "starting.rs"]
 mod starting;
 
 pub use starting::started;
 
-/// How long anything may take that has to happen: far longer than it does.
+/// How long anything that must happen may take: far longer than it does.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The program.
@@ -29,19 +29,19 @@ pub fn valor_cli() -> Command {
     command
 }
 
-/// Runs the program to its end.
+/// Runs the program until it ends.
 pub fn run(args: &[&str]) -> Finished {
     let mut command = valor_cli();
     command.args(args);
     finish(command)
 }
 
-/// Runs a program to its end.
+/// Runs a program until it ends.
 pub fn finish(command: Command) -> Finished {
     Running::spawn(command).end()
 }
 
-/// How the program ended, and what it said.
+/// How the program ended, and its output.
 #[derive(Debug)]
 pub struct Finished {
     pub code: Option<i32>,
@@ -50,7 +50,7 @@ pub struct Finished {
 }
 
 impl Finished {
-    /// The lines of standard error that tell of faults.
+    /// The lines of standard error that report faults.
     pub fn faults(&self) -> Vec<&str> {
         let lines = self.err.lines();
         lines.filter_map(|l| l.strip_prefix("error: ")).collect()
@@ -62,11 +62,11 @@ pub fn workspace() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
 }
 
-/// The folder with the libraries of the examples, which are built at the first call.
+/// The folder with the libraries of the examples, which are built by the first call.
 pub fn libraries() -> &'static Path {
     static LIBRARIES: OnceLock<PathBuf> = OnceLock::new();
     LIBRARIES.get_or_init(|| {
-        // Where there is no cargo to build them with, as under Wine, they are there already.
+        // If there is no cargo to build them with, as under Wine, they are already there.
         if let Some(folder) = std::env::var_os("VALOR_LIBRARIES") {
             return folder.into();
         }
@@ -75,7 +75,7 @@ pub fn libraries() -> &'static Path {
     })
 }
 
-/// The library of the runtime's own tests that does what a vlugin must not do, which is built at the first call.
+/// The library of the runtime's own tests that does what a vlugin must not do, built by the first call.
 #[cfg(unix)]
 pub fn misbehaving() -> &'static Path {
     static LIBRARY: OnceLock<PathBuf> = OnceLock::new();
@@ -96,7 +96,7 @@ pub fn misbehaving() -> &'static Path {
     })
 }
 
-/// The example `hello_plugin` as a WebAssembly module, which is built at the first call.
+/// The example `hello_plugin` as a WebAssembly module, built by the first call.
 #[cfg(feature = "wasm")]
 pub fn module() -> &'static Path {
     static MODULE: OnceLock<PathBuf> = OnceLock::new();
@@ -110,7 +110,7 @@ pub fn module() -> &'static Path {
     })
 }
 
-/// Builds what a plugins.json names, and gives the file of one of its vlugins.
+/// Builds what a plugins.json names, and returns the file of one of its vlugins.
 fn built(plugins: &Path, name: &str) -> PathBuf {
     let args = ["check", "--build", "--log-format", "json", "-p"];
     let mut command = valor_cli();
@@ -164,13 +164,13 @@ impl Folder {
         command
     }
 
-    /// A file in it, as it stands in what the program says.
+    /// A file in it, as the program's output names it.
     pub fn file(&self, name: &str) -> String {
         self.path().join(name).display().to_string()
     }
 }
 
-/// A program while it runs. It is killed when this is dropped.
+/// A running program. It is killed when this is dropped.
 struct Running {
     child: Child,
     out: Arc<Mutex<String>>,
@@ -223,7 +223,7 @@ impl Drop for Running {
 /// The program while it serves.
 pub struct Server {
     running: Running,
-    /// The addresses that it said it listens on.
+    /// The addresses on which it reported to listen.
     pub addrs: Vec<String>,
 }
 
@@ -238,7 +238,7 @@ impl Server {
     /// Waits until a program listens.
     pub fn spawn(mut command: Command) -> Self {
         own_console(&mut command);
-        // It tells of one after the other.
+        // It reports one after the other.
         let addrs = command.get_args().filter(|arg| *arg == "--addr").count();
         let mut server = Self {
             running: Running::spawn(command),
@@ -254,7 +254,7 @@ impl Server {
         server
     }
 
-    /// What it says of its addresses, in either form of the log.
+    /// Its output about its addresses, in either form of the log.
     fn listening(&self) -> Vec<String> {
         let text = self.out();
         let text = text.lines().filter_map(|l| l.strip_prefix("listening on "));
@@ -282,7 +282,7 @@ impl Server {
         self.running.err.lock().unwrap().clone()
     }
 
-    /// Sends a request without a body and gives the answer.
+    /// Sends a request without a body and returns the answer.
     pub fn get(&self, target: &str) -> Answer {
         self.send("GET", target, &[], "")
     }
@@ -292,7 +292,7 @@ impl Server {
         converse(stream, method, target, headers, body)
     }
 
-    /// A connection on which a request was sent, of whose answer the head has come.
+    /// A connection with a request whose answer's head has arrived.
     pub fn begin(&self, target: &str) -> BufReader<TcpStream> {
         let mut stream = TcpStream::connect(&self.addrs[0]).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
@@ -306,12 +306,12 @@ impl Server {
         stream
     }
 
-    /// Waits until standard error has this in it.
+    /// Waits until standard error contains this.
     pub fn wait_for_err(&self, part: &str) {
         wait_for(part, || self.err().contains(part));
     }
 
-    /// Waits until standard error has this in it so many times.
+    /// Waits until standard error contains this so many times.
     pub fn wait_until(&self, part: &str, times: usize) {
         let deadline = Instant::now() + 5 * PATIENCE;
         while self.err().matches(part).count() < times {
@@ -329,7 +329,7 @@ impl Server {
         assert!(sent.success());
     }
 
-    /// Presses Ctrl-C in its console: the one signal that there is on Windows.
+    /// Presses Ctrl-C in its console: the only signal that Windows has.
     #[cfg(windows)]
     pub fn signal(&self, _name: &str) {
         let pid = self.running.child.id().to_string();
@@ -345,7 +345,7 @@ impl Server {
     }
 }
 
-/// Gives a program a console of its own, without a window: Ctrl-C reaches all that share one.
+/// Gives a program a separate console, without a window: Ctrl-C reaches everything that shares one.
 #[cfg(windows)]
 fn own_console(command: &mut Command) {
     const CREATE_NO_WINDOW: u32 = 0x0800_0000;
@@ -375,7 +375,7 @@ pub fn wait_for(what: &str, mut happened: impl FnMut() -> bool) {
     }
 }
 
-/// Waits until the process with this number is no more.
+/// Waits until the process with this number is gone.
 #[cfg(unix)]
 pub fn wait_for_the_end_of(pid: &str) {
     wait_for("the end of a process", || {
@@ -386,7 +386,7 @@ pub fn wait_for_the_end_of(pid: &str) {
     });
 }
 
-/// An answer, its body taken as it came.
+/// An answer, with its body as it came.
 #[derive(Debug)]
 pub struct Answer {
     pub status: u16,

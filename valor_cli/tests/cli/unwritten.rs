@@ -1,5 +1,5 @@
-//! Standard output that takes nothing, as on a full disk: `/dev/full`. A command whose results did not get out has
-//! failed; a server serves all the same.
+//! Standard output that takes nothing, as on a full disk: `/dev/full`. A command whose results were not written has
+//! failed; a server serves anyway.
 #![cfg(target_os = "linux")]
 
 use crate::support::{Folder, Server, libraries, run, started, valor_cli, wait_for};
@@ -16,7 +16,7 @@ fn full() -> Stdio {
         .into()
 }
 
-/// Runs the program without room for what it prints, and gives its code and what it says of that.
+/// Runs the program without room for its output, and returns its code and its error about that.
 fn without_room(args: &[&str]) -> (Option<i32>, String) {
     let mut command = valor_cli();
     let output = started(command.args(args).stdout(full()), Command::output);

@@ -1,4 +1,4 @@
-//! `run --watch`: files that are replaced, broken and mended while the program serves and clients ask.
+//! `run --watch`: files are replaced, broken and fixed while the program serves and clients send requests.
 
 use crate::{
     packaging::library,
@@ -26,7 +26,7 @@ pub fn plugins(entries: &[&str]) -> String {
     format!(r#"{{ "plugins": [{}] }}"#, entries.join(", "))
 }
 
-/// A vlugin of the library `it.lib`, and one with a state of its own beside it.
+/// A vlugin of the library `it.lib`, and one with its own state next to it.
 const IT: &str = r#"{ "type": "native", "name": "it", "path": "lib/it.lib", "config": "Alice" }"#;
 const BOB: &str = r#"{ "type": "native", "name": "bob", "path": "bob.lib", "config": "Bob" }"#;
 
@@ -41,14 +41,14 @@ impl Watching {
         Self { folder, server }
     }
 
-    /// Does something to the files, and waits until the log has this in it once more.
+    /// Does something to the files, and waits until the log contains this once more.
     pub fn when(&self, change: impl FnOnce(), part: &str) {
         let before = self.server.err().matches(part).count();
         change();
         self.server.wait_until(part, before + 1);
     }
 
-    /// Puts a file in the place of `it.lib`, as a compiler does: by its name.
+    /// Replaces `it.lib` by its name, as a compiler does.
     fn replace(&self, with: &Path) {
         let new = self.folder.path().join("lib/new");
         fs::copy(with, &new).unwrap();
@@ -71,10 +71,10 @@ impl Watching {
     }
 }
 
-/// A client that asks without a pause.
+/// A client that sends requests without a pause.
 pub struct Busy {
     enough: Arc<AtomicBool>,
-    /// What it was answered, each answer once for as long as it stayed the same.
+    /// The answers that it got, each once as long as it stayed the same.
     answers: Arc<Mutex<Vec<String>>>,
     asking: JoinHandle<()>,
 }
@@ -105,7 +105,7 @@ impl Busy {
         }
     }
 
-    /// Waits until it is answered with this.
+    /// Waits until it gets this answer.
     pub fn hears(&self, answer: &str) {
         let last = || self.answers.lock().unwrap().last().cloned();
         wait_for(answer, || {
@@ -114,7 +114,7 @@ impl Busy {
         });
     }
 
-    /// Ends it, and gives what it was answered.
+    /// Ends it, and returns the answers that it got.
     pub fn answers(self) -> Vec<String> {
         self.enough.store(true, Ordering::Relaxed);
         self.asking.join().unwrap();
@@ -180,7 +180,7 @@ fn a_broken_library_leaves_the_old_one_serving_until_it_is_mended() {
         "is not a library but a text file",
     );
     stays(&|| fs::remove_file(&file).unwrap(), "does not exist");
-    // Written slowly: what is there at first is only a part.
+    // Written slowly: at first there is only a part.
     let whole = fs::read(library("with_state")).unwrap();
     let (half, _) = whole.split_at(whole.len() / 2);
     stays(&|| fs::write(&file, half).unwrap(), "is damaged");
@@ -210,7 +210,7 @@ fn what_changes_in_plugins_json_is_applied_and_a_broken_one_changes_nothing() {
         "{}",
         it.server.err()
     );
-    // What changes meanwhile has its turn when it is mended, also by an editor that renames.
+    // Further changes take effect when it is fixed, also by an editor that renames.
     it.when(
         || {
             fs::copy(library("hello_plugin"), it.folder.path().join("bob.lib"))
@@ -261,7 +261,7 @@ fn a_file_that_comes_to_be_where_a_bare_name_is_looked_for() {
         &["--keep-going", "--plugin-dir", "nowhere/at/all"],
     );
     assert_eq!(it.server.get("/late").status, 503);
-    // A client has no command line to do something about it with.
+    // A client cannot change the command line.
     let shown = it.shown("late");
     let reason = shown["reason"].as_str().unwrap();
     assert!(
@@ -287,8 +287,8 @@ fn a_file_that_comes_to_be_where_a_bare_name_is_looked_for() {
     assert_eq!(it.get("/late"), HELLO);
 }
 
-/// As a deployment does it: a link that is turned to another folder, and the old one is removed. The log has what was
-/// changed, and nothing of watches that end with their folder.
+/// As a deployment does it: a link is pointed to another folder, and the old one is removed. The log has what was
+/// changed, and nothing about watches that end with their folder.
 #[cfg(unix)]
 #[test]
 fn a_folder_that_is_replaced_is_one_change() {

@@ -1,4 +1,4 @@
-//! `--watch` and scripts: changes that come at any moment, and files that are none of a script's.
+//! `--watch` and scripts: changes at any moment, and files that do not belong to a script.
 
 use crate::{
     scripting::deno,
@@ -6,8 +6,8 @@ use crate::{
 };
 use std::os::unix::fs::PermissionsExt;
 
-/// A Deno that changes a file each time it has read a script for Valor and before it says so, as long as there are
-/// further texts for that file: `1`, `2` and so on beside it.
+/// A Deno that changes a file each time after it has read a script for Valor and before it answers, as long as there
+/// are further texts for that file: `1`, `2` and so on next to it.
 fn changing(folder: &Folder, file: &str) -> String {
     let (file, program) = (folder.file(file), folder.file("deno"));
     let real = deno().display().to_string();
@@ -40,7 +40,7 @@ fn watching(folder: &Folder, deno: &str) -> Server {
 const MAIN: &str =
     "import { text } from './lib.js'; export default { fetch: () => new Response(text) };";
 
-/// Whatever a file is while Deno reads it, the script is loaded as it is in the end.
+/// Whatever a file contains while Deno reads it, the script is loaded as it is in the end.
 #[test]
 fn a_change_while_deno_is_asked_is_seen() {
     for broken in [
@@ -56,8 +56,8 @@ fn a_change_while_deno_is_asked_is_seen() {
         let program = changing(&folder, "app/lib.js");
         let server = watching(&folder, &program);
         assert_eq!(server.get("/main").body, "first");
-        // As often as Deno is asked about files that do not rest, and more often; the last time, it has read what was
-        // broken, and the file is mended.
+        // As often as Deno is asked about files that keep changing, and more often; the last time, it has read the
+        // broken file, and the file is fixed.
         for n in 1..=6 {
             folder.write(&format!("app/lib.js.{n}"), format!("{broken} // {n}"));
         }
@@ -65,13 +65,13 @@ fn a_change_while_deno_is_asked_is_seen() {
         folder.write("app/further.js", "export const text = 'last';");
         folder.write("app/lib.js", format!("{broken} // 0"));
         wait_for("last", || server.get("/main").body == "last");
-        // What has come to be imported is watched.
+        // New imports are watched.
         folder.write("app/further.js", "export const text = 'very last';");
         wait_for("very last", || server.get("/main").body == "very last");
     }
 }
 
-/// The program's own log, say: each change of the folder would be another line in it.
+/// For example the program's own log: each change of the folder would add a line to it.
 #[test]
 fn what_a_script_does_not_import_is_none_of_its_files() {
     let folder = Folder::new(

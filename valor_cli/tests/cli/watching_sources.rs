@@ -1,4 +1,4 @@
-//! `run --build --watch`: crates that are edited while the program serves. What is built keeps nobody waiting.
+//! `run --build --watch`: crates are edited while the program serves. Builds delay nobody.
 
 use crate::{
     support::{Folder, Server, valor_cli, workspace},
@@ -19,8 +19,8 @@ pub fn source_in(folder: &Folder, path: &str, word: &str) {
     folder.write(&format!("{path}/src/lib.rs"), code);
 }
 
-/// Makes the crate in a folder. Tests run at once and share a target folder, so each gives the crate another name:
-/// cargo puts what it builds of two crates of one name in the same place.
+/// Creates the crate in a folder. Tests run concurrently and share a target folder, so each gives the crate another
+/// name: cargo writes two crates of the same name to the same place.
 fn watched(folder: &Folder, name: &str) {
     watched_in(folder, "it", name);
 }
@@ -39,7 +39,7 @@ pub fn watched_in(folder: &Folder, path: &str, name: &str) {
     source_in(folder, path, "one");
 }
 
-/// A cargo that builds no module before it is let to, and notes what it builds.
+/// A cargo that builds no module before it may, and notes what it builds.
 #[cfg(all(unix, feature = "wasm"))]
 pub const SLOW_FOR_MODULES: &str = r#"#!/bin/sh
 case "$*" in build*) echo "$*" >> "$GATE.log" ;; esac
@@ -47,7 +47,7 @@ case "$*" in *wasm32*) while [ ! -e "$GATE" ]; do sleep 0.05; done ;; esac
 exec "$REAL_CARGO" "$@"
 "#;
 
-/// Has a command build with that cargo, whose gate is open at first: the file that opens it.
+/// Makes a command build with that cargo, whose gate is open at first: the file that opens it.
 #[cfg(all(unix, feature = "wasm"))]
 pub fn with_a_gate(command: &mut std::process::Command, folder: &Folder) -> std::path::PathBuf {
     use std::os::unix::fs::PermissionsExt;
@@ -151,7 +151,7 @@ fn an_edit_does_not_wait_for_the_build_of_another_vlugin() {
         "the vlugin `module` is replaced",
     );
     assert_eq!(it.get("/module"), "two");
-    // Each edit of a crate was one build, and the one that gave way another.
+    // Each edit of a crate was one build, and so was the one that gave way.
     let built = fs::read_to_string(it.folder.path().join("bin/gate.log")).unwrap();
     let count = |package: &str| built.lines().filter(|it| it.contains(package)).count();
     assert_eq!((count("watched_native"), count("watched_module")), (2, 3));
@@ -164,7 +164,7 @@ fn a_source_is_built_again() {
     ]));
     watched(&folder, "watched");
     let mut command = valor_cli();
-    // Where the fixtures of the runtime's tests are built of the same.
+    // Where the fixtures of the runtime's tests are built from the same.
     let target = Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("fixtures");
     command
         .env("CARGO_TARGET_DIR", target)

@@ -1,6 +1,6 @@
-//! `web` and `check` of the same scripts: a file is a vlugin in a page and on a server, or in neither.
+//! `web` and `check` with the same scripts: a file is a vlugin in a page and on a server, or in neither.
 //!
-//! `web` judges with a server's Deno if there is one, and with esbuild otherwise; both are asked here.
+//! `web` checks with a server's Deno if there is one, and with esbuild otherwise; the tests use both.
 
 use crate::{
     scripting::deno,
@@ -46,7 +46,7 @@ fn project(name: &str, text: &str, files: &str) -> Folder {
     ] {
         folder.write(&format!("app/js/{name}"), text);
     }
-    // Of esbuild alone; a server reads none.
+    // Only for esbuild; a server reads none.
     let paths = r#"{ "compilerOptions": { "paths": { "mapped": ["./js/mapped.js"] } } }"#;
     folder.write("app/tsconfig.json", paths);
     let types = "export type It = string;\nexport default 'out';";
@@ -72,7 +72,7 @@ const ANSWERS: &str = "export default { fetch: () => new Response(String(it)) };
 fn a_file_is_a_vlugin_in_a_page_and_on_a_server_or_in_neither() {
     let deno = deno().display().to_string();
     let granted = r#"["data.json", "words.txt"]"#;
-    // What a server says, and what esbuild says if nobody else does; nothing, if it is a vlugin.
+    // What a server says, and what esbuild says without a server; nothing, if it is a vlugin.
     for (name, text, files, of_server, of_esbuild) in [
         ("fine.js", "import it from './lib.js';", "[]", "", ""),
         ("alone.js", "const it = 1;", "[]", "", ""),
@@ -133,7 +133,7 @@ fn a_file_is_a_vlugin_in_a_page_and_on_a_server_or_in_neither() {
             "",
             "",
         ),
-        // Code of the project can be read as well as run.
+        // Code of the project can be read, and it can be run.
         (
             "code_as_text.js",
             "import it from './lib.js' with { type: 'text' };",
@@ -162,7 +162,7 @@ fn a_file_is_a_vlugin_in_a_page_and_on_a_server_or_in_neither() {
             "Module not found \"nowhere/jsx-runtime\" at view.tsx:1:",
             "Could not resolve \"./nowhere/jsx-runtime\"",
         ),
-        // A server reads nothing of what is there for types.
+        // A server reads nothing that is only for types.
         (
             "types.ts",
             "import type { It } from '../../outside/types.ts'; const it: It = '';",
@@ -243,7 +243,7 @@ fn a_file_is_a_vlugin_in_a_page_and_on_a_server_or_in_neither() {
             "Requires import access to \"a.example:443\", and nothing is loaded from elsewhere",
             "it imports `https://a.example/it.js`, and nothing is loaded from elsewhere",
         ),
-        // The package.json names no package, so that nobody reads it.
+        // The package.json names no package, so it is not read.
         (
             "named.js",
             "import it from '#it';",
@@ -258,7 +258,7 @@ fn a_file_is_a_vlugin_in_a_page_and_on_a_server_or_in_neither() {
         let dist = folder.file("dist");
         let esbuild = esbuild();
         let web = ["web", "-o", &dist, "--esbuild", &esbuild];
-        // The one that only esbuild takes for another file is fine on a server.
+        // The one that only esbuild resolves to another file is fine on a server.
         let serves = of_server.is_empty() || name == "browser.js";
         let served = asked(&folder, &["check", "--deno", &deno]);
         assert_eq!(served.code, Some(i32::from(!serves)), "{name}: {served:?}");
@@ -272,13 +272,13 @@ fn a_file_is_a_vlugin_in_a_page_and_on_a_server_or_in_neither() {
             assert!(!faults.contains("npm install #"), "{name}: {faults}");
         }
         if !serves && !of_server.contains("outside of its project") {
-            // The very line of the server.
+            // The exact line of the server.
             assert_eq!(served.faults(), written.faults(), "{name}");
         }
     }
 }
 
-/// Nobody has read it, so what may import is not written.
+/// Nobody has read it, so a script that may import something is not written.
 #[test]
 fn without_any_tool_a_script_is_written_that_certainly_imports_nothing() {
     for (text, is_written) in [
@@ -302,7 +302,7 @@ fn without_any_tool_a_script_is_written_that_certainly_imports_nothing() {
     }
 }
 
-/// A service worker has no `await` at the top of a module; esbuild says so if it is there.
+/// A service worker has no top-level `await`; esbuild says so if it is installed.
 #[test]
 fn what_a_service_worker_has_not_is_refused_when_it_is_written() {
     let deno = deno().display().to_string();
@@ -321,7 +321,7 @@ fn what_a_service_worker_has_not_is_refused_when_it_is_written() {
     }
 }
 
-/// `require` is there for CommonJS alone, and esbuild would put one into any module.
+/// `require` exists only for CommonJS, and esbuild would add one to any module.
 #[test]
 fn what_is_required_by_a_module_is_refused_when_it_is_written() {
     let deno = deno().display().to_string();
@@ -358,7 +358,7 @@ fn a_deno_that_is_named_and_does_not_run_is_a_fault() {
         faults.contains("plugins[0].type: ") && faults.contains("/none cannot be run"),
         "{faults}"
     );
-    // One that is only found does not keep a folder from being written.
+    // One that is only found does not prevent writing a folder.
     folder.write("deno", "#!/bin/sh\necho 1.40.0; echo /deno\n");
     let file = folder.path().join("deno");
     let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);

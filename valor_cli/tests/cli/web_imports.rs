@@ -1,4 +1,4 @@
-//! `web` and what scripts import: held to what a server takes, and watched wherever it is.
+//! `web` and the imports of scripts: the same rules as on a server, and watched wherever they are.
 
 use crate::{
     scripting::deno,
@@ -10,7 +10,7 @@ const OUTSIDE: &str = "it imports BEYOND/it.js, which is outside of its project 
      .git, or else to the highest plugins.json, package.json or deno.json): move that file into the project, or make \
      one file of the script and what it imports (`esbuild PROJECT/js/NAME.js --bundle --format=esm --outfile=FILE`)";
 
-/// One file is one vlugin: what a server refuses of it is not bundled for a page, and says the same.
+/// One file is one vlugin: what a server refuses is not bundled for a page, with the same message.
 #[test]
 fn a_script_imports_the_same_in_a_page_and_on_a_server() {
     let text = |import: &str| {
@@ -111,8 +111,8 @@ fn a_script_imports_the_same_in_a_page_and_on_a_server() {
     }
 }
 
-/// `web --serve --watch` of a project whose script imports a file outside of the script's folder, which is not there
-/// at first.
+/// `web --serve --watch` of a project whose script imports a file outside the script's folder, which does not exist at
+/// first.
 #[test]
 fn what_a_script_imports_is_watched_wherever_it_is() {
     let folder =

@@ -1,5 +1,4 @@
-//! `web` and its scripts: what is copied, what esbuild makes one file of, and what is left out for want of a tool or
-//! a package.
+//! `web` and its scripts: what it copies, what esbuild bundles, and what is left out if a tool or a package is missing.
 
 use crate::{
     support::{Finished, Folder, finish, valor_cli},
@@ -8,20 +7,20 @@ use crate::{
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-/// The esbuild that the checks install; there is none for Windows among it.
+/// The esbuild that the checks install; there is none for Windows.
 #[cfg(unix)]
 pub fn esbuild() -> String {
     let tools = std::env::var("VALOR_JS_TOOLS").expect("VALOR_JS_TOOLS, as .ci/tools sets it");
     format!("{tools}/.bin/esbuild")
 }
 
-/// `web`, where no esbuild is found but the one that is named.
+/// `web`, if the only esbuild is the named one.
 pub fn write_scripts(folder: &Folder, esbuild: Option<&str>) -> Finished {
     let mut command = valor_cli();
     let (plugins, dist) = (folder.file("plugins.json"), folder.file("dist"));
     command.args(["web", "-p", &plugins, "-o", &dist]);
     command.args(esbuild.map(|file| format!("--esbuild={file}")));
-    // Of a node_modules above and of the PATH, none, nor a Deno.
+    // No esbuild and no Deno in a node_modules above or on the PATH.
     command
         .env("PATH", folder.path())
         .env_remove("VALOR_DENO")
@@ -99,7 +98,7 @@ fn typescript_and_what_imports_is_bundled() {
             "lib/text.js",
             "export const text = 'from the öther file';\n",
         );
-        // A package that has something of its own for workers.
+        // A package with a special version for workers.
         let exports = r#"{ "exports": { "worker": "./worker.js", "default": "./other.js" } }"#;
         folder.write("node_modules/kinds/package.json", exports);
         folder.write(
@@ -130,7 +129,7 @@ fn typescript_and_what_imports_is_bundled() {
         parts.contains("for workers") && parts.contains("export {"),
         "{parts}"
     );
-    // The same input gives the same folder, wherever it stands.
+    // The same input gives the same folder, wherever it is.
     for folder in [folder, made()] {
         assert_eq!(write_scripts(&folder, Some(&esbuild())).code, Some(0));
         assert_eq!(all(&folder.path().join("dist")), files);
@@ -329,7 +328,7 @@ fn an_optional_one_is_left_out_for_want_of_a_package() {
     let files = all(&optional.path().join("dist"));
     let bundle = String::from_utf8_lossy(&files["vlugins/app.js"]);
     assert!(bundle.contains("Bonjour") && !bundle.contains("from \"hono"));
-    // Not what is not in it, nor what is Node's own: no package would help.
+    // Not what is missing in it, nor what is Node's own: no package would help.
     for (specifier, said) in [
         ("hono/nothing", "Could not resolve \"hono/nothing\""),
         ("fs", "Could not resolve \"fs\""),
@@ -392,7 +391,7 @@ fn scripts_are_looked_for_in_plugin_dirs_and_then_beside_plugins_json() {
     let text = |said: &str| format!("export default {{ fetch: () => new Response('{said}') }};\n");
     folder.write("a.js", text("beside"));
     folder.write("dir/a.mjs", text("dir"));
-    // The names' ends have an order; the types in this would have to be taken off.
+    // The extensions have an order; the types in this one would have to be removed.
     folder.write("b.js", text("js"));
     folder.write("b.ts", "export default {} as any;");
     folder.write("c.mjs", text("mjs"));
@@ -436,7 +435,7 @@ fn esbuild_is_named_or_found() {
     assert_eq!(with(&|it| it.arg("--esbuild").arg(&esbuild)), ok);
     assert_eq!(with(&|it| it.env("VALOR_ESBUILD", &esbuild)), ok);
     assert_eq!(with(&|it| it.env("PATH", bin)), ok);
-    // What is named comes first.
+    // The named one comes first.
     let (code, err) = with(&|it| {
         it.args(["--esbuild", "/none"])
             .env("VALOR_ESBUILD", &esbuild)
@@ -450,7 +449,7 @@ fn esbuild_is_named_or_found() {
         code == Some(1) && err.contains("/none cannot be run"),
         "{err}"
     );
-    // Beside plugins.json, and above.
+    // Next to plugins.json, and above.
     for dir in ["sub", "."] {
         let modules = folder.path().join(dir).join("node_modules/.bin");
         std::fs::create_dir_all(&modules).unwrap();

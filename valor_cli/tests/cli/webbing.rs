@@ -10,7 +10,7 @@ use std::{
     sync::OnceLock,
 };
 
-/// The module of an example, built at the first call.
+/// The module of an example, built by the first call.
 fn module() -> &'static Path {
     static MODULE: OnceLock<PathBuf> = OnceLock::new();
     MODULE.get_or_init(|| {
@@ -49,7 +49,7 @@ fn write(folder: &Folder) -> Finished {
     finish(folder.web())
 }
 
-/// What is in a folder, by path.
+/// The contents of a folder, by path.
 pub fn all(dir: &Path) -> BTreeMap<String, Vec<u8>> {
     let mut found = BTreeMap::new();
     let mut dirs = vec![dir.to_owned()];
@@ -156,7 +156,7 @@ fn a_folder_for_a_static_server() {
         ] })
     );
 
-    // The same input gives the same folder, in the place of the first and beside it.
+    // The same input gives the same folder, in place of the first and next to it.
     assert_eq!(write(&folder).code, Some(0));
     assert_eq!(all(&dist), files);
     let other = project(PLUGINS);
@@ -168,7 +168,7 @@ fn a_folder_for_a_static_server() {
 fn a_later_run_replaces_what_is_its_own() {
     let folder = project(PLUGINS);
     assert_eq!(write(&folder).code, Some(0));
-    // A page of one's own, and files beside.
+    // The user's page, and files next to it.
     folder.write("dist/index.html", "<h1>My page</h1>");
     folder.write("dist/mine.css", "body {}");
     folder.write(
@@ -240,7 +240,7 @@ fn links_that_lead_out_or_round_are_not_followed() {
     symlink("/etc/passwd", site.join("out.txt")).unwrap();
     symlink(&site, site.join("round")).unwrap();
     symlink(site.join("index.html"), site.join("inside.html")).unwrap();
-    // Twice: the folder that is written lies inside the one that is copied.
+    // Twice: the output folder lies inside the copied one.
     for _ in 0..2 {
         let finished = write(&folder);
         assert_eq!(finished.code, Some(0), "{}", finished.err);
@@ -363,12 +363,12 @@ fn the_folder_is_written_anew_when_something_changes() {
     crate::support::wait_for("another plugins.json", || {
         text("/pages/") == "<h1>Other</h1>"
     });
-    // What was written before and is no more goes last.
+    // What was written before and is not any more is removed last.
     let gone = |target: &str| server.get(target).status == 404;
     crate::support::wait_for("the end of the others", || {
         gone("/docs/") && gone("/vlugins/app.js")
     });
-    // What it writes itself is no change: it comes to rest.
+    // Its own writes are no change: it comes to rest.
     let count = || server.err().matches("is written again").count();
     crate::support::wait_for("the end of writing", || {
         let before = count();
@@ -377,7 +377,7 @@ fn the_folder_is_written_anew_when_something_changes() {
     });
 }
 
-/// cargo runs for a crate that was edited and for nothing else, and nothing else waits for it.
+/// cargo runs for an edited crate and for nothing else, and nothing else waits for it.
 #[cfg(unix)]
 #[test]
 fn an_edit_of_a_page_runs_no_cargo_and_waits_for_none() {
@@ -419,7 +419,7 @@ fn an_edit_of_a_page_runs_no_cargo_and_waits_for_none() {
     std::fs::write(&gate, "").unwrap();
     wait_for("the new module", || module() != first);
     page("<h1>Four</h1>");
-    // A module that cannot be built keeps back nothing but itself.
+    // A module that cannot be built holds up nothing but itself.
     source_in(&folder, "module", "no\" \"code");
     server.wait_until("stays as it was", 1);
     page("<h1>Five</h1>");
@@ -454,7 +454,7 @@ fn served_as_a_static_server_would() {
     }
     let head = server.send("HEAD", "/vlugins/greet.wasm", &[], "");
     assert_eq!(head.header("content-type"), Some("application/wasm"));
-    // It is for the page to answer, and for nobody else to read.
+    // The page answers it, and nobody else reads it.
     assert_eq!(server.get("/api/greet").status, 404);
     assert_eq!(server.get("/.valor-web").status, 404);
 }

@@ -1,4 +1,4 @@
-//! Chromium without a window: a page that asks a thousand times.
+//! Chromium without a window: a page that sends a thousand requests.
 
 use crate::{
     program::{REQUESTS, Serving, program, run},
@@ -23,7 +23,7 @@ fn chromium() {
         "--disable-sync",
         "--no-proxy-server",
     ]);
-    // The page is a file, and no vlugin speaks of other origins.
+    // The page is a file, and no vlugin sends CORS headers.
     chromium.args([
         "--disable-web-security",
         "--dump-dom",

@@ -1,4 +1,4 @@
-//! SIGTERM in the middle of load: of the requests on connections that were accepted, none fails.
+//! SIGTERM in the middle of load: of the requests on accepted connections, none fails.
 
 use crate::program::{Serving, bytes};
 use std::{
@@ -12,11 +12,10 @@ use std::{
     time::Duration,
 };
 
-/// How many ask at once.
+/// How many clients there are at once.
 const CLIENTS: usize = 32;
 
-/// Asks on one connection, again and again, until the server says that it closes; gives how
-/// many requests were answered.
+/// Sends requests on one connection until the server says that it closes it; returns how many were answered.
 fn ask(addr: &str, number: usize, go: &Barrier, answered: &AtomicUsize) -> usize {
     let mut stream = TcpStream::connect(addr).unwrap();
     stream
@@ -25,7 +24,7 @@ fn ask(addr: &str, number: usize, go: &Barrier, answered: &AtomicUsize) -> usize
     let mut answers = BufReader::new(stream.try_clone().unwrap());
     let body = bytes(number * 3000);
     for count in 1.. {
-        // Some wait between requests, as people's clients do, and some never.
+        // Some wait between requests, as people's clients do, and some never do.
         thread::sleep(Duration::from_millis(number as u64 % 4 * 20));
         let head = format!(
             "POST /echo HTTP/1.1\r\nhost: a\r\ncontent-length: {}\r\n\r\n",
@@ -78,7 +77,7 @@ fn sigterm_under_load_fails_no_request() {
                 thread::spawn(move || ask(&addr, number, &go, &answered))
             })
             .collect();
-        // Every connection is accepted now, and all of them are at it.
+        // Every connection is accepted now, and all clients are busy.
         go.wait();
         while answered.load(Ordering::SeqCst) < 10 * CLIENTS {
             assert!(clients.iter().all(|client| !client.is_finished()));

@@ -1,8 +1,8 @@
-//! wrk and ab, which ask as fast as they can.
+//! wrk and ab, which send requests as fast as they can.
 
 use crate::program::{REQUESTS, Serving, program, run};
 
-/// The number behind this word in a line of a report.
+/// The number after this word in a line of a report.
 fn number(report: &str, what: &str) -> Option<usize> {
     let rest = report
         .lines()

@@ -1,7 +1,6 @@
-//! Clients that people have, each with a thousand requests, at the program itself with real
-//! libraries: none may see an error. A client that is not installed is a failure that says which
-//! Debian package has it; `.ci/tools` installs them all. (They are Unix's; Windows has no packages
-//! to name.)
+//! Common clients, each with a thousand requests to the program itself with real libraries: none may see an error. If a
+//! client is not installed, the test fails and names its Debian package; `.ci/tools` installs them all. (They are for
+//! Unix; Windows has no such packages.)
 
 #![cfg(unix)]
 

@@ -1,5 +1,5 @@
-//! nginx in front: with its defaults (HTTP/1.0, a connection for each request), and with
-//! connections that are kept; requests and uploads through it.
+//! nginx as a proxy: with its defaults (HTTP/1.0, a connection for each request), and with connections that are kept;
+//! requests and uploads go through it.
 
 use crate::{
     program::{REQUESTS, Serving, bytes, program, run},
@@ -12,8 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// nginx, on sockets in a folder of its own: `defaults`, `kept`, and `streamed`, which hands
-/// uploads on as they come.
+/// nginx, on sockets in a separate folder: `defaults`, `kept`, and `streamed`, which passes uploads on as they arrive.
 struct Nginx {
     child: Child,
     folder: Folder,
@@ -79,7 +78,7 @@ impl Nginx {
         self.folder.path().join(name)
     }
 
-    /// What it complained of. That it keeps a large body in a file is no complaint.
+    /// Its complaints. A note that it keeps a large body in a file is not one.
     fn errors(&self) -> String {
         let errors = std::fs::read_to_string(self.socket("errors")).unwrap_or_default();
         let lines = errors.lines().filter(|line| {
@@ -91,7 +90,7 @@ impl Nginx {
 
 impl Drop for Nginx {
     fn drop(&mut self) {
-        // The master, which ends its worker with it.
+        // The master, which ends its worker with itself.
         let pid = self.child.id().to_string();
         let _ = std::process::Command::new("kill").arg(pid).status();
         let _ = self.child.wait();
@@ -128,8 +127,8 @@ fn a_thousand_requests_through_it() {
 fn uploads_through_it() {
     each_way(|socket| {
         let socket = socket.to_str().unwrap();
-        // nginx sends nothing more of a body once it passes the response on, so that an echo that
-        // begins before the end would wait for it for ever.
+        // nginx sends nothing more of a body once it passes the response on, so an echo that begins before the end
+        // would wait for ever.
         for length in [0, 100_000, 5_000_000] {
             upload(
                 "http://a/whole/echo-whole",

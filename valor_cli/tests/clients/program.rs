@@ -13,7 +13,7 @@ use std::{
 /// How many requests each client sends, at least.
 pub const REQUESTS: usize = 1000;
 
-/// A program that was installed, or a failure that says how.
+/// An installed program, or a failure that says how to install it.
 pub fn program(name: &str, package: &str) -> Command {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let folders = std::env::split_paths(&path).chain([PathBuf::from("/usr/sbin")]);
@@ -37,7 +37,7 @@ pub fn program(name: &str, package: &str) -> Command {
     command
 }
 
-/// What a program printed, which has to end well.
+/// The output of a program, which must succeed.
 pub fn run(command: &mut Command) -> String {
     run_with(command, b"")
 }
@@ -85,8 +85,8 @@ fn whole() -> &'static str {
     })
 }
 
-/// A server with `hello_plugin` at `/hello`, and for bodies up to 1 GiB `echo` at `/echo`, which
-/// sends back what it gets as it comes, and `/whole/echo-whole`, which waits for the end.
+/// A server with `hello_plugin` at `/hello`, and, for bodies up to 1 GiB, `echo` at `/echo`, which sends back what it
+/// gets as it arrives, and `/whole/echo-whole`, which waits for the end.
 pub struct Serving {
     pub server: Server,
     _folder: Folder,
@@ -138,7 +138,7 @@ impl Serving {
         self.server.end()
     }
 
-    /// Checks that the server found nothing to complain of either.
+    /// Checks that the server found nothing to complain about either.
     pub fn is_content(&self) {
         let err = self.server.err();
         let complaints: Vec<_> = err
@@ -149,7 +149,7 @@ impl Serving {
     }
 }
 
-/// Bytes that are not the same twice.
+/// Bytes that do not repeat.
 pub fn bytes(length: usize) -> Vec<u8> {
     let mut state = 1_u32;
     let mut next = || {

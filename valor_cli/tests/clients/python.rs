@@ -3,7 +3,7 @@
 use crate::program::{REQUESTS, Serving, program, run_with};
 
 fn python(script: &str, serving: &Serving) {
-    // Debian's own, which is the one that Debian's packages are for.
+    // Debian's own, which Debian's packages are for.
     let mut python = match std::path::Path::new("/usr/bin/python3").is_file() {
         true => std::process::Command::new("/usr/bin/python3"),
         false => program("python3", "python3"),

@@ -5,7 +5,7 @@ use crate::{
     support::Folder,
 };
 
-/// curl without a configuration of its own.
+/// curl without a configuration.
 pub fn curl() -> std::process::Command {
     let mut curl = program("curl", "curl");
     curl.args([
@@ -19,7 +19,7 @@ pub fn curl() -> std::process::Command {
     curl
 }
 
-/// Sends a body in each way that curl has, and gets it back as it was.
+/// Sends a body in each way that curl has, and gets the same body back.
 pub fn upload(url: &str, args: &[&str], body: &[u8]) {
     let folder = Folder::new("");
     folder.write("body", body);

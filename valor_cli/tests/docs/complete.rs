@@ -1,4 +1,4 @@
-//! The reference pages name everything that there is.
+//! The reference pages name everything that exists.
 
 use crate::page::root;
 use serde_json::Value;
@@ -77,7 +77,7 @@ fn every_example_is_mounted() {
         .iter()
         .filter_map(|definition| definition["source"].as_str())
         .collect();
-    // Programs that embed the host are no vlugins.
+    // Programs that embed the host are not vlugins.
     for entry in std::fs::read_dir(root().join("examples")).unwrap() {
         let path = entry.unwrap().path();
         let Ok(manifest) = std::fs::read_to_string(path.join("Cargo.toml")) else {
@@ -100,7 +100,7 @@ fn every_promise_names_tests_that_exist() {
         .skip_while(|line| *line != "## Promises and the tests that hold them")
         .skip_while(|line| !line.starts_with("- "))
         .take_while(|line| !line.starts_with('#'));
-    // A promise begins with "- ", what holds it with "  - "; any other line goes on with the one above.
+    // A promise begins with "- ", its proof with "  - "; any other line continues the one above.
     let mut items: Vec<String> = Vec::new();
     for line in lines {
         match items.last_mut() {

@@ -1,18 +1,17 @@
-//! The documentation is held to what it says: each command that a page shows is run and prints
-//! what the page shows, each JSON is one that Valor reads, each link leads somewhere.
+//! Checks the documentation: each command on a page is run and prints what the page shows, Valor reads each JSON, each
+//! link leads somewhere.
 //!
 //! Convention of the pages:
 //!
-//! - ```` ```console ````: lines that begin with `$ ` are commands, what follows is what they
-//!   print; `...` on a line of its own stands for any lines, `[..]` for anything within a line.
-//!   A `valor_cli run` or `web --serve` serves until the next one or the end of the page.
-//! - ```` ```LANGUAGE,file=PATH ````: a file that the reader writes, in the folder of the clone's
-//!   parent.
+//! - ```` ```console ````: lines that begin with `$ ` are commands, followed by their output; `...` on a separate line
+//!   stands for any lines, `[..]` for anything within a line. A `valor_cli run` or `web --serve` serves until the next
+//!   one or the end of the page.
+//! - ```` ```LANGUAGE,file=PATH ````: a file that the reader writes, in the folder of the clone's parent.
 //! - ```` ```rust ````: a doctest (`book.rs` of the crate that it is about), or a `file=`.
 //! - ```` ```json ````: a plugins.json, a definition, or any other JSON.
 //! - ```` ```text ````: nothing that can be run.
 
-// The pages are written for bash; those commands that are other on Windows are said to be.
+// The pages are written for bash; commands that differ on Windows say so.
 #![cfg(unix)]
 
 mod complete;
@@ -51,7 +50,7 @@ const NOT_RUN: &[(&str, &str)] = &[
     ),
 ];
 
-/// What else may stand behind a fence.
+/// What else may follow a fence.
 const KINDS: &[&str] = &["console", "js", "json", "rust", "text", "toml"];
 
 /// Plays a page from its top to its end.
@@ -87,7 +86,7 @@ fn without_hidden_lines(block: &Block) -> String {
     shown.map(|line| format!("{line}\n")).collect()
 }
 
-/// One test for each page with commands, so that they are played at the same time.
+/// One test for each page with commands, so that they are played concurrently.
 macro_rules! pages {
     ($($name:ident $path:literal)*) => {
         $(#[test] fn $name() { play($path); })*

@@ -1,4 +1,4 @@
-//! A page of the documentation as the tests see it: its fenced blocks and its links.
+//! A page of the documentation for the tests: its fenced blocks and its links.
 
 use pulldown_cmark::{CodeBlockKind, Event, Parser, Tag, TagEnd};
 use std::path::{Path, PathBuf};
@@ -16,12 +16,12 @@ pub struct Page {
 pub struct Block {
     /// `FILE:LINE` of its opening fence.
     pub place: String,
-    /// What stands behind the fence, split at commas.
+    /// The words after the fence, split at commas.
     pub tags: Vec<String>,
     pub text: String,
 }
 
-/// A command of a ```` ```console ```` block, with what it has to print.
+/// A command of a ```` ```console ```` block, with its expected output.
 pub struct Step {
     pub place: String,
     pub command: String,
@@ -92,18 +92,18 @@ impl Page {
 }
 
 impl Block {
-    /// What it is: the first word behind the fence.
+    /// Its language: the first word after the fence.
     pub fn kind(&self) -> &str {
         &self.tags[0]
     }
 
-    /// The file that a reader is to write it to, as `file=PATH` says behind the fence.
+    /// The file that a reader should write it to, as `file=PATH` after the fence says.
     pub fn file(&self) -> Option<&str> {
         self.tags.iter().find_map(|tag| tag.strip_prefix("file="))
     }
 
-    /// Its commands. A line that begins with `$ ` is one, together with those behind it for as
-    /// long as each ends with a backslash; the lines up to the next one are what it prints.
+    /// Its commands. A line that begins with `$ ` is one, together with the following lines for as long as each ends
+    /// with a backslash; the lines up to the next command are its output.
     pub fn steps(&self) -> Vec<Step> {
         let mut steps: Vec<Step> = Vec::new();
         let mut lines = self.text.lines();

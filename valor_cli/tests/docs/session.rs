@@ -1,9 +1,9 @@
-//! A reader at a terminal: one bash that gets a page's commands one after the other, and the
-//! server that runs beside it.
+//! A reader at a terminal: one bash that gets a page's commands one after the other, and the server that runs next to
+//! it.
 //!
-//! Pages are read at the same time, so each has a folder and a port of its own; `8080` in a page
-//! stands for that port. The folder holds `valor`, a link to the clone, where the reader begins.
-//! Everything is built in the folder of this test's own build, for which `target/debug` stands.
+//! Pages are played concurrently, so each has a separate folder and port; `8080` in a page stands for that port. The
+//! folder holds `valor`, a link to the clone, where the reader begins. Everything is built in the folder of this test's
+//! own build, for which `target/debug` stands.
 
 use crate::page::{Step, root};
 use snapbox::IntoData;
@@ -24,11 +24,11 @@ use std::{
 
 /// How long a command may take, and a server until it serves: both may have to build.
 const PATIENCE: Duration = Duration::from_secs(900);
-/// How long a server that serves may take until it has said what the page shows.
+/// How long a server may take until it has printed what the page shows.
 const TO_SAY_IT: Duration = Duration::from_secs(30);
 /// The id of the requests that ask a server whether it is ready.
 const READY_ID: &str = "is-it-ready";
-/// Stands on a line of its own behind what a command prints, before its exit code.
+/// A separate line after a command's output, before its exit code.
 const END: &str = "\u{1}end of output\u{1}";
 
 pub struct Session {
@@ -43,7 +43,7 @@ pub struct Session {
 
 struct Server {
     place: String,
-    /// What it has printed.
+    /// Its output.
     log: PathBuf,
 }
 
@@ -58,11 +58,11 @@ impl Session {
         }
         fs::create_dir_all(dir.join(".session")).unwrap();
         symlink(root().canonicalize().unwrap(), dir.join("valor")).unwrap();
-        // A pipe is no terminal, and curl would show its progress; on a terminal it does not.
+        // A pipe is not a terminal, and curl would show its progress; on a terminal it does not.
         fs::write(dir.join(".session/.curlrc"), "silent\nshow-error\n").unwrap();
 
         let program = Path::new(env!("CARGO_BIN_EXE_valor_cli"));
-        // All builds share one folder, whichever workspace they are of.
+        // All builds share one folder, whatever their workspace.
         let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap();
         let path = format!(
             "{}:{}",
@@ -79,8 +79,8 @@ impl Session {
             .env("LC_ALL", "C")
             .env("NO_COLOR", "1")
             .env("CARGO_TERM_COLOR", "never")
-            // cargo's, for the programs that it runs; a reader has none of it, and the loader
-            // would find libraries there.
+            // cargo sets it for the programs that it runs. A reader has none of it, and the loader would find libraries
+            // there.
             .env_remove("LD_LIBRARY_PATH")
             .env_remove("DYLD_FALLBACK_LIBRARY_PATH")
             .envs(std::env::var_os("VALOR_JS_TOOLS").map(|tools| {
@@ -91,7 +91,7 @@ impl Session {
             .stdout(write.try_clone().unwrap())
             .stderr(write);
         let mut child = bash.spawn().expect("bash, which the pages are written for");
-        // Its ends of the pipe, without which the output would have no end.
+        // Its ends of the pipe; otherwise the output would not end.
         drop(bash);
 
         let (send, output) = channel();
@@ -120,16 +120,16 @@ impl Session {
         session
     }
 
-    /// Text of a page, with the session's port and folder of builds in the place of the usual.
+    /// Text of a page, with the session's port and build folder instead of the usual ones.
     fn own(&self, text: &str) -> String {
         let built = Path::new(env!("CARGO_BIN_EXE_valor_cli")).parent().unwrap();
         let modules = built.with_file_name("wasm32");
-        // The clone is a link in the session's folder; a program finds the real clone's parent
-        // behind `..`, where nothing is to be written.
+        // The clone is a link in the session's folder; for a program, `..` is the real clone's parent, where nothing
+        // may be written.
         let token = self.dir.join("token");
         text.replace("8080", &self.port.to_string())
             .replace("../token", token.to_str().unwrap())
-            // From the clone and from beside it.
+            // From the clone and from next to it.
             .replace("valor/target/debug", "target/debug")
             .replace("target/debug", built.to_str().unwrap())
             .replace("valor/target/wasm32", "target/wasm32")
@@ -148,8 +148,8 @@ impl Session {
         }
     }
 
-    /// Runs a command and holds it to what the page shows. A command that fails has to be
-    /// followed by `echo $?`, as `code_is_shown` says; so does a `run` that ends by itself.
+    /// Runs a command and compares its output with the page. A command that fails must be followed by `echo $?`, as
+    /// `code_is_shown` says; so must a `run` that ends by itself.
     pub fn step(&mut self, step: &Step, code_is_shown: bool) {
         let command = self.own(&translated(&step.command));
         let serves = without_variables(&command).starts_with("valor_cli run ")
@@ -167,7 +167,7 @@ impl Session {
         );
     }
 
-    /// Starts a server in the place of the one before, if there is one.
+    /// Starts a server instead of the previous one, if there is one.
     fn serve(&mut self, step: &Step, command: &str) {
         self.stop();
         self.servers += 1;
@@ -186,7 +186,7 @@ impl Session {
         });
         let printed = || {
             let log = fs::read_to_string(&log).unwrap();
-            // What asks whether it is ready is not the reader.
+            // The readiness check is not the reader's.
             let lines = log.lines().filter(|line| !line.contains(READY_ID));
             lines.map(|line| format!("{line}\n")).collect::<String>()
         };
@@ -207,8 +207,7 @@ impl Session {
         self.compare(step, &printed());
     }
 
-    /// Whether the server says so; that its port is open is not enough, since a server that
-    /// finds faults has bound it before.
+    /// Whether the server says so. An open port is not enough, since a server that finds faults has already bound it.
     fn is_ready(&self) -> bool {
         let answer = TcpStream::connect(("127.0.0.1", self.port)).and_then(|mut stream| {
             stream.set_read_timeout(Some(Duration::from_secs(1)))?;
@@ -223,7 +222,7 @@ impl Session {
         answer.is_ok_and(|answer| answer.starts_with("HTTP/1.1 200 "))
     }
 
-    /// Stops the server as a reader does, and sees it end well.
+    /// Stops the server as a reader does, and checks that it ends well.
     fn stop(&mut self) {
         let Some(server) = self.server.take() else {
             return;
@@ -243,7 +242,7 @@ impl Session {
     }
 
     fn differs(&self, step: &Step, output: &str) -> Option<String> {
-        // Whether the last line has an end is not to be seen in a page.
+        // A page does not show whether the last line has an end.
         let ended = |text: &str| format!("{}\n", text.trim_end()).into_data();
         let outcome = snapbox::Assert::new().try_eq(
             Some(&step.command),
@@ -260,7 +259,7 @@ impl Session {
         }
     }
 
-    /// Of the server that runs, or should: whether it does, and what it has printed.
+    /// About the server that runs, or should: whether it does, and its output.
     fn server_state(&mut self) -> String {
         let Some(server) = self.server.take() else {
             return "no server runs".into();
@@ -272,8 +271,7 @@ impl Session {
         format!("the server of {} {state}:\n{printed}", server.place)
     }
 
-    /// Has bash do something; gives what it prints, and its exit code. `$?` is afterwards as the
-    /// command left it.
+    /// Makes bash run something; returns its output and its exit code. Afterwards `$?` is as the command left it.
     fn bash(&mut self, command: &str) -> (String, i32) {
         // The command reads nothing: the rest of the input is the session's.
         let line = format!(
@@ -305,13 +303,13 @@ impl Session {
 
 impl Drop for Session {
     fn drop(&mut self) {
-        // bash leaves where its input ends, and takes a server with it.
+        // bash exits when its input ends, and takes a server with it.
         let _ = self.input.write_all(b"exit\n");
         let _ = self.bash.wait();
     }
 }
 
-/// A command without the variables that are set for it alone: `NAME=value `.
+/// A command without the variables that are set only for it: `NAME=value `.
 fn without_variables(mut command: &str) -> &str {
     while let Some((word, rest)) = command.split_once(' ')
         && word
@@ -323,8 +321,8 @@ fn without_variables(mut command: &str) -> &str {
     command
 }
 
-/// What is run for a command: for `cargo run` the program that cargo has built for this test, so
-/// that it is not built once more, in another profile.
+/// What is run for a command: for `cargo run`, the program that cargo has built for this test, so that it is not built
+/// again in another profile.
 fn translated(command: &str) -> String {
     match command.split_once(" -- ") {
         Some((cargo, arguments)) if cargo.starts_with("cargo run") => {
@@ -334,11 +332,11 @@ fn translated(command: &str) -> String {
     }
 }
 
-/// A port that nobody listens on, another one for each session. It is below those that systems
-/// give to clients, so that none of them takes it meanwhile.
+/// A port that nobody listens on, a different one for each session. It is below those that systems give to clients, so
+/// that none of them takes it in between.
 fn free_port() -> u16 {
     static TAKEN: AtomicU16 = AtomicU16::new(0);
-    // Another start for each process, for those that run at the same time.
+    // A different start for each process, for those that run concurrently.
     let start = 10_000 + (std::process::id() % 20_000) as u16;
     loop {
         let port = start + TAKEN.fetch_add(1, Ordering::Relaxed) % 2_000;
@@ -348,7 +346,7 @@ fn free_port() -> u16 {
     }
 }
 
-/// Plays a block in a session of its own.
+/// Plays a block in a separate session.
 #[cfg(test)]
 fn played(name: &str, text: &str) {
     let block = crate::page::Block {

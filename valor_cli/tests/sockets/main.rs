@@ -1,6 +1,5 @@
-//! Other people's clients over sockets that are more than HTTP: WebSocket by Python's `websockets`
-//! and Chromium, and TLS by curl. Where a client is missing, its test fails and says what to
-//! install.
+//! Other people's clients over sockets that are more than HTTP: WebSocket with Python's `websockets` and Chromium, and
+//! TLS with curl. If a client is missing, its test fails and says what to install.
 
 #[allow(dead_code)] // Its other users need more of it.
 #[path = "../cli/support.rs"]
@@ -24,7 +23,7 @@ fn serve(args: &[&str]) -> Server {
     let plugins = workspace().join("examples/plugins.json");
     let mut all = vec!["-p", plugins.to_str().unwrap()];
     let libraries = libraries();
-    // `greet` is a module, which cargo builds into a folder beside that of the libraries.
+    // `greet` is a module, which cargo builds into a folder next to that of the libraries.
     let modules = libraries.join("../wasm32-unknown-unknown/debug");
     all.extend(["--plugin-dir", libraries.to_str().unwrap()]);
     all.extend(["--plugin-dir", modules.to_str().unwrap()]);
@@ -47,7 +46,7 @@ fn python() -> &'static str {
         .expect("no python3 here has the module websockets: install Debian's python3-websockets")
 }
 
-/// Converses with `echo_socket` at this address by Python's means.
+/// Converses with `echo_socket` at this address, with Python.
 fn converse(args: &[&str]) {
     let mut client = Command::new(python());
     client.arg(workspace().join("valor_cli/tests/sockets/echo.py"));
@@ -65,7 +64,7 @@ fn python_speaks_websocket() {
 /// Chromium while it runs.
 struct Browser {
     child: Child,
-    /// Removed behind it.
+    /// Removed after it.
     _profile: tempfile::TempDir,
 }
 
@@ -108,7 +107,7 @@ impl Drop for Browser {
     }
 }
 
-/// Serves the page, and hands on what it posts.
+/// Serves the page, and passes on what it posts.
 fn page_server() -> (String, mpsc::Receiver<String>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let addr = listener.local_addr().unwrap().to_string();

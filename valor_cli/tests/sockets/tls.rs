@@ -1,4 +1,4 @@
-//! HTTPS and wss, as curl and Python speak them, and a certificate that is renewed.
+//! HTTPS and wss with curl and Python, and a certificate that is renewed.
 
 use crate::{converse, serve};
 use rcgen::{
@@ -23,11 +23,11 @@ impl Files {
         self.issue_as(|_| {});
     }
 
-    /// A certificate of which this is other.
+    /// A different certificate from this one.
     fn issue_as(&self, change: impl FnOnce(&mut CertificateParams)) {
         let mut root = CertificateParams::default();
         root.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        // Another name than the server's, or OpenSSL takes that one for signed by itself.
+        // A name that differs from the server's; otherwise OpenSSL takes that one for self-signed.
         root.distinguished_name
             .push(DnType::CommonName, "an authority");
         let root = CertifiedIssuer::self_signed(root, KeyPair::generate().unwrap()).unwrap();
@@ -67,7 +67,7 @@ impl Files {
         serve(&self.args().each_ref().map(String::as_str))
     }
 
-    /// Asks with curl, which trusts `root.pem` alone.
+    /// Sends a request with curl, which only trusts `root.pem`.
     fn curl(&self, args: &[&str]) -> Output {
         let mut command = Command::new("curl");
         command
@@ -184,7 +184,7 @@ fn a_certificate_that_is_refused_is_refused_in_plain_words() {
         let args = ["plugins", "--addr", &url, "--ca-file", &root, "list"];
         let ended = crate::support::run(&args);
         assert_eq!(ended.code, Some(1), "{ended:?}");
-        // It runs, and the reason is no name in a library.
+        // It runs, and the reason contains no name from a library.
         for part in [
             "is it running",
             "Context",
@@ -242,7 +242,7 @@ fn sighup_has_the_certificate_read_again() {
     let server = files.serve();
     let url = format!("https://{}/hello_plugin", server.addrs[0]);
     out(&files.curl(&[&url]));
-    // curl trusts the new root alone from here on.
+    // From here on, curl only trusts the new root.
     files.issue();
     assert!(!files.curl(&[&url]).status.success());
     server.signal("HUP");
@@ -285,7 +285,7 @@ fn a_pair_that_does_not_fit_keeps_it_from_starting() {
     assert_eq!(ended.code, Some(1));
     let faults = ended.faults();
     assert!(
-        faults.len() == 1 && faults[0].contains("not that of the first certificate"),
+        faults.len() == 1 && faults[0].contains("does not match the first certificate"),
         "{faults:?}"
     );
 }

@@ -153,6 +153,11 @@ impl Kind {
         self.0.target.map(|target| target())
     }
 
+    /// Whether a vlugin of this kind can be built from a crate: the key `source`.
+    pub fn is_built(self) -> bool {
+        self.0.lacks.iter().all(|(key, _)| *key != "source")
+    }
+
     /// How a vlugin of this kind gets into a page.
     pub const fn in_page(self) -> InPage {
         self.0.in_page

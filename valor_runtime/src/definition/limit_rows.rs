@@ -13,7 +13,7 @@ use super::{
 use std::time::Duration;
 
 /// Why a kind of vlugin does not have a limit.
-const HELD: Takers = Takers::Only("only those of {types} can be held to it");
+const HELD: Takers = Takers::Only("only those of {types} have it");
 
 /// The limits.
 pub(super) const KEYS: &[Key] = &[

@@ -48,7 +48,7 @@ pub(super) const KEY: Key = Key {
 pub(crate) enum Takers {
     /// Every kind.
     All,
-    /// Those whose row has it in `takes`, and the reason for the others: "only those of {types} can be held to it".
+    /// Those whose row has it in `takes`, and the reason for the others: "only those of {types} have it".
     Only(&'static str),
     /// All except those whose row has it in `lacks`, with the reason.
     Most,

@@ -80,7 +80,7 @@ impl Stream for Limited {
     }
 }
 
-/// Ends the in_flight with the body: at once for bytes, otherwise when the stream ends.
+/// Ends the request with the body: at once for bytes, otherwise when the stream ends.
 pub fn tracked(body: Body, mount: &Arc<Mount>, mut in_flight: InFlight) -> Body {
     match body {
         Body::Bytes(bytes) => {

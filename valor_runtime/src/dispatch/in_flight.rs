@@ -1,7 +1,7 @@
 //! One request from its head to the end of its response. It is counted and logged when it ends, however it ends.
 
 use crate::{
-    RequestHead, ResponseHead,
+    RequestHead, Response, Signature,
     in_band::{CORRELATION_ID, PLUGIN},
     metrics::Metrics,
     registry::Mount,
@@ -15,7 +15,7 @@ use std::{
 pub struct InFlight {
     metrics: Arc<Metrics>,
     start: Instant,
-    id: String,
+    id: Arc<str>,
     /// What the access log needs to know about the request, if there is one.
     asked: Option<Box<LoggedRequest>>,
     mount: Option<Arc<Mount>>,
@@ -65,7 +65,7 @@ const CLIENT_GONE: u16 = 499;
 
 impl InFlight {
     /// A request that begins now.
-    pub fn begin(metrics: Arc<Metrics>, id: String, head: &RequestHead) -> Self {
+    pub fn begin(metrics: Arc<Metrics>, id: Arc<str>, head: &RequestHead) -> Self {
         let head_only = head.method() == "HEAD";
         let logged = log::log_enabled!(target: "valor::access", log::Level::Info);
         Self {
@@ -87,13 +87,20 @@ impl InFlight {
         &self.id
     }
 
-    /// Names in a response the request that it answers and the vlugin that had it, if one did. Notes its status.
-    pub fn sign(&mut self, head: &mut ResponseHead) {
+    /// Names in a response the request that it answers and the vlugin that had it, if one did: for the client in
+    /// headers, for whoever sends it as a value. Notes its status.
+    pub fn sign(&mut self, response: &mut Response) {
+        let vlugin = self.mount.as_ref().map(|mount| mount.name.clone());
+        let head = &mut response.head;
         self.status = head.status();
         let _ = head.set(CORRELATION_ID, self.id.as_bytes());
-        if let Some(mount) = &self.mount {
-            let _ = head.set(PLUGIN, mount.name.as_bytes());
+        if let Some(name) = &vlugin {
+            let _ = head.set(PLUGIN, name.as_bytes());
         }
+        response.signature = Some(Signature {
+            id: self.id.clone(),
+            vlugin,
+        });
     }
 
     /// Counts the request as one of this vlugin's until it ends. Returns `false` if the vlugin already runs as many as
@@ -138,7 +145,7 @@ impl Drop for InFlight {
                 host = asked.host.as_deref(), peer = asked.peer.as_deref(),
                 user_agent = asked.user_agent.as_deref(), referer = asked.referer.as_deref(),
                 status = self.status, bytes = bytes, complete = self.complete,
-                vlugin = vlugin, duration_us = duration.as_micros() as u64, id = self.id.as_str();
+                vlugin = vlugin, duration_us = duration.as_micros() as u64, id = &*self.id;
                 "request"
             );
         }

@@ -187,7 +187,7 @@ async fn run_cut(
         },
         (None, Err(fault)) => failed(&mount, &fault, late, in_flight.id()),
     };
-    in_flight.sign(&mut response.head);
+    in_flight.sign(&mut response);
     let content = status::content(in_flight.status);
     if matches!(content, Content::Nothing | Content::Empty) {
         dropped(&mount, std::mem::take(&mut response.body));
@@ -205,14 +205,14 @@ fn dropped(mount: &Arc<Mount>, body: Body) {
     }
 }
 
-/// A refusal. It ends the in_flight.
+/// A refusal, which ends the request.
 fn refuse(in_flight: InFlight, status: u16, detail: &str) -> Response {
     end(in_flight, Response::problem(status, detail))
 }
 
-/// Ends an in_flight with a response that no vlugin made.
+/// Ends a request with a response that no vlugin made.
 fn end(mut in_flight: InFlight, mut response: Response) -> Response {
-    in_flight.sign(&mut response.head);
+    in_flight.sign(&mut response);
     in_flight.bytes = response.body.len().unwrap_or(0);
     in_flight.complete = true;
     response
@@ -253,8 +253,8 @@ fn failed(mount: &Mount, fault: &Fault, late: bool, id: &str) -> Response {
 /// caught here (a library catches its own).
 struct Answering {
     mount: Arc<Mount>,
-    state: Stage,
-    deadline: Timer,
+    stage: Stage,
+    time_limit: Timer,
     /// Whether the time limit ended it.
     late: bool,
 }
@@ -269,16 +269,16 @@ impl Answering {
     fn new(mount: &Arc<Mount>, request: Request) -> Self {
         Self {
             mount: mount.clone(),
-            state: Stage::Begin(Some(request)),
-            deadline: Timer::after(mount.timeout),
+            stage: Stage::Begin(Some(request)),
+            time_limit: Timer::after(mount.timeout),
             late: false,
         }
     }
 
     /// Drops the future, which is the vlugin's code.
     fn end(&mut self) {
-        let state = std::mem::replace(&mut self.state, Stage::Ended);
-        if let Err(panicked) = watch::run(&self.mount, || drop_caught(state)) {
+        let stage = std::mem::replace(&mut self.stage, Stage::Ended);
+        if let Err(panicked) = watch::run(&self.mount, || drop_caught(stage)) {
             log_fault(&self.mount, &panicked.into(), "");
         }
     }
@@ -289,14 +289,14 @@ impl Future for Answering {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
-        let (mount, state) = (&this.mount, &mut this.state);
+        let (mount, stage) = (&this.mount, &mut this.stage);
         let polled = watch::run(mount, || {
             catch(|| {
-                if let Stage::Begin(request) = state {
+                if let Stage::Begin(request) = stage {
                     let request = request.take().expect("taken once");
-                    *state = Stage::Runs(mount.vlugin.clone().on_request(request));
+                    *stage = Stage::Runs(mount.vlugin.clone().on_request(request));
                 }
-                match state {
+                match stage {
                     Stage::Runs(answer) => answer.as_mut().poll(cx),
                     _ => Poll::Pending,
                 }
@@ -306,9 +306,9 @@ impl Future for Answering {
             Ok(Poll::Ready(outcome)) => outcome,
             Err(panicked) => Err(panicked.into()),
             // The timer is set only here: a vlugin that answers at once never pays for it.
-            Ok(Poll::Pending) => match this.deadline.poll(cx) {
+            Ok(Poll::Pending) => match Pin::new(&mut this.time_limit).poll(cx) {
                 Poll::Pending => return Poll::Pending,
-                Poll::Ready(_) => {
+                Poll::Ready(()) => {
                     this.late = true;
                     let line = format!("no response within {} s", mount.timeout.as_secs_f64());
                     Err(Fault::new(FaultKind::Timeout, 504, line))
@@ -322,7 +322,7 @@ impl Future for Answering {
 
 impl Drop for Answering {
     fn drop(&mut self) {
-        if !matches!(self.state, Stage::Ended) {
+        if !matches!(self.stage, Stage::Ended) {
             self.end();
         }
     }

@@ -6,16 +6,16 @@
 //! stream.
 
 use super::body::Cut;
-use crate::lock::locked;
-use crate::{Body, Chunk, ChunkStream, stall::Stall, timer::Timer};
+use crate::{Body, Chunk, ChunkStream, deadline::Deadline, stall::Stall};
 use futures_core::Stream;
 use std::{
     io,
     pin::Pin,
     sync::{Arc, Mutex, Weak},
     task::{Context, Poll, Wake, Waker},
-    time::{Duration, Instant},
+    time::Duration,
 };
+use valor_abi_wire::lock::locked;
 
 /// How long the bodies of calls may go without 1 KiB of progress.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,20 +87,17 @@ impl Stream for Sent {
     }
 }
 
-/// A [`Stall`], and the timer that rings for it.
+/// A [`Stall`], and what rings for it.
 struct Clock {
     stall: Stall,
-    timer: Timer,
-    /// When the timer rings, if it is set.
-    rings: Option<Instant>,
+    deadline: Deadline,
 }
 
 impl Clock {
     fn new(limit: Duration) -> Self {
         Self {
             stall: Stall::new(limit),
-            timer: Timer::after(limit),
-            rings: None,
+            deadline: Deadline::new(),
         }
     }
 
@@ -112,27 +109,8 @@ impl Clock {
 
     /// Whether the time is up. If not, and the other side is waited for, the waker is woken when it may be up.
     fn is_over(&mut self, waker: &Waker) -> bool {
-        let Some(at) = self.stall.deadline() else {
-            return false;
-        };
-        // The timer is moved only if it would ring too late, since most waits end in time.
-        loop {
-            if self.rings.is_none_or(|rings| rings > at) {
-                self.timer.set_at(Some(at));
-                self.rings = Some(at);
-            }
-            if self
-                .timer
-                .poll(&mut Context::from_waker(waker))
-                .is_pending()
-            {
-                return false;
-            }
-            self.rings = None;
-            if Instant::now() >= at {
-                return true;
-            }
-        }
+        let at = self.stall.deadline();
+        self.deadline.poll(&mut Context::from_waker(waker), at)
     }
 }
 

@@ -6,11 +6,12 @@
 //! that takes longer than a second gets one line in the log. A poll costs two short uncontended locks and no look at
 //! the clock.
 
-use crate::{lock::locked, registry::Mount};
+use crate::registry::Mount;
 use std::{
     sync::{Arc, Mutex, Once, Weak},
     time::{Duration, Instant},
 };
+use valor_abi_wire::lock::locked;
 
 /// How often the thread looks at the slots.
 const TICK: Duration = Duration::from_millis(50);

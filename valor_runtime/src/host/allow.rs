@@ -155,10 +155,10 @@ impl Allow {
     /// Whether a request to this host and port may be sent. If a wildcard opens the host, the addresses that its name
     /// resolves to are judged again at the time of connecting.
     pub fn permits(&self, host: &str, port: u16) -> bool {
-        Host::parse(host).is_some_and(|host| self.judge(&host, port).is_ok())
+        Host::parse(host).is_some_and(|host| self.reach(&host, port).is_ok())
     }
 
-    pub(crate) fn judge(&self, host: &Host, port: u16) -> Result<Reach, NotAllowed> {
+    pub(crate) fn reach(&self, host: &Host, port: u16) -> Result<Reach, NotAllowed> {
         let mut wild = false;
         for pattern in self.patterns.iter() {
             if pattern.port.is_some_and(|only| only != port) {
@@ -343,20 +343,20 @@ mod tests {
     #[test]
     fn a_host_that_is_named_may_lead_inside_and_one_behind_a_wildcard_may_not() {
         let both = allow(&["*", "db.example.com:80", "10.0.0.7"]);
-        let judge = |host: &str, port| both.judge(&Host::parse(host).unwrap(), port);
-        assert_eq!(judge("db.example.com", 80), Ok(Reach::Anywhere));
-        assert_eq!(judge("db.example.com", 81), Ok(Reach::Outside));
-        assert_eq!(judge("example.com", 80), Ok(Reach::Outside));
-        assert_eq!(judge("10.0.0.7", 1), Ok(Reach::Anywhere));
-        assert!(matches!(judge("10.0.0.8", 1), Err(NotAllowed::Inside(..))));
+        let reach = |host: &str, port| both.reach(&Host::parse(host).unwrap(), port);
+        assert_eq!(reach("db.example.com", 80), Ok(Reach::Anywhere));
+        assert_eq!(reach("db.example.com", 81), Ok(Reach::Outside));
+        assert_eq!(reach("example.com", 80), Ok(Reach::Outside));
+        assert_eq!(reach("10.0.0.7", 1), Ok(Reach::Anywhere));
+        assert!(matches!(reach("10.0.0.8", 1), Err(NotAllowed::Inside(..))));
         assert_eq!(
-            Allow::none().judge(&Host::parse("a").unwrap(), 80),
+            Allow::none().reach(&Host::parse("a").unwrap(), 80),
             Err(NotAllowed::NotListed)
         );
         for all in [Allow::all(), allow(&["*"]).with_inside()] {
             for host in ["localhost", "127.0.0.1", "::1", "example.com"] {
                 assert_eq!(
-                    all.judge(&Host::parse(host).unwrap(), 80),
+                    all.reach(&Host::parse(host).unwrap(), 80),
                     Ok(Reach::Anywhere)
                 );
             }

@@ -4,12 +4,12 @@
 //! process has another one for its standard output. Lines over the rate are counted, and the count is logged as one
 //! line.
 
-use crate::lock::locked;
-use smol::Timer;
+use crate::timer::Timer;
 use std::{
     sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
+use valor_abi_wire::lock::locked;
 
 /// How many lines and bytes are logged per second.
 const LINES: u32 = 2000;

@@ -17,6 +17,7 @@ use crate::{
     BoxFuture, Fault, Request, Response,
     account::Account,
     escape::{LONGEST, more, written},
+    timer::Timer,
 };
 use allow::Allow;
 use callees::Callees;
@@ -118,7 +119,7 @@ impl Host for RuntimeHost {
 
     fn sleep(&self, time: Duration) -> BoxFuture<'static, ()> {
         Box::pin(async move {
-            smol::Timer::after(time).await;
+            Timer::after(time).await;
         })
     }
 

@@ -10,6 +10,7 @@ use super::{RuntimeHost, counted::counted};
 use crate::{
     Body, BoxFuture, Fault, Request, Response,
     account::{Account, Charge},
+    timer::Timer,
 };
 use smol::lock::Semaphore;
 use std::{
@@ -88,7 +89,7 @@ impl Host for NativeHost {
         Box::pin(async move {
             let _place = timers.acquire_arc().await;
             match at {
-                Some(at) => _ = smol::Timer::at(at).await,
+                Some(at) => Timer::at(at).await,
                 None => std::future::pending().await,
             }
         })

@@ -23,16 +23,18 @@ use std::{
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum LoadError {
-    /// No library of a bare name is in any of the places.
+    /// No file of a bare name is in any of the places.
     #[error(
-        "no library for `{name}` was found: {} is not in {}; put it there, or give its file in `path`",
+        "no {what} for `{name}` was found: {} is not in {}; put it there, or give its file in `path`",
         Any(files),
         Any(looked)
     )]
     NotFound {
+        /// What was looked for: a `library` or a `script`.
+        what: &'static str,
         /// The bare name.
         name: String,
-        /// The file names that it may have on this platform.
+        /// The file names that it may have, on this platform.
         files: Vec<String>,
         /// The folders that were looked into, in this order.
         looked: Vec<PathBuf>,
@@ -297,6 +299,7 @@ mod tests {
     fn places_are_listed_as_people_do() {
         let not_found = |looked: &[&str]| {
             LoadError::NotFound {
+                what: "library",
                 name: "a".into(),
                 files: vec!["liba.so".into()],
                 looked: looked.iter().map(PathBuf::from).collect(),

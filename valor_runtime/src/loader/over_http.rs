@@ -44,12 +44,13 @@ mod tests {
         };
         for error in [
             LoadError::NotFound {
+                what: "library",
                 name: "b".into(),
-                files: files.clone(),
+                files,
                 looked: looked.clone(),
             },
             LoadError::Missing { file: file.clone() },
-            outside(looked.clone()),
+            outside(looked),
             outside(Vec::new()),
             SignatureError::Unsigned {
                 file: file.clone(),
@@ -58,12 +59,6 @@ mod tests {
             .into(),
             SignatureError::Untrusted { file: file.clone() }.into(),
             SignatureError::KeyInvalid { file: file.clone() }.into(),
-            ScriptError::NotFound {
-                name: "b".into(),
-                files,
-                looked,
-            }
-            .into(),
         ] {
             let (shown, over_http) = (error.to_string(), error.over_http());
             assert_eq!(shown, over_http);

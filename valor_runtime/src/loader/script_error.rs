@@ -3,7 +3,6 @@
 //! `js` makes them; whoever loads a vlugin sees them as a
 //! [`LoadError`](super::LoadError).
 
-use super::lists::Any;
 use crate::escape::one_line;
 use crate::ownership::Untrusted;
 use std::{
@@ -15,21 +14,6 @@ use std::{
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum ScriptError {
-    /// No script of a bare name is in any of the places.
-    #[error(
-        "no script for `{name}` was found: {} is not in {}; put it there, or give its file in `path`",
-        Any(files),
-        Any(looked)
-    )]
-    NotFound {
-        /// The bare name.
-        name: String,
-        /// The file names that it may have.
-        files: Vec<String>,
-        /// The folders that were looked into, in this order.
-        looked: Vec<PathBuf>,
-    },
-
     /// There is no Deno to run scripts.
     #[error(
         "there is no Deno to run `js` vlugins with: {}; `npm install deno` beside plugins.json, or see \

@@ -87,8 +87,8 @@ impl Search {
         &self.base
     }
 
-    /// The file of a definition. A bare name is looked for under the file names that `names` gives for it, in
-    /// the plugin directories, beside plugins.json, in what is granted, and then in what `last` gives.
+    /// The file of a definition, `what` for an error line. A bare name is looked for under the file names that `names`
+    /// gives for it, in the plugin directories, beside plugins.json, in what is granted, and then in what `last` gives.
     ///
     /// With `restricted` the file lies inside a plugin directory, or for a bare name inside a granted folder, and
     /// the path that is given back has no symbolic links in it.
@@ -96,6 +96,7 @@ impl Search {
         &self,
         definition: &Definition,
         restricted: bool,
+        what: &'static str,
         names: fn(&str) -> Vec<String>,
         last: impl FnOnce() -> Vec<PathBuf>,
     ) -> Result<PathBuf, LoadError> {
@@ -110,13 +111,13 @@ impl Search {
                 let mut looked = self.plugin_dirs.clone();
                 if restricted {
                     looked.extend(self.granted.iter().cloned());
-                    let file = find(name, names(name), looked.clone(), true)?;
+                    let file = find(what, name, names(name), looked.clone(), true)?;
                     return paths::inside(&looked, file);
                 }
                 looked.push(self.base.clone());
                 looked.extend(self.granted.iter().cloned());
                 looked.extend(last());
-                find(name, names(name), looked, false)?
+                find(what, name, names(name), looked, false)?
             }
         };
         if restricted {
@@ -157,6 +158,7 @@ impl Search {
 
 /// The first of these files. With `restricted`, a link is found wherever it leads: what is outside is not looked at.
 fn find(
+    what: &'static str,
     name: &str,
     files: Vec<String>,
     mut looked: Vec<PathBuf>,
@@ -183,6 +185,7 @@ fn find(
         }
     }
     Err(LoadError::NotFound {
+        what,
         name: name.to_owned(),
         files,
         looked,

@@ -160,7 +160,8 @@ impl TrustedKeys {
             signature: signature.clone(),
             reason: reason.to_owned(),
         };
-        let read = Signature::decode(&text).map_err(|_| unreadable("it is none of minisign"))?;
+        let read =
+            Signature::decode(&text).map_err(|_| unreadable("it is not one of minisign's"))?;
         for (key, public) in &self.0 {
             match public.verify(bytes, &read, false) {
                 Ok(()) => {

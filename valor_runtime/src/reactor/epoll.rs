@@ -4,7 +4,6 @@
 //! attempt shows otherwise: by `WouldBlock`, or by fewer bytes than were asked for. After that, the system reports
 //! the next ones (epoll(7), question 9).
 
-use crate::lock::locked;
 use rustix::event::{
     EventfdFlags, Timespec, epoll,
     epoll::{CreateFlags, EventData, EventFlags},
@@ -21,6 +20,7 @@ use std::{
     task::{Context, Poll, Waker},
     time::Duration,
 };
+use valor_abi_wire::lock::locked;
 
 /// How many events are taken at once.
 const EVENTS: usize = 256;

@@ -1,14 +1,14 @@
 //! The reactor if there is no epoll. Sockets are smol's, whose own thread reports them. A worker thread with nothing
 //! to run sleeps on a condition variable.
 
-use crate::lock::locked;
 use smol::Async;
 use std::{
     io,
-    sync::{Arc, Condvar, Mutex, PoisonError},
+    sync::{Arc, Condvar, Mutex},
     task::{Context, Poll, ready},
     time::Duration,
 };
+use valor_abi_wire::lock::{locked, wait};
 
 /// Where the workers sleep.
 #[derive(Debug, Default)]
@@ -26,20 +26,12 @@ impl Reactor {
         Ok(Self::default())
     }
 
-    /// Waits until somebody calls [`wake`](Self::wake), or the time is over.
+    /// Waits until somebody calls [`wake`](Self::wake), or the time is over; at times for less.
     pub(crate) fn wait(&self, _events: &mut Events, limit: Option<Duration>) {
-        let wakes = locked(&self.wakes);
-        let asleep = |wakes: &mut usize| *wakes == 0;
-        let mut wakes = match limit {
-            None => {
-                let woken = self.woken.wait_while(wakes, asleep);
-                woken.unwrap_or_else(PoisonError::into_inner)
-            }
-            Some(limit) => {
-                let woken = self.woken.wait_timeout_while(wakes, limit, asleep);
-                woken.unwrap_or_else(PoisonError::into_inner).0
-            }
-        };
+        let mut wakes = locked(&self.wakes);
+        if *wakes == 0 {
+            wakes = wait(&self.woken, wakes, limit);
+        }
         *wakes = wakes.saturating_sub(1);
     }
 

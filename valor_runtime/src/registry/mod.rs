@@ -8,7 +8,6 @@ mod routes;
 
 pub use routes::Routes;
 
-use crate::lock::locked;
 use crate::{Definition, Kind, Limits, Vlugin, definition::holds, metrics::VluginMetrics};
 use arc_swap::ArcSwap;
 use std::{
@@ -20,6 +19,7 @@ use std::{
     },
     time::Duration,
 };
+use valor_abi_wire::lock::locked;
 
 /// A mounted vlugin.
 pub struct Mount {

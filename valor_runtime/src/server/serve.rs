@@ -8,10 +8,11 @@ use super::{
     shared::Shared,
 };
 use crate::Vlugin;
-use crate::{blocked::on_blocked, lock::locked};
+use crate::blocked::on_blocked;
+use crate::timer::Timer;
 use futures_lite::FutureExt;
 use smol::{
-    Task, Timer,
+    Task,
     channel::{self, Sender},
     future,
     lock::Semaphore,
@@ -24,6 +25,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard},
     time::Duration,
 };
+use valor_abi_wire::lock::locked;
 
 /// Why a server cannot serve.
 #[derive(Debug, thiserror::Error)]

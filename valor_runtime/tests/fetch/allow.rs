@@ -73,7 +73,7 @@ fn a_wildcard_opens_no_way_inside_even_behind_a_name() {
         "169.254.169.254",
     ] {
         let url = format!("http://{host}:{port}/");
-        refused(fetch(&url, &wild), &["has to be named"]);
+        refused(fetch(&url, &wild), &["must be named"]);
     }
     assert_eq!(server.accepted(), 0);
 

@@ -1,6 +1,6 @@
 //! What is said in one place alone. What depends on the kind of a vlugin, or on the feature `wasm`, is said in the
 //! table of kinds and in the kinds' own folders; what Valor's headers are called, in `in_band`. Everything else takes
-//! it from the rows, so that a new kind is one row and one folder.
+//! it from the rows, so that a new kind is one row and one folder. Anything that waits for a moment asks `timer`.
 //!
 //! That no `match` has a kind as a case needs no test: `Kind` is no enum, and the compiler refuses its constants there.
 
@@ -20,6 +20,8 @@ pub struct Found {
     pub asks_for_wasm: bool,
     /// Headers whose names begin with `x-`.
     pub headers: BTreeSet<String>,
+    /// Whether it takes smol's timer.
+    pub takes_smols_timer: bool,
 }
 
 /// What each file of a crate has in it, by its path below `src`.
@@ -55,6 +57,9 @@ fn scan(tokens: TokenStream, found: &mut Found) {
                 let name = name.filter(|name| NAMES.contains(&&**name));
                 found.kinds.extend(name);
             }
+            TokenTree::Ident(word) if *word == "smol" && is_path(&tokens, at + 1) => {
+                found.takes_smols_timer |= tokens.get(at + 3).is_some_and(is_timer);
+            }
             TokenTree::Ident(word) if *word == "feature" => {
                 let feature = tokens.get(at + 2).map(ToString::to_string);
                 found.asks_for_wasm |= feature.is_some_and(|it| it == "\"wasm\"");
@@ -71,5 +76,14 @@ fn scan(tokens: TokenStream, found: &mut Found) {
             _ => {}
         }
         at += 1;
+    }
+}
+
+/// Whether this is `Timer`, or a list of names with it.
+fn is_timer(token: &TokenTree) -> bool {
+    match token {
+        TokenTree::Ident(word) => *word == "Timer",
+        TokenTree::Group(group) => group.stream().into_iter().any(|it| is_timer(&it)),
+        _ => false,
     }
 }

@@ -289,3 +289,11 @@ fn the_headers_of_valor_are_named_in_one_file() {
         );
     }
 }
+
+#[test]
+fn the_host_has_one_timer() {
+    let files = kinds::found(&src("valor_runtime")).into_iter();
+    let others = files.filter(|(_, found)| found.takes_smols_timer);
+    let others: Vec<_> = others.map(|(file, _)| file).collect();
+    assert!(others.is_empty(), "take `crate::timer::Timer`: {others:?}");
+}

@@ -129,8 +129,8 @@ fn its_keys_and_limits_are_those_of_its_row() {
     );
     assert_eq!(
         line(r#""limits": { "memory": 65536 }"#),
-        "1:55: limits.memory: `memory` has no meaning for a `probe` vlugin: only those of types `wasm` and `js` can be \
-         held to it; take it out"
+        "1:55: limits.memory: `memory` has no meaning for a `probe` vlugin: only those of types `wasm` and `js` have \
+         it; take it out"
     );
     assert_eq!(
         line(r#""source": "s""#),
@@ -145,7 +145,7 @@ fn its_keys_and_limits_are_those_of_its_row() {
         .definition(r#"{ "type": "files", "name": "a", "path": "p", "limits": { "calls": 1 } }"#);
     let native = native.unwrap_err().to_string();
     assert!(
-        native.contains("only those of types `native`, `wasm`, `js` and `probe` can be held to it"),
+        native.contains("only those of types `native`, `wasm`, `js` and `probe` have it"),
         "{native}"
     );
     // And a slip is told of it.

@@ -136,7 +136,7 @@ fn conversation(vlugin: &Arc<dyn Vlugin>) -> String {
 #[test]
 fn another_version_of_the_crate_with_the_same_abi_is_loaded() {
     let host = TestHost::new("tested");
-    let definition = definition_of(&RENUMBERED.plugin());
+    let definition = definition_of(&RENUMBERED.vlugin());
     let loaded = smol::block_on(loader_in(Path::new("")).load(&definition, false, host.clone()));
     let loaded = loaded.unwrap();
     assert_eq!(loaded.metadata.as_ref().unwrap().version, "7.3.1");
@@ -146,7 +146,7 @@ fn another_version_of_the_crate_with_the_same_abi_is_loaded() {
 
 #[test]
 fn a_newer_minor_version_is_loaded() {
-    let loaded = load(&loader_in(Path::new("")), &definition_of(&NEWER.plugin())).unwrap();
+    let loaded = load(&loader_in(Path::new("")), &definition_of(&NEWER.vlugin())).unwrap();
     let metadata = loaded.metadata.unwrap();
     assert_eq!((metadata.abi_major, metadata.abi_minor), (1, 1));
     // This host's table ends before the function that the library knows, and the library sees that.
@@ -158,7 +158,7 @@ fn a_newer_minor_version_is_loaded() {
 fn said_to_newer_host(copy: &Copy) -> String {
     let symbol = format!("valor_module_{}", copy.name);
     let output = Command::new(NEWER.host())
-        .arg(copy.plugin())
+        .arg(copy.vlugin())
         .arg(symbol)
         .output()
         .unwrap();
@@ -190,7 +190,7 @@ fn a_host_of_a_newer_minor_version_loads_older_libraries() {
 fn a_changed_field_is_refused() {
     let dir = temp();
     let this = valor_abi_wire::metadata::Metadata::this_rustc();
-    let library = CHANGED.plugin();
+    let library = CHANGED.vlugin();
     assert_eq!(
         refused(dir.path(), &definition_of(&library)),
         format!(

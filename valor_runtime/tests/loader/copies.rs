@@ -22,7 +22,7 @@ pub struct Copy {
 
 impl Copy {
     /// The library of this copy's vlugin.
-    pub fn plugin(&self) -> PathBuf {
+    pub fn vlugin(&self) -> PathBuf {
         let _one_at_a_time = lock();
         build(&self.write(), &["-p", self.name], "debug", self.name)
     }

@@ -15,6 +15,13 @@ fn answers() -> Arc<dyn Vlugin> {
     from_fn(|request: Request| async move {
         Ok(match request.head.path() {
             "/control" => with("x", b"a\x01b"),
+            "/signed" => {
+                let mut response = with("x", b"a\x01b");
+                let head = &mut response.head;
+                head.push("x-valor-plugin", b"somebody").unwrap();
+                head.push("x-correlation-id", b"something").unwrap();
+                response
+            }
             "/latin" => with("x", b"\xe4"),
             "/date" => with("date", b"yesterday"),
             "/panic" => panic!("on purpose"),
@@ -43,6 +50,18 @@ fn what_a_bare_vlugin_cannot_answer() {
         assert_eq!(problem["detail"], detail, "{path}");
         client.send("GET /again HTTP/1.1\r\nhost: a\r\n\r\n");
         assert_eq!(client.answer().text(), "/again", "{path}");
+    }
+}
+
+#[test]
+fn what_a_bare_vlugin_says_of_itself_is_not_repeated_for_it() {
+    let server = Running::start(answers());
+    let mut client = server.connect();
+    client.send("GET /signed HTTP/1.1\r\nhost: a\r\n\r\n");
+    let answer = client.answer();
+    assert_eq!(answer.status, 500);
+    for name in ["x-valor-plugin", "x-correlation-id"] {
+        assert_eq!(answer.header(name), None, "{answer:?}");
     }
 }
 

@@ -352,8 +352,8 @@ fn what_is_wrong_is_told_with_file_and_remedy() {
         "key.pem",
         &other,
         &[
-            "not that of the first certificate",
-            "cert.pem; give the two",
+            "does not match the first certificate",
+            "cert.pem; give a matching pair",
         ],
     );
     wrong("key.pem", &cert, &["no private key in it", "PKCS#8"]);

@@ -11,10 +11,11 @@ use crate::{
     descriptors::{Permit, Short},
     host::allow::{Host, Reach, inside},
     reactor::Watched,
+    timer::Timer,
 };
 use futures_lite::FutureExt;
 use futures_rustls::{TlsConnector, pki_types::ServerName, rustls::ClientConfig};
-use smol::{Async, Timer, lock::Semaphore};
+use smol::{Async, lock::Semaphore};
 use std::{
     collections::VecDeque,
     future::poll_fn,
@@ -196,7 +197,7 @@ where
                 && let Some(address) = waiting.pop_front()
             {
                 running.push((address, Box::pin(connect(address))));
-                timer.set_after(delay);
+                timer = Timer::after(delay);
             }
             start_next = false;
             let mut at = 0;

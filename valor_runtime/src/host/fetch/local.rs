@@ -106,10 +106,7 @@ impl Local {
         let head = head::incoming(&parts, &target)?;
         let pool = self.pool.clone();
         let download = Download::new(exchange, body, starved, pool, target, &self.config)?;
-        Ok(Response {
-            head,
-            body: download.into_body().await,
-        })
+        Ok(Response::of(head, download.into_body().await))
     }
 
     /// Whether the process accepts connections.

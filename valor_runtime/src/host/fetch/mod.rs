@@ -136,7 +136,7 @@ impl Fetcher {
         let inner = &*self.inner;
         let target = Target::parse(request.head.target())?;
         let reach = allow
-            .judge(&target.host, target.port)
+            .reach(&target.host, target.port)
             .map_err(|refusal| error::refused(&target, &refusal))?;
         let pool = match reach {
             Reach::Anywhere => &inner.anywhere,
@@ -180,10 +180,7 @@ impl Fetcher {
         let head = head::incoming(&parts, &target)?;
         let pool = pool.clone();
         let download = Download::new(exchange, body, starved, pool, target, &inner.config)?;
-        Ok(Response {
-            head,
-            body: download.into_body().await,
-        })
+        Ok(Response::of(head, download.into_body().await))
     }
 
     async fn connect(

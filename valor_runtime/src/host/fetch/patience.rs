@@ -4,6 +4,7 @@
 
 use crate::timer::Timer;
 use std::{
+    pin::Pin,
     task::{Context, Poll, ready},
     time::{Duration, Instant},
 };
@@ -34,7 +35,7 @@ impl Patience {
         }
         let timer = self.timer.get_or_insert_with(|| Timer::after(self.limit));
         loop {
-            ready!(timer.poll(cx));
+            ready!(Pin::new(&mut *timer).poll(cx));
             let now = Instant::now();
             match since(now).checked_add(self.limit) {
                 Some(due) if due <= now => return Poll::Ready(()),

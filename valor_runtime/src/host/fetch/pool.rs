@@ -9,10 +9,9 @@ use super::{
     io::{Io, Link},
     upload::Upload,
 };
-use crate::lock::locked;
 use crate::reactor;
+use crate::timer::Timer;
 use hyper::client::conn::http1::{Builder, Connection, SendRequest};
-use smol::Timer;
 use std::{
     collections::HashMap,
     fmt, mem,
@@ -21,6 +20,7 @@ use std::{
     task::{Context, Poll},
     time::{Duration, Instant},
 };
+use valor_abi_wire::lock::locked;
 
 /// A connection that serves one request at a time.
 pub(super) struct HttpConnection {

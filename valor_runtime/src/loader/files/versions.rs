@@ -9,9 +9,9 @@ use super::{
     pieces::{self, PIECE},
 };
 use crate::Bytes;
-use crate::lock::locked;
 use sha2::{Digest, Sha256};
 use std::{collections::HashMap, fs::File, io, mem, sync::Mutex, time::SystemTime};
+use valor_abi_wire::lock::locked;
 
 /// The largest file that is hashed. On an older processor, that takes about three milliseconds.
 const LARGEST: u64 = 1024 * 1024;

@@ -4,10 +4,9 @@
 //! such a process has a memory limit, and is ended if it waits for a FIFO. It ends with Valor, or as soon as nobody
 //! waits for the answer. It uses no folder that could be left behind.
 
-use crate::{fifo::waited_for, private_dir::PrivateDir};
+use crate::{fifo::waited_for, private_dir::PrivateDir, timer::Timer};
 use futures_lite::{AsyncReadExt, future};
 use smol::{
-    Timer,
     channel::bounded,
     process::{Child, Command},
 };

@@ -3,7 +3,6 @@
 //!
 //! Otherwise the link's connection would read ahead, and the client would send a body that the script may never read.
 
-use crate::lock::locked;
 use crate::{Body, Chunk, Request};
 use futures_core::Stream;
 use futures_util::task::AtomicWaker;
@@ -17,7 +16,7 @@ use std::{
     },
     task::{Context, Poll, ready},
 };
-use valor_abi_wire::ChunkStream;
+use valor_abi_wire::{ChunkStream, lock::locked};
 
 /// The bodies of a worker's requests that nobody has read yet.
 #[derive(Default)]

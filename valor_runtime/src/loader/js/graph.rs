@@ -47,7 +47,7 @@ pub(super) struct Ask {
 pub(super) struct Graph(Vec<(PathBuf, Option<[u8; 32]>)>);
 
 /// The answer.
-pub(super) struct Judged {
+pub(super) struct Finding {
     pub(super) graph: Graph,
     /// Whether the script imports anything.
     pub(super) imports: bool,
@@ -73,7 +73,7 @@ impl Ask {
     ///
     /// # Errors
     /// Why the script's imports are not known.
-    pub(super) async fn judged(&self) -> Result<Judged, String> {
+    pub(super) async fn finding(&self) -> Result<Finding, String> {
         let mut asks = 1;
         let told = loop {
             let since = SystemTime::now() - LATE;
@@ -95,7 +95,7 @@ impl Ask {
             let hash = hash(&it);
             (it, hash)
         });
-        Ok(Judged {
+        Ok(Finding {
             graph: Graph(smol::unblock(|| hashed.collect()).await),
             imports: told.imports(),
             refusal,

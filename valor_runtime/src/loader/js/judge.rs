@@ -5,7 +5,7 @@
 
 use super::{
     deno,
-    graph::{Ask, Judged as Answer},
+    graph::{Ask, Finding},
     unloadable,
 };
 use crate::loader::{Imports, ScriptError, npm};
@@ -64,9 +64,9 @@ impl Judge {
             packages: packages || npm::may_import(&file, None),
             reaches_packages: packages,
         };
-        let (answer, contained) = future::zip(ask.judged(), ask.contained()).await;
-        let (files, imports, refusal) = match answer {
-            Ok(Answer {
+        let (finding, contained) = future::zip(ask.finding(), ask.contained()).await;
+        let (files, imports, refusal) = match finding {
+            Ok(Finding {
                 graph,
                 imports,
                 refusal,

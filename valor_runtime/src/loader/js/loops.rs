@@ -5,7 +5,7 @@
 //! with `limits.cpu` and has a process killed that exceeds it.
 
 use super::{nested::Threads, roster::Roster, worker::End};
-use smol::Timer;
+use crate::timer::Timer;
 use std::{sync::Weak, time::Duration};
 
 /// The interval between two looks at the threads of a process.

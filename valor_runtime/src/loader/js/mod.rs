@@ -42,13 +42,13 @@ pub use judge::{Judge, Judged};
 use super::{
     Imports, LoadError, Loaded, Loader, ScriptError, Settings, Wanted, npm, paths, search::Search,
 };
+use crate::hex::hex;
 use crate::{
     BoxFuture, Definition, Limits, Vlugin,
     definition::Start,
     metrics::Metrics,
     package::{Package, SCRIPT_TARGET, is_package},
 };
-use crate::{hex::hex, lock::locked};
 use command::Launch;
 use group::Group;
 use link::Transport;
@@ -61,7 +61,7 @@ use std::{
     sync::{Arc, Mutex, Weak},
     time::Duration,
 };
-use valor_abi_wire::Host as _;
+use valor_abi_wire::{Host as _, lock::locked};
 
 /// The extensions of scripts; the first is that of a bare name.
 const EXTENSIONS: [&str; 4] = ["js", "mjs", "ts", "mts"];
@@ -147,20 +147,8 @@ impl JsLoader {
     /// [`LoadError::NotFound`], and [`LoadError::Outside`] with `restricted`.
     fn locate(&self, definition: &Definition, restricted: bool) -> Result<PathBuf, LoadError> {
         let names = |name: &str| EXTENSIONS.map(|end| format!("{name}.{end}")).into();
-        let located = self.search.locate(definition, restricted, names, Vec::new);
-        located.map_err(|error| match error {
-            LoadError::NotFound {
-                name,
-                files,
-                looked,
-            } => ScriptError::NotFound {
-                name,
-                files,
-                looked,
-            }
-            .into(),
-            error => error,
-        })
+        self.search
+            .locate(definition, restricted, "script", names, Vec::new)
     }
 
     /// Finds the file of a definition, and runs it in Deno, unless its `start` is `lazy`.

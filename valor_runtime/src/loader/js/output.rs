@@ -8,12 +8,10 @@ use super::hints::plain;
 use crate::{
     escape::{more, one_line},
     host::lines::Lines,
+    timer::Timer,
 };
 use futures_lite::{AsyncRead, AsyncReadExt, future};
-use smol::{
-    Timer,
-    process::{ChildStderr, ChildStdout},
-};
+use smol::process::{ChildStderr, ChildStdout};
 use std::{sync::Arc, time::Duration};
 
 /// Longer lines are cut.

@@ -4,7 +4,6 @@
 //! they ended. A process lives as long as its [`Process`] is held. Then its control link closes, and its `supervisor`
 //! ends it, as it does when Valor itself is gone.
 
-#[cfg(target_os = "linux")]
 use super::loops;
 use super::{
     command::{Launch, command},
@@ -16,14 +15,15 @@ use super::{
     supervisor::{hear, stop, tell},
     worker::{End, Stage, Worker},
 };
+#[cfg(target_os = "linux")]
 use crate::{
     host::fetch::local::{Address, Local},
     private_dir::{self, PrivateDir},
+    timer::Timer,
 };
 use futures_lite::future;
 use serde_json::Value;
 use smol::{
-    Timer,
     channel::{Receiver, Sender, bounded, unbounded},
     process::Child,
 };

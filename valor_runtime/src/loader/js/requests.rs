@@ -11,16 +11,16 @@ use super::{
     process::Process,
     worker::{End, Worker},
 };
-use crate::lock::locked;
 use crate::{
     Body, Bytes, Chunk, ChunkStream, Fault, Request, Response,
     account::{Account, Over},
     host::lines::Lines,
+    timer::Timer,
 };
 use futures_core::Stream;
 use futures_lite::{StreamExt, future, stream};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-use smol::{Timer, lock::Semaphore};
+use smol::lock::Semaphore;
 use std::{
     collections::HashMap,
     convert::Infallible,
@@ -31,7 +31,7 @@ use std::{
     time::Duration,
 };
 use valor_abi_guest::message::{self, Brought};
-use valor_abi_wire::{HeadError, Host, LogRecord};
+use valor_abi_wire::{HeadError, Host, LogRecord, lock::locked};
 
 /// The most bytes in one answer of a worker: a batch and the longest entry (`asks.js`, `heads.js`).
 const ANSWER: usize = 2 << 20;
@@ -284,7 +284,7 @@ async fn give(worker: &Worker, id: u32, outcome: Result<Response, Fault>) -> Res
 }
 
 async fn give_response(worker: &Worker, id: u32, response: Response) -> Result<Response, Fault> {
-    let Response { head, body } = response;
+    let Response { head, body, .. } = response;
     let room = SMALL.checked_sub(head.as_bytes().len());
     let is_small = matches!(&body, Body::Bytes(bytes) if room >= Some(bytes.len()));
     let body = match body {
@@ -294,7 +294,7 @@ async fn give_response(worker: &Worker, id: u32, response: Response) -> Result<R
         }
         body => body,
     };
-    let (block, chunks) = message::encode_response(Response { head, body });
+    let (block, chunks) = message::encode_response(Response::of(head, body));
     let front = [&id.to_le_bytes(), &*block].concat();
     match chunks {
         None => own(worker, "whole", front.into()).await,

@@ -5,13 +5,13 @@
 //! first is the reason.
 
 use super::worker::{End, Worker};
-use crate::lock::locked;
 use smol::channel::{Receiver, Sender, bounded};
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, OnceLock},
     time::Duration,
 };
+use valor_abi_wire::lock::locked;
 
 /// How long a process may take to end after its link is closed.
 pub(super) const UNTIL_DOWN: Duration = Duration::from_secs(5);

@@ -13,19 +13,18 @@ use super::{
     trouble::Trouble,
     worker::{End, Worker},
 };
-use crate::lock::locked;
 use crate::{
     Body, BoxFuture, Bytes, Chunk, Fault, FaultKind, Request, Response, Vlugin,
     account::{Account, Charge, Over},
     loader::npm,
     metrics::ScriptMetrics,
+    timer::Timer,
 };
 use arc_swap::ArcSwapOption;
 use futures_core::Stream;
 use futures_lite::future;
 use serde::Deserialize;
 use serde_json::Value;
-use smol::Timer;
 use std::{
     io,
     path::{Path, PathBuf},
@@ -37,7 +36,7 @@ use std::{
     task::{Context, Poll},
     time::{Duration, Instant},
 };
-use valor_abi_wire::Host;
+use valor_abi_wire::{Host, lock::locked};
 
 /// How long the work that a script promised to do after its last response may take.
 const PROMISED: Duration = Duration::from_secs(30);
@@ -160,11 +159,11 @@ impl Script {
         match checked.map_err(Unstarted::Failed)? {
             Some(source) => start["source"] = source.into(),
             None => {
-                let (judged, contained) =
-                    future::zip(recipe.ask.judged(), recipe.ask.contained()).await;
-                let judged = judged.map_err(Unstarted::Failed)?;
-                *self.graph() = judged.graph;
-                judged
+                let (finding, contained) =
+                    future::zip(recipe.ask.finding(), recipe.ask.contained()).await;
+                let finding = finding.map_err(Unstarted::Failed)?;
+                *self.graph() = finding.graph;
+                finding
                     .refusal
                     .map_or(Ok(()), Err)
                     .map_err(Unstarted::Failed)?;

@@ -10,14 +10,11 @@ use super::{
     sealed::{Opener, Sealer},
     worker::{End, Stage},
 };
-use crate::{escape::one_line, host::fetch::local::Address};
+use crate::{escape::one_line, host::fetch::local::Address, timer::Timer};
 use futures_lite::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use smol::{
-    Timer,
-    channel::{Receiver, Sender},
-};
+use smol::channel::{Receiver, Sender};
 use std::{io, net::Ipv4Addr, sync::Arc, time::Duration};
 
 /// The most bytes in a record of the supervisor, which limits its messages (`supervisor.js`).

@@ -7,7 +7,7 @@
 //! long as the process lives.
 
 use super::mismatch;
-use crate::{hex::hex, lock::locked};
+use crate::hex::hex;
 use crate::{
     loader::{LoadError, NativeError},
     private_dir::{PrivateDir, write_new},
@@ -24,7 +24,7 @@ use std::{
     time::Duration,
 };
 use valor_abi_native::{AbiHeader, AbiHeaderRef, LoadedModule};
-use valor_abi_wire::{metadata::Metadata, unwind::catch};
+use valor_abi_wire::{lock::locked, metadata::Metadata, unwind::catch};
 
 /// A library that passed every check on its bytes.
 pub(super) struct Checked<'a> {

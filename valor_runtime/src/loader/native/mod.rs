@@ -28,10 +28,11 @@ use crate::{
         unpack,
     },
     package::TrustedKeys,
+    timer::Timer,
 };
 use futures_lite::future;
 use sha2::{Digest, Sha256};
-use smol::{Timer, channel};
+use smol::channel;
 use std::{
     env,
     path::{Path, PathBuf},
@@ -365,7 +366,8 @@ fn locate(
     definition: &Definition,
     restricted: bool,
 ) -> Result<PathBuf, LoadError> {
-    search.locate(definition, restricted, file_names, || library_path.to_vec())
+    let last = || library_path.to_vec();
+    search.locate(definition, restricted, "library", file_names, last)
 }
 
 /// The possible file names of a library with this name.

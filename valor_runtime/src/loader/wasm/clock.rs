@@ -106,11 +106,11 @@ pub(super) struct Clock {
     spent: Duration,
     /// The turn has been long enough, and the guest has not given way yet.
     is_over: bool,
-    kind: Kind,
+    call: Call,
 }
 
 #[derive(Debug)]
-enum Kind {
+enum Call {
     InTurns,
     /// The call cannot give its thread back. Its time counts from the first measurement, a little after it began. If
     /// nobody measures it, no time counts.
@@ -123,7 +123,7 @@ impl Clock {
             limit,
             spent: Duration::ZERO,
             is_over: false,
-            kind: Kind::InTurns,
+            call: Call::InTurns,
         }
     }
 
@@ -131,12 +131,12 @@ impl Clock {
     pub fn begin(&mut self) {
         self.spent = Duration::ZERO;
         self.is_over = false;
-        self.kind = Kind::InTurns;
+        self.call = Call::InTurns;
     }
 
     /// Begins a call that cannot give its thread back.
     pub fn begin_synchronous(&mut self) {
-        self.kind = Kind::Synchronous(None);
+        self.call = Call::Synchronous(None);
     }
 
     /// Measures the call. Imports call this before anything that costs time.
@@ -149,7 +149,7 @@ impl Clock {
     pub fn tick(&mut self) -> Result<Next, OutOfTime> {
         let turn = self.turn()?;
         let is_over = self.is_over || turn >= TURN;
-        if !is_over || matches!(self.kind, Kind::Synchronous(_)) {
+        if !is_over || matches!(self.call, Call::Synchronous(_)) {
             return Ok(Next::GoOn);
         }
         self.spent += turn;
@@ -161,8 +161,8 @@ impl Clock {
 
     /// How long this turn has taken.
     fn turn(&mut self) -> Result<Duration, OutOfTime> {
-        match &mut self.kind {
-            Kind::InTurns => {
+        match &mut self.call {
+            Call::InTurns => {
                 let here = HERE.get();
                 let mut turn = here.map_or(Duration::ZERO, Turn::elapsed);
                 if turn >= TURN && here.is_some_and(|here| here.is_first) {
@@ -176,7 +176,7 @@ impl Clock {
                     false => Ok(turn),
                 }
             }
-            Kind::Synchronous(turn) => {
+            Call::Synchronous(turn) => {
                 let turn = turn.get_or_insert_with(|| Turn::begin(false)).elapsed();
                 match turn > SYNCHRONOUS {
                     true => Err(OutOfTime(SYNCHRONOUS)),

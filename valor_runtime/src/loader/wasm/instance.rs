@@ -16,11 +16,14 @@ use futures_core::Stream;
 use std::{
     io,
     pin::Pin,
-    sync::{Arc, Mutex, TryLockError},
+    sync::{Arc, Mutex},
     task::{Context, Poll, Waker},
 };
 use valor_abi_guest::message::Brought;
-use valor_abi_wire::unwind::{catch, drop_caught};
+use valor_abi_wire::{
+    lock::try_locked,
+    unwind::{catch, drop_caught},
+};
 
 /// An instance.
 pub(super) struct Instance {
@@ -44,7 +47,7 @@ impl Instance {
 
     /// Whether a thread is running it, or it has given way to others in the middle of a call.
     pub fn is_running(&self) -> bool {
-        self.shared.is_calling() || matches!(self.driver.try_lock(), Err(TryLockError::WouldBlock))
+        self.shared.is_calling() || try_locked(&self.driver).is_none()
     }
 
     /// Whether the host holds so much for it that it gets no new requests.
@@ -55,10 +58,8 @@ impl Instance {
     /// Polls the driver, unless another thread does. One of the two does what there is to do.
     fn drive(&self) {
         loop {
-            let mut driver = match self.driver.try_lock() {
-                Ok(driver) => driver,
-                Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
-                Err(TryLockError::WouldBlock) => return,
+            let Some(mut driver) = try_locked(&self.driver) else {
+                return;
             };
             self.shared.begin_poll();
             clock::begin_poll();
@@ -132,7 +133,7 @@ impl Instance {
             }
             Brought::Pieces(len) => Body::stream(len, waiting),
         };
-        Ok(Response { head, body })
+        Ok(Response::of(head, body))
     }
 }
 

@@ -55,6 +55,7 @@ use crate::{
     account::Account,
     hex::hex,
     package::{TrustedKeys, WASM_TARGET},
+    timer::Timer,
 };
 use driver::Recipe;
 use futures_lite::future;
@@ -62,7 +63,7 @@ use instance::Instance;
 use module::Stage;
 use patience::{COMPILE_TIMEOUT, NOTABLE, over, with_a_line};
 use pool::Pool;
-use smol::{Timer, channel::Sender, lock::Semaphore};
+use smol::{channel::Sender, lock::Semaphore};
 use std::{
     path::{Path, PathBuf},
     sync::{Arc, Mutex},
@@ -182,7 +183,8 @@ impl WasmLoader {
     /// [`LoadError::NotFound`], and [`LoadError::Outside`] with `restricted`.
     pub fn locate(&self, definition: &Definition, restricted: bool) -> Result<PathBuf, LoadError> {
         let names = |name: &str| of_crate(name, |name| format!("{name}.wasm"));
-        self.search.locate(definition, restricted, names, Vec::new)
+        self.search
+            .locate(definition, restricted, "library", names, Vec::new)
     }
 
     /// Finds the module of a definition and gives its bytes and their SHA-256, for another host to run. They are

@@ -1,14 +1,14 @@
 //! A module, checked to be a guest before any of its code runs.
 
 use super::{engine::engine, imports, size, sound};
+use crate::escape::one_line;
 use crate::{Limits, loader::GuestError};
-use crate::{escape::one_line, lock::locked};
 use sha2::{Digest, Sha256};
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex, OnceLock, Weak},
 };
-use valor_abi_wire::metadata::Metadata;
+use valor_abi_wire::{lock::locked, metadata::Metadata};
 use wasmtime::{Engine, ExternType, FuncType, InstancePre, Module, ValType};
 
 /// The functions that every guest exports, with their parameters; `true` for those that return a number.

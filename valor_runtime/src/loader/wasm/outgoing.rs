@@ -5,7 +5,6 @@ use super::{
     pieces::{Piece, Pieces, Wanted},
     shared::{Event, Shared},
 };
-use crate::lock::locked;
 use crate::{Chunk, account::Charge};
 use futures_core::Stream;
 use std::{
@@ -14,6 +13,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard},
     task::{Context, Poll, Wake, Waker},
 };
+use valor_abi_wire::lock::locked;
 
 /// The body of a fetch's request, written by a guest and read by the fetch.
 #[derive(Clone, Default)]

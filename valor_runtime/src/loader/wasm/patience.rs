@@ -2,8 +2,9 @@
 //! uses both while `module` compiles.
 
 use super::module::Stage;
+use crate::timer::Timer;
 use futures_lite::future;
-use smol::{Timer, channel::Receiver};
+use smol::channel::Receiver;
 use std::time::Duration;
 
 /// A module that takes longer than this to compile gets a line in the log.

@@ -5,9 +5,9 @@ use super::{
     driver::Recipe,
     instance::{Instance, Unanswered},
 };
-use crate::lock::locked;
 use crate::{BoxFuture, Fault, Request, Response, Vlugin};
 use std::sync::{Arc, Mutex};
+use valor_abi_wire::lock::locked;
 
 /// The instances of one vlugin: one, and more if all are busy and more are allowed.
 pub(super) struct Pool {

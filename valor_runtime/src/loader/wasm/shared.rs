@@ -4,7 +4,6 @@
 //! One lock guards all of it. It is held for moments, and never while a guest runs.
 
 use super::pieces::{self, Piece, Pieces, Taken, Wanted};
-use crate::lock::locked;
 use crate::{
     Body, ChunkStream, Fault, Request, Response, ResponseHead,
     account::{Account, Charge},
@@ -19,6 +18,7 @@ use std::{
     task::{Context, Poll, Wake, Waker},
 };
 use valor_abi_guest::message::Brought;
+use valor_abi_wire::lock::locked;
 
 /// The request that stands for an instance's creation.
 pub(super) const CREATION: u32 = 0;

@@ -5,7 +5,6 @@
 //! the back-pressure there is.
 
 use super::{body_error::BodyError, chunked::Trailers};
-use crate::lock::locked;
 use bytes::Bytes;
 use futures_core::Stream;
 use std::{
@@ -14,7 +13,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard},
     task::{Context, Poll, Waker},
 };
-use valor_abi_wire::Chunk;
+use valor_abi_wire::{Chunk, lock::locked};
 
 /// The place where a body's chunks change hands.
 #[derive(Debug, Default)]

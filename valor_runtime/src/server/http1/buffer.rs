@@ -1,8 +1,7 @@
 //! The bytes of a connection on their way in and out. `connection` and `exchange` read and write the socket only
 //! through these. While a connection is idle, its buffers hold next to no memory.
 
-use super::deadline::Deadline;
-use crate::{server::net::Socket, stall::Stall};
+use crate::{deadline::Deadline, server::net::Socket, stall::Stall};
 use bytes::Bytes;
 use futures_lite::{AsyncRead, AsyncWrite};
 use std::{

@@ -2,18 +2,18 @@
 //! it. Nothing of it outlives the socket.
 
 use super::{
+    admitted::Admitted,
     buffer::{self, Input, Output, READ, Wire},
     closing::{Closing, dead},
     codec::{self, Payload, Plan, RequestFacts},
-    deadline::{Deadline, earlier},
     exchange::{Exchange, Outcome},
     forwarded,
     guard::{Guard, Step},
-    judged::Judged,
     refusal::Refusal,
     upgrade::{Patience, Tunnel},
 };
 use crate::{
+    deadline::{Deadline, earlier},
     id,
     in_band::CORRELATION_ID,
     server::{net::Socket, shared::Shared},
@@ -61,7 +61,7 @@ pub(crate) struct Connection {
 
 /// What comes next on a connection.
 enum Next {
-    Request(Box<Judged>),
+    Request(Box<Admitted>),
     End(Outcome),
 }
 
@@ -88,13 +88,13 @@ impl Connection {
     pub(crate) async fn serve(mut self) {
         let mut served = 0_u32;
         let outcome = loop {
-            let judged = match poll_fn(|cx| self.poll_head(cx)).await {
-                Next::Request(judged) => judged,
+            let admitted = match poll_fn(|cx| self.poll_head(cx)).await {
+                Next::Request(admitted) => admitted,
                 Next::End(outcome) => break outcome,
             };
             // On the heap, and only while there is a request: an idle connection is small.
             let mut exchange = Box::new(Exchange::new(
-                *judged,
+                *admitted,
                 &mut self.wire.input,
                 &self.shared.vlugin,
                 self.shared.config.body_timeout,
@@ -159,13 +159,13 @@ impl Connection {
                     self.wire.input.consume(amount);
                     continue;
                 }
-                Some(Step::Head(amount, mut judged)) => {
+                Some(Step::Head(amount, mut admitted)) => {
                     self.wire.input.consume(amount);
                     self.begun = None;
                     let proxies = &self.shared.config.trusted_proxies;
                     let is_tls = self.wire.socket.is_tls();
-                    forwarded::settle(&mut judged, &self.peer, is_tls, proxies);
-                    return Poll::Ready(Next::Request(judged));
+                    forwarded::settle(&mut admitted, &self.peer, is_tls, proxies);
+                    return Poll::Ready(Next::Request(admitted));
                 }
                 Some(Step::Refuse(refusal)) => {
                     return Poll::Ready(Next::End(Outcome::Refuse(refusal)));
@@ -265,7 +265,7 @@ impl Connection {
         let head = self.wire.input.unread();
         let id = refusal.id.unwrap_or_else(|| id::of_refused(head));
         log::debug!(
-            target: "valor::server", id = id;
+            target: "valor::server", id = &*id;
             "{} got {}: {}", self.peer, refusal.status, refusal.detail
         );
         let asked = RequestFacts {

@@ -5,19 +5,20 @@
 //! vlugin asks for. If the client goes away, the vlugin's future is dropped.
 
 use super::{
+    admitted::Admitted,
     body_error::BodyError,
     buffer::{self, Input, Wire},
     closing::{Closing, dead},
     codec::{self, Payload, Plan, RequestFacts, Sending},
-    deadline::earlier,
-    judged::Judged,
     refusal::Refusal,
     substitute::{about_server, name_of, of_broken, of_fault},
     upgrade::{Offer, Tunnel},
     upload::{Progress, Upload},
 };
 use crate::{
-    Vlugin, id,
+    Vlugin,
+    deadline::earlier,
+    id,
     status::{self, Content},
     vlugin::Logged,
 };
@@ -28,7 +29,7 @@ use std::{
     task::{Context, Poll},
     time::{Duration, Instant},
 };
-use valor_abi_wire::{Body, BoxFuture, Chunk, Fault, Request, Response, ResponseHead};
+use valor_abi_wire::{Body, BoxFuture, Chunk, Fault, Request, Response, ResponseHead, Signature};
 
 /// How much of the next requests is read while the vlugin works on this one.
 const AHEAD: usize = 64 * 1024;
@@ -56,6 +57,7 @@ enum Answer {
 
 struct Streaming {
     head: ResponseHead,
+    signature: Option<Signature>,
     /// Whether the head was written. It waits for the first chunk, so that both go out in one write.
     begun: bool,
     closes: bool,
@@ -73,43 +75,47 @@ pub(super) struct Exchange {
     upload: Upload,
     offer: Option<Box<Offer>>,
     /// The request's id, as long as its body may still be refused.
-    id: Option<String>,
+    id: Option<Arc<str>>,
 }
 
 impl Exchange {
     /// Hands a request to the vlugin.
     pub(super) fn new(
-        mut judged: Judged,
+        mut admitted: Admitted,
         input: &mut Input,
         vlugin: &Arc<dyn Vlugin>,
         body_timeout: Duration,
     ) -> Self {
         let asked = RequestFacts {
-            head_only: judged.head.method() == "HEAD",
-            version: judged.head.version(),
+            head_only: admitted.head.method() == "HEAD",
+            version: admitted.head.version(),
         };
-        let (upload, mut body) =
-            Upload::new(judged.framing, judged.expects_continue, input, body_timeout);
-        let offer = judged.offers_upgrade.then(|| {
-            let (offer, incoming) = Offer::new(&judged.head);
+        let (upload, mut body) = Upload::new(
+            admitted.framing,
+            admitted.expects_continue,
+            input,
+            body_timeout,
+        );
+        let offer = admitted.offers_upgrade.then(|| {
+            let (offer, incoming) = Offer::new(&admitted.head);
             body = incoming;
             offer
         });
         // The id in the log must be the one that the client gets if the body fails.
-        let id = matches!(body, Body::Stream { .. }).then(|| id::settle(&mut judged.head));
-        let answer = if judged.about_server {
-            Box::pin(std::future::ready(Ok(about_server(&mut judged.head))))
+        let id = matches!(body, Body::Stream { .. }).then(|| id::settle(&mut admitted.head));
+        let answer = if admitted.about_server {
+            Box::pin(std::future::ready(Ok(about_server(&mut admitted.head))))
         } else {
             vlugin.clone().on_request(Request {
-                head: judged.head,
+                head: admitted.head,
                 body,
             })
         };
         Self {
             answer: Answer::Working(answer),
             asked,
-            client_stays: judged.keep_alive,
-            keep_alive: judged.keep_alive,
+            client_stays: admitted.keep_alive,
+            keep_alive: admitted.keep_alive,
             upload,
             offer,
             id,
@@ -255,8 +261,8 @@ impl Exchange {
             Ok(Some(tunnel)) => return Err(Outcome::Switch(Box::new(tunnel))),
             Ok(None) => {}
             Err(error) => {
-                log::error!(target: "valor::server", "{}: {error}; answered 500", name_of(&response.head));
-                response = of_broken(&response.head);
+                log::error!(target: "valor::server", "{}: {error}; answered 500", name_of(&response.signature));
+                response = of_broken(response.signature);
             }
         }
         let plan = Plan::of(self.asked, &mut response);
@@ -269,6 +275,7 @@ impl Exchange {
             Payload::Stream(sending) => {
                 self.answer = Answer::Streaming(Streaming {
                     head: response.head,
+                    signature: response.signature,
                     begun: false,
                     closes: plan.closes,
                     sending,
@@ -362,7 +369,7 @@ impl Exchange {
         match left {
             Some(left) => {
                 if data.len() as u64 > left {
-                    let name = name_of(&streaming.head);
+                    let name = name_of(&streaming.signature);
                     log::error!(
                         target: "valor::server",
                         "{name}: the response's stream is longer than its length; the rest is left out"
@@ -389,8 +396,11 @@ impl Exchange {
 
     /// Logs why a response cannot go on.
     fn say_cut(&self, what: &str) {
-        if let Answer::Streaming(Streaming { head, sent, .. }) = &self.answer {
-            let name = name_of(head);
+        if let Answer::Streaming(Streaming {
+            signature, sent, ..
+        }) = &self.answer
+        {
+            let name = name_of(signature);
             log::error!(target: "valor::server", "{name}: the response's stream {what}, after {sent} bytes");
         }
     }
@@ -398,13 +408,13 @@ impl Exchange {
     /// Ends a response that cannot go on. If nothing of it was written, another takes its place. Otherwise the
     /// connection is cut: there is no other way to tell the client.
     fn cut(&mut self, wire: &mut Wire) -> Result<(), Outcome> {
-        let Answer::Streaming(streaming) = &self.answer else {
+        let Answer::Streaming(streaming) = &mut self.answer else {
             return Ok(());
         };
         if streaming.begun {
             return Err(self.abort());
         }
-        let response = of_broken(&streaming.head);
+        let response = of_broken(streaming.signature.take());
         self.begin(response, wire)
     }
 

@@ -5,9 +5,9 @@
 //! behind can be made to see another request than the server did (RFC 9112, section 11.2).
 
 use super::{
+    admitted::Admitted,
     fields::{Fields, length_of, list},
     forwarded,
-    judged::Judged,
     refusal::{Refusal, bad},
     target,
 };
@@ -31,7 +31,7 @@ pub(super) enum Step {
     /// Throw this many away: an empty line before the request.
     Skip(usize),
     /// Take this many away: they are a head.
-    Head(usize, Box<Judged>),
+    Head(usize, Box<Admitted>),
     /// Answer this and close.
     Refuse(Refusal),
 }
@@ -59,17 +59,18 @@ impl Guard {
             _ => {}
         }
         let from = self.seen.saturating_sub(3);
-        let judged = match memmem::find(&bytes[from..], b"\r\n\r\n") {
+        let admitted = match memmem::find(&bytes[from..], b"\r\n\r\n") {
             Some(at) => {
                 let end = from + at + 4;
-                whole(&bytes[..end], peer, config).map(|judged| Step::Head(end, Box::new(judged)))
+                whole(&bytes[..end], peer, config)
+                    .map(|admitted| Step::Head(end, Box::new(admitted)))
             }
             None => self.part(bytes, config).map(|()| Step::More),
         };
-        if let Ok(Step::Head(..)) = judged {
+        if let Ok(Step::Head(..)) = admitted {
             *self = Self::default();
         }
-        judged.unwrap_or_else(Step::Refuse)
+        admitted.unwrap_or_else(Step::Refuse)
     }
 
     /// Looks at the new bytes of a head that has no end yet, so that the server waits for nobody who sends rubbish or
@@ -119,11 +120,11 @@ fn check_bytes(bytes: &[u8], from: usize) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// Parses a head, or as much of one as there is. Only a complete head is shown to `judge`.
+/// Parses a head, or as much of one as there is. Only a complete head is given to `admit`.
 fn parse<T: Default>(
     bytes: &[u8],
     config: &ServerConfig,
-    judge: impl FnOnce(&httparse::Request<'_, '_>) -> Result<T, Refusal>,
+    admit: impl FnOnce(&httparse::Request<'_, '_>) -> Result<T, Refusal>,
 ) -> Result<T, Refusal> {
     let mut usual = [const { MaybeUninit::uninit() }; USUAL_HEADERS];
     let mut many = Vec::new();
@@ -136,7 +137,7 @@ fn parse<T: Default>(
     let mut request = httparse::Request::new(&mut []);
     match request.parse_with_uninit_headers(bytes, headers) {
         Ok(httparse::Status::Partial) => Ok(T::default()),
-        Ok(httparse::Status::Complete(end)) if end == bytes.len() => judge(&request),
+        Ok(httparse::Status::Complete(end)) if end == bytes.len() => admit(&request),
         // The head ends in something other than CRLF CRLF.
         Ok(httparse::Status::Complete(_)) => Err(bad("a line does not end in CRLF")),
         Err(error) => Err(match error {
@@ -175,14 +176,14 @@ fn version(bytes: &[u8]) -> Version {
 }
 
 /// Judges a complete head.
-fn whole(bytes: &[u8], peer: &str, config: &ServerConfig) -> Result<Judged, Refusal> {
+fn whole(bytes: &[u8], peer: &str, config: &ServerConfig) -> Result<Admitted, Refusal> {
     if memchr_iter(b'\n', bytes).any(|at| at == 0 || bytes[at - 1] != b'\r') {
         return Err(bad("a line does not end in CRLF"));
     }
-    let judged = parse(bytes, config, |request| {
+    let admitted = parse(bytes, config, |request| {
         request_of(request, bytes, peer, config).map(Some)
     })?;
-    judged.ok_or_else(|| bad("the request line is malformed"))
+    admitted.ok_or_else(|| bad("the request line is malformed"))
 }
 
 fn request_of(
@@ -190,7 +191,7 @@ fn request_of(
     bytes: &[u8],
     peer: &str,
     config: &ServerConfig,
-) -> Result<Judged, Refusal> {
+) -> Result<Admitted, Refusal> {
     let method = request.method.unwrap_or_default();
     let target = request.path.unwrap_or_default();
     if target.len() > config.max_target {
@@ -280,7 +281,7 @@ fn request_of(
         return Err(Refusal::new(417, "only 100-continue can be expected"));
     }
     let framing = fields.framing(version)?;
-    Ok(Judged {
+    Ok(Admitted {
         // HTTP/1.0 clients cannot upgrade: the header is ignored (RFC 9110, section 7.8).
         offers_upgrade: fields.asks_upgrade
             && fields.names_protocol
@@ -302,7 +303,7 @@ mod tests {
     use proptest::prelude::*;
 
     /// Shows a guard the bytes in segments of these lengths, over and over.
-    fn judge(bytes: &[u8], segments: &[usize]) -> String {
+    fn outcome(bytes: &[u8], segments: &[usize]) -> String {
         let config = ServerConfig {
             max_head: 200,
             max_headers: 4,
@@ -317,8 +318,8 @@ mod tests {
                 match guard.check(&bytes[start..end], "", &config) {
                     Step::More => break,
                     Step::Skip(amount) => start += amount,
-                    Step::Head(amount, judged) => {
-                        return format!("{amount} {:?} {:?}", judged.head, judged.framing);
+                    Step::Head(amount, admitted) => {
+                        return format!("{amount} {:?} {:?}", admitted.head, admitted.framing);
                     }
                     Step::Refuse(refusal) => return refusal.status.to_string(),
                 }
@@ -333,22 +334,22 @@ mod tests {
     #[test]
     fn a_head_is_built_as_it_was_sent() {
         let sent = b"POST /a?b HTTP/1.1\r\nHost: a\r\nX-A:  1 \r\nContent-Length: 05\r\n\r\nhello";
-        let Step::Head(length, judged) =
+        let Step::Head(length, admitted) =
             Guard::default().check(sent, "[::1]:8", &ServerConfig::default())
         else {
             panic!("it is a head")
         };
         assert_eq!(&sent[length..], b"hello");
-        let headers: Vec<_> = judged.head.headers().collect();
+        let headers: Vec<_> = admitted.head.headers().collect();
         let expected: [(&str, &[u8]); 3] =
             [("host", b"a"), ("x-a", b"1"), ("content-length", b"5")];
         assert_eq!(headers, expected);
         assert_eq!(
-            (judged.head.target(), judged.head.peer()),
+            (admitted.head.target(), admitted.head.peer()),
             ("/a?b", Some("[::1]:8"))
         );
-        assert!(judged.keep_alive && !judged.expects_continue && !judged.about_server);
-        assert!(matches!(judged.framing, Framing::Length(5)));
+        assert!(admitted.keep_alive && !admitted.expects_continue && !admitted.about_server);
+        assert!(matches!(admitted.framing, Framing::Length(5)));
     }
 
     #[test]
@@ -358,7 +359,7 @@ mod tests {
             "host: a\r\ntransfer-encoding: chunked\r\ncontent-length: 1",
         ] {
             assert_eq!(
-                judge(
+                outcome(
                     format!("GET / HTTP/1.1\r\n{head}\r\n\r\n").as_bytes(),
                     &[500]
                 ),
@@ -381,9 +382,9 @@ mod tests {
                 head += &format!("{name}: {value}\r\n");
             }
             head += "\r\n";
-            let whole = judge(head.as_bytes(), &[head.len()]);
+            let whole = outcome(head.as_bytes(), &[head.len()]);
             prop_assert!(whole.starts_with(&format!("{} GET", head.len())), "{}", whole);
-            prop_assert_eq!(judge(head.as_bytes(), &segments), whole);
+            prop_assert_eq!(outcome(head.as_bytes(), &segments), whole);
         }
 
         #[test]
@@ -397,8 +398,8 @@ mod tests {
             segments in prop::collection::vec(1..9usize, 1..10),
         ) {
             let bytes = pieces.concat().into_bytes();
-            let whole = judge(&bytes, &[bytes.len().max(1)]);
-            let split = judge(&bytes, &segments);
+            let whole = outcome(&bytes, &[bytes.len().max(1)]);
+            let split = outcome(&bytes, &segments);
             // A split may reveal a fault earlier, or another fault, but never a head that is not there.
             if whole.contains(' ') || split.contains(' ') {
                 prop_assert_eq!(split, whole);

@@ -7,14 +7,15 @@
 //! - `connection`: the loop of one connection; `exchange`: one request and its response on it; `upload`: that
 //!   request's body; `upgrade`: what follows a switch to another protocol; `closing`: how a connection ends;
 //!   `substitute`: responses in place of a vlugin's.
-//! - `guard`: judges heads; `target`: what they ask for; `fields`: where their bodies end; `judged` and `refusal`:
+//! - `guard`: judges heads; `target`: what they ask for; `fields`: where their bodies end; `admitted` and `refusal`:
 //!   the two results; `forwarded`: what proxies say about clients.
 //! - `framing` and `chunked`: cut bodies out of the input; `body`: hands them to the vlugin; `body_error`: why one
 //!   breaks off.
 //! - `codec`: turns responses into bytes.
-//! - `buffer` and `deadline`: a connection's bytes and time limits.
+//! - `buffer`: a connection's bytes, and its time limit.
 //! - `testing`: what the guard and the bodies promise, only for tests and the fuzz target.
 
+mod admitted;
 mod body;
 mod body_error;
 mod buffer;
@@ -22,13 +23,11 @@ mod chunked;
 mod closing;
 mod codec;
 mod connection;
-mod deadline;
 mod exchange;
 mod fields;
 mod forwarded;
 mod framing;
 mod guard;
-mod judged;
 mod refusal;
 mod substitute;
 mod target;

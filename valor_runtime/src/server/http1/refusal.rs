@@ -1,7 +1,7 @@
 //! The answer to a request that no vlugin sees. The code that judges a part of a request makes a [`Refusal`];
 //! `connection` writes it and closes.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, sync::Arc};
 
 /// A request that the server answers itself, before any vlugin sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -9,7 +9,7 @@ pub(super) struct Refusal {
     pub(super) status: u16,
     pub(super) detail: Cow<'static, str>,
     /// The request's id, if it is already known.
-    pub(super) id: Option<String>,
+    pub(super) id: Option<Arc<str>>,
 }
 
 impl Refusal {

@@ -6,7 +6,7 @@ use crate::{
     id,
     in_band::{CORRELATION_ID, PLUGIN},
 };
-use valor_abi_wire::{Fault, RequestHead, Response, ResponseHead};
+use valor_abi_wire::{Fault, RequestHead, Response, Signature};
 
 /// The answer to `OPTIONS *` (RFC 9110, section 9.3.7).
 pub(super) fn about_server(head: &mut RequestHead) -> Response {
@@ -30,20 +30,24 @@ pub(super) fn of_fault(fault: &Fault) -> Response {
 }
 
 /// The answer if a vlugin's own response cannot be sent.
-pub(super) fn of_broken(head: &ResponseHead) -> Response {
-    let mut response = Response::problem(500, "the vlugin's response cannot be sent");
-    for name in [CORRELATION_ID, PLUGIN] {
-        if let Some(value) = head.header(name) {
-            let _ = response.head.push(name, value);
+pub(super) fn of_broken(signature: Option<Signature>) -> Response {
+    let problem = || Response::problem(500, "the vlugin's response cannot be sent");
+    let mut response = problem();
+    if let Some(Signature { id, vlugin }) = &signature {
+        let _ = response.head.push(CORRELATION_ID, id.as_bytes());
+        if let Some(name) = vlugin {
+            let _ = response.head.push(PLUGIN, name.as_bytes());
         }
     }
     if codec::check(&response.head).is_err() {
-        return Response::problem(500, "the vlugin's response cannot be sent");
+        response = problem();
     }
+    response.signature = signature;
     response
 }
 
-/// The vlugin's name, which the runtime puts into its responses.
-pub(super) fn name_of(head: &ResponseHead) -> &str {
-    head.header_str(PLUGIN).unwrap_or("a vlugin")
+/// The vlugin's name for the log, if a runtime has signed the response.
+pub(super) fn name_of(signature: &Option<Signature>) -> &str {
+    let vlugin = signature.as_ref().and_then(|it| it.vlugin.as_deref());
+    vlugin.unwrap_or("a vlugin")
 }

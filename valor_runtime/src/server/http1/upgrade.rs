@@ -11,9 +11,9 @@ use super::{
     buffer::{self, Input, READ, Wire},
     closing::{Closing, dead},
     codec,
-    deadline::earlier,
+    substitute::name_of,
 };
-use crate::in_band::PLUGIN;
+use crate::deadline::earlier;
 use bytes::Bytes;
 use std::{
     fmt,
@@ -89,7 +89,7 @@ impl Offer {
             bytes => Box::pin(bytes),
         };
         Ok(Tunnel {
-            name: head.header_str(PLUGIN).unwrap_or("a vlugin").to_owned(),
+            name: name_of(&response.signature).to_owned(),
             slot: offer.slot,
             chunks: Some(chunks),
             client: Side::Open,

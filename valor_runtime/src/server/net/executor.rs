@@ -9,7 +9,6 @@
 //! socket or a timer wakes run first. The tasks behind still get a quarter of the time that the others take, so that
 //! no load in front starves them.
 
-use crate::lock::locked;
 use crate::reactor::{Events, Reactor};
 use async_task::{Runnable, ScheduleInfo, WithInfo};
 use smol::Task;
@@ -23,6 +22,7 @@ use std::{
     },
     time::{Duration, Instant},
 };
+use valor_abi_wire::lock::locked;
 
 /// How many tasks run before a thread looks at the sockets again, however short they are.
 const TURN: usize = 64;

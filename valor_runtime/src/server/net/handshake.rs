@@ -2,9 +2,10 @@
 //! handshake ends within the time that a head may take. A client that speaks plain HTTP gets an answer that says so.
 
 use super::{socket::Socket, tls::Tls};
+use crate::timer::Timer;
 use futures_lite::{AsyncReadExt, AsyncWriteExt};
 use futures_rustls::{TlsAcceptor, server::TlsStream};
-use smol::{Timer, channel::Receiver, future};
+use smol::{channel::Receiver, future};
 use std::{convert::Infallible, io, time::Duration};
 
 /// The first byte of a client that speaks TLS: the record type of a handshake (RFC 8446, section 5.1).

@@ -2,7 +2,6 @@
 //! calls [`Workers::relieve`]. That starts as many spare threads as are needed, so that other requests do not wait.
 
 use super::executor::Executor;
-use crate::lock::locked;
 use crate::reactor::{self, Events, Reactor};
 use smol::channel::{self, Receiver, Sender};
 use std::{
@@ -17,6 +16,7 @@ use std::{
     thread,
     time::{Duration, Instant},
 };
+use valor_abi_wire::lock::locked;
 
 /// The most spare threads at once.
 const MAX_SPARES: usize = 64;

@@ -8,7 +8,7 @@
 //! A proxy that passes a client's headers on appends its own part. So the list is read from its end, as far as its
 //! writers are trusted.
 
-use super::{judged::Judged, target::is_authority};
+use super::{admitted::Admitted, target::is_authority};
 use crate::server::net::TrustedProxy;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use valor_abi_wire::RequestHead;
@@ -43,12 +43,12 @@ pub(super) fn is_one(name: &str) -> bool {
 }
 
 /// Settles who the client is. `peer` is the socket's address, `ip:port`, or empty if it has none.
-pub(super) fn settle(judged: &mut Judged, peer: &str, is_tls: bool, trusted: &[TrustedProxy]) {
+pub(super) fn settle(admitted: &mut Admitted, peer: &str, is_tls: bool, trusted: &[TrustedProxy]) {
     if is_tls {
-        judged.head.set_https(true);
+        admitted.head.set_https(true);
     }
-    if judged.is_forwarded {
-        settle_forwarded(&mut judged.head, peer, trusted);
+    if admitted.is_forwarded {
+        settle_forwarded(&mut admitted.head, peer, trusted);
     }
 }
 

@@ -83,22 +83,22 @@ pub(super) fn read(bytes: &[u8], segments: &[usize], config: &ServerConfig) -> (
                 assert!((400..600).contains(&refusal.status), "{refusal:?}");
                 return (messages, End::Head);
             }
-            Step::Head(amount, mut judged) => {
+            Step::Head(amount, mut admitted) => {
                 input.consume(amount);
-                let head = judged.head.clone();
-                forwarded::settle(&mut judged, PEER, false, &config.trusted_proxies);
-                let (body, trailers) = match read_body(judged.framing, &mut input, &mut segment) {
+                let head = admitted.head.clone();
+                forwarded::settle(&mut admitted, PEER, false, &config.trusted_proxies);
+                let (body, trailers) = match read_body(admitted.framing, &mut input, &mut segment) {
                     Ok(body) => body,
                     Err(end) => return (messages, end),
                 };
                 messages.push(Message {
                     head,
-                    settled: judged.head,
+                    settled: admitted.head,
                     body,
                     trailers,
-                    keep_alive: judged.keep_alive,
-                    expects_continue: judged.expects_continue,
-                    about_server: judged.about_server,
+                    keep_alive: admitted.keep_alive,
+                    expects_continue: admitted.expects_continue,
+                    about_server: admitted.about_server,
                 });
             }
         }

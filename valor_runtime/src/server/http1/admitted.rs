@@ -5,7 +5,7 @@ use valor_abi_wire::RequestHead;
 
 /// A head that passed.
 #[derive(Debug)]
-pub(super) struct Judged {
+pub(super) struct Admitted {
     pub(super) head: RequestHead,
     pub(super) framing: Framing,
     /// Whether the client wants to send another request.

@@ -1,6 +1,7 @@
-//! [`Deadline`]: a connection's one timer. Its time limits cost nothing as long as nothing is late.
+//! [`Deadline`]: a time limit that is postponed again and again, and so costs nothing as long as nothing is late. Each
+//! connection of `server` has one for all that it waits for, and `dispatch` each body of a call.
 
-use smol::Timer;
+use crate::timer::Timer;
 use std::{
     pin::Pin,
     task::{Context, Poll},
@@ -8,32 +9,25 @@ use std::{
 };
 
 /// A timer that moves only if it has to ring earlier. A busy connection postpones its limit with every request, and
-/// so leaves the reactor's timers alone.
+/// so leaves the timer alone.
 #[derive(Debug)]
-pub(super) struct Deadline {
-    timer: Timer,
-    armed: Option<Instant>,
-}
+pub(crate) struct Deadline(Timer);
 
 impl Deadline {
-    pub(super) fn new() -> Self {
-        Self {
-            timer: Timer::never(),
-            armed: None,
-        }
+    pub(crate) fn new() -> Self {
+        Self(Timer::never())
     }
 
     /// Whether `at` has passed. If it has not, the task is woken when it does.
-    pub(super) fn poll(&mut self, cx: &mut Context<'_>, at: Option<Instant>) -> bool {
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>, at: Option<Instant>) -> bool {
         let Some(at) = at else { return false };
         loop {
-            if self.armed.is_none_or(|armed| armed > at) {
-                self.timer.set_at(at);
-                self.armed = Some(at);
+            if self.0.rings_at().is_none_or(|rings| rings > at) {
+                self.0.set_at(Some(at));
             }
-            match Pin::new(&mut self.timer).poll(cx) {
+            match Pin::new(&mut self.0).poll(cx) {
                 Poll::Pending => return false,
-                Poll::Ready(_) => self.armed = None,
+                Poll::Ready(()) => self.0.set_at(None),
             }
             if Instant::now() >= at {
                 return true;
@@ -43,7 +37,7 @@ impl Deadline {
 }
 
 /// The earlier of two limits.
-pub(super) fn earlier(a: Option<Instant>, b: Option<Instant>) -> Option<Instant> {
+pub(crate) fn earlier(a: Option<Instant>, b: Option<Instant>) -> Option<Instant> {
     match (a, b) {
         (Some(a), Some(b)) => Some(a.min(b)),
         (a, b) => a.or(b),
