@@ -23,8 +23,12 @@ pub fn told(definition: &Definition, built: bool, error: &RuntimeError) -> (Stri
         (_, Some(_)) => "source",
     };
     let key = match error {
-        RuntimeError::Allow { .. } => "allow",
-        RuntimeError::Callees { .. } => "callees",
+        RuntimeError::Allow { source, .. } => {
+            &entry("allow", definition.allow.as_deref(), &source.pattern)
+        }
+        RuntimeError::Callees { source, .. } => {
+            &entry("callees", definition.callees.as_deref(), &source.name)
+        }
         RuntimeError::Registry(_) => "prefix",
         RuntimeError::Load(error) => match error {
             LoadError::Sha256Invalid { .. } | LoadError::Sha256 { .. } => "sha256",
@@ -54,6 +58,12 @@ pub fn told(definition: &Definition, built: bool, error: &RuntimeError) -> (Stri
     )
 }
 
+/// The key of an entry of a list: `callees[1]`.
+fn entry(list: &str, entries: Option<&[String]>, entry: &str) -> String {
+    let at = entries.and_then(|entries| entries.iter().position(|it| it == entry));
+    at.map_or(list.to_owned(), |at| format!("{list}[{at}]"))
+}
+
 /// The key of its configuration that a vlugin rejects: "`config.port` does not fit: …".
 fn misfit(message: &str) -> Option<&str> {
     let (key, rest) = message.strip_prefix('`')?.split_once('`')?;
@@ -61,14 +71,15 @@ fn misfit(message: &str) -> Option<&str> {
 }
 
 /// Why a file cannot be read or inspected, for a user who named it on the command line and not in plugins.json.
-pub fn of_command_line(error: &LoadError) -> String {
+/// `wanted` is what the command takes: "a library, a module or a package".
+pub fn of_command_line(error: &LoadError, wanted: &str) -> String {
     let what = match error {
         LoadError::Missing { file } => format!("{} does not exist", file.display()),
         LoadError::Directory { file } => format!("{} is a directory", file.display()),
         LoadError::NotAFile { file } => format!("{} is not a regular file", file.display()),
         error => return remedies::of(error),
     };
-    format!("{what}: give the file of a library, a module or a package")
+    format!("{what}: give the file of {wanted}")
 }
 
 /// A file cannot be read, and what to do. `what` precedes its name: `the key `.

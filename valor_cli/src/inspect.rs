@@ -2,6 +2,7 @@
 
 use crate::{
     args::InspectArgs,
+    bundle,
     exit::{FAULTS, Failure},
     faults::of_command_line,
     output::{print, print_json},
@@ -29,7 +30,14 @@ pub fn inspect(args: &InspectArgs) -> Result<ExitCode, Failure> {
     let loads = match inspected {
         Ok(shown) => shown?,
         Err(error) => {
-            let line = of_command_line(&error);
+            let line = match bundle::is_script(&args.file) && args.file.is_file() {
+                true => format!(
+                    "{} is a script, which says nothing of itself: `valor_cli check` tells whether a plugins.json \
+                     that names it can be served",
+                    args.file.display()
+                ),
+                false => of_command_line(&error, "a library, a module or a package"),
+            };
             if !args.json {
                 return Err(failed(line));
             }

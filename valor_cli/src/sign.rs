@@ -5,14 +5,14 @@
 
 use crate::{
     args::{KeygenArgs, VerifyArgs},
-    exit::{FAULTS, Failure},
+    exit::{FAULTS, Failure, USAGE},
     faults::{of_command_line, unread},
     output::{print_line, print_warning},
     remedies,
     whole_file::{unwritten, write},
 };
 use ct_codecs::{Base64, Decoder};
-use minisign::{KeyPair, PublicKey, SecretKey, SecretKeyBox};
+use minisign::{KeyPair, PublicKey, PublicKeyBox, SecretKey, SecretKeyBox};
 use std::{
     fs::OpenOptions,
     io::{IsTerminal, Write},
@@ -30,6 +30,11 @@ use valor_runtime::{
 /// # Errors
 /// If one cannot be written.
 pub fn keygen(args: &KeygenArgs) -> Result<(), Failure> {
+    if args.key == Path::new("-") {
+        let line =
+            "`-` stands for no file, and a pair of keys is two: give a name, such as alice.key";
+        return Err(Failure::new(USAGE, [line.to_owned()]));
+    }
     let pair = KeyPair::generate_unencrypted_keypair();
     let pair = pair.map_err(|error| failed(format!("no key can be made: {error}")))?;
     let public = pair.pk.to_box().map_err(failed)?.into_string();
@@ -88,6 +93,19 @@ pub fn secret_key(file: &Path) -> Result<SecretKey, Failure> {
     let shown = file.display();
     let text =
         read_given_text(file, SECRET).map_err(|error| failed(unread("the key ", file, &error)))?;
+    if let Ok(public) = PublicKeyBox::from_string(&text)
+        && public.into_public_key().is_ok()
+    {
+        let name = file.file_name().unwrap_or_default().to_string_lossy();
+        let secret = match name.strip_suffix(".pub") {
+            Some(name) => format!(", such as {}", file.with_file_name(name).display()),
+            None => String::new(),
+        };
+        return Err(failed(format!(
+            "{shown} is a public key, and signing takes the secret one: give the file that was written beside \
+             it{secret}"
+        )));
+    }
     if let Some(line) = strange_readers(file, "the secret key", Readers::Owner) {
         print_warning(&line);
     }
@@ -147,7 +165,8 @@ pub fn sign(file: &Path, bytes: &[u8], key: &SecretKey, what: &str) -> Result<()
 pub fn verify(args: &VerifyArgs) -> Result<(), Failure> {
     let keys = TrustedKeys::read(&args.trust).map_err(untrusted)?;
     let file = &args.file;
-    let bytes = read(file).map_err(|error| failed(of_command_line(&error)))?;
+    let bytes = read(file)
+        .map_err(|error| failed(of_command_line(&error, "a library, a module or a package")))?;
     let signed = keys.verify(file, &bytes).map_err(untrusted)?;
     if is_package(file) {
         let inspection = PackageInspection::of(file, &bytes).map_err(unsound)?;

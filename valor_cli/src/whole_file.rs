@@ -23,18 +23,31 @@ pub fn write(file: &Path, bytes: &[u8]) -> Result<(), Failure> {
             part.write_all(bytes)?;
             Ok(part.persist(file)?)
         });
-    written.map(drop).map_err(|error| match error.get_ref() {
-        // The error names the temporary file, which nobody knows.
-        Some(_) => unwritten(file, &error.kind().into()),
-        None => unwritten(file, &error),
-    })
+    written.map(drop).map_err(|error| unwritten(file, &error))
 }
 
 /// A file cannot be written, and what to do.
 pub fn unwritten(file: &Path, error: &io::Error) -> Failure {
-    let line = format!(
-        "{} cannot be written: {error}; see that its folder is there and may be written to",
-        file.display()
-    );
+    let folder = file.parent().filter(|it| !it.as_os_str().is_empty());
+    let folder = folder.unwrap_or(Path::new("."));
+    let shown = folder.display();
+    let mut above = folder.ancestors().filter(|it| !it.as_os_str().is_empty());
+    let no_folder = above.find(|it| it.metadata().is_ok_and(|it| !it.is_dir()));
+    let reason = match no_folder {
+        Some(it) => format!("{} is not a folder; name one in its place", it.display()),
+        None if file.is_dir() => "it is a folder; give the name of a file".to_owned(),
+        None if !folder.exists() => {
+            format!("there is no folder {shown}; create it, or name another")
+        }
+        None => {
+            // Of an error of the part, the kind alone: nobody knows its name.
+            let said = match error.raw_os_error() {
+                Some(_) => error.to_string(),
+                None => error.kind().to_string(),
+            };
+            format!("{said}; see that you may write to the folder {shown}, and that it has room")
+        }
+    };
+    let line = format!("{} cannot be written: {reason}", file.display());
     Failure::new(FAULTS, [line])
 }

@@ -66,8 +66,20 @@ pub fn remedy(error: &io::Error) -> &'static str {
         io::ErrorKind::InvalidFilename => "give it a shorter name",
         // As made of a `ReadError`.
         io::ErrorKind::Other => "name the right file",
+        _ if is_circle(error) => "point its symbolic links at a file",
         _ => "make sure that the user of this process may read it",
     }
+}
+
+/// Whether symbolic links lead back to themselves.
+#[cfg(unix)]
+fn is_circle(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error())
+}
+
+#[cfg(not(unix))]
+fn is_circle(_error: &io::Error) -> bool {
+    false
 }
 
 impl From<ReadError> for io::Error {
@@ -281,6 +293,16 @@ mod tests {
         assert_eq!(error.remedy(), "see that its path is right");
         let error = read(dir.path().join("x".repeat(300)), 8).unwrap_err();
         assert_eq!(error.remedy(), "give it a shorter name");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn links_in_a_circle_are_called_that() {
+        let dir = tempfile::tempdir().unwrap();
+        let link = dir.path().join("link");
+        std::os::unix::fs::symlink(&link, &link).unwrap();
+        let error = read(&link, 8).unwrap_err();
+        assert_eq!(error.remedy(), "point its symbolic links at a file");
     }
 
     #[cfg(unix)]

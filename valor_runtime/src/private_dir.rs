@@ -151,7 +151,10 @@ impl From<io::Error> for NotPrivate {
 /// # Errors
 /// The system's error, or something that others own or may write to.
 #[cfg(unix)]
-#[allow(dead_code, reason = "only kinds that keep a cache call it, and those are features")]
+#[allow(
+    dead_code,
+    reason = "only kinds that keep a cache call it, and those are features"
+)]
 pub(crate) fn make_private(folder: &Path) -> Result<(), NotPrivate> {
     use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
     ownership::check(folder)?;

@@ -158,13 +158,15 @@ fn a_definition_names_what_its_host_offers() {
     let error = load(&runtime, "native", file, "one", json!(["_none"])).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "the vlugin `one`: `callees` names `_none`, which this host does not offer; it offers `_echo`, `_small`"
+        "the vlugin `one`: `callees` names `_none`, which this host does not offer; name one that it offers, \
+         `_echo`, `_small`, or take the name out"
     );
     let plain = Runtime::builder().build().unwrap();
     let error = load(&plain, "native", file, "one", json!(["_echo"])).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "the vlugin `one`: `callees` names `_echo`, which this host does not offer; it offers nothing"
+        "the vlugin `one`: `callees` names `_echo`, which this host does not offer; it offers nothing: take the \
+         name out"
     );
 }
 

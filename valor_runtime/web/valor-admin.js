@@ -54,7 +54,7 @@ async function definitionOf({ method, headers, body }, old) {
   }
   if (isPatch) definition = merged(old.definition, definition);
   if (definition?.source !== undefined)
-    refuse(422, "`source` is for plugins.json: over HTTP nothing is built");
+    refuse(422, "source: `source` is for plugins.json: over HTTP nothing is built; give the vlugin's file in `path`");
   await checked(text, definition, true);
   fit(definition);
   return definition;

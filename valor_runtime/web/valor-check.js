@@ -207,7 +207,12 @@ const RULES = {
   any() {},
   name: ofName,
   group: (group) => ofName(group)?.replace("a name", "the name of a group"),
-  callee: (callee) => (callee === "*" ? undefined : ofName(callee.replace(/^_/, ""))),
+  callee(callee) {
+    if (callee === "*") return;
+    if (/^_([_.]|$)/.test(callee))
+      return `\`${shown(callee)}\` names nothing that a host can offer; write \`_\` once and a name behind it, such as \`_count\``;
+    return ofName(callee.replace(/^_/, ""));
+  },
   prefix: ofPrefix,
   path(path) {
     if (!path) return "a path has at least one character; leave the key out otherwise";

@@ -87,11 +87,12 @@ export function fit({ type, name, prefix = `/${name}`, callees }) {
     refuse(422, `a vlugin of type \`${type}\` does not run in a browser, only \`wasm\` and \`js\` do`);
   if (!/^(?!\/_)(\/|(\/[!$-.0->@-[\]-~]+)+)$/.test(prefix) || /%(2f|5c)/i.test(prefix) || resolve(prefix) !== prefix)
     refuse(422, `\`${prefix}\` is not a prefix for a vlugin`);
-  const offered = callees?.find((callee) => callee.startsWith("_"));
-  if (offered)
+  const at = callees?.findIndex((callee) => callee.startsWith("_")) ?? -1;
+  if (at >= 0)
     refuse(
       422,
-      `the vlugin \`${name}\`: \`callees\` names \`${offered}\`, which this host does not offer; it offers nothing`,
+      `callees[${at}]: \`callees\` names \`${callees[at]}\`, which this host does not offer; it offers nothing: ` +
+        "take the name out",
     );
 }
 

@@ -30,7 +30,7 @@ pub struct BuildCommandArgs {
     pub plugins: Option<PathBuf>,
 
     /// The names of the vlugins to build [default: all that have a `source`]
-    #[arg(value_name = "NAME")]
+    #[arg(value_name = "NAME", value_parser = super::values::name)]
     pub names: Vec<String>,
 
     /// Build them with optimisations (cargo's release profile instead of dev)

@@ -1,5 +1,6 @@
 //! The command line of the client of `/_plugins`.
 
+use super::values;
 use clap::{Args, Subcommand, ValueHint};
 use std::{fmt, path::PathBuf, str::FromStr};
 use valor_runtime::{definition, server::Listen};
@@ -112,6 +113,7 @@ pub enum PluginsCommand {
     /// Shows everything about a vlugin
     Show {
         /// The vlugin's name
+        #[arg(value_parser = values::name)]
         name: String,
     },
     /// Registers a vlugin
@@ -123,6 +125,7 @@ pub enum PluginsCommand {
     /// Removes a vlugin; running requests finish
     Remove {
         /// The vlugin's name
+        #[arg(value_parser = values::name)]
         name: String,
     },
 }
@@ -130,12 +133,12 @@ pub enum PluginsCommand {
 #[derive(Debug, Args)]
 pub struct DefinitionArgs {
     /// The vlugin's name
-    #[arg(required_unless_present = "definition")]
+    #[arg(required_unless_present = "definition", value_parser = values::name)]
     pub name: Option<String>,
 
     /// A file with the whole definition as JSON, as in plugins.json; `-` is standard input
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
-    #[arg(conflicts_with_all = ["name", "kind", "path", "prefix", "config", "sha256", "allow"])]
+    #[arg(conflicts_with_all = ["name", "kind", "path", "prefix", "config", "sha256", "allow", "callees"])]
     pub definition: Option<PathBuf>,
 
     /// The kind of vlugin [default for a new one: native]
@@ -161,6 +164,10 @@ pub struct DefinitionArgs {
     /// A host that it may reach; can be given several times
     #[arg(long, value_name = "HOST")]
     pub allow: Vec<String>,
+
+    /// A vlugin that it may call, or `*` for every one; can be given several times
+    #[arg(long, value_name = "NAME")]
+    pub callees: Vec<String>,
 }
 
 fn json(text: &str) -> Result<serde_json::Value, String> {

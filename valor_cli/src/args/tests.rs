@@ -13,12 +13,14 @@ fn sizes_and_times() {
     assert_eq!(bytes("1"), Ok(1));
     assert_eq!(bytes("64 KiB"), Ok(65_536));
     assert_eq!(bytes("10MiB"), Ok(10 << 20));
+    assert_eq!(bytes("1TiB"), Ok(1 << 40));
     for wrong in [
         "",
         "0",
         "-1",
         "MiB",
         "10MB",
+        "2TiB",
         "1.5KiB",
         "18446744073709551615GiB",
     ] {

@@ -23,8 +23,16 @@ pub(super) fn seconds(text: &str) -> Result<Duration, String> {
         .ok_or_else(|| "expected a number of seconds above 0, at most 86400".into())
 }
 
+/// A vlugin's name, held to the rule of plugins.json.
+pub(super) fn name(text: &str) -> Result<String, String> {
+    match valor_runtime::definition::broken_name(text) {
+        Some(fault) => Err(fault),
+        None => Ok(text.to_owned()),
+    }
+}
+
 pub(super) fn bytes(text: &str) -> Result<u64, String> {
-    let expected = "expected a size such as 65536, 512KiB, 10MiB or 1GiB, at least 1 byte";
+    let expected = "expected a size such as 65536, 512KiB, 10MiB or 1GiB: 1 byte to 1TiB";
     let end = text
         .find(|c: char| !c.is_ascii_digit())
         .unwrap_or(text.len());
@@ -34,6 +42,7 @@ pub(super) fn bytes(text: &str) -> Result<u64, String> {
         "KiB" => 1 << 10,
         "MiB" => 1 << 20,
         "GiB" => 1 << 30,
+        "TiB" => 1 << 40,
         _ => return Err(expected.into()),
     };
     number

@@ -22,8 +22,18 @@ use std::{
 };
 use valor_runtime::{loader::ScriptError, ownership::Untrusted, private_dir::PrivateDir, project};
 
-/// The extensions of scripts, as for the server.
+/// The extensions of the scripts that a bare name may mean, as for the server.
+#[cfg(feature = "wasm")]
 pub const EXTENSIONS: [&str; 4] = ["js", "mjs", "ts", "mts"];
+
+/// The extensions of all files that Deno runs as scripts.
+pub const SCRIPTS: [&str; 8] = ["js", "mjs", "cjs", "jsx", "ts", "mts", "cts", "tsx"];
+
+/// Whether this is a script by its name.
+pub fn is_script(file: &Path) -> bool {
+    let end = file.extension().and_then(|end| end.to_str());
+    end.is_some_and(|end| SCRIPTS.contains(&end))
+}
 
 /// Where to look for esbuild.
 #[derive(Clone, Copy)]
@@ -109,6 +119,15 @@ impl Bundler<'_> {
                 None if imports.is_none() && may_import() => {
                     return Err(missing(without(file, Why::Imports, &reason)));
                 }
+                // Whoever names it wants it to be run.
+                None if self.named().is_some() => {
+                    let shown = file.display();
+                    let line = format!(
+                        "esbuild does not look at {shown}: {reason}; name another with --esbuild or VALOR_ESBUILD, or \
+                         none"
+                    );
+                    return Err(fault(line));
+                }
                 None => return Ok(plain(source)),
                 Some(why) => return Err(missing(without(file, why, &reason))),
             },
@@ -190,12 +209,16 @@ impl Bundler<'_> {
         }
     }
 
-    /// The esbuild that the user named, or else the one of plugins.json's project, of the script's project, or on the
-    /// `PATH`.
-    fn esbuild(&self, script: &Path) -> Result<Option<PathBuf>, Untrusted> {
+    /// The esbuild that the user named.
+    fn named(&self) -> Option<PathBuf> {
         let variable = env::var_os("VALOR_ESBUILD").filter(|it| !it.is_empty());
         let named = self.esbuild.map(Path::to_owned);
-        if let Some(named) = named.or_else(|| variable.map(PathBuf::from)) {
+        named.or_else(|| variable.map(PathBuf::from))
+    }
+
+    /// The esbuild that was named, or else of the project of plugins.json, of the script's, or of the `PATH`.
+    fn esbuild(&self, script: &Path) -> Result<Option<PathBuf>, Untrusted> {
+        if let Some(named) = self.named() {
             return Ok(std::path::absolute(named).ok());
         }
         let names: &[&str] = match cfg!(windows) {

@@ -4,11 +4,13 @@
 //! if every library in it is sound and they all hold the same vlugin. The same input gives the same bytes. The file is
 //! written completely or not at all.
 
+mod declared;
 mod script;
 
 use crate::{
     args::PackageArgs,
     build_sources::{manifest, metadata},
+    bundle::{self, SCRIPTS},
     exit::{FAULTS, Failure},
     faults::{of_command_line, unread},
     output::print,
@@ -19,9 +21,9 @@ use crate::{
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use valor_runtime::{
-    Inspection, PackageInspection, definition, file,
+    Inspection, PackageInspection,
     loader::{LoadError, NativeError, read},
-    package::{EXTENSION, Manifest, Package, SCRIPT_TARGET, WASM_TARGET},
+    package::{EXTENSION, Manifest, Package, SCRIPT_TARGET, WASM_TARGET, is_package},
 };
 
 /// Writes a package and lists its contents.
@@ -31,11 +33,11 @@ use valor_runtime::{
 pub fn package(args: &PackageArgs) -> Result<(), Failure> {
     // Before the work: a wrong key is reported at once.
     let key = args.sign.as_deref().map(secret_key).transpose()?;
-    let (manifest, contents) = match args.libraries.iter().any(|file| script::is_script(file)) {
+    let (manifest, contents) = match args.libraries.iter().any(|file| bundle::is_script(file)) {
         true => {
             let (mut manifest, module) = script::read(args)?;
             let schema = args.config_schema.as_deref();
-            manifest.config_schema = schema.map(read_schema).transpose()?;
+            manifest.config_schema = schema.map(declared::schema).transpose()?;
             (manifest, vec![(SCRIPT_TARGET.to_owned(), module)])
         }
         false => {
@@ -53,9 +55,9 @@ pub fn package(args: &PackageArgs) -> Result<(), Failure> {
         .output
         .clone()
         .unwrap_or_else(|| format!("{}.{EXTENSION}", manifest.name).into());
-    if !valor_runtime::package::is_package(&file) {
+    if !is_package(&file) {
         return Err(failed(format!(
-            "{} is no name for a package: end it with `.{EXTENSION}`, by which it is known",
+            "{} is no name for a package, which is known by its end: give one such as greet.{EXTENSION}",
             file.display()
         )));
     }
@@ -93,8 +95,24 @@ struct Library {
 impl Library {
     /// Reads a library that some host could load, perhaps not this one.
     fn read(file: &Path) -> Result<Self, Failure> {
-        let bytes = read(file).map_err(|error| failed(of_command_line(&error)))?;
-        let inspection = Inspection::of(file, &bytes).map_err(failed)?;
+        if is_package(file) {
+            return Err(failed(format!(
+                "{} is a package: give the libraries that go into one, or a script",
+                file.display()
+            )));
+        }
+        let wanted = "a library, a module or a script";
+        let bytes = read(file).map_err(|error| failed(of_command_line(&error, wanted)))?;
+        let inspection = Inspection::of(file, &bytes).map_err(|error| match error {
+            LoadError::Native {
+                error: NativeError::NotALibrary { .. },
+                ..
+            } => failed(format!(
+                "{error}, or a script, whose name ends in .{}",
+                SCRIPTS.join(", .")
+            )),
+            error => failed(error),
+        })?;
         match inspection.verdict {
             Ok(()) => {}
             Err(error) if error.is_for_another_host() => {}
@@ -180,13 +198,15 @@ fn described(args: &PackageArgs, libraries: &[Library]) -> Result<Manifest, Fail
     let mut schema = args.config_schema.clone();
     if let Some(source) = source {
         source.is_of(first)?;
-        manifest.license = source.license;
+        let of = format!("`license` in the Cargo.toml of {}", source.folder.display());
+        let said = source.license.filter(|_| args.license.is_none());
+        manifest.license = said.map(|text| declared::license(&of, &text)).transpose()?;
         schema = schema.or(source.config_schema);
     }
-    if let Some(license) = &args.license {
-        manifest.license = Some(license.clone());
+    if let Some(text) = &args.license {
+        manifest.license = Some(declared::license("--license", text)?);
     }
-    manifest.config_schema = schema.as_deref().map(read_schema).transpose()?;
+    manifest.config_schema = schema.as_deref().map(declared::schema).transpose()?;
     Ok(manifest)
 }
 
@@ -253,22 +273,6 @@ impl Source {
             }
         }
         Ok(())
-    }
-}
-
-fn read_schema(file: &Path) -> Result<Value, Failure> {
-    let shown = file.display();
-    let text = file::read_given_text(file, file::TEXT)
-        .map_err(|error| failed(unread("the schema ", file, &error)))?;
-    let schema = definition::json(&text).map_err(|mut faults| {
-        faults.file = Some(file.to_owned());
-        failed(faults.on_one_line())
-    })?;
-    match schema {
-        Value::Object(_) | Value::Bool(_) => Ok(schema),
-        _ => Err(failed(format!(
-            "{shown} is not a JSON Schema, which is an object, or true or false"
-        ))),
     }
 }
 

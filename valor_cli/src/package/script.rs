@@ -2,9 +2,10 @@
 //!
 //! `package` writes and signs it. If `--source` names a folder, its package.json describes the script.
 
+use super::declared;
 use crate::{
     args::PackageArgs,
-    bundle::{Bundler, EXTENSIONS},
+    bundle::Bundler,
     exit::{FAULTS, Failure},
     faults::unread,
 };
@@ -12,13 +13,7 @@ use serde::Deserialize;
 use std::path::Path;
 use valor_runtime::{file, package::Manifest};
 
-/// Whether this is a script, by its name.
-pub fn is_script(file: &Path) -> bool {
-    let end = file.extension().and_then(|end| end.to_str());
-    end.is_some_and(|end| EXTENSIONS.contains(&end))
-}
-
-/// The keys of a package.json that go into a package.
+/// What of a package.json goes into a package.
 #[derive(Default, Deserialize)]
 struct Source {
     name: Option<String>,
@@ -64,7 +59,14 @@ pub fn read(args: &PackageArgs) -> Result<(Manifest, Vec<u8>), Failure> {
         name.unwrap_or(&stem),
         source.version.as_deref().unwrap_or("0.0.0"),
     );
-    manifest.license = args.license.clone().or(source.license);
+    manifest.license = match (&args.license, &source.license, &args.source) {
+        (Some(text), ..) => Some(declared::license("--license", text)?),
+        (None, Some(text), Some(folder)) => {
+            let of = format!("`license` in the package.json of {}", folder.display());
+            Some(declared::license(&of, text)?)
+        }
+        _ => None,
+    };
     Ok((manifest, module))
 }
 

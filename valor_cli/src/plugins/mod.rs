@@ -103,7 +103,7 @@ fn definition_text(args: &DefinitionArgs, is_new: bool) -> Result<String, Failur
             true => read_input(TEXT).and_then(as_text),
             false => read_given_text(file, TEXT),
         };
-        return text.map_err(|error| fault(unread("", file, &error)));
+        return text.map_err(|error| fault(unread("", shown(file), &error)));
     }
     let mut definition = Map::new();
     definition.insert("name".into(), json!(args.name));
@@ -125,26 +125,34 @@ fn definition_text(args: &DefinitionArgs, is_new: bool) -> Result<String, Failur
     if let Some(config) = &args.config {
         definition.insert("config".into(), config.clone());
     }
-    if !args.allow.is_empty() {
-        definition.insert("allow".into(), json!(args.allow));
+    for (key, list) in [("allow", &args.allow), ("callees", &args.callees)] {
+        if !list.is_empty() {
+            definition.insert(key.into(), json!(list));
+        }
     }
     Ok(Value::from(definition).to_string())
 }
 
+/// The name of a definition's file in messages.
+fn shown(file: &Path) -> &Path {
+    match file == Path::new("-") {
+        true => Path::new("standard input"),
+        false => file,
+    }
+}
+
 /// The name of the vlugin that a definition replaces.
 fn name_in(args: &DefinitionArgs, text: &str) -> Result<String, Failure> {
-    let shown = || {
-        args.definition
-            .as_deref()
-            .unwrap_or(Path::new("-"))
-            .display()
-    };
+    let shown = || shown(args.definition.as_deref().unwrap_or(Path::new("-"))).display();
     let definition = definition::json(text).map_err(|mut faults| {
         faults.file = Some(shown().to_string().into());
         fault(faults.on_one_line())
     })?;
-    match definition["name"].as_str().filter(|name| !name.is_empty()) {
-        Some(name) => Ok(name.to_owned()),
+    match definition["name"].as_str() {
+        Some(name) => match definition::broken_name(name) {
+            Some(line) => Err(fault(format!("{}: name: {line}", shown()))),
+            None => Ok(name.to_owned()),
+        },
         None => Err(fault(format!(
             "{} has no `name`, which says what to replace: write a definition such as {{ \"type\": \"native\", \
              \"name\": \"hello\" }}",
@@ -212,18 +220,21 @@ fn refused(args: &PluginsArgs, status: StatusCode, text: &str) -> Failure {
     fault(format!("{} {reason}{remedy}", status.as_u16()))
 }
 
-/// A reason that begins with a line and a column: those of a file, or of a text that the user has not seen.
+/// A reason whose faults begin with a line and a column: those of a file, or of a text that the user has not seen.
 fn placed(command: &PluginsCommand, reason: &str) -> String {
     let (PluginsCommand::Add(args) | PluginsCommand::Replace(args)) = command else {
         return reason.to_owned();
     };
-    let mut parts = reason.splitn(3, ':');
-    let mut is_number = || parts.next().is_some_and(|it| it.parse::<u32>().is_ok());
-    match (is_number() && is_number(), &args.definition) {
-        (true, Some(file)) => format!("{}:{reason}", file.display()),
-        (true, None) => parts.next().unwrap_or_default().trim().to_owned(),
-        (false, _) => reason.to_owned(),
-    }
+    let faults = reason.split("; ").map(|fault| {
+        let mut parts = fault.splitn(3, ':');
+        let mut is_number = || parts.next().is_some_and(|it| it.parse::<u32>().is_ok());
+        match (is_number() && is_number(), &args.definition) {
+            (true, Some(file)) => format!("{}:{fault}", shown(file).display()),
+            (true, None) => parts.next().unwrap_or_default().trim().to_owned(),
+            (false, _) => fault.to_owned(),
+        }
+    });
+    faults.collect::<Vec<_>>().join("; ")
 }
 
 fn list(answer: &Value) {

@@ -5,7 +5,10 @@
 //! halfway leaves a folder that the next run knows as its own.
 
 use super::contents::{Content, Contents, sha256_of};
-use crate::exit::{FAULTS, Failure};
+use crate::{
+    exit::{FAULTS, Failure},
+    whole_file::unwritten,
+};
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt::Write as _,
@@ -38,6 +41,11 @@ impl Folder {
         if root.metadata().is_ok_and(|it| !it.is_dir()) {
             return Err(Failure::fault(format!(
                 "{shown} is a file: -o names a folder, which is created if it does not exist"
+            )));
+        }
+        if root.is_symlink() && !root.exists() {
+            return Err(Failure::fault(format!(
+                "{shown} is a link to what is not there: take it away, or name another folder with -o"
             )));
         }
         let list = root.join(LIST);
@@ -189,10 +197,7 @@ impl Folder {
         };
         write().map_err(|error| {
             let _ = fs::remove_file(&part);
-            Failure::fault(format!(
-                "{} cannot be written: {error}; see that the folder may be written to",
-                file.display()
-            ))
+            unwritten(&file, &error)
         })
     }
 

@@ -401,7 +401,7 @@ fn every_fault_is_told_at_once_and_in_the_order_of_the_file() {
         [
             ":2:46: plugins[0].path",
             ":3:61: plugins[1].limits.timeout",
-            ":4:68: plugins[2].allow",
+            ":4:69: plugins[2].allow[0]",
             ":5:33: plugins[3].name",
             ":6:46: plugins[4].path",
         ]

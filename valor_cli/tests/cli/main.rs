@@ -9,6 +9,7 @@ mod checking;
 #[cfg(unix)]
 mod ending_programs;
 mod escaping;
+mod granting;
 #[cfg(target_os = "linux")]
 mod library_path;
 mod manual;

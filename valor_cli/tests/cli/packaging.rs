@@ -203,15 +203,38 @@ fn what_a_crate_says_of_its_vlugin() {
         assert_eq!((failed.code, &*failed.out), (Some(1), ""));
         failed.faults().join("\n")
     };
+    folder.write("crate/config.json", r#"{ "type": "strnig" }"#);
+    let config = folder.path().join("crate").join("config.json");
+    let begins = format!(
+        "{} is not a JSON Schema for a package: at /type, ",
+        config.display()
+    );
+    let line = fault();
+    assert!(line.starts_with(&begins), "{line}");
     folder.write("crate/config.json", "[]");
     let schema = folder.path().join("crate").join("config.json");
     assert_eq!(
         fault(),
         format!(
-            "{} is not a JSON Schema, which is an object, or true or false",
+            "{} is not a JSON Schema for a package: a JSON Schema is an object, or true or false",
             schema.display()
         )
     );
+    // As cargo takes it, and as SPDX writes it.
+    crate_of("hello_plugin", version, "license = \"MIT/Apache-2.0\"");
+    let made = package(&folder, &["--source", &source, &own]);
+    assert!(
+        made.out.contains("\nlicense  MIT OR Apache-2.0\n"),
+        "{made:?}"
+    );
+    crate_of("hello_plugin", version, "license = \"Foo Bar\"");
+    let begins = format!(
+        "`license` in the Cargo.toml of {source} is `Foo Bar`, which is no SPDX expression: "
+    );
+    let line = fault();
+    assert!(line.starts_with(&begins), "{line}");
+    let made = package(&folder, &["--source", &source, "--license", "MIT", &own]);
+    assert!(made.out.contains("\nlicense  MIT\n"), "{made:?}");
     crate_of("hello_plugin", "9.9.9", "");
     assert_eq!(
         fault(),
@@ -245,7 +268,18 @@ fn what_makes_no_package() {
         ),
         (
             vec![&text],
-            format!("{text} is not a library but a text file"),
+            format!(
+                "{text} is not a library but a text file: give the file that cargo builds for `crate-type = \
+                 [\"cdylib\"]`, or a script, whose name ends in .js, .mjs, .cjs, .jsx, .ts, .mts, .cts, .tsx\n"
+            ),
+        ),
+        (
+            vec!["a.vlugin"],
+            "a.vlugin is a package: give the libraries that go into one, or a script\n".into(),
+        ),
+        (
+            vec!["nowhere.so"],
+            "nowhere.so does not exist: give the file of a library, a module or a script\n".into(),
         ),
         (
             vec![&own, "--source", "nowhere"],
@@ -253,8 +287,7 @@ fn what_makes_no_package() {
         ),
         (
             vec![&own, "--license", "a\nb"],
-            "no package can be made of this: its `license` is not one line of 1 to 256 bytes"
-                .into(),
+            "--license is `a\\nb`, which is no SPDX expression: ".into(),
         ),
     ] {
         let failed = package(&folder, &args);
@@ -271,17 +304,40 @@ fn what_makes_no_package() {
     assert_eq!(
         failed.faults(),
         [format!(
-            "{so} is no name for a package: end it with `.vlugin`, by which it is known"
+            "{so} is no name for a package, which is known by its end: give one such as greet.vlugin"
         )]
     );
     let away = folder.file("nowhere/hello.vlugin");
     let failed = run(&["package", "-o", &away, &own]);
-    assert!(
-        failed
-            .err
-            .starts_with(&format!("error: {away} cannot be written: ")),
-        "{}",
-        failed.err
+    let nowhere = folder.path().join("nowhere");
+    assert_eq!(
+        failed.faults(),
+        [format!(
+            "{away} cannot be written: there is no folder {}; create it, or name another",
+            nowhere.display()
+        )]
     );
+    folder.write("file", "");
+    folder.write("folder.vlugin/file", "");
+    for (name, reason) in [
+        (
+            "file/hello.vlugin",
+            format!(
+                "{} is not a folder; name one in its place",
+                folder.file("file")
+            ),
+        ),
+        (
+            "folder.vlugin",
+            "it is a folder; give the name of a file".to_owned(),
+        ),
+    ] {
+        let file = folder.file(name);
+        let failed = run(&["package", "-o", &file, &own]);
+        assert_eq!(
+            failed.faults(),
+            [format!("{file} cannot be written: {reason}")]
+        );
+    }
     assert_eq!(run(&["package"]).code, Some(2));
 }

@@ -183,3 +183,59 @@ fn what_cannot_be_packaged_of_a_script_is_one_line() {
         made.out
     );
 }
+
+/// Whatever Deno runs as a script is one, by the end of its name.
+#[test]
+fn jsx_and_commonjs_are_packaged_as_a_server_runs_them() {
+    let folder = Folder::new(
+        r#"{ "plugins": [
+            { "type": "js", "name": "x", "path": "x.vlugin" },
+            { "type": "js", "name": "c", "path": "c.vlugin" }
+        ] }"#,
+    );
+    folder.write(
+        "x.jsx",
+        "const h = (tag) => tag;\n/** @jsx h */\nexport default { fetch: () => new Response(<b/>) };\n",
+    );
+    folder.write(
+        "c.cjs",
+        "module.exports = { fetch: () => new Response('common') };\n",
+    );
+    for (script, package) in [("x.jsx", "x.vlugin"), ("c.cjs", "c.vlugin")] {
+        let made = with(&["package", "-o", &folder.file(package), &folder.file(script)]);
+        assert_eq!(made.code, Some(0), "{}", made.err);
+    }
+    let mut command = folder.run();
+    command.env("VALOR_DENO", deno());
+    let server = Server::spawn(command);
+    assert_eq!(server.get("/x").body, "b");
+    assert_eq!(server.get("/c").body, "common");
+
+    let looked = with(&["inspect", &folder.file("x.jsx")]);
+    let line = format!(
+        "{} is a script, which says nothing of itself: `valor_cli check` tells whether a plugins.json that names it \
+         can be served",
+        folder.file("x.jsx")
+    );
+    assert_eq!(looked.faults(), [line]);
+}
+
+#[test]
+fn an_esbuild_that_is_named_has_to_run() {
+    let folder = Folder::new("{}");
+    folder.write("a.js", "export default { fetch() {} };");
+    folder.write("package.json", r#"{ "license": "SEE LICENSE IN x" }"#);
+    let (script, output) = (folder.file("a.js"), folder.file("a.vlugin"));
+    let none = folder.file("none");
+    let made = with(&["package", "-o", &output, "--esbuild", &none, &script]);
+    assert_eq!(made.code, Some(1), "{made:?}");
+    let begins = format!("esbuild does not look at {script}: {none} cannot be run: ");
+    assert!(made.faults()[0].starts_with(&begins), "{}", made.err);
+
+    let source = folder.file("");
+    let made = with(&["package", "-o", &output, "--source", &source, &script]);
+    let begins = format!(
+        "`license` in the package.json of {source} is `SEE LICENSE IN x`, which is no SPDX expression: "
+    );
+    assert!(made.faults()[0].starts_with(&begins), "{}", made.err);
+}

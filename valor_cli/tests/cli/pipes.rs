@@ -210,7 +210,7 @@ fn a_pipe_that_a_shell_gives_is_read_where_a_file_is_read_once() {
     let schema = with_pipe(&folder, "7", "package it.js --config-schema /dev/fd/3");
     assert_eq!(
         fault(&schema),
-        "/dev/fd/3 is not a JSON Schema, which is an object, or true or false"
+        "/dev/fd/3 is not a JSON Schema for a package: a JSON Schema is an object, or true or false"
     );
     let key = with_pipe(&folder, "no key", "check --trust /dev/fd/3 -p /dev/null");
     assert!(

@@ -136,6 +136,12 @@ fn a_definition_may_come_from_standard_input() {
     command.stdin(input);
     assert_eq!(finish(command).code, Some(0));
     assert_eq!(server.get("/hello").status, 200);
+
+    let empty = ask(&server, &["replace", "--definition", "-"]);
+    assert_eq!(refused(&empty), "standard input:1:1: the text is empty");
+    let empty = ask(&server, &["add", "--definition", "-"]);
+    let begins = "400 standard input:1:1: the text is empty";
+    assert!(refused(&empty).starts_with(begins), "{empty:?}");
 }
 
 #[test]
@@ -225,6 +231,50 @@ fn wrong_addresses_are_wrong_command_lines() {
         let addr = format!("{}:{rest}", scheme.to_ascii_lowercase());
         let line = format!("the server at {addr} cannot be asked: ");
         assert!(refused(&finished).starts_with(&line), "{finished:?}");
+    }
+}
+
+#[test]
+fn names_that_no_vlugin_can_have_are_wrong_command_lines() {
+    let folder = Folder::new("{}");
+    for (name, rule) in [
+        ("", "a name has at least one character"),
+        (
+            "a/b",
+            "`/` cannot stand in a name; letters, digits, `_`, `.` and `-` can",
+        ),
+        (
+            "_a",
+            "names that begin with `_` or `.` are Valor's own; begin `_a` otherwise",
+        ),
+    ] {
+        for command in ["add", "replace", "show", "remove"] {
+            let finished = run(&["plugins", "--addr", "127.0.0.1:1", command, name]);
+            assert_eq!(finished.code, Some(2), "{command} {name}: {finished:?}");
+            assert!(
+                finished.err.contains(rule),
+                "{command} {name}: {}",
+                finished.err
+            );
+        }
+        let finished = run(&["build", "-p", &folder.file("plugins.json"), name]);
+        assert_eq!(finished.code, Some(2), "{name}: {finished:?}");
+        assert!(finished.err.contains(rule), "{name}: {}", finished.err);
+        // The path of a replacement has the name, so it is judged before the server is asked.
+        folder.write(
+            "it.json",
+            serde_json::json!({ "type": "native", "name": name }).to_string(),
+        );
+        let file = folder.file("it.json");
+        let finished = run(&[
+            "plugins",
+            "--addr",
+            "127.0.0.1:1",
+            "replace",
+            "--definition",
+            &file,
+        ]);
+        assert_eq!(refused(&finished), format!("{file}: name: {rule}"));
     }
 }
 

@@ -305,3 +305,47 @@ fn keys_that_are_none() {
     let both = run(&["check", "-p", "x", "--build", "--trust", &public]);
     assert_eq!(both.code, Some(2));
 }
+
+#[test]
+fn a_pair_of_keys_has_a_name() {
+    let made = run(&["keygen", "-"]);
+    assert_eq!(made.code, Some(2), "{made:?}");
+    assert_eq!(
+        made.faults(),
+        ["`-` stands for no file, and a pair of keys is two: give a name, such as alice.key"]
+    );
+}
+
+#[test]
+fn a_public_key_does_not_sign() {
+    let folder = signed();
+    let (secret, public) = (folder.file("alice.key"), folder.file("alice.key.pub"));
+    let library = library("hello_plugin").display().to_string();
+    let package = folder.file("other.vlugin");
+    let failed = run(&["package", "-o", &package, "--sign", &public, &library]);
+    assert_eq!(
+        failed.err,
+        format!(
+            "error: {public} is a public key, and signing takes the secret one: give the file that was written \
+             beside it, such as {secret}\n"
+        )
+    );
+    assert_eq!(failed.code, Some(1));
+    assert!(!folder.path().join("other.vlugin").exists());
+}
+
+#[cfg(unix)]
+#[test]
+fn nobody_waits_for_a_signature() {
+    let folder = signed();
+    let signature = folder.file("hello.vlugin.minisig");
+    fs::remove_file(&signature).unwrap();
+    let made = std::process::Command::new("mkfifo")
+        .arg(&signature)
+        .status();
+    assert!(made.unwrap().success());
+    assert_eq!(
+        refusal(&folder, "alice.key.pub"),
+        "the signature DIR/hello.vlugin.minisig cannot be read: it is not a regular file; sign the file again"
+    );
+}

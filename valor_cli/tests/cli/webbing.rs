@@ -1,6 +1,6 @@
 //! `web`: the folder that it writes, what it leaves alone, what it refuses, and the same folder served.
 
-use crate::support::{Finished, Folder, Server, finish, valor_cli, workspace};
+use crate::support::{Finished, Folder, Server, finish, run, valor_cli, workspace};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use std::{
@@ -457,4 +457,33 @@ fn served_as_a_static_server_would() {
     // The page answers it, and nobody else reads it.
     assert_eq!(server.get("/api/greet").status, 404);
     assert_eq!(server.get("/.valor-web").status, 404);
+}
+
+#[cfg(unix)]
+#[test]
+fn what_is_no_folder_and_cannot_be_made_one_is_said() {
+    let folder = Folder::new(r#"{ "plugins": [] }"#);
+    folder.write("file", "");
+    let (file, link) = (folder.file("file"), folder.file("link"));
+    std::os::unix::fs::symlink("nowhere", &link).unwrap();
+    for (output, line) in [
+        (
+            format!("{file}/dist"),
+            format!("cannot be written: {file} is not a folder; name one in its place"),
+        ),
+        (
+            link.clone(),
+            format!(
+                "{link} is a link to what is not there: take it away, or name another folder with -o"
+            ),
+        ),
+    ] {
+        let finished = run(&["web", "-p", &folder.file("plugins.json"), "-o", &output]);
+        assert_eq!(finished.code, Some(1), "{finished:?}");
+        let faults = finished.faults();
+        assert!(
+            faults.len() == 1 && faults[0].ends_with(&line),
+            "{finished:?}"
+        );
+    }
 }

@@ -30,11 +30,11 @@ pub trait Administer: Send + Sync + 'static {
     /// The definition that the vlugin of this name was loaded by; `None` if the program made it.
     fn definition(&self, name: &str) -> Option<Definition>;
 
-    /// Reads a definition, of one of the runtime's kinds.
+    /// Reads a definition, of one of the runtime's kinds, that may come over HTTP. `old` is the one that it replaces.
     ///
     /// # Errors
-    /// Every fault of the text, with its position.
-    fn read(&self, text: &str) -> Result<Definition, DefinitionFaults>;
+    /// Every fault of the text, and everything that this host does not grant, with its position.
+    fn read(&self, text: &str, old: Option<&Definition>) -> Result<Definition, DefinitionFaults>;
 
     /// Loads and mounts a vlugin.
     fn register(
@@ -114,7 +114,7 @@ async fn answer<A: Administer>(runtime: Arc<A>, request: Request) -> Result<Resp
         ("GET" | "HEAD", "") => Ok(json(200, &json!({ "plugins": runtime.list() }))),
         ("GET" | "HEAD", name) => Ok(json(200, &found(name)?)),
         ("POST", "") => {
-            let definition = sent(&*runtime, request).await?;
+            let definition = sent(&*runtime, request, None).await?;
             let name = definition.name.clone();
             runtime.clone().register(definition).await?;
             let mut response = json(201, &found(&name)?);
@@ -125,7 +125,8 @@ async fn answer<A: Administer>(runtime: Arc<A>, request: Request) -> Result<Resp
         }
         ("PUT", name) if !name.is_empty() => {
             found(name)?;
-            let definition = sent(&*runtime, request).await?;
+            let old = runtime.definition(name);
+            let definition = sent(&*runtime, request, old.as_ref()).await?;
             if definition.name != name {
                 let line = format!(
                     "the definition is of `{}`, but the path names `{name}`: they must be the same",
@@ -179,7 +180,7 @@ fn patched<A: Administer>(
     }
     merge(&mut definition, patch);
     let read = runtime
-        .read(&definition.to_string())
+        .read(&definition.to_string(), Some(old))
         .map_err(|mut faults| {
             // The client has not seen the text that the positions refer to.
             faults.faults.iter_mut().for_each(|it| it.position = None);
@@ -213,10 +214,14 @@ fn merge(value: &mut Value, patch: Value) {
 }
 
 /// The definition in a request's body.
-async fn sent<A: Administer>(runtime: &A, request: Request) -> Result<Definition, Response> {
+async fn sent<A: Administer>(
+    runtime: &A,
+    request: Request,
+    old: Option<&Definition>,
+) -> Result<Definition, Response> {
     let text = text(request, &["json"]).await?;
     // The same reader as for plugins.json: the same rules, and every fault with its position.
-    let read = runtime.read(&text);
+    let read = runtime.read(&text, old);
     read.map_err(|faults| RegistryRefusal::Unfit(faults.on_one_line()).into())
 }
 

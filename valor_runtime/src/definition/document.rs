@@ -13,9 +13,9 @@ pub struct Definitions {
     pub(super) entries: Vec<(Definition, Positions)>,
 }
 
-/// The positions of the parts of one definition.
+/// The positions of the parts of one definition in its text.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Positions {
+pub(crate) struct Positions {
     /// From the root: `plugins[2]`.
     pub(super) key: String,
     pub(super) whole: Position,

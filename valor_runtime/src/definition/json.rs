@@ -40,6 +40,16 @@ pub(super) fn without_mark(text: &str) -> &str {
     text.strip_prefix('\u{feff}').unwrap_or(text)
 }
 
+/// The fault of such a text.
+pub(super) const WIDE: &str = "this is UTF-16 or UTF-32; save it as UTF-8";
+
+/// Whether these bytes are a JSON text in UTF-16 or UTF-32: it has a byte order mark, or a zero among the bytes of its
+/// first character, which is one of ASCII. In UTF-8, JSON has no zeros.
+pub(super) fn is_wide(bytes: &[u8]) -> bool {
+    let is_marked = bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]);
+    is_marked || matches!(bytes, [0, ..] | [_, 0, ..])
+}
+
 /// Where the lines of a text begin, and how many characters precede each block of it. Finding a position costs the same
 /// everywhere, even in a text of one line.
 pub(super) struct Lines<'t> {
@@ -278,6 +288,9 @@ fn beyond(text: &str, at: usize, said: &str) -> Option<(usize, String)> {
 }
 
 fn hint(text: &str, at: usize, error: &serde_json::Error) -> Option<String> {
+    if is_wide(text.as_bytes()) {
+        return Some(WIDE.into());
+    }
     if error.is_eof() {
         return Some("the text ends too early: a bracket, brace or quote is never closed".into());
     }

@@ -5,7 +5,7 @@
 
 use super::{
     check,
-    document::Definitions,
+    document::{Definitions, Positions},
     fault::DefinitionFaults,
     fields::Definition,
     keys,
@@ -82,6 +82,11 @@ impl Kinds {
     /// # Errors
     /// Every fault of the text, with line and column.
     pub fn definition(&self, text: &str) -> Result<Definition, DefinitionFaults> {
+        self.located(text).map(|(definition, _)| definition)
+    }
+
+    /// The same, and where its parts stand, for faults that come to light later.
+    pub(crate) fn located(&self, text: &str) -> Result<(Definition, Positions), DefinitionFaults> {
         read::one(text, &self.0).map_err(|faults| faults.of(None))
     }
 

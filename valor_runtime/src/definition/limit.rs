@@ -90,8 +90,14 @@ impl Limit {
         if self.has_fraction() {
             return value.number().map(|number| (number, number.to_string()));
         }
-        let number = value.whole()?;
-        Some((number as f64, number.to_string()))
+        match value.whole() {
+            Some(number) => Some((number as f64, number.to_string())),
+            // Too large for any integer is out of range, and not something other than a number.
+            None => {
+                let number = value.number().filter(|number| *number > self.most)?;
+                Some((number, value.shown()))
+            }
+        }
     }
 
     /// What a value should have been.

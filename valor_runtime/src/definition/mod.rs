@@ -74,7 +74,7 @@ pub(crate) use limit::{Bound, MIB};
 pub(crate) use limit_rows::holds;
 pub use limits::Limits;
 pub use nearest::nearest;
-pub(crate) use rules::name as broken_name;
+pub use rules::name as broken_name;
 pub use script::Start;
 
 use serde_json::Value;

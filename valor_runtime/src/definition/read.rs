@@ -55,13 +55,19 @@ pub(super) fn value(text: &str) -> Result<Value, Faults> {
     }
 }
 
-pub(super) fn one(text: &str, kinds: &[Kind]) -> Result<Definition, Faults> {
+/// A definition, and where its parts stand.
+pub(super) fn one(text: &str, kinds: &[Kind]) -> Result<(Definition, Positions), Faults> {
     let text = without_mark(text);
     let root = json::parse(text, &format!("; write {}", keys::EXAMPLE)).map_err(Faults::one)?;
     let mut reader = Reader::of(text, kinds);
     let read = reader.definition(root, "");
+    let positions = Positions {
+        key: String::new(),
+        whole: reader.position(root),
+        values: read.values,
+    };
     match (read.definition, reader.checker.faults) {
-        (Some(definition), faults) if faults.is_empty() => Ok(definition),
+        (Some(definition), faults) if faults.is_empty() => Ok((definition, positions)),
         (_, faults) => Err(faults),
     }
 }
@@ -170,8 +176,11 @@ impl<'t> Reader<'t> {
         read.values = values
             .map(|(key, value)| (key.to_owned(), self.position(*value)))
             .collect();
-        if let Some(config) = known.get("config") {
-            self.inside(*config, "config", &mut read.values);
+        // The configuration comes last: of a long one, not every value is noted.
+        let (config, others): (Vec<_>, Vec<_>) =
+            known.iter().partition(|(key, _)| *key == "config");
+        for (key, value) in others.into_iter().chain(config) {
+            self.inside(*value, key, &mut read.values);
         }
         let text = |name| {
             let node: &Node<'_> = sound.get(name)?;
@@ -201,8 +210,8 @@ impl<'t> Reader<'t> {
         read
     }
 
-    /// Notes the positions of a configuration's values, for faults that the vlugin finds in them; at most so many,
-    /// which no configuration written by a person has.
+    /// Notes the positions of the values in a value, for faults that come to light later: those that a vlugin finds in
+    /// its configuration, or a host in `callees`. At most so many, which no definition written by a person has.
     fn inside(&self, node: Node<'t>, key: &str, values: &mut Vec<(String, Position)>) {
         const MANY: usize = 1000;
         let entries = node.object().into_iter().flatten();

@@ -54,8 +54,15 @@ pub(super) const fn rule(
 
 const MAX_NAME: usize = 64;
 
-/// What is wrong with a name.
-pub(crate) fn name(name: &str) -> Option<String> {
+/// What is wrong with a vlugin's name, and what to do; `None` if nothing is.
+///
+/// ```
+/// use valor_runtime::definition::broken_name;
+///
+/// assert_eq!(broken_name("greet"), None);
+/// assert_eq!(broken_name("").as_deref(), Some("a name has at least one character"));
+/// ```
+pub fn name(name: &str) -> Option<String> {
     if name.is_empty() {
         return Some("a name has at least one character".into());
     }
@@ -88,7 +95,17 @@ fn callee(callee: &str) -> Option<String> {
     if callee == "*" {
         return None;
     }
-    name(callee.strip_prefix('_').unwrap_or(callee))
+    let Some(offered) = callee.strip_prefix('_') else {
+        return name(callee);
+    };
+    let is_bare = offered.is_empty() || offered.starts_with(['_', '.']);
+    match is_bare {
+        true => Some(format!(
+            "`{}` names nothing that a host can offer; write `_` once and a name behind it, such as `_count`",
+            shown(callee)
+        )),
+        false => name(offered),
+    }
 }
 
 fn prefix(prefix: &str) -> Option<String> {

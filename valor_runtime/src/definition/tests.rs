@@ -423,7 +423,12 @@ fn faults_of_a_file_name_the_file() {
             &b"{ \"plugins\":\n \xff }"[..],
             "2:2: this is not UTF-8 from here on; save the file as UTF-8",
         ),
-        (b"\xff\xfe{\0}\0", " this is UTF-16; save it as UTF-8"),
+        (
+            b"\xff\xfe{\0}\0",
+            " this is UTF-16 or UTF-32; save it as UTF-8",
+        ),
+        (b"{\0}\0", " this is UTF-16 or UTF-32; save it as UTF-8"),
+        (b"\0{\0\xe9", " this is UTF-16 or UTF-32; save it as UTF-8"),
         (
             b"{}",
             "1:1: `plugins` is missing; write { \"plugins\": [ … ] }",

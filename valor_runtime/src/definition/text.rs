@@ -4,7 +4,7 @@
 use super::{
     document::Definitions,
     fault::{DefinitionFault, Faults, Position},
-    json::Lines,
+    json::{Lines, WIDE, is_wide},
     kind::Kind,
     read,
 };
@@ -30,7 +30,12 @@ pub(super) fn file(path: &Path) -> Result<Vec<u8>, Faults> {
 
 /// The definitions in the bytes of a plugins.json.
 pub(super) fn bytes(bytes: Vec<u8>, kinds: &[Kind]) -> (Definitions, Faults) {
+    let is_wide = is_wide(&bytes);
     match String::from_utf8(bytes) {
+        _ if is_wide => (
+            Definitions::default(),
+            Faults::one(of_text(None, WIDE.into())),
+        ),
         Ok(text) => read::all(&text, kinds),
         Err(error) => (Definitions::default(), Faults::one(not_utf8(&error))),
     }
@@ -46,9 +51,6 @@ fn of_text(position: Option<Position>, message: String) -> DefinitionFault {
 
 fn not_utf8(error: &std::string::FromUtf8Error) -> DefinitionFault {
     let bytes = error.as_bytes();
-    if bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]) {
-        return of_text(None, "this is UTF-16; save it as UTF-8".into());
-    }
     let valid = error.utf8_error().valid_up_to();
     let before = String::from_utf8_lossy(&bytes[..valid]);
     of_text(

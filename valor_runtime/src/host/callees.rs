@@ -43,10 +43,11 @@ impl std::fmt::Display for Offered<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let mut names = self.0.iter();
         match names.next() {
-            Some(first) => write!(f, "it offers `{first}`")?,
-            None => f.write_str("it offers nothing")?,
+            Some(first) => write!(f, "name one that it offers, `{first}`")?,
+            None => return f.write_str("it offers nothing: take the name out"),
         }
-        names.try_for_each(|name| write!(f, ", `{name}`"))
+        names.try_for_each(|name| write!(f, ", `{name}`"))?;
+        f.write_str(", or take the name out")
     }
 }
 
@@ -209,12 +210,13 @@ mod tests {
         };
         assert_eq!(
             error(&callees()),
-            "`callees` names `_none`, which this host does not offer; it offers `_echo`, `_state`"
+            "`callees` names `_none`, which this host does not offer; name one that it offers, `_echo`, `_state`, or take the \
+             name out"
         );
         let none = Callees::new(callees().all, []);
         assert_eq!(
             error(&none),
-            "`callees` names `_none`, which this host does not offer; it offers nothing"
+            "`callees` names `_none`, which this host does not offer; it offers nothing: take the name out"
         );
     }
 }

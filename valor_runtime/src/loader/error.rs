@@ -82,7 +82,7 @@ pub enum LoadError {
     /// The file is not in a plugin directory, and has to be.
     #[error(
         "{}{}", Outside { file, dirs, is_link: *is_link, meant },
-        if dirs.is_empty() || meant.is_some() { "" } else { ": put the file there" }
+        if dirs.is_empty() || meant.is_some() || file.file_name().is_none() { "" } else { ": put it there" }
     )]
     Outside {
         /// The file.

@@ -48,7 +48,7 @@ pub(super) struct Outside<'a> {
 
 impl fmt::Display for Outside<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let name = self.file.file_name().unwrap_or_default().display();
+        let name = self.file.file_name();
         write!(
             f,
             "{} is not inside {}",
@@ -59,8 +59,14 @@ impl fmt::Display for Outside<'_> {
             _ if self.is_link => f.write_str(" once its symbolic links are resolved"),
             (Some(meant), _) => write!(f, "; did you mean {}?", meant.display()),
             (None, []) => Ok(()),
-            (None, [_]) => write!(f, ", and there is no `{name}` in that"),
-            (None, _) => write!(f, ", and there is no `{name}` in them"),
+            (None, dirs) => {
+                let them = if dirs.len() == 1 { "that" } else { "them" };
+                match name {
+                    Some(name) => write!(f, ", and there is no `{}` in {them}", name.display()),
+                    // It is a root, or ends in `..`.
+                    None => write!(f, "; give a path in {them}"),
+                }
+            }
         }
     }
 }

@@ -9,6 +9,7 @@ use crate::{
     admin::{Administer, RegistryRefusal},
     definition::DefinitionFaults,
     dispatch,
+    host::allow::Allow,
     registry::{Mount, RegistryError},
 };
 use futures_lite::FutureExt;
@@ -38,8 +39,21 @@ impl Administer for Runtime {
         Some(Definition::clone(mount.origin.definition.as_deref()?))
     }
 
-    fn read(&self, text: &str) -> Result<Definition, DefinitionFaults> {
-        self.kinds.definition(text)
+    fn read(&self, text: &str, old: Option<&Definition>) -> Result<Definition, DefinitionFaults> {
+        let (definition, positions) = self.kinds.located(text)?;
+        let faults: Vec<_> = over_http(&definition, old)
+            .into_iter()
+            .chain(self.ungranted(&definition))
+            .map(|(key, line)| positions.fault(&key, line))
+            .collect();
+        match faults.is_empty() {
+            true => Ok(definition),
+            false => Err(DefinitionFaults {
+                file: None,
+                faults,
+                further: 0,
+            }),
+        }
     }
 
     fn register(
@@ -47,7 +61,6 @@ impl Administer for Runtime {
         definition: Definition,
     ) -> BoxFuture<'static, Result<(), RegistryRefusal>> {
         async move {
-            fit(&definition, None)?;
             self.check_unused(&definition).map_err(RuntimeError::from)?;
             let mount = self.prepare(&definition, true).await?;
             let inserted = self.dispatch.registry.insert(vec![mount]);
@@ -61,7 +74,6 @@ impl Administer for Runtime {
         definition: Definition,
     ) -> BoxFuture<'static, Result<(), RegistryRefusal>> {
         async move {
-            fit(&definition, self.definition(&definition.name).as_ref())?;
             let mount = self.prepare(&definition, true).await?;
             let replaced = self.dispatch.registry.replace(mount);
             dispatch::retire(replaced.map_err(RuntimeError::from)?);
@@ -80,19 +92,46 @@ impl Administer for Runtime {
     }
 }
 
-/// Refuses what plugins.json may contain but HTTP requests may not. `old` is the definition that is replaced.
-fn fit(definition: &Definition, old: Option<&Definition>) -> Result<(), RegistryRefusal> {
+/// A key of a definition, and the fault of its value.
+type KeyFault = (String, String);
+
+/// The faults of what plugins.json may contain but HTTP requests may not. `old` is the definition that is replaced.
+fn over_http(definition: &Definition, old: Option<&Definition>) -> Vec<KeyFault> {
+    let mut faults = Vec::new();
     if definition.source.is_some() {
-        let line = "`source` is for plugins.json: over HTTP nothing is built";
-        return Err(RegistryRefusal::Unfit(line.to_owned()));
+        let line = "`source` is for plugins.json: over HTTP nothing is built; give the vlugin's file in `path`";
+        faults.push(("source".to_owned(), line.to_owned()));
     }
     // What plugins.json allowed may stay.
     let most = old.map_or(1, |old| old.limits.compile());
     if definition.limits.compile.is_some_and(|it| it > most) {
         let line = "`limits.compile` can only be raised in plugins.json: while a module is compiled, all others wait";
-        return Err(RegistryRefusal::Unfit(line.to_owned()));
+        faults.push(("limits.compile".to_owned(), line.to_owned()));
     }
-    Ok(())
+    faults
+}
+
+impl Runtime {
+    /// The entries of `allow` and `callees` that mean nothing to this host.
+    fn ungranted(&self, definition: &Definition) -> Vec<KeyFault> {
+        let each = |key: &str,
+                    entries: &Option<Vec<String>>,
+                    line: &dyn Fn(&[String]) -> Option<String>| {
+            let entries = entries.iter().flatten().enumerate();
+            let faults = entries.filter_map(|(at, entry)| {
+                Some((format!("{key}[{at}]"), line(std::slice::from_ref(entry))?))
+            });
+            faults.collect::<Vec<_>>()
+        };
+        let allow = |it: &[String]| Allow::parse(it).err().map(|error| error.to_string());
+        let callees = |it: &[String]| {
+            let granted = self.callees.granting(Some(it));
+            granted.err().map(|error| error.to_string())
+        };
+        let mut faults = each("allow", &definition.allow, &allow);
+        faults.extend(each("callees", &definition.callees, &callees));
+        faults
+    }
 }
 
 impl From<RuntimeError> for RegistryRefusal {

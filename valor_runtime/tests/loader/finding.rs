@@ -200,8 +200,8 @@ fn what_the_system_does_not_let_be_read_is_refused_in_its_words() {
     std::os::unix::fs::symlink("loop.so", dir.path().join("loop.so")).unwrap();
     assert_eq!(
         refused(dir.path(), &definition("tested", "loop.so")),
-        "DIR/loop.so cannot be read: Too many levels of symbolic links (os error 40); make sure that the user of this \
-         process may read it"
+        "DIR/loop.so cannot be read: Too many levels of symbolic links (os error 40); point \
+         its symbolic links at a file"
     );
 }
 
@@ -243,7 +243,7 @@ fn a_restricted_load_stays_inside_the_plugin_directories() {
             more.path().display()
         )
     };
-    let put = "put the file there";
+    let put = "put it there";
     for path in [&escape, &folder.join(file_name("outside"))] {
         assert_eq!(
             load(path).unwrap_err().to_string(),

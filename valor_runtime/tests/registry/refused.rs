@@ -98,13 +98,20 @@ fn a_path_beside_the_plugin_directory_is_told_what_is_in_it() {
         for name in ["absent.x", "beside.x"] {
             assert_eq!(
                 told(kind, name),
-                format!("DIR/{name} {dirs}, and there is no `{name}` in them: put the file there")
+                format!("DIR/{name} {dirs}, and there is no `{name}` in them: put it there")
             );
         }
         assert_eq!(
             told(kind, "there.x"),
             format!("DIR/there.x {dirs}; did you mean DIR/plugins/there.x?")
         );
+        // These have no name that could be in one of them.
+        for (path, file) in [("/", "/".to_owned()), ("..", "DIR/..".to_owned())] {
+            assert_eq!(
+                told(kind, path),
+                format!("{file} {dirs}; give a path in them")
+            );
+        }
         for path in ["plugins/absent.x", "plugins/absent/x.x", "gone/x.x"] {
             assert_eq!(
                 told(kind, path),
@@ -377,6 +384,11 @@ fn what_is_wrong_with_a_text_is_said_as_of_plugins_json() {
             "1:128: arrays and objects are nested more than 127 deep; remove levels",
         ),
         (
+            "{\0}\0",
+            400,
+            "1:2: this is UTF-16 or UTF-32; save it as UTF-8",
+        ),
+        (
             "{\"config\": {\"a\": 1, \"a\": 2}}",
             422,
             &format!("1:21: config.a: {twice}"),
@@ -393,5 +405,74 @@ fn what_is_wrong_with_a_text_is_said_as_of_plugins_json() {
             assert_eq!(answer.status, status, "{method} {text}: {detail}");
             assert!(detail.contains(line), "{method} {text}: {detail}");
         }
+    }
+}
+
+/// What a definition may say and this host does not grant is found by the host, and stands where it stands in the text.
+#[test]
+fn what_the_host_does_not_grant_has_a_line_and_a_column() {
+    let (_dir, _runtime, serving) = start(RegistryAccess::Loopback);
+    let mut client = serving.connect();
+    let hello = json!({ "type": "native", "name": "hello", "path": "hello_plugin" });
+    assert_eq!(send(&mut client, "POST", "/_plugins", &hello).status, 201);
+    let unoffered = "which this host does not offer; it offers nothing: take the name out";
+    for (keys, faults) in [
+        (
+            "\"callees\": [\"*\", \"_x\",\n\"_y\"]",
+            &[
+                ("2:18", format!("callees[1]: `callees` names `_x`, {unoffered}")),
+                ("3:1", format!("callees[2]: `callees` names `_y`, {unoffered}")),
+            ][..],
+        ),
+        (
+            "\"callees\": [\"_\"]",
+            &[(
+                "2:13",
+                "callees[0]: `_` names nothing that a host can offer; write `_` once and a name behind it, such as \
+                 `_count`"
+                    .to_owned(),
+            )],
+        ),
+        (
+            "\"allow\": [\"a\", \"b:x\"]",
+            &[(
+                "2:16",
+                "allow[1]: `b:x` in `allow` has a port that is not a number; write `host`, `host:port`, `*.domain`, \
+                 `[ipv6]:port`, or `*` for all"
+                    .to_owned(),
+            )],
+        ),
+        (
+            "\"source\": \".\", \"limits\": { \"compile\": 2 }",
+            &[
+                (
+                    "2:11",
+                    "source: `source` is for plugins.json: over HTTP nothing is built; give the vlugin's file in `path`"
+                        .to_owned(),
+                ),
+                (
+                    "2:39",
+                    "limits.compile: `limits.compile` can only be raised in plugins.json: while a module is compiled, \
+                     all others wait"
+                        .to_owned(),
+                ),
+            ],
+        ),
+    ] {
+        let kind = if keys.contains("compile") { "wasm" } else { "native" };
+        let text = format!("{{ \"type\": \"{kind}\", \"name\": \"hello\", \"path\": \"hello_plugin\",\n{keys} }}");
+        for (method, target) in [("POST", "/_plugins"), ("PUT", "/_plugins/hello")] {
+            let json = [("content-type", "application/json")];
+            let answer = client.send(method, target, &json, text.as_bytes()).unwrap();
+            let lines: Vec<_> = faults.iter().map(|(at, line)| format!("{at}: {line}")).collect();
+            assert_eq!(answer.json()["detail"], lines.join("; "), "{method}");
+            assert_eq!(answer.status, 422, "{method}");
+        }
+        // A patch is not the text that is judged: its keys are named alone.
+        let patch = format!("{{ \"type\": \"{kind}\", {keys} }}");
+        let json = [("content-type", "application/json")];
+        let answer = client.send("PATCH", "/_plugins/hello", &json, patch.as_bytes()).unwrap();
+        let lines: Vec<_> = faults.iter().map(|(_, line)| &**line).collect();
+        assert_eq!(answer.json()["detail"], lines.join("; "));
     }
 }
