@@ -2,7 +2,6 @@
 
 use crate::{
     args::InspectArgs,
-    bundle,
     exit::{FAULTS, Failure},
     faults::of_command_line,
     output::{print, print_json},
@@ -10,7 +9,7 @@ use crate::{
 use serde::Serialize;
 use serde_json::json;
 use std::{fmt::Display, process::ExitCode};
-use valor_runtime::package::is_package;
+use valor_runtime::{loader::code, package::is_package};
 
 /// Prints what is known about the file. The exit code says whether it can be loaded here.
 ///
@@ -30,7 +29,7 @@ pub fn inspect(args: &InspectArgs) -> Result<ExitCode, Failure> {
     let loads = match inspected {
         Ok(shown) => shown?,
         Err(error) => {
-            let line = match bundle::is_script(&args.file) && args.file.is_file() {
+            let line = match code::is_script(&args.file) && args.file.is_file() {
                 true => format!(
                     "{} is a script, which says nothing of itself: `valor_cli check` tells whether a plugins.json \
                      that names it can be served",

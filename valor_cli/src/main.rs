@@ -54,7 +54,7 @@ use log_writer::LogWriter;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    if let Some(code) = programs::keep() {
+    if let Some(code) = valor_runtime::keeper::keep() {
         return code;
     }
     let cli = match Cli::try_parse() {

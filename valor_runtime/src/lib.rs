@@ -31,7 +31,8 @@
 //! - [`definition`]: what plugins.json says. [`Vlugin`]: the trait behind every kind.
 //! - [`hex`], [`lock`]: bytes as digits, and locks that a panic does not poison.
 //! - [`escape`]: text from outside, made safe to show. [`mod@file`]: reads whole files. [`fifo`]: says what a program
-//!   waits for. [`private_dir`]: temporary folders that no other user can look into.
+//!   waits for. [`keeper`]: programs that end with this one. [`private_dir`]: temporary folders that no other user can
+//!   look into.
 //!   [`ownership`]: who owns a file. [`project`]: finds programs near a file.
 //! - [`account`]: what the host holds and runs for one vlugin. `id`: a request's id. `reactor`: which sockets are
 //!   ready. `timer`: time limits. `blocked`: reports blocked threads. `metrics`: counters.
@@ -65,6 +66,7 @@ pub mod host;
 mod id;
 mod in_band;
 pub mod inspect;
+pub mod keeper;
 pub mod loader;
 mod metrics;
 pub mod ownership;

@@ -14,17 +14,24 @@ pub struct Input {
     /// Its path, with links resolved.
     pub file: PathBuf,
     pub imports: Vec<Import>,
+    /// Whether esbuild takes it for CommonJS, by what is in it.
+    #[cfg_attr(not(feature = "wasm"), expect(dead_code, reason = "`web` asks"))]
+    pub is_commonjs: bool,
 }
 
 /// An import, as the file writes it.
-#[cfg_attr(not(feature = "wasm"), expect(dead_code, reason = "`web` asks"))]
 pub struct Import {
     pub specifier: String,
     /// Whether it is a call of `require`.
+    #[cfg_attr(not(feature = "wasm"), expect(dead_code, reason = "`web` asks"))]
     pub is_required: bool,
+    /// Whether it is an `import()`, which is rejected as the script runs if there is nothing.
+    pub is_dynamic: bool,
     /// The type in `with { type: … }`.
+    #[cfg_attr(not(feature = "wasm"), expect(dead_code, reason = "`web` asks"))]
     pub with_type: Option<String>,
     /// The file that esbuild resolves it to; `None` if esbuild keeps the import as it is, or makes the module itself.
+    #[cfg_attr(not(feature = "wasm"), expect(dead_code, reason = "`web` asks"))]
     pub file: Option<PathBuf>,
     /// Whether esbuild keeps the import, or drops it as a type.
     pub is_external: bool,
@@ -39,6 +46,7 @@ struct Meta {
 struct Written {
     #[serde(default)]
     imports: Vec<WrittenImport>,
+    format: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -66,6 +74,7 @@ pub fn read(script: &Path, metafile: &Path) -> Result<Vec<Input>, String> {
         let imports = |it: &WrittenImport| Import {
             specifier: it.original.as_ref().unwrap_or(&it.path).clone(),
             is_required: it.kind.starts_with("require"),
+            is_dynamic: it.kind == "dynamic-import",
             with_type: it.with.as_ref().and_then(|it| it.get("type").cloned()),
             file: (!it.external)
                 .then(|| self::files(script, &it.path).pop())
@@ -75,6 +84,7 @@ pub fn read(script: &Path, metafile: &Path) -> Result<Vec<Input>, String> {
         inputs.extend(files.into_iter().map(|file| Input {
             file,
             imports: written.imports.iter().map(imports).collect(),
+            is_commonjs: written.format.as_deref() == Some("cjs"),
         }));
     }
     Ok(inputs)

@@ -2,10 +2,13 @@
 //!
 //! A script that is already one module is taken as it is. esbuild bundles TypeScript and scripts that import other
 //! files; it is found in the same way as Deno. The result runs in a service worker and in Deno. If there is an esbuild,
-//! it reads every script, so that syntax errors show up here. `meta` has what esbuild says about the files. `text`
-//! decides whether a script imports anything, if nothing better can.
+//! it reads every script, so that syntax errors show up here. `meta` has what esbuild says about the files, `said` its
+//! errors. `text` decides whether a script imports anything, if nothing better can.
+//!
+//! For a page, an `import()` of a missing file stays as it is: it is rejected when the script runs, as on a server.
 
 mod meta;
+mod said;
 mod text;
 
 #[cfg(feature = "wasm")]
@@ -13,6 +16,7 @@ pub use meta::Import;
 pub use meta::Input;
 
 use crate::programs::{Stop, Unfinished, silent};
+use said::Said;
 use std::{
     env,
     ffi::OsString,
@@ -20,26 +24,20 @@ use std::{
     path::{Path, PathBuf},
     process::Command,
 };
-use valor_runtime::{loader::ScriptError, ownership::Untrusted, private_dir::PrivateDir, project};
-
-/// The extensions of the scripts that a bare name may mean, as for the server.
-#[cfg(feature = "wasm")]
-pub const EXTENSIONS: [&str; 4] = ["js", "mjs", "ts", "mts"];
-
-/// The extensions of all files that Deno runs as scripts.
-pub const SCRIPTS: [&str; 8] = ["js", "mjs", "cjs", "jsx", "ts", "mts", "cts", "tsx"];
-
-/// Whether this is a script by its name.
-pub fn is_script(file: &Path) -> bool {
-    let end = file.extension().and_then(|end| end.to_str());
-    end.is_some_and(|end| SCRIPTS.contains(&end))
-}
+use valor_runtime::{
+    loader::{Rejected, specifier},
+    ownership::Untrusted,
+    private_dir::PrivateDir,
+    project,
+};
 
 /// Where to look for esbuild.
 #[derive(Clone, Copy)]
 pub struct Bundler<'a> {
     /// A folder of the project, besides the script's own.
     pub base: &'a Path,
+    /// The script, or what it was unpacked from.
+    pub beside: &'a Path,
     /// The esbuild that the user named.
     pub esbuild: Option<&'a Path>,
     /// The imports to keep, for esbuild's `--external`.
@@ -61,6 +59,9 @@ pub struct Unbundled {
     /// The files with a fault, including missing ones.
     #[cfg_attr(not(feature = "wasm"), expect(dead_code, reason = "`web` asks"))]
     pub files: Vec<PathBuf>,
+    /// What it imports in vain, if that is what is wrong.
+    #[cfg_attr(not(feature = "wasm"), expect(dead_code, reason = "`web` asks"))]
+    pub absent: Option<String>,
     /// Whether something is not installed here, so that the script may be right.
     #[cfg_attr(not(feature = "wasm"), expect(dead_code, reason = "`web` asks"))]
     pub is_missing: bool,
@@ -76,7 +77,7 @@ enum Why {
 
 impl Bundler<'_> {
     /// The module of this script, whose text has been read. `imports` says whether it imports anything, if that is
-    /// known.
+    /// known, and `rejected` what an `import()` of it gets nothing for.
     ///
     /// # Errors
     /// If it cannot be bundled. If esbuild or a package is not installed, the error says that it is missing.
@@ -85,12 +86,13 @@ impl Bundler<'_> {
         file: &Path,
         source: Vec<u8>,
         imports: Option<bool>,
+        rejected: &[Rejected],
     ) -> Result<Module, Unbundled> {
         let end = file.extension().unwrap_or_default().to_str();
         // A service worker imports only these as they are: not JSX, not CommonJS.
-        let is_plain = end.is_some_and(|end| ["", "js", "mjs"].contains(&end));
+        let is_plain = end.is_some_and(|end| ["js", "mjs"].contains(&end));
         let is_typed = end.is_some_and(|end| ["ts", "mts", "cts"].contains(&end));
-        let program = self.esbuild(file);
+        let program = self.esbuild();
         let may_import = || text::may_import(&String::from_utf8_lossy(&source));
         let why = match imports {
             _ if is_typed => Some(Why::Typed),
@@ -113,8 +115,9 @@ impl Bundler<'_> {
             (Ok(None), Some(why)) => return Err(missing(without(file, why, "it is not found"))),
             (Err(line), Some(_)) => return Err(missing(line)),
         };
-        let bundled = match self.bundle(&program, file, why.is_some() || self.for_page) {
-            Err(Failed::Unbundled(unbundled)) => return Err(unbundled),
+        let for_page = why.is_some() || self.for_page;
+        let bundled = match self.bundle(&program, file, for_page, rejected) {
+            Err(Failed::Unbundled { why, .. }) => return Err(why),
             Err(Failed::Unrun(reason)) => match why {
                 None if imports.is_none() && may_import() => {
                     return Err(missing(without(file, Why::Imports, &reason)));
@@ -143,8 +146,45 @@ impl Bundler<'_> {
         })
     }
 
-    /// The script and everything that it imports, as one module.
-    fn bundle(&self, program: &Path, file: &Path, for_page: bool) -> Result<Module, Failed> {
+    /// The script and everything that it imports, as one module, except for what an `import()` imports in vain.
+    fn bundle(
+        &self,
+        program: &Path,
+        file: &Path,
+        for_page: bool,
+        rejected: &[Rejected],
+    ) -> Result<Module, Failed> {
+        let known: Vec<_> = rejected.iter().map(|it| it.specifier.clone()).collect();
+        let first = match self.bundle_without(program, file, for_page, &known) {
+            Ok(module) if is_left_to_run(&module, &known, rejected) => return Ok(module),
+            // Something else imports that as well.
+            Ok(_) => return self.bundle_without(program, file, for_page, &[]),
+            Err(first) => first,
+        };
+        let Failed::Unbundled { unresolved, .. } = &first else {
+            return Err(first);
+        };
+        // A package has all of it, or is none.
+        if unresolved.is_empty() || !self.for_page {
+            return Err(first);
+        }
+        let left = [&known[..], unresolved].concat();
+        match self.bundle_without(program, file, for_page, &left) {
+            Ok(module) if is_left_to_run(&module, &left, rejected) => Ok(module),
+            Ok(_) => Err(first),
+            // What is wrong besides.
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The script and everything that it imports, as one module, except for these names.
+    fn bundle_without(
+        &self,
+        program: &Path,
+        file: &Path,
+        for_page: bool,
+        left: &[String],
+    ) -> Result<Module, Failed> {
         let shown = file.display();
         // It runs in the file's folder, so that its paths are the same everywhere.
         let file = fs::canonicalize(file).map_err(|error| fault(format!("{shown}: {error}")))?;
@@ -171,7 +211,13 @@ impl Bundler<'_> {
                 // A server reads none either.
                 .arg("--tsconfig-raw={}")
                 .args(["--log-level=error", "--color=false"])
-                .args(self.external.map(|what| format!("--external:{what}")));
+                .args(self.external.map(|what| format!("--external:{what}")))
+                // A star would stand for other names.
+                .args(
+                    left.iter()
+                        .filter(|it| !it.contains('*'))
+                        .map(|it| format!("--external:{it}")),
+                );
             if for_page {
                 // A service worker has no top-level `await`; use `create` instead.
                 command.arg("--supported:top-level-await=false");
@@ -196,7 +242,7 @@ impl Bundler<'_> {
                 return Err(broken(format!("{silent}; see that it is esbuild")).into());
             }
             if !output.status.success() {
-                return Err(unbundled(&file, &shown.to_string(), &said).into());
+                return Err(unbundled(&file, &shown.to_string(), &said, self.for_page));
             }
             let inputs = meta::read(&file, &inputs).map_err(broken)?;
             // Deno only looks at this; esbuild needs an option as well.
@@ -216,8 +262,9 @@ impl Bundler<'_> {
         named.or_else(|| variable.map(PathBuf::from))
     }
 
-    /// The esbuild that was named, or else of the project of plugins.json, of the script's, or of the `PATH`.
-    fn esbuild(&self, script: &Path) -> Result<Option<PathBuf>, Untrusted> {
+    /// The esbuild that the user named, or else the one of plugins.json's project, of the script's project, or on the
+    /// `PATH`.
+    fn esbuild(&self) -> Result<Option<PathBuf>, Untrusted> {
         if let Some(named) = self.named() {
             return Ok(std::path::absolute(named).ok());
         }
@@ -229,7 +276,7 @@ impl Bundler<'_> {
             true => &[".bin/esbuild.cmd", ".bin/esbuild.exe"],
             false => &[".bin/esbuild"],
         };
-        for folder in [self.base, script.parent().unwrap_or(self.base)] {
+        for folder in [self.base, self.beside.parent().unwrap_or(self.base)] {
             if let Some(found) = project::program(folder, in_modules)? {
                 return Ok(Some(found));
             }
@@ -245,12 +292,19 @@ impl Bundler<'_> {
 enum Failed {
     /// esbuild cannot be run.
     Unrun(String),
-    Unbundled(Unbundled),
+    Unbundled {
+        why: Unbundled,
+        /// What is imported in vain.
+        unresolved: Vec<String>,
+    },
 }
 
 impl From<Unbundled> for Failed {
-    fn from(unbundled: Unbundled) -> Self {
-        Self::Unbundled(unbundled)
+    fn from(why: Unbundled) -> Self {
+        Self::Unbundled {
+            why,
+            unresolved: Vec::new(),
+        }
     }
 }
 
@@ -258,6 +312,7 @@ fn fault(line: String) -> Unbundled {
     Unbundled {
         line,
         files: Vec::new(),
+        absent: None,
         is_missing: false,
     }
 }
@@ -291,82 +346,54 @@ fn has_jsx_pragma(file: &Path) -> bool {
 }
 
 /// The fault, from esbuild's output.
-fn unbundled(file: &Path, shown: &str, said: &str) -> Unbundled {
+fn unbundled(file: &Path, shown: &str, said: &str, for_page: bool) -> Failed {
     let folder = file.parent().unwrap_or(Path::new("."));
-    let (place, message) = first(said);
-    let importer = place.and_then(importer).map(|it| folder.join(it));
-    if let Some(error) = not_installed(file, place, message, said) {
-        return Unbundled {
-            files: importer.into_iter().chain(error.mended_by()).collect(),
+    let said = Said::of(folder, said);
+    let absent = said.missing().map(str::to_owned);
+    let why = match said.not_installed() {
+        Some(error) => Unbundled {
+            files: said
+                .importer()
+                .into_iter()
+                .chain(error.mended_by())
+                .collect(),
+            absent,
             ..missing(error.to_string())
-        };
-    }
-    let unresolved = unresolved(folder, place, message);
-    let place = place.map_or(String::new(), |place| format!("{place} "));
-    Unbundled {
-        files: importer.into_iter().chain(unresolved).collect(),
-        ..fault(format!("{shown} cannot be bundled: {place}{message}"))
-    }
-}
-
-/// The file that an import of another file leads to, if esbuild says that it does not exist.
-fn unresolved(folder: &Path, place: Option<&str>, message: &str) -> Option<PathBuf> {
-    let specifier = specifier(message)?;
-    let is_relative = specifier.starts_with("./") || specifier.starts_with("../");
-    let importer = folder.join(importer(place?)?);
-    is_relative.then(|| importer.parent().map(|it| it.join(specifier)))?
-}
-
-/// An import that cannot be resolved.
-fn specifier(message: &str) -> Option<&str> {
-    let specifier = message.strip_prefix("Could not resolve \"")?;
-    specifier.strip_suffix('"')
-}
-
-/// The file of `PATH:LINE:COLUMN:`, relative to the script's folder.
-fn importer(place: &str) -> Option<&str> {
-    place.rsplitn(4, ':').nth(3)
-}
-
-/// esbuild's first message: the place, which is on a separate line and ends in a colon, and the text.
-fn first(said: &str) -> (Option<&str>, &str) {
-    let mut lines = said.lines().map(str::trim);
-    let message = lines.find_map(|line| line.split_once("[ERROR] "));
-    let message = message.map_or(said.trim(), |(_, message)| message);
-    let place = lines.find(|line| !line.is_empty());
-    (place.filter(|place| place.ends_with(':')), message)
-}
-
-/// The missing package, if esbuild's first message is about one.
-fn not_installed(
-    file: &Path,
-    place: Option<&str>,
-    message: &str,
-    said: &str,
-) -> Option<ScriptError> {
-    let specifier = specifier(message)?;
-    let importer = importer(place?)?;
-    let is_nodes_own = said.contains(&format!(
-        "The package \"{specifier}\" wasn't found on the file system but is built into node"
-    ));
-    match is_nodes_own {
-        true => None,
-        false => ScriptError::not_installed(&file.with_file_name(importer), specifier),
+        },
+        None => Unbundled {
+            files: said.importer().into_iter().chain(said.absent()).collect(),
+            absent,
+            ..fault(format!(
+                "{shown} cannot be bundled: {}",
+                said.line(for_page)
+            ))
+        },
+    };
+    Failed::Unbundled {
+        why,
+        unresolved: said.unresolved(),
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::first;
-
-    #[test]
-    fn what_esbuild_says() {
-        let said =
-            "✘ [ERROR] Could not resolve \"none\"\n\n    a.ts:1:7:\n      1 │ import \"none\"\n";
-        assert_eq!(
-            first(said),
-            (Some("a.ts:1:7:"), "Could not resolve \"none\"")
-        );
-        assert_eq!(first("it broke\n"), (None, "it broke"));
-    }
+/// Whether nothing but an `import()` is left as it is of these names, and only if it is rejected: since there is no
+/// such file, or as it is known. Files in other folders may mean another one by the same name.
+fn is_left_to_run(module: &Module, left: &[String], rejected: &[Rejected]) -> bool {
+    module.inputs.iter().all(|input| {
+        let mut imports = input.imports.iter();
+        imports.all(|it| {
+            let is_absent = || {
+                let file = specifier::file(&input.file, &it.specifier);
+                let file = file.filter(|_| specifier::is_path(&it.specifier));
+                file.is_none_or(|file| !file.is_file())
+            };
+            let is_known = || {
+                let mut known = rejected
+                    .iter()
+                    .filter(|known| known.specifier == it.specifier);
+                known.any(|it| fs::canonicalize(&it.importer).is_ok_and(|it| it == input.file))
+            };
+            let is_left = it.is_external && left.contains(&it.specifier);
+            !is_left || (it.is_dynamic && (is_absent() || is_known()))
+        })
+    })
 }

@@ -10,7 +10,6 @@ mod script;
 use crate::{
     args::PackageArgs,
     build_sources::{manifest, metadata},
-    bundle::{self, SCRIPTS},
     exit::{FAULTS, Failure},
     faults::{of_command_line, unread},
     output::print,
@@ -22,7 +21,7 @@ use serde_json::Value;
 use std::path::{Path, PathBuf};
 use valor_runtime::{
     Inspection, PackageInspection,
-    loader::{LoadError, NativeError, read},
+    loader::{LoadError, NativeError, code, read},
     package::{EXTENSION, Manifest, Package, SCRIPT_TARGET, WASM_TARGET, is_package},
 };
 
@@ -33,7 +32,7 @@ use valor_runtime::{
 pub fn package(args: &PackageArgs) -> Result<(), Failure> {
     // Before the work: a wrong key is reported at once.
     let key = args.sign.as_deref().map(secret_key).transpose()?;
-    let (manifest, contents) = match args.libraries.iter().any(|file| bundle::is_script(file)) {
+    let (manifest, contents) = match args.libraries.iter().any(|file| code::is_script(file)) {
         true => {
             let (mut manifest, module) = script::read(args)?;
             let schema = args.config_schema.as_deref();
@@ -109,7 +108,7 @@ impl Library {
                 ..
             } => failed(format!(
                 "{error}, or a script, whose name ends in .{}",
-                SCRIPTS.join(", .")
+                code::SCRIPTS.join(", .")
             )),
             error => failed(error),
         })?;

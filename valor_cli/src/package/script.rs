@@ -11,9 +11,9 @@ use crate::{
 };
 use serde::Deserialize;
 use std::path::Path;
-use valor_runtime::{file, package::Manifest};
+use valor_runtime::{file, loader::code, package::Manifest};
 
-/// What of a package.json goes into a package.
+/// The keys of a package.json that go into a package.
 #[derive(Default, Deserialize)]
 struct Source {
     name: Option<String>,
@@ -31,24 +31,24 @@ pub fn read(args: &PackageArgs) -> Result<(Manifest, Vec<u8>), Failure> {
             "a package holds one script and nothing else: its imports are included automatically",
         ));
     };
-    let shown = script.display();
     let text =
         file::read(script, file::TEXT).map_err(|error| failed(unread("", script, &error)))?;
+    if let Some(refusal) = code::refusal(script, &text) {
+        return Err(failed(refusal));
+    }
     let source = args.source.as_deref().map(source).transpose()?;
     let source = source.unwrap_or_default();
     let bundler = Bundler {
         base: script.parent().unwrap_or(Path::new("")),
         esbuild: args.esbuild.as_deref(),
+        beside: script,
         external: Some("node:*"),
         for_page: false,
     };
     let module = bundler
-        .module(script, text, None)
+        .module(script, text, None, &[])
         .map_err(|error| failed(error.line))?
         .bytes;
-    if std::str::from_utf8(&module).is_err() {
-        return Err(failed(format!("{shown} is not UTF-8")));
-    }
     let stem = script.file_stem().unwrap_or_default().to_string_lossy();
     // A package of npm's may have a scope, which is not part of a vlugin's name.
     let name = source

@@ -3,15 +3,11 @@
 //! urgent.
 //!
 //! On Unix, each runs in a process group with everything that it starts, such as cargo's compilers, next to a
-//! [`keeper`]. The keeper ends the group when this program ends, even after kill -9. A process that has left the group
+//! keeper. The keeper ends the group when this program ends, even after kill -9. A process that has left the group
 //! holds nobody up: output is read until the program itself has ended ([`piped`]).
 
-mod keeper;
 mod piped;
 
-pub use keeper::keep;
-
-use keeper::Group;
 use piped::Piped;
 use std::{
     fmt,
@@ -21,7 +17,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, Weak, mpsc},
     time::Duration,
 };
-use valor_runtime::{fifo::waited_for, lock::locked};
+use valor_runtime::{fifo::waited_for, keeper::Group, lock::locked};
 
 /// The interval between two checks of whether a program has ended.
 const LOOK: Duration = Duration::from_millis(100);

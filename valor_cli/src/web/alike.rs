@@ -1,53 +1,92 @@
-//! [`unlike`] and [`not_alone`]: whether a server would resolve the imports of a bundle to the same files, according to
-//! esbuild's output.
+//! [`unlike`], [`not_alone`] and [`rejected`]: whether a server would resolve the imports of a bundle to the same
+//! files, according to esbuild's output.
 //!
 //! `scripts` calls them. esbuild finds files that a server does not: it completes names, follows `browser` in a
 //! package.json, and accepts data without a type. A file must be the same vlugin in both places, so differences are
-//! refused. If there is a Deno, it has already checked the script; this makes sure that esbuild uses the same files.
+//! refused, except for an `import()`, which is rejected when the script runs. If there is a Deno, it has already
+//! checked the script; this makes sure that esbuild uses the same files.
 
 use crate::bundle::{Import, Input};
-use serde_json::Value;
 use std::{
-    ffi::OsStr,
     fs,
     path::{Path, PathBuf},
 };
 use valor_runtime::loader::{
-    Imports,
+    Imports, Rejected, code,
     specifier::{self, is_path, maybe, misnamed},
 };
 
 /// Why a server would not load these files, or would load others than esbuild. What installed packages do is up to
 /// them.
 pub fn unlike(inputs: &[Input], may: &Imports) -> Option<String> {
-    let is_own = |it: &&Input| it.file.iter().all(|part| part != "node_modules");
     inputs.iter().filter(is_own).find_map(|input| {
-        let mut imports = input.imports.iter();
+        if let Some(refusal) = not_a_module(input, may) {
+            return Some(refusal);
+        }
+        let mut imports = input.imports.iter().filter(|it| !it.is_dynamic);
         imports.find_map(|import| {
             let why = differs(&input.file, import, may)?;
-            Some(format!(
-                "{why}{}",
-                place(&input.file, &import.specifier, may)
-            ))
+            Some(why + &place(&input.file, &import.specifier, may))
         })
+    })
+}
+
+/// Each `import()` that a server rejects, with whether esbuild has put something in its place. With `alone` each of
+/// them is, since the script is checked.
+pub fn rejected(inputs: &[Input], may: &Imports, alone: bool) -> Vec<(Rejected, bool)> {
+    let own = inputs.iter().filter(is_own);
+    let imports = own.flat_map(|input| input.imports.iter().map(move |it| (input, it)));
+    let is_made = |it: &str| ["node:", "data:"].iter().any(|start| it.starts_with(start));
+    let dynamic = imports.filter(|(_, it)| it.is_dynamic && !is_made(&it.specifier));
+    let rejected = dynamic.filter_map(|(input, import)| {
+        let specifier = &import.specifier;
+        let why = match alone {
+            true => Some(code::not_alone(specifier, may.file())),
+            false => differs(&input.file, import, may),
+        };
+        let absent = || {
+            let is_left = import.is_external;
+            is_left.then(|| format!("it imports `{specifier}`, which is not found"))
+        };
+        let message = why.or_else(absent)? + &place(&input.file, specifier, may);
+        let it = Rejected {
+            importer: input.file.clone(),
+            specifier: specifier.clone(),
+            message,
+        };
+        Some((it, !import.is_external))
+    });
+    rejected.collect()
+}
+
+fn is_own(input: &&Input) -> bool {
+    input.file.iter().all(|part| part != "node_modules")
+}
+
+/// That a file is CommonJS to esbuild, and none to a server.
+fn not_a_module(input: &Input, may: &Imports) -> Option<String> {
+    let is_refused =
+        input.is_commonjs && code::is_script(&input.file) && !code::is_commonjs(&input.file);
+    is_refused.then(|| {
+        format!(
+            "{} is CommonJS, which a server runs only if a file ends in .cjs: rename it, or write `export default`",
+            shown(&input.file, may).display()
+        )
     })
 }
 
 /// Why a server would not load a checked script: it imports something.
 pub fn not_alone(inputs: &[Input], may: &Imports) -> Option<String> {
     let own = inputs.iter().find(|it| it.file == may.file())?;
-    let mut imports = own.imports.iter().map(|it| &it.specifier);
-    let other = imports.find(|it| !it.starts_with("data:"))?;
-    let name = own.file.file_name().unwrap_or_default().display();
-    Some(format!(
-        "`{other}` is not loaded: a script that is checked (`sha256`, a signature) or from a package is {name} \
-         alone; put everything into one package"
-    ))
+    let named = own.imports.iter().filter(|it| !it.is_dynamic);
+    let mut named = named.map(|it| &it.specifier);
+    let other = named.find(|it| !it.starts_with("data:"))?;
+    Some(code::not_alone(other, may.file()))
 }
 
 fn differs(importer: &Path, import: &Import, may: &Imports) -> Option<String> {
     let specifier = import.specifier.as_str();
-    if import.is_required && !is_commonjs(importer) {
+    if import.is_required && !code::is_commonjs(importer) {
         return Some(format!(
             "it calls `require(\"{specifier}\")`, and a server has no `require` in an ES module: import it"
         ));
@@ -89,7 +128,10 @@ fn differs(importer: &Path, import: &Import, may: &Imports) -> Option<String> {
             ))
         }
         Some(real) if real == taken || import.file.is_none() => {
-            may.refusal(&of_server).or_else(|| untyped(import, &real))
+            may.refusal(&of_server).or_else(|| {
+                let with_type = import.with_type.as_deref();
+                code::mistyped(specifier, with_type, Some(&real)).filter(|_| !import.is_required)
+            })
         }
         Some(real) => Some(format!(
             "it imports `{specifier}`, which is {} to a server and {} to esbuild: import the file that is meant by its \
@@ -100,55 +142,9 @@ fn differs(importer: &Path, import: &Import, may: &Imports) -> Option<String> {
     }
 }
 
-/// Data is imported as if it were code.
-fn untyped(import: &Import, file: &Path) -> Option<String> {
-    let specifier = &import.specifier;
-    let with_type = import.with_type.as_deref();
-    let needed = match file.extension().and_then(OsStr::to_str) {
-        _ if import.is_required => return None,
-        Some("json") => "json",
-        Some("js" | "mjs" | "cjs" | "jsx" | "ts" | "mts" | "cts" | "tsx" | "wasm") => {
-            return match with_type {
-                None | Some("text") => None,
-                Some(other) => Some(not_there(specifier, other)),
-            };
-        }
-        _ => "text",
-    };
-    match with_type {
-        Some("text") => None,
-        Some("json") if needed == "json" => None,
-        Some(other) => Some(not_there(specifier, other)),
-        None => Some(format!(
-            "it imports `{specifier}`, which is not code: add `with {{ type: \"{needed}\" }}`"
-        )),
-    }
-}
-
-fn not_there(specifier: &str, with_type: &str) -> String {
-    format!(
-        "it imports `{specifier}` with the type \"{with_type}\", which a server does not load: import it as \"text\", \
-         or JSON as \"json\""
-    )
-}
-
-/// Whether a server takes a file for CommonJS.
-fn is_commonjs(file: &Path) -> bool {
-    match file.extension().and_then(OsStr::to_str) {
-        Some("cjs" | "cts") => return true,
-        Some("js" | "jsx" | "ts" | "tsx") => {}
-        _ => return false,
-    }
-    let mut manifests = file.ancestors().map(|it| it.join("package.json"));
-    let manifest = manifests.find_map(|it| fs::read(it).ok());
-    let manifest = manifest.and_then(|it| serde_json::from_slice::<Value>(&it).ok());
-    manifest.is_some_and(|it| it["type"] == "commonjs")
-}
-
 /// Where the import is, from the script's folder.
 fn place(importer: &Path, specifier: &str, may: &Imports) -> String {
-    let folder = may.file().parent().unwrap_or(Path::new("/"));
-    let shown: PathBuf = importer.strip_prefix(folder).unwrap_or(importer).into();
+    let shown = shown(importer, may);
     let text = fs::read_to_string(importer).unwrap_or_default();
     let quoted = ['"', '\''].map(|quote| format!("{quote}{specifier}{quote}"));
     let at = quoted.iter().filter_map(|it| text.find(it.as_str())).min();
@@ -160,4 +156,10 @@ fn place(importer: &Path, specifier: &str, may: &Imports) -> String {
         text[..at].rsplit('\n').next().unwrap_or("").chars().count() + 1,
     );
     format!(" at {}:{line}:{column}", shown.display())
+}
+
+/// A file as it is seen from the script's folder.
+fn shown(file: &Path, may: &Imports) -> PathBuf {
+    let folder = may.file().parent().unwrap_or(Path::new("/"));
+    file.strip_prefix(folder).unwrap_or(file).into()
 }

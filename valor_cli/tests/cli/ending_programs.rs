@@ -1,4 +1,4 @@
-//! What the program starts (cargo and its compilers, esbuild) ends with it, however it ends.
+//! What the program starts (cargo and its compilers, esbuild, a Deno that is asked) ends with it, however it ends.
 
 use crate::{
     support::{Folder, Server, started, valor_cli, wait_for, wait_for_the_end_of},
@@ -144,6 +144,8 @@ fn the_first_build_does_not_outlive_the_program_either() {
 
 #[test]
 fn whatever_ends_a_command_ends_what_it_has_started() {
+    // How a Deno is asked for its version.
+    const DENO: &str = "eval";
     const SCRIPT: &str = r#"{ "type": "js", "name": "it", "path": "it.ts" }"#;
     const MODULE: &str = r#"{ "type": "wasm", "name": "it", "source": "it" }"#;
     let native = crate::support::libraries().join(format!(
@@ -152,11 +154,13 @@ fn whatever_ends_a_command_ends_what_it_has_started() {
         std::env::consts::DLL_SUFFIX
     ));
     let native = native.to_str().unwrap();
-    let commands: [(&str, &str, &[&str]); 6] = [
+    let commands: [(&str, &str, &[&str]); 8] = [
         (NATIVE, "build", &["check", "--build"]),
         (NATIVE, "build", &["build"]),
         (MODULE, "build", &["web", "--build", "-o", "dist"]),
         (SCRIPT, "--*", &["web", "-o", "dist"]),
+        (SCRIPT, DENO, &["check"]),
+        (SCRIPT, DENO, &["web", "-o", "dist"]),
         (NATIVE, "metadata", &["package", native, "--source", "it"]),
         (NATIVE, "--*", &["package", "it.ts"]),
     ];
@@ -165,6 +169,10 @@ fn whatever_ends_a_command_ends_what_it_has_started() {
             let mut it = Started::new(&[entry], args);
             it.folder.write("it.ts", "export default {}");
             it.command.env("ENDLESS", endless);
+            if endless == DENO {
+                let tool = it.folder.path().join("tool");
+                it.command.env("VALOR_DENO", tool);
+            }
             let program = it.begin();
             signal(name, &program.id().to_string());
             let (status, said) = it.end(program);

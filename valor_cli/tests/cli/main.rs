@@ -34,6 +34,8 @@ mod watching_sources;
 mod web_alike;
 #[cfg(all(target_os = "linux", feature = "wasm"))]
 mod web_imports;
+#[cfg(all(target_os = "linux", feature = "wasm"))]
+mod web_judged;
 #[cfg(feature = "wasm")]
 mod web_scripts;
 #[cfg(feature = "wasm")]

@@ -9,7 +9,7 @@ use crate::{
 };
 
 /// Where each script is, and files around it.
-fn project(name: &str, text: &str, files: &str) -> Folder {
+pub fn project(name: &str, text: impl AsRef<[u8]>, files: &str) -> Folder {
     let folder = Folder::new("");
     // The project reaches up to `app`, and no further.
     std::fs::remove_file(folder.path().join("plugins.json")).unwrap();
@@ -54,7 +54,7 @@ fn project(name: &str, text: &str, files: &str) -> Folder {
     folder
 }
 
-fn asked(folder: &Folder, more: &[&str]) -> Finished {
+pub fn asked(folder: &Folder, more: &[&str]) -> Finished {
     let mut command = valor_cli();
     command
         .args(more)
@@ -66,7 +66,7 @@ fn asked(folder: &Folder, more: &[&str]) -> Finished {
     finish(command)
 }
 
-const ANSWERS: &str = "export default { fetch: () => new Response(String(it)) };\n";
+pub const ANSWERS: &str = "export default { fetch: () => new Response(String(it)) };\n";
 
 #[test]
 fn a_file_is_a_vlugin_in_a_page_and_on_a_server_or_in_neither() {
@@ -81,14 +81,14 @@ fn a_file_is_a_vlugin_in_a_page_and_on_a_server_or_in_neither() {
             "const it = 1;\nconst other = (;",
             "[]",
             "SyntaxError: Expression expected | 2 | const other = (; | ~ at syntax.js:2:16",
-            "syntax.js:2:15: Unexpected \";\"",
+            "syntax.js:2:16: Unexpected \";\"",
         ),
         (
             "through.js",
             "import it from './broken.js';",
             "[]",
             "at broken.js:1:17",
-            "broken.js:1:16: Expected identifier but found \";\"",
+            "broken.js:1:17: Expected identifier but found \";\"",
         ),
         (
             "endless.js",
@@ -109,7 +109,7 @@ fn a_file_is_a_vlugin_in_a_page_and_on_a_server_or_in_neither() {
             "json.js",
             "import it from './data.json';",
             granted,
-            "Consider importing Json modules with an import attribute with the type of \"json\" at json.js:1:16",
+            "it imports `./data.json`, which is not code: add `with { type: \"json\" }` at json.js:1:16",
             "it imports `./data.json`, which is not code: add `with { type: \"json\" }` at json.js:1:16",
         ),
         (
@@ -123,7 +123,7 @@ fn a_file_is_a_vlugin_in_a_page_and_on_a_server_or_in_neither() {
             "text.js",
             "import it from './words.txt';",
             granted,
-            "Importing these types of modules is currently not supported at text.js:1:16",
+            "it imports `./words.txt`, which is not code: add `with { type: \"text\" }` at text.js:1:16",
             "it imports `./words.txt`, which is not code: add `with { type: \"text\" }` at text.js:1:16",
         ),
         (
@@ -145,7 +145,7 @@ fn a_file_is_a_vlugin_in_a_page_and_on_a_server_or_in_neither() {
             "bytes.js",
             "import it from './lib.js' with { type: 'bytes' };",
             "[]",
-            "`./lib.js` is imported with the type \"bytes\", which is not supported",
+            "it imports `./lib.js` with the type \"bytes\", which a server does not load",
             "it imports `./lib.js` with the type \"bytes\", which a server does not load",
         ),
         (
@@ -254,7 +254,7 @@ fn a_file_is_a_vlugin_in_a_page_and_on_a_server_or_in_neither() {
              package as well: import the file by its path at named.js:1:16",
         ),
     ] {
-        let folder = project(name, &format!("{text}\n{ANSWERS}"), files);
+        let folder = project(name, format!("{text}\n{ANSWERS}"), files);
         let dist = folder.file("dist");
         let esbuild = esbuild();
         let web = ["web", "-o", &dist, "--esbuild", &esbuild];
@@ -289,7 +289,7 @@ fn without_any_tool_a_script_is_written_that_certainly_imports_nothing() {
         ("export * from/**/'./lib.js';\n", false),
         ("const a = 1 /*\n// */; import './lib.js';\n", false),
     ] {
-        let folder = project("it.js", &format!("{text}const it = 1;\n{ANSWERS}"), "[]");
+        let folder = project("it.js", format!("{text}const it = 1;\n{ANSWERS}"), "[]");
         let finished = asked(&folder, &["web", "-o", &folder.file("dist")]);
         assert_eq!(finished.code == Some(0), is_written, "{text}: {finished:?}");
         if !is_written {
@@ -315,7 +315,7 @@ fn what_a_service_worker_has_not_is_refused_when_it_is_written() {
         let finished = asked(&folder, &[&web, more].concat());
         let faults = finished.faults().concat();
         assert!(
-            faults.contains("it.js:1:11: Top-level await is not available"),
+            faults.contains("it.js:1:12: Top-level await is not available in a page: await that in `create(env)`"),
             "{finished:?}"
         );
     }
@@ -327,13 +327,15 @@ fn what_is_required_by_a_module_is_refused_when_it_is_written() {
     let deno = deno().display().to_string();
     let folder = project(
         "it.js",
-        &format!("const it = require('./lib.js');\n{ANSWERS}"),
+        format!("const it = require('./lib.js');\n{ANSWERS}"),
         "[]",
     );
     let served = asked(&folder, &["check", "--deno", &deno]);
     let faults = served.faults().concat();
     assert!(
-        faults.contains("ReferenceError: require is not defined"),
+        faults.contains(
+            "ReferenceError: `require` is not defined (only a file that ends in .cjs is CommonJS"
+        ),
         "{served:?}"
     );
     let (dist, esbuild) = (folder.file("dist"), esbuild());
@@ -349,7 +351,7 @@ fn what_is_required_by_a_module_is_refused_when_it_is_written() {
 
 #[test]
 fn a_deno_that_is_named_and_does_not_run_is_a_fault() {
-    let folder = project("it.js", &format!("const it = 1;\n{ANSWERS}"), "[]");
+    let folder = project("it.js", format!("const it = 1;\n{ANSWERS}"), "[]");
     let dist = folder.file("dist");
     let finished = asked(&folder, &["web", "-o", &dist, "--deno", "/none"]);
     assert_eq!(finished.code, Some(1), "{finished:?}");

@@ -178,14 +178,16 @@ fn scripts_that_cannot_be_written() {
         "a.ts",
         wrong,
         Some(&esbuild),
-        &["a.ts cannot be bundled: a.ts:1:7: Could not resolve \"./nowhere\""],
+        &[
+            "a.ts cannot be bundled: a.ts:1:8: Could not resolve \"./nowhere\": put that file there, or correct the name",
+        ],
     );
     let waits = "await null;\nexport default {};\n";
     refused(
         "a.ts",
         waits,
         Some(&esbuild),
-        &["a.ts:1:0: Top-level await is not available"],
+        &["a.ts:1:1: Top-level await is not available"],
     );
 }
 
@@ -331,7 +333,10 @@ fn an_optional_one_is_left_out_for_want_of_a_package() {
     // Not what is missing in it, nor what is Node's own: no package would help.
     for (specifier, said) in [
         ("hono/nothing", "Could not resolve \"hono/nothing\""),
-        ("fs", "Could not resolve \"fs\""),
+        (
+            "fs",
+            "it imports `fs`, a module of Node's, which no page has: ",
+        ),
     ] {
         optional.write("hono/hono.js", format!("import '{specifier}';\n"));
         let finished = written(&optional);

@@ -5,7 +5,7 @@ use super::{Inspection, panic_strategy};
 use crate::{
     Kind,
     escape::{Shown, one_line},
-    loader::{LoadError, ScriptError, native::sha256_of, read, unpack},
+    loader::{LoadError, code, native::sha256_of, read, unpack},
     package::{Library, Manifest, Package, PackageError},
 };
 use serde::{Serialize, Serializer, ser::SerializeStruct};
@@ -82,8 +82,11 @@ impl PackageInspection {
             .collect();
         let of_target = |target: &str| {
             let (wanted, bytes) = package.library(file, target)?;
-            if manifest.is_script() && std::str::from_utf8(bytes).is_err() {
-                return Err(ScriptError::not_utf8(&file.join(&wanted.file)).into());
+            let misencoded = manifest
+                .is_script()
+                .then(|| code::encoded(&file.join(&wanted.file), bytes));
+            if let Some(error) = misencoded.flatten() {
+                return Err(error.into());
             }
             let packed = libraries.iter().find(|packed| packed.library == *wanted);
             packed.map_or(Ok(()), Packed::verdict)

@@ -5,12 +5,9 @@
 //! is written, so it has to be in what the definition's `files` names. A path is judged for where its links lead, also
 //! in an installed package.
 
-use super::{LoadError, ScriptError, links, npm, paths};
+use super::{LoadError, ScriptError, code, links, npm, paths};
 use crate::{Definition, project};
 use std::path::{Path, PathBuf};
-
-/// The ends of the names of files that are code.
-const CODE: [&str; 9] = ["js", "mjs", "cjs", "jsx", "ts", "mts", "cts", "tsx", "wasm"];
 
 /// What one script may import and read.
 #[derive(Debug, Clone)]
@@ -143,10 +140,13 @@ impl Imports {
                  --outfile=FILE`)"
             ));
         }
-        let end = real.extension().and_then(|end| end.to_str());
-        let is_code = end.is_some_and(|end| CODE.contains(&end.to_ascii_lowercase().as_str()));
+        if real.is_file()
+            && let Some(misnamed) = code::misnamed(real)
+        {
+            return Some(misnamed);
+        }
         let is_granted = |path: &Path| self.files.iter().any(|it| path.starts_with(it));
-        if is_code || !real.is_file() || is_granted(imported) || is_granted(real) {
+        if code::is_code(real) || !real.is_file() || is_granted(imported) || is_granted(real) {
             return None;
         }
         let folder = self.file.parent()?;

@@ -6,6 +6,7 @@
 //! any sort ends as a [`LoadError`] and never as the end of the process, and that nothing of a file runs before all
 //! that can be checked was checked.
 
+pub mod code;
 mod error;
 pub(crate) mod files;
 mod files_error;
@@ -31,7 +32,7 @@ pub use error::LoadError;
 pub use files_error::FilesError;
 pub use guest_error::GuestError;
 pub use imports::Imports;
-pub use js::{Judge, Judged};
+pub use js::{Judge, Judged, Rejected};
 pub use native::{NativeLoader, images_mapped};
 pub use native_error::NativeError;
 pub use script_error::ScriptError;

@@ -5,10 +5,7 @@
 
 use crate::escape::one_line;
 use crate::ownership::Untrusted;
-use std::{
-    fmt,
-    path::{Path, PathBuf},
-};
+use std::{fmt, path::PathBuf};
 
 /// Why a script is not loaded.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -141,14 +138,6 @@ pub enum ScriptError {
 }
 
 impl ScriptError {
-    /// That a script is no text.
-    pub(crate) fn not_utf8(file: &Path) -> Self {
-        Self::Failed {
-            file: file.to_owned(),
-            message: "it is not UTF-8".into(),
-        }
-    }
-
     /// Whether what is missing is on this machine, and nothing is wrong with the script.
     pub fn is_of_this_machine(&self) -> bool {
         matches!(

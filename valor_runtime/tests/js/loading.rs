@@ -112,8 +112,8 @@ pub(crate) fn what_is_no_script_is_not_loaded() {
             (
                 "bytes",
                 &[
-                    "`./throws.js` is imported with the type \"bytes\", which is not supported: read the file, which \
-                     `files` in its definition grants at bytes.js:1:16",
+                    "it imports `./throws.js` with the type \"bytes\", which a server does not load: import it as \
+                     \"text\", or JSON as \"json\" at bytes.js:1:16",
                 ],
             ),
             (

@@ -91,3 +91,67 @@ fn what_is_refused_of_a_worker_is_said_and_seen() {
     // A line each, and none for what was caught.
     assert_eq!(errors.len(), 4, "{errors:#?}");
 }
+
+/// What `import()` rejects with is made by Deno alone. Where it leaves the script, it has Valor's words all the same.
+const REJECTED: &str = r#"
+const name = ["./gone", "js"].join(".");
+const inner = `
+  console.error("inner", await import("https://a.example/it.js").catch((error) => error));
+  await import("https://a.example/other.js");
+`;
+export default {
+  async fetch(request) {
+    const path = new URL(request.url).pathname;
+    if (path === "/worker") new Worker(`data:text/javascript,${encodeURIComponent(inner)}`, { type: "module" });
+    if (path === "/unhandled") import(name);
+    if (path === "/thrown") await import(name);
+    const error = await import(name).catch((error) => error);
+    if (path === "/answered") throw Object.assign(error, { status: 404 });
+    if (path === "/failed") throw Object.assign(error, { status: 503 });
+    if (path === "/cause") throw new Error("because", { cause: error });
+    if (path === "/logged") {
+      console.error("caught", error);
+      console.warn(error.message);
+      console.info(`${error.stack}`);
+    }
+    return new Response("ok");
+  },
+};"#;
+
+#[test]
+fn what_an_import_is_rejected_with_leaves_the_script_in_valors_words() {
+    keep_log();
+    let house = House::new(&[("rejected.js", REJECTED)]);
+    let files = "which `files` in its definition grants";
+    let granted = "which `files` in its definition grants, or an import whose text has the name";
+    block_on(async {
+        house.load(json!({ "name": "rejected" })).await.unwrap();
+        for (path, status) in [
+            ("/worker", 200),
+            ("/unhandled", 200),
+            ("/logged", 200),
+            ("/thrown", 500),
+            ("/failed", 503),
+            ("/cause", 500),
+            ("/answered", 404),
+        ] {
+            let (found, text) = house.get(&format!("/rejected{path}")).await;
+            assert_eq!(found, status, "{path}: {text}");
+            assert!(!text.contains("--allow"), "{path}: {text}");
+            assert_eq!(text.contains(files), status == 404, "{path}: {text}");
+        }
+    });
+    for start in ["ERROR rejected", "WARN rejected", "INFO rejected"] {
+        logged(&[start, files]);
+    }
+    for part in ["caught", "uncaught, in a promise", "Error: because at "] {
+        logged(&["ERROR rejected", part, granted]);
+    }
+    for part in ["inner", "uncaught: in the Worker `data:"] {
+        logged(&[" rejected ", part, "nothing is loaded from elsewhere"]);
+    }
+    for level in ["ERROR", "WARN", "INFO", "DEBUG"] {
+        let said = lines(&format!("{level} rejected"));
+        assert!(said.iter().all(|it| !it.contains("--allow")), "{said:#?}");
+    }
+}

@@ -2,9 +2,10 @@
 //!
 //! `deno` asks for the version, `graph` for a script's imports. Deno reads whatever a script's text names. So on Linux
 //! such a process has a memory limit, and is ended if it waits for a FIFO. It ends with Valor, or as soon as nobody
-//! waits for the answer. It uses no folder that could be left behind.
+//! waits for the answer. So does everything that it starts: the program named for Deno may be a script that calls one.
+//! It uses no folder that could be left behind.
 
-use crate::{fifo::waited_for, private_dir::PrivateDir, timer::Timer};
+use crate::{fifo::waited_for, keeper::Group, private_dir::PrivateDir, timer::Timer};
 use futures_lite::{AsyncReadExt, future};
 use smol::{
     channel::bounded,
@@ -18,7 +19,7 @@ use std::{
 };
 
 /// Deno takes a few hundredths of a second.
-const LONGEST: Duration = Duration::from_secs(20);
+pub(super) const LONGEST: Duration = Duration::from_secs(20);
 /// The memory that it may use. For a large project it needs less than a tenth of that.
 pub(super) const MOST_MEMORY: u64 = 512 << 20;
 /// Each thread has a stack, which counts, and Deno has several threads per core.
@@ -66,6 +67,11 @@ pub(super) async fn answer(mut command: std::process::Command) -> Result<Answer,
             let scratch = scratch(&mut command)?;
             #[cfg(target_os = "linux")]
             hold(&mut command);
+            let group = Group::new().ok();
+            match &group {
+                Some(group) => group.take_in(&mut command),
+                None => alone(&mut command),
+            }
             let mut command = Command::from(command);
             command
                 .stdin(Stdio::null())
@@ -85,6 +91,10 @@ pub(super) async fn answer(mut command: std::process::Command) -> Result<Answer,
             let stopped = future::or(over, future::or(late, waits));
             let answer = future::or(said(&mut child), stopped).await;
             if answer.is_err() {
+                match &group {
+                    Some(group) => group.kill(),
+                    None => kill_all(child.id()),
+                }
                 let _ = child.kill();
                 let _ = child.status().await;
             }
@@ -93,6 +103,26 @@ pub(super) async fn answer(mut command: std::process::Command) -> Result<Answer,
         })
     })
     .await
+}
+
+/// Has a program lead a process group.
+fn alone(command: &mut std::process::Command) {
+    #[cfg(unix)]
+    std::os::unix::process::CommandExt::process_group(command, 0);
+    #[cfg(not(unix))]
+    let _ = command;
+}
+
+/// Ends all of the group that a process leads, which was not waited for yet.
+fn kill_all(leader: u32) {
+    #[cfg(unix)]
+    {
+        use rustix::process::{Pid, Signal, kill_process_group};
+        let leader = i32::try_from(leader).ok().and_then(Pid::from_raw);
+        let _ = leader.map(|it| kill_process_group(it, Signal::KILL));
+    }
+    #[cfg(not(unix))]
+    let _ = leader;
 }
 
 /// Where Deno caches: nowhere. Windows has no path that is certain not to be a folder.

@@ -1,14 +1,16 @@
 //! Finds the Deno that runs the scripts, and checks its version.
 //!
-//! The loader looks for each script, and asks each program that it finds once. A [`PathBuf`] from [`ask`] is a program
-//! that has reported its version.
+//! The loader looks for each script, and asks each program that it finds once ([`Asked`]). A [`PathBuf`] from [`ask`] is
+//! a program that has reported its version.
 
-use super::asked::{Answer, Unanswered, answer};
+use super::asked::{Answer, LONGEST, Unanswered, answer};
 use crate::{loader::ScriptError, private_dir::PrivateDir, project};
 use std::{
+    collections::HashMap,
     env,
     path::{Path, PathBuf},
     process::Command,
+    time::Instant,
 };
 
 /// From this version on, a permission opens only one Unix socket, and not all of them.
@@ -54,6 +56,53 @@ pub(super) fn named(named: Option<&Path>) -> Option<PathBuf> {
     })
 }
 
+/// The programs that were asked, each with its own file, or with why it is none and until when that holds.
+#[derive(Default)]
+pub(super) struct Asked(smol::lock::Mutex<HashMap<PathBuf, Known>>);
+
+type Known = Result<PathBuf, Failure>;
+
+/// Why a program is none, and how long it took to find that out.
+struct Failure {
+    error: ScriptError,
+    asked: Instant,
+    answered: Instant,
+}
+
+impl Failure {
+    fn holds(&self, now: Instant) -> bool {
+        let took = self.answered.saturating_duration_since(self.asked);
+        now.saturating_duration_since(self.answered) < took
+    }
+}
+
+impl Asked {
+    /// What a program has said, which is asked now if that is not known. A failure holds for as long as it took: a
+    /// program that says nothing is not waited for once for each script.
+    ///
+    /// # Errors
+    /// As [`ask`].
+    pub(super) async fn program(&self, found: PathBuf) -> Result<PathBuf, ScriptError> {
+        let mut known = self.0.lock().await;
+        match known.get(&found) {
+            Some(Ok(program)) => return Ok(program.clone()),
+            Some(Err(failure)) if failure.holds(Instant::now()) => {
+                return Err(failure.error.clone());
+            }
+            _ => {}
+        }
+        let asked = Instant::now();
+        let answer = ask(found.clone()).await;
+        let failed = |error| Failure {
+            error,
+            asked,
+            answered: Instant::now(),
+        };
+        known.insert(found, answer.clone().map_err(failed));
+        answer
+    }
+}
+
 /// Checks that a program is a suitable Deno, and returns its own file: the given program may be a script that calls it.
 ///
 /// # Errors
@@ -72,7 +121,7 @@ pub(super) async fn ask(file: PathBuf) -> Result<PathBuf, ScriptError> {
     command.args(["eval", "--no-config", "--no-lock", ASK]);
     let asked = answer(command).await.map_err(|why| match why {
         Unanswered::System(error) => none(format!("cannot be run: {error}")),
-        _ => none("does not say its version".into()),
+        why => unanswered(&file, &why),
     })?;
     let said = String::from_utf8_lossy(&asked.stdout);
     let (version, program) =
@@ -96,6 +145,21 @@ pub(super) async fn ask(file: PathBuf) -> Result<PathBuf, ScriptError> {
         });
     }
     Ok(PathBuf::from(program))
+}
+
+/// Why a program is taken for no Deno, which was ended before it had said its version.
+fn unanswered(file: &Path, why: &Unanswered) -> ScriptError {
+    let reason = match why {
+        Unanswered::System(error) => error.to_string(),
+        Unanswered::Late => format!("it did not say its version within {} s", LONGEST.as_secs()),
+        Unanswered::Long => "it said more than its version".into(),
+        Unanswered::Fifo(_) => "it waits for a FIFO and does not say its version".into(),
+    };
+    ScriptError::DenoFails {
+        file: file.to_owned(),
+        reason,
+        is_limited: false,
+    }
 }
 
 /// How it ended, and the first line that it printed.
@@ -143,5 +207,35 @@ fn on_path() -> &'static [&'static str] {
     match cfg!(windows) {
         true => &["deno.exe", "deno.cmd"],
         false => &["deno"],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_that_says_nothing_is_named_with_the_time_and_what_to_do() {
+        let error = unanswered(Path::new("/bin/it"), &Unanswered::Late);
+        assert_eq!(
+            error.to_string(),
+            "the Deno that `js` vlugins run in, /bin/it, does not run: it did not say its version within 20 s; see \
+             that `deno eval 1` works here, or name another one in VALOR_DENO"
+        );
+    }
+
+    #[test]
+    fn one_that_says_nothing_is_not_waited_for_once_for_each_script() {
+        let seconds = std::time::Duration::from_secs;
+        let asked = Instant::now();
+        let failure = Failure {
+            error: unanswered(Path::new("/bin/it"), &Unanswered::Late),
+            asked,
+            answered: asked + LONGEST,
+        };
+        let holds = |since| failure.holds(failure.answered + since);
+        assert!(holds(seconds(0)) && holds(LONGEST - seconds(1)));
+        // It may have been mended since.
+        assert!(!holds(LONGEST));
     }
 }

@@ -8,12 +8,12 @@
 use super::{
     asked::{MOST_MEMORY, Unanswered, answer},
     named,
-    told::{Module, Told},
+    told::{Module, Rejected, Told},
 };
 use crate::{
     escape::one_line,
     file,
-    loader::{Imports, npm::is_installed, search::MAX_SIZE},
+    loader::{Imports, code, npm::is_installed, search::MAX_SIZE},
 };
 use sha2::{Digest, Sha256};
 use std::{
@@ -51,6 +51,10 @@ pub(super) struct Finding {
     pub(super) graph: Graph,
     /// Whether the script imports anything.
     pub(super) imports: bool,
+    /// What its file names beside modules of Node's.
+    pub(super) others: Vec<String>,
+    /// What it imports as it runs, and cannot.
+    pub(super) rejected: Vec<Rejected>,
     /// The import that is not allowed, or why the script cannot be loaded.
     pub(super) refusal: Option<String>,
 }
@@ -86,19 +90,21 @@ impl Ask {
             }
             asks += 1;
         };
-        let refusal = self.refusal(&told);
+        let forbidden = self.forbidden(&told);
         let files = told.code().into_iter().filter_map(Module::file);
         let mut files: Vec<_> = files.filter(|it| *it != self.file).collect();
         files.retain(|it| !is_installed(it));
         files.insert(0, self.file.clone());
-        let hashed = files.into_iter().map(|it| {
-            let hash = hash(&it);
-            (it, hash)
-        });
+        let own = self.file.clone();
+        let (graph, misencoded) = smol::unblock(move || Graph::of(files, &own)).await;
+        let folder = self.file.parent();
         Ok(Finding {
-            graph: Graph(smol::unblock(|| hashed.collect()).await),
+            graph,
             imports: told.imports(),
-            refusal,
+            others: told.others(),
+            rejected: folder.map_or_else(Vec::new, |it| told.rejected(it)),
+            // Deno reads other encodings, and says of the rest what helps nobody.
+            refusal: forbidden.or(misencoded).or_else(|| told.fault(folder?)),
         })
     }
 
@@ -125,8 +131,8 @@ impl Ask {
         })
     }
 
-    /// Why Deno's answer is not allowed, or cannot be loaded.
-    fn refusal(&self, told: &Told) -> Option<String> {
+    /// Why the script may not import what Deno says, or Deno cannot read it.
+    fn forbidden(&self, told: &Told) -> Option<String> {
         let files = told.code().into_iter().filter_map(Module::file);
         let imported: Vec<_> = files.filter(|it| *it != self.file).collect();
         if let Some(refusal) = imported.iter().find_map(|it| self.may.refusal(it)) {
@@ -140,7 +146,7 @@ impl Ask {
         if let Some(large) = unread.filter_map(Module::file).find(|it| size(it) > LARGE) {
             return Some(too_large(Some(&large)));
         }
-        told.fault(self.file.parent()?)
+        None
     }
 
     /// Why its imports are not known.
@@ -186,6 +192,20 @@ fn too_large(file: Option<&Path>) -> String {
 }
 
 impl Graph {
+    /// Reads these files, and says of the first imported one that is not saved as it has to be.
+    fn of(files: Vec<PathBuf>, script: &Path) -> (Self, Option<String>) {
+        let mut misencoded = None;
+        let read = files.into_iter().map(|it| {
+            let bytes = file::read(&it, MAX_SIZE).ok();
+            if let Some(bytes) = bytes.as_ref().filter(|_| it != script) {
+                misencoded = misencoded.take().or_else(|| code::misencoded(&it, bytes));
+            }
+            let hash = bytes.map(|it| Sha256::digest(it).into());
+            (it, hash)
+        });
+        (Self(read.collect()), misencoded)
+    }
+
     /// The files that it consists of.
     pub(super) fn files(&self) -> impl Iterator<Item = &Path> {
         self.0.iter().map(|(file, _)| file.as_path())

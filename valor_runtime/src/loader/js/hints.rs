@@ -38,7 +38,7 @@ const FLAG: (&str, &str) = (", run again with the --allow-", " flag");
 
 /// Its other advice, and the replacements. A `*` is a part of a line without a quotation mark; in the second text it is
 /// the first such part.
-pub(super) const HINTS: [(&str, &str); 26] = [
+pub(super) const HINTS: [(&str, &str); 31] = [
     // The names of other modules.
     (
         "TypeError: Requires read access to \"*\", run again with the --allow-read flag",
@@ -139,6 +139,30 @@ pub(super) const HINTS: [(&str, &str); 26] = [
         "If this caused the error, run again with --unsafe-proto to restore it.",
         "If this caused the error, use Object.getPrototypeOf and Object.setPrototypeOf.",
     ),
+    // What CommonJS alone has. Deno would go by a package.json, which Valor has it leave alone.
+    (
+        "ReferenceError: module is not defined",
+        "ReferenceError: `module` is not defined (only a file that ends in .cjs is CommonJS, whatever a package.json \
+         says: rename it, or write `export default`)",
+    ),
+    (
+        "ReferenceError: exports is not defined",
+        "ReferenceError: `exports` is not defined (only a file that ends in .cjs is CommonJS, whatever a package.json \
+         says: rename it, or write `export`)",
+    ),
+    (
+        "ReferenceError: require is not defined",
+        "ReferenceError: `require` is not defined (only a file that ends in .cjs is CommonJS, whatever a package.json \
+         says: rename it, or write `import`)",
+    ),
+    (
+        "ReferenceError: __dirname is not defined",
+        "ReferenceError: `__dirname` is not defined (use `import.meta.dirname`)",
+    ),
+    (
+        "ReferenceError: __filename is not defined",
+        "ReferenceError: `__filename` is not defined (use `import.meta.filename`)",
+    ),
     // Certificates: the host makes the script's fetches.
     (
         "run again with DENO_TLS_CA_STORE=mozilla,system.",
@@ -155,12 +179,13 @@ pub(super) const HINTS: [(&str, &str); 26] = [
 ];
 
 /// Every hint contains this.
-const IN_EACH: [&str; 5] = [
+const IN_EACH: [&str; 6] = [
     "--",
     "`deno ",
     "DENO_",
     "nodeModulesDir",
     " not a dependency",
+    " is not defined",
 ];
 
 /// A text without Deno's advice.

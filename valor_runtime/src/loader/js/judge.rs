@@ -6,6 +6,7 @@
 use super::{
     deno,
     graph::{Ask, Finding},
+    told::Rejected,
     unloadable,
 };
 use crate::loader::{Imports, ScriptError, npm};
@@ -26,11 +27,20 @@ pub struct Judged {
     pub files: Vec<PathBuf>,
     /// Whether it imports anything.
     pub imports: bool,
+    /// What its file names for sure beside modules of Node's: nothing of it is loaded if the script is checked.
+    pub others: Vec<String>,
+    /// What it imports as it runs, and cannot. It is loaded all the same.
+    pub rejected: Vec<Rejected>,
     /// Why a server would not load it.
     pub refusal: Option<ScriptError>,
 }
 
 impl Judge {
+    /// Whether one Deno is named for all scripts, also by `VALOR_DENO`.
+    pub fn is_named(named: Option<&Path>) -> bool {
+        deno::named(named).is_some()
+    }
+
     /// Uses the Deno that a server would run this script in: the one that is named, or the first that is found. `None`
     /// if none is found, or if the one that is found cannot be run, which is logged.
     ///
@@ -65,23 +75,32 @@ impl Judge {
             reaches_packages: packages,
         };
         let (finding, contained) = future::zip(ask.finding(), ask.contained()).await;
-        let (files, imports, refusal) = match finding {
+        let judged = match finding {
             Ok(Finding {
                 graph,
                 imports,
+                others,
+                rejected,
                 refusal,
-            }) => (
-                graph.files().map(Path::to_owned).collect(),
+            }) => Judged {
+                files: graph.files().map(Path::to_owned).collect(),
                 imports,
-                refusal,
-            ),
-            Err(unknown) => (vec![file.clone()], true, Some(unknown)),
+                others,
+                rejected,
+                refusal: refusal.map(|message| unloadable(message, &file)),
+            },
+            Err(unknown) => Judged {
+                files: vec![file.clone()],
+                imports: true,
+                others: Vec::new(),
+                rejected: Vec::new(),
+                refusal: Some(unloadable(unknown, &file)),
+            },
         };
-        let refusal = refusal.or(contained.err());
+        let stray = || contained.err().map(|message| unloadable(message, &file));
         Judged {
-            files,
-            imports,
-            refusal: refusal.map(|message| unloadable(message, &file)),
+            refusal: judged.refusal.or_else(stray),
+            ..judged
         }
     }
 }

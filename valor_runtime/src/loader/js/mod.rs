@@ -38,9 +38,11 @@ mod trouble;
 mod worker;
 
 pub use judge::{Judge, Judged};
+pub use told::Rejected;
 
 use super::{
-    Imports, LoadError, Loaded, Loader, ScriptError, Settings, Wanted, npm, paths, search::Search,
+    Imports, LoadError, Loaded, Loader, ScriptError, Settings, Wanted, code, npm, paths,
+    search::Search,
 };
 use crate::hex::hex;
 use crate::{
@@ -63,15 +65,11 @@ use std::{
 };
 use valor_abi_wire::{Host as _, lock::locked};
 
-/// The extensions of scripts; the first is that of a bare name.
-const EXTENSIONS: [&str; 4] = ["js", "mjs", "ts", "mts"];
-
 /// Loads JavaScript vlugins.
 pub struct JsLoader {
     search: Search,
     deno: Option<PathBuf>,
-    /// The programs that were found and asked, each with its own file.
-    programs: smol::lock::Mutex<HashMap<PathBuf, PathBuf>>,
+    programs: deno::Asked,
     groups: Mutex<HashMap<String, Weak<Group>>>,
     scripts: Mutex<Vec<Weak<Script>>>,
     create_timeout: Duration,
@@ -127,7 +125,7 @@ impl JsLoader {
         Self {
             search: Search::of(settings),
             deno: settings.deno.clone(),
-            programs: smol::lock::Mutex::default(),
+            programs: deno::Asked::default(),
             groups: Mutex::default(),
             scripts: Mutex::default(),
             create_timeout: settings.create_timeout,
@@ -146,7 +144,7 @@ impl JsLoader {
     /// # Errors
     /// [`LoadError::NotFound`], and [`LoadError::Outside`] with `restricted`.
     fn locate(&self, definition: &Definition, restricted: bool) -> Result<PathBuf, LoadError> {
-        let names = |name: &str| EXTENSIONS.map(|end| format!("{name}.{end}")).into();
+        let names = |name: &str| code::BARE.map(|end| format!("{name}.{end}")).into();
         self.search
             .locate(definition, restricted, "script", names, Vec::new)
     }
@@ -166,6 +164,11 @@ impl JsLoader {
             smol::unblock(move || check()).await?.sha256
         };
         let file = dunce::canonicalize(&file).map_err(|error| paths::reading(&file, error))?;
+        if !is_package(&file)
+            && let Some(error) = code::named(&file)
+        {
+            return Err(error.into());
+        }
         let program = self.program(&file).await?;
         let folder = file.parent().unwrap_or(Path::new("/")).to_owned();
         let url = |path: &Path, is_folder: bool| {
@@ -256,10 +259,10 @@ impl JsLoader {
             definition.sha256.is_some() || search.needs_signatures() || is_package(&file);
         Arc::new(move || {
             let (bytes, sha256) = search.pick(&definition, &file)?;
-            let source = is_checked.then(|| source_of(&file, bytes)).transpose()?;
+            let source = source_of(&file, bytes)?;
             Ok(Checked {
                 sha256: hex(&sha256),
-                source,
+                source: is_checked.then_some(source),
             })
         })
     }
@@ -267,13 +270,7 @@ impl JsLoader {
     /// The Deno for a script.
     async fn program(&self, script: &Path) -> Result<PathBuf, LoadError> {
         let found = deno::find(self.deno.as_deref(), self.search.base(), script)?;
-        let mut programs = self.programs.lock().await;
-        if let Some(program) = programs.get(&found) {
-            return Ok(program.clone());
-        }
-        let program = deno::ask(found.clone()).await?;
-        programs.insert(found, program.clone());
-        Ok(program)
+        Ok(self.programs.program(found).await?)
     }
 
     fn group(&self, name: Option<&str>, launch: Launch) -> Arc<Group> {
@@ -308,8 +305,11 @@ fn source_of(file: &Path, bytes: Vec<u8>) -> Result<String, LoadError> {
             .to_vec(),
         false => bytes,
     };
-    let source = String::from_utf8(bytes).map_err(|_| ScriptError::not_utf8(file))?;
+    if let Some(error) = code::encoded(file, &bytes) {
+        return Err(error.into());
+    }
     // A byte order mark before it is not part of it.
+    let source = String::from_utf8_lossy(&bytes);
     Ok(source.trim_start_matches('\u{feff}').to_owned())
 }
 

@@ -130,6 +130,14 @@ impl Process {
                     said.last
                 )));
             }
+            Err(error) if error.kind() == io::ErrorKind::TimedOut => {
+                return Err(Unstarted::System(format!(
+                    "{} has not come up within {} s: see that `deno eval 1` works here, or name another Deno in \
+                     VALOR_DENO",
+                    launch.program.display(),
+                    UNTIL_UP.as_secs()
+                )));
+            }
             Err(error) => return Err(Unstarted::System(format!("Deno did not start: {error}"))),
         };
         let (commands, orders) = unbounded();

@@ -10,6 +10,7 @@ use super::{
     hints::plain,
     process::{Process, Unstarted},
     requests,
+    told::Rejected,
     trouble::Trouble,
     worker::{End, Worker},
 };
@@ -31,7 +32,7 @@ use std::{
     pin::Pin,
     sync::{
         Arc, Mutex, MutexGuard, Weak,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     task::{Context, Poll},
     time::{Duration, Instant},
@@ -73,6 +74,7 @@ pub(super) struct Script {
     trouble: Mutex<Trouble>,
     /// Its files when it was last started.
     graph: Mutex<Graph>,
+    has_foretold: AtomicBool,
 }
 
 /// A running script. Each request holds it.
@@ -111,6 +113,7 @@ impl Script {
             starting: smol::lock::Mutex::new(()),
             trouble: Mutex::default(),
             graph: Mutex::default(),
+            has_foretold: AtomicBool::new(false),
         })
     }
 
@@ -168,6 +171,7 @@ impl Script {
                     .map_or(Ok(()), Err)
                     .map_err(Unstarted::Failed)?;
                 contained.map_err(Unstarted::Failed)?;
+                self.foretell(&finding.rejected);
             }
         }
         let process = self.group.process().await?;
@@ -197,6 +201,17 @@ impl Script {
             .detach();
         }
         Ok(live)
+    }
+
+    /// Warns of what it imports as it runs, and cannot: once, however often it is started.
+    fn foretell(&self, rejected: &[Rejected]) {
+        if self.has_foretold.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        let name = &self.recipe.name;
+        for it in rejected {
+            log::warn!(target: "valor::js", vlugin = name.as_str(); "{}", it.foretold(name));
+        }
     }
 
     fn current(&self) -> Option<Arc<Live>> {

@@ -4,7 +4,12 @@
 //! neither what `import type` names, nor what a comment does.
 
 use super::hints::plain;
-use crate::loader::specifier::{maybe, misnamed};
+use crate::escape::one_line;
+use crate::loader::{
+    code,
+    npm::is_installed,
+    specifier::{maybe, misnamed},
+};
 use serde::Deserialize;
 use std::{
     collections::{HashMap, HashSet},
@@ -57,9 +62,6 @@ const NODES: [&str; 42] = [
     "worker_threads",
     "zlib",
 ];
-/// The types that `with { type: … }` may name.
-const TYPES: [&str; 2] = ["json", "text"];
-
 /// Deno's answer.
 #[derive(Deserialize)]
 pub(super) struct Told {
@@ -75,6 +77,28 @@ pub(super) struct Module {
     pub(super) error: Option<String>,
     #[serde(default)]
     dependencies: Vec<Dependency>,
+}
+
+/// An `import()` that is certain to be rejected when the script runs it.
+#[derive(Debug, Clone)]
+pub struct Rejected {
+    /// The file that it is in.
+    pub importer: PathBuf,
+    /// What it imports, as it is written.
+    pub specifier: String,
+    /// Why, and where it is.
+    pub message: String,
+}
+
+impl Rejected {
+    /// The line of a log that says so before the script runs.
+    pub fn foretold(&self, vlugin: &str) -> String {
+        format!(
+            "an `import()` of the script of `{vlugin}` is rejected when it runs: {}; correct it, or have the script \
+             catch that",
+            one_line(&self.message)
+        )
+    }
 }
 
 /// Something that a module imports.
@@ -134,47 +158,99 @@ impl Told {
         })
     }
 
+    /// What the script's own files import as it runs, and cannot. In CommonJS that may be a `require`, which is none
+    /// of these.
+    pub(super) fn rejected(&self, folder: &Path) -> Vec<Rejected> {
+        let shown = Shown(Url::from_directory_path(folder).ok());
+        let is_own = |it: &Path| !is_installed(it) && !code::is_commonjs(it);
+        let modules = self.code().into_iter();
+        let own = modules.filter_map(|it| Some((it, it.file().filter(|it| is_own(it))?)));
+        let edges = own.flat_map(|(module, file)| {
+            let edges = module.edges().filter(|(it, _)| it.is_dynamic);
+            edges.map(move |edge| (module, file.clone(), edge))
+        });
+        let rejected = edges.filter_map(|(module, importer, (dependency, code))| {
+            let within = || {
+                let target = code.specifier.iter().map(String::as_str);
+                let loaded = self.reached_from(target, |it| !it.is_dynamic);
+                loaded.into_iter().find_map(|it| self.broken(it, &shown))
+            };
+            let message = self.unloaded(module, dependency, code, &shown);
+            Some(Rejected {
+                importer,
+                specifier: dependency.specifier.clone(),
+                message: message.or_else(within)?,
+            })
+        });
+        rejected.collect()
+    }
+
+    /// What the script's file itself imports for sure, unless that is a module of Node's or one that it has made.
+    pub(super) fn others(&self) -> Vec<String> {
+        let root = self.roots.first().and_then(|it| self.module(it));
+        let edges = root.into_iter().flat_map(Module::edges);
+        let named = edges.filter(|(it, _)| !it.is_dynamic);
+        let named = named.map(|(it, _)| it.specifier.clone());
+        let is_file = |it: &String| !["node:", "data:"].iter().any(|start| it.starts_with(start));
+        named.filter(is_file).collect()
+    }
+
     /// The fault of the first import of a module that cannot be loaded.
     fn broken(&self, module: &Module, shown: &Shown) -> Option<String> {
-        module.edges().find_map(|(dependency, code)| {
-            if dependency.is_dynamic {
-                return None;
-            }
-            let at = |text: String| Some(format!("{text}{}", shown.place(module, code)));
-            if let Some(error) = &code.error {
-                return at(shown.text(error) + &of_node(&dependency.specifier));
-            }
-            let with_type = dependency.with_type.as_deref();
-            if let Some(other) = with_type.filter(|it| !TYPES.contains(it)) {
-                return at(format!(
-                    "`{}` is imported with the type \"{other}\", which is not supported: read the file, which `files` \
-                     in its definition grants",
-                    dependency.specifier
-                ));
-            }
-            let target = self.module(code.specifier.as_deref()?)?;
-            let error = target.error.as_deref()?;
-            let text = shown.text(error);
-            match error.contains("\n    at ") {
-                // It contains a place.
-                true => Some(text),
-                false => {
-                    let file = target.file().filter(|it| !it.is_file());
-                    let maybe = file.map_or_else(Default::default, |it| maybe(&it));
-                    at(match &*maybe {
-                        "" => text,
-                        maybe => format!("{text}.{maybe}"),
-                    })
-                }
-            }
+        let mut edges = module.edges().filter(|(it, _)| !it.is_dynamic);
+        edges.find_map(|(dependency, code)| self.unloaded(module, dependency, code, shown))
+    }
+
+    /// Why an import of a module cannot be loaded.
+    fn unloaded(
+        &self,
+        module: &Module,
+        dependency: &Dependency,
+        code: &Resolved,
+        shown: &Shown,
+    ) -> Option<String> {
+        let at = |text: String| Some(format!("{text}{}", shown.place(module, code)));
+        if let Some(error) = &code.error {
+            return at(shown.text(error) + &of_node(&dependency.specifier));
+        }
+        let target = self.module(code.specifier.as_deref()?)?;
+        let file = target.file();
+        let mistyped = code::mistyped(
+            &dependency.specifier,
+            dependency.with_type.as_deref(),
+            file.as_deref().filter(|it| it.is_file()),
+        );
+        // What CommonJS requires has no type.
+        let is_module = !module.file().is_some_and(|it| code::is_commonjs(&it));
+        if let Some(mistyped) = mistyped.filter(|_| is_module) {
+            return at(mistyped);
+        }
+        let error = target.error.as_deref()?;
+        let text = shown.text(error);
+        if error.contains("\n    at ") {
+            // It has its own place.
+            return Some(text);
+        }
+        let missing = file.filter(|it| !it.is_file());
+        let maybe = missing.map_or_else(Default::default, |it| maybe(&it));
+        at(match &*maybe {
+            "" => text,
+            maybe => format!("{text}.{maybe}"),
         })
     }
 
     fn reached(&self, goes_on: impl Fn(&Dependency) -> bool) -> Vec<&Module> {
+        self.reached_from(self.roots.iter().map(String::as_str), goes_on)
+    }
+
+    fn reached_from<'a>(
+        &'a self,
+        roots: impl Iterator<Item = &'a str>,
+        goes_on: impl Fn(&Dependency) -> bool,
+    ) -> Vec<&'a Module> {
         let modules: HashMap<_, _> = self.modules.iter().map(|it| (&*it.specifier, it)).collect();
         let mut seen = HashSet::new();
         let mut found: Vec<&Module> = Vec::new();
-        let roots = self.roots.iter().map(String::as_str);
         let mut next: Vec<_> = roots.filter(|it| seen.insert(*it)).collect();
         while !next.is_empty() {
             let level: Vec<_> = next.iter().filter_map(|it| modules.get(it)).collect();

@@ -2,6 +2,9 @@
 //! this program that leads the group and waits. A pipe connects it to the instance that started it. When that instance
 //! has ended, the pipe closes, and the keeper ends the group and itself.
 //!
+//! `loader/js` puts a Deno there that it asks something, and the command line cargo and esbuild. A program that does
+//! not call [`keep`] first of all cannot be its own keeper, and gets no group.
+//!
 //! `PR_SET_PDEATHSIG` would end cargo and leave its compilers, and only Linux has it. Until someone waits for the
 //! keeper, no other process can get the group's number.
 
@@ -22,7 +25,11 @@ mod of_system {
         os::unix::process::CommandExt,
         path::PathBuf,
         process::{Child, Command, ExitCode, Stdio},
+        sync::atomic::{AtomicBool, Ordering},
     };
+
+    /// Whether this program, started once more, would be a keeper.
+    static KEEPS: AtomicBool = AtomicBool::new(false);
 
     /// A process group, as long as this value lives.
     pub struct Group(Child);
@@ -33,9 +40,12 @@ mod of_system {
         /// # Errors
         /// If the keeper cannot be started.
         pub fn new() -> io::Result<Self> {
+            if !KEEPS.load(Ordering::Relaxed) {
+                return Err(io::ErrorKind::Unsupported.into());
+            }
             let mut keeper = Command::new(this_program()?);
             keeper
-                .arg0("valor_cli")
+                .arg0(env::args_os().next().unwrap_or_default())
                 .arg(KEEPER)
                 .current_dir("/")
                 .env_clear()
@@ -77,8 +87,10 @@ mod of_system {
         }
     }
 
-    /// The keeper's work, if this process is one. It ends with the group.
+    /// The keeper's work, if this process is one; it ends with the group. A program calls this first in its `main`,
+    /// and ends with the code.
     pub fn keep() -> Option<ExitCode> {
+        KEEPS.store(true, Ordering::Relaxed);
         let mut args = env::args_os().skip(1);
         let is_keeper = args.next().is_some_and(|it| it == KEEPER) && args.next().is_none();
         // If someone types it, their group has other processes in it.
@@ -104,19 +116,27 @@ mod of_system {
         process::{Command, ExitCode},
     };
 
+    /// There is none.
     pub struct Group;
 
     impl Group {
+        /// Nothing.
+        ///
+        /// # Errors
+        /// Always.
         pub fn new() -> io::Result<Self> {
             let _ = super::KEEPER;
             Err(io::ErrorKind::Unsupported.into())
         }
 
+        /// Nothing.
         pub fn take_in(&self, _: &mut Command) {}
 
+        /// Nothing.
         pub fn kill(&self) {}
     }
 
+    /// Nothing: no process is one.
     pub fn keep() -> Option<ExitCode> {
         None
     }
