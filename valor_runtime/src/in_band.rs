@@ -1,8 +1,8 @@
 //! The headers that Valor itself sets: what they are called, once for all of the host.
 //!
 //! Each is settled at one point: the id by `id`, when the first room that needs it has a head; the prefix when
-//! `dispatch` takes it off; the caller by `host/callees`, after `dispatch` has removed what a client says of it; and what
-//! a response says of its request when `dispatch` signs it. Inside of the host this goes on as a value, a
+//! `dispatch` takes it off; the caller by `host/callees`, after `dispatch` has removed what a client says of it; and
+//! what a response says of its request when `dispatch` signs it. Inside of the host this goes on as a value, a
 //! [`Signature`](crate::Signature): nobody reads a response's headers for it. A page's host has the same names in
 //! `web/valor-rules.js`.
 

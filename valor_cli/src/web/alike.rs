@@ -112,6 +112,11 @@ fn differs(importer: &Path, import: &Import, may: &Imports) -> Option<String> {
             )
         });
     }
+    if import.is_required
+        && let Some(unread) = unread(importer, specifier, may)
+    {
+        return Some(unread);
+    }
     let of_server = specifier::file(importer, specifier)?;
     // A server may take a name for types, which esbuild has dropped, for one of code.
     let taken = match &import.file {
@@ -140,6 +145,29 @@ fn differs(importer: &Path, import: &Import, may: &Imports) -> Option<String> {
             taken.display()
         )),
     }
+}
+
+/// Says that a server does not read the folder of a file, which its `require` of a path does.
+fn unread(importer: &Path, specifier: &str, may: &Imports) -> Option<String> {
+    let folder = importer.parent()?;
+    let mut granted = may.files().iter();
+    let is_granted =
+        granted.any(|it| fs::canonicalize(it).is_ok_and(|real| folder.starts_with(real)));
+    if is_granted {
+        return None;
+    }
+    let calls = format!("it calls `require(\"{specifier}\")`, which reads the folder of its file");
+    let inside = folder.strip_prefix(may.file().parent()?);
+    Some(match inside {
+        Ok(inside) if inside.as_os_str().is_empty() => {
+            format!("{calls}: name that folder in its definition, \"files\": [\".\"]")
+        }
+        Ok(inside) => {
+            let inside = inside.display().to_string().replace('\\', "/");
+            format!("{calls}: name that folder in its definition, \"files\": [\"{inside}\"]")
+        }
+        Err(_) => format!("{calls}, and that is outside of the script's: import the file instead"),
+    })
 }
 
 /// Where the import is, from the script's folder.

@@ -93,8 +93,8 @@ fn faults_of_the_text_have_line_and_column() {
         ),
         (
             native(r#""name": "a", "callees": ["_b"]"#),
-            ":2:45: plugins[0].callees: the vlugin `a`: `callees` names `_b`, which this host does not offer; it offers \
-             nothing",
+            ":2:46: plugins[0].callees[0]: the vlugin `a`: `callees` names `_b`, which this host does not offer; it \
+             offers nothing: take the name out",
         ),
     ] {
         assert_eq!(faults_of(&Folder::new(&text)), [fault]);

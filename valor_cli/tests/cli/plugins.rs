@@ -241,7 +241,7 @@ fn names_that_no_vlugin_can_have_are_wrong_command_lines() {
         ("", "a name has at least one character"),
         (
             "a/b",
-            "`/` cannot stand in a name; letters, digits, `_`, `.` and `-` can",
+            "`/` is not allowed in a name; letters, digits, `_`, `.` and `-` are",
         ),
         (
             "_a",

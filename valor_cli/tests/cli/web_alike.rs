@@ -330,22 +330,68 @@ fn what_is_required_by_a_module_is_refused_when_it_is_written() {
         format!("const it = require('./lib.js');\n{ANSWERS}"),
         "[]",
     );
-    let served = asked(&folder, &["check", "--deno", &deno]);
-    let faults = served.faults().concat();
-    assert!(
-        faults.contains(
-            "ReferenceError: `require` is not defined (only a file that ends in .cjs is CommonJS"
-        ),
-        "{served:?}"
-    );
     let (dist, esbuild) = (folder.file("dist"), esbuild());
-    for more in [&[][..], &["--deno", &deno]] {
+    // A package.json makes no CommonJS of it.
+    for manifest in ["{}", r#"{ "type": "commonjs" }"#] {
+        folder.write("app/js/package.json", manifest);
+        let served = asked(&folder, &["check", "--deno", &deno]);
+        let faults = served.faults().concat();
+        assert!(
+            faults.contains(
+                "ReferenceError: `require` is not defined (only a file that ends in .cjs is CommonJS"
+            ),
+            "{served:?}"
+        );
+        for more in [&[][..], &["--deno", &deno]] {
+            let web = ["web", "-o", &dist, "--esbuild", &esbuild];
+            let finished = asked(&folder, &[&web, more].concat());
+            let faults = finished.faults().concat();
+            let line = "it calls `require(\"./lib.js\")`, and a server has no `require` in an ES module: import it at \
+                        it.js:1:20";
+            assert!(faults.ends_with(line), "{finished:?}");
+        }
+    }
+}
+
+/// It reads the folder of the file that requires, wherever the other one is.
+#[test]
+fn what_is_required_by_commonjs_is_a_read() {
+    let deno = deno().display().to_string();
+    let (esbuild, text) = (
+        esbuild(),
+        format!("import it from './common/it.cjs';\n{ANSWERS}"),
+    );
+    for (files, is_served) in [
+        ("[]", false),
+        (r#"["lib.cjs"]"#, false),
+        (r#"["common"]"#, true),
+        (r#"["."]"#, true),
+    ] {
+        let folder = project("it.js", &text, files);
+        folder.write("app/js/lib.cjs", "module.exports = 'lib';");
+        folder.write(
+            "app/js/common/it.cjs",
+            "module.exports = require('../lib.cjs');",
+        );
+        let served = asked(&folder, &["check", "--deno", &deno]);
+        let dist = folder.file("dist");
         let web = ["web", "-o", &dist, "--esbuild", &esbuild];
-        let finished = asked(&folder, &[&web, more].concat());
-        let faults = finished.faults().concat();
-        let line = "it calls `require(\"./lib.js\")`, and a server has no `require` in an ES module: import it at \
-                    it.js:1:20";
-        assert!(faults.ends_with(line), "{finished:?}");
+        let written = asked(&folder, &[&web[..], &["--deno", &deno]].concat());
+        let bundled = asked(&folder, &web);
+        for finished in [&served, &written, &bundled] {
+            let code = Some(i32::from(!is_served));
+            assert_eq!(finished.code, code, "{files}: {finished:?}");
+        }
+        if is_served {
+            continue;
+        }
+        let line = "/app/js/common\", which `files` in its definition grants";
+        assert!(served.faults()[0].contains(line), "{served:?}");
+        let line = "it calls `require(\"../lib.cjs\")`, which reads the folder of its file: name that folder in \
+                    its definition, \"files\": [\"common\"] at common/it.cjs:1:26";
+        for finished in [&written, &bundled] {
+            assert!(finished.faults()[0].ends_with(line), "{finished:?}");
+        }
     }
 }
 

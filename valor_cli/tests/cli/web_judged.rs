@@ -94,7 +94,8 @@ fn the_name_and_the_encoding_of_what_is_imported_are_judged_alike() {
 fn what_an_import_as_it_runs_imports_in_vain_keeps_no_script_from_being_loaded() {
     let lines = "const it = 1; export const later = [\n  () => import('./nix.js'),\n  () => import('./folder'),\n  \
                  () => import('./lib'),\n  () => import('./words.txt'),\n  () => import('nopkg'),\n  \
-                 () => import('https://a.example/it.js'),\n  () => import('node:fs'),\n  () => import('./lib.js'),\n];\n";
+                 () => import('https://a.example/it.js'),\n  () => import('node:fs'),\n  \
+                 () => import('./lib.js'),\n];\n";
     let folder = project("it.js", format!("{lines}{ANSWERS}"), r#"["words.txt"]"#);
     for finished in judged(&folder) {
         assert_eq!(finished.code, Some(0), "{finished:?}");

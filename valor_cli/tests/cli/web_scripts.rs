@@ -179,7 +179,8 @@ fn scripts_that_cannot_be_written() {
         wrong,
         Some(&esbuild),
         &[
-            "a.ts cannot be bundled: a.ts:1:8: Could not resolve \"./nowhere\": put that file there, or correct the name",
+            "a.ts cannot be bundled: a.ts:1:8: Could not resolve \"./nowhere\": put that file there, or \
+             correct the name",
         ],
     );
     let waits = "await null;\nexport default {};\n";

@@ -210,8 +210,8 @@ mod tests {
         };
         assert_eq!(
             error(&callees()),
-            "`callees` names `_none`, which this host does not offer; name one that it offers, `_echo`, `_state`, or take the \
-             name out"
+            "`callees` names `_none`, which this host does not offer; name one that it offers, `_echo`, `_state`, or \
+             take the name out"
         );
         let none = Callees::new(callees().all, []);
         assert_eq!(

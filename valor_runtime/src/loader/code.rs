@@ -106,7 +106,7 @@ pub fn not_alone(specifier: &str, script: &Path) -> String {
     let name = script.file_name().unwrap_or_default().display();
     format!(
         "`{specifier}` is not loaded: a script that is checked (`sha256`, a signature) or from a package is {name} \
-         alone; make one package of all"
+         alone; put everything into one package"
     )
 }
 

@@ -22,8 +22,8 @@ pub struct Conversation {
 }
 
 /// A request, and its expected result. `"times": 100` makes that many of it at once, and `{n}` is the number of each,
-/// from 0. `"together": […]` makes several steps at once. `"differs": { "js": { … } }` replaces parts of `expect` on
-/// the hosts of that `type` or name. `play` handles these.
+/// from 0. `"together": […]` makes several steps at once. `"differs": { "js": { … } }` replaces parts of `expect`
+/// on the hosts of that `type` or name. `play` handles these.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Step {

@@ -36,7 +36,8 @@ class Chromium:
         self.log = pathlib.Path(self.profile.name, "log")
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
-                ["chromium", *FLAGS, *self.flags, f"--user-data-dir={self.profile.name}/chromium"], stdout=log, stderr=log)
+                ["chromium", *FLAGS, *self.flags, f"--user-data-dir={self.profile.name}/chromium"],
+                stdout=log, stderr=log)
         try:
             port = pathlib.Path(self.profile.name, "chromium/DevToolsActivePort")
             await until("Chromium listens", lambda: port.exists() and port.read_text().count("\n"))
@@ -134,7 +135,8 @@ class Page:
         await until("the worker is ended", lambda: not self.running())
 
     async def shot(self, file, width, height, scheme="light"):
-        await self.ask("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
+        await self.ask(
+            "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
         await self.ask("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
         # Two frames, because the first may still be from before.
         await self.run("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")

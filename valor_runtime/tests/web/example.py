@@ -19,8 +19,10 @@ PRESS = """(async (name, part) => {
   const card = [...document.querySelectorAll("article")].find((it) => it.querySelector("h2").textContent === name);
   card.querySelector("form button").click();
   const answer = card.querySelector(".answer");
-  for (let tries = 0; tries < 3000 && !answer.textContent.includes(part); tries++) await new Promise((later) => setTimeout(later, 20));
-  return [...answer.querySelectorAll(".facts span")].map((it) => it.textContent).concat(answer.querySelector("pre")?.textContent);
+  for (let tries = 0; tries < 3000 && !answer.textContent.includes(part); tries++)
+    await new Promise((later) => setTimeout(later, 20));
+  return [...answer.querySelectorAll(".facts span")].map((it) => it.textContent)
+    .concat(answer.querySelector("pre")?.textContent);
 })"""
 
 
@@ -66,7 +68,8 @@ async def page_of_its_own():
     with tempfile.TemporaryDirectory() as dir:
         plugins = pathlib.Path(dir, "plugins.json")
         greet = {"type": "wasm", "name": "greet", "source": str(examples / "greet"), "prefix": "/api/greet"}
-        pathlib.Path(dir, "board.js").write_text("export default { fetch: (request, env) => new Response(`${env.name}!`) };\n")
+        pathlib.Path(dir, "board.js").write_text(
+            "export default { fetch: (request, env) => new Response(`${env.name}!`) };\n")
         plugins.write_text(json.dumps({"plugins": [{"type": "js", "name": "board"}, greet]}))
         async with Served(plugins) as served, Chromium("--accept-lang=fr-CH,fr,en") as browser:
             page = await browser.open(served.url)
@@ -77,7 +80,10 @@ async def page_of_its_own():
                 await asyncio.sleep(0.02)
             same((await page.run(state)).split(":")[0], "They answer in this page")
             cells = "[...document.querySelectorAll('td')].map((it) => it.textContent)"
-            same(await page.run(cells), ["board", "js", "/board", "service worker", "ready", "greet", "wasm", "/api/greet", "service worker", "ready"])
+            same(await page.run(cells), [
+                "board", "js", "/board", "service worker", "ready",
+                "greet", "wasm", "/api/greet", "service worker", "ready",
+            ])
             same(await page.run("fetch('/board').then((response) => response.text())"), "board!")
             await page.go(f"{served.url}/api/greet?who=Zoe")
             same(await page.run("document.body.textContent"), "Bonjour, Zoe! You are number 1.")
@@ -94,7 +100,8 @@ async def from_npm():
             shutil.copy(examples / "hono" / file, app)
         (app / "node_modules/hono").symlink_to(tools / "hono")
         plugins = pathlib.Path(dir, "plugins.json")
-        plugins.write_text(json.dumps({"plugins": [{"type": "js", "name": "hono", "path": "hono/hono.js", "config": "de"}]}))
+        plugins.write_text(json.dumps(
+            {"plugins": [{"type": "js", "name": "hono", "path": "hono/hono.js", "config": "de"}]}))
         os.environ["VALOR_ESBUILD"] = str(tools / ".bin/esbuild")
         async with Served(plugins) as served, Chromium() as browser:
             page = await browser.open(served.url)
@@ -134,7 +141,8 @@ async def examples_page():
         await page.shot(screenshot.with_stem(f"{screenshot.stem}-narrow"), 390, 844)
         same(await page.run("document.querySelector('#answered').textContent"), "4")
         await press("events", "closed")
-        same(await page.run("[...document.querySelectorAll('.facts')].every((it) => it.textContent.includes('0 bytes over'))"), True)
+        same(await page.run(
+            "[...document.querySelectorAll('.facts')].every((it) => it.textContent.includes('0 bytes over'))"), True)
         # Registered in the page, there after a reload, and removed.
         await page.run("document.querySelector('#register button').click()")
         await there(page, "bob")

@@ -27,7 +27,8 @@ files["/guest.wasm"] = (guest, "application/octet-stream")
 files["/guest/files/a.txt"] = (b"a file of the server's", "text/plain")
 # In a separate folder, so that its worker is another one.
 files["/wrong/"] = (b"<!doctype html><title>Wrong</title>", "text/html")
-files["/wrong/plugins.json"] = (b'{ "plugins": [{ "type": "wasm", "name": "a", "path": "/none.wasm" }] }', "application/json")
+files["/wrong/plugins.json"] = (
+    b'{ "plugins": [{ "type": "wasm", "name": "a", "path": "/none.wasm" }] }', "application/json")
 files.update({f"/wrong/{f.name}": files[f"/{f.name}"] for f in web.glob("*.js")})
 
 
@@ -116,7 +117,8 @@ async def other_worker(page):
     for name in ["/valor-sw.js", "/valor-rules.js"]:
         files[name] = (files[name][0] + b"// newer\n", files[name][1])
     await page.run("""navigator.serviceWorker.getRegistration().then((registration) => {
-        const changed = new Promise((done) => navigator.serviceWorker.addEventListener("controllerchange", done, { once: true }));
+        const changed = new Promise((done) =>
+            navigator.serviceWorker.addEventListener("controllerchange", done, { once: true }));
         return registration.update().then(() => changed).then(() => null);
     })""")
     same(await page.run("running"), [200, "slept"])
@@ -144,7 +146,9 @@ async def wrong(page):
     await page.go(f"http://127.0.0.1:{page.port}/wrong/")
 
     def start(options):
-        return page.run(f'import("/wrong/valor.js").then(({{ start }}) => start({options})).then(() => null, (error) => error.message)')
+        return page.run(
+            f'import("/wrong/valor.js").then(({{ start }}) => start({options}))'
+            '.then(() => null, (error) => error.message)')
 
     address = f"http://127.0.0.1:{page.port}/wrong"
     message = f"valor: {address}/plugins.json: the vlugin `a`: http://127.0.0.1:{page.port}/none.wasm answers 404"
@@ -181,7 +185,8 @@ async def refused(page):
 
     async def start(*plugins):
         files["/hand/plugins.json"] = (json.dumps({"plugins": plugins}).encode(), "application/json")
-        return await page.run('import("/hand/valor.js").then(({ start }) => start()).then(() => null, (error) => error.message)')
+        return await page.run(
+            'import("/hand/valor.js").then(({ start }) => start()).then(() => null, (error) => error.message)')
 
     await page.go(f"{address}/")
     good = {"type": "wasm", "name": "a", "path": "/guest.wasm", "config": "kept"}
@@ -203,25 +208,30 @@ async def refused(page):
     async def define(method, path, definition):
         body = definition if isinstance(definition, str) else json.dumps(definition)
         options = {"method": method, "body": body, "headers": {"content-type": "application/json"}}
-        return await page.run(f"fetch({path!r}, {json.dumps(options)}).then(async (it) => [it.status, (await it.json()).detail])")
+        return await page.run(
+            f"fetch({path!r}, {json.dumps(options)}).then(async (it) => [it.status, (await it.json()).detail])")
 
     same(await define("POST", "/_plugins", slip), [422, "limits.timout: unknown key; did you mean `timeout`?"])
-    same(await define("POST", "/_plugins", None), [422, 'expected an object such as { "type": "native", "name": "hello" }, found null'])
+    same(await define("POST", "/_plugins", None), [
+        422, 'expected an object such as { "type": "native", "name": "hello" }, found null'])
     wrong = {**good, "limits": {"body": 0}}
-    same(await define("PUT", "/_plugins/a", wrong), [422, "limits.body: a body's limit is 1 to 1099511627776 bytes (1 TiB), not 0"])
+    same(await define("PUT", "/_plugins/a", wrong), [
+        422, "limits.body: a body's limit is 1 to 1099511627776 bytes (1 TiB), not 0"])
     # What JSON.parse says nothing of.
     twice = "config.a: this key is there already; take one of them out"
     same(await define("POST", "/_plugins", '{"type": "wasm", "name": "b", "config": {"a": 1, "a": 2}}'), [422, twice])
     same(await define("PATCH", "/_plugins/a", '{"config": {"a": 1, "a": 2}}'), [422, twice])
     same((await define("POST", "/_plugins", {**good, "name": "b"}))[0], 201)
-    same((await define("POST", "/_plugins", {"type": "native", "name": "c"})), [422, "a vlugin of type `native` does not run in a browser, only `wasm` and `js` do"])
+    same((await define("POST", "/_plugins", {"type": "native", "name": "c"})), [
+        422, "a vlugin of type `native` does not run in a browser, only `wasm` and `js` do"])
 
 
 @step
 async def scoped(page):
     """a worker from a folder below the page, whose server allows it"""
     files["/scoped/"] = files["/wrong/"]
-    files["/scoped/plugins.json"] = (json.dumps({"plugins": [{**ours, "path": "/guest.wasm"}]}).encode(), "application/json")
+    files["/scoped/plugins.json"] = (
+        json.dumps({"plugins": [{**ours, "path": "/guest.wasm"}]}).encode(), "application/json")
     files.update({f"/scoped/assets/{f.name}": files[f"/{f.name}"] for f in web.glob("*.js")})
     await page.go(f"http://127.0.0.1:{page.port}/scoped/")
     await page.run('import("/scoped/assets/valor.js").then(({ start }) => start({ scope: "./" })).then(() => null)')

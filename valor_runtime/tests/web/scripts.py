@@ -27,13 +27,19 @@ def script(name, file, **more):
     path = f"vlugins/{file}.js"
     source = (here / path).read_bytes()
     files.setdefault(f"/{path}", (source, SCRIPT))
-    return {"type": "js", "name": name, "path": path, "sha256": hashlib.sha256(files[f"/{path}"][0]).hexdigest(), **more}
+    return {
+        "type": "js", "name": name, "path": path,
+        "sha256": hashlib.sha256(files[f"/{path}"][0]).hexdigest(),
+        **more,
+    }
 
 
 def publish(*more):
     """The folder, with its valor-vlugins.js."""
     listed = [
-        script("board", "board", config={"a": [1, "ä"]}, allow=[f"127.0.0.1:{PORT}"], limits={"body": 1 << 24, "fetches": 2, "calls": 2}),
+        script(
+            "board", "board", config={"a": [1, "ä"]}, allow=[f"127.0.0.1:{PORT}"],
+            limits={"body": 1 << 24, "fetches": 2, "calls": 2}),
         script("again", "board", prefix="/deep/again", limits={"timeout": 0.3}),
         script("one", "listens", config=1),
         script("two", "listens", config=2),
@@ -57,7 +63,10 @@ def publish(*more):
 
 def late(**more):
     """One that no service worker has imported."""
-    definition = {"type": "js", "name": "late", "path": "vlugins/board.js", "config": "late", "allow": [f"127.0.0.1:{PORT}"]}
+    definition = {
+        "type": "js", "name": "late", "path": "vlugins/board.js",
+        "config": "late", "allow": [f"127.0.0.1:{PORT}"],
+    }
     return {**definition, "limits": {"body": 1 << 24, "fetches": 2, "calls": 2}, **more}
 
 
@@ -77,15 +86,21 @@ async def starts(page):
     same(await page.run("begin()"), None)
     same(await get(page, "/board/"), [200, 'board {"a":[1,"ä"]}'])
     same(await get(page, "/deep/again/"), [200, "again null"])
-    same([await get(page, "/board/count"), await get(page, "/board/count"), await get(page, "/deep/again/count")], [[200, "1"], [200, "2"], [200, "1"]])
-    same(await where(page), dict.fromkeys(["again", "board", "guest", "one", "proxied", "set", "two"], "service worker"))
+    same(
+        [await get(page, "/board/count"), await get(page, "/board/count"), await get(page, "/deep/again/count")],
+        [[200, "1"], [200, "2"], [200, "1"]])
+    same(
+        await where(page),
+        dict.fromkeys(["again", "board", "guest", "one", "proxied", "set", "two"], "service worker"))
 
 
 @step
 async def side_by_side(page):
     """listeners of two vlugins do not meet"""
     same([await get(page, "/one/first"), await get(page, "/two/config")], [[200, "the first"], [200, "2"]])
-    same([await get(page, "/one/count"), await get(page, "/two/count"), await get(page, "/one/count")], [[200, "one 1"], [200, "two 1"], [200, "one 2"]])
+    same(
+        [await get(page, "/one/count"), await get(page, "/two/count"), await get(page, "/one/count")],
+        [[200, "one 1"], [200, "two 1"], [200, "one 2"]])
     same(await page.run('get("/set/", { method: "PUT" })'), [200, "set: PUT"])
     same(await get(page, "/proxied/"), [200, "by a Proxy"])
     same(await get(page, "/network"), [200, "from the network"])
@@ -112,12 +127,17 @@ async def registered(page):
 async def requests(page):
     """a request as it comes in, with all of its headers"""
     for name in BOTH:
-        options = '{ method: "POST", body: "ä", headers: { "x-request-id": "abc", "content-type": "text/plain", "x-mine": "1" } }'
+        options = (
+            '{ method: "POST", body: "ä", '
+            'headers: { "x-request-id": "abc", "content-type": "text/plain", "x-mine": "1" } }')
         status, body = await page.run(f'get("/{name}/request?q=%20", {options})')
         found = json.loads(body)
         address = f"http://127.0.0.1:{page.port}/request?q=%20"
         same([status, found["method"], found["url"], found["body"]], [200, "POST", address, "ä"])
-        wanted = {"host": f"127.0.0.1:{page.port}", "x-request-id": "abc", "x-forwarded-prefix": f"/{name}", "x-mine": "1", "content-type": "text/plain"}
+        wanted = {
+            "host": f"127.0.0.1:{page.port}", "x-request-id": "abc", "x-forwarded-prefix": f"/{name}",
+            "x-mine": "1", "content-type": "text/plain",
+        }
         same({key: found["headers"].get(key) for key in wanted}, wanted)
         same(await get(page, f"/{name}/frozen"), [200, "true"])
         same(await get(page, f"/{name}/immutable"), [200, "TypeError null, of the copy"])
@@ -128,9 +148,13 @@ async def streams(page):
     """bodies stream both ways, and are never gathered"""
     for name in BOTH:
         same(await page.run(f'upload("{name}", 20)'), [200, "2000000"])
-        same(await page.run(f'get("/{name}/echo", {{ method: "POST", body: "x".repeat(3000000) }}).then(([status, text]) => [status, text.length])'), [200, 3000000])
+        same(await page.run(
+            f'get("/{name}/echo", {{ method: "POST", body: "x".repeat(3000000) }})'
+            '.then(([status, text]) => [status, text.length])'), [200, 3000000])
         same(await page.run(f'listen("/{name}/events", 3)'), ["tick 0", "tick 1", "tick 2"])
-        same(await page.run(f'get("/{name}/length", {{ method: "POST", body: new Uint8Array((1 << 24) + 1) }}).then(([status]) => status)'), 413)
+        same(await page.run(
+            f'get("/{name}/length", {{ method: "POST", body: new Uint8Array((1 << 24) + 1) }})'
+            '.then(([status]) => status)'), 413)
 
 
 @step
@@ -181,9 +205,13 @@ async def errors(page):
         source = (here / "vlugins/board.js").read_text().split("\n")
         [line] = [n for n, text in enumerate(source, 1) if '"on purpose"' in text]
         status, body = await page.run(f'get("/{name}/throw", {{ headers: {{ "x-request-id": "t-{name}" }} }})')
-        said = {"detail": f"the vlugin `{name}` failed; the log says why, under id t-{name}", "status": 500, "title": "Internal Server Error", "type": "about:blank"}
+        said = {
+            "detail": f"the vlugin `{name}` failed; the log says why, under id t-{name}",
+            "status": 500, "title": "Internal Server Error", "type": "about:blank",
+        }
         same([status, json.loads(body)], [500, said])
-        await logged(page, f"the vlugin `{name}` failed: on purpose (id t-{name}) at ", "/vlugins/board.js?", f":{line}:11")
+        await logged(
+            page, f"the vlugin `{name}` failed: on purpose (id t-{name}) at ", "/vlugins/board.js?", f":{line}:11")
         status, body = await get(page, f"/{name}/teapot")
         same([status, json.loads(body)["detail"]], [418, "short and stout"])
         same([(await get(page, f"/{name}/{path}"))[0] for path in ["word", "nothing"]], [500, 500])
@@ -196,7 +224,9 @@ async def allowed(page):
     """fetch reaches what is allowed, and nothing else"""
     to = f"http://127.0.0.1:{page.port}/network"
     for name in BOTH:
-        same([await get(page, f"/{name}/{path}?to={to}") for path in ["fetch", "late"]], [[200, "from the network"]] * 2)
+        same(
+            [await get(page, f"/{name}/{path}?to={to}") for path in ["fetch", "late"]],
+            [[200, "from the network"]] * 2)
         status, body = await get(page, f"/{name}/fetch?to=http://localhost:{page.port}/network")
         refusal = f'localhost:{page.port} may not be reached: add "localhost:{page.port}" to this vlugin\'s `allow`'
         # The forbidden address is for the log, not for the client.
@@ -219,7 +249,9 @@ async def calls(page):
     for name in BOTH:
         same(await get(page, f"/{name}/call?to=/guest/"), [200, "from wasm"])
         same(await get(page, f"/{name}/call?to=/one/config"), [200, "1"])
-        same(await page.run(f'get("/{name}/call?to=/guest/echo", {{ method: "POST", body: "there and back" }})'), [200, "there and back"])
+        same(
+            await page.run(f'get("/{name}/call?to=/guest/echo", {{ method: "POST", body: "there and back" }})'),
+            [200, "there and back"])
         status, body = await get(page, f"/{name}/call?to=/nobody/")
         same([status, json.loads(body)["detail"]], [404, "no vlugin is named `nobody`"])
         same((await get(page, f"/{name}/call?to=/_plugins/"))[0], 404)
@@ -270,10 +302,12 @@ async def replaced(page):
     same(await define(page, "PUT", "/_plugins/late", late(config="fail")), [422, "no board today"])
     same(await get(page, "/late/count"), [200, "2"])
     files["/vlugins/wrong.js"] = (b"export default {\n  fetch() { return new Response(;\n", SCRIPT)
-    status, detail = await define(page, "POST", "/_plugins", {"type": "js", "name": "wrong", "path": "vlugins/wrong.js"})
+    status, detail = await define(
+        page, "POST", "/_plugins", {"type": "js", "name": "wrong", "path": "vlugins/wrong.js"})
     same([status, detail], [422, f"Unexpected token ';' (http://127.0.0.1:{page.port}/vlugins/wrong.js:2:33)"])
     files["/vlugins/empty.js"] = (b"export const fetch = 1;\n", SCRIPT)
-    status, detail = await define(page, "POST", "/_plugins", {"type": "js", "name": "empty", "path": "vlugins/empty.js"})
+    status, detail = await define(
+        page, "POST", "/_plugins", {"type": "js", "name": "empty", "path": "vlugins/empty.js"})
     same([status, "export default { fetch(request, env, ctx)" in detail], [422, True])
     same(await define(page, "POST", "/_plugins", late(name="gone", config="gone")), [201, "page worker"])
     same(await page.run('fetch("/_plugins/gone", { method: "DELETE" }).then(({ status }) => status)'), 204)
@@ -311,7 +345,8 @@ async def no_page(page):
     await page.go("about:blank")
     await page.go(f"http://127.0.0.1:{page.port}/late/")
     text = json.loads(await page.run("document.body.textContent"))
-    same([text["status"], text["detail"]], [503, "it runs in a page's worker, and no page that has called start() is open; reload one"])
+    same([text["status"], text["detail"]], [
+        503, "it runs in a page's worker, and no page that has called start() is open; reload one"])
     await page.go(f"http://127.0.0.1:{page.port}/board/")
     same(await page.run("document.body.textContent"), 'board {"a":[1,"ä"]}')
     await page.go(f"http://127.0.0.1:{page.port}/")
@@ -340,7 +375,8 @@ async def newer_folder(page):
     same([await get(page, "/board/count"), await get(page, "/added/")], [[200, "newer 1"], [200, "set: GET"]])
     same((await page.run("running"))[0], 504)
     await page.run("""navigator.serviceWorker.getRegistration().then(async (registration) => {
-        const changed = new Promise((done) => navigator.serviceWorker.addEventListener("controllerchange", done, { once: true }));
+        const changed = new Promise((done) =>
+            navigator.serviceWorker.addEventListener("controllerchange", done, { once: true }));
         await registration.update();
         await changed;
         return null;
@@ -357,10 +393,15 @@ async def offline(page):
     page.server.stop()
     try:
         await page.end_worker()
-        same([(await get(page, "/board/"))[0], await get(page, "/late/"), await get(page, "/one/config")], [200, [200, 'late "newer"'], [200, "1"]])
+        same(
+            [(await get(page, "/board/"))[0], await get(page, "/late/"), await get(page, "/one/config")],
+            [200, [200, 'late "newer"'], [200, "1"]])
     finally:
         page.server = Server(page.port)
 
 
-fits("what JavaScript vlugins add to it", ["valor-js.js", "valor-pages.js", "valor-line.js", "valor-next.js", "valor-vlugins.js"], 8 * 1024)
+fits(
+    "what JavaScript vlugins add to it",
+    ["valor-js.js", "valor-pages.js", "valor-line.js", "valor-next.js", "valor-vlugins.js"],
+    8 * 1024)
 asyncio.run(play(server, ["board", "late", "one", "two", "set", "proxied", "guest", "deep", "added"]))

@@ -35,7 +35,8 @@ IMPORTS = """
 
 
 def guest(on_request, answer=message(200, b"ok"), asked=b"", behind=0, answered="", pages=4):
-    """A module whose `valor_request` does this; `$ok` answers it. What is `asked` has so many bytes of memory `behind` it."""
+    """A module whose `valor_request` does this; `$ok` answers it. What is `asked` has so many bytes of memory `behind`
+    it."""
     text = lambda data: "".join(f"\\{byte:02x}" for byte in data)
     wat = f"""(module {IMPORTS}
   (memory (export "memory") {pages})
@@ -96,13 +97,16 @@ add("timers", guest(times(101, TIMER) + "(call $ok)"), timers=100)
 add("few", guest(times(100, TIMER) + "(call $ok)"), timers=100)
 # Each sends a body of one MiB.
 large = request(b"POST", b"http://127.0.0.1:9/")
-add("bodies", guest(times(100, FETCH) + "(call $ok)", asked=large, behind=MIB, pages=32), host_memory=8 * MIB, fetches=1000)
+add(
+    "bodies", guest(times(100, FETCH) + "(call $ok)", asked=large, behind=MIB, pages=32),
+    host_memory=8 * MIB, fetches=1000)
 # In the response to the fetch that is one too many, the fault's status is at 16 + 2.
 refused = """(if (i32.load offset=4 (local.get $at)) (then
   (i32.store16 (i32.const 1042) (i32.load16_u offset=18 (local.get $at))) (call $ok)))"""
 # One MiB of letters, as one line.
 talk = f"""(memory.fill (i32.const 131072) (i32.const 97) (i32.const {MIB}))
-  (call $log (i32.const 1) (i32.const 0) (i32.const 0) (i32.const 131072) (i32.const {MIB}) (i32.const 0) (i32.const 0) (i32.const 0))"""
+  (call $log (i32.const 1) (i32.const 0) (i32.const 0) (i32.const 131072) (i32.const {MIB})
+    (i32.const 0) (i32.const 0) (i32.const 0))"""
 add("talks", guest(talk + "(call $ok)", pages=32))
 # A head, and memory as the body.
 head = message(200, b"")
@@ -127,14 +131,17 @@ async def long_timers(page):
     """a timer beyond what a browser's timers know does not fire at once, nor one of no time at all"""
     same(await get(page, "/t20/"), [200, "ok"])
     names = ["t30d", "t1e15", "tinf", "tnan"]
-    found = await page.run(f"Promise.all({json.dumps(names)}.map((name) => get(`/${{name}}/`).then(([status]) => status)))")
+    found = await page.run(
+        f"Promise.all({json.dumps(names)}.map((name) => get(`/${{name}}/`).then(([status]) => status)))")
     same(found, [504] * 4)
 
 
 @step
 async def compressed(page):
     """what a vlugin compressed itself is plain for the page, one that is unknown is left alone"""
-    look = "((it) => it.text().then((text) => [text, it.headers.get('content-encoding'), it.headers.get('content-type')]))"
+    look = (
+        "((it) => it.text().then((text) => "
+        "[text, it.headers.get('content-encoding'), it.headers.get('content-type')]))")
     for name, coding in {"gzip": None, "deflate": None, "strange": "strange"}.items():
         found = await page.run(f"fetch('/{name}/').then{look}")
         same(found, [PLAIN.decode(), coding, "text/plain"])
@@ -160,7 +167,10 @@ async def too_many_fetches(page):
     address = f"http://127.0.0.1:{page.port}/hang".encode()
     module = guest(times(3, FETCH), asked=request(b"GET", address), answered=refused)
     files["/fetches.wasm"] = (module, "application/wasm")
-    definition = {"type": "wasm", "name": "fetches", "path": "fetches.wasm", "allow": ["127.0.0.1"], "limits": {"fetches": 2, "timeout": 5}}
+    definition = {
+        "type": "wasm", "name": "fetches", "path": "fetches.wasm",
+        "allow": ["127.0.0.1"], "limits": {"fetches": 2, "timeout": 5},
+    }
     same((await page.run(f"define('POST', '/_plugins', {json.dumps(definition)})"))[0], 201)
     same((await get(page, "/fetches/"))[0], 503)
     # The two are still running. They count, so all three are refused now.
@@ -170,7 +180,9 @@ async def too_many_fetches(page):
 @step
 async def unread(page):
     """large responses that nobody reads hold the next ones back, until they are read"""
-    same(await page.run("Promise.all([fetch('/heavy/'), fetch('/heavy/')]).then((all) => (globalThis.unread = all).map(({ status }) => status))"), [200, 200])
+    same(await page.run(
+        "Promise.all([fetch('/heavy/'), fetch('/heavy/')])"
+        ".then((all) => (globalThis.unread = all).map(({ status }) => status))"), [200, 200])
     found = await page.run("fetch('/heavy/').then((it) => [it.status, it.headers.get('retry-after')])")
     same(found, [503, "1"])
     lengths = "Promise.all(unread.map((it) => it.arrayBuffer())).then((all) => all.map(({ byteLength }) => byteLength))"

@@ -1,7 +1,7 @@
 //! Finds the Deno that runs the scripts, and checks its version.
 //!
-//! The loader looks for each script, and asks each program that it finds once ([`Asked`]). A [`PathBuf`] from [`ask`] is
-//! a program that has reported its version.
+//! The loader looks for each script, and asks each program that it finds once ([`Asked`]). A [`PathBuf`] from [`ask`]
+//! is a program that has reported its version.
 
 use super::asked::{Answer, LONGEST, Unanswered, answer};
 use crate::{loader::ScriptError, private_dir::PrivateDir, project};

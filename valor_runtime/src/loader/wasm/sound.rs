@@ -262,7 +262,7 @@ mod tests {
             ),
             (
                 format!("(module (func (param {})))", "i32 ".repeat(1001)),
-                ["function params", "engines of WebAssembly"],
+                ["function params", "WebAssembly engines"],
             ),
         ] {
             let error = said(&text);
