@@ -301,6 +301,7 @@ export class Guest {
       if (alive()) {
         exchange.reader = null;
         this.give("valor_body", id, utf8.encode(String(error?.message ?? error)), 4);
+        if (id < 0) this.close(id);
       }
     } finally {
       exchange.pumping = false;
@@ -478,7 +479,7 @@ export class Guest {
         exchange?.reader?.cancel().catch(() => {});
         if (exchange) exchange.reader = null;
         if (id < 0) {
-          this.open.delete(id);
+          this.close(id);
           exchange?.abort.abort();
         }
       },
