@@ -35,6 +35,7 @@ pub fn told(definition: &Definition, built: bool, error: &RuntimeError) -> (Stri
             LoadError::CreateFailed { .. }
             | LoadError::CreatePanicked { .. }
             | LoadError::CreateTimedOut { .. }
+            | LoadError::CreateTooSlow { .. }
             | LoadError::CreateBlocks { .. }
             | LoadError::Files(FilesError::NoFallback { .. }) => "config",
             LoadError::Script(ScriptError::NotInstalled { .. }) => file,

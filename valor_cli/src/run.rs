@@ -30,6 +30,10 @@ use valor_runtime::{
     server::{Listen, Server, ServerConfig, ServerError, Tls},
 };
 
+/// What is wrong with `--watch` if plugins.json is standard input or a pipe.
+pub const NOT_AGAIN: &str =
+    "--watch needs a plugins.json that can be read again: name its file with -p";
+
 /// Serves until a signal comes and running requests have finished.
 ///
 /// # Errors
@@ -59,9 +63,7 @@ pub fn run(args: &RunArgs, log: &LogWriter) -> Result<(), Failure> {
                 .map_err(not_watched)?,
         ),
         (true, None) => {
-            return Err(failed(
-                "--watch needs a plugins.json that can be read again: name its file with -p",
-            ));
+            return Err(Failure::new(USAGE, [NOT_AGAIN.to_owned()]));
         }
     };
     // Before the first library, script or socket.

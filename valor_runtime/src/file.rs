@@ -116,6 +116,20 @@ pub fn read(file: impl AsRef<Path>, most: u64) -> Result<Vec<u8>, ReadError> {
     Ok(bytes)
 }
 
+/// The first bytes, at most `len`, of a regular file of at most `most` bytes.
+///
+/// # Errors
+/// A [`ReadError`].
+pub(crate) fn first(file: &Path, most: u64, len: u64) -> Result<Vec<u8>, ReadError> {
+    let opened = open_regular(file)?;
+    if opened.metadata()?.len() > most {
+        return Err(ReadError::TooLarge(most));
+    }
+    let mut bytes = Vec::new();
+    opened.take(len).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
 /// Opens a regular file, without waiting for anybody.
 ///
 /// # Errors

@@ -1,7 +1,9 @@
-//! What a response's status says about the bytes after its head (RFC 9110, section 15; RFC 9112, section 6.3): one
-//! table for vlugins of every kind. `dispatch` asks it what a vlugin may answer with, and `server` asks how to frame
+//! Which responses can be sent: what a status says about the bytes after its head (RFC 9110, section 15; RFC 9112,
+//! section 6.3), and which headers a head may have. One table for vlugins of every kind. `dispatch` asks it what a vlugin may answer with, and `server` asks how to frame
 //! the answer. The page has `CONTENT` in `web/valor-rules.js`; `tests/conformance` holds both to the same
 //! conversations.
+
+use valor_abi_wire::ResponseHead;
 
 /// What may follow a head.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,6 +43,25 @@ pub(crate) fn no_answer(status: u16, offered: bool) -> Option<String> {
         }
         _ => None,
     }
+}
+
+/// A header whose value is not allowed in a head.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the value of header `{0}` has a control character in it")]
+pub(crate) struct BadHeader(String);
+
+/// The header that keeps a vlugin's head from being written, if there is one. A head has no line breaks (`head.rs` sees
+/// to that), but may contain other control characters.
+pub(crate) fn bad_header(head: &ResponseHead) -> Option<BadHeader> {
+    let (name, _) = head.fields().find(|(_, value)| !is_value(value))?;
+    Some(BadHeader(name.escape_ascii().to_string()))
+}
+
+/// `field-value` of RFC 9110, section 5.5, bytes beyond ASCII included.
+pub(crate) fn is_value(value: &[u8]) -> bool {
+    // No early exit, so that many bytes are looked at in one step.
+    let is_control = |b: u8| ((b < b' ') & (b != b'\t')) | (b == 0x7f);
+    !value.iter().fold(false, |found, &b| found | is_control(b))
 }
 
 #[cfg(test)]

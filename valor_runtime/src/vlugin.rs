@@ -9,7 +9,7 @@ pub use valor_abi_wire::{
     RequestHead, Response, ResponseHead, Signature,
 };
 
-use std::{error, fmt, io, sync::Arc};
+use std::{cell::Cell, error, fmt, io, sync::Arc};
 
 /// Why a body broke off, if the log has a line about that already: who passes the body on says it no more.
 #[derive(Debug)]
@@ -36,6 +36,52 @@ impl fmt::Display for Logged {
 impl error::Error for Logged {
     fn source(&self) -> Option<&(dyn error::Error + 'static)> {
         self.0.source()
+    }
+}
+
+/// What a client gets in place of a vlugin's response.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Instead {
+    /// Nothing: it has gone, or its connection is closed.
+    Nothing,
+    /// A response that the server makes.
+    Response {
+        /// Its status.
+        status: u16,
+        /// The bytes of its body.
+        bytes: u64,
+    },
+}
+
+thread_local! {
+    static INSTEAD: Cell<Option<Instead>> = const { Cell::new(None) };
+}
+
+impl Instead {
+    /// This response.
+    pub(crate) fn of(response: &Response) -> Self {
+        Self::Response {
+            status: response.head.status(),
+            bytes: response.body.len().unwrap_or(0),
+        }
+    }
+
+    /// Runs `end`, which throws away a vlugin's response or its work on one. The server calls this, and the runtime that
+    /// logs and counts the request asks [`Self::now`].
+    pub(crate) fn during<R>(self, end: impl FnOnce() -> R) -> R {
+        struct Restore(Option<Instead>);
+        impl Drop for Restore {
+            fn drop(&mut self) {
+                INSTEAD.set(self.0);
+            }
+        }
+        let _restore = Restore(INSTEAD.replace(Some(self)));
+        end()
+    }
+
+    /// What the client gets, if not the response that ends now.
+    pub(crate) fn now() -> Option<Self> {
+        INSTEAD.get()
     }
 }
 

@@ -1,5 +1,6 @@
 // The host's own vlugins, `/_health` and `/_plugins`, like the server's `admin`. `valor-dispatch.js` calls them.
 
+import { DEFINITION } from "./valor-keys.js";
 import { checked, runsIn } from "./valor-pages.js";
 import { byName, byPrefix, fit, insert, lackOf, mount, prepare, remove, save } from "./valor-registry.js";
 import { Fault, json, problem, refuse } from "./valor-rules.js";
@@ -10,19 +11,21 @@ const LONGEST = 1048576;
 
 const notAllowed = (methods) => problem(405, `the methods here are ${methods}`, ["allow", methods]);
 
-const describe = ({
-  name,
-  prefix,
-  definition,
-  generation,
-  unavailable,
-  running,
-  limits: { timeout, body, concurrency },
-  sha256,
-  version = null,
-}) => ({
+/** The keys of a definition that may be listed, with the defaults filled in; null if one has none. */
+function listed(rows, said, type) {
+  const has = ({ hidden, only, without }) => !hidden && (only ? only.includes(type) : !without?.[type]);
+  const each = rows.filter(has).map((row) => {
+    const given = said?.[row.name];
+    if (row.object) return [row.name, listed(row.object.keys, given, type)];
+    return [row.name, given ?? row.limit?.of?.[type]?.[2] ?? row.default ?? null];
+  });
+  return Object.fromEntries(each);
+}
+
+const describe = ({ name, prefix, definition, generation, unavailable, running, sha256, version = null }) => ({
+  ...listed(DEFINITION, definition, definition.type),
   file: addressOf(definition),
-  generation, limits: { timeout, body, concurrency }, name, prefix,
+  generation, name, prefix,
   reason: unavailable ?? null, running, runs: runsIn(definition), sha256: sha256 ?? definition.sha256 ?? null,
   state: unavailable ? "unavailable" : "ready", type: definition.type, version,
 });

@@ -274,6 +274,9 @@ function ofPrefix(prefix) {
     return `\`${shown(bad)}\` must be percent-encoded in a path; write \`${encodeURIComponent(bad)}\` for it`;
   if (bad) return `\`${shown(bad)}\` is not allowed in a prefix, which is a path without a query`;
   if (prefix.endsWith("/")) return `a prefix ends without \`/\`; write \`/${prefix.slice(1).replace(/\/+$/, "")}\``;
+  const [escape] = /%(?![\da-f]{2}).{0,2}/i.exec(prefix) ?? [];
+  if (escape)
+    return `\`${escape}\` is not a percent-encoded byte: write \`%\` and two hexadecimal digits, or \`%25\` for a \`%\``;
   const decoded = prefix.slice(1).toLowerCase();
   const slash = ["%2f", "%5c"].find((it) => decoded.includes(it));
   if (slash) return `\`${slash}\` (an encoded slash) is not allowed in a prefix`;

@@ -1,4 +1,4 @@
-// What valor-check.js works from. A test in valor_runtime/src/definition makes it from the rows there.
+// What valor-check.js and valor-admin.js work from. A test in valor_runtime/src/definition makes it from the rows there.
 
 export const FILE = [
   { name: "$schema", text: "any" },
@@ -22,16 +22,23 @@ export const DEFINITION = [
   },
   { name: "name", needed: { write: "\"name\": \"hello\"" }, text: "name" },
   { name: "prefix", text: "prefix" },
-  { name: "strip", flag: true, without: { files: ", which is part of Valor; take it out" } },
+  { name: "strip", default: true, flag: true, without: { files: ", which is part of Valor; take it out" } },
   {
     name: "rewrite",
     against: ["strip", "`rewrite` has no meaning with `\"strip\": false`: the vlugin sees its prefix; take one of them out"],
+    default: false,
     flag: true,
     without: { files: ", which is part of Valor; take it out" },
   },
-  { name: "path", needed: { kinds: ["files"], write: "the folder to serve, \"path\": \"public\"" }, text: "path" },
+  {
+    name: "path",
+    hidden: true,
+    needed: { kinds: ["files"], write: "the folder to serve, \"path\": \"public\"" },
+    text: "path",
+  },
   {
     name: "source",
+    hidden: true,
     text: "path",
     without: { files: ", which is part of Valor; take it out", js: ", which is not built; give its file in `path`" },
   },
@@ -47,6 +54,7 @@ export const DEFINITION = [
         ],
       },
     },
+    hidden: true,
   },
   { name: "sha256", text: "sha256", without: { files: ", which is part of Valor; take it out" } },
   { name: "allow", texts: ["an array of hosts", "host"], without: { files: ", which is part of Valor; take it out" } },
@@ -62,22 +70,26 @@ export const DEFINITION = [
       keys: [
         {
           name: "timeout",
+          default: 30,
           limit: { above: 0, most: 86400, says: "a timeout is {} seconds (a day)", unit: "seconds" },
         },
         {
           name: "body",
+          default: 10485760,
           limit: { least: 1, most: 1099511627776, says: "a body's limit is {} bytes (1 TiB)", unit: "bytes" },
         },
         {
           name: "concurrency",
+          default: 1024,
           limit: { least: 1, most: 1000000, says: "a concurrency is {} requests", unit: "requests" },
         },
         {
           name: "memory",
+          default: 67108864,
           limit: {
             least: 65536,
             most: 4294967296,
-            of: { js: [16777216, "a script has at least 16777216 bytes (16 MiB) of memory"] },
+            of: { js: [16777216, "a script has at least 16777216 bytes (16 MiB) of memory", 268435456] },
             says: "a memory is {} bytes (64 KiB to 4 GiB)",
             unit: "bytes",
           },
@@ -86,18 +98,21 @@ export const DEFINITION = [
         },
         {
           name: "cpu",
+          default: 1,
           limit: { least: 0.01, most: 86400, says: "a run is {} seconds (a day)", unit: "seconds" },
           only: ["wasm", "js"],
           why: ": only those of types `wasm` and `js` have it; take it out",
         },
         {
           name: "instances",
+          default: 1,
           limit: { least: 1, most: 1000, says: "there are {} instances", unit: "instances" },
           only: ["wasm"],
           why: ": only those of type `wasm` have it; take it out",
         },
         {
           name: "host_memory",
+          default: 67108864,
           limit: {
             least: 1048576,
             most: 1099511627776,
@@ -109,24 +124,28 @@ export const DEFINITION = [
         },
         {
           name: "fetches",
+          default: 128,
           limit: { least: 1, most: 1000000, says: "there are {} fetches at once", unit: "fetches" },
           only: ["native", "wasm", "js"],
           why: ": only those of types `native`, `wasm` and `js` have it; take it out",
         },
         {
           name: "calls",
+          default: 128,
           limit: { least: 1, most: 1000000, says: "there are {} calls at once", unit: "calls" },
           only: ["native", "wasm", "js"],
           why: ": only those of types `native`, `wasm` and `js` have it; take it out",
         },
         {
           name: "timers",
+          default: 10000,
           limit: { least: 1, most: 1000000, says: "there are {} timers at once", unit: "timers" },
           only: ["native", "wasm"],
           why: ": only those of types `native` and `wasm` have it; take it out",
         },
         {
           name: "compile",
+          default: 1,
           limit: { least: 1, most: 1000000, says: "compiling takes {} times the usual work", unit: "times the usual work" },
           only: ["wasm"],
           why: ": only those of type `wasm` have it; take it out",
@@ -143,11 +162,12 @@ export const DEFINITION = [
   { name: "group", only: ["js"], text: "group", why: ": only a `js` vlugin has its own process; take it out" },
   {
     name: "start",
+    default: "eager",
     only: ["js"],
     why: ": only a `js` vlugin has its own process; take it out",
     words: { known: [["eager", []], ["lazy", []]], later: [], what: "a way to start" },
   },
-  { name: "optional", flag: true },
+  { name: "optional", default: false, flag: true },
 ];
 
 export const LATER = ["url"];

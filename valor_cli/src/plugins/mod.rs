@@ -270,6 +270,19 @@ fn show(vlugin: &Value) {
                 let each: Vec<_> = keys.iter().map(|(key, it)| format!("{key} {it}")).collect();
                 line(key, &each.join(", "));
             }
+            Value::Array(items) => {
+                let each: Vec<_> = items
+                    .iter()
+                    .map(|it| it.as_str().unwrap_or_default())
+                    .collect();
+                line(
+                    key,
+                    &match each.is_empty() {
+                        true => "none".to_owned(),
+                        false => each.join(", "),
+                    },
+                );
+            }
             other => line(key, &other.to_string()),
         }
     }

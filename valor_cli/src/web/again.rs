@@ -14,11 +14,11 @@ use crate::{
     args::WebArgs,
     build_sources::Outcome,
     building::Builder,
-    exit::Failure,
+    exit::{Failure, USAGE},
     log_writer::LogWriter,
     plugins_file::PluginsFile,
     programs::Stop,
-    run::not_watched,
+    run::{NOT_AGAIN, not_watched},
     watch::{Wanted, Watch},
 };
 use futures_lite::future;
@@ -62,9 +62,7 @@ impl Again {
         stop: &Stop,
     ) -> Result<Self, Failure> {
         let Some(path) = file.again() else {
-            return Err(Failure::fault(
-                "--watch needs a plugins.json that can be read again: name its file with -p",
-            ));
+            return Err(Failure::new(USAGE, [NOT_AGAIN.to_owned()]));
         };
         let wanted = Wanted {
             build: args.build.is_wanted(),

@@ -364,7 +364,7 @@ fn plugins_json_may_be_the_one_here_or_standard_input() {
         "--addr",
         "127.0.0.1:0",
     ]));
-    assert_eq!(finished.code, Some(1), "{finished:?}");
+    assert_eq!(finished.code, Some(2), "{finished:?}");
     assert!(
         finished.err.contains("--watch needs a plugins.json"),
         "{finished:?}"

@@ -202,8 +202,10 @@ fn a_pipe_that_a_shell_gives_is_read_where_a_file_is_read_once() {
         plugins,
         "run -p /dev/fd/3 --watch --addr 127.0.0.1:0",
     );
+    // The command line is wrong, not a file.
+    assert_eq!(watched.code, Some(2), "{watched:?}");
     assert!(
-        fault(&watched).contains("--watch needs a plugins.json"),
+        watched.err.contains("--watch needs a plugins.json"),
         "{watched:?}"
     );
 

@@ -285,7 +285,8 @@ fn a_pair_that_does_not_fit_keeps_it_from_starting() {
     assert_eq!(ended.code, Some(1));
     let faults = ended.faults();
     assert!(
-        faults.len() == 1 && faults[0].contains("does not match the first certificate"),
+        faults.len() == 1
+            && faults[0].contains("the private key does not match the first certificate"),
         "{faults:?}"
     );
 }

@@ -92,6 +92,8 @@ pub(super) const DEFINITION: &[Key] = &[
         otherwise: Otherwise::Is("the library of `source`, else the name"),
         says: "the library's file, or [a bare name](#bare-names) to look for; for `js` the script, for `files` the \
                folder",
+        // The file that was found is listed.
+        is_listed: false,
         ..KEY
     },
     Key {
@@ -99,6 +101,7 @@ pub(super) const DEFINITION: &[Key] = &[
         takers: Takers::Most,
         shape: text(rules::PATH),
         says: "the folder of the crate that it is built from, relative to plugins.json",
+        is_listed: false,
         ..KEY
     },
     Key {
@@ -106,6 +109,7 @@ pub(super) const DEFINITION: &[Key] = &[
         shape: Config,
         otherwise: Otherwise::Is("`null`"),
         says: "handed to the vlugin as it is; for `files` [an object](files.md#config)",
+        is_listed: false,
         ..KEY
     },
     Key {

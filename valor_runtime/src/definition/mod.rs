@@ -21,6 +21,7 @@
 //! - `check`: compares values with them. A value is a `cursor`: `json` has those of a text, `made` those of a
 //!   definition made in code.
 //! - `schema`: the JSON Schema of plugins.json.
+//! - `listed`: what `/_plugins` says of a definition.
 //! - `written`: a test that compares the book and valor-check.js's data with them, and can write both.
 //!
 //! Around them:
@@ -45,6 +46,7 @@ mod kinds;
 mod limit;
 mod limit_rows;
 mod limits;
+mod listed;
 mod made;
 mod nearest;
 mod of_kind;
@@ -73,6 +75,7 @@ pub use kinds::{KindError, Kinds};
 pub(crate) use limit::{Bound, MIB};
 pub(crate) use limit_rows::holds;
 pub use limits::Limits;
+pub(crate) use listed::listed;
 pub use nearest::nearest;
 pub use rules::name as broken_name;
 pub use script::Start;

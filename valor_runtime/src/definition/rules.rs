@@ -28,7 +28,10 @@ pub(crate) enum Form {
 }
 
 const NAMES: Form = Form::Pattern(r"^[A-Za-z0-9-][A-Za-z0-9_.-]{0,63}$");
-const PREFIXES: Form = Form::Pattern(r"^(/|/[^/_?#\s\\][^/?#\s\\]*(/[^/?#\s\\]+)*)$");
+const PREFIXES: Form = Form::Pattern(concat!(
+    r"^(/|/([^/_?#\s\\%]|%[0-9A-Fa-f]{2})([^/?#\s\\%]|%[0-9A-Fa-f]{2})*",
+    r"(/([^/?#\s\\%]|%[0-9A-Fa-f]{2})+)*)$"
+));
 
 pub(super) const ANY: &Rule = &rule("any", Form::Any, |_| None);
 pub(super) const NAME: &Rule = &rule("name", NAMES, name);
@@ -138,6 +141,11 @@ fn prefix(prefix: &str) -> Option<String> {
             rest.trim_end_matches('/')
         ));
     }
+    if let Some(bad) = bad_escape(segments) {
+        return Some(format!(
+            "`{bad}` is not a percent-encoded byte: write `%` and two hexadecimal digits, or `%25` for a `%`"
+        ));
+    }
     let decoded = segments.to_ascii_lowercase();
     if let Some(slash) = ["%2f", "%5c"].iter().find(|it| decoded.contains(**it)) {
         return Some(format!(
@@ -159,6 +167,13 @@ fn prefix(prefix: &str) -> Option<String> {
     segments
         .starts_with('_')
         .then(|| "prefixes that begin with `/_` are Valor's own; choose another".into())
+}
+
+/// The first `%` that two hexadecimal digits do not follow, with the two characters after it.
+fn bad_escape(path: &str) -> Option<&str> {
+    let escapes = path.match_indices('%');
+    let mut escapes = escapes.map(|(at, _)| &path[at..path.len().min(at + 3)]);
+    escapes.find(|it| it.len() < 3 || !it[1..].bytes().all(|b| b.is_ascii_hexdigit()))
 }
 
 fn path(path: &str) -> Option<String> {

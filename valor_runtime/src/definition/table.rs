@@ -31,6 +31,8 @@ pub(crate) struct Key {
     pub says: &'static str,
     /// A key that contradicts it.
     pub against: Option<Against>,
+    /// Whether `/_plugins` lists it. What may be a secret is not listed.
+    pub is_listed: bool,
 }
 
 /// The values of most rows: `Key { name, shape, says, ..KEY }`.
@@ -42,6 +44,7 @@ pub(super) const KEY: Key = Key {
     otherwise: Otherwise::Is("none"),
     says: "",
     against: None,
+    is_listed: true,
 };
 
 /// The kinds that have a key.

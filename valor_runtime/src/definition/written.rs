@@ -1,5 +1,5 @@
 //! The checked-in files that are made from the rows of the table: the tables of the book, `web/valor-keys.js`, which
-//! valor-check.js works from, and `plugins.schema.json`. Tests compare each with the rows. To write them again:
+//! valor-check.js and valor-admin.js work from, and `plugins.schema.json`. Tests compare each with the rows. To write them again:
 //! `VALOR_WRITE_SCHEMA=1 cargo test -p valor_runtime --lib written`.
 
 use super::{
@@ -235,7 +235,8 @@ fn browser(kinds: &[Kind]) -> String {
     let definition = Value::from_iter(keys::DEFINITION.iter().map(|key| row(key, kinds)));
     let file = Value::from_iter(keys::FILE.iter().map(|key| row(key, kinds)));
     let mut text = String::from(
-        "// What valor-check.js works from. A test in valor_runtime/src/definition makes it from the rows there.\n",
+        "// What valor-check.js and valor-admin.js work from. A test in valor_runtime/src/definition makes it from the rows \
+         there.\n",
     );
     for (name, value) in [
         ("FILE", file),
@@ -271,6 +272,18 @@ fn row(key: &Key, kinds: &[Kind]) -> Value {
         Shape::Definitions => ("definitions", true.into()),
     };
     row.insert(shape.into(), value);
+    let default = match &key.shape {
+        Shape::Flag(default) => Some(Value::from(*default)),
+        Shape::Word(words) => words.default.map(Value::from),
+        Shape::Limit(limit) => Some(number(limit.default)),
+        _ => None,
+    };
+    if let Some(default) = default {
+        row.insert("default".into(), default);
+    }
+    if !key.is_listed {
+        row.insert("hidden".into(), true.into());
+    }
     match key.needed {
         Needed::No => {}
         Needed::Always(write) => {
@@ -323,11 +336,14 @@ fn of_object(object: &Object, kinds: &[Kind]) -> Value {
     json!({ "example": object.example, "keys": Value::from_iter(object.keys.iter().map(|key| row(key, kinds))) })
 }
 
-fn of_number(name: &str, limit: &Limit, kinds: &[Kind]) -> Value {
-    let number = |number: f64| match number.fract() == 0.0 {
+fn number(number: f64) -> Value {
+    match number.fract() == 0.0 {
         true => Value::from(number as u64),
         false => Value::from(number),
-    };
+    }
+}
+
+fn of_number(name: &str, limit: &Limit, kinds: &[Kind]) -> Value {
     let mut value = json!({
         "unit": limit.unit, "most": number(limit.most), "says": limit.sentence("{}"),
     });
@@ -338,7 +354,8 @@ fn of_number(name: &str, limit: &Limit, kinds: &[Kind]) -> Value {
     let bounds = kinds.iter().filter_map(|kind| {
         let bound = of_kind::bound(*kind, name)?;
         let says = limit.sentence_of(bound);
-        Some((kind.as_str().to_owned(), json!([number(bound.least), says])))
+        let bound = json!([number(bound.least), says, number(bound.default)]);
+        Some((kind.as_str().to_owned(), bound))
     });
     let bounds: Map<_, _> = bounds.collect();
     if !bounds.is_empty() {

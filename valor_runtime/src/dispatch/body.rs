@@ -9,29 +9,39 @@ use std::{
     pin::Pin,
     sync::{
         Arc,
-        atomic::{AtomicU16, Ordering},
+        atomic::{AtomicBool, AtomicU16, Ordering},
     },
     task::{Context, Poll, ready},
 };
 use valor_abi_wire::unwind::{catch, drop_caught};
 
-/// Why a request's body was cut off, if it was: a status, or 0.
+/// Why a request's body did not come to its end, if it did not.
 #[derive(Default)]
-pub struct Cut(AtomicU16);
+pub struct Cut {
+    /// The status to answer with, or 0.
+    status: AtomicU16,
+    /// Whether its sender broke it off.
+    broken: AtomicBool,
+}
 
 impl Cut {
     /// The status to answer with, whatever the vlugin makes of it.
     pub fn status(&self) -> Option<u16> {
-        Some(self.0.load(Ordering::Acquire)).filter(|&status| status != 0)
+        Some(self.status.load(Ordering::Acquire)).filter(|&status| status != 0)
     }
 
     /// The body came too slowly.
     pub fn is_slow(&self) {
-        self.0.store(408, Ordering::Release);
+        self.status.store(408, Ordering::Release);
     }
 
     fn is_large(&self) {
-        self.0.store(413, Ordering::Release);
+        self.status.store(413, Ordering::Release);
+    }
+
+    /// Whether its sender broke it off. What follows from that is not the vlugin's fault.
+    pub fn is_broken(&self) -> bool {
+        self.broken.load(Ordering::Acquire)
     }
 }
 
@@ -63,6 +73,9 @@ impl Stream for Limited {
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let chunk = ready!(self.chunks.as_mut().poll_next(cx));
+        if let Some(Err(_)) = &chunk {
+            self.cut.broken.store(true, Ordering::Release);
+        }
         if let Some(Ok(Chunk::Data(data))) = &chunk {
             match self.left.checked_sub(data.len() as u64) {
                 Some(left) => self.left = left,
@@ -81,7 +94,9 @@ impl Stream for Limited {
 }
 
 /// Ends the request with the body: at once for bytes, otherwise when the stream ends.
-pub fn tracked(body: Body, mount: &Arc<Mount>, mut in_flight: InFlight) -> Body {
+///
+/// `cut` is that of the request's body.
+pub fn tracked(body: Body, mount: &Arc<Mount>, mut in_flight: InFlight, cut: Arc<Cut>) -> Body {
     match body {
         Body::Bytes(bytes) => {
             in_flight.bytes = bytes.len() as u64;
@@ -95,6 +110,7 @@ pub fn tracked(body: Body, mount: &Arc<Mount>, mut in_flight: InFlight) -> Body 
                 chunks: Some(chunks),
                 mount: mount.clone(),
                 in_flight: Some(in_flight),
+                cut,
             },
         ),
     }
@@ -106,15 +122,17 @@ struct Tracked {
     chunks: Option<ChunkStream>,
     mount: Arc<Mount>,
     in_flight: Option<InFlight>,
+    cut: Arc<Cut>,
 }
 
 impl Tracked {
+    /// Drops the stream. If it failed, or nothing came of it, the request is open until the server drops this: until
+    /// then nobody knows whether the client gets something else.
     fn end(&mut self) {
         let chunks = self.chunks.take();
         if let Err(panicked) = watch::run(&self.mount, || drop_caught(chunks)) {
             log_fault(&self.mount, &panicked.into(), "");
         }
-        self.in_flight = None;
     }
 }
 
@@ -142,15 +160,24 @@ impl Stream for Tracked {
                 Poll::Ready(Some(Ok(chunk)))
             }
             Ok(Poll::Ready(None)) => {
-                in_flight.complete = true;
+                let nothing = in_flight.bytes == 0 && !in_flight.is_call;
+                in_flight.complete = this.len.is_none_or(|len| len == in_flight.bytes);
                 this.end();
+                // A server may still put another response in the place of one that ends too soon.
+                if !nothing {
+                    this.in_flight = None;
+                }
                 Poll::Ready(None)
             }
             Ok(Poll::Ready(Some(Err(error)))) => {
                 // A runtime in a runtime has said so.
                 if !Logged::is(&error) {
-                    log::error!(
-                        target: "valor::dispatch", vlugin = &*this.mount.name, id = in_flight.id();
+                    let level = match this.cut.is_broken() {
+                        true => log::Level::Debug,
+                        false => log::Level::Error,
+                    };
+                    log::log!(
+                        target: "valor::dispatch", level, vlugin = &*this.mount.name, id = in_flight.id();
                         "the body of a response of the vlugin `{}` broke off: {error}", this.mount.name
                     );
                 }
@@ -197,6 +224,7 @@ mod tests {
             chunks: Some(Box::pin(stream::iter(chunks))),
             mount,
             in_flight: Some(in_flight),
+            cut: Arc::default(),
         }
     }
 

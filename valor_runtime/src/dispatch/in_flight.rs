@@ -5,13 +5,15 @@ use crate::{
     in_band::{CORRELATION_ID, PLUGIN},
     metrics::Metrics,
     registry::Mount,
+    vlugin::Instead,
 };
 use std::{
     sync::{Arc, atomic::Ordering},
     time::Instant,
 };
 
-/// A running request. Dropping it ends it: either a response was sent, or the client went away.
+/// A running request. Dropping it ends it: a response was sent, the client went away, or the server sent [something
+/// else](Instead).
 pub struct InFlight {
     metrics: Arc<Metrics>,
     start: Instant,
@@ -21,6 +23,8 @@ pub struct InFlight {
     mount: Option<Arc<Mount>>,
     /// Whether the request is HEAD, whose response has no body.
     head_only: bool,
+    /// Whether a vlugin asked, and not a client of the server.
+    pub is_call: bool,
     /// 0 as long as there is no status.
     pub status: u16,
     /// Bytes of the response's body, if it is sent.
@@ -74,6 +78,7 @@ impl InFlight {
             id,
             asked: logged.then(|| LoggedRequest::of(head)),
             mount: None,
+            is_call: false,
             status: 0,
             bytes: 0,
             head_only,
@@ -116,8 +121,15 @@ impl InFlight {
 impl Drop for InFlight {
     fn drop(&mut self) {
         let duration = self.start.elapsed();
-        if self.status == 0 {
-            self.status = CLIENT_GONE;
+        match Instead::now().filter(|_| !self.is_call) {
+            Some(Instead::Response { status, bytes }) => {
+                (self.status, self.bytes, self.complete) = (status, bytes, true);
+            }
+            Some(Instead::Nothing) => {
+                (self.status, self.bytes, self.complete) = (CLIENT_GONE, 0, false);
+            }
+            None if self.status == 0 => self.status = CLIENT_GONE,
+            None => {}
         }
         let vlugin = match &self.mount {
             Some(mount) => {

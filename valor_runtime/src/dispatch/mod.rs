@@ -22,7 +22,7 @@ use crate::{
     timer::Timer,
 };
 use body::Cut;
-use fault_log::log_fault;
+use fault_log::{log_after_broken_body, log_fault};
 use in_flight::InFlight;
 use std::{
     pin::Pin,
@@ -85,7 +85,8 @@ impl Dispatch {
         request.head.remove("upgrade");
         let head = &mut request.head;
         let id = id::settle(head);
-        let in_flight = InFlight::begin(self.metrics.clone(), id, head);
+        let mut in_flight = InFlight::begin(self.metrics.clone(), id, head);
+        in_flight.is_call = true;
         // The program's own vlugins, `/_plugins` among them, trust the origin of a request. No vlugin may speak
         // through them. What the program offers to vlugins is not mounted.
         let callee = match name.starts_with('_') {
@@ -163,11 +164,13 @@ async fn run_cut(
     if request.body.len().is_some_and(|len| len > mount.body_limit) {
         return refuse(in_flight, 413, &too_large());
     }
-    // The bytes after an upgrade are no body, and have no limit.
     let offers_upgrade = request.offers_upgrade();
-    if !offers_upgrade {
-        request.body = body::limited(request.body, mount.body_limit, &cut);
-    }
+    let limit = match offers_upgrade {
+        // The bytes after an upgrade are no body, and have no limit.
+        true => u64::MAX,
+        false => mount.body_limit,
+    };
+    request.body = body::limited(request.body, limit, &cut);
 
     let mut answering = Answering::new(&mount, request);
     let outcome = (&mut answering).await;
@@ -178,24 +181,38 @@ async fn run_cut(
         // Whatever the vlugin made of a body that was cut off, the client should know why.
         (Some(413), _) => Response::problem(413, &too_large()),
         (Some(status), _) => Response::problem(status, "the request's body comes too slowly"),
-        (None, Ok(response)) => match status::no_answer(response.head.status(), offers_upgrade) {
+        (None, Ok(response)) => match unsendable(&response, offers_upgrade) {
             Some(why) => {
                 dropped(&mount, response.body);
-                failed(&mount, &Fault::error(500, why), late, in_flight.id())
+                failed(&mount, &Fault::error(500, why), false, late, in_flight.id())
             }
             None => response,
         },
-        (None, Err(fault)) => failed(&mount, &fault, late, in_flight.id()),
+        (None, Err(fault)) => failed(&mount, &fault, cut.is_broken(), late, in_flight.id()),
     };
     in_flight.sign(&mut response);
     let content = status::content(in_flight.status);
+    if content == Content::Protocol
+        && let Body::Bytes(bytes) = response.body
+    {
+        // The server may still refuse the protocol, and the request is open until then.
+        response.body = Body::stream(None, Body::Bytes(bytes));
+    }
     if matches!(content, Content::Nothing | Content::Empty) {
         dropped(&mount, std::mem::take(&mut response.body));
         in_flight.complete = true;
     } else {
-        response.body = body::tracked(response.body, &mount, in_flight);
+        response.body = body::tracked(response.body, &mount, in_flight, cut);
     }
     response
+}
+
+/// Why a response cannot be sent to a client, if it cannot.
+fn unsendable(response: &Response, offers_upgrade: bool) -> Option<String> {
+    status::no_answer(response.head.status(), offers_upgrade).or_else(|| {
+        let bad = status::bad_header(&response.head)?;
+        Some(format!("its response cannot be sent: {bad}"))
+    })
 }
 
 /// Drops a response's body without sending it. That runs the vlugin's code.
@@ -220,8 +237,13 @@ fn end(mut in_flight: InFlight, mut response: Response) -> Response {
 
 /// The response that replaces a failed vlugin's own. Internal errors stay in the log. The message of a status below
 /// 500 is meant for the client.
-fn failed(mount: &Mount, fault: &Fault, late: bool, id: &str) -> Response {
-    log_fault(mount, fault, id);
+///
+/// `body_broke` says that the request's body broke off before.
+fn failed(mount: &Mount, fault: &Fault, body_broke: bool, late: bool, id: &str) -> Response {
+    match body_broke {
+        true => log_after_broken_body(mount, fault, id),
+        false => log_fault(mount, fault, id),
+    }
     if let Some(metrics) = mount.metrics.get() {
         match fault.kind {
             FaultKind::Panic => metrics.panics.inc(),

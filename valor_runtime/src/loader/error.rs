@@ -205,6 +205,19 @@ pub enum LoadError {
         limit: Duration,
     },
 
+    /// A vlugin's creation takes too long, and it is not known to wait.
+    #[error(
+        "vlugin `{name}` was not created within {} s: its code still runs, or this machine is too busy to run it; do \
+         less as it begins, or start it again when the machine is less busy",
+        limit.as_secs_f64()
+    )]
+    CreateTooSlow {
+        /// The vlugin.
+        name: String,
+        /// How long was waited.
+        limit: Duration,
+    },
+
     /// A vlugin's creation blocks the thread that it runs on, which is lost until it returns.
     #[error(
         "vlugin `{name}` was not created within {} s: its `on_create` blocks its thread; let it wait with \

@@ -11,6 +11,14 @@ pub enum GuestError {
     /// Not WebAssembly, or cut off, or with something in it that no module has.
     #[error("is not a WebAssembly module: {0}; build it or copy it again")]
     NotAModule(String),
+    /// Something else, by its first bytes.
+    #[error("is not a WebAssembly module but {found}: {remedy}")]
+    OtherFile {
+        /// What it is instead.
+        found: String,
+        /// What to do about it.
+        remedy: &'static str,
+    },
     /// A component, which another loader would run.
     #[error("is a WebAssembly component, not a core module: build it for wasm32-unknown-unknown")]
     Component,

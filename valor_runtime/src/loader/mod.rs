@@ -10,6 +10,7 @@ pub mod code;
 mod error;
 pub(crate) mod files;
 mod files_error;
+mod first_bytes;
 mod guest_error;
 mod imports;
 pub(crate) mod js;

@@ -6,13 +6,14 @@
 
 use super::{
     LoadError, Settings,
+    first_bytes::FIRST,
     paths::{self, is_absent, reading},
 };
 use crate::{
     definition::Definition,
     file::{self, ReadError},
     hex,
-    package::TrustedKeys,
+    package::{TrustedKeys, is_package},
 };
 use sha2::{Digest, Sha256};
 use std::{
@@ -127,11 +128,13 @@ impl Search {
     }
 
     /// The bytes of a definition's file and their SHA-256, held to what the definition says of it and to the
-    /// signature that it needs.
+    /// signature that it needs. `begins` judges the first bytes, before the others are read. It does not see a
+    /// package's.
     pub(super) fn pick(
         &self,
         definition: &Definition,
         file: &Path,
+        begins: impl FnOnce(&[u8]) -> Result<(), LoadError>,
     ) -> Result<(Vec<u8>, [u8; 32]), LoadError> {
         let expected = definition.sha256.as_deref().map(|given| {
             hex::bytes(given).ok_or_else(|| LoadError::Sha256Invalid {
@@ -140,6 +143,9 @@ impl Search {
             })
         });
         let expected: Option<[u8; 32]> = expected.transpose()?;
+        if !is_package(file) {
+            begins(&file::first(file, MAX_SIZE, FIRST).map_err(|error| unread(file, error))?)?;
+        }
         let bytes = read(file)?;
         let sha256: [u8; 32] = Sha256::digest(&bytes).into();
         if let Some(expected) = expected.filter(|expected| *expected != sha256) {
@@ -218,15 +224,17 @@ fn bare_name(path: &Path) -> Option<&str> {
 /// # Errors
 /// A [`LoadError`] if it does not exist, or is not a regular file, too large, or not readable.
 pub fn read(path: &Path) -> Result<Vec<u8>, LoadError> {
-    file::read(path, MAX_SIZE).map_err(|error| {
-        let file = path.to_owned();
-        match error {
-            ReadError::Directory => LoadError::Directory { file },
-            ReadError::NotAFile => LoadError::NotAFile { file },
-            ReadError::TooLarge(limit) => LoadError::TooLarge { file, limit },
-            error => reading(path, error.into()),
-        }
-    })
+    file::read(path, MAX_SIZE).map_err(|error| unread(path, error))
+}
+
+fn unread(path: &Path, error: ReadError) -> LoadError {
+    let file = path.to_owned();
+    match error {
+        ReadError::Directory => LoadError::Directory { file },
+        ReadError::NotAFile => LoadError::NotAFile { file },
+        ReadError::TooLarge(limit) => LoadError::TooLarge { file, limit },
+        error => reading(path, error.into()),
+    }
 }
 
 #[cfg(test)]

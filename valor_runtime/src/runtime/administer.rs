@@ -7,13 +7,13 @@ use super::{Runtime, RuntimeError};
 use crate::{
     BoxFuture, Definition, Kind,
     admin::{Administer, RegistryRefusal},
-    definition::DefinitionFaults,
+    definition::{self, DefinitionFaults},
     dispatch,
     host::allow::Allow,
     registry::{Mount, RegistryError},
 };
 use futures_lite::FutureExt;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use std::{
     path::Path,
     sync::{Arc, atomic::Ordering},
@@ -25,13 +25,13 @@ impl Administer for Runtime {
         self.mounted()
             .iter()
             .filter(|m| is_registered(m))
-            .map(|m| describe(m, &troubled))
+            .map(|m| self.describe(m, &troubled))
             .collect()
     }
 
     fn get(&self, name: &str) -> Option<Value> {
         let mount = self.dispatch.registry.get(name)?;
-        is_registered(&mount).then(|| describe(&mount, &self.troubled()))
+        is_registered(&mount).then(|| self.describe(&mount, &self.troubled()))
     }
 
     fn definition(&self, name: &str) -> Option<Definition> {
@@ -153,28 +153,52 @@ fn is_registered(mount: &Mount) -> bool {
     !mount.name.starts_with('_')
 }
 
-/// `troubled` are the scripts that have ended too often, and why.
-fn describe(mount: &Mount, troubled: &[(String, String)]) -> Value {
-    let origin = &mount.origin;
-    let unavailable = origin.unavailable.as_ref().map(|it| &it.reason);
-    let ended = troubled.iter().find(|(name, _)| **name == *mount.name);
-    let reason = unavailable.or(ended.map(|(_, reason)| reason));
+impl Runtime {
+    /// `troubled` are the scripts that have ended too often, and why.
+    fn describe(&self, mount: &Mount, troubled: &[(String, String)]) -> Value {
+        let origin = &mount.origin;
+        let unavailable = origin.unavailable.as_ref().map(|it| &it.reason);
+        let ended = troubled.iter().find(|(name, _)| **name == *mount.name);
+        let reason = unavailable.or(ended.map(|(_, reason)| reason));
+        let mut described = origin.definition.as_deref().map_or_else(
+            // It is part of the program.
+            || Map::from_iter([("limits".to_owned(), limits_of(mount))]),
+            |definition| self.listed(definition),
+        );
+        let more = json!({
+            "name": &*mount.name,
+            "type": origin.kind,
+            "prefix": &*mount.prefix,
+            "file": origin.file.as_deref().map(Path::display).map(|d| d.to_string()),
+            "sha256": origin.sha256,
+            "version": origin.version,
+            "generation": mount.generation,
+            "state": if reason.is_some() { "unavailable" } else { "ready" },
+            "reason": reason,
+            "runs": origin.kind.map_or("host process", Kind::runs),
+            "running": mount.running.load(Ordering::Relaxed),
+        });
+        if let Value::Object(more) = more {
+            described.extend(more);
+        }
+        described.into()
+    }
+
+    /// The keys of a definition, with the limits that it is held to.
+    fn listed(&self, definition: &Definition) -> Map<String, Value> {
+        let (said, defaults) = (&definition.limits, &self.limits);
+        let limits = match self.loaders.of(definition.kind) {
+            Some(loader) => loader.limits(said, defaults),
+            None => said.clone().or(defaults),
+        };
+        definition::listed(definition, &limits)
+    }
+}
+
+fn limits_of(mount: &Mount) -> Value {
     json!({
-        "name": &*mount.name,
-        "type": origin.kind,
-        "prefix": &*mount.prefix,
-        "file": origin.file.as_deref().map(Path::display).map(|d| d.to_string()),
-        "sha256": origin.sha256,
-        "version": origin.version,
-        "generation": mount.generation,
-        "state": if reason.is_some() { "unavailable" } else { "ready" },
-        "reason": reason,
-        "runs": origin.kind.map_or("host process", Kind::runs),
-        "running": mount.running.load(Ordering::Relaxed),
-        "limits": {
-            "timeout": mount.timeout.as_secs_f64(),
-            "body": mount.body_limit,
-            "concurrency": mount.concurrency,
-        },
+        "timeout": mount.timeout.as_secs_f64(),
+        "body": mount.body_limit,
+        "concurrency": mount.concurrency,
     })
 }

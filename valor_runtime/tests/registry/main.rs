@@ -81,13 +81,25 @@ fn a_vlugin_comes_changes_and_goes() {
     assert_eq!(shown["prefix"], "/hello");
     assert_eq!(shown["sha256"].as_str().unwrap().len(), 64);
     assert_eq!(shown["limits"]["timeout"], 30.0);
+    // Every key that it has, with the defaults; not what it was configured with.
+    assert_eq!(shown["limits"]["fetches"], 128);
+    assert_eq!(
+        (&shown["strip"], &shown["allow"]),
+        (&json!(true), &json!(null))
+    );
+    for hidden in ["config", "path", "source"] {
+        assert_eq!(shown.get(hidden), None);
+    }
 
     let changed = json!({
         "type": "native", "name": "hello", "path": "misbehaving", "config": "changed",
-        "prefix": "/moved",
+        "prefix": "/moved", "allow": ["a.org"], "callees": [],
     });
     let replaced = send(&mut client, "PUT", "/_plugins/hello", &changed);
     assert_eq!(replaced.status, 200, "{}", replaced.text());
+    let shown_now = replaced.json();
+    assert_eq!(shown_now["allow"], json!(["a.org"]));
+    assert_eq!(shown_now["callees"], json!([]));
     assert!(replaced.json()["generation"].as_u64() > shown["generation"].as_u64());
     assert_eq!(client.get("/moved/config").unwrap().text(), "changed");
     assert_eq!(client.get("/hello").unwrap().status, 404);

@@ -2,6 +2,7 @@
 //! tests cover the rest.
 //!
 //! - `answers`: the server's answers, and those of a vlugin.
+//! - `access`: what the log and the metrics say that a client got.
 //! - `bodies`: bodies in both directions, their back-pressure, and `100-continue`.
 //! - `forwarded`: what proxies say about clients, and which proxies are believed.
 //! - `limits`: time limits, connections, and clients that leave.
@@ -9,6 +10,7 @@
 //! - `tls`: certificates, handshakes and ends.
 //! - `upgrade`: connections that go on in another protocol.
 
+mod access;
 mod answers;
 mod bodies;
 mod forwarded;

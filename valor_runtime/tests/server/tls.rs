@@ -352,7 +352,7 @@ fn what_is_wrong_is_told_with_file_and_remedy() {
         "key.pem",
         &other,
         &[
-            "does not match the first certificate",
+            "the private key does not match the first certificate",
             "cert.pem; give a matching pair",
         ],
     );

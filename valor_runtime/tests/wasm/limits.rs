@@ -344,6 +344,25 @@ fn a_vlugin_that_is_never_ready_is_named() {
         "{text}"
     );
     assert!(!text.contains("`_plugins`"), "{text}");
+    assert!(text.contains("its `on_create` waits"), "{text}");
+}
+
+#[test]
+fn a_vlugin_that_still_computes_is_not_said_to_wait() {
+    let folder = tempfile::tempdir().unwrap();
+    let ready = "(call $ready (i32.const 0) (i32.const 0))";
+    let mut definition = definition(&folder, &HELLO.replace(ready, "(loop (br 0))"));
+    definition.limits.cpu = Some(60.0);
+    let runtime = Runtime::builder()
+        .create_timeout(Duration::from_millis(500))
+        .build()
+        .unwrap();
+    let error = block_on(runtime.load(&definition)).unwrap_err().to_string();
+    assert!(
+        error.contains("was not created within 0.5 s: its code still runs"),
+        "{error}"
+    );
+    assert!(!error.contains("on_create"), "{error}");
 }
 
 #[test]

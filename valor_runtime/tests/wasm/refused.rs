@@ -191,8 +191,18 @@ fn what_is_no_module_is_refused() {
     let file = definition.path.clone().unwrap();
     let whole = std::fs::read(&file).unwrap();
     for (bytes, part) in [
-        (&b""[..], "`\\0asm`"),
-        (b"#!/bin/sh", "`\\0asm`"),
+        (
+            &b""[..],
+            "is not a WebAssembly module but an empty file: build it again",
+        ),
+        (
+            b"#!/bin/sh",
+            "is not a WebAssembly module but a script: give the `.wasm` file",
+        ),
+        (
+            b"\x7fELF\x02\x01\x01",
+            "but a library or program (ELF): write `\"type\": \"native\"`",
+        ),
         (b"\0asm\x0d\0\x01\0", "component"),
         (&whole[..whole.len() / 2], "not a WebAssembly module"),
         (&whole[..9], "not a WebAssembly module"),

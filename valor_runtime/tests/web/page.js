@@ -179,11 +179,15 @@ globalThis.first = async () => {
       config: "kept",
       prefix: "/deep/kept",
       limits: { timeout: 9 },
+      allow: ["a.org"],
+      rewrite: true,
     };
     same((await post("/_plugins", definition)).status, 201);
     const patched = await post("/_plugins/kept", { limits: { timeout: 7, body: 5 } }, "PATCH");
-    const { prefix, limits } = await patched.json();
+    const { prefix, limits, ...shown } = await patched.json();
     same([patched.status, prefix, limits.timeout, limits.body], [200, "/deep/kept", 7, 5]);
+    same([limits.memory, limits.instances, shown.allow, shown.strip, shown.rewrite], [67108864, 1, ["a.org"], true, true]);
+    same(["config" in shown, "files" in shown, "path" in shown], [false, false, false]);
     same(await get("/deep/kept/"), [200, "kept"]);
     same((await post("/_plugins/kept", { config: "new", limits: null }, "PATCH")).status, 200);
     same([await get("/deep/kept/"), (await (await fetch("/_plugins/kept")).json()).limits.timeout], [[200, "new"], 30]);

@@ -18,6 +18,14 @@ pub const UNTRUSTED: &str =
 /// How many of a certificate's names are listed.
 const NAMES: usize = 5;
 
+/// What is wrong with a root, in a few words.
+pub(super) fn root(error: &Error) -> &'static str {
+    match error {
+        Error::InvalidCertificate(CertificateError::Other(other)) => rarer(&format!("{other:?}")),
+        _ => "is damaged, or has something in it that is not supported here: make it again",
+    }
+}
+
 /// The reason in one line.
 pub(super) fn why(error: &io::Error) -> String {
     let inner = error.get_ref().and_then(|inner| inner.downcast_ref());
@@ -34,8 +42,21 @@ fn certificate(error: &CertificateError) -> String {
     use CertificateError as E;
     let its = |what: &str| format!("the server's certificate {what}");
     match error {
-        // A bad signature: the authority has the name of a trusted one, for example of its predecessor.
-        E::UnknownIssuer | E::BadSignature => UNTRUSTED.to_owned(),
+        // A signature by another key than the authority's, also of another type: the authority has the name of a
+        // trusted one, for example of its predecessor.
+        E::UnknownIssuer
+        | E::BadSignature
+        | E::UnsupportedSignatureAlgorithmForPublicKeyContext { .. } => UNTRUSTED.to_owned(),
+        E::UnsupportedSignatureAlgorithmContext { .. } => its(
+            "is signed in a way that is not supported here: make it again, signed with RSA, ECDSA or Ed25519 and at \
+             least SHA-256",
+        ),
+        E::UnhandledCriticalExtension => {
+            its("has a critical extension that is not supported here: make it again without it")
+        }
+        E::InvalidOcspResponse => {
+            its("comes with a damaged OCSP response: mend or turn off OCSP stapling there")
+        }
         E::NotValidForName => its("is for another name; ask it by a name that it contains"),
         E::NotValidForNameContext {
             expected,
@@ -72,11 +93,33 @@ fn certificate(error: &CertificateError) -> String {
             its("is not one for servers: get one with the extended key usage `serverAuth`")
         }
         E::BadEncoding => its("is damaged: make it again"),
-        // A certificate made by `openssl req -x509`, for example: rustls has no error type for it.
-        E::Other(other) if format!("{other:?}").contains("CaUsedAsEndEntity") => {
-            its("is an authority's own: make one with `basicConstraints=CA:FALSE`")
+        E::Other(other) => its(rarer(&format!("{other:?}"))),
+        _ => its("cannot be verified: make it again"),
+    }
+}
+
+/// What is wrong with a certificate if rustls has no error type for it, by the name of webpki's error.
+fn rarer(name: &str) -> &'static str {
+    let has = |part: &str| name.contains(part);
+    match () {
+        // Made by `openssl req -x509`, for example.
+        () if has("CaUsedAsEndEntity") => {
+            "is an authority's own: make one with `basicConstraints=CA:FALSE`"
         }
-        other => its(&format!("cannot be verified: {other}")),
+        () if has("EndEntityUsedAsCa") => {
+            "was issued by a certificate that is not an authority's: get one from an authority"
+        }
+        () if has("NameConstraintViolation") || has("PathLenConstraintViolated") => {
+            "was issued by an authority that may not issue it: get one from another authority"
+        }
+        () if has("Maximum") => {
+            "has a chain that is too long or too complicated: send only the intermediate certificates that it needs"
+        }
+        () if has("UnsupportedCertVersion") => {
+            "is of an old version of X.509: make it again, with version 3"
+        }
+        () if has("InvalidCertValidity") => "ends before it begins: make it again",
+        () => "is damaged, or has something in it that is not supported here: make it again",
     }
 }
 
@@ -106,10 +149,28 @@ pub(super) fn cut(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use futures_rustls::pki_types::ServerName;
+    use futures_rustls::{pki_types::ServerName, rustls::OtherError};
 
     fn said(error: CertificateError) -> String {
         why(&io::Error::other(Error::InvalidCertificate(error)))
+    }
+
+    /// An error that rustls has no type for.
+    fn rare(name: &'static str) -> CertificateError {
+        #[derive(Clone, Copy)]
+        struct Rare(&'static str);
+        impl std::fmt::Debug for Rare {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(self.0)
+            }
+        }
+        impl std::fmt::Display for Rare {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(self.0)
+            }
+        }
+        impl std::error::Error for Rare {}
+        CertificateError::Other(OtherError(std::sync::Arc::new(Rare(name))))
     }
 
     #[test]
@@ -149,12 +210,36 @@ mod tests {
             ),
             (E::Revoked, "was revoked"),
             (E::BadSignature, UNTRUSTED),
+            (
+                E::UnsupportedSignatureAlgorithmForPublicKeyContext {
+                    signature_algorithm_id: vec![42, 134],
+                    public_key_algorithm_id: vec![42],
+                },
+                UNTRUSTED,
+            ),
+            (
+                E::UnsupportedSignatureAlgorithmContext {
+                    signature_algorithm_id: vec![42, 134],
+                    supported_algorithms: Vec::new(),
+                },
+                "signed in a way that is not supported here: make it again",
+            ),
+            (E::UnhandledCriticalExtension, "a critical extension"),
+            (E::InvalidOcspResponse, "OCSP"),
+            (E::ApplicationVerificationFailure, "make it again"),
+            (rare("CaUsedAsEndEntity"), "`basicConstraints=CA:FALSE`"),
+            (rare("EndEntityUsedAsCa"), "not an authority's"),
+            (rare("MaximumPathDepthExceeded"), "too long"),
+            (rare("UnsupportedCertVersion"), "version 3"),
+            (rare("TrailingData(Certificate)"), "is damaged"),
         ] {
             let line = said(error);
             assert!(
                 line.starts_with("the server's certificate ") && line.contains(part),
                 "{line}"
             );
+            let is_debug = line.contains(['{', '[', '(']) || line.contains("Context");
+            assert!(!is_debug, "{line}");
         }
         let long = said(of_names(vec![format!("DnsName(\"{}\")", "x".repeat(9999))]));
         assert!(long.len() < 500, "{long}");

@@ -27,7 +27,7 @@ pub enum FetchError {
         reason: String,
     },
     /// One of [`FetchConfig::extra_roots`](super::FetchConfig::extra_roots) is no certificate.
-    #[error("an extra root is not a certificate: {0}")]
+    #[error("an extra root cannot be trusted: it {}", distrust::root(.0))]
     ExtraRoot(#[source] rustls::Error),
     /// TLS could not be set up.
     #[error("TLS could not be set up: {0}")]

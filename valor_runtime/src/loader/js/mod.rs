@@ -41,8 +41,8 @@ pub use judge::{Judge, Judged};
 pub use told::Rejected;
 
 use super::{
-    Imports, LoadError, Loaded, Loader, ScriptError, Settings, Wanted, code, npm, paths,
-    search::Search,
+    Imports, LoadError, Loaded, Loader, ScriptError, Settings, Wanted, code, first_bytes, npm,
+    paths, search::Search,
 };
 use crate::hex::hex;
 use crate::{
@@ -258,7 +258,8 @@ impl JsLoader {
         let is_checked =
             definition.sha256.is_some() || search.needs_signatures() || is_package(&file);
         Arc::new(move || {
-            let (bytes, sha256) = search.pick(&definition, &file)?;
+            let begins = |bytes: &[u8]| first_bytes::of(bytes).is_script(&file);
+            let (bytes, sha256) = search.pick(&definition, &file, begins)?;
             let source = source_of(&file, bytes)?;
             Ok(Checked {
                 sha256: hex(&sha256),
@@ -323,7 +324,7 @@ fn unloaded(script: &Script, unstarted: Unstarted) -> LoadError {
     let (name, file) = (name.clone(), file.clone());
     let limit = *create_timeout;
     match unstarted {
-        Unstarted::TimedOut => LoadError::CreateTimedOut { name, limit },
+        Unstarted::TimedOut => LoadError::CreateTooSlow { name, limit },
         Unstarted::Failed(message) => unloadable(message, &file).into(),
         Unstarted::Ended(end) => ScriptError::Failed {
             file,

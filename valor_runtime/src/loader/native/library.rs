@@ -50,7 +50,7 @@ pub(crate) fn examine(file: &Path, bytes: &[u8]) -> Examined {
 /// Notes what it learns in `examined`, as far as it gets. The verdict is the first thing that is wrong.
 fn walk(file: &Path, bytes: &[u8], examined: &mut Examined) -> Result<(), LoadError> {
     let damaged = |reason: String| NativeError::Damaged { reason }.of(file);
-    let (platform, role, bytes) = match sniff(bytes) {
+    let (platform, role, bytes) = match sniff(file, bytes) {
         Sniffed::Code(platform, role, slice) => (platform, role, slice),
         Sniffed::Short(format) => {
             return Err(damaged(format!(

@@ -271,7 +271,8 @@ impl Work {
             definition,
             self.restricted,
         )?;
-        let (bytes, sha256) = self.search.pick(definition, &file)?;
+        let begins = |bytes: &[u8]| platform::begins(&file, bytes);
+        let (bytes, sha256) = self.search.pick(definition, &file, begins)?;
         let chosen = unpack::choose(&file, &bytes, Metadata::this_target())?;
         let examined = library::examine(&file, chosen.bytes);
         examined.verdict?;

@@ -2,16 +2,14 @@
 //! [`library`](super::library) asks here first. Only the headers are read, so a file that was cut off is recognised
 //! too.
 
-use object::{Architecture, elf, macho, pe};
-use std::fmt;
+pub(crate) use crate::loader::first_bytes::Format;
 
-/// The formats of libraries.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Format {
-    Elf,
-    Pe,
-    MachO,
-}
+use crate::loader::{
+    LoadError, NativeError,
+    first_bytes::{self, First},
+};
+use object::{Architecture, elf, macho, pe};
+use std::{fmt, path::Path};
 
 /// The system and the processor that a library is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,16 +36,6 @@ pub(super) enum Sniffed<'a> {
     Short(Format),
     /// Something else, and what to do about it.
     Else(String, &'static str),
-}
-
-impl Format {
-    pub(crate) fn as_str(self) -> &'static str {
-        match self {
-            Self::Elf => "ELF",
-            Self::Pe => "PE",
-            Self::MachO => "Mach-O",
-        }
-    }
 }
 
 impl Platform {
@@ -86,25 +74,30 @@ const OTHER: &str = "another processor";
 const EI_CLASS: usize = 4;
 const EI_DATA: usize = 5;
 
-const CDYLIB: &str = "give the file that cargo builds for `crate-type = [\"cdylib\"]`";
-const FOR_THIS_HOST: &str = "build it as `cdylib` for this host's own target";
-const AS_WASM: &str =
-    "write `\"type\": \"wasm\"`, or build it as `cdylib` for this host's own target";
-const UNPACK: &str = "unpack it, and give the library inside";
+/// Looks at the first bytes of `file`.
+pub(super) fn sniff<'a>(file: &Path, bytes: &'a [u8]) -> Sniffed<'a> {
+    let first = first_bytes::of(bytes);
+    let First::Library(format) = first else {
+        return Sniffed::Else(first.to_string(), first.as_library(file));
+    };
+    let sniffed = match format {
+        Format::Elf => sniff_elf(bytes),
+        Format::Pe => sniff_pe(bytes),
+        Format::MachO if bytes[0] == 0xca => sniff_fat(bytes),
+        Format::MachO => sniff_macho(bytes),
+    };
+    sniffed.unwrap_or(Sniffed::Short(format))
+}
 
-/// Looks at the first bytes.
-pub(super) fn sniff(bytes: &[u8]) -> Sniffed<'_> {
-    match bytes {
-        [0x7f, b'E', b'L', b'F', ..] => sniff_elf(bytes).unwrap_or(Sniffed::Short(Format::Elf)),
-        [b'M', b'Z', ..] => sniff_pe(bytes).unwrap_or(Sniffed::Short(Format::Pe)),
-        [0xfe, 0xed, 0xfa, 0xce | 0xcf, ..] | [0xce | 0xcf, 0xfa, 0xed, 0xfe, ..] => {
-            sniff_macho(bytes).unwrap_or(Sniffed::Short(Format::MachO))
+/// Whether a library may begin like this.
+pub(super) fn begins(file: &Path, bytes: &[u8]) -> Result<(), LoadError> {
+    match first_bytes::of(bytes) {
+        First::Library(_) => Ok(()),
+        first => Err(NativeError::NotALibrary {
+            found: first.to_string(),
+            remedy: first.as_library(file),
         }
-        // A Java class begins like this too; it has a larger number here.
-        [0xca, 0xfe, 0xba, 0xbe | 0xbf, 0, 0, 0, 0..=20, ..] => {
-            sniff_fat(bytes).unwrap_or(Sniffed::Short(Format::MachO))
-        }
-        _ => sniff_else(bytes),
+        .of(file)),
     }
 }
 
@@ -149,7 +142,10 @@ fn sniff_pe(bytes: &[u8]) -> Option<Sniffed<'_>> {
     let header = u32_at(bytes, 0x3c, false)? as usize;
     let signature = bytes.get(header..)?.get(..4)?;
     if signature != b"PE\0\0" {
-        return Some(Sniffed::Else("a program for DOS".into(), CDYLIB));
+        return Some(Sniffed::Else(
+            "a program for DOS".into(),
+            first_bytes::CDYLIB,
+        ));
     }
     let machine = u16_at(bytes, header.checked_add(4)?, false)?;
     let characteristics = u16_at(bytes, header.checked_add(22)?, false)?;
@@ -231,50 +227,6 @@ fn sniff_fat(bytes: &[u8]) -> Option<Sniffed<'_>> {
     }
 }
 
-fn sniff_else(bytes: &[u8]) -> Sniffed<'_> {
-    let (found, remedy) = match bytes {
-        [] => ("an empty file", "build it again"),
-        [0, b'a', b's', b'm', 0x0d, 0, 1, 0, ..] => ("a WebAssembly component", FOR_THIS_HOST),
-        [0, b'a', b's', b'm', ..] => ("a WebAssembly module", AS_WASM),
-        [b'!', b'<', b'a' | b't', b'r' | b'h', ..] => ("a static library", CDYLIB),
-        [0x64, 0x86, ..] | [0x4c, 0x01, ..] => ("an object file", CDYLIB),
-        [0x1f, 0x8b, ..] => ("a gzip archive", UNPACK),
-        [b'P', b'K', 3, 4, ..] => ("a zip archive", UNPACK),
-        [0xfd, b'7', b'z', b'X', b'Z', ..] => ("an xz archive", UNPACK),
-        [0x28, 0xb5, 0x2f, 0xfd, ..] => ("a zstd archive", UNPACK),
-        [b'#', b'!', ..] => ("a script", CDYLIB),
-        _ if bytes.starts_with(b"version https://git-lfs") => {
-            ("a Git LFS pointer", "fetch the file with `git lfs pull`")
-        }
-        _ if is_text(bytes) => ("a text file", CDYLIB),
-        _ => {
-            let first: Vec<_> = bytes.iter().take(4).map(|b| format!("{b:02x}")).collect();
-            let found = format!(
-                "something unknown that begins with the bytes {}",
-                first.join(" ")
-            );
-            return Sniffed::Else(found, CDYLIB);
-        }
-    };
-    Sniffed::Else(found.into(), remedy)
-}
-
-fn is_text(bytes: &[u8]) -> bool {
-    let start = &bytes[..bytes.len().min(4096)];
-    let text = match std::str::from_utf8(start) {
-        Ok(text) => text,
-        // A character may be cut off at the end.
-        Err(error) if error.error_len().is_none() => {
-            std::str::from_utf8(&start[..error.valid_up_to()]).unwrap_or_default()
-        }
-        Err(_) => return false,
-    };
-    !text.is_empty()
-        && !text
-            .chars()
-            .any(|c| c.is_control() && !matches!(c, '\n' | '\r' | '\t' | '\x0c' | '\x1b'))
-}
-
 fn u16_at(bytes: &[u8], at: usize, big_endian: bool) -> Option<u16> {
     let field = *bytes.get(at..)?.first_chunk()?;
     Some(if big_endian {
@@ -298,41 +250,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_no_code_is_named() {
-        for (bytes, expected) in [
-            (&b""[..], "an empty file"),
-            (b"\0asm\x01\0\0\0", "a WebAssembly module"),
-            (b"\0asm\x0d\0\x01\0", "a WebAssembly component"),
-            (b"!<arch>\n", "a static library"),
-            (b"\x1f\x8b\x08", "a gzip archive"),
-            (b"PK\x03\x04", "a zip archive"),
-            (b"#!/bin/sh\n", "a script"),
-            (
-                b"version https://git-lfs.github.com/spec/v1",
-                "a Git LFS pointer",
-            ),
-            ("Größe\n".as_bytes(), "a text file"),
-            (
-                b"\x01\x02\x03\x04\x05",
-                "something unknown that begins with the bytes 01 02 03 04",
-            ),
-        ] {
-            match sniff(bytes) {
-                Sniffed::Else(found, _) => assert_eq!(found, expected),
-                other => panic!("{bytes:?} is {other:?}"),
-            }
-        }
-    }
-
-    #[test]
     fn code_that_ends_in_its_header_is_cut_off() {
+        let it = Path::new("it");
         assert!(matches!(
-            sniff(b"\x7fELF\x02\x01\x01"),
+            sniff(it, b"\x7fELF\x02\x01\x01"),
             Sniffed::Short(Format::Elf)
         ));
-        assert!(matches!(sniff(b"MZ\x90"), Sniffed::Short(Format::Pe)));
+        assert!(matches!(sniff(it, b"MZ\x90"), Sniffed::Short(Format::Pe)));
         assert!(matches!(
-            sniff(b"\xcf\xfa\xed\xfe\x07"),
+            sniff(it, b"\xcf\xfa\xed\xfe\x07"),
             Sniffed::Short(Format::MachO)
         ));
     }

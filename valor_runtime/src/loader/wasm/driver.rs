@@ -6,7 +6,7 @@
 
 use super::{
     clock::{self, OutOfTime, on_the_clock},
-    engine::Running,
+    engine::{self, Running},
     imports::{self, Feed, Guest, Op},
     module::Checked,
     shared::{CREATION, Event, Shared},
@@ -21,7 +21,7 @@ use futures_util::stream::{FuturesUnordered, StreamExt};
 use std::{io, sync::Arc, task::Poll, time::Duration};
 use valor_abi_guest::message::{self, Brought, PieceKind};
 use valor_abi_wire::{FaultKind, Host};
-use wasmtime::{Memory, Store, TypedFunc, WasmBacktrace};
+use wasmtime::{Memory, PoolConcurrencyLimitError, Store, TypedFunc, WasmBacktrace};
 
 /// What every instance of a vlugin is made from.
 pub(super) struct Recipe {
@@ -62,12 +62,17 @@ pub(super) async fn drive(recipe: Arc<Recipe>, shared: Arc<Shared>) {
     };
     let fault = match error.downcast::<Failed>() {
         Ok(Failed(fault)) => fault,
+        // Not its doing: it has not begun.
+        Err(error) if error.is::<PoolConcurrencyLimitError>() => {
+            Fault::refused(503, engine::no_instance())
+        }
         Err(error) => trapped(&recipe, store.data(), &error),
     };
     let fault = match store.data().ready.clone() {
         Some(Ok(())) => fault,
         // The guest gave this reason before a panic in its creation became a trap.
         Some(Err(fault)) => not_created(fault),
+        None if fault.status == 503 => fault,
         None => not_created(fault),
     };
     let created = matches!(store.data().ready, Some(Ok(())));

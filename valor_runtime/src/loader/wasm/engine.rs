@@ -33,6 +33,14 @@ static CALLS: AtomicU64 = AtomicU64::new(0);
 static CLOCK: OnceLock<thread::Thread> = OnceLock::new();
 static STOPPED: AtomicU64 = AtomicU64::new(0);
 
+/// Why an instance cannot begin if there are [`INSTANCES`].
+pub(super) fn no_instance() -> String {
+    format!(
+        "this process has {INSTANCES} instances of modules, and there can be no more: lower `limits.instances`, remove \
+         vlugins that are not needed, or run some of them in another process"
+    )
+}
+
 /// The engine, or why there can be none.
 pub(super) fn engine() -> Result<&'static Engine, String> {
     static ENGINE: OnceLock<Result<Engine, String>> = OnceLock::new();

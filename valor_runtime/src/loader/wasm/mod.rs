@@ -80,11 +80,7 @@ pub(super) fn examine(file: &Path, bytes: &[u8]) -> Result<Examined, LoadError> 
         file: file.to_owned(),
         error,
     };
-    if !bytes.starts_with(b"\0asm") {
-        return Err(failed(GuestError::NotAModule(
-            "its first bytes are not `\\0asm`".into(),
-        )));
-    }
+    module::check_start(file, bytes).map_err(failed)?;
     Ok(Examined {
         format: "WebAssembly",
         architecture: "wasm32",
@@ -195,7 +191,7 @@ impl WasmLoader {
     pub fn read(&self, definition: &Definition) -> Result<(Vec<u8>, String), LoadError> {
         let (file, bytes, sha256) = self.pick(definition, false)?;
         let chosen = unpack::choose(&file, &bytes, WASM_TARGET)?;
-        if let Err(error) = module::validate(chosen.bytes) {
+        if let Err(error) = module::validate(&file, chosen.bytes) {
             return Err(LoadError::Guest { file, error });
         }
         chosen.agrees(&file, module::metadata(chosen.bytes).as_ref())?;
@@ -287,7 +283,9 @@ impl WasmLoader {
         let stage = |now| {
             let _ = stage.try_send(now);
         };
-        match module::check(chosen.bytes, &definition.limits, &stage) {
+        let checked = module::check_start(&file, chosen.bytes)
+            .and_then(|()| module::check(chosen.bytes, &definition.limits, &stage));
+        match checked {
             Ok(module) => {
                 chosen.agrees(&file, module.metadata.as_ref())?;
                 Ok((file, sha256, module))
@@ -303,7 +301,12 @@ impl WasmLoader {
         restricted: bool,
     ) -> Result<(PathBuf, Vec<u8>, String), LoadError> {
         let file = self.locate(definition, restricted)?;
-        let (bytes, sha256) = self.search.pick(definition, &file)?;
+        let (bytes, sha256) = self.search.pick(definition, &file, |bytes| {
+            module::check_start(&file, bytes).map_err(|error| LoadError::Guest {
+                file: file.clone(),
+                error,
+            })
+        })?;
         Ok((file, bytes, hex(&sha256)))
     }
 
@@ -315,6 +318,7 @@ impl WasmLoader {
         });
         match created.await {
             Some(Ok(())) => Ok(()),
+            None if instance.is_running() => Err(LoadError::CreateTooSlow { name, limit }),
             None => Err(LoadError::CreateTimedOut { name, limit }),
             Some(Err(fault)) => Err(match fault.kind {
                 FaultKind::Panic => LoadError::CreatePanicked {

@@ -1,11 +1,15 @@
 //! A module, checked to be a guest before any of its code runs.
 
 use super::{engine::engine, imports, size, sound};
-use crate::escape::one_line;
 use crate::{Limits, loader::GuestError};
+use crate::{
+    escape::one_line,
+    loader::first_bytes::{self, First},
+};
 use sha2::{Digest, Sha256};
 use std::{
     collections::BTreeMap,
+    path::Path,
     sync::{Arc, Mutex, OnceLock, Weak},
 };
 use valor_abi_wire::{lock::locked, metadata::Metadata};
@@ -156,10 +160,22 @@ pub(super) fn check(
     })
 }
 
-/// Whether bytes are a sound module, without compiling it. This takes a moment; [`check`] takes its time.
-pub(super) fn validate(bytes: &[u8]) -> Result<(), GuestError> {
+/// Whether the bytes of `file` are a sound module, without compiling it. This takes a moment; [`check`] takes its time.
+pub(super) fn validate(file: &Path, bytes: &[u8]) -> Result<(), GuestError> {
+    check_start(file, bytes)?;
     check_format(bytes)?;
     sound::check(bytes)
+}
+
+/// Whether the bytes of `file` begin like WebAssembly.
+pub(super) fn check_start(file: &Path, bytes: &[u8]) -> Result<(), GuestError> {
+    match first_bytes::of(bytes) {
+        First::Module | First::Component => Ok(()),
+        first => Err(GuestError::OtherFile {
+            found: first.to_string(),
+            remedy: first.as_module(file),
+        }),
+    }
 }
 
 fn check_format(bytes: &[u8]) -> Result<(), GuestError> {

@@ -3,7 +3,7 @@
 //! to those of async-h1's `server::Encoder`.
 
 use super::buffer::Output;
-use crate::status::{self, Content};
+use crate::status::{self, BadHeader, Content, bad_header, is_value};
 use bytes::Bytes;
 use std::{
     cell::RefCell,
@@ -102,25 +102,9 @@ fn promised(head: &ResponseHead) -> Option<u64> {
     value.parse().ok()
 }
 
-/// A header whose value is not allowed in a head.
-#[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the value of header `{0}` has a control character in it")]
-pub(super) struct BadHeader(String);
-
-/// Whether a vlugin's head can be written. It has no line breaks (`head.rs` sees to that), but may contain other
-/// control characters.
+/// Whether a vlugin's head can be written.
 pub(super) fn check(head: &ResponseHead) -> Result<(), BadHeader> {
-    match head.fields().find(|(_, value)| !is_value(value)) {
-        Some((name, _)) => Err(BadHeader(name.escape_ascii().to_string())),
-        None => Ok(()),
-    }
-}
-
-/// `field-value` of RFC 9110, section 5.5, bytes beyond ASCII included.
-fn is_value(value: &[u8]) -> bool {
-    // No early exit, so that many bytes are looked at in one step.
-    let is_control = |b: u8| ((b < b' ') & (b != b'\t')) | (b == 0x7f);
-    !value.iter().fold(false, |found, &b| found | is_control(b))
+    bad_header(head).map_or(Ok(()), Err)
 }
 
 /// Writes a head that passed [`check`]: headers in the order of their names, like async-h1's `Encoder`.

@@ -28,7 +28,6 @@ use std::{
     task::{Context, Poll},
     time::{Duration, Instant},
 };
-use valor_abi_wire::Response;
 
 /// How much a client may go on sending to a connection that is being closed.
 const LINGERING: usize = 16 * 1024 * 1024;
@@ -263,6 +262,7 @@ impl Connection {
     fn refuse(&mut self, refusal: Refusal) {
         // A request without an id is one whose head was refused; that head is still in the input.
         let head = self.wire.input.unread();
+        let mut response = refusal.response();
         let id = refusal.id.unwrap_or_else(|| id::of_refused(head));
         log::debug!(
             target: "valor::server", id = &*id;
@@ -272,7 +272,6 @@ impl Connection {
             head_only: false,
             version: 11,
         };
-        let mut response = Response::problem(refusal.status, &refusal.detail);
         let _ = response.head.push(CORRELATION_ID, id.as_bytes());
         let plan = Plan::of(asked, &mut response);
         let output = &mut self.wire.output;

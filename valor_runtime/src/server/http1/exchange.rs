@@ -20,7 +20,7 @@ use crate::{
     deadline::earlier,
     id,
     status::{self, Content},
-    vlugin::Logged,
+    vlugin::{Instead, Logged},
 };
 use bytes::Bytes;
 use std::{
@@ -262,7 +262,8 @@ impl Exchange {
             Ok(None) => {}
             Err(error) => {
                 log::error!(target: "valor::server", "{}: {error}; answered 500", name_of(&response.signature));
-                response = of_broken(response.signature);
+                let other = of_broken(response.signature.take());
+                Instead::of(&other).during(|| response = other);
             }
         }
         let plan = Plan::of(self.asked, &mut response);
@@ -415,6 +416,7 @@ impl Exchange {
             return Err(self.abort());
         }
         let response = of_broken(streaming.signature.take());
+        Instead::of(&response).during(|| self.answer = Answer::Done);
         self.begin(response, wire)
     }
 
@@ -437,22 +439,34 @@ impl Exchange {
     /// too late for one.
     fn fail(&mut self, error: BodyError, cx: &mut Context<'_>) -> Outcome {
         let refusal = error.refusal();
-        if self.upload.fail(error) {
-            // Whatever the vlugin makes of the error, it is not sent.
-            match &mut self.answer {
-                Answer::Working(future) => drop(future.as_mut().poll(cx)),
-                Answer::Streaming(s) => drop(s.sending.chunks.as_mut().poll_next(cx)),
-                Answer::Done => {}
-            }
+        let is_seen = self.upload.fail(error);
+        if let Answer::Done = self.answer {
+            return Outcome::Close(Closing::Lingering);
         }
-        match (&self.answer, refusal) {
-            (Answer::Done, _) => Outcome::Close(Closing::Lingering),
-            (Answer::Streaming(s), _) if s.begun => self.abort(),
-            (_, Some(refusal)) => Outcome::Refuse(Refusal {
+        if self.has_begun() {
+            self.show_end(is_seen, cx);
+            return self.abort();
+        }
+        let got = refusal.as_ref().map_or(Instead::Nothing, Refusal::instead);
+        got.during(|| {
+            self.show_end(is_seen, cx);
+            self.answer = Answer::Done;
+        });
+        match refusal {
+            Some(refusal) => Outcome::Refuse(Refusal {
                 id: self.id.take(),
                 ..refusal
             }),
-            (_, None) => Outcome::Close(Closing::Plain),
+            None => Outcome::Close(Closing::Plain),
+        }
+    }
+
+    /// Shows the vlugin that the request's body has ended. Whatever it makes of that is not sent.
+    fn show_end(&mut self, is_seen: bool, cx: &mut Context<'_>) {
+        match &mut self.answer {
+            Answer::Working(future) if is_seen => drop(future.as_mut().poll(cx)),
+            Answer::Streaming(s) if is_seen => drop(s.sending.chunks.as_mut().poll_next(cx)),
+            _ => {}
         }
     }
 
@@ -479,5 +493,14 @@ impl Exchange {
             }
         }
         Ok(())
+    }
+}
+
+impl Drop for Exchange {
+    /// If the client goes away, or the server ends, before the response has begun, nothing was sent of it.
+    fn drop(&mut self) {
+        if !self.has_begun() {
+            Instead::Nothing.during(|| self.answer = Answer::Done);
+        }
     }
 }

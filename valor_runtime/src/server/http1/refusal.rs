@@ -1,7 +1,9 @@
 //! The answer to a request that no vlugin sees. The code that judges a part of a request makes a [`Refusal`];
 //! `connection` writes it and closes.
 
+use crate::vlugin::Instead;
 use std::{borrow::Cow, sync::Arc};
+use valor_abi_wire::Response;
 
 /// A request that the server answers itself, before any vlugin sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,6 +21,16 @@ impl Refusal {
             detail: detail.into(),
             id: None,
         }
+    }
+
+    /// The response to the client.
+    pub(super) fn response(&self) -> Response {
+        Response::problem(self.status, &self.detail)
+    }
+
+    /// For the log of a request that has reached a vlugin all the same.
+    pub(super) fn instead(&self) -> Instead {
+        Instead::of(&self.response())
     }
 }
 
