@@ -1,14 +1,17 @@
 //! How a vlugin that cannot be loaded is reported: the key of its definition, and one line. `load` gathers them.
 //!
-//! The folders that were searched are listed once, after all faults, and not with each library.
+//! The folders that were searched are listed once, after all faults, and not with each library. So is what is wrong
+//! with this machine, if it keeps several scripts from running.
 
 use crate::remedies;
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
 };
 use valor_runtime::{
     Definition, RuntimeError,
+    definition::DefinitionFaults,
+    escape::one_line,
     file::{ReadError, remedy},
     loader::{FilesError, LoadError, ScriptError},
 };
@@ -120,6 +123,55 @@ pub fn looked(error: &RuntimeError) -> &[PathBuf] {
     match error {
         RuntimeError::Load(LoadError::NotFound { looked, .. }) => looked,
         _ => &[],
+    }
+}
+
+/// What is wrong with this machine, if that is why a script does not run: the same line for each of them.
+pub fn shared(error: &RuntimeError) -> Option<String> {
+    let RuntimeError::Load(error @ LoadError::Script(script)) = error else {
+        return None;
+    };
+    match script {
+        ScriptError::NoProcess { message, .. } => Some(one_line(message)),
+        ScriptError::NotInstalled { .. } => None,
+        script => script.is_of_this_machine().then(|| remedies::of(error)),
+    }
+}
+
+/// What is wrong with this machine and not with a vlugin, and the faults that say so, by their index.
+#[derive(Clone, Default)]
+pub struct Shared(BTreeMap<String, Vec<usize>>);
+
+impl Shared {
+    /// Notes what the last of these faults may have in common with others.
+    pub fn note(&mut self, line: Option<String>, faults: &DefinitionFaults) {
+        if let (Some(line), Some(last)) = (line, faults.faults.len().checked_sub(1)) {
+            self.0.entry(line).or_default().push(last);
+        }
+    }
+
+    /// Takes what several of the faults have in common out of each, and returns it: once, to follow all of them.
+    pub fn take_out(&self, faults: &mut DefinitionFaults) -> Vec<String> {
+        let shared = self.0.iter().filter(|(_, of)| of.len() > 1);
+        let shared = shared.map(|(line, of)| {
+            for &index in of {
+                let message = &mut faults.faults[index].message;
+                *message = without(message, line);
+            }
+            line.clone()
+        });
+        shared.collect()
+    }
+}
+
+/// A fault's message without what it has in common with others: what that says before its first reason is left.
+pub fn without(message: &str, shared: &str) -> String {
+    let (what, _) = shared.split_once(": ").unwrap_or((shared, ""));
+    match message.split_once(shared) {
+        // The message says more than the shared line does.
+        Some((before, _)) if before.ends_with("in: ") => before.trim_end_matches(": ").to_owned(),
+        Some((before, _)) => format!("{before}{what}"),
+        None => message.to_owned(),
     }
 }
 

@@ -7,7 +7,7 @@ use crate::{
     args::{BuildArgs, LogArgs, LogFormat, WhenOpt},
     build_sources::{self, How, Outcome},
     exit::{FAULTS, Failure},
-    faults,
+    faults::{self, Shared},
     log_writer::LogWriter,
     plugins_file::PluginsFile,
     programs::Stop,
@@ -34,6 +34,7 @@ pub struct Vlugins {
     faults: DefinitionFaults,
     /// Folders that were searched for a file without success.
     searched: BTreeSet<PathBuf>,
+    shared: Shared,
 }
 
 #[derive(Clone)]
@@ -102,6 +103,7 @@ impl Vlugins {
                 further: 0,
             }),
             searched: BTreeSet::new(),
+            shared: Shared::default(),
             file,
         };
         if !builds {
@@ -246,7 +248,7 @@ impl Vlugins {
                 Err(fault) => {
                     let over_http = "its source could not be built".to_owned();
                     match fault.no_tool {
-                        true => self.missing(index, "source", fault.line),
+                        true => self.missing(index, "source", fault.line, None),
                         false => self.fault(index, "source", fault.line),
                     }
                     self.say_over_http(index, over_http);
@@ -390,9 +392,13 @@ impl Vlugins {
         let entry = &self.entries[index];
         let (key, line) = faults::told(&entry.definition, entry.built, error);
         self.searched.extend(faults::looked(error).iter().cloned());
+        let shared = faults::shared(error);
         match no_tool {
-            true => self.missing(index, &key, line),
-            false => self.fault(index, &key, line),
+            true => self.missing(index, &key, line, shared),
+            false => {
+                self.fault(index, &key, line);
+                self.shared.note(shared, &self.faults);
+            }
         }
         if let RuntimeError::Load(error) = error {
             self.say_over_http(index, error.over_http());
@@ -406,12 +412,17 @@ impl Vlugins {
         }
     }
 
-    /// Notes that something one needs is missing here. That is a fault, unless it is optional.
-    pub fn missing(&mut self, index: usize, key: &str, line: String) {
+    /// Notes that something one needs is missing here. That is a fault, unless it is optional. `shared` is the part of
+    /// the line that others may have in common, if not all of it.
+    pub fn missing(&mut self, index: usize, key: &str, line: String, shared: Option<String>) {
         let entry = &mut self.entries[index];
         match entry.definition.optional {
             true => entry.fate = Fate::Missing(Why::of(line)),
-            false => self.fault(index, key, line),
+            false => {
+                let shared = shared.or_else(|| Some(line.clone()));
+                self.fault(index, key, line);
+                self.shared.note(shared, &self.faults);
+            }
         }
     }
 
@@ -443,15 +454,18 @@ impl Vlugins {
             return Ok(());
         }
         let mut faults = self.faults.clone();
+        let mut notes = self.shared.take_out(&mut faults);
+        notes.extend(faults::searched(&self.searched));
         faults.faults.sort_by_key(|fault| fault.position);
         let lines: Vec<_> = faults.to_string().lines().map(str::to_owned).collect();
-        Err(Failure::new(FAULTS, lines).with_notes(faults::searched(&self.searched)))
+        Err(Failure::new(FAULTS, lines).with_notes(notes))
     }
 
     /// What is mounted where, in the order of the file.
     pub fn rows(&self, runtime: &Runtime) -> Vec<Row> {
         let mounted = runtime.mounted();
-        let row = |entry: &Entry| {
+        let mut said = BTreeSet::new();
+        let mut row = |entry: &Entry| {
             let definition = &entry.definition;
             let mount = mounted.iter().find(|mount| *mount.name == definition.name);
             let file = mount.and_then(|mount| mount.origin.file.as_deref());
@@ -462,10 +476,16 @@ impl Vlugins {
                     definition.prefix(),
                     file.map_or_else(|| "-".to_owned(), shown),
                 ],
-                state: entry.fate.state(),
+                state: match entry.fate.state() {
+                    // The reason and the remedy are in the first row that has them.
+                    RowState::Missing(line) if !said.insert(line.clone()) => {
+                        RowState::Missing(faults::without(&line, &line))
+                    }
+                    state => state,
+                },
             }
         };
-        self.entries.iter().map(row).collect()
+        self.entries.iter().map(&mut row).collect()
     }
 
     /// Notes a fault of one, at a key of its definition.

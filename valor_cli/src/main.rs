@@ -52,6 +52,7 @@ use clap::{CommandFactory, Parser};
 use exit::{FAULTS, Failure};
 use log_writer::LogWriter;
 use std::process::ExitCode;
+use valor_runtime::private_dir;
 
 fn main() -> ExitCode {
     if let Some(code) = valor_runtime::keeper::keep() {
@@ -69,7 +70,14 @@ fn main() -> ExitCode {
             return written(ExitCode::from(code));
         }
     };
-    match cli.command {
+    let code = command(cli.command);
+    // Those of scripts that still run: a Deno that is stopped cannot do so.
+    private_dir::remove_all();
+    code
+}
+
+fn command(command: Command) -> ExitCode {
+    match command {
         Command::Run(args) => logged(&args.log, |log| run::run(&args, log)),
         Command::Build(args) => logged(&args.log, |log| build::build(&args, log)),
         Command::Check(args) => logged(&args.log, |log| check::check(&args, log)),

@@ -47,9 +47,7 @@ pub fn of(error: &LoadError) -> String {
         }
         LoadError::Script(
             ScriptError::NoDeno { .. }
-            | ScriptError::DenoFails {
-                is_limited: false, ..
-            }
+            | ScriptError::DenoFails { lacks: None, .. }
             | ScriptError::UntrustedDeno { .. },
         ) => " or with --deno",
         LoadError::Package(error) => return of_package(error),

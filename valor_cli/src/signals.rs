@@ -5,7 +5,7 @@
 use crate::{exit, log_writer::LogWriter, programs::Stop, reload::Ask};
 use smol::channel::{Receiver, Sender, bounded};
 use std::io;
-use valor_runtime::server::Tls;
+use valor_runtime::{private_dir, server::Tls};
 
 /// Listens from now on, on a separate thread, so that signals arrive while vlugins block every worker. The future ends
 /// with the first signal, which also ends the builds of `builds`.
@@ -48,6 +48,7 @@ impl Heard {
         if self.draining {
             log::warn!(target: "valor", "{name}: the second signal, ending at once");
             self.log.flush();
+            private_dir::remove_all();
             std::process::exit(exit::SECOND_SIGNAL.into());
         }
         self.draining = true;

@@ -4,22 +4,56 @@
 //! to it. On Unix, a folder has mode 0700 and a file or a socket 0600, from the moment it exists. The umask can only
 //! take further rights away. On Windows they have the rights of the user's temporary folder.
 
-use crate::ownership;
-#[cfg(unix)]
 #[cfg(unix)]
 use crate::ownership::Untrusted;
+use crate::{lock::locked, ownership};
 #[cfg(unix)]
 use std::os::unix::net::UnixListener;
 use std::{
+    collections::BTreeSet,
     fs::{self, OpenOptions},
     io::{self, Write},
     path::{Path, PathBuf},
+    sync::Mutex,
 };
 use tempfile::TempDir;
 
-/// A folder that is removed with its content when this is dropped.
+/// The folders of this process that are still there.
+static LEFT: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
+
+/// A folder that is removed with its content when this is dropped, or by [`remove_all`].
 #[derive(Debug)]
-pub struct PrivateDir(TempDir);
+pub struct PrivateDir(
+    TempDir,
+    #[expect(dead_code, reason = "its end counts")] Left,
+);
+
+/// A folder among those that are left, until this is dropped.
+#[derive(Debug)]
+struct Left(PathBuf);
+
+impl Left {
+    fn of(dir: &TempDir) -> Self {
+        let path = dir.path().to_owned();
+        locked(&LEFT).insert(path.clone());
+        Self(path)
+    }
+}
+
+impl Drop for Left {
+    fn drop(&mut self) {
+        locked(&LEFT).remove(&self.0);
+    }
+}
+
+/// Removes each folder that is left. A program calls this last of all: what is dropped nowhere, because a thread or a
+/// task has it that ends with the program, is removed by nobody else.
+pub fn remove_all() {
+    let left = std::mem::take(&mut *locked(&LEFT));
+    for folder in left {
+        let _ = fs::remove_dir_all(folder);
+    }
+}
 
 impl PrivateDir {
     /// Makes one in the system's folder for temporary files (`TMPDIR`), with a name that begins like this.
@@ -59,7 +93,9 @@ impl PrivateDir {
             use std::os::unix::fs::PermissionsExt;
             builder.permissions(fs::Permissions::from_mode(0o700));
         }
-        builder.tempdir_in(parent).map(Self)
+        let dir = builder.tempdir_in(parent)?;
+        let left = Left::of(&dir);
+        Ok(Self(dir, left))
     }
 
     /// Its path.

@@ -1,6 +1,6 @@
 //! Which responses can be sent: what a status says about the bytes after its head (RFC 9110, section 15; RFC 9112,
-//! section 6.3), and which headers a head may have. One table for vlugins of every kind. `dispatch` asks it what a vlugin may answer with, and `server` asks how to frame
-//! the answer. The page has `CONTENT` in `web/valor-rules.js`; `tests/conformance` holds both to the same
+//! section 6.3), and which headers a head may have. One table for vlugins of every kind. `dispatch` asks it what a
+//! vlugin may answer with, and `server` asks how to frame the answer. The page has `CONTENT` in `web/valor-rules.js`; `tests/conformance` holds both to the same
 //! conversations.
 
 use valor_abi_wire::ResponseHead;
@@ -29,6 +29,28 @@ pub(crate) const fn content(status: u16) -> Content {
         205 => Content::Empty,
         _ => Content::Body,
     }
+}
+
+/// The most bytes that the headers of a response may have: of any vlugin's, and of another server's.
+pub(crate) const MAX_HEAD: usize = 400 << 10;
+
+/// The bytes of headers, as HTTP/1.1 has them.
+pub(crate) fn head_len<'a>(headers: impl Iterator<Item = (&'a str, &'a [u8])>) -> usize {
+    headers
+        .map(|(name, value)| name.len() + value.len() + ": \r\n".len())
+        .sum()
+}
+
+/// Why a response with this head is no answer, if it has more than [`MAX_HEAD`].
+pub(crate) fn too_long(head: &ResponseHead) -> Option<String> {
+    // The block has all of it, and more.
+    if head.as_bytes().len() <= MAX_HEAD {
+        return None;
+    }
+    let len = head_len(head.headers());
+    (len > MAX_HEAD).then(|| {
+        format!("the headers of its response have {len} bytes, and {MAX_HEAD} are sent at most: send a body instead")
+    })
 }
 
 /// Why a response is no answer, if it is none. `offered` says whether the request offers to switch to another
@@ -71,6 +93,7 @@ mod tests {
     #[test]
     fn the_page_has_the_same_table() {
         let script = include_str!("../web/valor-rules.js");
+        assert!(script.contains("\nconst MAX_HEAD = 400 << 10;\n"));
         let (_, row) = script
             .split_once("const CONTENT = {")
             .expect("the page's table");

@@ -470,3 +470,24 @@ fn health_tells_when_all_are_there() {
     );
     assert_eq!(ask(&runtime, "/_plugins").head.status(), 404);
 }
+
+#[test]
+fn the_headers_of_a_response_have_a_limit() {
+    let runtime = runtime();
+    let long = from_fn(|request: Request| async move {
+        let len: usize = request.head.target()[1..].parse().unwrap();
+        let mut response = Response::new(200);
+        let value = "x".repeat(len - "x-long: \r\n".len());
+        response.head.push("x-long", value.as_bytes()).unwrap();
+        Ok(response)
+    });
+    runtime.add(Place::new("long"), long).unwrap();
+    assert_eq!(ask(&runtime, "/long/409600").head.status(), 200);
+    for len in [409_601, 500_000] {
+        assert_eq!(
+            ask(&runtime, &format!("/long/{len}")).head.status(),
+            500,
+            "{len}"
+        );
+    }
+}

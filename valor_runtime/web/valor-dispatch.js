@@ -94,7 +94,7 @@ async function run(mount, request, id) {
   try {
     const guest = await prepare(mount);
     response = await guest.request({ ...request, signal: stop.signal });
-    const unfit = noAnswer(response.status);
+    const unfit = noAnswer(response);
     if (unfit || !mayHaveBody(response.status)) {
       response.body?.cancel?.();
       response.body = null;

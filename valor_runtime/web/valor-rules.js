@@ -85,8 +85,14 @@ const CONTENT = { 204: false, 205: false, 304: false };
 
 export const mayHaveBody = (status) => CONTENT[status] ?? true;
 
+/** The most bytes that the headers of a response may have, as on a server. */
+const MAX_HEAD = 400 << 10;
+
 /** Why a vlugin's response is not a valid answer, if so. A page offers no other protocol. */
-export function noAnswer(status) {
+export function noAnswer({ status, headers }) {
+  const len = headers.reduce((sum, [name, value]) => sum + name.length + value.length + ": \r\n".length, 0);
+  if (len > MAX_HEAD)
+    return `the headers of its response have ${len} bytes, and ${MAX_HEAD} are sent at most: send a body instead`;
   if (status === 101) return "its response switches protocols, but the request did not offer to";
   if (status < 200)
     return `its response is an interim one (status ${status}), which answers nothing: answer with a status from 200 on`;

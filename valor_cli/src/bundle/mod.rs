@@ -20,12 +20,12 @@ use said::Said;
 use std::{
     env,
     ffi::OsString,
-    fs,
+    fs, io,
     path::{Path, PathBuf},
     process::Command,
 };
 use valor_runtime::{
-    loader::{Rejected, specifier},
+    loader::{Lack, Rejected, specifier},
     ownership::Untrusted,
     private_dir::PrivateDir,
     project,
@@ -65,6 +65,9 @@ pub struct Unbundled {
     /// Whether something is not installed here, so that the script may be right.
     #[cfg_attr(not(feature = "wasm"), expect(dead_code, reason = "`web` asks"))]
     pub is_missing: bool,
+    /// The end of the line, if it is the same for other scripts: what is wrong with esbuild.
+    #[cfg_attr(not(feature = "wasm"), expect(dead_code, reason = "`web` asks"))]
+    pub shared: Option<String>,
 }
 
 /// Why a script must be bundled.
@@ -112,27 +115,29 @@ impl Bundler<'_> {
         let program = match (program, why) {
             (Ok(Some(program)), _) => program,
             (Ok(None) | Err(_), None) => return Ok(plain(source)),
-            (Ok(None), Some(why)) => return Err(missing(without(file, why, "it is not found"))),
+            (Ok(None), Some(why)) => {
+                return Err(without(file, why, "esbuild is not found", INSTALL));
+            }
             (Err(line), Some(_)) => return Err(missing(line)),
         };
         let for_page = why.is_some() || self.for_page;
         let bundled = match self.bundle(&program, file, for_page, rejected) {
-            Err(Failed::Unbundled { why, .. }) => return Err(why),
-            Err(Failed::Unrun(reason)) => match why {
+            Err(Failed::Unbundled { why, .. }) => return Err(*why),
+            Err(Failed::Unrun { line, remedy }) => match why {
                 None if imports.is_none() && may_import() => {
-                    return Err(missing(without(file, Why::Imports, &reason)));
+                    return Err(without(file, Why::Imports, &line, remedy));
                 }
                 // Whoever names it wants it to be run.
                 None if self.named().is_some() => {
                     let shown = file.display();
                     let line = format!(
-                        "esbuild does not look at {shown}: {reason}; name another with --esbuild or VALOR_ESBUILD, or \
+                        "esbuild does not look at {shown}: {line}; name another with --esbuild or VALOR_ESBUILD, or \
                          none"
                     );
                     return Err(fault(line));
                 }
                 None => return Ok(plain(source)),
-                Some(why) => return Err(missing(without(file, why, &reason))),
+                Some(why) => return Err(without(file, why, &line, remedy)),
             },
             Ok(bundled) => bundled,
         };
@@ -228,7 +233,10 @@ impl Bundler<'_> {
             let output = Stop::default().output(&mut command).map_err(|error| {
                 let line = format!("{} {error}", program.display());
                 match error {
-                    Unfinished::System(_) => Failed::Unrun(line),
+                    Unfinished::System(error) => Failed::Unrun {
+                        line,
+                        remedy: to_run(&error),
+                    },
                     Unfinished::Fifo(_) => {
                         Failed::from(fault(format!("{shown} cannot be bundled: {line}")))
                     }
@@ -291,9 +299,9 @@ impl Bundler<'_> {
 /// Why there is no bundle.
 enum Failed {
     /// esbuild cannot be run.
-    Unrun(String),
+    Unrun { line: String, remedy: &'static str },
     Unbundled {
-        why: Unbundled,
+        why: Box<Unbundled>,
         /// What is imported in vain.
         unresolved: Vec<String>,
     },
@@ -302,7 +310,7 @@ enum Failed {
 impl From<Unbundled> for Failed {
     fn from(why: Unbundled) -> Self {
         Self::Unbundled {
-            why,
+            why: Box::new(why),
             unresolved: Vec::new(),
         }
     }
@@ -314,6 +322,7 @@ fn fault(line: String) -> Unbundled {
         files: Vec::new(),
         absent: None,
         is_missing: false,
+        shared: None,
     }
 }
 
@@ -324,17 +333,34 @@ fn missing(line: String) -> Unbundled {
     }
 }
 
-fn without(file: &Path, why: Why, reason: &str) -> String {
+/// What to do if there is no esbuild.
+const INSTALL: &str =
+    "`npm install esbuild` beside plugins.json, or name it with --esbuild or VALOR_ESBUILD";
+
+/// What to do about an esbuild that the system does not start.
+fn to_run(error: &io::Error) -> &'static str {
+    match (Lack::of(error), error.kind()) {
+        (Some(lack), _) => lack.remedy(),
+        (None, io::ErrorKind::NotFound) => INSTALL,
+        _ => "see that it runs here, or name another one with --esbuild or VALOR_ESBUILD",
+    }
+}
+
+fn without(file: &Path, why: Why, reason: &str, remedy: &str) -> Unbundled {
     let why = match why {
         Why::Typed => "is TypeScript",
         Why::Other => "is neither .js nor .mjs",
         Why::Imports => "imports other files",
     };
-    format!(
-        "{} {why}, which esbuild turns into one JavaScript file, and {reason}: `npm install esbuild` beside \
-         plugins.json, or name it with --esbuild or VALOR_ESBUILD",
+    let shared = format!("{reason}: {remedy}");
+    let line = format!(
+        "{} {why}, which esbuild turns into one JavaScript file, and {shared}",
         file.display()
-    )
+    );
+    Unbundled {
+        shared: Some(shared),
+        ..missing(line)
+    }
 }
 
 /// Whether a file says how to compile its JSX. That is the project's decision.
@@ -370,7 +396,7 @@ fn unbundled(file: &Path, shown: &str, said: &str, for_page: bool) -> Failed {
         },
     };
     Failed::Unbundled {
-        why,
+        why: Box::new(why),
         unresolved: said.unresolved(),
     }
 }

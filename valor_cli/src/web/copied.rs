@@ -19,6 +19,8 @@ pub struct Fault {
     pub line: String,
     /// Whether something is not installed here, so that the definition may be right.
     pub is_missing: bool,
+    /// The end of the line, if others have it in common.
+    pub shared: Option<String>,
 }
 
 impl Fault {
@@ -27,6 +29,7 @@ impl Fault {
             key,
             line,
             is_missing: false,
+            shared: None,
         }
     }
 }

@@ -78,7 +78,9 @@ pub(super) fn write(
                     written.push(definition);
                     imported.push(script);
                 }
-                Err(fault) if fault.is_missing => vlugins.missing(index, fault.key, fault.line),
+                Err(fault) if fault.is_missing => {
+                    vlugins.missing(index, fault.key, fault.line, fault.shared);
+                }
                 Err(fault) => vlugins.fault(index, fault.key, fault.line),
             },
             InPage::Module => match module(&loader, &definition, &mut contents) {

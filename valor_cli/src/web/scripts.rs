@@ -231,6 +231,7 @@ impl Scripts<'_> {
                 noted.extend(error.files.into_iter().filter(|it| is_own(it)));
                 Fault {
                     is_missing: error.is_missing,
+                    shared: error.shared,
                     ..Fault::new("path", error.line)
                 }
             })?;

@@ -11,6 +11,8 @@ mod ending_programs;
 mod escaping;
 mod granting;
 #[cfg(target_os = "linux")]
+mod lacking;
+#[cfg(target_os = "linux")]
 mod library_path;
 mod manual;
 mod packaging;

@@ -8,7 +8,7 @@ use std::{
     process::Command,
 };
 
-const SCRIPT: &str = r#"
+pub const SCRIPT: &str = r#"
 export default {
   fetch(request) {
     const { pathname } = new URL(request.url);
@@ -34,7 +34,7 @@ pub fn tool(name: &str) -> PathBuf {
     })
 }
 
-fn folder(keys: &str) -> Folder {
+pub fn folder(keys: &str) -> Folder {
     let folder = Folder::new(&format!(
         r#"{{ "plugins": [{{ "type": "js", "name": "page"{keys} }},
             {{ "type": "files", "name": "site", "path": "." }}] }}"#
@@ -44,7 +44,7 @@ fn folder(keys: &str) -> Folder {
 }
 
 /// `valor_cli` without any Deno.
-fn without_deno(command: &str, folder: &Folder) -> Command {
+pub fn without_deno(command: &str, folder: &Folder) -> Command {
     let mut it = valor_cli();
     it.env("PATH", folder.path()).env_remove("VALOR_DENO");
     it.args([command, "-p", &folder.file("plugins.json")]);
@@ -77,49 +77,6 @@ fn without_deno_a_line_says_how_to_get_it_and_the_rest_is_served_where_it_is_opt
     assert!(row.contains("`npm install deno`"), "{out}");
     assert_eq!(server.get("/page").status, 503);
     assert_eq!(server.get("/site/page.js").status, 200);
-}
-
-/// The error says what is wrong, and not that there is no Deno.
-#[test]
-fn what_keeps_deno_from_running_is_said() {
-    let folder = folder("");
-    let check = |shell: &str| {
-        let mut command = Command::new("sh");
-        command.env("VALOR_DENO", deno()).arg("-c").arg(format!(
-            "{shell} exec {} check -p {}",
-            env!("CARGO_BIN_EXE_valor_cli"),
-            folder.file("plugins.json")
-        ));
-        let finished = finish(command);
-        assert_eq!(finished.code, Some(1), "{finished:?}");
-        let [fault] = finished.faults()[..] else {
-            panic!("{}", finished.err);
-        };
-        assert!(!fault.contains("there is no Deno"), "{fault}");
-        fault.to_owned()
-    };
-    let limited = check("ulimit -v 8000000;");
-    assert!(limited.contains("does not run: signal: "), "{limited}");
-    assert!(
-        limited.contains("(`ulimit -v`): lift that limit"),
-        "{limited}"
-    );
-    let gone = check("export TMPDIR=/not/there;");
-    assert!(
-        gone.contains("need a temporary folder, and none can be made in /not/there: "),
-        "{gone}"
-    );
-    assert!(
-        gone.ends_with("set TMPDIR to a folder that exists and may be written to"),
-        "{gone}"
-    );
-    let long = folder.path().join("x".repeat(120));
-    std::fs::create_dir(&long).unwrap();
-    let long = check(&format!("export TMPDIR={};", long.display()));
-    assert!(
-        long.ends_with("too long for a socket in it: set TMPDIR to a shorter one"),
-        "{long}"
-    );
 }
 
 /// If a vlugin in this process changes the folder, relative names still refer to the old one.
@@ -365,6 +322,48 @@ fn a_change_in_what_a_script_imports_is_seen_with_sighup() {
         "{}",
         server.err()
     );
+}
+
+#[test]
+fn a_package_that_is_installed_again_is_loaded_with_sighup() {
+    let folder = Folder::new(r#"{ "plugins": [{ "type": "js", "name": "page" }] }"#);
+    folder.write(
+        "page.js",
+        "import it from 'it'; export default { fetch: () => new Response(it) };",
+    );
+    folder.write("package.json", r#"{ "dependencies": { "it": "*" } }"#);
+    let install = |package: &str, version: u32| {
+        let manifest = format!(
+            r#"{{ "name": "{package}", "version": "{version}.0.0", "type": "module", "main": "it.js" }}"#
+        );
+        let of = |name: &str| format!("node_modules/{package}/{name}");
+        folder.write(&of("package.json"), manifest);
+        let text = match package {
+            "it" => "export { default } from 'deep';".to_owned(),
+            _ => format!("export default '{version}';"),
+        };
+        folder.write(&of("it.js"), text);
+        // As npm does.
+        let list = format!(r#"{{ "packages": {{ "node_modules/{package}": "{version}.0.0" }} }}"#);
+        folder.write("node_modules/.package-lock.json", list);
+    };
+    install("it", 1);
+    install("deep", 1);
+    let server = serving(&folder, &[]);
+    let again = |times| {
+        server.signal("HUP");
+        server.wait_until("is served as it is now", times);
+    };
+    assert_eq!(server.get("/page").body, "1");
+    again(1);
+    assert!(
+        server.err().contains("now: 0 changed in"),
+        "{}",
+        server.err()
+    );
+    install("deep", 2);
+    again(2);
+    assert_eq!(server.get("/page").body, "2", "{}", server.err());
 }
 
 #[test]

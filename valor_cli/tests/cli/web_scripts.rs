@@ -159,11 +159,27 @@ fn scripts_that_cannot_be_written() {
         None,
         &[
             "plugins[0].path: vlugin `a`: ",
-            "a.ts is TypeScript, which esbuild turns into one JavaScript file, and it is not found: \
+            "a.ts is TypeScript, which esbuild turns into one JavaScript file, and esbuild is not found: \
              `npm install esbuild` beside plugins.json, or name it with --esbuild or VALOR_ESBUILD",
         ],
     );
+    // Several share what is wrong with it.
+    let typed =
+        ["a", "b"].map(|it| format!(r#"{{ "type": "js", "name": "{it}", "path": "a.ts" }}"#));
+    let folder = Folder::new(&format!(r#"{{ "plugins": [{}] }}"#, typed.join(", ")));
+    folder.write("a.ts", "");
+    let finished = write_scripts(&folder, None);
+    let faults = finished.faults();
+    let short = "one JavaScript file, and esbuild is not found";
+    assert!(
+        faults.len() == 2 && faults.iter().all(|it| it.ends_with(short)),
+        "{faults:?}"
+    );
+    let note = "note: esbuild is not found: `npm install esbuild` beside plugins.json, ";
+    assert_eq!(finished.err.matches(note).count(), 1, "{}", finished.err);
     refused("a.ts", "", Some("/none"), &["/none cannot be run: "]);
+    let told = ["cannot be run: Permission denied (os error 13): see that it runs here"];
+    refused("a.ts", "", Some("/dev/null"), &told);
     for (tool, code) in [("/usr/bin/false", 1), ("/usr/bin/true", 0)] {
         let line = format!(
             "a.ts cannot be bundled: {tool} ended with exit status: {code} and said nothing; see that it is esbuild"

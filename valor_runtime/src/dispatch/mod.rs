@@ -209,10 +209,13 @@ async fn run_cut(
 
 /// Why a response cannot be sent to a client, if it cannot.
 fn unsendable(response: &Response, offers_upgrade: bool) -> Option<String> {
-    status::no_answer(response.head.status(), offers_upgrade).or_else(|| {
+    let bad = || {
         let bad = status::bad_header(&response.head)?;
         Some(format!("its response cannot be sent: {bad}"))
-    })
+    };
+    status::no_answer(response.head.status(), offers_upgrade)
+        .or_else(|| status::too_long(&response.head))
+        .or_else(bad)
 }
 
 /// Drops a response's body without sending it. That runs the vlugin's code.

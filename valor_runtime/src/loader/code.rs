@@ -34,7 +34,25 @@ pub fn is_commonjs(file: &Path) -> bool {
 
 /// Why this file, with these bytes, is no script.
 pub fn refusal(file: &Path, bytes: &[u8]) -> Option<ScriptError> {
-    named(file).or_else(|| encoded(file, bytes))
+    compiled(file, bytes)
+        .or_else(|| named(file))
+        .or_else(|| encoded(file, bytes))
+}
+
+/// That a file is a vlugin of another kind, by its first bytes, whatever its name is.
+pub fn compiled(file: &Path, bytes: &[u8]) -> Option<ScriptError> {
+    let (what, kind) = match bytes {
+        [0, b'a', b's', b'm', ..] => ("a WebAssembly module", "wasm"),
+        // ELF, Mach-O for one processor and for several, and PE. Text may begin like the last one.
+        [0x7f, b'E', b'L', b'F', ..]
+        | [0xce | 0xcf, 0xfa, 0xed, 0xfe, ..]
+        | [0xca, 0xfe, 0xba, 0xbe, ..]
+        | [0xfe, 0xed, 0xfa, 0xce | 0xcf, ..] => ("a native library", "native"),
+        [b'M', b'Z', ..] if std::str::from_utf8(bytes).is_err() => ("a native library", "native"),
+        _ => return None,
+    };
+    let message = format!("it is {what}: its `type` is \"{kind}\", and not \"js\"");
+    Some(failed(file, message))
 }
 
 /// Why a file is no script by its name.
@@ -148,6 +166,28 @@ mod tests {
 
     fn said(error: Option<ScriptError>) -> String {
         error.map_or_else(String::new, |it| it.to_string())
+    }
+
+    #[test]
+    fn a_vlugin_of_another_kind_is_named_as_that() {
+        let library = [
+            b"MZ\x90\0".as_slice(),
+            b"\x7fELF\x02",
+            b"\xcf\xfa\xed\xfe",
+            b"\xca\xfe\xba\xbe",
+        ];
+        let kinds = library.map(|it| (it, "a native library: its `type` is \"native\""));
+        let module = (
+            &b"\0asm\x01\0\0\0"[..],
+            "a WebAssembly module: its `type` is \"wasm\"",
+        );
+        for (bytes, line) in kinds.into_iter().chain([module]) {
+            for name in ["it.js", "it.wasm", "it.so"] {
+                let said = said(refusal(Path::new(name), bytes));
+                assert!(said.contains(line), "{name}: {said}");
+            }
+        }
+        assert_eq!(said(refusal(Path::new("it.js"), b"MZ = 1")), "");
     }
 
     #[test]

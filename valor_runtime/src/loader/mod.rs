@@ -36,7 +36,7 @@ pub use imports::Imports;
 pub use js::{Judge, Judged, Rejected};
 pub use native::{NativeLoader, images_mapped};
 pub use native_error::NativeError;
-pub use script_error::ScriptError;
+pub use script_error::{Lack, ScriptError};
 pub use search::read;
 pub(crate) use settings::Settings;
 pub use table::*;

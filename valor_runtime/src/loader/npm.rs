@@ -19,6 +19,25 @@ pub(super) fn is_installed(file: &Path) -> bool {
         .any(|it| it == Component::Normal("node_modules".as_ref()))
 }
 
+/// The files that an installation of this file's package writes: the package's package.json, and npm's list of
+/// everything in the same `node_modules`, what that package imports included.
+pub(super) fn versions(file: &Path) -> Vec<PathBuf> {
+    let mut folders = file.ancestors();
+    let modules = folders.find(|it| it.ends_with("node_modules"));
+    let Some((modules, rest)) = modules.and_then(|it| Some((it, file.strip_prefix(it).ok()?)))
+    else {
+        return Vec::new();
+    };
+    let has_scope = rest.to_string_lossy().starts_with('@');
+    let package = rest.iter().take(if has_scope { 2 } else { 1 });
+    vec![
+        package
+            .fold(modules.to_owned(), |folder, part| folder.join(part))
+            .join("package.json"),
+        modules.join(".package-lock.json"),
+    ]
+}
+
 /// Whether a script may import packages: if a package.json beside it or above, and inside one of `dirs`, names any.
 pub(super) fn may_import(file: &Path, dirs: Option<&[PathBuf]>) -> bool {
     let is_inside =
@@ -163,7 +182,30 @@ fn shown(path: &Path) -> PathBuf {
 
 #[cfg(test)]
 mod tests {
-    use super::package;
+    use super::{package, versions};
+    use std::path::Path;
+
+    #[test]
+    fn a_version_is_said_by_the_package_and_by_the_list_of_all() {
+        for (file, package) in [
+            (
+                "/a/node_modules/hono/dist/it.js",
+                "/a/node_modules/hono/package.json",
+            ),
+            (
+                "/a/node_modules/@a/b/it.js",
+                "/a/node_modules/@a/b/package.json",
+            ),
+        ] {
+            let all = Path::new("/a/node_modules/.package-lock.json");
+            assert_eq!(versions(Path::new(file)), [Path::new(package), all]);
+        }
+        assert_eq!(
+            versions(Path::new("/a/node_modules/b/node_modules/c/it.js"))[0],
+            Path::new("/a/node_modules/b/node_modules/c/package.json")
+        );
+        assert!(versions(Path::new("/a/b.js")).is_empty());
+    }
 
     #[test]
     fn packages_of_specifiers() {

@@ -73,7 +73,7 @@ mod tests {
             ScriptError::DenoFails {
                 file: file.clone(),
                 reason: "it ends".into(),
-                is_limited: false,
+                lacks: None,
             },
             ScriptError::UntrustedDeno {
                 reason: Untrusted::Owned {

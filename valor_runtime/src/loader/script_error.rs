@@ -5,7 +5,7 @@
 
 use crate::escape::one_line;
 use crate::ownership::Untrusted;
-use std::{fmt, path::PathBuf};
+use std::{fmt, io, path::PathBuf};
 
 /// Why a script is not loaded.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -24,29 +24,30 @@ pub enum ScriptError {
 
     /// There is a Deno, and it does not run.
     #[error(
-        "the Deno that `js` vlugins run in, {}, does not run: {}{}",
-        file.display(), one_line(reason), Addresses(*is_limited)
+        "the Deno that `js` vlugins run in, {}, does not run: {}; {}",
+        file.display(), one_line(reason), ToRun(*lacks)
     )]
     DenoFails {
         /// The Deno that was found.
         file: PathBuf,
         /// How it ended, and what it said.
         reason: String,
-        /// Whether the process has a limit to its address space.
-        is_limited: bool,
+        /// What this process has too little of, if that is known.
+        lacks: Option<Lack>,
     },
 
     /// There is no folder for what Deno writes.
     #[error(
-        "`js` vlugins need a temporary folder, and none can be made in {}: {}; set TMPDIR to a folder that exists and \
-         may be written to",
-        dir.display(), one_line(reason)
+        "`js` vlugins need a temporary folder, and none can be made in {}: {}; {}",
+        dir.display(), one_line(reason), ToWrite(*lacks)
     )]
     NoTemporary {
         /// Where it would be.
         dir: PathBuf,
         /// What the system says.
         reason: String,
+        /// What this process has too little of, if that is known.
+        lacks: Option<Lack>,
     },
 
     /// Somebody else could have put the Deno there that was found beside the project.
@@ -162,18 +163,68 @@ impl ScriptError {
     }
 }
 
-/// What to do about a Deno that does not run.
-struct Addresses(bool);
+/// What a process has too little of to start another one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Lack {
+    /// Its address space is limited, and V8 reserves much of it.
+    Addresses,
+    /// As many files are open as may be.
+    Files,
+    /// As many processes or threads run as may run.
+    Processes,
+    /// The system has no more memory for it.
+    Memory,
+}
 
-impl fmt::Display for Addresses {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self.0 {
-            true => {
-                "; V8 reserves more addresses than the limit of this process leaves it (`ulimit -v`): lift that \
-                 limit, and limit memory by `limits.memory`"
+impl Lack {
+    /// What this error of the system says, if it says that something is used up.
+    pub fn of(error: &io::Error) -> Option<Self> {
+        #[cfg(unix)]
+        {
+            use rustix::io::Errno;
+            match Errno::from_io_error(error)? {
+                Errno::MFILE | Errno::NFILE => Some(Self::Files),
+                Errno::AGAIN => Some(Self::Processes),
+                Errno::NOMEM => Some(Self::Memory),
+                _ => None,
             }
-            false => "; see that `deno eval 1` works here, or name another one in VALOR_DENO",
-        })
+        }
+        #[cfg(not(unix))]
+        (error.kind() == io::ErrorKind::OutOfMemory).then_some(Self::Memory)
+    }
+
+    /// What to do about it.
+    pub fn remedy(self) -> &'static str {
+        match self {
+            Self::Addresses => {
+                "V8 reserves more addresses than the limit of this process leaves it (`ulimit -v`): lift that limit, \
+                 and limit memory by `limits.memory`"
+            }
+            Self::Files => "let this process open more files (`ulimit -n`, `LimitNOFILE`)",
+            Self::Processes => "let more processes run (`ulimit -u`, `TasksMax`)",
+            Self::Memory => "leave it more memory",
+        }
+    }
+}
+
+/// What to do about a Deno that does not run.
+struct ToRun(Option<Lack>);
+
+impl fmt::Display for ToRun {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let other = "see that `deno eval 1` works here, or name another one in VALOR_DENO";
+        f.write_str(self.0.map_or(other, Lack::remedy))
+    }
+}
+
+/// What to do if there is no temporary folder.
+struct ToWrite(Option<Lack>);
+
+impl fmt::Display for ToWrite {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let other = "set TMPDIR to a folder that exists and may be written to";
+        f.write_str(self.0.map_or(other, Lack::remedy))
     }
 }
 

@@ -206,7 +206,7 @@ fn a_head_without_an_end_is_not_read_for_ever() {
     let fault = fetch(&fetcher(), get(&server.url("/"))).unwrap_err();
     assert_eq!(fault.status, 502, "{fault}");
     assert!(
-        fault.message.contains("128 headers or 417792 bytes"),
+        fault.message.contains("128 headers or 409600 bytes"),
         "{fault}"
     );
 }
@@ -246,9 +246,33 @@ fn a_response_may_have_as_many_headers_as_a_request_to_the_server() {
     let fault = answer(129).unwrap_err();
     assert_eq!(fault.status, 502);
     assert!(
-        fault.message.contains("128 headers or 417792 bytes"),
+        fault.message.contains("128 headers or 409600 bytes"),
         "{fault}"
     );
+}
+
+#[test]
+fn a_responses_headers_have_a_limit_in_bytes() {
+    let answer = |len: usize| {
+        let value = "a".repeat(len - "x-long: \r\n".len());
+        let response = format!("HTTP/1.1 204 No Content\r\nx-long: {value}\r\n\r\n");
+        let server = Server::start(move |_, conn| {
+            conn.head();
+            conn.send(&response);
+        });
+        fetch(&fetcher(), get(&server.url("/")))
+    };
+    assert_eq!(answer(409_600).unwrap().head.status(), 204);
+    for len in [409_601, 500_001] {
+        let fault = answer(len).unwrap_err();
+        assert_eq!(fault.status, 502);
+        let why = format!("its head has {len} bytes, more than 409600, which is the limit");
+        let unread = "its head has more than 128 headers or 409600 bytes, which is the limit";
+        assert!(
+            fault.message.ends_with(&why) || fault.message.ends_with(unread),
+            "{fault}"
+        );
+    }
 }
 
 #[test]

@@ -334,3 +334,41 @@ fn what_is_no_regular_file_is_refused_in_little_memory() {
         }
     });
 }
+
+#[test]
+pub(crate) fn a_folder_may_have_any_name() {
+    let folders = [
+        "h#sh", "h?w", "b\\s", "%41", "%2f", "a%b", "a b", "ü", "a,b", "a\"b", "a'b", "a[b]",
+        "a{b}", "-a",
+    ];
+    let main = "
+import { one } from './lib/one.js';
+export default { fetch: async () => Response.json([one, (await import('./lib/two.js')).two]) };";
+    let scripts = folders.map(|it| format!("{it}/it.js"));
+    let ones = folders.map(|it| format!("{it}/lib/one.js"));
+    let twos = folders.map(|it| format!("{it}/lib/two.js"));
+    let broken = folders.map(|it| format!("{it}/broken.js"));
+    let mut all: Vec<(&str, &str)> = Vec::new();
+    all.extend(scripts.iter().map(|it| (it.as_str(), main)));
+    all.extend(ones.iter().map(|it| (it.as_str(), "export const one = 1")));
+    all.extend(twos.iter().map(|it| (it.as_str(), "export const two = 2")));
+    all.extend(broken.iter().map(|it| (it.as_str(), "import './none.js'")));
+    let house = House::new(&all);
+    block_on(async {
+        for (number, (script, broken)) in scripts.iter().zip(&broken).enumerate() {
+            let name = format!("it{number}");
+            let loaded = house.load(json!({ "name": name, "path": script })).await;
+            loaded.unwrap_or_else(|error| panic!("{script}: {error}"));
+            let answer = house.get(&format!("/{name}")).await;
+            assert_eq!(answer, (200, "[1,2]".into()), "{script}");
+            let said = house
+                .load(json!({ "name": "broken", "path": broken }))
+                .await;
+            let said = said.unwrap_err().to_string();
+            assert!(
+                said.contains("none.js") && said.ends_with(" at broken.js:1:8"),
+                "{said}"
+            );
+        }
+    });
+}

@@ -22,6 +22,13 @@ const answers = {
   '/number': () => { throw 7 },
   '/read': async () => { const it = new Response('x'); await it.text(); return it },
   '/gone': () => Response.error(),
+  '/long': () => new Response('long', { headers: { 'x-long': 'x'.repeat(409_400) } }),
+  '/too-long': () => new Response('x', { headers: { 'x-long': 'x'.repeat(410_000) } }),
+  '/far-too-long': () => new Response('x', { headers: { 'x-long': 'x'.repeat(2_000_000) } }),
+  '/locked': () => { const it = new Response('x'); it.body.getReader(); return it },
+  '/piped': () => { const it = new Response('x'); it.body.pipeTo(new WritableStream()); return it },
+  '/locked-stream': () => { const it = new Response(new Blob(['x']).stream()); it.body.getReader(); return it },
+  '/let-go': () => { const it = new Response('let go'); it.body.getReader().releaseLock(); return it },
   '/503': () => { throw Object.assign(new Error('secret'), { status: 503 }) },
   '/throwing-body': () => new Response(new ReadableStream({
     start(c) { c.enqueue(new TextEncoder().encode('begun')) },
@@ -82,15 +89,38 @@ pub(crate) fn what_a_script_answers_arrives() {
         let response = ask("GET", "/503").await;
         assert_eq!(response.head.status(), 503);
         assert!(!text(response.body).await.contains("secret"));
-        for path in ["/throws", "/nothing", "/number", "/read", "/gone"] {
+        for path in [
+            "/throws",
+            "/nothing",
+            "/number",
+            "/read",
+            "/gone",
+            "/locked",
+            "/piped",
+            "/locked-stream",
+            "/too-long",
+            "/far-too-long",
+        ] {
             assert_eq!(ask("GET", path).await.head.status(), 500, "{path}");
         }
         logged(&[
             "ERROR answers",
-            "ReferenceError: nowhere is not defined at answers.js:23:20, answers.js:12:",
+            "ReferenceError: nowhere is not defined at answers.js:30:20, answers.js:12:",
         ]);
         logged(&["ERROR answers", "the answer is undefined, not a Response"]);
         logged(&["ERROR answers", "threw 7"]);
+        logged(&[
+            "ERROR answers",
+            "its head has 410",
+            " bytes, more than 409600",
+        ]);
+        logged(&[
+            "ERROR answers",
+            "its head has more than 1024 headers or 409600 bytes",
+        ]);
+        assert_eq!(text(ask("GET", "/long").await.body).await, "long");
+        logged(&["ERROR answers", "the body of the Response is locked"]);
+        assert_eq!(text(ask("GET", "/let-go").await.body).await, "let go");
 
         let response = ask("GET", "/throwing-body").await;
         assert_eq!(response.head.status(), 200);

@@ -1,7 +1,7 @@
 //! Names for failures: hyper's errors and the client's own, each as one line with the host, the port and the reason.
 
 use super::distrust;
-use crate::{Fault, FaultKind, descriptors::Short, host::allow::NotAllowed};
+use crate::{Fault, FaultKind, descriptors::Short, host::allow::NotAllowed, status::MAX_HEAD};
 use futures_rustls::rustls;
 use hyper::Error;
 use std::{
@@ -60,8 +60,8 @@ pub(super) fn shown(failures: &[(SocketAddr, io::Error)]) -> String {
     each.join(", ")
 }
 
-/// The most bytes of a response's head.
-pub(super) const MAX_HEAD: usize = 408 << 10;
+/// So much is read to find the end of a head: the longest, its first line, and what hyper had in its buffer before.
+pub(super) const HEAD_BUFFER: usize = MAX_HEAD + (8 << 10);
 
 pub(super) fn refused(target: &impl Display, refusal: &NotAllowed) -> Fault {
     let why = match refusal {
@@ -135,6 +135,12 @@ pub(super) fn of_connect(error: &ConnectError, target: &impl Display) -> Fault {
     }
 }
 
+/// That the headers of a response are too long.
+pub(super) fn too_long_head(target: &impl Display, len: usize) -> Fault {
+    let why = format!("its head has {len} bytes, more than {MAX_HEAD}, which is the limit");
+    Fault::refused(502, format!("no response from {target}: {why}"))
+}
+
 /// The fault of a request that was begun. Its response may have at most `max_headers` headers.
 pub(super) fn of_hyper(error: &Error, target: &impl Display, max_headers: usize) -> Fault {
     // While hyper works, it asks the vlugin only for the body.
@@ -142,10 +148,8 @@ pub(super) fn of_hyper(error: &Error, target: &impl Display, max_headers: usize)
         Some(cause) if error.is_user() => bad_upload(target, cause),
         _ if error.is_parse_too_large() => {
             let most = format!("{max_headers} headers or {MAX_HEAD} bytes");
-            bad_gateway(
-                target,
-                &format!("its head has more than {most}, which is the limit"),
-            )
+            let why = format!("its head has more than {most}, which is the limit");
+            Fault::refused(502, format!("no response from {target}: {why}"))
         }
         _ => bad_gateway(target, &reason(error)),
     }

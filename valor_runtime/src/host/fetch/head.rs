@@ -1,7 +1,7 @@
 //! Heads: a vlugin's request as hyper sends it, and hyper's response as vlugins receive it.
 
 use super::{distrust, error, upload::Upload};
-use crate::{Fault, RequestHead, ResponseHead, host::allow::Host};
+use crate::{Fault, RequestHead, ResponseHead, host::allow::Host, status};
 use hyper::{
     HeaderMap, Method, Uri,
     header::{CONTENT_LENGTH, HOST, HeaderName, HeaderValue, TRANSFER_ENCODING},
@@ -168,6 +168,10 @@ pub(super) fn incoming(
         let pairs = parts.headers.iter();
         pairs.map(|(name, value)| (name.as_str(), value.as_bytes()))
     };
+    let len = status::head_len(headers());
+    if len > status::MAX_HEAD {
+        return Err(error::too_long_head(target, len));
+    }
     let named = named_by_connection(headers());
     let chunked = parts.headers.contains_key(TRANSFER_ENCODING);
     for (name, value) in headers() {

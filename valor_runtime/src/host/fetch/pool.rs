@@ -5,7 +5,7 @@
 //! in the meantime, the first step of the next request shows it.
 
 use super::{
-    error::MAX_HEAD,
+    error::HEAD_BUFFER,
     io::{Io, Link},
     upload::Upload,
 };
@@ -40,7 +40,7 @@ impl HttpConnection {
         let (sender, connection) = Builder::new()
             // Above 100, hyper parses on the heap: two allocations of 32 bytes a header for each response.
             .max_headers(max_headers)
-            .max_buf_size(MAX_HEAD)
+            .max_buf_size(HEAD_BUFFER)
             // What a recipient has to correct and may then pass on (RFC 9112, sections 5.1 and 5.2).
             .allow_obsolete_multiline_headers_in_responses(true)
             .allow_spaces_after_header_name_in_responses(true)

@@ -4,10 +4,15 @@
 //! is a program that has reported its version.
 
 use super::asked::{Answer, LONGEST, Unanswered, answer};
-use crate::{loader::ScriptError, private_dir::PrivateDir, project};
+use crate::{
+    loader::{Lack, ScriptError},
+    private_dir::PrivateDir,
+    project,
+};
 use std::{
     collections::HashMap,
     env,
+    io::ErrorKind,
     path::{Path, PathBuf},
     process::Command,
     time::Instant,
@@ -116,11 +121,15 @@ pub(super) async fn ask(file: PathBuf) -> Result<PathBuf, ScriptError> {
     temporary.map_err(|error| ScriptError::NoTemporary {
         dir: env::temp_dir(),
         reason: error.to_string(),
+        lacks: Lack::of(&error),
     })?;
     let mut command = Command::new(&file);
     command.args(["eval", "--no-config", "--no-lock", ASK]);
     let asked = answer(command).await.map_err(|why| match why {
-        Unanswered::System(error) => none(format!("cannot be run: {error}")),
+        // Any other error says nothing about whether there is one.
+        Unanswered::System(error) if error.kind() == ErrorKind::NotFound && !file.exists() => {
+            none(format!("cannot be run: {error}"))
+        }
         why => unanswered(&file, &why),
     })?;
     let said = String::from_utf8_lossy(&asked.stdout);
@@ -130,7 +139,7 @@ pub(super) async fn ask(file: PathBuf) -> Result<PathBuf, ScriptError> {
             .ok_or_else(|| ScriptError::DenoFails {
                 file: file.clone(),
                 reason: ended(&asked),
-                is_limited: has_few_addresses(),
+                lacks: has_few_addresses().then_some(Lack::Addresses),
             })?;
     let mut numbers = version.split('.').map_while(|part| part.parse().ok());
     let number = (
@@ -149,6 +158,10 @@ pub(super) async fn ask(file: PathBuf) -> Result<PathBuf, ScriptError> {
 
 /// Why a program is taken for no Deno, which was ended before it had said its version.
 fn unanswered(file: &Path, why: &Unanswered) -> ScriptError {
+    let lacks = match why {
+        Unanswered::System(error) => Lack::of(error),
+        _ => None,
+    };
     let reason = match why {
         Unanswered::System(error) => error.to_string(),
         Unanswered::Late => format!("it did not say its version within {} s", LONGEST.as_secs()),
@@ -158,7 +171,7 @@ fn unanswered(file: &Path, why: &Unanswered) -> ScriptError {
     ScriptError::DenoFails {
         file: file.to_owned(),
         reason,
-        is_limited: false,
+        lacks,
     }
 }
 

@@ -13,15 +13,22 @@ use super::{
 use crate::{
     escape::one_line,
     file,
-    loader::{Imports, code, npm::is_installed, search::MAX_SIZE},
+    loader::{
+        Imports, code,
+        npm::{is_installed, versions},
+        search::MAX_SIZE,
+    },
 };
 use sha2::{Digest, Sha256};
 use std::{
+    collections::BTreeSet,
+    ffi::OsString,
     fs::{self, Metadata},
     path::{Path, PathBuf},
     process::Command,
     time::{Duration, SystemTime},
 };
+use url::Url;
 
 /// A file of this size that Deno could not read was too large for its memory.
 const LARGE: u64 = MOST_MEMORY / 8;
@@ -42,9 +49,17 @@ pub(super) struct Ask {
     pub(super) reaches_packages: bool,
 }
 
-/// The files that a script consists of, its own first, as they were when Deno was asked.
+/// The files that a script consists of, as they were when Deno was asked.
 #[derive(Debug, Default)]
-pub(super) struct Graph(Vec<(PathBuf, Option<[u8; 32]>)>);
+pub(super) struct Graph {
+    /// Its own first, and none of an installed package.
+    files: Vec<Known>,
+    /// What says which versions are installed of the packages that it imports.
+    installed: Vec<Known>,
+}
+
+/// A file, and the hash of its bytes if it could be read.
+type Known = (PathBuf, Option<[u8; 32]>);
 
 /// The answer.
 pub(super) struct Finding {
@@ -92,11 +107,17 @@ impl Ask {
         };
         let forbidden = self.forbidden(&told);
         let files = told.code().into_iter().filter_map(Module::file);
-        let mut files: Vec<_> = files.filter(|it| *it != self.file).collect();
-        files.retain(|it| !is_installed(it));
+        let files = files.filter(|it| *it != self.file);
+        let (packages, mut files): (Vec<_>, Vec<_>) = files.partition(|it| is_installed(it));
         files.insert(0, self.file.clone());
         let own = self.file.clone();
-        let (graph, misencoded) = smol::unblock(move || Graph::of(files, &own)).await;
+        let reading = smol::unblock(move || {
+            let (mut graph, misencoded) = Graph::of(files, &own);
+            let versions: BTreeSet<_> = packages.iter().flat_map(|it| versions(it)).collect();
+            graph.installed = versions.into_iter().map(known).collect();
+            (graph, misencoded)
+        });
+        let (graph, misencoded) = reading.await;
         let folder = self.file.parent();
         Ok(Finding {
             graph,
@@ -114,7 +135,8 @@ impl Ask {
         let mut command = Command::new(&self.program);
         command.args(["info", "--json", "--no-config", "--no-lock", "--no-remote"]);
         command.arg(super::command::packages(self.packages));
-        command.arg(&self.file).env_clear().env("NO_COLOR", "1");
+        command.arg(named_to_deno(&self.file));
+        command.env_clear().env("NO_COLOR", "1");
         #[cfg(windows)]
         command.envs(std::env::var_os("SystemRoot").map(|root| ("SystemRoot", root)));
         let output = match answer(command).await {
@@ -175,6 +197,14 @@ impl Ask {
     }
 }
 
+/// A file as an argument of Deno's: as a URL, because Deno reads a path as one, with its `#`, `?`, `\` and `%41`.
+fn named_to_deno(file: &Path) -> OsString {
+    match Url::from_file_path(file) {
+        Ok(url) => String::from(url).into(),
+        Err(()) => file.as_os_str().to_owned(),
+    }
+}
+
 fn not_regular(file: &Path) -> String {
     format!(
         "it imports `{}`, which is not a regular file: import a file with code instead",
@@ -203,17 +233,21 @@ impl Graph {
             let hash = bytes.map(|it| Sha256::digest(it).into());
             (it, hash)
         });
-        (Self(read.collect()), misencoded)
+        let graph = Self {
+            files: read.collect(),
+            installed: Vec::new(),
+        };
+        (graph, misencoded)
     }
 
     /// The files that it consists of.
     pub(super) fn files(&self) -> impl Iterator<Item = &Path> {
-        self.0.iter().map(|(file, _)| file.as_path())
+        self.files.iter().map(|(file, _)| file.as_path())
     }
 
-    /// The first file that has changed.
+    /// The first file that has changed, of its own or of what says which packages are installed.
     pub(super) fn changed(&self) -> Option<&Path> {
-        let mut files = self.0.iter();
+        let mut files = self.files.iter().chain(&self.installed);
         let found = files.find(|(file, before)| hash(file) != *before);
         found.map(|(file, _)| file.as_path())
     }
@@ -235,6 +269,11 @@ fn changed(metadata: &Metadata) -> Option<SystemTime> {
     }
     #[cfg(not(unix))]
     metadata.modified().ok()
+}
+
+fn known(file: PathBuf) -> Known {
+    let hash = hash(&file);
+    (file, hash)
 }
 
 fn hash(file: &Path) -> Option<[u8; 32]> {

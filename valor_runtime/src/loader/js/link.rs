@@ -79,14 +79,15 @@ impl Control {
                 let listener = listener.map_err(|error| {
                     // The longest address of a Unix socket that the system takes, with its terminator.
                     const LONGEST: usize = 104;
-                    let remedy = match path.as_os_str().len() >= LONGEST {
-                        true => {
-                            "; the temporary folder's path is too long for a socket in it: set TMPDIR to a \
-                             shorter one"
-                        }
-                        false => "",
-                    };
-                    io::Error::other(format!("{} cannot be bound: {error}{remedy}", path.display()))
+                    // The same line for every script, so it does not name this one's folder.
+                    io::Error::other(match path.as_os_str().len() >= LONGEST {
+                        true => format!(
+                            "the path of the temporary folder {} is too long for a socket in it: set TMPDIR to a \
+                             shorter one",
+                            std::env::temp_dir().display()
+                        ),
+                        false => format!("{} cannot be bound: {error}", path.display()),
+                    })
                 })?;
                 Ok(Self::Unix { listener, path })
             }

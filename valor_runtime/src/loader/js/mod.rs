@@ -7,8 +7,8 @@
 //! reads the answer, `named` explains. `judge` asks the same for hosts that run scripts elsewhere. `requests` does what
 //! a script asks for, in the encoding of `entry`. `output` logs what its process prints. `hints` replaces Deno's
 //! remedies with Valor's. `loops` ends a process whose Workers loop, by the times of `nested`. `supervisor.js` and
-//! `worker.js` run in Deno's process; `asks.js`, `heads.js`, `pinned.js`, `urls.js` and `workers.js` are parts of the
-//! latter. A script can end its own process, but never this one. Everything that it can reach, it reaches through the
+//! `worker.js` run in Deno's process; `asks.js`, `bodies.js`, `heads.js`, `pinned.js`, `urls.js` and `workers.js` are
+//! parts of the latter. A script can end its own process, but never this one. Everything that it can reach, it reaches through the
 //! host.
 
 mod asked;
@@ -306,7 +306,8 @@ fn source_of(file: &Path, bytes: Vec<u8>) -> Result<String, LoadError> {
             .to_vec(),
         false => bytes,
     };
-    if let Some(error) = code::encoded(file, &bytes) {
+    let refusal = code::compiled(file, &bytes).or_else(|| code::encoded(file, &bytes));
+    if let Some(error) = refusal {
         return Err(error.into());
     }
     // A byte order mark before it is not part of it.

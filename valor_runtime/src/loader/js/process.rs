@@ -18,6 +18,7 @@ use super::{
 #[cfg(target_os = "linux")]
 use crate::{
     host::fetch::local::{Address, Local},
+    loader::Lack,
     private_dir::{self, PrivateDir},
     timer::Timer,
 };
@@ -42,6 +43,8 @@ const WORKER: &str = concat!(
     include_str!("heads.js"),
     "\n",
     include_str!("asks.js"),
+    "\n",
+    include_str!("bodies.js"),
     "\n",
     include_str!("workers.js"),
     "\n",
@@ -69,7 +72,8 @@ pub(super) enum Unstarted {
 
 impl From<io::Error> for Unstarted {
     fn from(error: io::Error) -> Self {
-        Self::System(error.to_string())
+        let remedy = Lack::of(&error).map(|it| format!("; {}", it.remedy()));
+        Self::System(format!("{error}{}", remedy.unwrap_or_default()))
     }
 }
 

@@ -334,6 +334,10 @@ impl Script {
         if fault.status < 500 {
             return fault;
         }
+        // It has answered, with a head that is longer than any vlugin's may be.
+        if fault.kind == FaultKind::Refused {
+            return Fault::error(500, fault.message);
+        }
         let mut end = future::or(async { Some(worker.ended().await) }, waited).await;
         if end.is_none()
             && let Err(error) = worker.local.listens().await

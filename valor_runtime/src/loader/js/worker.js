@@ -196,6 +196,7 @@ function checked(response) {
   if (!(response instanceof Response))
     throw new TypeError(`the answer is ${inspect(response, { depth: 0 })}, not a Response`);
   if (response.bodyUsed) throw new TypeError("the body of the Response has been read already");
+  if (isLocked(response)) throw new TypeError("the body of the Response is locked: a reader or a pipe has it");
   if (response.status === 0) throw new TypeError("the answer is Response.error()");
   // Only Deno can create one with status 101, and its server then drops the connection.
   if (response.status === 101) {
@@ -337,6 +338,7 @@ async function begin(data) {
   });
   globalThis.FetchEvent = FetchEvent;
   listening();
+  noting();
   globalThis.valor = Object.freeze({ call, name, config });
   env = Object.freeze({ call, name, config });
   // They write to the disk without a limit, ask whoever sits at the terminal, and end the worker unnoticed.
