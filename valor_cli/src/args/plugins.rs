@@ -153,7 +153,7 @@ pub struct DefinitionArgs {
     #[arg(long, value_name = "PREFIX")]
     pub prefix: Option<String>,
 
-    /// Its configuration, as JSON
+    /// Its configuration, as JSON; `replace` merges an object into the old one, and `null` removes a key of that
     #[arg(long, value_name = "JSON", value_parser = json)]
     pub config: Option<serde_json::Value>,
 

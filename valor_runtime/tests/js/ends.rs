@@ -132,9 +132,14 @@ pub(crate) fn killed_and_out_of_memory_are_502_and_then_a_fresh_process() {
             } else {
                 assert_eq!(ended.await.0, 502, "{path}");
             }
+            // Nobody has to ask for it first.
+            let running = format!("valor_script_running{{vlugin=\"{name}\"}}");
+            let has_ended = async || metric(&house, &running).await == "0";
+            until("it counts as ended", has_ended).await;
             let (status, after) = house.get(&format!("/{name}/pid")).await;
             assert_eq!(status, 200);
             assert_ne!(before, after);
+            assert_eq!(metric(&house, &running).await, "1");
             assert!(!is_alive(&before));
         }
         logged(&["ERROR a", "signal: 9"]);

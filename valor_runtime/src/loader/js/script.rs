@@ -192,6 +192,7 @@ impl Script {
         });
         self.live.store(Some(live.clone()));
         recipe.metrics.running.set(1);
+        smol::spawn(note_end(Arc::downgrade(self), live.worker.clone())).detach();
         if let Some(idle) = recipe.idle {
             smol::spawn(retire_when_idle(
                 Arc::downgrade(self),
@@ -407,6 +408,16 @@ async fn retire(live: Arc<Live>) {
         End::Stopped
     };
     future::or(live.worker.ended(), late).await;
+}
+
+/// Counts a script as not running once its process has ended, and not only when the next request finds it so.
+async fn note_end(script: Weak<Script>, worker: Arc<Worker>) {
+    worker.ended().await;
+    if let Some(script) = script.upgrade()
+        && script.current().is_none()
+    {
+        script.recipe.metrics.running.set(0);
+    }
 }
 
 async fn retire_when_idle(script: Weak<Script>, live: Weak<Live>, idle: Duration) {
