@@ -115,6 +115,10 @@ impl First {
     }
 
     /// What to do if a module is wanted.
+    #[allow(
+        dead_code,
+        reason = "only the loader of modules asks, and that is a feature"
+    )]
     pub(super) fn as_module(&self, file: &Path) -> &'static str {
         match self {
             Self::Library(_) => {

@@ -4,6 +4,7 @@
 //! they ended. A process lives as long as its [`Process`] is held. Then its control link closes, and its `supervisor`
 //! ends it, as it does when Valor itself is gone.
 
+#[cfg(target_os = "linux")]
 use super::loops;
 use super::{
     command::{Launch, command},
@@ -15,9 +16,10 @@ use super::{
     supervisor::{hear, stop, tell},
     worker::{End, Stage, Worker},
 };
-#[cfg(target_os = "linux")]
+#[cfg(unix)]
+use crate::host::fetch::local::Address;
 use crate::{
-    host::fetch::local::{Address, Local},
+    host::fetch::local::Local,
     loader::Lack,
     private_dir::{self, PrivateDir},
     timer::Timer,

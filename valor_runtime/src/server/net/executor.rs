@@ -343,15 +343,23 @@ mod tests {
             for _ in 0..20 {
                 executor.turn(&mut events, None, &Unwatched);
             }
-            for _ in 0..5 {
-                one.write_all(b"x").unwrap();
-                let before = total(&counts);
-                while was_read.try_recv().is_err() {
-                    executor.turn(&mut events, None, &Unwatched);
-                }
-                let turns = total(&counts) - before;
-                assert!(turns <= most, "{turns} turns of others before the socket");
-            }
+            let mut turns: Vec<_> = (0..15)
+                .map(|_| {
+                    one.write_all(b"x").unwrap();
+                    let before = total(&counts);
+                    while was_read.try_recv().is_err() {
+                        executor.turn(&mut events, None, &Unwatched);
+                    }
+                    total(&counts) - before
+                })
+                .collect();
+            turns.sort();
+            // A machine with other work may interrupt the reader, which then counts as one that computes.
+            let median = turns[turns.len() / 2];
+            assert!(
+                median <= most,
+                "{turns:?} turns of others before the socket"
+            );
         }
     }
 
