@@ -27,7 +27,9 @@ pub struct Response {
     pub head: ResponseHead,
     /// What follows the head.
     pub body: Body,
-    /// Who vouches for it, if a host has signed it. No boundary carries this.
+    /// Who vouches for it, if a host has signed it. No boundary carries this, and a module, which is never a host, has
+    /// no room for it.
+    #[cfg(not(target_family = "wasm"))]
     pub signature: Option<Signature>,
 }
 
@@ -85,6 +87,7 @@ impl Response {
         Self {
             head,
             body,
+            #[cfg(not(target_family = "wasm"))]
             signature: None,
         }
     }
