@@ -4,11 +4,11 @@
 import { Account } from "./account.js";
 import { Fault, refuse } from "./valor-rules.js";
 
-/** How many bytes a guest may write ahead of the reader. */
+/** Bytes that a guest may write ahead. */
 const WINDOW = 65536;
-/** The most bytes that are read of a line for people. */
+/** Bytes of a line for people. */
 const LINE = 8192;
-/** The longest time that a browser's timer can wait, in milliseconds. */
+/** A browser's longest timer, in ms. */
 const LONGEST = 0x7fffffff;
 const LEVELS = ["error", "error", "warn", "info", "debug", "debug"];
 const EXPORTS = [
@@ -116,7 +116,7 @@ function decode(bytes) {
 }
 
 export class Guest {
-  /** A guest that is ready for requests, or a `Fault`; `host` is what it may ask for. */
+  /** A guest that is ready, or a `Fault`; it may ask `host`. */
   static async create(module, name, config, host, limits) {
     const guest = new Guest(name, host, new Account(limits));
     const imports = guest.imports();
@@ -487,7 +487,7 @@ export class Guest {
   }
 }
 
-/** Calls back after any time, and returns a function that cancels it: a browser does not wait for 2^31 ms or more. */
+/** Calls back after any time, however long, and returns what cancels it. */
 function after(ms, rings) {
   let timer;
   const wait = (left) => {

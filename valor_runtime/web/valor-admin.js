@@ -11,7 +11,7 @@ const LONGEST = 1048576;
 
 const notAllowed = (methods) => problem(405, `the methods here are ${methods}`, ["allow", methods]);
 
-/** The keys of a definition that may be listed, with the defaults filled in; null if one has none. */
+/** The keys to list, with their defaults, or null. */
 function listed(rows, said, type) {
   const has = ({ hidden, only, without }) => !hidden && (only ? only.includes(type) : !without?.[type]);
   const each = rows.filter(has).map((row) => {

@@ -80,7 +80,7 @@ export function idOf(headers) {
   return crypto.randomUUID().replaceAll("-", "");
 }
 
-/** For statuses with their own rules, whether a body may follow: the table of src/status.rs. */
+/** Statuses after which no body follows: src/status.rs. */
 const CONTENT = { 204: false, 205: false, 304: false };
 
 export const mayHaveBody = (status) => CONTENT[status] ?? true;
@@ -98,10 +98,7 @@ export function noAnswer({ status, headers }) {
     return `its response is an interim one (status ${status}), which answers nothing: answer with a status from 200 on`;
 }
 
-/**
- * The head of a response with the prefix before the paths that it names, as in src/dispatch/rewrite.rs; cookies do not
- * leave a page.
- */
+/** The headers with the prefix before their paths, like src/dispatch/rewrite.rs; a page has no cookies. */
 export function below(prefix, headers) {
   if (prefix === "/") return headers;
   const isPath = (name, value) => /^(content-)?location$/i.test(name) && /^\/(?![/\\])/.test(value);
@@ -125,16 +122,13 @@ const INSIDE =
 /** What a vlugin can be named. */
 export const NAME = /^[a-z\d-][\w.-]{0,63}$/i;
 
-/**
- * Refuses what a definition does not let its vlugin call. There is nothing to refuse for a name that no vlugin can
- * have, or for a name with `_`, since a page offers nothing itself.
- */
+/** Refuses what `callees` does not grant. A name that no vlugin can have is nobody's: 404. */
 export function mayCall(callees, callee) {
   if (!NAME.test(callee) || !callees || callees.includes("*") || callees.includes(callee)) return;
   refuse(403, `\`${callee}\` may not be called: add "${callee}" to this vlugin's \`callees\``);
 }
 
-/** Whether a list of `allow` permits this URL; only the browser knows what a name resolves to. */
+/** Whether `allow` permits this URL. Only the browser resolves names. */
 function permits(allow, url) {
   const port = portOf(url);
   return allow.some((entry) => {
