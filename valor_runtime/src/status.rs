@@ -1,7 +1,7 @@
 //! Which responses can be sent: what a status says about the bytes after its head (RFC 9110, section 15; RFC 9112,
 //! section 6.3), and which headers a head may have. One table for vlugins of every kind. `dispatch` asks it what a
-//! vlugin may answer with, and `server` asks how to frame the answer. The page has `CONTENT` in `web/valor-rules.js`; `tests/conformance` holds both to the same
-//! conversations.
+//! vlugin may answer with, and `server` asks how to frame the answer. The page has `CONTENT` in `web/valor-rules.js`;
+//! `tests/conformance` holds both to the same conversations.
 
 use valor_abi_wire::ResponseHead;
 

@@ -1,6 +1,6 @@
 //! The checked-in files that are made from the rows of the table: the tables of the book, `web/valor-keys.js`, which
-//! valor-check.js and valor-admin.js work from, and `plugins.schema.json`. Tests compare each with the rows. To write them again:
-//! `VALOR_WRITE_SCHEMA=1 cargo test -p valor_runtime --lib written`.
+//! valor-check.js and valor-admin.js work from, and `plugins.schema.json`. Tests compare each with the rows. To write
+//! them again: `VALOR_WRITE_SCHEMA=1 cargo test -p valor_runtime --lib written`.
 
 use super::{
     Kind, KindRow, files, keys,

@@ -14,7 +14,7 @@ use std::{
 pub const BARE: [&str; 4] = ["js", "mjs", "ts", "mts"];
 /// The extensions of scripts.
 pub const SCRIPTS: [&str; 8] = ["js", "mjs", "cjs", "jsx", "ts", "mts", "cts", "tsx"];
-/// Code that is imported, and is no text.
+/// The extension of code that is not text.
 const WASM: &str = "wasm";
 
 /// Whether a file is code by its name, however that is written.
@@ -32,7 +32,7 @@ pub fn is_commonjs(file: &Path) -> bool {
     matches!(end(file), Some("cjs" | "cts"))
 }
 
-/// Why this file, with these bytes, is no script.
+/// Why this file, with these bytes, is not a script.
 pub fn refusal(file: &Path, bytes: &[u8]) -> Option<ScriptError> {
     compiled(file, bytes)
         .or_else(|| named(file))
@@ -55,7 +55,7 @@ pub fn compiled(file: &Path, bytes: &[u8]) -> Option<ScriptError> {
     Some(failed(file, message))
 }
 
-/// Why a file is no script by its name.
+/// Why a file's name is not that of a script.
 pub fn named(file: &Path) -> Option<ScriptError> {
     let message = match (capital(file), end(file)) {
         (Some((end, small)), _) if is_script(file) => {

@@ -8,8 +8,8 @@
 //! a script asks for, in the encoding of `entry`. `output` logs what its process prints. `hints` replaces Deno's
 //! remedies with Valor's. `loops` ends a process whose Workers loop, by the times of `nested`. `supervisor.js` and
 //! `worker.js` run in Deno's process; `asks.js`, `bodies.js`, `heads.js`, `pinned.js`, `urls.js` and `workers.js` are
-//! parts of the latter. A script can end its own process, but never this one. Everything that it can reach, it reaches through the
-//! host.
+//! parts of the latter. A script can end its own process, but never this one. Everything that it can reach, it reaches
+//! through the host.
 
 mod asked;
 mod command;
