@@ -27,7 +27,7 @@ app.get("/hello/:name", (c) => {
   const name = c.req.param("name");
   const language = c.req.query("in") ?? c.env.config ?? "en";
   const hello = HELLO[language];
-  if (!hello) throw new HTTPException(400, { message: `${language} is none of ${Object.keys(HELLO).join(", ")}` });
+  if (!hello) throw new HTTPException(400, { message: `${language} is not one of ${Object.keys(HELLO).join(", ")}` });
   counts.set(name, (counts.get(name) ?? 0) + 1);
   return c.text(`${hello}, ${name}!`);
 });

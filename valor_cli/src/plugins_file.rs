@@ -36,14 +36,18 @@ enum Source {
 }
 
 impl PluginsFile {
+    /// Whether there is no file of the name that counts without `-p`.
+    pub fn is_absent() -> bool {
+        std::fs::metadata(DEFAULT).is_err_and(|it| it.kind() == NotFound)
+    }
+
     /// The file that `-p` names. `-` is standard input, which is read now, like any other pipe that a shell passes.
     /// Without `-p` it is [`DEFAULT`]; `otherwise` is what to do if there is none.
     ///
     /// # Errors
     /// If a pipe cannot be read or does not end, or if no file is named and there is none.
     pub fn of(arg: Option<&Path>, otherwise: &str) -> Result<Self, Failure> {
-        let is_absent = || std::fs::metadata(DEFAULT).is_err_and(|it| it.kind() == NotFound);
-        if arg.is_none() && is_absent() {
+        if arg.is_none() && Self::is_absent() {
             let line = format!("{DEFAULT}: there is no such file; {otherwise}");
             return Err(Failure::new(FAULTS, [line]));
         }

@@ -48,7 +48,7 @@ pub fn run(args: &RunArgs, log: &LogWriter) -> Result<(), Failure> {
     let trust = sign::trusted(&args.trust.trust)?;
     let file = match &args.plugins {
         // Vlugins are registered later then.
-        None if args.with_registry => None,
+        None if args.with_registry && PluginsFile::is_absent() => None,
         file => Some(PluginsFile::of(
             file.as_deref(),
             "name one with -p, or start with none with -w",

@@ -15,8 +15,8 @@ pub(crate) fn settle(head: &mut RequestHead) -> Arc<str> {
         Some(id) if is_fit(id) => id.into(),
         _ => fresh(),
     };
-    // A head that is too full for it goes without.
-    let _ = head.set(NAME, id.as_bytes());
+    // A head that is too full for it goes without. The id is fit, so it needs no other check.
+    let _ = head.set_parsed(NAME, id.as_bytes());
     id
 }
 

@@ -66,8 +66,8 @@ impl Instead {
         }
     }
 
-    /// Runs `end`, which throws away a vlugin's response or its work on one. The server calls this, and the runtime that
-    /// logs and counts the request asks [`Self::now`].
+    /// Runs `end`, which throws away a vlugin's response or its work on one. The server calls this, and the runtime
+    /// that logs and counts the request asks [`Self::now`].
     pub(crate) fn during<R>(self, end: impl FnOnce() -> R) -> R {
         struct Restore(Option<Instead>);
         impl Drop for Restore {

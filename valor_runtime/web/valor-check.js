@@ -210,7 +210,10 @@ const RULES = {
   callee(callee) {
     if (callee === "*") return;
     if (/^_([_.]|$)/.test(callee))
-      return `\`${shown(callee)}\` names nothing that a host can offer; write \`_\` once and a name behind it, such as \`_count\``;
+      return (
+        `\`${shown(callee)}\` names nothing that a host can offer; write \`_\` once and a name behind it, such as ` +
+        "`_count`"
+      );
     return ofName(callee.replace(/^_/, ""));
   },
   prefix: ofPrefix,
@@ -276,7 +279,9 @@ function ofPrefix(prefix) {
   if (prefix.endsWith("/")) return `a prefix ends without \`/\`; write \`/${prefix.slice(1).replace(/\/+$/, "")}\``;
   const [escape] = /%(?![\da-f]{2}).{0,2}/i.exec(prefix) ?? [];
   if (escape)
-    return `\`${escape}\` is not a percent-encoded byte: write \`%\` and two hexadecimal digits, or \`%25\` for a \`%\``;
+    return (
+      `\`${escape}\` is not a percent-encoded byte: write \`%\` and two hexadecimal digits, or ` + "`%25` for a `%`"
+    );
   const decoded = prefix.slice(1).toLowerCase();
   const slash = ["%2f", "%5c"].find((it) => decoded.includes(it));
   if (slash) return `\`${slash}\` (an encoded slash) is not allowed in a prefix`;

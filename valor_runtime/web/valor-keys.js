@@ -1,4 +1,4 @@
-// What valor-check.js and valor-admin.js work from. A test in valor_runtime/src/definition makes it from the rows there.
+// What valor-check.js and valor-admin.js work from. A test in valor_runtime/src/definition makes it from its rows.
 
 export const FILE = [
   { name: "$schema", text: "any" },

@@ -85,7 +85,8 @@ export function fit({ type, name, prefix = `/${name}`, callees }) {
   if (!NAME.test(name ?? "")) refuse(422, `\`${name}\` is not a name for a vlugin`);
   if (!/^(wasm|js)$/.test(type))
     refuse(422, `a vlugin of type \`${type}\` does not run in a browser, only \`wasm\` and \`js\` do`);
-  if (!/^(?!\/_)(\/|(\/[!$-.0->@-[\]-~]+)+)$/.test(prefix) || /%(2f|5c|(?![\da-f]{2}))/i.test(prefix) || resolve(prefix) !== prefix)
+  const isPlain = /^(?!\/_)(\/|(\/[!$-.0->@-[\]-~]+)+)$/.test(prefix) && !/%(2f|5c|(?![\da-f]{2}))/i.test(prefix);
+  if (!isPlain || resolve(prefix) !== prefix)
     refuse(422, `\`${prefix}\` is not a prefix for a vlugin`);
   const at = callees?.findIndex((callee) => callee.startsWith("_")) ?? -1;
   if (at >= 0)

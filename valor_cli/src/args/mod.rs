@@ -187,7 +187,7 @@ pub enum Command {
 
 #[derive(Debug, Args)]
 pub struct RunArgs {
-    /// The plugins.json to serve; `-` is standard input [default: plugins.json, or none with -w]
+    /// The plugins.json to serve; `-` is standard input [default: plugins.json, which need not exist with -w]
     ///
     /// Paths in it are relative to its folder, or to the working directory if it comes from standard input.
     #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
@@ -288,7 +288,7 @@ pub struct InspectArgs {
     #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub file: PathBuf,
 
-    /// Print JSON, also about a file that is none of these
+    /// Print JSON, even about a file that is not a vlugin
     #[arg(long)]
     pub json: bool,
 }

@@ -59,7 +59,7 @@ pub struct Unbundled {
     /// The files with a fault, including missing ones.
     #[cfg_attr(not(feature = "wasm"), expect(dead_code, reason = "`web` asks"))]
     pub files: Vec<PathBuf>,
-    /// What it imports in vain, if that is what is wrong.
+    /// The import that was not found, if that is what is wrong.
     #[cfg_attr(not(feature = "wasm"), expect(dead_code, reason = "`web` asks"))]
     pub absent: Option<String>,
     /// Whether something is not installed here, so that the script may be right.
@@ -151,7 +151,7 @@ impl Bundler<'_> {
         })
     }
 
-    /// The script and everything that it imports, as one module, except for what an `import()` imports in vain.
+    /// The script and everything that it imports, as one module, except for an `import()` whose file does not exist.
     fn bundle(
         &self,
         program: &Path,
@@ -169,7 +169,7 @@ impl Bundler<'_> {
         let Failed::Unbundled { unresolved, .. } = &first else {
             return Err(first);
         };
-        // A package has all of it, or is none.
+        // A package has everything, or it is not made.
         if unresolved.is_empty() || !self.for_page {
             return Err(first);
         }
@@ -302,7 +302,7 @@ enum Failed {
     Unrun { line: String, remedy: &'static str },
     Unbundled {
         why: Box<Unbundled>,
-        /// What is imported in vain.
+        /// The import that was not found.
         unresolved: Vec<String>,
     },
 }

@@ -66,13 +66,13 @@ impl<'a> Said<'a> {
         place + &self.remedied(error, for_page)
     }
 
-    /// What is imported in vain, as it is written.
+    /// The import that was not found, as it is written.
     pub fn unresolved(&self) -> Vec<String> {
         let specifiers = self.errors.iter().filter_map(Error::unresolved);
         specifiers.map(str::to_owned).collect()
     }
 
-    /// What the first error says is imported in vain, unless it is a module of Node's.
+    /// The import that the first error did not find, unless it is a module of Node's.
     pub fn missing(&self) -> Option<&str> {
         let error = self.errors.first().filter(|it| !it.is_of_node())?;
         error.unresolved()

@@ -1,7 +1,7 @@
 //! Building the vlugins of a plugins.json, before they are loaded: which sources are built, and what takes their place.
 //!
-//! `run`, `check`, `web` and `build` call this. It promises that each vlugin whose source could not be built has a fault,
-//! or is missing if it is optional and a tool is not here.
+//! `run`, `check`, `web` and `build` call this. It promises that each vlugin whose source could not be built has a
+//! fault, or is missing if it is optional and a tool is not here.
 
 use super::{Entry, Fate, Vlugins, shown};
 use crate::{

@@ -18,7 +18,7 @@ const BASE: &str = "schema:///";
 /// A licence, held to what an SPDX expression is. `of` says whose it is: `--license`.
 ///
 /// # Errors
-/// It is none.
+/// It is not one.
 pub fn license(of: &str, text: &str) -> Result<String, Failure> {
     expression(text).map_err(|reason| Failure::fault(format!("{of} is {reason}")))
 }

@@ -21,6 +21,7 @@ mod packaging_scripts;
 #[cfg(unix)]
 mod pipes;
 mod plugins;
+mod plugins_file;
 mod reloading;
 mod running;
 #[cfg(target_os = "linux")]

@@ -110,25 +110,6 @@ fn an_answer_to_head_is_logged_without_the_bytes_that_were_not_sent() {
 }
 
 #[test]
-fn without_a_file_to_serve_it_says_what_to_give() {
-    let folder = tempfile::tempdir().unwrap();
-    let commands: &[(&[&str], &str)] = &[
-        (&["run"], "name one with -p, or start with none with -w"),
-        (&["check"], "name one with -p"),
-        (&["build"], "name one with -p"),
-        #[cfg(feature = "wasm")]
-        (&["web", "-o", "page"], "name one with -p"),
-    ];
-    for (args, remedy) in commands {
-        let mut command = valor_cli();
-        command.args(*args).current_dir(folder.path());
-        let ended = finish(command);
-        let line = format!("plugins.json: there is no such file; {remedy}");
-        assert_eq!((ended.code, ended.faults()), (Some(1), vec![&*line]));
-    }
-}
-
-#[test]
 fn options_of_unix_sockets_want_one() {
     for (option, value) in [("--socket-mode", "0600"), ("--socket-group", "0")] {
         if cfg!(windows) && option == "--socket-group" {

@@ -1,5 +1,5 @@
 //! `check` and `web` of scripts that Deno and esbuild by themselves take differently: by their names, their encoding,
-//! what an `import()` imports in vain, CommonJS, and packages. Each is judged with a Deno and without.
+//! an `import()` of a missing file, CommonJS, and packages. Each is judged with a Deno and without.
 
 use crate::{
     scripting::deno,

@@ -235,8 +235,8 @@ fn browser(kinds: &[Kind]) -> String {
     let definition = Value::from_iter(keys::DEFINITION.iter().map(|key| row(key, kinds)));
     let file = Value::from_iter(keys::FILE.iter().map(|key| row(key, kinds)));
     let mut text = String::from(
-        "// What valor-check.js and valor-admin.js work from. A test in valor_runtime/src/definition makes it from the rows \
-         there.\n",
+        "// What valor-check.js and valor-admin.js work from. A test in valor_runtime/src/definition makes it from its \
+         rows.\n",
     );
     for (name, value) in [
         ("FILE", file),

@@ -98,7 +98,8 @@ impl InFlight {
         let vlugin = self.mount.as_ref().map(|mount| mount.name.clone());
         let head = &mut response.head;
         self.status = head.status();
-        let _ = head.set(CORRELATION_ID, self.id.as_bytes());
+        // An id is visible ASCII.
+        let _ = head.set_parsed(CORRELATION_ID, self.id.as_bytes());
         if let Some(name) = &vlugin {
             let _ = head.set(PLUGIN, name.as_bytes());
         }

@@ -1,7 +1,7 @@
 //! What a file is by its first bytes, whatever its name says, and what to do if it is named under the wrong type. The
 //! loaders of code ask here before they read the whole file, so that a large one of another kind costs nothing.
 
-use super::{LoadError, ScriptError};
+use super::{LoadError, ScriptError, code};
 use std::{borrow::Cow, fmt, path::Path};
 
 /// How many bytes are looked at.
@@ -109,7 +109,7 @@ impl First {
             Self::Archive(_) => "unpack it, and give the library inside",
             Self::LfsPointer => LFS,
             Self::Empty => EMPTY,
-            Self::Text | Self::Script if is_named_script(file) => AS_SCRIPT,
+            Self::Text | Self::Script if code::is_script(file) => AS_SCRIPT,
             _ => CDYLIB,
         }
     }
@@ -127,7 +127,7 @@ impl First {
             Self::Archive(_) => "unpack it, and give the module inside",
             Self::LfsPointer => LFS,
             Self::Empty => EMPTY,
-            Self::Text | Self::Script if is_named_script(file) => AS_SCRIPT,
+            Self::Text | Self::Script if code::is_script(file) => AS_SCRIPT,
             _ => "give the `.wasm` file that cargo builds for wasm32-unknown-unknown",
         }
     }
@@ -156,12 +156,6 @@ impl First {
         }
         .into())
     }
-}
-
-/// Whether a file is named like a script.
-fn is_named_script(file: &Path) -> bool {
-    let extension = file.extension().and_then(|it| it.to_str());
-    extension.is_some_and(|it| matches!(it, "js" | "mjs" | "ts" | "mts" | "jsx" | "tsx"))
 }
 
 fn is_text(bytes: &[u8]) -> bool {
@@ -232,6 +226,7 @@ mod tests {
         let text = b"export default {};";
         assert!(of(text).as_library(script).contains(js));
         assert!(of(text).as_module(script).contains(js));
+        assert!(of(text).as_library(Path::new("a.cjs")).contains(js));
         assert!(!of(text).as_module(Path::new("a.wat")).contains(js));
         assert!(of(text).is_script(script).is_ok());
         // A script may have any character in it.

@@ -114,6 +114,11 @@ fn every_host_answers_alike() {
         "only {count} conversations"
     );
     assert!(failures.is_empty(), "\n{}\n", failures.join("\n"));
+    let page = include_str!("../../../docs/src/conformance.md").replace('\r', "");
+    assert!(
+        page.contains(&table) || !only.is_empty(),
+        "docs/src/conformance.md has another table than this:\n{table}"
+    );
 }
 
 /// The vlugins of the conversations, as plugins.json has them for this type.

@@ -32,7 +32,7 @@ fn the_example_hono_answers_where_it_is_installed() {
         let french = of("/hono/hello/Zoe?in=fr").await;
         assert_eq!(french, (200, "Bonjour, Zoe!".into()));
         let unknown = of("/hono/hello/Zoe?in=x").await;
-        assert_eq!(unknown, (400, "x is none of de, en, fr".into()));
+        assert_eq!(unknown, (400, "x is not one of de, en, fr".into()));
         assert_eq!(of("/hono/none").await.0, 404);
 
         let response = house.ask(Request::new("GET", "/hono").unwrap()).await;

@@ -110,7 +110,7 @@ async def from_npm():
             same(await page.run(f"{text}('/hono/hello/Zoe')"), [200, "Hallo, Zoe!"])
             same(await page.run(f"{text}('/hono/hello/Zoe?in=fr')"), [200, "Bonjour, Zoe!"])
             same(await page.run(f"{text}('/hono')"), [200, '{"Zoe":2}'])
-            same(await page.run(f"{text}('/hono/hello/Zoe?in=x')"), [400, "x is none of de, en, fr"])
+            same(await page.run(f"{text}('/hono/hello/Zoe?in=x')"), [400, "x is not one of de, en, fr"])
             events = "".join(f"event: left\ndata: {left}\n\n" for left in [2, 1, 0])
             same(await page.run(f"{text}('/hono/countdown?from=2')"), [200, events])
             timing = "fetch('/hono').then((it) => it.headers.get('server-timing'))"

@@ -186,7 +186,8 @@ globalThis.first = async () => {
     const patched = await post("/_plugins/kept", { limits: { timeout: 7, body: 5 } }, "PATCH");
     const { prefix, limits, ...shown } = await patched.json();
     same([patched.status, prefix, limits.timeout, limits.body], [200, "/deep/kept", 7, 5]);
-    same([limits.memory, limits.instances, shown.allow, shown.strip, shown.rewrite], [67108864, 1, ["a.org"], true, true]);
+    same([limits.memory, limits.instances], [67108864, 1]);
+    same([shown.allow, shown.strip, shown.rewrite], [["a.org"], true, true]);
     same(["config" in shown, "files" in shown, "path" in shown], [false, false, false]);
     same(await get("/deep/kept/"), [200, "kept"]);
     same((await post("/_plugins/kept", { config: "new", limits: null }, "PATCH")).status, 200);

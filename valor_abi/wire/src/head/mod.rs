@@ -362,6 +362,15 @@ macro_rules! headers_of {
                 remove(&mut self.bytes, start, name)
             }
 
+            /// As `set`, for a name and a value that the caller has checked: see `push_parsed`.
+            ///
+            /// # Errors
+            /// [`HeadError::TooManyHeaders`]; headers of that name are gone then.
+            pub fn set_parsed(&mut self, name: &str, value: &[u8]) -> Result<(), HeadError> {
+                self.remove(name);
+                self.push_parsed(name, value)
+            }
+
             /// Replaces all headers of a name with one.
             ///
             /// # Errors
