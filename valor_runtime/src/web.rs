@@ -29,7 +29,29 @@ pub const HOST: &[File] = files![
     "valor-sw.js" "valor-worker.js" "valor.d.ts" "valor.js"
 ];
 
-/// The name of the file that imports the JavaScript vlugins; [`scripts`] gives its text.
+/// What components import of wasi, for a folder that has some: the service worker imports it beside [`SCRIPTS`].
+///
+/// ```
+/// use valor_runtime::web::offers;
+///
+/// assert!(offers(2, "wasi:http/outgoing-handler") && !offers(3, "wasi:http/outgoing-handler"));
+/// assert!(offers(3, "wasi:clocks/monotonic-clock") && !offers(3, "wasi:keyvalue/store"));
+/// ```
+pub const COMPONENTS: &[File] = files![
+    "wasi/component.js" "wasi/fields.js" "wasi/host.js" "wasi/http-p2.js" "wasi/http-p3.js" "wasi/io.js"
+    "wasi/outgoing.js" "wasi/streams.js"
+];
+
+/// Whether a page has an interface, given without its version, for a component with this minor version of wasi:http.
+pub fn offers(version: u8, interface: &str) -> bool {
+    let key = format!("\"{interface}\": ");
+    let other = format!("wasi/http-p{}.js", 5_u8.saturating_sub(version));
+    let files = COMPONENTS.iter().filter(|(name, _)| *name != other);
+    let mut texts = files.map(|(_, bytes)| String::from_utf8_lossy(bytes));
+    texts.any(|text| text.contains(&key))
+}
+
+/// The name of the file that imports the vlugins of the service worker's realm; [`scripts`] gives its text.
 pub const SCRIPTS: &str = "valor-vlugins.js";
 
 /// A JavaScript vlugin that the service worker imports.
@@ -44,15 +66,41 @@ pub struct Script {
     pub sha256: String,
 }
 
+/// A component that the service worker imports.
+#[derive(Debug, Clone)]
+pub struct Component {
+    /// Its name.
+    pub name: String,
+    /// The file that instantiates it, relative to the host's, with `/` between its parts.
+    pub path: String,
+    /// The SHA-256 of the component, in hexadecimal digits.
+    pub sha256: String,
+    /// The minor version of wasi:http that it exports: 2 or 3.
+    pub version: u8,
+    /// What it consists of.
+    pub cores: Vec<Core>,
+}
+
+/// A core module of a component.
+#[derive(Debug, Clone)]
+pub struct Core {
+    /// What the component's file calls it.
+    pub file: String,
+    /// Its file, relative to the host's.
+    pub path: String,
+    /// The SHA-256 of the file, in hexadecimal digits.
+    pub sha256: String,
+}
+
 /// The text of [`SCRIPTS`]. A service worker can import only what its files name.
 ///
 /// ```
 /// use valor_runtime::web::{Script, scripts};
 ///
 /// let board = Script { name: "board".into(), path: "vlugins/board.js".into(), sha256: "00".into() };
-/// assert!(scripts(&[board]).contains(r#"import * as v0 from "./vlugins/board.js?board";"#));
+/// assert!(scripts(&[board], &[]).contains(r#"import * as v0 from "./vlugins/board.js?board";"#));
 /// ```
-pub fn scripts(scripts: &[Script]) -> String {
+pub fn scripts(scripts: &[Script], components: &[Component]) -> String {
     let mut imports = String::new();
     let mut list = String::new();
     for (index, Script { name, path, sha256 }) in scripts.iter().enumerate() {
@@ -67,9 +115,36 @@ pub fn scripts(scripts: &[Script]) -> String {
         imports.push_str("import \"./valor-next.js\";\n");
         list.push('\n');
     }
+    let mut of_components = String::new();
+    if !components.is_empty() {
+        imports.push_str("import { components } from \"./wasi/component.js\";\n");
+        of_components.push_str("components([\n");
+    }
+    for (index, component) in components.iter().enumerate() {
+        let Component {
+            name,
+            path,
+            sha256,
+            version,
+            cores,
+        } = component;
+        let (from, name) = (quoted(&format!("./{path}")), quoted(name));
+        imports.push_str(&format!("import * as c{index} from {from};\n"));
+        let files = cores.iter().map(|it| {
+            let (file, path) = (quoted(&it.file), quoted(&it.path));
+            format!("\n    [{file}, {path}, \"{}\"],", it.sha256)
+        });
+        let files: String = files.collect();
+        of_components.push_str(&format!(
+            "  [{name}, \"{sha256}\", c{index}, {version}, [{files}\n  ]],\n"
+        ));
+    }
+    if !components.is_empty() {
+        of_components.push_str("]);\n");
+    }
     format!(
-        "// The JavaScript vlugins that the service worker imports. `valor_cli web` writes this file.\n\n\
-         import {{ vlugins }} from \"./valor-js.js\";\n{imports}\nvlugins([{list}]);\n"
+        "// The vlugins that the service worker imports. `valor_cli web` writes this file.\n\n\
+         import {{ vlugins }} from \"./valor-js.js\";\n{imports}\nvlugins([{list}]);\n{of_components}"
     )
 }
 
@@ -78,14 +153,14 @@ pub const WORKER: &str = "valor-sw.js";
 
 /// The text of [`WORKER`], with a line that changes with its imports, the host's own files among them. Without that,
 /// Chromium would not start a newer service worker when only an imported file has changed.
-pub fn worker(imports: &[Script]) -> Vec<u8> {
+pub fn worker(imports: &[Script], components: &[Component]) -> Vec<u8> {
     let mut imported = Sha256::new();
-    for (name, bytes) in HOST {
+    for (name, bytes) in HOST.iter().chain(COMPONENTS) {
         if *name != WORKER {
             imported.update(bytes);
         }
     }
-    imported.update(scripts(imports));
+    imported.update(scripts(imports, components));
     let digest = hex(&imported.finalize());
     let mut worker = include_bytes!("../web/valor-sw.js").to_vec();
     worker.extend(format!("// What it imports: {digest}\n").bytes());
@@ -113,7 +188,7 @@ mod tests {
     #[test]
     fn the_published_folder_imports_no_vlugin() {
         let published = include_str!("../web/valor-vlugins.js");
-        assert_eq!(super::scripts(&[]), published.replace("\r\n", "\n"));
+        assert_eq!(super::scripts(&[], &[]), published.replace("\r\n", "\n"));
     }
 
     /// The same cases as the browser's, without positions in the text.

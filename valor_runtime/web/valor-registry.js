@@ -14,6 +14,8 @@ export const byName = new Map();
 export const byPrefix = new Map();
 let generation = 0;
 let hostOf;
+/** What creates a vlugin; wasi/ adds one. */
+export const kinds = { __proto__: null, wasm: guest, js: script };
 
 /** Dispatch, which imports this, sets what the vlugin of a mount may ask for. */
 export const hosts = (make) => (hostOf = make);
@@ -83,7 +85,7 @@ export async function load() {
 /** Refuses a definition that cannot be mounted in a page. */
 export function fit({ type, name, prefix = `/${name}`, callees }) {
   if (!NAME.test(name ?? "")) refuse(422, `\`${name}\` is not a name for a vlugin`);
-  if (!/^(wasm|js)$/.test(type))
+  if (!kinds[type])
     refuse(422, `a vlugin of type \`${type}\` does not run in a browser, only \`wasm\` and \`js\` do`);
   const isPlain = /^(?!\/_)(\/|(\/[!$-.0->@-[\]-~]+)+)$/.test(prefix) && !/%(2f|5c|(?![\da-f]{2}))/i.test(prefix);
   if (!isPlain || resolve(prefix) !== prefix)
@@ -97,10 +99,10 @@ export function fit({ type, name, prefix = `/${name}`, callees }) {
     );
 }
 
-/** Whether it belongs to the network: one that only runs on a server. */
+/** Whether it belongs to the network. */
 export const isElsewhere = ({ type }) => type === "native" || type === "files";
 
-/** A mount of a definition, not inserted yet. */
+/** A mount of a definition. */
 export function mount(definition) {
   const { name, prefix = `/${name}`, limits } = definition;
   return { name, prefix, definition, limits: { ...DEFAULTS, ...limits }, generation: ++generation, running: 0 };
@@ -126,9 +128,8 @@ async function guest(mount, host) {
 /** The mount's guest; a fresh one if the last has trapped. */
 export function prepare(mount) {
   if (mount.ready?.trapped) mount.guest = mount.ready = null;
-  const create = mount.definition.type === "js" ? script : guest;
   const stored = () => read(mount).then(() => keyOf(mount));
-  mount.guest ??= create(mount, hostOf(mount), stored).then(
+  mount.guest ??= kinds[mount.definition.type](mount, hostOf(mount), stored).then(
     (ready) => (mount.ready = ready),
     (error) => {
       mount.guest = null;

@@ -1,4 +1,4 @@
-// The JavaScript vlugins that the service worker imports. `valor_cli web` writes this file.
+// The vlugins that the service worker imports. `valor_cli web` writes this file.
 
 import { vlugins } from "./valor-js.js";
 

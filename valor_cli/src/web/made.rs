@@ -2,6 +2,7 @@
 //! and `again` whenever something changes.
 
 use super::{
+    components::Components,
     contents::{Contents, MODULES},
     copied,
     folder::Folder,
@@ -11,12 +12,13 @@ use super::{
 use crate::{args::WebArgs, exit::Failure, load::Vlugins, plugins_file::PluginsFile};
 use std::{
     cell::RefCell,
+    collections::BTreeMap,
     path::{Path, PathBuf},
 };
 use valor_runtime::{
     Definition, RuntimeError,
     loader::{InPage, LoadError, WasmLoader},
-    web::{self, HOST, PAGE, SCRIPTS, WORKER},
+    web::{self, COMPONENTS, HOST, PAGE, SCRIPTS, WORKER},
 };
 
 /// The name of the list of vlugins that the service worker reads.
@@ -67,6 +69,12 @@ pub(super) fn write(
         deno: args.deno.as_deref(),
         judges: RefCell::default(),
     };
+    let mut components = Components {
+        base: &base,
+        plugin_dirs: &args.plugin_dir,
+        made: BTreeMap::new(),
+    };
+    let mut instantiated = Vec::new();
     for (index, definition) in vlugins.well() {
         if let Some(line) = not_in_a_page(&definition) {
             vlugins.fault(index, "callees", line);
@@ -87,6 +95,13 @@ pub(super) fn write(
                 Ok(definition) => written.push(definition),
                 Err(error) => vlugins.failed(index, &RuntimeError::Load(error)),
             },
+            InPage::Component => match components.put(&definition, &mut contents) {
+                Ok((definition, component)) => {
+                    written.push(definition);
+                    instantiated.push(component);
+                }
+                Err(fault) => vlugins.fault(index, fault.key, fault.line),
+            },
             InPage::Folder => {
                 let from = base.join(definition.path.as_deref().unwrap_or(Path::new("")));
                 match copied::copy(&definition, &from, &args.output, &mut contents) {
@@ -100,12 +115,17 @@ pub(super) fn write(
     }
     vlugins.faults()?;
 
+    if !instantiated.is_empty() {
+        for &(name, bytes) in COMPONENTS {
+            contents.bytes(name, bytes, of_host);
+        }
+    }
     contents.bytes(
         SCRIPTS,
-        web::scripts(&imported).into_bytes(),
-        "what imports the JavaScript vlugins",
+        web::scripts(&imported, &instantiated).into_bytes(),
+        "what imports the vlugins of the service worker's realm",
     );
-    contents.bytes(WORKER, web::worker(&imported), of_host);
+    contents.bytes(WORKER, web::worker(&imported, &instantiated), of_host);
     let list = serde_json::json!({ "plugins": written });
     contents.bytes(
         PLUGINS,

@@ -8,7 +8,7 @@ use valor_runtime::{Definition, loader::InPage};
 pub fn policy(definitions: &[Definition]) -> String {
     let guests = definitions
         .iter()
-        .filter(|it| matches!(it.kind.in_page(), InPage::Module | InPage::Script));
+        .filter(|it| !matches!(it.kind.in_page(), InPage::Never | InPage::Folder));
     let allowed: BTreeSet<_> = guests
         .flat_map(|guest| guest.allow.iter().flatten())
         .filter_map(|entry| source(entry))

@@ -1,6 +1,6 @@
 //! `valor_cli run`: what it serves, what it logs, and how it ends.
 
-use crate::support::{Folder, Server, finish, libraries, run, valor_cli};
+use crate::support::{Folder, Server, libraries, run};
 use serde_json::Value;
 use std::{
     io::{Read, Write},

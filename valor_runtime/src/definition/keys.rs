@@ -45,7 +45,7 @@ pub(super) const DEFINITION: &[Key] = &[
             says: "The kinds of vlugin.",
             what: "a type of vlugin",
             words: Known::Kinds,
-            later: &["wasi"],
+            later: &[],
             default: None,
         }),
         needed: Needed::Always("\"type\": \"native\""),

@@ -63,6 +63,8 @@ pub enum InPage {
     Never,
     /// Its file is a WebAssembly module, which is copied.
     Module,
+    /// Its file is a WebAssembly component, which becomes an ES module and what that loads.
+    Component,
     /// Its file is a script, which becomes one file with everything that it imports.
     Script,
     /// Its folder is copied.

@@ -71,9 +71,7 @@ const ENTRIES: &[(&str, &str)] = &[
     (r#"{"type": "Nativ", "name": "a"}"#, "1:22: plugins[0].type: `Nativ` is not a type of vlugin; did you mean \
         `native`?"),
     (r#"{"type": "", "name": "a"}"#, "1:22: plugins[0].type: `` is not a type of vlugin; known are `native`, `wasm`, \
-        `js` and `files`"),
-    (r#"{"type": "wasi", "name": "a"}"#, "1:22: plugins[0].type: vlugins of type `wasi` are not supported by this \
-        version of Valor, which runs `native`, `wasm`, `js` and `files` ones; take the entry out"),
+        `wasi`, `js` and `files`"),
     (r#"{"type": null, "name": "a"}"#, "1:22: plugins[0].type: expected a string, found null"),
     (r#"{"type": "native", "name": ""}"#, "1:40: plugins[0].name: a name has at least one character"),
     (r#"{"type": "native", "name": "a b"}"#, "1:40: plugins[0].name: ` ` is not allowed in a name; letters, digits, \
@@ -160,7 +158,7 @@ const KEYS: &[(&str, &str)] = &[
         requests, not 5000000000"),
     (r#""limits": {"timout": 1}"#, "2:12: plugins[0].limits.timout: unknown key; did you mean `timeout`?"),
     (r#""limits": {"memory": 1}"#, "2:22: plugins[0].limits.memory: `memory` has no meaning for a `native` vlugin: \
-        only those of types `wasm` and `js` have it; take it out"),
+        only those of types `wasm`, `wasi` and `js` have it; take it out"),
     (r#""limits": {"body": 1, "body": 2}"#, "2:23: plugins[0].limits.body: this key is there already at 2:12; take one \
         of them out"),
     (r#""config": {"a": 1, "b": [{"c": 2, "\u0063": 3}], "a": 4}"#, "2:35: plugins[0].config.b[0].c: this key is there \
@@ -211,7 +209,7 @@ const OF_SCRIPTS: &[(&str, &str, &str)] = &[
     ("js", r#""limits": {"memory": 65536}"#, "2:22: plugins[0].limits.memory: a script has at least 16777216 bytes (16 \
         MiB) of memory, not 65536"),
     ("js", r#""limits": {"instances": 2}"#, "2:25: plugins[0].limits.instances: `instances` has no meaning for a `js` \
-        vlugin: only those of type `wasm` have it; take it out"),
+        vlugin: only those of types `wasm` and `wasi` have it; take it out"),
     ("wasm", r#""group": "a""#, "2:10: plugins[0].group: `group` has no meaning for a `wasm` vlugin: only a \
         `js` vlugin has its own process; take it out"),
     ("native", r#""start": "lazy""#, "2:10: plugins[0].start: `start` has no meaning for a `native` vlugin: only a \

@@ -131,12 +131,19 @@ fn another_kind_is_in_all_of_it() {
     let kinds: Vec<_> = Kind::ALL.iter().copied().chain([Kind::new(&ROW)]).collect();
     let keys = keys_table(keys::DEFINITION, &kinds);
     assert!(keys.contains("`\"probe\"`, a text, for tests"), "{keys}");
-    assert!(keys.contains("none for `wasm`, `js` and `probe`"), "{keys}");
+    assert!(
+        keys.contains("none for `wasm`, `wasi`, `js` and `probe`"),
+        "{keys}"
+    );
     let limits = limits_table(&kinds);
     let calls = limits.lines().find(|line| line.starts_with("| `calls`"));
     assert!(calls.unwrap().contains("not for `files`: "), "{limits}");
     let fetches = limits.lines().find(|line| line.starts_with("| `fetches`"));
-    assert!(fetches.unwrap().contains("for `native`, `wasm` and `js`: "));
+    assert!(
+        fetches
+            .unwrap()
+            .contains("for `native`, `wasm`, `wasi` and `js`: ")
+    );
     let browser = browser(&kinds);
     for part in [
         r#"["probe", ["text"]]"#,

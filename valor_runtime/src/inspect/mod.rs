@@ -11,7 +11,7 @@ pub use fuzzing::check;
 pub use package::{PackageInspection, Packed, inspect_package};
 
 use crate::escape::Shown;
-use crate::loader::{LoadError, examine, native::sha256_of, read};
+use crate::loader::{Interfaces, LoadError, Producer, examine, native::sha256_of, read};
 use serde::{Serialize, Serializer, ser::SerializeStruct};
 use std::{
     fmt,
@@ -36,6 +36,8 @@ pub struct Inspection {
     pub sha256: String,
     /// What it says about itself; `None` if it is not a vlugin, or not readable as one.
     pub metadata: Option<Metadata>,
+    /// What it imports and exports by name, and what made it; empty if its format has no names for that.
+    pub interfaces: Interfaces,
     /// Whether this host would open it, and if not, why. Creating the vlugin may still fail.
     pub verdict: Result<(), LoadError>,
 }
@@ -73,6 +75,7 @@ impl Inspection {
             size: bytes.len() as u64,
             sha256: sha256_of(bytes),
             metadata: examined.metadata,
+            interfaces: examined.interfaces,
             verdict: examined.verdict,
         })
     }
@@ -105,6 +108,27 @@ impl fmt::Display for Inspection {
             line("rustc", &metadata.rustc)?;
             line("panic", &panic_strategy(metadata))?;
         }
+        let said = &self.interfaces;
+        for (key, all) in [
+            ("world", &said.worlds),
+            ("exports", &said.exports),
+            ("imports", &said.imports),
+        ] {
+            for one in all {
+                line(key, one)?;
+            }
+        }
+        for Producer {
+            field,
+            name,
+            version,
+        } in &said.producers
+        {
+            line("made by", &format_args!("{name} {version} ({field})"))?;
+        }
+        if said.modules > 0 {
+            line("modules", &said.modules)?;
+        }
         match &self.verdict {
             Ok(()) => f.write_str("loads    yes"),
             Err(error) => write!(f, "loads    no: {}", Shown(error)),
@@ -133,13 +157,15 @@ impl Serialize for Inspection {
             rustc: &metadata.rustc,
             panic: panic_strategy(metadata),
         });
-        let mut object = serializer.serialize_struct("Inspection", 8)?;
+        let mut object = serializer.serialize_struct("Inspection", 9)?;
         object.serialize_field("file", &self.file.display().to_string())?;
         object.serialize_field("format", self.format)?;
         object.serialize_field("architecture", self.architecture)?;
         object.serialize_field("size", &self.size)?;
         object.serialize_field("sha256", &self.sha256)?;
         object.serialize_field("vlugin", &about)?;
+        let said = (!self.interfaces.is_empty()).then_some(&self.interfaces);
+        object.serialize_field("interfaces", &said)?;
         object.serialize_field("loads", &self.verdict.is_ok())?;
         let reason = self.verdict.as_ref().err().map(ToString::to_string);
         object.serialize_field("reason", &reason)?;

@@ -1,7 +1,7 @@
 //! [`LoadError`]: every reason why a vlugin is not loaded, in one line each.
 
 use super::{
-    FilesError, GuestError, NativeError, ScriptError,
+    ComponentError, FilesError, GuestError, NativeError, ScriptError,
     lists::{Any, Outside},
 };
 use crate::{
@@ -147,6 +147,15 @@ pub enum LoadError {
         file: PathBuf,
         /// What is wrong with it.
         error: GuestError,
+    },
+
+    /// The file is not a WebAssembly component that can be a vlugin.
+    #[error("{} {error}", file.display())]
+    Component {
+        /// The file.
+        file: PathBuf,
+        /// What is wrong with it.
+        error: Box<ComponentError>,
     },
 
     /// The library says nothing of Valor.

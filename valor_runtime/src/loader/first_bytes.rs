@@ -93,7 +93,6 @@ impl fmt::Display for First {
 }
 
 pub(super) const CDYLIB: &str = "give the file that cargo builds for `crate-type = [\"cdylib\"]`";
-const FOR_THIS_HOST: &str = "build it as `cdylib` for this host's own target";
 const LFS: &str = "fetch the file with `git lfs pull`";
 const AS_SCRIPT: &str = "write `\"type\": \"js\"`";
 const EMPTY: &str = "build it again";
@@ -102,7 +101,9 @@ impl First {
     /// What to do if a native vlugin is wanted.
     pub(super) fn as_library(&self, file: &Path) -> &'static str {
         match self {
-            Self::Component => FOR_THIS_HOST,
+            Self::Component => {
+                "write `\"type\": \"wasi\"`, or build it as `cdylib` for this host's own target"
+            }
             Self::Module => {
                 "write `\"type\": \"wasm\"`, or build it as `cdylib` for this host's own target"
             }
@@ -132,6 +133,23 @@ impl First {
         }
     }
 
+    /// What to do if a component is wanted.
+    #[allow(
+        dead_code,
+        reason = "only the loader of components asks, and that is a feature"
+    )]
+    pub(super) fn as_component(&self, file: &Path) -> &'static str {
+        match self {
+            Self::Library(_) => "write `\"type\": \"native\"`, or build it for wasm32-wasip2",
+            Self::Module => "write `\"type\": \"wasm\"`, or build it for wasm32-wasip2",
+            Self::Archive(_) => "unpack it, and give the component inside",
+            Self::LfsPointer => LFS,
+            Self::Empty => EMPTY,
+            Self::Text | Self::Script if code::is_script(file) => AS_SCRIPT,
+            _ => "give the `.wasm` file that a toolchain for components builds",
+        }
+    }
+
     /// Whether a script may begin like this.
     ///
     /// # Errors
@@ -143,9 +161,7 @@ impl First {
             Self::Unknown(first) if first[0] != 0 => return Ok(()),
             Self::Library(_) => "write `\"type\": \"native\"`".into(),
             Self::Module => "write `\"type\": \"wasm\"`".into(),
-            Self::Component => {
-                "build it for wasm32-unknown-unknown, and write `\"type\": \"wasm\"`".into()
-            }
+            Self::Component => "write `\"type\": \"wasi\"`".into(),
             Self::Archive(_) => "unpack it, and give the script inside".into(),
             Self::LfsPointer => LFS.into(),
             Self::Built(_) | Self::Unknown(_) => "give a JavaScript or TypeScript file".into(),

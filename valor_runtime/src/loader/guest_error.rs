@@ -19,8 +19,11 @@ pub enum GuestError {
         /// What to do about it.
         remedy: &'static str,
     },
-    /// A component, which another loader would run.
-    #[error("is a WebAssembly component, not a core module: build it for wasm32-unknown-unknown")]
+    /// A component, which another loader runs.
+    #[error(
+        "is a WebAssembly component, not a core module: write `\"type\": \"wasi\"`, or build it for \
+         wasm32-unknown-unknown"
+    )]
     Component,
     /// An import that the boundary does not have.
     #[error(

@@ -7,12 +7,15 @@
 //! that can be checked was checked.
 
 pub mod code;
+mod component_error;
+mod engine;
 mod error;
 pub(crate) mod files;
 mod files_error;
 mod first_bytes;
 mod guest_error;
 mod imports;
+mod interfaces;
 pub(crate) mod js;
 mod links;
 mod lists;
@@ -27,12 +30,15 @@ mod settings;
 pub mod specifier;
 mod table;
 pub(crate) mod unpack;
+pub(crate) mod wasi;
 pub mod wasm;
 
+pub use component_error::ComponentError;
 pub use error::LoadError;
 pub use files_error::FilesError;
 pub use guest_error::GuestError;
 pub use imports::Imports;
+pub use interfaces::{Interfaces, Producer};
 pub use js::{Judge, Judged, Rejected};
 pub use native::{NativeLoader, images_mapped};
 pub use native_error::NativeError;
@@ -108,6 +114,8 @@ pub(crate) struct Examined {
     pub(crate) architecture: &'static str,
     /// What it says of itself.
     pub(crate) metadata: Option<Metadata>,
+    /// What it imports and exports by name, and what made it; empty if its format has no names for that.
+    pub(crate) interfaces: Interfaces,
     /// Whether this host would open it.
     pub(crate) verdict: Result<(), LoadError>,
 }

@@ -3,17 +3,19 @@
 //!
 //! The runtime makes its [`Loaders`] from it. To add a kind: its row here, and a folder beside this file.
 
+#[cfg(feature = "wasi")]
+use super::wasi;
 #[cfg(feature = "wasm")]
 use super::wasm;
 use super::{Examined, LoadError, Loader, Settings, files, js, native};
-#[cfg(not(feature = "wasm"))]
+#[cfg(not(feature = "wasi"))]
 use super::{Loaded, Wanted};
 use crate::{
     Kind, KindRow,
     definition::{Bound, Kinds, MIB, files::CONFIG},
-    package::{SCRIPT_TARGET, WASM_TARGET},
+    package::{SCRIPT_TARGET, WASI_TARGET, WASM_TARGET},
 };
-#[cfg(not(feature = "wasm"))]
+#[cfg(not(feature = "wasi"))]
 use std::path::PathBuf;
 use std::{fmt, path::Path, sync::Arc};
 use valor_abi_wire::metadata::Metadata;
@@ -71,7 +73,32 @@ const TABLE: &[Row] = &[
         #[cfg(not(feature = "wasm"))]
         examine: None,
         #[cfg(not(feature = "wasm"))]
-        make: |_| Arc::new(NoWasm),
+        make: |_| Arc::new(NotHere),
+    },
+    Row {
+        kind: KindRow {
+            takes: &[
+                "memory",
+                "cpu",
+                "instances",
+                "host_memory",
+                "fetches",
+                "calls",
+                "timers",
+                "compile",
+            ],
+            in_page: InPage::Component,
+            target: Some(|| WASI_TARGET),
+            ..KindRow::new("wasi", "[a WebAssembly component](wasi.md)").elsewhere(&["component"])
+        },
+        #[cfg(feature = "wasi")]
+        examine: Some(wasi::examine),
+        #[cfg(feature = "wasi")]
+        make: |settings| Arc::new(wasi::WasiLoader::of(settings)),
+        #[cfg(not(feature = "wasi"))]
+        examine: None,
+        #[cfg(not(feature = "wasi"))]
+        make: |_| Arc::new(NotHere),
     },
     Row {
         kind: KindRow {
@@ -163,6 +190,8 @@ impl Kind {
     pub const Wasm: Self = of("wasm");
     /// A JavaScript or TypeScript file, run by Deno.
     pub const Js: Self = of("js");
+    /// A WebAssembly component.
+    pub const Wasi: Self = of("wasi");
     /// A folder of files, served by Valor itself.
     pub const Files: Self = of("files");
 }
@@ -245,12 +274,12 @@ impl Loaders {
     }
 }
 
-/// In the place of the loader of modules, in a program that was built without it.
-#[cfg(not(feature = "wasm"))]
-struct NoWasm;
+/// In the place of a loader that this program does not have.
+#[cfg(not(feature = "wasi"))]
+struct NotHere;
 
-#[cfg(not(feature = "wasm"))]
-impl Loader for NoWasm {
+#[cfg(not(feature = "wasi"))]
+impl Loader for NotHere {
     fn locate(&self, _: &crate::Definition, _: bool) -> Result<Option<PathBuf>, LoadError> {
         Ok(None)
     }

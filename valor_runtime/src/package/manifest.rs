@@ -16,6 +16,9 @@ pub const SCRIPT_FORMAT: u32 = 2;
 /// The target that WebAssembly modules are built for. Every host has it, in addition to its native one.
 pub const WASM_TARGET: &str = "wasm32-unknown-unknown";
 
+/// What a package calls a component.
+pub const WASI_TARGET: &str = "wasm32-wasip2";
+
 /// A script has this in place of a target.
 pub const SCRIPT_TARGET: &str = "javascript";
 

@@ -19,7 +19,9 @@ mod manifest;
 mod signature;
 
 pub use error::PackageError;
-pub use manifest::{FORMAT, Library, Manifest, SCRIPT_FORMAT, SCRIPT_TARGET, WASM_TARGET};
+pub use manifest::{
+    FORMAT, Library, Manifest, SCRIPT_FORMAT, SCRIPT_TARGET, WASI_TARGET, WASM_TARGET,
+};
 pub use signature::{SignatureError, Signed, TrustedKeys, signature_of};
 
 use sha2::{Digest, Sha256};

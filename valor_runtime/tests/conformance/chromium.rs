@@ -200,9 +200,9 @@ fn serve_files(
     }
     files.insert(
         format!("/{}", web::SCRIPTS),
-        web::scripts(&scripts).into_bytes(),
+        web::scripts(&scripts, &[]).into_bytes(),
     );
-    files.insert(format!("/{}", web::WORKER), web::worker(&scripts));
+    files.insert(format!("/{}", web::WORKER), web::worker(&scripts, &[]));
     let own = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/conformance");
     for name in ["player.html", "player.js", "player-sw.js", "player-log.js"] {
         let bytes = std::fs::read(own.join(name)).expect("a file to serve");

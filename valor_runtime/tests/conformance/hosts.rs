@@ -132,6 +132,7 @@ impl Host for Served {
         match self.kind.as_str() {
             "wasm" => "wasm (server)",
             "js" => "js (Deno)",
+            "wasi" => "wasi (server)",
             _ => "native",
         }
     }

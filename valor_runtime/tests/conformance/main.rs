@@ -36,6 +36,10 @@ fn every_host_answers_alike() {
     for text in ["text.wasm", "text.js", &fixture::file_name("text")] {
         std::fs::write(plugins.path().join(text), "not a module").expect("written");
     }
+    let components = tempfile::tempdir().expect("a folder");
+    let component = components.path().join("conformance.wasm");
+    std::fs::copy(fixture::conformance_component(), &component).expect("copied");
+    std::fs::write(components.path().join("text.wasm"), "not a module").expect("written");
     let upstream = upstream::start();
     let names = BTreeMap::from([
         ("upstream".to_owned(), upstream.addr.clone()),
@@ -48,13 +52,15 @@ fn every_host_answers_alike() {
     let wasmtime = Served::start(Kind::Wasm, &parsed(&wasm), plugins.path());
     let js = definitions("js", &names);
     let deno = Served::start(Kind::Js, &parsed(&js), plugins.path());
+    let wasi = definitions("wasi", &names);
+    let wasi = Served::start(Kind::Wasi, &parsed(&wasi), components.path());
     let pages = [
         Chromium::start(Kind::Wasm, &wasm, &[&module]),
         Chromium::start(Kind::Js, &js, &[&script]),
     ];
 
     let topics = suite::topics();
-    let hosts: [&dyn Host; 5] = [&native, &wasmtime, &pages[0], &deno, &pages[1]];
+    let hosts: [&dyn Host; 6] = [&native, &wasmtime, &pages[0], &deno, &pages[1], &wasi];
     let only = std::env::var("CONVERSATIONS").unwrap_or_default();
     let heads = hosts.iter().map(|host| format!(" {} |", host.name()));
     let mut table = format!("| conversations |{}\n", heads.collect::<String>());

@@ -6,14 +6,12 @@ The page is used by its buttons, and the server's log holds no request for a vlu
 screenshot is that of docs/src/images; beside it come one in dark and one of a narrow window.
 """
 
-import asyncio, json, os, pathlib, re, shutil, subprocess, sys, tempfile
+import asyncio, json, os, pathlib, shutil, sys, tempfile
 from chromium import Chromium
+from served import Served, same
 
-program, screenshot = sys.argv[1], pathlib.Path(sys.argv[2])
+screenshot = pathlib.Path(sys.argv[2])
 examples = pathlib.Path(__file__).parents[3] / "examples"
-# It builds, and may have to compile everything.
-TO_BUILD = 900
-
 # Presses a card's button and waits for an answer that contains this.
 PRESS = """(async (name, part) => {
   const card = [...document.querySelectorAll("article")].find((it) => it.querySelector("h2").textContent === name);
@@ -24,43 +22,6 @@ PRESS = """(async (name, part) => {
   return [...answer.querySelectorAll(".facts span")].map((it) => it.textContent)
     .concat(answer.querySelector("pre")?.textContent);
 })"""
-
-
-def same(found, wanted):
-    if found != wanted:
-        raise AssertionError(f"{found!r} instead of {wanted!r}")
-
-
-class Served:
-    """The folder of a plugins.json, written and served."""
-
-    def __init__(self, plugins):
-        self.plugins = plugins
-
-    async def __aenter__(self):
-        self.dir = tempfile.TemporaryDirectory()
-        self.file = pathlib.Path(self.dir.name, "log")
-        command = [program, "web", "--build", "-p", self.plugins, "-o", f"{self.dir.name}/dist"]
-        with self.file.open("wb") as log:
-            self.process = subprocess.Popen([*command, "--serve", "127.0.0.1:0"], stdout=log, stderr=log)
-        for _ in range(TO_BUILD * 10):
-            if found := re.search(r"^listening on (http://\S+)$", self.log(), re.M):
-                self.url = found[1]
-                return self
-            if self.process.poll() is not None:
-                break
-            await asyncio.sleep(0.1)
-        self.process.kill()
-        raise AssertionError(f"it is not served:\n{self.log()}")
-
-    async def __aexit__(self, *_):
-        self.process.terminate()
-        code = self.process.wait()
-        self.dir.cleanup()
-        same(code, 0)
-
-    def log(self):
-        return self.file.read_text(errors="replace")
 
 
 async def page_of_its_own():

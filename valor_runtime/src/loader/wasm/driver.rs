@@ -5,8 +5,6 @@
 //! that no export is called from inside an import, and that everyone who waits hears of the instance's end.
 
 use super::{
-    clock::{self, OutOfTime, on_the_clock},
-    engine::{self, Running},
     imports::{self, Feed, Guest, Op},
     module::Checked,
     shared::{CREATION, Event, Shared},
@@ -16,6 +14,10 @@ use crate::{
     Body, Bytes, Chunk, Fault, Request, Response,
     account::{Account, Charge, Over},
     escape::one_line,
+    loader::engine::{
+        self, Running,
+        clock::{self, OutOfTime, on_the_clock},
+    },
 };
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use std::{io, sync::Arc, task::Poll, time::Duration};

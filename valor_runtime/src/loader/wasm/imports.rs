@@ -5,7 +5,6 @@
 //! it ends a guest that hands over something invalid, or more than the account takes.
 
 use super::{
-    clock::{Clock, Next},
     copies,
     outgoing::Outgoing,
     pieces::Wanted,
@@ -14,8 +13,12 @@ use super::{
     timers::Timers,
 };
 use crate::{
-    Body, BoxFuture, Bytes, ChunkStream, Fault, Request, account::Charge,
-    loader::guest_error::TABLES,
+    Body, BoxFuture, Bytes, ChunkStream, Fault, Request,
+    account::Charge,
+    loader::{
+        engine::clock::{Clock, Next},
+        guest_error::TABLES,
+    },
 };
 use futures_util::future::{AbortHandle, Abortable};
 use std::{

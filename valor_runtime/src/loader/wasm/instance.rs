@@ -7,11 +7,12 @@
 //! If a request is dropped and nobody else waits, a task is spawned to finish the rest.
 
 use super::{
-    clock,
     driver::{Recipe, drive},
     shared::{CREATION, Refused, Shared},
 };
-use crate::{Body, BoxFuture, Chunk, Fault, Request, Response, account::Charge};
+use crate::{
+    Body, BoxFuture, Chunk, Fault, Request, Response, account::Charge, loader::engine::clock,
+};
 use futures_core::Stream;
 use std::{
     io,

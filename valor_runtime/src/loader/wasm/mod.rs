@@ -3,12 +3,9 @@
 //!
 //! [`WasmLoader`] is what the runtime calls. These files do the steps:
 //!
-//! - Before any code runs, `module` judges a file, `sound` names what guests may not use, and `size` what is too much
-//!   to compile. `patience` limits how long compiling may take, `engine` is the one engine and its ticks, and `cache`
-//!   holds what it compiled before.
+//! - Before any code runs, `module` judges a file, with what `loader/engine` has for every guest.
 //! - `pool` has the instances of a vlugin, `instance` runs one, and `driver` calls it. `imports` is what a guest can
-//!   ask for, and `shared` is what an instance shares with those who wait for it. `clock` measures the time that a
-//!   call takes.
+//!   ask for, and `shared` is what an instance shares with those who wait for it.
 //! - `copies` takes things out of a guest's memory, and `text` bounds its texts. `pieces` are the bodies that a guest
 //!   writes, `outgoing` the body of a fetch, and `timers` its timers.
 //!
@@ -17,12 +14,8 @@
 
 #![cfg(feature = "wasm")]
 
-mod cache;
-mod clock;
 mod copies;
 mod driver;
-mod engine;
-mod flow;
 #[cfg(test)]
 mod frozen;
 #[cfg(any(test, feature = "fuzzing"))]
@@ -31,12 +24,9 @@ mod imports;
 mod instance;
 mod module;
 mod outgoing;
-mod patience;
 mod pieces;
 mod pool;
 mod shared;
-mod size;
-mod sound;
 mod text;
 mod timers;
 
@@ -46,7 +36,8 @@ pub use super::GuestError;
 pub use fuzzing::{BOUND, check};
 
 use super::{
-    Examined, LoadError, Loaded, Loader, Settings, Wanted,
+    Examined, Interfaces, LoadError, Loaded, Loader, Settings, Wanted,
+    engine::{Stage, patience::in_time},
     search::{Search, of_crate},
     unpack,
 };
@@ -60,10 +51,7 @@ use crate::{
 use driver::Recipe;
 use futures_lite::future;
 use instance::Instance;
-use module::Stage;
-use patience::{COMPILE_TIMEOUT, NOTABLE, over, with_a_line};
 use pool::Pool;
-use smol::{channel::Sender, lock::Semaphore};
 use std::{
     path::{Path, PathBuf},
     sync::{Arc, Mutex},
@@ -74,26 +62,24 @@ use valor_abi_wire::Host;
 /// What the bytes of a module reveal. It is judged by the limits that a vlugin has by default.
 ///
 /// # Errors
-/// The file is not WebAssembly.
+/// The file is not a WebAssembly module. A component is none, and `wasi` looks at it.
 pub(super) fn examine(file: &Path, bytes: &[u8]) -> Result<Examined, LoadError> {
     let failed = |error| LoadError::Guest {
         file: file.to_owned(),
         error,
     };
     module::check_start(file, bytes).map_err(failed)?;
+    module::check_format(bytes).map_err(failed)?;
     Ok(Examined {
         format: "WebAssembly",
         architecture: "wasm32",
         metadata: module::metadata(bytes),
+        interfaces: Interfaces::default(),
         verdict: module::check(bytes, &Limits::default(), &|_| {})
             .map(drop)
             .map_err(failed),
     })
 }
-
-/// How many modules are read at once. They are compiled one by one. Those that wait for that must not take all of the
-/// threads that may block, because files are read on these.
-static READING: Semaphore = Semaphore::new(4);
 
 /// Loads WebAssembly vlugins.
 #[derive(Debug, Clone)]
@@ -217,10 +203,19 @@ impl WasmLoader {
         host: Arc<dyn Host>,
         account: &Account,
     ) -> Result<Loaded, LoadError> {
-        let reading = READING.acquire().await;
-        let compiling = self.compile_in_time(definition, restricted);
-        let (file, sha256, module) = with_a_line(&definition.name, NOTABLE, compiling).await?;
-        drop(reading);
+        let (loader, of) = (self.clone(), definition.clone());
+        let compiling = in_time(
+            definition,
+            |limit| match self.locate(definition, restricted) {
+                Ok(file) => LoadError::Guest {
+                    file,
+                    error: GuestError::CompileTimedOut(limit),
+                },
+                Err(error) => error,
+            },
+            move |stage| loader.compile(&of, restricted, stage),
+        );
+        let (file, sha256, module) = compiling.await?;
         let metadata = module.metadata.clone();
         let init = serde_json::json!({
             "name": definition.name,
@@ -253,38 +248,16 @@ impl WasmLoader {
         })
     }
 
-    async fn compile_in_time(
-        &self,
-        definition: &Definition,
-        restricted: bool,
-    ) -> Result<(PathBuf, String, module::Checked), LoadError> {
-        let (loader, wanted) = (self.clone(), definition.clone());
-        let (stage, stages) = smol::channel::unbounded();
-        let compiling = smol::unblock(move || loader.compile(&wanted, restricted, &stage));
-        let late = async {
-            let most = COMPILE_TIMEOUT.saturating_mul(definition.limits.compile());
-            let limit = over(&stages, COMPILE_TIMEOUT, most).await;
-            let error = GuestError::CompileTimedOut(limit);
-            let file = self.locate(definition, restricted)?;
-            Err(LoadError::Guest { file, error })
-        };
-        future::or(compiling, late).await
-    }
-
     fn compile(
         &self,
         definition: &Definition,
         restricted: bool,
-        stage: &Sender<Stage>,
+        stage: &(dyn Fn(Stage) + Sync),
     ) -> Result<(PathBuf, String, module::Checked), LoadError> {
         let (file, bytes, sha256) = self.pick(definition, restricted)?;
         let chosen = unpack::choose(&file, &bytes, WASM_TARGET)?;
-        // If it is late, nobody listens any more.
-        let stage = |now| {
-            let _ = stage.try_send(now);
-        };
         let checked = module::check_start(&file, chosen.bytes)
-            .and_then(|()| module::check(chosen.bytes, &definition.limits, &stage));
+            .and_then(|()| module::check(chosen.bytes, &definition.limits, stage));
         match checked {
             Ok(module) => {
                 chosen.agrees(&file, module.metadata.as_ref())?;

@@ -1,19 +1,20 @@
 //! A module, checked to be a guest before any of its code runs.
 
-use super::{engine::engine, imports, size, sound};
-use crate::{Limits, loader::GuestError};
+use super::imports;
+use crate::{
+    Limits,
+    loader::{
+        GuestError,
+        engine::{Compilations, Compiled, Stage, engine, size, sound},
+    },
+};
 use crate::{
     escape::one_line,
     loader::first_bytes::{self, First},
 };
-use sha2::{Digest, Sha256};
-use std::{
-    collections::BTreeMap,
-    path::Path,
-    sync::{Arc, Mutex, OnceLock, Weak},
-};
-use valor_abi_wire::{lock::locked, metadata::Metadata};
-use wasmtime::{Engine, ExternType, FuncType, InstancePre, Module, ValType};
+use std::{path::Path, sync::Arc};
+use valor_abi_wire::metadata::Metadata;
+use wasmtime::{ExternType, FuncType, InstancePre, Module, ValType};
 
 /// The functions that every guest exports, with their parameters; `true` for those that return a number.
 pub(super) const EXPORTS: [(&str, usize, bool); 11] = [
@@ -58,84 +59,11 @@ pub(super) struct Checked {
     pub pre: InstancePre<imports::Guest>,
     pub metadata: Option<Metadata>,
     /// Keeps it in `COMPILED`, for others with the same bytes.
-    _compiled: Arc<Compiled>,
+    _compiled: Arc<Compiled<Module>>,
 }
 
-/// The result of compiling some bytes.
-type Compiled = OnceLock<Result<Module, GuestError>>;
-
-/// What is compiled, or being compiled, by the SHA-256 of its bytes, for as long as anybody has it.
-static COMPILED: Mutex<BTreeMap<[u8; 32], Weak<Compiled>>> = Mutex::new(BTreeMap::new());
-
-/// How far the check of a module has come, for its time limit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Stage {
-    /// It waits while others are compiled.
-    Waits,
-    /// It is being compiled.
-    Compiles,
-}
-
-/// Compiles the same bytes once, however often they are mounted. A second caller waits for the first.
-fn compile(
-    engine: &Engine,
-    bytes: &[u8],
-    stage: &(dyn Fn(Stage) + Sync),
-) -> Result<(Module, Arc<Compiled>), GuestError> {
-    let hash: [u8; 32] = Sha256::digest(bytes).into();
-    let compiled = {
-        let mut all = locked(&COMPILED);
-        all.retain(|_, compiled| compiled.strong_count() > 0);
-        let known = all.get(&hash).and_then(Weak::upgrade);
-        known.unwrap_or_else(|| {
-            let compiled = Arc::default();
-            all.insert(hash, Arc::downgrade(&compiled));
-            compiled
-        })
-    };
-    stage(Stage::Waits);
-    let module = compiled.get_or_init(|| {
-        let module = in_the_background(|| {
-            stage(Stage::Compiles);
-            Module::new(engine, bytes)
-        });
-        // The module is sound and uses only what guests may use, so it must be too large.
-        module.map_err(|error| GuestError::TooMuch(one_line(&format!("{error:#}"))))
-    });
-    Ok((module.clone()?, compiled))
-}
-
-/// Has wasmtime compile on threads of low priority, so that threads that serve requests lose no time to it. Compiles
-/// one module at a time, so that all compiling together never takes more than `size` allows for one.
-fn in_the_background<T: Send>(compile: impl FnOnce() -> T + Send) -> T {
-    static ONE: Mutex<()> = Mutex::new(());
-    static THREADS: OnceLock<Option<rayon::ThreadPool>> = OnceLock::new();
-    let _one = locked(&ONE);
-    let threads = THREADS.get_or_init(|| {
-        let threads = rayon::ThreadPoolBuilder::new()
-            .thread_name(|number| format!("valor-compile-{number}"))
-            .start_handler(|_| lower_priority());
-        match threads.build() {
-            Ok(threads) => Some(threads),
-            Err(error) => {
-                log::warn!(target: "valor::wasm", "no threads to compile on, so loading may delay requests: {error}");
-                None
-            }
-        }
-    });
-    match threads {
-        Some(threads) => threads.install(compile),
-        None => compile(),
-    }
-}
-
-/// Gives this thread a low priority, if the system has one for each thread.
-fn lower_priority() {
-    #[cfg(any(target_os = "linux", target_os = "android"))]
-    if let Err(error) = rustix::process::setpriority_process(None, 10) {
-        log::debug!(target: "valor::wasm", "compiling has the priority of requests: {error}");
-    }
-}
+/// What is compiled, or being compiled.
+static COMPILED: Compilations<Module> = Compilations::new();
 
 /// Compiles a module and checks it against the boundary. A large module takes longer. `stage` hears how far it is.
 pub(super) fn check(
@@ -146,7 +74,10 @@ pub(super) fn check(
     let engine = engine().map_err(GuestError::Engine)?;
     check_format(bytes)?;
     size::check(bytes, limits.compile())?;
-    let (module, compiled) = compile(engine, bytes, stage)?;
+    let (module, compiled) = COMPILED
+        .compile(bytes, stage, || Module::new(engine, bytes))
+        // The module is sound and uses only what guests may use, so it must be too large.
+        .map_err(GuestError::TooMuch)?;
     check_exports(&module, limits.memory())?;
     check_imports(&module)?;
     let linker = imports::linker(engine).map_err(|e| GuestError::Engine(format!("{e:#}")))?;
@@ -178,7 +109,8 @@ pub(super) fn check_start(file: &Path, bytes: &[u8]) -> Result<(), GuestError> {
     }
 }
 
-fn check_format(bytes: &[u8]) -> Result<(), GuestError> {
+/// Whether the bytes are in the format of modules, not in that of components.
+pub(super) fn check_format(bytes: &[u8]) -> Result<(), GuestError> {
     // Version 1 of layer 1: the binary format of components.
     if bytes.starts_with(b"\0asm") && bytes.get(6) == Some(&1) {
         return Err(GuestError::Component);
@@ -323,33 +255,4 @@ fn leb128(bytes: &[u8]) -> Option<(usize, &[u8])> {
         }
     }
     None
-}
-
-#[cfg(test)]
-mod tests {
-    use super::in_the_background;
-    use std::{
-        sync::atomic::{AtomicUsize, Ordering},
-        thread,
-        time::Duration,
-    };
-
-    #[test]
-    fn one_module_at_a_time_is_compiled_behind_everything_else() {
-        static AT_ONCE: AtomicUsize = AtomicUsize::new(0);
-        let compile = || {
-            let others = AT_ONCE.fetch_add(1, Ordering::SeqCst);
-            thread::sleep(Duration::from_millis(20));
-            #[cfg(any(target_os = "linux", target_os = "android"))]
-            assert_eq!(rustix::process::getpriority_process(None).unwrap(), 10);
-            AT_ONCE.fetch_sub(1, Ordering::SeqCst);
-            others
-        };
-        let threads: Vec<_> = (0..4)
-            .map(|_| thread::spawn(move || in_the_background(compile)))
-            .collect();
-        for thread in threads {
-            assert_eq!(thread.join().unwrap(), 0, "others at once");
-        }
-    }
 }

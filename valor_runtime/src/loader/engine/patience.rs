@@ -1,22 +1,52 @@
-//! How long compiling a module may take, and when the log says that it takes long. [`WasmLoader`](super::WasmLoader)
-//! uses both while `module` compiles.
+//! How long compiling a module may take, and when the log says that it takes long. The loaders
+//! compile with [`in_time`].
 
-use super::module::Stage;
-use crate::timer::Timer;
+use super::compile::Stage;
+use crate::{Definition, loader::LoadError, timer::Timer};
 use futures_lite::future;
-use smol::channel::Receiver;
+use smol::{channel::Receiver, lock::Semaphore};
 use std::time::Duration;
 
-/// A module that takes longer than this to compile gets a line in the log.
-pub(super) const NOTABLE: Duration = Duration::from_secs(1);
+/// How many files are read at once. They are compiled one by one. Those that wait for that must not take all of the
+/// threads that may block, because files are read on these.
+static READING: Semaphore = Semaphore::new(4);
+
+/// Checks and compiles the file of a definition, on a thread that may block, and within the time that it may take. The
+/// file's `compile` tells how far it is; `late` is the error if it takes longer than this.
+///
+/// # Errors
+/// Those of `compile`, and `late`.
+pub(in crate::loader) async fn in_time<T: Send + 'static>(
+    definition: &Definition,
+    late: impl FnOnce(Duration) -> LoadError,
+    compile: impl FnOnce(&(dyn Fn(Stage) + Sync)) -> Result<T, LoadError> + Send + 'static,
+) -> Result<T, LoadError> {
+    let _reading = READING.acquire().await;
+    let (stage, stages) = smol::channel::unbounded();
+    let compiling = smol::unblock(move || {
+        // If it is late, nobody listens any more.
+        compile(&|now| {
+            let _ = stage.try_send(now);
+        })
+    });
+    let over = async {
+        let most = COMPILE_TIMEOUT.saturating_mul(definition.limits.compile());
+        let limit = over(&stages, COMPILE_TIMEOUT, most).await;
+        Err(late(limit))
+    };
+    with_a_line(&definition.name, NOTABLE, future::or(compiling, over)).await
+}
+
+/// A file that takes longer than this to compile gets a line in the log.
+const NOTABLE: Duration = Duration::from_secs(1);
 
 /// How long reading and counting a module may take, and then compiling it, multiplied by `limits.compile`. The time in
 /// which others are compiled does not count.
-pub(super) const COMPILE_TIMEOUT: Duration = Duration::from_secs(120);
+const COMPILE_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// Waits until a module is late, and returns the limit that it exceeded: `first` until it waits for its turn, `most`
 /// from its turn on.
-pub(super) async fn over(stages: &Receiver<Stage>, first: Duration, most: Duration) -> Duration {
+async fn over(stages: &Receiver<Stage>, first: Duration, most: Duration) -> Duration {
     let mut limit = Some(first);
     loop {
         let late = async {
@@ -42,11 +72,7 @@ pub(super) async fn over(stages: &Receiver<Stage>, first: Duration, most: Durati
 }
 
 /// Logs a line if the work takes longer than `patience`.
-pub(super) async fn with_a_line<T>(
-    name: &str,
-    patience: Duration,
-    work: impl Future<Output = T>,
-) -> T {
+async fn with_a_line<T>(name: &str, patience: Duration, work: impl Future<Output = T>) -> T {
     let line = async {
         Timer::after(patience).await;
         log::info!(

@@ -1,7 +1,8 @@
 //! How large a module may be. `module` asks before it has one compiled, because the cost of compiling is not
 //! proportional to the size of the file: ten KiB can take a minute, and some hundred KiB gigabytes.
 //!
-//! [`check`] reads a module once, validates it, and adds up the compiler's work. `flow` says what a function costs.
+//! [`check`] reads a module once, validates it, and adds up the compiler's work; [`Work`] does so for the modules of a
+//! component, which are compiled together. `flow` says what a function costs.
 //! The limits leave room for real modules: SQLite has half of what a function may have, a debug build of a Rust
 //! program a sixth. What they let through compiles within some seconds for each MiB. `limits.compile` multiplies them,
 //! for a larger module that its operator knows.
@@ -98,11 +99,8 @@ impl Limit {
 }
 
 /// Whether a module is sound and small enough to be compiled. `times` is its `limits.compile`.
-pub(super) fn check(bytes: &[u8], times: u32) -> Result<(), GuestError> {
-    count(bytes, times).map_err(|stop| match stop {
-        Stop::Refused(error) => error,
-        Stop::Unsound(error) => sound::refusal(bytes, &error),
-    })
+pub(in crate::loader) fn check(bytes: &[u8], times: u32) -> Result<(), GuestError> {
+    Work::default().add(bytes, times)
 }
 
 /// Why counting stopped.
@@ -123,53 +121,79 @@ impl From<BinaryReaderError> for Stop {
     }
 }
 
-fn count(bytes: &[u8], times: u32) -> Result<(), Stop> {
-    let mut validator = Validator::new_with_features(sound::FEATURES);
-    let mut allocations = FuncValidatorAllocations::default();
-    let mut tables = sound::Tables::default();
-    let (mut names, mut globals, mut segments, mut code) = (0, 0, 0, 0);
-    let (mut lives, mut choices) = (0, 0u64);
-    let most = Flow {
-        lives: LIVES.times(times).most,
-        choices: CHOICES.times(times).most,
-    };
-    for payload in Parser::new(0).parse_all(bytes) {
-        let payload = payload?;
-        tables.see(&payload)?;
-        match &payload {
-            Payload::TypeSection(types) => TYPES.times(times).check(types.count().into())?,
-            Payload::ImportSection(imports) => names += u64::from(imports.count()),
-            Payload::ExportSection(exports) => names += u64::from(exports.count()),
-            Payload::GlobalSection(all) => globals += u64::from(all.count()),
-            Payload::DataSection(data) => segments += u64::from(data.count()),
-            Payload::ElementSection(elements) => segments += u64::from(elements.count()),
-            Payload::FunctionSection(functions) => {
-                FUNCTIONS.times(times).check(functions.count().into())?;
-            }
-            Payload::CodeSectionEntry(body) => {
-                let len = (body.range().end - body.range().start) as u64;
-                BODY.times(times).check(len)?;
-                code += len;
-                MODULE.times(times).check(code)?;
-                check_shape(body, times)?;
-            }
-            _ => {}
-        }
-        NAMES.times(times).check(names)?;
-        GLOBALS.times(times).check(globals)?;
-        SEGMENTS.times(times).check(segments)?;
-        if let ValidPayload::Func(function, body) = validator.payload(&payload)? {
-            let (flow, again) = flow::of(function, &body, allocations, most)?;
-            allocations = again;
-            LIVES.times(times).check(flow.lives)?;
-            CHOICES.times(times).check(flow.choices)?;
-            lives += flow.lives;
-            choices = flow.choices.saturating_pow(2).saturating_add(choices);
-        }
+/// The compiler's work for some modules together.
+#[derive(Debug, Default)]
+pub(in crate::loader) struct Work {
+    types: u64,
+    functions: u64,
+    names: u64,
+    globals: u64,
+    segments: u64,
+    code: u64,
+    lives: u64,
+    choices: u64,
+}
+
+impl Work {
+    /// Adds a module. `times` is the `limits.compile` that all of them together are held to.
+    ///
+    /// # Errors
+    /// The module is not sound, or all so far are too much together.
+    pub(in crate::loader) fn add(&mut self, bytes: &[u8], times: u32) -> Result<(), GuestError> {
+        self.count(bytes, times).map_err(|stop| match stop {
+            Stop::Refused(error) => error,
+            Stop::Unsound(error) => sound::refusal(bytes, &error),
+        })
     }
-    ALL_LIVES.times(times).check_of(lives, code)?;
-    ALL_CHOICES.times(times).check_of(choices, code)?;
-    Ok(())
+
+    fn count(&mut self, bytes: &[u8], times: u32) -> Result<(), Stop> {
+        let mut validator = Validator::new_with_features(sound::FEATURES);
+        let mut allocations = FuncValidatorAllocations::default();
+        let mut tables = sound::Tables::default();
+        let most = Flow {
+            lives: LIVES.times(times).most,
+            choices: CHOICES.times(times).most,
+        };
+        for payload in Parser::new(0).parse_all(bytes) {
+            let payload = payload?;
+            tables.see(&payload)?;
+            match &payload {
+                Payload::TypeSection(types) => self.types += u64::from(types.count()),
+                Payload::ImportSection(imports) => self.names += u64::from(imports.count()),
+                Payload::ExportSection(exports) => self.names += u64::from(exports.count()),
+                Payload::GlobalSection(all) => self.globals += u64::from(all.count()),
+                Payload::DataSection(data) => self.segments += u64::from(data.count()),
+                Payload::ElementSection(elements) => self.segments += u64::from(elements.count()),
+                Payload::FunctionSection(functions) => {
+                    self.functions += u64::from(functions.count());
+                }
+                Payload::CodeSectionEntry(body) => {
+                    let len = (body.range().end - body.range().start) as u64;
+                    BODY.times(times).check(len)?;
+                    self.code += len;
+                    MODULE.times(times).check(self.code)?;
+                    check_shape(body, times)?;
+                }
+                _ => {}
+            }
+            TYPES.times(times).check(self.types)?;
+            FUNCTIONS.times(times).check(self.functions)?;
+            NAMES.times(times).check(self.names)?;
+            GLOBALS.times(times).check(self.globals)?;
+            SEGMENTS.times(times).check(self.segments)?;
+            if let ValidPayload::Func(function, body) = validator.payload(&payload)? {
+                let (flow, again) = flow::of(function, &body, allocations, most)?;
+                allocations = again;
+                LIVES.times(times).check(flow.lives)?;
+                CHOICES.times(times).check(flow.choices)?;
+                self.lives += flow.lives;
+                self.choices = flow.choices.saturating_pow(2).saturating_add(self.choices);
+            }
+        }
+        ALL_LIVES.times(times).check_of(self.lives, self.code)?;
+        ALL_CHOICES.times(times).check_of(self.choices, self.code)?;
+        Ok(())
+    }
 }
 
 /// Checks the limits of a function's shape, before it is looked at more closely.
@@ -379,6 +403,21 @@ mod tests {
         let many = format!("(module {})", joins.repeat(4));
         assert!(fault_of(&many, 1).is_some());
         assert_eq!(fault_of(&many, 2), None);
+    }
+
+    #[test]
+    fn modules_that_are_each_within_the_limit_can_be_too_much_together() {
+        let module = wat::parse_str(format!("(module {})", "(func)".repeat(15_000))).unwrap();
+        let mut work = Work::default();
+        work.add(&module, 1).unwrap();
+        work.add(&module, 1).unwrap();
+        let error = work.add(&module, 1).unwrap_err();
+        let too_many = GuestError::TooLarge {
+            what: "functions",
+            found: 45_000,
+            most: 40_000,
+        };
+        assert_eq!(error, too_many);
     }
 
     #[test]

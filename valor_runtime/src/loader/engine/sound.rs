@@ -10,7 +10,7 @@ use wasmparser::{BinaryReaderError, Parser, Payload, TypeRef, Validator, WasmFea
 
 /// What guests may use: WebAssembly 3.0, except whatever needs more from an instance than one memory of 32 bits. The
 /// engine of `engine` has the same features.
-pub(super) const FEATURES: WasmFeatures = WasmFeatures::WASM3
+pub(in crate::loader) const FEATURES: WasmFeatures = WasmFeatures::WASM3
     .difference(WasmFeatures::MEMORY64)
     .difference(WasmFeatures::MULTI_MEMORY)
     .difference(WasmFeatures::THREADS)
@@ -67,7 +67,7 @@ const REFUSED: [(WasmFeatures, &str, &str); 9] = [
 ];
 
 /// Whether bytes are a sound module that uses only what guests may use.
-pub(super) fn check(bytes: &[u8]) -> Result<(), GuestError> {
+pub(in crate::loader) fn check(bytes: &[u8]) -> Result<(), GuestError> {
     let mut tables = Tables::default();
     for payload in Parser::new(0).parse_all(bytes) {
         // The validator describes better what cannot be read.
@@ -84,7 +84,7 @@ fn validate(bytes: &[u8], features: WasmFeatures) -> Result<(), BinaryReaderErro
 
 /// How many tables a module has, and the longest of them.
 #[derive(Default)]
-pub(super) struct Tables {
+pub(in crate::loader) struct Tables {
     count: u64,
     longest: u64,
 }
@@ -94,7 +94,7 @@ impl Tables {
     ///
     /// # Errors
     /// There are more than an instance has.
-    pub(super) fn see(&mut self, payload: &Payload<'_>) -> Result<(), GuestError> {
+    pub(in crate::loader) fn see(&mut self, payload: &Payload<'_>) -> Result<(), GuestError> {
         match payload {
             Payload::TableSection(tables) => {
                 // Each entry may be unsound. That is for the validator to say.
@@ -131,7 +131,7 @@ impl Tables {
 }
 
 /// What an error of the validator means to the author of the module: a feature, a limit, or damage.
-pub(super) fn refusal(bytes: &[u8], error: &BinaryReaderError) -> GuestError {
+pub(in crate::loader) fn refusal(bytes: &[u8], error: &BinaryReaderError) -> GuestError {
     let why = || one_line(&error.to_string());
     if let Some(feature) = error
         .missing_wasm_feature()
@@ -180,7 +180,7 @@ fn obstacle(bytes: &[u8], error: &BinaryReaderError) -> Option<WasmFeatures> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::loader::wasm::engine::engine;
+    use crate::loader::engine::engine;
     use wasmtime::Module;
 
     fn said(text: &str) -> String {

@@ -5,7 +5,7 @@
 //! wall clock, which costs little, and most calls end in it. Later turns are measured by the thread's processor time.
 //! So a busy machine costs a guest little: its first turn is charged at most half of the limit.
 
-use super::engine;
+use super::ticks::{Running, ticks};
 use std::{
     cell::Cell,
     pin::pin,
@@ -21,11 +21,11 @@ const SYNCHRONOUS: Duration = Duration::from_millis(5);
 /// The guest ran longer in one call than it may.
 #[derive(Debug, thiserror::Error)]
 #[error("it ran for more than {} s without a pause, its limit (`limits.cpu`)", .0.as_secs_f64())]
-pub(super) struct OutOfTime(Duration);
+pub(in crate::loader) struct OutOfTime(Duration);
 
 /// What a guest does next.
 #[derive(Debug, PartialEq)]
-pub(super) enum Next {
+pub(in crate::loader) enum Next {
     GoOn,
     /// It has used up its turn.
     GiveWay,
@@ -61,6 +61,8 @@ impl Turn {
 thread_local! {
     /// The turn of the call that this thread polls.
     static HERE: Cell<Option<Turn>> = const { Cell::new(None) };
+    /// The call that this thread polls has used up its turn.
+    static GAVE_WAY: Cell<bool> = const { Cell::new(false) };
     /// The engine's tick when this thread began to poll an instance.
     static POLLED: Cell<u64> = const { Cell::new(0) };
 }
@@ -77,7 +79,7 @@ fn processor_time() -> Option<Duration> {
 }
 
 /// Polls a call, and notes when each of its turns begins.
-pub(super) async fn on_the_clock<T>(call: impl Future<Output = T>) -> T {
+pub(in crate::loader) async fn on_the_clock<T>(call: impl Future<Output = T>) -> T {
     let mut call = pin!(call);
     let mut is_first = true;
     std::future::poll_fn(|cx| {
@@ -88,19 +90,39 @@ pub(super) async fn on_the_clock<T>(call: impl Future<Output = T>) -> T {
     .await
 }
 
+/// Polls a guest that pauses inside of its calls, and notes when its turns begin. What runs until a pause is a call here.
+pub(in crate::loader) async fn in_turns<T>(guest: impl Future<Output = T>) -> T {
+    let mut guest = pin!(guest);
+    let mut is_first = true;
+    std::future::poll_fn(|cx| {
+        let _running = Running::begin();
+        // A guest that calls another one polls it, inside of its own turn.
+        let outer = (
+            HERE.replace(Some(Turn::begin(is_first))),
+            GAVE_WAY.replace(false),
+        );
+        let polled = guest.as_mut().poll(cx);
+        is_first = !GAVE_WAY.get();
+        HERE.set(outer.0);
+        GAVE_WAY.set(outer.1);
+        polled
+    })
+    .await
+}
+
 /// Notes that this thread begins to poll an instance.
-pub(super) fn begin_poll() {
-    POLLED.set(engine::ticks());
+pub(in crate::loader) fn begin_poll() {
+    POLLED.set(ticks());
 }
 
 /// Whether this thread has polled an instance for long enough. Many short calls add up to a long one.
-pub(super) fn is_poll_over() -> bool {
-    engine::ticks().wrapping_sub(POLLED.get()) >= 2
+pub(in crate::loader) fn is_poll_over() -> bool {
+    ticks().wrapping_sub(POLLED.get()) >= 2
 }
 
 /// The time of one call at a time, and its limit.
 #[derive(Debug)]
-pub(super) struct Clock {
+pub(in crate::loader) struct Clock {
     limit: Duration,
     /// How long the finished turns of the call took.
     spent: Duration,
@@ -156,6 +178,7 @@ impl Clock {
         self.is_over = false;
         // A guest that goes on regardless begins another turn.
         HERE.set(Some(Turn::begin(false)));
+        GAVE_WAY.set(true);
         Ok(Next::GiveWay)
     }
 
@@ -165,6 +188,9 @@ impl Clock {
             Call::InTurns => {
                 let here = HERE.get();
                 let mut turn = here.map_or(Duration::ZERO, Turn::elapsed);
+                if here.is_some_and(|here| here.is_first) {
+                    self.spent = Duration::ZERO;
+                }
                 if turn >= TURN && here.is_some_and(|here| here.is_first) {
                     self.spent += turn.min(self.limit / 2);
                     self.is_over = true;

@@ -1,0 +1,135 @@
+//! [`Components`]: `wasi` vlugins in the folder, each as the modules that `component` makes of it.
+//!
+//! `made` calls it. It promises that the page's plugins.json has the SHA-256 of the component itself, which is that of
+//! the server, and that nothing is written of a component that imports what a page does not have.
+
+use super::{
+    component::{MODULE, Modules, modules},
+    contents::{Contents, MODULES, sha256},
+    copied::Fault,
+};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
+use valor_runtime::{
+    Definition,
+    escape::one_line,
+    file,
+    web::{self, Component, Core},
+};
+
+/// The largest component that is read.
+const MOST: u64 = 1 << 30;
+
+/// Where to look for components, and those that were made already.
+pub struct Components<'a> {
+    /// The folder of plugins.json.
+    pub base: &'a Path,
+    pub plugin_dirs: &'a [PathBuf],
+    /// By the SHA-256 of the component.
+    pub made: BTreeMap<String, Component>,
+}
+
+impl Components<'_> {
+    /// Puts the modules of a component into the folder; returns the definition that names them there, and what the
+    /// service worker imports.
+    ///
+    /// # Errors
+    /// If the file does not exist, is no component for a page, or imports what a page does not have.
+    pub fn put(
+        &mut self,
+        definition: &Definition,
+        contents: &mut Contents,
+    ) -> Result<(Definition, Component), Fault> {
+        let file = self.locate(definition)?;
+        let shown = file.display();
+        let bytes = file::read(&file, MOST).map_err(|error| {
+            let line = format!("{shown} cannot be read: {error}; give a file that may be read");
+            Fault::new("path", line)
+        })?;
+        let found = sha256(&bytes);
+        let wanted = definition.sha256.as_ref();
+        if let Some(wanted) = wanted.filter(|wanted| !wanted.eq_ignore_ascii_case(&found)) {
+            let line = format!("{shown} has the SHA-256 {found}, and not {wanted}");
+            return Err(Fault::new("sha256", line));
+        }
+        let component = match self.made.get(&found) {
+            // One component may be mounted several times.
+            Some(made) => Component {
+                name: definition.name.clone(),
+                ..made.clone()
+            },
+            None => {
+                let refused =
+                    |why: String| Fault::new("path", format!("{shown}: {}", one_line(&why)));
+                let modules = modules(&bytes).map_err(refused)?;
+                if let Some(absent) = absent(&modules) {
+                    return Err(refused(absent));
+                }
+                let made = component(&definition.name, &found, modules, contents);
+                self.made.insert(found.clone(), made.clone());
+                made
+            }
+        };
+        let definition = Definition {
+            path: Some(PathBuf::from(&component.path)),
+            source: None,
+            sha256: Some(found),
+            ..definition.clone()
+        };
+        Ok((definition, component))
+    }
+
+    fn locate(&self, definition: &Definition) -> Result<PathBuf, Fault> {
+        let name = match &definition.path {
+            Some(path) => path.to_string_lossy().into_owned(),
+            None => definition.name.clone(),
+        };
+        if definition.path.is_some() && name.contains(['/', '\\', '.']) {
+            return Ok(self.base.join(name));
+        }
+        let dirs = self.plugin_dirs.iter().map(PathBuf::as_path);
+        let mut files = dirs
+            .chain([self.base])
+            .map(|dir| dir.join(format!("{name}.wasm")));
+        files.find(|file| file.is_file()).ok_or_else(|| {
+            let line = format!("there is no {name}.wasm in a --plugin-dir or beside plugins.json");
+            Fault::new("path", line)
+        })
+    }
+}
+
+/// Why a page cannot instantiate them, if so.
+fn absent(modules: &Modules) -> Option<String> {
+    let mut absent = modules.imports.iter();
+    let name = absent.find(|it| !web::offers(modules.version, it))?;
+    Some(format!(
+        "it imports `{name}`, which a page does not have: build it without, or leave the vlugin to a server"
+    ))
+}
+
+/// Notes the modules for writing.
+fn component(name: &str, sha: &str, modules: Modules, contents: &mut Contents) -> Component {
+    let path = |file: &str| format!("{MODULES}/{name}/{file}");
+    let mut cores = Vec::new();
+    for (file, bytes) in modules.files {
+        let path = path(&file);
+        if file != MODULE {
+            let sha256 = sha256(&bytes);
+            cores.push(Core {
+                file,
+                path: path.clone(),
+                sha256,
+            });
+        }
+        contents.bytes(&path, bytes, "a component's module");
+    }
+    Component {
+        name: name.to_owned(),
+        path: path(MODULE),
+        sha256: sha.to_owned(),
+        version: modules.version,
+        cores,
+    }
+}

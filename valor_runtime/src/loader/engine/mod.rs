@@ -1,0 +1,25 @@
+//! What every WebAssembly guest needs, whatever boundary it has: the one engine of this process, its ticks, the time
+//! of a call, compiling within limits, and the cache of what was compiled.
+//!
+//! The loaders of modules and of components stand on this room, which knows neither.
+//!
+//! - Before any code runs, `sound` names what guests may not use, and `size` and `flow` what is too much to compile.
+//!   `compile` compiles the same bytes once, `patience` limits how long that may take, and `cache` holds what was
+//!   compiled before.
+//! - `config` makes the engine. `ticks` counts its time while guests run, and `clock` measures the time of a call.
+
+#![cfg(feature = "wasm")]
+
+mod cache;
+pub(super) mod clock;
+mod compile;
+mod config;
+mod flow;
+pub(super) mod patience;
+pub(super) mod size;
+pub(super) mod sound;
+mod ticks;
+
+pub(super) use compile::{Compilations, Compiled, Stage};
+pub(super) use config::{engine, no_instance};
+pub(super) use ticks::Running;

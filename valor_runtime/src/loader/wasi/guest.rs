@@ -1,0 +1,152 @@
+//! What the host keeps for one instance of a component: the data of its store, with the limits of the instance.
+//!
+//! `driver` makes a store for each instance, and `imports` reaches the parts of a [`Guest`]. What a guest may hold of
+//! the host's is bounded here: its memory, its handles, and the bodies that it writes.
+
+use super::{outgoing::Hooks, output::Output, recipe::Recipe};
+use crate::{
+    account::Account,
+    loader::{
+        engine::clock::{Clock, Next},
+        guest_error::TABLES,
+    },
+};
+use std::{sync::Arc, time::Instant};
+use wasmtime::{Engine, ResourceLimiter, Store, UpdateDeadline, component::ResourceTable};
+use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
+use wasmtime_wasi_config::WasiConfigVariables;
+use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
+
+/// About how much of the host's memory one handle of a guest may take: headers are the largest of what it has handles
+/// of.
+const HANDLE: u64 = 32 << 10;
+
+/// A guest may always have this many handles.
+const HANDLES: u64 = 256;
+
+/// The most random bytes that a guest gets at once.
+const RANDOM: u64 = 1 << 20;
+
+/// The data of an instance's store.
+pub(super) struct Guest {
+    pub table: ResourceTable,
+    wasi: WasiCtx,
+    http: WasiHttpCtx,
+    pub hooks: Hooks,
+    pub config: Arc<WasiConfigVariables>,
+    pub stderr: Output,
+    pub account: Account,
+    pub limits: Limits,
+    /// When the instance began: its monotonic clock counts from here.
+    pub begun: Instant,
+}
+
+/// What an instance may use, and whether it asked for more.
+pub(super) struct Limits {
+    /// Bytes of all its memories together.
+    pub memory: usize,
+    held: usize,
+    grown: usize,
+    /// The time of the running call.
+    pub clock: Clock,
+    pub out_of_memory: bool,
+}
+
+impl ResourceLimiter for Limits {
+    fn memory_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        _maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        self.grown = desired.saturating_sub(current);
+        let held = self.held.saturating_add(self.grown);
+        let fits = held <= self.memory;
+        self.out_of_memory |= !fits;
+        if fits {
+            self.held = held;
+        }
+        Ok(fits)
+    }
+
+    fn memory_grow_failed(&mut self, _error: wasmtime::Error) -> wasmtime::Result<()> {
+        self.held = self.held.saturating_sub(self.grown);
+        Ok(())
+    }
+
+    fn table_growing(
+        &mut self,
+        _current: usize,
+        desired: usize,
+        _maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        Ok(desired <= TABLES.1)
+    }
+}
+
+impl Guest {
+    /// The store of an instance.
+    pub fn store(engine: &Engine, recipe: &Recipe, account: Account) -> Store<Self> {
+        let host = &recipe.host;
+        let output = |level| Output::new(host.clone(), level);
+        let stderr = output(log::Level::Warn);
+        let mut wasi = WasiCtx::builder();
+        wasi.envs(&recipe.environment)
+            .stdout(output(log::Level::Info))
+            .stderr(stderr.clone())
+            .max_random_size(RANDOM)
+            .allow_tcp(false)
+            .allow_udp(false);
+        let mut table = ResourceTable::new();
+        let handles = (account.limit() / HANDLE).max(HANDLES);
+        table.set_max_capacity(usize::try_from(handles).unwrap_or(usize::MAX));
+        let mut http = WasiHttpCtx::new();
+        http.set_field_size_limit(HANDLE as usize);
+        let guest = Self {
+            table,
+            wasi: wasi.build(),
+            http,
+            hooks: Hooks::new(recipe, account.clone()),
+            config: recipe.config.clone(),
+            stderr,
+            account,
+            limits: Limits {
+                memory: recipe.memory,
+                held: 0,
+                grown: 0,
+                clock: Clock::new(recipe.cpu),
+                out_of_memory: false,
+            },
+            begun: Instant::now(),
+        };
+        let mut store = Store::new(engine, guest);
+        store.limiter(|guest| &mut guest.limits);
+        store.epoch_deadline_callback(|mut guest| {
+            Ok(match guest.data_mut().limits.clock.tick()? {
+                Next::GoOn => UpdateDeadline::Continue(1),
+                Next::GiveWay => UpdateDeadline::Yield(1),
+            })
+        });
+        store.set_epoch_deadline(1);
+        store
+    }
+}
+
+impl WasiView for Guest {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        WasiCtxView {
+            ctx: &mut self.wasi,
+            table: &mut self.table,
+        }
+    }
+}
+
+impl WasiHttpView for Guest {
+    fn http(&mut self) -> WasiHttpCtxView<'_> {
+        WasiHttpCtxView {
+            hooks: &mut self.hooks,
+            table: &mut self.table,
+            ctx: &mut self.http,
+        }
+    }
+}

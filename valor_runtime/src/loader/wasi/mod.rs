@@ -1,0 +1,252 @@
+//! WebAssembly components as vlugins: programs in any language that export `wasi:http`, in WASI 0.2 or 0.3. They are
+//! found, checked, compiled, and run by wasmtime within limits.
+//!
+//! [`WasiLoader`] is what the runtime calls. These files do the steps:
+//!
+//! - Before any of a component is compiled, `world` judges it: which handler it exports, and whether this host has what
+//!   it imports. `outline` reads its parts within limits, `stray` says what a core module is instead, `interfaces` knows
+//!   what this host has, and `shape` compares the types of functions.
+//! - `component` compiles it, and `imports` links it with what a component may import: wasmtime's
+//!   implementation of WASI, with Valor's `clocks`, `outgoing_v2` and `output` in it.
+//! - `pool` has the instances of a vlugin, `instance` is one and those who wait for it, and `driver` what it does.
+//!   `inbox` is what both share, `driven` how an instance gets a thread, `guest` what the host keeps for it, and
+//!   `recipe` what all instances of a vlugin get.
+//! - `messages` converts requests and responses, and `outgoing` sends what a component sends.
+//!
+//! A component that traps ends its instance and the requests that this one worked for. The next request finds another.
+
+#![cfg(feature = "wasi")]
+
+#[cfg(test)]
+mod broken_tests;
+mod clocks;
+mod component;
+mod driven;
+mod driver;
+mod guest;
+mod imports;
+mod inbox;
+mod instance;
+mod interfaces;
+#[cfg(test)]
+mod large_tests;
+mod messages;
+mod outgoing;
+mod outgoing_v2;
+mod outline;
+mod output;
+mod pool;
+mod recipe;
+#[cfg(test)]
+mod sample;
+mod shape;
+mod stray;
+mod types;
+mod world;
+
+use super::{
+    ComponentError, Examined, LoadError, Loaded, Loader, Settings, Wanted,
+    engine::patience::in_time,
+    search::{Search, of_crate},
+    unpack,
+};
+use crate::{
+    BoxFuture, Definition, FaultKind, Limits, hex::hex, package::WASI_TARGET, timer::Timer,
+};
+use futures_lite::future;
+use pool::Pool;
+use recipe::Recipe;
+use serde_json::Value;
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+use valor_abi_wire::Host;
+use wasmtime_wasi_config::WasiConfigVariables;
+
+/// How many instances there may be unless a definition says otherwise, if each answers one request.
+const INSTANCES: usize = 64;
+
+/// The key of `wasi:config/store` that has all of a definition's `config`, as JSON.
+const CONFIG: &str = "config";
+
+/// The variable that has a vlugin's name.
+const NAME: &str = "VALOR_NAME";
+
+/// What the bytes of a component reveal. It is judged by the limits that a vlugin has by default.
+///
+/// # Errors
+/// The file is not a component.
+pub(super) fn examine(file: &Path, bytes: &[u8]) -> Result<Examined, LoadError> {
+    let failed = |error| LoadError::Component {
+        file: file.to_owned(),
+        error: Box::new(error),
+    };
+    component::check_start(file, bytes).map_err(failed)?;
+    Ok(Examined {
+        format: "WebAssembly component",
+        architecture: "wasm32",
+        metadata: None,
+        interfaces: world::interfaces(bytes).unwrap_or_default(),
+        verdict: world::read(bytes, &Limits::default())
+            .map(drop)
+            .map_err(failed),
+    })
+}
+
+/// Loads components.
+#[derive(Debug, Clone)]
+pub struct WasiLoader {
+    search: Search,
+    create_timeout: Duration,
+}
+
+impl Loader for WasiLoader {
+    fn locate(
+        &self,
+        definition: &Definition,
+        restricted: bool,
+    ) -> Result<Option<PathBuf>, LoadError> {
+        self.locate(definition, restricted).map(Some)
+    }
+
+    /// The runtime's default for `instances` is meant for modules, whose instances answer several requests.
+    fn limits(&self, said: &Limits, defaults: &Limits) -> Limits {
+        Limits {
+            instances: said.instances,
+            ..said.clone().or(defaults)
+        }
+    }
+
+    fn load<'a>(&'a self, wanted: Wanted<'a>) -> BoxFuture<'a, Result<Loaded, LoadError>> {
+        Box::pin(self.load(wanted))
+    }
+}
+
+impl WasiLoader {
+    pub(super) fn of(settings: &Settings) -> Self {
+        Self {
+            search: Search::of(settings),
+            create_timeout: settings.create_timeout,
+        }
+    }
+
+    fn locate(&self, definition: &Definition, restricted: bool) -> Result<PathBuf, LoadError> {
+        let names = |name: &str| of_crate(name, |name| format!("{name}.wasm"));
+        self.search
+            .locate(definition, restricted, "component", names, Vec::new)
+    }
+
+    async fn load(&self, wanted: Wanted<'_>) -> Result<Loaded, LoadError> {
+        let Wanted {
+            definition,
+            restricted,
+            host,
+        } = wanted;
+        let (loader, of) = (self.clone(), definition.clone());
+        let compiling = in_time(
+            definition,
+            |limit| match self.locate(definition, restricted) {
+                Ok(file) => LoadError::Component {
+                    file,
+                    error: Box::new(ComponentError::CompileTimedOut(limit)),
+                },
+                Err(error) => error,
+            },
+            move |stage| loader.compile(&of, restricted, stage),
+        );
+        let (file, sha256, component) = compiling.await?;
+        let account = host.account().clone();
+        let recipe = recipe(definition, host, account, component.pre.is_concurrent());
+        let most = match (definition.limits.instances, recipe.is_single) {
+            (Some(most), _) => most as usize,
+            (None, true) => INSTANCES,
+            // They share their state.
+            (None, false) => 1,
+        };
+        let pool = Pool::new(recipe, component, most);
+        self.begin(&definition.name, &pool).await?;
+        let mut loaded = Loaded::new(Arc::new(pool), file);
+        loaded.sha256 = Some(sha256);
+        Ok(loaded)
+    }
+
+    fn compile(
+        &self,
+        definition: &Definition,
+        restricted: bool,
+        stage: &(dyn Fn(super::engine::Stage) + Sync),
+    ) -> Result<(PathBuf, String, component::Checked), LoadError> {
+        let file = self.locate(definition, restricted)?;
+        let failed = |error| LoadError::Component {
+            file: file.clone(),
+            error: Box::new(error),
+        };
+        let (bytes, sha256) = self.search.pick(definition, &file, |bytes| {
+            component::check_start(&file, bytes).map_err(failed)
+        })?;
+        let chosen = unpack::choose(&file, &bytes, WASI_TARGET)?;
+        let checked = component::check(chosen.bytes, &definition.limits, stage).map_err(failed)?;
+        Ok((file, hex(&sha256), checked))
+    }
+
+    async fn begin(&self, name: &str, pool: &Pool) -> Result<(), LoadError> {
+        let (name, limit) = (name.to_owned(), self.create_timeout);
+        let begun = future::or(async { Some(pool.begin().await) }, async {
+            Timer::after(limit).await;
+            None
+        });
+        match begun.await {
+            Some(Ok(())) => Ok(()),
+            None => Err(LoadError::CreateTimedOut { name, limit }),
+            Some(Err(fault)) if fault.kind == FaultKind::Panic => Err(LoadError::CreatePanicked {
+                name,
+                message: fault.message,
+                place: fault.place,
+            }),
+            Some(Err(fault)) => Err(LoadError::CreateFailed {
+                name,
+                message: fault.message,
+            }),
+        }
+    }
+}
+
+/// What every instance of a definition's vlugin gets.
+fn recipe(
+    definition: &Definition,
+    host: Arc<dyn Host>,
+    account: crate::account::Account,
+    is_concurrent: bool,
+) -> Recipe {
+    let variables = variables(&definition.config);
+    let mut environment = vec![(NAME.to_owned(), definition.name.clone())];
+    environment.extend(variables.iter().cloned());
+    let mut config: WasiConfigVariables = variables.into_iter().collect();
+    config.insert(CONFIG, definition.config.to_string());
+    let limits = &definition.limits;
+    Recipe {
+        name: definition.name.clone(),
+        host,
+        environment,
+        config: Arc::new(config),
+        memory: usize::try_from(limits.memory()).unwrap_or(usize::MAX),
+        cpu: limits.cpu(),
+        timeout: limits.timeout(),
+        is_single: !is_concurrent,
+        bodies: Arc::default(),
+        account,
+    }
+}
+
+/// The keys of a `config` that is an object, with their values as text.
+fn variables(config: &Value) -> Vec<(String, String)> {
+    let text = |value: &Value| match value {
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    };
+    let keys = config.as_object().into_iter().flatten();
+    keys.map(|(key, value)| (key.clone(), text(value)))
+        .collect()
+}

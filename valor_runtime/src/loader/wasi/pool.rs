@@ -1,0 +1,93 @@
+//! [`Pool`]: a component as a vlugin. It chooses the instance that answers a request, makes another one if it has to,
+//! and leaves those alone that have ended. [`WasiLoader`](super::WasiLoader) fills it.
+
+use super::{component::Checked, inbox::Unanswered, instance::Instance, recipe::Recipe};
+use crate::{BoxFuture, Fault, Request, Response, Vlugin};
+use smol::lock::Semaphore;
+use std::sync::{Arc, Mutex};
+use valor_abi_wire::lock::locked;
+
+/// The instances of one vlugin.
+pub(super) struct Pool {
+    recipe: Arc<Recipe>,
+    component: Checked,
+    /// How many instances there may be.
+    most: usize,
+    /// What an instance that answers one request only takes until it ends.
+    slots: Arc<Semaphore>,
+    /// Those that answer several.
+    instances: Mutex<Vec<Arc<Instance>>>,
+}
+
+impl Pool {
+    pub(super) fn new(recipe: Recipe, component: Checked, most: usize) -> Self {
+        Self {
+            recipe: Arc::new(recipe),
+            component,
+            most,
+            slots: Arc::new(Semaphore::new(most)),
+            instances: Mutex::default(),
+        }
+    }
+
+    /// Begins an instance, to see that it does. If it can answer several requests, it gets the first ones.
+    pub(super) async fn begin(&self) -> Result<(), Fault> {
+        let instance = Instance::new(&self.recipe, &self.component.pre, None);
+        instance.created().await?;
+        if !self.recipe.is_single {
+            locked(&self.instances).push(instance);
+        }
+        Ok(())
+    }
+
+    /// The instance for the next request.
+    async fn pick(&self) -> Arc<Instance> {
+        if self.recipe.is_single {
+            let slot = self.slots.acquire_arc().await;
+            return Instance::new(&self.recipe, &self.component.pre, Some(slot));
+        }
+        let is_concurrent = self.component.pre.is_concurrent();
+        let is_busy = |it: &Arc<Instance>| it.is_running() || !is_concurrent && it.load() > 0;
+        let mut instances = locked(&self.instances);
+        instances.retain(|instance| !instance.is_over());
+        if instances.len() < self.most && instances.iter().all(is_busy) {
+            instances.push(Instance::new(&self.recipe, &self.component.pre, None));
+        }
+        let idle = instances.iter().min_by_key(|it| (is_busy(it), it.load()));
+        idle.expect("there is one, as none is busy otherwise")
+            .clone()
+    }
+
+    /// The response when the host holds as much for the vlugin as it may, or nearly as much.
+    fn full(&self) -> Response {
+        let name = &self.recipe.name;
+        log::debug!(
+            target: "valor::wasi", vlugin = name.as_str();
+            "the vlugin `{name}` gets no request: the host holds more than three quarters of what it may for it \
+             (`limits.host_memory`)"
+        );
+        let detail = format!("the vlugin `{name}` has too many answers that are not read yet");
+        let mut response = Response::problem(503, &detail);
+        let _ = response.head.push("retry-after", b"1");
+        response
+    }
+}
+
+impl Vlugin for Pool {
+    fn on_request(
+        self: Arc<Self>,
+        request: Request,
+    ) -> BoxFuture<'static, Result<Response, Fault>> {
+        Box::pin(async move {
+            let mut request = request;
+            loop {
+                request = match self.pick().await.answer(request).await {
+                    Ok(response) => return Ok(response),
+                    Err(Unanswered::Failed(fault)) => return Err(fault),
+                    Err(Unanswered::Full) => return Ok(self.full()),
+                    Err(Unanswered::Unheard(request)) => request,
+                }
+            }
+        })
+    }
+}

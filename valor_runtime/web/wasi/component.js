@@ -1,0 +1,144 @@
+// WebAssembly components as vlugins: `valor_cli web` has made modules of them (js-component-bindgen), which
+// valor-vlugins.js imports and names here. A request gets an instance of its own with wasi:http 0.2; with 0.3, all
+// requests share one until it traps.
+
+import { Account } from "../account.js";
+import { Fault, fetch, refuse } from "../valor-rules.js";
+import { kinds } from "../valor-registry.js";
+import { imports as hosted } from "./host.js";
+import * as p2 from "./http-p2.js";
+import * as p3 from "./http-p3.js";
+
+const BASE = new URL("../", import.meta.url);
+const CACHE = `valor components ${BASE}`;
+const JSPI =
+  "this browser cannot suspend WebAssembly (JSPI), which components need: take Chromium 137, Safari 27 or a new " +
+  "Firefox, or leave the vlugin to a server";
+
+/** The components that were imported, by name. */
+const imported = new Map();
+
+/** Notes what valor-vlugins.js has imported: names, SHA-256 of the components, their modules, and what these load. */
+export function components(list) {
+  for (const [name, sha256, module, version, cores] of list)
+    imported.set(name, { sha256, module, version, cores: new Map(cores.map(([file, ...rest]) => [file, rest])) });
+}
+
+/** Removes files of earlier versions. */
+async function tidy(cache) {
+  const all = [...imported.values()].flatMap(({ cores }) => [...cores.values()]);
+  const named = new Set(all.map(keyOf));
+  for (const { url } of await cache.keys()) if (!named.has(url)) await cache.delete(url);
+}
+
+const keyOf = ([path, sha256]) => new URL(`${path}?valor=${sha256}`, BASE).href;
+
+/** A core module, as it was kept or from the network. */
+async function core([path, sha256]) {
+  const cache = await caches.open(CACHE);
+  const key = keyOf([path, sha256]);
+  let kept = await cache.match(key);
+  if (!kept) {
+    const url = new URL(path, BASE).href;
+    const answer = await fetch(url, { cache: "no-cache" });
+    if (!answer.ok) throw new Error(`${url} answers ${answer.status}`);
+    const bytes = await answer.arrayBuffer();
+    const found = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes)).toHex();
+    if (found !== sha256) throw new Error(`${url} has the SHA-256 ${found}, and its component was made with ${sha256}`);
+    kept = new Response(bytes, { headers: { "content-type": "application/wasm" } });
+    await cache.put(key, kept.clone());
+    tidy(cache).catch(() => {});
+  }
+  return WebAssembly.compileStreaming(kept);
+}
+
+/** What one instance may use, and what ends with it. */
+class Instance {
+  #stop = new AbortController();
+  timers = new Set();
+  ends = [];
+  trapped = null;
+
+  constructor({ name, config, host, account }) {
+    Object.assign(this, { name, config, host, account, signal: this.#stop.signal });
+  }
+
+  /** Notes that the component trapped, and returns the fault. */
+  trap(error) {
+    if (!this.trapped) {
+      const how = error?.isOver ? "was ended" : "trapped";
+      this.trapped = new Fault("error", 502, `it ${how}: ${error?.message ?? error}`);
+      this.end(this.trapped);
+      this.host.log(1, this.name, String(error?.stack ?? error).slice(0, 8192));
+    }
+    return this.trapped;
+  }
+
+  /** Ends what runs for it. */
+  end(reason) {
+    for (const end of [...this.timers, ...this.ends.splice(0)]) end();
+    this.#stop.abort(reason);
+  }
+}
+
+/** A component in this realm, with the interface of a guest. */
+class Component {
+  static async create({ name, definition, limits }, host) {
+    const known = imported.get(name);
+    if (!known || (definition.sha256 && known.sha256 !== definition.sha256.toLowerCase()))
+      refuse(422, "no modules were made of this component: run `valor_cli web` with a plugins.json that lists it");
+    if (!WebAssembly.Suspending || !WebAssembly.promising) throw new Error(JSPI);
+    const cores = await Promise.all(Array.from(known.cores, async ([file, it]) => [file, await core(it)]));
+    const made = new Component();
+    const { config = null } = definition;
+    Object.assign(made, { known, cores: new Map(cores), given: { name, config, host, account: new Account(limits) } });
+    // A component that cannot be instantiated is refused when it is loaded.
+    made.next = await made.instantiate();
+    return made;
+  }
+
+  get account() {
+    return this.given.account;
+  }
+
+  get isShared() {
+    return this.known.version === 3;
+  }
+
+  get trapped() {
+    return this.isShared ? this.next.instance.trapped : null;
+  }
+
+  async instantiate() {
+    const instance = new Instance(this.given);
+    const version = this.isShared ? p3 : p2;
+    const imports = { ...hosted(instance), ...version.imports(instance) };
+    const exports = await this.known.module.instantiate((file) => Promise.resolve(this.cores.get(file)), imports);
+    return { instance, handle: (exports.incomingHandler ?? exports.handler).handle };
+  }
+
+  async request(request) {
+    const { signal } = request;
+    if (signal.aborted) throw signal.reason;
+    if (this.isShared) return this.#raced(signal, p3.answer(this.next.instance, this.next.handle, request));
+    const { instance, handle } = this.next ?? (await this.instantiate());
+    this.next = null;
+    signal.addEventListener("abort", () => instance.end(signal.reason), { once: true });
+    return this.#raced(signal, p2.answer(instance, handle, request));
+  }
+
+  /** An answer, unless the request ends before; then its body is not read. */
+  async #raced(signal, answering) {
+    const gone = new Promise((_, reject) => {
+      signal.addEventListener("abort", () => reject(signal.reason), { once: true });
+    });
+    try {
+      return await Promise.race([answering, gone]);
+    } catch (error) {
+      answering.then((late) => late.body?.cancel?.(), () => {});
+      throw error;
+    }
+  }
+}
+
+kinds.wasi = (mount, host) => Component.create(mount, host);
