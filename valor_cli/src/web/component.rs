@@ -37,20 +37,20 @@ pub struct Modules {
 /// Makes modules of a component.
 ///
 /// # Errors
-/// One line that says why it is none for a page.
+/// One line that says why a page cannot run it.
 pub fn modules(component: &[u8]) -> Result<Modules, String> {
     match component {
         [0, b'a', b's', b'm', 13, 0, 1, 0, ..] => {}
         [0, b'a', b's', b'm', ..] => {
             return Err(
-                "it is a module and no component: `wasm-tools component new` makes one of a module for wasi, and \
+                "it is a module, not a component: `wasm-tools component new` makes one of a module for wasi, and \
                  \"type\": \"wasm\" runs a module made with `#[vlugin]`"
                     .to_owned(),
             );
         }
         _ => {
             return Err(
-                "it is no WebAssembly component: give the file that a build for `wasm32-wasip2` writes"
+                "it is not a WebAssembly component: give the file that a build for `wasm32-wasip2` writes"
                     .to_owned(),
             );
         }

@@ -36,7 +36,7 @@ impl Components<'_> {
     /// service worker imports.
     ///
     /// # Errors
-    /// If the file does not exist, is no component for a page, or imports what a page does not have.
+    /// If the file does not exist, cannot run in a page, or imports what a page does not have.
     pub fn put(
         &mut self,
         definition: &Definition,

@@ -68,12 +68,18 @@ class Lines {
   }
 }
 
-/** The configuration as names and texts: those of an object, or one of anything else, `config`. */
+/** The keys of a configuration that is an object, with their values as texts. */
 function pairs(config) {
   const isObject = Object(config) === config && !Array.isArray(config);
-  const all = Object.entries(isObject ? config : config === null ? {} : { config });
+  const all = Object.entries(isObject ? config : {});
   return all.map(([name, value]) => [name, typeof value === "string" ? value : JSON.stringify(value)]);
 }
+
+/** The same, and all of it as JSON under `config`. */
+const stored = (config) => [
+  ...pairs(config).filter(([name]) => name !== "config"),
+  ["config", JSON.stringify(config)],
+];
 
 const denied = () => {
   throw refusal("access-denied");
@@ -128,8 +134,8 @@ export function imports(instance) {
     "wasi:clocks/wall-clock": { now: wall, resolution: () => ({ seconds: 0n, nanoseconds: 1000000 }) },
     "wasi:clocks/system-clock": { now: wall, getResolution: () => 1000000n },
     "wasi:config/store": {
-      get: (name) => pairs(config).find(([it]) => it === name)?.[1],
-      getAll: () => pairs(config),
+      get: (name) => stored(config).find(([it]) => it === name)?.[1],
+      getAll: () => stored(config),
     },
     "wasi:filesystem/preopens": { getDirectories: () => [] },
     "wasi:filesystem/types": { ...classes("Descriptor", "DirectoryEntryStream"), filesystemErrorCode: () => undefined },

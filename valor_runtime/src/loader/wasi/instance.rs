@@ -21,7 +21,10 @@ use std::{
     collections::VecDeque,
     io,
     pin::Pin,
-    sync::{Arc, Weak},
+    sync::{
+        Arc, Weak,
+        atomic::{AtomicUsize, Ordering},
+    },
     task::{Context, Poll, Waker},
     time::Duration,
 };
@@ -116,7 +119,8 @@ impl Instance {
         };
         let (reply, answered) = Reply::new();
         let mut waiting = Waiting::new(&self);
-        waiting.request = Some((reply.clone(), held));
+        let body = BodyCount::of(&self.recipe.bodies);
+        waiting.request = Some((reply.clone(), held, body));
         self.inbox.push(Call { request, reply });
         self.driven.news();
         let answer = waiting.answer(answered).await?;
@@ -217,12 +221,28 @@ impl Instance {
 /// About how much a request takes beside its bytes.
 const ENTRY: usize = 1024;
 
+/// One of the bodies that the instances of a vlugin may be writing.
+struct BodyCount(Arc<AtomicUsize>);
+
+impl BodyCount {
+    fn of(bodies: &Arc<AtomicUsize>) -> Self {
+        bodies.fetch_add(1, Ordering::Relaxed);
+        Self(bodies.clone())
+    }
+}
+
+impl Drop for BodyCount {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 /// Somebody who waits for an instance: for a response, and then for its body.
 struct Waiting {
     instance: Arc<Instance>,
     key: u64,
-    /// The request that it waits for, and the charge for that.
-    request: Option<(Arc<Reply>, Charge)>,
+    /// The request that it waits for, and what it counts as.
+    request: Option<(Arc<Reply>, Charge, BodyCount)>,
     is_over: bool,
 }
 
@@ -292,7 +312,7 @@ impl Drop for Waiting {
         if self.is_over {
             return;
         }
-        if let Some((reply, _)) = &self.request {
+        if let Some((reply, ..)) = &self.request {
             reply.abandon(&self.instance.inbox);
         }
         if self.instance.driven.leave(self.key) {
