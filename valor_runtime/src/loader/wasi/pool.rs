@@ -7,6 +7,9 @@ use smol::lock::Semaphore;
 use std::sync::{Arc, Mutex};
 use valor_abi_wire::lock::locked;
 
+/// How many instances may end before they hear of a request, until it fails.
+const TRIES: usize = 3;
+
 /// The instances of one vlugin.
 pub(super) struct Pool {
     recipe: Arc<Recipe>,
@@ -80,7 +83,7 @@ impl Vlugin for Pool {
     ) -> BoxFuture<'static, Result<Response, Fault>> {
         Box::pin(async move {
             let mut request = request;
-            loop {
+            for _ in 0..TRIES {
                 request = match self.pick().await.answer(request).await {
                     Ok(response) => return Ok(response),
                     Err(Unanswered::Failed(fault)) => return Err(fault),
@@ -88,6 +91,10 @@ impl Vlugin for Pool {
                     Err(Unanswered::Unheard(request)) => request,
                 }
             }
+            Err(Fault::error(
+                502,
+                "its instances end before they hear of the request",
+            ))
         })
     }
 }
