@@ -107,13 +107,7 @@ export const DEFINITION = [
         {
           name: "instances",
           default: 1,
-          limit: {
-            least: 1,
-            most: 1000,
-            of: { wasi: [1, "a component has at least 1 instances instance", 64] },
-            says: "there are {} instances",
-            unit: "instances",
-          },
+          limit: { least: 1, most: 1000, says: "there are {} instances", unit: "instances" },
           only: ["wasm", "wasi"],
           why: ": only those of types `wasm` and `wasi` have it; take it out",
         },

@@ -147,7 +147,7 @@ fn another_kind_is_in_all_of_it() {
     let browser = browser(&kinds);
     for part in [
         r#"["probe", ["text"]]"#,
-        r#"only: ["native", "wasm", "js", "probe"]"#,
+        r#"only: ["native", "wasm", "wasi", "js", "probe"]"#,
         r#"probe: ", which is not built""#,
     ] {
         assert!(browser.contains(part), "{part} is not in\n{browser}");
