@@ -80,6 +80,7 @@ fn a_vlugin_is_shown_with_all_that_it_says() {
                 "rustc": rustc,
                 "panic": "unwind",
             },
+            "interfaces": null,
             "loads": true,
             "reason": null,
         })

@@ -164,11 +164,24 @@ impl Driven {
             if let Some(error) = panicked {
                 return Err(error);
             }
+            if has_ended {
+                // Whoever waits has to hear of it.
+                self.wake_all();
+            }
             // Something may have come in while the lock was held.
             if has_ended || !locked(&self.waiters.inner).is_news {
                 return Ok(());
             }
         }
+    }
+
+    /// Wakes all who wait.
+    pub(super) fn wake_all(&self) {
+        let all: Vec<Waker> = {
+            let mut inner = locked(&self.waiters.inner);
+            inner.wakers.values_mut().filter_map(Option::take).collect()
+        };
+        all.into_iter().for_each(Waker::wake);
     }
 
     /// Drops the work, or has the thread do so that is at it.

@@ -89,6 +89,7 @@ impl Instance {
         if let Err(panicked) = self.driven.drive() {
             // A fault of this host. It costs this instance and nothing else.
             self.inbox.end(&panicked.into(), true);
+            self.driven.wake_all();
         }
     }
 
@@ -215,6 +216,7 @@ impl Instance {
         self.inbox
             .end(&Fault::error(502, "its instance has ended"), true);
         self.driven.end();
+        self.driven.wake_all();
     }
 }
 
