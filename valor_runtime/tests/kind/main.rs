@@ -129,8 +129,8 @@ fn its_keys_and_limits_are_those_of_its_row() {
     );
     assert_eq!(
         line(r#""limits": { "memory": 65536 }"#),
-        "1:55: limits.memory: `memory` has no meaning for a `probe` vlugin: only those of types `wasm` and `js` have \
-         it; take it out"
+        "1:55: limits.memory: `memory` has no meaning for a `probe` vlugin: only those of types `wasm`, `wasi` \
+         and `js` have it; take it out"
     );
     assert_eq!(
         line(r#""source": "s""#),
@@ -145,7 +145,7 @@ fn its_keys_and_limits_are_those_of_its_row() {
         .definition(r#"{ "type": "files", "name": "a", "path": "p", "limits": { "calls": 1 } }"#);
     let native = native.unwrap_err().to_string();
     assert!(
-        native.contains("only those of types `native`, `wasm`, `js` and `probe` have it"),
+        native.contains("only those of types `native`, `wasm`, `wasi`, `js` and `probe` have it"),
         "{native}"
     );
     // And a slip is told of it.
@@ -290,7 +290,8 @@ fn a_runtime_without_it_says_so() {
     let line = block_on(runtime.load(&definition)).unwrap_err().to_string();
     assert_eq!(
         line,
-        "the definition of `one`: type: `probe` is not a type of vlugin; known are `native`, `wasm`, `js` and `files`"
+        "the definition of `one`: type: `probe` is not a type of vlugin; known are `native`, `wasm`, `wasi`, `js` and \
+         `files`"
     );
     assert_eq!(runtime.locate(&definition).unwrap(), None);
 }
