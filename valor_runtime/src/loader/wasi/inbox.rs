@@ -93,6 +93,8 @@ struct State {
     ended: Option<Fault>,
     /// It ended before it was done.
     is_broken: bool,
+    /// It is to end, and gets no more requests.
+    is_retired: bool,
 }
 
 impl Inbox {
@@ -110,14 +112,14 @@ impl Inbox {
     /// Puts a request in. If the instance has ended, whoever waits hears so.
     pub fn push(&self, call: Call) {
         let mut state = self.lock();
-        let waker = match state.ended {
-            Some(_) => {
+        let waker = match state.ended.is_some() || state.is_retired {
+            true => {
                 drop(state);
                 call.reply
                     .give(self, Err(Unanswered::Unheard(call.request)));
                 return;
             }
-            None => {
+            false => {
                 state.is_idle = false;
                 state.calls.push_back(call);
                 state.waker.take()
@@ -186,6 +188,15 @@ impl Inbox {
         self.lock()
             .since
             .is_some_and(|since| since.elapsed() > grace)
+    }
+
+    /// It gets no more requests. Those that are on their way go to another one.
+    pub fn retire(&self) {
+        self.lock().is_retired = true;
+    }
+
+    pub fn is_retired(&self) -> bool {
+        self.lock().is_retired
     }
 
     pub fn has_ended(&self) -> bool {

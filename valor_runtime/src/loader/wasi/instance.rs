@@ -82,7 +82,7 @@ impl Instance {
 
     /// Whether it is to get no more requests.
     pub fn is_over(&self) -> bool {
-        self.inbox.has_ended() || self.inbox.is_stuck(GRACE)
+        self.inbox.has_ended() || self.inbox.is_retired() || self.inbox.is_stuck(GRACE)
     }
 
     fn drive(&self) {
@@ -135,6 +135,9 @@ impl Instance {
             return;
         }
         let is_cancelled = self.inbox.is_abandoned();
+        if self.inbox.is_retired() {
+            return self.end();
+        }
         if self.has_nothing_to_do() && !self.recipe.is_single {
             return;
         }
@@ -168,12 +171,16 @@ impl Instance {
                 false
             };
             let is_done = future::or(rest, late).await;
+            if !is_done {
+                self.inbox.retire();
+            }
             let is_last = waiting.forget();
             if is_done && is_last {
                 // Somebody else may have come and gone meanwhile.
                 return self.left();
             }
-            if !is_done {
+            // If somebody has come meanwhile, it ends with them.
+            if !is_done && is_last {
                 let name = &*self.recipe.name;
                 log::debug!(
                     target: "valor::wasi", vlugin = name;
