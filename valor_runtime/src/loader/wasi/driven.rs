@@ -54,6 +54,11 @@ thread_local! {
     static BUSY: Cell<bool> = const { Cell::new(false) };
 }
 
+/// Whether this thread polls some work at this moment.
+pub(super) fn is_busy() -> bool {
+    BUSY.get()
+}
+
 /// That this thread polls some work, until this is dropped.
 struct Busy(());
 

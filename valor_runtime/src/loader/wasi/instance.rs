@@ -6,7 +6,7 @@
 
 use super::{
     component::Pre,
-    driven::Driven,
+    driven::{Driven, is_busy},
     driver,
     inbox::{Answer, Call, Inbox, Reply, Unanswered},
     messages::{self, Outgoing},
@@ -136,13 +136,13 @@ impl Instance {
         }
         let is_cancelled = self.inbox.is_abandoned();
         if self.inbox.is_retired() {
-            return self.end();
+            return self.end_outside();
         }
         if self.has_nothing_to_do() && !self.recipe.is_single {
             return;
         }
         if self.recipe.is_single && is_cancelled {
-            return self.end();
+            return self.end_outside();
         }
         // What it does behind its response is mostly nothing, or done at once.
         let mut polls = 0..AT_ONCE;
@@ -217,6 +217,14 @@ impl Instance {
     /// Whether it is idle, and nothing that was given up still has to be taken back.
     fn has_nothing_to_do(&self) -> bool {
         self.inbox.is_idle() && !self.driven.is_runnable()
+    }
+
+    /// Ends it. If that happens inside of another instance, a task does it: no store is dropped while another one runs.
+    fn end_outside(self: Arc<Self>) {
+        match is_busy() {
+            true => smol::spawn(async move { self.end() }).detach(),
+            false => self.end(),
+        }
     }
 
     fn end(&self) {
