@@ -32,7 +32,7 @@ use valor_abi_wire::ResponseHead;
 use wasmtime_wasi_http::WasiBody;
 
 /// How long an instance may go on with a request that nobody waits for, if it serves others as well.
-const GRACE: Duration = Duration::from_secs(1);
+const GRACE: Duration = Duration::from_secs(10);
 
 /// How often an instance is polled after its response, before a task of its own does that.
 const AT_ONCE: u32 = 4;
