@@ -3,8 +3,8 @@
 //!
 //! The contents are collected first, with every fault; only then is anything written. `made` does that. `contents` is
 //! what to write. `folder` writes it, and leaves files of others alone. `scripts` makes one module of a `js` vlugin, if
-//! a server accepts it too (`alike`), and `components` several of a `wasi` vlugin (`component`). `copied` walks through the folders of `files` vlugins. `again` repeats all of it
-//! whenever something changes, and `serve` is `--serve`.
+//! a server accepts it too (`alike`), and `components` several of a `wasi` vlugin (`component`). `copied` walks through
+//! the folders of `files` vlugins. `again` repeats all of it whenever something changes, and `serve` is `--serve`.
 
 mod again;
 mod alike;

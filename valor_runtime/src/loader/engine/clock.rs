@@ -90,7 +90,8 @@ pub(in crate::loader) async fn on_the_clock<T>(call: impl Future<Output = T>) ->
     .await
 }
 
-/// Polls a guest that pauses inside of its calls, and notes when its turns begin. What runs until a pause is a call here.
+/// Polls a guest that pauses inside of its calls, and notes when its turns begin. What runs until a pause is a call
+/// here.
 #[cfg(feature = "wasi")]
 pub(in crate::loader) async fn in_turns<T>(guest: impl Future<Output = T>) -> T {
     let mut guest = pin!(guest);

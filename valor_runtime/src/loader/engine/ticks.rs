@@ -1,5 +1,5 @@
-//! The ticks of the engine: a thread counts them while guests run, and raises the engine's epoch with each. At each tick
-//! a guest asks its `clock` whether it should give its thread back to others, or has used up its time.
+//! The ticks of the engine: a thread counts them while guests run, and raises the engine's epoch with each. At each
+//! tick a guest asks its `clock` whether it should give its thread back to others, or has used up its time.
 //!
 //! `config` starts the thread with the engine. Whoever runs a guest holds a [`Running`].
 

@@ -1,7 +1,8 @@
 //! Everything that a component may import, from both versions of WASI.
 //!
-//! `component` links each component with it. The interfaces are wasmtime's, which follow the standard. Valor's own parts
-//! stand in for whatever would run on tokio (`clocks`, `outgoing_v2`), so that a component is polled by Valor alone.
+//! `component` links each component with it. The interfaces are wasmtime's, which follow the standard. Valor's own
+//! parts stand in for whatever would run on tokio (`clocks`, `outgoing_v2`), so that a component is polled by Valor
+//! alone.
 
 use super::{clocks, guest::Guest, outgoing_v2};
 use std::{future, sync::OnceLock};

@@ -4,8 +4,8 @@
 //! [`WasiLoader`] is what the runtime calls. These files do the steps:
 //!
 //! - Before any of a component is compiled, `world` judges it: which handler it exports, and whether this host has what
-//!   it imports. `outline` reads its parts within limits, `stray` says what a core module is instead, `interfaces` knows
-//!   what this host has, and `shape` compares the types of functions.
+//!   it imports. `outline` reads its parts within limits, `stray` says what a core module is instead, `interfaces`
+//!   knows what this host has, and `shape` compares the types of functions.
 //! - `component` compiles it, and `imports` links it with what a component may import: wasmtime's
 //!   implementation of WASI, with Valor's `clocks`, `outgoing_v2` and `output` in it.
 //! - `pool` has the instances of a vlugin, `instance` is one and those who wait for it, and `driver` what it does.

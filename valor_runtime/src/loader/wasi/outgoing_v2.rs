@@ -1,7 +1,7 @@
 //! Outgoing requests of WASI 0.2: `outgoing-handler`, and `future-incoming-response` of `wasi:http/types`.
 //!
-//! wasmtime would run each request as a task of tokio's. Here it is polled by whoever polls the instance. `imports` puts
-//! these functions in the place of wasmtime's.
+//! wasmtime would run each request as a task of tokio's. Here it is polled by whoever polls the instance. `imports`
+//! puts these functions in the place of wasmtime's.
 
 use super::{guest::Guest, outgoing::Received};
 use crate::BoxFuture;

@@ -1,7 +1,7 @@
 //! Types in a component, counted without being kept. `outline` asks for each type before anything else reads it.
 //!
-//! wasmparser reads the types inside of an instance's type by recursion, so that a few bytes for each level overflow the
-//! stack. [`read`] walks through them in a loop, and reads only types that have no others inside with wasmparser.
+//! wasmparser reads the types inside of an instance's type by recursion, so that a few bytes for each level overflow
+//! the stack. [`read`] walks through them in a loop, and reads only types that have no others inside with wasmparser.
 
 use wasmparser::{
     BinaryReader, BinaryReaderError, ComponentAlias, ComponentExternName, ComponentImport,
