@@ -5,6 +5,7 @@ use super::{
     lists::{Any, Outside},
 };
 use crate::{
+    Fault, FaultKind,
     escape::one_line,
     file::remedy,
     package::{PackageError, SignatureError},
@@ -269,6 +270,21 @@ pub enum LoadError {
 }
 
 impl LoadError {
+    /// A vlugin whose creation ended with this fault.
+    pub(super) fn not_created(name: String, fault: Fault) -> Self {
+        match fault.kind {
+            FaultKind::Panic => Self::CreatePanicked {
+                name,
+                message: fault.message,
+                place: fault.place,
+            },
+            _ => Self::CreateFailed {
+                name,
+                message: fault.message,
+            },
+        }
+    }
+
     /// Whether the file is a sound library for another platform than this host's.
     pub fn is_for_another_host(&self) -> bool {
         matches!(

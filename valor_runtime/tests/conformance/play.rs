@@ -59,10 +59,15 @@ fn perform(host: &dyn Host, step: &Value, names: &mut Names) -> Result<(), Strin
             [] => break,
             // One of a hundred failures is enough.
             [first, ..] if !steps[0].until || begun.elapsed() > PATIENCE => {
-                return Err(match found.len() {
-                    1 => first.clone(),
-                    more => format!("{first} (and {} more)", more - 1),
-                });
+                let more = match found.len() {
+                    1 => String::new(),
+                    more => format!(" (and {} more)", more - 1),
+                };
+                // Why, if the host knows.
+                let log = host.log().into_iter().skip(logged);
+                let error = log.into_iter().find(|(level, _)| level == "error");
+                let why = error.map_or_else(String::new, |(_, line)| format!("; the log: {line}"));
+                return Err(format!("{first}{more}{why}"));
             }
             _ => thread::sleep(Duration::from_millis(10)),
         }

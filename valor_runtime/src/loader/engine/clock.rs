@@ -11,6 +11,7 @@ use std::{
     pin::pin,
     time::{Duration, Instant},
 };
+use wasmtime::{Store, UpdateDeadline};
 
 /// How long a guest runs before others have their turn.
 const TURN: Duration = Duration::from_millis(1);
@@ -110,6 +111,20 @@ pub(in crate::loader) async fn in_turns<T>(guest: impl Future<Output = T>) -> T 
         polled
     })
     .await
+}
+
+/// Has a store's guest measured at each tick of the engine, by this clock in the store's data. A guest that is over its
+/// turn gives its thread back, and one that is over its limit traps.
+pub(in crate::loader) fn give_turns<T: 'static>(
+    store: &mut Store<T>,
+    clock: impl Fn(&mut T) -> &mut Clock + Send + Sync + 'static,
+) {
+    store.epoch_deadline_callback(move |mut guest| {
+        Ok(match clock(guest.data_mut()).tick()? {
+            Next::GoOn => UpdateDeadline::Continue(1),
+            Next::GiveWay => UpdateDeadline::Yield(1),
+        })
+    });
 }
 
 /// Notes that this thread begins to poll an instance.

@@ -7,6 +7,7 @@
 //!   `compile` compiles the same bytes once, `patience` limits how long that may take, and `cache` holds what was
 //!   compiled before.
 //! - `config` makes the engine. `ticks` counts its time while guests run, and `clock` measures the time of a call.
+//! - `trap` words what ended a guest, and `full` answers for a vlugin that the host holds too much for already.
 
 #![cfg(feature = "wasm")]
 
@@ -15,11 +16,14 @@ pub(super) mod clock;
 mod compile;
 mod config;
 mod flow;
+mod full;
 pub(super) mod patience;
 pub(super) mod size;
 pub(super) mod sound;
 mod ticks;
+pub(super) mod trap;
 
 pub(super) use compile::{Compilations, Compiled, Stage};
 pub(super) use config::{engine, no_instance};
+pub(super) use full::full;
 pub(super) use ticks::Running;

@@ -45,7 +45,7 @@ use std::{
     time::Duration,
 };
 use valor_abi_native::LoadedModule;
-use valor_abi_wire::{Fault, FaultKind, Host, metadata::Metadata, unwind::Caught};
+use valor_abi_wire::{Fault, Host, metadata::Metadata, unwind::Caught};
 
 /// How long reading, checking and opening a file may take. Reading and checking take as long as the storage does.
 /// Opening runs code of the library.
@@ -322,17 +322,7 @@ impl Work {
             }
             Ok(Err(fault)) | Err(fault) => fault,
         };
-        Err(match fault.kind {
-            FaultKind::Panic => LoadError::CreatePanicked {
-                name,
-                message: fault.message,
-                place: fault.place,
-            },
-            _ => LoadError::CreateFailed {
-                name,
-                message: fault.message,
-            },
-        })
+        Err(LoadError::not_created(name, fault))
     }
 }
 

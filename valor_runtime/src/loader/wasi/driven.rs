@@ -54,18 +54,13 @@ thread_local! {
     static BUSY: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Whether this thread polls some work at this moment.
-pub(super) fn is_busy() -> bool {
-    BUSY.get()
-}
-
-/// That this thread polls some work, until this is dropped.
+/// That this thread polls or drops some work, until this is dropped.
 struct Busy(());
 
 impl Busy {
     /// `None` if it does already.
     fn begin() -> Option<Self> {
-        (!BUSY.replace(true)).then_some(Self(()))
+        (!BUSY.replace(true)).then(|| Self(()))
     }
 }
 
@@ -138,6 +133,9 @@ impl Driven {
             }
             return Ok(());
         };
+        // Before the work's lock is tried: whoever holds it does not know of a hand-over, and the next one needs a task
+        // again.
+        locked(&self.waiters.inner).is_handed_over = false;
         loop {
             let Some(mut work) = try_locked(&self.work) else {
                 return Ok(());
@@ -145,7 +143,6 @@ impl Driven {
             {
                 let mut inner = locked(&self.waiters.inner);
                 (inner.is_runnable, inner.is_news) = (false, false);
-                inner.is_handed_over = false;
                 inner.is_polled = true;
             }
             let mut panicked = None;
@@ -193,7 +190,7 @@ impl Driven {
     pub(super) fn end(&self) {
         self.is_over.store(true, Ordering::Release);
         if let Some(mut work) = try_locked(&self.work) {
-            drop(drop_caught(work.take()));
+            discard(work.take());
         }
     }
 
@@ -233,6 +230,24 @@ impl Driven {
     }
 }
 
+impl Drop for Driven {
+    fn drop(&mut self) {
+        discard(locked(&self.work).take());
+    }
+}
+
+/// Drops work that nobody is at. An instance's calls of others are dropped with it, and must not run those meanwhile:
+/// to wasmtime, it is still running. Inside of other work, a task does it, for the same reason.
+fn discard(work: Option<BoxFuture<'static, ()>>) {
+    if work.is_none() {
+        return;
+    }
+    match Busy::begin() {
+        Some(_busy) => drop(drop_caught(work)),
+        None => smol::spawn(async move { discard(work) }).detach(),
+    }
+}
+
 impl Wake for Waiters {
     fn wake(self: Arc<Self>) {
         let (all, is_unattended): (Vec<Waker>, _) = {
@@ -247,5 +262,115 @@ impl Wake for Waiters {
         if is_unattended {
             (self.alone)();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::{future::poll_fn, sync::atomic::AtomicUsize};
+
+    /// How often something has happened.
+    #[derive(Clone, Default)]
+    struct Count(Arc<AtomicUsize>);
+
+    impl Count {
+        fn add(&self) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+
+        fn get(&self) -> usize {
+            self.0.load(Ordering::Relaxed)
+        }
+    }
+
+    /// Work that never ends. Counts how often it is polled, handed over, and dropped.
+    fn counted() -> (Arc<Driven>, [Count; 3]) {
+        struct OnDrop(Count);
+        impl Drop for OnDrop {
+            fn drop(&mut self) {
+                self.0.add();
+            }
+        }
+        let counts: [Count; 3] = Default::default();
+        let [polled, handed_over, dropped] = counts.clone();
+        let on_drop = OnDrop(dropped);
+        let work = poll_fn(move |_| {
+            let _ = &on_drop;
+            polled.add();
+            Poll::Pending
+        });
+        let driven = Driven::new(Box::pin(work), move || handed_over.add());
+        (Arc::new(driven), counts)
+    }
+
+    /// Does this inside of other work.
+    fn inside(act: impl FnOnce() + Send + 'static) {
+        let mut act = Some(act);
+        let work = poll_fn(move |_| {
+            act.take().into_iter().for_each(|act| act());
+            Poll::Ready(())
+        });
+        Driven::new(Box::pin(work), || ()).drive().unwrap();
+    }
+
+    #[test]
+    fn inside_of_other_work_it_is_handed_over_each_time() {
+        let (driven, [polled, handed_over, _]) = counted();
+        let it = driven.clone();
+        inside(move || {
+            for _ in 0..3 {
+                it.drive().unwrap();
+            }
+        });
+        assert_eq!((polled.get(), handed_over.get()), (0, 1));
+        driven.drive().unwrap();
+        assert_eq!(polled.get(), 1);
+        let it = driven.clone();
+        inside(move || it.drive().unwrap());
+        assert_eq!((polled.get(), handed_over.get()), (1, 2));
+        // A task that finds another thread at work has taken it over as well.
+        let held = locked(&driven.work);
+        driven.drive().unwrap();
+        drop(held);
+        let it = driven.clone();
+        inside(move || it.drive().unwrap());
+        assert_eq!((polled.get(), handed_over.get()), (1, 3));
+    }
+
+    #[test]
+    fn inside_of_other_work_it_is_not_dropped() {
+        let (driven, [_, _, dropped]) = counted();
+        let (seen, it) = (dropped.clone(), driven.clone());
+        inside(move || {
+            it.end();
+            drop(it);
+            assert_eq!(seen.get(), 0);
+        });
+        drop(driven);
+        while dropped.get() == 0 {
+            std::thread::yield_now();
+        }
+    }
+
+    /// What an instance has called is dropped with it, and must not run meanwhile.
+    #[test]
+    fn work_that_is_dropped_runs_no_other_work() {
+        struct Drives(Arc<Driven>);
+        impl Drop for Drives {
+            fn drop(&mut self) {
+                self.0.drive().unwrap();
+            }
+        }
+        let (driven, [polled, handed_over, _]) = counted();
+        let drives = Drives(driven.clone());
+        let work = async move {
+            let _drives = drives;
+            std::future::pending::<()>().await;
+        };
+        let other = Driven::new(Box::pin(work), || ());
+        other.drive().unwrap();
+        other.end();
+        assert_eq!((polled.get(), handed_over.get()), (0, 1));
     }
 }

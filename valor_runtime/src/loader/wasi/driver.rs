@@ -13,18 +13,16 @@ use super::{
 };
 use crate::{
     BoxFuture, Fault, FaultKind,
-    account::Over,
     escape::one_line,
     loader::engine::{
         self,
-        clock::{OutOfTime, in_turns},
+        clock::in_turns,
+        trap::{self, Trap},
     },
 };
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use std::{future, sync::Arc, task::Poll};
-use wasmtime::{
-    AsContextMut, PoolConcurrencyLimitError, Store, Trap, WasmBacktrace, component::Accessor,
-};
+use wasmtime::{AsContextMut, PoolConcurrencyLimitError, Store, component::Accessor};
 use wasmtime_wasi::I32Exit;
 use wasmtime_wasi_http::{
     Error, FieldMap, WasiBody, WasiHttpView,
@@ -214,48 +212,29 @@ pub(super) fn silent() -> Fault {
 /// Logs a trap with its backtrace, and gives the fault for everyone who waited.
 fn trapped(recipe: &Recipe, guest: &Guest, error: &wasmtime::Error) -> Fault {
     let name = &recipe.name;
-    let why = if guest.limits.out_of_memory {
-        format!(
-            "it wanted more than its {} bytes of memory (`limits.memory`)",
-            guest.limits.memory
-        )
-    } else if let Some(out) = error.downcast_ref::<OutOfTime>() {
-        out.to_string()
-    } else if let Some(over) = error.downcast_ref::<Over>() {
-        over.to_string()
-    } else if let Some(I32Exit(code)) = error.downcast_ref() {
-        format!("it ended itself, with the exit code {code}")
-    } else {
-        let why = one_line(&error.root_cause().to_string());
-        // A program that gives up says why there, and then runs into `unreachable`.
-        let gave_up = error.downcast_ref() == Some(&Trap::UnreachableCodeReached);
-        match guest.stderr.last().filter(|_| gave_up) {
-            Some(last) => format!("{last} ({why})"),
-            None => why,
-        }
+    let memory = trap::Memory {
+        limit: guest.limits.memory,
+        is_exceeded: guest.limits.out_of_memory,
     };
-    // Names come from the component, and are as long as it likes.
-    let frames: Vec<String> = error
-        .downcast_ref::<WasmBacktrace>()
-        .map(|trace| trace.frames().iter().map(frame).collect())
-        .unwrap_or_default();
-    let frames = one_line(&frames.join(" < "));
+    let trap = Trap::of(error, &memory, |error| gave_up(guest, error));
+    let Trap { why, frames, .. } = &trap;
     log::error!(
         target: "valor::wasi", vlugin = name.as_str(), backtrace = frames.as_str();
-        "an instance of the vlugin `{name}` trapped: {why}; in {}",
-        if frames.is_empty() { "no function" } else { &frames }
+        "an instance of the vlugin `{name}` trapped: {why}; in {frames}"
     );
-    let kind = match error.is::<OutOfTime>() {
-        true => FaultKind::Timeout,
-        false => FaultKind::Error,
-    };
-    let status = if kind == FaultKind::Timeout { 504 } else { 502 };
-    Fault::new(kind, status, format!("the instance trapped: {why}"))
+    trap.fault()
 }
 
-fn frame(frame: &wasmtime::FrameInfo) -> String {
-    match frame.func_name() {
-        Some(name) => format!("{:#}", rustc_demangle::demangle(name)),
-        None => format!("function {}", frame.func_index()),
+/// Why a program has ended itself, or what it did that cannot be done.
+fn gave_up(guest: &Guest, error: &wasmtime::Error) -> String {
+    if let Some(I32Exit(code)) = error.downcast_ref() {
+        return format!("it ended itself, with the exit code {code}");
+    }
+    let why = trap::cause(error);
+    // A program that gives up says why there, and then runs into `unreachable`.
+    let is_unreachable = error.downcast_ref() == Some(&wasmtime::Trap::UnreachableCodeReached);
+    match guest.stderr.last().filter(|_| is_unreachable) {
+        Some(last) => format!("{last} ({why})"),
+        None => why,
     }
 }

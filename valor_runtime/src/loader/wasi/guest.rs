@@ -7,12 +7,12 @@ use super::{outgoing::Hooks, output::Output, recipe::Recipe};
 use crate::{
     account::Account,
     loader::{
-        engine::clock::{Clock, Next},
+        engine::clock::{Clock, give_turns},
         guest_error::TABLES,
     },
 };
 use std::{sync::Arc, time::Instant};
-use wasmtime::{Engine, ResourceLimiter, Store, UpdateDeadline, component::ResourceTable};
+use wasmtime::{Engine, ResourceLimiter, Store, component::ResourceTable};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use wasmtime_wasi_config::WasiConfigVariables;
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
@@ -121,12 +121,7 @@ impl Guest {
         };
         let mut store = Store::new(engine, guest);
         store.limiter(|guest| &mut guest.limits);
-        store.epoch_deadline_callback(|mut guest| {
-            Ok(match guest.data_mut().limits.clock.tick()? {
-                Next::GoOn => UpdateDeadline::Continue(1),
-                Next::GiveWay => UpdateDeadline::Yield(1),
-            })
-        });
+        give_turns(&mut store, |guest| &mut guest.limits.clock);
         store.set_epoch_deadline(1);
         store
     }

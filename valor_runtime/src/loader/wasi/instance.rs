@@ -6,7 +6,7 @@
 
 use super::{
     component::Pre,
-    driven::{Driven, is_busy},
+    driven::Driven,
     driver,
     inbox::{Answer, Call, Inbox, Reply, Unanswered},
     messages::{self, Outgoing},
@@ -88,7 +88,12 @@ impl Instance {
     fn drive(&self) {
         if let Err(panicked) = self.driven.drive() {
             // A fault of this host. It costs this instance and nothing else.
-            self.inbox.end(&panicked.into(), true);
+            let (name, fault) = (&*self.recipe.name, Fault::from(panicked));
+            log::error!(
+                target: "valor::wasi", vlugin = name;
+                "an instance of the vlugin `{name}` ends, by a fault of this host: {fault}"
+            );
+            self.inbox.end(&fault, true);
             self.driven.wake_all();
         }
     }
@@ -136,13 +141,13 @@ impl Instance {
         }
         let is_cancelled = self.inbox.is_abandoned();
         if self.inbox.is_retired() {
-            return self.end_outside();
+            return self.end();
         }
         if self.has_nothing_to_do() && !self.recipe.is_single {
             return;
         }
         if self.recipe.is_single && is_cancelled {
-            return self.end_outside();
+            return self.end();
         }
         // What it does behind its response is mostly nothing, or done at once.
         let mut polls = 0..AT_ONCE;
@@ -217,14 +222,6 @@ impl Instance {
     /// Whether it is idle, and nothing that was given up still has to be taken back.
     fn has_nothing_to_do(&self) -> bool {
         self.inbox.is_idle() && !self.driven.is_runnable()
-    }
-
-    /// Ends it. If that happens inside of another instance, a task does it: no store is dropped while another one runs.
-    fn end_outside(self: Arc<Self>) {
-        match is_busy() {
-            true => smol::spawn(async move { self.end() }).detach(),
-            false => self.end(),
-        }
     }
 
     fn end(&self) {

@@ -50,9 +50,7 @@ use super::{
     search::{Search, of_crate},
     unpack,
 };
-use crate::{
-    BoxFuture, Definition, FaultKind, Limits, hex::hex, package::WASI_TARGET, timer::Timer,
-};
+use crate::{BoxFuture, Definition, Limits, hex::hex, package::WASI_TARGET, timer::Timer};
 use futures_lite::future;
 use pool::Pool;
 use recipe::Recipe;
@@ -200,15 +198,7 @@ impl WasiLoader {
         match begun.await {
             Some(Ok(())) => Ok(()),
             None => Err(LoadError::CreateTimedOut { name, limit }),
-            Some(Err(fault)) if fault.kind == FaultKind::Panic => Err(LoadError::CreatePanicked {
-                name,
-                message: fault.message,
-                place: fault.place,
-            }),
-            Some(Err(fault)) => Err(LoadError::CreateFailed {
-                name,
-                message: fault.message,
-            }),
+            Some(Err(fault)) => Err(LoadError::not_created(name, fault)),
         }
     }
 }

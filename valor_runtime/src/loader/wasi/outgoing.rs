@@ -4,11 +4,15 @@
 //! wasmtime's wasi:http asks [`Hooks`] in version 0.3, and `outgoing_v2` does in version 0.2.
 
 use super::{messages, recipe::Recipe};
-use crate::{BoxFuture, Fault, FaultKind, account::Account, timer::Timer};
+use crate::{Body, BoxFuture, Fault, FaultKind, account::Account, timer::Timer};
 use futures_lite::future;
-use std::sync::{
-    Arc, Mutex,
-    atomic::{AtomicUsize, Ordering},
+use futures_util::StreamExt;
+use std::{
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
 };
 use valor_abi_wire::{Host, lock::locked};
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks};
@@ -17,6 +21,12 @@ use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks};
 const MOST: usize = 64 << 10;
 /// It may always write this many.
 const LEAST: usize = 4 << 10;
+
+/// The methods of requests that have no content (RFC 9110, section 9.3). Servers need not expect a body with them.
+const BARE: [&str; 5] = ["GET", "HEAD", "DELETE", "OPTIONS", "TRACE"];
+
+/// How long a component may take to end the body of such a request, or to begin it, before it is sent as a stream.
+const SETTLED: Duration = Duration::from_millis(10);
 
 /// The response to a request that was sent.
 pub(super) type Received = Result<http::Response<WasiBody>, Error>;
@@ -62,13 +72,18 @@ impl Hooks {
         options: Option<RequestOptions>,
     ) -> BoxFuture<'static, Received> {
         let (account, refusal) = (self.account.clone(), self.refusal.clone());
-        let sent = messages::of_sent(request).map(|(request, callee)| match callee {
-            Some(callee) => self.host.call(&callee, request),
-            None => self.host.fetch(request),
-        });
+        let (sent, host) = (messages::of_sent(request), self.host.clone());
         Box::pin(async move {
             let answered = async {
-                let response = sent?.await.map_err(|fault| {
+                let (mut request, callee) = sent?;
+                if BARE.contains(&request.head.method()) {
+                    request.body = settled(request.body).await;
+                }
+                let sent = match callee {
+                    Some(callee) => host.call(&callee, request),
+                    None => host.fetch(request),
+                };
+                let response = sent.await.map_err(|fault| {
                     *locked(&refusal.0) = Some(fault.message.clone());
                     of_fault(&fault)
                 })?;
@@ -87,6 +102,26 @@ impl Hooks {
             };
             future::or(answered, late).await
         })
+    }
+}
+
+/// A body that ends at once is an empty one. Only its end says so: in 0.3, every request ends with its trailers.
+async fn settled(mut body: Body) -> Body {
+    if body.len().is_some() {
+        return body;
+    }
+    let first = async { Some(body.chunk().await) };
+    let late = async {
+        Timer::after(SETTLED).await;
+        None
+    };
+    match future::or(first, late).await {
+        Some(None) => Body::empty(),
+        Some(first) => {
+            let rest = futures_util::stream::poll_fn(move |cx| body.poll_chunk(cx));
+            Body::stream(None, futures_util::stream::iter(first).chain(rest))
+        }
+        None => body,
     }
 }
 

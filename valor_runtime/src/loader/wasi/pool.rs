@@ -2,7 +2,7 @@
 //! and leaves those alone that have ended. [`WasiLoader`](super::WasiLoader) fills it.
 
 use super::{component::Checked, inbox::Unanswered, instance::Instance, recipe::Recipe};
-use crate::{BoxFuture, Fault, Request, Response, Vlugin};
+use crate::{BoxFuture, Fault, Request, Response, Vlugin, loader::engine::full};
 use smol::lock::Semaphore;
 use std::sync::{Arc, Mutex};
 use valor_abi_wire::lock::locked;
@@ -60,20 +60,6 @@ impl Pool {
         idle.expect("there is one, as none is busy otherwise")
             .clone()
     }
-
-    /// The response when the host holds as much for the vlugin as it may, or nearly as much.
-    fn full(&self) -> Response {
-        let name = &self.recipe.name;
-        log::debug!(
-            target: "valor::wasi", vlugin = name.as_str();
-            "the vlugin `{name}` gets no request: the host holds more than three quarters of what it may for it \
-             (`limits.host_memory`)"
-        );
-        let detail = format!("the vlugin `{name}` has too many answers that are not read yet");
-        let mut response = Response::problem(503, &detail);
-        let _ = response.head.push("retry-after", b"1");
-        response
-    }
 }
 
 impl Vlugin for Pool {
@@ -87,7 +73,7 @@ impl Vlugin for Pool {
                 request = match self.pick().await.answer(request).await {
                     Ok(response) => return Ok(response),
                     Err(Unanswered::Failed(fault)) => return Err(fault),
-                    Err(Unanswered::Full) => return Ok(self.full()),
+                    Err(Unanswered::Full) => return Ok(full("valor::wasi", &self.recipe.name)),
                     Err(Unanswered::Unheard(request)) => request,
                 }
             }

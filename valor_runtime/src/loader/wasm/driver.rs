@@ -12,18 +12,18 @@ use super::{
 };
 use crate::{
     Body, Bytes, Chunk, Fault, Request, Response,
-    account::{Account, Charge, Over},
-    escape::one_line,
+    account::{Account, Charge},
     loader::engine::{
         self, Running,
-        clock::{self, OutOfTime, on_the_clock},
+        clock::{self, on_the_clock},
+        trap::{self, Trap},
     },
 };
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use std::{io, sync::Arc, task::Poll, time::Duration};
 use valor_abi_guest::message::{self, Brought, PieceKind};
-use valor_abi_wire::{FaultKind, Host};
-use wasmtime::{Memory, PoolConcurrencyLimitError, Store, TypedFunc, WasmBacktrace};
+use valor_abi_wire::Host;
+use wasmtime::{Memory, PoolConcurrencyLimitError, Store, TypedFunc};
 
 /// What every instance of a vlugin is made from.
 pub(super) struct Recipe {
@@ -96,42 +96,17 @@ fn not_created(fault: Fault) -> Fault {
 /// Logs a trap with its backtrace, and gives the fault for everyone who waited.
 fn trapped(recipe: &Recipe, guest: &Guest, error: &wasmtime::Error) -> Fault {
     let name = &recipe.name;
-    let why = if guest.limits.out_of_memory {
-        format!(
-            "it wanted more than its {} bytes of memory (`limits.memory`)",
-            guest.limits.memory
-        )
-    } else if let Some(out) = error.downcast_ref::<OutOfTime>() {
-        out.to_string()
-    } else if let Some(over) = error.downcast_ref::<Over>() {
-        over.to_string()
-    } else {
-        one_line(&error.root_cause().to_string())
+    let memory = trap::Memory {
+        limit: guest.limits.memory,
+        is_exceeded: guest.limits.out_of_memory,
     };
-    // Names come from the module, and are as long as it likes.
-    let frames: Vec<String> = error
-        .downcast_ref::<WasmBacktrace>()
-        .map(|trace| trace.frames().iter().map(frame).collect())
-        .unwrap_or_default();
-    let frames = one_line(&frames.join(" < "));
+    let trap = Trap::of(error, &memory, trap::cause);
+    let Trap { why, frames, .. } = &trap;
     log::error!(
         target: "valor::wasm", vlugin = name.as_str(), backtrace = frames.as_str();
-        "the vlugin `{name}` trapped and is started again: {why}; in {}",
-        if frames.is_empty() { "no function" } else { &frames }
+        "the vlugin `{name}` trapped and is started again: {why}; in {frames}"
     );
-    let kind = match error.is::<OutOfTime>() {
-        true => FaultKind::Timeout,
-        false => FaultKind::Error,
-    };
-    let status = if kind == FaultKind::Timeout { 504 } else { 502 };
-    Fault::new(kind, status, format!("the instance trapped: {why}"))
-}
-
-fn frame(frame: &wasmtime::FrameInfo) -> String {
-    match frame.func_name() {
-        Some(name) => format!("{:#}", rustc_demangle::demangle(name)),
-        None => format!("function {}", frame.func_index()),
-    }
+    trap.fault()
 }
 
 /// Calls an export on another stack, one turn at a time.

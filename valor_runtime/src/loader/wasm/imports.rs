@@ -16,7 +16,7 @@ use crate::{
     Body, BoxFuture, Bytes, ChunkStream, Fault, Request,
     account::Charge,
     loader::{
-        engine::clock::{Clock, Next},
+        engine::clock::{Clock, Next, give_turns},
         guest_error::TABLES,
     },
 };
@@ -28,7 +28,7 @@ use std::{
 };
 use valor_abi_guest::message::{Brought, PieceKind};
 use valor_abi_wire::{Host, LogRecord};
-use wasmtime::{Caller, Engine, Linker, Memory, ResourceLimiter, Store, UpdateDeadline};
+use wasmtime::{Caller, Engine, Linker, Memory, ResourceLimiter, Store};
 
 /// The module that guests import from.
 pub(super) const MODULE: &str = "valor1";
@@ -171,12 +171,7 @@ impl Guest {
             },
         );
         store.limiter(|guest| &mut guest.limits);
-        store.epoch_deadline_callback(|mut guest| {
-            Ok(match guest.data_mut().limits.clock.tick()? {
-                Next::GoOn => UpdateDeadline::Continue(1),
-                Next::GiveWay => UpdateDeadline::Yield(1),
-            })
-        });
+        give_turns(&mut store, |guest| &mut guest.limits.clock);
         store
     }
 

@@ -42,7 +42,7 @@ use super::{
     unpack,
 };
 use crate::{
-    BoxFuture, Definition, FaultKind, Limits,
+    BoxFuture, Definition, Limits,
     account::Account,
     hex::hex,
     package::{TrustedKeys, WASM_TARGET},
@@ -293,17 +293,7 @@ impl WasmLoader {
             Some(Ok(())) => Ok(()),
             None if instance.is_running() => Err(LoadError::CreateTooSlow { name, limit }),
             None => Err(LoadError::CreateTimedOut { name, limit }),
-            Some(Err(fault)) => Err(match fault.kind {
-                FaultKind::Panic => LoadError::CreatePanicked {
-                    name,
-                    message: fault.message,
-                    place: fault.place,
-                },
-                _ => LoadError::CreateFailed {
-                    name,
-                    message: fault.message,
-                },
-            }),
+            Some(Err(fault)) => Err(LoadError::not_created(name, fault)),
         }
     }
 }

@@ -5,7 +5,7 @@ use super::{
     driver::Recipe,
     instance::{Instance, Unanswered},
 };
-use crate::{BoxFuture, Fault, Request, Response, Vlugin};
+use crate::{BoxFuture, Fault, Request, Response, Vlugin, loader::engine::full};
 use std::sync::{Arc, Mutex};
 use valor_abi_wire::lock::locked;
 
@@ -42,22 +42,6 @@ impl Pool {
     }
 }
 
-impl Pool {
-    /// The response when the host holds as much for the vlugin as it may, or nearly as much.
-    fn full(&self) -> Response {
-        let name = &self.recipe.name;
-        log::debug!(
-            target: "valor::wasm", vlugin = name.as_str();
-            "the vlugin `{name}` gets no request: the host holds more than three quarters of what it may for it \
-             (`limits.host_memory`)"
-        );
-        let detail = format!("the vlugin `{name}` has too many answers that are not read yet");
-        let mut response = Response::problem(503, &detail);
-        let _ = response.head.push("retry-after", b"1");
-        response
-    }
-}
-
 impl Vlugin for Pool {
     fn on_request(
         self: Arc<Self>,
@@ -69,7 +53,7 @@ impl Vlugin for Pool {
                 request = match self.pick().answer(request).await {
                     Ok(response) => return Ok(response),
                     Err(Unanswered::Failed(fault)) => return Err(fault),
-                    Err(Unanswered::Full) => return Ok(self.full()),
+                    Err(Unanswered::Full) => return Ok(full("valor::wasm", &self.recipe.name)),
                     Err(Unanswered::Unheard(request)) => request,
                 }
             }
