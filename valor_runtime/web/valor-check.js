@@ -239,7 +239,7 @@ const RULES = {
     const isName = (part) => !/^\.{0,2}$/.test(part) && !/[\\:\p{Cc}]/u.test(part);
     if (path !== "." && !path.replace(/\/$/, "").split("/").every(isName))
       return (
-        `\`${shown(path)}\` is not a path in the script's folder; ` +
+        `\`${shown(path)}\` is not a path in the vlugin's folder; ` +
         "write one like data/words.txt, or . for all of it"
       );
   },

@@ -156,9 +156,21 @@ export const DEFINITION = [
   },
   {
     name: "files",
-    only: ["js"],
+    only: ["wasi", "js"],
     texts: ["an array of files and folders", "file"],
-    why: ": only a `js` vlugin has its own process; take it out",
+    why: ": only those of types `wasi` and `js` have it; take it out",
+  },
+  {
+    name: "writable",
+    only: ["wasi"],
+    texts: ["an array of folders", "file"],
+    why: ": only those of type `wasi` have it; take it out",
+  },
+  {
+    name: "instance",
+    only: ["wasi"],
+    why: ": only those of type `wasi` have it; take it out",
+    words: { known: [["request", []], ["shared", []]], later: [], what: "what an instance answers" },
   },
   { name: "group", only: ["js"], text: "group", why: ": only a `js` vlugin has its own process; take it out" },
   {

@@ -42,6 +42,18 @@ impl Components<'_> {
         definition: &Definition,
         contents: &mut Contents,
     ) -> Result<(Definition, Component), Fault> {
+        for (key, folders) in [
+            ("files", &definition.files),
+            ("writable", &definition.writable),
+        ] {
+            if !folders.is_empty() {
+                let line = format!(
+                    "`{}` is granted folders, and a page has none: leave the vlugin to a server, or take `{key}` out",
+                    definition.name
+                );
+                return Err(Fault::new(key, line));
+            }
+        }
         let file = self.locate(definition)?;
         let shown = file.display();
         let bytes = file::read(&file, MOST).map_err(|error| {

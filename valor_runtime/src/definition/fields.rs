@@ -1,6 +1,6 @@
 //! [`Definition`]: what plugins.json says about one vlugin, one field per key. `keys` has the row of each.
 
-use super::{keys, kind::Kind, limits::Limits, script::Start};
+use super::{component::Instance, keys, kind::Kind, limits::Limits, script::Start};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::path::PathBuf;
@@ -60,9 +60,16 @@ pub struct Definition {
     /// Its limits.
     #[serde(default, skip_serializing_if = "Limits::is_empty")]
     pub limits: Limits,
-    /// Only for `js`: the files and folders that the script may read, relative to its folder; `.` is all of it.
+    /// Only for `js` and `wasi`: the files and folders that a script may read, and the folders that a component may
+    /// read, relative to its folder; `.` is all of it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub files: Vec<String>,
+    /// Only for `wasi`: the folders that the component may read and change, relative to its folder; `.` is all of it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub writable: Vec<String>,
+    /// Only for `wasi`: what an instance answers; without it, the component's version of WASI decides.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instance: Option<Instance>,
     /// Only for `js`: vlugins of the same group share a process, and end with it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub group: Option<String>,
@@ -95,6 +102,8 @@ impl Definition {
             callees: None,
             limits: Limits::default(),
             files: Vec::new(),
+            writable: Vec::new(),
+            instance: None,
             group: None,
             start: Start::default(),
             optional: false,

@@ -1,7 +1,7 @@
 //! The rows of a plugins.json and of a definition. `limit_rows` and `files` have those of the objects in it.
 
 use super::{
-    limit_rows,
+    component, limit_rows,
     rules::{self, Rule},
     script,
     table::{
@@ -33,6 +33,8 @@ pub(super) const FILE: &[Key] = &[
 
 /// A definition, for "expected an object such as …".
 pub(super) const EXAMPLE: &str = "{ \"type\": \"native\", \"name\": \"hello\" }";
+
+const HELD: Takers = Takers::Only("only those of {types} have it");
 
 const SCRIPTS: Takers = Takers::Only("only a {kinds} vlugin has its own process");
 
@@ -155,12 +157,38 @@ pub(super) const DEFINITION: &[Key] = &[
     },
     Key {
         name: "files",
-        takers: SCRIPTS,
+        takers: HELD,
         shape: Texts {
             what: "an array of files and folders",
             rule: script::FILE,
         },
-        says: "the files and folders that the script [may read](js.md#files), from its folder; `.` is all",
+        says: "the files and folders that a script [may read](js.md#files), or the folders that a component \
+               [may read](wasi.md#files), from its folder; `.` is all",
+        ..KEY
+    },
+    Key {
+        name: "writable",
+        takers: HELD,
+        shape: Texts {
+            what: "an array of folders",
+            rule: script::FILE,
+        },
+        says: "the folders that a component [may read and change](wasi.md#files), from its folder; `.` is all",
+        ..KEY
+    },
+    Key {
+        name: "instance",
+        takers: HELD,
+        shape: Word(Words {
+            name: "Instance",
+            says: "What an instance of a `wasi` vlugin answers.",
+            what: "what an instance answers",
+            words: Known::These(|| component::INSTANCES.iter().map(|(_, word)| *word).collect()),
+            later: &[],
+            default: None,
+        }),
+        otherwise: Otherwise::Is("`\"request\"` with WASI 0.2, and `\"shared\"` with 0.3"),
+        says: "what an [instance](wasi.md) of a component answers",
         ..KEY
     },
     Key {

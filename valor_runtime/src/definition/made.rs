@@ -59,6 +59,8 @@ fn said(definition: &Definition) -> Vec<(&'static str, Made<'_>)> {
         callees,
         limits,
         files,
+        writable,
+        instance,
         group,
         start,
         optional,
@@ -87,6 +89,14 @@ fn said(definition: &Definition) -> Vec<(&'static str, Made<'_>)> {
             (!limits.is_empty()).then_some(Made::Limits(limits)),
         ),
         ("files", (!files.is_empty()).then_some(Made::Texts(files))),
+        (
+            "writable",
+            (!writable.is_empty()).then_some(Made::Texts(writable)),
+        ),
+        (
+            "instance",
+            instance.map(|it| Made::Text(it.as_str().into())),
+        ),
         ("group", text(group)),
         (
             "start",

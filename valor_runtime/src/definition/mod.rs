@@ -33,6 +33,7 @@
 //! - `fault`: what is wrong, with line, column and JSON path. `nearest`: "did you mean …?"
 
 mod check;
+mod component;
 mod cursor;
 mod document;
 mod duplicates;
@@ -66,6 +67,7 @@ mod twice;
 #[cfg(test)]
 mod written;
 
+pub use component::Instance;
 pub use document::Definitions;
 pub use fault::{DefinitionFault, DefinitionFaults, Position, TOLD};
 pub use fields::Definition;

@@ -44,6 +44,11 @@ fn words_are_read_and_written() {
         assert_eq!(serde_json::to_value(start).unwrap(), word);
         assert_eq!(serde_json::from_value::<Start>(word).unwrap(), *start);
     }
+    for (instance, word) in component::INSTANCES {
+        let word = Value::from(word.text);
+        assert_eq!(serde_json::to_value(instance).unwrap(), word);
+        assert_eq!(serde_json::from_value::<Instance>(word).unwrap(), *instance);
+    }
     for word in ["navite", "Native", ""] {
         assert!(serde_json::from_value::<Kind>(word.into()).is_err());
         assert!(serde_json::from_value::<Start>(word.into()).is_err());

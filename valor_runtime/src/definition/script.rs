@@ -1,4 +1,4 @@
-//! What only `js` vlugins have: [`Start`], and the files that a script may read.
+//! What `js` vlugins have: [`Start`], and the files that a script may read. Those of a component follow the same rule.
 
 use super::{
     fault::shown,
@@ -67,7 +67,7 @@ fn file(path: &str) -> Option<String> {
             .all(is_name);
     (!stays).then(|| {
         format!(
-            "`{}` is not a path in the script's folder; write one like data/words.txt, or . for all of it",
+            "`{}` is not a path in the vlugin's folder; write one like data/words.txt, or . for all of it",
             shown(path)
         )
     })

@@ -121,7 +121,7 @@ const KEYS: &[(&str, &str)] = &[
     (r#""prefx": "/a""#, "2:1: plugins[0].prefx: unknown key; did you mean `prefix`?"),
     (r#""Config": 1"#, "2:1: plugins[0].Config: unknown key; did you mean `config`?"),
     (r#""a\nb": 1"#, "2:1: plugins[0].a\\nb: unknown key; known are `type`, `name`, `prefix`, `strip`, `rewrite`, \
-        `path`, `source`, `config`, `sha256`, `allow`, `callees`, `limits`, `files`, `group`, `start` and `optional`"),
+        `path`, `source`, `config`, `sha256`, `allow`, `callees`, `limits`, `files`, `writable`, `instance`, `group`, `start` and `optional`"),
     (r#""url": "http://x""#, "2:1: plugins[0].url: this key has no meaning for the types of vlugins that this version \
         runs"),
     (r#""name": "b""#, "2:1: plugins[0].name: this key is there already at 1:30; take one of them out"),
@@ -165,7 +165,7 @@ const KEYS: &[(&str, &str)] = &[
         already at 2:27; take one of them out\n\
         2:50: plugins[0].config.a: this key is there already at 2:12; take one of them out"),
     (r#""x": 1, "x": 2"#, "2:1: plugins[0].x: unknown key; known are `type`, `name`, `prefix`, `strip`, `rewrite`, \
-        `path`, `source`, `config`, `sha256`, `allow`, `callees`, `limits`, `files`, `group`, `start` and `optional`\n\
+        `path`, `source`, `config`, `sha256`, `allow`, `callees`, `limits`, `files`, `writable`, `instance`, `group`, `start` and `optional`\n\
         2:9: plugins[0].x: this key is there already at 2:1; take one of them out"),
 ];
 

@@ -167,6 +167,9 @@ pub enum ComponentError {
          vlugins of it, or copy it again if it was damaged on its way"
     )]
     Limit(String),
+    /// A folder that its definition grants and that it cannot have.
+    #[error("is not loaded: {0}")]
+    Folder(String),
     /// A sound component, but more of it than an instance may have.
     #[error(
         "needs more than an instance may have, whatever it uses of wasi:http: {0}; build it with optimizations, or \

@@ -78,6 +78,9 @@ const TABLE: &[Row] = &[
     Row {
         kind: KindRow {
             takes: &[
+                "files",
+                "writable",
+                "instance",
                 "memory",
                 "cpu",
                 "instances",

@@ -99,7 +99,7 @@ fn its_file_stands_in_a_file_with_its_faults() {
     assert_eq!(names, [("b", PROBE)]);
     let line = faults.unwrap().to_string();
     assert!(line.ends_with("plugins[0].memory: unknown key; known are `type`, `name`, `prefix`, `strip`, `rewrite`, \
-                            `path`, `source`, `config`, `sha256`, `allow`, `callees`, `limits`, `files`, `group`, \
+                            `path`, `source`, `config`, `sha256`, `allow`, `callees`, `limits`, `files`, `writable`, `instance`, `group`, \
                             `start` and `optional`"), "{line}");
 }
 

@@ -118,11 +118,19 @@ fn no_runtime_of_tokio_is_started() {
         let called = get(it, "/fetch?http://other.vlugin.internal/a").await;
         assert_eq!(called, (200, "/a".into()));
     });
-    let tasks = std::fs::read_dir("/proc/self/task").unwrap();
-    let names =
-        tasks.filter_map(|task| std::fs::read_to_string(task.ok()?.path().join("comm")).ok());
-    let tokio: Vec<_> = names.filter(|name| name.contains("tokio")).collect();
-    assert!(tokio.is_empty(), "{tokio:?}");
+    no_tokio();
+}
+
+/// No thread of this process is one of tokio's.
+fn no_tokio() {
+    #[cfg(target_os = "linux")]
+    {
+        let tasks = std::fs::read_dir("/proc/self/task").unwrap();
+        let names =
+            tasks.filter_map(|task| std::fs::read_to_string(task.ok()?.path().join("comm")).ok());
+        let tokio: Vec<_> = names.filter(|name| name.contains("tokio")).collect();
+        assert!(tokio.is_empty(), "{tokio:?}");
+    }
 }
 
 #[test]
@@ -272,5 +280,180 @@ fn a_request_that_nobody_waits_for_ends() {
         });
         assert_eq!(leaves.await, None);
         assert_eq!(get(it, "/x").await.0, 200);
+    });
+}
+
+/// A folder for a component, with a copy of it in `app`.
+struct Place(tempfile::TempDir);
+
+impl Place {
+    fn new(component: &std::path::Path) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        for (file, text) in [
+            ("app/data/words.txt", "words"),
+            ("app/more/other.txt", "other"),
+            ("secret.txt", "secret"),
+        ] {
+            let file = dir.path().join(file);
+            std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+            std::fs::write(file, text).unwrap();
+        }
+        std::fs::create_dir(dir.path().join("app/own")).unwrap();
+        std::fs::copy(component, dir.path().join("app/it.wasm")).unwrap();
+        Self(dir)
+    }
+
+    fn file(&self, name: &str) -> std::path::PathBuf {
+        self.0.path().join(name)
+    }
+
+    async fn runtime(&self, more: Value) -> std::sync::Arc<Runtime> {
+        runtime(&self.file("app/it.wasm"), more).await
+    }
+
+    /// Why a definition with this is refused.
+    fn refusal(&self, more: Value) -> String {
+        let mut definition =
+            json!({ "type": "wasi", "name": "it", "path": self.file("app/it.wasm") });
+        let keys = more.as_object().unwrap().clone();
+        definition.as_object_mut().unwrap().extend(keys);
+        let definition: Definition = serde_json::from_value(definition).unwrap();
+        let runtime = Runtime::builder()
+            .base_dir(self.file("app"))
+            .build()
+            .unwrap();
+        let mut outcomes = block_on(runtime.load_all(&[definition]));
+        outcomes.remove(0).unwrap_err().to_string()
+    }
+}
+
+#[test]
+fn a_component_reads_and_changes_the_folders_that_it_is_granted() {
+    let grants = json!({ "files": ["data"], "writable": ["own"] });
+    for (component, is_v3) in fixture::components().iter().zip([false, true]) {
+        let place = Place::new(component);
+        block_on(async {
+            let it = &place.runtime(grants.clone()).await;
+            let said = async |path: &str| get(it, path).await.1;
+            assert_eq!(said("/read?data/words.txt").await, "words");
+            assert_eq!(said("/read?/data/words.txt").await, "words");
+            assert_eq!(said("/list?/data").await, "words.txt");
+            for refused in [
+                "/read?/more/other.txt",
+                "/read?data/../more/other.txt",
+                "/read?data/../../secret.txt",
+                "/read?/etc/passwd",
+                "/write?data/words.txt",
+                "/write?data/new.txt",
+                "/remove?data/words.txt",
+                "/write?new.txt",
+                "/link?data/x:words.txt",
+            ] {
+                let said = said(refused).await;
+                assert!(
+                    !said.contains("done") && !said.contains("other"),
+                    "{refused}: {said}"
+                );
+                assert!(
+                    !said.contains("secret") && !said.contains("root"),
+                    "{refused}: {said}"
+                );
+            }
+            assert_eq!(said("/write?own/new.txt").await, "done");
+            assert_eq!(said("/read?own/new.txt").await, "written".repeat(30_000));
+            assert_eq!(
+                std::fs::read(place.file("app/own/new.txt")).unwrap().len(),
+                210_000
+            );
+            // A link leads nowhere outside.
+            said("/link?own/out:../../secret.txt").await;
+            let out = said("/read?own/out").await;
+            assert!(!out.contains("secret"), "{out}");
+            assert_eq!(said("/remove?own/new.txt").await, "done");
+            if is_v3 {
+                assert_eq!(said("/list3").await, "out");
+            }
+            assert_eq!(
+                std::fs::read(place.file("app/data/words.txt")).unwrap(),
+                b"words"
+            );
+            let open: usize = said("/open?data/words.txt").await.parse().unwrap();
+            assert!((1..=64).contains(&open), "{open}");
+            assert_eq!(said("/read?data/words.txt").await, "words");
+        });
+        no_tokio();
+    }
+}
+
+#[test]
+fn folders_by_the_interface_of_0_3() {
+    let place = Place::new(&fixture::components()[1]);
+    block_on(async {
+        let it = &place.runtime(json!({ "files": ["data"] })).await;
+        assert_eq!(get(it, "/list3").await.1, "words.txt");
+        assert_eq!(get(it, "/read3?words.txt").await.1, "words");
+        assert_eq!(
+            get(it, "/read3?../more/other.txt").await.1,
+            "ErrorCode::NotPermitted"
+        );
+        let open: usize = get(it, "/open3?words.txt").await.1.parse().unwrap();
+        assert_eq!(open, 64);
+        assert_eq!(get(it, "/read3?words.txt").await.1, "words");
+    });
+    no_tokio();
+}
+
+#[test]
+fn folders_that_a_component_cannot_have_are_refused() {
+    let place = Place::new(&fixture::components()[0]);
+    #[cfg(unix)]
+    std::os::unix::fs::symlink("..", place.file("app/up")).unwrap();
+    for (more, why) in [
+        (
+            json!({ "files": ["nope"] }),
+            "`files` names `nope`, which is not in its folder",
+        ),
+        (
+            json!({ "writable": ["nope"] }),
+            "`writable` names `nope`, which is not in its folder",
+        ),
+        (json!({ "files": ["it.wasm"] }), "which is not a folder"),
+        (
+            json!({ "writable": ["."] }),
+            "where the component itself is",
+        ),
+        (json!({ "writable": ["own", "own"] }), "in the same place"),
+        (
+            json!({ "writable": ["own"], "files": ["."] }),
+            "in the same place",
+        ),
+        #[cfg(unix)]
+        (
+            json!({ "files": ["up"] }),
+            "a link that leads out of its folder",
+        ),
+    ] {
+        let said = place.refusal(more.clone());
+        assert!(said.contains(why), "{more}: {said}");
+    }
+    let _it = block_on(place.runtime(json!({ "files": ["."] })));
+}
+
+#[test]
+fn a_definition_says_what_an_instance_answers() {
+    with_both(json!({ "instance": "request" }), async |it, _| {
+        for _ in 0..3 {
+            assert_eq!(get(it, "/served").await, (200, "1".into()));
+        }
+    });
+    with_both(json!({ "instance": "shared" }), async |it, _| {
+        for number in 1..4 {
+            assert_eq!(get(it, "/served").await, (200, number.to_string()));
+        }
+        // One of 0.2 answers them one after the other.
+        let (first, second) = zip(get(it, "/sleep"), get(it, "/sleep")).await;
+        assert_eq!((&*first.1, &*second.1), ("slept", "slept"));
+        assert_eq!(get(it, "/panic").await.0, 502);
+        assert_eq!(get(it, "/served").await, (200, "1".into()));
     });
 }

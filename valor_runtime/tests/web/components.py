@@ -6,7 +6,7 @@ The files are those of tests/fixtures/wasi: one exports wasi:http 0.2, the other
 conversation, and fails where one fails, or where what they add to the service worker has grown over its 13 KiB.
 """
 
-import asyncio, hashlib, http.server, json, pathlib, sys, tempfile, threading
+import asyncio, hashlib, http.server, json, pathlib, subprocess, sys, tempfile, threading
 import stage
 from chromium import Chromium
 from served import Served, same
@@ -109,6 +109,21 @@ async def ends(page, _):
     same((await seen(page, "/it/"))[0], 200)
 
 
+async def instances(page, _):
+    """its definition says what an instance answers"""
+    for _ in range(2):
+        same(await seen(page, "/fresh/served"), [200, "1"])
+    for number in (1, 2, 3):
+        same(await seen(page, "/kept/served"), [200, str(number)])
+    both = await page.run("Promise.all([1, 2].map(() => fetch('/kept/sleep').then((it) => it.text())))")
+    same(both, ["slept", "slept"])
+    same((await seen(page, "/kept/panic"))[0], 502)
+    same(await seen(page, "/kept/served"), [200, "1"])
+    # A request that is given up ends one of 0.2, which cannot do anything else meanwhile.
+    await page.run("fetch('/kept/sleep', { signal: AbortSignal.timeout(10) }).catch(() => null)")
+    same((await seen(page, "/kept/served"))[0], 200)
+
+
 async def late(page, _):
     """a component that does not answer in time"""
     same((await seen(page, "/hurried/sleep"))[0], 504)
@@ -140,7 +155,7 @@ async def lacking(page, served):
     same("cannot suspend WebAssembly (JSPI)" in said and "\n" not in said, True)
 
 
-STEPS = [answers, bodies, streams, pressure, waits, fetches, surroundings, ends, late, known, again]
+STEPS = [answers, bodies, streams, pressure, waits, fetches, surroundings, ends, instances, late, known, again]
 START = "import('/valor.js').then(({ start }) => start()).then(() => null, (error) => error.message)"
 
 
@@ -154,9 +169,11 @@ async def play(version, bytes, server):
         it = {"type": "wasi", "name": "it", "path": "it.wasm", "config": {"a": "b", "n": 1}, "allow": allow}
         hurried = {"type": "wasi", "name": "hurried", "path": "it.wasm", "limits": {"timeout": 0.02}}
         board = {"type": "js", "name": "board", "path": "board.js"}
+        fresh = {"type": "wasi", "name": "fresh", "path": "it.wasm", "instance": "request"}
+        kept = {"type": "wasi", "name": "kept", "path": "it.wasm", "instance": "shared"}
         plugins = dir / "plugins.json"
         it["limits"] = {"body": 1 << 33}
-        plugins.write_text(json.dumps({"plugins": [it, hurried, board]}))
+        plugins.write_text(json.dumps({"plugins": [it, hurried, fresh, kept, board]}))
         async with Served(plugins) as served, Chromium() as browser:
             page = await browser.open(f"{served.url}/plugins.json")
             same(await page.run(START), None)
@@ -178,7 +195,23 @@ async def play(version, bytes, server):
                 print(browser.log.read_text(errors="replace")[-6000:])
 
 
+def folders(bytes):
+    """a component with folders is left to a server"""
+    for key in ["files", "writable"]:
+        with tempfile.TemporaryDirectory() as dir:
+            dir = pathlib.Path(dir)
+            (dir / "it.wasm").write_bytes(bytes)
+            (dir / "data").mkdir()
+            it = {"type": "wasi", "name": "it", "path": "it.wasm", key: ["data"]}
+            (dir / "plugins.json").write_text(json.dumps({"plugins": [it]}))
+            command = [sys.argv[1], "web", "-p", dir / "plugins.json", "-o", dir / "dist"]
+            done = subprocess.run(command, capture_output=True, text=True)
+            same([done.returncode != 0, "a page has none" in done.stderr], [True, True])
+
+
 async def main():
+    folders(given[0])
+    report(folders.__doc__)
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Elsewhere)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     for version, bytes in zip(VERSIONS, given):

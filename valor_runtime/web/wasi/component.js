@@ -1,6 +1,6 @@
 // WebAssembly components as vlugins: `valor_cli web` has made modules of them (js-component-bindgen), which
 // valor-vlugins.js imports and names here. A request gets an instance of its own with wasi:http 0.2; with 0.3, all
-// requests share one until it traps.
+// requests share one until it traps. A definition's `instance` says otherwise.
 
 import { Account } from "../account.js";
 import { Fault, fetch, refuse } from "../valor-rules.js";
@@ -90,7 +90,8 @@ class Component {
     if (!WebAssembly.Suspending || !WebAssembly.promising) throw new Error(JSPI);
     const cores = await Promise.all(Array.from(known.cores, async ([file, it]) => [file, await core(it)]));
     const made = new Component();
-    const { config = null } = definition;
+    const { config = null, instance } = definition;
+    made.isShared = instance ? instance === "shared" : known.version === 3;
     Object.assign(made, { known, cores: new Map(cores), given: { name, config, host, account: new Account(limits) } });
     // A component that cannot be instantiated is refused when it is loaded.
     made.next = await made.instantiate();
@@ -101,17 +102,13 @@ class Component {
     return this.given.account;
   }
 
-  get isShared() {
-    return this.known.version === 3;
-  }
-
   get trapped() {
     return this.isShared ? this.next.instance.trapped : null;
   }
 
   async instantiate() {
     const instance = new Instance(this.given);
-    const version = this.isShared ? p3 : p2;
+    const version = this.known.version === 3 ? p3 : p2;
     const imports = { ...hosted(instance), ...version.imports(instance) };
     const exports = await this.known.module.instantiate((file) => Promise.resolve(this.cores.get(file)), imports);
     return { instance, handle: (exports.incomingHandler ?? exports.handler).handle };
@@ -120,11 +117,32 @@ class Component {
   async request(request) {
     const { signal } = request;
     if (signal.aborted) throw signal.reason;
-    if (this.isShared) return this.#raced(signal, p3.answer(this.next.instance, this.next.handle, request));
+    if (this.known.version === 2 && this.isShared) return this.#turn(request);
     const { instance, handle } = this.next ?? (await this.instantiate());
-    this.next = null;
-    signal.addEventListener("abort", () => instance.end(signal.reason), { once: true });
-    return this.#raced(signal, p2.answer(instance, handle, request));
+    if (!this.isShared) {
+      this.next = null;
+      signal.addEventListener("abort", () => instance.end(signal.reason), { once: true });
+    }
+    const { answer } = this.known.version === 3 ? p3 : p2;
+    return this.#raced(signal, answer(instance, handle, request));
+  }
+
+  /** An instance of 0.2 answers one request after the other. If one is given up meanwhile, the instance ends. */
+  async #turn(request) {
+    const { signal } = request;
+    while (this.running) await this.running;
+    if (signal.aborted) throw signal.reason;
+    const { instance, handle } = this.next;
+    if (instance.trapped) throw instance.trapped;
+    let gone;
+    const ended = new Promise((end) => (gone = () => end(instance.trap(signal.reason))));
+    signal.addEventListener("abort", gone, { once: true });
+    const answering = p2.answer(instance, handle, request, true);
+    this.running = Promise.race([instance.running, ended]).then(() => {
+      signal.removeEventListener("abort", gone);
+      this.running = null;
+    });
+    return this.#raced(signal, answering);
   }
 
   /** An answer, unless the request ends before; then its body is not read. */

@@ -290,18 +290,22 @@ export function imports(instance) {
   return { "wasi:http/types": types, "wasi:http/outgoing-handler": { handle } };
 }
 
-/** A request's response, from the instance that exports `handle`. */
-export function answer(instance, handle, request) {
+/** A request's response, from the instance that exports `handle`, which ends with it unless it is shared. */
+export function answer(instance, handle, request, isShared) {
   return new Promise((resolve, reject) => {
     const out = ResponseOutparam.of(instance, resolve, reject);
+    const incoming = IncomingRequest.of(request);
+    const release = () => incoming.release();
+    instance.ends.push(release);
     const over = (fault) => {
-      instance.end(fault);
+      instance.ends = instance.ends.filter((end) => end !== release);
+      if (!isShared) instance.end(fault);
+      release();
       instance.pipe?.fail(fault);
+      instance.pipe = null;
       reject(fault);
     };
-    const incoming = IncomingRequest.of(request);
-    instance.ends.push(() => incoming.release());
-    handle(incoming, out).then(
+    instance.running = handle(incoming, out).then(
       () => over(new Fault("error", 502, "it returned before its response was complete")),
       (error) => over(instance.trap(error)),
     );

@@ -28,6 +28,8 @@ pub(super) struct Driven {
     waker: Waker,
     /// The work is to be dropped by whoever polls it.
     is_over: AtomicBool,
+    /// The work may block its thread, so it is polled on threads for that alone.
+    blocks: bool,
 }
 
 struct Waiters {
@@ -52,6 +54,8 @@ struct Inner {
 
 thread_local! {
     static BUSY: Cell<bool> = const { Cell::new(false) };
+    /// Whether work may block this thread.
+    static MAY_BLOCK: Cell<bool> = const { Cell::new(false) };
 }
 
 /// That this thread polls or drops some work, until this is dropped.
@@ -70,6 +74,19 @@ impl Drop for Busy {
     }
 }
 
+/// Goes on with this, on a thread that `work` does not block if it may block it.
+pub(super) fn on_its_thread(work: &Driven, on: impl Future<Output = ()> + Send + 'static) {
+    match work.blocks {
+        true => smol::unblock(|| {
+            MAY_BLOCK.set(true);
+            smol::block_on(on);
+            MAY_BLOCK.set(false);
+        })
+        .detach(),
+        false => smol::spawn(on).detach(),
+    }
+}
+
 impl Inner {
     fn is_unattended(&self) -> bool {
         self.is_runnable && !self.is_polled && self.wakers.values().all(Option::is_none)
@@ -77,13 +94,20 @@ impl Inner {
 }
 
 impl Driven {
-    /// This work. `alone` is called if it has something to do while nobody waits for it who could be woken.
+    /// This work. `alone` is called if it has something to do while nobody waits for it who could be woken. If it
+    /// `blocks`, it is called for everything that there is to do, to go on with it [`on_its_thread`].
     pub(super) fn new(
         work: BoxFuture<'static, ()>,
+        blocks: bool,
         alone: impl Fn() + Send + Sync + 'static,
     ) -> Self {
+        let inner = Inner {
+            // It has to begin.
+            is_runnable: true,
+            ..Inner::default()
+        };
         let waiters = Arc::new(Waiters {
-            inner: Mutex::default(),
+            inner: Mutex::new(inner),
             alone: Box::new(alone),
         });
         Self {
@@ -91,6 +115,7 @@ impl Driven {
             waker: Waker::from(waiters.clone()),
             waiters,
             is_over: AtomicBool::new(false),
+            blocks,
         }
     }
 
@@ -124,9 +149,11 @@ impl Driven {
     ///
     /// Inside of other work, nothing is polled: wasmtime does not run one instance within another. A task does it then.
     pub(super) fn drive(&self) -> Result<(), Panicked> {
-        let Some(_busy) = Busy::begin() else {
+        let is_here = !self.blocks || MAY_BLOCK.get();
+        let Some(_busy) = is_here.then(Busy::begin).flatten() else {
             let mut inner = locked(&self.waiters.inner);
-            let is_first = !std::mem::replace(&mut inner.is_handed_over, true);
+            let is_due = inner.is_runnable || inner.is_news;
+            let is_first = is_due && !std::mem::replace(&mut inner.is_handed_over, true);
             drop(inner);
             if is_first {
                 (self.waiters.alone)();
@@ -212,7 +239,8 @@ impl Driven {
                 waker => *waker = Some(cx.waker().clone()),
             }
         }
-        let again = inner.is_runnable;
+        // Whoever took it over wakes all when it is done.
+        let again = inner.is_runnable && !inner.is_handed_over;
         drop(inner);
         if again {
             cx.waker().wake_by_ref();
@@ -268,7 +296,11 @@ impl Wake for Waiters {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::{future::poll_fn, sync::atomic::AtomicUsize};
+    use std::{
+        future::poll_fn,
+        sync::atomic::AtomicUsize,
+        thread::{self, ThreadId},
+    };
 
     /// How often something has happened.
     #[derive(Clone, Default)]
@@ -284,24 +316,26 @@ mod tests {
         }
     }
 
-    /// Work that never ends. Counts how often it is polled, handed over, and dropped.
-    fn counted() -> (Arc<Driven>, [Count; 3]) {
-        struct OnDrop(Count);
+    type DroppedBy = Arc<Mutex<Option<ThreadId>>>;
+
+    /// Work that never ends. Counts how often it is polled and handed over, and notes who drops it.
+    fn counted() -> (Arc<Driven>, [Count; 2], DroppedBy) {
+        struct OnDrop(DroppedBy);
         impl Drop for OnDrop {
             fn drop(&mut self) {
-                self.0.add();
+                *self.0.lock().unwrap() = Some(thread::current().id());
             }
         }
-        let counts: [Count; 3] = Default::default();
-        let [polled, handed_over, dropped] = counts.clone();
-        let on_drop = OnDrop(dropped);
+        let (counts, dropped): ([Count; 2], _) = Default::default();
+        let [polled, handed_over] = counts.clone();
+        let on_drop = OnDrop(DroppedBy::clone(&dropped));
         let work = poll_fn(move |_| {
             let _ = &on_drop;
             polled.add();
             Poll::Pending
         });
-        let driven = Driven::new(Box::pin(work), move || handed_over.add());
-        (Arc::new(driven), counts)
+        let driven = Driven::new(Box::pin(work), false, move || handed_over.add());
+        (Arc::new(driven), counts, dropped)
     }
 
     /// Does this inside of other work.
@@ -311,12 +345,12 @@ mod tests {
             act.take().into_iter().for_each(|act| act());
             Poll::Ready(())
         });
-        Driven::new(Box::pin(work), || ()).drive().unwrap();
+        Driven::new(Box::pin(work), false, || ()).drive().unwrap();
     }
 
     #[test]
     fn inside_of_other_work_it_is_handed_over_each_time() {
-        let (driven, [polled, handed_over, _]) = counted();
+        let (driven, [polled, handed_over], _) = counted();
         let it = driven.clone();
         inside(move || {
             for _ in 0..3 {
@@ -326,6 +360,11 @@ mod tests {
         assert_eq!((polled.get(), handed_over.get()), (0, 1));
         driven.drive().unwrap();
         assert_eq!(polled.get(), 1);
+        // There is nothing to do.
+        let it = driven.clone();
+        inside(move || it.drive().unwrap());
+        assert_eq!((polled.get(), handed_over.get()), (1, 1));
+        driven.news();
         let it = driven.clone();
         inside(move || it.drive().unwrap());
         assert_eq!((polled.get(), handed_over.get()), (1, 2));
@@ -340,17 +379,14 @@ mod tests {
 
     #[test]
     fn inside_of_other_work_it_is_not_dropped() {
-        let (driven, [_, _, dropped]) = counted();
-        let (seen, it) = (dropped.clone(), driven.clone());
-        inside(move || {
-            it.end();
-            drop(it);
-            assert_eq!(seen.get(), 0);
-        });
-        drop(driven);
-        while dropped.get() == 0 {
-            std::thread::yield_now();
+        let (driven, _, dropped) = counted();
+        let it = driven.clone();
+        inside(move || it.end());
+        // Another thread does it.
+        while dropped.lock().unwrap().is_none() {
+            thread::yield_now();
         }
+        assert_ne!(*dropped.lock().unwrap(), Some(thread::current().id()));
     }
 
     /// What an instance has called is dropped with it, and must not run meanwhile.
@@ -362,13 +398,13 @@ mod tests {
                 self.0.drive().unwrap();
             }
         }
-        let (driven, [polled, handed_over, _]) = counted();
+        let (driven, [polled, handed_over], _) = counted();
         let drives = Drives(driven.clone());
         let work = async move {
             let _drives = drives;
             std::future::pending::<()>().await;
         };
-        let other = Driven::new(Box::pin(work), || ());
+        let other = Driven::new(Box::pin(work), false, || ());
         other.drive().unwrap();
         other.end();
         assert_eq!((polled.get(), handed_over.get()), (0, 1));

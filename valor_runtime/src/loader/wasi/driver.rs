@@ -76,7 +76,8 @@ async fn run(
                     Poll::Ready(Some(Err(error))) => return Poll::Ready(Err(error)),
                     Poll::Ready(None) | Poll::Pending => {}
                 }
-                let takes = !(recipe.is_single && has_served);
+                let is_free = pre.is_concurrent() || calls.is_empty();
+                let takes = is_free && !(recipe.is_single && has_served);
                 if takes && let Some(call) = inbox.next(cx) {
                     has_served = true;
                     calls.push(Box::pin(answer(accessor, begun, inbox, call)));
@@ -84,7 +85,7 @@ async fn run(
                 }
                 let is_done = calls.is_empty() && accessor.poll_no_interesting_tasks(cx).is_ready();
                 inbox.set_idle(is_done);
-                return match is_done && !takes {
+                return match is_done && recipe.is_single && has_served {
                     true => Poll::Ready(Ok(())),
                     false => Poll::Pending,
                 };

@@ -11,9 +11,12 @@ use crate::{
         guest_error::TABLES,
     },
 };
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::{Arc, Weak},
+    time::Instant,
+};
 use wasmtime::{Engine, ResourceLimiter, Store, component::ResourceTable};
-use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
+use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView, filesystem::Descriptor};
 use wasmtime_wasi_config::WasiConfigVariables;
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
@@ -27,6 +30,9 @@ const HANDLES: u64 = 256;
 /// The most random bytes that a guest gets at once.
 const RANDOM: u64 = 1 << 20;
 
+/// How many files and folders an instance may have open.
+const OPEN: usize = 64;
+
 /// The data of an instance's store.
 pub(super) struct Guest {
     pub table: ResourceTable,
@@ -35,6 +41,7 @@ pub(super) struct Guest {
     pub hooks: Hooks,
     pub config: Arc<WasiConfigVariables>,
     pub stderr: Output,
+    pub opened: Opened,
     pub account: Account,
     pub limits: Limits,
     /// When the instance began: its monotonic clock counts from here.
@@ -84,6 +91,25 @@ impl ResourceLimiter for Limits {
     }
 }
 
+/// The files and folders that an instance has open.
+#[derive(Default)]
+pub(super) struct Opened(Vec<Weak<std::fs::File>>);
+
+impl Opened {
+    /// Whether there may be one more.
+    pub fn has_room(&mut self) -> bool {
+        self.0.retain(|file| file.strong_count() > 0);
+        self.0.len() < OPEN
+    }
+
+    pub fn add(&mut self, descriptor: &Descriptor) {
+        self.0.push(Arc::downgrade(match descriptor {
+            Descriptor::File(file) => &file.file,
+            Descriptor::Dir(dir) => &dir.dir,
+        }));
+    }
+}
+
 impl Guest {
     /// The store of an instance.
     pub fn store(engine: &Engine, recipe: &Recipe, account: Account) -> Store<Self> {
@@ -97,6 +123,10 @@ impl Guest {
             .max_random_size(RANDOM)
             .allow_tcp(false)
             .allow_udp(false);
+        let mut wasi = wasi.build();
+        if let Some(files) = &recipe.files {
+            *wasi.filesystem() = files.clone();
+        }
         let mut table = ResourceTable::new();
         let handles = (account.limit() / HANDLE).max(HANDLES);
         table.set_max_capacity(usize::try_from(handles).unwrap_or(usize::MAX));
@@ -104,7 +134,8 @@ impl Guest {
         http.set_field_size_limit(HANDLE as usize);
         let guest = Self {
             table,
-            wasi: wasi.build(),
+            wasi,
+            opened: Opened::default(),
             http,
             hooks: Hooks::new(recipe, account.clone()),
             config: recipe.config.clone(),

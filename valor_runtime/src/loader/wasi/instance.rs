@@ -6,7 +6,7 @@
 
 use super::{
     component::Pre,
-    driven::Driven,
+    driven::{Driven, on_its_thread},
     driver,
     inbox::{Answer, Call, Inbox, Reply, Unanswered},
     messages::{self, Outgoing},
@@ -62,7 +62,7 @@ impl Instance {
                 }
             };
             Self {
-                driven: Driven::new(work, alone),
+                driven: Driven::new(work, recipe.files.is_some(), alone),
                 recipe: recipe.clone(),
                 inbox,
                 _slot: slot,
@@ -199,7 +199,8 @@ impl Instance {
 
     /// Goes on with what nobody waits for at this moment.
     fn go_on(self: Arc<Self>) {
-        smol::spawn(async move {
+        let this = self.clone();
+        on_its_thread(&this.driven, async move {
             let waiting = Waiting::new(&self);
             future::poll_fn(|cx| {
                 self.drive();
@@ -212,11 +213,12 @@ impl Instance {
                 }
             })
             .await;
+            // Those who handed it over have not been woken.
+            self.driven.wake_all();
             if waiting.forget() {
                 self.left();
             }
-        })
-        .detach();
+        });
     }
 
     /// Whether it is idle, and nothing that was given up still has to be taken back.

@@ -7,10 +7,10 @@
 //!   it imports. `outline` reads its parts within limits, `stray` says what a core module is instead, `interfaces`
 //!   knows what this host has, and `shape` compares the types of functions.
 //! - `component` compiles it, and `imports` links it with what a component may import: wasmtime's
-//!   implementation of WASI, with Valor's `clocks`, `outgoing_v2` and `output` in it.
+//!   implementation of WASI, with Valor's `clocks`, `files`, `outgoing_v2` and `output` in it.
 //! - `pool` has the instances of a vlugin, `instance` is one and those who wait for it, and `driver` what it does.
-//!   `inbox` is what both share, `driven` how an instance gets a thread, `guest` what the host keeps for it, and
-//!   `recipe` what all instances of a vlugin get.
+//!   `inbox` is what both share, `driven` how an instance gets a thread, `guest` what the host keeps for it, `recipe`
+//!   what all instances of a vlugin get, and `folders` those of the file system.
 //! - `messages` converts requests and responses, and `outgoing` sends what a component sends.
 //!
 //! A component that traps ends its instance and the requests that this one worked for. The next request finds another.
@@ -23,6 +23,8 @@ mod clocks;
 mod component;
 mod driven;
 mod driver;
+mod files;
+mod folders;
 mod guest;
 mod imports;
 mod inbox;
@@ -50,7 +52,10 @@ use super::{
     search::{Search, of_crate},
     unpack,
 };
-use crate::{BoxFuture, Definition, Limits, hex::hex, package::WASI_TARGET, timer::Timer};
+use crate::{
+    BoxFuture, Definition, Limits, account::Account, definition::Instance, hex::hex,
+    package::WASI_TARGET, timer::Timer,
+};
 use futures_lite::future;
 use pool::Pool;
 use recipe::Recipe;
@@ -61,6 +66,7 @@ use std::{
     time::Duration,
 };
 use valor_abi_wire::Host;
+use wasmtime_wasi::filesystem::WasiFilesystemCtx;
 use wasmtime_wasi_config::WasiConfigVariables;
 
 /// How many instances there may be unless a definition says otherwise, if each answers one request.
@@ -156,8 +162,23 @@ impl WasiLoader {
         );
         let (file, sha256, component) = compiling.await?;
         let account = host.account().clone();
-        let recipe = recipe(definition, host, account, component.pre.is_concurrent());
-        let most = match (definition.limits.instances, recipe.is_single) {
+        let bounds = folders::Bounds {
+            file: &file,
+            base: self.search.base(),
+            dirs: self.search.dirs(),
+            is_restricted: restricted,
+        };
+        let files =
+            folders::granted(definition, &bounds).map_err(|error| LoadError::Component {
+                file: file.clone(),
+                error: Box::new(error),
+            })?;
+        let is_single = match definition.instance {
+            Some(instance) => instance == Instance::Request,
+            None => !component.pre.is_concurrent(),
+        };
+        let recipe = recipe(definition, host, account, is_single, files);
+        let most = match (definition.limits.instances, is_single) {
             (Some(most), _) => most as usize,
             (None, true) => INSTANCES,
             // They share their state.
@@ -207,8 +228,9 @@ impl WasiLoader {
 fn recipe(
     definition: &Definition,
     host: Arc<dyn Host>,
-    account: crate::account::Account,
-    is_concurrent: bool,
+    account: Account,
+    is_single: bool,
+    files: Option<WasiFilesystemCtx>,
 ) -> Recipe {
     let variables = variables(&definition.config);
     let mut environment = vec![(NAME.to_owned(), definition.name.clone())];
@@ -224,7 +246,8 @@ fn recipe(
         memory: usize::try_from(limits.memory()).unwrap_or(usize::MAX),
         cpu: limits.cpu(),
         timeout: limits.timeout(),
-        is_single: !is_concurrent,
+        is_single,
+        files,
         bodies: Arc::default(),
         account,
     }

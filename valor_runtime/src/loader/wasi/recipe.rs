@@ -6,6 +6,7 @@ use std::{
     time::Duration,
 };
 use valor_abi_wire::Host;
+use wasmtime_wasi::filesystem::WasiFilesystemCtx;
 use wasmtime_wasi_config::WasiConfigVariables;
 
 /// What every instance of a vlugin gets.
@@ -16,6 +17,8 @@ pub(super) struct Recipe {
     pub environment: Vec<(String, String)>,
     /// What `wasi:config/store` has.
     pub config: Arc<WasiConfigVariables>,
+    /// The folders that it gets.
+    pub files: Option<WasiFilesystemCtx>,
     /// Bytes of memory of an instance.
     pub memory: usize,
     /// How long it may run without a pause.
