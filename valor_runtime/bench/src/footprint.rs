@@ -27,7 +27,8 @@ pub const ALL: &[Measure] = &[
     ("idle connections", idle),
     ("echo of 1 GiB", large_echo),
     ("100 vlugins", readiness),
-    ("100 WebAssembly vlugins", readiness_of_guests),
+    ("100 WebAssembly vlugins", readiness_of_modules),
+    ("100 components", readiness_of_components),
     ("routes", routes),
     ("neighbours", crate::neighbours::measure),
 ];
@@ -75,6 +76,8 @@ fn large_echo() -> io::Result<()> {
         Server::HyperTokio,
         Server::ValorCompiled,
         Server::ValorNative,
+        Server::ValorWasi3,
+        Server::ValorWasi2,
     ] {
         let running = Running::start(server, 1, None)?;
         drop(used_once(&running)?);
@@ -138,13 +141,29 @@ fn readiness() -> io::Result<()> {
     Ok(())
 }
 
-/// 100 modules, each a different file. The first start leaves its compiled code behind for the next.
-fn readiness_of_guests() -> io::Result<()> {
+fn readiness_of_modules() -> io::Result<()> {
+    readiness_of_guests(
+        "WebAssembly vlugins",
+        Server::ValorWasm,
+        &crate::valor::module()?,
+    )
+}
+
+fn readiness_of_components() -> io::Result<()> {
+    readiness_of_guests(
+        "components",
+        Server::ValorWasi2,
+        &crate::valor::component()?,
+    )
+}
+
+/// 100 guests, each a different file. The first start leaves its compiled code behind for the next.
+fn readiness_of_guests(title: &str, server: Server, file: &Path) -> io::Result<()> {
     const VLUGINS: usize = 100;
     let (folder, cache) = (TempDir::new()?, TempDir::new()?);
-    let bytes = std::fs::read(crate::valor::module()?)?;
+    let bytes = std::fs::read(file)?;
     for number in 0..VLUGINS as u8 {
-        // A custom section called `n` that holds one byte: every cache takes this for another module.
+        // A custom section called `n` that holds one byte: every cache takes this for another file.
         let section = [0, 3, 1, b'n', number];
         let path = folder.path().join(format!("hello_{number}.wasm"));
         std::fs::write(path, [&*bytes, &section].concat())?;
@@ -155,14 +174,14 @@ fn readiness_of_guests() -> io::Result<()> {
         command
             .env("VALOR_BENCH_FILES", folder.path())
             .env("XDG_CACHE_HOME", cache.path());
-        let running = Running::spawn(Server::ValorWasm, 2, command)?;
+        let running = Running::spawn(server, 2, command)?;
         drop(used_once(&running)?);
         Ok(start.elapsed().as_secs_f64())
     };
     let first = start()?;
     let again = (0..5).map(|_| start()).collect::<io::Result<Vec<_>>>()?;
     let seconds = crate::throughput::median(again.into_iter());
-    println!("\n### {VLUGINS} WebAssembly vlugins\n");
+    println!("\n### {VLUGINS} {title}\n");
     println!(
         "From the program's start to the first answer: {seconds:.3} s, and {first:.1} s the first time."
     );

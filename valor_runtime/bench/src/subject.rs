@@ -41,6 +41,10 @@ pub enum Server {
     ValorWasm,
     /// The same, with a fresh instance for every request
     ValorWasmFresh,
+    /// Valor with components of WASI 0.2, whose instances answer one request each
+    ValorWasi2,
+    /// Valor with components of WASI 0.3, whose instance answers all requests
+    ValorWasi3,
     /// Valor with a vlugin in JavaScript
     ValorJs,
     /// Valor with a healthy vlugin and greedy neighbours
@@ -66,6 +70,8 @@ impl Server {
             Self::ValorNative => "Valor, native",
             Self::ValorWasm => "Valor, WebAssembly",
             Self::ValorWasmFresh => "Valor, WebAssembly, each a new instance",
+            Self::ValorWasi2 => "Valor, WASI 0.2, each a new instance",
+            Self::ValorWasi3 => "Valor, WASI 0.3",
             Self::ValorJs => "Valor, JavaScript",
             Self::ValorNeighbours => "Valor, with bad neighbours",
             Self::ValorCompiled => "Valor, compiled in",

@@ -34,6 +34,12 @@ const OF_KINDS: &[Server] = &[
     Server::ValorWasmFresh,
     Server::WasmtimeServe,
 ];
+const OF_COMPONENTS: &[Server] = &[
+    Server::ValorNative,
+    Server::ValorWasi3,
+    Server::ValorWasi2,
+    Server::WasmtimeServe,
+];
 const OF_SCRIPTS: &[Server] = &[
     Server::DenoServe,
     Server::ValorJs,
@@ -77,6 +83,13 @@ pub const TABLES: &[Table] = &[
         threads: 1,
         connections: 32,
         servers: OF_KINDS,
+    },
+    Table {
+        title: "components: hello, 1 header, 1 thread",
+        load: Load::Hello { headers: 1 },
+        threads: 1,
+        connections: 32,
+        servers: OF_COMPONENTS,
     },
     Table {
         title: "JavaScript: hello, 1 header",

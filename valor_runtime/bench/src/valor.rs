@@ -1,4 +1,4 @@
-//! Valor as it is measured: the same vlugins in libraries, in WebAssembly modules, or linked into the program, or
+//! Valor as it is measured: the same vlugins in libraries, in WebAssembly modules or components, or linked into the program, or
 //! none at all.
 
 use crate::{
@@ -56,6 +56,8 @@ pub async fn vlugin(subject: Subject) -> Result<Arc<dyn Vlugin>, Box<dyn Error>>
         Subject::ValorNative => native().await,
         Subject::ValorWasm => guests().await,
         Subject::ValorWasmFresh => fresh().await,
+        Subject::ValorWasi2 => components(&component()?).await,
+        Subject::ValorWasi3 => components(&component_v3()?).await,
         Subject::ValorJs => script().await,
         Subject::ValorNeighbours => neighbours::vlugin().await,
         _ => compiled().await,
@@ -137,6 +139,23 @@ async fn guests() -> Result<Arc<dyn Vlugin>, Box<dyn Error>> {
     Ok(runtime)
 }
 
+/// A component as the hello and as the echo.
+async fn components(file: &Path) -> Result<Arc<dyn Vlugin>, Box<dyn Error>> {
+    let runtime = runtime().await?;
+    let mut definitions = Vec::new();
+    for name in ["hello", "echo"] {
+        let mut definition = definition("wasi", name, file)?;
+        // It sees the same path as the other servers.
+        definition.strip = false;
+        definitions.push(definition);
+    }
+    definitions.extend(many("wasi")?);
+    for loaded in runtime.load_all(&definitions).await {
+        loaded?;
+    }
+    Ok(runtime)
+}
+
 /// The hello in JavaScript.
 async fn script() -> Result<Arc<dyn Vlugin>, Box<dyn Error>> {
     let deno = programs::find("deno").ok_or("there is no Deno")?;
@@ -191,11 +210,23 @@ pub fn module() -> io::Result<PathBuf> {
 
 const WASM: &str = "wasm32-unknown-unknown";
 
-/// The hello as a WASI component, which is built if necessary.
+/// The component of WASI 0.2, which is built if necessary.
 ///
 /// # Errors
 /// If it does not build.
 pub fn component() -> io::Result<PathBuf> {
+    Ok(built_components()?.join("component.wasm"))
+}
+
+/// The same for WASI 0.3.
+///
+/// # Errors
+/// If it does not build.
+pub fn component_v3() -> io::Result<PathBuf> {
+    Ok(built_components()?.join("component_v3.wasm"))
+}
+
+fn built_components() -> io::Result<PathBuf> {
     let (program, target) = (library_dir()?, "wasm32-wasip2");
     let target_dir = program.parent().unwrap_or(&program);
     let built = cargo()
@@ -212,9 +243,9 @@ pub fn component() -> io::Result<PathBuf> {
         .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/component"))
         .status()?;
     match built.success() {
-        true => Ok(target_dir.join(target).join("release/component.wasm")),
+        true => Ok(target_dir.join(target).join("release")),
         false => Err(io::Error::other(
-            "the WASI component does not build: `rustup target add wasm32-wasip2` adds its target",
+            "the components do not build: `rustup target add wasm32-wasip2` adds their target",
         )),
     }
 }

@@ -30,7 +30,10 @@ mod settings;
 pub mod specifier;
 mod table;
 pub(crate) mod unpack;
+#[cfg(not(feature = "fuzzing"))]
 pub(crate) mod wasi;
+#[cfg(feature = "fuzzing")]
+pub mod wasi;
 pub mod wasm;
 
 pub use component_error::ComponentError;

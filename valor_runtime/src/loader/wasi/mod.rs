@@ -25,6 +25,8 @@ mod driven;
 mod driver;
 mod files;
 mod folders;
+#[cfg(any(test, feature = "fuzzing"))]
+mod fuzzing;
 mod guest;
 mod imports;
 mod inbox;
@@ -45,6 +47,10 @@ mod shape;
 mod stray;
 mod types;
 mod world;
+
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub use fuzzing::check;
 
 use super::{
     ComponentError, Examined, LoadError, Loaded, Loader, Settings, Wanted,
