@@ -365,6 +365,10 @@ fn a_component_reads_and_changes_the_folders_that_it_is_granted() {
                 std::fs::read(place.file("app/own/new.txt")).unwrap().len(),
                 210_000
             );
+            if !is_v3 {
+                let said = said("/scribble?words.txt").await;
+                assert!(said.contains("not-permitted"), "{said}");
+            }
             // A link leads nowhere outside.
             said("/link?own/out:../../secret.txt").await;
             let out = said("/read?own/out").await;
@@ -456,4 +460,12 @@ fn a_definition_says_what_an_instance_answers() {
         assert_eq!(get(it, "/panic").await.0, 502);
         assert_eq!(get(it, "/served").await, (200, "1".into()));
     });
+    // What it has not heard of when it ends, another one answers.
+    let two = block_on(runtime(
+        &fixture::components()[0],
+        json!({ "instance": "shared" }),
+    ));
+    assert_eq!(block_on(get(&two, "/served")), (200, "1".into()));
+    let (first, second) = block_on(zip(get(&two, "/doomed"), get(&two, "/served")));
+    assert_eq!((first.0, second), (502, (200, "1".into())));
 }

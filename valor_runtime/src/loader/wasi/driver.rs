@@ -76,8 +76,8 @@ async fn run(
                     Poll::Ready(Some(Err(error))) => return Poll::Ready(Err(error)),
                     Poll::Ready(None) | Poll::Pending => {}
                 }
-                let is_free = pre.is_concurrent() || calls.is_empty();
-                let takes = is_free && !(recipe.is_single && has_served);
+                // While a guest of 0.2 waits, wasmtime polls nothing else, so it has no other request meanwhile.
+                let takes = !(recipe.is_single && has_served);
                 if takes && let Some(call) = inbox.next(cx) {
                     has_served = true;
                     calls.push(Box::pin(answer(accessor, begun, inbox, call)));
