@@ -140,22 +140,22 @@ impl Instance {
             return;
         }
         let is_cancelled = self.inbox.is_abandoned();
-        if self.inbox.is_retired() {
+        if self.inbox.is_retired() || self.recipe.is_single && is_cancelled {
             return self.end();
         }
-        if self.has_nothing_to_do() && !self.recipe.is_single {
-            return;
-        }
-        if self.recipe.is_single && is_cancelled {
-            return self.end();
+        if self.has_nothing_to_do() {
+            return self.rest();
         }
         // What it does behind its response is mostly nothing, or done at once.
         let mut polls = 0..AT_ONCE;
         while !is_cancelled && self.driven.is_runnable() && polls.next().is_some() {
             self.drive();
         }
-        if self.inbox.has_ended() || self.has_nothing_to_do() && !self.recipe.is_single {
+        if self.inbox.has_ended() {
             return;
+        }
+        if self.has_nothing_to_do() {
+            return self.rest();
         }
         let limit = match is_cancelled {
             true => GRACE,
@@ -219,6 +219,13 @@ impl Instance {
                 self.left();
             }
         });
+    }
+
+    /// It has nothing to do, and nobody waits for it. One that answers a single request never has anything to do again.
+    fn rest(&self) {
+        if self.recipe.is_single {
+            self.end();
+        }
     }
 
     /// Whether it is idle, and nothing that was given up still has to be taken back.

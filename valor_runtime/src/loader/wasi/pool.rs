@@ -84,3 +84,67 @@ impl Vlugin for Pool {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        super::{
+            component, recipe,
+            sample::{self, P2, P3},
+        },
+        *,
+    };
+    use crate::{
+        Definition, Kind, Limits,
+        account::Account,
+        host::{
+            RuntimeHost,
+            allow::Allow,
+            callees::Callees,
+            fetch::{FetchConfig, Fetcher},
+        },
+    };
+    use futures_lite::future::block_on;
+    use std::time::{Duration, Instant};
+
+    fn pool(handler: &str, is_single: bool) -> Pool {
+        let bytes = wat::parse_str(sample::small(handler)).unwrap();
+        let checked = component::check(&bytes, &Limits::default(), &|_| {}).unwrap();
+        let definition = Definition::new(Kind::Wasi, "it");
+        let account = Account::new(&definition.limits);
+        let nobody = crate::from_fn(|_| async { Ok(Response::new(404)) });
+        let host = RuntimeHost::new(
+            "it",
+            Allow::none(),
+            Arc::new(Fetcher::new(FetchConfig::default()).unwrap()),
+            Callees::new(nobody, []),
+            account.clone(),
+        );
+        Pool::new(
+            recipe(&definition, host, account, is_single, None),
+            checked,
+            1,
+        )
+    }
+
+    /// How many instances there are once they have had time to end.
+    fn instances(pool: &Pool, expected: usize) -> usize {
+        let begun = Instant::now();
+        // The pool has the recipe, and so has each instance, in itself and in its work.
+        let there = || (Arc::strong_count(&pool.recipe) - 1) / 2;
+        while there() != expected && begun.elapsed() < Duration::from_secs(10) {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        there()
+    }
+
+    #[test]
+    fn the_instance_that_shows_that_it_begins_is_kept_or_ends() {
+        for (handler, is_single) in [(P2, true), (P3, true), (P2, false), (P3, false)] {
+            let pool = pool(handler, is_single);
+            block_on(pool.begin()).unwrap();
+            let expected = if is_single { 0 } else { 1 };
+            assert_eq!(instances(&pool, expected), expected, "{handler}");
+        }
+    }
+}
