@@ -3,7 +3,7 @@
 //!
 //! `instance` runs each instance of a component so. The work is behind a lock that is tried and never waited for: if it
 //! is taken, its holder goes on until nothing new has come in. When the work waits for something and wakes up, it wakes
-//! all who wait for it: nobody knows which of them is polled next, as one may wait for its client meanwhile.
+//! all who wait for it. If all of them may wait for something else meanwhile, such as a client, a task polls it.
 
 use crate::BoxFuture;
 use std::{
@@ -38,9 +38,17 @@ struct Waiters {
     alone: Box<dyn Fn() + Send + Sync>,
 }
 
+/// Somebody who waits.
+struct Waiter {
+    /// `None` until it is polled again after it was woken.
+    waker: Option<Waker>,
+    /// It waits for this work alone, so it is polled soon after it was woken.
+    is_prompt: bool,
+}
+
 #[derive(Default)]
 struct Inner {
-    wakers: BTreeMap<u64, Option<Waker>>,
+    waiters: BTreeMap<u64, Waiter>,
     last: u64,
     /// The work has something to do, and nobody polls it for that yet.
     is_runnable: bool,
@@ -89,7 +97,15 @@ pub(super) fn on_its_thread(work: &Driven, on: impl Future<Output = ()> + Send +
 
 impl Inner {
     fn is_unattended(&self) -> bool {
-        self.is_runnable && !self.is_polled && self.wakers.values().all(Option::is_none)
+        let mut waiters = self.waiters.values();
+        let comes = |it: &Waiter| it.is_prompt || it.waker.is_some();
+        self.is_runnable && !self.is_polled && !waiters.any(comes)
+    }
+
+    /// The wakers of all who can be woken.
+    fn take_wakers(&mut self) -> Vec<Waker> {
+        let waiters = self.waiters.values_mut();
+        waiters.filter_map(|it| it.waker.take()).collect()
     }
 }
 
@@ -141,7 +157,7 @@ impl Driven {
 
     /// How many wait.
     pub(super) fn waiters(&self) -> usize {
-        locked(&self.waiters.inner).wakers.len()
+        locked(&self.waiters.inner).waiters.len()
     }
 
     /// Polls the work, unless another thread does, which then sees all that came in before. A panic in it is returned
@@ -188,8 +204,16 @@ impl Driven {
                 drop(drop_caught(work.take()));
             }
             let has_ended = work.is_none();
-            locked(&self.waiters.inner).is_polled = false;
+            let mut inner = locked(&self.waiters.inner);
+            inner.is_polled = false;
+            // Those who came meanwhile did not poll it, and wait for the next turn.
+            let waiting = match inner.is_runnable {
+                true => inner.take_wakers(),
+                false => Vec::new(),
+            };
+            drop(inner);
             drop(work);
+            waiting.into_iter().for_each(Waker::wake);
             if let Some(error) = panicked {
                 return Err(error);
             }
@@ -206,10 +230,7 @@ impl Driven {
 
     /// Wakes all who wait.
     pub(super) fn wake_all(&self) {
-        let all: Vec<Waker> = {
-            let mut inner = locked(&self.waiters.inner);
-            inner.wakers.values_mut().filter_map(Option::take).collect()
-        };
+        let all = locked(&self.waiters.inner).take_wakers();
         all.into_iter().for_each(Waker::wake);
     }
 
@@ -221,26 +242,38 @@ impl Driven {
         }
     }
 
-    /// Somebody who waits from now on.
+    /// Somebody who waits from now on, for this work alone.
     pub(super) fn wait(&self) -> u64 {
         let mut inner = locked(&self.waiters.inner);
         inner.last += 1;
         let key = inner.last;
-        inner.wakers.insert(key, None);
+        let waiter = Waiter {
+            waker: None,
+            is_prompt: true,
+        };
+        inner.waiters.insert(key, waiter);
         key
+    }
+
+    /// This waiter may wait for something else from now on, such as a slow client.
+    pub(super) fn waits_elsewhere(&self, key: u64) {
+        let mut inner = locked(&self.waiters.inner);
+        if let Some(waiter) = inner.waiters.get_mut(&key) {
+            waiter.is_prompt = false;
+        }
     }
 
     /// Has the task of this waiter woken when the work goes on.
     pub(super) fn waits(&self, key: u64, cx: &Context<'_>) {
         let mut inner = locked(&self.waiters.inner);
-        if let Some(waker) = inner.wakers.get_mut(&key) {
-            match waker {
+        if let Some(waiter) = inner.waiters.get_mut(&key) {
+            match &mut waiter.waker {
                 Some(waker) if waker.will_wake(cx.waker()) => {}
                 waker => *waker = Some(cx.waker().clone()),
             }
         }
-        // Whoever took it over wakes all when it is done.
-        let again = inner.is_runnable && !inner.is_handed_over;
+        // Whoever polls it or has taken it over wakes all when that is done.
+        let again = inner.is_runnable && !inner.is_handed_over && !inner.is_polled;
         drop(inner);
         if again {
             cx.waker().wake_by_ref();
@@ -250,8 +283,8 @@ impl Driven {
     /// This waiter leaves. Returns whether nobody waits any more.
     pub(super) fn leave(&self, key: u64) -> bool {
         let mut inner = locked(&self.waiters.inner);
-        let left = inner.wakers.remove(&key);
-        let is_last = inner.wakers.is_empty();
+        let left = inner.waiters.remove(&key);
+        let is_last = inner.waiters.is_empty();
         drop(inner);
         drop(left);
         is_last
@@ -278,12 +311,11 @@ fn discard(work: Option<BoxFuture<'static, ()>>) {
 
 impl Wake for Waiters {
     fn wake(self: Arc<Self>) {
-        let (all, is_unattended): (Vec<Waker>, _) = {
+        let (all, is_unattended) = {
             let mut inner = locked(&self.inner);
             inner.is_runnable = true;
             let is_unattended = inner.is_unattended();
-            let all = inner.wakers.values_mut().filter_map(Option::take);
-            (all.collect(), is_unattended)
+            (inner.take_wakers(), is_unattended)
         };
         // Without the lock: a vlugin that calls itself leads back here.
         all.into_iter().for_each(Waker::wake);

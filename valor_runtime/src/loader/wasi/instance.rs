@@ -311,6 +311,7 @@ impl Waiting {
         let len = head
             .header_str("content-length")
             .and_then(|len| len.parse().ok());
+        self.instance.driven.waits_elsewhere(self.key);
         let mut reading = Reading {
             waiting: self,
             body: Outgoing(body),
