@@ -4,6 +4,9 @@
 
 #[path = "../fixture/mod.rs"]
 mod fixture;
+#[path = "../server/harness.rs"]
+mod harness;
+mod trailers;
 
 use futures_lite::future::{block_on, or, yield_now, zip};
 use serde_json::{Value, json};
@@ -11,7 +14,7 @@ use std::{
     sync::{Mutex, Once},
     time::Duration,
 };
-use valor_runtime::{Definition, Request, Response, Runtime, Vlugin};
+use valor_runtime::{Chunk, Definition, Request, Response, Runtime, Vlugin};
 
 static LINES: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
@@ -55,6 +58,10 @@ async fn runtime(component: &std::path::Path, more: Value) -> std::sync::Arc<Run
             smol::Timer::after(Duration::from_millis(30)).await;
         }
         response.body = request.head.target().to_owned().into();
+        if request.head.target() == "/trailers" {
+            let sum = ("x-sum".to_owned(), b"9".to_vec());
+            return Ok(harness::chunks(None, vec![Ok(Chunk::Trailers(vec![sum]))]));
+        }
         Ok(response)
     });
     let runtime = Runtime::builder().build().unwrap();
