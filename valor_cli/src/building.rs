@@ -2,18 +2,18 @@
 //! and SIGHUP, and `web` for `web --watch`.
 //!
 //! Only one cargo runs at a time: two would wait for each other in one target folder. The newest edit is built first,
-//! and libraries before modules. A cargo that delays a newer edit is ended, and its work is queued again after that
-//! edit; cargo keeps the crates that are done. Each outcome is reported as soon as cargo has it.
+//! and libraries before modules and components. A cargo that delays a newer edit is ended, and its work is queued
+//! again after that edit; cargo keeps the crates that are done. Each outcome is reported as soon as cargo has it.
 
 use crate::{
     args::{BuildArgs, LogArgs, LogFormat},
-    build_sources::{How, Outcome, build_each},
+    build_sources::{How, Outcome, Product, build_each},
     log_writer::LogWriter,
     programs::Stop,
 };
 use smol::channel::{Receiver, Sender, unbounded};
 use std::{collections::BTreeSet, path::PathBuf};
-use valor_runtime::{Definition, package::WASM_TARGET};
+use valor_runtime::Definition;
 
 /// What is being built, and what is to be built next.
 pub struct Builder {
@@ -67,14 +67,13 @@ impl Builder {
         }
     }
 
-    /// Builds the sources of these definitions. A running build gives way, unless these are only modules.
+    /// Builds the sources of these definitions. A running build gives way, unless these are only modules and components.
     pub fn build(&mut self, definitions: Vec<Definition>) {
         let running = self.running.as_ref();
         let is_running = |name: &str| {
             running.is_some_and(|it| it.names.contains(name)) && self.is_building(name)
         };
-        let urgent =
-            |it: &&Definition| it.kind.target() != Some(WASM_TARGET) || is_running(&it.name);
+        let urgent = |it: &&Definition| Product::of(it) == Product::Library || is_running(&it.name);
         let urgent = definitions.iter().find(urgent).map(|it| it.name.clone());
         let is_again = |it: &Definition| definitions.iter().any(|again| again.name == it.name);
         self.wanted.retain(|it| !is_again(it));

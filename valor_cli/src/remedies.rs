@@ -92,7 +92,12 @@ mod tests {
     fn a_build_is_offered_for_what_can_be_built() {
         let named = "name its folder with --plugin-dir, or give its file in `path`";
         let build = "build it (`--build`), ";
-        for (kind, build) in [("native", build), ("wasm", build), ("js", "")] {
+        for (kind, build) in [
+            ("native", build),
+            ("wasm", build),
+            ("wasi", build),
+            ("js", ""),
+        ] {
             let definition = format!(r#"{{ "type": "{kind}", "name": "a" }}"#);
             let definition = Definition::from_json(&definition).unwrap();
             let error = RuntimeError::from(LoadError::NotFound {

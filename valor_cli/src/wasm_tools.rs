@@ -1,15 +1,16 @@
-//! The tools that WebAssembly modules need besides cargo: the target's std, which rustup installs, and binaryen's
-//! `wasm-opt`, which shrinks modules. `build_sources` and `build` call it. If one of the two is missing, a line says
-//! so, and what to do.
+//! The tools that WebAssembly modules and components need besides cargo: the target's std, which rustup installs,
+//! `cargo component` for crates that are meant for it, and binaryen's `wasm-opt`, which shrinks modules.
+//! `build_sources` and `build` call it. If one of them is missing, a line says so, and what to do.
 
 use crate::programs::{Stop, silent};
 use std::{
+    ffi::OsString,
     fs,
     io::ErrorKind,
     path::{Path, PathBuf},
     process::Command,
 };
-use valor_runtime::{escape::one_line, package::WASM_TARGET};
+use valor_runtime::escape::one_line;
 
 /// The features that rustc uses in modules for this target; a tool that knows more of them may use only these.
 const FEATURES: [&str; 6] = [
@@ -26,18 +27,16 @@ const FEATURES: [&str; 6] = [
 ///
 /// # Errors
 /// What is missing, and the remedy. A compiler that finds its std elsewhere builds anyway.
-pub fn have_target(folder: &Path, stop: &Stop) -> Result<(), String> {
-    if has_std(folder, stop) {
+pub fn have_target(target: &str, folder: &Path, stop: &Stop) -> Result<(), String> {
+    if has_std(target, folder, stop) {
         return Ok(());
     }
-    log::info!(target: "valor::build", "the target {WASM_TARGET} is missing; rustup installs it");
+    log::info!(target: "valor::build", "the target {target} is missing; rustup installs it");
     let mut rustup = Command::new("rustup");
-    rustup
-        .args(["target", "add", WASM_TARGET])
-        .current_dir(folder);
+    rustup.args(["target", "add", target]).current_dir(folder);
     let rustup = stop.output(&mut rustup);
     let why = match rustup {
-        Ok(output) if output.status.success() => match has_std(folder, stop) {
+        Ok(output) if output.status.success() => match has_std(target, folder, stop) {
             true => return Ok(()),
             // Not rustup's.
             false => " for this compiler".to_owned(),
@@ -50,16 +49,16 @@ pub fn have_target(folder: &Path, stop: &Stop) -> Result<(), String> {
         Err(_) => String::new(),
     };
     Err(format!(
-        "the target {WASM_TARGET} is not installed{why}: rustup target add {WASM_TARGET}"
+        "the target {target} is not installed{why}: rustup target add {target}"
     ))
 }
 
 /// Whether the compiler that cargo runs in this folder has the target's std.
-fn has_std(folder: &Path, stop: &Stop) -> bool {
+fn has_std(target: &str, folder: &Path, stop: &Stop) -> bool {
     let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
     let mut rustc = Command::new(rustc);
     rustc
-        .args(["--print", "target-libdir", "--target", WASM_TARGET])
+        .args(["--print", "target-libdir", "--target", target])
         .current_dir(folder);
     let Ok(output) = stop.output(&mut rustc) else {
         return false;
@@ -70,6 +69,23 @@ fn has_std(folder: &Path, stop: &Stop) -> bool {
             file.is_ok_and(|file| file.file_name().to_string_lossy().starts_with("libstd-"))
         })
     })
+}
+
+/// Makes sure that this cargo has the command `component`.
+///
+/// # Errors
+/// If it does not; with the remedy.
+pub fn have_cargo_component(cargo: OsString, stop: &Stop) -> Result<(), String> {
+    let mut version = Command::new(cargo);
+    let asked = stop.output(version.args(["component", "--version"]));
+    match asked.is_ok_and(|asked| asked.status.success()) {
+        true => Ok(()),
+        false => Err(
+            "it has [package.metadata.component] in its Cargo.toml, and `cargo component`, which builds such crates, \
+             is not installed: cargo install cargo-component --locked"
+                .to_owned(),
+        ),
+    }
 }
 
 /// `wasm-opt`, if it is installed: `$WASM_OPT`, or the one on the PATH.

@@ -15,9 +15,11 @@ Examples:
   valor_cli build -p plugins.json --release greet board
   valor_cli build -p plugins.json --release --wasm-opt always
 
-A native vlugin becomes a library for this machine, a WebAssembly one a `.wasm` file for
-wasm32-unknown-unknown. If that target is missing, rustup installs it. Crates of one workspace are
-built together. cargo's own output goes to standard error, the list of what was built to standard output.
+A `native` vlugin becomes a library for this machine, a `wasm` one a module for
+wasm32-unknown-unknown, a `wasi` one a component for wasm32-wasip2. If a target is missing, rustup
+installs it. Crates of one workspace are built together. For a `wasi` vlugin, a crate with
+[package.metadata.component] is built by `cargo component`. cargo's own output goes to standard error,
+the list of what was built to standard output.
 
 Environment: CARGO names the cargo to run, RUSTC the compiler, WASM_OPT the wasm-opt.
 
@@ -39,7 +41,7 @@ pub struct BuildCommandArgs {
 
     /// Whether to shrink WebAssembly modules in place with binaryen's wasm-opt
     ///
-    /// It takes a few seconds per module and saves about a tenth of its size.
+    /// It takes a few seconds per module and saves about a tenth of its size. It reads no components.
     #[arg(long, value_enum, value_name = "WHEN", default_value_t = WhenOpt::Auto)]
     pub wasm_opt: WhenOpt,
 

@@ -119,8 +119,8 @@ pub enum Command {
 
     /// Builds the crates that plugins.json names as `source`
     ///
-    /// It runs cargo as `run --build` does, for native and WebAssembly vlugins, and lists the files that
-    /// it made. If a crate does not compile, the others are still built.
+    /// It runs cargo as `run --build` does, for native vlugins, WebAssembly modules and components, and
+    /// lists the files that it made. If a crate does not compile, the others are still built.
     #[command(after_long_help = build::EXAMPLES, after_help = MORE)]
     Build(BuildCommandArgs),
 
@@ -214,8 +214,8 @@ pub struct RunArgs {
 
     /// Replace vlugins while the server runs, whenever their files or plugins.json change
     ///
-    /// A changed library, package or module replaces the old one, and a changed plugins.json is
-    /// applied. With --build, crates whose sources have changed are built first. If the new one is
+    /// A changed library, package, module or component replaces the old one, and a changed plugins.json
+    /// is applied. With --build, crates whose sources have changed are built first. If the new one is
     /// broken, the old one keeps serving, and the log says why.
     #[arg(long)]
     pub watch: bool,

@@ -1,9 +1,12 @@
 //! What cargo knows about the crates that definitions name as `source`: the workspace of each, the name of its library,
 //! and the folders that it is built from. `build_sources` needs it to build, and `watch` to watch.
 
-use super::fault::{BuildFault, cannot_run, fault};
+use super::{
+    fault::{BuildFault, cannot_run, fault},
+    recipe::{Product, Recipe},
+};
 use crate::programs::{Stop, silent};
-use cargo_metadata::{CrateType, DependencyKind, Metadata, MetadataCommand, Package, Target};
+use cargo_metadata::{DependencyKind, Metadata, MetadataCommand, Package};
 use std::path::{Path, PathBuf};
 use valor_runtime::{
     escape::one_line,
@@ -13,12 +16,16 @@ use valor_runtime::{
 
 /// The name of the library that the crate in a folder becomes: the one to look for if a definition has a `source` and
 /// no `path`. `None` if the folder cannot be read.
-pub fn library_name(source: &Path) -> Option<String> {
+pub fn library_name(source: &Path, product: Product) -> Option<String> {
     let manifest = file::read_text(source.join("Cargo.toml"), file::TEXT).ok()?;
     let manifest: toml::Table = manifest.parse().ok()?;
     let name_in = |table: &str| manifest.get(table)?.get("name")?.as_str();
     let name = name_in("lib").or_else(|| name_in("package"))?;
-    Some(name.replace('-', "_"))
+    match product {
+        // That of a program keeps its `-`, and with one in it both are looked for.
+        Product::Component => Some(name.to_owned()),
+        Product::Library | Product::Module => Some(name.replace('-', "_")),
+    }
 }
 
 /// What cargo has said about the workspaces so far; asking it takes a while.
@@ -45,8 +52,12 @@ impl<'a> Workspaces<'a> {
         }
     }
 
-    /// The package in this folder, and the root of its workspace.
-    pub(super) fn package(&mut self, source: &Path) -> Result<(PathBuf, Package), BuildFault> {
+    /// The package in this folder, the root of its workspace, and how this is built of it.
+    pub(super) fn package(
+        &mut self,
+        source: &Path,
+        product: Product,
+    ) -> Result<(PathBuf, Package, Recipe), BuildFault> {
         let shown = source.display();
         let manifest = manifest(source).map_err(|error| match error {
             error if error.is_absent() => fault(format!(
@@ -66,13 +77,13 @@ impl<'a> Workspaces<'a> {
                 "its source {shown} is a workspace; name the folder of a crate in it"
             ))
         })?;
-        if !package.targets.iter().any(is_cdylib) {
-            return Err(fault(format!(
-                "its source {shown} does not build a shared library; add to its Cargo.toml: \
-                 [lib] crate-type = [\"cdylib\"]"
-            )));
-        }
-        Ok((workspace, package))
+        let recipe = Recipe::of(product, &package).ok_or_else(|| {
+            fault(format!(
+                "its source {shown} does not build a {}; add to its Cargo.toml: [lib] crate-type = [\"cdylib\"]",
+                product.what()
+            ))
+        })?;
+        Ok((workspace, package, recipe))
     }
 
     /// What the library of the crate in this folder is built from. If cargo cannot read the crate, that is only its
@@ -173,10 +184,6 @@ pub fn metadata(
     MetadataCommand::parse(said).map_err(|error| unread(&error.to_string()))
 }
 
-pub(super) fn is_cdylib(target: &Target) -> bool {
-    target.crate_types.contains(&CrateType::CDyLib)
-}
-
 /// cargo's `error: …` and its `Caused by:` lines.
 fn on_one_line(stderr: &str) -> String {
     let line = one_line(stderr);
@@ -192,7 +199,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let name = |manifest: &str| {
             std::fs::write(dir.path().join("Cargo.toml"), manifest).unwrap();
-            library_name(dir.path())
+            library_name(dir.path(), Product::Library)
         };
         assert_eq!(name("[package]\nname = \"a-b\"").as_deref(), Some("a_b"));
         assert_eq!(
@@ -205,6 +212,7 @@ mod tests {
         );
         assert_eq!(name("[workspace]"), None);
         assert_eq!(name("no toml"), None);
-        assert_eq!(library_name(&dir.path().join("nowhere")), None);
+        let nowhere = dir.path().join("nowhere");
+        assert_eq!(library_name(&nowhere, Product::Library), None);
     }
 }

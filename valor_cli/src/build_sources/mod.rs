@@ -5,22 +5,25 @@
 
 mod crates;
 mod fault;
+mod recipe;
 
 pub use crates::{Inputs, Workspaces, library_name, manifest, metadata};
 pub use fault::BuildFault;
+pub use recipe::Product;
 
 use crate::{log_writer::LogWriter, programs::Stop, wasm_tools};
 use cargo_metadata::{Message, Package, PackageId};
-use crates::is_cdylib;
 use fault::{cannot_run, fault};
+use recipe::{Part, Recipe, Tool};
 use std::{
     collections::BTreeMap,
+    ffi::OsString,
     io::{BufRead, BufReader, Read},
     path::{Path, PathBuf},
     process::{Command, Stdio},
     time::Instant,
 };
-use valor_runtime::{Definition, package::WASM_TARGET};
+use valor_runtime::Definition;
 
 /// How to build.
 #[derive(Clone, Copy)]
@@ -53,8 +56,8 @@ pub fn build<'a>(
     outcomes
 }
 
-/// The same, but reports each outcome as soon as it is known. Libraries are built before modules, and workspaces in the
-/// order of the definitions. A stopped build reports nothing more.
+/// The same, but reports each outcome as soon as it is known. Libraries are built before modules, modules before
+/// components, and workspaces in the order of the definitions. A stopped build reports nothing more.
 pub fn build_each<'a>(
     definitions: impl Iterator<Item = (usize, &'a Definition)>,
     base: &Path,
@@ -63,21 +66,20 @@ pub fn build_each<'a>(
 ) {
     let mut known = Workspaces::new(how.stop);
     let mut workspaces = Vec::new();
-    // By whether it is for WebAssembly, and the number of its workspace.
-    let mut wanted: BTreeMap<(bool, usize), Vec<Wanted>> = BTreeMap::new();
+    // With the number of the workspace.
+    let mut wanted: BTreeMap<(Recipe, usize), Vec<Wanted>> = BTreeMap::new();
     for (index, definition) in definitions {
         let Some(source) = &definition.source else {
             continue;
         };
-        match known.package(&base.join(source)) {
-            Ok((workspace, package)) => {
-                let is_wasm = definition.kind.target() == Some(WASM_TARGET);
+        match known.package(&base.join(source), Product::of(definition)) {
+            Ok((workspace, package, recipe)) => {
                 let known = workspaces.iter().position(|it| *it == workspace);
                 let number = known.unwrap_or(workspaces.len());
                 if known.is_none() {
                     workspaces.push(workspace);
                 }
-                let packages = wanted.entry((is_wasm, number)).or_default();
+                let packages = wanted.entry((recipe, number)).or_default();
                 match packages.iter_mut().find(|it| it.package.id == package.id) {
                     Some(wanted) => wanted.indices.push(index),
                     None => packages.push(Wanted {
@@ -89,11 +91,18 @@ pub fn build_each<'a>(
             Err(fault) => told(index, Err(fault)),
         }
     }
-    for ((is_wasm, number), packages) in wanted {
-        if how.stop.is_stopped() {
-            return;
+    for ((recipe, number), packages) in wanted {
+        let at_once = match recipe.tool {
+            Tool::Cargo => packages.len(),
+            // If one does not compile, it makes no component of the others.
+            Tool::CargoComponent => 1,
+        };
+        for packages in packages.chunks(at_once) {
+            if how.stop.is_stopped() {
+                return;
+            }
+            build_workspace(&workspaces[number], recipe, packages, how, told);
         }
-        build_workspace(&workspaces[number], is_wasm, &packages, how, told);
     }
 }
 
@@ -107,7 +116,7 @@ struct Wanted {
 /// built.
 fn build_workspace(
     workspace: &Path,
-    is_wasm: bool,
+    recipe: Recipe,
     packages: &[Wanted],
     how: How<'_>,
     told: &mut dyn FnMut(usize, Outcome),
@@ -117,12 +126,12 @@ fn build_workspace(
     let start = Instant::now();
     log::info!(
         target: "valor::build", profile = profile;
-        "building {} in {}{}", names.join(", "), workspace.display(),
-        if is_wasm { " for WebAssembly" } else { "" }
+        "building {} in {}{}", names.join(", "), workspace.display(), recipe.product.said()
     );
-    let target = match is_wasm {
-        true => wasm_tools::have_target(workspace, how.stop),
-        false => Ok(()),
+    let tools = match (recipe.tool, recipe.product.target()) {
+        (Tool::CargoComponent, _) => wasm_tools::have_cargo_component(cargo(), how.stop),
+        (Tool::Cargo, Some(target)) => wasm_tools::have_target(target, workspace, how.stop),
+        (Tool::Cargo, None) => Ok(()),
     };
     how.log.flush();
 
@@ -132,11 +141,16 @@ fn build_workspace(
             told(index, outcome.clone());
         }
     };
-    let ran = run_cargo(workspace, is_wasm, packages, how, &mut |id, library| {
+    let mut built = |id, library| {
         if let Some(at) = left.iter().position(|it| it.package.id == id) {
             tell(left.remove(at), Ok(library));
         }
-    });
+    };
+    let ran = match (recipe.tool, &tools) {
+        (Tool::Cargo, _) => run_cargo(workspace, recipe, packages, how, &mut built),
+        (Tool::CargoComponent, Ok(())) => run_component(recipe, packages, how, &mut built),
+        (Tool::CargoComponent, Err(_)) => Ok(()),
+    };
     if how.stop.is_stopped() {
         return;
     }
@@ -147,7 +161,7 @@ fn build_workspace(
         "built {built} of {} crates in {took:.1} s", packages.len()
     );
     for wanted in left {
-        let outcome = match (&ran, &target) {
+        let outcome = match (&ran, &tools) {
             (Err(error), _) => error.clone(),
             (Ok(()), Ok(())) => fault(format!(
                 "its crate `{}` cannot be built; see cargo's errors above",
@@ -165,30 +179,76 @@ fn build_workspace(
     }
 }
 
-/// Runs `cargo build` and reports each library when cargo does. cargo's output for people goes to standard error: with
-/// its progress line on a terminal, as plain lines into a pipe, as records if the log is JSON.
+/// The cargo that cargo_metadata chooses: $CARGO, which cargo itself sets for the programs that it runs, or the one on
+/// the PATH.
+fn cargo() -> OsString {
+    std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into())
+}
+
+/// Runs `cargo build` and reports each library when cargo does.
 fn run_cargo(
     workspace: &Path,
-    is_wasm: bool,
+    recipe: Recipe,
     packages: &[Wanted],
     how: How<'_>,
     built: &mut dyn FnMut(PackageId, PathBuf),
 ) -> Result<(), BuildFault> {
-    // As cargo_metadata chooses it: $CARGO, which cargo itself sets for the programs that it runs, or the one on the
-    // PATH.
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let mut command = Command::new(cargo);
+    let mut command = Command::new(cargo());
     command
         .current_dir(workspace)
-        .args(["build", "--lib", "--keep-going"])
-        .arg("--message-format=json-render-diagnostics")
-        .stdout(Stdio::piped());
+        .args(["build", "--keep-going"])
+        .arg(match recipe.part {
+            Part::Library => "--lib",
+            Part::Program => "--bins",
+        });
     for wanted in packages {
         command.arg("--package").arg(&wanted.package.id.repr);
     }
-    if is_wasm {
-        command.args(["--target", WASM_TARGET]);
+    if let Some(target) = recipe.product.target() {
+        command.args(["--target", target]);
     }
+    // Whatever the exit code, a crate without a library was not built.
+    run(command, recipe, how, built).map(drop)
+}
+
+/// Runs `cargo component build`, and reports each component once that has made one of what cargo has built.
+fn run_component(
+    recipe: Recipe,
+    packages: &[Wanted],
+    how: How<'_>,
+    built: &mut dyn FnMut(PackageId, PathBuf),
+) -> Result<(), BuildFault> {
+    for Wanted { package, .. } in packages {
+        let mut command = Command::new(cargo());
+        // It takes no id for a package.
+        let name = format!("{}@{}", package.name, package.version);
+        let folder = package
+            .manifest_path
+            .parent()
+            .expect("a file is in a folder");
+        command
+            .current_dir(folder)
+            .args(["component", "build", "--package", &name]);
+        let mut all = Vec::new();
+        if run(command, recipe, how, &mut |id, file| all.push((id, file)))? {
+            all.into_iter().for_each(|(id, file)| built(id, file));
+        }
+    }
+    Ok(())
+}
+
+/// Runs a build and reports each file when cargo does; returns whether all of it was built. The output for people goes
+/// to standard error: with cargo's progress line on a terminal, as plain lines into a pipe, as records if the log is
+/// JSON.
+fn run(
+    mut command: Command,
+    recipe: Recipe,
+    how: How<'_>,
+    built: &mut dyn FnMut(PackageId, PathBuf),
+) -> Result<bool, BuildFault> {
+    command
+        .arg("--message-format=json-render-diagnostics")
+        .stdout(Stdio::piped());
     if how.release {
         command.arg("--release");
     }
@@ -207,14 +267,13 @@ fn run_cargo(
         }
         if let Some(stdout) = stdout {
             let messages = Message::parse_stream(BufReader::new(stdout));
-            let libraries = messages.filter_map(|message| library_of(message.ok()?, is_wasm));
-            libraries.for_each(|(package, library)| built(package, library));
+            let files = messages.filter_map(|message| file_of(message.ok()?, recipe));
+            files.for_each(|(package, file)| built(package, file));
         }
     });
     let status = cargo.wait().map_err(|error| cannot_run(error.into()))?;
-    // Whatever the exit code, a crate without a library was not built.
     match status.code() {
-        Some(_) => Ok(()),
+        Some(code) => Ok(code == 0),
         None => Err(fault(format!(
             "cargo was killed during the build ({status}), by the system or by someone else; build it again"
         ))),
@@ -229,22 +288,19 @@ fn log_lines(stderr: impl Read) {
     }
 }
 
-fn library_of(message: Message, is_wasm: bool) -> Option<(PackageId, PathBuf)> {
+/// The package and the file, if cargo has built what the recipe says.
+fn file_of(message: Message, recipe: Recipe) -> Option<(PackageId, PathBuf)> {
     let Message::CompilerArtifact(artifact) = message else {
         return None;
     };
-    if !is_cdylib(&artifact.target) {
+    if !recipe.is_of(&artifact.target) {
         return None;
     }
-    let extension = match is_wasm {
-        true => "wasm",
-        false => std::env::consts::DLL_EXTENSION,
-    };
-    let library = artifact
+    let file = artifact
         .filenames
         .into_iter()
-        .find(|file| file.extension() == Some(extension))?;
-    Some((artifact.package_id, library.into()))
+        .find(|file| file.extension() == Some(recipe.product.extension()))?;
+    Some((artifact.package_id, file.into()))
 }
 
 #[cfg(test)]
@@ -267,13 +323,16 @@ mod tests {
         );
         crate_in(&base.join("broken"), "[package\n");
         crate_in(&base.join("workspace"), "[workspace]\nmembers = []");
-        let definitions: Vec<_> = ["no_library", "broken", "workspace", "nowhere"]
+        let mut definitions: Vec<_> = ["no_library", "broken", "workspace", "nowhere"]
             .map(|source| {
                 let mut definition = Definition::new(valor_runtime::Kind::Native, source);
                 definition.source = Some(source.into());
                 definition
             })
             .into();
+        let mut component = Definition::new(valor_runtime::Kind::Wasi, "component");
+        component.source = Some("no_library".into());
+        definitions.push(component);
         let log = LogWriter::start(std::io::sink()).unwrap();
         let how = How {
             log: &log,
@@ -311,5 +370,6 @@ mod tests {
                 shown("nowhere")
             )
         );
+        assert_eq!(line(4), line(0).replace("a shared library", "a component"));
     }
 }

@@ -6,7 +6,7 @@
 use super::{Entry, Fate, Vlugins, shown};
 use crate::{
     args::{BuildArgs, LogArgs, LogFormat, WhenOpt},
-    build_sources::{self, How, Outcome},
+    build_sources::{self, How, Outcome, Product},
     exit::{FAULTS, Failure},
     log_writer::LogWriter,
     programs::Stop,
@@ -16,7 +16,7 @@ use crate::{
 #[cfg(feature = "wasm")]
 use std::path::PathBuf;
 use std::{collections::BTreeMap, path::Path};
-use valor_runtime::{definition, package::WASM_TARGET};
+use valor_runtime::definition;
 
 impl Vlugins {
     /// Builds the sources, if that is wanted.
@@ -148,8 +148,9 @@ impl Vlugins {
 
     fn built_wasm(&self) -> impl Iterator<Item = (usize, &Path)> {
         let entries = self.entries.iter().enumerate();
+        // wasm-opt reads no components.
         let wasm =
-            entries.filter(|(_, it)| it.built && it.definition.kind.target() == Some(WASM_TARGET));
+            entries.filter(|(_, it)| it.built && Product::of(&it.definition) == Product::Module);
         wasm.filter_map(|(index, entry)| Some((index, entry.definition.path.as_deref()?)))
     }
 

@@ -6,7 +6,7 @@
 mod built;
 
 use crate::{
-    build_sources,
+    build_sources::{self, Product},
     exit::{FAULTS, Failure},
     faults::{self, Shared},
     plugins_file::PluginsFile,
@@ -107,7 +107,8 @@ impl Vlugins {
             let base = vlugins.base().to_owned();
             for Entry { definition, .. } in &mut vlugins.entries {
                 if let (Some(source), None) = (&definition.source, &definition.path) {
-                    let name = build_sources::library_name(&base.join(source));
+                    let product = Product::of(definition);
+                    let name = build_sources::library_name(&base.join(source), product);
                     definition.path = name.map(PathBuf::from);
                 }
             }

@@ -3,13 +3,14 @@
 use crate::support::{Finished, Folder, finish, valor_cli};
 use std::path::{Path, PathBuf};
 
-/// A workspace of two crates, one of which is built for both kinds of vlugins.
+/// A workspace of two crates, one of which is built for three kinds of vlugins.
 fn folder() -> Folder {
     let folder = Folder::new(
         r#"{ "plugins": [
     { "type": "native", "name": "one", "source": "one" },
     { "type": "wasm", "name": "two", "source": "one" },
     { "type": "wasm", "name": "again", "source": "one", "optional": true },
+    { "type": "wasi", "name": "three", "source": "one" },
     { "type": "native", "name": "other", "source": "other" },
     { "type": "files", "name": "site", "path": "." }
 ] }"#,
@@ -49,19 +50,27 @@ fn table(finished: &Finished) -> Vec<(String, PathBuf)> {
 }
 
 #[test]
-fn every_source_is_built_native_and_for_webassembly() {
+fn every_source_is_built_as_its_type_says() {
     let folder = folder();
     let finished = build(&folder, &[], &[]);
     let built = table(&finished);
     let names: Vec<_> = built.iter().map(|(name, _)| &**name).collect();
-    assert_eq!(names, ["one", "two", "again", "other"]);
+    assert_eq!(names, ["one", "two", "again", "three", "other"]);
     for (name, file) in &built {
-        let is_wasm = std::fs::read(file).unwrap().starts_with(b"\0asm");
-        assert_eq!(is_wasm, matches!(&**name, "two" | "again"), "{name}");
+        let bytes = std::fs::read(file).unwrap();
+        let is_module = bytes.starts_with(b"\0asm\x01\0\0\0");
+        assert_eq!(is_module, matches!(&**name, "two" | "again"), "{name}");
+        let is_component = bytes.starts_with(b"\0asm\x0d\0\x01\0");
+        assert_eq!(is_component, name == "three");
         assert!(file.starts_with(folder.path().join("target")), "{name}");
     }
     assert_eq!(built[1].1, built[2].1);
-    for part in ["building one, other in", "built 1 of 1 crates in"] {
+    for part in [
+        "building one, other in",
+        " for WebAssembly",
+        " for WASI",
+        "built 1 of 1 crates in",
+    ] {
         assert!(finished.err.contains(part), "{part}: {}", finished.err);
     }
     // Nobody asked to make them smaller.
@@ -258,22 +267,21 @@ mod with_tools {
         tool(&folder, "bin/rustup", "echo 'no network' >&2; exit 1");
         let path = format!("{}:{path}", folder.file("bin"));
         let env = [("RUSTC", &*rustc), ("PATH", Path::new(&path))];
-        let finished = build(&folder, &["two", "other"], &env);
+        let finished = build(&folder, &["two", "three", "other"], &env);
         assert_eq!(finished.code, Some(1), "{finished:?}");
         let faults = finished.faults();
         let own: Vec<_> = faults
             .iter()
             .filter(|it| it.contains("plugins.json"))
             .collect();
-        assert_eq!(own.len(), 1, "{}", finished.err);
-        assert!(
-            own[0].ends_with(
-                "its crate `one` cannot be built: the target wasm32-unknown-unknown is not installed \
-                 (no network): rustup target add wasm32-unknown-unknown"
-            ),
-            "{}",
-            own[0]
-        );
+        assert_eq!(own.len(), 2, "{}", finished.err);
+        for (fault, target) in own.iter().zip(["wasm32-unknown-unknown", "wasm32-wasip2"]) {
+            let line = format!(
+                "its crate `one` cannot be built: the target {target} is not installed (no network): rustup target \
+                 add {target}"
+            );
+            assert!(fault.ends_with(&line), "{fault}");
+        }
         // If it is missing, an optional one is left out.
         let finished = build(&folder, &["again", "one"], &env);
         assert_eq!(finished.code, Some(0), "{}", finished.err);

@@ -165,12 +165,16 @@ fn a_cargo_that_says_nothing_is_named() {
 /// A compiler that has the host's std and no other.
 #[test]
 #[cfg(unix)]
-fn without_the_target_an_optional_module_is_left_out_with_the_reason() {
-    use crate::support::started;
+fn without_its_target_an_optional_vlugin_is_left_out_with_the_reason() {
+    use crate::support::{script, started};
     use std::{fs, os::unix::fs::symlink, process::Command};
 
     let folder = Folder::new(
-        r#"{ "plugins": [{ "type": "wasm", "name": "a", "source": "crate", "optional": true }] }"#,
+        r#"{ "plugins": [
+    { "type": "wasm", "name": "module", "source": "crate", "optional": true },
+    { "type": "wasi", "name": "component", "source": "crate", "optional": true },
+    { "type": "files", "name": "site", "path": "crate" }
+] }"#,
     );
     folder.write("crate/Cargo.toml", BROKEN);
     folder.write("crate/src/lib.rs", "");
@@ -185,19 +189,8 @@ fn without_the_target_an_optional_module_is_left_out_with_the_reason() {
     let sysroot = folder.path().join("sysroot");
     fs::create_dir_all(sysroot.join("lib/rustlib")).unwrap();
     symlink(std, sysroot.join("lib/rustlib").join(host)).unwrap();
-    let compiler = folder.file("rustc");
-    // Not a script that this process writes and starts: programs that it starts at the same time may still have the
-    // file open for writing.
-    let script = format!("exec rustc --sysroot '{}' \"$@\"\n", sysroot.display());
-    let mut writes = Command::new("sh");
-    writes
-        .args([
-            "-c",
-            "printf '#!/bin/sh\\n%s' \"$2\" > \"$1\"; chmod +x \"$1\"",
-            "sh",
-        ])
-        .args([&compiler, &script]);
-    assert!(started(&mut writes, Command::status).success());
+    let run = format!("exec rustc --sysroot '{}' \"$@\"", sysroot.display());
+    let compiler = script(&folder, "rustc", &run);
 
     let mut command = folder.run();
     command
@@ -205,9 +198,17 @@ fn without_the_target_an_optional_module_is_left_out_with_the_reason() {
         .env("RUSTC", &compiler)
         .env("CARGO_TARGET_DIR", folder.path().join("target"));
     let server = Server::spawn(command);
-    let reason = "unavailable: its crate `broken` cannot be built: the target wasm32-unknown-unknown is not installed \
-                  for this compiler: rustup target add wasm32-unknown-unknown";
-    assert!(server.out().contains(reason), "{}", server.out());
-    assert_eq!(server.get("/a").status, 503);
+    for (name, target) in [
+        ("module", "wasm32-unknown-unknown"),
+        ("component", "wasm32-wasip2"),
+    ] {
+        let reason = format!(
+            "unavailable: its crate `broken` cannot be built: the target {target} is not installed for this compiler: \
+             rustup target add {target}"
+        );
+        assert!(server.out().contains(&reason), "{}", server.out());
+        assert_eq!(server.get(&format!("/{name}")).status, 503);
+    }
+    assert_eq!(server.get("/site/Cargo.toml").body, BROKEN);
     assert_eq!(server.get("/_health").status, 200);
 }

@@ -6,6 +6,8 @@ mod broken_streams;
 mod build_command;
 mod building;
 mod checking;
+#[cfg(feature = "wasm")]
+mod components;
 #[cfg(unix)]
 mod ending_programs;
 mod escaping;

@@ -80,17 +80,14 @@ pub fn libraries() -> &'static Path {
 pub fn misbehaving() -> &'static Path {
     static LIBRARY: OnceLock<PathBuf> = OnceLock::new();
     LIBRARY.get_or_init(|| {
-        let target = Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("fixtures");
         let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
         cargo
             .args(["build", "--quiet", "-p", "misbehaving"])
-            .current_dir(workspace().join("valor_runtime/tests/fixtures"))
-            // As the runtime's tests build it.
-            .env("CARGO_PROFILE_DEV_DEBUG", "false")
-            .env("CARGO_TARGET_DIR", &target);
-        assert!(started(&mut cargo, Command::status).success());
+            .current_dir(workspace().join("valor_runtime/tests/fixtures"));
+        assert!(started(with_fixtures(&mut cargo), Command::status).success());
         let (start, end) = (std::env::consts::DLL_PREFIX, std::env::consts::DLL_SUFFIX);
-        target
+        Path::new(env!("CARGO_TARGET_TMPDIR"))
+            .with_file_name("fixtures")
             .join("debug")
             .join(format!("{start}misbehaving{end}"))
     })
@@ -110,10 +107,68 @@ pub fn module() -> &'static Path {
     })
 }
 
+/// The components of the runtime's tests that do one thing at each path, of WASI 0.2 and of 0.3, built by the first
+/// call.
+#[cfg(feature = "wasm")]
+pub fn components() -> &'static [PathBuf; 2] {
+    static COMPONENTS: OnceLock<[PathBuf; 2]> = OnceLock::new();
+    COMPONENTS.get_or_init(|| {
+        let entries = ["v2", "v3"].map(|name| {
+            let source = workspace()
+                .join("valor_runtime/tests/fixtures/wasi")
+                .join(name);
+            serde_json::json!({ "type": "wasi", "name": name, "source": source })
+        });
+        let folder = Folder::new(&serde_json::json!({ "plugins": entries }).to_string());
+        ["v2", "v3"].map(|name| {
+            let mut command = valor_cli();
+            with_fixtures(&mut command);
+            built_by(command, &folder.path().join("plugins.json"), name)
+        })
+    })
+}
+
+/// That of WASI 0.2.
+#[cfg(feature = "wasm")]
+pub fn component() -> &'static Path {
+    &components()[0]
+}
+
+/// Makes a command build where the runtime's tests build their fixtures, and as they do.
+#[cfg(any(unix, feature = "wasm"))]
+pub fn with_fixtures(command: &mut Command) -> &mut Command {
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("fixtures");
+    command
+        .env("CARGO_TARGET_DIR", target)
+        .env("CARGO_PROFILE_DEV_DEBUG", "false")
+}
+
+/// Writes a script that is run. This process does not write it itself: programs that it starts at the same time might
+/// still have the file open then.
+#[cfg(unix)]
+pub fn script(folder: &Folder, name: &str, text: &str) -> PathBuf {
+    let file = folder.path().join(name);
+    std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+    let mut writes = Command::new("sh");
+    writes
+        .args([
+            "-c",
+            "printf '#!/bin/sh\\n%s\\n' \"$2\" > \"$1\"; chmod +x \"$1\"",
+            "sh",
+        ])
+        .arg(&file)
+        .arg(text);
+    assert!(started(&mut writes, Command::status).success());
+    file
+}
+
 /// Builds what a plugins.json names, and returns the file of one of its vlugins.
 fn built(plugins: &Path, name: &str) -> PathBuf {
+    built_by(valor_cli(), plugins, name)
+}
+
+fn built_by(mut command: Command, plugins: &Path, name: &str) -> PathBuf {
     let args = ["check", "--build", "--log-format", "json", "-p"];
-    let mut command = valor_cli();
     command.args(args).arg(plugins);
     let built = finish(command);
     assert_eq!(built.code, Some(0), "{}", built.err);
