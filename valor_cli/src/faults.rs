@@ -75,7 +75,7 @@ fn misfit(message: &str) -> Option<&str> {
 }
 
 /// Why a file cannot be read or inspected, for a user who named it on the command line and not in plugins.json.
-/// `wanted` is what the command takes: "a library, a module or a package".
+/// `wanted` is what the command takes: "a library, a module, a component or a package".
 pub fn of_command_line(error: &LoadError, wanted: &str) -> String {
     let what = match error {
         LoadError::Missing { file } => format!("{} does not exist", file.display()),

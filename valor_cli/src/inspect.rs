@@ -1,4 +1,4 @@
-//! `valor_cli inspect`: what the file of a library, a module or a package says about itself.
+//! `valor_cli inspect`: what the file of a library, a module, a component or a package says about itself.
 
 use crate::{
     args::InspectArgs,
@@ -35,7 +35,7 @@ pub fn inspect(args: &InspectArgs) -> Result<ExitCode, Failure> {
                      that names it can be served",
                     args.file.display()
                 ),
-                false => of_command_line(&error, "a library, a module or a package"),
+                false => of_command_line(&error, "a library, a module, a component or a package"),
             };
             if !args.json {
                 return Err(failed(line));

@@ -165,8 +165,12 @@ pub fn sign(file: &Path, bytes: &[u8], key: &SecretKey, what: &str) -> Result<()
 pub fn verify(args: &VerifyArgs) -> Result<(), Failure> {
     let keys = TrustedKeys::read(&args.trust).map_err(untrusted)?;
     let file = &args.file;
-    let bytes = read(file)
-        .map_err(|error| failed(of_command_line(&error, "a library, a module or a package")))?;
+    let bytes = read(file).map_err(|error| {
+        failed(of_command_line(
+            &error,
+            "a library, a module, a component or a package",
+        ))
+    })?;
     let signed = keys.verify(file, &bytes).map_err(untrusted)?;
     if is_package(file) {
         let inspection = PackageInspection::of(file, &bytes).map_err(unsound)?;

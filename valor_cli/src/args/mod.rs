@@ -133,9 +133,9 @@ pub enum Command {
 
     /// Shows what a vlugin's file says about itself, without running its code
     ///
-    /// The file is a library for any platform, a WebAssembly module or a package. The output has its
-    /// name, version, ABI, form, target, compiler and panic strategy, and says whether this program
-    /// would load it.
+    /// The file is a library for any platform, a WebAssembly module, a component or a package. The output
+    /// has its name, version, ABI, form, target, compiler and panic strategy, for a component what it
+    /// imports and exports, and says whether this program would load it.
     #[command(after_long_help = INSPECT_EXAMPLES, after_help = MORE)]
     Inspect(InspectArgs),
 
@@ -148,8 +148,9 @@ pub enum Command {
     /// Packages a vlugin's libraries for several targets in one file
     ///
     /// A package lists its contents, with the SHA-256 of each library. plugins.json names it like a
-    /// library: `"path": "greet.vlugin"`. The host uses the library for its own target, or the
-    /// WebAssembly module if the type is `wasm`. The same libraries give the same package, byte for byte.
+    /// library: `"path": "greet.vlugin"`. The host uses the library for its own target, the WebAssembly
+    /// module if the type is `wasm`, or the component if it is `wasi`. The same libraries give the same
+    /// package, byte for byte.
     #[command(after_long_help = package::EXAMPLES, after_help = MORE)]
     Package(PackageArgs),
 
@@ -284,7 +285,7 @@ pub struct CheckArgs {
 
 #[derive(Debug, Args)]
 pub struct InspectArgs {
-    /// The library, module or package to inspect
+    /// The library, module, component or package to inspect
     #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub file: PathBuf,
 

@@ -10,13 +10,14 @@ Examples:
   valor_cli package --source . -o dist/greet.vlugin \\
       target/x86_64-unknown-linux-gnu/release/libgreet.so target/x86_64-pc-windows-gnu/release/greet.dll \\
       target/wasm32-unknown-unknown/release/greet.wasm
+  valor_cli package --source hello target/wasm32-wasip2/release/hello.wasm
 
 Exit codes: 0 the package is written, 1 faults, 2 wrong command line.";
 
 #[derive(Debug, Args)]
 pub struct PackageArgs {
-    /// The libraries of one vlugin, one per target, a WebAssembly module among them; or a script, which is packaged
-    /// with everything that it imports
+    /// The libraries of one vlugin, one per target, a WebAssembly module and a component among them; or a script,
+    /// which is packaged with everything that it imports
     #[arg(value_name = "LIBRARY|SCRIPT", required = true, value_hint = ValueHint::FilePath)]
     pub libraries: Vec<PathBuf>,
 
@@ -27,9 +28,9 @@ pub struct PackageArgs {
     /// The folder of the vlugin's crate; its Cargo.toml describes the vlugin
     ///
     /// The licence is its `license`. The schema of the config is the file that `config-schema` names in
-    /// [package.metadata.valor]. The libraries must have the crate's name and version. For a script, it
-    /// is the folder of its package.json, which gives name, version and licence. Without it, the name is
-    /// that of the file.
+    /// [package.metadata.valor]. The libraries must have the crate's name and version; a component alone
+    /// gets them from it. For a script, it is the folder of its package.json, which gives name, version
+    /// and licence. Without it, the name of a component alone or a script is that of the file.
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub source: Option<PathBuf>,
 
@@ -67,7 +68,7 @@ Examples:
 
 #[derive(Debug, Args)]
 pub struct VerifyArgs {
-    /// The package or library to verify; its signature is next to it, with `.minisig` after the name
+    /// The package, library or component to verify; its signature is next to it, with `.minisig` after the name
     #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub file: PathBuf,
 

@@ -1,4 +1,5 @@
-//! `valor_cli package`: makes a `.vlugin` file from libraries and a crate's Cargo.toml, or from a script.
+//! `valor_cli package`: makes a `.vlugin` file from libraries, a module and a component among them, and a crate's
+//! Cargo.toml, or from a script.
 //!
 //! This module gathers the parts; `valor_runtime::package` writes packages, and reads them. A package is only written
 //! if every library in it is sound and they all hold the same vlugin. The same input gives the same bytes. The file is
@@ -85,10 +86,16 @@ pub fn package(args: &PackageArgs) -> Result<(), Failure> {
 struct Library {
     file: PathBuf,
     bytes: Vec<u8>,
+    target: String,
+    /// A component has none of it.
+    said: Option<Said>,
+}
+
+/// What a library says about itself.
+struct Said {
     name: String,
     version: String,
     abi: String,
-    target: String,
 }
 
 impl Library {
@@ -100,7 +107,7 @@ impl Library {
                 file.display()
             )));
         }
-        let wanted = "a library, a module or a script";
+        let wanted = "a library, a module, a component or a script";
         let bytes = read(file).map_err(|error| failed(of_command_line(&error, wanted)))?;
         let inspection = Inspection::of(file, &bytes).map_err(|error| match error {
             LoadError::Native {
@@ -112,19 +119,20 @@ impl Library {
             )),
             error => failed(error),
         })?;
-        match inspection.verdict {
+        match &inspection.verdict {
             Ok(()) => {}
             Err(error) if error.is_for_another_host() => {}
-            Err(error) if is_allowed_by_limits(&error) => {}
+            Err(error) if is_allowed_by_limits(error) => {}
             Err(error) => return Err(failed(error)),
         }
         // For a library of another platform, that is all the verdict says.
-        let metadata = inspection.metadata.ok_or_else(|| LoadError::NoMetadata {
+        let target = inspection.target().ok_or_else(|| LoadError::NoMetadata {
             file: file.to_owned(),
         });
-        let metadata = metadata.map_err(failed)?;
+        let target = target.map_err(failed)?.to_owned();
+        let metadata = inspection.metadata;
         // In a module, a panic ends an instance.
-        if !metadata.unwinds && metadata.target != WASM_TARGET {
+        if metadata.as_ref().is_some_and(|it| !it.unwinds) && target != WASM_TARGET {
             let file = file.to_owned();
             let error = NativeError::PanicAborts;
             return Err(failed(LoadError::Native { file, error }));
@@ -132,19 +140,24 @@ impl Library {
         Ok(Self {
             file: file.to_owned(),
             bytes,
-            name: metadata.name,
-            version: metadata.version,
-            abi: format!("{}.{}", metadata.abi_major, metadata.abi_minor),
-            target: metadata.target,
+            target,
+            said: metadata.map(|it| Said {
+                name: it.name,
+                version: it.version,
+                abi: format!("{}.{}", it.abi_major, it.abi_minor),
+            }),
         })
     }
 
     /// Whether it holds the same vlugin as another one, for another target.
     fn goes_with(&self, first: &Self) -> Result<(), Failure> {
+        let (Some(said), Some(of_first)) = (&self.said, &first.said) else {
+            return Ok(());
+        };
         for (key, mine, other) in [
-            ("name", &self.name, &first.name),
-            ("version", &self.version, &first.version),
-            ("ABI", &self.abi, &first.abi),
+            ("name", &said.name, &of_first.name),
+            ("version", &said.version, &of_first.version),
+            ("ABI", &said.abi, &of_first.abi),
         ] {
             if mine != other {
                 return Err(failed(format!(
@@ -159,28 +172,40 @@ impl Library {
     }
 }
 
-/// Whether a module is refused only for something that its definition may allow: the package does not know the
-/// definition.
+/// Whether a module or a component is refused only for something that its definition may allow: the package does not
+/// know the definition.
 fn is_allowed_by_limits(error: &LoadError) -> bool {
     #[cfg(feature = "wasm")]
-    if let LoadError::Guest { error, .. } = error {
-        use valor_runtime::loader::wasm::GuestError;
-        return matches!(
-            error,
-            GuestError::TooLarge { .. } | GuestError::Memory { .. }
-        );
+    {
+        use valor_runtime::loader::{ComponentError, wasm::GuestError};
+        match error {
+            LoadError::Guest { error, .. } => {
+                return matches!(
+                    error,
+                    GuestError::TooLarge { .. } | GuestError::Memory { .. }
+                );
+            }
+            LoadError::Component { error, .. } => {
+                return matches!(
+                    **error,
+                    ComponentError::TooLarge { .. } | ComponentError::Memory { .. }
+                );
+            }
+            _ => {}
+        }
     }
     let _ = error;
     false
 }
 
 fn described(args: &PackageArgs, libraries: &[Library]) -> Result<Manifest, Failure> {
-    let [first, others @ ..] = libraries else {
+    let first = libraries.iter().find(|it| it.said.is_some());
+    let Some(first) = first.or(libraries.first()) else {
         return Err(failed("there is no library to package"));
     };
-    for (at, library) in others.iter().enumerate() {
+    for (at, library) in libraries.iter().enumerate() {
         library.goes_with(first)?;
-        let twin = libraries[..=at]
+        let twin = libraries[..at]
             .iter()
             .find(|it| it.target == library.target);
         if let Some(twin) = twin {
@@ -192,8 +217,16 @@ fn described(args: &PackageArgs, libraries: &[Library]) -> Result<Manifest, Fail
             )));
         }
     }
-    let mut manifest = Manifest::new(&first.name, &first.version, &first.abi);
     let source = args.source.as_deref().map(Source::read).transpose()?;
+    let mut manifest = match (&first.said, &source) {
+        (Some(said), _) => Manifest::new(&said.name, &said.version, &said.abi),
+        (None, Some(source)) => Manifest::component(&source.name, &source.version),
+        // As a script.
+        (None, None) => {
+            let stem = first.file.file_stem().unwrap_or_default();
+            Manifest::component(stem.to_string_lossy(), "0.0.0")
+        }
+    };
     let mut schema = args.config_schema.clone();
     if let Some(source) = source {
         source.is_of(first)?;
@@ -259,9 +292,12 @@ impl Source {
 
     /// Whether a library may have been built from it.
     fn is_of(&self, library: &Library) -> Result<(), Failure> {
+        let Some(said) = &library.said else {
+            return Ok(());
+        };
         for (key, mine, of_library) in [
-            ("name", &self.name, &library.name),
-            ("version", &self.version, &library.version),
+            ("name", &self.name, &said.name),
+            ("version", &self.version, &said.version),
         ] {
             if mine != of_library {
                 return Err(failed(format!(

@@ -18,6 +18,8 @@ mod lacking;
 mod library_path;
 mod manual;
 mod packaging;
+#[cfg(feature = "wasm")]
+mod packaging_components;
 #[cfg(all(target_os = "linux", feature = "wasm"))]
 mod packaging_scripts;
 #[cfg(unix)]

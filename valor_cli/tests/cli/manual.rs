@@ -238,11 +238,11 @@ fn inspect_tells_what_a_file_says_of_itself() {
     for (name, reason) in [
         (
             "nowhere.so",
-            " does not exist: give the file of a library, a module or a package",
+            " does not exist: give the file of a library, a module, a component or a package",
         ),
         (
             "folder",
-            " is a directory: give the file of a library, a module or a package",
+            " is a directory: give the file of a library, a module, a component or a package",
         ),
         (
             "empty.so",

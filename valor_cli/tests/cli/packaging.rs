@@ -279,7 +279,7 @@ fn what_makes_no_package() {
         ),
         (
             vec!["nowhere.so"],
-            "nowhere.so does not exist: give the file of a library, a module or a script\n".into(),
+            "nowhere.so does not exist: give the file of a library, a module, a component or a script\n".into(),
         ),
         (
             vec![&own, "--source", "nowhere"],

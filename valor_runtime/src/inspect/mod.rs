@@ -36,6 +36,8 @@ pub struct Inspection {
     pub sha256: String,
     /// What it says about itself; `None` if it is not a vlugin, or not readable as one.
     pub metadata: Option<Metadata>,
+    /// See [`Inspection::target`].
+    target: Option<&'static str>,
     /// What it imports and exports by name, and what made it; empty if its format has no names for that.
     pub interfaces: Interfaces,
     /// Whether this host would open it, and if not, why. Creating the vlugin may still fail.
@@ -75,9 +77,17 @@ impl Inspection {
             size: bytes.len() as u64,
             sha256: sha256_of(bytes),
             metadata: examined.metadata,
+            target: examined.target,
             interfaces: examined.interfaces,
             verdict: examined.verdict,
         })
+    }
+
+    /// What a package calls its target: what it says about itself, or what all components have. `None` if it is no
+    /// vlugin.
+    pub fn target(&self) -> Option<&str> {
+        let said = self.metadata.as_ref().map(|it| &*it.target);
+        said.or(self.target)
     }
 }
 

@@ -6,7 +6,7 @@ use crate::{
     Kind,
     escape::{Shown, one_line},
     loader::{LoadError, code, native::sha256_of, read, unpack},
-    package::{Library, Manifest, Package, PackageError},
+    package::{Library, Manifest, Package, PackageError, WASI_TARGET},
 };
 use serde::{Serialize, Serializer, ser::SerializeStruct};
 use std::{
@@ -101,11 +101,14 @@ impl PackageInspection {
         let kinds: Vec<_> = well.map(|(kind, _)| *kind).collect();
         // A package for one kind need not have anything for another.
         let is_of_another = |error: &LoadError| {
-            use PackageError::{Module, NoScript, Script};
+            use PackageError::{OfAnotherType, Script, WithoutIt};
             let LoadError::Package(error) = error else {
                 return false;
             };
-            matches!(error, Module { .. } | NoScript { .. } | Script { .. })
+            matches!(
+                error,
+                OfAnotherType { .. } | WithoutIt { .. } | Script { .. }
+            )
         };
         let faults = verdicts
             .into_iter()
@@ -139,16 +142,18 @@ impl Packed {
     fn of(file: &Path, manifest: &Manifest, library: &Library, bytes: &[u8]) -> Self {
         let inspection = Inspection::of(file, bytes);
         let agrees = inspection.clone().and_then(|inspection| {
-            let metadata = inspection
-                .metadata
-                .ok_or_else(|| match inspection.verdict {
-                    // A library for another host is no fault, and that error would hide the real one.
-                    Err(error) if !error.is_for_another_host() => error,
-                    _ => LoadError::NoMetadata {
-                        file: file.join(&library.file),
-                    },
-                })?;
-            Ok(unpack::agree(file, manifest, library, &metadata)?)
+            if let Some(metadata) = &inspection.metadata {
+                return Ok(unpack::agree(file, manifest, library, metadata)?);
+            }
+            match (inspection.target(), &inspection.verdict) {
+                // A component has nothing else that a package says.
+                (Some(target), _) => Ok(unpack::agree_on_target(file, library, target)?),
+                // A library for another host is no fault, and that error would hide the real one.
+                (None, Err(error)) if !error.is_for_another_host() => Err(error.clone()),
+                (None, _) => Err(LoadError::NoMetadata {
+                    file: file.join(&library.file),
+                }),
+            }
         });
         Self {
             library: library.clone(),
@@ -175,7 +180,8 @@ impl fmt::Display for PackageInspection {
         line("name", &manifest.name)?;
         line("version", &manifest.version)?;
         let host = format_args!("(this host speaks {ABI_MAJOR}.{ABI_MINOR})").to_string();
-        if !manifest.is_script() {
+        let speaks_it = |it: &Library| it.target != WASI_TARGET;
+        if !manifest.is_script() && manifest.libraries.iter().any(speaks_it) {
             line("abi", &format_args!("{} {host}", manifest.abi))?;
         }
         if let Some(license) = &manifest.license {
@@ -199,16 +205,20 @@ impl fmt::Display for PackageInspection {
             let (target, size) = (&library.target, library.size);
             match (inspection, agrees) {
                 (Ok(inspection), Ok(())) => {
-                    let metadata = inspection.metadata.as_ref();
-                    let rustc = metadata.map(|it| one_line(&it.rustc)).unwrap_or_default();
-                    let panic = metadata.map(panic_strategy).unwrap_or_default();
-                    let form = metadata.map(|it| it.form.as_str()).unwrap_or_default();
-                    line(
-                        "library",
-                        &format_args!(
-                            "{target}, {size} bytes, form {form}, rustc {rustc}, panic {panic}"
+                    let more = match &inspection.metadata {
+                        Some(it) => format!(
+                            ", form {}, rustc {}, panic {}",
+                            it.form.as_str(),
+                            one_line(&it.rustc),
+                            panic_strategy(it)
                         ),
-                    )?;
+                        None => {
+                            let worlds = inspection.interfaces.worlds.iter();
+                            let worlds = worlds.map(|it| format!(", world {}", one_line(it)));
+                            worlds.collect()
+                        }
+                    };
+                    line("library", &format_args!("{target}, {size} bytes{more}"))?;
                 }
                 (Err(error), _) | (_, Err(error)) => {
                     line("library", &format_args!("{target}, {size} bytes: {error}"))?;

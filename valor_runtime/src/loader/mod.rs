@@ -117,6 +117,8 @@ pub(crate) struct Examined {
     pub(crate) architecture: &'static str,
     /// What it says of itself.
     pub(crate) metadata: Option<Metadata>,
+    /// What a package calls its target, if its format alone says that.
+    pub(crate) target: Option<&'static str>,
     /// What it imports and exports by name, and what made it; empty if its format has no names for that.
     pub(crate) interfaces: Interfaces,
     /// Whether this host would open it.

@@ -67,17 +67,38 @@ pub(crate) fn agree(
         ("name", &manifest.name, &metadata.name),
         ("version", &manifest.version, &metadata.version),
         ("abi", &manifest.abi, &abi),
-        ("target", &library.target, &metadata.target),
     ] {
         if told != found {
-            return Err(PackageError::Differs {
-                file: file.to_owned(),
-                target: library.target.clone(),
-                key,
-                told: told.clone(),
-                found: one_line(found),
-            });
+            return Err(differs(file, library, key, told, found));
         }
     }
-    Ok(())
+    agree_on_target(file, library, &metadata.target)
+}
+
+/// Whether a library is for the target that its package says.
+pub(crate) fn agree_on_target(
+    file: &Path,
+    library: &Library,
+    target: &str,
+) -> Result<(), PackageError> {
+    match library.target == target {
+        true => Ok(()),
+        false => Err(differs(file, library, "target", &library.target, target)),
+    }
+}
+
+fn differs(
+    file: &Path,
+    library: &Library,
+    key: &'static str,
+    told: &str,
+    found: &str,
+) -> PackageError {
+    PackageError::Differs {
+        file: file.to_owned(),
+        target: library.target.clone(),
+        key,
+        told: told.to_owned(),
+        found: one_line(found),
+    }
 }

@@ -1,6 +1,7 @@
 //! [`PackageError`]: why a file is not accepted as a package, in one line each.
 
-use std::path::PathBuf;
+use super::{WASI_TARGET, WASM_TARGET};
+use std::{collections::BTreeSet, path::PathBuf};
 
 /// What is wrong with a package.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -33,17 +34,21 @@ pub enum PackageError {
         has: Vec<String>,
     },
 
-    /// It has no library for a target, but it has a WebAssembly module, which runs on any.
+    /// It has no library for a target, but it has WebAssembly, which runs on any.
     #[error(
-        "{} has no library for {target}, but a WebAssembly module: write `\"type\": \"wasm\"`, or build the vlugin \
-         with `--target {target}` and package it with the module",
+        "{} has no library for {target}, but a WebAssembly {what}: write `\"type\": \"{kind}\"`, or build the vlugin \
+         with `--target {target}` and package it with the {what}",
         file.display()
     )]
-    Module {
+    OfAnotherType {
         /// The package.
         file: PathBuf,
         /// The target that was asked for.
         target: String,
+        /// What it has: `module` or `component`.
+        what: &'static str,
+        /// The type of a definition for that.
+        kind: &'static str,
     },
 
     /// It holds a script and no library.
@@ -53,14 +58,16 @@ pub enum PackageError {
         file: PathBuf,
     },
 
-    /// It holds libraries and no script.
+    /// It holds libraries, and no script or no component.
     #[error(
-        "{} holds no script, but libraries for {}: write `\"type\": \"native\"` or `\"type\": \"wasm\"`",
-        file.display(), has.join(", ")
+        "{} holds no {what}, but libraries for {}: write {}",
+        file.display(), has.join(", "), types(has)
     )]
-    NoScript {
+    WithoutIt {
         /// The package.
         file: PathBuf,
+        /// What was asked for: `script` or `component`.
+        what: &'static str,
         /// The targets that it has libraries for, in its order.
         has: Vec<String>,
     },
@@ -90,4 +97,15 @@ pub enum PackageError {
         /// What is wrong with it.
         reason: String,
     },
+}
+
+/// The types of the definitions that libraries for these targets are for.
+fn types(targets: &[String]) -> String {
+    let kind = |target: &String| match &**target {
+        WASM_TARGET => "`\"type\": \"wasm\"`",
+        WASI_TARGET => "`\"type\": \"wasi\"`",
+        _ => "`\"type\": \"native\"`",
+    };
+    let kinds: BTreeSet<_> = targets.iter().map(kind).collect();
+    kinds.into_iter().collect::<Vec<_>>().join(" or ")
 }

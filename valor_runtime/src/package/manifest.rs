@@ -16,7 +16,7 @@ pub const SCRIPT_FORMAT: u32 = 2;
 /// The target that WebAssembly modules are built for. Every host has it, in addition to its native one.
 pub const WASM_TARGET: &str = "wasm32-unknown-unknown";
 
-/// What a package calls a component.
+/// The target that components are built for in Rust, and what a package calls any component.
 pub const WASI_TARGET: &str = "wasm32-wasip2";
 
 /// A script has this in place of a target.
@@ -42,8 +42,8 @@ pub struct Manifest {
     pub name: String,
     /// The vlugin's version.
     pub version: String,
-    /// The version of Valor's ABI that every library speaks, `major.minor`; for a script, that of the program that
-    /// packaged it.
+    /// The version of Valor's ABI that every library speaks, `major.minor`; for a script and for a component alone,
+    /// that of the program that packaged it.
     pub abi: String,
     /// The licence, as an SPDX expression.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -90,10 +90,15 @@ impl Manifest {
 
     /// A manifest of a script.
     pub fn script(name: impl Into<String>, version: impl Into<String>) -> Self {
-        use valor_abi_native::{ABI_MAJOR, ABI_MINOR};
-        let mut manifest = Self::new(name, version, format!("{ABI_MAJOR}.{ABI_MINOR}"));
+        let mut manifest = Self::component(name, version);
         manifest.format = SCRIPT_FORMAT;
         manifest
+    }
+
+    /// A manifest of a component alone, which speaks no ABI of Valor's.
+    pub fn component(name: impl Into<String>, version: impl Into<String>) -> Self {
+        use valor_abi_native::{ABI_MAJOR, ABI_MINOR};
+        Self::new(name, version, format!("{ABI_MAJOR}.{ABI_MINOR}"))
     }
 
     /// Whether it describes a script.

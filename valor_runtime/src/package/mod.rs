@@ -1,6 +1,6 @@
 //! Packages: one `.vlugin` file with a vlugin's libraries for several targets, and a manifest. The loaders and
 //! `inspect` read packages, `valor_cli package` writes them. A WebAssembly module is the library for a target like
-//! any other. A script is packaged alone, bundled with its imports.
+//! any other, and so is a component. A script is packaged alone, bundled with its imports.
 //!
 //! Nothing is believed and nothing is unpacked. A [`Package`] borrows from the bytes that it was read from. Every
 //! name in it is plain, the manifest names every member, and every library has the SHA-256 in the manifest. The
@@ -139,34 +139,35 @@ impl<'a> Package<'a> {
     /// The library for a target.
     ///
     /// # Errors
-    /// [`PackageError::NoTarget`], with the targets that it has libraries for; [`PackageError::Module`] if one of
-    /// them is WebAssembly; [`PackageError::Script`] if the package holds a script.
+    /// [`PackageError::NoTarget`], with the targets that it has libraries for; [`PackageError::OfAnotherType`] if one
+    /// of them runs on any host; [`PackageError::WithoutIt`] if a component or a script is wanted, and it has libraries
+    /// alone; [`PackageError::Script`] if it holds a script.
     pub fn library(&self, file: &Path, target: &str) -> Result<(&Library, &'a [u8]), PackageError> {
         let mut libraries = self.libraries();
         if let Some(found) = libraries.find(|(library, _)| library.target == target) {
             return Ok(found);
         }
+        let has: Vec<_> = self.libraries().map(|(it, _)| it.target.clone()).collect();
+        let mut anywhere = [
+            (WASM_TARGET, "module", "wasm"),
+            (WASI_TARGET, "component", "wasi"),
+        ]
+        .into_iter();
+        let anywhere = anywhere.find(|(it, ..)| has.iter().any(|target| target == it));
         let (file, target) = (file.to_owned(), target.to_owned());
-        let has = self.libraries().map(|(it, _)| it.target.clone());
-        Err(match self.has_module() {
+        let without = |what, file, has| PackageError::WithoutIt { file, what, has };
+        Err(match (&*target, anywhere) {
             _ if self.manifest.is_script() => PackageError::Script { file },
-            _ if target == SCRIPT_TARGET => PackageError::NoScript {
-                file,
-                has: has.collect(),
-            },
-            true => PackageError::Module { file, target },
-            false => PackageError::NoTarget {
+            (SCRIPT_TARGET, _) => without("script", file, has),
+            (WASI_TARGET, _) => without("component", file, has),
+            (_, Some((_, what, kind))) => PackageError::OfAnotherType {
                 file,
                 target,
-                has: has.collect(),
+                what,
+                kind,
             },
+            (_, None) => PackageError::NoTarget { file, target, has },
         })
-    }
-
-    /// Whether one of its libraries is a WebAssembly module.
-    pub fn has_module(&self) -> bool {
-        let mut libraries = self.manifest.libraries.iter();
-        libraries.any(|library| library.target == WASM_TARGET)
     }
 
     /// The bytes of a package with these libraries, each with its target. It fills in the manifest's list of

@@ -1,6 +1,8 @@
 //! Packages against the loader: good ones, and every kind of bad one. Bad ones are made from a good one, byte by byte,
 //! with the test's own tar headers.
 
+#[cfg(feature = "wasi")]
+mod components;
 #[path = "../fixture/mod.rs"]
 mod fixture;
 mod loading;

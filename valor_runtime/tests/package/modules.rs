@@ -10,7 +10,7 @@ use valor_runtime::{
 };
 
 /// The manifest of a package of the guest.
-fn manifest() -> Manifest {
+pub fn manifest() -> Manifest {
     let shown = valor_runtime::inspect(fixture::guest()).unwrap();
     let metadata = shown.metadata.unwrap();
     Manifest::new(metadata.name, metadata.version, "1.0")
@@ -21,7 +21,7 @@ fn guest() -> Vec<u8> {
 }
 
 /// What a definition of this type makes of a package: the answer, or the error.
-fn load(kind: Kind, file: &Path) -> Result<String, String> {
+pub fn load(kind: Kind, file: &Path) -> Result<String, String> {
     let runtime = Runtime::builder().build().unwrap();
     let mut definition = Definition::new(kind, "it");
     definition.path = Some(file.to_owned());

@@ -38,7 +38,7 @@ fn a_link_that_leads_out_tells_nothing_of_what_is_there() {
         let told = answer.text().replace(path, "PATH");
         (answer.status, told)
     };
-    for kind in ["native", "wasm", "js", "files"] {
+    for kind in ["native", "wasm", "wasi", "js", "files"] {
         for (there, absent) in [
             ("out/there.so", "out/absent.so"),
             ("out/folder", "out/absent"),
@@ -94,7 +94,7 @@ fn a_path_beside_the_plugin_directory_is_told_what_is_in_it() {
         detail.replace(dir.path().to_str().unwrap(), "DIR")
     };
     let dirs = "is not inside one of the plugin directories DIR/plugins or DIR/gone";
-    for kind in ["native", "wasm", "js", "files"] {
+    for kind in ["native", "wasm", "wasi", "js", "files"] {
         for name in ["absent.x", "beside.x"] {
             assert_eq!(
                 told(kind, name),

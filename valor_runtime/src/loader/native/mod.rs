@@ -85,6 +85,7 @@ pub(super) fn examine(file: &Path, bytes: &[u8]) -> Result<Examined, LoadError> 
         format: platform.format.as_str(),
         architecture: platform.architecture,
         metadata: examined.metadata,
+        target: None,
         interfaces: super::Interfaces::default(),
         verdict: examined.verdict,
     })

@@ -98,6 +98,7 @@ pub(super) fn examine(file: &Path, bytes: &[u8]) -> Result<Examined, LoadError> 
         format: "WebAssembly component",
         architecture: "wasm32",
         metadata: None,
+        target: Some(WASI_TARGET),
         interfaces: world::interfaces(bytes).unwrap_or_default(),
         verdict: world::read(bytes, &Limits::default())
             .map(drop)
@@ -212,8 +213,9 @@ impl WasiLoader {
             component::check_start(&file, bytes).map_err(failed)
         })?;
         let chosen = unpack::choose(&file, &bytes, WASI_TARGET)?;
-        let checked = component::check(chosen.bytes, &definition.limits, stage).map_err(failed)?;
-        Ok((file, hex(&sha256), checked))
+        let checked = component::check_start(&file, chosen.bytes)
+            .and_then(|()| component::check(chosen.bytes, &definition.limits, stage));
+        Ok((file.clone(), hex(&sha256), checked.map_err(failed)?))
     }
 
     async fn begin(&self, name: &str, pool: &Pool) -> Result<(), LoadError> {

@@ -74,6 +74,7 @@ pub(super) fn examine(file: &Path, bytes: &[u8]) -> Result<Examined, LoadError> 
         format: "WebAssembly",
         architecture: "wasm32",
         metadata: module::metadata(bytes),
+        target: None,
         interfaces: Interfaces::default(),
         verdict: module::check(bytes, &Limits::default(), &|_| {})
             .map(drop)
