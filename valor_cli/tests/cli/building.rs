@@ -29,6 +29,8 @@ fn the_examples_are_built_and_served() {
     assert_eq!(alice.body, "Alice says hello Zoe!");
     assert_eq!(alice.header("x-valor-plugin"), Some("hello_alice"));
     assert_eq!(server.get("/hello_bob?who=Zoe").body, "Bob says hello Zoe!");
+    #[cfg(feature = "wasm")]
+    assert_eq!(server.get("/wasi_hello/Zoe").body, "Hello, Zoe!");
     assert_eq!(server.get("/hello_alice").status, 400);
     assert_eq!(server.send("POST", "/echo", &[], "a body").body, "a body");
 }

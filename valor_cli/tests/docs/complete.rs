@@ -92,6 +92,17 @@ fn every_example_is_mounted() {
     }
 }
 
+/// The page of components shows it as a crate of the reader's.
+#[test]
+fn the_example_of_a_component_is_on_its_page() {
+    let example = text("examples/wasi_hello/src/lib.rs");
+    let (_, code) = example.split_once("\n\n").unwrap();
+    assert!(text("docs/src/wasi.md").contains(code), "{code}");
+    let manifest = text("examples/wasi_hello/Cargo.toml");
+    let needed = manifest.lines().find(|line| line.starts_with("wstd = "));
+    assert!(text("docs/src/wasi.md").contains(needed.unwrap()));
+}
+
 #[test]
 fn every_promise_names_tests_that_exist() {
     let page = text("docs/src/security.md");

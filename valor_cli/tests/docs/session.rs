@@ -133,6 +133,8 @@ impl Session {
             .replace("valor/target/debug", "target/debug")
             .replace("target/debug", built.to_str().unwrap())
             .replace("valor/target/wasm32", "target/wasm32")
+            // From next to a crate of the reader's.
+            .replace("hello/target/wasm32", "target/wasm32")
             .replace("target/wasm32", modules.to_str().unwrap())
     }
 
@@ -143,7 +145,10 @@ impl Session {
         fs::write(&path, self.own(text)).unwrap();
         if path.ends_with("Cargo.toml") {
             // The versions that everything else is built with, so that nothing is built twice.
-            let lock = root().join("Cargo.lock");
+            let lock = root().join(match text.contains("wstd") {
+                true => "examples/wasi_hello/Cargo.lock",
+                false => "Cargo.lock",
+            });
             fs::copy(lock, path.with_file_name("Cargo.lock")).unwrap();
         }
     }
