@@ -201,10 +201,16 @@ impl Vlugins {
             RuntimeError::Load(LoadError::Script(error)) if error.is_of_this_machine()
         );
         let entry = &self.entries[index];
+        let not_built = entry.definition.optional
+            && entry.definition.source.is_some()
+            && matches!(
+                error,
+                RuntimeError::Load(LoadError::NotFound { .. } | LoadError::Missing { .. })
+            );
         let (key, line) = faults::told(&entry.definition, entry.built, error);
         self.searched.extend(faults::looked(error).iter().cloned());
         let shared = faults::shared(error);
-        match no_tool {
+        match no_tool || not_built {
             true => self.missing(index, &key, line, shared),
             false => {
                 self.fault(index, &key, line);

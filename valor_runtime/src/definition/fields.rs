@@ -76,7 +76,7 @@ pub struct Definition {
     /// Only for `js`: whether it starts when it is loaded, or with its first request.
     #[serde(default, skip_serializing_if = "Start::is_default")]
     pub start: Start,
-    /// Whether the other vlugins are still served when this one lacks a tool or a package.
+    /// Whether the other vlugins are still served when this one lacks a tool or a package, or was not built.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub optional: bool,
 }

@@ -215,7 +215,7 @@ pub(super) const DEFINITION: &[Key] = &[
     Key {
         name: "optional",
         shape: Flag(false),
-        says: "if true, the others are served even if this one lacks a tool or a package",
+        says: "if true, the others are served even if this one lacks a tool or a package, or was not built",
         ..KEY
     },
 ];
