@@ -4,8 +4,8 @@
 use crate::{
     packaging::library,
     support::{
-        Finished, Folder, Server, component, components, finish, run, valor_cli, with_fixtures,
-        workspace,
+        Finished, Folder, Server, component, components, finish, module, run, valor_cli,
+        with_fixtures, workspace,
     },
     watching::{Busy, DONE, Watching, plugins},
 };
@@ -342,15 +342,17 @@ fn a_component_under_another_type_is_told_of() {
         entry("native", file),
         entry("wasm", file),
         entry("wasi", library.to_str().unwrap()),
+        entry("wasi", module().to_str().unwrap()).replace(r#""name":"wasi""#, r#""name":"module""#),
     ];
     let folder = Folder::new(&plugins(&entries.each_ref().map(|it| &**it)));
     let checked = run(&["check", "-p", &folder.file("plugins.json")]);
     assert_eq!(checked.code, Some(1));
-    let [native, wasm, wasi] = checked.faults()[..] else {
+    let [native, wasm, wasi, module] = checked.faults()[..] else {
         panic!("{}", checked.err);
     };
     for fault in [native, wasm] {
         assert!(fault.contains("write `\"type\": \"wasi\"`"), "{fault}");
     }
     assert!(wasi.contains("write `\"type\": \"native\"`"), "{wasi}");
+    assert!(module.contains("write `\"type\": \"wasm\"`"), "{module}");
 }

@@ -47,7 +47,6 @@ fn a_component_is_packaged_beside_a_library_and_a_module() {
     let own = library("hello_plugin").display().to_string();
     let source = workspace().join("examples/hello_plugin");
     let (module, component) = (module().to_str().unwrap(), component().to_str().unwrap());
-    // Whatever comes first, the component takes the name from the others.
     let args = [
         "--source",
         source.to_str().unwrap(),
@@ -79,6 +78,13 @@ fn a_component_is_packaged_beside_a_library_and_a_module() {
         ],
     );
     assert_eq!(again.out, made.out);
+    // Whatever comes first, the component takes the name from the others.
+    let without_source = package(&folder, &[component, module, &own]);
+    let line = format!(
+        "\nname     hello_plugin\nversion  {}\nabi      1.0 (",
+        env!("CARGO_PKG_VERSION")
+    );
+    assert!(without_source.out.contains(&line), "{}", without_source.out);
 
     for (kind, answer) in [
         ("native", "OK response from a plugin"),
@@ -151,10 +157,16 @@ fn what_makes_no_package_with_components() {
     let [v2, v3] = components().each_ref().map(|it| it.to_str().unwrap());
     folder.write("cut.wasm", &fs::read(v2).unwrap()[..1000]);
     let cut = folder.file("cut.wasm");
+    let (own, state) = (library("hello_plugin"), library("with_state"));
+    let (own, state) = (own.to_str().unwrap(), state.to_str().unwrap());
     for (args, line) in [
         (
             vec![v2, v3],
             format!("{v2} and {v3} are both for wasm32-wasip2: give one of them"),
+        ),
+        (
+            vec![v2, own, state],
+            format!("{state} is of name `with_state`, but {own} of name `hello_plugin`: "),
         ),
         (
             vec![&*cut],

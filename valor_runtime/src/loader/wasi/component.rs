@@ -52,6 +52,17 @@ impl Pre {
     }
 }
 
+/// Whether `file` may be a component by its first bytes. For a core module, only all of its bytes say what it is.
+///
+/// # Errors
+/// What the file is instead, and what to do.
+pub(super) fn check_first(file: &Path, first: &[u8]) -> Result<(), ComponentError> {
+    match first_bytes::of(first) {
+        First::Module => Ok(()),
+        _ => check_start(file, first),
+    }
+}
+
 /// Whether the bytes of `file` begin like a component. A core module is read further, to say what it is.
 ///
 /// # Errors

@@ -209,8 +209,8 @@ impl WasiLoader {
             file: file.clone(),
             error: Box::new(error),
         };
-        let (bytes, sha256) = self.search.pick(definition, &file, |bytes| {
-            component::check_start(&file, bytes).map_err(failed)
+        let (bytes, sha256) = self.search.pick(definition, &file, |first| {
+            component::check_first(&file, first).map_err(failed)
         })?;
         let chosen = unpack::choose(&file, &bytes, WASI_TARGET)?;
         let checked = component::check_start(&file, chosen.bytes)
