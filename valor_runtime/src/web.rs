@@ -69,9 +69,8 @@ pub struct Script {
 /// A component that the service worker imports.
 #[derive(Debug, Clone)]
 pub struct Component {
-    /// Its name.
-    pub name: String,
-    /// The file that instantiates it, relative to the host's, with `/` between its parts.
+    /// The file that instantiates it, relative to the host's, with `/` between its parts. A definition names it in
+    /// `path`.
     pub path: String,
     /// The SHA-256 of the component, in hexadecimal digits.
     pub sha256: String,
@@ -122,13 +121,12 @@ pub fn scripts(scripts: &[Script], components: &[Component]) -> String {
     }
     for (index, component) in components.iter().enumerate() {
         let Component {
-            name,
             path,
             sha256,
             version,
             cores,
         } = component;
-        let (from, name) = (quoted(&format!("./{path}")), quoted(name));
+        let (from, path) = (quoted(&format!("./{path}")), quoted(path));
         imports.push_str(&format!("import * as c{index} from {from};\n"));
         let files = cores.iter().map(|it| {
             let (file, path) = (quoted(&it.file), quoted(&it.path));
@@ -136,7 +134,7 @@ pub fn scripts(scripts: &[Script], components: &[Component]) -> String {
         });
         let files: String = files.collect();
         of_components.push_str(&format!(
-            "  [{name}, \"{sha256}\", c{index}, {version}, [{files}\n  ]],\n"
+            "  [{path}, \"{sha256}\", c{index}, {version}, [{files}\n  ]],\n"
         ));
     }
     if !components.is_empty() {

@@ -85,8 +85,7 @@ export async function load() {
 /** Refuses a definition that cannot be mounted in a page. */
 export function fit({ type, name, prefix = `/${name}`, callees }) {
   if (!NAME.test(name ?? "")) refuse(422, `\`${name}\` is not a name for a vlugin`);
-  if (!kinds[type])
-    refuse(422, `a vlugin of type \`${type}\` does not run in a browser, only \`wasm\` and \`js\` do`);
+  if (!kinds[type]) refuse(422, `a ${type} vlugin does not run in this page`);
   const isPlain = /^(?!\/_)(\/|(\/[!$-.0->@-[\]-~]+)+)$/.test(prefix) && !/%(2f|5c|(?![\da-f]{2}))/i.test(prefix);
   if (!isPlain || resolve(prefix) !== prefix)
     refuse(422, `\`${prefix}\` is not a prefix for a vlugin`);

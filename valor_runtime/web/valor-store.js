@@ -1,5 +1,5 @@
-// What outlives the service worker: the registry in IndexedDB, and the files of its vlugins in CacheStorage. Only
-// `valor-registry.js` and `valor-admin.js` use it; nothing here knows what runs.
+// What outlives the service worker: the registry in IndexedDB, and the files of its vlugins in CacheStorage. Nothing
+// here knows what runs.
 
 import { fetch } from "./valor-rules.js";
 
@@ -41,9 +41,11 @@ export async function keep(text, all) {
   for (const { url } of await cache.keys()) if (!named.has(url)) await cache.delete(url);
 }
 
-/** The address of its file. */
-export const addressOf = ({ type, name, path = name }) =>
-  new URL(/[/\\.]/.test(path) ? path : `${path}.${type}`, PLUGINS).href;
+/** The address of its file, or of the module made of it. */
+export const addressOf = ({ type, name, path = name }) => {
+  if (!/[/\\.]/.test(path)) path = type === "wasi" ? `vlugins/${path}/component.js` : `${path}.${type}`;
+  return new URL(path, PLUGINS).href;
+};
 
 /** The key of its file, which a Worker imports. */
 export const keyOf = ({ definition, sha256 }) => `${addressOf(definition)}?valor=${sha256}`;

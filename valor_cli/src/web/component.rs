@@ -4,10 +4,15 @@
 //! (JSPI). Any bytes give modules or one line that says why not.
 
 use js_component_bindgen::{AsyncMode, InstantiationMode, TranspileOpts, transpile};
+use sha2::{Digest, Sha256};
 use std::panic;
+use valor_runtime::{
+    hex::hex,
+    web::{self, Component, Core},
+};
 
 /// The file name of the ES module.
-pub const MODULE: &str = "component.js";
+const MODULE: &str = "component.js";
 
 /// The functions of wasi 0.2 that wait; the component is suspended meanwhile. Those of 0.3 say it themselves.
 const WAIT: &[&str] = &[
@@ -27,11 +32,32 @@ const CALLED: [(&str, u8); 2] = [("wasi:http/incoming-handler", 2), ("wasi:http/
 /// A component for a page.
 pub struct Modules {
     /// The minor version of wasi:http that it exports: 2 or 3.
-    pub version: u8,
-    /// The interfaces that it imports, without their versions.
-    pub imports: Vec<String>,
+    version: u8,
     /// File names and bytes, [`MODULE`] among them.
-    pub files: Vec<(String, Vec<u8>)>,
+    files: Vec<(String, Vec<u8>)>,
+}
+
+impl Modules {
+    /// What the service worker imports of the component with this SHA-256 if its modules are in this folder, and the
+    /// files by their paths.
+    pub fn placed(self, folder: &str, sha256: &str) -> (Component, Vec<(String, Vec<u8>)>) {
+        let path = |file: &str| format!("{folder}/{file}");
+        let cores = self.files.iter().filter(|(file, _)| file != MODULE);
+        let cores = cores.map(|(file, bytes)| Core {
+            file: file.clone(),
+            path: path(file),
+            sha256: hex(&Sha256::digest(bytes)),
+        });
+        let component = Component {
+            path: path(MODULE),
+            sha256: sha256.to_owned(),
+            version: self.version,
+            cores: cores.collect(),
+        };
+        let files = self.files.into_iter();
+        let files = files.map(|(file, bytes)| (path(&file), bytes));
+        (component, files.collect())
+    }
 }
 
 /// Makes modules of a component.
@@ -93,9 +119,14 @@ pub fn modules(component: &[u8]) -> Result<Modules, String> {
             );
         }
     };
+    let mut imports = made.imports.iter();
+    if let Some(name) = imports.find(|it| !web::offers(version, it)) {
+        return Err(format!(
+            "it imports `{name}`, which a page does not have: build it without, or leave the vlugin to a server"
+        ));
+    }
     Ok(Modules {
         version,
-        imports: made.imports,
         files: made.files,
     })
 }

@@ -1,10 +1,10 @@
 //! [`Components`]: `wasi` vlugins in the folder, each as the modules that `component` makes of it.
 //!
 //! `made` calls it. It promises that the page's plugins.json has the SHA-256 of the component itself, which is that of
-//! the server, and that nothing is written of a component that imports what a page does not have.
+//! the server.
 
 use super::{
-    component::{MODULE, Modules, modules},
+    component::modules,
     contents::{Contents, MODULES, sha256},
     copied::Fault,
 };
@@ -12,12 +12,7 @@ use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
 };
-use valor_runtime::{
-    Definition,
-    escape::one_line,
-    file,
-    web::{self, Component, Core},
-};
+use valor_runtime::{Definition, escape::one_line, file, web::Component};
 
 /// The largest component that is read.
 const MOST: u64 = 1 << 30;
@@ -32,8 +27,7 @@ pub struct Components<'a> {
 }
 
 impl Components<'_> {
-    /// Puts the modules of a component into the folder; returns the definition that names them there, and what the
-    /// service worker imports.
+    /// Puts the modules of a component into the folder, and returns the definition that names them there.
     ///
     /// # Errors
     /// If the file does not exist, cannot run in a page, or imports what a page does not have.
@@ -41,7 +35,7 @@ impl Components<'_> {
         &mut self,
         definition: &Definition,
         contents: &mut Contents,
-    ) -> Result<(Definition, Component), Fault> {
+    ) -> Result<Definition, Fault> {
         for (key, folders) in [
             ("files", &definition.files),
             ("writable", &definition.writable),
@@ -66,31 +60,29 @@ impl Components<'_> {
             let line = format!("{shown} has the SHA-256 {found}, and not {wanted}");
             return Err(Fault::new("sha256", line));
         }
-        let component = match self.made.get(&found) {
-            // One component may be mounted several times.
-            Some(made) => Component {
-                name: definition.name.clone(),
-                ..made.clone()
-            },
+        // One component may be mounted several times.
+        let path = match self.made.get(&found) {
+            Some(made) => made.path.clone(),
             None => {
                 let refused =
                     |why: String| Fault::new("path", format!("{shown}: {}", one_line(&why)));
                 let modules = modules(&bytes).map_err(refused)?;
-                if let Some(absent) = absent(&modules) {
-                    return Err(refused(absent));
+                let folder = format!("{MODULES}/{}", definition.name);
+                let (made, files) = modules.placed(&folder, &found);
+                for (path, bytes) in files {
+                    contents.bytes(&path, bytes, "a component's module");
                 }
-                let made = component(&definition.name, &found, modules, contents);
-                self.made.insert(found.clone(), made.clone());
-                made
+                let path = made.path.clone();
+                self.made.insert(found.clone(), made);
+                path
             }
         };
-        let definition = Definition {
-            path: Some(PathBuf::from(&component.path)),
+        Ok(Definition {
+            path: Some(PathBuf::from(path)),
             source: None,
             sha256: Some(found),
             ..definition.clone()
-        };
-        Ok((definition, component))
+        })
     }
 
     fn locate(&self, definition: &Definition) -> Result<PathBuf, Fault> {
@@ -109,39 +101,5 @@ impl Components<'_> {
             let line = format!("there is no {name}.wasm in a --plugin-dir or beside plugins.json");
             Fault::new("path", line)
         })
-    }
-}
-
-/// Why a page cannot instantiate them, if so.
-fn absent(modules: &Modules) -> Option<String> {
-    let mut absent = modules.imports.iter();
-    let name = absent.find(|it| !web::offers(modules.version, it))?;
-    Some(format!(
-        "it imports `{name}`, which a page does not have: build it without, or leave the vlugin to a server"
-    ))
-}
-
-/// Notes the modules for writing.
-fn component(name: &str, sha: &str, modules: Modules, contents: &mut Contents) -> Component {
-    let path = |file: &str| format!("{MODULES}/{name}/{file}");
-    let mut cores = Vec::new();
-    for (file, bytes) in modules.files {
-        let path = path(&file);
-        if file != MODULE {
-            let sha256 = sha256(&bytes);
-            cores.push(Core {
-                file,
-                path: path.clone(),
-                sha256,
-            });
-        }
-        contents.bytes(&path, bytes, "a component's module");
-    }
-    Component {
-        name: name.to_owned(),
-        path: path(MODULE),
-        sha256: sha.to_owned(),
-        version: modules.version,
-        cores,
     }
 }

@@ -74,7 +74,6 @@ pub(super) fn write(
         plugin_dirs: &args.plugin_dir,
         made: BTreeMap::new(),
     };
-    let mut instantiated = Vec::new();
     for (index, definition) in vlugins.well() {
         if let Some(line) = not_in_a_page(&definition) {
             vlugins.fault(index, "callees", line);
@@ -96,10 +95,7 @@ pub(super) fn write(
                 Err(error) => vlugins.failed(index, &RuntimeError::Load(error)),
             },
             InPage::Component => match components.put(&definition, &mut contents) {
-                Ok((definition, component)) => {
-                    written.push(definition);
-                    instantiated.push(component);
-                }
+                Ok(definition) => written.push(definition),
                 Err(fault) => vlugins.fault(index, fault.key, fault.line),
             },
             InPage::Folder => {
@@ -115,6 +111,7 @@ pub(super) fn write(
     }
     vlugins.faults()?;
 
+    let instantiated: Vec<_> = components.made.into_values().collect();
     if !instantiated.is_empty() {
         for &(name, bytes) in COMPONENTS {
             contents.bytes(name, bytes, of_host);

@@ -137,6 +137,19 @@ async def known(page, _):
     same(found["it"], [page.sha256, "service worker", "ready"])
 
 
+async def registered(page, _):
+    """a component of the folder under another name"""
+    define = lambda **twin: seen(
+        page, "/_plugins", method="POST", headers={"content-type": "application/json"},
+        body=json.dumps({"type": "wasi", "name": "twin", **twin}))
+    for path in ["vlugins/it/component.js", "it"]:
+        same((await define(path=path))[0], 201)
+        same((await seen(page, "/twin/x"))[1], "Hello, Method::Get /x!")
+        same((await seen(page, "/_plugins/twin", method="DELETE"))[0], 204)
+    for wrong in [{"path": "none"}, {"path": "it", "sha256": "0" * 64}]:
+        same((await define(**wrong))[0], 422)
+
+
 async def again(page, _):
     """a restarted worker has it again, and loads nothing"""
     same((await seen(page, "/it/"))[0], 200)
@@ -155,7 +168,9 @@ async def lacking(page, served):
     same("cannot suspend WebAssembly (JSPI)" in said and "\n" not in said, True)
 
 
-STEPS = [answers, bodies, streams, pressure, waits, fetches, surroundings, ends, instances, late, known, again]
+STEPS = [
+    answers, bodies, streams, pressure, waits, fetches, surroundings, ends, instances, late, known, registered, again,
+]
 START = "import('/valor.js').then(({ start }) => start()).then(() => null, (error) => error.message)"
 
 

@@ -223,7 +223,7 @@ async def refused(page):
     same(await define("PATCH", "/_plugins/a", '{"config": {"a": 1, "a": 2}}'), [422, twice])
     same((await define("POST", "/_plugins", {**good, "name": "b"}))[0], 201)
     same((await define("POST", "/_plugins", {"type": "native", "name": "c"})), [
-        422, "a vlugin of type `native` does not run in a browser, only `wasm` and `js` do"])
+        422, "a native vlugin does not run in this page"])
 
 
 @step

@@ -5,6 +5,7 @@
 import { Account } from "../account.js";
 import { Fault, fetch, refuse } from "../valor-rules.js";
 import { kinds } from "../valor-registry.js";
+import { addressOf } from "../valor-store.js";
 import { imports as hosted } from "./host.js";
 import * as p2 from "./http-p2.js";
 import * as p3 from "./http-p3.js";
@@ -15,28 +16,27 @@ const JSPI =
   "this browser cannot suspend WebAssembly (JSPI), which components need: take Chromium 137, Safari 27 or a new " +
   "Firefox, or leave the vlugin to a server";
 
-/** The components that were imported, by name. */
+/** The components that were imported, by the address of their modules. */
 const imported = new Map();
 
-/** Notes what valor-vlugins.js has imported: names, SHA-256 of the components, their modules, and what these load. */
+/** Notes what valor-vlugins.js has imported: where, SHA-256 of the components, their modules, and what these load. */
 export function components(list) {
-  for (const [name, sha256, module, version, cores] of list)
-    imported.set(name, { sha256, module, version, cores: new Map(cores.map(([file, ...rest]) => [file, rest])) });
+  for (const [path, sha256, module, version, cores] of list)
+    imported.set(new URL(path, BASE).href, { sha256, module, version, cores });
 }
 
 /** Removes files of earlier versions. */
 async function tidy(cache) {
-  const all = [...imported.values()].flatMap(({ cores }) => [...cores.values()]);
-  const named = new Set(all.map(keyOf));
+  const named = new Set([...imported.values()].flatMap(({ cores }) => cores.map(keyOf)));
   for (const { url } of await cache.keys()) if (!named.has(url)) await cache.delete(url);
 }
 
-const keyOf = ([path, sha256]) => new URL(`${path}?valor=${sha256}`, BASE).href;
+const keyOf = ([, path, sha256]) => new URL(`${path}?valor=${sha256}`, BASE).href;
 
 /** A core module, as it was kept or from the network. */
-async function core([path, sha256]) {
+async function core([file, path, sha256]) {
   const cache = await caches.open(CACHE);
-  const key = keyOf([path, sha256]);
+  const key = keyOf([file, path, sha256]);
   let kept = await cache.match(key);
   if (!kept) {
     const url = new URL(path, BASE).href;
@@ -49,7 +49,7 @@ async function core([path, sha256]) {
     await cache.put(key, kept.clone());
     tidy(cache).catch(() => {});
   }
-  return WebAssembly.compileStreaming(kept);
+  return [file, await WebAssembly.compileStreaming(kept)];
 }
 
 /** What one instance may use, and what ends with it. */
@@ -83,14 +83,19 @@ class Instance {
 
 /** A component in this realm, with the interface of a guest. */
 class Component {
-  static async create({ name, definition, limits }, host) {
-    const known = imported.get(name);
-    if (!known || (definition.sha256 && known.sha256 !== definition.sha256.toLowerCase()))
-      refuse(422, "no modules were made of this component: run `valor_cli web` with a plugins.json that lists it");
+  static async create(mount, host) {
+    const { name, definition, limits } = mount;
+    const { config = null, sha256 } = definition;
+    const url = addressOf(definition);
+    const known = imported.get(url);
+    if (!known) refuse(422, `${url} is no component here: run \`valor_cli web\` with a plugins.json that lists it`);
+    if (sha256 && sha256.toLowerCase() !== known.sha256)
+      refuse(422, `its component has the SHA-256 ${known.sha256}, and the definition says ${sha256}`);
+    mount.sha256 = known.sha256;
     if (!WebAssembly.Suspending || !WebAssembly.promising) throw new Error(JSPI);
-    const cores = await Promise.all(Array.from(known.cores, async ([file, it]) => [file, await core(it)]));
+    const cores = await Promise.all(known.cores.map(core));
     const made = new Component();
-    const { config = null, instance } = definition;
+    const { instance } = definition;
     made.isShared = instance ? instance === "shared" : known.version === 3;
     Object.assign(made, { known, cores: new Map(cores), given: { name, config, host, account: new Account(limits) } });
     // A component that cannot be instantiated is refused when it is loaded.
