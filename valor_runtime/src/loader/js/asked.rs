@@ -79,6 +79,8 @@ pub(super) async fn answer(mut command: std::process::Command) -> Result<Answer,
                 .stderr(Stdio::piped())
                 .kill_on_drop(true);
             let mut child = command.spawn()?;
+            #[cfg(windows)]
+            super::job::hold(child.id())?;
             let waits = waits_for_a_fifo(child.id());
             let over = async {
                 let _ = gone.recv().await;

@@ -6,10 +6,10 @@
 //! not, and `trouble` counts its failures. `graph` knows what it imports: `asked` runs the Deno that says so, `told`
 //! reads the answer, `named` explains. `judge` asks the same for hosts that run scripts elsewhere. `requests` does what
 //! a script asks for, in the encoding of `entry`. `output` logs what its process prints. `hints` replaces Deno's
-//! remedies with Valor's. `loops` ends a process whose Workers loop, by the times of `nested`. `supervisor.js` and
-//! `worker.js` run in Deno's process; `asks.js`, `bodies.js`, `heads.js`, `pinned.js`, `urls.js` and `workers.js` are
-//! parts of the latter. A script can end its own process, but never this one. Everything that it can reach, it reaches
-//! through the host.
+//! remedies with Valor's. `loops` ends a process whose Workers loop, by the times of `nested`. `job` ends every Deno
+//! with this process on Windows. `supervisor.js` and `worker.js` run in Deno's process; `asks.js`, `bodies.js`,
+//! `heads.js`, `pinned.js`, `urls.js` and `workers.js` are parts of the latter. A script can end its own process, but
+//! never this one. Everything that it can reach, it reaches through the host.
 
 mod asked;
 mod command;
@@ -19,6 +19,8 @@ mod gate;
 mod graph;
 mod group;
 mod hints;
+#[cfg(windows)]
+mod job;
 mod judge;
 mod link;
 #[cfg(target_os = "linux")]

@@ -108,6 +108,8 @@ impl Process {
             .collect();
         let key = Key::random()?;
         let mut child = command(launch, &dir, &control, &sockets).spawn()?;
+        #[cfg(windows)]
+        super::job::hold(child.id())?;
         let stdin = child.stdin.take();
         let roster = Arc::new(Roster::default());
         let outputs = output::log(&launch.name, child.stdout.take(), child.stderr.take());

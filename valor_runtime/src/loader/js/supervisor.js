@@ -30,6 +30,8 @@ if (!isPort) Deno.umask(0o077);
  * What a worker may say next, by what it has said: each message once. The first comes before any code of its script.
  */
 const NEXT = { __proto__: null, started: ["listening"], listening: ["ready", "failed"], ready: [], failed: [] };
+/** The most milliseconds that the process waits until Valor takes its last message. */
+const UNTOLD = 2000;
 /** The most characters of a text for Valor. */
 const TOLD = 4096;
 
@@ -178,8 +180,9 @@ function gone(slot, it) {
   say({ event: "stopped", slot });
 }
 
-/** Ends the process once Valor knows why: `terminate` does not end a worker that is in a loop. */
+/** Ends the process once Valor knows why, or soon: `terminate` does not end a worker that is in a loop. */
 async function fatal(event) {
+  setTimeout(() => Deno.exit(1), UNTOLD);
   await say(event);
   Deno.exit(1);
 }
