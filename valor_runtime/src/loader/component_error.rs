@@ -1,6 +1,9 @@
 //! [`ComponentError`]: why a WebAssembly component is not loaded. `wasi` makes them.
 
-use super::{GuestError, guest_error::TABLES};
+use super::{
+    GuestError,
+    guest_error::{TABLES, to},
+};
 
 /// How a component that answers requests is built.
 const BUILD: &str = "build a component that exports wasi:http/incoming-handler@0.2 or wasi:http/handler@0.3 (Rust: for \
@@ -179,7 +182,8 @@ pub enum ComponentError {
     /// Compiling it would take too much time or memory.
     #[error(
         "has {found} {what}, but Valor compiles at most {most} in a component, whatever it uses of wasi:http: build it \
-         with optimizations, make several vlugins of it, or raise `limits.compile` if you know where it comes from"
+         with optimizations, make several vlugins of it, or raise `limits.compile`{} if you know where it comes from",
+        to(.enough)
     )]
     TooLarge {
         /// What there is too much of.
@@ -188,6 +192,8 @@ pub enum ComponentError {
         found: u64,
         /// How much there may be.
         most: u64,
+        /// A `limits.compile` that is enough, if that was soon found out.
+        enough: Option<u32>,
     },
     /// Compiling it took too long.
     #[error(
@@ -221,7 +227,17 @@ impl From<GuestError> for ComponentError {
                 what,
             },
             GuestError::Tables { what, found } => Self::Tables { what, found },
-            GuestError::TooLarge { what, found, most } => Self::TooLarge { what, found, most },
+            GuestError::TooLarge {
+                what,
+                found,
+                most,
+                enough,
+            } => Self::TooLarge {
+                what,
+                found,
+                most,
+                enough,
+            },
             GuestError::Limit(why) => Self::Limit(why),
             GuestError::TooMuch(why) => Self::TooMuch(why),
             GuestError::CompileTimedOut(after) => Self::CompileTimedOut(after),

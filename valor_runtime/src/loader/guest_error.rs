@@ -119,7 +119,8 @@ pub enum GuestError {
     /// Compiling it would take too much time or memory.
     #[error(
         "has {found} {what}, but Valor compiles at most {most}: build it with optimizations, make several vlugins of \
-         it, or raise `limits.compile` if you know where it comes from"
+         it, or raise `limits.compile`{} if you know where it comes from",
+        to(.enough)
     )]
     TooLarge {
         /// What there is too much of.
@@ -128,6 +129,8 @@ pub enum GuestError {
         found: u64,
         /// How much there may be.
         most: u64,
+        /// A `limits.compile` that is enough, if that was soon found out.
+        enough: Option<u32>,
     },
     /// Compiling it took too long.
     #[error(
@@ -141,4 +144,19 @@ pub enum GuestError {
     /// It could not be put into memory, or trapped while it began.
     #[error("does not begin: {0}")]
     Start(String),
+}
+
+impl GuestError {
+    /// This error, with a `limits.compile` that is enough if it says that there is too much to compile.
+    pub(super) fn with_enough(mut self, find: impl FnOnce() -> Option<u32>) -> Self {
+        if let Self::TooLarge { enough, .. } = &mut self {
+            *enough = find();
+        }
+        self
+    }
+}
+
+/// What a refusal adds to "raise `limits.compile`".
+pub(super) fn to(enough: &Option<u32>) -> String {
+    enough.map_or_else(String::new, |it| format!(" to {it}"))
 }

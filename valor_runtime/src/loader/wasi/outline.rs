@@ -168,7 +168,12 @@ impl<'a> Reader<'a> {
     fn check(&self, (what, most): (&'static str, u64), found: u64) -> Result<(), ComponentError> {
         let most = most.saturating_mul(self.times);
         match found > most {
-            true => Err(ComponentError::TooLarge { what, found, most }),
+            true => Err(ComponentError::TooLarge {
+                what,
+                found,
+                most,
+                enough: None,
+            }),
             false => Ok(()),
         }
     }
@@ -321,6 +326,7 @@ impl<'a> Reader<'a> {
             what: "components or types inside of each other",
             found: DEPTH as u64 + 1,
             most: DEPTH as u64,
+            enough: None,
         }
     }
 

@@ -121,11 +121,11 @@ pub(in crate::loader) fn read(bytes: &[u8], limits: &Limits) -> Result<World, Co
             limit: most,
         });
     }
-    let mut work = size::Work::default();
-    for module in &outline.modules {
-        let module = bytes.get(module.clone()).unwrap_or_default();
-        work.add(module, limits.compile())?;
-    }
+    let modules = || {
+        let modules = outline.modules.iter();
+        modules.map(|module| bytes.get(module.clone()).unwrap_or_default())
+    };
+    size::check_all(modules, limits.compile())?;
     let types = validate(bytes)?;
     let types = types.as_ref();
     let resources = check_imports(&outline, &types)?;
