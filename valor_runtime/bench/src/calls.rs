@@ -7,8 +7,8 @@ use std::{io, sync::Arc, time::Instant};
 use valor_runtime::{Request, Vlugin};
 
 /// Calls in a row, before the next kind has its turn.
-const TURN: usize = 20_000;
-const TURNS: usize = 60;
+const TURN: usize = 5_000;
+const TURNS: usize = 40;
 
 /// The kinds take turns, over and over. The best turn counts: it is the one that nothing disturbed.
 ///
