@@ -43,18 +43,38 @@ fn config() -> Result<CacheConfig, NoCache> {
 
 #[cfg(unix)]
 fn config() -> Result<CacheConfig, NoCache> {
+    let base = base().ok_or_else(|| wasmtime::format_err!("there is no home"))?;
+    config_in(&base)
+}
+
+/// The folder for what Valor keeps from one start to the next, if it may be trusted as the cache's is.
+pub(super) fn folder(name: &str) -> Option<std::path::PathBuf> {
+    #[cfg(unix)]
+    {
+        let folder = base()?.join("valor").join(name);
+        crate::private_dir::make_private(&folder).ok()?;
+        Some(folder)
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = name;
+        None
+    }
+}
+
+/// The user's folder for caches.
+#[cfg(unix)]
+fn base() -> Option<std::path::PathBuf> {
     use std::{env, path::PathBuf};
     let named = env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
     let below_home = match cfg!(target_vendor = "apple") {
         true => "Library/Caches",
         false => ".cache",
     };
-    let base = named
+    named
         .filter(|it| it.is_absolute())
         .or_else(|| Some(env::home_dir()?.join(below_home)))
-        .filter(|it| it.is_absolute());
-    let base = base.ok_or_else(|| wasmtime::format_err!("there is no home"))?;
-    config_in(&base)
+        .filter(|it| it.is_absolute())
 }
 
 #[cfg(unix)]

@@ -5,7 +5,7 @@
 //!
 //! - Before any code runs, `sound` names what guests may not use, and `size` and `flow` what is too much to compile.
 //!   `compile` compiles the same bytes once, `patience` limits how long that may take, and `cache` holds what was
-//!   compiled before.
+//!   compiled before. `judged` remembers which files have passed.
 //! - `config` makes the engine. `ticks` counts its time while guests run, and `clock` measures the time of a call.
 //! - `trap` words what ended a guest, and `full` answers for a vlugin that the host holds too much for already.
 
@@ -17,6 +17,7 @@ mod compile;
 mod config;
 mod flow;
 mod full;
+pub(super) mod judged;
 pub(super) mod patience;
 pub(super) mod size;
 pub(super) mod sound;

@@ -84,7 +84,7 @@ pub(super) fn check(
     limits: &Limits,
     stage: &(dyn Fn(Stage) + Sync),
 ) -> Result<Checked, ComponentError> {
-    let world = world::read(bytes, limits)?;
+    let world = world::read_again(bytes, limits)?;
     let engine = engine().map_err(ComponentError::Engine)?;
     let linker = imports::linker(engine).map_err(ComponentError::Engine)?;
     let (component, compiled) = COMPILED

@@ -15,7 +15,7 @@ use crate::{
     escape::one_line,
     loader::{
         ComponentError, Interfaces,
-        engine::{size, sound},
+        engine::{judged, size, sound},
     },
 };
 use wasmparser::{
@@ -109,6 +109,25 @@ pub(in crate::loader) struct World {
 /// # Errors
 /// Why it cannot be a vlugin here.
 pub(in crate::loader) fn read(bytes: &[u8], limits: &Limits) -> Result<World, ComponentError> {
+    judge(bytes, limits, |judge| judge())
+}
+
+/// The same in less time, if it has passed here before.
+///
+/// # Errors
+/// Why it cannot be a vlugin here.
+pub(super) fn read_again(bytes: &[u8], limits: &Limits) -> Result<World, ComponentError> {
+    judge(bytes, limits, |judge| {
+        judged::once(bytes, limits.compile(), judge)
+    })
+}
+
+/// `passes` decides whether what takes long is done.
+fn judge(
+    bytes: &[u8],
+    limits: &Limits,
+    passes: impl FnOnce(&dyn Fn() -> Result<(), ComponentError>) -> Result<(), ComponentError>,
+) -> Result<World, ComponentError> {
     if Parser::is_core_wasm(bytes) {
         return Err(stray::judge(bytes));
     }
@@ -121,15 +140,17 @@ pub(in crate::loader) fn read(bytes: &[u8], limits: &Limits) -> Result<World, Co
             limit: most,
         });
     }
-    let modules = || {
-        let modules = outline.modules.iter();
-        modules.map(|module| bytes.get(module.clone()).unwrap_or_default())
-    };
-    size::check_all(modules, limits.compile())?;
-    let types = validate(bytes)?;
-    let types = types.as_ref();
-    let resources = check_imports(&outline, &types)?;
-    check_handler(handler, &types, &resources)?;
+    passes(&|| {
+        let modules = || {
+            let modules = outline.modules.iter();
+            modules.map(|module| bytes.get(module.clone()).unwrap_or_default())
+        };
+        size::check_all(modules, limits.compile())?;
+        let types = validate(bytes)?;
+        let types = types.as_ref();
+        let resources = check_imports(&outline, &types)?;
+        check_handler(handler, &types, &resources)
+    })?;
     Ok(World {
         version,
         handler: handler.to_owned(),

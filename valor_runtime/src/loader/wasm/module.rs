@@ -5,7 +5,7 @@ use crate::{
     Limits,
     loader::{
         GuestError,
-        engine::{Compilations, Compiled, Stage, engine, size, sound},
+        engine::{Compilations, Compiled, Stage, engine, judged, size, sound},
     },
 };
 use crate::{
@@ -73,7 +73,9 @@ pub(super) fn check(
 ) -> Result<Checked, GuestError> {
     let engine = engine().map_err(GuestError::Engine)?;
     check_format(bytes)?;
-    size::check(bytes, limits.compile())?;
+    judged::once(bytes, limits.compile(), || {
+        size::check(bytes, limits.compile())
+    })?;
     let (module, compiled) = COMPILED
         .compile(bytes, stage, || Module::new(engine, bytes))
         // The module is sound and uses only what guests may use, so it must be too large.
