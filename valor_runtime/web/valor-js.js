@@ -8,7 +8,7 @@ import { Fault, addEventListener, fetch, mayHaveBody, reach } from "./valor-rule
 const { removeEventListener } = globalThis;
 
 /** The methods of IANA's registry, which the server and vlugins of other kinds know. */
-const METHODS = new Set(
+export const METHODS = new Set(
   (
     "ACL BASELINE-CONTROL BIND CHECKIN CHECKOUT CONNECT COPY DELETE GET HEAD LABEL LINK LOCK MERGE MKACTIVITY " +
     "MKCALENDAR MKCOL MKREDIRECTREF MKWORKSPACE MOVE OPTIONS ORDERPATCH PATCH POST PRI PROPFIND PROPPATCH PUT REBIND " +

@@ -3,7 +3,12 @@
 //! `components` calls it. The generator is jco's (`js-component-bindgen`). Functions that wait become suspending ones
 //! (JSPI). Any bytes give modules or one line that says why not.
 
+// Its path is that of this file, which a test includes.
+#[path = "mended.rs"]
+mod mended;
+
 use js_component_bindgen::{AsyncMode, InstantiationMode, TranspileOpts, transpile};
+use mended::mended;
 use sha2::{Digest, Sha256};
 use std::panic;
 use valor_runtime::{
@@ -125,8 +130,11 @@ pub fn modules(component: &[u8]) -> Result<Modules, String> {
             "it imports `{name}`, which a page does not have: build it without, or leave the vlugin to a server"
         ));
     }
-    Ok(Modules {
-        version,
-        files: made.files,
-    })
+    let mut files = made.files;
+    if version == 3 {
+        let module = files.iter_mut().find(|(file, _)| file == MODULE);
+        let (_, module) = module.ok_or("js-component-bindgen wrote no module")?;
+        *module = mended(&String::from_utf8_lossy(module))?.into_bytes();
+    }
+    Ok(Modules { version, files })
 }

@@ -3,7 +3,7 @@
     components.py VALOR_CLI V2.wasm V3.wasm
 
 The files are those of tests/fixtures/wasi: one exports wasi:http 0.2, the other 0.3. Prints a line for each
-conversation, and fails where one fails, or where what they add to the service worker has grown over its 13 KiB.
+conversation, and fails where one fails, or where what they add to the service worker has grown over its 14 KiB.
 """
 
 import asyncio, hashlib, http.server, json, pathlib, subprocess, sys, tempfile, threading
@@ -232,7 +232,7 @@ async def main():
     for version, bytes in zip(VERSIONS, given):
         await play(version, bytes, server)
     added = [it.relative_to(web) for it in web.glob("wasi/*.js")]
-    stage.fits("what components add to the service worker", added, 13 * 1024)
+    stage.fits("what components add to the service worker", added, 14 * 1024)
     sys.exit(bool(stage.failed))
 
 

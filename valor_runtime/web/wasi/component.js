@@ -3,6 +3,7 @@
 // requests share one until it traps. A definition's `instance` says otherwise.
 
 import { Account } from "../account.js";
+import { METHODS } from "../valor-js.js";
 import { Fault, fetch, refuse } from "../valor-rules.js";
 import { kinds } from "../valor-registry.js";
 import { addressOf } from "../valor-store.js";
@@ -58,6 +59,8 @@ class Instance {
   timers = new Set();
   ends = [];
   trapped = null;
+  /** What it was told last: the `reason` why a request of it was refused, and the `last` line of its stderr. */
+  told = {};
 
   constructor({ name, config, host, account }) {
     Object.assign(this, { name, config, host, account, signal: this.#stop.signal });
@@ -67,11 +70,18 @@ class Instance {
   trap(error) {
     if (!this.trapped) {
       const how = error?.isOver ? "was ended" : "trapped";
-      this.trapped = new Fault("error", 502, `it ${how}: ${error?.message ?? error}`);
+      // A program that gives up says why on stderr, and then runs into `unreachable`.
+      const what = error?.message ?? error;
+      const why = /unreachable/.test(what) && this.told.last ? `${this.told.last} (${what})` : what;
+      this.trapped = new Fault("error", 502, `it ${how}: ${why}`);
       this.end(this.trapped);
       this.host.log(1, this.name, String(error?.stack ?? error).slice(0, 8192));
     }
     return this.trapped;
+  }
+
+  get isOver() {
+    return this.signal.aborted;
   }
 
   /** Ends what runs for it. */
@@ -114,22 +124,43 @@ class Component {
   async instantiate() {
     const instance = new Instance(this.given);
     const version = this.known.version === 3 ? p3 : p2;
-    const imports = { ...hosted(instance), ...version.imports(instance) };
+    const imports = { ...hosted(instance), ...version.imports(instance), "valor:host": instance };
     const exports = await this.known.module.instantiate((file) => Promise.resolve(this.cores.get(file)), imports);
     return { instance, handle: (exports.incomingHandler ?? exports.handler).handle };
   }
 
   async request(request) {
-    const { signal } = request;
+    const { method, signal } = request;
+    if (!METHODS.has(method)) throw new Fault("error", 501, `\`${method}\` is no method that is known here`);
     if (signal.aborted) throw signal.reason;
     if (this.known.version === 2 && this.isShared) return this.#turn(request);
     const { instance, handle } = this.next ?? (await this.instantiate());
-    if (!this.isShared) {
-      this.next = null;
-      signal.addEventListener("abort", () => instance.end(signal.reason), { once: true });
-    }
     const { answer } = this.known.version === 3 ? p3 : p2;
-    return this.#raced(signal, answer(instance, handle, request));
+    const over = AbortSignal.any([signal, instance.signal]);
+    const answering = this.#raced(over, answer(instance, handle, { ...request, signal: over }));
+    if (this.isShared) return answering;
+    this.next = null;
+    signal.addEventListener("abort", () => instance.end(signal.reason), { once: true });
+    // An instance of 0.2 ends when it returns.
+    return this.known.version === 3 ? this.#ending(instance, answering) : answering;
+  }
+
+  /** An answer with which its instance ends. */
+  async #ending(instance, answering) {
+    const end = () => instance.end(new Fault("error", 502, "its request is over"));
+    try {
+      const response = await answering;
+      if (!response.body) end();
+      else {
+        const { readable, writable } = new TransformStream();
+        response.body.pipeTo(writable).then(end, end);
+        response.body = readable;
+      }
+      return response;
+    } catch (error) {
+      end();
+      throw error;
+    }
   }
 
   /** An instance of 0.2 answers one request after the other. If one is given up meanwhile, the instance ends. */

@@ -6,6 +6,8 @@ import { feed } from "./streams.js";
 
 /** Bytes of a line for people. */
 const LINE = 8192;
+/** What Rust writes after a panic, and says nothing. */
+const NOTE = "note: run with";
 /** A browser's longest timer, in ms. */
 const LONGEST = 0x7fffffff;
 /** Bytes that `crypto` gives at once. */
@@ -34,6 +36,17 @@ function until(instance, nanoseconds) {
   let end;
   const rings = new Promise((ring) => (end = after(instance, nanoseconds, ring)));
   return Pollable.of(rings, end);
+}
+
+/** A promise for the same, which is over at once if the component gives it up. */
+function waiting(instance, nanoseconds) {
+  if (nanoseconds <= 0n) return;
+  let cancel;
+  const rings = new Promise((ring) => {
+    const end = after(instance, nanoseconds, ring);
+    cancel = () => end() ?? ring();
+  });
+  return Object.assign(rings, { cancel });
 }
 
 function bytes(len) {
@@ -90,7 +103,10 @@ const classes = (...names) => Object.fromEntries(names.map((name) => [name, clas
 export function imports(instance) {
   const { name, config } = instance;
   const output = (level) => {
-    const sink = new Lines((line) => instance.host.log(level, name, line));
+    const sink = new Lines((line) => {
+      instance.host.log(level, name, line);
+      if (level === 2 && !line.startsWith(NOTE)) instance.told.last = line;
+    });
     instance.ends.push(() => sink.flush());
     return sink;
   };
@@ -128,8 +144,8 @@ export function imports(instance) {
       getResolution: () => 5000n,
       subscribeInstant: (when) => until(instance, when - now()),
       subscribeDuration: (duration) => until(instance, duration),
-      waitUntil: (when) => until(instance, when - now()).block(),
-      waitFor: (duration) => until(instance, duration).block(),
+      waitUntil: (when) => waiting(instance, when - now()),
+      waitFor: (duration) => waiting(instance, duration),
     },
     "wasi:clocks/wall-clock": { now: wall, resolution: () => ({ seconds: 0n, nanoseconds: 1000000 }) },
     "wasi:clocks/system-clock": { now: wall, getResolution: () => 1000000n },

@@ -4,7 +4,7 @@
 import { Fault } from "../valor-rules.js";
 import { Fields, isMethod, methodName, methodOf } from "./fields.js";
 import { InputStream, OutputStream, Pipe, Pollable, refusal } from "./io.js";
-import { RequestOptions, codeOf, lineOf, send, urlOf } from "./outgoing.js";
+import { RequestOptions, codeOf, faultOf, send, urlOf, whole } from "./outgoing.js";
 
 const dispose = Symbol.dispose ?? Symbol.for("dispose");
 const ok = (val) => ({ tag: "ok", val });
@@ -175,6 +175,12 @@ class OutgoingResponse extends Outgoing {
 class OutgoingRequest extends Outgoing {
   said = { method: { tag: "get" } };
 
+  body() {
+    const made = super.body();
+    this.pipe.room = whole((made.length ?? 0) + 1, this.instance.account);
+    return made;
+  }
+
   method() {
     return this.said.method;
   }
@@ -215,7 +221,7 @@ class ResponseOutparam {
   }
 
   static set({ instance, resolve, reject }, { tag, val }) {
-    if (tag === "err") return reject(new Fault("error", 500, `it answered with the error ${lineOf(val)}`));
+    if (tag === "err") return reject(faultOf(val, instance.told.reason));
     const { status, fields, pipe } = val;
     instance.pipe = pipe;
     const body = pipe ? (pipe.take() ?? pipe.stream) : null;

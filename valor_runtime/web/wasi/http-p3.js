@@ -1,10 +1,9 @@
 // wasi:http of 0.3: the types, `client`, and `answer`, which plays one request on an instance that others share.
 // `component.js` calls that; `imports` is the component's view.
 
-import { Fault } from "../valor-rules.js";
 import { Fields, isMethod, methodName, methodOf } from "./fields.js";
 import { refusal } from "./io.js";
-import { RequestOptions, codeOf, lineOf, send, urlOf } from "./outgoing.js";
+import { RequestOptions, codeOf, faultOf, lineOf, send, urlOf, whole } from "./outgoing.js";
 import { readable } from "./streams.js";
 
 const dispose = Symbol.dispose ?? Symbol.for("dispose");
@@ -21,7 +20,10 @@ function coming(stream, signal) {
     reader.cancel(signal.reason).catch(() => {});
   });
   const pull = async (controller) => {
-    const failed = (error) => resolve(err(codeOf(error))) ?? { done: true };
+    const failed = (error) => {
+      resolve(err(error instanceof TypeError ? { tag: "connection-terminated" } : codeOf(error)));
+      return { done: true };
+    };
     const { done, value } = await reader.read().catch(failed);
     if (!done) return controller.enqueue(value);
     resolve(ok());
@@ -59,18 +61,19 @@ class Message {
     return this.fields;
   }
 
-  /** The body for a reader in the browser; its trailers are left out. */
-  body() {
+  /** The body for a reader in the browser; its trailers are left out. It breaks off if the instance ends. */
+  body(instance) {
     const { contents, trailers, resolve } = this;
     this.contents = null;
     if (!contents) return void resolve?.(ok());
-    if (contents instanceof ReadableStream) return contents;
     const end = async () => {
       const { tag, val } = await trailers;
       resolve?.(tag === "err" ? err(val) : ok());
-      if (tag === "err") throw new Error(`the component ended the body with ${lineOf(val)}`);
+      if (tag === "err") throw new Error(`the body ended with ${lineOf(val)}`);
     };
-    return readable(contents, end, () => resolve?.(err({ tag: "connection-terminated" })));
+    // One that has come, and that the component passes on.
+    if (contents instanceof ReadableStream) return contents.pipeThrough(new TransformStream({ flush: end }));
+    return readable(contents, instance.signal, end, () => resolve?.(err({ tag: "connection-terminated" })));
   }
 
   [dispose]() {
@@ -154,17 +157,15 @@ class Response extends Message {
   }
 }
 
-/** The most bytes of a body that are sent at once. */
-const WHOLE = 65536;
-
 /** A body for `fetch`: a browser sends a stream only over HTTP/2, so all of a small one is sent at once. */
-async function small(stream) {
+async function small(stream, most, hold) {
   const reader = stream.getReader();
   const pieces = [];
   let sum = 0;
-  while (sum < WHOLE) {
+  while (sum <= most) {
     const { done, value } = await reader.read();
     if (done) return sum ? new Uint8Array(await new Blob(pieces).arrayBuffer()) : null;
+    hold(value.length);
     pieces.push(value);
     sum += value.length;
   }
@@ -182,14 +183,23 @@ async function small(stream) {
 }
 
 async function sent(instance, request) {
+  const { account } = instance;
+  let held = 0;
+  const hold = (bytes) => {
+    account.charge(bytes);
+    held += bytes;
+  };
   try {
     const { said, fields, options } = request;
-    const stream = request.body();
-    const body = stream ? await small(stream) : null;
+    const stream = request.body(instance);
+    const length = Number(fields.list.find(([name]) => name === "content-length")?.[1] ?? 0);
+    const body = stream ? await small(stream, whole(length, account), hold) : null;
     const message = { method: methodName(said.method), url: urlOf(said), headers: fields.list, body, options };
     return Response.of(await send(instance, message));
   } catch (error) {
-    throw refusal(codeOf(error));
+    throw error.isOver ? error : refusal(codeOf(error));
+  } finally {
+    account.release(held);
   }
 }
 
@@ -197,20 +207,28 @@ async function sent(instance, request) {
 export function imports(instance) {
   return {
     "wasi:http/types": { Fields, Request, RequestOptions, Response },
-    "wasi:http/client": { send: (request) => sent(instance, request) },
+    "wasi:http/client": {
+      send(request) {
+        const stop = new AbortController();
+        const signal = AbortSignal.any([instance.signal, stop.signal]);
+        // The component may give it up; see mended.rs.
+        return Object.assign(sent({ ...instance, signal }, request), { cancel: () => stop.abort() });
+      },
+    },
   };
 }
 
 /** A request's response, from the instance that exports `handle`. */
 export async function answer(instance, handle, request) {
+  const { signal } = instance;
   let response;
   try {
     response = await handle(Request.of(request));
   } catch (error) {
-    if (error?.payload) throw new Fault("error", 500, `it answered with the error ${lineOf(error.payload)}`);
-    throw instance.trap(error);
+    throw error?.payload ? faultOf(error.payload, instance.told.reason) : instance.trap(error);
   }
+  if (signal.aborted) throw signal.reason;
   const { status, fields } = response;
-  const body = response.body() ?? null;
+  const body = response.body(instance) ?? null;
   return { status, headers: fields.list, body, length: body ? null : 0 };
 }

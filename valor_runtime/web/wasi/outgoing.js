@@ -1,7 +1,8 @@
 // What a component sends: to servers through the host's `fetch`, with `allow`, to other vlugins through its `call`,
 // with `callees`; and limits and timeouts. `http-p2.js` and `http-p3.js` call it.
 
-import { refusal } from "./io.js";
+import { Fault } from "../valor-rules.js";
+import { WINDOW, refusal } from "./io.js";
 
 /** The host of a URL that stands for the vlugin of a name. */
 const CALLEE = /^(.+)\.vlugin\.internal$/;
@@ -74,20 +75,33 @@ export function codeOf(error) {
   const val = String(error?.message ?? error);
   const { kind, status, name } = error ?? {};
   if (name === "TimeoutError") return { tag: "connection-read-timeout" };
-  if (kind === "timeout") return { tag: "HTTP-response-timeout" };
+  if (kind === "timeout" || status === 504) return { tag: "HTTP-response-timeout" };
   if (kind === "refused" && status === 403) return { tag: "HTTP-request-denied" };
   if (kind === "refused" && status === 503) return { tag: "connection-limit-reached" };
+  if (status === 400) return { tag: "HTTP-request-URI-invalid" };
+  if (status === 413) return { tag: "HTTP-request-body-size" };
   return { tag: "internal-error", val };
+}
+
+/** The fault of a component that gives an `error-code` in place of a response. `reason` is the host's own, if it had one
+ * for a request of the component. */
+export function faultOf({ tag, val }, reason) {
+  const line = tag === "internal-error" && val ? val : (reason ?? `it gave an error of wasi:http: ${tag}`);
+  if (tag === "HTTP-request-body-size") return new Fault("error", 413, line);
+  if (/^(HTTP-response|connection(-read)?)-timeout$/.test(tag)) return new Fault("timeout", 504, line);
+  return new Fault("error", /^(internal-error|HTTP-request-denied)$/.test(tag) ? 500 : 502, line);
 }
 
 /** What an `error-code` says, for people. */
 export const lineOf = ({ tag, val }) => (typeof val === "string" ? `${tag}: ${val}` : tag);
 
+/** The bytes that a body may have and be sent at once, which a browser does over every version of HTTP. */
+export const whole = (length, { limits }) => Math.max(WINDOW, length <= limits.host_memory / 2 ? length : 0);
+
 /** The address of a request. */
 export function urlOf({ scheme, authority, path }) {
   const name = { HTTP: "http", HTTPS: "https" }[scheme?.tag ?? "HTTPS"];
-  if (!name) throw refusal({ tag: "HTTP-protocol-error" });
-  const url = authority && URL.parse(`${name}://${authority}${path ?? "/"}`);
+  const url = name && authority && URL.parse(`${name}://${authority}${path ?? "/"}`);
   if (!url) throw refusal({ tag: "HTTP-request-URI-invalid" });
   return url.href;
 }
@@ -109,7 +123,10 @@ export async function send(instance, { method, url, headers, body, options }) {
     const said = { method, target: pathname + search, https: protocol === "https:", body, length, signal };
     return await host.call(callee, { ...said, headers: [...headers, ["host", authority]] });
   } catch (error) {
-    throw late.signal.aborted ? late.signal.reason : error;
+    if (late.signal.aborted) throw late.signal.reason;
+    instance.told.reason = error.message;
+    // A browser does not say why a server cannot be reached.
+    throw error instanceof TypeError ? refusal({ tag: "connection-refused" }) : error;
   } finally {
     account.end(kind);
     if (timer !== false) clearTimeout(timer);

@@ -12,17 +12,30 @@ export async function next(stream) {
 }
 
 /** A component's stream for a reader in the browser, who sets its pace: then `end` follows, or `gone`. */
-export function readable(stream, end, gone) {
+export function readable(stream, signal, end, gone) {
+  let broken;
+  const done = () => signal.removeEventListener("abort", broken);
   return new ReadableStream(
     {
+      start(controller) {
+        broken = () => controller.error(signal.reason);
+        signal.addEventListener("abort", broken, { once: true });
+      },
       async pull(controller) {
-        const piece = await next(stream);
-        if (piece?.length) controller.enqueue(piece);
-        if (piece) return;
-        await end();
-        controller.close();
+        try {
+          const piece = await next(stream);
+          if (piece?.length) controller.enqueue(piece);
+          if (piece) return;
+          await end();
+          controller.close();
+        } catch (error) {
+          done();
+          throw error;
+        }
+        done();
       },
       cancel() {
+        done();
         stream[dispose]();
         gone();
       },
