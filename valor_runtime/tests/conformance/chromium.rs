@@ -25,6 +25,8 @@ const CSP: &str = "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'; \
 /// What the pages' server has beside Valor's files, and what the pages may do.
 pub struct Beside {
     pub csp: &'static str,
+    /// Components that the service worker imports, and their modules by path.
+    pub components: Vec<(web::Component, Vec<(String, Vec<u8>)>)>,
     pub answer: Box<dyn Fn(Request) -> BoxFuture<'static, Response> + Send + Sync>,
 }
 
@@ -33,6 +35,7 @@ impl Default for Beside {
     fn default() -> Self {
         Self {
             csp: CSP,
+            components: Vec::new(),
             answer: Box::new(|_| Box::pin(async { Response::new(404) })),
         }
     }
@@ -138,6 +141,7 @@ impl Host for Chromium {
     fn name(&self) -> &'static str {
         match self.kind.as_str() {
             "js" => "js (Chromium)",
+            "wasi" => "wasi (Chromium)",
             _ => "wasm (Chromium)",
         }
     }
@@ -182,7 +186,7 @@ fn serve_files(
     beside: Beside,
 ) -> Serving {
     let mut plugins = plugins.clone();
-    let vlugins: BTreeMap<String, Vec<u8>> = vlugins
+    let mut vlugins: BTreeMap<String, Vec<u8>> = vlugins
         .iter()
         .map(|file| {
             let name = file.file_name().expect("a name").to_string_lossy();
@@ -194,15 +198,22 @@ fn serve_files(
         "js" => imported(&mut plugins, &vlugins),
         _ => Vec::new(),
     };
+    let mut components = Vec::new();
+    for (component, modules) in &beside.components {
+        components.push(component.clone());
+        let modules = modules.iter();
+        vlugins.extend(modules.map(|(path, bytes)| (format!("/{path}"), bytes.clone())));
+    }
     let mut files: BTreeMap<String, Vec<u8>> = BTreeMap::new();
-    for (name, bytes) in web::HOST {
+    for (name, bytes) in web::HOST.iter().chain(web::COMPONENTS) {
         files.insert(format!("/{name}"), bytes.to_vec());
     }
     files.insert(
         format!("/{}", web::SCRIPTS),
-        web::scripts(&scripts, &[]).into_bytes(),
+        web::scripts(&scripts, &components).into_bytes(),
     );
-    files.insert(format!("/{}", web::WORKER), web::worker(&scripts, &[]));
+    let worker = web::worker(&scripts, &components);
+    files.insert(format!("/{}", web::WORKER), worker);
     let own = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/conformance");
     for name in ["player.html", "player.js", "player-sw.js", "player-log.js"] {
         let bytes = std::fs::read(own.join(name)).expect("a file to serve");

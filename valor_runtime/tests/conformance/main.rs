@@ -8,6 +8,10 @@ mod fixture;
 #[path = "../socket/mod.rs"]
 mod socket;
 
+// What `valor_cli web` makes of a component.
+#[path = "../../../valor_cli/src/web/component.rs"]
+mod component;
+
 mod chromium;
 mod hosts;
 mod judge;
@@ -15,13 +19,17 @@ mod play;
 mod suite;
 mod upstream;
 
-use chromium::Chromium;
+use chromium::{Beside, Chromium};
 use hosts::{Host, Served};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
-use std::{collections::BTreeMap, net::TcpListener, path::Path};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::TcpListener,
+    path::Path,
+};
 use suite::Conversation;
-use valor_runtime::{Definition, Kind};
+use valor_runtime::{Definition, Kind, hex::hex, web};
 
 #[test]
 fn every_host_answers_alike() {
@@ -39,6 +47,9 @@ fn every_host_answers_alike() {
     let components = tempfile::tempdir().expect("a folder");
     let component = components.path().join("conformance.wasm");
     std::fs::copy(fixture::conformance_component(), &component).expect("copied");
+    let made = made_of(&component);
+    let (_, modules) = &made;
+    let modules: BTreeSet<_> = modules.iter().map(|(_, bytes)| sha256(bytes)).collect();
     std::fs::write(components.path().join("text.wasm"), "not a module").expect("written");
     let upstream = upstream::start();
     let names = BTreeMap::from([
@@ -53,14 +64,27 @@ fn every_host_answers_alike() {
     let js = definitions("js", &names);
     let deno = Served::start(Kind::Js, &parsed(&js), plugins.path());
     let wasi = definitions("wasi", &names);
-    let wasi = Served::start(Kind::Wasi, &parsed(&wasi), components.path());
+    let wasi_served = Served::start(Kind::Wasi, &parsed(&wasi), components.path());
+    let beside = Beside {
+        components: vec![made],
+        ..Beside::default()
+    };
     let pages = [
         Chromium::start(Kind::Wasm, &wasm, &[&module]),
         Chromium::start(Kind::Js, &js, &[&script]),
+        Chromium::start_beside(Kind::Wasi, &wasi, &[], beside),
     ];
 
     let topics = suite::topics();
-    let hosts: [&dyn Host; 6] = [&native, &wasmtime, &pages[0], &deno, &pages[1], &wasi];
+    let hosts: [&dyn Host; 7] = [
+        &native,
+        &wasmtime,
+        &pages[0],
+        &deno,
+        &pages[1],
+        &wasi_served,
+        &pages[2],
+    ];
     let only = std::env::var("CONVERSATIONS").unwrap_or_default();
     let heads = hosts.iter().map(|host| format!(" {} |", host.name()));
     let mut table = format!("| conversations |{}\n", heads.collect::<String>());
@@ -90,8 +114,8 @@ fn every_host_answers_alike() {
     println!("{table}\n{count} conversations with {} hosts", hosts.len());
 
     // The server and Chromium report the same hashes, so both run the same file.
-    for (page, file) in pages.iter().zip([&module, &script]) {
-        let on_disk = hex(&Sha256::digest(std::fs::read(file).expect("the file")));
+    for (page, file) in pages.iter().zip([&module, &script, &component]) {
+        let on_disk = sha256(&std::fs::read(file).expect("the file"));
         for host in hosts.iter().filter(|host| host.kind() == page.kind()) {
             let told = play::sha256(*host, "conf");
             println!("{} runs {told}", host.name());
@@ -99,19 +123,16 @@ fn every_host_answers_alike() {
                 failures.push(format!("{} runs {told}, and not {on_disk}", host.name()));
             }
         }
-        let served = page.served();
-        assert!(!served.is_empty(), "{} was sent nothing", page.name());
-        println!(
-            "{} was sent {} times {}",
-            page.name(),
-            served.len(),
-            served[0]
-        );
-        if served.iter().any(|hash| *hash != on_disk) {
-            failures.push(format!(
-                "{} was not sent {on_disk}: {served:?}",
-                page.name()
-            ));
+        // Of a component, a page gets the modules that were made of this file.
+        let wanted = match page.kind() {
+            "wasi" => modules.clone(),
+            _ => BTreeSet::from([on_disk]),
+        };
+        let served: BTreeSet<_> = page.served().into_iter().collect();
+        println!("{} was sent {served:?}", page.name());
+        if served != wanted {
+            let name = page.name();
+            failures.push(format!("{name} was sent {served:?}, and not {wanted:?}"));
         }
     }
     println!("{count} conversations with {} hosts", hosts.len());
@@ -151,6 +172,13 @@ fn nobody() -> String {
     listener.local_addr().expect("an address").to_string()
 }
 
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+/// What `valor_cli web` makes of a component, where a definition's bare `path` finds it.
+fn made_of(file: &Path) -> (web::Component, Vec<(String, Vec<u8>)>) {
+    let bytes = std::fs::read(file).expect("the component");
+    let modules = component::modules(&bytes).expect("modules of the component");
+    modules.placed("vlugins/conformance", &sha256(&bytes))
+}
+
+fn sha256(bytes: &[u8]) -> String {
+    hex(&Sha256::digest(bytes))
 }

@@ -126,6 +126,7 @@ fn in_chromium(files: &[String], wpt: Wpt, harness: &Path, written: &[PathBuf]) 
             let wpt = wpt.clone();
             Box::pin(async move { wpt.answer(request).await })
         }),
+        ..Beside::default()
     };
     let page = Chromium::start_beside(Kind::Js, &plugins, &served, beside);
     let asked = files.iter().map(|file| (file.clone(), ask(&page, file)));
