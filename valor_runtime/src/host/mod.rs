@@ -80,13 +80,16 @@ impl Host for RuntimeHost {
         if !self.lines.admit(|| texts.into_iter().map(written).sum()) {
             return;
         }
+        let keys = [("vlugin", self.name.as_str()), ("module", record.target)];
+        // What a program prints comes from no module.
+        let keys = &keys[..if record.target.is_empty() { 1 } else { 2 }];
         log::logger().log(
             &log::Record::builder()
                 .level(record.level)
                 .target(&format!("vlugin::{}", self.name))
                 .file((!record.file.is_empty()).then_some(record.file))
                 .line((record.line > 0).then_some(record.line))
-                .key_values(&[("vlugin", self.name.as_str()), ("module", record.target)])
+                .key_values(&keys)
                 .args(format_args!("{message}{rest}"))
                 .build(),
         );

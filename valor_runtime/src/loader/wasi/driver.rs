@@ -6,7 +6,7 @@
 
 use super::{
     component::Pre,
-    guest::Guest,
+    guest::{self, Guest},
     inbox::{Answer, Call, Inbox, Reply, Unanswered},
     messages,
     recipe::Recipe,
@@ -65,6 +65,7 @@ async fn run(
     };
     inbox.begin();
     let begun = &begun;
+    let is_concurrent = pre.is_concurrent();
     let serve = async |accessor: &Accessor<Guest>| {
         let mut calls: FuturesUnordered<BoxFuture<'_, wasmtime::Result<()>>> =
             FuturesUnordered::new();
@@ -76,8 +77,12 @@ async fn run(
                     Poll::Ready(Some(Err(error))) => return Poll::Ready(Err(error)),
                     Poll::Ready(None) | Poll::Pending => {}
                 }
-                // While a guest of 0.2 waits, wasmtime polls nothing else, so it has no other request meanwhile.
-                let takes = !(recipe.is_single && has_served);
+                // While a guest of 0.2 waits, wasmtime polls nothing else. What it cannot begin stays in the inbox, so
+                // that another instance gets it if this one ends.
+                let takes = match recipe.is_single {
+                    true => !has_served,
+                    false => is_concurrent || calls.is_empty(),
+                };
                 if takes && let Some(call) = inbox.next(cx) {
                     has_served = true;
                     calls.push(Box::pin(answer(accessor, begun, inbox, call)));
@@ -232,6 +237,9 @@ fn gave_up(guest: &Guest, error: &wasmtime::Error) -> String {
         return format!("it ended itself, with the exit code {code}");
     }
     let why = trap::cause(error);
+    if let Some(said) = guest::excess(guest, &why) {
+        return said;
+    }
     // A program that gives up says why there, and then runs into `unreachable`.
     let is_unreachable = error.downcast_ref() == Some(&wasmtime::Trap::UnreachableCodeReached);
     match guest.stderr.last().filter(|_| is_unreachable) {

@@ -27,6 +27,9 @@ const HANDLE: u64 = 32 << 10;
 /// A guest may always have this many handles.
 const HANDLES: u64 = 256;
 
+/// How many handles the parts of a component may have of each other's things, and of the host's.
+const PASSED_ON: usize = 100_000;
+
 /// The most random bytes that a guest gets at once.
 const RANDOM: u64 = 1 << 20;
 
@@ -152,10 +155,39 @@ impl Guest {
         };
         let mut store = Store::new(engine, guest);
         store.limiter(|guest| &mut guest.limits);
+        store.set_max_component_handles(PASSED_ON);
         give_turns(&mut store, |guest| &mut guest.limits.clock);
         store.set_epoch_deadline(1);
         store
     }
+}
+
+/// What a guest wanted too much of, in the words of its author, for a trap that wasmtime words for its embedders.
+pub(super) fn excess(guest: &Guest, trap: &str) -> Option<String> {
+    let said = [
+        (
+            "resource table has no free keys",
+            format!(
+                "it wanted more than {} handles of the host's at once, which is what `limits.host_memory` allows: drop \
+                 those that it no longer needs, or raise that",
+                guest.table.max_capacity()
+            ),
+        ),
+        (
+            "store handle limit exceeded",
+            format!("it wanted more than {PASSED_ON} handles at once: drop those that it no longer needs"),
+        ),
+        (
+            "total size of fields exceeds limit",
+            format!("it put more than {HANDLE} bytes of headers into one message: send them as a body"),
+        ),
+        (
+            "write exceeded budget",
+            "it wrote more to a body at once than `check-write` allowed: write as much as that says".to_owned(),
+        ),
+    ];
+    let mut said = said.into_iter();
+    said.find_map(|(part, said)| trap.contains(part).then_some(said))
 }
 
 impl WasiView for Guest {

@@ -6,7 +6,7 @@
 use crate::{Fault, Request, account::Account};
 use futures_channel::oneshot;
 use std::{
-    collections::VecDeque,
+    collections::{BTreeMap, VecDeque},
     sync::{Arc, Mutex, MutexGuard},
     task::{Context, Waker},
     time::{Duration, Instant},
@@ -38,7 +38,8 @@ pub(super) struct Reply(Mutex<To>);
 struct To {
     /// `None` once it was given.
     sender: Option<oneshot::Sender<Answer>>,
-    is_abandoned: bool,
+    /// Its key among those that nobody waits for.
+    abandoned: Option<u64>,
 }
 
 impl Reply {
@@ -46,7 +47,7 @@ impl Reply {
         let (sender, answered) = oneshot::channel();
         let to = To {
             sender: Some(sender),
-            is_abandoned: false,
+            abandoned: None,
         };
         (Arc::new(Self(Mutex::new(to))), answered)
     }
@@ -54,11 +55,11 @@ impl Reply {
     /// Gives the answer, if none was given before.
     pub fn give(&self, inbox: &Inbox, answer: Answer) {
         let mut to = locked(&self.0);
-        let (sender, is_abandoned) = (to.sender.take(), to.is_abandoned);
+        let (sender, abandoned) = (to.sender.take(), to.abandoned);
         drop(to);
         let Some(sender) = sender else { return };
-        if is_abandoned {
-            inbox.settle();
+        if let Some(key) = abandoned {
+            inbox.settle(key);
         }
         let _ = sender.send(answer);
     }
@@ -66,9 +67,13 @@ impl Reply {
     /// Nobody waits for it any more.
     pub fn abandon(&self, inbox: &Inbox) {
         let mut to = locked(&self.0);
-        if to.sender.is_some() && !std::mem::replace(&mut to.is_abandoned, true) {
-            inbox.abandon();
+        if to.sender.is_some() && to.abandoned.is_none() {
+            to.abandoned = Some(inbox.abandon());
         }
+    }
+
+    fn is_abandoned(&self) -> bool {
+        locked(&self.0).abandoned.is_some()
     }
 }
 
@@ -86,9 +91,10 @@ struct State {
     has_begun: bool,
     /// The driver has nothing to do.
     is_idle: bool,
-    /// Requests that it works for though nobody waits for them, and since when.
-    abandoned: usize,
-    since: Option<Instant>,
+    /// Requests that it works for though nobody waits for them, the oldest first, and since when.
+    abandoned: BTreeMap<u64, Instant>,
+    /// The last key among them.
+    last: u64,
     /// Why the instance has ended.
     ended: Option<Fault>,
     /// It ended before it was done.
@@ -131,14 +137,20 @@ impl Inbox {
         }
     }
 
-    /// The next request, or the driver is woken when one comes.
+    /// The next request that somebody waits for, or the driver is woken when one comes.
     pub fn next(&self, cx: &Context<'_>) -> Option<Call> {
-        let mut state = self.lock();
-        let call = state.calls.pop_front();
-        if call.is_none() {
-            state.waker = Some(cx.waker().clone());
+        loop {
+            let mut state = self.lock();
+            let Some(call) = state.calls.pop_front() else {
+                state.waker = Some(cx.waker().clone());
+                return None;
+            };
+            drop(state);
+            if !call.reply.is_abandoned() {
+                return Some(call);
+            }
+            (call.reply).give(self, Err(Unanswered::Unheard(call.request)));
         }
-        call
     }
 
     pub fn begin(&self) {
@@ -164,30 +176,29 @@ impl Inbox {
         self.lock().is_idle
     }
 
-    fn abandon(&self) {
+    /// Notes a request that nobody waits for any more, and gives its key.
+    fn abandon(&self) -> u64 {
         let mut state = self.lock();
-        state.abandoned += 1;
-        state.since.get_or_insert_with(Instant::now);
+        state.last += 1;
+        let key = state.last;
+        state.abandoned.insert(key, Instant::now());
+        key
     }
 
     /// It has done with a request that nobody waited for.
-    fn settle(&self) {
-        let mut state = self.lock();
-        state.abandoned = state.abandoned.saturating_sub(1);
-        if state.abandoned == 0 {
-            state.since = None;
-        }
+    fn settle(&self, key: u64) {
+        self.lock().abandoned.remove(&key);
     }
 
     pub fn is_abandoned(&self) -> bool {
-        self.lock().abandoned > 0
+        !self.lock().abandoned.is_empty()
     }
 
-    /// Whether it has worked for longer than this for somebody who has left.
+    /// Whether it has worked for longer than this for one who has left.
     pub fn is_stuck(&self, grace: Duration) -> bool {
-        self.lock()
-            .since
-            .is_some_and(|since| since.elapsed() > grace)
+        let state = self.lock();
+        let oldest = state.abandoned.first_key_value();
+        oldest.is_some_and(|(_, since)| since.elapsed() > grace)
     }
 
     /// It gets no more requests. Those that are on their way go to another one.
@@ -232,5 +243,57 @@ impl Inbox {
             };
             call.reply.give(self, Err(answer));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Limits;
+
+    fn inbox() -> Inbox {
+        Inbox::new(Account::new(&Limits::default()))
+    }
+
+    fn call() -> (Call, Arc<Reply>, oneshot::Receiver<Answer>) {
+        let (reply, answered) = Reply::new();
+        let request = Request::new("GET", "/").unwrap();
+        let call = Call {
+            request,
+            reply: reply.clone(),
+        };
+        (call, reply, answered)
+    }
+
+    /// Clients that leave one after the other do not add up to one that left long ago.
+    #[test]
+    fn an_instance_is_stuck_with_its_oldest_request() {
+        let (inbox, grace) = (inbox(), Duration::from_millis(50));
+        let (_, first, _first) = call();
+        let (_, second, _second) = call();
+        first.abandon(&inbox);
+        std::thread::sleep(grace * 2);
+        assert!(inbox.is_stuck(grace));
+        second.abandon(&inbox);
+        second.abandon(&inbox);
+        first.give(&inbox, Err(Unanswered::Full));
+        assert!(!inbox.is_stuck(grace) && inbox.is_abandoned());
+        std::thread::sleep(grace * 2);
+        assert!(inbox.is_stuck(grace));
+        second.give(&inbox, Err(Unanswered::Full));
+        assert!(!inbox.is_abandoned());
+    }
+
+    #[test]
+    fn a_request_that_nobody_waits_for_is_not_begun() {
+        let (inbox, cx) = (inbox(), Context::from_waker(Waker::noop()));
+        let (left, reply, _answered) = call();
+        let (waited_for, other, _other) = call();
+        inbox.push(left);
+        inbox.push(waited_for);
+        reply.abandon(&inbox);
+        let next = inbox.next(&cx).map(|call| call.reply);
+        assert!(next.is_some_and(|reply| Arc::ptr_eq(&reply, &other)));
+        assert!(inbox.next(&cx).is_none() && !inbox.is_abandoned());
     }
 }

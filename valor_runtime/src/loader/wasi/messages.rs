@@ -210,7 +210,7 @@ impl futures_core::Stream for Outgoing {
             let frame = ready!(Pin::new(&mut self.0).poll_frame(cx));
             return Poll::Ready(match frame {
                 None => None,
-                Some(Err(error)) => Some(Err(io::Error::other(one_line(&error.to_string())))),
+                Some(Err(error)) => Some(Err(io::Error::other(broken_off(&error)))),
                 Some(Ok(frame)) => match frame.into_data() {
                     // A chunk is never empty.
                     Ok(data) if data.is_empty() => continue,
@@ -222,6 +222,23 @@ impl futures_core::Stream for Outgoing {
                 },
             });
         }
+    }
+}
+
+/// Why a body that a component writes has no end.
+fn broken_off(error: &Error) -> String {
+    match error {
+        // Of 0.2.
+        Error::HttpProtocolError => {
+            "the component dropped its body without `finish`, or finished it before it had the \
+                                     length that its `content-length` announces"
+                .to_owned()
+        }
+        // Of 0.3.
+        Error::HttpResponseBodySize(Some(len)) | Error::HttpRequestBodySize(Some(len)) => format!(
+            "the component ended its body at {len} bytes, and its `content-length` announces another length"
+        ),
+        error => one_line(&error.to_string()),
     }
 }
 

@@ -7,8 +7,9 @@ use smol::lock::Semaphore;
 use std::sync::{Arc, Mutex};
 use valor_abi_wire::lock::locked;
 
-/// How many instances may end before they hear of a request, until it fails.
-const TRIES: usize = 3;
+/// How many instances may end before they hear of a request, until it fails. Each ends with another request, so this is
+/// how many of those that wait with it may have that effect.
+const TRIES: usize = 1000;
 
 /// The instances of one vlugin.
 pub(super) struct Pool {
