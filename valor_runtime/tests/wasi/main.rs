@@ -7,6 +7,7 @@ mod fixture;
 #[path = "../server/harness.rs"]
 mod harness;
 mod trailers;
+mod walls;
 
 use futures_lite::future::{block_on, or, yield_now, zip};
 use serde_json::{Value, json};

@@ -1,8 +1,9 @@
 //! `wasi:filesystem`, as far as wasmtime's own functions would not do.
 //!
 //! They hold every path inside of its folder, and block their thread, so instances with a folder run on threads that
-//! may block (`driven`). `imports` puts these here in their place: `open-at`, which counts what is open, and the streams
-//! of files in 0.2, which would run on tokio all the same.
+//! may block (`driven`). `imports` puts these here in their place: `open-at`, which counts what is open and opens
+//! nothing that may block for ever, such as a pipe, and the streams of files in 0.2, which would run on tokio all the
+//! same.
 
 use super::guest::Guest;
 use bytes::Bytes;
@@ -83,6 +84,16 @@ async fn open_v2(
         return Err(v2::ErrorCode::Quota.into());
     }
     let mut files = guest.filesystem();
+    let at = Resource::new_borrow(folder.rep());
+    let is_plain = |it: v2::DescriptorType| {
+        use v2::DescriptorType::{Directory, RegularFile, SymbolicLink};
+        matches!(it, RegularFile | Directory | SymbolicLink)
+    };
+    if let Ok(found) = files.stat_at(at, follow, path.clone()).await
+        && !is_plain(found.type_)
+    {
+        return Err(v2::ErrorCode::Access.into());
+    }
     let opened = files.open_at(folder, follow, path, how, flags).await?;
     guest.opened.add(guest.table.get(&opened)?);
     Ok(opened)
@@ -105,6 +116,16 @@ async fn open_v3(
         return Ok((Err(v3::ErrorCode::Quota),));
     }
     let files = &guest.with_getter::<WasiFilesystem>(|guest| guest.filesystem());
+    let at = Resource::new_borrow(folder.rep());
+    let is_plain = |it: v3::DescriptorType| {
+        use v3::DescriptorType::{Directory, RegularFile, SymbolicLink};
+        matches!(it, RegularFile | Directory | SymbolicLink)
+    };
+    if let Ok(found) = WasiFilesystem::stat_at(files, at, follow, path.clone()).await
+        && !is_plain(found.type_)
+    {
+        return Ok((Err(v3::ErrorCode::Access),));
+    }
     let opened: Result<_, FilesystemError> =
         WasiFilesystem::open_at(files, folder, follow, path, how, flags).await;
     let opened = match opened {

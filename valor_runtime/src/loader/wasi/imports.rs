@@ -1,10 +1,10 @@
 //! Everything that a component may import, from both versions of WASI.
 //!
 //! `component` links each component with it. The interfaces are wasmtime's, which follow the standard. Valor's own
-//! parts stand in for whatever would run on tokio (`clocks`, `files`, `outgoing_v2`), so that a component is polled by Valor
-//! alone.
+//! parts stand in for whatever would run on tokio (`clocks`, `files`, `outgoing_v2`), so that a component is polled by
+//! Valor alone, and for what has no bound in wasmtime (`files`, `names`).
 
-use super::{clocks, files, guest::Guest, outgoing_v2};
+use super::{clocks, files, guest::Guest, names, outgoing_v2};
 use std::{future, sync::OnceLock};
 use wasmtime::{
     Engine,
@@ -45,6 +45,7 @@ fn made(engine: &Engine) -> wasmtime::Result<Linker<Guest>> {
     linker.allow_shadowing(true);
     clocks::add_to_linker(&mut linker)?;
     files::add_to_linker(&mut linker)?;
+    names::add_to_linker(&mut linker)?;
     outgoing_v2::add_to_linker(&mut linker)?;
     Ok(linker)
 }

@@ -7,7 +7,7 @@
 //!   it imports. `outline` reads its parts within limits, `stray` says what a core module is instead, `interfaces`
 //!   knows what this host has, and `shape` compares the types of functions.
 //! - `component` compiles it, and `imports` links it with what a component may import: wasmtime's
-//!   implementation of WASI, with Valor's `clocks`, `files`, `outgoing_v2` and `output` in it.
+//!   implementation of WASI, with Valor's `clocks`, `files`, `names`, `outgoing_v2` and `output` in it.
 //! - `pool` has the instances of a vlugin, `instance` is one and those who wait for it, and `driver` what it does.
 //!   `inbox` is what both share, `driven` how an instance gets a thread, `guest` what the host keeps for it, `recipe`
 //!   what all instances of a vlugin get, and `folders` those of the file system.
@@ -35,6 +35,7 @@ mod interfaces;
 #[cfg(test)]
 mod large_tests;
 mod messages;
+mod names;
 mod outgoing;
 mod outgoing_v2;
 mod outline;
