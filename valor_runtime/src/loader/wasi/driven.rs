@@ -54,7 +54,7 @@ struct Inner {
     is_runnable: bool,
     /// Something came in that the work has not seen.
     is_news: bool,
-    /// A task was asked to poll it, and has not begun.
+    /// A task was asked to poll it, and is not done. There is one at a time, as it may keep a thread.
     is_handed_over: bool,
     /// A thread is at it.
     is_polled: bool,
@@ -99,7 +99,12 @@ impl Inner {
     fn is_unattended(&self) -> bool {
         let mut waiters = self.waiters.values();
         let comes = |it: &Waiter| it.is_prompt || it.waker.is_some();
-        self.is_runnable && !self.is_polled && !waiters.any(comes)
+        self.is_runnable && !self.is_polled && !self.is_handed_over && !waiters.any(comes)
+    }
+
+    /// Whether the caller is to hand it over, as nobody has been asked to poll it.
+    fn hand_over_if(&mut self, is_needed: bool) -> bool {
+        is_needed && !std::mem::replace(&mut self.is_handed_over, true)
     }
 
     /// The wakers of all who can be woken.
@@ -150,9 +155,32 @@ impl Driven {
         locked(&self.waiters.inner).is_runnable
     }
 
-    /// The same, and nobody is there to be woken for it.
-    pub(super) fn is_unattended(&self) -> bool {
-        locked(&self.waiters.inner).is_unattended()
+    /// Whether it has something to do, and nobody is there to be woken for it. Then the caller has a task drive it
+    /// until it [is settled](Self::is_settled).
+    pub(super) fn take_unattended(&self) -> bool {
+        let mut inner = locked(&self.waiters.inner);
+        let is_unattended = inner.is_unattended();
+        inner.hand_over_if(is_unattended)
+    }
+
+    /// Asks in the task that it was handed over to, behind each drive, whether that is done. If it is not, the task is
+    /// woken when it can go on.
+    pub(super) fn is_settled(&self, key: u64, cx: &Context<'_>) -> bool {
+        let mut inner = locked(&self.waiters.inner);
+        // Whoever polls it sees what has come in, and wakes all if it is runnable then.
+        if !inner.is_runnable && (!inner.is_news || inner.is_polled) {
+            inner.is_handed_over = false;
+            return true;
+        }
+        let is_polled = inner.is_polled;
+        if let Some(waiter) = inner.waiters.get_mut(&key) {
+            waiter.waker = Some(cx.waker().clone());
+        }
+        drop(inner);
+        if !is_polled {
+            cx.waker().wake_by_ref();
+        }
+        false
     }
 
     /// How many wait.
@@ -169,16 +197,13 @@ impl Driven {
         let Some(_busy) = is_here.then(Busy::begin).flatten() else {
             let mut inner = locked(&self.waiters.inner);
             let is_due = inner.is_runnable || inner.is_news;
-            let is_first = is_due && !std::mem::replace(&mut inner.is_handed_over, true);
+            let is_first = inner.hand_over_if(is_due);
             drop(inner);
             if is_first {
                 (self.waiters.alone)();
             }
             return Ok(());
         };
-        // Before the work's lock is tried: whoever holds it does not know of a hand-over, and the next one needs a task
-        // again.
-        locked(&self.waiters.inner).is_handed_over = false;
         loop {
             let Some(mut work) = try_locked(&self.work) else {
                 return Ok(());
@@ -315,7 +340,7 @@ impl Wake for Waiters {
             let mut inner = locked(&self.inner);
             inner.is_runnable = true;
             let is_unattended = inner.is_unattended();
-            (inner.take_wakers(), is_unattended)
+            (inner.take_wakers(), inner.hand_over_if(is_unattended))
         };
         // Without the lock: a vlugin that calls itself leads back here.
         all.into_iter().for_each(Waker::wake);
@@ -392,6 +417,9 @@ mod tests {
         assert_eq!((polled.get(), handed_over.get()), (0, 1));
         driven.drive().unwrap();
         assert_eq!(polled.get(), 1);
+        let cx = Context::from_waker(Waker::noop());
+        let key = driven.wait();
+        assert!(driven.is_settled(key, &cx));
         // There is nothing to do.
         let it = driven.clone();
         inside(move || it.drive().unwrap());
@@ -400,13 +428,63 @@ mod tests {
         let it = driven.clone();
         inside(move || it.drive().unwrap());
         assert_eq!((polled.get(), handed_over.get()), (1, 2));
-        // A task that finds another thread at work has taken it over as well.
-        let held = locked(&driven.work);
+    }
+
+    /// A task may keep a thread, so there is one, and it stays until nothing is left to do.
+    #[test]
+    fn one_task_at_a_time_has_it() {
+        let (driven, [polled, handed_over], _) = counted();
+        let hand_over = |it: &Arc<Driven>| {
+            it.news();
+            let it = it.clone();
+            inside(move || it.drive().unwrap());
+        };
+        hand_over(&driven);
         driven.drive().unwrap();
-        drop(held);
-        let it = driven.clone();
-        inside(move || it.drive().unwrap());
-        assert_eq!((polled.get(), handed_over.get()), (1, 3));
+        // More has come in before the task is done.
+        hand_over(&driven);
+        driven.waker.wake_by_ref();
+        assert!(!driven.take_unattended());
+        assert_eq!((polled.get(), handed_over.get()), (1, 1));
+        let woken = Arc::new(Woken::default());
+        let waker = Waker::from(woken.clone());
+        let cx = Context::from_waker(&waker);
+        let key = driven.wait();
+        assert!(!driven.is_settled(key, &cx));
+        assert_eq!(woken.0.get(), 1);
+        driven.drive().unwrap();
+        assert!(driven.is_settled(key, &cx));
+        hand_over(&driven);
+        assert_eq!((polled.get(), handed_over.get()), (2, 2));
+    }
+
+    /// Another thread polls it, and sees to what has come in: the task need not wait for that.
+    #[test]
+    fn a_task_does_not_wait_for_a_thread_that_is_at_work() {
+        let (driven, _, _) = counted();
+        let woken = Arc::new(Woken::default());
+        let waker = Waker::from(woken.clone());
+        let cx = Context::from_waker(&waker);
+        let key = driven.wait();
+        driven.drive().unwrap();
+        locked(&driven.waiters.inner).is_polled = true;
+        driven.news();
+        assert!(driven.is_settled(key, &cx));
+        // If there will be something to do behind that, it is woken then.
+        locked(&driven.waiters.inner).is_runnable = true;
+        assert!(!driven.is_settled(key, &cx));
+        assert_eq!(woken.0.get(), 0);
+        driven.wake_all();
+        assert_eq!(woken.0.get(), 1);
+    }
+
+    #[derive(Default)]
+    struct Woken(Count);
+
+    impl Wake for Woken {
+        fn wake(self: Arc<Self>) {
+            self.0.add();
+        }
     }
 
     #[test]

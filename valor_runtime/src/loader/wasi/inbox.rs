@@ -225,14 +225,14 @@ impl Inbox {
         self.lock().ended.clone()
     }
 
-    /// The instance has ended. Requests that it had not heard of may go to another one, if it had begun.
+    /// The instance has ended. Requests that it had not heard of may go to another one, if it had begun. They get their
+    /// answer before anyone can see the end, which is for those that it had heard of.
     pub fn end(&self, fault: &Fault, is_broken: bool) {
         let mut state = self.lock();
         if state.ended.is_some() {
             return;
         }
-        state.is_broken = is_broken;
-        state.ended = Some(fault.clone());
+        state.is_retired = true;
         let has_begun = state.has_begun;
         let calls = std::mem::take(&mut state.calls);
         drop(state);
@@ -243,6 +243,11 @@ impl Inbox {
             };
             call.reply.give(self, Err(answer));
         }
+        let mut state = self.lock();
+        if state.ended.is_none() {
+            state.is_broken = is_broken;
+            state.ended = Some(fault.clone());
+        }
     }
 }
 
@@ -250,6 +255,10 @@ impl Inbox {
 mod tests {
     use super::*;
     use crate::Limits;
+    use std::{
+        pin::Pin,
+        task::{Poll, Wake},
+    };
 
     fn inbox() -> Inbox {
         Inbox::new(Account::new(&Limits::default()))
@@ -282,6 +291,33 @@ mod tests {
         assert!(inbox.is_stuck(grace));
         second.give(&inbox, Err(Unanswered::Full));
         assert!(!inbox.is_abandoned());
+    }
+
+    /// Whoever sees the end before the answer takes it for the fault of that request.
+    #[test]
+    fn what_was_not_heard_of_is_answered_before_the_end() {
+        struct Saw(Arc<Inbox>, Mutex<Option<bool>>);
+        impl Wake for Saw {
+            fn wake(self: Arc<Self>) {
+                *locked(&self.1) = Some(self.0.has_ended());
+            }
+        }
+        let inbox = Arc::new(inbox());
+        inbox.begin();
+        let (call, _reply, mut answered) = call();
+        inbox.push(call);
+        let saw = Arc::new(Saw(inbox.clone(), Mutex::default()));
+        let waker = Waker::from(saw.clone());
+        let mut cx = Context::from_waker(&waker);
+        assert!(Pin::new(&mut answered).poll(&mut cx).is_pending());
+        inbox.end(&Fault::error(502, "it"), true);
+        assert_eq!(*locked(&saw.1), Some(false));
+        let answer = Pin::new(&mut answered).poll(&mut cx);
+        assert!(matches!(
+            answer,
+            Poll::Ready(Ok(Err(Unanswered::Unheard(_))))
+        ));
+        assert!(inbox.has_ended() && inbox.breakage().is_some());
     }
 
     #[test]

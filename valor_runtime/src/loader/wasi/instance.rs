@@ -197,19 +197,16 @@ impl Instance {
         .detach();
     }
 
-    /// Goes on with what nobody waits for at this moment.
+    /// Goes on with what nobody waits for at this moment, and was handed over.
     fn go_on(self: Arc<Self>) {
         let this = self.clone();
         on_its_thread(&this.driven, async move {
             let waiting = Waiting::new(&self);
             future::poll_fn(|cx| {
                 self.drive();
-                match self.driven.is_runnable() && !self.inbox.has_ended() {
-                    true => {
-                        waiting.wait(cx);
-                        Poll::Pending
-                    }
-                    false => Poll::Ready(()),
+                match self.driven.is_settled(waiting.key, cx) || self.inbox.has_ended() {
+                    true => Poll::Ready(()),
+                    false => Poll::Pending,
                 }
             })
             .await;
@@ -289,10 +286,12 @@ impl Waiting {
     ) -> Result<http::Response<WasiBody>, Unanswered> {
         let outcome = future::poll_fn(|cx| {
             self.instance.drive();
+            // First the end: what was answered before it is here then, whatever another thread does meanwhile.
+            let fault = self.instance.inbox.fault();
             if let Poll::Ready(outcome) = Pin::new(&mut answered).poll(cx) {
                 return Poll::Ready(outcome);
             }
-            if let Some(fault) = self.instance.inbox.fault() {
+            if let Some(fault) = fault {
                 return Poll::Ready(Ok(Err(Unanswered::Failed(fault))));
             }
             self.wait(cx);
@@ -341,7 +340,7 @@ impl Drop for Waiting {
         }
         if self.instance.driven.leave(self.key) {
             self.instance.clone().left();
-        } else if self.instance.driven.is_unattended() {
+        } else if self.instance.driven.take_unattended() {
             self.instance.clone().go_on();
         }
     }
@@ -417,7 +416,7 @@ impl Stream for Reading {
         let next = self.poll(cx);
         if next.is_pending() {
             self.waiting.wait(cx);
-        } else if self.waiting.instance.driven.is_unattended() {
+        } else if self.waiting.instance.driven.take_unattended() {
             // Its client may be slow, and others must not wait for that.
             self.waiting.instance.clone().go_on();
         }
