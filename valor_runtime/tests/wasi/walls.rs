@@ -80,3 +80,25 @@ fn a_body_without_an_end_is_explained() {
         ]));
     });
 }
+
+/// A shared instance that always has a request is not one that runs without a pause.
+#[test]
+fn the_time_of_one_request_is_not_that_of_the_next() {
+    let limits = json!({ "instance": "shared", "limits": { "cpu": 0.1 } });
+    with_both(limits, async |it, _| {
+        let clients: Vec<_> = (0..8)
+            .map(|_| {
+                let it = it.clone();
+                std::thread::spawn(move || {
+                    for _ in 0..200 {
+                        let (status, said) = block_on(get(&it, "/served"));
+                        assert_eq!(status, 200, "{said}");
+                    }
+                })
+            })
+            .collect();
+        for client in clients {
+            client.join().unwrap();
+        }
+    });
+}

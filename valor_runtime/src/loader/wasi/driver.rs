@@ -73,7 +73,11 @@ async fn run(
         future::poll_fn(|cx| {
             loop {
                 match calls.poll_next_unpin(cx) {
-                    Poll::Ready(Some(Ok(()))) => continue,
+                    Poll::Ready(Some(Ok(()))) => {
+                        // It has come to an end, so it is not in a loop: its time is not that of the next request.
+                        accessor.with(|mut store| store.data_mut().limits.clock.begin());
+                        continue;
+                    }
                     Poll::Ready(Some(Err(error))) => return Poll::Ready(Err(error)),
                     Poll::Ready(None) | Poll::Pending => {}
                 }
