@@ -15,7 +15,7 @@ use std::{
     sync::{Mutex, Once},
     time::Duration,
 };
-use valor_runtime::{Chunk, Definition, Request, Response, Runtime, Vlugin};
+use valor_runtime::{Body, Chunk, Definition, Request, Response, Runtime, Vlugin};
 
 static LINES: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
@@ -59,6 +59,15 @@ async fn runtime(component: &std::path::Path, more: Value) -> std::sync::Arc<Run
             smol::Timer::after(Duration::from_millis(30)).await;
         }
         response.body = request.head.target().to_owned().into();
+        if request.head.target() == "/slow" {
+            let begins = smol::Timer::after(Duration::from_millis(30));
+            let part = async move {
+                begins.await;
+                Ok(Chunk::Data("slow".into()))
+            };
+            response.body = Body::stream(Some(4), futures_lite::stream::once_future(part));
+            return Ok(response);
+        }
         if request.head.target() == "/trailers" {
             let sum = ("x-sum".to_owned(), b"9".to_vec());
             return Ok(harness::chunks(None, vec![Ok(Chunk::Trailers(vec![sum]))]));

@@ -1,7 +1,11 @@
-//! Trailers through the server: those of a request reach a component, and those of its response reach the client.
+//! What frames a message, through the server: trailers of a request reach a component, and those of its response the
+//! client; a known length stays known.
 
-use super::{harness::Running, with_both};
+use super::{harness::Running, runtime, with_both};
+use crate::fixture;
+use futures_lite::future::block_on;
 use serde_json::json;
+use valor_runtime::{Request, Vlugin};
 
 #[test]
 fn trailers_reach_components_and_clients() {
@@ -23,6 +27,19 @@ fn trailers_reach_components_and_clients() {
             let answer = ask("/fetch?http://other.vlugin.internal/trailers", "0\r\n\r\n");
             assert_eq!(answer.trailers, [owned(("x-sum", "9"))]);
         }
+    });
+}
+
+/// The length of a body that comes later, and that the component passes on without a header for it.
+#[test]
+fn the_length_of_a_body_that_is_passed_on_is_known() {
+    block_on(async {
+        let it = runtime(&fixture::components()[1], json!({})).await;
+        let path = "/it/fetch?http://other.vlugin.internal/slow";
+        let answer = it.clone().on_request(Request::new("GET", path).unwrap());
+        let body = answer.await.unwrap().body;
+        assert_eq!(body.len(), Some(4));
+        assert_eq!(&*body.bytes(10).await.unwrap(), b"slow");
     });
 }
 

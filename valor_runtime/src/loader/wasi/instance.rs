@@ -16,6 +16,7 @@ use crate::{Body, Bytes, Chunk, Fault, Request, Response, account::Charge, timer
 use futures_channel::oneshot;
 use futures_core::Stream;
 use futures_lite::{StreamExt, future};
+use http_body::Body as _;
 use smol::lock::SemaphoreGuardArc;
 use std::{
     collections::VecDeque,
@@ -309,7 +310,9 @@ impl Waiting {
     fn response(self, head: ResponseHead, body: WasiBody) -> Response {
         let len = head
             .header_str("content-length")
-            .and_then(|len| len.parse().ok());
+            .and_then(|len| len.parse().ok())
+            // A body that it only passes on may have a known length.
+            .or_else(|| body.size_hint().exact());
         self.instance.driven.waits_elsewhere(self.key);
         let mut reading = Reading {
             waiting: self,
