@@ -17,6 +17,10 @@ const JSPI =
   "this browser cannot suspend WebAssembly (JSPI), which components need: take Chromium 137, Safari 27 or a new " +
   "Firefox, or leave the vlugin to a server";
 
+/** How long an instance of 0.3 may go on with a request that nobody waits for, in ms, as on a server. */
+const GRACE = 10000;
+const OVER = new Fault("error", 502, "its requests are over");
+
 /** The components that were imported, by the address of their modules. */
 const imported = new Map();
 
@@ -118,7 +122,7 @@ class Component {
   }
 
   get trapped() {
-    return this.isShared ? this.next.instance.trapped : null;
+    return (this.isShared && this.next?.instance.trapped) || null;
   }
 
   async instantiate() {
@@ -126,41 +130,56 @@ class Component {
     const version = this.known.version === 3 ? p3 : p2;
     const imports = { ...hosted(instance), ...version.imports(instance), "valor:host": instance };
     const exports = await this.known.module.instantiate((file) => Promise.resolve(this.cores.get(file)), imports);
-    return { instance, handle: (exports.incomingHandler ?? exports.handler).handle };
+    const { handle } = exports.incomingHandler ?? exports.handler;
+    return { instance, handle, load: 0, isRetired: !this.isShared };
   }
 
   async request(request) {
     const { method, signal } = request;
     if (!METHODS.has(method)) throw new Fault("error", 501, `\`${method}\` is no method that is known here`);
     if (signal.aborted) throw signal.reason;
-    if (this.known.version === 2 && this.isShared) return this.#turn(request);
-    const { instance, handle } = this.next ?? (await this.instantiate());
-    const { answer } = this.known.version === 3 ? p3 : p2;
+    const { version } = this.known;
+    if (version === 2 && this.isShared) return this.#turn(request);
+    const used = await this.#instance();
+    const { instance, handle } = used;
     const over = AbortSignal.any([signal, instance.signal]);
-    const answering = this.#raced(over, answer(instance, handle, { ...request, signal: over }));
-    if (this.isShared) return answering;
-    this.next = null;
-    signal.addEventListener("abort", () => instance.end(signal.reason), { once: true });
+    const answering = (version === 3 ? p3 : p2).answer(instance, handle, { ...request, signal: over });
+    const answer = this.#raced(over, answering);
+    if (!this.isShared) signal.addEventListener("abort", () => instance.end(signal.reason), { once: true });
     // An instance of 0.2 ends when it returns.
-    return this.known.version === 3 ? this.#ending(instance, answering) : answering;
+    if (version === 2) return answer;
+    used.load++;
+    if (this.isShared) this.#watched(signal, used, answering);
+    return ending(answer, () => {
+      if (!--used.load && used.isRetired) instance.end(OVER);
+    });
   }
 
-  /** An answer with which its instance ends. */
-  async #ending(instance, answering) {
-    const end = () => instance.end(new Fault("error", 502, "its request is over"));
-    try {
-      const response = await answering;
-      if (!response.body) end();
-      else {
-        const { readable, writable } = new TransformStream();
-        response.body.pipeTo(writable).then(end, end);
-        response.body = readable;
-      }
-      return response;
-    } catch (error) {
-      end();
-      throw error;
-    }
+  /** The instance for a request, which gets no other one unless it is shared. */
+  async #instance() {
+    const { isShared, next } = this;
+    if (!isShared) this.next = null;
+    if (next) return next;
+    if (!isShared) return this.instantiate();
+    this.making ??= this.instantiate().finally(() => (this.making = null));
+    return (this.next = await this.making);
+  }
+
+  /** An instance that goes on for too long with a request that was given up gets no more of them. */
+  #watched(signal, used, answering) {
+    let timer;
+    const retire = () => {
+      used.isRetired = true;
+      if (this.next === used) this.next = null;
+      if (!used.load) used.instance.end(OVER);
+    };
+    const gone = () => (timer = setTimeout(retire, GRACE));
+    const done = () => {
+      clearTimeout(timer);
+      signal.removeEventListener("abort", gone);
+    };
+    signal.addEventListener("abort", gone, { once: true });
+    answering.then(done, done);
   }
 
   /** An instance of 0.2 answers one request after the other. If one is given up meanwhile, the instance ends. */
@@ -192,6 +211,22 @@ class Component {
       answering.then((late) => late.body?.cancel?.(), () => {});
       throw error;
     }
+  }
+}
+
+/** An answer, at whose end something is done. */
+async function ending(answer, end) {
+  try {
+    const response = await answer;
+    if (response.body instanceof ReadableStream) {
+      const { readable, writable } = new TransformStream();
+      response.body.pipeTo(writable).then(end, end);
+      response.body = readable;
+    } else end();
+    return response;
+  } catch (error) {
+    end();
+    throw error;
   }
 }
 
