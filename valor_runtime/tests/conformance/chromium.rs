@@ -22,11 +22,14 @@ const PATIENCE: Duration = Duration::from_secs(120);
 const CSP: &str = "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'; \
     connect-src 'self' http://127.0.0.1:*";
 
+/// A component for the service worker, and the modules that were made of it, by path.
+pub type Made = (web::Component, Vec<(String, Vec<u8>)>);
+
 /// What the pages' server has beside Valor's files, and what the pages may do.
 pub struct Beside {
     pub csp: &'static str,
-    /// Components that the service worker imports, and their modules by path.
-    pub components: Vec<(web::Component, Vec<(String, Vec<u8>)>)>,
+    /// What the service worker imports.
+    pub components: Vec<Made>,
     pub answer: Box<dyn Fn(Request) -> BoxFuture<'static, Response> + Send + Sync>,
 }
 

@@ -19,7 +19,7 @@ mod play;
 mod suite;
 mod upstream;
 
-use chromium::{Beside, Chromium};
+use chromium::{Beside, Chromium, Made};
 use hosts::{Host, Served};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -29,7 +29,7 @@ use std::{
     path::Path,
 };
 use suite::Conversation;
-use valor_runtime::{Definition, Kind, hex::hex, web};
+use valor_runtime::{Definition, Kind, hex::hex};
 
 #[test]
 fn every_host_answers_alike() {
@@ -173,7 +173,7 @@ fn nobody() -> String {
 }
 
 /// What `valor_cli web` makes of a component, where a definition's bare `path` finds it.
-fn made_of(file: &Path) -> (web::Component, Vec<(String, Vec<u8>)>) {
+fn made_of(file: &Path) -> Made {
     let bytes = std::fs::read(file).expect("the component");
     let modules = component::modules(&bytes).expect("modules of the component");
     modules.placed("vlugins/conformance", &sha256(&bytes))
