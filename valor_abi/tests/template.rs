@@ -54,6 +54,7 @@ fn answers(form: &str, client: bool, valor: &str) -> liquid::Object {
         "project-name": name,
         "crate_name": name.replace('-', "_"),
         "description": "Greets who comes",
+        "kind": "native",
         "form": form,
         "client": client,
         "lean": false,
@@ -77,6 +78,7 @@ fn every_answer_makes_a_crate_whose_tests_pass() {
             let plugins: serde_json::Value = serde_json::from_str(&plugins).unwrap();
             let vlugin = &plugins["plugins"][0];
             assert_eq!(vlugin["name"], name.as_str());
+            assert_eq!(vlugin["type"], "native");
             assert_eq!(vlugin.get("allow").is_some(), client);
             assert_eq!(vlugin.get("config").is_some(), form != "function");
             members.push(name);

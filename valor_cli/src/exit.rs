@@ -39,6 +39,11 @@ impl Failure {
         Self::new(FAULTS, [line.to_string()])
     }
 
+    /// A fault of the command line that clap cannot see.
+    pub fn usage(line: impl ToString) -> Self {
+        Self::new(USAGE, [line.to_string()])
+    }
+
     /// Adds lines after the others that are not faults themselves.
     pub fn with_notes(mut self, notes: impl IntoIterator<Item = String>) -> Self {
         self.notes.extend(notes);

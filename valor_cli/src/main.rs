@@ -3,6 +3,7 @@
 //! # Layout
 //!
 //! - `args`: the command line and its help, which is the manual. `exit`: the exit codes.
+//! - `new`: writes a new vlugin from a template.
 //! - `run`, `build`, `check`, `inspect`: one command each. `plugins_file`, `load`, `faults`: what they share.
 //! - `package`: packages a vlugin's libraries in one file. `sign`: keys and signatures.
 //! - `plugins`: the client of a running server's registry.
@@ -29,6 +30,7 @@ mod library_path;
 mod load;
 mod log_writer;
 mod logging;
+mod new;
 mod output;
 mod package;
 mod plugins;
@@ -78,6 +80,7 @@ fn main() -> ExitCode {
 
 fn command(command: Command) -> ExitCode {
     match command {
+        Command::New(args) => told(new::new(&args)),
         Command::Run(args) => logged(&args.log, |log| run::run(&args, log)),
         Command::Build(args) => logged(&args.log, |log| build::build(&args, log)),
         Command::Check(args) => logged(&args.log, |log| check::check(&args, log)),

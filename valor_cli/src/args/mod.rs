@@ -3,6 +3,8 @@
 //! This only parses. `main` passes each command's arguments to its module.
 
 mod build;
+mod log;
+mod new;
 mod package;
 mod plugins;
 mod socket;
@@ -11,19 +13,21 @@ mod values;
 mod web;
 
 pub use build::{BuildCommandArgs, WhenOpt};
+pub use log::{AccessLog, LogArgs, LogFormat};
+pub use new::{Form, Kind, NewArgs, word};
 pub use package::{KeygenArgs, PackageArgs, TrustArgs, VerifyArgs};
 pub use plugins::{DefinitionArgs, PluginsArgs, PluginsCommand, RegistryAddr};
 pub use socket::SocketArgs;
 #[cfg(feature = "wasm")]
 pub use web::WebArgs;
 
-use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
+use clap::{Args, Parser, Subcommand, ValueHint};
 use std::{path::PathBuf, time::Duration};
 use valor_runtime::{
     Builder, Limits,
     server::{Listen, TrustedProxy},
 };
-use values::{at_least_one, bytes, cores, log_filter, seconds};
+use values::{at_least_one, bytes, cores, seconds};
 
 const MORE: &str = "`--help` says more, with examples.";
 
@@ -107,6 +111,12 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Writes a new vlugin into a new folder, ready to run
+    ///
+    /// The templates are in this program. A folder that is not empty is refused, and nothing in it changes.
+    #[command(after_long_help = new::EXAMPLES, after_help = MORE)]
+    New(NewArgs),
+
     /// Loads the vlugins of plugins.json and serves them over HTTP
     ///
     /// It serves until it gets SIGINT or SIGTERM (on Windows: Ctrl-C or Ctrl-Break). It then finishes
@@ -418,49 +428,6 @@ pub struct ServerArgs {
     /// Connections at once; more wait until one ends
     #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = at_least_one)]
     pub max_connections: usize,
-}
-
-#[derive(Clone, Debug, Args)]
-#[command(next_help_heading = "Log, on standard error")]
-pub struct LogArgs {
-    /// Lines for people, or one JSON object per line
-    #[arg(long, value_enum, value_name = "FORMAT", default_value_t = LogFormat::Text)]
-    pub log_format: LogFormat,
-
-    /// What to log: off, error, warn, info, debug or trace, for everything or for single targets
-    ///
-    /// Separate them by commas: `warn,vlugin::hello=debug,valor::access=info`. A vlugin's own lines
-    /// have the target `vlugin::` and its name.
-    #[arg(long, value_name = "LEVEL", default_value = "info", value_parser = log_filter)]
-    pub log: String,
-
-    /// The format of requests in a text log; a JSON log has all their data as keys
-    #[arg(long, value_enum, value_name = "FORMAT", default_value_t = AccessLog::Brief)]
-    pub access_log: AccessLog,
-
-    /// Log no requests
-    #[arg(long, conflicts_with = "access_log")]
-    pub no_access_log: bool,
-
-    /// Log only warnings and errors: no requests, no table, even if --log says so
-    #[arg(short, long)]
-    pub quiet: bool,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum LogFormat {
-    /// Lines for people
-    Text,
-    /// One JSON object per line
-    Json,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum AccessLog {
-    /// Method, path, status, vlugin, time and id
-    Brief,
-    /// The combined log format of Apache and nginx, for tools that read it
-    Combined,
 }
 
 impl FindArgs {

@@ -1,6 +1,6 @@
 //! The command line: that it is sound, and what its words mean.
 
-use super::*;
+use super::{values::log_filter, *};
 use clap::CommandFactory;
 
 #[test]

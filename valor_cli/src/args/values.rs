@@ -31,6 +31,17 @@ pub(super) fn name(text: &str) -> Result<String, String> {
     }
 }
 
+/// A text that a template puts between quotes in a Cargo.toml, a JSON or a comment.
+pub(super) fn quotable(text: &str) -> Result<String, String> {
+    let bad = |c: &char| matches!(c, '"' | '\\') || c.is_control();
+    match text.chars().find(bad) {
+        _ if text.is_empty() => Err("expected at least one character".into()),
+        Some('\\') => Err("`\\` is not allowed; in a path, write `/`".into()),
+        Some(c) => Err(format!("{c:?} is not allowed; leave it out")),
+        None => Ok(text.to_owned()),
+    }
+}
+
 pub(super) fn bytes(text: &str) -> Result<u64, String> {
     let expected = "expected a size such as 65536, 512KiB, 10MiB or 1GiB: 1 byte to 1TiB";
     let end = text

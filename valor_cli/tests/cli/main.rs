@@ -17,6 +17,7 @@ mod lacking;
 #[cfg(target_os = "linux")]
 mod library_path;
 mod manual;
+mod newing;
 mod packaging;
 #[cfg(feature = "wasm")]
 mod packaging_components;

@@ -8,6 +8,7 @@ fn the_help_is_the_manual() {
     let help = run(&["--help"]);
     assert_eq!((help.code, help.err.as_str()), (Some(0), ""));
     for part in [
+        "new",
         "run",
         "build",
         "check",
@@ -90,6 +91,7 @@ fn the_help_is_the_manual() {
         assert!(help.out.contains(part), "{part} is not in {}", help.out);
     }
     for command in [
+        "new",
         "build",
         "check",
         "inspect",

@@ -112,6 +112,7 @@ pages! {
     registry "docs/src/registry.md"
     running "docs/src/running.md"
     start "docs/src/start.md"
+    template "docs/src/template.md"
     wasi "docs/src/wasi.md"
     wasm "docs/src/wasm.md"
     web "docs/src/web.md"
