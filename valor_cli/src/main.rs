@@ -4,6 +4,7 @@
 //!
 //! - `args`: the command line and its help, which is the manual. `exit`: the exit codes.
 //! - `new`: writes a new vlugin from a template.
+//! - `doctor`: which tools are there.
 //! - `run`, `build`, `check`, `inspect`: one command each. `plugins_file`, `load`, `faults`: what they share.
 //! - `package`: packages a vlugin's libraries in one file. `sign`: keys and signatures.
 //! - `plugins`: the client of a running server's registry.
@@ -23,6 +24,7 @@ mod build_sources;
 mod building;
 mod bundle;
 mod check;
+mod doctor;
 mod exit;
 mod faults;
 mod inspect;
@@ -86,6 +88,11 @@ fn command(command: Command) -> ExitCode {
         Command::Check(args) => logged(&args.log, |log| check::check(&args, log)),
         Command::Inspect(args) => {
             let shown = inspect::inspect(&args);
+            let code = shown.unwrap_or_else(|failure| failure.tell(false));
+            written(code)
+        }
+        Command::Doctor(args) => {
+            let shown = doctor::doctor(&args);
             let code = shown.unwrap_or_else(|failure| failure.tell(false));
             written(code)
         }

@@ -1,6 +1,6 @@
 //! The tools that WebAssembly modules and components need besides cargo: the target's std, which rustup installs,
 //! `cargo component` for crates that are meant for it, and binaryen's `wasm-opt`, which shrinks modules.
-//! `build_sources` and `build` call it. If one of them is missing, a line says so, and what to do.
+//! `build_sources`, `build` and `doctor` call it. If one of them is missing, a line says so, and what to do.
 
 use crate::programs::{Stop, silent};
 use std::{
@@ -53,10 +53,14 @@ pub fn have_target(target: &str, folder: &Path, stop: &Stop) -> Result<(), Strin
     ))
 }
 
+/// The compiler that cargo runs.
+pub fn rustc() -> OsString {
+    std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into())
+}
+
 /// Whether the compiler that cargo runs in this folder has the target's std.
-fn has_std(target: &str, folder: &Path, stop: &Stop) -> bool {
-    let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
-    let mut rustc = Command::new(rustc);
+pub fn has_std(target: &str, folder: &Path, stop: &Stop) -> bool {
+    let mut rustc = Command::new(rustc());
     rustc
         .args(["--print", "target-libdir", "--target", target])
         .current_dir(folder);
@@ -92,12 +96,17 @@ pub fn have_cargo_component(cargo: OsString, stop: &Stop) -> Result<(), String> 
 pub struct WasmOpt(PathBuf);
 
 impl WasmOpt {
+    /// What is run, whether it is there or not.
+    pub fn program() -> OsString {
+        std::env::var_os("WASM_OPT").unwrap_or_else(|| "wasm-opt".into())
+    }
+
     /// Looks for it.
     ///
     /// # Errors
     /// If it is not installed; with the remedy.
     pub fn find() -> Result<Self, String> {
-        let tool = std::env::var_os("WASM_OPT").unwrap_or_else(|| "wasm-opt".into());
+        let tool = Self::program();
         let mut version = Command::new(&tool);
         match Stop::default().output(version.arg("--version")) {
             Ok(output) if output.status.success() => Ok(Self(tool.into())),

@@ -3,6 +3,7 @@
 //! This only parses. `main` passes each command's arguments to its module.
 
 mod build;
+mod doctor;
 mod log;
 mod new;
 mod package;
@@ -13,6 +14,7 @@ mod values;
 mod web;
 
 pub use build::{BuildCommandArgs, WhenOpt};
+pub use doctor::DoctorArgs;
 pub use log::{AccessLog, LogArgs, LogFormat};
 pub use new::{Form, Kind, NewArgs, word};
 pub use package::{KeygenArgs, PackageArgs, TrustArgs, VerifyArgs};
@@ -183,6 +185,12 @@ pub enum Command {
     #[cfg(feature = "wasm")]
     #[command(after_long_help = web::EXAMPLES, after_help = MORE)]
     Web(WebArgs),
+
+    /// Lists the tools that vlugins need: versions, what each is for, and the command that gets it
+    ///
+    /// It looks for each tool where the other commands look for it, and installs nothing.
+    #[command(after_long_help = doctor::EXAMPLES, after_help = MORE)]
+    Doctor(DoctorArgs),
 
     /// Prints the completions for a shell
     #[command(after_long_help = COMPLETIONS_EXAMPLES, after_help = MORE)]

@@ -181,7 +181,7 @@ fn build_workspace(
 
 /// The cargo that cargo_metadata chooses: $CARGO, which cargo itself sets for the programs that it runs, or the one on
 /// the PATH.
-fn cargo() -> OsString {
+pub fn cargo() -> OsString {
     std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into())
 }
 

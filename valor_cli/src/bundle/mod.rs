@@ -95,7 +95,7 @@ impl Bundler<'_> {
         // A service worker imports only these as they are: not JSX, not CommonJS.
         let is_plain = end.is_some_and(|end| ["js", "mjs"].contains(&end));
         let is_typed = end.is_some_and(|end| ["ts", "mts", "cts"].contains(&end));
-        let program = self.esbuild();
+        let program = self.program();
         let may_import = || text::may_import(&String::from_utf8_lossy(&source));
         let why = match imports {
             _ if is_typed => Some(Why::Typed),
@@ -272,7 +272,10 @@ impl Bundler<'_> {
 
     /// The esbuild that the user named, or else the one of plugins.json's project, of the script's project, or on the
     /// `PATH`.
-    fn esbuild(&self) -> Result<Option<PathBuf>, Untrusted> {
+    ///
+    /// # Errors
+    /// If somebody else could have put it there.
+    pub fn program(&self) -> Result<Option<PathBuf>, Untrusted> {
         if let Some(named) = self.named() {
             return Ok(std::path::absolute(named).ok());
         }

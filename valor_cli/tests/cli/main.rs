@@ -8,6 +8,8 @@ mod building;
 mod checking;
 #[cfg(feature = "wasm")]
 mod components;
+#[cfg(target_os = "linux")]
+mod doctoring;
 #[cfg(unix)]
 mod ending_programs;
 mod escaping;

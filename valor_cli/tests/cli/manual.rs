@@ -13,6 +13,7 @@ fn the_help_is_the_manual() {
         "build",
         "check",
         "inspect",
+        "doctor",
         "plugins",
         "package",
         "verify",

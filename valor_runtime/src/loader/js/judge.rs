@@ -51,9 +51,8 @@ impl Judge {
         base: &Path,
         script: &Path,
     ) -> Result<Option<Self>, ScriptError> {
-        let found = async { deno::ask(deno::find(named, base, script)?).await };
-        match found.await {
-            Ok(program) => Ok(Some(Self { program })),
+        match Self::required(named, base, script).await {
+            Ok(judge) => Ok(Some(judge)),
             Err(error) if deno::named(named).is_some() => Err(error),
             Err(ScriptError::NoDeno { .. }) => Ok(None),
             Err(error) => {
@@ -61,6 +60,24 @@ impl Judge {
                 Ok(None)
             }
         }
+    }
+
+    /// The same Deno, for those who want to know why there is none.
+    ///
+    /// # Errors
+    /// If none is found, or the one that is found is too old, cannot be run, or could be somebody else's.
+    pub async fn required(
+        named: Option<&Path>,
+        base: &Path,
+        script: &Path,
+    ) -> Result<Self, ScriptError> {
+        let program = deno::ask(deno::find(named, base, script)?).await?;
+        Ok(Self { program })
+    }
+
+    /// Its own file.
+    pub fn program(&self) -> &Path {
+        &self.program
     }
 
     /// Checks a script that may import this. None of it runs.
