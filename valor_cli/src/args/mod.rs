@@ -16,7 +16,7 @@ mod web;
 pub use build::{BuildCommandArgs, WhenOpt};
 pub use doctor::DoctorArgs;
 pub use log::{AccessLog, LogArgs, LogFormat};
-pub use new::{Form, Kind, NewArgs, word};
+pub use new::{Form, NewArgs, TemplateKind, word};
 pub use package::{KeygenArgs, PackageArgs, TrustArgs, VerifyArgs};
 pub use plugins::{DefinitionArgs, PluginsArgs, PluginsCommand, RegistryAddr};
 pub use socket::SocketArgs;

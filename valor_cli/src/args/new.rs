@@ -24,7 +24,7 @@ pub struct NewArgs {
 
     /// What to write [default: native]
     #[arg(long, value_enum, value_name = "KIND")]
-    pub kind: Option<Kind>,
+    pub kind: Option<TemplateKind>,
 
     /// The form of a `native` or `wasm` vlugin [default: function]
     #[arg(long, value_enum, value_name = "FORM")]
@@ -53,7 +53,7 @@ pub struct NewArgs {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Kind {
+pub enum TemplateKind {
     /// A library for this machine, in Rust
     Native,
     /// A WebAssembly module, in Rust; it also runs in a page

@@ -1,8 +1,8 @@
 //! What each kind of vlugin that `new` writes is made of. Its other files ask here, and match on no kind themselves.
 
-use crate::args::Kind;
+use crate::args::TemplateKind;
 
-impl Kind {
+impl TemplateKind {
     /// The folder of its template.
     pub fn template(self) -> &'static str {
         match self {

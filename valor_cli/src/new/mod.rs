@@ -9,7 +9,7 @@ mod template;
 mod valor_abi;
 
 use crate::{
-    args::{Form, Kind, NewArgs, word},
+    args::{Form, NewArgs, TemplateKind, word},
     exit::Failure,
     output::{print_line, print_warning},
     whole_file::{unwritten, write},
@@ -33,8 +33,8 @@ pub fn new(args: &NewArgs) -> Result<(), Failure> {
     };
     let kind = match args.kind {
         Some(kind) => kind,
-        None if asks => ask::choice("Which kind?", Kind::Native)?,
-        None => Kind::Native,
+        None if asks => ask::choice("Which kind?", TemplateKind::Native)?,
+        None => TemplateKind::Native,
     };
     if let Some(option) = wrong_option(args, kind) {
         return Err(Failure::usage(format!(
@@ -84,7 +84,7 @@ pub fn new(args: &NewArgs) -> Result<(), Failure> {
 }
 
 /// An option that this kind does not have.
-fn wrong_option(args: &NewArgs, kind: Kind) -> Option<&'static str> {
+fn wrong_option(args: &NewArgs, kind: TemplateKind) -> Option<&'static str> {
     let given = [
         ("--form", args.form.is_some()),
         ("--client", args.client),
@@ -129,7 +129,7 @@ fn workspace_above(folder: &Path) -> Option<PathBuf> {
 }
 
 /// What was written, and what to do next.
-fn show(folder: &Path, name: &str, kind: Kind) {
+fn show(folder: &Path, name: &str, kind: TemplateKind) {
     let build = match kind.is_crate() {
         true => " --build",
         false => "",

@@ -1,7 +1,7 @@
 //! Which names `new` accepts: those of vlugins, and for what cargo builds also those of crates. Each fault is one line
 //! that ends with what to write instead.
 
-use crate::args::Kind;
+use crate::args::TemplateKind;
 use std::path::Path;
 use valor_runtime::definition::broken_name;
 
@@ -58,7 +58,7 @@ pub fn of_vlugin(folder: &Path) -> Result<String, String> {
 ///
 /// # Errors
 /// If it is no name of this kind.
-pub fn of_folder(folder: &Path, kind: Kind) -> Result<String, String> {
+pub fn of_folder(folder: &Path, kind: TemplateKind) -> Result<String, String> {
     let name = of_vlugin(folder)?;
     match kind.is_crate().then(|| broken_crate(&name)).flatten() {
         Some(fault) => Err(fault),
@@ -99,13 +99,13 @@ fn broken_crate(name: &str) -> Option<String> {
 mod tests {
     use super::*;
 
-    fn judged(name: &str, kind: Kind) -> Result<String, String> {
+    fn judged(name: &str, kind: TemplateKind) -> Result<String, String> {
         of_folder(Path::new(name), kind)
     }
 
     #[test]
     fn names_of_crates_and_of_others() {
-        for kind in [Kind::Native, Kind::Wasm, Kind::Wasi] {
+        for kind in [TemplateKind::Native, TemplateKind::Wasm, TemplateKind::Wasi] {
             for right in [
                 "greet",
                 "my-plugin",
@@ -131,7 +131,7 @@ mod tests {
                 assert!(line.ends_with(&format!("write {instead}")), "{line}");
             }
         }
-        for kind in [Kind::Js, Kind::Ts, Kind::Files] {
+        for kind in [TemplateKind::Js, TemplateKind::Ts, TemplateKind::Files] {
             for right in ["greet", "2greet", "my.plugin", "box", "a/test"] {
                 assert!(judged(right, kind).is_ok(), "{right}");
             }
@@ -156,7 +156,7 @@ mod tests {
             ),
             (&"a".repeat(65), "a name has at most 64 characters"),
         ] {
-            for kind in [Kind::Native, Kind::Js, Kind::Files] {
+            for kind in [TemplateKind::Native, TemplateKind::Js, TemplateKind::Files] {
                 let line = judged(wrong, kind).unwrap_err();
                 assert!(line.contains(part), "{wrong}: {line}");
             }
@@ -166,10 +166,10 @@ mod tests {
     #[test]
     fn what_is_written_instead_is_a_name() {
         for wrong in ["2greet", "-", "--2", "-greet", "a.b", "box", "std", "-.a"] {
-            let line = judged(wrong, Kind::Native).unwrap_err();
+            let line = judged(wrong, TemplateKind::Native).unwrap_err();
             let instead = line.rsplit('`').nth(1).unwrap();
             assert_eq!(
-                judged(instead, Kind::Native).as_deref(),
+                judged(instead, TemplateKind::Native).as_deref(),
                 Ok(instead),
                 "{line}"
             );

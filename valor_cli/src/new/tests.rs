@@ -61,21 +61,23 @@ fn the_command_line_offers_what_the_template_asks() {
     };
     let forms: Vec<_> = Form::value_variants().iter().map(|it| word(*it)).collect();
     assert_eq!(choices("form"), forms);
-    let kinds = Kind::value_variants().iter().filter(|it| it.has_forms());
+    let kinds = TemplateKind::value_variants()
+        .iter()
+        .filter(|it| it.has_forms());
     assert_eq!(
         choices("kind"),
         kinds.map(|it| word(*it)).collect::<Vec<_>>()
     );
     let preset = |name: &str| questions[name]["default"].as_str().unwrap().to_owned();
     assert_eq!(preset("form"), word(Form::Function));
-    assert_eq!(preset("kind"), word(Kind::Native));
+    assert_eq!(preset("kind"), word(TemplateKind::Native));
     assert_eq!(preset("description"), args().description);
     assert_eq!(preset("valor"), valor_abi::version());
 }
 
 #[test]
 fn every_kind_is_filled_in_and_its_plugins_json_names_it() {
-    for kind in Kind::value_variants() {
+    for kind in TemplateKind::value_variants() {
         let answers = liquid::object!({
             "project-name": "my-vlugin", "crate_name": "my_vlugin", "description": "It does this",
             "kind": word(*kind), "form": "typed", "client": true, "lean": true, "valor": "/valor_abi",
@@ -102,7 +104,7 @@ fn every_kind_is_filled_in_and_its_plugins_json_names_it() {
         let vlugin = &plugins["plugins"][0];
         assert_eq!(vlugin["name"], "my-vlugin");
         let expected = match kind {
-            Kind::Ts => "js".to_owned(),
+            TemplateKind::Ts => "js".to_owned(),
             kind => word(*kind),
         };
         assert_eq!(vlugin["type"], *expected);
