@@ -12,12 +12,11 @@ use super::{
 use crate::{args::WebArgs, exit::Failure, load::Vlugins, plugins_file::PluginsFile};
 use std::{
     cell::RefCell,
-    collections::BTreeMap,
     path::{Path, PathBuf},
 };
 use valor_runtime::{
     Definition, RuntimeError,
-    loader::{InPage, LoadError, WasmLoader},
+    loader::{InPage, LoadError, WasiLoader, WasmLoader},
     web::{self, COMPONENTS, HOST, PAGE, SCRIPTS, WORKER},
 };
 
@@ -69,11 +68,8 @@ pub(super) fn write(
         deno: args.deno.as_deref(),
         judges: RefCell::default(),
     };
-    let mut components = Components {
-        base: &base,
-        plugin_dirs: &args.plugin_dir,
-        made: BTreeMap::new(),
-    };
+    let reader = WasiLoader::new(&base).plugin_dirs(&args.plugin_dir);
+    let mut components = Components::default();
     for (index, definition) in vlugins.well() {
         if let Some(line) = not_in_a_page(&definition) {
             vlugins.fault(index, "callees", line);
@@ -94,9 +90,12 @@ pub(super) fn write(
                 Ok(definition) => written.push(definition),
                 Err(error) => vlugins.failed(index, &RuntimeError::Load(error)),
             },
-            InPage::Component => match components.put(&definition, &mut contents) {
-                Ok(definition) => written.push(definition),
-                Err(fault) => vlugins.fault(index, fault.key, fault.line),
+            InPage::Component => match reader.read(&definition) {
+                Ok(read) => match components.put(&definition, read, &mut contents) {
+                    Ok(definition) => written.push(definition),
+                    Err(fault) => vlugins.fault(index, fault.key, fault.line),
+                },
+                Err(error) => vlugins.failed(index, &RuntimeError::Load(error)),
             },
             InPage::Folder => {
                 let from = base.join(definition.path.as_deref().unwrap_or(Path::new("")));

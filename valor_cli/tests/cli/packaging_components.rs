@@ -94,6 +94,11 @@ fn a_component_is_packaged_beside_a_library_and_a_module() {
         let server = Server::start(&["-p", &folder.file(&format!("{kind}.json"))]);
         assert_eq!(server.get(&format!("/{kind}/x")).body, answer);
     }
+    for kind in ["wasm", "wasi"] {
+        let (file, page) = (folder.file(&format!("{kind}.json")), folder.file(kind));
+        let made = run(&["web", "-p", &file, "-o", &page]);
+        assert_eq!(made.code, Some(0), "{made:?}");
+    }
 }
 
 #[test]

@@ -98,7 +98,7 @@ pub(super) const KEYS: &[Key] = &[
             default: 1.0,
         }),
         says: "[instances at once](wasm.md#instances), each with its own state; with more than one, several threads \
-               work for the vlugin",
+               work for the vlugin; 64 for a component of [WASI 0.2](wasi.md#instances)",
         ..KEY
     },
     Key {

@@ -51,6 +51,12 @@ pub enum GuestError {
         "has no export `{0}`, which every vlugin has; was it built with #[vlugin], as a cdylib?"
     )]
     NoExport(&'static str),
+    /// It has no export of a vlugin's, and imports from WASI.
+    #[error(
+        "is not made with #[vlugin]: it is a program for WASI, as it imports from `{0}`; build it as a component that \
+         exports wasi:http (`wasm32-wasip2`), and write `\"type\": \"wasi\"`"
+    )]
+    OfWasi(String),
     /// An export of another type than the boundary's.
     #[error("exports `{name}` as {found}, but a vlugin's is {expected}")]
     ExportType {

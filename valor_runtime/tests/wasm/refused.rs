@@ -51,6 +51,11 @@ fn what_is_missing_or_too_much_is_named() {
             vec!["no export `valor_poll`"],
         ),
         (
+            r#"(module (import "wasi_snapshot_preview1" "proc_exit" (func (param i32))) (memory (export "memory") 1))"#
+                .to_owned(),
+            vec!["`wasi_snapshot_preview1`", r#"write `"type": "wasi"`"#],
+        ),
+        (
             HELLO.replace(r#"(export "memory")"#, ""),
             vec!["no export `memory`"],
         ),

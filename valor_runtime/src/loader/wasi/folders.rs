@@ -34,6 +34,13 @@ pub(super) fn granted(
     if definition.files.is_empty() && definition.writable.is_empty() {
         return Ok(None);
     }
+    if bounds.is_restricted && !definition.writable.is_empty() {
+        return Err(ComponentError::Folder(
+            "`writable` is not for a vlugin that is registered over HTTP, which can only read its folders: name them \
+             in `files`, or write the vlugin into plugins.json"
+                .to_owned(),
+        ));
+    }
     let folder = match &definition.source {
         Some(source) => bounds.base.join(source),
         None => bounds.file.parent().unwrap_or(Path::new("/")).to_owned(),
@@ -44,6 +51,14 @@ pub(super) fn granted(
     let mut changed: Vec<PathBuf> = Vec::new();
     for named in &definition.writable {
         let path = find("writable", named, &folder, bounds)?;
+        if let Some(dir) = dir_around(&folder, bounds) {
+            return Err(ComponentError::Folder(format!(
+                "`writable` names `{}`, and all of its folder is in the plugin directory {}: what is run from there, \
+                 nobody but you should change; keep the component in another folder, and give its path",
+                one_line(named),
+                dir.display()
+            )));
+        }
         if let Some(code) = code_in(&path, bounds) {
             return Err(ComponentError::Folder(format!(
                 "`writable` names `{}`, {code}: what is run from there, nobody but you should change; name another \
@@ -118,6 +133,13 @@ fn find(
     }
 }
 
+/// The plugin directory that a folder is in.
+fn dir_around(folder: &Path, bounds: &Bounds<'_>) -> Option<PathBuf> {
+    let real = |path: &PathBuf| dunce::canonicalize(path).unwrap_or_else(|_| path.clone());
+    let mut dirs = bounds.dirs.iter().map(real);
+    dirs.find(|dir| folder.starts_with(dir))
+}
+
 /// What of Valor's own is in a folder, or around it: where it looks for code.
 fn code_in(path: &Path, bounds: &Bounds<'_>) -> Option<String> {
     let real = |path: &Path| dunce::canonicalize(path).unwrap_or_else(|_| path.to_owned());
@@ -153,5 +175,40 @@ fn open(
             one_line(named),
             one_line(&error.root_cause().to_string())
         ))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Kind, private_dir::PrivateDir};
+
+    /// Each refusal can be mended as it says: neither sends its reader to the other one.
+    #[test]
+    fn nothing_in_a_plugin_directory_is_writable() {
+        let place = PrivateDir::create("valor-test-").unwrap();
+        let dir = place.folder("plug").unwrap();
+        std::fs::create_dir(dir.join("out")).unwrap();
+        let mut definition = Definition::new(Kind::Wasi, "it");
+        definition.writable = vec!["out".to_owned()];
+        let refused = |is_restricted| {
+            let bounds = Bounds {
+                file: &dir.join("it.wasm"),
+                base: place.path(),
+                dirs: std::slice::from_ref(&dir),
+                is_restricted,
+            };
+            match granted(&definition, &bounds) {
+                Err(error) => error.to_string(),
+                Ok(_) => panic!("it is granted"),
+            }
+        };
+        let said = refused(true);
+        assert!(said.contains("registered over HTTP"), "{said}");
+        let said = refused(false);
+        assert!(
+            said.contains("keep the component in another folder"),
+            "{said}"
+        );
     }
 }

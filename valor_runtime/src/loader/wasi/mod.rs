@@ -144,6 +144,46 @@ impl WasiLoader {
         }
     }
 
+    /// A loader for definitions whose paths are relative to `base`, the folder of plugins.json.
+    pub fn new(base: impl Into<PathBuf>) -> Self {
+        Self {
+            search: Search::new(base),
+            create_timeout: Duration::from_secs(30),
+        }
+    }
+
+    /// The folders where bare names are looked for first.
+    #[must_use]
+    pub fn plugin_dirs<D: Into<PathBuf>>(mut self, dirs: impl IntoIterator<Item = D>) -> Self {
+        self.search.plugin_dirs(dirs);
+        self
+    }
+
+    /// Finds the component of a definition and gives its bytes and their SHA-256, for another host to run. They are
+    /// checked against `sha256` and seen to be a component that this host would run if it were not too much to compile.
+    ///
+    /// # Errors
+    /// Any [`LoadError`] of a file.
+    pub fn read(&self, definition: &Definition) -> Result<(Vec<u8>, String), LoadError> {
+        let file = self.locate(definition, false)?;
+        let failed = |error| LoadError::Component {
+            file: file.clone(),
+            error: Box::new(error),
+        };
+        let (bytes, sha256) = self.search.pick(definition, &file, |first| {
+            component::check_first(&file, first).map_err(failed)
+        })?;
+        let chosen = unpack::choose(&file, &bytes, WASI_TARGET)?;
+        component::check_start(&file, chosen.bytes)
+            .and_then(|()| world::read_elsewhere(chosen.bytes))
+            .map_err(failed)?;
+        match chosen.sha256() {
+            // The other host gets only the component of a package.
+            Some(sha256) => Ok((chosen.bytes.to_vec(), hex(&sha256))),
+            None => Ok((bytes, hex(&sha256))),
+        }
+    }
+
     fn locate(&self, definition: &Definition, restricted: bool) -> Result<PathBuf, LoadError> {
         let names = |name: &str| of_crate(name, |name| format!("{name}.wasm"));
         self.search

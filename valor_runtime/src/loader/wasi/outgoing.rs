@@ -14,7 +14,7 @@ use std::{
     },
     time::Duration,
 };
-use valor_abi_wire::{Host, lock::locked};
+use valor_abi_wire::{Host, LogRecord, lock::locked};
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks};
 
 /// The most bytes that a component writes to a body at once.
@@ -84,6 +84,7 @@ impl Hooks {
                     None => host.fetch(request),
                 };
                 let response = sent.await.map_err(|fault| {
+                    log(&*host, &fault);
                     *locked(&refusal.0) = Some(fault.message.clone());
                     of_fault(&fault)
                 })?;
@@ -103,6 +104,21 @@ impl Hooks {
             future::or(answered, late).await
         })
     }
+}
+
+/// Logs why a request has no response, in the vlugin's name: the component gets a code, and may keep that to itself.
+fn log(host: &dyn Host, fault: &Fault) {
+    let level = match fault.kind {
+        FaultKind::Refused => log::Level::Warn,
+        _ => log::Level::Info,
+    };
+    host.log(&LogRecord {
+        level,
+        target: "",
+        message: &format!("a request that it sent has no response: {}", fault.message),
+        file: "",
+        line: 0,
+    });
 }
 
 /// A body that ends at once is an empty one. Only its end says so: in 0.3, every request ends with its trailers.

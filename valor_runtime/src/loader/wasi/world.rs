@@ -112,6 +112,27 @@ pub(in crate::loader) fn read(bytes: &[u8], limits: &Limits) -> Result<World, Co
     judge(bytes, limits, |judge| judge())
 }
 
+/// The same for a host that compiles otherwise, and limits memory itself.
+///
+/// # Errors
+/// Why it cannot be a vlugin.
+pub(super) fn read_elsewhere(bytes: &[u8]) -> Result<(), ComponentError> {
+    if Parser::is_core_wasm(bytes) {
+        return Err(stray::judge(bytes));
+    }
+    let outline = outline::of(bytes, u32::MAX)?;
+    let (_, handler) = handler_of(&outline)?;
+    is_sound(bytes, &outline, handler)
+}
+
+/// Whether it is sound, and its imports and its handler are those of the standard.
+fn is_sound(bytes: &[u8], outline: &Outline<'_>, handler: &str) -> Result<(), ComponentError> {
+    let types = validate(bytes)?;
+    let types = types.as_ref();
+    let resources = check_imports(outline, &types)?;
+    check_handler(handler, &types, &resources)
+}
+
 /// The same in less time, if it has passed here before.
 ///
 /// # Errors
@@ -146,10 +167,7 @@ fn judge(
             modules.map(|module| bytes.get(module.clone()).unwrap_or_default())
         };
         size::check_all(modules, limits.compile())?;
-        let types = validate(bytes)?;
-        let types = types.as_ref();
-        let resources = check_imports(&outline, &types)?;
-        check_handler(handler, &types, &resources)
+        is_sound(bytes, &outline, handler)
     })?;
     Ok(World {
         version,

@@ -143,7 +143,7 @@ fn check_exports(module: &Module, memory_limit: u64) -> Result<(), GuestError> {
                 expected: "a memory".into(),
             });
         }
-        None => return Err(GuestError::NoExport("memory")),
+        None => return Err(no_export(module, "memory")),
     }
     for (name, params, returns) in EXPORTS {
         let expected = FuncType::new(
@@ -160,7 +160,7 @@ fn check_exports(module: &Module, memory_limit: u64) -> Result<(), GuestError> {
                     expected: shape(&ExternType::Func(expected)),
                 });
             }
-            None => return Err(GuestError::NoExport(name)),
+            None => return Err(no_export(module, name)),
         }
     }
     let unknown = module.exports().find(|export| {
@@ -170,6 +170,15 @@ fn check_exports(module: &Module, memory_limit: u64) -> Result<(), GuestError> {
     match unknown {
         Some(export) => Err(GuestError::UnknownExport(one_line(export.name()))),
         None => Ok(()),
+    }
+}
+
+/// What a module is that lacks this export: perhaps a program for WASI, by what it imports.
+fn no_export(module: &Module, name: &'static str) -> GuestError {
+    let mut modules = module.imports().map(|import| import.module());
+    match modules.find(|from| from.starts_with("wasi")) {
+        Some(from) => GuestError::OfWasi(one_line(from)),
+        None => GuestError::NoExport(name),
     }
 }
 
