@@ -1,6 +1,6 @@
-//! `valor_cli new`: writes a vlugin, with its plugins.json and a README, into a new folder, and names the commands that
-//! serve it. `kind` says what each kind is made of, `template` has the texts, `name` the rules for a name, `valor_abi` what a crate depends on, and `ask` the
-//! questions on a terminal. Nothing that exists is overwritten.
+//! `valor_cli new`: writes a vlugin, with its plugins.json and a README, into a new folder, and names the commands
+//! that serve it. `kind` says what each kind is made of, `template` has the texts, `name` the rules for a name,
+//! `valor_abi` what a crate depends on, and `ask` the questions on a terminal. Nothing that exists is overwritten.
 
 mod ask;
 mod kind;

@@ -10,8 +10,8 @@ pub const TEMPLATES: &[Template] = include!(concat!(env!("OUT_DIR"), "/templates
 /// What only cargo-generate reads.
 const SETTINGS: &str = "cargo-generate.toml";
 
-/// The files of a template, filled in. One whose name ends in `.liquid` loses that ending, and takes the place of the one
-/// without it. Names are filled in too.
+/// The files of a template, filled in. One whose name ends in `.liquid` loses that ending, and takes the place of the
+/// one without it. Names are filled in too.
 ///
 /// # Errors
 /// If the template is broken, which the tests rule out.

@@ -152,16 +152,6 @@ pub enum GuestError {
     Start(String),
 }
 
-impl GuestError {
-    /// This error, with a `limits.compile` that is enough if it says that there is too much to compile.
-    pub(super) fn with_enough(mut self, find: impl FnOnce() -> Option<u32>) -> Self {
-        if let Self::TooLarge { enough, .. } = &mut self {
-            *enough = find();
-        }
-        self
-    }
-}
-
 /// What a refusal adds to "raise `limits.compile`".
 pub(super) fn to(enough: &Option<u32>) -> String {
     enough.map_or_else(String::new, |it| format!(" to {it}"))

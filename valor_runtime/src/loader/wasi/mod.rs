@@ -90,10 +90,7 @@ const NAME: &str = "VALOR_NAME";
 /// # Errors
 /// The file is not a component.
 pub(super) fn examine(file: &Path, bytes: &[u8]) -> Result<Examined, LoadError> {
-    let failed = |error| LoadError::Component {
-        file: file.to_owned(),
-        error: Box::new(error),
-    };
+    let failed = |error| failed(file, error);
     component::check_start(file, bytes).map_err(failed)?;
     Ok(Examined {
         format: "WebAssembly component",
@@ -105,6 +102,14 @@ pub(super) fn examine(file: &Path, bytes: &[u8]) -> Result<Examined, LoadError> 
             .map(drop)
             .map_err(failed),
     })
+}
+
+/// What is wrong with a component's file.
+fn failed(file: &Path, error: ComponentError) -> LoadError {
+    LoadError::Component {
+        file: file.to_owned(),
+        error: Box::new(error),
+    }
 }
 
 /// Loads components.
@@ -165,18 +170,11 @@ impl WasiLoader {
     /// # Errors
     /// Any [`LoadError`] of a file.
     pub fn read(&self, definition: &Definition) -> Result<(Vec<u8>, String), LoadError> {
-        let file = self.locate(definition, false)?;
-        let failed = |error| LoadError::Component {
-            file: file.clone(),
-            error: Box::new(error),
-        };
-        let (bytes, sha256) = self.search.pick(definition, &file, |first| {
-            component::check_first(&file, first).map_err(failed)
-        })?;
+        let (file, bytes, sha256) = self.pick(definition, false)?;
         let chosen = unpack::choose(&file, &bytes, WASI_TARGET)?;
         component::check_start(&file, chosen.bytes)
             .and_then(|()| world::read_elsewhere(chosen.bytes))
-            .map_err(failed)?;
+            .map_err(|error| failed(&file, error))?;
         match chosen.sha256() {
             // The other host gets only the component of a package.
             Some(sha256) => Ok((chosen.bytes.to_vec(), hex(&sha256))),
@@ -200,10 +198,7 @@ impl WasiLoader {
         let compiling = in_time(
             definition,
             |limit| match self.locate(definition, restricted) {
-                Ok(file) => LoadError::Component {
-                    file,
-                    error: Box::new(ComponentError::CompileTimedOut(limit)),
-                },
+                Ok(file) => failed(&file, ComponentError::CompileTimedOut(limit)),
                 Err(error) => error,
             },
             move |stage| loader.compile(&of, restricted, stage),
@@ -216,11 +211,7 @@ impl WasiLoader {
             dirs: self.search.dirs(),
             is_restricted: restricted,
         };
-        let files =
-            folders::granted(definition, &bounds).map_err(|error| LoadError::Component {
-                file: file.clone(),
-                error: Box::new(error),
-            })?;
+        let files = folders::granted(definition, &bounds).map_err(|error| failed(&file, error))?;
         let is_single = match definition.instance {
             Some(instance) => instance == Instance::Request,
             None => !component.pre.is_concurrent(),
@@ -245,18 +236,25 @@ impl WasiLoader {
         restricted: bool,
         stage: &(dyn Fn(super::engine::Stage) + Sync),
     ) -> Result<(PathBuf, String, component::Checked), LoadError> {
-        let file = self.locate(definition, restricted)?;
-        let failed = |error| LoadError::Component {
-            file: file.clone(),
-            error: Box::new(error),
-        };
-        let (bytes, sha256) = self.search.pick(definition, &file, |first| {
-            component::check_first(&file, first).map_err(failed)
-        })?;
+        let (file, bytes, sha256) = self.pick(definition, restricted)?;
         let chosen = unpack::choose(&file, &bytes, WASI_TARGET)?;
         let checked = component::check_start(&file, chosen.bytes)
-            .and_then(|()| component::check(chosen.bytes, &definition.limits, stage));
-        Ok((file.clone(), hex(&sha256), checked.map_err(failed)?))
+            .and_then(|()| component::check(chosen.bytes, &definition.limits, stage))
+            .map_err(|error| failed(&file, error))?;
+        Ok((file, hex(&sha256), checked))
+    }
+
+    /// The file of a definition, its bytes and their SHA-256.
+    fn pick(
+        &self,
+        definition: &Definition,
+        restricted: bool,
+    ) -> Result<(PathBuf, Vec<u8>, [u8; 32]), LoadError> {
+        let file = self.locate(definition, restricted)?;
+        let (bytes, sha256) = self.search.pick(definition, &file, |first| {
+            component::check_first(&file, first).map_err(|error| failed(&file, error))
+        })?;
+        Ok((file, bytes, sha256))
     }
 
     async fn begin(&self, name: &str, pool: &Pool) -> Result<(), LoadError> {

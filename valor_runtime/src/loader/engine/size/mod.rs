@@ -109,7 +109,17 @@ pub(in crate::loader) fn check_all<'a, M: IntoIterator<Item = &'a [u8]>>(
     let mut work = Work::default();
     let mut checked = modules().into_iter().map(|it| work.add(it, times));
     let checked = checked.find(Result::is_err).unwrap_or(Ok(()));
-    checked.map_err(|error| error.with_enough(|| enough(modules(), times, PATIENCE)))
+    checked.map_err(|error| match error {
+        GuestError::TooLarge {
+            what, found, most, ..
+        } => GuestError::TooLarge {
+            what,
+            found,
+            most,
+            enough: enough(modules(), times, PATIENCE),
+        },
+        error => error,
+    })
 }
 
 /// What the limits are multiplied by while something is counted.
