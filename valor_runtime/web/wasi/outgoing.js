@@ -83,8 +83,8 @@ export function codeOf(error) {
   return { tag: "internal-error", val };
 }
 
-/** The fault of a component that gives an `error-code` in place of a response. `reason` is the host's own, if it had one
- * for a request of the component. */
+/** The fault of a component that gives an `error-code` in place of a response. `reason` is the host's own, if it had
+ * one for a request of the component. */
 export function faultOf({ tag, val }, reason) {
   const line = tag === "internal-error" && val ? val : (reason ?? `it gave an error of wasi:http: ${tag}`);
   if (tag === "HTTP-request-body-size") return new Fault("error", 413, line);
