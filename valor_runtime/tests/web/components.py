@@ -23,13 +23,19 @@ SEEN = """(async (path, options) => {
 class Elsewhere(http.server.BaseHTTPRequestHandler):
     """A server of another origin that allows it."""
 
-    left = threading.Event()
+    # The paths whose request is here, and those whose client has left.
+    here, left = set(), set()
+    gate = threading.Event()
 
     def do_GET(self):
-        if self.path == "/hang":
+        self.here.add(self.path)
+        if self.path.startswith("/hang/"):
             # Until the client leaves.
             self.rfile.read(1)
-            return self.left.set()
+            return self.left.add(self.path)
+        if self.path.startswith("/gate/"):
+            # Until the play opens it.
+            self.gate.wait()
         self.send_response(200)
         self.send_header("access-control-allow-origin", "*")
         self.end_headers()
@@ -37,6 +43,15 @@ class Elsewhere(http.server.BaseHTTPRequestHandler):
 
     def log_message(self, *_):
         pass
+
+
+async def until(true):
+    """Waits for something to become true."""
+    for _ in range(1500):
+        if true():
+            return
+        await asyncio.sleep(0.02)
+    raise AssertionError("it did not come")
 
 
 async def seen(page, path, **options):
@@ -132,22 +147,33 @@ async def instances(page, _):
 
 async def together(page, server):
     """an instance of 0.3 answers several requests at once, and one of 0.2 one after the other"""
-    order = await page.run("""(async () => {
-      const order = [];
-      const ask = (path) => fetch(`/kept${path}`).then(() => order.push(path));
-      const first = ask("/sleep");
-      await new Promise((later) => setTimeout(later, 20));
-      await Promise.all([first, ask("/served")]);
-      return order;
-    })()""")
-    same(order, ["/served", "/sleep"] if page.version == "v3" else ["/sleep", "/served"])
+    gate = f"/gate/{page.version}"
+    Elsewhere.gate.clear()
+    await page.run(f"""(() => {{
+      globalThis.order = [];
+      globalThis.ask = (path) => fetch(`/kept${{path}}`).then(() => order.push(path.slice(0, 6)));
+      globalThis.first = ask("/fetch?http://127.0.0.1:{server.server_port}{gate}");
+      return null;
+    }})()""")
+    await until(lambda: gate in Elsewhere.here)
+    try:
+        if page.version == "v3":
+            await page.run("ask('/served').then(() => null)")
+        else:
+            await page.run("(globalThis.second = ask('/served'), null)")
+            # It would have been answered by then.
+            await asyncio.sleep(0.2)
+    finally:
+        Elsewhere.gate.set()
+    order = await page.run("Promise.all([first, globalThis.second]).then(() => order)")
+    same(order, ["/serve", "/fetch"] if page.version == "v3" else ["/fetch", "/serve"])
 
 
 async def trapped(page, server):
     """a trap ends all requests of its instance, and no other one"""
     if page.version == "v2":
         return
-    hang = f"/fetch?http://127.0.0.1:{server.server_port}/hang"
+    hang = f"/fetch?http://127.0.0.1:{server.server_port}/hang/trapped"
     all = await page.run(
         f"Promise.all(['/kept{hang}', '/kept/doomed', '/it/sleep'].map((it) => fetch(it).then((it) => it.status)))")
     same(all, [502, 502, 200])
@@ -157,19 +183,20 @@ async def stuck(page, server):
     """an instance of 0.3 that goes on with a request that was given up gets no more of them after ten seconds"""
     if page.version == "v2":
         return
-    Elsewhere.left.clear()
-    same((await seen(page, f"/stuck/fetch?http://127.0.0.1:{server.server_port}/hang"))[0], 504)
+    hang = "/hang/stuck"
+    same((await seen(page, f"/stuck/fetch?http://127.0.0.1:{server.server_port}{hang}"))[0], 504)
     same(await seen(page, "/stuck/served"), [200, "1"])
     same(await seen(page, "/stuck/served"), [200, "2"])
-    same(Elsewhere.left.is_set(), False)
+    same(hang in Elsewhere.left, False)
     await asyncio.sleep(11)
-    same(await asyncio.to_thread(Elsewhere.left.wait, 5), True)
+    await until(lambda: hang in Elsewhere.left)
     same(await seen(page, "/stuck/served"), [200, "1"])
 
 
-async def late(page, _):
+async def late(page, server):
     """a component that does not answer in time"""
-    same((await seen(page, "/hurried/sleep"))[0], 504)
+    hang = f"/fetch?http://127.0.0.1:{server.server_port}/hang/late/{page.version}"
+    same((await seen(page, f"/hurried{hang}"))[0], 504)
     same((await seen(page, "/hurried/"))[0], 200)
 
 
@@ -226,7 +253,7 @@ async def play(version, bytes, server):
             "export default { fetch: ({ url }) => new Response(`board has ${new URL(url).pathname}`) };\n")
         allow = [f"127.0.0.1:{server.server_port}"]
         it = {"type": "wasi", "name": "it", "path": "it.wasm", "config": {"a": "b", "n": 1}, "allow": allow}
-        hurried = {"type": "wasi", "name": "hurried", "path": "it.wasm", "limits": {"timeout": 0.02}}
+        hurried = {"type": "wasi", "name": "hurried", "path": "it.wasm", "limits": {"timeout": 0.5}, "allow": allow}
         board = {"type": "js", "name": "board", "path": "board.js"}
         fresh = {"type": "wasi", "name": "fresh", "path": "it.wasm", "instance": "request"}
         kept = {"type": "wasi", "name": "kept", "path": "it.wasm", "instance": "shared", "allow": allow}
@@ -278,7 +305,7 @@ async def main():
         await play(version, bytes, server)
     added = sorted(it.relative_to(web) for it in web.glob("wasi/*.js"))
     stage.fits("what components add to the service worker", added, 29 * 512)
-    sys.exit(bool(stage.failed))
+    stage.end()
 
 
 asyncio.run(main())

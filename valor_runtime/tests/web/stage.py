@@ -92,6 +92,13 @@ def fits(what, names, limit):
     report(f"{what}: {size} bytes gzipped, of at most {limit}", None if size <= limit else "it is too large")
 
 
+def end():
+    """Ends the play. What failed comes last, where a log that was cut still has it."""
+    for name in failed:
+        print(f"FAIL {name}: see above", flush=True)
+    sys.exit(bool(failed))
+
+
 async def play(server, names):
     """Plays all steps in one page. `names` are vlugins whose requests the network is never to see."""
     async with Chromium() as browser:
@@ -108,4 +115,4 @@ async def play(server, names):
         report("nothing that is for vlugins has reached the network", strayed or None)
         if failed:
             print(browser.log.read_text(errors="replace")[-6000:])
-    sys.exit(bool(failed))
+    end()
