@@ -25,7 +25,7 @@ fn every_option_of_run_is_on_its_page() {
         options.contains("--plugins"),
         "the options are not read from\n{help}"
     );
-    let page = text("docs/src/running.md");
+    let page = text("docs/src/options.md");
     for option in options
         .iter()
         .filter(|option| !["--help", "--version"].contains(option))
@@ -33,7 +33,7 @@ fn every_option_of_run_is_on_its_page() {
         let named = [' ', '`']
             .iter()
             .any(|end| page.contains(&format!("`{option}{end}")));
-        assert!(named, "running.md does not name {option}");
+        assert!(named, "options.md does not name {option}");
     }
 }
 

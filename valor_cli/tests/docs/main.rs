@@ -190,7 +190,8 @@ fn every_json_is_read() {
 fn every_link_leads_somewhere() {
     for page in page::all().iter().map(|path| Page::read(path)) {
         for (line, link) in &page.links {
-            if link.contains("://") {
+            // The API documentation is made beside the book; `.ci/site` looks at both.
+            if link.contains("://") || link.starts_with("api/") {
                 continue;
             }
             let place = format!("{}:{line}: {link}", page.path);
