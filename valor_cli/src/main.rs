@@ -14,6 +14,7 @@
 //!   and ends them. `table`, `rows`: what is mounted where.
 //! - `logging`, `log_writer`: records as lines on standard error. `output`: lines for people. `whole_file`: writes
 //!   files completely or not at all.
+//! - `version`: what `--version` prints.
 //! - `signals`: how the program ends. `reload`: reads plugins.json again. `watch`: which files have changed.
 
 #![forbid(unsafe_code)]
@@ -45,6 +46,7 @@ mod run;
 mod sign;
 mod signals;
 mod table;
+mod version;
 mod wasm_tools;
 mod watch;
 #[cfg(feature = "wasm")]

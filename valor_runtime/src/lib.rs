@@ -40,6 +40,7 @@
 //! - [`package`]: one file with the libraries for several targets.
 //! - [`loader`]: from a definition to a vlugin, and the table of kinds. `built_in`: definitions of those kinds.
 //!   [`mod@inspect`]: what a file says about itself.
+//! - [`versions`]: of the ABIs, of wasmtime and of Deno.
 //! - `dispatch`: a request's way to its vlugin, with ids, limits and panics.
 //! - [`admin`]: the runtime's own vlugins, on `/_health`, `/_metrics` and `/_plugins`.
 //! - [`Runtime`]: all of that together. It is a vlugin itself.
@@ -81,6 +82,7 @@ pub mod server;
 mod stall;
 mod status;
 mod timer;
+pub mod versions;
 mod vlugin;
 pub mod web;
 

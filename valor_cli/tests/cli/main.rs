@@ -36,6 +36,7 @@ mod scripting;
 mod signing;
 mod support;
 mod unwritten;
+mod versions;
 mod watching;
 #[cfg(target_os = "linux")]
 mod watching_scripts;

@@ -19,7 +19,7 @@ use std::{
 };
 
 /// From this version on, a permission opens only one Unix socket, and not all of them.
-const LEAST: (u32, u32) = (2, 9);
+pub(crate) const LEAST: (u32, u32) = (2, 9);
 
 /// What a Deno reports about itself: its version, then its own file.
 const ASK: &str = "console.log(Deno.version.deno + '\\n' + Deno.execPath())";

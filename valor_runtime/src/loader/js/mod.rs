@@ -39,6 +39,7 @@ mod told;
 mod trouble;
 mod worker;
 
+pub(crate) use deno::LEAST as LEAST_DENO;
 pub use judge::{Judge, Judged};
 pub use told::Rejected;
 
