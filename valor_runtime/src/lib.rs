@@ -42,7 +42,7 @@
 //!   [`mod@inspect`]: what a file says about itself.
 //! - [`versions`]: of the ABIs, of wasmtime and of Deno.
 //! - `dispatch`: a request's way to its vlugin, with ids, limits and panics.
-//! - [`admin`]: the runtime's own vlugins, on `/_health`, `/_metrics` and `/_plugins`.
+//! - [`admin`]: the runtime's own vlugins, on `/_health`, `/_metrics`, `/_plugins` and `/_welcome`.
 //! - [`Runtime`]: all of that together. It is a vlugin itself.
 //! - [`server`]: bytes to requests and back, for one vlugin.
 //! - [`web`]: the files of the host in a browser. It imports nothing and nothing imports it.
@@ -86,7 +86,7 @@ pub mod versions;
 mod vlugin;
 pub mod web;
 
-pub use admin::{RegistryAccess, Token};
+pub use admin::{RegistryAccess, Token, Welcome};
 pub use blocked::{Listening, on_blocked};
 pub use built_in::json_schema;
 pub use definition::{Definition, Kind, KindRow, Kinds, Limits};

@@ -6,10 +6,10 @@
 
 use prometheus::{
     Encoder, Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
-    IntGaugeVec, Opts, Registry, TextEncoder,
+    IntGaugeVec, Opts, Registry, TextEncoder, core::Collector,
 };
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     sync::{Arc, Mutex, MutexGuard, Weak},
     time::Duration,
 };
@@ -238,6 +238,29 @@ impl Metrics {
             .inc();
     }
 
+    /// For each vlugin that somebody counts for, its requests that have ended, and those of them that ended with 500 or
+    /// more.
+    pub fn totals(&self) -> BTreeMap<String, (u64, u64)> {
+        let mut totals = BTreeMap::<_, (u64, u64)>::new();
+        for family in self.by_name.requests.collect() {
+            for metric in family.get_metric() {
+                let label = |name: &str| {
+                    let labels = metric.get_label().iter();
+                    let mut found = labels.filter(|it| it.name() == name);
+                    found.next().map_or("", |it| it.value())
+                };
+                // Counters are whole numbers.
+                let count = metric.get_counter().get_value() as u64;
+                let (requests, errors) = totals.entry(label("vlugin").to_owned()).or_default();
+                *requests += count;
+                if label("status").parse::<u16>().is_ok_and(|it| it >= 500) {
+                    *errors += count;
+                }
+            }
+        }
+        totals
+    }
+
     /// All counters in Prometheus' text format, version 0.0.4.
     pub fn text(&self, images: u64, vlugins: usize) -> String {
         self.images.set(images as i64);
@@ -294,6 +317,8 @@ mod tests {
         hello.ended(503, Duration::from_millis(2));
         hello.panics.inc();
         metrics.unrouted(404);
+        let totals = metrics.totals();
+        assert_eq!((totals["hello"], totals[""]), ((2, 1), (1, 0)));
         let text = metrics.text(3, 1);
         for line in [
             "valor_requests_total{status=\"200\",vlugin=\"hello\"} 1",

@@ -1,10 +1,11 @@
-//! Who may speak to `/_plugins`, which loads code.
+//! Who may speak to `/_plugins`, which loads code, and see `/_welcome`, which shows what that does.
 //!
 //! Without a token, only loopback peers may. Their `Host` has to be a loopback name too, otherwise a page whose name
 //! was re-bound to 127.0.0.1 could speak to it. Requests that a browser sends on behalf of a page may not; their
 //! `Origin` gives them away. With a token, every request that brings it may.
 
 use crate::{RequestHead, Response};
+use base64::{Engine, engine::general_purpose::STANDARD};
 use std::net::{IpAddr, SocketAddr};
 use subtle::ConstantTimeEq;
 
@@ -63,9 +64,54 @@ impl RegistryAccess {
                 let _ = refusal.head.push("www-authenticate", b"Bearer");
                 Err(refusal)
             }
-            Self::Loopback => loopback_only(head).map_err(|reason| Response::problem(403, reason)),
+            Self::Loopback => {
+                loopback_only(head, "/_plugins").map_err(|reason| Response::problem(403, &reason))
+            }
         }
     }
+}
+
+impl RegistryAccess {
+    /// The same for the welcome page, which shows what the registry does. A browser sends the token as a password (RFC
+    /// 7617), which it asks for. Without a registry, programs on this machine may see it.
+    ///
+    /// # Errors
+    /// As [`RegistryAccess::check`].
+    pub fn check_page(&self, head: &RequestHead) -> Result<(), Response> {
+        match self {
+            Self::Off | Self::Loopback => {
+                loopback_only(head, "/_welcome").map_err(|reason| Response::problem(403, &reason))
+            }
+            Self::Token(token) => {
+                let password = head.header("authorization").and_then(password);
+                if password.is_some_and(|it| token.is(&it)) || self.check(head).is_ok() {
+                    return Ok(());
+                }
+                let line = "the registry's token is the password of this page, with any name";
+                let mut refusal = Response::problem(401, line);
+                let _ = refusal.head.push(
+                    "www-authenticate",
+                    b"Basic realm=\"Valor\", charset=\"UTF-8\"",
+                );
+                Err(refusal)
+            }
+        }
+    }
+
+    /// Whether [`RegistryAccess::check_page`] lets a request through, or asks for the token that would let it through.
+    pub fn asks_or_lets(&self, head: &RequestHead) -> bool {
+        matches!(self, Self::Token(_)) || self.check_page(head).is_ok()
+    }
+}
+
+/// The password of an `Authorization` header (RFC 7617, section 2).
+fn password(value: &[u8]) -> Option<Vec<u8>> {
+    let (scheme, rest) = value.split_at_checked(6)?;
+    let pair = scheme
+        .eq_ignore_ascii_case(b"basic ")
+        .then(|| STANDARD.decode(rest.trim_ascii()).ok())??;
+    let colon = pair.iter().position(|byte| *byte == b':')?;
+    Some(pair[colon + 1..].to_vec())
 }
 
 /// The token of an `Authorization` header (RFC 6750, section 2.1). The scheme may be in any case.
@@ -76,7 +122,8 @@ fn bearer(value: &[u8]) -> Option<&[u8]> {
         .then(|| rest.trim_ascii())
 }
 
-fn loopback_only(head: &RequestHead) -> Result<(), &'static str> {
+/// `what` is the path of the vlugin that asks.
+fn loopback_only(head: &RequestHead, what: &str) -> Result<(), String> {
     // A request without a peer came from this program, or over a Unix socket that its file's permissions guard. If a
     // proxy does not name its client, the client's address belongs to nobody.
     let peer_is_loopback = head.peer().is_none_or(|peer| {
@@ -84,13 +131,19 @@ fn loopback_only(head: &RequestHead) -> Result<(), &'static str> {
             .is_ok_and(|peer| is_loopback(peer.ip()))
     });
     if !peer_is_loopback {
-        return Err("/_plugins is only for this machine unless a registry token is set");
+        return Err(format!(
+            "{what} is only for this machine unless a registry token is set"
+        ));
     }
     if !head.header_str("host").is_some_and(is_loopback_host) {
-        return Err("the Host of a request to /_plugins must be localhost or a loopback address");
+        return Err(format!(
+            "the Host of a request to {what} must be localhost or a loopback address"
+        ));
     }
     if head.header("origin").is_some() {
-        return Err("/_plugins is not for pages: the request has an Origin");
+        return Err(format!(
+            "{what} is not for pages: the request has an Origin"
+        ));
     }
     Ok(())
 }
@@ -182,6 +235,28 @@ mod tests {
             assert_eq!(refused, status, "{value}");
         }
         assert!(access.check(&head("127.0.0.1:5", &[])).is_err());
+        // A browser has it as a password: "any:0123456789abcdef", and one that is wrong.
+        for (value, allowed) in [
+            ("Basic YW55OjAxMjM0NTY3ODlhYmNkZWY=", true),
+            ("basic OjAxMjM0NTY3ODlhYmNkZWY=", true),
+            ("Bearer 0123456789abcdef", true),
+            ("Basic YW55OjAxMjM0NTY3ODlhYmNkZQ==", false),
+            ("Basic MDEyMzQ1Njc4OWFiY2RlZg==", false),
+            ("Basic 0123456789abcdef", false),
+            ("Basic", false),
+        ] {
+            let head = head("192.0.2.1:5", &[("authorization", value)]);
+            assert_eq!(access.check_page(&head).is_ok(), allowed, "{value}");
+        }
+        let refusal = access.check_page(&head("127.0.0.1:5", &[])).unwrap_err();
+        assert_eq!(refusal.head.status(), 401);
+        assert!(
+            refusal
+                .head
+                .header_str("www-authenticate")
+                .unwrap()
+                .starts_with("Basic ")
+        );
         assert!(Token::new("short").is_none());
         assert!(!format!("{access:?}").contains("0123"));
     }

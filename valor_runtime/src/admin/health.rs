@@ -28,6 +28,15 @@ impl Readiness {
     }
 }
 
+/// The status code and the word for a runtime that lacks these.
+pub fn health_of(ready: bool, unavailable: &[(String, Lack)]) -> (u16, &'static str) {
+    match ready {
+        false => (503, "starting"),
+        true if unavailable.iter().any(|(_, lack)| lack.is_fault()) => (200, "degraded"),
+        true => (200, "ready"),
+    }
+}
+
 /// The vlugin on `/_health`; `unavailable` names the vlugins that cannot be served. If one of them should be, the
 /// status is `degraded`. That is still a 200, because the others are served.
 pub fn health(
@@ -46,13 +55,7 @@ pub fn health(
                 "/live" => Ok(json(200, &json!({ "status": "live" }))),
                 "/" | "/ready" => {
                     let unavailable = unavailable();
-                    let (code, status) = match ready {
-                        false => (503, "starting"),
-                        true if unavailable.iter().any(|(_, lack)| lack.is_fault()) => {
-                            (200, "degraded")
-                        }
-                        true => (200, "ready"),
-                    };
+                    let (code, status) = health_of(ready, &unavailable);
                     let unavailable: serde_json::Map<_, _> = unavailable
                         .into_iter()
                         .map(|(name, lack)| (name, lack.as_str().into()))

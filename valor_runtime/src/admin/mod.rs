@@ -1,15 +1,17 @@
-//! The runtime's own vlugins: `/_health`, `/_metrics` and, if requested, `/_plugins`. They are mounted like any other.
+//! The runtime's own vlugins: `/_health`, `/_metrics` and, if requested, `/_plugins` and `/_welcome`. They are mounted like any other.
 //! They get what they need from the runtime as closures or through [`Administer`].
 
 mod access;
 mod health;
 mod metrics;
 mod plugins;
+mod welcome;
 
 pub use access::{RegistryAccess, Token};
-pub use health::{Readiness, health};
+pub use health::{Readiness, health, health_of};
 pub use metrics::metrics;
 pub use plugins::{Administer, RegistryRefusal, plugins};
+pub use welcome::{Welcome, is_for_page, shown, welcome};
 
 use crate::{Body, Response};
 

@@ -1,7 +1,11 @@
 //! Bodies on their way through dispatch. A request's body is held to its limit. A response's body keeps its
 //! [`InFlight`] open until it ends.
 
-use super::{fault_log::log_fault, in_flight::InFlight, watch};
+use super::{
+    fault_log::{log_fault, told},
+    in_flight::InFlight,
+    watch,
+};
 use crate::{Body, Chunk, ChunkStream, registry::Mount, vlugin::Logged};
 use futures_core::Stream;
 use std::{
@@ -180,6 +184,7 @@ impl Stream for Tracked {
                         target: "valor::dispatch", level, vlugin = &*this.mount.name, id = in_flight.id();
                         "the body of a response of the vlugin `{}` broke off: {error}", this.mount.name
                     );
+                    in_flight.reason = Some(format!("the body of its response broke off: {error}"));
                 }
                 this.end();
                 Poll::Ready(Some(Err(Logged::mark(error))))
@@ -187,6 +192,7 @@ impl Stream for Tracked {
             Err(panicked) => {
                 let fault = panicked.into();
                 log_fault(&this.mount, &fault, in_flight.id());
+                in_flight.reason = Some(told(&fault));
                 this.end();
                 Poll::Ready(Some(Err(Logged::mark(io::Error::other(fault)))))
             }

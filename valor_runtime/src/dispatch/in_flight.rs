@@ -27,6 +27,8 @@ pub struct InFlight {
     pub is_call: bool,
     /// 0 as long as there is no status.
     pub status: u16,
+    /// Why it failed, for the access log.
+    pub reason: Option<String>,
     /// Bytes of the response's body, if it is sent.
     pub bytes: u64,
     /// Whether the body was sent to its end.
@@ -80,6 +82,7 @@ impl InFlight {
             mount: None,
             is_call: false,
             status: 0,
+            reason: None,
             bytes: 0,
             head_only,
             // The response to a HEAD has no body, so it is complete at once.
@@ -115,6 +118,9 @@ impl InFlight {
         let metrics = mount.metrics.get_or_init(|| self.metrics.of(&mount.name));
         metrics.in_flight.inc();
         self.mount = Some(mount.clone());
+        if let Some(unavailable) = &mount.origin.unavailable {
+            self.reason = Some(format!("it is {}", unavailable.lack.as_str()));
+        }
         mount.running.fetch_add(1, Ordering::AcqRel) < mount.concurrency
     }
 }
@@ -158,7 +164,8 @@ impl Drop for InFlight {
                 host = asked.host.as_deref(), peer = asked.peer.as_deref(),
                 user_agent = asked.user_agent.as_deref(), referer = asked.referer.as_deref(),
                 status = self.status, bytes = bytes, complete = self.complete,
-                vlugin = vlugin, duration_us = duration.as_micros() as u64, id = &*self.id;
+                vlugin = vlugin, reason = self.reason.as_deref(),
+                duration_us = duration.as_micros() as u64, id = &*self.id;
                 "request"
             );
         }

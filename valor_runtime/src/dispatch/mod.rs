@@ -14,7 +14,7 @@ pub mod watch;
 pub use pace::CallTimeouts;
 
 use crate::{
-    Body, BoxFuture, Fault, FaultKind, Request, Response, Vlugin, id,
+    Body, BoxFuture, Fault, FaultKind, Request, RequestHead, Response, Vlugin, id,
     in_band::{CALLER, FORWARDED_PREFIX},
     metrics::Metrics,
     registry::{Mount, Registry},
@@ -22,11 +22,11 @@ use crate::{
     timer::Timer,
 };
 use body::Cut;
-use fault_log::{log_after_broken_body, log_fault};
+use fault_log::{log_after_broken_body, log_fault, told};
 use in_flight::InFlight;
 use std::{
     pin::Pin,
-    sync::Arc,
+    sync::{Arc, OnceLock},
     task::{Context, Poll},
 };
 use valor_abi_wire::unwind::{catch, drop_caught};
@@ -42,6 +42,16 @@ pub struct Dispatch {
     pub call_timeouts: CallTimeouts,
     /// What the host offers to `call`, by names that begin with `_`. No path leads there.
     pub offered: Vec<Arc<Mount>>,
+    /// What takes some of the requests for paths where nothing is mounted.
+    pub front: OnceLock<Front>,
+}
+
+/// A mounted vlugin, and the requests for paths where nothing is mounted that it takes.
+pub struct Front {
+    /// The vlugin.
+    pub mount: Arc<Mount>,
+    /// Whether it takes a request.
+    pub takes: Box<dyn Fn(&RequestHead) -> bool + Send + Sync>,
 }
 
 impl Dispatch {
@@ -58,6 +68,9 @@ impl Dispatch {
             return refuse(in_flight, 400, &error.to_string());
         }
         let Some((mount, len)) = self.registry.route(head.path()) else {
+            if let Some(front) = self.front.get().filter(|it| (it.takes)(head)) {
+                return run(front.mount.clone(), request, in_flight).await;
+            }
             let detail = format!("no vlugin is mounted at {}", head.path());
             return refuse(in_flight, 404, &detail);
         };
@@ -184,11 +197,11 @@ async fn run_cut(
         (None, Ok(response)) => match unsendable(&response, offers_upgrade) {
             Some(why) => {
                 dropped(&mount, response.body);
-                failed(&mount, &Fault::error(500, why), false, late, in_flight.id())
+                failed(&mount, &Fault::error(500, why), false, late, &mut in_flight)
             }
             None => response,
         },
-        (None, Err(fault)) => failed(&mount, &fault, cut.is_broken(), late, in_flight.id()),
+        (None, Err(fault)) => failed(&mount, &fault, cut.is_broken(), late, &mut in_flight),
     };
     in_flight.sign(&mut response);
     let content = status::content(in_flight.status);
@@ -226,7 +239,10 @@ fn dropped(mount: &Arc<Mount>, body: Body) {
 }
 
 /// A refusal, which ends the request.
-fn refuse(in_flight: InFlight, status: u16, detail: &str) -> Response {
+fn refuse(mut in_flight: InFlight, status: u16, detail: &str) -> Response {
+    if status >= 500 {
+        in_flight.reason = Some(detail.to_owned());
+    }
     end(in_flight, Response::problem(status, detail))
 }
 
@@ -242,7 +258,17 @@ fn end(mut in_flight: InFlight, mut response: Response) -> Response {
 /// 500 is meant for the client.
 ///
 /// `body_broke` says that the request's body broke off before.
-fn failed(mount: &Mount, fault: &Fault, body_broke: bool, late: bool, id: &str) -> Response {
+fn failed(
+    mount: &Mount,
+    fault: &Fault,
+    body_broke: bool,
+    late: bool,
+    in_flight: &mut InFlight,
+) -> Response {
+    if fault.status >= 500 {
+        in_flight.reason = Some(told(fault));
+    }
+    let id = in_flight.id();
     match body_broke {
         true => log_after_broken_body(mount, fault, id),
         false => log_fault(mount, fault, id),

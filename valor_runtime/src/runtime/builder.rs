@@ -3,7 +3,7 @@
 use super::{Runtime, RuntimeError};
 use crate::{
     Kind, Kinds, Limits, Vlugin,
-    admin::{Readiness, RegistryAccess},
+    admin::{Readiness, RegistryAccess, Welcome},
     definition::broken_name,
     dispatch::{ByName, CallTimeouts, Dispatch},
     host::{
@@ -21,7 +21,7 @@ use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
 const CREATE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The runtime's own vlugins, whose names nothing else has.
-const OWN: [&str; 3] = ["_health", "_metrics", "_plugins"];
+const OWN: [&str; 4] = ["_health", "_metrics", "_plugins", "_welcome"];
 
 /// What the host offers to `call`.
 struct Offer(Place, Arc<dyn Vlugin>);
@@ -42,6 +42,7 @@ pub struct Builder {
     fetch: FetchConfig,
     calls: CallTimeouts,
     access: RegistryAccess,
+    welcome: Option<Welcome>,
     trust: Option<TrustedKeys>,
     deno: Option<PathBuf>,
     script_idle: Option<Duration>,
@@ -140,6 +141,13 @@ impl Builder {
         self
     }
 
+    /// Mounts the page for people on `/_welcome`, and on `/` for browsers if nothing else is there. Whoever may use
+    /// `/_plugins` may see it; without [`Builder::registry`], browsers on this machine.
+    pub fn welcome(mut self, welcome: Welcome) -> Self {
+        self.welcome = Some(welcome);
+        self
+    }
+
     /// Brings a kind of vlugin, and what loads those. Definitions that name it are read with [`Runtime::kinds`], and
     /// what is registered over `/_plugins` may be of it.
     pub fn kind(mut self, kind: Kind, loader: Arc<dyn Loader>) -> Self {
@@ -208,7 +216,10 @@ impl Builder {
             readiness: Readiness::default(),
             dispatch,
         });
-        runtime.mount_own(self.access)?;
+        runtime.mount_own(&self.access)?;
+        if let Some(welcome) = self.welcome {
+            runtime.mount_welcome(self.access, welcome)?;
+        }
         Ok(runtime)
     }
 }

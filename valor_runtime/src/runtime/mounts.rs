@@ -1,33 +1,27 @@
-//! The runtime's own vlugins, `/_health`, `/_metrics` and `/_plugins`. They get what they need from it, and are
+//! The runtime's own vlugins, `/_health`, `/_metrics`, `/_plugins` and `/_welcome`. They get what they need from it, and are
 //! mounted like any other.
 
 use super::{Runtime, RuntimeError};
 use crate::{
     Limits,
-    admin::{self, RegistryAccess},
-    dispatch::Dispatch,
+    admin::{self, Administer, RegistryAccess, Welcome},
+    dispatch::Front,
     loader::native::images_mapped,
     place::Place,
     registry::Lack,
 };
+use serde_json::{Value, json};
 use std::sync::{Arc, Weak};
 
 /// How many seconds `/_plugins` has to answer. This is longer than the limits of loading, which name the vlugin.
 const LOADING: f64 = 600.0;
 
 impl Runtime {
-    pub(super) fn mount_own(self: &Arc<Self>, access: RegistryAccess) -> Result<(), RuntimeError> {
+    pub(super) fn mount_own(self: &Arc<Self>, access: &RegistryAccess) -> Result<(), RuntimeError> {
         let dispatch = Arc::downgrade(&self.dispatch);
         let unavailable = {
-            let dispatch = dispatch.clone();
             let runtime: Weak<Self> = Arc::downgrade(self);
-            move || {
-                let troubled = runtime.upgrade().map(|runtime| runtime.troubled());
-                let troubled = troubled.unwrap_or_default().into_iter();
-                let mut lacking = unavailable(&dispatch);
-                lacking.extend(troubled.map(|(name, _)| (name, Lack::EndedTooOften)));
-                lacking
-            }
+            move || runtime.upgrade().map_or_else(Vec::new, |it| it.lacking())
         };
         self.add(
             "_health",
@@ -48,18 +42,56 @@ impl Runtime {
             };
             self.add(
                 Place::new("_plugins").limits(limits),
-                admin::plugins(access, move || runtime.upgrade()),
+                admin::plugins(access.clone(), move || runtime.upgrade()),
             )?;
         }
         Ok(())
     }
 }
 
-fn unavailable(dispatch: &Weak<Dispatch>) -> Vec<(String, Lack)> {
-    let mounts = dispatch.upgrade().map(|d| d.registry.list());
-    let lacking = mounts.into_iter().flatten().filter_map(|mount| {
-        let lack = mount.origin.unavailable.as_ref()?.lack;
-        Some((mount.name.to_string(), lack))
-    });
-    lacking.collect()
+impl Runtime {
+    pub(super) fn mount_welcome(
+        self: &Arc<Self>,
+        access: RegistryAccess,
+        welcome: Welcome,
+    ) -> Result<(), RuntimeError> {
+        let runtime: Weak<Self> = Arc::downgrade(self);
+        let state = Arc::new(move || Some(runtime.upgrade()?.shown()));
+        let vlugin = admin::welcome(access.clone(), welcome, state);
+        self.add("_welcome", vlugin)?;
+        let mount = self.dispatch.registry.get("_welcome");
+        let mount = mount.expect("it was mounted just now");
+        let takes = Box::new(move |head: &_| admin::is_for_page(&access, head));
+        let _ = self.dispatch.front.set(Front { mount, takes });
+        Ok(())
+    }
+
+    /// What cannot be served.
+    fn lacking(&self) -> Vec<(String, Lack)> {
+        let mounts = self.dispatch.registry.list();
+        let lacking = mounts.iter().filter_map(|mount| {
+            let lack = mount.origin.unavailable.as_ref()?.lack;
+            Some((mount.name.to_string(), lack))
+        });
+        let troubled = self.troubled().into_iter();
+        lacking
+            .chain(troubled.map(|(name, _)| (name, Lack::EndedTooOften)))
+            .collect()
+    }
+
+    /// What the welcome page shows: what `/_health`, `/_plugins` and `/_metrics` do.
+    fn shown(&self) -> Value {
+        let totals = self.dispatch.metrics.totals();
+        let vlugins = self.list().into_iter().map(|described| {
+            let name = described["name"].as_str().unwrap_or_default();
+            let (requests, errors) = totals.get(name).copied().unwrap_or_default();
+            admin::shown(&described, requests, errors)
+        });
+        let vlugins: Vec<_> = vlugins.collect();
+        let mounts = self.dispatch.registry.list();
+        let own = mounts.iter().filter(|it| it.name.starts_with('_'));
+        let own: Vec<_> = own.map(|it| &*it.prefix).collect();
+        let (_, status) = admin::health_of(self.readiness.get(), &self.lacking());
+        json!({ "status": status, "vlugins": vlugins, "own": own })
+    }
 }
