@@ -4,6 +4,7 @@
 //!
 //! - `args`: the command line and its help, which is the manual. `exit`: the exit codes.
 //! - `new`: writes a new vlugin from a template.
+//! - `dev`: `run` for whoever writes a vlugin.
 //! - `doctor`: which tools are there.
 //! - `run`, `build`, `check`, `inspect`: one command each. `plugins_file`, `load`, `faults`: what they share.
 //! - `package`: packages a vlugin's libraries in one file. `sign`: keys and signatures.
@@ -25,6 +26,7 @@ mod build_sources;
 mod building;
 mod bundle;
 mod check;
+mod dev;
 mod doctor;
 mod exit;
 mod faults;
@@ -85,6 +87,10 @@ fn main() -> ExitCode {
 fn command(command: Command) -> ExitCode {
     match command {
         Command::New(args) => told(new::new(&args)),
+        Command::Dev(args) => match dev::as_run(*args) {
+            Ok(args) => logged(&args.log, |log| run::run(&args, log)),
+            Err(failure) => failure.tell(false),
+        },
         Command::Run(args) => logged(&args.log, |log| run::run(&args, log)),
         Command::Build(args) => logged(&args.log, |log| build::build(&args, log)),
         Command::Check(args) => logged(&args.log, |log| check::check(&args, log)),

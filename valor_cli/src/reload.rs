@@ -83,6 +83,8 @@ struct Again {
     together: BTreeSet<String>,
     /// What was built for those that are not loaded yet.
     built: BTreeMap<String, Outcome>,
+    /// When the last change of each came that is not live yet.
+    since: BTreeMap<String, Instant>,
 }
 
 impl Reload {
@@ -101,6 +103,7 @@ impl Reload {
             failed: BTreeSet::new(),
             together: BTreeSet::new(),
             built: BTreeMap::new(),
+            since: BTreeMap::new(),
         };
         std::thread::Builder::new()
             .name("valor-reload".into())
@@ -139,12 +142,13 @@ impl Again {
     }
 
     fn take_notice(&mut self, news: News) {
+        let came = Instant::now();
         match news {
             News::Asked => {
                 if let Some(watch) = &mut self.watch {
                     watch.look_at_file();
                 }
-                self.see_to(true);
+                self.see_to(true, came);
             }
             News::Event => {
                 let read = self.reload.vlugins.as_read();
@@ -152,10 +156,10 @@ impl Again {
                 let touched = watch.and_then(|it| it.touched(&read, &self.reload.runtime));
                 if let Some(touched) = touched {
                     self.due.extend(touched);
-                    self.see_to(false);
+                    self.see_to(false, came);
                 }
             }
-            News::Late => self.see_to(false),
+            News::Late => self.see_to(false, came),
             News::Built(name, outcome) => {
                 self.built.insert(name.clone(), outcome);
                 match self.together.contains(&name) {
@@ -166,8 +170,9 @@ impl Again {
         }
     }
 
-    /// Reads plugins.json, and brings those that are due up to date; all of them, if that is asked for.
-    fn see_to(&mut self, all: bool) {
+    /// Reads plugins.json, and brings those that are due up to date; all of them, if that is asked for. The change
+    /// came at this time.
+    fn see_to(&mut self, all: bool, came: Instant) {
         self.is_late = false;
         // If plugins.json has faults, those that are due wait until the faults are fixed.
         let Some(vlugins) = self.reload.read() else {
@@ -184,6 +189,8 @@ impl Again {
         if let Some(watch) = &mut self.watch {
             due.extend(watch.look_at(&read, &self.reload.runtime));
         }
+        self.since
+            .extend(due.iter().map(|name| (name.clone(), came)));
         self.reload.vlugins = vlugins;
         let builds = self.reload.build.is_wanted();
         let sources = read.into_iter().filter(|it| builds && it.source.is_some());
@@ -223,7 +230,9 @@ impl Again {
             .filter_map(|it| self.built.remove_entry(it))
             .collect::<BTreeMap<_, _>>();
         let watch = self.watch.as_ref();
-        let failed = self.reload.take(names, built.clone(), watch);
+        let failed = self.reload.take(names, built.clone(), watch, &self.since);
+        self.since
+            .retain(|name, _| !names.contains(name) || failed.contains(name));
         for name in failed {
             match built.get(&name) {
                 Some(Err(_)) => {}
@@ -270,6 +279,7 @@ impl Reload {
         names: &BTreeSet<String>,
         built: BTreeMap<String, Outcome>,
         watch: Option<&Watch>,
+        since: &BTreeMap<String, Instant>,
     ) -> BTreeSet<String> {
         let start = Instant::now();
         let shown = self.file.shown().display();
@@ -318,7 +328,13 @@ impl Reload {
                 }
                 change => {
                     let what = format!("{change:?}").to_lowercase();
-                    log::info!(target: "valor", vlugin = name; "the vlugin `{name}` is {what}");
+                    let live = match (&change, since.get(name)) {
+                        (Change::Added | Change::Replaced, Some(since)) => {
+                            format!(", and live after {:.1} s", since.elapsed().as_secs_f64())
+                        }
+                        _ => String::new(),
+                    };
+                    log::info!(target: "valor", vlugin = name; "the vlugin `{name}` is {what}{live}");
                     changed += 1;
                 }
             }

@@ -10,6 +10,7 @@ use crate::{
     library_path,
     load::Vlugins,
     log_writer::LogWriter,
+    logging,
     output::{print_line, unwritten},
     plugins_file::PluginsFile,
     programs::Stop,
@@ -21,9 +22,9 @@ use crate::{
 };
 use futures_lite::future;
 use smol::channel::Receiver;
-use std::sync::Arc;
+use std::{io::ErrorKind, net::SocketAddr, sync::Arc};
 use valor_runtime::{
-    CallTimeouts, RegistryAccess, Runtime, Token,
+    CallTimeouts, RegistryAccess, Runtime, Token, Welcome,
     file::{Readers, SECRET, read_given_text, warn_of_readers},
     host::fetch::FetchConfig,
     raise_descriptor_limit,
@@ -33,6 +34,9 @@ use valor_runtime::{
 /// What is wrong with `--watch` if plugins.json is standard input or a pipe.
 pub const NOT_AGAIN: &str =
     "--watch needs a plugins.json that can be read again: name its file with -p";
+
+/// How many ports `dev` looks at.
+const PORTS: u16 = 20;
 
 /// Serves until a signal comes and running requests have finished.
 ///
@@ -88,6 +92,11 @@ pub fn run(args: &RunArgs, log: &LogWriter) -> Result<(), Failure> {
     if let Some(keys) = trust {
         builder = builder.trust(keys);
     }
+    let welcome = args.welcome.then(Welcome::default);
+    if let Some(welcome) = &welcome {
+        logging::show_on(welcome.clone());
+        builder = builder.welcome(welcome.clone());
+    }
     let runtime = builder.build().map_err(failed)?;
     let as_read = vlugins.clone();
     if let Some(watch) = &mut watch {
@@ -98,6 +107,13 @@ pub fn run(args: &RunArgs, log: &LogWriter) -> Result<(), Failure> {
     let again = file.as_ref().map(|_| reload::channel());
     let ask = again.as_ref().map(|(ask, _)| ask.clone());
     let stop = signals::listen(log.clone(), tls.clone(), ask, builds.clone()).map_err(failed)?;
+    let stop = async move {
+        stop.await;
+        // The server waits for whatever is still open.
+        if let Some(welcome) = welcome {
+            welcome.end();
+        }
+    };
     vlugins.build(&args.build, &args.log, log, &builds);
     if builds.is_stopped() {
         stopped_early();
@@ -139,12 +155,10 @@ async fn serve(
     tls: Option<Tls>,
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> Result<(), Failure> {
-    let mut server = Server::bind(&args.addr, config(args))
-        .await
-        .map_err(|error| match error {
-            ServerError::Bind { .. } => Failure::new(CANNOT_BIND, [error.to_string()]),
-            error => failed(error),
-        })?;
+    let mut server = bind(args).await.map_err(|error| match error {
+        ServerError::Bind { .. } => Failure::new(CANNOT_BIND, [error.to_string()]),
+        error => failed(error),
+    })?;
     let mut stop = Box::pin(stop);
     let loaded = async {
         vlugins.load(&runtime).await;
@@ -159,7 +173,8 @@ async fn serve(
         return Ok(());
     }
     if let Err(faults) = vlugins.faults() {
-        if !args.keep_going || vlugins.is_empty() && !args.with_registry {
+        let may_be_empty = args.with_registry || args.dev.is_some();
+        if !args.keep_going || vlugins.is_empty() && !may_be_empty {
             return Err(faults);
         }
         faults.log();
@@ -192,6 +207,32 @@ async fn serve(
         .map_err(failed)?;
     log::info!(target: "valor", "drained, and ended");
     Ok(())
+}
+
+/// Binds the addresses; for `dev`, one with the next port that is free.
+async fn bind(args: &RunArgs) -> Result<Server, ServerError> {
+    let first = Server::bind(&args.addr, config(args)).await;
+    let any_port = args.dev.as_ref().is_some_and(|dev| dev.any_port);
+    let (Err(ServerError::Bind { source, .. }), [Listen::Tcp(taken)], true) =
+        (&first, &args.addr[..], any_port)
+    else {
+        return first;
+    };
+    if source.kind() != ErrorKind::AddrInUse {
+        return first;
+    }
+    // The last one is any port that the system has.
+    for port in (taken.port() + 1..taken.port() + PORTS).chain([0]) {
+        let next = Listen::Tcp(SocketAddr::new(taken.ip(), port));
+        match Server::bind(&[next], config(args)).await {
+            Err(ServerError::Bind { source, .. }) if source.kind() == ErrorKind::AddrInUse => {}
+            bound => {
+                log::warn!(target: "valor", "{taken} is taken by another program, so this one serves on the next free port");
+                return bound;
+            }
+        }
+    }
+    first
 }
 
 fn watched(args: &RunArgs, builds: &Stop) -> Wanted {

@@ -28,6 +28,10 @@ pub struct LogArgs {
     /// Log only warnings and errors: no requests, no table, even if --log says so
     #[arg(short, long)]
     pub quiet: bool,
+
+    /// Whether a request that failed is an error, with the reason. `dev` sets it.
+    #[arg(skip)]
+    pub failures: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

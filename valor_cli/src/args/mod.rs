@@ -3,6 +3,7 @@
 //! This only parses. `main` passes each command's arguments to its module.
 
 mod build;
+mod dev;
 mod doctor;
 mod log;
 mod new;
@@ -14,6 +15,7 @@ mod values;
 mod web;
 
 pub use build::{BuildCommandArgs, WhenOpt};
+pub use dev::DevArgs;
 pub use doctor::DoctorArgs;
 pub use log::{AccessLog, LogArgs, LogFormat};
 pub use new::{Form, NewArgs, TemplateKind, word};
@@ -118,6 +120,14 @@ pub enum Command {
     /// The templates are in this program. A folder that is not empty is refused, and nothing in it changes.
     #[command(after_long_help = new::EXAMPLES, after_help = MORE)]
     New(NewArgs),
+
+    /// Builds and serves the vlugins of a folder while you write them
+    ///
+    /// It is `run --build --watch --keep-going --welcome`, and it starts whatever state the vlugins are in: one that
+    /// cannot be built or loaded answers 503 until a change mends it. The compilers' errors and the
+    /// requests that fail appear as they happen, with the reason.
+    #[command(after_long_help = dev::EXAMPLES, after_help = MORE)]
+    Dev(Box<DevArgs>),
 
     /// Loads the vlugins of plugins.json and serves them over HTTP
     ///
@@ -228,6 +238,13 @@ pub struct RunArgs {
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, requires = "with_registry")]
     pub registry_token_file: Option<PathBuf>,
 
+    /// Serve a page for people on /, if nothing else is there, and on /_welcome
+    ///
+    /// It shows what is mounted where, how it is, its requests, and the last lines of the log, and sends
+    /// requests that you type. Whoever may use /_plugins may see it; without -w, browsers on this machine.
+    #[arg(long)]
+    pub welcome: bool,
+
     #[command(flatten)]
     pub build: BuildArgs,
 
@@ -272,6 +289,10 @@ pub struct RunArgs {
     #[arg(long)]
     pub keep_going: bool,
 
+    /// What `dev` wants beyond the other options.
+    #[arg(skip)]
+    pub dev: Option<Dev>,
+
     #[command(flatten)]
     pub limits: LimitArgs,
 
@@ -280,6 +301,25 @@ pub struct RunArgs {
 
     #[command(flatten)]
     pub log: LogArgs,
+}
+
+/// What only `dev` does.
+#[derive(Debug)]
+pub struct Dev {
+    /// Whether to take the next port if the one of the address is taken.
+    pub any_port: bool,
+}
+
+impl RunArgs {
+    /// The options of `run`, each with its default.
+    pub fn defaults() -> Self {
+        #[derive(Parser)]
+        struct Alone {
+            #[command(flatten)]
+            run: RunArgs,
+        }
+        Alone::parse_from(["run"]).run
+    }
 }
 
 #[derive(Debug, Args)]

@@ -33,6 +33,31 @@ pub fn push_brief(line: &mut String, record: &Record<'_>, colours: bool) {
     }
 }
 
+/// A request that failed, with the reason:
+/// `GET /greet failed with 500 in `greet` after 0.213ms: it panicked: no such thing (id 7f3a…)`. Returns whether it did.
+pub fn push_failure(line: &mut String, record: &Record<'_>) -> bool {
+    let pairs = record.key_values();
+    let get = |key: &str| pairs.get(Key::from(key)).unwrap_or_else(|| "".into());
+    let status = get("status").to_u64().unwrap_or_default();
+    let reason = get("reason");
+    let reason = reason.to_borrowed_str();
+    if status < 500 && reason.is_none() {
+        return false;
+    }
+    let reason = reason.unwrap_or("it answered so itself");
+    let millis = Duration::from_micros(get("duration_us").to_u64().unwrap_or_default());
+    let _ = write!(
+        shown(line),
+        "{} {} failed with {status} in `{}` after {:.3}ms: {reason} (id {})",
+        get("method"),
+        get("path"),
+        get("vlugin"),
+        millis.as_secs_f64() * 1000.0,
+        get("id")
+    );
+    true
+}
+
 /// A request in the combined log format of Apache and nginx:
 /// `203.0.113.9 - - [29/Nov/2026:10:14:38 +0000] "GET /hello?x HTTP/1.1" 200 25 "-" "curl/8.5.0"`.
 pub fn combined(now: SystemTime, record: &Record<'_>) -> String {

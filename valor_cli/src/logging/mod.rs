@@ -17,17 +17,40 @@ use log::{
 use std::{
     fmt::{self, Write as _},
     io::{self, Write},
+    sync::OnceLock,
     time::SystemTime,
 };
-use valor_runtime::escape::{self, Escaped, escaped_json};
+use valor_runtime::{
+    Welcome,
+    escape::{self, Escaped, escaped_json},
+};
 
 /// The most bytes of a message, or of one of a record's values; the rest is cut off. That leaves room for the mark of a
 /// text that was cut before, and for the text around it.
 const LONGEST: usize = escape::LONGEST + 512;
 /// The target of the access log.
 const ACCESS: &str = "valor::access";
+/// The target of vlugins' faults.
+const DISPATCH: &str = "valor::dispatch";
 /// The start of the target of vlugins' own records; the name follows.
 const VLUGIN: &str = "vlugin::";
+
+/// The page that shows the last lines.
+static PAGE: OnceLock<Welcome> = OnceLock::new();
+
+/// Shows the lines of the log on the welcome page too, from now on.
+pub fn show_on(page: Welcome) {
+    // There is one server in a program, and so one page.
+    let _ = PAGE.set(page);
+}
+
+/// A line as people read it, whatever the format of the log.
+fn for_page(now: &impl fmt::Display, record: &Record<'_>, failures: bool) -> String {
+    match failures && record.target() == ACCESS {
+        true => request_line(now, record, false),
+        false => text_line(now, record, false),
+    }
+}
 
 /// Sets up the logger and returns the handle that flushes it.
 ///
@@ -37,6 +60,7 @@ pub fn start(args: &LogArgs) -> io::Result<LogWriter> {
     let json = args.log_format == LogFormat::Json;
     let combined = args.access_log == AccessLog::Combined;
     let colours = !json && colours_on_stderr();
+    let failures = !json && !combined && args.failures;
     let writer = LogWriter::start(anstream::stderr())?;
 
     let mut builder = env_logger::Builder::new();
@@ -46,14 +70,23 @@ pub fn start(args: &LogArgs) -> io::Result<LogWriter> {
         .parse_filters(&args.log)
         .target(env_logger::Target::Pipe(Box::new(writer.clone())))
         .format(move |out, record| {
+            if failures && is_of_a_request(record) {
+                return Ok(());
+            }
             let now = out.timestamp_millis();
             let line = match json {
                 true => json_line(&now, record),
                 false if combined && record.target() == ACCESS => {
                     access::combined(SystemTime::now(), record)
                 }
+                false if failures && record.target() == ACCESS => {
+                    request_line(&now, record, colours)
+                }
                 false => text_line(&now, record, colours),
             };
+            if let Some(page) = PAGE.get() {
+                page.line(&for_page(&now, record, failures));
+            }
             out.write_all(line.as_bytes())
         });
     if args.no_access_log {
@@ -78,6 +111,28 @@ pub fn start(args: &LogArgs) -> io::Result<LogWriter> {
 
 fn colours_on_stderr() -> bool {
     anstream::AutoStream::choice(&io::stderr()) != anstream::ColorChoice::Never
+}
+
+/// Whether a fault of a vlugin is the reason of a request that failed, whose line follows and has it.
+fn is_of_a_request(record: &Record<'_>) -> bool {
+    let id = record.key_values().get(Key::from("id"));
+    record.target() == DISPATCH
+        && record.level() == Level::Error
+        && id.is_some_and(|id| id.to_borrowed_str() != Some(""))
+        && log::log_enabled!(target: ACCESS, Level::Info)
+}
+
+/// A request as `dev` shows it: one that failed is an error, with the reason.
+fn request_line(now: &impl fmt::Display, record: &Record<'_>, colours: bool) -> String {
+    let mut failure = String::new();
+    if !access::push_failure(&mut failure, record) {
+        return text_line(now, record, colours);
+    }
+    let (dim, style) = match colours {
+        true => (Style::new().dimmed(), level_style(Level::Error)),
+        false => Default::default(),
+    };
+    format!("{dim}{now}{dim:#} {style}ERROR{style:#} {failure}\n")
 }
 
 fn text_line(now: &impl fmt::Display, record: &Record<'_>, colours: bool) -> String {
@@ -365,6 +420,36 @@ mod tests {
         let record = record(ACCESS, format_args!("request"), &pairs);
         assert!(text_line(&NOW, &record, true).contains("\u{1b}[32m200\u{1b}[0m"));
         assert!(!text_line(&NOW, &record, false).contains('\u{1b}'));
+    }
+
+    #[test]
+    fn a_request_that_failed_has_its_reason() {
+        let line = |pairs: &[(&str, Value<'_>)]| {
+            request_line(&NOW, &record(ACCESS, format_args!("request"), pairs), false)
+        };
+        let pairs = |status: u16, reason: Option<&'static str>| {
+            let mut pairs = request().to_vec();
+            pairs.retain(|(key, _)| *key != "status");
+            pairs.push(("status", status.into()));
+            pairs.push(("reason", reason.map_or(Value::null(), Value::from)));
+            pairs
+        };
+        let well = pairs(404, None);
+        let plain = text_line(&NOW, &record(ACCESS, format_args!("request"), &well), false);
+        assert_eq!(line(&well), plain);
+        let reason = "it panicked: boom\nat src/lib.rs:7:5";
+        assert_eq!(
+            line(&pairs(500, Some(reason))),
+            format!(
+                "{NOW} ERROR GET /hello\\n failed with 500 in `hello_plugin` after 0.213ms: \
+                 it panicked: boom\\nat src/lib.rs:7:5 (id 7f3a)\n"
+            )
+        );
+        assert!(
+            line(&pairs(200, Some(reason))).contains("failed with 200"),
+            "its body broke off"
+        );
+        assert!(line(&pairs(503, None)).contains(": it answered so itself ("));
     }
 
     #[test]

@@ -130,18 +130,14 @@ fn workspace_above(folder: &Path) -> Option<PathBuf> {
 
 /// What was written, and what to do next.
 fn show(folder: &Path, name: &str, kind: TemplateKind) {
-    let build = match kind.is_crate() {
-        true => " --build",
-        false => "",
-    };
     let request = kind.request();
     print_line(format_args!(
-        "wrote {}, a vlugin of the kind {}; to serve it:",
+        "wrote {}, a vlugin of the kind {}; to serve it, and to see each change:",
         folder.display(),
         word(kind)
     ));
     print_line(format_args!("    cd {}", quoted(folder)));
-    print_line(format_args!("    valor_cli run -p plugins.json{build}"));
+    print_line("    valor_cli dev");
     print_line("and in another terminal:");
     print_line(format_args!(
         "    curl 'http://127.0.0.1:8080/{name}{request}'"

@@ -8,6 +8,7 @@ mod building;
 mod checking;
 #[cfg(feature = "wasm")]
 mod components;
+mod developing;
 #[cfg(target_os = "linux")]
 mod doctoring;
 #[cfg(unix)]

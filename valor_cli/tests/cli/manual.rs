@@ -9,6 +9,7 @@ fn the_help_is_the_manual() {
     assert_eq!((help.code, help.err.as_str()), (Some(0), ""));
     for part in [
         "new",
+        "dev",
         "run",
         "build",
         "check",

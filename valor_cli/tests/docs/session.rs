@@ -168,7 +168,9 @@ impl Session {
     /// `code_is_shown` says; so must a `run` that ends by itself.
     pub fn step(&mut self, step: &Step, code_is_shown: bool) {
         let command = self.own(&translated(&step.command));
-        let serves = without_variables(&command).starts_with("valor_cli run ")
+        let called = without_variables(&command);
+        let serves = called.starts_with("valor_cli run ")
+            || called.starts_with("valor_cli dev")
             || command.contains(" --serve ");
         if serves && !code_is_shown {
             return self.serve(step, &command);

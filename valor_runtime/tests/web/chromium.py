@@ -86,7 +86,7 @@ class Chromium:
         target = (await self.ask("Target.createTarget", url="about:blank"))["targetId"]
         session = (await self.ask("Target.attachToTarget", targetId=target, flatten=True))["sessionId"]
         page = self.pages[session] = Page(self, session)
-        for domain in ["Page", "Runtime", "ServiceWorker"]:
+        for domain in ["Page", "Runtime", "ServiceWorker", "Log"]:
             await page.ask(f"{domain}.enable")
         await page.go(url)
         return page
@@ -96,6 +96,8 @@ class Page:
     def __init__(self, browser, session):
         self.browser, self.session = browser, session
         self.loads, self.workers = 0, {}
+        # What the page's Content-Security-Policy forbade.
+        self.violations = []
 
     def ask(self, method, **params):
         return self.browser.ask(method, self.session, **params)
@@ -103,6 +105,8 @@ class Page:
     def heard(self, method, params):
         if method == "Page.loadEventFired":
             self.loads += 1
+        elif method == "Log.entryAdded" and "Content Security Policy" in params["entry"]["text"]:
+            self.violations.append(params["entry"]["text"])
         elif method == "ServiceWorker.workerVersionUpdated":
             self.workers.update((it["versionId"], it) for it in params["versions"])
 
