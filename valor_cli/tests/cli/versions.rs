@@ -3,8 +3,8 @@
 use crate::support::run;
 use std::{fs, path::Path, process::Command};
 
-#[path = "../../build.rs"]
-#[allow(dead_code, reason = "its `main` is cargo's")]
+#[path = "../../build/commit.rs"]
+#[allow(dead_code, reason = "the build script tells cargo with it")]
 mod build_script;
 
 use build_script::commit;

@@ -15,21 +15,16 @@ use std::{
     process::Command,
 };
 
-fn main() {
-    println!("cargo::rerun-if-changed=build.rs");
+/// Tells cargo the commit, and when to ask again.
+pub fn tell(folder: &Path) {
     println!("cargo::rerun-if-env-changed=VALOR_COMMIT");
     let given = env::var("VALOR_COMMIT").unwrap_or_default();
     let asks_git = env::var("PROFILE").is_ok_and(|profile| profile == "release");
-    let folder = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").expect("cargo sets it"));
-    let found = commit(given.trim(), &folder, asks_git);
+    let found = commit(given.trim(), folder, asks_git);
     for file in found.follows {
         println!("cargo::rerun-if-changed={}", file.display());
     }
     println!("cargo::rustc-env=VALOR_COMMIT={}", found.commit);
-    println!(
-        "cargo::rustc-env=VALOR_TARGET={}",
-        env::var("TARGET").expect("cargo sets it")
-    );
 }
 
 /// A commit, and the files that change when it does.
