@@ -107,6 +107,7 @@ pages! {
     apps "docs/src/apps.md"
     embedding "docs/src/embedding.md"
     files "docs/src/files.md"
+    introduction "docs/src/introduction.md"
     js "docs/src/js.md"
     packages "docs/src/packages.md"
     registry "docs/src/registry.md"
