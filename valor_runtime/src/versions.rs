@@ -2,7 +2,7 @@
 //! Deno that it needs. A program that embeds the host prints them (`valor_cli --version`). Each is read from the place
 //! that decides it, so none can be stale.
 
-use crate::loader::js::LEAST_DENO;
+use crate::loader::{self, js::LEAST_DENO};
 
 /// The ABI of native vlugins: `1.0`. A library loads if its major version is the same and its minor version is not
 /// higher.
@@ -16,16 +16,7 @@ pub fn native_abi() -> String {
 pub const GUEST_ABI: u32 = valor_abi_guest::GUEST_ABI;
 
 /// The wasmtime that runs modules and components, or `None` if this host was built without the feature `wasm`.
-pub const WASMTIME: Option<&str> = {
-    #[cfg(feature = "wasm")]
-    {
-        Some(wasmtime_environ::VERSION)
-    }
-    #[cfg(not(feature = "wasm"))]
-    {
-        None
-    }
-};
+pub const WASMTIME: Option<&str> = loader::WASMTIME;
 
 /// The oldest Deno that runs JavaScript vlugins: `2.9`.
 ///

@@ -49,7 +49,7 @@ pub use script_error::{Lack, ScriptError};
 pub use search::read;
 pub(crate) use settings::Settings;
 pub use table::*;
-pub(crate) use table::{Brought, Loaders, examine};
+pub(crate) use table::{Brought, Loaders, WASMTIME, examine};
 
 use crate::{BoxFuture, Definition, Limits, Vlugin, host::RuntimeHost};
 use futures_lite::future;
