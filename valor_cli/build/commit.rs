@@ -6,8 +6,8 @@
 //! 2. `.cargo_vcs_info.json`, which `cargo publish` puts next to `Cargo.toml`;
 //! 3. git, if this crate is in the repository of Valor: a copy inside another repository is not that one's commit.
 //!
-//! Otherwise it is `unknown`. Only builds with the release profile, or one that inherits it, ask git. A debug build would
-//! compile this crate and its tests again after each commit.
+//! Otherwise it is `unknown`. Only builds with the release profile, or one that inherits it, ask git. A debug build
+//! would compile this crate and its tests again after each commit.
 
 use std::{
     env, fs,

@@ -28,6 +28,19 @@ const NOT_RUN: &[(&str, &str)] = &[
     ("bash .ci/run", "it runs this test"),
     (".ci/long", "it takes an hour"),
     (
+        "VALOR_SIGNING_KEY=../valor.key .ci/dist ../release",
+        "it takes an hour; `.ci/long` runs it",
+    ),
+    (".ci/dist-check ../release", "as above"),
+    ("git tag --sign v0.1.0", "it changes the clone"),
+    ("git push origin v0.1.0", "it publishes"),
+    ("cargo publish --workspace --locked", "it publishes"),
+    (
+        "npm publish ../release/valor_cli-linux-x64-0.1.0.tgz",
+        "it publishes",
+    ),
+    ("twine upload ../release/*.whl", "it publishes"),
+    (
         "cargo run --release -p valor_bench",
         "it takes a quarter of an hour and two idle cores",
     ),
@@ -111,6 +124,7 @@ pages! {
     js "docs/src/js.md"
     packages "docs/src/packages.md"
     registry "docs/src/registry.md"
+    releases "docs/src/releases.md"
     running "docs/src/running.md"
     start "docs/src/start.md"
     template "docs/src/template.md"
