@@ -3,6 +3,9 @@
 
 #[doc = include_str!("../../docs/src/abi.md")]
 mod abi {}
+#[cfg(feature = "tower")]
+#[doc = include_str!("../../docs/src/axum.md")]
+mod axum {}
 #[doc = include_str!("../../docs/src/crates.md")]
 mod crates {}
 #[doc = include_str!("../../docs/src/errors.md")]

@@ -52,6 +52,13 @@ impl Context {
         }
     }
 
+    /// What is in this context, which is empty then.
+    #[cfg(feature = "tower")]
+    pub(crate) fn take(&mut self) -> Self {
+        let empty = Self::new(self.host.clone(), Config::default());
+        std::mem::replace(self, empty)
+    }
+
     /// The vlugin's name, as plugins.json gives it.
     pub fn name(&self) -> &str {
         self.host.name()

@@ -1,7 +1,9 @@
 //! What the code that `#[vlugin]` writes calls, so that the compiler's own texts fit when the macro cannot see what is
 //! wrong: types, and the function next to `on_create`.
 
-use crate::{Context, http};
+use crate::{Context, http, served::Incoming};
+use std::marker::PhantomData;
+use valor_abi_wire::Fault;
 
 /// The type of the first argument of an `on_request` that takes two.
 #[diagnostic::on_unimplemented(
@@ -29,19 +31,22 @@ pub fn context<T: TakesContext>(cx: &Context) -> &T {
     message = "`{Self}` is not what a host hands over as a request",
     label = "write `http::Request`"
 )]
-pub trait TakesRequest {
+pub trait TakesRequest: Sized {
     #[doc(hidden)]
-    fn of(req: http::Request) -> Self;
+    fn of(req: Incoming) -> Result<Self, Fault>;
 }
 
 impl TakesRequest for http::Request {
-    fn of(req: http::Request) -> Self {
-        req
+    fn of(req: Incoming) -> Result<Self, Fault> {
+        req.into_http()
     }
 }
 
 /// The request for a handler.
-pub fn request<T: TakesRequest>(req: http::Request) -> T {
+///
+/// # Errors
+/// A fault for a request that this type cannot carry.
+pub fn request<T: TakesRequest>(req: Incoming) -> Result<T, Fault> {
     T::of(req)
 }
 
@@ -58,36 +63,41 @@ pub trait OnRequest<'a, Shape> {
     type Future: Future<Output = Self::Output>;
 
     /// Calls the function.
-    fn call(&self, cx: &'a Context, req: http::Request) -> Self::Future;
+    ///
+    /// # Errors
+    /// A fault for a request that its type cannot carry.
+    fn call(&self, cx: &'a Context, req: Incoming) -> Result<Self::Future, Fault>;
 }
 
-pub struct WithContext;
+pub struct WithContext<R>(PhantomData<R>);
 
-pub struct WithoutContext;
+pub struct WithoutContext<R>(PhantomData<R>);
 
-impl<'a, F, Fut> OnRequest<'a, WithContext> for F
+impl<'a, F, R, Fut> OnRequest<'a, WithContext<R>> for F
 where
-    F: Fn(&'a Context, http::Request) -> Fut,
+    F: Fn(&'a Context, R) -> Fut,
+    R: TakesRequest,
     Fut: Future,
 {
     type Output = Fut::Output;
     type Future = Fut;
 
-    fn call(&self, cx: &'a Context, req: http::Request) -> Fut {
-        self(cx, req)
+    fn call(&self, cx: &'a Context, req: Incoming) -> Result<Fut, Fault> {
+        R::of(req).map(|req| self(cx, req))
     }
 }
 
-impl<'a, F, Fut> OnRequest<'a, WithoutContext> for F
+impl<'a, F, R, Fut> OnRequest<'a, WithoutContext<R>> for F
 where
-    F: Fn(http::Request) -> Fut,
+    F: Fn(R) -> Fut,
+    R: TakesRequest,
     Fut: Future,
 {
     type Output = Fut::Output;
     type Future = Fut;
 
-    fn call(&self, _: &'a Context, req: http::Request) -> Fut {
-        self(req)
+    fn call(&self, _: &'a Context, req: Incoming) -> Result<Fut, Fault> {
+        R::of(req).map(self)
     }
 }
 

@@ -2,6 +2,7 @@
 
 use crate::{Context, http};
 use serde::{Serialize, de::DeserializeOwned};
+use valor_abi_http::Answer;
 
 /// A vlugin in its typed form: state without downcasts.
 ///
@@ -68,7 +69,7 @@ pub trait Vlugin: Sized + Send + Sync + 'static {
 /// | `(http::StatusCode, T)` | `T` with that status |
 /// | `()` | 204 |
 /// | `Option<T>` | 404 for `None` |
-/// | `Result<T, E>` | `E`'s status, 500 unless it says otherwise |
+/// | `Result<T, E>` | `E`'s status, 500 unless it is a `http::Error` or a [`ResponseError`](crate::ResponseError) |
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a response",
     label = "not a response",
@@ -81,6 +82,15 @@ pub trait IntoResponse {
     /// # Errors
     /// The error replaces the response.
     fn into_response(self) -> http::Result<http::Response>;
+
+    /// The response for the wire: of other types than those of `http_types`, it loses nothing.
+    #[doc(hidden)]
+    fn __into_answer(self) -> http::Result<Answer>
+    where
+        Self: Sized,
+    {
+        self.into_response().map(Answer::Http)
+    }
 }
 
 macro_rules! into_response {
@@ -145,17 +155,29 @@ impl<T: IntoResponse> IntoResponse for Option<T> {
     fn into_response(self) -> http::Result<http::Response> {
         match self {
             Some(value) => value.into_response(),
-            None => Err(http::Error::from_str(
-                http::StatusCode::NotFound,
-                "not found",
-            )),
+            None => Err(not_found()),
         }
     }
+
+    fn __into_answer(self) -> http::Result<Answer> {
+        match self {
+            Some(value) => value.__into_answer(),
+            None => Err(not_found()),
+        }
+    }
+}
+
+fn not_found() -> http::Error {
+    http::Error::from_str(http::StatusCode::NotFound, "not found")
 }
 
 impl<T: IntoResponse, E: Into<http::Error>> IntoResponse for Result<T, E> {
     fn into_response(self) -> http::Result<http::Response> {
         self.map_err(Into::into)?.into_response()
+    }
+
+    fn __into_answer(self) -> http::Result<Answer> {
+        self.map_err(Into::into)?.__into_answer()
     }
 }
 

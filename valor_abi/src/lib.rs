@@ -54,6 +54,8 @@
 #![cfg_attr(not(test), warn(missing_docs))]
 #![forbid(unsafe_code)]
 
+#[cfg(feature = "http1")]
+pub mod http1;
 #[cfg(feature = "surf")]
 pub mod surf;
 #[cfg(not(target_family = "wasm"))]
@@ -64,13 +66,18 @@ mod book;
 mod config;
 mod context;
 mod entry;
+mod failure;
 mod glue;
 mod handler;
 mod host;
+mod served;
+#[cfg(feature = "tower")]
+mod tower;
 mod upgrade;
 
 pub use context::Context;
 pub use entry::Entry;
+pub use failure::ResponseError;
 pub use handler::{IntoCreated, IntoResponse, Json, Vlugin, streaming};
 pub use host::{now, random, sleep};
 pub use http_types as http;
@@ -82,15 +89,20 @@ pub use valor_abi_macros::vlugin;
 /// For the code that `#[vlugin]` writes; not for people.
 #[doc(hidden)]
 pub mod __private {
+    #[cfg(feature = "tower")]
+    pub use crate::tower::{App, IntoApp, Mounted, app_kind};
     pub use crate::{
         Entry,
+        failure::kind,
         glue::{OnRequest, context, missing, request},
+        served::{Incoming, Served},
     };
     pub use core;
     /// A config that nobody reads.
     pub use serde::de::IgnoredAny as Unread;
     #[cfg(target_family = "wasm")]
     pub use valor_abi_guest::__export as boundary;
+    pub use valor_abi_http::Answer;
     #[cfg(not(target_family = "wasm"))]
     pub use valor_abi_native::__export as boundary;
 }

@@ -1,9 +1,9 @@
 //! A request, a handler, a response: the way there and back.
 
 use crate::{
-    error::to_fault,
+    error::{to_fault, to_http},
     request::request_from_wire,
-    response::response_to,
+    response::{response_from_wire, response_to},
     upgrade::{self, Offer},
 };
 use http_types as http;
@@ -13,27 +13,81 @@ use std::{
 };
 use valor_abi_wire::{self as wire, Fault};
 
+/// What a handler's response is made of: the types of `http_types`, or the wire's own, if the handler is written with
+/// other types and `http_types` would lose something of it.
+#[derive(Debug)]
+pub enum Answer {
+    /// A response of `http_types`.
+    Http(http::Response),
+    /// A response as it crosses a boundary.
+    Wire(wire::Response),
+    /// The handler was not called, because its request cannot be made of what was received.
+    Refused(Fault),
+}
+
+impl Answer {
+    /// The response as `http_types` has it.
+    ///
+    /// # Errors
+    /// Those of [`response_from_wire`], and what the request was refused with.
+    pub fn into_http(self) -> http::Result<http::Response> {
+        match self {
+            Self::Http(res) => Ok(res),
+            Self::Wire(response) => response_from_wire(response).map_err(to_http),
+            Self::Refused(fault) => Err(to_http(fault)),
+        }
+    }
+}
+
 /// Answers a request with a handler: the way there and back, upgrades included.
 ///
 /// # Errors
 /// Those of [`request_from_wire`] and [`response_into_wire`](crate::response_into_wire), the handler's own, and a fault
 /// of status 500 for a response that switches protocols when it must not.
 pub async fn answer<Fut>(
-    mut request: wire::Request,
+    request: wire::Request,
     handler: impl FnOnce(http::Request) -> Fut,
 ) -> Result<wire::Response, Fault>
 where
     Fut: Future<Output = http::Result<http::Response>>,
 {
+    let handler = async |request| match request_from_wire(request) {
+        Ok(req) => handler(req).await.map(Answer::Http),
+        Err(fault) => Ok(Answer::Refused(fault)),
+    };
+    answer_wire(request, handler).await
+}
+
+/// Answers a request with a handler that converts it by itself. If the client offers an upgrade, the request has no
+/// body.
+///
+/// # Errors
+/// The handler's own, those of [`response_into_wire`](crate::response_into_wire), and a fault of status 500 for a
+/// response that switches protocols when it must not.
+pub async fn answer_wire<Fut>(
+    mut request: wire::Request,
+    handler: impl FnOnce(wire::Request) -> Fut,
+) -> Result<wire::Response, Fault>
+where
+    Fut: Future<Output = http::Result<Answer>>,
+{
     let mut offer = Offer::take(&mut request);
-    let mut answering = pin!(handler(request_from_wire(request)?));
+    let mut answering = pin!(handler(request));
     // From the handler's response to the wire's in one poll: held over an `await`, the response would be stored, and
     // moved, once per surrounding future.
     std::future::poll_fn(|cx| {
-        let res = ready!(answering.as_mut().poll(cx)).map_err(to_fault)?;
-        Poll::Ready(match res.status() {
-            http::StatusCode::SwitchingProtocols => switch(res, offer.take(), cx),
-            _ => response_to(res, cx),
+        let answer = ready!(answering.as_mut().poll(cx)).map_err(to_fault)?;
+        Poll::Ready(match answer {
+            Answer::Http(res) => match res.status() {
+                http::StatusCode::SwitchingProtocols => switch(res, offer.take(), cx),
+                _ => response_to(res, cx),
+            },
+            // Whoever switches protocols gives the response that awaits the connection.
+            Answer::Wire(response) if response.head.status() == 101 => {
+                Err(upgrade::refused(offer.is_some()))
+            }
+            Answer::Wire(response) => Ok(response),
+            Answer::Refused(fault) => Err(fault),
         })
     })
     .await

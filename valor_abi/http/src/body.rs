@@ -91,7 +91,7 @@ pub(crate) fn body_to(body: http::Body, cx: &mut Context<'_>) -> Body {
 }
 
 /// A body that trailers follow; with a length, there would be no room for them.
-pub(crate) fn with_trailers(body: Body, trailers: Option<http::trailers::Receiver>) -> Body {
+pub fn with_trailers(body: Body, trailers: Option<http::trailers::Receiver>) -> Body {
     match trailers {
         None => body,
         Some(trailers) => Body::stream(

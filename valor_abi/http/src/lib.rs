@@ -18,11 +18,11 @@ mod upgrade;
 #[cfg(not(target_family = "wasm"))]
 mod url;
 
-pub use answer::answer;
+pub use answer::{Answer, answer, answer_wire};
 #[doc(hidden)]
 pub use assemble::http_url;
-pub use body::{body_from_wire, body_into_wire};
+pub use body::{body_from_wire, body_into_wire, with_trailers};
 pub use error::{to_fault, to_http};
 pub use http_types as http;
 pub use request::{request_from_wire, request_into_wire, request_into_wire_absolute};
-pub use response::{response_from_wire, response_into_wire};
+pub use response::{response_from_wire, response_from_wire_with_trailers, response_into_wire};

@@ -1,18 +1,31 @@
 //! Responses from the wire's form to `http_types`, and back.
 
 use crate::{
-    body::{body_from_wire, body_to, with_trailers},
+    body::{body_of, body_to, with_trailers},
     headers,
 };
 use http_types::{self as http, headers::CONTENT_TYPE};
 use std::task::{Context, Poll};
 use valor_abi_wire::{self as wire, Fault, ResponseHead};
 
-/// A response as code written in Rust receives it.
+/// A response as code written in Rust receives it. Its trailers are left out: a response of `http_types` that may have
+/// some has no length any more.
 ///
 /// # Errors
 /// A fault of status 502 for a status or a header that `http_types` cannot carry.
 pub fn response_from_wire(response: wire::Response) -> Result<http::Response, Fault> {
+    from_wire(response, false)
+}
+
+/// The same with its trailers, if the length of its body is not known.
+///
+/// # Errors
+/// Those of [`response_from_wire`].
+pub fn response_from_wire_with_trailers(response: wire::Response) -> Result<http::Response, Fault> {
+    from_wire(response, true)
+}
+
+fn from_wire(response: wire::Response, trailers: bool) -> Result<http::Response, Fault> {
     let status = http::StatusCode::try_from(response.head.status()).map_err(|_| {
         Fault::error(
             502,
@@ -24,7 +37,9 @@ pub fn response_from_wire(response: wire::Response) -> Result<http::Response, Fa
         .map_err(|fault| Fault::error(502, fault.message))?;
     let typed = response.head.header("content-type").is_some();
     if !response.body.is_empty() {
-        res.set_body(body_from_wire(response.body));
+        let has_trailers = trailers && response.body.len().is_none();
+        let trailers = has_trailers.then(|| res.send_trailers());
+        res.set_body(body_of(response.body, trailers));
         if !typed {
             res.remove_header(CONTENT_TYPE);
         }

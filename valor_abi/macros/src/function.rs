@@ -1,6 +1,6 @@
 //! The two forms on a function: just a handler, and `on_create` with a handler.
 
-use crate::{FORMS, signature};
+use crate::{FORMS, app, signature};
 use proc_macro2::TokenStream;
 use quote::{quote, quote_spanned};
 use syn::{Error, FnArg, ItemFn, ReturnType, Type, Visibility, spanned::Spanned};
@@ -9,10 +9,11 @@ pub fn expand(item: ItemFn) -> Result<TokenStream, Error> {
     match item.sig.ident.to_string().as_str() {
         "on_request" => on_request(item),
         "on_create" => on_create(item),
+        "app" => app::expand(item),
         other => Err(Error::new(
             item.sig.ident.span(),
             format!(
-                "a vlugin's function is called `on_request` or `on_create`, not `{other}`\n{FORMS}"
+                "a vlugin's function is called `on_request`, `on_create` or `app`, not `{other}`\n{FORMS}"
             ),
         )),
     }
@@ -51,10 +52,14 @@ fn on_create(item: ItemFn) -> Result<TokenStream, Error> {
         Ok(Self)
     };
     let name = item.sig.ident.span();
-    let response = quote_spanned! {name=>
-        ::valor::IntoResponse::into_response(
-            ::valor::__private::OnRequest::call(&on_request, __cx, __req).await,
-        )
+    let called = quote_spanned! {name=>
+        ::valor::__private::OnRequest::call(&on_request, __cx, __req)
+    };
+    let called = signature::made_of(&called);
+    let response = signature::answer(name, &quote_spanned!(name=> __answering.await));
+    let response = quote! {
+        let __answering = #called;
+        #response
     };
     let written = write(&item, 2, created, &signature::answering(name, &response));
     Ok(quote! {
@@ -68,15 +73,7 @@ fn on_create(item: ItemFn) -> Result<TokenStream, Error> {
 
 fn check(item: &ItemFn) -> Result<(), Error> {
     let name = &item.sig.ident;
-    if let Some(receiver) = item.sig.receiver() {
-        return Err(Error::new_spanned(
-            receiver,
-            format!(
-                "a vlugin's function belongs at the top level of its crate: move `{name}` out of the `impl`, or write \
-                 `#[vlugin] impl Vlugin for …`"
-            ),
-        ));
-    }
+    check_place(item)?;
     let write = format!("pub async fn {name}");
     signature::check(&item.sig, &write)?;
     if !matches!(item.vis, Visibility::Public(_)) {
@@ -92,6 +89,21 @@ fn check(item: &ItemFn) -> Result<(), Error> {
     Ok(())
 }
 
+/// A vlugin's function is at the top level.
+pub fn check_place(item: &ItemFn) -> Result<(), Error> {
+    let name = &item.sig.ident;
+    match item.sig.receiver() {
+        Some(receiver) => Err(Error::new_spanned(
+            receiver,
+            format!(
+                "a vlugin's function belongs at the top level of its crate: move `{name}` out of the `impl`, or write \
+                 `#[vlugin] impl Vlugin for …`"
+            ),
+        )),
+        None => Ok(()),
+    }
+}
+
 /// The type that represents the module's functions.
 fn write(item: &ItemFn, form: u8, created: TokenStream, on_request: &TokenStream) -> TokenStream {
     let name = &item.sig.ident;
@@ -100,7 +112,7 @@ fn write(item: &ItemFn, form: u8, created: TokenStream, on_request: &TokenStream
     let entry = quote! {{
         struct Functions;
 
-        impl ::valor::Vlugin for Functions {
+        impl ::valor::__private::Served for Functions {
             type Config = ::valor::__private::Unread;
 
             #on_create(

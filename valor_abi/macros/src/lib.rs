@@ -6,6 +6,7 @@
 
 #![forbid(unsafe_code)]
 
+mod app;
 mod function;
 mod signature;
 mod typed;
@@ -15,21 +16,24 @@ use proc_macro2::TokenStream as TokenStream2;
 use quote::quote;
 use syn::{Error, Item};
 
-const FORMS: &str = "#[vlugin] goes on one of three things:\n\
+const FORMS: &str = "#[vlugin] goes on one of four things:\n\
     - `pub async fn on_request(req: http::Request) -> http::Response`\n\
     - `pub async fn on_create(cx: &mut Context)`, beside a `pub async fn on_request(cx: &Context, req: http::Request) \
     -> …`\n\
-    - `impl Vlugin for YourType { … }`";
+    - `impl Vlugin for YourType { … }`\n\
+    - `fn app(cx: &mut Context) -> axum::Router`, with the feature `tower` of `valor_abi`";
 
 /// Makes a vlugin from the item below it, and exports it from the library.
 ///
-/// Use it once in a crate, at the top level, on one of three things:
+/// Use it once in a crate, at the top level, on one of four things:
 ///
 /// - `pub async fn on_request(req: http::Request) -> http::Response`: a handler. It may take `cx: &Context` first, and
 ///   return anything that is `IntoResponse`.
 /// - `pub async fn on_create(cx: &mut Context)`: state for the `on_request` next to it, which may take `cx: &Context`.
 ///   `on_create` may return a `Result<(), E>`; an error fails the load with its message.
 /// - `impl Vlugin for YourType`: the typed form, with its `Config`.
+/// - `fn app(cx: &mut Context) -> axum::Router`, with the feature `tower`: an app of a framework, or any other
+///   `tower::Service`. It may be async, leave `cx` out, and return a `Result`, whose error fails the load.
 ///
 /// It also writes `pub const VLUGIN`. A program can use that to run the vlugin without a library file, and tests pass
 /// it to `valor::testing`.

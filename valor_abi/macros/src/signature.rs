@@ -7,14 +7,20 @@ use proc_macro2::{Ident, Span, TokenStream};
 use quote::{quote, quote_spanned};
 use syn::{Error, FnArg, ReturnType, Signature, Type, punctuated::Punctuated, spanned::Spanned};
 
-/// The arguments of an `on_request`: the context, if it takes one, and the request.
+/// The arguments of an `on_request`: the context, if it takes one, and the request, which is made of `__req` first.
+pub struct Arguments {
+    request: TokenStream,
+    arguments: TokenStream,
+}
+
+/// The arguments of an `on_request`.
 ///
 /// `inputs` are those after a receiver; `expected` is what the author should write instead.
 pub fn request_arguments(
     signature: &Signature,
     inputs: &[&FnArg],
     expected: &str,
-) -> Result<TokenStream, Error> {
+) -> Result<Arguments, Error> {
     let count = || {
         let wrong = format!("`on_request` takes the request: write {expected}");
         Error::new(signature.paren_token.span.join(), wrong)
@@ -27,7 +33,10 @@ pub fn request_arguments(
         }
     }
     match types[..] {
-        [req] => Ok(request(req)?),
+        [req] => Ok(Arguments {
+            request: request(req)?,
+            arguments: quote!(__req),
+        }),
         [cx, req] if !is_reference(cx) && is_reference(req) => {
             let both = signature.paren_token.span.join();
             Err(Error::new(
@@ -36,8 +45,11 @@ pub fn request_arguments(
             ))
         }
         [cx, req] => {
-            let (cx, req) = (context(cx)?, request(req)?);
-            Ok(quote!(#cx, #req))
+            let (cx, request) = (context(cx)?, request(req)?);
+            Ok(Arguments {
+                request,
+                arguments: quote!(#cx, __req),
+            })
         }
         _ => Err(count()),
     }
@@ -74,15 +86,16 @@ fn request(ty: &Type) -> Result<TokenStream, Error> {
     }
 }
 
-/// The trait's `on_request`, which calls the author's with these arguments.
+/// The `on_request` that the glue runs, which calls the author's with these arguments.
 ///
 /// It has the span of the author's function, and the call has the span of its type. So the compiler points there if a
 /// future is not `Send` or a value is no response.
 pub fn on_request(
     signature: &Signature,
     callee: impl FnOnce(Span) -> TokenStream,
-    arguments: &TokenStream,
+    arguments: &Arguments,
 ) -> Result<TokenStream, Error> {
+    let Arguments { request, arguments } = arguments;
     match &signature.output {
         ReturnType::Default => Err(Error::new(
             signature.paren_token.span.close(),
@@ -90,22 +103,51 @@ pub fn on_request(
         )),
         ReturnType::Type(_, ty) => {
             let callee = callee(ty.span());
-            let response = quote_spanned! {ty.span()=>
-                ::valor::IntoResponse::into_response(#callee(#arguments).await)
-            };
-            Ok(answering(signature.ident.span(), &response))
+            let made = made_of(request);
+            let response = quote_spanned!(ty.span()=> #callee(#arguments).await);
+            let response = answer(ty.span(), &response);
+            Ok(answering(
+                signature.ident.span(),
+                &quote! {
+                    let __req = #made;
+                    #response
+                },
+            ))
         }
     }
 }
 
-/// The trait's `on_request` around an expression.
+/// What a fallible step of the glue returns, or the end of `on_request` with its fault.
+pub fn made_of(step: &TokenStream) -> TokenStream {
+    quote! {
+        match #step {
+            Ok(__made) => __made,
+            Err(__fault) => return Ok(::valor::__private::Answer::Refused(__fault)),
+        }
+    }
+}
+
+/// The answer that a handler's value becomes. An error that has its own status comes before other conversions.
+pub fn answer(span: Span, value: &TokenStream) -> TokenStream {
+    let kind = quote_spanned!(span=> (&__value).__kind().of(__value));
+    let answered = quote_spanned!(span=> ::valor::IntoResponse::__into_answer(__value));
+    quote! {{
+        #[allow(unused_imports)]
+        use ::valor::__private::kind::{KindOfAny as _, KindOfError as _};
+        let __value = #value;
+        let __value = #kind;
+        #answered
+    }}
+}
+
+/// The `on_request` that the glue runs, around an expression.
 pub fn answering(span: Span, response: &TokenStream) -> TokenStream {
     quote_spanned! {span=>
         async fn on_request(
             &self,
             __cx: &::valor::Context,
-            __req: ::valor::http::Request,
-        ) -> ::valor::http::Result<::valor::http::Response> {
+            __req: ::valor::__private::Incoming,
+        ) -> ::valor::http::Result<::valor::__private::Answer> {
             #response
         }
     }
@@ -119,6 +161,11 @@ pub fn check(signature: &Signature, write: &str) -> Result<(), Error> {
             format!("a vlugin's function is async: write `{write}`"),
         ));
     }
+    check_generics(signature)
+}
+
+/// A vlugin's functions are not generic.
+pub fn check_generics(signature: &Signature) -> Result<(), Error> {
     let mut types = signature.generics.params.iter();
     match types.find(|param| !matches!(param, syn::GenericParam::Lifetime(_))) {
         Some(param) => Err(Error::new_spanned(
@@ -143,7 +190,7 @@ pub fn behind_receiver<T>(inputs: &Punctuated<FnArg, T>) -> Vec<&FnArg> {
 /// The entry of a type.
 pub fn entry(ty: &TokenStream) -> TokenStream {
     quote! {
-        ::valor::__private::Entry::of::<#ty>(
+        ::valor::__private::Entry::serving::<#ty>(
             ::valor::__private::core::env!("CARGO_PKG_NAME"),
             ::valor::__private::core::env!("CARGO_PKG_VERSION"),
         )

@@ -1,7 +1,8 @@
 //! The typed form: `impl Vlugin for …`.
 //!
-//! `on_request` moves into an inherent method under another name, so that it can return
-//! anything that is `IntoResponse`; the trait's own method calls it. `on_create` stays.
+//! `on_request` moves into an inherent method under another name, so that it can return anything that is
+//! `IntoResponse`, and take any request. What the glue runs calls it, and the trait's own method calls that. `on_create`
+//! stays.
 
 use crate::signature;
 use proc_macro2::{Ident, Span, TokenStream};
@@ -29,7 +30,7 @@ pub fn expand(mut item: ItemImpl) -> Result<TokenStream, Error> {
         ));
     }
 
-    let (mut config, mut created, mut handler) = (false, false, None);
+    let (mut config, mut created, mut handlers) = (false, false, None);
     for entry in &mut item.items {
         match entry {
             ImplItem::Type(ty) => config |= ty.ident == "Config",
@@ -38,7 +39,7 @@ pub fn expand(mut item: ItemImpl) -> Result<TokenStream, Error> {
                 created = true;
             }
             ImplItem::Fn(function) if function.sig.ident == "on_request" => {
-                handler = Some(on_request(function)?);
+                handlers = Some(on_request(function)?);
             }
             ImplItem::Fn(function) => {
                 let name = &function.sig.ident;
@@ -55,7 +56,7 @@ pub fn expand(mut item: ItemImpl) -> Result<TokenStream, Error> {
     let needed = [
         (config, CONFIG),
         (created, ON_CREATE),
-        (handler.is_some(), ON_REQUEST),
+        (handlers.is_some(), ON_REQUEST),
     ];
     if let Some((_, missing)) = needed.iter().find(|(there, _)| !there) {
         return Err(Error::new(
@@ -65,6 +66,7 @@ pub fn expand(mut item: ItemImpl) -> Result<TokenStream, Error> {
     }
 
     let ty = &item.self_ty;
+    let (handler, served) = handlers.unzip();
     let name = Ident::new("VLUGIN", Span::call_site().located_at(ty.span()));
     let export = signature::export(signature::entry(&quote!(#ty)), &name, 3);
     Ok(quote! {
@@ -72,6 +74,19 @@ pub fn expand(mut item: ItemImpl) -> Result<TokenStream, Error> {
 
         impl #ty {
             #handler
+        }
+
+        impl ::valor::__private::Served for #ty {
+            type Config = <Self as ::valor::Vlugin>::Config;
+
+            async fn on_create(
+                __config: Self::Config,
+                __cx: &mut ::valor::Context,
+            ) -> ::valor::http::Result<Self> {
+                <Self as ::valor::Vlugin>::on_create(__config, __cx).await
+            }
+
+            #served
         }
 
         #export
@@ -95,8 +110,8 @@ fn on_create(function: &syn::ImplItemFn) -> Result<(), Error> {
     Ok(())
 }
 
-/// Replaces the author's function with a call, and returns that function under another name.
-fn on_request(function: &mut syn::ImplItemFn) -> Result<syn::ImplItemFn, Error> {
+/// Replaces the author's function with a call, and returns that function under another name, and what the glue runs.
+fn on_request(function: &mut syn::ImplItemFn) -> Result<(syn::ImplItemFn, TokenStream), Error> {
     let signature = &function.sig;
     signature::check(signature, "async fn on_request")?;
     let expected = "`(&self, cx: &Context, req: http::Request)`";
@@ -126,10 +141,19 @@ fn on_request(function: &mut syn::ImplItemFn) -> Result<syn::ImplItemFn, Error> 
     }
     let arguments = signature::request_arguments(signature, &inputs, expected)?;
     let callee = |span| quote_spanned!(span=> self.__valor_on_request);
-    let written = signature::on_request(signature, callee, &arguments)?;
+    let served = signature::on_request(signature, callee, &arguments)?;
 
     let mut handler = function.clone();
     handler.sig.ident = format_ident!("__valor_on_request", span = signature.ident.span());
-    *function = parse_quote!(#written);
-    Ok(handler)
+    *function = parse_quote! {
+        async fn on_request(
+            &self,
+            __cx: &::valor::Context,
+            __req: ::valor::http::Request,
+        ) -> ::valor::http::Result<::valor::http::Response> {
+            let __req = ::valor::__private::Incoming::Http(__req);
+            ::valor::__private::Served::on_request(self, __cx, __req).await?.into_http()
+        }
+    };
+    Ok((handler, served))
 }

@@ -4,10 +4,15 @@
 //! runtime (for crates that are compiled in) all create their vlugins from it, so that panics, configuration, logging
 //! and the scope of the host are the same everywhere.
 
-use crate::{Context, Vlugin, config::Config, host::HostRef};
+use crate::{
+    Context, Vlugin,
+    config::Config,
+    host::HostRef,
+    served::{Incoming, Plain, Served},
+};
 use serde::de::DeserializeOwned;
 use std::sync::Arc;
-use valor_abi_http::{answer, to_fault};
+use valor_abi_http::{answer_wire, to_fault};
 use valor_abi_wire::{BoxFuture, Created, Fault, Instance, Request, Response};
 #[cfg(not(target_family = "wasm"))]
 use valor_abi_wire::{scope, unwind::drop_caught};
@@ -49,6 +54,12 @@ pub struct Entry {
 impl Entry {
     /// The entry of a type; `name` and `version` are those of its crate.
     pub const fn of<V: Vlugin>(name: &'static str, version: &'static str) -> Self {
+        Self::serving::<Plain<V>>(name, version)
+    }
+
+    /// The entry of what `#[vlugin]` writes.
+    #[doc(hidden)]
+    pub const fn serving<V: Served>(name: &'static str, version: &'static str) -> Self {
         Self {
             name,
             version,
@@ -73,7 +84,7 @@ impl Entry {
     }
 }
 
-async fn create<V: Vlugin>(host: HostRef, config: Config) -> Result<Arc<dyn Instance>, Fault> {
+async fn create<V: Served>(host: HostRef, config: Config) -> Result<Arc<dyn Instance>, Fault> {
     let mut cx = Context::new(host.clone(), config);
     let creating = Scoped::new(host.clone(), async move {
         let config = configured::<V::Config>(cx.unread_config())?;
@@ -115,7 +126,7 @@ struct Running<V> {
     host: HostRef,
 }
 
-impl<V: Vlugin> Instance for Running<V> {
+impl<V: Served> Instance for Running<V> {
     fn on_request(
         self: Arc<Self>,
         request: Request,
@@ -124,7 +135,7 @@ impl<V: Vlugin> Instance for Running<V> {
         Box::pin(async move {
             let answering = Scoped::new(host.clone(), async move {
                 let (vlugin, cx) = self.parts.as_ref().expect("taken only when dropped");
-                answer(request, |req| vlugin.on_request(cx, req)).await
+                answer_wire(request, |req| vlugin.on_request(cx, Incoming::Wire(req))).await
             });
             let mut response = answering.await??;
             response.body = scoped::body(host, response.body);
@@ -161,5 +172,27 @@ macro_rules! __export {
         }
 
         $crate::__private::boundary!($VLUGIN, $form, $module, $metadata);
+    };
+}
+
+/// Passes on what `#[vlugin]` writes for an `app`, if this crate has the feature for it; only `#[vlugin]` calls it.
+#[cfg(feature = "tower")]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __app {
+    ($($written:tt)*) => {
+        $($written)*
+    };
+}
+
+/// Reports that the feature is not there.
+#[cfg(not(feature = "tower"))]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __app {
+    ($($written:tt)*) => {
+        ::core::compile_error!(
+            "#[vlugin] on `app` needs a feature of valor_abi: add `features = [\"tower\"]` to `valor` in Cargo.toml"
+        );
     };
 }

@@ -16,7 +16,7 @@ fn the_examples_are_built_and_served() {
     let file = workspace().join("examples/plugins.json");
     let server = Server::start(&["--build", "-p", file.to_str().unwrap()]);
     assert!(
-        server.err().contains("valor::build: built 7 of 7 crates"),
+        server.err().contains("valor::build: built 8 of 8 crates"),
         "{}",
         server.err()
     );

@@ -1,0 +1,6 @@
+use valor::*;
+
+#[vlugin]
+fn app() {}
+
+fn main() {}
