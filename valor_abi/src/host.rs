@@ -15,6 +15,25 @@ pub(crate) fn must_be_current() -> HostRef {
         .expect("valor's functions are called from a vlugin that a host has created")
 }
 
+/// The host of the running code, if there is one.
+#[cfg(feature = "tracing")]
+pub(crate) fn current() -> Option<HostRef> {
+    #[cfg(target_family = "wasm")]
+    return Some(must_be_current());
+    #[cfg(not(target_family = "wasm"))]
+    valor_abi_wire::scope::current()
+}
+
+/// Whether a host has loaded this code, or a test creates vlugins: in a program that links a vlugin, what is global is
+/// the program's.
+#[cfg(feature = "tracing")]
+pub(crate) fn is_adopted() -> bool {
+    #[cfg(target_family = "wasm")]
+    return true;
+    #[cfg(not(target_family = "wasm"))]
+    valor_abi_wire::scope::is_adopted()
+}
+
 /// Waits on the host's timer.
 ///
 /// # Panics

@@ -73,6 +73,8 @@ mod host;
 mod served;
 #[cfg(feature = "tower")]
 mod tower;
+#[cfg(feature = "tracing")]
+mod trace;
 mod upgrade;
 
 pub use context::Context;

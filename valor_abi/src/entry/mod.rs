@@ -85,6 +85,8 @@ impl Entry {
 }
 
 async fn create<V: Served>(host: HostRef, config: Config) -> Result<Arc<dyn Instance>, Fault> {
+    #[cfg(feature = "tracing")]
+    crate::trace::set_up();
     let mut cx = Context::new(host.clone(), config);
     let creating = Scoped::new(host.clone(), async move {
         let config = configured::<V::Config>(cx.unread_config())?;

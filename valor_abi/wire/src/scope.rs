@@ -51,6 +51,11 @@ pub fn adopt(host: &Arc<dyn Host>) {
     }
 }
 
+/// Whether a host was adopted. In a program that only links vlugins, none is.
+pub fn is_adopted() -> bool {
+    FIRST.get().is_some()
+}
+
 struct HostLogger;
 
 impl log::Log for HostLogger {
