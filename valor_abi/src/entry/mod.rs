@@ -13,34 +13,52 @@ use crate::{
 use serde::de::DeserializeOwned;
 use std::sync::Arc;
 use valor_abi_http::{answer_wire, to_fault};
-use valor_abi_wire::{BoxFuture, Created, Fault, Instance, Request, Response};
 #[cfg(not(target_family = "wasm"))]
-use valor_abi_wire::{scope, unwind::drop_caught};
+use valor_abi_wire::unwind::drop_caught;
+use valor_abi_wire::{BoxFuture, Created, Fault, Instance, Request, Response};
 
+#[cfg(all(feature = "tokio", not(target_family = "wasm")))]
+mod runtime;
 #[cfg(not(target_family = "wasm"))]
 mod scoped;
+
+#[cfg(all(feature = "tokio", target_family = "wasm"))]
+compile_error!(
+    "the feature `tokio` of `valor` is for native vlugins: a WebAssembly module has no threads and no sockets. Use \
+     `valor::sleep`, `cx.fetch(…)` and `cx.client()` instead, or ask a native vlugin with `cx.call(…)`. If the crate \
+     is for both, switch the feature on in `[target.'cfg(not(target_family = \"wasm\"))'.dependencies]`"
+);
 
 /// A module has one host, and its panics are traps: there is nothing to enter and nothing to catch.
 #[cfg(target_family = "wasm")]
 mod scoped {
     use crate::host::HostRef;
-    use valor_abi_wire::{Body, unwind::Panicked};
+    use valor_abi_wire::{Body, Fault, unwind::Panicked};
+
+    #[derive(Clone)]
+    pub(super) struct Scope;
+
+    impl Scope {
+        pub(super) fn new(_: HostRef) -> Result<Self, Fault> {
+            Ok(Self)
+        }
+    }
 
     pub(super) struct Scoped;
 
     impl Scoped {
         #[allow(clippy::new_ret_no_self)] // As it is elsewhere.
-        pub(super) async fn new<F: Future>(_: HostRef, future: F) -> Result<F::Output, Panicked> {
+        pub(super) async fn new<F: Future>(_: Scope, future: F) -> Result<F::Output, Panicked> {
             Ok(future.await)
         }
     }
 
-    pub(super) fn body(_: HostRef, body: Body) -> Body {
+    pub(super) fn body(_: Scope, body: Body) -> Body {
         body
     }
 }
 
-use scoped::Scoped;
+use scoped::{Scope, Scoped};
 
 /// A crate's vlugin: its name, and how to create it. `#[vlugin]` writes one, `VLUGIN`, for tests and for programs that
 /// link the crate.
@@ -87,8 +105,9 @@ impl Entry {
 async fn create<V: Served>(host: HostRef, config: Config) -> Result<Arc<dyn Instance>, Fault> {
     #[cfg(feature = "tracing")]
     crate::trace::set_up();
-    let mut cx = Context::new(host.clone(), config);
-    let creating = Scoped::new(host.clone(), async move {
+    let scope = Scope::new(host.clone())?;
+    let mut cx = Context::new(host, config);
+    let creating = Scoped::new(scope.clone(), async move {
         let config = configured::<V::Config>(cx.unread_config())?;
         let vlugin = V::on_create(config, &mut cx).await.map_err(to_fault)?;
         Ok::<_, Fault>((vlugin, cx))
@@ -96,7 +115,7 @@ async fn create<V: Served>(host: HostRef, config: Config) -> Result<Arc<dyn Inst
     let (vlugin, cx) = creating.await??;
     Ok(Arc::new(Running {
         parts: Some((vlugin, cx)),
-        host,
+        scope,
     }))
 }
 
@@ -125,7 +144,7 @@ fn configured<C: DeserializeOwned>(config: &Config) -> Result<C, Fault> {
 struct Running<V> {
     // Only taken out in `drop`, so that a panic of the author's destructor can be caught.
     parts: Option<(V, Context)>,
-    host: HostRef,
+    scope: Scope,
 }
 
 impl<V: Served> Instance for Running<V> {
@@ -133,14 +152,14 @@ impl<V: Served> Instance for Running<V> {
         self: Arc<Self>,
         request: Request,
     ) -> BoxFuture<'static, Result<Response, Fault>> {
-        let host = self.host.clone();
+        let scope = self.scope.clone();
         Box::pin(async move {
-            let answering = Scoped::new(host.clone(), async move {
+            let answering = Scoped::new(scope.clone(), async move {
                 let (vlugin, cx) = self.parts.as_ref().expect("taken only when dropped");
                 answer_wire(request, |req| vlugin.on_request(cx, Incoming::Wire(req))).await
             });
             let mut response = answering.await??;
-            response.body = scoped::body(host, response.body);
+            response.body = scoped::body(scope, response.body);
             Ok(response)
         })
     }
@@ -149,10 +168,9 @@ impl<V: Served> Instance for Running<V> {
 #[cfg(not(target_family = "wasm"))]
 impl<V> Drop for Running<V> {
     fn drop(&mut self) {
-        let host = self.host.clone();
         let parts = self.parts.take();
-        let dropped = scope::enter(&host, || drop_caught(parts));
-        scoped::log_panic(&host, dropped.err());
+        let dropped = self.scope.enter(|| drop_caught(parts));
+        self.scope.log_panic(dropped.err());
     }
 }
 

@@ -1,5 +1,5 @@
-//! An author's code in its scope: with its host as the current one, and with its panics caught. `instance` wraps every
-//! future and every stream of an author in one.
+//! An author's code in its scope: with its host as the current one, inside its tokio runtime if it has one, and with
+//! its panics caught. `entry` wraps every future and every stream of an author in one.
 
 use futures_core::Stream;
 use std::{
@@ -13,24 +13,61 @@ use valor_abi_wire::{
     unwind::{Caught, Panicked},
 };
 
+/// What surrounds the code of one mount: its host, and its runtime.
+#[derive(Clone)]
+pub(super) struct Scope {
+    host: Arc<dyn Host>,
+    /// It ends with the last clone.
+    #[cfg(feature = "tokio")]
+    runtime: Arc<super::runtime::Runtime>,
+}
+
+impl Scope {
+    pub(super) fn new(host: Arc<dyn Host>) -> Result<Self, Fault> {
+        Ok(Self {
+            #[cfg(feature = "tokio")]
+            runtime: Arc::new(super::runtime::Runtime::start(&host)?),
+            host,
+        })
+    }
+
+    pub(super) fn enter<T>(&self, code: impl FnOnce() -> T) -> T {
+        #[cfg(feature = "tokio")]
+        let code = || self.runtime.enter(code);
+        scope::enter(&self.host, code)
+    }
+
+    /// A panic that no response can report goes to the log.
+    pub(super) fn log_panic(&self, panicked: Option<Panicked>) {
+        let Some(panicked) = panicked else { return };
+        self.host.log(&LogRecord {
+            level: log::Level::Error,
+            target: "valor::panic",
+            message: &Fault::from(panicked).to_string(),
+            file: "",
+            line: 0,
+        });
+    }
+}
+
 /// A body whose stream is an author's.
-pub(super) fn body(host: Arc<dyn Host>, body: Body) -> Body {
+pub(super) fn body(scope: Scope, body: Body) -> Body {
     match body {
-        Body::Stream { len, chunks } => Body::stream(len, ScopedChunks(Scoped::new(host, chunks))),
+        Body::Stream { len, chunks } => Body::stream(len, ScopedChunks(Scoped::new(scope, chunks))),
         bytes => bytes,
     }
 }
 
 /// An author's future or stream: polled and dropped with its host in scope, panics caught.
 pub(super) struct Scoped<T> {
-    host: Arc<dyn Host>,
+    scope: Scope,
     caught: Caught<T>,
 }
 
 impl<T> Scoped<T> {
-    pub(super) fn new(host: Arc<dyn Host>, inner: T) -> Self {
+    pub(super) fn new(scope: Scope, inner: T) -> Self {
         Self {
-            host,
+            scope,
             caught: Caught::new(inner),
         }
     }
@@ -38,8 +75,8 @@ impl<T> Scoped<T> {
 
 impl<T> Drop for Scoped<T> {
     fn drop(&mut self) {
-        let panicked = scope::enter(&self.host, || self.caught.clear());
-        log_panic(&self.host, panicked);
+        let panicked = self.scope.enter(|| self.caught.clear());
+        self.scope.log_panic(panicked);
     }
 }
 
@@ -48,7 +85,7 @@ impl<F: Future> Future for Scoped<F> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Task<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
-        scope::enter(&this.host, || Pin::new(&mut this.caught).poll(cx))
+        this.scope.enter(|| Pin::new(&mut this.caught).poll(cx))
     }
 }
 
@@ -58,30 +95,17 @@ impl Stream for ScopedChunks {
     type Item = io::Result<Chunk>;
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Task<'_>) -> Poll<Option<Self::Item>> {
-        let Scoped { host, caught } = &mut self.get_mut().0;
-        let polled = scope::enter(host, || {
-            caught.poll_with(cx, |chunks, cx| chunks.get_mut().as_mut().poll_next(cx))
-        });
+        let Scoped { scope, caught } = &mut self.get_mut().0;
+        let polled = scope
+            .enter(|| caught.poll_with(cx, |chunks, cx| chunks.get_mut().as_mut().poll_next(cx)));
         match polled {
             None => Poll::Ready(None),
             Some(Ok(next)) => Poll::Ready(ready!(next)),
             Some(Err(panicked)) => {
                 let message = format!("the body's stream panicked: {}", panicked.message);
-                log_panic(host, Some(panicked));
+                scope.log_panic(Some(panicked));
                 Poll::Ready(Some(Err(io::Error::other(message))))
             }
         }
     }
-}
-
-/// A panic that no response can report goes to the log.
-pub(super) fn log_panic(host: &Arc<dyn Host>, panicked: Option<Panicked>) {
-    let Some(panicked) = panicked else { return };
-    host.log(&LogRecord {
-        level: log::Level::Error,
-        target: "valor::panic",
-        message: &Fault::from(panicked).to_string(),
-        file: "",
-        line: 0,
-    });
 }

@@ -24,6 +24,8 @@ struct Timeline {
     now: SystemTime,
     next_id: u64,
     sleepers: BTreeMap<(SystemTime, u64), Waker>,
+    /// The threads that wait in [`Clock::run`], to let time pass for a sleep that another thread begins.
+    waiting: Vec<Thread>,
 }
 
 impl Clock {
@@ -32,6 +34,7 @@ impl Clock {
             now,
             next_id: 0,
             sleepers: BTreeMap::new(),
+            waiting: Vec::new(),
         }))
     }
 
@@ -60,10 +63,14 @@ impl Clock {
         }
     }
 
-    /// Jumps to the end of the shortest sleep, if anyone sleeps.
+    /// Jumps to the end of the shortest sleep. If nobody sleeps, a sleep that begins unparks this thread.
     fn jump(&self) -> bool {
         let mut timeline = self.timeline();
         let Some(((end, _), waker)) = timeline.sleepers.pop_first() else {
+            let this = thread::current();
+            if !timeline.waiting.iter().any(|it| it.id() == this.id()) {
+                timeline.waiting.push(this);
+            }
             return false;
         };
         timeline.now = timeline.now.max(end);
@@ -135,6 +142,10 @@ impl Future for Sleep {
             return Poll::Ready(());
         }
         timeline.sleepers.insert(until, cx.waker().clone());
+        timeline
+            .waiting
+            .drain(..)
+            .for_each(|thread| thread.unpark());
         Poll::Pending
     }
 }

@@ -1,4 +1,5 @@
 //! Crates that a test writes, builds and tests, as their authors would.
+#![allow(dead_code)] // Not every test needs all of it.
 
 use std::{
     fs,
@@ -31,6 +32,27 @@ pub fn workspace(folder: &Path, members: &[String]) {
 /// Runs cargo in a crate or a workspace, offline, with the versions of Valor's lock file and with what Valor's
 /// workspace has already built.
 pub fn cargo(crate_folder: &Path, arguments: &[&str]) {
+    let (succeeded, said) = run(crate_folder, arguments);
+    assert!(
+        succeeded,
+        "cargo {} failed in {}:\n{said}",
+        arguments.join(" "),
+        crate_folder.display(),
+    );
+}
+
+/// The same for a command that has to fail; what it says.
+pub fn cargo_fails(crate_folder: &Path, arguments: &[&str]) -> String {
+    let (succeeded, said) = run(crate_folder, arguments);
+    assert!(
+        !succeeded,
+        "cargo {} succeeded:\n{said}",
+        arguments.join(" ")
+    );
+    said
+}
+
+fn run(crate_folder: &Path, arguments: &[&str]) -> (bool, String) {
     let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
     let lock = crate_folder.join("Cargo.lock");
     if !lock.exists() {
@@ -46,14 +68,8 @@ pub fn cargo(crate_folder: &Path, arguments: &[&str]) {
         .env("CARGO_PROFILE_DEV_BUILD_OVERRIDE_DEBUG", "line-tables-only")
         .output()
         .expect("cargo runs");
-    assert!(
-        out.status.success(),
-        "cargo {} failed in {}:\n{}{}",
-        arguments.join(" "),
-        crate_folder.display(),
-        String::from_utf8_lossy(&out.stdout),
-        String::from_utf8_lossy(&out.stderr),
-    );
+    let said = [out.stdout, out.stderr].map(|text| String::from_utf8_lossy(&text).into_owned());
+    (out.status.success(), said.concat())
 }
 
 /// Where the crates are built: one folder for all of them, kept between runs.

@@ -31,6 +31,11 @@ pub fn enter<T>(host: &Arc<dyn Host>, code: impl FnOnce() -> T) -> T {
     code()
 }
 
+/// Makes this host the current one of the thread for as long as that lives: for threads that belong to one vlugin.
+pub fn settle(host: &Arc<dyn Host>) {
+    let _ = CURRENT.try_with(|current| current.replace(Some(host.clone())));
+}
+
 /// The host of the running vlugin; on a thread that the vlugin started itself, the host of the library's first vlugin.
 pub fn current() -> Option<Arc<dyn Host>> {
     CURRENT
