@@ -1,9 +1,9 @@
 //! [`Body`]: a body as it crosses a boundary, as `http_body` has it, and the way back for any `http_body::Body`. The
 //! conversion of messages uses both. Nothing is read ahead, and bytes are not copied.
 
-use ::http::{HeaderMap, HeaderName, HeaderValue};
 use bytes::{Buf, Bytes};
 use http_body::{Body as HttpBody, Frame, SizeHint};
+use http_crate::{HeaderMap, HeaderName, HeaderValue};
 use std::{
     any::Any,
     fmt, io,

@@ -6,7 +6,7 @@ use super::{
     wire::{Target, request_into_wire, response_from_wire},
 };
 use crate::{Context, http};
-use ::http::{Request, Response};
+use http_crate::{Request, Response};
 use valor_abi_http::to_http;
 
 impl Context {

@@ -33,24 +33,21 @@
 
 mod body;
 mod context;
+mod peer;
 mod types;
 mod upgrade;
 mod wire;
 
 #[doc(no_inline)]
-pub use ::http::*;
+pub use ::http_crate::*;
 pub use body::{Body, MessageBody};
+pub use peer::PeerAddr;
 pub use types::{request_from, request_into, response_from, response_into};
 pub use upgrade::{offers_upgrade, upgrade};
 
 use crate::{IntoResponse, glue::TakesRequest, http as types_http, served::Incoming};
-use std::net::SocketAddr;
 use valor_abi_http::{Answer, to_http};
 use valor_abi_wire::Fault;
-
-/// Where a request came from: in its extensions, if it came over a network.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct PeerAddr(pub SocketAddr);
 
 impl TakesRequest for Request<Body> {
     fn of(req: Incoming) -> std::result::Result<Self, Fault> {

@@ -2,13 +2,13 @@
 //! the other.
 
 use super::{
-    Body,
+    Body, PeerAddr,
     body::MessageBody,
     upgrade,
     wire::{self as http1_wire, Target},
 };
 use crate::http;
-use ::http::{Extensions, Request, Response, Uri, Version};
+use http_crate::{Extensions, Request, Response, Uri, Version};
 use std::{
     pin::pin,
     sync::{Arc, Mutex},
@@ -34,7 +34,7 @@ pub fn request_from(req: http::Request) -> http::Result<Request<Body>> {
 pub(super) fn request_of(mut req: http::Request) -> Result<Request<Body>, Fault> {
     let mut url = req.url().clone();
     url.set_fragment(None);
-    let bad = |error: ::http::Error| Fault::error(400, error.to_string());
+    let bad = |error: http_crate::Error| Fault::error(400, error.to_string());
     let uri: Uri = Uri::try_from(url.as_str()).map_err(|error| bad(error.into()))?;
     let mut asked = Request::builder().method(req.method().as_ref()).uri(uri);
     if let Some(version) = req.version().and_then(version_of) {
@@ -51,7 +51,7 @@ pub(super) fn request_of(mut req: http::Request) -> Result<Request<Body>, Fault>
     let mut asked = asked.body(Body::of(body)).map_err(bad)?;
     *asked.extensions_mut() = extensions_from(req.ext_mut());
     if let Some(peer) = peer {
-        asked.extensions_mut().insert(super::PeerAddr(peer));
+        asked.extensions_mut().insert(PeerAddr(peer));
     }
     Ok(asked)
 }
@@ -70,10 +70,10 @@ where
     let extensions = std::mem::take(req.extensions_mut());
     // What the conversion itself reads.
     let read = req.extensions_mut();
-    if let Some(peer) = extensions.get::<super::PeerAddr>() {
+    if let Some(peer) = extensions.get::<PeerAddr>() {
         read.insert(*peer);
     }
-    if let Some(scheme) = extensions.get::<::http::uri::Scheme>() {
+    if let Some(scheme) = extensions.get::<http_crate::uri::Scheme>() {
         read.insert(scheme.clone());
     }
     let request = http1_wire::request_into_wire(req, Target::Same).map_err(to_http)?;

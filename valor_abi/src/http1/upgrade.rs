@@ -3,7 +3,7 @@
 
 use super::Body;
 use crate::http;
-use ::http::{HeaderMap, HeaderValue, Response, StatusCode, header};
+use http_crate::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use std::sync::{Arc, Mutex};
 use valor_abi_http::to_http;
 use valor_abi_wire::{Fault, lock::locked};

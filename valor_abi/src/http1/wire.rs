@@ -4,7 +4,7 @@ use super::{
     Body, PeerAddr,
     body::{MessageBody, into_wire},
 };
-use ::http::{
+use http_crate::{
     HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, Version,
     header, uri::Scheme,
 };

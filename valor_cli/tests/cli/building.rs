@@ -31,6 +31,7 @@ fn the_examples_are_built_and_served() {
     assert_eq!(server.get("/hello_bob?who=Zoe").body, "Bob says hello Zoe!");
     #[cfg(feature = "wasm")]
     assert_eq!(server.get("/wasi_hello/Zoe").body, "Hello, Zoe!");
+    assert_eq!(server.get("/axum_todo").body, "axum_todo: 1 left");
     assert_eq!(server.get("/hello_alice").status, 400);
     assert_eq!(server.send("POST", "/echo", &[], "a body").body, "a body");
 }

@@ -1,5 +1,7 @@
 //! Conversations with the program itself: its arguments, its output, its answers over a socket, and its exit code.
 
+#[cfg(feature = "wasm")]
+mod axum;
 #[cfg(target_os = "linux")]
 mod broken_streams;
 #[cfg(feature = "wasm")]
