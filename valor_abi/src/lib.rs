@@ -46,6 +46,8 @@
 //! - [`sleep`], [`now`] and [`random`] ask the host, and so do the macros of [`log`](https://docs.rs/log).
 //! - [`offers_upgrade`] and [`upgrade()`]: WebSocket and other protocols.
 //! - `surf`: the HTTP client, with the feature of that name.
+//! - The feature `tokio` runs a native vlugin inside a tokio runtime, and the feature `tracing` sends what the crate
+//!   `tracing` collects to the host's log. Neither needs a line of code.
 //! - [`testing`]: the test kit.
 //!
 //! What crosses between a vlugin and its host is in separate crates, which authors need not know: `valor_abi_wire`,

@@ -84,6 +84,10 @@ fn every_example_is_mounted() {
             continue;
         };
         let name = path.file_name().unwrap().to_str().unwrap();
+        // `.ci/postgres` serves it: it needs a database.
+        if name == "postgres" {
+            continue;
+        }
         let mounted = sources.contains(name);
         assert_eq!(manifest.contains("cdylib"), mounted, "examples/{name}");
     }
