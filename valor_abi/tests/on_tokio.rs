@@ -77,6 +77,10 @@ pub async fn on_request(req: http::Request) -> http::Result<http::Response> {
             response.set_body(streaming(Pieces(0, Pool)));
             Ok(response)
         }
+        "/task-panics" => {
+            let panics = tokio::spawn(async { panic!("alone") });
+            Ok(panics.await.is_err().to_string().into())
+        }
         "/panic" => {
             sleep(MOMENT).await;
             panic!("it panicked")
@@ -136,6 +140,20 @@ fn a_mounts_threads_are_its_own() {
             .collect();
         assert_eq!(lines, [(name, "in a task"), (name, "blocking")]);
     }
+}
+
+/// Nobody may wait for a task.
+#[test]
+fn a_panic_in_a_task_is_in_the_log() {
+    let vlugin = TestHost::new().name("panics").create(VLUGIN);
+    vlugin.get("/task-panics").assert_body("true");
+    let [line] = vlugin.log().try_into().unwrap();
+    assert_eq!(
+        (&*line.target, line.level),
+        ("valor::panic", log::Level::Error)
+    );
+    assert!(line.message.contains("alone"), "{line}");
+    assert!(line.message.contains("on_tokio.rs:"), "{line}");
 }
 
 #[cfg(target_os = "linux")]

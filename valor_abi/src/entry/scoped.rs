@@ -37,17 +37,23 @@ impl Scope {
         scope::enter(&self.host, code)
     }
 
-    /// A panic that no response can report goes to the log.
+    /// See [`log_panic`].
     pub(super) fn log_panic(&self, panicked: Option<Panicked>) {
-        let Some(panicked) = panicked else { return };
-        self.host.log(&LogRecord {
-            level: log::Level::Error,
-            target: "valor::panic",
-            message: &Fault::from(panicked).to_string(),
-            file: "",
-            line: 0,
-        });
+        if let Some(panicked) = panicked {
+            log_panic(&*self.host, panicked);
+        }
     }
+}
+
+/// A panic that no response can report goes to the log.
+pub(super) fn log_panic(host: &dyn Host, panicked: Panicked) {
+    host.log(&LogRecord {
+        level: log::Level::Error,
+        target: "valor::panic",
+        message: &Fault::from(panicked).to_string(),
+        file: "",
+        line: 0,
+    });
 }
 
 /// A body whose stream is an author's.

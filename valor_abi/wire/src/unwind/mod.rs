@@ -95,6 +95,12 @@ pub fn catch<T>(code: impl FnOnce() -> T) -> Result<T, Panicked> {
     })
 }
 
+/// Whether a panic on this thread would be caught by [`catch`]: for other hooks than this module's.
+#[cfg(not(target_family = "wasm"))]
+pub fn is_catching() -> bool {
+    CATCHING.try_with(Cell::get).unwrap_or(0) > 0
+}
+
 #[cfg(not(target_family = "wasm"))]
 fn install_hook() {
     static HOOK: Once = Once::new();
@@ -105,7 +111,7 @@ fn install_hook() {
     HOOK.call_once(|| {
         let before = panic::take_hook();
         panic::set_hook(Box::new(move |info| {
-            if CATCHING.try_with(Cell::get).unwrap_or(0) == 0 {
+            if !is_catching() {
                 return before(info);
             }
             let seen = message_of(info.payload());
