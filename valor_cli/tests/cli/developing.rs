@@ -44,7 +44,8 @@ fn a_crate_that_does_not_compile_is_live_once_it_does() {
     assert_eq!(it.server.get("/it/x?y").status, 503);
     it.server
         .wait_for_err("ERROR GET /it/x failed with 503 in `it` after ");
-    it.server.wait_for_err("ms: it is not loaded (id ");
+    it.server
+        .wait_for_err("ms: it is not loaded: its source could not be built (id ");
     it.when(
         || source_in(&it.folder, "it", "mended"),
         "the vlugin `it` is replaced, and live after ",

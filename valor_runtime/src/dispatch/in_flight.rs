@@ -119,7 +119,8 @@ impl InFlight {
         metrics.in_flight.inc();
         self.mount = Some(mount.clone());
         if let Some(unavailable) = &mount.origin.unavailable {
-            self.reason = Some(format!("it is {}", unavailable.lack.as_str()));
+            let lack = unavailable.lack.as_str();
+            self.reason = Some(format!("it is {lack}: {}", unavailable.reason));
         }
         mount.running.fetch_add(1, Ordering::AcqRel) < mount.concurrency
     }
