@@ -30,10 +30,10 @@ pub fn of_vlugin(definition: &Definition, error: &RuntimeError) -> String {
         }
         (LoadError::NotFound { files, .. }, None) => {
             let build = match definition.kind.is_built() {
-                true => "build it (`--build`), ",
+                true => ", or the folder of its crate in `source`, which --build builds",
                 false => "",
             };
-            format!("{} was not found; {build}{named}", files.join(" or "))
+            format!("{} was not found; {named}{build}", files.join(" or "))
         }
         _ => of(error),
     }
@@ -91,7 +91,8 @@ mod tests {
     #[test]
     fn a_build_is_offered_for_what_can_be_built() {
         let named = "name its folder with --plugin-dir, or give its file in `path`";
-        let build = "build it (`--build`), ";
+        // Without a `source`, --build alone would build nothing.
+        let build = ", or the folder of its crate in `source`, which --build builds";
         for (kind, build) in [
             ("native", build),
             ("wasm", build),
@@ -108,7 +109,7 @@ mod tests {
             });
             assert_eq!(
                 of_vlugin(&definition, &error),
-                format!("a.x or a.y was not found; {build}{named}")
+                format!("a.x or a.y was not found; {named}{build}")
             );
         }
     }

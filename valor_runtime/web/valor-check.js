@@ -146,8 +146,20 @@ function kindOf(value) {
   return typeof value === "object" ? "an object" : `a ${typeof value}`;
 }
 
-function expected(value, key, what, fault) {
-  fault(key, `expected ${what}, found ${/number|boolean/.test(typeof value) ? value : kindOf(value)}`);
+function expected(value, key, what, fault, remedy = "") {
+  fault(key, `expected ${what}, found ${/number|boolean/.test(typeof value) ? value : kindOf(value)}${remedy}`);
+}
+
+const UNITS = {
+  bytes: { B: 1, KiB: 2 ** 10, MiB: 2 ** 20, GiB: 2 ** 30, TiB: 2 ** 40, KB: 1e3, kB: 1e3, MB: 1e6, GB: 1e9 },
+  seconds: { s: 1, m: 60, min: 60, h: 3600 },
+};
+
+/** What to write for a text such as "256MiB" or "5s". */
+function meant(value, unit, most) {
+  const [, number, name] = (typeof value === "string" && /^(\d+)\s*(\w*)$/.exec(value.trim())) || [];
+  const meant = number * (name ? UNITS[unit]?.[name] : 1);
+  return meant > 0 && meant <= most ? `; write ${meant}` : "";
 }
 
 /** Checks a string against a rule. */
@@ -190,7 +202,7 @@ const SHAPES = {
     const fraction = unit === "seconds";
     const isOne = fraction ? typeof value === "number" : Number.isInteger(value) && value >= 0;
     const what = fraction ? "a number of seconds" : `a whole number of ${unit}, at least 1`;
-    if (!isOne) return expected(value, key, what, fault);
+    if (!isOne) return expected(value, key, what, fault, meant(value, unit, most));
     const [more, others] = of?.[kind] ?? [];
     const range = above === undefined ? `${least} to ${most}` : `above ${above} and at most ${most}`;
     if (!(value > above || value >= least) || value > most) fault(key, `${says.replace("{}", range)}, not ${value}`);

@@ -216,8 +216,23 @@ fn refused(args: &PluginsArgs, status: StatusCode, text: &str) -> Failure {
         }
         _ => "",
     };
-    let reason = placed(&args.command, reason);
+    let reason = placed(&args.command, &as_option(&args.command, reason));
     fault(format!("{} {reason}{remedy}", status.as_u16()))
+}
+
+/// A reason that names the `type` to write, for a user who wrote no definition: the option that does it.
+fn as_option(command: &PluginsCommand, reason: &str) -> String {
+    let (PluginsCommand::Add(args) | PluginsCommand::Replace(args)) = command else {
+        return reason.to_owned();
+    };
+    let found = reason.split_once("write `\"type\": \"");
+    let found = found.and_then(|(before, rest)| Some((before, rest.split_once("\"`")?)));
+    match found {
+        Some((before, (kind, rest))) if args.definition.is_none() => {
+            format!("{before}give `--type {kind}`{rest}")
+        }
+        _ => reason.to_owned(),
+    }
 }
 
 /// A reason whose faults begin with a line and a column: those of a file, or of a text that the user has not seen.

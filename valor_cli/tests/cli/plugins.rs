@@ -114,6 +114,30 @@ fn what_is_wrong_with_a_definition_is_told_where_it_stands() {
 }
 
 #[test]
+fn a_file_of_another_kind_is_met_with_the_option_for_it() {
+    let folder = Folder::new("{}");
+    // What they begin with.
+    folder.write("component.wasm", b"\0asm\x0d\0\x01\0");
+    folder.write("module.wasm", b"\0asm\x01\0\0\0");
+    let server = Server::start(&["-w", "--plugin-dir", &folder.file("")]);
+    for (kind, file, option) in [
+        ("native", "component.wasm", "--type wasi"),
+        ("native", "module.wasm", "--type wasm"),
+    ] {
+        let path = folder.file(file);
+        let finished = ask(&server, &["add", "it", "--type", kind, "--path", &path]);
+        let line = refused(&finished);
+        assert!(line.contains(&format!("give `{option}`")), "{line}");
+        // A definition says it in its own words.
+        let definition = serde_json::json!({ "type": kind, "name": "it", "path": path });
+        folder.write("it.json", definition.to_string());
+        let finished = ask(&server, &["add", "--definition", &folder.file("it.json")]);
+        let line = refused(&finished);
+        assert!(line.contains("write `\"type\": "), "{line}");
+    }
+}
+
+#[test]
 fn a_definition_may_come_from_standard_input() {
     use std::io::{Seek, Write};
     let server = Server::start(&["-w", "--plugin-dir", libraries().to_str().unwrap()]);

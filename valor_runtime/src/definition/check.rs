@@ -204,7 +204,11 @@ impl<'t> Checker<'t> {
                         self.fault(value.at(), key, message);
                     }
                 }
-                None => self.expected(value, key, &limit.expected()),
+                None => {
+                    let meant = value.text().and_then(|text| limit.meant(&text));
+                    let meant = meant.map_or(String::new(), |it| format!("; write {it}"));
+                    self.found(value, key, &limit.expected(), &meant);
+                }
             },
             Shape::Object(object) => self.object(value, key, object, kind),
             Shape::Config => {
@@ -259,10 +263,19 @@ impl<'t> Checker<'t> {
     }
 
     fn expected<C: Cursor>(&mut self, value: &C, key: &str, what: &str) {
+        self.found(value, key, what, "");
+    }
+
+    /// The same, with what to write instead.
+    fn found<C: Cursor>(&mut self, value: &C, key: &str, what: &str, remedy: &str) {
         let found = match value.kind() {
             "a number" | "a boolean" => value.shown(),
             kind => kind.to_owned(),
         };
-        self.fault(value.at(), key, format!("expected {what}, found {found}"));
+        self.fault(
+            value.at(),
+            key,
+            format!("expected {what}, found {found}{remedy}"),
+        );
     }
 }

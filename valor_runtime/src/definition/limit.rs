@@ -58,6 +58,20 @@ pub(crate) struct Bound {
     pub default: f64,
 }
 
+/// What people write behind a number of bytes or seconds, and how many it is.
+const BYTES: [(&str, u64); 9] = [
+    ("B", 1),
+    ("KiB", KIB),
+    ("MiB", MIB),
+    ("GiB", GIB),
+    ("TiB", TIB),
+    ("KB", 1_000),
+    ("kB", 1_000),
+    ("MB", 1_000_000),
+    ("GB", 1_000_000_000),
+];
+const SECONDS: [(&str, u64); 4] = [("s", 1), ("m", 60), ("min", 60), ("h", 3_600)];
+
 impl Field {
     pub fn said(self, limits: &mut Limits) -> Option<Number> {
         match self {
@@ -106,6 +120,24 @@ impl Limit {
             true => format!("a number of {}", self.unit),
             false => format!("a whole number of {}, at least 1", self.unit),
         }
+    }
+
+    /// The number that a text such as "256MiB" or "5s" means.
+    pub fn meant(&self, text: &str) -> Option<u64> {
+        let text = text.trim();
+        let end = text.find(|c: char| !c.is_ascii_digit());
+        let (number, unit) = text.split_at(end.unwrap_or(text.len()));
+        let units: &[(&str, u64)] = match self.unit {
+            "bytes" => &BYTES,
+            "seconds" => &SECONDS,
+            _ => &[],
+        };
+        let factor = match unit.trim() {
+            "" => 1,
+            unit => units.iter().find(|(name, _)| *name == unit)?.1,
+        };
+        let number = number.parse::<u64>().ok()?.checked_mul(factor)?;
+        (number > 0 && number as f64 <= self.most).then_some(number)
     }
 
     /// What is wrong with a number, for a kind of vlugin with this bound.

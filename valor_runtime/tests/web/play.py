@@ -242,7 +242,7 @@ WORKER = [
     "valor-sw.js", "valor-dispatch.js", "valor-admin.js", "valor-registry.js", "valor-store.js", "valor-rules.js",
     "account.js", "guest.js",
 ]
-fits("what a page has beside it to check definitions", ["valor-check.js", "valor-keys.js"], 7 * 1024)
+fits("what a page has beside it to check definitions", ["valor-check.js", "valor-keys.js"], 7680)
 fits("the service worker and all it imports for WebAssembly", WORKER, 16 * 1024)
 say(plugins)
 asyncio.run(play(Server(), ["guest", "late", "small", "hurried", "narrow", "open"]))
