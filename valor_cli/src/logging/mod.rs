@@ -441,7 +441,7 @@ mod tests {
         assert_eq!(
             line(&pairs(500, Some(reason))),
             format!(
-                "{NOW} ERROR GET /hello\\n failed with 500 in `hello_plugin` after 0.213ms: \
+                "{NOW} ERROR GET /a\\nb failed with 500 in `hello` after 0.213ms: \
                  it panicked: boom\\nat src/lib.rs:7:5 (id 7f3a)\n"
             )
         );
