@@ -16,6 +16,8 @@ use valor_abi_wire::{self as wire, Fault};
 /// What a handler's response is made of: the types of `http_types`, or the wire's own, if the handler is written with
 /// other types and `http_types` would lose something of it.
 #[derive(Debug)]
+// It is moved once and then taken apart: a box would cost more.
+#[allow(clippy::large_enum_variant)]
 pub enum Answer {
     /// A response of `http_types`.
     Http(http::Response),
