@@ -95,7 +95,12 @@ fn a_browser_gets_the_page_where_nothing_is_mounted() {
 fn everybody_else_gets_the_answer_that_there_is_without_it() {
     let without = Runtime::builder().build().unwrap();
     let with = runtime(&Welcome::default(), RegistryAccess::Loopback);
-    let cases: [(&str, &str, &[(&str, &str)]); 8] = [
+    type Case = (
+        &'static str,
+        &'static str,
+        &'static [(&'static str, &'static str)],
+    );
+    let cases: [Case; 8] = [
         ("GET", "127.0.0.1:5000", &[("accept", "application/json")]),
         ("GET", "127.0.0.1:5000", &[("accept", "*/*")]),
         ("GET", "127.0.0.1:5000", &[("accept", "")]),
