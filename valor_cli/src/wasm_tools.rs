@@ -4,13 +4,15 @@
 
 use crate::programs::{Stop, silent};
 use std::{
+    collections::BTreeSet,
     ffi::OsString,
     fs,
     io::ErrorKind,
     path::{Path, PathBuf},
     process::Command,
+    sync::Mutex,
 };
-use valor_runtime::escape::one_line;
+use valor_runtime::{escape::one_line, lock::locked};
 
 /// The features that rustc uses in modules for this target; a tool that knows more of them may use only these.
 const FEATURES: [&str; 6] = [
@@ -28,7 +30,14 @@ const FEATURES: [&str; 6] = [
 /// # Errors
 /// What is missing, and the remedy. A compiler that finds its std elsewhere builds anyway.
 pub fn have_target(target: &str, folder: &Path, stop: &Stop) -> Result<(), String> {
+    // It does not go away by itself, and asking takes a while with each build of `--watch`.
+    static HAD: Mutex<BTreeSet<(String, PathBuf)>> = Mutex::new(BTreeSet::new());
+    let this = (target.to_owned(), folder.to_owned());
+    if locked(&HAD).contains(&this) {
+        return Ok(());
+    }
     if has_std(target, folder, stop) {
+        locked(&HAD).insert(this);
         return Ok(());
     }
     log::info!(target: "valor::build", "the target {target} is missing; rustup installs it");

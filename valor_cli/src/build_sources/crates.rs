@@ -3,6 +3,7 @@
 
 use super::{
     fault::{BuildFault, cannot_run, fault},
+    memory,
     recipe::{Product, Recipe},
 };
 use crate::programs::{Stop, silent};
@@ -153,6 +154,9 @@ pub fn metadata(
     manifest: &Path,
     stop: &Stop,
 ) -> Result<Metadata, BuildFault> {
+    if let Some(known) = memory::recall(manifest) {
+        return Ok(known);
+    }
     let shown = format!("{what} {}", source.display());
     project::obeyed_by_cargo(source).map_err(|error| {
         fault(format!(
@@ -181,7 +185,9 @@ pub fn metadata(
     if !asked.status.success() {
         return Err(unread(&errors));
     }
-    MetadataCommand::parse(said).map_err(|error| unread(&error.to_string()))
+    let metadata = MetadataCommand::parse(said).map_err(|error| unread(&error.to_string()))?;
+    memory::note(manifest, &metadata);
+    Ok(metadata)
 }
 
 /// cargo's `error: …` and its `Caused by:` lines.

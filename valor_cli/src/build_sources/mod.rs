@@ -5,6 +5,7 @@
 
 mod crates;
 mod fault;
+mod memory;
 mod recipe;
 
 pub use crates::{Inputs, Workspaces, library_name, manifest, metadata};

@@ -194,8 +194,11 @@ impl Watch {
         runtime: &Runtime,
     ) -> Option<BTreeSet<String>> {
         let mut before = None;
-        for _ in 0..LOOKS {
-            std::thread::sleep(REST);
+        for look in 0..LOOKS {
+            // The first one is at once, because most files are complete by then.
+            if look > 0 {
+                std::thread::sleep(REST);
+            }
             while self.events.try_recv().is_ok() {}
             let now = (Stamp::of(&self.file), self.look(definitions, runtime));
             if self.follow(&now.1) {
@@ -204,8 +207,10 @@ impl Watch {
             }
             let at_rest = before.as_ref() == Some(&now);
             let unchanged = now.0 == self.of_file && now.1 == self.seen;
+            // After events of other files, it waits once too: they may come without a pause.
+            let is_first = before.is_none();
             before = Some(now);
-            if at_rest || unchanged {
+            if at_rest || unchanged && !is_first {
                 break;
             }
         }

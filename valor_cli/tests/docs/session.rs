@@ -79,6 +79,9 @@ impl Session {
             .env("LC_ALL", "C")
             .env("NO_COLOR", "1")
             .env("CARGO_TERM_COLOR", "never")
+            // As in the workspace, so that what a reader's crate needs is not built again.
+            .env("CARGO_PROFILE_DEV_DEBUG", "line-tables-only")
+            .env("CARGO_PROFILE_DEV_BUILD_OVERRIDE_DEBUG", "line-tables-only")
             // cargo sets it for the programs that it runs. A reader has none of it, and the loader would find libraries
             // there.
             .env_remove("LD_LIBRARY_PATH")
