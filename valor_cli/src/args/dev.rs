@@ -1,7 +1,7 @@
-//! The command line of `dev`.
+//! The command line of `dev`, and what that wants of `run`.
 
-use super::{FindArgs, LogArgs};
-use clap::{Args, ValueHint};
+use super::{FindArgs, LogArgs, RunArgs};
+use clap::{Args, Parser, ValueHint};
 use std::path::PathBuf;
 use valor_runtime::server::Listen;
 
@@ -43,4 +43,23 @@ pub struct DevArgs {
 
     #[command(flatten)]
     pub log: LogArgs,
+}
+
+/// What only `dev` does.
+#[derive(Debug)]
+pub struct Dev {
+    /// Whether to take the next port if the one of the address is taken.
+    pub any_port: bool,
+}
+
+impl RunArgs {
+    /// The options of `run`, each with its default.
+    pub fn defaults() -> Self {
+        #[derive(Parser)]
+        struct Alone {
+            #[command(flatten)]
+            run: RunArgs,
+        }
+        Alone::parse_from(["run"]).run
+    }
 }

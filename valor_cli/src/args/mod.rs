@@ -15,7 +15,7 @@ mod values;
 mod web;
 
 pub use build::{BuildCommandArgs, WhenOpt};
-pub use dev::DevArgs;
+pub use dev::{Dev, DevArgs};
 pub use doctor::DoctorArgs;
 pub use log::{AccessLog, LogArgs, LogFormat};
 pub use new::{Form, NewArgs, TemplateKind, word};
@@ -301,25 +301,6 @@ pub struct RunArgs {
 
     #[command(flatten)]
     pub log: LogArgs,
-}
-
-/// What only `dev` does.
-#[derive(Debug)]
-pub struct Dev {
-    /// Whether to take the next port if the one of the address is taken.
-    pub any_port: bool,
-}
-
-impl RunArgs {
-    /// The options of `run`, each with its default.
-    pub fn defaults() -> Self {
-        #[derive(Parser)]
-        struct Alone {
-            #[command(flatten)]
-            run: RunArgs,
-        }
-        Alone::parse_from(["run"]).run
-    }
 }
 
 #[derive(Debug, Args)]

@@ -221,4 +221,34 @@ mod tests {
         let nowhere = dir.path().join("nowhere");
         assert_eq!(library_name(&nowhere, Product::Library), None);
     }
+
+    #[test]
+    fn an_answer_holds_while_cargo_would_give_it_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = dir.path().canonicalize().unwrap();
+        let manifest = folder.join("Cargo.toml");
+        let write = |version: &str| {
+            let text = format!("[package]\nname = \"it\"\nversion = \"{version}\"\n[workspace]\n");
+            std::fs::write(&manifest, text).unwrap();
+        };
+        std::fs::create_dir(folder.join("src")).unwrap();
+        std::fs::write(folder.join("src/lib.rs"), "").unwrap();
+        write("0.1.0");
+        assert!(memory::recall(&manifest).is_none());
+        let ask = || metadata("its source", &folder, &manifest, &Stop::default()).unwrap();
+        assert_eq!(ask().packages[0].targets.len(), 1);
+        assert!(memory::recall(&manifest).is_some());
+        // An edit of a source changes nothing.
+        std::fs::write(folder.join("src/lib.rs"), "// edited").unwrap();
+        assert!(memory::recall(&manifest).is_some());
+
+        std::fs::write(folder.join("src/main.rs"), "").unwrap();
+        assert!(memory::recall(&manifest).is_none());
+        assert_eq!(ask().packages[0].targets.len(), 2);
+        write("0.2.0");
+        assert!(memory::recall(&manifest).is_none());
+        assert_eq!(ask().packages[0].version.to_string(), "0.2.0");
+        std::fs::remove_file(&manifest).unwrap();
+        assert!(memory::recall(&manifest).is_none());
+    }
 }

@@ -61,39 +61,3 @@ pub fn note(manifest: &Path, metadata: &Metadata) {
 fn read(manifest: &Path) -> Option<String> {
     fs::read_to_string(manifest).ok()
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::{build_sources::metadata, programs::Stop};
-
-    #[test]
-    fn an_answer_holds_while_cargo_would_give_it_again() {
-        let dir = tempfile::tempdir().unwrap();
-        let folder = dir.path().canonicalize().unwrap();
-        let manifest = folder.join("Cargo.toml");
-        let write = |version: &str| {
-            let text = format!("[package]\nname = \"it\"\nversion = \"{version}\"\n[workspace]\n");
-            fs::write(&manifest, text).unwrap();
-        };
-        fs::create_dir(folder.join("src")).unwrap();
-        fs::write(folder.join("src/lib.rs"), "").unwrap();
-        write("0.1.0");
-        assert!(recall(&manifest).is_none());
-        let ask = || metadata("its source", &folder, &manifest, &Stop::default()).unwrap();
-        assert_eq!(ask().packages[0].targets.len(), 1);
-        assert!(recall(&manifest).is_some());
-        // An edit of a source changes nothing.
-        fs::write(folder.join("src/lib.rs"), "// edited").unwrap();
-        assert!(recall(&manifest).is_some());
-
-        fs::write(folder.join("src/main.rs"), "").unwrap();
-        assert!(recall(&manifest).is_none());
-        assert_eq!(ask().packages[0].targets.len(), 2);
-        write("0.2.0");
-        assert!(recall(&manifest).is_none());
-        assert_eq!(ask().packages[0].version.to_string(), "0.2.0");
-        fs::remove_file(&manifest).unwrap();
-        assert!(recall(&manifest).is_none());
-    }
-}
