@@ -42,10 +42,11 @@
 //! - [`macro@vlugin`] makes a vlugin; [`Vlugin`] is its typed form. [`Entry`] is the result.
 //! - [`Context`] has a vlugin's configuration and state, and asks other servers and other vlugins.
 //! - [`http`](https://docs.rs/http-types/2) has requests and responses. [`IntoResponse`] says what a handler may
-//!   return; [`Json`] and [`streaming()`] help with that.
+//!   return; [`Json`] and [`streaming()`] help with that. [`ResponseError`] gives an error its own status.
 //! - [`sleep`], [`now`] and [`random`] ask the host, and so do the macros of [`log`](https://docs.rs/log).
 //! - [`offers_upgrade`] and [`upgrade()`]: WebSocket and other protocols.
-//! - `surf`: the HTTP client, with the feature of that name.
+//! - `surf`: the HTTP client, with the feature of that name. `http1`: the types of the crate http, version 1. With the
+//!   feature `tower`, `#[vlugin] fn app` mounts an axum router or another tower service.
 //! - The feature `tokio` runs a native vlugin inside a tokio runtime, and the feature `tracing` sends what the crate
 //!   `tracing` collects to the host's log. Neither needs a line of code.
 //! - [`testing`]: the test kit.

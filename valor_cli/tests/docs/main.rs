@@ -118,6 +118,7 @@ pages! {
     readme "README.md"
     contributing "CONTRIBUTING.md"
     apps "docs/src/apps.md"
+    axum "docs/src/axum.md"
     embedding "docs/src/embedding.md"
     files "docs/src/files.md"
     introduction "docs/src/introduction.md"

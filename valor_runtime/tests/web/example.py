@@ -79,6 +79,21 @@ async def from_npm():
     print("the example hono: bundled with what it imports, it answers in a page as on the server")
 
 
+async def axum_app():
+    """The example axum_todo, by its own plugins.json: the module that the server runs as well."""
+    async with Served(examples / "axum_todo/plugins.json") as served, Chromium() as browser:
+        page = await browser.open(served.url)
+        await page.run("import('./valor.js').then(({ start }) => start({ plugins: 'plugins.json' }))")
+        text = "((target, init) => fetch(target, init).then(async (it) => [it.status, await it.text()]))"
+        same(await page.run(f"{text}('/todo')"), [200, "todo: 1 left"])
+        init = "{ method: 'POST', headers: { 'content-type': 'application/json' }, body: '{\"text\":\"Write\"}' }"
+        same(await page.run(f"{text}('/todo/todos', {init})"), [201, '{"id":2,"text":"Write","done":false}'])
+        same((await page.run(f"{text}('/todo/todos?done=perhaps')"))[0], 400)
+        first = "fetch('/todo/left').then(async (it) => new TextDecoder().decode((await it.body.getReader().read()).value))"
+        same(await page.run(first), "data: 2\n\n")
+    print("the example axum_todo: its routes and its events are in a page what they are on the server")
+
+
 async def examples_page():
     async with Served(examples / "web/plugins.json") as served, Chromium() as browser:
         page = await browser.open(served.url)
@@ -137,6 +152,7 @@ async def main():
     await examples_page()
     await page_of_its_own()
     await from_npm()
+    await axum_app()
 
 
 asyncio.run(main())
