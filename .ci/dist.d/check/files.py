@@ -28,8 +28,10 @@ def programs(release):
 
 
 def commit(release):
-    """The commit that the image's labels name."""
-    with tarfile.open(release / f"valor_cli-{VERSION}-oci.tar") as layout:
+    """The commit that the image's labels name; empty without an image, which a release for Windows alone lacks."""
+    if not (file := release / f"valor_cli-{VERSION}-oci.tar").exists():
+        return ""
+    with tarfile.open(file) as layout:
         def read(descriptor):
             return json.load(layout.extractfile("blobs/" + descriptor["digest"].replace(":", "/")))
 

@@ -1,9 +1,10 @@
 """Debian packages, made by dpkg-deb: every Debian has it, and the package needs nothing that cargo-deb adds to it."""
 
+import email.utils
 import os
+import pathlib
 import subprocess
 import tempfile
-import pathlib
 
 from .archives import gzipped
 from .release import AUTHOR, GLIBC, HOMEPAGE, SUMMARY, VERSION
@@ -14,6 +15,13 @@ COMPLETIONS = {
     "_valor_cli": "usr/share/zsh/vendor-completions/_valor_cli",
     "valor_cli.fish": "usr/share/fish/vendor_completions.d/valor_cli.fish",
 }
+
+# Debian has the text of the Apache licence once for all packages.
+COPYRIGHT = """\
+Valor is licensed under the Apache License, Version 2.0 (/usr/share/common-licenses/Apache-2.0), or under the licence
+that follows, at your option. LICENSES-THIRD-PARTY.txt.gz has the licences of what is linked into the program.
+
+"""
 
 
 def debs(release):
@@ -26,15 +34,15 @@ def debs(release):
 def deb(release, target):
     documents = release.documents(target)
     doc = "usr/share/doc/valor-cli"
-    licence = "This is the licence of Valor, at your option one of the two. LICENSES-THIRD-PARTY.txt.gz has the rest."
+    time = email.utils.formatdate(release.epoch)
+    changes = f"valor-cli ({VERSION}) unstable; urgency=medium\n\n  * CHANGELOG.md.gz says what changed.\n\n -- "
     files = {
         "usr/bin/valor_cli": release.program(target),
         f"{doc}/README.md": documents["README.md"],
-        f"{doc}/changelog.gz": gzipped(documents["CHANGELOG.md"]),
+        f"{doc}/CHANGELOG.md.gz": gzipped(documents["CHANGELOG.md"]),
+        f"{doc}/changelog.gz": gzipped(f"{changes}{AUTHOR}  {time}\n".encode()),
         f"{doc}/LICENSES-THIRD-PARTY.txt.gz": gzipped(documents["LICENSES-THIRD-PARTY.txt"]),
-        f"{doc}/copyright": b"\n".join(
-            [licence.encode() + b"\n", documents["LICENSE-MIT"], documents["LICENSE-APACHE"]]
-        ),
+        f"{doc}/copyright": COPYRIGHT.encode() + documents["LICENSE-MIT"],
     }
     files |= {COMPLETIONS[name]: data for name, data in release.completions.items() if name in COMPLETIONS}
     files |= {f"usr/share/valor-cli/sample/{path}": data for path, data in release.sample().items()}
