@@ -49,12 +49,7 @@ impl Body {
     /// # let _ = req;
     /// # Ok::<(), http1::Error>(())
     /// ```
-    pub fn new<B>(body: B) -> Self
-    where
-        B: HttpBody + Send + 'static,
-        B::Data: Send,
-        B::Error: Into<BoxError>,
-    {
+    pub fn new<B: MessageBody>(body: B) -> Self {
         Self::of(into_wire(body, false))
     }
 
