@@ -17,6 +17,8 @@ use valor_abi_http::{answer_wire, to_fault};
 use valor_abi_wire::unwind::drop_caught;
 use valor_abi_wire::{BoxFuture, Created, Fault, Instance, Request, Response};
 
+#[cfg(not(target_family = "wasm"))]
+mod panics;
 #[cfg(all(feature = "tokio", not(target_family = "wasm")))]
 mod runtime;
 #[cfg(not(target_family = "wasm"))]

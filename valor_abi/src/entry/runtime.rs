@@ -2,7 +2,7 @@
 //! enters it wherever the author's code runs. It ends with the mount's last request, and its threads with it. What
 //! panics in a task is in the host's log.
 
-use super::scoped::log_panic;
+use super::panics::log_panic;
 use std::{
     cell::Cell,
     panic,

@@ -1,6 +1,7 @@
 //! An author's code in its scope: with its host as the current one, inside its tokio runtime if it has one, and with
 //! its panics caught. `entry` wraps every future and every stream of an author in one.
 
+use super::panics::log_panic;
 use futures_core::Stream;
 use std::{
     io,
@@ -9,7 +10,7 @@ use std::{
     task::{Context as Task, Poll, ready},
 };
 use valor_abi_wire::{
-    Body, Chunk, ChunkStream, Fault, Host, LogRecord, scope,
+    Body, Chunk, ChunkStream, Fault, Host, scope,
     unwind::{Caught, Panicked},
 };
 
@@ -43,17 +44,6 @@ impl Scope {
             log_panic(&*self.host, panicked);
         }
     }
-}
-
-/// A panic that no response can report goes to the log.
-pub(super) fn log_panic(host: &dyn Host, panicked: Panicked) {
-    host.log(&LogRecord {
-        level: log::Level::Error,
-        target: "valor::panic",
-        message: &Fault::from(panicked).to_string(),
-        file: "",
-        line: 0,
-    });
 }
 
 /// A body whose stream is an author's.
