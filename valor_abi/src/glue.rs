@@ -37,6 +37,7 @@ pub trait TakesRequest: Sized {
 }
 
 impl TakesRequest for http::Request {
+    #[inline]
     fn of(req: Incoming) -> Result<Self, Fault> {
         req.into_http()
     }
@@ -46,6 +47,7 @@ impl TakesRequest for http::Request {
 ///
 /// # Errors
 /// A fault for a request that this type cannot carry.
+#[inline]
 pub fn request<T: TakesRequest>(req: Incoming) -> Result<T, Fault> {
     T::of(req)
 }

@@ -100,7 +100,7 @@ pub mod __private {
         Entry,
         failure::kind,
         glue::{OnRequest, context, missing, request},
-        served::{Incoming, Served},
+        served::{Arriving, Served},
     };
     pub use core;
     /// A config that nobody reads.

@@ -1,4 +1,5 @@
-//! [`Served`], what `#[vlugin]` makes of each of its forms, and [`Incoming`], the request that such a vlugin takes.
+//! [`Served`], what `#[vlugin]` makes of each of its forms, and [`Incoming`], the request that such a vlugin takes. Which
+//! of the two it is shows in its type, [`Arriving`], so that a module has no code for the other one.
 //!
 //! An [`Entry`](crate::Entry) runs nothing else. The types in the handler's signature decide what a request is
 //! converted to, so a handler with types other than those of `http_types` loses nothing on the way.
@@ -20,11 +21,31 @@ pub trait Served: Sized + Send + Sync + 'static {
     ) -> impl Future<Output = http::Result<Self>> + Send;
 
     /// Answers a request.
-    fn on_request(
+    fn on_request<R: Arriving>(
         &self,
         cx: &Context,
-        req: Incoming,
+        req: R,
     ) -> impl Future<Output = http::Result<Answer>> + Send;
+}
+
+/// A request as a vlugin's caller has it.
+pub trait Arriving: Send {
+    /// The same, whichever it is.
+    fn incoming(self) -> Incoming;
+}
+
+impl Arriving for wire::Request {
+    #[inline]
+    fn incoming(self) -> Incoming {
+        Incoming::Wire(self)
+    }
+}
+
+impl Arriving for http::Request {
+    #[inline]
+    fn incoming(self) -> Incoming {
+        Incoming::Http(self)
+    }
 }
 
 /// A request before it has the type that a handler takes.
@@ -39,6 +60,7 @@ pub enum Incoming {
 
 impl Incoming {
     /// The request of `http_types`.
+    #[inline]
     pub(crate) fn into_http(self) -> Result<http::Request, Fault> {
         match self {
             Self::Wire(request) => request_from_wire(request),
@@ -57,8 +79,8 @@ impl<V: Vlugin> Served for Plain<V> {
         V::on_create(config, cx).await.map(Self)
     }
 
-    async fn on_request(&self, cx: &Context, req: Incoming) -> http::Result<Answer> {
-        match req.into_http() {
+    async fn on_request<R: Arriving>(&self, cx: &Context, req: R) -> http::Result<Answer> {
+        match req.incoming().into_http() {
             Ok(req) => self.0.on_request(cx, req).await.map(Answer::Http),
             Err(fault) => Ok(Answer::Refused(fault)),
         }

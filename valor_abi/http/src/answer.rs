@@ -21,9 +21,9 @@ use valor_abi_wire::{self as wire, Fault};
 pub enum Answer {
     /// A response of `http_types`.
     Http(http::Response),
-    /// A response as it crosses a boundary.
+    /// A response as it crosses a boundary. It switches no protocols.
     Wire(wire::Response),
-    /// The handler was not called, because its request cannot be made of what was received.
+    /// None: the handler's request cannot be made of what was received, or its response cannot be sent.
     Refused(Fault),
 }
 
@@ -31,7 +31,7 @@ impl Answer {
     /// The response as `http_types` has it.
     ///
     /// # Errors
-    /// Those of [`response_from_wire`], and what the request was refused with.
+    /// Those of [`response_from_wire`], and the fault of [`Answer::Refused`].
     pub fn into_http(self) -> http::Result<http::Response> {
         match self {
             Self::Http(res) => Ok(res),
@@ -84,10 +84,6 @@ where
                 http::StatusCode::SwitchingProtocols => switch(res, offer.take(), cx),
                 _ => response_to(res, cx),
             },
-            // Whoever switches protocols gives the response that awaits the connection.
-            Answer::Wire(response) if response.head.status() == 101 => {
-                Err(upgrade::refused(offer.is_some()))
-            }
             Answer::Wire(response) => Ok(response),
             Answer::Refused(fault) => Err(fault),
         })

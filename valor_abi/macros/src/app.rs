@@ -61,12 +61,12 @@ pub fn expand(item: ItemFn) -> Result<TokenStream, Error> {
                 Ok(Self(::valor::__private::App::new(__cx, __app)))
             }
 
-            async fn on_request(
+            async fn on_request<__R: ::valor::__private::Arriving>(
                 &self,
                 _: &::valor::Context,
-                __req: ::valor::__private::Incoming,
+                __req: __R,
             ) -> ::valor::http::Result<::valor::__private::Answer> {
-                self.0.answer(__req).await
+                self.0.answer(::valor::__private::Arriving::incoming(__req)).await
             }
         }
 

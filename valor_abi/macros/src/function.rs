@@ -58,6 +58,7 @@ fn on_create(item: ItemFn) -> Result<TokenStream, Error> {
     let called = signature::made_of(&called);
     let response = signature::answer(name, &quote_spanned!(name=> __answering.await));
     let response = quote! {
+        let __req = ::valor::__private::Arriving::incoming(__req);
         let __answering = #called;
         #response
     };

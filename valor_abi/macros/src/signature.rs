@@ -103,13 +103,14 @@ pub fn on_request(
         )),
         ReturnType::Type(_, ty) => {
             let callee = callee(ty.span());
-            let made = made_of(request);
+            let request = made_of(request);
             let response = quote_spanned!(ty.span()=> #callee(#arguments).await);
             let response = answer(ty.span(), &response);
             Ok(answering(
                 signature.ident.span(),
                 &quote! {
-                    let __req = #made;
+                    let __req = ::valor::__private::Arriving::incoming(__req);
+                    let __req = #request;
                     #response
                 },
             ))
@@ -143,10 +144,10 @@ pub fn answer(span: Span, value: &TokenStream) -> TokenStream {
 /// The `on_request` that the glue runs, around an expression.
 pub fn answering(span: Span, response: &TokenStream) -> TokenStream {
     quote_spanned! {span=>
-        async fn on_request(
+        async fn on_request<__R: ::valor::__private::Arriving>(
             &self,
             __cx: &::valor::Context,
-            __req: ::valor::__private::Incoming,
+            __req: __R,
         ) -> ::valor::http::Result<::valor::__private::Answer> {
             #response
         }

@@ -151,7 +151,6 @@ fn on_request(function: &mut syn::ImplItemFn) -> Result<(syn::ImplItemFn, TokenS
             __cx: &::valor::Context,
             __req: ::valor::http::Request,
         ) -> ::valor::http::Result<::valor::http::Response> {
-            let __req = ::valor::__private::Incoming::Http(__req);
             ::valor::__private::Served::on_request(self, __cx, __req).await?.into_http()
         }
     };

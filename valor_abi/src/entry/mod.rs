@@ -8,7 +8,7 @@ use crate::{
     Context, Vlugin,
     config::Config,
     host::HostRef,
-    served::{Incoming, Plain, Served},
+    served::{Plain, Served},
 };
 use serde::de::DeserializeOwned;
 use std::sync::Arc;
@@ -158,7 +158,7 @@ impl<V: Served> Instance for Running<V> {
         Box::pin(async move {
             let answering = Scoped::new(scope.clone(), async move {
                 let (vlugin, cx) = self.parts.as_ref().expect("taken only when dropped");
-                answer_wire(request, |req| vlugin.on_request(cx, Incoming::Wire(req))).await
+                answer_wire(request, |req| vlugin.on_request(cx, req)).await
             });
             let mut response = answering.await??;
             response.body = scoped::body(scope, response.body);

@@ -68,6 +68,11 @@ impl<B: MessageBody> IntoResponse for Response<B> {
         if let Some(switching) = upgrade::switching(&mut self) {
             return Ok(Answer::Http(switching?));
         }
+        if self.status() == StatusCode::SWITCHING_PROTOCOLS {
+            let what = "the response is 101, but nothing awaits the connection; return \
+                        `valor::http1::upgrade(…)`";
+            return Ok(Answer::Refused(Fault::error(500, what)));
+        }
         let response = wire::response_into_wire(self).map_err(to_http)?;
         Ok(Answer::Wire(response))
     }
