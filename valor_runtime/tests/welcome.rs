@@ -95,12 +95,8 @@ fn a_browser_gets_the_page_where_nothing_is_mounted() {
 fn everybody_else_gets_the_answer_that_there_is_without_it() {
     let without = Runtime::builder().build().unwrap();
     let with = runtime(&Welcome::default(), RegistryAccess::Loopback);
-    type Case = (
-        &'static str,
-        &'static str,
-        &'static [(&'static str, &'static str)],
-    );
-    let cases: [Case; 8] = [
+    type Headers = &'static [(&'static str, &'static str)];
+    let cases: [(&str, &str, Headers); 8] = [
         ("GET", "127.0.0.1:5000", &[("accept", "application/json")]),
         ("GET", "127.0.0.1:5000", &[("accept", "*/*")]),
         ("GET", "127.0.0.1:5000", &[("accept", "")]),

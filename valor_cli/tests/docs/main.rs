@@ -48,6 +48,10 @@ const NOT_RUN: &[(&str, &str)] = &[
         "it takes a quarter of an hour and two idle cores",
     ),
     (
+        ".ci/develop valor_cli",
+        "it takes minutes and two idle cores",
+    ),
+    (
         "cargo install --path valor_cli",
         "it installs for good; sessions have the tested program on their path",
     ),
