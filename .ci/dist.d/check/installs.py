@@ -37,7 +37,7 @@ class Site:
         """Writes what is served, and returns the answers."""
         library = "hello_plugin.dll" if "windows" in self.target.triple else "libhello_plugin.so"
         return served.write(folder, self.built / self.target.triple / "debug" / library,
-                            self.built / "wasm32-unknown-unknown/debug/greet.wasm", script=not self.emulated)
+                            self.built / "wasm32-unknown-unknown/release/greet.wasm", script=not self.emulated)
 
     def serve_inside(self, root, program, user=roots.NOBODY):
         """Serves in a root what `vlugins` writes there."""

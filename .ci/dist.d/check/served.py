@@ -29,7 +29,8 @@ def write(folder, hello, module, script=True):
     (folder / "site/index.html").write_text(PAGE)
     plugins = [
         {"type": "native", "name": "hello", "path": pathlib.Path(hello).name},
-        {"type": "wasm", "name": "greet", "path": pathlib.Path(module).name},
+        # In an emulator, compiling takes longer.
+        {"type": "wasm", "name": "greet", "path": pathlib.Path(module).name, "limits": {"compile": 10}},
         {"type": "files", "name": "site", "path": "site"},
     ]
     answers = dict(ANSWERS)

@@ -26,6 +26,12 @@ pub use super::wasi::WasiLoader;
 pub use super::wasm::WasmLoader;
 pub use crate::definition::InPage;
 
+/// The version of the wasmtime that runs modules and components.
+#[cfg(feature = "wasm")]
+pub(crate) const WASMTIME: Option<&str> = Some(wasmtime_environ::VERSION);
+#[cfg(not(feature = "wasm"))]
+pub(crate) const WASMTIME: Option<&str> = None;
+
 /// Why a folder has no use for a key, and what to do.
 const PART_OF_VALOR: &str = "which is part of Valor; take it out";
 
