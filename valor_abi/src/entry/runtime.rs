@@ -12,7 +12,7 @@ use std::{
 use tokio::runtime::{Builder, Handle};
 use valor_abi_wire::{
     Fault, Host, scope,
-    unwind::{Panicked, is_catching, message_of},
+    unwind::{Panicked, catch, is_catching, message_of},
 };
 
 /// How many threads run a vlugin's tasks. Handlers run on the host's threads; what blocks is for `spawn_blocking`,
@@ -31,12 +31,14 @@ impl Runtime {
     pub(super) fn start(host: &Arc<dyn Host>) -> Result<Self, Fault> {
         log_panics();
         let own = host.clone();
+        // A host that panics is no reason to have no runtime.
+        let name = catch(|| host.name().replace('\0', "")).unwrap_or_default();
         let runtime = Builder::new_multi_thread()
             .worker_threads(WORKERS)
             // As much of tokio as the vlugin's crates have switched on.
             .enable_all()
             // A name that the system cannot take would be a panic.
-            .thread_name(format!("tokio-{}", host.name().replace('\0', "")))
+            .thread_name(format!("tokio-{name}"))
             .on_thread_start(move || {
                 OWN.set(true);
                 scope::settle(&own);
