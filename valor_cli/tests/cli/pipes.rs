@@ -17,10 +17,13 @@ fn silent(folder: &Folder, name: &str) -> File {
     both_ends.unwrap()
 }
 
-/// A command in a folder, with these arguments.
+/// A command in a folder, with these arguments. A server takes any free port.
 fn here(folder: &Folder, args: &[&str]) -> Command {
     let mut command = valor_cli();
     command.current_dir(folder.path()).args(args);
+    if args[0] == "run" {
+        command.args(["--addr", "127.0.0.1:0"]);
+    }
     command
 }
 
