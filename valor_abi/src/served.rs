@@ -1,5 +1,5 @@
-//! [`Served`], what `#[vlugin]` makes of each of its forms, and [`Incoming`], the request that such a vlugin takes. Which
-//! of the two it is shows in its type, [`Arriving`], so that a module has no code for the other one.
+//! [`Served`], what `#[vlugin]` makes of each of its forms, and [`Incoming`], the request that such a vlugin takes.
+//! Which of the two it is shows in its type, [`Arriving`], so that a module has no code for the other one.
 //!
 //! An [`Entry`](crate::Entry) runs nothing else. The types in the handler's signature decide what a request is
 //! converted to, so a handler with types other than those of `http_types` loses nothing on the way.

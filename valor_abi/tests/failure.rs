@@ -95,8 +95,11 @@ fn an_error_may_be_any_response() {
 fn elsewhere_it_is_an_error_as_any_other() {
     let plain = Err::<(), _>(Failure::Taken).into_response().unwrap_err();
     assert_eq!(plain.status(), 500);
-    let taken = || -> Result<(), Failure> { Err(Failure::Taken) };
-    let asked = || -> http::Result<()> { taken().map_err(ResponseError::into_error) };
+    let taken = || -> Answered<()> { Err(Failure::Taken) };
+    let asked = || -> http::Result<()> {
+        taken().map_err(ResponseError::into_error)?;
+        Ok(())
+    };
     let error = asked().unwrap_err();
     assert_eq!(
         (error.status(), error.to_string()),

@@ -31,8 +31,8 @@ where
 
 /// The body of a request that a host passes on, and of a response from another vlugin or server.
 ///
-/// It is an `http_body::Body` and yields data as it arrives: reading slowly slows the sender down. A body of bytes, of a
-/// text or of nothing comes from `into`, any other `http_body::Body` from [`Body::new`].
+/// It is an `http_body::Body` and yields data as it arrives: reading slowly slows the sender down. A body of bytes, of
+/// a text or of nothing comes from `into`, any other `http_body::Body` from [`Body::new`].
 pub struct Body {
     inner: wire::Body,
     /// How many bytes are still to come, if that is known.

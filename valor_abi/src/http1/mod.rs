@@ -26,8 +26,8 @@
 //! response may have any body that implements `http_body::Body`. Bodies stream in both directions as fast as they are
 //! read, with their trailers.
 //!
-//! A request's URI is in origin form. Its extensions have the scheme, a `uri::Scheme`, and [`PeerAddr`] if it came over a
-//! network.
+//! A request's URI is in origin form. Its extensions have the scheme, a `uri::Scheme`, and [`PeerAddr`] if it came over
+//! a network.
 //!
 //! [`request_from`], [`request_into`], [`response_from`] and [`response_into`] convert between these types and those of
 //! `valor::http`.

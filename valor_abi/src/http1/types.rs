@@ -1,5 +1,5 @@
-//! Between the types of `http` and those of `http_types`, for code that has both: a vlugin in one that uses a library in
-//! the other.
+//! Between the types of `http` and those of `http_types`, for code that has both: a vlugin in one that uses a library
+//! in the other.
 
 use super::{
     Body, PeerAddr,
@@ -22,8 +22,8 @@ use valor_abi_wire::{Fault, lock::locked};
 
 /// A request of `valor::http` as one of `http`: its URI is absolute, and its body streams.
 ///
-/// Nothing is lost. A fragment is not part of a request. Extensions of the other type of request are not visible in this
-/// one, but [`request_into`] gives them back.
+/// Nothing is lost. A fragment is not part of a request. Extensions of the other type of request are not visible in
+/// this one, but [`request_into`] gives them back.
 ///
 /// # Errors
 /// 400 for a URL or a header that `http` cannot carry.

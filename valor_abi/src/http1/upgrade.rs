@@ -1,5 +1,5 @@
-//! Connections that go on in another protocol, for handlers with the types of `http`. `crate::upgrade` does the work: its
-//! response travels in the extensions of this one.
+//! Connections that go on in another protocol, for handlers with the types of `http`. `crate::upgrade` does the work:
+//! its response travels in the extensions of this one.
 
 use super::Body;
 use crate::http;
@@ -29,9 +29,9 @@ pub fn offers_upgrade(headers: &HeaderMap, protocol: &str) -> bool {
     has(header::CONNECTION, "upgrade") && has(header::UPGRADE, protocol)
 }
 
-/// The response that accepts an upgrade, as [`valor::upgrade`](crate::upgrade()) makes it: 101 Switching Protocols. Once
-/// the client has it, `serve` gets the connection. Middleware may add headers to the response; its extensions have the
-/// rest.
+/// The response that accepts an upgrade, as [`valor::upgrade`](crate::upgrade()) makes it: 101 Switching Protocols.
+/// Once the client has it, `serve` gets the connection. Middleware may add headers to the response; its extensions have
+/// the rest.
 ///
 /// # Panics
 /// If `protocol` is not ASCII.
