@@ -141,7 +141,8 @@ const KEYS: &[(&str, &str)] = &[
         `*.domain` or `*`"),
     (r#""optional": "yes""#, "2:13: plugins[0].optional: expected true or false, found a string"),
     (r#""limits": 3"#, "2:11: plugins[0].limits: expected an object such as { \"timeout\": 30 }, found 3"),
-    (r#""limits": {"timeout": "5s"}"#, "2:23: plugins[0].limits.timeout: expected a number of seconds, found a string"),
+    (r#""limits": {"timeout": "5s"}"#, "2:23: plugins[0].limits.timeout: expected a number of seconds, found a string; \
+        write 5"),
     (r#""limits": {"timeout": 0}"#, "2:23: plugins[0].limits.timeout: a timeout is above 0 and at most 86400 seconds \
         (a day), not 0"),
     (r#""limits": {"timeout": -0.5}"#, "2:23: plugins[0].limits.timeout: a timeout is above 0 and at most 86400 \
