@@ -285,12 +285,6 @@ impl Loaders {
     }
 }
 
-/// The version of the wasmtime in this program.
-#[cfg(feature = "wasm")]
-pub(crate) const WASMTIME: Option<&str> = Some(wasmtime_environ::VERSION);
-#[cfg(not(feature = "wasm"))]
-pub(crate) const WASMTIME: Option<&str> = None;
-
 /// In the place of a loader that this program does not have.
 #[cfg(not(feature = "wasi"))]
 struct NotHere;
