@@ -291,6 +291,7 @@ impl Reload {
             faults.log();
         }
         let mut failed: BTreeSet<_> = vlugins.not_built().map(str::to_owned).collect();
+        let is_served = |name: &str| self.served.iter().any(|it| it.name == name);
         let wanted = vlugins.definitions(&self.served);
         let is_named = |it: &&Definition| names.contains(&it.name);
         let before: Vec<_> = self.served.iter().filter(is_named).cloned().collect();
@@ -323,7 +324,12 @@ impl Reload {
                     failed.insert(it.name);
                 }
                 Change::Failed(error) => {
-                    log::error!(target: "valor", vlugin = name; "the vlugin `{name}` stays as it was: {error}");
+                    let state = match is_served(name) {
+                        true => "stays as it was",
+                        false => "is not available",
+                    };
+                    log::error!(target: "valor", vlugin = name; "the vlugin `{name}` {state}: {error}");
+                    vlugins.failed_at(name, &error);
                     failed.insert(it.name);
                 }
                 change => {
@@ -351,7 +357,12 @@ impl Reload {
             target: "valor",
             "{shown} is served as it is now{but}: {changed} changed in {took:.2} s"
         );
+        let new: BTreeSet<_> = failed.iter().filter(|it| !is_served(it)).cloned().collect();
         self.note(wanted, names, &failed);
+        // They answer 503, as they would if the server had begun with them.
+        for definition in vlugins.mount_unavailable(&new, &self.runtime) {
+            self.served.push(definition);
+        }
         failed
     }
 

@@ -22,7 +22,11 @@ use crate::{
 };
 use futures_lite::future;
 use smol::channel::Receiver;
-use std::{io::ErrorKind, net::SocketAddr, sync::Arc};
+use std::{
+    io::ErrorKind,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    sync::Arc,
+};
 use valor_runtime::{
     CallTimeouts, RegistryAccess, Runtime, Token, Welcome,
     file::{Readers, SECRET, read_given_text, warn_of_readers},
@@ -72,7 +76,7 @@ pub fn run(args: &RunArgs, log: &LogWriter) -> Result<(), Failure> {
     };
     // Before the first library, script or socket.
     raise_descriptor_limit();
-    let mut vlugins = Vlugins::read(file.clone(), args.build.is_wanted());
+    let vlugins = Vlugins::read(file.clone(), args.build.is_wanted());
     let builder = Runtime::builder()
         .base_dir(vlugins.base())
         .limits(args.limits.limits())
@@ -114,11 +118,6 @@ pub fn run(args: &RunArgs, log: &LogWriter) -> Result<(), Failure> {
             welcome.end();
         }
     };
-    vlugins.build(&args.build, &args.log, log, &builds);
-    if builds.is_stopped() {
-        stopped_early();
-        return Ok(());
-    }
     let reads = Reads {
         file: file.zip(again.map(|(_, asked)| asked)),
         as_read,
@@ -159,6 +158,12 @@ async fn serve(
         ServerError::Bind { .. } => Failure::new(CANNOT_BIND, [error.to_string()]),
         error => failed(error),
     })?;
+    // A port that is taken is said at once, and whoever comes meanwhile waits.
+    vlugins.build(&args.build, &args.log, log, &builds);
+    if builds.is_stopped() {
+        stopped_early();
+        return Ok(());
+    }
     let mut stop = Box::pin(stop);
     let loaded = async {
         vlugins.load(&runtime).await;
@@ -340,6 +345,16 @@ fn access(args: &RunArgs) -> Result<RegistryAccess, Failure> {
 /// Says what is served where: for people, or as records.
 fn announce(args: &RunArgs, log: &LogWriter, rows: &[Row], addrs: &[Listen]) {
     show(rows, &args.log, log);
+    let scheme = args.tls.tls_cert.as_ref().map_or("http", |_| "https");
+    let is_text = args.log.log_format == LogFormat::Text && !args.log.quiet;
+    if let Some(addr) = addrs.iter().find_map(page_addr)
+        && args.welcome
+        && is_text
+    {
+        print_line(format_args!(
+            "the page for people is at {scheme}://{addr}/_welcome"
+        ));
+    }
     for addr in addrs {
         match (args.log.log_format, addr) {
             (LogFormat::Json, _) => {
@@ -347,13 +362,26 @@ fn announce(args: &RunArgs, log: &LogWriter, rows: &[Row], addrs: &[Listen]) {
             }
             (LogFormat::Text, _) if args.log.quiet => {}
             (LogFormat::Text, Listen::Tcp(addr)) => {
-                let scheme = args.tls.tls_cert.as_ref().map_or("http", |_| "https");
                 print_line(format_args!("listening on {scheme}://{addr}"));
             }
             (LogFormat::Text, _) => print_line(format_args!("listening on {addr}")),
         }
     }
     warn_unwritten();
+}
+
+/// Where a browser on this machine finds the page: it is answered at loopback addresses only.
+fn page_addr(addr: &Listen) -> Option<SocketAddr> {
+    let Listen::Tcp(addr) = addr else {
+        return None;
+    };
+    let mut addr = *addr;
+    match addr.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => addr.set_ip(Ipv4Addr::LOCALHOST.into()),
+        IpAddr::V6(ip) if ip.is_unspecified() => addr.set_ip(Ipv6Addr::LOCALHOST.into()),
+        _ => {}
+    }
+    addr.ip().is_loopback().then_some(addr)
 }
 
 /// A server does not depend on its output: it serves anyway.

@@ -168,6 +168,31 @@ fn with_a_token_the_browser_asks_for_it() {
 }
 
 #[test]
+fn no_vlugin_gets_the_token_that_a_browser_sends_everywhere() {
+    let token = Token::new(TOKEN).unwrap();
+    let runtime = runtime(&Welcome::default(), RegistryAccess::Token(token));
+    let shows = from_fn(|request: Request| async move {
+        let mut response = Response::new(200);
+        let sent = request.head.header_str("authorization").unwrap_or("none");
+        response.body = sent.to_owned().into();
+        Ok(response)
+    });
+    runtime.add(Place::new("shows"), shows).unwrap();
+    let basic = |password: &str| format!("Basic {}", STANDARD.encode(format!("me:{password}")));
+    let ours = [basic(TOKEN), format!("bearer {TOKEN}")];
+    let others = [basic("another password"), "Bearer another".to_owned()];
+    for value in ours.iter().chain(&others) {
+        let asked = request("GET", "/shows", &[("authorization", value)]);
+        let arrived = text(send(&runtime, asked));
+        let wanted = match others.contains(value) {
+            true => value,
+            false => "none",
+        };
+        assert_eq!(arrived, wanted);
+    }
+}
+
+#[test]
 fn the_page_runs_nothing_but_what_is_in_it() {
     let runtime = runtime(&Welcome::default(), RegistryAccess::Off);
     let page = get(&runtime, "/");

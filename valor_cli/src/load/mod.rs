@@ -243,6 +243,37 @@ impl Vlugins {
         }
     }
 
+    /// Notes that the one of this name cannot be loaded.
+    pub fn failed_at(&mut self, name: &str, error: &RuntimeError) {
+        let named = |entry: &Entry| entry.definition.name == name;
+        if let Some(index) = self.entries.iter().position(named) {
+            self.failed(index, error);
+        }
+    }
+
+    /// Mounts those of these that are not available, as [`Vlugins::mount_missing`] does. Returns their definitions; a
+    /// prefix that is taken is in the log.
+    pub fn mount_unavailable(
+        &self,
+        names: &BTreeSet<String>,
+        runtime: &Runtime,
+    ) -> Vec<Definition> {
+        let entries = self.entries.iter();
+        let of = |entry: &Entry| match &entry.fate {
+            Fate::Missing(why) | Fate::Faulty(why) if names.contains(&entry.definition.name) => {
+                match runtime.add_unavailable(&entry.definition, &why.over_http) {
+                    Ok(()) => Some(entry.definition.clone()),
+                    Err(error) => {
+                        log::error!(target: "valor", "{error}");
+                        None
+                    }
+                }
+            }
+            _ => None,
+        };
+        entries.filter_map(of).collect()
+    }
+
     /// Mounts optional vlugins that are not available, and faulty ones if the rest is served anyway: they answer 503.
     ///
     /// # Errors

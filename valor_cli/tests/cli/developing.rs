@@ -72,6 +72,26 @@ fn a_plugins_json_with_a_fault_is_live_once_it_has_none() {
     assert_eq!(it.get("/it"), "OK response from a plugin");
 }
 
+#[test]
+fn a_definition_that_comes_with_a_fault_answers_503_until_it_has_none() {
+    let folder = Folder::new(&plugins(&[]));
+    let it = start(folder);
+    let whole = plugins(&[r#"{ "type": "native", "name": "it", "path": "it.lib" }"#]);
+    it.when(
+        || it.folder.write("plugins.json", whole),
+        "the vlugin `it` is not available: ",
+    );
+    it.server.wait_for_err("but for `it`");
+    assert_eq!(it.server.get("/it").status, 503);
+    assert!(it.server.get("/_health").body.contains("degraded"));
+    let library = fs::read(library("hello_plugin")).unwrap();
+    it.when(
+        || it.folder.write("it.lib", library),
+        "the vlugin `it` is replaced, and live after ",
+    );
+    assert_eq!(it.get("/it"), "OK response from a plugin");
+}
+
 #[cfg(unix)]
 #[test]
 fn a_request_that_fails_is_one_line_with_the_reason() {

@@ -94,12 +94,14 @@ fn what_a_script_does_not_import_is_none_of_its_files() {
     server.wait_until("1 changed in", 1);
     let err = server.err();
     let changed: Vec<_> = err.lines().filter(|it| it.contains("changed")).collect();
-    assert_eq!(changed.len(), 2, "{changed:#?}");
-    assert!(
-        changed[0].contains("app/lib.js has changed"),
-        "{changed:#?}"
-    );
-    assert!(changed[1].contains("1 changed in"), "{changed:#?}");
+    // A change that comes before the imports are watched is found by asking for them again, without the first line.
+    let [first @ .., last] = &changed[..] else {
+        panic!("{err}");
+    };
+    assert!(first.len() <= 1, "{changed:#?}");
+    let is_of_import = |line: &&str| line.contains("app/lib.js has changed");
+    assert!(first.iter().all(is_of_import), "{changed:#?}");
+    assert!(last.contains("1 changed in"), "{changed:#?}");
 }
 
 #[cfg(feature = "wasm")]

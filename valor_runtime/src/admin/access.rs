@@ -82,9 +82,8 @@ impl RegistryAccess {
             Self::Off | Self::Loopback => {
                 loopback_only(head, "/_welcome").map_err(|reason| Response::problem(403, &reason))
             }
-            Self::Token(token) => {
-                let password = head.header("authorization").and_then(password);
-                if password.is_some_and(|it| token.is(&it)) || self.check(head).is_ok() {
+            Self::Token(_) => {
+                if self.is_in(head) {
                     return Ok(());
                 }
                 let line = "the registry's token is the password of this page, with any name";
@@ -96,6 +95,16 @@ impl RegistryAccess {
                 Err(refusal)
             }
         }
+    }
+
+    /// Whether a request brings the token, in either way.
+    pub fn is_in(&self, head: &RequestHead) -> bool {
+        let Self::Token(token) = self else {
+            return false;
+        };
+        let value = head.header("authorization");
+        value.and_then(bearer).is_some_and(|it| token.is(it))
+            || value.and_then(password).is_some_and(|it| token.is(&it))
     }
 
     /// Whether [`RegistryAccess::check_page`] lets a request through, or asks for the token that would let it through.

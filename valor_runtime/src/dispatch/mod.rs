@@ -52,6 +52,9 @@ pub struct Front {
     pub mount: Arc<Mount>,
     /// Whether it takes a request.
     pub takes: Box<dyn Fn(&RequestHead) -> bool + Send + Sync>,
+    /// Whether the `authorization` of a request is for it and `/_plugins` alone. A browser that was asked for it once
+    /// sends it to every path (RFC 7617, section 2.2).
+    pub owns_authorization: Box<dyn Fn(&RequestHead) -> bool + Send + Sync>,
 }
 
 impl Dispatch {
@@ -74,6 +77,12 @@ impl Dispatch {
             let detail = format!("no vlugin is mounted at {}", head.path());
             return refuse(in_flight, 404, &detail);
         };
+        if !mount.name.starts_with('_')
+            && let Some(front) = self.front.get()
+            && (front.owns_authorization)(head)
+        {
+            head.remove("authorization");
+        }
         if mount.is_folder() && len > 0 && len == head.path().len() && is_read(head.method()) {
             let location = format!("{}/{}", &head.target()[..len], &head.target()[len..]);
             return to_folder(&mount, &location, in_flight);

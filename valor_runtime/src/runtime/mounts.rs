@@ -1,5 +1,5 @@
-//! The runtime's own vlugins, `/_health`, `/_metrics`, `/_plugins` and `/_welcome`. They get what they need from it, and are
-//! mounted like any other.
+//! The runtime's own vlugins, `/_health`, `/_metrics`, `/_plugins` and `/_welcome`. They get what they need from it,
+//! and are mounted like any other.
 
 use super::{Runtime, RuntimeError};
 use crate::{
@@ -61,8 +61,13 @@ impl Runtime {
         self.add("_welcome", vlugin)?;
         let mount = self.dispatch.registry.get("_welcome");
         let mount = mount.expect("it was mounted just now");
-        let takes = Box::new(move |head: &_| admin::is_for_page(&access, head));
-        let _ = self.dispatch.front.set(Front { mount, takes });
+        let of_token = access.clone();
+        let front = Front {
+            mount,
+            takes: Box::new(move |head| admin::is_for_page(&access, head)),
+            owns_authorization: Box::new(move |head| of_token.is_in(head)),
+        };
+        let _ = self.dispatch.front.set(front);
         Ok(())
     }
 
