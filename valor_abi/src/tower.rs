@@ -84,8 +84,8 @@ fn failed(error: impl Into<BoxError>) -> http::Error {
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not an app that a host can call",
     label = "return `axum::Router`, or another service",
-    note = "an app is a `tower::Service<http1::Request<http1::Body>>` that is `Clone` and `Send`, with futures that are \
-            `Send`; its response is a `http1::Response` of a body that implements `http_body::Body`",
+    note = "an app is a `tower::Service<http1::Request<http1::Body>>` that is `Clone` and `Send`, with futures that \
+            are `Send`; its response is a `http1::Response` of a body that implements `http_body::Body`",
     note = "a `Router<S>` still lacks its state: `.with_state(…)`"
 )]
 pub trait IntoApp<B> {

@@ -29,8 +29,8 @@ const SPAN: usize = 2 << 10;
 /// The most bytes of the spans before an event's own text.
 const SPANS: usize = LINE / 2;
 
-/// Sends events to the host of the running vlugin, unless a subscriber is set already: that one stays. `log`'s level has
-/// to be that of the most verbose host.
+/// Sends events to the host of the running vlugin, unless a subscriber is set already: that one stays. `log`'s level
+/// has to be that of the most verbose host.
 pub(crate) fn set_up() {
     /// The level that callsites were last asked for. None of `log`'s levels has the first number.
     static LEVEL: AtomicUsize = AtomicUsize::new(usize::MAX);

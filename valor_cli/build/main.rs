@@ -1,5 +1,5 @@
-//! The build script of the program: `templates` puts the templates of `valor_cli new` in it, `commit` and this file what
-//! `valor_cli --version` prints.
+//! The build script of the program: `templates` puts the templates of `valor_cli new` in it, `commit` and this file
+//! what `valor_cli --version` prints.
 
 mod commit;
 mod templates;

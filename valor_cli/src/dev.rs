@@ -1,5 +1,5 @@
-//! `valor_cli dev`: `run` as somebody wants it who writes a vlugin. It looks for the plugins.json and says which options
-//! of `run` these are; the server is `run`'s. It promises to serve in whatever state the vlugins are.
+//! `valor_cli dev`: `run`, with the options that suit somebody who writes a vlugin. It looks for the plugins.json and
+//! chooses the options; the server is `run`'s. It promises to serve in whatever state the vlugins are.
 
 use crate::{
     args::{Dev, DevArgs, LogArgs, RunArgs},

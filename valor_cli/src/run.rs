@@ -232,7 +232,10 @@ async fn bind(args: &RunArgs) -> Result<Server, ServerError> {
         match Server::bind(&[next], config(args)).await {
             Err(ServerError::Bind { source, .. }) if source.kind() == ErrorKind::AddrInUse => {}
             bound => {
-                log::warn!(target: "valor", "{taken} is taken by another program, so this one serves on the next free port");
+                log::warn!(
+                    target: "valor",
+                    "{taken} is taken by another program, so this one serves on the next free port"
+                );
                 return bound;
             }
         }

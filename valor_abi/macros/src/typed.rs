@@ -1,8 +1,8 @@
 //! The typed form: `impl Vlugin for …`.
 //!
 //! `on_request` moves into an inherent method under another name, so that it can return anything that is
-//! `IntoResponse`, and take any request. What the glue runs calls it, and the trait's own method calls that. `on_create`
-//! stays.
+//! `IntoResponse`, and take any request. What the glue runs calls it, and the trait's own method calls that.
+//! `on_create` stays.
 
 use crate::signature;
 use proc_macro2::{Ident, Span, TokenStream};

@@ -40,8 +40,8 @@ impl Context {
         response_from_wire(response).map_err(to_http)
     }
 
-    /// Sends a request to another server, as [`Context::fetch`] does, with the types of [`http1`](crate::http1). The URI
-    /// is absolute.
+    /// Sends a request to another server, as [`Context::fetch`] does, with the types of [`http1`](crate::http1). The
+    /// URI is absolute.
     ///
     /// # Errors
     /// 400 for a URI without a host; else as [`Context::fetch`].

@@ -107,7 +107,8 @@ and in plugins.json:
 
 /// Serves vlugins: small HTTP message handlers, developed apart and combined under one API.
 #[derive(Debug, Parser)]
-#[command(version, long_version = crate::version::long(), after_help = AFTER_HELP, max_term_width = 100, propagate_version = true)]
+#[command(version, long_version = crate::version::long(), after_help = AFTER_HELP)]
+#[command(max_term_width = 100, propagate_version = true)]
 pub struct Cli {
     #[command(subcommand)]
     pub command: Command,

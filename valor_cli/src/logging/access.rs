@@ -34,7 +34,8 @@ pub fn push_brief(line: &mut String, record: &Record<'_>, colours: bool) {
 }
 
 /// A request that failed, with the reason:
-/// `GET /greet failed with 500 in `greet` after 0.213ms: it panicked: no such thing (id 7f3a…)`. Returns whether it did.
+/// `GET /greet failed with 500 in `greet` after 0.213ms: it panicked: no such thing (id 7f3a…)`.
+/// Returns whether it did.
 pub fn push_failure(line: &mut String, record: &Record<'_>) -> bool {
     let pairs = record.key_values();
     let get = |key: &str| pairs.get(Key::from(key)).unwrap_or_else(|| "".into());

@@ -1,5 +1,5 @@
-//! `dev`: it serves whatever state the vlugins are in, each change that mends something is live, and a request that fails
-//! is a line with its reason.
+//! `dev`: it serves whatever state the vlugins are in, each change that mends something is live, and a request that
+//! fails is a line with its reason.
 
 #[cfg(unix)]
 use crate::watching_sources::{source_in, watched_in};

@@ -1,5 +1,5 @@
-//! The runtime's own vlugins: `/_health`, `/_metrics` and, if requested, `/_plugins` and `/_welcome`. They are mounted like any other.
-//! They get what they need from the runtime as closures or through [`Administer`].
+//! The runtime's own vlugins: `/_health`, `/_metrics` and, if requested, `/_plugins` and `/_welcome`. They are mounted
+//! like any other. They get what they need from the runtime as closures or through [`Administer`].
 
 mod access;
 mod health;

@@ -89,7 +89,8 @@ async def axum_app():
         init = "{ method: 'POST', headers: { 'content-type': 'application/json' }, body: '{\"text\":\"Write\"}' }"
         same(await page.run(f"{text}('/todo/todos', {init})"), [201, '{"id":2,"text":"Write","done":false}'])
         same((await page.run(f"{text}('/todo/todos?done=perhaps')"))[0], 400)
-        first = "fetch('/todo/left').then(async (it) => new TextDecoder().decode((await it.body.getReader().read()).value))"
+        first = """fetch('/todo/left').then(async (it) =>
+            new TextDecoder().decode((await it.body.getReader().read()).value))"""
         same(await page.run(first), "data: 2\n\n")
     print("the example axum_todo: its routes and its events are in a page what they are on the server")
 
