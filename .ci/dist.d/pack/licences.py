@@ -10,8 +10,8 @@ from .release import ROOT
 
 NAMES = re.compile(r"^(un)?licen[cs]e|^copying|^notice|^copyright", re.IGNORECASE)
 HEAD = """\
-valor_cli contains the Rust standard library (MIT OR Apache-2.0, https://www.rust-lang.org) and these crates. The texts
-of their licences follow, each one once.
+valor_cli contains the Rust standard library (MIT OR Apache-2.0) and these crates. The texts of their
+licences follow, each one once.
 
 """
 
