@@ -461,6 +461,11 @@ fn health_tells_when_all_are_there() {
             "{text}"
         );
     }
+    // All of them, or none: `broken` is there.
+    let other = valor_runtime::Definition::new(valor_runtime::Kind::Native, "other");
+    let both = [(&other, secret), (&definition, secret)];
+    assert!(runtime.add_all_unavailable(both).is_err());
+    assert_eq!(ask(&runtime, "/other").head.status(), 404);
     assert_eq!(ask(&runtime, "/_health/other").head.status(), 404);
     assert_eq!(
         send(&runtime, Request::new("POST", "/_health").unwrap())

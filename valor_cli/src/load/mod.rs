@@ -279,18 +279,11 @@ impl Vlugins {
     /// # Errors
     /// If a prefix is taken.
     pub fn mount_missing(&self, runtime: &Runtime) -> Result<(), RuntimeError> {
-        for Entry {
-            definition, fate, ..
-        } in &self.entries
-        {
-            match fate {
-                Fate::Well | Fate::Aside => {}
-                Fate::Missing(why) | Fate::Faulty(why) => {
-                    runtime.add_unavailable(definition, &why.over_http)?;
-                }
-            }
-        }
-        Ok(())
+        let missing = self.entries.iter().filter_map(|entry| match &entry.fate {
+            Fate::Well | Fate::Aside => None,
+            Fate::Missing(why) | Fate::Faulty(why) => Some((&entry.definition, &*why.over_http)),
+        });
+        runtime.add_all_unavailable(missing)
     }
 
     /// Every fault, one line each, in the order of the file.

@@ -290,6 +290,23 @@ impl Runtime {
         definition: &Definition,
         reason: &str,
     ) -> Result<(), RuntimeError> {
+        self.add_all_unavailable([(definition, reason)])
+    }
+
+    /// The same for many, in one step: either all of them are mounted, or none.
+    ///
+    /// # Errors
+    /// [`RuntimeError::Registry`].
+    pub fn add_all_unavailable<'a>(
+        &self,
+        all: impl IntoIterator<Item = (&'a Definition, &'a str)>,
+    ) -> Result<(), RuntimeError> {
+        let all = all.into_iter();
+        let mounts = all.map(|(definition, reason)| self.unavailable(definition, reason));
+        Ok(self.dispatch.registry.insert(mounts.collect())?)
+    }
+
+    fn unavailable(&self, definition: &Definition, reason: &str) -> Mount {
         let lack = match definition.optional {
             true => Lack::NotInstalled,
             false => Lack::NotLoaded,
@@ -312,8 +329,7 @@ impl Runtime {
             }),
             ..Origin::default()
         };
-        let mount = Place::from(definition).mount(vlugin, origin, &self.limits);
-        Ok(self.dispatch.registry.insert(vec![mount])?)
+        Place::from(definition).mount(vlugin, origin, &self.limits)
     }
 
     /// Answers a request without a socket.
