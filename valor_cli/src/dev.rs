@@ -6,9 +6,12 @@ use crate::{
     exit::Failure,
     plugins_file::DEFAULT,
 };
-use std::{io::ErrorKind, path::Path};
+use std::{io::ErrorKind, path::Path, time::Duration};
 
-/// `run --build --watch --keep-going --welcome`, with what only `dev` does.
+/// How long running requests may take to finish.
+const DRAIN: Duration = Duration::from_secs(2);
+
+/// `run --build --watch --keep-going --welcome --drain 2`, with what only `dev` does.
 ///
 /// # Errors
 /// If there is no plugins.json: one line, with the command that writes one.
@@ -26,6 +29,8 @@ pub fn as_run(args: DevArgs) -> Result<RunArgs, Failure> {
     run.dev = Some(Dev {
         any_port: args.addr.is_empty(),
     });
+    // Somebody waits for the prompt, and what is still open is hardly ever worth waiting for.
+    run.server.drain = DRAIN;
     if !args.addr.is_empty() {
         run.addr = args.addr;
     }
@@ -43,11 +48,17 @@ fn exists(file: &Path) -> Result<(), Failure> {
         Ok(it) if it.is_dir() => Err(Failure::fault(format!(
             "{shown} is a folder: `valor_cli dev {shown}` serves the {DEFAULT} in it"
         ))),
-        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+        // `dev FILE`, of which the folder is taken.
+        Err(error) if error.kind() == ErrorKind::NotADirectory => {
+            let file = file.parent().unwrap_or(file).display();
             Err(Failure::fault(format!(
-                "{shown}: there is no such file; `valor_cli new NAME` writes one into a new folder, with a vlugin"
+                "{file} is a file, and `dev` serves a {DEFAULT}: name the file in one, as that of \
+                 `valor_cli new NAME` does, and give its folder"
             )))
         }
+        Err(error) if error.kind() == ErrorKind::NotFound => Err(Failure::fault(format!(
+            "{shown}: there is no such file; `valor_cli new NAME` writes one into a new folder, with a vlugin"
+        ))),
         // Reading it says what else is wrong.
         _ => Ok(()),
     }

@@ -123,17 +123,26 @@ fn needs(file: &PluginsFile) -> Result<Needs, Failure> {
 /// All tools, in the order of the page.
 fn tools(args: &DoctorArgs, base: &Path, needs: &Needs) -> Vec<Tool> {
     let rustc = version(&rustc());
+    // A system's own packages of Rust come without it.
+    let first = match version(&"rustup".into()) {
+        Ok(_) => String::new(),
+        Err(_) => format!("{RUST}, then "),
+    };
     let std_for = |target, product, purpose| Tool {
         needed: needs.products.contains(&product),
-        ..tool(target, purpose, format!("rustup target add {target}"), {
-            // It is of the compiler's version.
-            rustc
-                .clone()
-                .and_then(|version| match has_std(target, base, &Stop::default()) {
+        ..tool(
+            target,
+            purpose,
+            format!("{first}rustup target add {target}"),
+            {
+                // It is of the compiler's version.
+                let has_it = |version| match has_std(target, base, &Stop::default()) {
                     true => Ok(version),
                     false => Err(format!("rustc {version} does not have it")),
-                })
-        })
+                };
+                rustc.clone().and_then(has_it)
+            },
+        )
     };
     vec![
         Tool {

@@ -37,7 +37,7 @@ use valor_runtime::{
 
 /// What is wrong with `--watch` if plugins.json is standard input or a pipe.
 pub const NOT_AGAIN: &str =
-    "--watch needs a plugins.json that can be read again: name its file with -p";
+    "only a plugins.json that can be read again is watched: name its file with -p";
 
 /// How many ports `dev` looks at.
 const PORTS: u16 = 20;
@@ -105,7 +105,7 @@ pub fn run(args: &RunArgs, log: &LogWriter) -> Result<(), Failure> {
     let as_read = vlugins.clone();
     if let Some(watch) = &mut watch {
         watch.look_at(&vlugins.as_read(), &runtime);
-        log::info!(target: "valor::watch", "changes of plugins.json and the files that it names are applied");
+        log::info!(target: "valor::watch", "plugins.json and the files that it names are watched, and each change is applied");
     }
     let file = file.filter(|file| file.again().is_some());
     let again = file.as_ref().map(|_| reload::channel());

@@ -124,9 +124,9 @@ pub enum Command {
 
     /// Builds and serves the vlugins of a folder while you write them
     ///
-    /// It is `run --build --watch --keep-going --welcome`, and it starts whatever state the vlugins are in: one that
-    /// cannot be built or loaded answers 503 until a change mends it. The compilers' errors and the
-    /// requests that fail appear as they happen, with the reason.
+    /// It is `run --build --watch --keep-going --welcome --drain 2`, and it starts whatever state the vlugins are
+    /// in: one that cannot be built or loaded answers 503 until a change mends it. The compilers' errors and
+    /// the requests that fail appear as they happen, with the reason.
     #[command(after_long_help = dev::EXAMPLES, after_help = MORE)]
     Dev(Box<DevArgs>),
 

@@ -18,7 +18,8 @@ Exit codes: 0 the vlugin is written, 1 it cannot be written, 2 wrong command lin
 
 #[derive(Debug, Args)]
 pub struct NewArgs {
-    /// The vlugin's name, which is also that of the folder to create; a path before it says where
+    /// The vlugin's name, which is also that of the folder to create; a path before it says where, and `.`
+    /// alone is the working directory
     #[arg(value_name = "NAME", value_hint = ValueHint::AnyPath)]
     pub name: Option<PathBuf>,
 

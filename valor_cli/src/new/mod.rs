@@ -131,12 +131,18 @@ fn workspace_above(folder: &Path) -> Option<PathBuf> {
 /// What was written, and what to do next.
 fn show(folder: &Path, name: &str, kind: TemplateKind) {
     let request = kind.request();
+    let is_here = name::is_here(folder);
+    let written = match is_here {
+        true => name.into(),
+        false => folder.display().to_string(),
+    };
     print_line(format_args!(
-        "wrote {}, a vlugin of the kind {}; to serve it, and to see each change:",
-        folder.display(),
+        "wrote {written}, a vlugin of the kind {}; to serve it, and to see each change:",
         word(kind)
     ));
-    print_line(format_args!("    cd {}", quoted(folder)));
+    if !is_here {
+        print_line(format_args!("    cd {}", quoted(folder)));
+    }
     print_line("    valor_cli dev");
     print_line("and in another terminal:");
     print_line(format_args!(

@@ -28,11 +28,20 @@ const TAKEN: [&str; 10] = [
     "wstd",
 ];
 
-/// The name of a new vlugin: the last part of its folder's path.
+/// The name of a new vlugin: the last part of its folder's path, or the name of the working directory for `.`.
 ///
 /// # Errors
 /// If it is no name of a vlugin.
 pub fn of_vlugin(folder: &Path) -> Result<String, String> {
+    let here;
+    let folder = match is_here(folder) {
+        true => {
+            let of = |error| format!("the working directory has no name: {error}; give one");
+            here = std::env::current_dir().map_err(of)?;
+            &here
+        }
+        false => folder,
+    };
     let Some(name) = folder.file_name() else {
         return Err(match folder.as_os_str().is_empty() {
             true => "a name has at least one character".to_owned(),
@@ -52,6 +61,11 @@ pub fn of_vlugin(folder: &Path) -> Result<String, String> {
         Some(fault) => Err(fault),
         None => Ok(name.to_owned()),
     }
+}
+
+/// Whether it is the working directory.
+pub fn is_here(folder: &Path) -> bool {
+    folder == Path::new(".")
 }
 
 /// The same for a kind: crates have rules of their own.

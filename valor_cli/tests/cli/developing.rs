@@ -34,11 +34,7 @@ fn a_crate_that_does_not_compile_is_live_once_it_does() {
     watched_in(&folder, "it", "developed");
     folder.write("it/src/lib.rs", "no Rust");
     let it = start(folder);
-    assert!(
-        it.server.err().contains("see cargo's errors above"),
-        "{}",
-        it.server.err()
-    );
+    it.server.wait_for_err("see cargo's errors above");
     // The others are served.
     assert_eq!(it.server.get("/site/plugins.json").status, 200);
     assert_eq!(it.server.get("/it/x?y").status, 503);
@@ -58,11 +54,7 @@ fn a_plugins_json_with_a_fault_is_live_once_it_has_none() {
     let folder = Folder::new("{ \"plugins\": [");
     folder.write("it.lib", fs::read(library("hello_plugin")).unwrap());
     let it = start(folder);
-    assert!(
-        it.server.err().contains("plugins.json:1:"),
-        "{}",
-        it.server.err()
-    );
+    it.server.wait_for_err("plugins.json:1:");
     assert_eq!(it.server.get("/it").status, 404);
     let whole = plugins(&[r#"{ "type": "native", "name": "it", "path": "it.lib" }"#]);
     it.when(
@@ -90,6 +82,27 @@ fn a_definition_that_comes_with_a_fault_answers_503_until_it_has_none() {
         "the vlugin `it` is replaced, and live after ",
     );
     assert_eq!(it.get("/it"), "OK response from a plugin");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_script_that_does_not_end_loading_is_said_at_once() {
+    let folder = Folder::new(&plugins(&[]));
+    folder.write(
+        "it.js",
+        "await new Promise(() => setInterval(() => {}, 100));",
+    );
+    let mut command = dev(&folder);
+    command.env("VALOR_DENO", crate::scripting::deno());
+    let it = Watching {
+        server: Server::spawn(command),
+        folder,
+    };
+    let whole = plugins(&[r#"{ "type": "js", "name": "it", "path": "it.js" }"#]);
+    it.when(
+        || it.folder.write("plugins.json", whole),
+        "the vlugin `it` is not loaded yet after 4 s",
+    );
 }
 
 #[cfg(unix)]
@@ -138,13 +151,7 @@ fn a_port_that_is_taken_is_followed_by_another() {
         addr.starts_with("127.0.0.1:") && addr != "127.0.0.1:8080",
         "{addr}"
     );
-    assert!(
-        server
-            .err()
-            .contains("127.0.0.1:8080 is taken by another program"),
-        "{}",
-        server.err()
-    );
+    server.wait_for_err("127.0.0.1:8080 is taken by another program");
     assert_eq!(server.get("/_health").status, 200);
 }
 
@@ -172,6 +179,12 @@ fn a_folder_without_a_plugins_json_gets_one_line() {
     assert!(
         elsewhere.contains("nowhere") && elsewhere.ends_with(new),
         "{elsewhere}"
+    );
+    fs::write(folder.path().join("app.js"), "").unwrap();
+    let a_script = said(&["app.js"]);
+    assert!(
+        a_script.contains("app.js is a file, and `dev` serves a plugins.json"),
+        "{a_script}"
     );
     let a_folder = said(&["-p", "."]);
     assert!(

@@ -22,12 +22,17 @@ fn with(definitions: &str) -> Folder {
     Folder::new(&format!(r#"{{ "plugins": [{definitions}] }}"#))
 }
 
-/// A rustc whose folder has the std of WebAssembly modules, but not that of components; and a cargo.
+/// A rustc whose folder has the std of WebAssembly modules, but not that of components; and a cargo and a rustup.
 fn rust(folder: &Folder) {
     script(
         folder,
         "bin/cargo",
         "echo 'cargo 1.95.0 (f2d3ce0bd 2026-03-21)'",
+    );
+    script(
+        folder,
+        "bin/rustup",
+        "echo 'rustup 1.29.0 (abc 2026-03-01)'",
     );
     folder.write("std/wasm32-unknown-unknown/libstd-1.rlib", "");
     let std = folder.file("std");
@@ -134,6 +139,17 @@ fn what_the_vlugins_need_decides_the_exit_code() {
 
     let folder = with(&[native, js].join(", "));
     assert_eq!(doctor(&folder, &[]).code, Some(1));
+
+    // A compiler of the system's own comes without rustup.
+    let folder = with(wasi);
+    rust(&folder);
+    std::fs::remove_file(folder.path().join("bin/rustup")).unwrap();
+    let tools = tools(&doctor(&folder, &["--json"]));
+    let get = named(&tools, "wasm32-wasip2")["get"].as_str().unwrap();
+    assert!(
+        get.contains("rustup.rs") && get.ends_with("| sh, then rustup target add wasm32-wasip2"),
+        "{get}"
+    );
 }
 
 #[test]

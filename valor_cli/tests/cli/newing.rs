@@ -57,6 +57,21 @@ fn served(args: &[&str], prepare: impl FnOnce(&mut Command, &Path)) -> Answer {
     answer
 }
 
+#[test]
+fn an_empty_working_directory_is_as_good_as_a_new_folder() {
+    let folder = temp();
+    let inside = folder.path().join("greet");
+    fs::create_dir(&inside).unwrap();
+    let finished = new_in(&inside, &[".", "--kind", "js"]);
+    let curl = "curl 'http://127.0.0.1:8080/greet?who=Zoe'";
+    assert_eq!(next(&finished), ["valor_cli dev", curl]);
+    assert!(finished.out.starts_with("wrote greet, "), "{finished:?}");
+    assert!(inside.join("plugins.json").is_file());
+    // Now it is not empty.
+    let again = new_in(&inside, &[".", "--kind", "js"]);
+    assert_eq!(again.code, Some(1), "{again:?}");
+}
+
 /// Builds it offline where everything else is built, with the versions of a lock file.
 #[cfg(unix)]
 fn offline(command: &mut Command, crate_folder: &Path, lock: &str) {

@@ -26,15 +26,19 @@ use crate::{
     loader::{LoadError, Loader, Loaders, Wanted},
     place::Place,
     registry::{Lack, Mount, Origin, RegistryError, Unavailable},
+    timer::Timer,
 };
-use futures_lite::FutureExt;
+use futures_lite::{FutureExt, future};
 use futures_util::stream::{self, StreamExt};
 use serde::Serialize;
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 use valor::Entry;
 
 /// Each load takes a thread and the bytes of its file, and some wait for a network.
 const LOADS_AT_ONCE: usize = 16;
+
+/// How long a vlugin may load before the log says so.
+const LATE: Duration = Duration::from_secs(4);
 
 /// Vlugins under one HTTP API.
 ///
@@ -409,7 +413,7 @@ impl Runtime {
             restricted,
             host: RuntimeHost::new(name, allow, self.fetcher.clone(), callees, account),
         };
-        let loaded = loader.load(wanted).await?;
+        let loaded = loader.load(wanted).or(told_late(name)).await?;
         let origin = Origin {
             kind: Some(definition.kind),
             definition: Some(Arc::new(definition.clone())),
@@ -435,6 +439,17 @@ impl Runtime {
     fn troubled(&self) -> Vec<(String, String)> {
         self.loaders.iter().flat_map(Loader::troubled).collect()
     }
+}
+
+/// Says once that a vlugin is still being loaded: whoever waits for it then knows why. It never ends.
+async fn told_late<T>(name: &str) -> T {
+    Timer::after(LATE).await;
+    log::info!(
+        target: "valor",
+        "the vlugin `{name}` is not loaded yet after {} s; others that come with it wait",
+        LATE.as_secs()
+    );
+    future::pending().await
 }
 
 /// The hosts that these patterns allow.
