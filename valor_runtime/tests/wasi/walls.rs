@@ -16,6 +16,31 @@ fn what_a_handle_holds_is_short() {
     });
 }
 
+/// Not even on this machine, and nothing learns which names there are.
+#[test]
+fn no_component_has_sockets() {
+    let here = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let here = here.local_addr().unwrap();
+    with_both(json!({ "allow": ["*"] }), async |it, is_v3| {
+        for path in [
+            &*format!("/connect?{here}"),
+            "/listen?127.0.0.1:0",
+            "/bind?127.0.0.1:0",
+            "/resolve?localhost:80",
+        ] {
+            let (status, said) = get(it, path).await;
+            assert_eq!(status, 200, "{path}: {said}");
+            let refusals = ["PermissionDenied", "Uncategorized"];
+            assert!(refusals.contains(&&*said), "{path}: {said}");
+        }
+        if is_v3 {
+            let denied = "Err(ErrorCode::AccessDenied)";
+            let said = get(it, "/sockets3").await.1;
+            assert_eq!(said, [denied; 3].join(" "));
+        }
+    });
+}
+
 /// A shared instance of 0.2 answers one request after the other. Those that it has not heard of get another one.
 #[test]
 fn a_trap_costs_no_request_that_waits() {

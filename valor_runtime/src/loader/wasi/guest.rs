@@ -123,9 +123,7 @@ impl Guest {
         wasi.envs(&recipe.environment)
             .stdout(output(log::Level::Info))
             .stderr(stderr.clone())
-            .max_random_size(RANDOM)
-            .allow_tcp(false)
-            .allow_udp(false);
+            .max_random_size(RANDOM);
         let mut wasi = wasi.build();
         if let Some(files) = &recipe.files {
             *wasi.filesystem() = files.clone();

@@ -7,7 +7,7 @@
 //!   it imports. `outline` reads its parts within limits, `stray` says what a core module is instead, `interfaces`
 //!   knows what this host has, and `shape` compares the types of functions.
 //! - `component` compiles it, and `imports` links it with what a component may import: wasmtime's
-//!   implementation of WASI, with Valor's `clocks`, `files`, `names`, `outgoing_v2` and `output` in it.
+//!   implementation of WASI, with Valor's `clocks`, `files`, `names`, `outgoing_v2`, `output` and `sockets`.
 //! - `pool` has the instances of a vlugin, `instance` is one and those who wait for it, and `driver` what it does.
 //!   `inbox` is what both share, `driven` how an instance gets a thread, `guest` what the host keeps for it, `recipe`
 //!   what all instances of a vlugin get, and `folders` those of the file system.
@@ -45,6 +45,7 @@ mod recipe;
 #[cfg(test)]
 mod sample;
 mod shape;
+mod sockets;
 mod stray;
 mod types;
 mod world;

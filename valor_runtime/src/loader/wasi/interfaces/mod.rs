@@ -179,19 +179,23 @@ impl Interface {
     }
 }
 
-/// What tests make components from.
-#[cfg(test)]
+/// What `sockets` answers for, and tests make components from.
 impl Interface {
+    /// Its functions, with their types as the text has them.
     pub fn functions(&self) -> impl Iterator<Item = (&'static str, &str)> {
         self.functions.iter().map(|(name, ty)| (*name, &**ty))
     }
 
-    pub fn types(&self) -> impl Iterator<Item = (&'static str, &str)> {
-        self.types.iter().map(|(name, ty)| (*name, &**ty))
-    }
-
     pub fn resources(&self) -> impl Iterator<Item = &'static str> {
         self.resources.iter().copied()
+    }
+}
+
+/// What tests make components from.
+#[cfg(test)]
+impl Interface {
+    pub fn types(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        self.types.iter().map(|(name, ty)| (*name, &**ty))
     }
 
     /// The names of its types and resources.
@@ -201,7 +205,6 @@ impl Interface {
 }
 
 /// All interfaces.
-#[cfg(test)]
 pub(super) fn all() -> impl Iterator<Item = &'static Interface> {
     ALL.iter()
 }
