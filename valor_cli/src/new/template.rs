@@ -1,6 +1,8 @@
 //! The templates that are in the program, and how they are filled in: as cargo-generate does it, with the same engine.
 //! The build script has made the table, of `valor_cli/templates`.
 
+use liquid_lib::stdlib;
+
 /// Each template by the name of its folder, with its files: the name of each, and its text.
 pub type Template = (&'static str, &'static [(&'static str, &'static str)]);
 
@@ -19,7 +21,13 @@ pub fn render(
     template: &str,
     answers: &liquid::Object,
 ) -> Result<Vec<(String, String)>, liquid::Error> {
-    let parser = liquid::ParserBuilder::with_stdlib().build()?;
+    // What the templates use of the language: the rest would be a part of each program.
+    let parser = liquid::ParserBuilder::new()
+        .tag(stdlib::AssignTag)
+        .block(stdlib::IfBlock)
+        .block(stdlib::UnlessBlock)
+        .filter(stdlib::Escape)
+        .build()?;
     let fill = |text: &str| parser.parse(text)?.render(answers);
     let found = TEMPLATES.iter().find(|(name, _)| *name == template);
     let files = found.map_or(&[][..], |(_, files)| files);
