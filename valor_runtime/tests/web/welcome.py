@@ -98,13 +98,13 @@ async def play(url, plugins):
         same({"method", "path", "headers", "body", "BUTTON", "log", "A"} - set(reached), set())
         print("the form sends a request by keyboard, and shows status, headers, body and time")
 
-        # A body, a header, and an answer that is an error.
+        # A body, a header, a path that begins without `/`, and an answer that is an error.
         fill = """(method, path, headers, body) => {
           for (const [id, value] of Object.entries({ method, path, headers, body }))
             document.getElementById(id).value = value;
           document.querySelector("#try button").click();
         }"""
-        await page.run(f"({fill})('POST', '/late', 'x-one: two', 'a body')")
+        await page.run(f"({fill})('POST', 'late', 'x-one: two', 'a body')")
         await comes_to(page, f"{TEXT}('answer-status')", lambda it: it.startswith("503 Service Unavailable"))
         cell = "[...document.querySelectorAll('#vlugins tr')][{}].lastChild.textContent"
         await comes_to(page, cell.format(2), lambda it: float(it) > 0)
