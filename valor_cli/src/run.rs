@@ -308,6 +308,13 @@ fn tls(args: &TlsArgs) -> Result<Option<Tls>, Failure> {
 
 fn access(args: &RunArgs) -> Result<RegistryAccess, Failure> {
     if !args.with_registry {
+        if args.welcome {
+            warn_of_proxies(
+                args,
+                "/_welcome",
+                "leave --welcome out, or give -w and a --registry-token-file",
+            );
+        }
         return Ok(RegistryAccess::Off);
     }
     let granted = library_path::set_by_user();
@@ -328,14 +335,7 @@ fn access(args: &RunArgs) -> Result<RegistryAccess, Failure> {
         );
     }
     let Some(file) = &args.registry_token_file else {
-        let public = |addr: &&Listen| matches!(addr, Listen::Tcp(addr) if !addr.ip().is_loopback());
-        if let Some(addr) = args.addr.iter().find(public) {
-            log::warn!(
-                target: "valor",
-                "/_plugins only answers programs on this machine, but {addr} is open to others: \
-                 a proxy on this machine would let others in; give a --registry-token-file"
-            );
-        }
+        warn_of_proxies(args, "/_plugins", "give a --registry-token-file");
         return Ok(RegistryAccess::Loopback);
     };
     let text = read_given_text(file, SECRET).map_err(|error| failed(no_token(file, &error)))?;
@@ -343,6 +343,18 @@ fn access(args: &RunArgs) -> Result<RegistryAccess, Failure> {
     let token =
         Token::new(&text).ok_or_else(|| failed(format!("{}: {NO_TOKEN}", file.display())))?;
     Ok(RegistryAccess::Token(token))
+}
+
+/// Warns if an address is open to others, and `what` only to this machine.
+fn warn_of_proxies(args: &RunArgs, what: &str, remedy: &str) {
+    let public = |addr: &&Listen| matches!(addr, Listen::Tcp(addr) if !addr.ip().is_loopback());
+    if let Some(addr) = args.addr.iter().find(public) {
+        log::warn!(
+            target: "valor",
+            "{what} only answers programs on this machine, but {addr} is open to others: \
+             a proxy on this machine would let others in; {remedy}"
+        );
+    }
 }
 
 /// Says what is served where: for people, or as records.

@@ -82,8 +82,11 @@ impl RegistryAccess {
             Self::Off | Self::Loopback => {
                 loopback_only(head, "/_welcome").map_err(|reason| Response::problem(403, &reason))
             }
-            Self::Token(_) => {
-                if self.is_in(head) {
+            Self::Token(token) => {
+                let value = head.header("authorization");
+                if value.and_then(bearer).is_some_and(|it| token.is(it))
+                    || value.and_then(password).is_some_and(|it| token.is(&it))
+                {
                     return Ok(());
                 }
                 let line = "the registry's token is the password of this page, with any name";
@@ -97,28 +100,29 @@ impl RegistryAccess {
         }
     }
 
-    /// Whether a request brings the token, in either way.
+    /// Whether a request brings the token in an `Authorization` header: in whichever of several, and behind whatever
+    /// scheme.
     pub fn is_in(&self, head: &RequestHead) -> bool {
         let Self::Token(token) = self else {
             return false;
         };
-        let value = head.header("authorization");
-        value.and_then(bearer).is_some_and(|it| token.is(it))
-            || value.and_then(password).is_some_and(|it| token.is(&it))
-    }
-
-    /// Whether [`RegistryAccess::check_page`] lets a request through, or asks for the token that would let it through.
-    pub fn asks_or_lets(&self, head: &RequestHead) -> bool {
-        matches!(self, Self::Token(_)) || self.check_page(head).is_ok()
+        let values = head.headers().filter(|(name, _)| *name == "authorization");
+        let mut words = values.flat_map(|(_, value)| value.split(|byte| b" \t,".contains(byte)));
+        words.any(|word| token.is(word) || password_in(word).is_some_and(|it| token.is(&it)))
     }
 }
 
 /// The password of an `Authorization` header (RFC 7617, section 2).
 fn password(value: &[u8]) -> Option<Vec<u8>> {
     let (scheme, rest) = value.split_at_checked(6)?;
-    let pair = scheme
+    scheme
         .eq_ignore_ascii_case(b"basic ")
-        .then(|| STANDARD.decode(rest.trim_ascii()).ok())??;
+        .then(|| password_in(rest.trim_ascii()))?
+}
+
+/// The password of a name and a password in base64.
+fn password_in(word: &[u8]) -> Option<Vec<u8>> {
+    let pair = STANDARD.decode(word).ok()?;
     let colon = pair.iter().position(|byte| *byte == b':')?;
     Some(pair[colon + 1..].to_vec())
 }

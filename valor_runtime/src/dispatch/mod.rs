@@ -44,17 +44,20 @@ pub struct Dispatch {
     pub offered: Vec<Arc<Mount>>,
     /// What takes some of the requests for paths where nothing is mounted.
     pub front: OnceLock<Front>,
+    /// Whether the `authorization` of a request is for the program's own vlugins alone, if some is. A browser that was
+    /// asked for it once sends it to every path (RFC 7617, section 2.2), and programs may do so too.
+    pub owns_authorization: Option<Asks>,
 }
+
+/// Answers a question about a request.
+pub type Asks = Box<dyn Fn(&RequestHead) -> bool + Send + Sync>;
 
 /// A mounted vlugin, and the requests for paths where nothing is mounted that it takes.
 pub struct Front {
     /// The vlugin.
     pub mount: Arc<Mount>,
     /// Whether it takes a request.
-    pub takes: Box<dyn Fn(&RequestHead) -> bool + Send + Sync>,
-    /// Whether the `authorization` of a request is for it and `/_plugins` alone. A browser that was asked for it once
-    /// sends it to every path (RFC 7617, section 2.2).
-    pub owns_authorization: Box<dyn Fn(&RequestHead) -> bool + Send + Sync>,
+    pub takes: Asks,
 }
 
 impl Dispatch {
@@ -78,8 +81,10 @@ impl Dispatch {
             return refuse(in_flight, 404, &detail);
         };
         if !mount.name.starts_with('_')
-            && let Some(front) = self.front.get()
-            && (front.owns_authorization)(head)
+            && self
+                .owns_authorization
+                .as_ref()
+                .is_some_and(|owns| owns(head))
         {
             head.remove("authorization");
         }

@@ -5,7 +5,7 @@ use crate::{
     Kind, Kinds, Limits, Vlugin,
     admin::{Readiness, RegistryAccess, Welcome},
     definition::broken_name,
-    dispatch::{ByName, CallTimeouts, Dispatch},
+    dispatch::{Asks, ByName, CallTimeouts, Dispatch},
     host::{
         callees::Callees,
         fetch::{FetchConfig, Fetcher},
@@ -194,6 +194,7 @@ impl Builder {
         let dispatch = Arc::new(Dispatch {
             call_timeouts: self.calls,
             offered,
+            owns_authorization: owns_authorization(&self.access),
             ..Dispatch::default()
         });
         let settings = Settings {
@@ -244,4 +245,13 @@ fn offers(offers: Vec<Offer>, limits: &Limits) -> Result<Vec<Arc<Mount>>, Runtim
         offered.push(Arc::new(mount));
     }
     Ok(offered)
+}
+
+/// What keeps the registry's token from vlugins.
+fn owns_authorization(access: &RegistryAccess) -> Option<Asks> {
+    let RegistryAccess::Token(_) = access else {
+        return None;
+    };
+    let access = access.clone();
+    Some(Box::new(move |head| access.is_in(head)))
 }

@@ -56,16 +56,16 @@ impl Runtime {
         welcome: Welcome,
     ) -> Result<(), RuntimeError> {
         let runtime: Weak<Self> = Arc::downgrade(self);
-        let state = Arc::new(move || Some(runtime.upgrade()?.shown()));
+        // A browser does not send the token to it in the way that it wants.
+        let has_plugins = matches!(access, RegistryAccess::Loopback);
+        let state = Arc::new(move || Some(runtime.upgrade()?.shown(has_plugins)));
         let vlugin = admin::welcome(access.clone(), welcome, state);
         self.add("_welcome", vlugin)?;
         let mount = self.dispatch.registry.get("_welcome");
         let mount = mount.expect("it was mounted just now");
-        let of_token = access.clone();
         let front = Front {
             mount,
             takes: Box::new(move |head| admin::is_for_page(&access, head)),
-            owns_authorization: Box::new(move |head| of_token.is_in(head)),
         };
         let _ = self.dispatch.front.set(front);
         Ok(())
@@ -84,8 +84,8 @@ impl Runtime {
             .collect()
     }
 
-    /// What the welcome page shows: what `/_health`, `/_plugins` and `/_metrics` do.
-    fn shown(&self) -> Value {
+    /// What the welcome page shows: what `/_health`, `/_plugins` and `/_metrics` do, and links to them.
+    fn shown(&self, has_plugins: bool) -> Value {
         let totals = self.dispatch.metrics.totals();
         let vlugins = self.list().into_iter().map(|described| {
             let name = described["name"].as_str().unwrap_or_default();
@@ -94,7 +94,8 @@ impl Runtime {
         });
         let vlugins: Vec<_> = vlugins.collect();
         let mounts = self.dispatch.registry.list();
-        let own = mounts.iter().filter(|it| it.name.starts_with('_'));
+        let is_shown = |name: &str| name.starts_with('_') && (has_plugins || name != "_plugins");
+        let own = mounts.iter().filter(|it| is_shown(&it.name));
         let own: Vec<_> = own.map(|it| &*it.prefix).collect();
         let (_, status) = admin::health_of(self.readiness.get(), &self.lacking());
         json!({ "status": status, "vlugins": vlugins, "own": own })

@@ -35,14 +35,15 @@ pub fn welcome(access: RegistryAccess, welcome: Welcome, state: Arc<State>) -> A
 }
 
 /// Whether a request for something that is not mounted gets the page: one for `/` that a browser shows to somebody who
-/// may see it. Everybody else gets the answer that there would be without the page.
+/// may see it. Everybody else gets the answer that there would be without the page: a browser is asked for a token at
+/// `/_welcome` only.
 pub fn is_for_page(access: &RegistryAccess, head: &RequestHead) -> bool {
     let accepts = head.header_str("accept").unwrap_or_default();
     let mut types = accepts.split(',').map(|it| it.split(';').next());
     head.path() == "/"
         && matches!(head.method(), "GET" | "HEAD")
         && types.any(|it| it.is_some_and(|it| it.trim().eq_ignore_ascii_case("text/html")))
-        && access.asks_or_lets(head)
+        && access.check_page(head).is_ok()
 }
 
 fn answer(
