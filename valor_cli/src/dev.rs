@@ -3,8 +3,9 @@
 
 use crate::{
     args::{Dev, DevArgs, LogArgs, RunArgs},
-    exit::Failure,
+    exit::{Failure, USAGE},
     plugins_file::DEFAULT,
+    run::NOT_AGAIN,
 };
 use std::{io::ErrorKind, path::Path, time::Duration};
 
@@ -18,6 +19,9 @@ const DRAIN: Duration = Duration::from_secs(2);
 pub fn as_run(args: DevArgs) -> Result<RunArgs, Failure> {
     let dir = args.dir.as_deref().unwrap_or(Path::new(""));
     let file = args.plugins.unwrap_or_else(|| dir.join(DEFAULT));
+    if file == Path::new("-") {
+        return Err(Failure::new(USAGE, [NOT_AGAIN.to_owned()]));
+    }
     exists(&file)?;
     let mut run = RunArgs::defaults();
     run.plugins = Some(file);
@@ -50,11 +54,17 @@ fn exists(file: &Path) -> Result<(), Failure> {
         ))),
         // `dev FILE`, of which the folder is taken.
         Err(error) if error.kind() == ErrorKind::NotADirectory => {
-            let file = file.parent().unwrap_or(file).display();
-            Err(Failure::fault(format!(
-                "{file} is a file, and `dev` serves a {DEFAULT}: name the file in one, as that of \
-                 `valor_cli new NAME` does, and give its folder"
-            )))
+            let file = file.parent().unwrap_or(file);
+            let shown = file.display();
+            Err(Failure::fault(match file.extension() {
+                Some(it) if it == "json" => {
+                    format!("{shown} is a file, and `dev` takes a folder: give the file with -p")
+                }
+                _ => format!(
+                    "{shown} is a file, and `dev` serves a {DEFAULT}: name the file in one, as that of \
+                     `valor_cli new NAME` does, and give its folder"
+                ),
+            }))
         }
         Err(error) if error.kind() == ErrorKind::NotFound => Err(Failure::fault(format!(
             "{shown}: there is no such file; `valor_cli new NAME` writes one into a new folder, with a vlugin"

@@ -70,6 +70,8 @@ fn main() -> ExitCode {
         Ok(cli) => cli,
         // Requests for the help and the version are such errors too.
         Err(error) => {
+            let command = std::env::args_os().nth(1);
+            let error = args::hinted(error, command.as_ref().and_then(|it| it.to_str()));
             let printed = error.print();
             if !error.use_stderr() {
                 output::note(printed);

@@ -5,6 +5,7 @@
 mod build;
 mod dev;
 mod doctor;
+mod hints;
 mod log;
 mod new;
 mod package;
@@ -17,6 +18,7 @@ mod web;
 pub use build::{BuildCommandArgs, WhenOpt};
 pub use dev::{Dev, DevArgs};
 pub use doctor::DoctorArgs;
+pub use hints::hinted;
 pub use log::{AccessLog, LogArgs, LogFormat};
 pub use new::{Form, NewArgs, TemplateKind, word};
 pub use package::{KeygenArgs, PackageArgs, TrustArgs, VerifyArgs};

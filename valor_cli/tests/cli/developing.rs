@@ -186,6 +186,9 @@ fn a_folder_without_a_plugins_json_gets_one_line() {
         a_script.contains("app.js is a file, and `dev` serves a plugins.json"),
         "{a_script}"
     );
+    fs::write(folder.path().join("my.json"), "").unwrap();
+    let a_file = said(&["my.json"]);
+    assert!(a_file.ends_with("give the file with -p"), "{a_file}");
     let a_folder = said(&["-p", "."]);
     assert!(
         a_folder.contains("`valor_cli dev .` serves the plugins.json in it"),
