@@ -12,7 +12,7 @@ export const DEFINITION = [
     words: {
       known: [
         ["native", ["rust", "cdylib", "library", "so", "dll", "dylib"]],
-        ["wasm", ["webassembly"]],
+        ["wasm", ["webassembly", "module"]],
         ["wasi", ["component"]],
         ["js", ["javascript", "typescript", "ts", "mjs", "deno", "node", "script"]],
         ["files", ["static", "folder", "dir", "directory"]],

@@ -28,9 +28,31 @@ pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Opti
         .map(|(_, known)| known)
 }
 
+/// Keys as others call them, behind the keys of a definition.
+const OTHERS: [(&str, &[&str]); 9] = [
+    ("type", &["kind"]),
+    ("name", &["id"]),
+    (
+        "path",
+        &["file", "script", "module", "library", "lib", "main"],
+    ),
+    ("source", &["src", "crate", "manifest"]),
+    ("prefix", &["mount", "route", "base"]),
+    ("strip", &["strip_prefix"]),
+    ("config", &["env", "settings", "options"]),
+    ("sha256", &["sha", "hash", "digest", "checksum"]),
+    ("limits", &["timeout", "memory", "cpu"]),
+];
+
+/// The known word that another one stands for.
+fn meant<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
+    let mut rows = OTHERS.iter().filter(|(_, others)| others.contains(&word));
+    rows.find_map(|(meant, _)| known.iter().find(|it| *it == meant).copied())
+}
+
 /// " did you mean `x`?" or the list of known words, as the end of a message.
 pub(super) fn suggestion(word: &str, known: &[&str]) -> String {
-    match nearest(word, known.iter().copied()) {
+    match meant(word, known).or_else(|| nearest(word, known.iter().copied())) {
         Some(nearest) => format!("did you mean `{nearest}`?"),
         None => format!("known are {}", listed(known)),
     }

@@ -119,6 +119,8 @@ const KEYS: &[(&str, &str)] = &[
         another"),
     (r#""prefix": ["/a"]"#, "2:11: plugins[0].prefix: expected a string, found an array"),
     (r#""prefx": "/a""#, "2:1: plugins[0].prefx: unknown key; did you mean `prefix`?"),
+    (r#""mount": "/a""#, "2:1: plugins[0].mount: unknown key; did you mean `prefix`?"),
+    (r#""file": "a.so""#, "2:1: plugins[0].file: unknown key; did you mean `path`?"),
     (r#""Config": 1"#, "2:1: plugins[0].Config: unknown key; did you mean `config`?"),
     (r#""a\nb": 1"#, "2:1: plugins[0].a\\nb: unknown key; known are `type`, `name`, `prefix`, `strip`, `rewrite`, \
         `path`, `source`, `config`, `sha256`, `allow`, `callees`, `limits`, `files`, `writable`, `instance`, `group`, `start` and `optional`"),

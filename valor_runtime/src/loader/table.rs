@@ -72,7 +72,8 @@ const TABLE: &[Row] = &[
             ],
             in_page: InPage::Module,
             target: Some(|| WASM_TARGET),
-            ..KindRow::new("wasm", "[a WebAssembly module](wasm.md)").elsewhere(&["webassembly"])
+            ..KindRow::new("wasm", "[a WebAssembly module](wasm.md)")
+                .elsewhere(&["webassembly", "module"])
         },
         #[cfg(feature = "wasm")]
         examine: Some(wasm::examine),
