@@ -7,8 +7,11 @@ use super::{
     recipe::{Product, Recipe},
 };
 use crate::programs::{Stop, silent};
-use cargo_metadata::{DependencyKind, Metadata, MetadataCommand, Package};
-use std::path::{Path, PathBuf};
+use cargo_metadata::{DependencyKind, Metadata, MetadataCommand, Package, PackageId};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 use valor_runtime::{
     escape::one_line,
     file::{self, ReadError},
@@ -42,6 +45,8 @@ pub struct Inputs {
     pub folders: Vec<PathBuf>,
     /// The manifest of its workspace, if cargo can read it.
     pub manifest: Option<PathBuf>,
+    /// The packages in the folders, as far as cargo can read them.
+    pub packages: BTreeMap<PathBuf, PackageId>,
 }
 
 impl<'a> Workspaces<'a> {
@@ -93,6 +98,7 @@ impl<'a> Workspaces<'a> {
         let mut inputs = Inputs {
             folders: vec![source.to_owned()],
             manifest: None,
+            packages: BTreeMap::new(),
         };
         let mut at = 0;
         while let Some(folder) = inputs.folders.get(at).cloned() {
@@ -112,6 +118,7 @@ impl<'a> Workspaces<'a> {
             inputs
                 .manifest
                 .get_or_insert_with(|| workspace.join("Cargo.toml"));
+            inputs.packages.insert(folder, package.id);
             let needed = package.dependencies.into_iter();
             let needed = needed.filter(|it| it.kind != DependencyKind::Development);
             for path in needed.filter_map(|it| it.path) {

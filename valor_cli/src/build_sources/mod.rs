@@ -4,6 +4,7 @@
 //! is copied or guessed. A crate that cannot be built is reported for its definitions; the others are built anyway.
 
 mod crates;
+pub mod dep_info;
 mod fault;
 mod memory;
 mod recipe;
@@ -135,6 +136,8 @@ fn build_workspace(
         (Tool::Cargo, None) => Ok(()),
     };
     how.log.flush();
+    let begin = |it: &Wanted| dep_info::begin(&it.package.id, recipe.product);
+    let builds: Vec<_> = packages.iter().map(begin).collect();
 
     let mut left: Vec<_> = packages.iter().collect();
     let mut tell = |wanted: &Wanted, outcome: Outcome| {
@@ -142,7 +145,9 @@ fn build_workspace(
             told(index, outcome.clone());
         }
     };
-    let mut built = |id, library| {
+    let mut made = BTreeMap::new();
+    let mut built = |id: PackageId, library: PathBuf| {
+        made.insert(id.clone(), library.clone());
         if let Some(at) = left.iter().position(|it| it.package.id == id) {
             tell(left.remove(at), Ok(library));
         }
@@ -150,10 +155,15 @@ fn build_workspace(
     let ran = match (recipe.tool, &tools) {
         (Tool::Cargo, _) => run_cargo(workspace, recipe, packages, how, &mut built),
         (Tool::CargoComponent, Ok(())) => run_component(recipe, packages, how, &mut built),
-        (Tool::CargoComponent, Err(_)) => Ok(()),
+        (Tool::CargoComponent, Err(_)) => Ok(false),
     };
     if how.stop.is_stopped() {
         return;
+    }
+    for (build, wanted) in builds.into_iter().zip(packages) {
+        // If one has failed, cargo writes no dep-info of the others either.
+        let made = made.get(&wanted.package.id).filter(|_| ran == Ok(true));
+        build.end(made.map(PathBuf::as_path));
     }
     let took = start.elapsed().as_secs_f64();
     let built = packages.len() - left.len();
@@ -164,11 +174,11 @@ fn build_workspace(
     for wanted in left {
         let outcome = match (&ran, &tools) {
             (Err(error), _) => error.clone(),
-            (Ok(()), Ok(())) => fault(format!(
+            (Ok(_), Ok(())) => fault(format!(
                 "its crate `{}` cannot be built; see cargo's errors above",
                 wanted.package.name
             )),
-            (Ok(()), Err(missing)) => BuildFault {
+            (Ok(_), Err(missing)) => BuildFault {
                 line: format!(
                     "its crate `{}` cannot be built: {missing}",
                     wanted.package.name
@@ -186,14 +196,14 @@ pub fn cargo() -> OsString {
     std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into())
 }
 
-/// Runs `cargo build` and reports each library when cargo does.
+/// Runs `cargo build` and reports each library when cargo does; returns whether all of it was built.
 fn run_cargo(
     workspace: &Path,
     recipe: Recipe,
     packages: &[Wanted],
     how: How<'_>,
     built: &mut dyn FnMut(PackageId, PathBuf),
-) -> Result<(), BuildFault> {
+) -> Result<bool, BuildFault> {
     let mut command = Command::new(cargo());
     command
         .current_dir(workspace)
@@ -209,16 +219,18 @@ fn run_cargo(
         command.args(["--target", target]);
     }
     // Whatever the exit code, a crate without a library was not built.
-    run(command, recipe, how, built).map(drop)
+    run(command, recipe, how, built)
 }
 
-/// Runs `cargo component build`, and reports each component once that has made one of what cargo has built.
+/// Runs `cargo component build`, and reports each component once that has made one of what cargo has built;
+/// returns whether all were made.
 fn run_component(
     recipe: Recipe,
     packages: &[Wanted],
     how: How<'_>,
     built: &mut dyn FnMut(PackageId, PathBuf),
-) -> Result<(), BuildFault> {
+) -> Result<bool, BuildFault> {
+    let mut is_whole = true;
     for Wanted { package, .. } in packages {
         let mut command = Command::new(cargo());
         // It takes no id for a package.
@@ -231,11 +243,12 @@ fn run_component(
             .current_dir(folder)
             .args(["component", "build", "--package", &name]);
         let mut all = Vec::new();
-        if run(command, recipe, how, &mut |id, file| all.push((id, file)))? {
-            all.into_iter().for_each(|(id, file)| built(id, file));
+        match run(command, recipe, how, &mut |id, file| all.push((id, file)))? {
+            true => all.into_iter().for_each(|(id, file)| built(id, file)),
+            false => is_whole = false,
         }
     }
-    Ok(())
+    Ok(is_whole)
 }
 
 /// Runs a build and reports each file when cargo does; returns whether all of it was built. The output for people goes
@@ -291,8 +304,13 @@ fn log_lines(stderr: impl Read) {
 
 /// The package and the file, if cargo has built what the recipe says.
 fn file_of(message: Message, recipe: Recipe) -> Option<(PackageId, PathBuf)> {
-    let Message::CompilerArtifact(artifact) = message else {
-        return None;
+    let artifact = match message {
+        Message::CompilerArtifact(artifact) => artifact,
+        Message::BuildScriptExecuted(script) => {
+            dep_info::note_script(&script);
+            return None;
+        }
+        _ => return None,
     };
     if !recipe.is_of(&artifact.target) {
         return None;

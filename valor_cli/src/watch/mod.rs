@@ -9,7 +9,7 @@
 mod seen;
 
 use crate::{
-    build_sources::{Inputs, Workspaces},
+    build_sources::{Inputs, Workspaces, dep_info},
     programs::Stop,
 };
 use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher};
@@ -72,6 +72,7 @@ impl Watch {
         wanted: Wanted,
     ) -> Result<Self, notify::Error> {
         let (wake, events) = bounded(1);
+        dep_info::wake(wake.clone());
         let watcher = notify::recommended_watcher(move |event: notify::Result<Event>| {
             // An error means that events may have been missed.
             if event.is_ok_and(|event| !is_change(event.kind)) {
@@ -126,7 +127,7 @@ impl Watch {
             now = self.look(definitions, runtime);
         }
         let touched = self.touched_by(&now);
-        self.seen = now;
+        self.note(now);
         touched.into_keys().collect()
     }
 
@@ -221,7 +222,7 @@ impl Watch {
             files.insert(self.file.clone());
         }
         self.of_file = of_file;
-        self.seen = now;
+        self.note(now);
         let first = files.first()?.display();
         match files.len() - 1 {
             0 => log::info!(target: "valor::watch", "{first} has changed"),
@@ -243,6 +244,18 @@ impl Watch {
             }
         }
         touched
+    }
+
+    /// Takes this as the last look.
+    fn note(&mut self, mut now: BTreeMap<String, Look>) {
+        let mut awaits = false;
+        for (name, now) in &mut now {
+            awaits |= self.seen.get(name).is_some_and(|before| now.defer(before));
+        }
+        self.seen = now;
+        if awaits {
+            dep_info::wake_at_end();
+        }
     }
 
     /// The crate that a definition is built from.

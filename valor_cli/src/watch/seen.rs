@@ -1,7 +1,10 @@
 //! Records the state of files at one moment, so that two moments can be compared, and the folders to watch for the next
 //! change. `watch` compares.
 
-use crate::build_sources::Inputs;
+use crate::build_sources::{
+    Inputs,
+    dep_info::{self, Builds},
+};
 use std::{
     collections::{BTreeMap, BTreeSet},
     ffi::OsStr,
@@ -25,12 +28,24 @@ pub struct Identity {
 }
 
 /// A vlugin's files, and the folders that report changes to them.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default)]
 pub struct Look {
     pub files: BTreeMap<PathBuf, Stamp>,
     /// Its known imports, which may change with each load.
     pub imports: BTreeMap<PathBuf, Stamp>,
     pub folders: BTreeSet<PathBuf>,
+    /// Files in a crate's folder that no build reads, as far as is known.
+    others: BTreeMap<PathBuf, Stamp>,
+    /// Whether a build of the crate runs: then it is known at its end which of the others it reads.
+    is_building: bool,
+}
+
+/// Of what counts.
+impl PartialEq for Look {
+    fn eq(&self, other: &Self) -> bool {
+        (&self.files, &self.imports, &self.folders)
+            == (&other.files, &other.imports, &other.folders)
+    }
 }
 
 impl Stamp {
@@ -118,16 +133,47 @@ impl Look {
         let Some(inputs) = inputs else { return look };
         if let Some(manifest) = &inputs.manifest {
             look.at_file(manifest);
+            look.at_file(&manifest.with_file_name(".cargo/config.toml"));
         }
+        let package = inputs
+            .folders
+            .first()
+            .and_then(|it| inputs.packages.get(it));
+        let builds = package.map(dep_info::of).unwrap_or_default();
+        look.is_building = builds.is_running;
+        let mut beyond = builds.read.clone().unwrap_or_default().files;
         for folder in &inputs.folders {
-            look.at_folder(folder, None);
+            let package = inputs.packages.get(folder);
+            let is_vague = package.is_some_and(dep_info::is_vague);
+            let real = folder.canonicalize().unwrap_or_else(|_| folder.clone());
+            for (file, stamp) in look.walk(folder, None) {
+                let real = match file.strip_prefix(folder) {
+                    Ok(path) => real.join(path),
+                    Err(_) => file.clone(),
+                };
+                beyond.remove(&real);
+                let files = match is_input(&real, &builds, is_vague) {
+                    true => &mut look.files,
+                    false => &mut look.others,
+                };
+                files.insert(file, stamp);
+            }
         }
+        // Those in other folders, and hidden ones.
+        beyond.iter().for_each(|file| look.at_import(file));
         look
     }
 
     /// Looks at every file in a folder that a user may have written, without entering the folders in it.
     pub fn at_folder(&mut self, folder: &Path, but: Option<&Path>) {
+        let files = self.walk(folder, but);
+        self.files.extend(files);
+    }
+
+    /// The files in a folder that a user may have written. The folders in it report their changes.
+    fn walk(&mut self, folder: &Path, but: Option<&Path>) -> BTreeMap<PathBuf, Stamp> {
         self.folders.insert(folder.to_owned());
+        let mut files = BTreeMap::new();
         let entries = WalkDir::new(folder).into_iter();
         let entries =
             entries.filter_entry(|it| it.depth() == 0 || is_source(it) && Some(it.path()) != but);
@@ -136,25 +182,91 @@ impl Look {
             let path = entry.path();
             match entry.file_type().is_dir() {
                 true => _ = self.folders.insert(path.to_owned()),
-                false => _ = self.files.insert(path.to_owned(), Stamp::of(path)),
+                false if is_own_output(path) => {}
+                false => _ = files.insert(path.to_owned(), Stamp::of(path)),
             }
         }
+        files
     }
 
-    /// The files that only one of both has, or that differ; and common imports that differ.
-    pub fn differs_from(&self, other: &Self) -> BTreeSet<PathBuf> {
-        let imports = self.imports.iter().filter(|(file, stamp)| {
-            let of_other = other.imports.get(*file);
-            of_other.is_some_and(|other| other != *stamp)
+    /// Takes the place of an earlier look. What has changed and may be read by a build that runs still has to differ
+    /// when that ends; returns whether there is any.
+    pub fn defer(&mut self, before: &Self) -> bool {
+        if !self.is_building {
+            return false;
+        }
+        let mut any = false;
+        self.others.retain(|file, stamp| {
+            let known = before.others.get(file).or_else(|| before.files.get(file));
+            any |= known != Some(stamp);
+            if let Some(known) = known {
+                *stamp = known.clone();
+            }
+            known.is_some()
         });
-        let imports: BTreeSet<_> = imports.map(|(file, _)| file.clone()).collect();
-        let one_way = |a: &Self, b: &Self| -> BTreeSet<PathBuf> {
-            let files = a.files.iter();
-            let files = files.filter(|(file, stamp)| b.files.get(*file) != Some(*stamp));
-            files.map(|(file, _)| file.clone()).collect()
-        };
-        &(&one_way(self, other) | &one_way(other, self)) | &imports
+        any
     }
+
+    /// The files that count here and were not there, or that differ; those that counted before and are gone; and common
+    /// imports that differ.
+    pub fn differs_from(&self, before: &Self) -> BTreeSet<PathBuf> {
+        let imports = self.imports.iter().filter(|(file, stamp)| {
+            let of_before = before.imports.get(*file);
+            of_before.is_some_and(|before| before != *stamp)
+        });
+        let new = self.files.iter().filter(|(file, stamp)| {
+            let known = before.files.get(*file);
+            known.or_else(|| before.others.get(*file)) != Some(*stamp)
+        });
+        let gone = before.files.iter().filter(|(file, _)| {
+            !self.files.contains_key(*file) && !self.others.contains_key(*file)
+        });
+        let all = imports.chain(new).chain(gone);
+        all.map(|(file, _)| file.clone()).collect()
+    }
+}
+
+/// Whether a change of this file, by its real path, starts a build and ends one that runs. What is no Rust and in no
+/// dep-info ends none: it is known when the build has ended whether that has read it.
+fn is_input(file: &Path, builds: &Builds, is_vague: bool) -> bool {
+    let name = file.file_name().and_then(OsStr::to_str);
+    let is_rust = file.extension().is_some_and(|it| it == "rs")
+        || matches!(
+            name,
+            Some("Cargo.toml" | "rust-toolchain.toml" | "rust-toolchain")
+        );
+    let may_be = || {
+        !builds.is_running
+            && builds.read.as_ref().is_none_or(|it| {
+                is_vague || it.folders.iter().any(|folder| file.starts_with(folder))
+            })
+    };
+    let read = builds.read.as_ref();
+    is_rust || read.is_some_and(|it| it.files.contains(file)) || may_be()
+}
+
+/// Whether this program writes its output or its log there.
+#[cfg(unix)]
+fn is_own_output(file: &Path) -> bool {
+    use std::{fs::File, io, os::fd::AsFd, os::unix::fs::MetadataExt, sync::LazyLock};
+    type Node = (u64, u64);
+    static OUTPUT: LazyLock<[Option<Node>; 2]> = LazyLock::new(|| {
+        let node = |fd: std::os::fd::BorrowedFd<'_>| {
+            let metadata = File::from(fd.try_clone_to_owned().ok()?).metadata().ok()?;
+            metadata.is_file().then(|| (metadata.dev(), metadata.ino()))
+        };
+        [node(io::stdout().as_fd()), node(io::stderr().as_fd())]
+    });
+    OUTPUT
+        .iter()
+        .flatten()
+        .any(|node| fs::metadata(file).is_ok_and(|it| (it.dev(), it.ino()) == *node))
+}
+
+/// Windows lets nobody else write to such a file, but has no number of it here.
+#[cfg(not(unix))]
+fn is_own_output(_: &Path) -> bool {
+    false
 }
 
 /// Whether a file in a crate's folder may be part of its sources: not what cargo builds, not what editors leave behind,
@@ -212,6 +324,7 @@ mod tests {
         let look = Look::at_crate(Some(&Inputs {
             folders: vec![dir.path().to_owned()],
             manifest: None,
+            packages: BTreeMap::new(),
         }));
         let files: Vec<_> = look
             .files

@@ -201,3 +201,106 @@ fn a_source_is_built_again() {
     // The first, and those of the three changes.
     assert_eq!(it.server.err().matches("valor::build: building").count(), 4);
 }
+
+/// The program, serving a crate that is built from the folder `it` with a text that it includes.
+fn serve_including(name: &str) -> Watching {
+    let folder = Folder::new(&plugins(&[
+        r#"{ "type": "native", "name": "it", "source": "it" }"#,
+    ]));
+    watched(&folder, name);
+    folder.write("it/page.txt", "one");
+    let code = "#[valor::vlugin]\npub async fn on_request(_: valor::http::Request) -> &'static str {\n    \
+                include_str!(\"../page.txt\")\n}\n";
+    folder.write("it/src/lib.rs", code);
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("fixtures");
+    let mut command = valor_cli();
+    command
+        .env("CARGO_TARGET_DIR", target)
+        .args(["run", "--addr", "127.0.0.1:0", "--build", "--watch", "-p"])
+        .arg(folder.path().join("plugins.json"));
+    let server = Server::spawn(command);
+    Watching { folder, server }
+}
+
+/// Not even if something writes it all the time, as a database does.
+#[test]
+fn a_file_that_no_build_reads_starts_none() {
+    let it = serve_including("watched_beside_data");
+    assert_eq!(it.get("/it"), "one");
+    let (enough, data) = (
+        std::sync::atomic::AtomicBool::new(false),
+        it.folder.path().join("it/data.db"),
+    );
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut text = String::new();
+            while !enough.load(std::sync::atomic::Ordering::Relaxed) {
+                text.push('x');
+                fs::write(&data, &text).unwrap();
+                std::thread::sleep(std::time::Duration::from_millis(50));
+            }
+        });
+        let replaced = "the vlugin `it` is replaced";
+        // What the compiler has read counts, whatever it is called.
+        it.when(|| it.folder.write("it/page.txt", "two"), replaced);
+        assert_eq!(it.get("/it"), "two");
+        it.when(|| source(&it.folder, "three"), replaced);
+        assert_eq!(it.get("/it"), "three");
+        enough.store(true, std::sync::atomic::Ordering::Relaxed);
+    });
+    let err = it.server.err();
+    assert_eq!(err.matches("valor::build: building").count(), 3, "{err}");
+}
+
+/// Until it compiles, each file in its folder may be what it lacks: but not the log of this program.
+#[cfg(unix)]
+#[test]
+fn the_own_log_in_the_folder_of_a_crate_is_no_change() {
+    let folder = Folder::new(&plugins(&[
+        r#"{ "type": "native", "name": "it", "source": "it" }"#,
+    ]));
+    watched(&folder, "watched_with_its_log");
+    folder.write("it/src/lib.rs", "no Rust");
+    let log = folder.path().join("it/out.txt");
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("fixtures");
+    let mut dev = valor_cli();
+    dev.args(["dev", "--addr", "127.0.0.1:0"])
+        .arg(folder.path())
+        .env("CARGO_TARGET_DIR", target)
+        .stdout(std::process::Stdio::null())
+        .stderr(fs::File::create(&log).unwrap());
+    let mut dev = crate::support::started(&mut dev, std::process::Command::spawn);
+    let said = |part: &str| fs::read_to_string(&log).unwrap().matches(part).count();
+    let fault = "cannot be built; see cargo's errors above";
+    for edit in 1..5 {
+        crate::support::wait_for(fault, || said(fault) >= edit);
+        folder.write("it/src/lib.rs", format!("no Rust {edit}"));
+    }
+    crate::support::wait_for(fault, || said(fault) >= 5);
+    let builds = said("valor::build: building") + said("[valor::build] building");
+    dev.kill().unwrap();
+    dev.wait().unwrap();
+    assert_eq!(builds, 5, "{}", fs::read_to_string(&log).unwrap());
+}
+
+/// What a build that fails lacks is in no dep-info.
+#[test]
+fn a_file_that_a_build_lacks_is_live_once_it_is_there() {
+    let it = serve_including("watched_without_a_file");
+    let code = fs::read_to_string(it.folder.path().join("it/src/lib.rs")).unwrap();
+    let code = code.replace("page.txt", "other.txt");
+    it.when(
+        || it.folder.write("it/src/lib.rs", code),
+        "cannot be built; see cargo's errors above",
+    );
+    it.when(
+        || it.folder.write("it/other.txt", "other"),
+        "the vlugin `it` is replaced",
+    );
+    assert_eq!(it.get("/it"), "other");
+    it.when(
+        || it.folder.write("it/other.txt", "another"),
+        "the vlugin `it` is replaced",
+    );
+    assert_eq!(it.get("/it"), "another");
+}
