@@ -97,7 +97,7 @@ pub use inspect::{Inspection, PackageInspection, inspect, inspect_package};
 pub use loader::{LoadError, Loaded, Loader, NativeLoader, Wanted};
 pub use place::Place;
 pub use registry::{Lack, Mount, Origin, RegistryError, Unavailable};
-pub use runtime::{Applied, Builder, Change, Runtime, RuntimeError};
+pub use runtime::{Applied, Builder, Change, Prepared, Runtime, RuntimeError};
 #[doc(hidden)]
 pub use valor_abi_wire::lock;
 pub use vlugin::*;

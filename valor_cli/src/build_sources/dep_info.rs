@@ -12,6 +12,7 @@ use std::{
     fs,
     path::{Path, PathBuf},
     sync::Mutex,
+    time::Instant,
 };
 use valor_runtime::{file, lock::locked};
 
@@ -31,7 +32,7 @@ struct Known {
     /// The packages whose build script does not say what it reads.
     vague: BTreeSet<PackageId>,
     /// Whom to wake.
-    watches: Vec<Sender<()>>,
+    watches: Vec<Sender<Instant>>,
     /// Whether a change waits for the end of a build.
     is_awaited: bool,
 }
@@ -110,7 +111,7 @@ impl Known {
         self.is_awaited = false;
         self.watches.retain(|it| !it.is_closed());
         for watch in &self.watches {
-            let _ = watch.try_send(());
+            let _ = watch.try_send(Instant::now());
         }
     }
 }
@@ -159,7 +160,7 @@ pub fn is_vague(package: &PackageId) -> bool {
 }
 
 /// Wakes this one from now on when a build has ended that has read other files than the one before.
-pub fn wake(watch: Sender<()>) {
+pub fn wake(watch: Sender<Instant>) {
     locked(&KNOWN).watches.push(watch);
 }
 

@@ -134,13 +134,6 @@ impl Vlugins {
         }
     }
 
-    /// Those that are wanted and were not built.
-    pub fn not_built(&self) -> impl Iterator<Item = &str> {
-        let entries = self.entries.iter();
-        let not_built = entries.filter(|it| matches!(it.fate, Fate::Missing(_) | Fate::Faulty(_)));
-        not_built.map(|it| &*it.definition.name)
-    }
-
     /// Whether a WebAssembly module was built.
     fn has_built_wasm(&self) -> bool {
         self.built_wasm().next().is_some()

@@ -146,17 +146,15 @@ impl Vlugins {
         entries.map(|entry| entry.definition.clone()).collect()
     }
 
-    /// The definitions without a fault so far; for one with a fault, what is already served for it.
-    pub fn definitions(&self, served: &[Definition]) -> Vec<Definition> {
-        let of = |entry: &Entry| match entry.fate {
-            Fate::Well => Some(entry.definition.clone()),
-            Fate::Aside => None,
-            Fate::Missing(_) | Fate::Faulty(_) => served
-                .iter()
-                .find(|it| it.name == entry.definition.name)
-                .cloned(),
+    /// The definition of this name and, if it has a fault, why it is not available, for clients.
+    pub fn found(&self, name: &str) -> Option<(&Definition, Option<&str>)> {
+        let mut entries = self.entries.iter();
+        let entry = entries.find(|it| it.definition.name == name)?;
+        let why = match &entry.fate {
+            Fate::Well | Fate::Aside => None,
+            Fate::Missing(why) | Fate::Faulty(why) => Some(&*why.over_http),
         };
-        self.entries.iter().filter_map(of).collect()
+        Some((&entry.definition, why))
     }
 
     /// Loads and mounts those without a fault so far.
@@ -249,29 +247,6 @@ impl Vlugins {
         if let Some(index) = self.entries.iter().position(named) {
             self.failed(index, error);
         }
-    }
-
-    /// Mounts those of these that are not available, as [`Vlugins::mount_missing`] does. Returns their definitions; a
-    /// prefix that is taken is in the log.
-    pub fn mount_unavailable(
-        &self,
-        names: &BTreeSet<String>,
-        runtime: &Runtime,
-    ) -> Vec<Definition> {
-        let entries = self.entries.iter();
-        let of = |entry: &Entry| match &entry.fate {
-            Fate::Missing(why) | Fate::Faulty(why) if names.contains(&entry.definition.name) => {
-                match runtime.add_unavailable(&entry.definition, &why.over_http) {
-                    Ok(()) => Some(entry.definition.clone()),
-                    Err(error) => {
-                        log::error!(target: "valor", "{error}");
-                        None
-                    }
-                }
-            }
-            _ => None,
-        };
-        entries.filter_map(of).collect()
     }
 
     /// Mounts optional vlugins that are not available, and faulty ones if the rest is served anyway: they answer 503.

@@ -20,7 +20,7 @@ use std::time::SystemTime;
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
-    time::Duration,
+    time::{Duration, Instant},
 };
 use valor_runtime::{Definition, LoadError, Runtime, loader::InPage, package::signature_of};
 
@@ -43,11 +43,19 @@ pub struct Wanted {
     pub stop: Stop,
 }
 
+/// What has changed.
+pub struct Touched {
+    /// The definitions whose files have changed.
+    pub names: BTreeSet<String>,
+    /// Whether plugins.json has changed.
+    pub file: bool,
+}
+
 /// What is watched, and how it was at the last look.
 pub struct Watch {
     watcher: RecommendedWatcher,
-    /// At most one event: that something happened.
-    events: Receiver<()>,
+    /// At most one event: when something happened, of all that nobody has looked at yet the first.
+    events: Receiver<Instant>,
     file: PathBuf,
     /// The folders where files with bare names may appear.
     places: Vec<PathBuf>,
@@ -78,7 +86,7 @@ impl Watch {
             if event.is_ok_and(|event| !is_change(event.kind)) {
                 return;
             }
-            let _ = wake.try_send(());
+            let _ = wake.try_send(Instant::now());
         })?;
         let absolute = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
         let file = file.to_owned();
@@ -98,9 +106,10 @@ impl Watch {
         })
     }
 
-    /// Returns when something has happened, even if nobody watches it. `false` if nothing more will.
-    pub async fn event(&self) -> bool {
-        self.events.recv().await.is_ok()
+    /// Waits until something has happened, even if nobody watches it, and returns when that was. `None` if nothing
+    /// more will.
+    pub async fn event(&self) -> Option<Instant> {
+        self.events.recv().await.ok()
     }
 
     /// Notes plugins.json as it is now: it is read next.
@@ -187,13 +196,12 @@ impl Watch {
         changed
     }
 
-    /// Waits until everything is at rest, and returns the names of the definitions whose files have changed; there may
-    /// be none if plugins.json has. `None` if nothing has changed.
+    /// Waits until everything is at rest, and returns what has changed. `None` if nothing has.
     pub fn touched(
         &mut self,
         definitions: &[Definition],
         runtime: &Runtime,
-    ) -> Option<BTreeSet<String>> {
+    ) -> Option<Touched> {
         let mut before = None;
         for look in 0..LOOKS {
             // The first one is at once, because most files are complete by then.
@@ -218,7 +226,8 @@ impl Watch {
         let (of_file, now) = before?;
         let touched = self.touched_by(&now);
         let mut files: BTreeSet<_> = touched.values().flatten().cloned().collect();
-        if of_file != self.of_file {
+        let file = of_file != self.of_file;
+        if file {
             files.insert(self.file.clone());
         }
         self.of_file = of_file;
@@ -228,7 +237,10 @@ impl Watch {
             0 => log::info!(target: "valor::watch", "{first} has changed"),
             more => log::info!(target: "valor::watch", "{first} and {more} more have changed"),
         }
-        Some(touched.into_keys().collect())
+        Some(Touched {
+            names: touched.into_keys().collect(),
+            file,
+        })
     }
 
     /// The definitions that have changed since the last look, each with its current files.

@@ -133,13 +133,13 @@ impl Again {
             if std::mem::take(&mut self.is_late) {
                 return Some(None);
             }
-            let event = async { self.watch.event().await.then_some(None) };
+            let event = async { self.watch.event().await.map(|_| None) };
             let built = async { Some(Some(builder.next().await)) };
             if let Some(built) = future::or(event, built).await? {
                 return Some(Some(built));
             }
             if let Some(touched) = self.watch.touched(&self.read, &self.runtime) {
-                self.due.extend(touched);
+                self.due.extend(touched.names);
                 return Some(None);
             }
         }

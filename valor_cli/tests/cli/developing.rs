@@ -11,7 +11,7 @@ use crate::{
 use std::{fs, net::TcpListener, process::Command};
 
 /// In the folder, on a free port.
-fn dev(folder: &Folder) -> Command {
+pub fn dev(folder: &Folder) -> Command {
     let mut command = valor_cli();
     command
         .args(["dev", "--addr", "127.0.0.1:0"])
@@ -19,7 +19,7 @@ fn dev(folder: &Folder) -> Command {
     command
 }
 
-fn start(folder: Folder) -> Watching {
+pub fn start(folder: Folder) -> Watching {
     let server = Server::spawn(dev(&folder));
     Watching { folder, server }
 }

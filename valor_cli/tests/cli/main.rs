@@ -32,6 +32,7 @@ mod packaging_scripts;
 mod pipes;
 mod plugins;
 mod plugins_file;
+mod recovering;
 mod reloading;
 mod running;
 #[cfg(target_os = "linux")]

@@ -1,5 +1,5 @@
-//! Goes from one set of definitions to another while the runtime serves. SIGHUP uses it for a plugins.json that has
-//! changed.
+//! Goes from one set of definitions to another while the runtime serves: each vlugin is loaded by itself, and those that
+//! are ready become visible in one step. The command line uses it for a plugins.json and for files that have changed.
 
 use super::{Runtime, RuntimeError};
 use crate::{
@@ -36,6 +36,26 @@ pub struct Applied {
     pub change: Change,
 }
 
+/// A vlugin as its definition wants it: loaded, and not mounted yet. [`Runtime::prepare_change`] makes one,
+/// [`Runtime::commit`] mounts it. If it is dropped, nothing has changed.
+pub struct Prepared {
+    name: String,
+    change: Change,
+    mount: Option<Mount>,
+}
+
+impl Prepared {
+    /// The vlugin's name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// What becomes of it: [`Change::Added`], [`Change::Replaced`], [`Change::Kept`] or [`Change::Failed`].
+    pub fn change(&self) -> &Change {
+        &self.change
+    }
+}
+
 impl Runtime {
     /// Goes from one set of definitions to another. It loads the vlugins that are new or have changed, including those
     /// whose file changed, and removes those that are gone. All of it becomes visible in one step, so vlugins may
@@ -67,32 +87,81 @@ impl Runtime {
         before: &[Definition],
         after: &[Definition],
     ) -> Result<Vec<Applied>, RuntimeError> {
-        let compared = after
+        let old = |name: &str| before.iter().find(|it| it.name == name);
+        let prepared = after
             .iter()
-            .map(|definition| self.compare(before, definition));
-        let compared: Vec<_> = stream::iter(compared)
+            .map(|definition| self.prepare_change(old(&definition.name), definition));
+        let prepared: Vec<_> = stream::iter(prepared)
             .buffered(super::LOADS_AT_ONCE)
             .collect()
             .await;
-        let mut mounts = Vec::new();
-        let mut applied: Vec<_> = after
-            .iter()
-            .zip(compared)
-            .map(|(definition, (change, mount))| {
-                mounts.extend(mount);
-                Applied {
-                    name: definition.name.clone(),
-                    change,
-                }
-            })
-            .collect();
         let gone = before
             .iter()
             .filter(|old| after.iter().all(|new| new.name != old.name))
-            // It may have been removed over HTTP meanwhile.
-            .filter(|old| self.dispatch.registry.get(&old.name).is_some())
             .map(|old| old.name.clone());
-        let gone: Vec<_> = gone.collect();
+        self.commit(&gone.collect::<Vec<_>>(), prepared, &[])
+    }
+
+    /// Loads a vlugin if it is new or has changed, including its file, and changes nothing yet. `before` is the
+    /// definition that it was mounted with. One that is not available is loaded again in any case.
+    ///
+    /// ```
+    /// use valor_runtime::{Change, Definition, Kind, Runtime};
+    ///
+    /// # futures_lite::future::block_on(async {
+    /// let runtime = Runtime::builder().base_dir(env!("CARGO_MANIFEST_DIR")).build()?;
+    /// let mut site = Definition::new(Kind::Files, "site");
+    /// site.path = Some("src".into());
+    /// let mut other = Definition::new(Kind::Files, "other");
+    /// other.path = Some("no/such/folder".into());
+    ///
+    /// let ready = runtime.prepare_change(None, &site).await;
+    /// let failed = runtime.prepare_change(None, &other).await;
+    /// assert!(matches!(failed.change(), Change::Failed(_)));
+    /// // The other one answers 503 until there is something to serve.
+    /// runtime.commit(&[], vec![ready], &[(&other, "its folder is missing")])?;
+    /// assert_eq!(runtime.mounted().iter().filter(|it| !it.name.starts_with('_')).count(), 2);
+    /// # Ok::<(), valor_runtime::RuntimeError>(())
+    /// # }).unwrap();
+    /// ```
+    pub async fn prepare_change(&self, before: Option<&Definition>, new: &Definition) -> Prepared {
+        let (change, mount) = self.compare(before, new).await;
+        Prepared {
+            name: new.name.clone(),
+            change,
+            mount,
+        }
+    }
+
+    /// Makes changes visible in one step: removes the vlugins with these names, mounts those that are prepared, and
+    /// mounts the unavailable ones, each with the reason, as [`Runtime::add_unavailable`] does. Each takes the place of
+    /// the vlugin of its name, so vlugins may exchange their prefixes.
+    ///
+    /// # Errors
+    /// [`RegistryError::PrefixTaken`] if a vlugin that stays holds a prefix. Nothing is changed then.
+    pub fn commit(
+        &self,
+        removed: &[String],
+        prepared: Vec<Prepared>,
+        unavailable: &[(&Definition, &str)],
+    ) -> Result<Vec<Applied>, RuntimeError> {
+        let mut mounts: Vec<_> = unavailable
+            .iter()
+            .map(|(definition, reason)| self.unavailable(definition, reason))
+            .collect();
+        let mut applied = Vec::new();
+        for Prepared {
+            name,
+            change,
+            mount,
+        } in prepared
+        {
+            mounts.extend(mount);
+            applied.push(Applied { name, change });
+        }
+        // It may have been removed over HTTP meanwhile.
+        let is_mounted = |name: &&String| self.dispatch.registry.get(name).is_some();
+        let gone: Vec<_> = removed.iter().filter(is_mounted).cloned().collect();
         let taken = self.dispatch.registry.exchange(&gone, mounts)?;
         taken.into_iter().for_each(dispatch::retire);
         applied.extend(gone.into_iter().map(|name| Applied {
@@ -102,9 +171,8 @@ impl Runtime {
         Ok(applied)
     }
 
-    async fn compare(&self, before: &[Definition], new: &Definition) -> (Change, Option<Mount>) {
+    async fn compare(&self, old: Option<&Definition>, new: &Definition) -> (Change, Option<Mount>) {
         let mounted = self.dispatch.registry.get(&new.name);
-        let old = before.iter().find(|old| old.name == new.name);
         let change = match (&mounted, old) {
             (Some(other), None) => {
                 let error = RegistryError::NameTaken {

@@ -8,7 +8,7 @@ mod apply;
 mod builder;
 mod mounts;
 
-pub use apply::{Applied, Change};
+pub use apply::{Applied, Change, Prepared};
 pub use builder::Builder;
 
 use crate::{

@@ -2,8 +2,12 @@
 //! and everything else goes on. SIGHUP triggers it, and with `--watch` so does a change of the files.
 //!
 //! No fault ends the program. A file with faults changes nothing, and if a vlugin cannot be built or loaded, the old
-//! one stays. The log says why. A build delays nobody: each vlugin is replaced as soon as it is ready (`building`).
-//! Only changes in plugins.json itself wait for all of their builds, because vlugins may exchange prefixes there.
+//! one stays. The log says why. Neither a build (`building`) nor a load (`loads`) delays others: each vlugin is replaced
+//! as soon as it is ready (`commit`). Only changes in plugins.json itself wait for all of theirs, because vlugins may
+//! exchange prefixes there. What failed is tried again when something of it changes, or plugins.json.
+
+mod commit;
+mod loads;
 
 use crate::{
     args::{BuildArgs, LogArgs},
@@ -13,16 +17,18 @@ use crate::{
     log_writer::LogWriter,
     plugins_file::PluginsFile,
     programs::Stop,
-    watch::Watch,
+    watch::{Touched, Watch},
 };
+use commit::Committed;
 use futures_lite::future;
+use loads::{Loads, Portion, Wanted};
 use smol::channel::{Receiver, Sender, bounded};
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
     time::Instant,
 };
-use valor_runtime::{Change, Definition, Runtime};
+use valor_runtime::{Definition, Runtime};
 
 /// What is needed to read plugins.json again.
 pub struct Reload {
@@ -61,12 +67,25 @@ pub fn channel() -> (Ask, Receiver<()>) {
 enum News {
     /// SIGHUP.
     Asked,
-    /// Something has happened to files.
-    Event,
+    /// Something has happened to files, at this time or a little later.
+    Event(Instant),
     /// A file that a script imports has changed while the script was loaded.
     Late,
     /// The source of the vlugin with this name was built, or could not be.
     Built(String, Outcome),
+    /// One more vlugin is loaded, or could not be.
+    Loaded,
+}
+
+/// Why plugins.json is read.
+#[derive(Clone, Copy, PartialEq)]
+enum Cause {
+    /// SIGHUP: everything is due.
+    Asked,
+    /// It has changed.
+    File,
+    /// Only files of vlugins have.
+    Vlugins,
 }
 
 /// Applies plugins.json, again and again.
@@ -77,11 +96,15 @@ struct Again {
     /// The names of those that have changed and are handled with the next event.
     due: BTreeSet<String>,
     is_late: bool,
-    /// Those that could not be loaded, and are tried again whenever something changes.
+    loads: Loads,
+    /// Those that could not be loaded, and are tried again when plugins.json changes.
     failed: BTreeSet<String>,
+    /// Those that are loaded and not visible, because of a prefix that was taken. They are tried again together when
+    /// others have changed.
+    refused: BTreeSet<String>,
     /// Those that change together, once all of their builds are done.
     together: BTreeSet<String>,
-    /// What was built for those that are not loaded yet.
+    /// What was built last for each.
     built: BTreeMap<String, Outcome>,
     /// When the last change of each came that is not live yet.
     since: BTreeMap<String, Instant>,
@@ -91,7 +114,7 @@ impl Reload {
     /// Waits for requests and for changes of the files, on a separate thread.
     ///
     /// # Errors
-    /// If the thread cannot be started.
+    /// If a thread cannot be started.
     pub fn listen(self, asked: Receiver<()>, watch: Option<Watch>) -> std::io::Result<()> {
         let base = self.vlugins.base().to_owned();
         let mut again = Again {
@@ -100,7 +123,9 @@ impl Reload {
             watch,
             due: BTreeSet::new(),
             is_late: false,
+            loads: Loads::start()?,
             failed: BTreeSet::new(),
+            refused: BTreeSet::new(),
             together: BTreeSet::new(),
             built: BTreeMap::new(),
             since: BTreeMap::new(),
@@ -126,11 +151,11 @@ impl Again {
         if self.is_late {
             return Some(News::Late);
         }
-        let (watch, builder) = (&self.watch, &mut self.builder);
+        let (watch, builder, loads) = (&self.watch, &mut self.builder, &mut self.loads);
         let signal = async { asked.recv().await.is_ok().then_some(News::Asked) };
         let event = async {
             match watch {
-                Some(watch) => watch.event().await.then_some(News::Event),
+                Some(watch) => watch.event().await.map(News::Event),
                 None => future::pending().await,
             }
         };
@@ -138,41 +163,50 @@ impl Again {
             let (name, outcome) = builder.next().await;
             Some(News::Built(name, outcome))
         };
-        future::or(signal, future::or(event, built)).await
+        let loaded = async {
+            loads.next().await;
+            Some(News::Loaded)
+        };
+        future::or(signal, future::or(event, future::or(built, loaded))).await
     }
 
     fn take_notice(&mut self, news: News) {
-        let came = Instant::now();
         match news {
             News::Asked => {
                 if let Some(watch) = &mut self.watch {
                     watch.look_at_file();
                 }
-                self.see_to(true, came);
+                self.see_to(Cause::Asked, Instant::now());
             }
-            News::Event => {
+            News::Event(came) => {
                 let read = self.reload.vlugins.as_read();
                 let watch = self.watch.as_mut();
                 let touched = watch.and_then(|it| it.touched(&read, &self.reload.runtime));
-                if let Some(touched) = touched {
-                    self.due.extend(touched);
-                    self.see_to(false, came);
+                if let Some(Touched { names, file }) = touched {
+                    self.due.extend(names);
+                    let cause = match file {
+                        true => Cause::File,
+                        false => Cause::Vlugins,
+                    };
+                    self.see_to(cause, came);
                 }
             }
-            News::Late => self.see_to(false, came),
+            News::Late => self.see_to(Cause::Vlugins, Instant::now()),
             News::Built(name, outcome) => {
                 self.built.insert(name.clone(), outcome);
                 match self.together.contains(&name) {
                     true => self.take_together(),
-                    false => self.take(&BTreeSet::from([name])),
+                    false => self.take(&BTreeSet::from([name]), BTreeSet::new()),
                 }
             }
+            News::Loaded => {}
         }
+        self.settle();
     }
 
     /// Reads plugins.json, and brings those that are due up to date; all of them, if that is asked for. The change
     /// came at this time.
-    fn see_to(&mut self, all: bool, came: Instant) {
+    fn see_to(&mut self, cause: Cause, came: Instant) {
         self.is_late = false;
         // If plugins.json has faults, those that are due wait until the faults are fixed.
         let Some(vlugins) = self.reload.read() else {
@@ -182,7 +216,7 @@ impl Again {
         let changed = said_otherwise(&before, &read);
         let mut due = std::mem::take(&mut self.due);
         due.extend(changed.iter().cloned());
-        if all {
+        if cause == Cause::Asked {
             due.extend(before.iter().chain(&read).map(name));
         }
         // A change from here on is a new one.
@@ -195,20 +229,30 @@ impl Again {
         let builds = self.reload.build.is_wanted();
         let sources = read.into_iter().filter(|it| builds && it.source.is_some());
         let sources: BTreeMap<_, _> = sources.map(|it| (it.name.clone(), it)).collect();
-        if changed.iter().any(|it| sources.contains_key(it)) {
-            self.together.extend(changed);
-        }
         self.builder.retain(|it| sources.contains_key(it));
         let (to_build, rest): (BTreeSet<_>, BTreeSet<_>) =
             due.into_iter().partition(|it| sources.contains_key(it));
-        let again = &std::mem::take(&mut self.failed) - &to_build;
-        let at_once = &(&rest | &again) - &self.together;
+        // Those that failed may lack what plugins.json says now.
+        let is_new = cause != Cause::Vlugins || !changed.is_empty();
+        let (mut again, mut joint) = (BTreeSet::new(), changed);
+        if is_new {
+            again.append(&mut self.failed);
+            let unavailable = self.reload.unavailable().into_iter();
+            again.extend(unavailable.filter(|it| !sources.contains_key(it)));
+            joint.append(&mut self.refused);
+            again.retain(|it| !to_build.contains(it) && !self.loads.is_loading(it));
+        }
+        if joint.iter().any(|it| sources.contains_key(it)) {
+            self.together.append(&mut joint);
+        }
+        let at_once = &(&(&rest | &again) | &joint) - &self.together;
         let nothing_to_build = to_build.is_empty();
-        self.built.retain(|it, _| !to_build.contains(it));
+        self.built
+            .retain(|it, _| sources.contains_key(it) && !to_build.contains(it));
         let to_build = to_build.iter().filter_map(|it| sources.get(it).cloned());
         self.builder.build(to_build.collect());
         if nothing_to_build || !at_once.is_empty() {
-            self.take(&at_once);
+            self.take(&at_once, joint);
         }
         self.take_together();
     }
@@ -219,40 +263,102 @@ impl Again {
             return;
         }
         let names = std::mem::take(&mut self.together);
-        self.take(&names);
+        self.take(&names, names.clone());
     }
 
-    /// Loads those of these that are wanted. One that could not be loaded is tried again. One that could not be built
-    /// is not, until something of it changes.
-    fn take(&mut self, names: &BTreeSet<String>) {
-        let built = names
-            .iter()
-            .filter_map(|it| self.built.remove_entry(it))
-            .collect::<BTreeMap<_, _>>();
+    /// Begins to load those of these that are wanted. Those that are joint become visible in one step. One that could
+    /// not be built waits until something of it changes.
+    fn take(&mut self, names: &BTreeSet<String>, joint: BTreeSet<String>) {
+        let built = self.built.iter().filter(|(name, _)| names.contains(*name));
+        let built = built.map(|(name, outcome)| (name.clone(), outcome.clone()));
+        let mut vlugins = self.reload.vlugins.clone();
+        vlugins.only(names);
+        vlugins.built(built.collect());
+        if let Err(faults) = vlugins.faults() {
+            // Those that were not built keep what was served before.
+            faults.log();
+        }
+        let wanted = names.iter().filter_map(|name| {
+            let served = self.reload.as_served(name);
+            let wanted = match vlugins.found(name) {
+                None => served.map(|_| Wanted::Gone)?,
+                Some((definition, Some(why))) => Wanted::NotBuilt(definition.clone(), why.into()),
+                Some((definition, None)) => Wanted::Load(definition.clone(), served.cloned()),
+            };
+            Some((name.clone(), wanted))
+        });
+        let wanted: BTreeMap<_, _> = wanted.collect();
+        let joint = joint
+            .into_iter()
+            .filter(|it| wanted.contains_key(it))
+            .collect();
+        self.failed.retain(|it| !names.contains(it));
+        self.loads.begin(wanted, joint, &self.reload.runtime);
+    }
+
+    /// Commits what is ready.
+    fn settle(&mut self) {
+        let mut is_news = false;
+        loop {
+            let mut again = false;
+            while let Some(portion) = self.loads.ready() {
+                is_news = true;
+                again |= self.commit(portion);
+            }
+            let finished = self.loads.finished();
+            is_news |= !finished.is_empty();
+            finished.iter().for_each(|tally| self.reload.say(tally));
+            let refused = std::mem::take(&mut self.refused);
+            if !again || refused.is_empty() {
+                self.refused = refused;
+                break;
+            }
+            self.take(&refused, refused.clone());
+        }
+        if is_news {
+            self.look_at_imports();
+        }
+    }
+
+    /// Commits a portion. Returns whether those that were refused are tried again.
+    fn commit(&mut self, mut portion: Portion) -> bool {
+        let ready = std::mem::take(&mut portion.ready);
+        let names: BTreeSet<_> = ready.iter().map(|(name, _)| name.clone()).collect();
         let watch = self.watch.as_ref();
-        let failed = self.reload.take(names, built.clone(), watch, &self.since);
+        let committed = self.reload.commit(ready, watch, &self.since);
+        let tally = self.loads.tally(&portion);
+        let Some(committed) = committed else {
+            tally.refused = true;
+            // One that was tried alone may fit together with the others.
+            let again = !portion.is_joint && self.refused.iter().any(|it| !names.contains(it));
+            self.refused.extend(names);
+            return again;
+        };
+        let Committed {
+            changed,
+            failed,
+            not_built,
+            has_moved,
+        } = committed;
+        tally.changed += changed;
+        tally.failed.extend(failed.iter().cloned());
         self.since
             .retain(|name, _| !names.contains(name) || failed.contains(name));
-        for name in failed {
-            match built.get(&name) {
-                Some(Err(_)) => {}
-                Some(Ok(library)) => {
-                    self.built.insert(name.clone(), Ok(library.clone()));
-                    self.failed.insert(name);
-                }
-                None => _ = self.failed.insert(name),
-            }
-        }
-        self.look_at_imports();
+        self.refused.retain(|name| !names.contains(name));
+        self.failed.extend(&failed - &not_built);
+        changed > 0 || has_moved
     }
 
     /// Notes what scripts import, and which of those files have changed during loading. A script that failed waits for
-    /// a change.
+    /// a change, and one that is on its way is compared when it is there.
     fn look_at_imports(&mut self) {
         if let Some(watch) = &mut self.watch {
             let read = self.reload.vlugins.as_read();
-            let changed = watch.look_at_imports(&read, &self.reload.runtime);
-            let changed: Vec<_> = changed.difference(&self.failed).cloned().collect();
+            let mut changed = watch.look_at_imports(&read, &self.reload.runtime);
+            changed.retain(|name| {
+                let waits = [&self.failed, &self.refused, &self.together];
+                !waits.iter().any(|it| it.contains(name)) && !self.loads.is_loading(name)
+            });
             self.is_late |= !changed.is_empty();
             self.due.extend(changed);
         }
@@ -270,113 +376,6 @@ impl Reload {
         let shown = self.file.shown().display();
         log::error!(target: "valor", "{shown} has faults, and nothing is changed");
         None
-    }
-
-    /// Loads those of these that are wanted, with what was built. Returns the names of those that are still not up to
-    /// date.
-    fn take(
-        &mut self,
-        names: &BTreeSet<String>,
-        built: BTreeMap<String, Outcome>,
-        watch: Option<&Watch>,
-        since: &BTreeMap<String, Instant>,
-    ) -> BTreeSet<String> {
-        let start = Instant::now();
-        let shown = self.file.shown().display();
-        let mut vlugins = self.vlugins.clone();
-        vlugins.only(names);
-        vlugins.built(built);
-        if let Err(faults) = vlugins.faults() {
-            // Those that were not built keep what was served before.
-            faults.log();
-        }
-        let mut failed: BTreeSet<_> = vlugins.not_built().map(str::to_owned).collect();
-        let is_served = |name: &str| self.served.iter().any(|it| it.name == name);
-        let wanted = vlugins.definitions(&self.served);
-        let is_named = |it: &&Definition| names.contains(&it.name);
-        let before: Vec<_> = self.served.iter().filter(is_named).cloned().collect();
-        let applied = match smol::block_on(self.runtime.apply(&before, &wanted)) {
-            Ok(applied) => applied,
-            Err(error) => {
-                log::error!(
-                    target: "valor",
-                    "{shown} cannot be served as it is now, and nothing is changed: {error}"
-                );
-                return names.clone();
-            }
-        };
-        let has_changed = |name: &str| {
-            let definition = wanted.iter().find(|it| it.name == name);
-            let found = watch.zip(definition);
-            found.is_some_and(|(watch, it)| watch.has_changed(it, &self.runtime))
-        };
-        let mut changed = 0;
-        for it in applied {
-            let name = it.name.as_str();
-            match it.change {
-                Change::Kept => {}
-                // A failure on a mix of two versions is no news: the newer version comes next.
-                Change::Failed(_) if has_changed(&it.name) => {
-                    log::info!(
-                        target: "valor::watch", vlugin = name;
-                        "the vlugin `{name}` has changed while it was loaded"
-                    );
-                    failed.insert(it.name);
-                }
-                Change::Failed(error) => {
-                    let state = match is_served(name) {
-                        true => "stays as it was",
-                        false => "is not available",
-                    };
-                    log::error!(target: "valor", vlugin = name; "the vlugin `{name}` {state}: {error}");
-                    vlugins.failed_at(name, &error);
-                    failed.insert(it.name);
-                }
-                change => {
-                    let what = format!("{change:?}").to_lowercase();
-                    let live = match (&change, since.get(name)) {
-                        (Change::Added | Change::Replaced, Some(since)) => {
-                            format!(", and live after {:.1} s", since.elapsed().as_secs_f64())
-                        }
-                        _ => String::new(),
-                    };
-                    log::info!(target: "valor", vlugin = name; "the vlugin `{name}` is {what}{live}");
-                    changed += 1;
-                }
-            }
-        }
-        let took = start.elapsed().as_secs_f64();
-        let but = match failed.is_empty() {
-            true => String::new(),
-            false => {
-                let names: Vec<_> = failed.iter().map(|name| format!("`{name}`")).collect();
-                format!(" but for {}", names.join(", "))
-            }
-        };
-        log::info!(
-            target: "valor",
-            "{shown} is served as it is now{but}: {changed} changed in {took:.2} s"
-        );
-        let new: BTreeSet<_> = failed.iter().filter(|it| !is_served(it)).cloned().collect();
-        self.note(wanted, names, &failed);
-        // They answer 503, as they would if the server had begun with them.
-        for definition in vlugins.mount_unavailable(&new, &self.runtime) {
-            self.served.push(definition);
-        }
-        failed
-    }
-
-    /// What is served from here on; for those that failed, what was served before.
-    fn note(
-        &mut self,
-        wanted: Vec<Definition>,
-        names: &BTreeSet<String>,
-        failed: &BTreeSet<String>,
-    ) {
-        let before = std::mem::take(&mut self.served);
-        let stays = |it: &Definition| failed.contains(&it.name) || !names.contains(&it.name);
-        let now = wanted.into_iter().filter(|it| !stays(it));
-        self.served = now.chain(before.into_iter().filter(stays)).collect();
     }
 }
 
