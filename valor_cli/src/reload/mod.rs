@@ -3,11 +3,11 @@
 //!
 //! No fault ends the program. A file with faults changes nothing, and if a vlugin cannot be built or loaded, the old
 //! one stays. The log says why. Neither a build (`building`) nor a load (`loads`) delays others: each vlugin is replaced
-//! as soon as it is ready (`commit`). Only changes in plugins.json itself wait for all of theirs, because vlugins may
+//! as soon as it is ready (`serving`). Only changes in plugins.json itself wait for all of theirs, because vlugins may
 //! exchange prefixes there. What failed is tried again when something of it changes, or plugins.json.
 
-mod commit;
 mod loads;
+mod serving;
 
 use crate::{
     args::{BuildArgs, LogArgs},
@@ -19,9 +19,9 @@ use crate::{
     programs::Stop,
     watch::{Touched, Watch},
 };
-use commit::Committed;
 use futures_lite::future;
 use loads::{Loads, Portion, Wanted};
+use serving::{Committed, Serving};
 use smol::channel::{Receiver, Sender, bounded};
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -90,7 +90,10 @@ enum Cause {
 
 /// Applies plugins.json, again and again.
 struct Again {
-    reload: Reload,
+    serving: Serving,
+    /// Whether sources are built.
+    builds: bool,
+    stop: Stop,
     watch: Option<Watch>,
     builder: Builder,
     /// The names of those that have changed and are handled with the next event.
@@ -119,7 +122,14 @@ impl Reload {
         let base = self.vlugins.base().to_owned();
         let mut again = Again {
             builder: Builder::new(base, &self.build, &self.log, &self.writer, &self.stop),
-            reload: self,
+            builds: self.build.is_wanted(),
+            serving: Serving {
+                file: self.file,
+                runtime: self.runtime,
+                vlugins: self.vlugins,
+                served: self.served,
+            },
+            stop: self.stop,
             watch,
             due: BTreeSet::new(),
             is_late: false,
@@ -135,7 +145,7 @@ impl Reload {
             .spawn(move || {
                 again.look_at_imports();
                 while let Some(news) = smol::block_on(again.news(&asked)) {
-                    if again.reload.stop.is_stopped() {
+                    if again.stop.is_stopped() {
                         return;
                     }
                     again.take_notice(news);
@@ -179,9 +189,9 @@ impl Again {
                 self.see_to(Cause::Asked, Instant::now());
             }
             News::Event(came) => {
-                let read = self.reload.vlugins.as_read();
+                let read = self.serving.vlugins.as_read();
                 let watch = self.watch.as_mut();
-                let touched = watch.and_then(|it| it.touched(&read, &self.reload.runtime));
+                let touched = watch.and_then(|it| it.touched(&read, &self.serving.runtime));
                 if let Some(Touched { names, file }) = touched {
                     self.due.extend(names);
                     let cause = match file {
@@ -208,11 +218,12 @@ impl Again {
     /// came at this time.
     fn see_to(&mut self, cause: Cause, came: Instant) {
         self.is_late = false;
+        let builds = self.builds;
         // If plugins.json has faults, those that are due wait until the faults are fixed.
-        let Some(vlugins) = self.reload.read() else {
+        let Some(vlugins) = self.serving.read(builds) else {
             return;
         };
-        let (before, read) = (self.reload.vlugins.as_read(), vlugins.as_read());
+        let (before, read) = (self.serving.vlugins.as_read(), vlugins.as_read());
         let changed = said_otherwise(&before, &read);
         let mut due = std::mem::take(&mut self.due);
         due.extend(changed.iter().cloned());
@@ -221,12 +232,11 @@ impl Again {
         }
         // A change from here on is a new one.
         if let Some(watch) = &mut self.watch {
-            due.extend(watch.look_at(&read, &self.reload.runtime));
+            due.extend(watch.look_at(&read, &self.serving.runtime));
         }
         self.since
             .extend(due.iter().map(|name| (name.clone(), came)));
-        self.reload.vlugins = vlugins;
-        let builds = self.reload.build.is_wanted();
+        self.serving.vlugins = vlugins;
         let sources = read.into_iter().filter(|it| builds && it.source.is_some());
         let sources: BTreeMap<_, _> = sources.map(|it| (it.name.clone(), it)).collect();
         self.builder.retain(|it| sources.contains_key(it));
@@ -237,7 +247,7 @@ impl Again {
         let (mut again, mut joint) = (BTreeSet::new(), changed);
         if is_new {
             again.append(&mut self.failed);
-            let unavailable = self.reload.unavailable().into_iter();
+            let unavailable = self.serving.unavailable().into_iter();
             again.extend(unavailable.filter(|it| !sources.contains_key(it)));
             joint.append(&mut self.refused);
             again.retain(|it| !to_build.contains(it) && !self.loads.is_loading(it));
@@ -271,7 +281,7 @@ impl Again {
     fn take(&mut self, names: &BTreeSet<String>, joint: BTreeSet<String>) {
         let built = self.built.iter().filter(|(name, _)| names.contains(*name));
         let built = built.map(|(name, outcome)| (name.clone(), outcome.clone()));
-        let mut vlugins = self.reload.vlugins.clone();
+        let mut vlugins = self.serving.vlugins.clone();
         vlugins.only(names);
         vlugins.built(built.collect());
         if let Err(faults) = vlugins.faults() {
@@ -279,7 +289,7 @@ impl Again {
             faults.log();
         }
         let wanted = names.iter().filter_map(|name| {
-            let served = self.reload.as_served(name);
+            let served = self.serving.as_served(name);
             let wanted = match vlugins.found(name) {
                 None => served.map(|_| Wanted::Gone)?,
                 Some((definition, Some(why))) => Wanted::NotBuilt(definition.clone(), why.into()),
@@ -293,7 +303,7 @@ impl Again {
             .filter(|it| wanted.contains_key(it))
             .collect();
         self.failed.retain(|it| !names.contains(it));
-        self.loads.begin(wanted, joint, &self.reload.runtime);
+        self.loads.begin(wanted, joint, &self.serving.runtime);
     }
 
     /// Commits what is ready.
@@ -307,7 +317,7 @@ impl Again {
             }
             let finished = self.loads.finished();
             is_news |= !finished.is_empty();
-            finished.iter().for_each(|tally| self.reload.say(tally));
+            finished.iter().for_each(|tally| self.serving.say(tally));
             let refused = std::mem::take(&mut self.refused);
             if !again || refused.is_empty() {
                 self.refused = refused;
@@ -325,7 +335,7 @@ impl Again {
         let ready = std::mem::take(&mut portion.ready);
         let names: BTreeSet<_> = ready.iter().map(|(name, _)| name.clone()).collect();
         let watch = self.watch.as_ref();
-        let committed = self.reload.commit(ready, watch, &self.since);
+        let committed = self.serving.commit(ready, watch, &self.since);
         let tally = self.loads.tally(&portion);
         let Some(committed) = committed else {
             tally.refused = true;
@@ -353,8 +363,8 @@ impl Again {
     /// a change, and one that is on its way is compared when it is there.
     fn look_at_imports(&mut self) {
         if let Some(watch) = &mut self.watch {
-            let read = self.reload.vlugins.as_read();
-            let mut changed = watch.look_at_imports(&read, &self.reload.runtime);
+            let read = self.serving.vlugins.as_read();
+            let mut changed = watch.look_at_imports(&read, &self.serving.runtime);
             changed.retain(|name| {
                 let waits = [&self.failed, &self.refused, &self.together];
                 !waits.iter().any(|it| it.contains(name)) && !self.loads.is_loading(name)
@@ -362,20 +372,6 @@ impl Again {
             self.is_late |= !changed.is_empty();
             self.due.extend(changed);
         }
-    }
-}
-
-impl Reload {
-    /// Reads plugins.json, if it has no faults.
-    fn read(&self) -> Option<Vlugins> {
-        let vlugins = Vlugins::read(Some(self.file.clone()), self.build.is_wanted());
-        let Err(faults) = vlugins.faults() else {
-            return Some(vlugins);
-        };
-        faults.log();
-        let shown = self.file.shown().display();
-        log::error!(target: "valor", "{shown} has faults, and nothing is changed");
-        None
     }
 }
 

@@ -1,18 +1,27 @@
-//! Makes what is loaded visible: the vlugins of one step together, with a line in the log for each. One that could not
-//! be loaded goes on as it was; if it was not available before either, the newest reason is shown.
+//! [`Serving`]: what of a plugins.json is served. `reload` gives it what is loaded, and it makes that visible: the
+//! vlugins of one step together, with a line in the log for each. One that could not be loaded goes on as it was; if it
+//! was not available before either, the newest reason is shown.
 
-use super::{
-    Reload,
-    loads::{Ready, Tally},
-};
-use crate::watch::Watch;
+use super::loads::{Ready, Tally};
+use crate::{load::Vlugins, plugins_file::PluginsFile, watch::Watch};
 use std::{
     collections::{BTreeMap, BTreeSet},
+    sync::Arc,
     time::Instant,
 };
-use valor_runtime::{Applied, Change, Definition};
+use valor_runtime::{Applied, Change, Definition, Runtime};
 
-/// What came of it.
+/// A plugins.json, and what of it is served.
+pub struct Serving {
+    pub file: PluginsFile,
+    pub runtime: Arc<Runtime>,
+    /// plugins.json as it was last read without a fault.
+    pub vlugins: Vlugins,
+    /// The definitions that are mounted, whether they are available or not.
+    pub served: Vec<Definition>,
+}
+
+/// What came of a commit.
 #[derive(Default)]
 pub struct Committed {
     pub changed: usize,
@@ -35,7 +44,19 @@ enum Meanwhile {
     Another,
 }
 
-impl Reload {
+impl Serving {
+    /// Reads plugins.json, if it has no faults.
+    pub fn read(&self, builds: bool) -> Option<Vlugins> {
+        let vlugins = Vlugins::read(Some(self.file.clone()), builds);
+        let Err(faults) = vlugins.faults() else {
+            return Some(vlugins);
+        };
+        faults.log();
+        let shown = self.file.shown().display();
+        log::error!(target: "valor", "{shown} has faults, and nothing is changed");
+        None
+    }
+
     /// Commits these. `None` if a prefix is taken, which is then in the log, and nothing has changed.
     pub fn commit(
         &mut self,
