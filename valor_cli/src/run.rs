@@ -185,6 +185,7 @@ async fn serve(
         faults.log();
     }
     vlugins.mount_missing(&runtime).map_err(failed)?;
+    vlugins.mount_faulty(&runtime);
 
     if let Some((file, asked)) = file {
         let reload = Reload {

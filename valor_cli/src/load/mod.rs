@@ -18,7 +18,7 @@ use std::{
 };
 use valor_runtime::{
     Definition, Runtime, RuntimeError,
-    definition::{DefinitionFaults, Definitions},
+    definition::{DefinitionFault, DefinitionFaults, Definitions, Faulty},
     loader::LoadError,
 };
 
@@ -29,6 +29,8 @@ pub struct Vlugins {
     definitions: Definitions,
     entries: Vec<Entry>,
     faults: DefinitionFaults,
+    /// What is wrong with plugins.json beside the definitions whose name and prefix are known.
+    whole: Option<String>,
     /// Folders that were searched for a file without success.
     searched: BTreeSet<PathBuf>,
     shared: Shared,
@@ -91,7 +93,17 @@ impl Vlugins {
             built: false,
             fate: Fate::Well,
         };
+        let of = |it: &Faulty, key: &str| {
+            let rest = key.strip_prefix(&*it.key);
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+        };
+        let whole = faults.as_ref().and_then(|all| {
+            let is_known = |key: &str| definitions.faulty().iter().any(|it| of(it, key));
+            let first = all.faults.iter().find(|fault| !is_known(&fault.key))?;
+            Some(placed(file.as_ref()?.shown(), first))
+        });
         let mut vlugins = Self {
+            whole,
             entries: definitions.iter().map(entry).collect(),
             definitions,
             faults: faults.unwrap_or(DefinitionFaults {
@@ -261,6 +273,23 @@ impl Vlugins {
         runtime.add_all_unavailable(missing)
     }
 
+    /// Mounts the definitions that were read with a fault, as far as their name and prefix are known: they answer 503.
+    /// Any other fault of plugins.json degrades `/_health`.
+    pub fn mount_faulty(&self, runtime: &Runtime) {
+        runtime.set_fault(self.whole.clone());
+        for faulty in self.definitions.faulty() {
+            let mut faults = self.faults.faults.iter();
+            let first = faults.find(|it| it.key.starts_with(&format!("{}.", faulty.key)));
+            let reason = first.map_or_else(
+                || "its definition has a fault".to_owned(),
+                |fault| placed(self.faults.file.as_deref().unwrap_or(Path::new("")), fault),
+            );
+            if let Err(error) = runtime.add_faulty(faulty, &reason) {
+                log::error!(target: "valor", "{error}");
+            }
+        }
+    }
+
     /// Every fault, one line each, in the order of the file.
     ///
     /// # Errors
@@ -315,6 +344,15 @@ impl Vlugins {
         let fault = self.definitions.fault(index, key, named);
         self.faults.faults.push(fault);
         self.entries[index].fate = Fate::Faulty(Why::of(line));
+    }
+}
+
+/// A fault with its file.
+fn placed(file: &Path, fault: &DefinitionFault) -> String {
+    let file = file.display();
+    match fault.position {
+        Some(_) => format!("{file}:{fault}"),
+        None => format!("{file}: {fault}"),
     }
 }
 

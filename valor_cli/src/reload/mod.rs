@@ -224,7 +224,8 @@ impl Again {
             return;
         };
         let (before, read) = (self.serving.vlugins.as_read(), vlugins.as_read());
-        let changed = said_otherwise(&before, &read);
+        let mut changed = said_otherwise(&before, &read);
+        changed.append(&mut self.serving.faulty());
         let mut due = std::mem::take(&mut self.due);
         due.extend(changed.iter().cloned());
         if cause == Cause::Asked {
@@ -288,10 +289,12 @@ impl Again {
             // Those that were not built keep what was served before.
             faults.log();
         }
+        let faulty = self.serving.faulty();
         let wanted = names.iter().filter_map(|name| {
             let served = self.serving.as_served(name);
             let wanted = match vlugins.found(name) {
-                None => served.map(|_| Wanted::Gone)?,
+                None if served.is_none() && !faulty.contains(name) => return None,
+                None => Wanted::Gone,
                 Some((definition, Some(why))) => Wanted::NotBuilt(definition.clone(), why.into()),
                 Some((definition, None)) => Wanted::Load(definition.clone(), served.cloned()),
             };

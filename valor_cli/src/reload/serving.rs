@@ -49,6 +49,7 @@ impl Serving {
     pub fn read(&self, builds: bool) -> Option<Vlugins> {
         let vlugins = Vlugins::read(Some(self.file.clone()), builds);
         let Err(faults) = vlugins.faults() else {
+            self.runtime.set_fault(None);
             return Some(vlugins);
         };
         faults.log();
@@ -161,6 +162,14 @@ impl Serving {
     /// The definition that one is served with, or that is not available.
     pub fn as_served(&self, name: &str) -> Option<&Definition> {
         self.served.iter().find(|it| it.name == name)
+    }
+
+    /// Those that answer 503 because plugins.json had a fault in their definition at the start.
+    pub fn faulty(&self) -> BTreeSet<String> {
+        let mounted = self.runtime.mounted().into_iter();
+        let lacking = mounted.filter(|it| it.origin.unavailable.is_some());
+        let names = lacking.map(|it| it.name.to_string());
+        names.filter(|it| self.as_served(it).is_none()).collect()
     }
 
     /// Those that are served and not available.

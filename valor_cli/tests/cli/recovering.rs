@@ -220,3 +220,55 @@ fn a_script_that_failed_is_tried_again_at_its_next_change() {
     );
     assert_eq!(it.get("/h"), "mended");
 }
+
+#[test]
+fn a_definition_that_has_a_fault_at_the_start_answers_503() {
+    let site = r#"{ "type": "files", "name": "site", "path": "." }"#;
+    let it = start(Folder::new(&plugins(&[
+        site,
+        r#"{ "type": "file", "name": "b", "path": "." }"#,
+        r#"{ "type": "files", "name": "gone", "prefix": "/c", "pth": "." }"#,
+    ])));
+    let statuses = || ["/b", "/c", "/site/plugins.json"].map(|it_is| it.server.get(it_is).status);
+    assert_eq!(statuses(), [503, 503, 200]);
+    it.server
+        .wait_for_err("it is not loaded: plugins.json:1:75: plugins[1].type: ");
+    let health = it.server.get("/_health").body;
+    assert_eq!(
+        health,
+        r#"{"status":"degraded","unavailable":{"b":"not loaded","gone":"not loaded"}}"#
+    );
+    let mended = plugins(&[site, r#"{ "type": "files", "name": "b", "path": "." }"#]);
+    it.when(
+        || it.folder.write("plugins.json", mended),
+        "is served as it is now: 2 changed",
+    );
+    assert_eq!(it.server.get("/b/plugins.json").status, 200);
+    assert_eq!(it.server.get("/c").status, 404);
+    let health = it.server.get("/_health").body;
+    assert_eq!(health, r#"{"status":"ready","unavailable":{}}"#);
+}
+
+#[test]
+fn a_plugins_json_that_is_broken_at_the_start_is_no_health() {
+    use std::io::BufRead;
+    let it = start(Folder::new("{ \"plugins\": ["));
+    let health = it.server.get("/_health").body;
+    assert_eq!(
+        health,
+        r#"{"status":"degraded","unavailable":{"plugins.json":"not loaded"}}"#
+    );
+    // The page for people shows it.
+    let mut events = it.server.begin("/_welcome/events");
+    let mut line = String::new();
+    while !line.contains(r#""fault":"plugins.json:1:"#) {
+        line.clear();
+        assert!(events.read_line(&mut line).unwrap() > 0);
+    }
+    it.when(
+        || it.folder.write("plugins.json", plugins(&[])),
+        "is served as it is now",
+    );
+    let health = it.server.get("/_health").body;
+    assert_eq!(health, r#"{"status":"ready","unavailable":{}}"#);
+}

@@ -11,6 +11,19 @@ use std::path::{Path, PathBuf};
 pub struct Definitions {
     pub(super) file: Option<PathBuf>,
     pub(super) entries: Vec<(Definition, Positions)>,
+    pub(super) faulty: Vec<Faulty>,
+}
+
+/// What is known of a definition with a fault: a name and a prefix that no other one has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Faulty {
+    /// From the root: `plugins[2]`. The keys of its faults begin with it.
+    pub key: String,
+    /// The vlugin's name.
+    pub name: String,
+    /// Where it is to be mounted.
+    pub prefix: String,
 }
 
 /// The positions of the parts of one definition in its text.
@@ -68,6 +81,11 @@ impl Definitions {
     /// The definitions, in the order of the file.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = &Definition> {
         self.entries.iter().map(|(definition, _)| definition)
+    }
+
+    /// The definitions with faults of which the name and the prefix are sound.
+    pub fn faulty(&self) -> &[Faulty] {
+        &self.faulty
     }
 
     /// A fault that shows only later, such as a missing file. Its position is the value of a key of the definition at

@@ -68,7 +68,7 @@ mod twice;
 mod written;
 
 pub use component::Instance;
-pub use document::Definitions;
+pub use document::{Definitions, Faulty};
 pub use fault::{DefinitionFault, DefinitionFaults, Position, TOLD};
 pub use fields::Definition;
 pub use files::{FilesConfig, is_served};

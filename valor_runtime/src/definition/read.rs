@@ -6,7 +6,7 @@
 use super::{
     check::Checker,
     cursor::Cursor,
-    document::{Definitions, Positions},
+    document::{Definitions, Faulty, Positions},
     duplicates::Duplicates,
     fault::{DefinitionFault, Faults, Position},
     fields::Definition,
@@ -27,10 +27,11 @@ pub(super) fn all(text: &str, kinds: &[Kind]) -> (Definitions, Faults) {
         Err(fault) => return (Definitions::default(), Faults::one(fault)),
     };
     let mut reader = Reader::of(text, kinds);
-    let entries = reader.plugins(root);
+    let (entries, faulty) = reader.plugins(root);
     let definitions = Definitions {
         file: None,
         entries,
+        faulty,
     };
     (definitions, reader.checker.faults)
 }
@@ -122,36 +123,48 @@ impl<'t> Reader<'t> {
         self.checker.position(node.at)
     }
 
-    fn plugins(&mut self, root: Node<'t>) -> Vec<(Definition, Positions)> {
+    fn plugins(&mut self, root: Node<'t>) -> (Vec<(Definition, Positions)>, Vec<Faulty>) {
         let wrap = "write { \"plugins\": [ … ] }";
         let Some(entries) = root.object() else {
             let message = format!("expected an object, found {}; {wrap}", root.kind());
             self.checker.fault(root.at, "", message);
-            return Vec::new();
+            return Default::default();
         };
         let known = self.checker.known(entries, "", keys::FILE, &[]);
         self.checker.rows(&root, &known, "", keys::FILE, None);
         let Some(plugins) = known.get("plugins") else {
-            return Vec::new();
+            return Default::default();
         };
         let Some(elements) = plugins.array() else {
             let message = format!("expected an array, found {}", plugins.kind());
             self.checker.fault(plugins.at, "plugins", message);
-            return Vec::new();
+            return Default::default();
         };
         let mut duplicates = Duplicates::default();
-        let mut entries = Vec::new();
+        let (mut entries, mut faulty) = (Vec::new(), Vec::new());
         for (index, element) in elements.into_iter().enumerate() {
             let key = format!("plugins[{index}]");
             self.note_twice(element.at);
             let before = self.checker.faults.count();
             let read = self.definition(element, &key);
+            let in_itself = self.checker.faults.count();
             duplicates.note(
                 &mut self.checker,
                 &key,
                 read.name.as_ref(),
                 read.prefix.as_ref(),
             );
+            let is_alone = self.checker.faults.count() == in_itself;
+            if let (Some((name, _)), Some((prefix, _))) = (&read.name, &read.prefix)
+                && in_itself > before
+                && is_alone
+            {
+                faulty.push(Faulty {
+                    key: key.clone(),
+                    name: name.clone(),
+                    prefix: prefix.clone(),
+                });
+            }
             let positions = Positions {
                 key,
                 whole: self.position(element),
@@ -162,7 +175,7 @@ impl<'t> Reader<'t> {
             }
         }
         self.note_twice(usize::MAX);
-        entries
+        (entries, faulty)
     }
 
     fn definition(&mut self, node: Node<'t>, key: &str) -> ReadEntry {

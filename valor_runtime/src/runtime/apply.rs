@@ -174,7 +174,7 @@ impl Runtime {
     async fn compare(&self, old: Option<&Definition>, new: &Definition) -> (Change, Option<Mount>) {
         let mounted = self.dispatch.registry.get(&new.name);
         let change = match (&mounted, old) {
-            (Some(other), None) => {
+            (Some(other), None) if other.origin.unavailable.is_none() => {
                 let error = RegistryError::NameTaken {
                     name: new.name.clone(),
                     prefix: other.prefix.to_string(),
@@ -191,6 +191,7 @@ impl Runtime {
                 }
                 Change::Replaced
             }
+            (Some(_), None) => Change::Replaced,
             (None, _) => Change::Added,
         };
         match self.prepare(new, false).await {

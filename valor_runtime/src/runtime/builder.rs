@@ -215,6 +215,7 @@ impl Builder {
             kinds,
             limits: self.limits,
             readiness: Readiness::default(),
+            fault: std::sync::Mutex::default(),
             dispatch,
         });
         runtime.mount_own(&self.access)?;

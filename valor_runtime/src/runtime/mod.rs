@@ -7,6 +7,7 @@ mod administer;
 mod apply;
 mod builder;
 mod mounts;
+mod unavailable;
 
 pub use apply::{Applied, Change, Prepared};
 pub use builder::Builder;
@@ -25,13 +26,16 @@ use crate::{
     },
     loader::{LoadError, Loader, Loaders, Wanted},
     place::Place,
-    registry::{Lack, Mount, Origin, RegistryError, Unavailable},
+    registry::{Mount, Origin, RegistryError},
     timer::Timer,
 };
 use futures_lite::{FutureExt, future};
 use futures_util::stream::{self, StreamExt};
 use serde::Serialize;
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 use valor::Entry;
 
 /// Each load takes a thread and the bytes of its file, and some wait for a network.
@@ -67,6 +71,8 @@ pub struct Runtime {
     kinds: Kinds,
     limits: Limits,
     readiness: Readiness,
+    /// What is wrong with the plugins.json as a whole.
+    fault: Mutex<Option<String>>,
 }
 
 /// Why a runtime cannot do what it was asked to do.
@@ -281,59 +287,6 @@ impl Runtime {
         };
         let mount = place.mount(vlugin, origin, &self.limits);
         Ok(self.dispatch.registry.insert(vec![mount])?)
-    }
-
-    /// Mounts a vlugin that could not be built or loaded. It answers 503, and the other vlugins are served. Only
-    /// `/_plugins` shows the reason, which may name files or quote the vlugin. `/_health` reports an `optional` one as
-    /// not installed, and is degraded by any other.
-    ///
-    /// # Errors
-    /// [`RuntimeError::Registry`].
-    pub fn add_unavailable(
-        &self,
-        definition: &Definition,
-        reason: &str,
-    ) -> Result<(), RuntimeError> {
-        self.add_all_unavailable([(definition, reason)])
-    }
-
-    /// The same for many, in one step: either all of them are mounted, or none.
-    ///
-    /// # Errors
-    /// [`RuntimeError::Registry`].
-    pub fn add_all_unavailable<'a>(
-        &self,
-        all: impl IntoIterator<Item = (&'a Definition, &'a str)>,
-    ) -> Result<(), RuntimeError> {
-        let all = all.into_iter();
-        let mounts = all.map(|(definition, reason)| self.unavailable(definition, reason));
-        Ok(self.dispatch.registry.insert(mounts.collect())?)
-    }
-
-    fn unavailable(&self, definition: &Definition, reason: &str) -> Mount {
-        let lack = match definition.optional {
-            true => Lack::NotInstalled,
-            false => Lack::NotLoaded,
-        };
-        let detail = format!(
-            "the vlugin `{}` is not available: it is {}",
-            definition.name,
-            lack.as_str()
-        );
-        let vlugin = crate::from_fn(move |_| {
-            let response = Response::problem(503, &detail);
-            async { Ok(response) }
-        });
-        let origin = Origin {
-            kind: Some(definition.kind),
-            definition: Some(Arc::new(definition.clone())),
-            unavailable: Some(Unavailable {
-                lack,
-                reason: reason.to_owned(),
-            }),
-            ..Origin::default()
-        };
-        Place::from(definition).mount(vlugin, origin, &self.limits)
     }
 
     /// Answers a request without a socket.

@@ -12,6 +12,7 @@ use crate::{
 };
 use serde_json::{Value, json};
 use std::sync::{Arc, Weak};
+use valor_abi_wire::lock::locked;
 
 /// How many seconds `/_plugins` has to answer. This is longer than the limits of loading, which name the vlugin.
 const LOADING: f64 = 600.0;
@@ -79,8 +80,11 @@ impl Runtime {
             Some((mount.name.to_string(), lack))
         });
         let troubled = self.troubled().into_iter();
+        let faulty = locked(&self.fault).is_some();
+        let faulty = faulty.then(|| ("plugins.json".to_owned(), Lack::NotLoaded));
         lacking
             .chain(troubled.map(|(name, _)| (name, Lack::EndedTooOften)))
+            .chain(faulty)
             .collect()
     }
 
@@ -98,6 +102,7 @@ impl Runtime {
         let own = mounts.iter().filter(|it| is_shown(&it.name));
         let own: Vec<_> = own.map(|it| &*it.prefix).collect();
         let (_, status) = admin::health_of(self.readiness.get(), &self.lacking());
-        json!({ "status": status, "vlugins": vlugins, "own": own })
+        let fault = locked(&self.fault).clone();
+        json!({ "status": status, "fault": fault, "vlugins": vlugins, "own": own })
     }
 }
