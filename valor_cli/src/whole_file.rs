@@ -31,23 +31,43 @@ pub fn unwritten(file: &Path, error: &io::Error) -> Failure {
     let folder = file.parent().filter(|it| !it.as_os_str().is_empty());
     let folder = folder.unwrap_or(Path::new("."));
     let shown = folder.display();
-    let mut above = folder.ancestors().filter(|it| !it.as_os_str().is_empty());
-    let no_folder = above.find(|it| it.metadata().is_ok_and(|it| !it.is_dir()));
-    let reason = match no_folder {
-        Some(it) => format!("{} is not a folder; name one in its place", it.display()),
+    let reason = match no_folder(folder) {
+        Some(reason) => reason,
         None if file.is_dir() => "it is a folder; give the name of a file".to_owned(),
         None if !folder.exists() => {
             format!("there is no folder {shown}; create it, or name another")
         }
-        None => {
-            // Of an error of the part, the kind alone: nobody knows its name.
-            let said = match error.raw_os_error() {
-                Some(_) => error.to_string(),
-                None => error.kind().to_string(),
-            };
-            format!("{said}; see that you may write to the folder {shown}, and that it has room")
-        }
+        None => refused(folder, error),
     };
     let line = format!("{} cannot be written: {reason}", file.display());
     Failure::new(FAULTS, [line])
+}
+
+/// A folder cannot be made, and what to do.
+pub fn unmade(folder: &Path, error: &io::Error) -> Failure {
+    let above = folder.ancestors().skip(1);
+    let mut above = above.filter(|it| !it.as_os_str().is_empty());
+    let above = above.find(|it| it.exists()).unwrap_or(Path::new("."));
+    let reason = no_folder(folder).unwrap_or_else(|| refused(above, error));
+    let line = format!("the folder {} cannot be made: {reason}", folder.display());
+    Failure::new(FAULTS, [line])
+}
+
+/// Whether something else is in the place of a folder or of one above it.
+fn no_folder(folder: &Path) -> Option<String> {
+    let mut above = folder.ancestors().filter(|it| !it.as_os_str().is_empty());
+    let other = above.find(|it| it.metadata().is_ok_and(|it| !it.is_dir()))?;
+    let other = other.display();
+    Some(format!("{other} is not a folder; name one in its place"))
+}
+
+/// What the system says about something new in a folder.
+fn refused(folder: &Path, error: &io::Error) -> String {
+    // Of an error of the part, the kind alone: nobody knows its name.
+    let said = match error.raw_os_error() {
+        Some(_) => error.to_string(),
+        None => error.kind().to_string(),
+    };
+    let shown = folder.display();
+    format!("{said}; see that you may write to the folder {shown}, and that it has room")
 }

@@ -1,12 +1,11 @@
 //! The questions of `new`, on a terminal only: what a pipe or a script has not given is never waited for. They are on
 //! standard error, so that standard output is the same with and without them.
 
-use super::name;
 use crate::{args::word, exit::Failure, output::print_error};
 use clap::ValueEnum;
 use std::{
     io::{self, IsTerminal, Write},
-    path::PathBuf,
+    path::{Path, PathBuf},
 };
 
 /// Whether somebody is there to answer.
@@ -14,16 +13,16 @@ pub fn is_possible() -> bool {
     io::stdin().is_terminal() && io::stderr().is_terminal()
 }
 
-/// Asks for the name until it is one.
+/// Asks for the name until it is accepted.
 ///
 /// # Errors
 /// If the input ends.
-pub fn name() -> Result<PathBuf, Failure> {
+pub fn name(accept: impl Fn(&Path) -> Result<(), Failure>) -> Result<PathBuf, Failure> {
     loop {
         let folder = PathBuf::from(answer("What is its name? ")?);
-        match name::of_vlugin(&folder) {
-            Ok(_) => return Ok(folder),
-            Err(line) => print_error(&line),
+        match accept(&folder) {
+            Ok(()) => return Ok(folder),
+            Err(failure) => _ = failure.tell(false),
         }
     }
 }

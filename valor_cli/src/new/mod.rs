@@ -12,7 +12,7 @@ use crate::{
     args::{Form, NewArgs, TemplateKind, word},
     exit::Failure,
     output::{print_line, print_warning},
-    whole_file::{unwritten, write},
+    whole_file::{unmade, write},
 };
 use std::{
     fs, io,
@@ -28,9 +28,13 @@ pub fn new(args: &NewArgs) -> Result<(), Failure> {
     let asks = ask::is_possible();
     let folder = match &args.name {
         Some(name) => name.clone(),
-        None if asks => ask::name()?,
+        None if asks => ask::name(|folder| accept(folder, args.kind).map(drop))?,
         None => return Err(Failure::usage("a name is missing: valor_cli new NAME")),
     };
+    // Before anything is asked that would be for nothing.
+    if asks {
+        accept(&folder, args.kind)?;
+    }
     let kind = match args.kind {
         Some(kind) => kind,
         None if asks => ask::choice("Which kind?", TemplateKind::Native)?,
@@ -41,6 +45,9 @@ pub fn new(args: &NewArgs) -> Result<(), Failure> {
             "{option} is for the kinds `native` and `wasm`; leave it out for `{}`",
             word(kind)
         )));
+    }
+    if asks {
+        accept(&folder, Some(kind))?;
     }
     let form = match args.form {
         Some(form) => form,
@@ -68,7 +75,7 @@ pub fn new(args: &NewArgs) -> Result<(), Failure> {
     for (file, text) in &files {
         let file = folder.join(file);
         let parent = file.parent().unwrap_or(&folder);
-        fs::create_dir_all(parent).map_err(|error| unwritten(&file, &error))?;
+        fs::create_dir_all(parent).map_err(|error| unmade(parent, &error))?;
         write(&file, text.as_bytes())?;
     }
     if kind.is_crate()
@@ -81,6 +88,20 @@ pub fn new(args: &NewArgs) -> Result<(), Failure> {
     }
     show(&folder, &name, kind);
     Ok(())
+}
+
+/// The name of a vlugin that may be written to this folder, as far as its kind is known.
+///
+/// # Errors
+/// If the name is wrong, or the folder exists.
+fn accept(folder: &Path, kind: Option<TemplateKind>) -> Result<String, Failure> {
+    let name = match kind {
+        Some(kind) => name::of_folder(folder, kind),
+        None => name::of_vlugin(folder),
+    };
+    let name = name.map_err(Failure::usage)?;
+    refuse_to_overwrite(folder)?;
+    Ok(name)
 }
 
 /// An option that this kind does not have.

@@ -396,3 +396,48 @@ fn on_a_terminal_it_asks_for_what_is_missing() {
     assert!(shown.contains(line), "{shown}");
     assert!(!here.join("none").exists());
 }
+
+/// Before anything else is asked.
+#[cfg(target_os = "linux")]
+#[test]
+fn on_a_terminal_a_name_is_refused_at_once() {
+    let folder = temp();
+    let here = folder.path();
+    fs::create_dir_all(here.join("taken/folder")).unwrap();
+    let line =
+        "error: taken already exists and is not empty: nothing is overwritten; give another name\n";
+    let (code, shown) = on_a_terminal(here, "", "taken\nfree\njs\n");
+    assert_eq!(code, Some(0), "{shown}");
+    let again = format!("What is its name? {line}What is its name? Which kind?\n");
+    assert!(shown.contains(&again), "{shown}");
+    assert!(here.join("free/plugins.json").exists());
+
+    for (args, code, line) in [
+        ("taken", 1, line),
+        ("a+b", 2, "error: `+` is not allowed in a name"),
+        ("box --kind native", 2, "error: `box` is a word of Rust"),
+    ] {
+        let (ended, shown) = on_a_terminal(here, args, "\n\n\n");
+        assert_eq!(ended, Some(code), "{shown}");
+        assert!(shown.contains(line) && !shown.contains("Which"), "{shown}");
+    }
+    let (code, shown) = on_a_terminal(here, "box", "native\n");
+    assert_eq!(code, Some(2), "{shown}");
+    assert!(!shown.contains("Which form"), "{shown}");
+}
+
+/// Nobody may make a folder there, whoever runs this test.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_folder_that_cannot_be_made_is_named_with_the_reason() {
+    let folder = temp();
+    for name in ["/sys/app", "/sys/in/an/app"] {
+        let finished = new_in(folder.path(), &[name, "--kind", "js"]);
+        assert_eq!(finished.code, Some(1), "{finished:?}");
+        let err = &finished.err;
+        let begin = format!("error: the folder {name} cannot be made: ");
+        assert!(err.starts_with(&begin), "{err}");
+        let end = "see that you may write to the folder /sys, and that it has room\n";
+        assert!(err.contains(" (os error ") && err.ends_with(end), "{err}");
+    }
+}
