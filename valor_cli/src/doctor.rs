@@ -19,6 +19,7 @@ use std::{
     io::ErrorKind,
     path::{Path, PathBuf},
     process::{Command, ExitCode},
+    time::Duration,
 };
 use valor_runtime::{
     loader::{Judge, ScriptError},
@@ -37,6 +38,12 @@ const BINARYEN: &str = match (cfg!(windows), cfg!(target_os = "macos")) {
     (_, true) => "brew install binaryen",
     _ => "apt install binaryen",
 };
+
+/// How long a tool may take to say its version.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The most bytes that it may say.
+const WORDS: u64 = 64 * 1024;
 
 const HEADS: [&str; 5] = ["tool", "version", "needed", "what it is for", "state"];
 
@@ -229,8 +236,10 @@ fn version(program: &OsString) -> Result<String, String> {
     let shown = PathBuf::from(program);
     let shown = shown.display();
     let mut command = Command::new(program);
-    let output = match Stop::default().output(command.arg("--version")) {
+    let command = command.arg("--version");
+    let output = match Stop::of_program().answer(command, PATIENCE, WORDS) {
         Ok(output) => output,
+        Err(Unfinished::Endless) => return Err(format!("{shown} does not say its version")),
         Err(Unfinished::System(error)) if error.kind() == ErrorKind::NotFound => {
             return Err(format!("{shown} is not found"));
         }

@@ -80,7 +80,11 @@ fn main() -> ExitCode {
             return written(ExitCode::from(code));
         }
     };
+    if !matches!(cli.command, Command::Run(_) | Command::Dev(_)) {
+        signals::clean_up();
+    }
     let code = command(cli.command);
+    programs::Stop::all_now();
     // Those of scripts that still run: a Deno that is stopped cannot do so.
     private_dir::remove_all();
     code

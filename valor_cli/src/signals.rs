@@ -1,11 +1,58 @@
 //! SIGINT and SIGTERM, on Windows Ctrl-C and Ctrl-Break: the first one makes the server drain, the second ends the
 //! program at once. Either ends cargo's builds, even before anything is served. SIGHUP makes the server read
 //! plugins.json and a renewed certificate again, if it has them. It never ends the program. Windows has no such signal.
+//!
+//! A command that does not serve is ended by each of them, as by default, but it removes its temporary folders first.
 
 use crate::{exit, log_writer::LogWriter, programs::Stop, reload::Ask};
 use smol::channel::{Receiver, Sender, bounded};
-use std::io;
+use std::{
+    io,
+    sync::atomic::{AtomicBool, Ordering},
+};
 use valor_runtime::{private_dir, server::Tls};
+
+/// Whether [`listen`] has taken the signals over.
+static SERVES: AtomicBool = AtomicBool::new(false);
+
+/// From now on, a signal ends this program, the programs that it has started, and its temporary folders. One that the
+/// parent ignores, as `nohup` does, stays ignored. If the system refuses to deliver signals, they only end this program.
+#[cfg(unix)]
+pub fn clean_up() {
+    use async_signal::{Signal, Signals};
+    use futures_lite::StreamExt;
+
+    let all = [Signal::Hup, Signal::Int, Signal::Term];
+    let wanted = all.into_iter().filter(|it| !is_ignored(*it as u32));
+    let Ok(mut signals) = Signals::new(wanted) else {
+        return;
+    };
+    let cleaner = std::thread::Builder::new().name("valor-end".into());
+    let _ = cleaner.spawn(move || {
+        while let Some(Ok(signal)) = smol::block_on(signals.next()) {
+            if SERVES.load(Ordering::SeqCst) {
+                return;
+            }
+            Stop::all_now();
+            private_dir::remove_all();
+            // As if nobody had listened.
+            let _ = signal_hook::low_level::emulate_default_handler(signal as i32);
+        }
+    });
+}
+
+/// Ctrl-C ends the program at once there, and the handler can be set only once, by [`listen`].
+#[cfg(not(unix))]
+pub fn clean_up() {}
+
+/// Whether the parent has this signal ignored. Only Linux says so in a file.
+#[cfg(unix)]
+fn is_ignored(signal: u32) -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|it| it.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|it| u64::from_str_radix(it.trim(), 16).ok());
+    mask.is_some_and(|mask| mask >> (signal - 1) & 1 == 1)
+}
 
 /// Listens from now on, on a separate thread, so that signals arrive while vlugins block every worker. The future ends
 /// with the first signal, which also ends the builds of `builds`.
@@ -19,6 +66,7 @@ pub fn listen(
     builds: Stop,
 ) -> io::Result<impl Future<Output = ()> + Send + 'static> {
     let (send, first): (_, Receiver<()>) = bounded(1);
+    SERVES.store(true, Ordering::SeqCst);
     hear(Heard {
         send,
         log,
@@ -48,6 +96,7 @@ impl Heard {
         if self.draining {
             log::warn!(target: "valor", "{name}: the second signal, ending at once");
             self.log.flush();
+            Stop::all_now();
             private_dir::remove_all();
             std::process::exit(exit::SECOND_SIGNAL.into());
         }

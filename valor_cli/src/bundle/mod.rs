@@ -230,14 +230,14 @@ impl Bundler<'_> {
             if has_pragma {
                 command.arg("--jsx=automatic");
             }
-            let output = Stop::default().output(&mut command).map_err(|error| {
+            let output = Stop::of_program().output(&mut command).map_err(|error| {
                 let line = format!("{} {error}", program.display());
                 match error {
                     Unfinished::System(error) => Failed::Unrun {
                         line,
                         remedy: to_run(&error),
                     },
-                    Unfinished::Fifo(_) => {
+                    Unfinished::Fifo(_) | Unfinished::Endless => {
                         Failed::from(fault(format!("{shown} cannot be bundled: {line}")))
                     }
                 }

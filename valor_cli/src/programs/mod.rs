@@ -14,8 +14,8 @@ use std::{
     io::{self, Read},
     path::PathBuf,
     process::{Child, Command, ExitStatus, Output, Stdio},
-    sync::{Arc, Mutex, MutexGuard, Weak, mpsc},
-    time::Duration,
+    sync::{Arc, LazyLock, Mutex, MutexGuard, Weak, mpsc},
+    time::{Duration, Instant},
 };
 use valor_runtime::{fifo::waited_for, keeper::Group, lock::locked};
 
@@ -29,6 +29,8 @@ pub enum Unfinished {
     System(io::Error),
     /// It waited for a writer of a FIFO, whose path is not always known.
     Fifo(Option<PathBuf>),
+    /// It took longer or said more than it may.
+    Endless,
 }
 
 impl From<io::Error> for Unfinished {
@@ -47,6 +49,7 @@ impl fmt::Display for Unfinished {
                 "waits for {}, which is not a regular file: put a file in its place",
                 path.display()
             ),
+            Self::Endless => f.write_str("does not come to an end"),
             Self::Fifo(None) => f.write_str(
                 "waits for a FIFO, which is one of the files that it reads: put a file in its place",
             ),
@@ -90,7 +93,21 @@ impl Running {
     }
 }
 
+/// Starts what runs until this program ends, whoever has started it: `signals` ends it then.
+static OF_ALL: LazyLock<Stop> = LazyLock::new(Stop::default);
+
 impl Stop {
+    /// A part of the one that ends with this program.
+    pub fn of_program() -> Self {
+        OF_ALL.part()
+    }
+
+    /// Ends every program that such a part has started, and lets nobody go on who has waited for one. This program calls
+    /// it before it removes its temporary folders, so that nobody writes to them again, and then ends.
+    pub fn all_now() {
+        OF_ALL.now();
+    }
+
     /// One that can be stopped separately, and ends with this one too.
     pub fn part(&self) -> Self {
         let part = Self::default();
@@ -158,23 +175,58 @@ impl Stop {
     /// # Errors
     /// If it cannot be started, or waits for a FIFO; it has been ended then.
     pub fn output(&self, command: &mut Command) -> Result<Output, Unfinished> {
+        self.bounded_output(command, None, u64::MAX)
+    }
+
+    /// The same for a program that may take this long, and say this many bytes to each of its output and its errors.
+    ///
+    /// # Errors
+    /// Also if it takes longer or says more; it has been ended then.
+    pub fn answer(
+        &self,
+        command: &mut Command,
+        within: Duration,
+        most: u64,
+    ) -> Result<Output, Unfinished> {
+        self.bounded_output(command, Some(within), most)
+    }
+
+    fn bounded_output(
+        &self,
+        command: &mut Command,
+        within: Option<Duration>,
+        most: u64,
+    ) -> Result<Output, Unfinished> {
         let command = command.stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut program = self.start(command)?;
+        let end = within.map(|it| Instant::now() + it);
         let (stdout, stderr) = (program.stdout.take(), program.stderr.take());
         // The other end is dropped when everything is read.
         let (reading, is_read) = mpsc::channel::<()>();
-        let (stdout, stderr, fifo) = std::thread::scope(|scope| {
-            let stderr = scope.spawn(|| said(stderr));
-            let fifo = scope.spawn(|| program.waits_for_a_fifo(is_read));
+        let (stdout, stderr, ended) = std::thread::scope(|scope| {
+            let said = |from| {
+                let bytes = said(from, most);
+                if bytes.is_none() {
+                    program.with(Running::kill);
+                }
+                bytes
+            };
+            let stderr = scope.spawn(move || said(stderr));
+            let ended = scope.spawn(|| program.is_in_vain(is_read, end));
             let stdout = said(stdout);
             let stderr = stderr.join().unwrap_or_default();
             drop(reading);
-            (stdout, stderr, fifo.join().unwrap_or_default())
+            (stdout, stderr, ended.join().unwrap_or_default())
         });
         let status = program.wait()?;
-        match fifo {
-            Some(fifo) => Err(Unfinished::Fifo(fifo)),
-            None => Ok(Output {
+        while OF_ALL.is_stopped() {
+            // This program ends too, and says nothing more about what it has ended.
+            std::thread::park();
+        }
+        match (ended, stdout.zip(stderr)) {
+            (Some(why), _) => Err(why),
+            (None, None) => Err(Unfinished::Endless),
+            (None, Some((stdout, stderr))) => Ok(Output {
                 status,
                 stdout,
                 stderr,
@@ -199,14 +251,14 @@ pub fn silent(program: impl fmt::Display, status: ExitStatus) -> String {
     format!("{program} ended with {status} and said nothing")
 }
 
-/// Everything that can be read.
-fn said(from: Option<impl Read>) -> Vec<u8> {
+/// Everything that can be read; `None` if it is more than this many bytes.
+fn said(from: Option<impl Read>, most: u64) -> Option<Vec<u8>> {
     let mut bytes = Vec::new();
-    if let Some(mut from) = from {
+    if let Some(from) = from {
         // What came before an error counts.
-        let _ = from.read_to_end(&mut bytes);
+        let _ = from.take(most.saturating_add(1)).read_to_end(&mut bytes);
     }
-    bytes
+    (bytes.len() as u64 <= most).then_some(bytes)
 }
 
 /// A program that a [`Stop`] may end. It ends when this is dropped.
@@ -242,18 +294,23 @@ impl Program<'_> {
         status
     }
 
-    /// Ends it if it waits for a FIFO, and returns that as the reason, with the path if it is known.
-    fn waits_for_a_fifo(&self, is_read: mpsc::Receiver<()>) -> Option<Option<PathBuf>> {
+    /// Ends it if it waits for a FIFO or runs at this time, and returns that as the reason.
+    fn is_in_vain(&self, is_read: mpsc::Receiver<()>, end: Option<Instant>) -> Option<Unfinished> {
         let process = self.with(|running| running.child.as_ref().map(Child::id))??;
         while let Err(mpsc::RecvTimeoutError::Timeout) = is_read.recv_timeout(LOOK) {
             // Another process may have its number now.
             if self.stop.has_ended(self.number) {
                 return None;
             }
-            let fifo = waited_for(process);
-            if fifo.is_some() {
+            let why = match waited_for(process) {
+                Some(fifo) => Some(Unfinished::Fifo(fifo)),
+                None => end
+                    .filter(|end| Instant::now() >= *end)
+                    .map(|_| Unfinished::Endless),
+            };
+            if why.is_some() {
                 self.with(Running::kill);
-                return fifo;
+                return why;
             }
         }
         None
@@ -309,5 +366,18 @@ mod tests {
         kill_process(left, Signal::KILL).unwrap();
         assert_eq!(output.status.code(), Some(3));
         assert_eq!(output.stderr, b"no\n");
+    }
+
+    #[test]
+    fn who_says_too_much_is_ended() {
+        let ask = |script: &str| {
+            let mut shell = Command::new("sh");
+            let hour = Duration::from_secs(3600);
+            Stop::default().answer(shell.args(["-c", script]), hour, 1000)
+        };
+        for endless in ["exec yes", "exec yes >&2"] {
+            assert!(matches!(ask(endless), Err(Unfinished::Endless)));
+        }
+        assert_eq!(ask("echo yes").unwrap().stdout, b"yes\n");
     }
 }

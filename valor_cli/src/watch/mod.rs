@@ -197,11 +197,7 @@ impl Watch {
     }
 
     /// Waits until everything is at rest, and returns what has changed. `None` if nothing has.
-    pub fn touched(
-        &mut self,
-        definitions: &[Definition],
-        runtime: &Runtime,
-    ) -> Option<Touched> {
+    pub fn touched(&mut self, definitions: &[Definition], runtime: &Runtime) -> Option<Touched> {
         let mut before = None;
         for look in 0..LOOKS {
             // The first one is at once, because most files are complete by then.

@@ -197,6 +197,25 @@ fn the_table_says_what_is_missing_and_what_gets_it() {
     assert_eq!(esbuild, silent);
 }
 
+/// Neither one that hangs nor one that says its version without an end.
+#[cfg(unix)]
+#[test]
+fn a_tool_that_does_not_end_is_ended() {
+    let folder = with("");
+    let pid = folder.file("pid");
+    let hangs = format!("echo $$ > '{pid}'; PATH=/usr/bin:/bin; exec sleep 600");
+    script(&folder, "bin/cargo", &hangs);
+    script(&folder, "bin/wasm-opt", "while :; do echo 1.2.3; done");
+    let finished = doctor(&folder, &["--json"]);
+    let tools = tools(&finished);
+    for name in ["cargo", "wasm-opt"] {
+        let tool = named(&tools, name);
+        assert_eq!(tool["version"], Value::Null, "{tool}");
+        assert_eq!(tool["reason"], format!("{name} does not say its version"));
+    }
+    crate::support::wait_for_the_end_of(&std::fs::read_to_string(pid).unwrap());
+}
+
 #[test]
 fn a_plugins_json_with_faults_is_counted_as_far_as_it_is_sound() {
     let folder = with(r#"{ "type": "js", "name": "a" }, { "type": "native" }"#);

@@ -165,10 +165,13 @@ fn whatever_ends_a_command_ends_what_it_has_started() {
         (NATIVE, "--*", &["package", "it.ts"]),
     ];
     for (entry, endless, args) in commands {
-        for name in ["TERM", "INT", "KILL"] {
+        for name in ["TERM", "INT", "HUP", "KILL"] {
             let mut it = Started::new(&[entry], args);
             it.folder.write("it.ts", "export default {}");
             it.command.env("ENDLESS", endless);
+            let temporary = it.folder.path().join("temporary");
+            fs::create_dir(&temporary).unwrap();
+            it.command.env("TMPDIR", &temporary);
             if endless == DENO {
                 let tool = it.folder.path().join("tool");
                 it.command.env("VALOR_DENO", tool);
@@ -177,6 +180,8 @@ fn whatever_ends_a_command_ends_what_it_has_started() {
             signal(name, &program.id().to_string());
             let (status, said) = it.end(program);
             assert!(status.signal().is_some(), "{args:?}: {status}: {said}");
+            let left = fs::read_dir(&temporary).unwrap().count();
+            assert!(name == "KILL" || left == 0, "{args:?}, {name}: {left}");
         }
     }
     let mut it = Started::new(&[NATIVE], &["run", "--addr", "127.0.0.1:0", "--build"]);
