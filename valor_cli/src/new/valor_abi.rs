@@ -7,8 +7,9 @@ use valor_runtime::{
     ownership::{self, Untrusted},
 };
 
-/// The folder of `valor_abi` in the clone that this program was built from. An installed program may be far from it.
-const OF_THE_CLONE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../valor_abi");
+/// The folder of `valor_abi` in the clone that this program was built from. An installed program may be far from it, and
+/// one that was built for others knows none: then this is no folder.
+const OF_THE_CLONE: &str = concat!(env!("VALOR_CLONE"), "/../valor_abi");
 
 /// A version, or an absolute path with forward slashes.
 ///
@@ -52,7 +53,7 @@ pub fn version() -> String {
 /// The clone that the program was built from, if it is still there and nobody else could have put it there.
 fn in_the_clone() -> Result<Option<String>, Untrusted> {
     let folder = Path::new(OF_THE_CLONE);
-    if !is_valor_abi(folder) {
+    if env!("VALOR_CLONE").is_empty() || !is_valor_abi(folder) {
         return Ok(None);
     }
     ownership::check(&folder.join("Cargo.toml"))?;

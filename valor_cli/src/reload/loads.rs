@@ -26,7 +26,7 @@ pub enum Wanted {
     /// It could not be built, for this reason.
     NotBuilt(Definition, String),
     /// It is to be loaded, with the definition that it is served with now.
-    Load(Definition, Option<Definition>),
+    Load(Definition, Option<Box<Definition>>),
 }
 
 /// What can be committed for a vlugin.
@@ -36,7 +36,7 @@ pub enum Ready {
     /// It could not be built, for this reason.
     NotBuilt(Definition, String),
     /// It was loaded, or could not be.
-    Loaded(Definition, Prepared),
+    Loaded(Definition, Box<Prepared>),
 }
 
 enum Load {
@@ -48,6 +48,9 @@ enum Load {
     },
     Ready(Ready),
 }
+
+/// The number of a load, and what came of it.
+type Said = (u64, Prepared);
 
 /// What came of a step so far.
 pub struct Tally {
@@ -82,7 +85,7 @@ pub struct Loads {
     steps: Vec<Step>,
     /// How many loads have begun. Results of those that were overtaken are ignored.
     number: u64,
-    said: (Sender<(u64, Prepared)>, Receiver<(u64, Prepared)>),
+    said: (Sender<Said>, Receiver<Said>),
 }
 
 impl Loads {
@@ -157,7 +160,7 @@ impl Loads {
                     let (at_once, new) = (at_once.clone(), definition.clone());
                     let task = self.executor.spawn(async move {
                         let _permit = at_once.acquire().await;
-                        let prepared = runtime.prepare_change(before.as_ref(), &new).await;
+                        let prepared = runtime.prepare_change(before.as_deref(), &new).await;
                         let _ = said.try_send((number, prepared));
                     });
                     Load::Running {
@@ -186,7 +189,7 @@ impl Loads {
                 } = load
                 && *number == said
             {
-                *load = Load::Ready(Ready::Loaded(definition.clone(), prepared));
+                *load = Load::Ready(Ready::Loaded(definition.clone(), Box::new(prepared)));
                 return;
             }
         }

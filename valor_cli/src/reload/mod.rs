@@ -296,7 +296,9 @@ impl Again {
                 None if served.is_none() && !faulty.contains(name) => return None,
                 None => Wanted::Gone,
                 Some((definition, Some(why))) => Wanted::NotBuilt(definition.clone(), why.into()),
-                Some((definition, None)) => Wanted::Load(definition.clone(), served.cloned()),
+                Some((definition, None)) => {
+                    Wanted::Load(definition.clone(), served.cloned().map(Box::new))
+                }
             };
             Some((name.clone(), wanted))
         });

@@ -81,7 +81,7 @@ impl Serving {
                 Ready::Loaded(definition, it) => {
                     let Change::Failed(error) = it.change() else {
                         live.push(definition);
-                        prepared.push(it);
+                        prepared.push(*it);
                         continue;
                     };
                     committed.failed.insert(name.clone());

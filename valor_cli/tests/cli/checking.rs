@@ -366,7 +366,9 @@ fn plugins_json_may_be_the_one_here_or_standard_input() {
     ]));
     assert_eq!(finished.code, Some(2), "{finished:?}");
     assert!(
-        finished.err.contains("--watch needs a plugins.json"),
+        finished
+            .err
+            .contains("only a plugins.json that can be read again is watched"),
         "{finished:?}"
     );
     let empty = Folder::new("");

@@ -208,7 +208,9 @@ fn a_pipe_that_a_shell_gives_is_read_where_a_file_is_read_once() {
     // The command line is wrong, not a file.
     assert_eq!(watched.code, Some(2), "{watched:?}");
     assert!(
-        watched.err.contains("--watch needs a plugins.json"),
+        watched
+            .err
+            .contains("only a plugins.json that can be read again is watched"),
         "{watched:?}"
     );
 
