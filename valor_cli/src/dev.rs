@@ -4,8 +4,7 @@
 use crate::{
     args::{Dev, DevArgs, LogArgs, RunArgs},
     exit::{Failure, USAGE},
-    plugins_file::DEFAULT,
-    run::NOT_AGAIN,
+    plugins_file::{DEFAULT, NOT_AGAIN},
 };
 use std::{io::ErrorKind, path::Path, time::Duration};
 

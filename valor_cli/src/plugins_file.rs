@@ -13,6 +13,10 @@ use valor_runtime::{
     file::{self, ReadError, TEXT},
 };
 
+/// What is wrong with `--watch` if plugins.json is standard input or a pipe.
+pub const NOT_AGAIN: &str =
+    "only a plugins.json that can be read again is watched: name its file with -p";
+
 /// What to do if there is no file to read.
 pub const NAME_IT: &str = "name one with -p";
 

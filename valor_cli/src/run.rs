@@ -12,7 +12,7 @@ use crate::{
     log_writer::LogWriter,
     logging,
     output::{print_line, unwritten},
-    plugins_file::PluginsFile,
+    plugins_file::{NOT_AGAIN, PluginsFile},
     programs::Stop,
     reload::{self, Reload},
     rows::{own_rows, show},
@@ -34,10 +34,6 @@ use valor_runtime::{
     raise_descriptor_limit,
     server::{Listen, Server, ServerConfig, ServerError, Tls},
 };
-
-/// What is wrong with `--watch` if plugins.json is standard input or a pipe.
-pub const NOT_AGAIN: &str =
-    "only a plugins.json that can be read again is watched: name its file with -p";
 
 /// How many ports `dev` looks at.
 const PORTS: u16 = 20;

@@ -16,9 +16,9 @@ use crate::{
     building::Builder,
     exit::{Failure, USAGE},
     log_writer::LogWriter,
-    plugins_file::PluginsFile,
+    plugins_file::{NOT_AGAIN, PluginsFile},
     programs::Stop,
-    run::{NOT_AGAIN, not_watched},
+    run::not_watched,
     watch::{Wanted, Watch},
 };
 use futures_lite::future;

@@ -32,8 +32,8 @@ fn what_keeps_deno_from_running_is_said() {
         limited.contains("(`ulimit -v`): lift that limit"),
         "{limited}"
     );
-    // One that has 11 descriptors open itself gets no pipe for the output of another program.
-    let full = check("ulimit -n 12;");
+    // One that has 14 descriptors open itself gets no pipe for the output of another program.
+    let full = check("ulimit -n 16;");
     assert!(
         full.contains(
             ": Too many open files (os error 24); let this process open more files (`ulimit -n`"
