@@ -91,14 +91,14 @@ fn its_file_stands_in_a_file_with_its_faults() {
     let stage = Stage::with(&[]);
     let file = stage.folder.path().join("plugins.json");
     let text = r#"{ "plugins": [
-        { "type": "probe", "name": "a", "memory": 1 }, { "type": "probe", "name": "b" }
+        { "type": "probe", "name": "a", "colour": 1 }, { "type": "probe", "name": "b" }
     ] }"#;
     fs::write(&file, text).unwrap();
     let (definitions, faults) = stage.runtime.kinds().sound_from_file(&file);
     let names: Vec<_> = definitions.iter().map(|it| (&*it.name, it.kind)).collect();
     assert_eq!(names, [("b", PROBE)]);
     let line = faults.unwrap().to_string();
-    assert!(line.ends_with("plugins[0].memory: unknown key; known are `type`, `name`, `prefix`, `strip`, `rewrite`, \
+    assert!(line.ends_with("plugins[0].colour: unknown key; known are `type`, `name`, `prefix`, `strip`, `rewrite`, \
                             `path`, `source`, `config`, `sha256`, `allow`, `callees`, `limits`, `files`, `writable`, `instance`, `group`, \
                             `start` and `optional`"), "{line}");
 }
