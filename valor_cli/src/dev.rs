@@ -51,24 +51,30 @@ fn exists(file: &Path) -> Result<(), Failure> {
         Ok(it) if it.is_dir() => Err(Failure::fault(format!(
             "{shown} is a folder: `valor_cli dev {shown}` serves the {DEFAULT} in it"
         ))),
-        // `dev FILE`, of which the folder is taken.
-        Err(error) if error.kind() == ErrorKind::NotADirectory => {
-            let file = file.parent().unwrap_or(file);
-            let shown = file.display();
-            Err(Failure::fault(match file.extension() {
-                Some(it) if it == "json" => {
-                    format!("{shown} is a file, and `dev` takes a folder: give the file with -p")
-                }
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+            Err(Failure::fault(match file.parent() {
+                // `dev FILE`, of which the folder is taken.
+                Some(given) if given.is_file() => not_a_folder(given),
                 _ => format!(
-                    "{shown} is a file, and `dev` serves a {DEFAULT}: name the file in one, as that of \
-                     `valor_cli new NAME` does, and give its folder"
+                    "{shown}: there is no such file; `valor_cli new NAME` writes one into a new folder, with a vlugin"
                 ),
             }))
         }
-        Err(error) if error.kind() == ErrorKind::NotFound => Err(Failure::fault(format!(
-            "{shown}: there is no such file; `valor_cli new NAME` writes one into a new folder, with a vlugin"
-        ))),
         // Reading it says what else is wrong.
         _ => Ok(()),
+    }
+}
+
+/// What to do if a file is given where `dev` takes a folder.
+fn not_a_folder(given: &Path) -> String {
+    let shown = given.display();
+    match given.extension() {
+        Some(it) if it == "json" => {
+            format!("{shown} is a file, and `dev` takes a folder: give the file with -p")
+        }
+        _ => format!(
+            "{shown} is a file, and `dev` serves a {DEFAULT}: name the file in one, as that of \
+             `valor_cli new NAME` does, and give its folder"
+        ),
     }
 }
