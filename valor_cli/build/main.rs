@@ -21,8 +21,8 @@ fn main() -> io::Result<()> {
     templates::write(&root)
 }
 
-/// The folder that the program is built in, for a program that stays on this machine. One that is built for others, with
-/// a given commit, names no folder of it.
+/// The folder that the program is built in, for a program that stays on this machine. One that is built for others,
+/// with a given commit, names no folder of it.
 fn clone(folder: &Path) -> String {
     match env::var("VALOR_COMMIT").unwrap_or_default().trim() {
         "" => folder.display().to_string(),

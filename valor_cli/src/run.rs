@@ -101,7 +101,10 @@ pub fn run(args: &RunArgs, log: &LogWriter) -> Result<(), Failure> {
     let as_read = vlugins.clone();
     if let Some(watch) = &mut watch {
         watch.look_at(&vlugins.as_read(), &runtime);
-        log::info!(target: "valor::watch", "plugins.json and the files that it names are watched, and each change is applied");
+        log::info!(
+            target: "valor::watch",
+            "plugins.json and the files that it names are watched, and each change is applied"
+        );
     }
     let file = file.filter(|file| file.again().is_some());
     let again = file.as_ref().map(|_| reload::channel());

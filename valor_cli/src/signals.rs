@@ -16,7 +16,8 @@ use valor_runtime::{private_dir, server::Tls};
 static SERVES: AtomicBool = AtomicBool::new(false);
 
 /// From now on, a signal ends this program, the programs that it has started, and its temporary folders. One that the
-/// parent ignores, as `nohup` does, stays ignored. If the system refuses to deliver signals, they only end this program.
+/// parent ignores, as `nohup` does, stays ignored. If the system refuses to deliver signals, they only end this
+/// program.
 #[cfg(unix)]
 pub fn clean_up() {
     use async_signal::{Signal, Signals};

@@ -7,8 +7,8 @@ use valor_runtime::{
     ownership::{self, Untrusted},
 };
 
-/// The folder of `valor_abi` in the clone that this program was built from. An installed program may be far from it, and
-/// one that was built for others knows none: then this is no folder.
+/// The folder of `valor_abi` in the clone that this program was built from. An installed program may be far from it,
+/// and one that was built for others knows none: then this is no folder.
 const OF_THE_CLONE: &str = concat!(env!("VALOR_CLONE"), "/../valor_abi");
 
 /// A version, or an absolute path with forward slashes.

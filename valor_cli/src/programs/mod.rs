@@ -102,8 +102,8 @@ impl Stop {
         OF_ALL.part()
     }
 
-    /// Ends every program that such a part has started, and lets nobody go on who has waited for one. This program calls
-    /// it before it removes its temporary folders, so that nobody writes to them again, and then ends.
+    /// Ends every program that such a part has started; whatever waits for one does not go on. This program calls it
+    /// before it removes its temporary folders, so that nothing is written to them again, and then ends.
     pub fn all_now() {
         OF_ALL.now();
     }

@@ -2,9 +2,9 @@
 //! and everything else goes on. SIGHUP triggers it, and with `--watch` so does a change of the files.
 //!
 //! No fault ends the program. A file with faults changes nothing, and if a vlugin cannot be built or loaded, the old
-//! one stays. The log says why. Neither a build (`building`) nor a load (`loads`) delays others: each vlugin is replaced
-//! as soon as it is ready (`serving`). Only changes in plugins.json itself wait for all of theirs, because vlugins may
-//! exchange prefixes there. What failed is tried again when something of it changes, or plugins.json.
+//! one stays. The log says why. Neither a build (`building`) nor a load (`loads`) delays others: each vlugin is
+//! replaced as soon as it is ready (`serving`). Only changes in plugins.json itself wait for all of theirs, because
+//! vlugins may exchange prefixes there. What failed is tried again when something of it changes, or plugins.json.
 
 mod loads;
 mod serving;

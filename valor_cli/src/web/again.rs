@@ -103,7 +103,10 @@ impl Again {
         imports: Imported,
         stop: Stop,
     ) -> Result<(), Failure> {
-        log::info!(target: "valor::watch", "plugins.json and the files that it names are watched, and each change is applied");
+        log::info!(
+            target: "valor::watch",
+            "plugins.json and the files that it names are watched, and each change is applied"
+        );
         let built = built.into_iter().map(|(name, module)| (name, Ok(module)));
         (self.built, self.imports) = (built.collect(), imports);
         let base = self.file.base().to_owned();

@@ -1,5 +1,6 @@
-//! Goes from one set of definitions to another while the runtime serves: each vlugin is loaded by itself, and those that
-//! are ready become visible in one step. The command line uses it for a plugins.json and for files that have changed.
+//! Goes from one set of definitions to another while the runtime serves: each vlugin is loaded by itself, and those
+//! that are ready become visible in one step. The command line uses it for a plugins.json and for files that have
+//! changed.
 
 use super::{Runtime, RuntimeError};
 use crate::{

@@ -1,5 +1,5 @@
-//! `wasi:sockets`, of which a component has none: each function that can say so is refused with `access-denied`, in both
-//! versions. `imports` links these. They hold no socket and no name server, so nothing of either is behind them.
+//! `wasi:sockets`, of which a component has none: each function that can say so is refused with `access-denied`, in
+//! both versions. `imports` links these. They hold no socket and no name server, so nothing of either is behind them.
 //!
 //! A component may import them all the same: the standard libraries of most languages do, whether they are used or not.
 
@@ -18,7 +18,7 @@ use wasmtime_wasi::p2::bindings::sockets::network::ErrorCode;
 /// for the rest.
 struct Refused;
 
-/// Whom to ask, as the function that gives it out calls it.
+/// The function of 0.2 that gives out the network.
 const NETWORK: &str = "instance-network";
 
 /// The function of 0.2 that needs the network.
