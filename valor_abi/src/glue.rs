@@ -43,6 +43,13 @@ impl TakesRequest for http::Request {
     }
 }
 
+/// Of code that names the crate `http_types` itself.
+impl TakesRequest for http_types::Request {
+    fn of(req: Incoming) -> Result<Self, Fault> {
+        req.into_http().map(Into::into)
+    }
+}
+
 /// The request for a handler.
 ///
 /// # Errors

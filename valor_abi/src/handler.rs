@@ -83,13 +83,19 @@ pub trait IntoResponse {
     /// The error replaces the response.
     fn into_response(self) -> http::Result<http::Response>;
 
-    /// The response for the wire: of other types than those of `http_types`, it loses nothing.
+    /// The response for the wire: of types that go there by another way, it loses nothing.
     #[doc(hidden)]
     fn __into_answer(self) -> http::Result<Answer>
     where
         Self: Sized,
     {
         self.into_response().map(Answer::Http)
+    }
+}
+
+impl IntoResponse for http_types::Response {
+    fn into_response(self) -> http::Result<http::Response> {
+        Ok(self.into())
     }
 }
 
@@ -139,7 +145,7 @@ pub struct Json<T>(pub T);
 
 impl<T: Serialize> IntoResponse for Json<T> {
     fn into_response(self) -> http::Result<http::Response> {
-        Ok(http::Body::from_json(&self.0)?.into())
+        http::Response::from_json(&self.0)
     }
 }
 

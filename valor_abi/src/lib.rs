@@ -41,7 +41,7 @@
 //!
 //! - [`macro@vlugin`] makes a vlugin; [`Vlugin`] is its typed form. [`Entry`] is the result.
 //! - [`Context`] has a vlugin's configuration and state, and asks other servers and other vlugins.
-//! - [`http`](https://docs.rs/http-types/2) has requests and responses. [`IntoResponse`] says what a handler may
+//! - [`http`](https://docs.rs/http-types/2) has requests and responses, made on demand. [`IntoResponse`] says what a handler may
 //!   return; [`Json`] and [`streaming()`] help with that. [`ResponseError`] gives an error its own status.
 //! - [`sleep`], [`now`] and [`random`] ask the host, and so do the macros of [`log`](https://docs.rs/log).
 //! - [`offers_upgrade`] and [`upgrade()`]: WebSocket and other protocols.
@@ -85,10 +85,10 @@ pub use entry::Entry;
 pub use failure::ResponseError;
 pub use handler::{IntoCreated, IntoResponse, Json, Vlugin, streaming};
 pub use host::{now, random, sleep};
-pub use http_types as http;
 pub use log;
 pub use serde_json;
 pub use upgrade::{offers_upgrade, upgrade};
+pub use valor_abi_http::http;
 pub use valor_abi_macros::vlugin;
 
 /// For the code that `#[vlugin]` writes; not for people.

@@ -92,12 +92,12 @@ pub use built_in::json_schema;
 pub use definition::{Definition, Kind, KindRow, Kinds, Limits};
 pub use descriptors::raise_descriptor_limit;
 pub use dispatch::CallTimeouts;
-pub use http_types as http;
 pub use inspect::{Inspection, PackageInspection, inspect, inspect_package};
 pub use loader::{LoadError, Loaded, Loader, NativeLoader, Wanted};
 pub use place::Place;
 pub use registry::{Lack, Mount, Origin, RegistryError, Unavailable};
 pub use runtime::{Applied, Builder, Change, Prepared, Runtime, RuntimeError};
+pub use valor::http;
 #[doc(hidden)]
 pub use valor_abi_wire::lock;
 pub use vlugin::*;

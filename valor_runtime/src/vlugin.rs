@@ -134,7 +134,7 @@ where
 /// ```
 pub fn from_http<F, Fut>(handler: F) -> Arc<dyn Vlugin>
 where
-    F: Fn(http_types::Request) -> Fut + Send + Sync + 'static,
+    F: Fn(crate::http::Request) -> Fut + Send + Sync + 'static,
     Fut: Future + Send + 'static,
     Fut::Output: valor::IntoResponse,
 {

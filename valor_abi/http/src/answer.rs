@@ -1,26 +1,26 @@
 //! A request, a handler, a response: the way there and back.
 
 use crate::{
+    Request, Response,
     error::{to_fault, to_http},
-    request::request_from_wire,
-    response::{response_from_wire, response_to},
+    message::{request_from_wire, response_from_wire, response_to},
     upgrade::{self, Offer},
 };
-use http_types as http;
+use http_types::StatusCode;
 use std::{
     pin::pin,
     task::{Context, Poll, ready},
 };
 use valor_abi_wire::{self as wire, Fault};
 
-/// What a handler's response is made of: the types of `http_types`, or the wire's own, if the handler is written with
+/// What a handler's response is made of: the types of `valor::http`, or the wire's own, if the handler is written with
 /// other types and `http_types` would lose something of it.
 #[derive(Debug)]
 // It is moved once and then taken apart: a box would cost more.
 #[allow(clippy::large_enum_variant)]
 pub enum Answer {
-    /// A response of `http_types`.
-    Http(http::Response),
+    /// A response of `valor::http`.
+    Http(Response),
     /// A response as it crosses a boundary. It switches no protocols.
     Wire(wire::Response),
     /// None: the handler's request cannot be made of what was received, or its response cannot be sent.
@@ -28,11 +28,11 @@ pub enum Answer {
 }
 
 impl Answer {
-    /// The response as `http_types` has it.
+    /// The response as `valor::http` has it.
     ///
     /// # Errors
     /// Those of [`response_from_wire`], and the fault of [`Answer::Refused`].
-    pub fn into_http(self) -> http::Result<http::Response> {
+    pub fn into_http(self) -> http_types::Result<Response> {
         match self {
             Self::Http(res) => Ok(res),
             Self::Wire(response) => response_from_wire(response).map_err(to_http),
@@ -48,10 +48,10 @@ impl Answer {
 /// of status 500 for a response that switches protocols when it must not.
 pub async fn answer<Fut>(
     request: wire::Request,
-    handler: impl FnOnce(http::Request) -> Fut,
+    handler: impl FnOnce(Request) -> Fut,
 ) -> Result<wire::Response, Fault>
 where
-    Fut: Future<Output = http::Result<http::Response>>,
+    Fut: Future<Output = http_types::Result<Response>>,
 {
     let handler = async |request| match request_from_wire(request) {
         Ok(req) => handler(req).await.map(Answer::Http),
@@ -71,7 +71,7 @@ pub async fn answer_wire<Fut>(
     handler: impl FnOnce(wire::Request) -> Fut,
 ) -> Result<wire::Response, Fault>
 where
-    Fut: Future<Output = http::Result<Answer>>,
+    Fut: Future<Output = http_types::Result<Answer>>,
 {
     let mut offer = Offer::take(&mut request);
     let mut answering = pin!(handler(request));
@@ -81,7 +81,7 @@ where
         let answer = ready!(answering.as_mut().poll(cx)).map_err(to_fault)?;
         Poll::Ready(match answer {
             Answer::Http(res) => match res.status() {
-                http::StatusCode::SwitchingProtocols => switch(res, offer.take(), cx),
+                StatusCode::SwitchingProtocols => switch(res, offer.take(), cx),
                 _ => response_to(res, cx),
             },
             Answer::Wire(response) => Ok(response),
@@ -92,7 +92,7 @@ where
 }
 
 fn switch(
-    mut res: http::Response,
+    mut res: Response,
     offer: Option<Offer>,
     cx: &mut Context<'_>,
 ) -> Result<wire::Response, Fault> {

@@ -51,6 +51,31 @@ impl ToHeaderValues for Taken {
     }
 }
 
+/// Whether `http_types` can carry these headers: names and values are ASCII. `block` is the head that they are in.
+///
+/// # Errors
+/// A fault of status 400, as that of [`fill`].
+pub(crate) fn check<'a>(
+    block: &[u8],
+    mut fields: impl Iterator<Item = (&'a [u8], &'a [u8])>,
+) -> Result<(), Fault> {
+    // Mostly all of it is, with the lengths in it, and one look is enough.
+    let sound = |(name, value): &(&[u8], &[u8])| name.is_ascii() && value.is_ascii();
+    match block.is_ascii() {
+        true => Ok(()),
+        false => match fields.find(|field| !sound(field)) {
+            Some((name, _)) if name.is_ascii() => Err(bad("value", name)),
+            Some((name, _)) => Err(bad("name", name)),
+            None => Ok(()),
+        },
+    }
+}
+
+fn bad(what: &str, name: &[u8]) -> Fault {
+    let name = name.escape_ascii();
+    Fault::error(400, format!("the {what} of header {name} is not ASCII"))
+}
+
 /// Adds headers to those of a message, duplicates included.
 ///
 /// # Errors
@@ -63,12 +88,8 @@ pub(crate) fn fill<'a>(
     let message = message.as_mut();
     reserve(count, message);
     for (name, value) in fields {
-        let bad = |what| {
-            let name = name.escape_ascii();
-            Fault::error(400, format!("the {what} of header {name} is not ASCII"))
-        };
-        let key = name_of(name).ok_or_else(|| bad("name"))?;
-        let value = value_of(value).ok_or_else(|| bad("value"))?;
+        let key = name_of(name).ok_or_else(|| bad("name", name))?;
+        let value = taken(value).ok_or_else(|| bad("value", name))?;
         // `append` would look up the name first; this way only a second value costs that.
         if let Some(mut values) = message.insert(key, value) {
             if let Some(last) = name_of(name).and_then(|key| message.get_mut(key)) {
@@ -82,13 +103,18 @@ pub(crate) fn fill<'a>(
 
 /// Adds a header, unless `http_types` can carry no such name or value.
 pub(crate) fn append(name: &[u8], value: &[u8], headers: &mut Headers) {
-    if let (Some(name), Some(value)) = (name_of(name), value_of(value)) {
+    if let (Some(name), Some(value)) = (name_of(name), taken(value)) {
         headers.append(name, value);
     }
 }
 
-fn value_of(value: &[u8]) -> Option<Taken> {
-    Some(Taken(Cell::new(Some(ascii::value(value)?))))
+fn taken(value: &[u8]) -> Option<Taken> {
+    Some(Taken(Cell::new(Some(value_of(value)?))))
+}
+
+/// The value; `None` if it is not ASCII.
+pub(crate) fn value_of(value: &[u8]) -> Option<HeaderValue> {
+    ascii::value(value)
 }
 
 /// The name that `http_types` already has for it, which allocates nothing, or a new one.

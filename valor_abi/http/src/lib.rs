@@ -1,4 +1,5 @@
-//! Converts what crosses the boundaries to `http_types`, and back.
+//! Converts what crosses the boundaries to the types of `valor::http`, and back. [`http`] is `http_types` with a
+//! [`Request`] and a [`Response`] that are made on demand.
 //!
 //! The glue around a handler written in Rust calls these, on whichever side of a boundary the handler lives. So does a
 //! host that a program embeds. [`answer()`] is the whole way, upgrades included. Bodies of known, small size are moved
@@ -11,6 +12,8 @@ mod assemble;
 mod body;
 mod error;
 mod headers;
+pub mod http;
+mod message;
 mod parts;
 mod request;
 mod response;
@@ -23,6 +26,8 @@ pub use answer::{Answer, answer, answer_wire};
 pub use assemble::http_url;
 pub use body::{body_from_wire, body_into_wire, with_trailers};
 pub use error::{to_fault, to_http};
-pub use http_types as http;
-pub use request::{request_from_wire, request_into_wire, request_into_wire_absolute};
-pub use response::{response_from_wire, response_from_wire_with_trailers, response_into_wire};
+pub use message::{
+    Request, Response, request_from_wire, response_from_wire, response_from_wire_with_trailers,
+    response_into_wire,
+};
+pub use request::{request_into_wire, request_into_wire_absolute};

@@ -1,41 +1,30 @@
-//! Requests from the wire's form to `http_types`, and back.
+//! Requests from the wire's form to that of `http_types`, and back.
 
 use crate::{
     body::{body_into_wire, body_of},
     headers,
 };
-use http_types::{self as http, headers::CONTENT_TYPE};
+use http_types::{self as http, Url, headers::CONTENT_TYPE};
 use valor_abi_wire::{self as wire, Body, Fault, RequestHead};
 
-#[cfg(target_family = "wasm")]
-use crate::assemble::of as url_of;
-#[cfg(not(target_family = "wasm"))]
-use crate::url::of as url_of;
-
-/// The request as a handler receives it.
-///
-/// The URL is the target after `http://` or `https://` and the `host` header; without such a header the host is
-/// `localhost`. Trailers can be received once the body has been read.
-///
-/// # Errors
-/// A fault of status 400 for a URL or a header that `http_types` cannot carry (its header values are ASCII), and of
-/// status 501 for a method that it does not know.
-pub fn request_from_wire(request: wire::Request) -> Result<http::Request, Fault> {
-    let head = &request.head;
-    let method = method_of(head.method())
-        .ok_or_else(|| Fault::error(501, format!("the method {} is not known", head.method())))?;
-    let url = url_of(head)?;
+/// All of it at once, as `http_types` has it.
+pub(crate) fn request_of(
+    head: &RequestHead,
+    method: http::Method,
+    url: Url,
+    body: Body,
+) -> Result<http::Request, Fault> {
     let mut req = http::Request::new(method, url);
     req.set_version(version_of(head.version()));
     req.set_peer_addr(head.peer());
     headers::fill(head.len(), head.fields(), &mut req)?;
-    if !request.body.is_empty() {
+    if !body.is_empty() {
         let typed = req.header(CONTENT_TYPE).is_some();
-        let trailers = match request.body {
+        let trailers = match body {
             Body::Stream { .. } => Some(req.send_trailers()),
             Body::Bytes(_) => None,
         };
-        req.set_body(body_of(request.body, trailers));
+        req.set_body(body_of(body, trailers));
         if !typed {
             req.remove_header(CONTENT_TYPE);
         }
@@ -47,7 +36,8 @@ pub fn request_from_wire(request: wire::Request) -> Result<http::Request, Fault>
 ///
 /// # Errors
 /// A fault of status 400 for what the wire cannot carry.
-pub async fn request_into_wire(req: http::Request) -> Result<wire::Request, Fault> {
+pub async fn request_into_wire(req: impl Into<http::Request>) -> Result<wire::Request, Fault> {
+    let req = req.into();
     let url = req.url();
     let target = match url.query() {
         Some(query) => format!("{}?{query}", url.path()),
@@ -60,7 +50,10 @@ pub async fn request_into_wire(req: http::Request) -> Result<wire::Request, Faul
 ///
 /// # Errors
 /// A fault of status 400 for what the wire cannot carry.
-pub async fn request_into_wire_absolute(req: http::Request) -> Result<wire::Request, Fault> {
+pub async fn request_into_wire_absolute(
+    req: impl Into<http::Request>,
+) -> Result<wire::Request, Fault> {
+    let req = req.into();
     let mut url = req.url().clone();
     url.set_fragment(None);
     request_to(req, url.as_str()).await
@@ -125,7 +118,16 @@ const METHODS: [http::Method; 39] = {
     ]
 };
 
-fn method_of(method: &str) -> Option<http::Method> {
+/// The method.
+///
+/// # Errors
+/// A fault of status 501 for one that `http_types` does not know.
+pub(crate) fn method_of(head: &RequestHead) -> Result<http::Method, Fault> {
+    let method = head.method();
+    known(method).ok_or_else(|| Fault::error(501, format!("the method {method} is not known")))
+}
+
+fn known(method: &str) -> Option<http::Method> {
     match method {
         "GET" => return Some(http::Method::Get),
         "POST" => return Some(http::Method::Post),
@@ -135,7 +137,7 @@ fn method_of(method: &str) -> Option<http::Method> {
     METHODS.into_iter().find(|known| known.as_ref() == method)
 }
 
-fn version_of(version: u8) -> Option<http::Version> {
+pub(crate) fn version_of(version: u8) -> Option<http::Version> {
     match version {
         9 => Some(http::Version::Http0_9),
         10 => Some(http::Version::Http1_0),
@@ -155,8 +157,8 @@ mod tests {
         for method in METHODS {
             let name = method.as_ref();
             assert_eq!(name.parse::<http::Method>().ok(), Some(method));
-            assert_eq!(method_of(name), Some(method));
-            assert_eq!(method_of(&name.to_ascii_lowercase()), None);
+            assert_eq!(known(name), Some(method));
+            assert_eq!(known(&name.to_ascii_lowercase()), None);
             assert_eq!(METHODS.iter().filter(|it| **it == method).count(), 1);
         }
     }

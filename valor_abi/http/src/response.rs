@@ -1,45 +1,37 @@
-//! Responses from the wire's form to `http_types`, and back.
+//! Responses from the wire's form to that of `http_types`, and back.
 
 use crate::{
     body::{body_of, body_to, with_trailers},
     headers,
 };
 use http_types::{self as http, headers::CONTENT_TYPE};
-use std::task::{Context, Poll};
+use std::task::Context;
 use valor_abi_wire::{self as wire, Fault, ResponseHead};
 
-/// A response as code written in Rust receives it. Its trailers are left out: a response of `http_types` that may have
-/// some has no length any more.
+/// The status.
 ///
 /// # Errors
-/// A fault of status 502 for a status or a header that `http_types` cannot carry.
-pub fn response_from_wire(response: wire::Response) -> Result<http::Response, Fault> {
-    from_wire(response, false)
+/// A fault of status 502 for one that `http_types` does not know.
+pub(crate) fn status_of(head: &ResponseHead) -> Result<http::StatusCode, Fault> {
+    http::StatusCode::try_from(head.status())
+        .map_err(|_| Fault::error(502, format!("the status {} is not known", head.status())))
 }
 
-/// The same with its trailers, if the length of its body is not known.
-///
-/// # Errors
-/// Those of [`response_from_wire`].
-pub fn response_from_wire_with_trailers(response: wire::Response) -> Result<http::Response, Fault> {
-    from_wire(response, true)
-}
-
-fn from_wire(response: wire::Response, trailers: bool) -> Result<http::Response, Fault> {
-    let status = http::StatusCode::try_from(response.head.status()).map_err(|_| {
-        Fault::error(
-            502,
-            format!("the status {} is not known", response.head.status()),
-        )
-    })?;
+/// All of it at once, as `http_types` has it.
+pub(crate) fn response_of(
+    head: &ResponseHead,
+    status: http::StatusCode,
+    body: wire::Body,
+    trailers: bool,
+) -> Result<http::Response, Fault> {
     let mut res = http::Response::new(status);
-    headers::fill(response.head.len(), response.head.fields(), &mut res)
+    headers::fill(head.len(), head.fields(), &mut res)
         .map_err(|fault| Fault::error(502, fault.message))?;
-    let typed = response.head.header("content-type").is_some();
-    if !response.body.is_empty() {
-        let has_trailers = trailers && response.body.len().is_none();
+    let typed = head.header("content-type").is_some();
+    if !body.is_empty() {
+        let has_trailers = trailers && body.len().is_none();
         let trailers = has_trailers.then(|| res.send_trailers());
-        res.set_body(body_of(response.body, trailers));
+        res.set_body(body_of(body, trailers));
         if !typed {
             res.remove_header(CONTENT_TYPE);
         }
@@ -47,23 +39,11 @@ fn from_wire(response: wire::Response, trailers: bool) -> Result<http::Response,
     Ok(res)
 }
 
-/// A handler's response for the wire.
+/// A response of `http_types` for the wire, in one poll.
 ///
 /// # Errors
 /// A fault of status 500 for a header that would break the response apart.
-pub fn response_into_wire(
-    res: http::Response,
-) -> impl Future<Output = Result<wire::Response, Fault>> + Send {
-    let mut res = Some(res);
-    // By hand, since an `async fn` would store the response several times.
-    std::future::poll_fn(move |cx| {
-        let res = res.take().expect("it is ready at the first poll");
-        Poll::Ready(response_to(res, cx))
-    })
-}
-
-/// The way there in one poll.
-pub(crate) fn response_to(
+pub(crate) fn made_to(
     mut res: http::Response,
     cx: &mut Context<'_>,
 ) -> Result<wire::Response, Fault> {

@@ -69,10 +69,12 @@ impl fmt::Debug for HostClient {
 
 #[async_trait::async_trait]
 impl HttpClient for HostClient {
-    async fn send(&self, req: http::Request) -> Result<http::Response> {
+    async fn send(&self, req: http_types::Request) -> Result<http_types::Response> {
         let request = request_into_wire_absolute(req).await.map_err(to_http)?;
         let response = self.0.fetch(request).await.map_err(to_http)?;
-        response_from_wire(response).map_err(to_http)
+        response_from_wire(response)
+            .map(Into::into)
+            .map_err(to_http)
     }
 
     // What surf could set here (time limits, connections per host) belongs to the host.

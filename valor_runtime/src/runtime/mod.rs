@@ -289,9 +289,11 @@ impl Runtime {
         Ok(self.dispatch.registry.insert(vec![mount])?)
     }
 
-    /// Answers a request without a socket.
-    pub async fn handle(&self, req: http_types::Request) -> http_types::Response {
+    /// Answers a request without a socket. A server such as async-h1, which takes `http_types`' own types, gets them by
+    /// `into()`.
+    pub async fn handle(&self, req: impl Into<crate::http::Request>) -> crate::http::Response {
         let answer = async {
+            let req = req.into();
             let host = match req.url().port() {
                 Some(port) => format!("{}:{port}", req.url().host_str().unwrap_or("localhost")),
                 None => req.url().host_str().unwrap_or("localhost").to_owned(),
@@ -300,10 +302,11 @@ impl Runtime {
             if request.head.header("host").is_none() {
                 let _ = request.head.push("host", host.as_bytes());
             }
-            valor_abi_http::response_from_wire(self.dispatch.answer(request).await)
+            let response = self.dispatch.answer(request).await;
+            valor_abi_http::response_from_wire(response)
         };
         answer.await.unwrap_or_else(|fault| {
-            let mut res = http_types::Response::new(fault.status);
+            let mut res = crate::http::Response::new(fault.status);
             res.set_body(fault.message);
             res
         })

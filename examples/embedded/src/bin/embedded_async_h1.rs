@@ -14,7 +14,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             let runtime = runtime.clone();
             let serving = async_h1::accept(socket, move |req| {
                 let runtime = runtime.clone();
-                async move { Ok(runtime.handle(req).await) }
+                async move { Ok(runtime.handle(req).await.into()) }
             });
             // A client that goes away is no fault of the program.
             smol::spawn(async { drop(serving.await) }).detach();

@@ -97,6 +97,18 @@ macro_rules! message {
             }
         }
 
+        impl From<valor_abi_http::$Message> for $Message {
+            fn from(message: valor_abi_http::$Message) -> Self {
+                Self::of(message.into())
+            }
+        }
+
+        impl From<$Message> for valor_abi_http::$Message {
+            fn from(message: $Message) -> Self {
+                message.inner.into()
+            }
+        }
+
         impl AsRef<http::$Message> for $Message {
             fn as_ref(&self) -> &http::$Message {
                 &self.inner

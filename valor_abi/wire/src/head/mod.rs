@@ -279,6 +279,18 @@ impl ResponseHead {
     pub fn status(&self) -> u16 {
         u16::from_le_bytes([self.bytes[2], self.bytes[3]])
     }
+
+    /// Replaces the status code.
+    ///
+    /// # Errors
+    /// [`HeadError::Status`] outside of 100 to 599; the head then stays as it was.
+    pub fn set_status(&mut self, status: u16) -> Result<(), HeadError> {
+        if !(100..=599).contains(&status) {
+            return Err(HeadError::Status(status));
+        }
+        self.bytes[2..4].copy_from_slice(&status.to_le_bytes());
+        Ok(())
+    }
 }
 
 macro_rules! headers_of {

@@ -290,7 +290,7 @@ mod tests {
             true => http_types::Method::Head,
             false => http_types::Method::Get,
         };
-        let mut encoder = Encoder::new(response_from_wire(response).unwrap(), method);
+        let mut encoder = Encoder::new(response_from_wire(response).unwrap().into(), method);
         let mut bytes = Vec::new();
         // If the reads are large enough, its chunks are those of the stream.
         let mut buf = vec![0; 64 * 1024];

@@ -81,7 +81,7 @@ fn ours(bytes: &[u8], segments: &[usize]) -> Option<(Message, End, Seen)> {
     };
     let head = message.head.clone();
     let request = request_from_wire(wire::Request { head, body }).ok()?;
-    Some((message, end, Seen::of(request, &|_| true)?))
+    Some((message, end, Seen::of(request.into(), &|_| true)?))
 }
 
 /// The first request as async-h1 reads it, with the intended differences evened out.
