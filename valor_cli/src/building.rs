@@ -55,7 +55,7 @@ impl Builder {
     ) -> Self {
         Self {
             base,
-            release: build.release,
+            release: build.is_release(),
             json: log.log_format == LogFormat::Json,
             quiet: log.quiet,
             log: writer.clone(),

@@ -25,7 +25,7 @@ pub fn as_run(args: DevArgs) -> Result<RunArgs, Failure> {
     let mut run = RunArgs::defaults();
     run.plugins = Some(file);
     run.build.build = true;
-    run.build.release = args.release;
+    run.build.release = Some(args.release);
     run.watch = true;
     run.keep_going = true;
     run.welcome = true;

@@ -97,7 +97,12 @@ fn command(command: Command) -> ExitCode {
             Ok(args) => logged(&args.log, |log| run::run(&args, log)),
             Err(failure) => failure.tell(false),
         },
-        Command::Run(args) => logged(&args.log, |log| run::run(&args, log)),
+        Command::Run(mut args) => {
+            if args.watch {
+                args.build.soonest();
+            }
+            logged(&args.log, |log| run::run(&args, log))
+        }
         Command::Build(args) => logged(&args.log, |log| build::build(&args, log)),
         Command::Check(args) => logged(&args.log, |log| check::check(&args, log)),
         Command::Inspect(args) => {
@@ -115,7 +120,12 @@ fn command(command: Command) -> ExitCode {
         Command::Verify(args) => told(sign::verify(&args)),
         Command::Keygen(args) => told(sign::keygen(&args)),
         #[cfg(feature = "wasm")]
-        Command::Web(args) => logged(&args.log, |log| web::web(&args, log)),
+        Command::Web(mut args) => {
+            if args.watch {
+                args.build.soonest();
+            }
+            logged(&args.log, |log| web::web(&args, log))
+        }
         Command::Completions { shell } => {
             let mut command = Cli::command();
             let name = command.get_name().to_owned();

@@ -342,15 +342,28 @@ pub struct BuildArgs {
     #[arg(long)]
     pub build: bool,
 
-    /// Build them with optimisations (cargo's release profile instead of dev); implies --build
-    #[arg(long)]
-    pub release: bool,
+    /// Build them with optimisations (cargo's release profile) or without (false: its dev profile); implies --build
+    ///
+    /// Without this option they are built as valor_cli itself was, which is with optimisations in every program that
+    /// is published; with --watch, which builds after each edit, without.
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub release: Option<bool>,
 }
 
 impl BuildArgs {
     /// Whether to build at all.
     pub fn is_wanted(&self) -> bool {
-        self.build || self.release
+        self.build || self.release == Some(true)
+    }
+
+    /// Whether to build with optimisations.
+    pub fn is_release(&self) -> bool {
+        self.release.unwrap_or(cfg!(not(debug_assertions)))
+    }
+
+    /// Chooses the build that is ready soonest, unless somebody has chosen.
+    pub fn soonest(&mut self) {
+        self.release.get_or_insert(false);
     }
 }
 

@@ -26,7 +26,7 @@ impl Vlugins {
         }
         let how = How {
             log: writer,
-            release: args.release,
+            release: args.is_release(),
             json: log.log_format == LogFormat::Json,
             quiet: log.quiet,
             stop,

@@ -213,7 +213,7 @@ impl Again {
         vlugins.built(outcomes);
         let made = self.args.wasm_opt.found().and_then(|wasm_opt| {
             let when = self.args.wasm_opt;
-            vlugins.shrink_when(when, self.args.build.release, wasm_opt.as_ref());
+            vlugins.shrink_when(when, self.args.build.is_release(), wasm_opt.as_ref());
             write(&self.args, vlugins, &mut self.imports)
         });
         let folder = self.args.output.display();

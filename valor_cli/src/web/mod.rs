@@ -50,7 +50,7 @@ pub fn web(args: &WebArgs, log: &LogWriter) -> Result<(), Failure> {
     let wasm_opt = args.wasm_opt.found()?;
     let mut vlugins = read(args, &file);
     vlugins.build(&args.build, &args.log, log, &stop);
-    vlugins.shrink_when(args.wasm_opt, args.build.release, wasm_opt.as_ref());
+    vlugins.shrink_when(args.wasm_opt, args.build.is_release(), wasm_opt.as_ref());
     let mut imports = Imported::new();
     let made = write(args, vlugins, &mut imports)?;
     tell(args, log, &made);

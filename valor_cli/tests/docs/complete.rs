@@ -19,7 +19,7 @@ fn every_option_of_run_is_on_its_page() {
         .lines()
         .map(str::trim_start)
         .filter(|line| line.starts_with('-'))
-        .filter_map(|line| line.split([' ', ',']).find(|word| word.starts_with("--")))
+        .filter_map(|line| line.split([' ', ',', '[']).find(|word| word.starts_with("--")))
         .collect();
     assert!(
         options.contains("--plugins"),
@@ -30,7 +30,7 @@ fn every_option_of_run_is_on_its_page() {
         .iter()
         .filter(|option| !["--help", "--version"].contains(option))
     {
-        let named = [' ', '`']
+        let named = [' ', '`', '[']
             .iter()
             .any(|end| page.contains(&format!("`{option}{end}")));
         assert!(named, "options.md does not name {option}");

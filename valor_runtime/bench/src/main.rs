@@ -1,7 +1,7 @@
 //! Measures Valor's server beside its peers on this machine, and prints a table.
 //!
 //! ```sh
-//! cargo run --release -p valor_bench
+//! cargo run --profile measure -p valor_bench
 //! ```
 //!
 //! Every figure also comes as a ratio to hyper's, measured in the same round. The servers take turns, so that

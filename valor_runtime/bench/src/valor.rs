@@ -204,11 +204,16 @@ fn definition(kind: &str, name: &str, path: &Path) -> Result<Definition, Box<dyn
 /// # Errors
 /// If the program does not know where it is itself.
 pub fn module() -> io::Result<PathBuf> {
-    let target = library_dir()?.with_file_name(WASM);
-    Ok(target.join("release/hello_plugin.wasm"))
+    Ok(target_dir()?
+        .join(WASM)
+        .join(PROFILE)
+        .join("hello_plugin.wasm"))
 }
 
 const WASM: &str = "wasm32-unknown-unknown";
+
+/// The profile of the program and of its vlugins.
+const PROFILE: &str = "measure";
 
 /// The component of WASI 0.2, which is built if necessary.
 ///
@@ -227,8 +232,7 @@ pub fn component_v3() -> io::Result<PathBuf> {
 }
 
 fn built_components() -> io::Result<PathBuf> {
-    let (program, target) = (library_dir()?, "wasm32-wasip2");
-    let target_dir = program.parent().unwrap_or(&program);
+    let (target_dir, target) = (target_dir()?, "wasm32-wasip2");
     let built = cargo()
         .args([
             "build",
@@ -239,7 +243,7 @@ fn built_components() -> io::Result<PathBuf> {
             target,
         ])
         .arg("--target-dir")
-        .arg(target_dir)
+        .arg(&target_dir)
         .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/component"))
         .status()?;
     match built.success() {
@@ -254,13 +258,19 @@ fn cargo() -> Command {
     Command::new(std::env::var_os("CARGO").unwrap_or("cargo".into()))
 }
 
-/// The folder of the examples' libraries, which is this program's folder.
+/// The folder of the examples' libraries.
 ///
 /// # Errors
 /// If the program does not know where it is itself.
 pub fn library_dir() -> io::Result<PathBuf> {
+    Ok(target_dir()?.join(PROFILE))
+}
+
+/// What the vlugins are built in, next to the program. In its own target folder, cargo would choose other features for
+/// crates that both have, and build each of them again at every turn.
+fn target_dir() -> io::Result<PathBuf> {
     let program = std::env::current_exe()?;
-    Ok(program.parent().unwrap_or(Path::new(".")).to_owned())
+    Ok(program.with_file_name("measured_vlugins"))
 }
 
 /// Builds the vlugins that are measured.
@@ -274,12 +284,12 @@ pub fn build() -> io::Result<()> {
 
 fn cargo_build(what: &[&str]) -> io::Result<()> {
     let manifest = concat!(env!("CARGO_MANIFEST_DIR"), "/../../Cargo.toml");
-    let target = library_dir()?;
     let built = cargo()
-        .args(["build", "--quiet", "--release", "--manifest-path", manifest])
+        .args(["build", "--quiet", "--profile", PROFILE])
+        .args(["--manifest-path", manifest])
         .args(what)
         .arg("--target-dir")
-        .arg(target.parent().unwrap_or(&target))
+        .arg(target_dir()?)
         .status()?;
     match built.success() {
         true => Ok(()),
