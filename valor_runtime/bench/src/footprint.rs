@@ -145,7 +145,7 @@ fn readiness_of_modules() -> io::Result<()> {
     readiness_of_guests(
         "WebAssembly vlugins",
         Server::ValorWasm,
-        &crate::valor::module()?,
+        &crate::valor::module("hello_plugin")?,
     )
 }
 

@@ -15,6 +15,8 @@ pub enum Load {
         /// How many, including `Host`.
         headers: usize,
     },
+    /// `GET /reads/notes?page=2` with three headers.
+    Reads,
     /// `GET /blob`, a body of 1 MiB.
     Download,
     /// `POST /echo` of 1 MiB.
@@ -84,6 +86,7 @@ impl Load {
     fn path(self) -> &'static str {
         match self {
             Self::Hello { .. } => "/hello",
+            Self::Reads => "/reads/notes?page=2",
             Self::Download => "/blob",
             Self::Echo => "/echo",
         }
@@ -101,6 +104,7 @@ impl Load {
     fn headers(self) -> &'static [(&'static str, &'static str)] {
         match self {
             Self::Hello { headers } => &HEADERS[..headers - 1],
+            Self::Reads => &HEADERS[..2],
             _ => &[],
         }
     }

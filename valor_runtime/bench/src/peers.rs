@@ -2,11 +2,17 @@
 //! runs one of them until it is killed.
 
 use crate::subject::{BLOB, HELLO, Server};
-use axum::{Router, routing};
+use axum::{
+    Json, Router,
+    extract::Query,
+    http::{HeaderMap, Uri},
+    routing,
+};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Either, Full};
 use hyper::{Request, Response, body::Incoming, header, service::service_fn};
 use hyper_util::rt::TokioIo;
+use serde::{Deserialize, Serialize};
 use smol_hyper::rt::{FuturesIo, SmolTimer};
 use std::{convert::Infallible, io, net::TcpListener, thread};
 
@@ -83,9 +89,32 @@ fn hyper_on_smol(listener: TcpListener, threads: usize) -> io::Result<()> {
     }))
 }
 
+#[derive(Deserialize)]
+struct Page {
+    page: u32,
+}
+
+#[derive(Serialize)]
+struct Seen {
+    path: String,
+    page: u32,
+    by: String,
+}
+
+/// What the crate `reads` does.
+async fn reads(uri: Uri, Query(Page { page }): Query<Page>, headers: HeaderMap) -> Json<Seen> {
+    let by = headers.get("user-agent").and_then(|by| by.to_str().ok());
+    Json(Seen {
+        path: uri.path().to_owned(),
+        page,
+        by: by.unwrap_or_default().to_owned(),
+    })
+}
+
 async fn axum(listener: TcpListener) -> io::Result<()> {
     let app = Router::new()
         .route("/hello", routing::get(|| async { HELLO }))
+        .route("/reads/{*rest}", routing::get(reads))
         .route("/blob", routing::get(|| async { Bytes::from_static(BLOB) }))
         .route(
             "/echo",

@@ -46,6 +46,12 @@ const OF_SCRIPTS: &[Server] = &[
     Server::Workerd,
     Server::Node,
 ];
+const THAT_READ: &[Server] = &[
+    Server::Axum,
+    Server::ValorCompiled,
+    Server::ValorNative,
+    Server::ValorWasm,
+];
 const WITH_BODIES: &[Server] = &[
     Server::HyperTokio,
     Server::HyperSmol,
@@ -76,6 +82,13 @@ pub const TABLES: &[Table] = &[
         threads: 2,
         connections: 32,
         servers: ALL,
+    },
+    Table {
+        title: "path, query and a header read, JSON answered, 1 thread",
+        load: Load::Reads,
+        threads: 1,
+        connections: 32,
+        servers: THAT_READ,
     },
     Table {
         title: "WebAssembly: hello, 1 header, 1 thread",

@@ -112,7 +112,10 @@ async fn compiled() -> Result<Arc<dyn Vlugin>, Box<dyn Error>> {
     runtime
         .add_entry("hello", hello_plugin::VLUGIN, none.clone())
         .await?;
-    runtime.add_entry("echo", echo::VLUGIN, none).await?;
+    runtime
+        .add_entry("echo", echo::VLUGIN, none.clone())
+        .await?;
+    runtime.add_entry("reads", reads::VLUGIN, none).await?;
     Ok(runtime)
 }
 
@@ -121,6 +124,7 @@ async fn native() -> Result<Arc<dyn Vlugin>, Box<dyn Error>> {
     let mut definitions = vec![
         definition("native", "hello", Path::new("hello_plugin"))?,
         definition("native", "echo", Path::new("echo"))?,
+        definition("native", "reads", Path::new("reads"))?,
     ];
     definitions.extend(many("native")?);
     for loaded in runtime.load_all(&definitions).await {
@@ -131,7 +135,10 @@ async fn native() -> Result<Arc<dyn Vlugin>, Box<dyn Error>> {
 
 async fn guests() -> Result<Arc<dyn Vlugin>, Box<dyn Error>> {
     let runtime = runtime().await?;
-    let mut definitions = vec![definition("wasm", "hello", &module()?)?];
+    let mut definitions = vec![
+        definition("wasm", "hello", &module("hello_plugin")?)?,
+        definition("wasm", "reads", &module("reads")?)?,
+    ];
     definitions.extend(many("wasm")?);
     for loaded in runtime.load_all(&definitions).await {
         loaded?;
@@ -168,7 +175,7 @@ async fn script() -> Result<Arc<dyn Vlugin>, Box<dyn Error>> {
 /// A guest that starts again for every request.
 async fn fresh() -> Result<Arc<dyn Vlugin>, Box<dyn Error>> {
     let runtime = runtime().await?;
-    let hello = definition("wasm", "hello", &module()?)?;
+    let hello = definition("wasm", "hello", &module("hello_plugin")?)?;
     let account = Account::new(&hello.limits);
     let host = RuntimeHost::new(
         "hello",
@@ -199,15 +206,13 @@ fn definition(kind: &str, name: &str, path: &Path) -> Result<Definition, Box<dyn
     Ok(serde_json::from_value(definition)?)
 }
 
-/// The module of `examples/hello_plugin`.
+/// The module of a crate that is measured.
 ///
 /// # Errors
 /// If the program does not know where it is itself.
-pub fn module() -> io::Result<PathBuf> {
-    Ok(target_dir()?
-        .join(WASM)
-        .join(PROFILE)
-        .join("hello_plugin.wasm"))
+pub fn module(name: &str) -> io::Result<PathBuf> {
+    let folder = target_dir()?.join(WASM).join(PROFILE);
+    Ok(folder.join(name).with_extension("wasm"))
 }
 
 const WASM: &str = "wasm32-unknown-unknown";
@@ -278,8 +283,8 @@ fn target_dir() -> io::Result<PathBuf> {
 /// # Errors
 /// If cargo fails.
 pub fn build() -> io::Result<()> {
-    cargo_build(&["-p", "hello_plugin", "-p", "echo"])?;
-    cargo_build(&["-p", "hello_plugin", "--target", WASM])
+    cargo_build(&["-p", "hello_plugin", "-p", "echo", "-p", "reads"])?;
+    cargo_build(&["-p", "hello_plugin", "-p", "reads", "--target", WASM])
 }
 
 fn cargo_build(what: &[&str]) -> io::Result<()> {
