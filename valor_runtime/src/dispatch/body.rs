@@ -29,6 +29,14 @@ pub struct Cut {
 }
 
 impl Cut {
+    /// The note for a body; none for one that is all there.
+    pub fn of(body: &Body) -> Option<Arc<Self>> {
+        match body {
+            Body::Bytes(_) => None,
+            Body::Stream { .. } => Some(Arc::default()),
+        }
+    }
+
     /// The status to answer with, whatever the vlugin makes of it.
     pub fn status(&self) -> Option<u16> {
         Some(self.status.load(Ordering::Acquire)).filter(|&status| status != 0)
@@ -50,7 +58,7 @@ impl Cut {
 }
 
 /// Holds a request's body to a limit; `cut` notes when the body would exceed it.
-pub fn limited(body: Body, limit: u64, cut: &Arc<Cut>) -> Body {
+pub fn limited(body: Body, limit: u64, cut: Option<&Arc<Cut>>) -> Body {
     match body {
         Body::Bytes(bytes) => Body::Bytes(bytes),
         Body::Stream { len, chunks } => Body::stream(
@@ -59,7 +67,7 @@ pub fn limited(body: Body, limit: u64, cut: &Arc<Cut>) -> Body {
                 chunks,
                 left: limit,
                 limit,
-                cut: cut.clone(),
+                cut: cut.cloned().unwrap_or_default(),
             },
         ),
     }
@@ -100,7 +108,12 @@ impl Stream for Limited {
 /// Ends the request with the body: at once for bytes, otherwise when the stream ends.
 ///
 /// `cut` is that of the request's body.
-pub fn tracked(body: Body, mount: &Arc<Mount>, mut in_flight: InFlight, cut: Arc<Cut>) -> Body {
+pub fn tracked(
+    body: Body,
+    mount: &Arc<Mount>,
+    mut in_flight: InFlight,
+    cut: Option<Arc<Cut>>,
+) -> Body {
     match body {
         Body::Bytes(bytes) => {
             in_flight.bytes = bytes.len() as u64;
@@ -126,7 +139,7 @@ struct Tracked {
     chunks: Option<ChunkStream>,
     mount: Arc<Mount>,
     in_flight: Option<InFlight>,
-    cut: Arc<Cut>,
+    cut: Option<Arc<Cut>>,
 }
 
 impl Tracked {
@@ -176,7 +189,7 @@ impl Stream for Tracked {
             Ok(Poll::Ready(Some(Err(error)))) => {
                 // A runtime in a runtime has said so.
                 if !Logged::is(&error) {
-                    let level = match this.cut.is_broken() {
+                    let level = match this.cut.as_ref().is_some_and(|cut| cut.is_broken()) {
                         true => log::Level::Debug,
                         false => log::Level::Error,
                     };
@@ -230,7 +243,7 @@ mod tests {
             chunks: Some(Box::pin(stream::iter(chunks))),
             mount,
             in_flight: Some(in_flight),
-            cut: Arc::default(),
+            cut: None,
         }
     }
 

@@ -90,6 +90,11 @@ impl InFlight {
         }
     }
 
+    /// When it began.
+    pub fn start(&self) -> Instant {
+        self.start
+    }
+
     /// The request's id.
     pub fn id(&self) -> &str {
         &self.id

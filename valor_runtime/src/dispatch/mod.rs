@@ -27,7 +27,8 @@ use in_flight::InFlight;
 use std::{
     pin::Pin,
     sync::{Arc, OnceLock},
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
+    time::Instant,
 };
 use valor_abi_wire::unwind::{catch, drop_caught};
 
@@ -124,8 +125,8 @@ impl Dispatch {
             return refuse(in_flight, 404, &format!("no vlugin is named `{name}`"));
         };
         let CallTimeouts { send, take } = self.call_timeouts;
-        let cut = Arc::default();
-        request.body = pace::sent(request.body, send, &cut);
+        let cut = Cut::of(&request.body);
+        request.body = pace::sent(request.body, send, cut.as_ref());
         let mut response = run_cut(mount, request, in_flight, cut).await;
         response.body = pace::taken(response.body, take, name);
         response
@@ -168,7 +169,8 @@ fn to_folder(mount: &Arc<Mount>, location: &str, mut in_flight: InFlight) -> Res
 
 /// Runs a vlugin within its limits.
 async fn run(mount: Arc<Mount>, request: Request, in_flight: InFlight) -> Response {
-    run_cut(mount, request, in_flight, Arc::default()).await
+    let cut = Cut::of(&request.body);
+    run_cut(mount, request, in_flight, cut).await
 }
 
 /// The same. `cut` notes whether and why the request's body is cut off.
@@ -176,7 +178,7 @@ async fn run_cut(
     mount: Arc<Mount>,
     mut request: Request,
     mut in_flight: InFlight,
-    cut: Arc<Cut>,
+    cut: Option<Arc<Cut>>,
 ) -> Response {
     if !in_flight.enter(&mount) {
         let detail = format!(
@@ -197,14 +199,15 @@ async fn run_cut(
         true => u64::MAX,
         false => mount.body_limit,
     };
-    request.body = body::limited(request.body, limit, &cut);
+    request.body = body::limited(request.body, limit, cut.as_ref());
 
-    let mut answering = Answering::new(&mount, request);
+    let mut answering = Answering::new(&mount, request, in_flight.start());
     let outcome = (&mut answering).await;
     let late = answering.late;
     drop(answering);
 
-    let mut response = match (cut.status(), outcome) {
+    let status = cut.as_ref().and_then(|cut| cut.status());
+    let mut response = match (status, outcome) {
         // Whatever the vlugin made of a body that was cut off, the client should know why.
         (Some(413), _) => Response::problem(413, &too_large()),
         (Some(status), _) => Response::problem(status, "the request's body comes too slowly"),
@@ -215,7 +218,10 @@ async fn run_cut(
             }
             None => response,
         },
-        (None, Err(fault)) => failed(&mount, &fault, cut.is_broken(), late, &mut in_flight),
+        (None, Err(fault)) => {
+            let is_broken = cut.as_ref().is_some_and(|cut| cut.is_broken());
+            failed(&mount, &fault, is_broken, late, &mut in_flight)
+        }
     };
     in_flight.sign(&mut response);
     let content = status::content(in_flight.status);
@@ -319,6 +325,7 @@ fn failed(
 struct Answering {
     mount: Arc<Mount>,
     stage: Stage,
+    start: Instant,
     time_limit: Timer,
     /// Whether the time limit ended it.
     late: bool,
@@ -331,11 +338,12 @@ enum Stage {
 }
 
 impl Answering {
-    fn new(mount: &Arc<Mount>, request: Request) -> Self {
+    fn new(mount: &Arc<Mount>, request: Request, start: Instant) -> Self {
         Self {
             mount: mount.clone(),
             stage: Stage::Begin(Some(request)),
-            time_limit: Timer::after(mount.timeout),
+            start,
+            time_limit: Timer::never(),
             late: false,
         }
     }
@@ -355,8 +363,8 @@ impl Future for Answering {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
         let (mount, stage) = (&this.mount, &mut this.stage);
-        let polled = watch::run(mount, || {
-            catch(|| {
+        let (polled, ended) = watch::run(mount, || {
+            let polled = catch(|| {
                 if let Stage::Begin(request) = stage {
                     let request = request.take().expect("taken once");
                     *stage = Stage::Runs(mount.vlugin.clone().on_request(request));
@@ -365,23 +373,32 @@ impl Future for Answering {
                     Stage::Runs(answer) => answer.as_mut().poll(cx),
                     _ => Poll::Pending,
                 }
-            })
+            });
+            let ended = match polled {
+                Ok(Poll::Pending) => Ok(()),
+                _ => drop_caught(std::mem::replace(stage, Stage::Ended)),
+            };
+            (polled, ended)
         });
-        let outcome = match polled {
-            Ok(Poll::Ready(outcome)) => outcome,
-            Err(panicked) => Err(panicked.into()),
-            // The timer is set only here: a vlugin that answers at once never pays for it.
-            Ok(Poll::Pending) => match Pin::new(&mut this.time_limit).poll(cx) {
-                Poll::Pending => return Poll::Pending,
-                Poll::Ready(()) => {
-                    this.late = true;
-                    let line = format!("no response within {} s", mount.timeout.as_secs_f64());
-                    Err(Fault::new(FaultKind::Timeout, 504, line))
+        if let Err(panicked) = ended {
+            log_fault(mount, &panicked.into(), "");
+        }
+        match polled {
+            Ok(Poll::Ready(outcome)) => Poll::Ready(outcome),
+            Err(panicked) => Poll::Ready(Err(panicked.into())),
+            Ok(Poll::Pending) => {
+                // The timer is set only here: a vlugin that answers at once never pays for it.
+                if this.time_limit.rings_at().is_none() {
+                    this.time_limit
+                        .set_at(this.start.checked_add(mount.timeout));
                 }
-            },
-        };
-        this.end();
-        Poll::Ready(outcome)
+                ready!(Pin::new(&mut this.time_limit).poll(cx));
+                this.late = true;
+                let line = format!("no response within {} s", mount.timeout.as_secs_f64());
+                this.end();
+                Poll::Ready(Err(Fault::new(FaultKind::Timeout, 504, line)))
+            }
+        }
     }
 }
 

@@ -49,24 +49,34 @@ thread_local! {
 
 /// Runs a piece of a vlugin's code under the vlugin's name.
 pub fn run<T>(mount: &Arc<Mount>, code: impl FnOnce() -> T) -> T {
-    struct Leave(Arc<Mutex<Slot>>, Option<Arc<Mount>>);
-    impl Drop for Leave {
+    struct Leave<'a>(&'a Mutex<Slot>, Option<Arc<Mount>>);
+    impl Drop for Leave<'_> {
         fn drop(&mut self) {
-            let mut slot = locked(&self.0);
-            slot.count += 1;
-            slot.running = self.1.take();
+            let ran = {
+                let mut slot = locked(self.0);
+                slot.count += 1;
+                std::mem::replace(&mut slot.running, self.1.take())
+            };
+            // It may be the last that has the vlugin.
+            drop(ran);
         }
     }
-    let Ok(slot) = SLOT.try_with(Arc::clone) else {
-        return code();
-    };
-    let before = {
-        let mut slot = locked(&slot);
-        slot.count += 1;
-        slot.running.replace(mount.clone())
-    };
-    let _leave = Leave(slot, before);
-    code()
+    let mut code = Some(code);
+    let ran = SLOT.try_with(|slot| {
+        let before = {
+            let mut slot = locked(slot);
+            slot.count += 1;
+            slot.running.replace(mount.clone())
+        };
+        let _leave = Leave(slot, before);
+        code.take().map(|code| code())
+    });
+    match (ran, code) {
+        (Ok(Some(ran)), _) => ran,
+        // The thread is ending, and has no slot any more.
+        (_, Some(code)) => code(),
+        _ => unreachable!("the code ran, or it is there"),
+    }
 }
 
 fn start() {
