@@ -27,7 +27,9 @@ pub(crate) fn unless_later(head: &RequestHead) -> Result<Option<Url>, Fault> {
 }
 
 fn is_same(last: &str, head: &RequestHead) -> bool {
-    last.strip_prefix(scheme_of(head)) == Some(host_of(head))
+    // What was parsed is text; whether this is it too, its bytes say.
+    let host = head.header("host").unwrap_or(b"localhost");
+    last.strip_prefix(scheme_of(head)).map(str::as_bytes) == Some(host)
 }
 
 fn scheme_of(head: &RequestHead) -> &'static str {

@@ -19,7 +19,10 @@ fn every_option_of_run_is_on_its_page() {
         .lines()
         .map(str::trim_start)
         .filter(|line| line.starts_with('-'))
-        .filter_map(|line| line.split([' ', ',', '[']).find(|word| word.starts_with("--")))
+        .filter_map(|line| {
+            line.split([' ', ',', '['])
+                .find(|word| word.starts_with("--"))
+        })
         .collect();
     assert!(
         options.contains("--plugins"),

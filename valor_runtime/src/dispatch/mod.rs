@@ -151,7 +151,8 @@ fn enter_prefix(request: &mut Request, len: usize) -> Result<(), valor_abi_wire:
         return Ok(());
     }
     let prefix = head.take_prefix(len);
-    head.push(FORWARDED_PREFIX, prefix.as_bytes())
+    // No byte of a target breaks a header.
+    head.push_parsed(FORWARDED_PREFIX, prefix.as_bytes())
 }
 
 fn is_read(method: &str) -> bool {

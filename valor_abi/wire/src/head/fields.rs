@@ -56,9 +56,37 @@ pub(super) fn add(bytes: &mut Vec<u8>, name: &[u8], value: &[u8]) -> Result<(), 
     bytes.extend_from_slice(&[a, b, c, d, e, f]);
     let at = bytes.len();
     bytes.extend_from_slice(name);
-    bytes[at..].make_ascii_lowercase();
+    lower(&mut bytes[at..]);
     bytes.extend_from_slice(value);
     Ok(())
+}
+
+/// Puts ASCII letters into lower case, eight at once: the last eight of a name overlap with those before, which are
+/// lower case already.
+fn lower(name: &mut [u8]) {
+    let Some(_) = name.last_chunk::<8>() else {
+        return name.make_ascii_lowercase();
+    };
+    for eight in name.chunks_exact_mut(8) {
+        if let Some(eight) = eight.first_chunk_mut() {
+            *eight = lowered(*eight);
+        }
+    }
+    if let Some(last) = name.last_chunk_mut() {
+        *last = lowered(*last);
+    }
+}
+
+fn lowered(eight: [u8; 8]) -> [u8; 8] {
+    const EACH: u64 = u64::from_ne_bytes([1; 8]);
+    let bytes = u64::from_ne_bytes(eight);
+    // Without its highest bit, no byte carries into the next.
+    let low = bytes & (EACH * 0x7f);
+    let from_a = low + EACH * (0x80 - b'A' as u64);
+    let behind_z = low + EACH * (0x7f - b'Z' as u64);
+    let upper = !bytes & (from_a ^ behind_z) & (EACH * 0x80);
+    // From the highest bit to the one between the cases.
+    (bytes | upper >> 2).to_ne_bytes()
 }
 
 pub(super) fn remove(bytes: &mut Vec<u8>, start: usize, name: &str) -> bool {
@@ -140,4 +168,22 @@ pub fn decode_headers(bytes: &[u8]) -> Result<Vec<(String, Vec<u8>)>, HeadError>
         headers.push((name.to_ascii_lowercase(), value.to_vec()));
     }
     Ok(headers)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn eight_letters_at_once_become_what_each_becomes(
+            name in prop::collection::vec(prop_oneof![any::<u8>(), b'@'..=b'[', b'`'..=b'{'], 0..40),
+        ) {
+            let each = name.to_ascii_lowercase();
+            let mut at_once = name;
+            lower(&mut at_once);
+            prop_assert_eq!(at_once, each);
+        }
+    }
 }

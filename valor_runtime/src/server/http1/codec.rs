@@ -5,6 +5,7 @@
 use super::buffer::Output;
 use crate::status::{self, BadHeader, Content, bad_header, is_value};
 use bytes::Bytes;
+use smallvec::SmallVec;
 use std::{
     cell::RefCell,
     io::Write,
@@ -115,7 +116,8 @@ pub(super) fn head(
     connection: Option<&'static str>,
 ) {
     let mut length = [0; 20];
-    let mut headers: Vec<(&[u8], &[u8])> = Vec::with_capacity(16);
+    // Most heads have fewer, and need no memory of their own.
+    let mut headers: SmallVec<[(&[u8], &[u8]); 24]> = SmallVec::new();
     let mut dated = false;
     // The protocol that was switched to, or those that the client has to choose from.
     let tells_upgrade = matches!(head.status(), 101 | 426);

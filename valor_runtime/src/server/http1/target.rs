@@ -77,8 +77,12 @@ pub(super) fn is_authority(value: &[u8]) -> bool {
         [] => true,
         [b':', digits @ ..] => {
             digits.iter().all(u8::is_ascii_digit)
-                && (digits.is_empty()
-                    || std::str::from_utf8(digits).is_ok_and(|d| d.parse::<u16>().is_ok()))
+                && digits
+                    .iter()
+                    .try_fold(0_u16, |port, digit| {
+                        port.checked_mul(10)?.checked_add((digit - b'0').into())
+                    })
+                    .is_some()
         }
         _ => false,
     };
@@ -87,7 +91,22 @@ pub(super) fn is_authority(value: &[u8]) -> bool {
 
 /// `unreserved` and `sub-delims` of RFC 3986.
 fn is_name(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=".contains(&byte)
+    const NAMES: [bool; 256] = {
+        let mut names = [false; 256];
+        let mut byte = 0;
+        while byte < 128 {
+            names[byte] = (byte as u8).is_ascii_alphanumeric();
+            byte += 1;
+        }
+        let marks = b"-._~!$&'()*+,;=";
+        let mut at = 0;
+        while at < marks.len() {
+            names[marks[at] as usize] = true;
+            at += 1;
+        }
+        names
+    };
+    NAMES[usize::from(byte)]
 }
 
 #[cfg(test)]
