@@ -3,13 +3,13 @@
 use crate::{
     Request, Response,
     error::{to_fault, to_http},
-    message::{request_from_wire, response_from_wire, response_to},
-    upgrade::{self, Offer},
+    message::{request_from_wire, response_from_wire, response_to, switch},
+    upgrade::Offer,
 };
 use http_types::StatusCode;
 use std::{
     pin::pin,
-    task::{Context, Poll, ready},
+    task::{Poll, ready},
 };
 use valor_abi_wire::{self as wire, Fault};
 
@@ -89,17 +89,4 @@ where
         })
     })
     .await
-}
-
-fn switch(
-    mut res: Response,
-    offer: Option<Offer>,
-    cx: &mut Context<'_>,
-) -> Result<wire::Response, Fault> {
-    let body = match offer {
-        Some(offer) if res.has_upgrade() => offer.accept(&mut res),
-        offer => return Err(upgrade::refused(offer.is_some())),
-    };
-    let head = response_to(res, cx)?.head;
-    Ok(wire::Response::of(head, body))
 }

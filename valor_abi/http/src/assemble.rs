@@ -61,16 +61,39 @@ fn behind_scheme(scheme: &'static str, rest: &str) -> Option<Url> {
     }
 }
 
-/// The URL, unless it can be made at any later time, as `url::unless_later` does it elsewhere.
+/// Whether [`of`] makes a URL of it: all that it may refuse is the host. No URL is made for that, so that a module whose
+/// vlugin asks for none has no code for it.
+///
+/// # Errors
+/// Those of [`of`].
 #[cfg(any(target_family = "wasm", test))]
-pub(crate) fn unless_later(head: &RequestHead) -> Result<Option<Url>, Fault> {
-    let is_same = |last: &Origin| last.scheme == scheme_of(head) && last.authority == host_of(head);
-    match head.target().starts_with('/')
-        && LAST.with_borrow(|last| last.as_ref().is_some_and(is_same))
-    {
-        true => Ok(None),
-        false => of(head).map(Some),
-    }
+pub(crate) fn check(head: &RequestHead) -> Result<(), Fault> {
+    let target = head.target();
+    let (scheme, authority) = match split_scheme(target) {
+        Some((scheme, rest)) if !target.starts_with('/') => {
+            let scheme = http(scheme).ok_or_else(|| no_url(target))?;
+            let end = rest.find(['/', '\\', '?', '#']).unwrap_or(rest.len());
+            (scheme, &rest[..end])
+        }
+        _ => (scheme_of(head), host_of(head)),
+    };
+    let is_same = |last: &Origin| last.scheme == scheme && last.authority == authority;
+    LAST.with_borrow_mut(|last| {
+        if !last.as_ref().is_some_and(is_same) {
+            *last = Some(Origin::of(scheme, authority).ok_or_else(|| no_host(authority))?);
+        }
+        Ok(())
+    })
+}
+
+#[cfg(any(target_family = "wasm", test))]
+fn no_url(target: &str) -> Fault {
+    Fault::error(400, ["the target ", target, " is not a URL"].concat())
+}
+
+#[cfg(any(target_family = "wasm", test))]
+fn no_host(host: &str) -> Fault {
+    Fault::error(400, ["`", host, "` is not a host"].concat())
 }
 
 #[cfg(any(target_family = "wasm", test))]
@@ -88,15 +111,14 @@ fn host_of(head: &RequestHead) -> &str {
 pub(crate) fn of(head: &RequestHead) -> Result<Url, Fault> {
     let target = head.target();
     if !target.starts_with('/') && split_scheme(target).is_some() {
-        let bad = || Fault::error(400, ["the target ", target, " is not a URL"].concat());
-        return http_url(None, target).ok_or_else(bad);
+        return http_url(None, target).ok_or_else(|| no_url(target));
     }
     let (scheme, host) = (scheme_of(head), host_of(head));
     let url = match target.starts_with('/') {
         true => assemble(scheme, host, target),
         false => assemble(scheme, host, &["/", target].concat()),
     };
-    url.ok_or_else(|| Fault::error(400, ["`", host, "` is not a host"].concat()))
+    url.ok_or_else(|| no_host(host))
 }
 
 /// The URL of `scheme` (`http` or `https`), an authority without userinfo, and a target that begins with a slash.
@@ -421,12 +443,10 @@ mod tests {
                 head.push("host", host.as_bytes()).unwrap();
             }
             head.set_https(https);
-            // At once, or when it is asked for.
-            let url = match unless_later(&head) {
-                Ok(None) => Some(of(&head).unwrap()),
-                now => now.ok().flatten(),
-            };
-            prop_assert_eq!(url, crate::url::of(&head).ok(), "{:?}", head);
+            let url = crate::url::of(&head).ok();
+            // What passes now can be made later.
+            prop_assert_eq!(super::check(&head).is_ok(), url.is_some(), "{:?}", head);
+            prop_assert_eq!(of(&head).ok(), url, "{:?}", head);
         }
     }
 

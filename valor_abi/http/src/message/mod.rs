@@ -13,7 +13,7 @@ mod shared;
 mod surf;
 
 pub use request::{Request, request_from_wire};
-pub(crate) use response::response_to;
 pub use response::{
     Response, response_from_wire, response_from_wire_with_trailers, response_into_wire,
 };
+pub(crate) use response::{response_to, switch};

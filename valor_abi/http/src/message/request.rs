@@ -7,7 +7,10 @@ use crate::{
     request::{method_of, request_of, version_of},
 };
 use http_types as theirs;
-use std::sync::{Mutex, OnceLock};
+use std::{
+    any::Any,
+    sync::{Mutex, OnceLock},
+};
 use theirs::{
     Body, Method, StatusCode, Url, Version,
     convert::{Deserialize, DeserializeOwned},
@@ -46,7 +49,9 @@ use crate::url;
 pub struct Request {
     /// What was received. `None` once it may differ from what was made of it.
     came: Option<Came>,
-    made: OnceLock<Box<theirs::Request>>,
+    /// A request of `http_types`. As a type that only [`Request::made`] names, it is not part of a module that never
+    /// calls that.
+    made: OnceLock<Box<dyn Any + Send + Sync>>,
 }
 
 /// The request as a handler receives it.
@@ -61,6 +66,8 @@ pub fn request_from_wire(request: wire::Request) -> Result<Request, Fault> {
     Request::from_wire(request)
 }
 
+const MADE: &str = "a request was received, or made of http_types from the start";
+
 struct Came {
     head: RequestHead,
     method: Method,
@@ -74,17 +81,14 @@ impl Request {
     fn from_wire(request: wire::Request) -> Result<Self, Fault> {
         let wire::Request { head, body } = request;
         let method = method_of(&head)?;
-        let url = OnceLock::new();
-        if let Some(made) = url::unless_later(&head)? {
-            let _ = url.set(Box::new(made));
-        }
+        url::check(&head)?;
         headers::check(head.as_bytes(), head.fields())?;
         Ok(Self {
             came: Some(Came {
                 head,
                 method,
                 body: Mutex::new(body),
-                url,
+                url: OnceLock::new(),
                 asked: Asked::default(),
             }),
             made: OnceLock::new(),
@@ -109,37 +113,40 @@ impl Request {
     }
 
     fn made(&self) -> &theirs::Request {
-        self.made.get_or_init(|| match &self.came {
+        let made = self.made.get_or_init(|| match &self.came {
             Some(came) => {
                 let body = std::mem::take(&mut *locked(&came.body));
                 Box::new(came.make(body))
             }
-            None => unreachable!("it was received, or made from the start"),
-        })
+            None => unreachable!("{MADE}"),
+        });
+        made.downcast_ref().expect(MADE)
+    }
+
+    /// The request of `http_types`, which there is if nothing was received.
+    fn own(&self) -> &theirs::Request {
+        let made = self.made.get().and_then(|made| made.downcast_ref());
+        made.expect(MADE)
     }
 
     fn made_mut(&mut self) -> &mut theirs::Request {
         self.made();
         self.came = None;
-        match self.made.get_mut() {
-            Some(made) => made,
-            None => unreachable!("it was made above"),
-        }
+        let made = self.made.get_mut().and_then(|made| made.downcast_mut());
+        made.expect(MADE)
     }
 
     fn into_made(mut self) -> theirs::Request {
         self.made();
-        match self.made.take() {
-            Some(made) => *made,
-            None => unreachable!("it was made above"),
-        }
+        let made = self.made.take().and_then(|made| made.downcast().ok());
+        *made.expect(MADE)
     }
 
     /// The method.
     pub fn method(&self) -> Method {
         match &self.came {
             Some(came) => came.method,
-            None => self.made().method(),
+            None => self.own().method(),
         }
     }
 
@@ -147,7 +154,7 @@ impl Request {
     pub fn url(&self) -> &Url {
         match &self.came {
             Some(came) => came.url(),
-            None => self.made().url(),
+            None => self.own().url(),
         }
     }
 
@@ -155,7 +162,7 @@ impl Request {
     pub fn version(&self) -> Option<Version> {
         match &self.came {
             Some(came) => version_of(came.head.version()),
-            None => self.made().version(),
+            None => self.own().version(),
         }
     }
 
@@ -163,7 +170,7 @@ impl Request {
     pub fn peer_addr(&self) -> Option<&str> {
         match &self.came {
             Some(came) => came.head.peer(),
-            None => self.made().peer_addr(),
+            None => self.own().peer_addr(),
         }
     }
 
@@ -171,7 +178,7 @@ impl Request {
     pub fn header(&self, name: impl Into<HeaderName>) -> Option<&HeaderValues> {
         match &self.came {
             Some(came) => came.asked.header(name.into(), came.head.fields()),
-            None => self.made().header(name),
+            None => self.own().header(name),
         }
     }
 
@@ -190,7 +197,7 @@ impl Request {
         match self.came() {
             // Of a body without a length, `http_types` does not know that it is none.
             Some(came) => locked(&came.body).len().and_then(|len| len.try_into().ok()),
-            None => self.made().len(),
+            None => self.own().len(),
         }
     }
 

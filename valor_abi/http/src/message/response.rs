@@ -4,9 +4,11 @@ use super::{asked::Asked, shared::message};
 use crate::{
     headers,
     response::{made_to, response_of, status_of},
+    upgrade::{Offer, refused},
 };
 use http_types as theirs;
 use std::{
+    any::Any,
     fmt::Debug,
     sync::{Mutex, OnceLock},
     task::{Context, Poll},
@@ -39,7 +41,9 @@ use valor_abi_wire::{self as wire, Bytes, Fault, ResponseHead, lock::locked};
 pub struct Response {
     /// What goes to the wire. `None` once it may differ from what was made of it.
     came: Option<Came>,
-    made: OnceLock<Box<theirs::Response>>,
+    /// A response of `http_types`. As a type that only [`Response::made`] names, it is not part of a module that never
+    /// calls that.
+    made: OnceLock<Box<dyn Made>>,
 }
 
 /// A response as code written in Rust receives it. What it is signed with is left out. Its trailers stay if it goes on
@@ -80,7 +84,70 @@ pub fn response_into_wire(
 pub(crate) fn response_to(res: Response, cx: &mut Context<'_>) -> Result<wire::Response, Fault> {
     match res.into_parts() {
         Ok(response) => Ok(response),
-        Err(made) => made_to(*made, cx),
+        Err(made) => made.into_wire(cx),
+    }
+}
+
+/// The same for a response that switches protocols, if the request offers that.
+pub(crate) fn switch(
+    res: Response,
+    offer: Option<Offer>,
+    cx: &mut Context<'_>,
+) -> Result<wire::Response, Fault> {
+    match res.into_parts() {
+        // Nothing awaits the connection.
+        Ok(_) => Err(refused(offer.is_some())),
+        Err(made) => made.switch(offer, cx),
+    }
+}
+
+const MADE: &str = "a response was received, or made of http_types from the start";
+
+/// A response of `http_types`.
+trait Made: Any + Send + Sync {
+    fn into_wire(self: Box<Self>, cx: &mut Context<'_>) -> Result<wire::Response, Fault>;
+
+    fn switch(
+        self: Box<Self>,
+        offer: Option<Offer>,
+        cx: &mut Context<'_>,
+    ) -> Result<wire::Response, Fault>;
+
+    fn as_any(&self) -> &dyn Any;
+
+    fn as_any_mut(&mut self) -> &mut dyn Any;
+
+    fn into_any(self: Box<Self>) -> Box<dyn Any>;
+}
+
+impl Made for theirs::Response {
+    fn into_wire(self: Box<Self>, cx: &mut Context<'_>) -> Result<wire::Response, Fault> {
+        made_to(*self, cx)
+    }
+
+    fn switch(
+        mut self: Box<Self>,
+        offer: Option<Offer>,
+        cx: &mut Context<'_>,
+    ) -> Result<wire::Response, Fault> {
+        let body = match offer {
+            Some(offer) if self.has_upgrade() => offer.accept(&mut self),
+            offer => return Err(refused(offer.is_some())),
+        };
+        let head = made_to(*self, cx)?.head;
+        Ok(wire::Response::of(head, body))
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+
+    fn as_any_mut(&mut self) -> &mut dyn Any {
+        self
+    }
+
+    fn into_any(self: Box<Self>) -> Box<dyn Any> {
+        self
     }
 }
 
@@ -152,7 +219,7 @@ impl Response {
     }
 
     /// The response for the wire, if it is still as it came or was made of parts; else that of `http_types`.
-    fn into_parts(mut self) -> Result<wire::Response, Box<theirs::Response>> {
+    fn into_parts(mut self) -> Result<wire::Response, Box<dyn Made>> {
         match (self.made.take(), self.came) {
             (Some(made), _) => Err(made),
             (None, Some(came)) => {
@@ -160,7 +227,7 @@ impl Response {
                 let body = body.unwrap_or_else(std::sync::PoisonError::into_inner);
                 Ok(wire::Response::of(came.head, body))
             }
-            (None, None) => unreachable!("it was received, or made from the start"),
+            (None, None) => unreachable!("{MADE}"),
         }
     }
 
@@ -170,37 +237,45 @@ impl Response {
     }
 
     fn made(&self) -> &theirs::Response {
-        self.made.get_or_init(|| match &self.came {
+        let made = self.made.get_or_init(|| match &self.came {
             Some(came) => {
                 let body = std::mem::take(&mut *locked(&came.body));
                 Box::new(came.make(body))
             }
-            None => unreachable!("it was received, or made from the start"),
-        })
+            None => unreachable!("{MADE}"),
+        });
+        made.as_any().downcast_ref().expect(MADE)
+    }
+
+    /// The response of `http_types`, which there is if nothing was received.
+    fn own(&self) -> &theirs::Response {
+        let made = self
+            .made
+            .get()
+            .and_then(|made| made.as_any().downcast_ref());
+        made.expect(MADE)
     }
 
     fn made_mut(&mut self) -> &mut theirs::Response {
         self.made();
         self.came = None;
-        match self.made.get_mut() {
-            Some(made) => made,
-            None => unreachable!("it was made above"),
-        }
+        let made = self.made.get_mut();
+        let made = made.and_then(|made| made.as_any_mut().downcast_mut());
+        made.expect(MADE)
     }
 
     fn into_made(mut self) -> theirs::Response {
         self.made();
-        match self.made.take() {
-            Some(made) => *made,
-            None => unreachable!("it was made above"),
-        }
+        let made = self.made.take();
+        let made = made.and_then(|made| made.into_any().downcast().ok());
+        *made.expect(MADE)
     }
 
     /// The status.
     pub fn status(&self) -> StatusCode {
         match &self.came {
             Some(came) => came.status,
-            None => self.made().status(),
+            None => self.own().status(),
         }
     }
 
@@ -220,7 +295,7 @@ impl Response {
     pub fn header(&self, name: impl Into<HeaderName>) -> Option<&HeaderValues> {
         match &self.came {
             Some(came) => came.asked.header(name.into(), came.head.fields()),
-            None => self.made().header(name),
+            None => self.own().header(name),
         }
     }
 
@@ -228,7 +303,7 @@ impl Response {
     pub fn len(&self) -> Option<usize> {
         match self.came() {
             Some(came) => locked(&came.body).len().and_then(|len| len.try_into().ok()),
-            None => self.made().len(),
+            None => self.own().len(),
         }
     }
 

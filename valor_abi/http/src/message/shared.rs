@@ -21,7 +21,7 @@ macro_rules! message {
             fn from(made: theirs::$Message) -> Self {
                 Self {
                     came: None,
-                    made: std::sync::OnceLock::from(Box::new(made)),
+                    made: std::sync::OnceLock::from(Box::new(made) as Box<_>),
                 }
             }
         }
