@@ -168,8 +168,8 @@ export const DEFINITION = [
   },
   {
     name: "instance",
-    only: ["wasi"],
-    why: ": only those of type `wasi` have it; take it out",
+    only: ["wasm", "wasi"],
+    why: ": only those of types `wasm` and `wasi` have it; take it out",
     words: { known: [["request", []], ["shared", []]], later: [], what: "what an instance answers" },
   },
   { name: "group", only: ["js"], text: "group", why: ": only a `js` vlugin has its own process; take it out" },

@@ -16,6 +16,7 @@ use std::{
 };
 use valor_runtime::{
     Definition, RuntimeError,
+    definition::Instance,
     loader::{InPage, LoadError, WasiLoader, WasmLoader},
     web::{self, COMPONENTS, HOST, PAGE, SCRIPTS, WORKER},
 };
@@ -71,8 +72,8 @@ pub(super) fn write(
     let reader = WasiLoader::new(&base).plugin_dirs(&args.plugin_dir);
     let mut components = Components::default();
     for (index, definition) in vlugins.well() {
-        if let Some(line) = not_in_a_page(&definition) {
-            vlugins.fault(index, "callees", line);
+        if let Some((key, line)) = not_in_a_page(&definition) {
+            vlugins.fault(index, key, line);
             continue;
         }
         match definition.kind.in_page() {
@@ -147,14 +148,21 @@ pub(super) fn write(
 }
 
 /// Says that a definition names something that only a host beside a page offers.
-fn not_in_a_page(definition: &Definition) -> Option<String> {
+fn not_in_a_page(definition: &Definition) -> Option<(&'static str, String)> {
     let runs = definition.kind.in_page() != InPage::Never;
+    let is_module = definition.kind.in_page() == InPage::Module;
+    if is_module && definition.instance == Some(Instance::Request) {
+        let line = "a page does not begin a module anew with each request (`\"instance\": \"request\"`): write \
+                    `\"instance\": \"shared\"`, or leave the vlugin to a server";
+        return Some(("instance", line.to_owned()));
+    }
     let mut names = definition.callees.iter().flatten();
     let name = names.find(|it| runs && it.starts_with('_'))?;
-    Some(format!(
+    let line = format!(
         "`callees` names `{name}`, which a page does not offer; it offers nothing: take it out, or leave the vlugin to \
          a server"
-    ))
+    );
+    Some(("callees", line))
 }
 
 /// Puts a module into the folder, and returns the definition that names it there.

@@ -289,6 +289,11 @@ fn what_is_wrong_is_told_and_nothing_is_written() {
         &folder,
         "plugins.json:1:61: plugins[0].callees: vlugin `greet`: `callees` names `_count`, which a page does not offer",
     );
+    let folder = project(&wasm(r#", "instance": "request""#));
+    refused(
+        &folder,
+        "plugins[0].instance: vlugin `greet`: a page does not begin a module anew with each request",
+    );
     let folder = project(r#"{ "plugins": [{ "type": "files", "name": "a", "path": "none" }] }"#);
     refused(&folder, "plugins[0].path: vlugin `a`: the folder ");
     let folder = project(

@@ -19,6 +19,7 @@ pub fn measure() -> io::Result<()> {
         Server::ValorCompiled,
         Server::ValorNative,
         Server::ValorWasm,
+        Server::ValorWasmFresh,
         Server::ValorWasi3,
         Server::ValorWasi2,
     ];
@@ -30,7 +31,7 @@ pub fn measure() -> io::Result<()> {
             let vlugin = valor::vlugin(kind).await;
             vlugins.push(vlugin.map_err(|error| io::Error::other(error.to_string()))?);
         }
-        let mut best = [f64::INFINITY; 5];
+        let mut best = [f64::INFINITY; 6];
         for _ in 0..TURNS {
             for (vlugin, best) in vlugins.iter().zip(&mut best) {
                 let begin = Instant::now();

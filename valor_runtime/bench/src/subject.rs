@@ -39,7 +39,7 @@ pub enum Server {
     ValorNative,
     /// Valor with its vlugins in WebAssembly modules
     ValorWasm,
-    /// The same, with a fresh instance for every request
+    /// The same, with an instance for each request
     ValorWasmFresh,
     /// Valor with components of WASI 0.2, whose instances answer one request each
     ValorWasi2,

@@ -15,15 +15,8 @@ use std::{
 };
 use valor_runtime::{
     Body, Definition, Response, Runtime, Vlugin,
-    account::Account,
+    definition::Instance,
     from_fn,
-    host::{
-        RuntimeHost,
-        allow::Allow,
-        callees::Callees,
-        fetch::{FetchConfig, Fetcher},
-    },
-    loader::WasmLoader,
     server::{Server, ServerConfig},
 };
 
@@ -172,21 +165,12 @@ async fn script() -> Result<Arc<dyn Vlugin>, Box<dyn Error>> {
     Ok(runtime)
 }
 
-/// A guest that starts again for every request.
+/// A guest whose every request gets an instance that was created before.
 async fn fresh() -> Result<Arc<dyn Vlugin>, Box<dyn Error>> {
     let runtime = runtime().await?;
-    let hello = definition("wasm", "hello", &module("hello_plugin")?)?;
-    let account = Account::new(&hello.limits);
-    let host = RuntimeHost::new(
-        "hello",
-        Allow::none(),
-        Arc::new(Fetcher::new(FetchConfig::default())?),
-        Callees::new(alone(), []),
-        account.clone(),
-    );
-    let loader = WasmLoader::new(library_dir()?).instance_per_request();
-    let loaded = loader.load(&hello, false, host, &account).await?;
-    runtime.add("hello", loaded.vlugin)?;
+    let mut hello = definition("wasm", "hello", &module("hello_plugin")?)?;
+    hello.instance = Some(Instance::Request);
+    runtime.load(&hello).await?;
     Ok(runtime)
 }
 

@@ -1,15 +1,15 @@
-//! What only `wasi` vlugins have: [`Instance`].
+//! What only `wasm` and `wasi` vlugins have: [`Instance`].
 
 use super::table::Word;
 use serde::{Deserialize, Serialize};
 
-/// What an instance of a `wasi` vlugin answers.
+/// What an instance of a `wasm` or `wasi` vlugin answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Instance {
     /// One request, and ends.
     Request,
-    /// One request after the other, and with WASI 0.3 several at once.
+    /// One request after the other; a module and a component of WASI 0.3 several at once.
     Shared,
 }
 
@@ -35,7 +35,7 @@ pub(super) const INSTANCES: &[(Instance, Word)] = &[
         Instance::Shared,
         Word {
             text: "shared",
-            says: "one request after the other, and several at once with WASI 0.3",
+            says: "one request after the other; a module and a component of WASI 0.3 several at once",
             elsewhere: &[],
         },
     ),

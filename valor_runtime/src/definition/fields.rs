@@ -67,7 +67,8 @@ pub struct Definition {
     /// Only for `wasi`: the folders that the component may read and change, relative to its folder; `.` is all of it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub writable: Vec<String>,
-    /// Only for `wasi`: what an instance answers; without it, the component's version of WASI decides.
+    /// Only for `wasm` and `wasi`: what an instance answers; without it, the instance of a module is shared, and a
+    /// component's version of WASI decides.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub instance: Option<Instance>,
     /// Only for `js`: vlugins of the same group share a process, and end with it.

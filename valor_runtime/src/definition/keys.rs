@@ -181,14 +181,14 @@ pub(super) const DEFINITION: &[Key] = &[
         takers: HELD,
         shape: Word(Words {
             name: "Instance",
-            says: "What an instance of a `wasi` vlugin answers.",
+            says: "What an instance of a `wasm` or `wasi` vlugin answers.",
             what: "what an instance answers",
             words: Known::These(|| component::INSTANCES.iter().map(|(_, word)| *word).collect()),
             later: &[],
             default: None,
         }),
-        otherwise: Otherwise::Is("`\"request\"` with WASI 0.2, and `\"shared\"` with 0.3"),
-        says: "what an [instance](wasi.md) of a component answers",
+        otherwise: Otherwise::Is("`\"request\"` with WASI 0.2, and otherwise `\"shared\"`"),
+        says: "what an instance [of a module](wasm.md#instances) or [of a component](wasi.md#instances) answers",
         ..KEY
     },
     Key {

@@ -144,6 +144,12 @@ pub enum GuestError {
          `limits.compile`"
     )]
     CompileTimedOut(std::time::Duration),
+    /// Its state cannot be frozen.
+    #[error(
+        "cannot begin anew with each request: {0}, and its state could not be kept; write `\"instance\": \"shared\"`, or \
+         build it for wasm32-unknown-unknown with its default features"
+    )]
+    Frozen(String),
     /// This program was built without WebAssembly, or the system does not let it run.
     #[error("cannot be run: {0}")]
     Engine(String),

@@ -61,6 +61,7 @@ const TABLE: &[Row] = &[
     Row {
         kind: KindRow {
             takes: &[
+                "instance",
                 "memory",
                 "cpu",
                 "instances",

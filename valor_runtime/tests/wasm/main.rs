@@ -7,6 +7,7 @@ mod fixture;
 #[path = "../socket/mod.rs"]
 mod socket;
 
+mod anew;
 mod by_hand;
 mod client;
 mod forms;

@@ -10,6 +10,7 @@ use std::{
     sync::{Arc, Mutex, OnceLock, Weak},
 };
 use valor_abi_wire::lock::locked;
+use wasmtime::{Engine, Module};
 
 /// The result of compiling some bytes: what they became, or why the engine refuses them.
 pub(in crate::loader) type Compiled<T> = OnceLock<Result<T, String>>;
@@ -63,6 +64,15 @@ impl<T: Clone + Send> Compilations<T> {
         });
         Ok((made.clone()?, compiled))
     }
+}
+
+/// Compiles a module past the `cache`. What is in it belongs to this process: the memory of a vlugin, with what its
+/// configuration said, goes to no disk. It is never the same at the next start either.
+#[allow(unsafe_code)] // The block states the invariant it leans on.
+pub(in crate::loader) fn past_the_cache(engine: &Engine, bytes: &[u8]) -> wasmtime::Result<Module> {
+    let code = engine.precompile_module(bytes)?;
+    // SAFETY: these bytes are what this engine's compiler returned, unchanged. They were nowhere else in between.
+    unsafe { Module::deserialize(engine, &code) }
 }
 
 /// Has wasmtime compile on threads of low priority, so that threads that serve requests lose no time to it. Compiles

@@ -24,7 +24,7 @@ pub(super) mod sound;
 mod ticks;
 pub(super) mod trap;
 
-pub(super) use compile::{Compilations, Compiled, Stage};
+pub(super) use compile::{Compilations, Compiled, Stage, past_the_cache};
 pub(super) use config::{engine, no_instance};
 pub(super) use full::full;
 pub(super) use ticks::Running;

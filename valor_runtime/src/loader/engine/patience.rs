@@ -21,6 +21,29 @@ pub(in crate::loader) async fn in_time<T: Send + 'static>(
     late: impl FnOnce(Duration) -> LoadError,
     compile: impl FnOnce(&(dyn Fn(Stage) + Sync)) -> Result<T, LoadError> + Send + 'static,
 ) -> Result<T, LoadError> {
+    limited(definition, ONCE, late, compile).await
+}
+
+/// The same for what is compiled again at each start.
+pub(in crate::loader) async fn in_time_again<T: Send + 'static>(
+    definition: &Definition,
+    late: impl FnOnce(Duration) -> LoadError,
+    compile: impl FnOnce(&(dyn Fn(Stage) + Sync)) -> Result<T, LoadError> + Send + 'static,
+) -> Result<T, LoadError> {
+    limited(definition, EACH_TIME, late, compile).await
+}
+
+/// What the log says of the next start.
+const ONCE: &str = "the next start will find it compiled";
+const EACH_TIME: &str =
+    "each start does so, because its state is in it (`\"instance\": \"request\"`)";
+
+async fn limited<T: Send + 'static>(
+    definition: &Definition,
+    next: &str,
+    late: impl FnOnce(Duration) -> LoadError,
+    compile: impl FnOnce(&(dyn Fn(Stage) + Sync)) -> Result<T, LoadError> + Send + 'static,
+) -> Result<T, LoadError> {
     let _reading = READING.acquire().await;
     let (stage, stages) = smol::channel::unbounded();
     let compiling = smol::unblock(move || {
@@ -34,7 +57,8 @@ pub(in crate::loader) async fn in_time<T: Send + 'static>(
         let limit = over(&stages, COMPILE_TIMEOUT, most).await;
         Err(late(limit))
     };
-    with_a_line(&definition.name, NOTABLE, future::or(compiling, over)).await
+    let work = future::or(compiling, over);
+    with_a_line(&definition.name, next, NOTABLE, work).await
 }
 
 /// A file that takes longer than this to compile gets a line in the log.
@@ -72,12 +96,17 @@ async fn over(stages: &Receiver<Stage>, first: Duration, most: Duration) -> Dura
 }
 
 /// Logs a line if the work takes longer than `patience`.
-async fn with_a_line<T>(name: &str, patience: Duration, work: impl Future<Output = T>) -> T {
+async fn with_a_line<T>(
+    name: &str,
+    next: &str,
+    patience: Duration,
+    work: impl Future<Output = T>,
+) -> T {
     let line = async {
         Timer::after(patience).await;
         log::info!(
             target: "valor::wasm", vlugin = name;
-            "compiling the vlugin `{name}`; the next start will find it compiled"
+            "compiling the vlugin `{name}`; {next}"
         );
         future::pending().await
     };
@@ -134,13 +163,16 @@ mod tests {
         let (_, lines) = LINES.get_or_init(unbounded);
         future::block_on(async {
             // Done at once: no line, however short the patience is.
-            assert_eq!(with_a_line("quick", Duration::ZERO, async { 1 }).await, 1);
+            assert_eq!(
+                with_a_line("quick", ONCE, Duration::ZERO, async { 1 }).await,
+                1
+            );
             // Done once the line is there.
             let compiling = future::or(async { lines.recv().await.unwrap() }, async {
                 Timer::after(Duration::from_secs(60)).await;
                 "no line".to_owned()
             });
-            let line = with_a_line("slow", Duration::from_millis(1), compiling).await;
+            let line = with_a_line("slow", ONCE, Duration::from_millis(1), compiling).await;
             assert!(line.contains("`slow`"), "{line}");
             assert!(line.contains("the next start"), "{line}");
         });

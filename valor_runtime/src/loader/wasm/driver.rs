@@ -5,9 +5,11 @@
 //! that no export is called from inside an import, and that everyone who waits hears of the instance's end.
 
 use super::{
-    imports::{self, Feed, Guest, Op},
+    exports::Exports,
+    imports::{Feed, Guest, Op},
     module::Checked,
     shared::{CREATION, Event, Shared},
+    snapshot::{Original, State},
     text::{self, cut},
 };
 use crate::{
@@ -20,45 +22,47 @@ use crate::{
     },
 };
 use futures_util::stream::{FuturesUnordered, StreamExt};
-use std::{io, sync::Arc, task::Poll, time::Duration};
+use std::{
+    io,
+    sync::{Arc, Mutex},
+    task::Poll,
+    time::{Duration, Instant},
+};
 use valor_abi_guest::message::{self, Brought, PieceKind};
-use valor_abi_wire::Host;
-use wasmtime::{Memory, PoolConcurrencyLimitError, Store, TypedFunc};
+use valor_abi_wire::{Host, lock::locked};
+use wasmtime::{PoolConcurrencyLimitError, Store};
 
 /// What every instance of a vlugin is made from.
 pub(super) struct Recipe {
     pub name: String,
     pub module: Checked,
     pub host: Arc<dyn Host>,
-    /// The message for `valor_init`.
-    pub init: Vec<u8>,
+    pub start: Start,
     pub memory: usize,
     pub cpu: Duration,
     /// The vlugin's account. Each instance has a part of it.
     pub account: Account,
 }
 
-/// The guest's exports.
-struct Exports {
-    memory: Memory,
-    /// Whether no import gives way to others. Then exports can be called on the caller's stack.
-    is_synchronous: bool,
-    alloc: TypedFunc<u32, u32>,
-    init: TypedFunc<(u32, u32), ()>,
-    request: TypedFunc<(u32, u32, u32), ()>,
-    body: TypedFunc<(u32, u32, u32, u32), ()>,
-    fetch_response: TypedFunc<(u32, u32, u32), ()>,
-    writable: TypedFunc<(u32, u32), ()>,
-    timer: TypedFunc<u32, ()>,
-    cancel: TypedFunc<u32, ()>,
-    poll: TypedFunc<(), ()>,
+/// How an instance begins.
+pub(super) enum Start {
+    /// Its vlugin is created with this message for `valor_init`.
+    Create(Vec<u8>),
+    /// The same. Then its state is taken, once it has nothing to do any more.
+    Freeze(Vec<u8>, Original, Mutex<Option<State>>),
+    /// It was created with the module. This is when its time began.
+    Frozen(Instant),
 }
 
 /// Runs an instance from its beginning to its end. Everyone who waits for it hears of that end.
 pub(super) async fn drive(recipe: Arc<Recipe>, shared: Arc<Shared>) {
     let engine = recipe.module.pre.module().engine();
     let (host, memory) = (recipe.host.clone(), recipe.memory);
-    let mut store = Guest::store(engine, shared.clone(), host, memory, recipe.cpu);
+    let begun = match recipe.start {
+        Start::Frozen(begun) => begun,
+        Start::Create(_) | Start::Freeze(..) => Instant::now(),
+    };
+    let mut store = Guest::store(engine, shared.clone(), host, memory, recipe.cpu, begun);
     let Err(error) = run(&recipe, &shared, &mut store).await else {
         return;
     };
@@ -102,9 +106,13 @@ fn trapped(recipe: &Recipe, guest: &Guest, error: &wasmtime::Error) -> Fault {
     };
     let trap = Trap::of(error, &memory, trap::cause);
     let Trap { why, frames, .. } = &trap;
+    let then = match recipe.start {
+        Start::Frozen(_) => "",
+        Start::Create(_) | Start::Freeze(..) => " and is started again",
+    };
     log::error!(
         target: "valor::wasm", vlugin = name.as_str(), backtrace = frames.as_str();
-        "the vlugin `{name}` trapped and is started again: {why}; in {frames}"
+        "the vlugin `{name}` trapped{then}: {why}; in {frames}"
     );
     trap.fault()
 }
@@ -116,10 +124,8 @@ macro_rules! call {
         let _calling = $guest.shared.call();
         $guest.store.data_mut().limits.clock.begin();
         $guest.store.set_epoch_deadline(1);
-        let call = $guest
-            .exports
-            .$export
-            .call_async(&mut *$guest.store, $arguments);
+        let export = $guest.exports.$export($guest.store)?;
+        let call = export.call_async(&mut *$guest.store, $arguments);
         on_the_clock(call).await
     }};
 }
@@ -131,9 +137,17 @@ async fn run(recipe: &Recipe, shared: &Shared, store: &mut Store<Guest>) -> wasm
         shared,
         told: false,
     };
-    let init = |bytes: &mut [u8]| bytes.copy_from_slice(&recipe.init);
-    let (ptr, len) = guest.hand_in(recipe.init.len(), init).await?;
-    call!(guest, init, (ptr, len))?;
+    match &recipe.start {
+        Start::Create(init) | Start::Freeze(init, ..) => {
+            let write = |bytes: &mut [u8]| bytes.copy_from_slice(init);
+            let (ptr, len) = guest.hand_in(init.len(), write).await?;
+            call!(guest, init, (ptr, len))?;
+        }
+        Start::Frozen(_) => {
+            guest.store.data_mut().ready = Some(Ok(()));
+            guest.told = true;
+        }
+    }
     let mut ops: FuturesUnordered<Op> = FuturesUnordered::new();
     let mut held = Vec::new();
     loop {
@@ -145,6 +159,15 @@ async fn run(recipe: &Recipe, shared: &Shared, store: &mut Store<Guest>) -> wasm
         ops.extend(guest.store.data_mut().started.drain(..));
         if let Some(ready) = guest.said_ready() {
             ready.map_err(Failed)?;
+            if let Start::Freeze(_, original, state) = &recipe.start {
+                guest.come_to_rest(&mut ops).await?;
+                let Exports {
+                    instance, memory, ..
+                } = &guest.exports;
+                let begun = guest.store.data().begun;
+                let now = original.state(&mut *guest.store, instance, memory, begun)?;
+                *locked(state) = Some(now);
+            }
             let created = (empty_head(), Brought::Whole(Bytes::new()));
             shared.respond(CREATION, Ok(created), None);
         }
@@ -204,18 +227,29 @@ async fn next(guest: &mut Guest, ops: &mut FuturesUnordered<Op>) -> Event {
 }
 
 /// Puts the module into memory, and asks for its version.
-async fn begin(recipe: &Recipe, store: &mut Store<Guest>) -> wasmtime::Result<Exports> {
+async fn begin<'a>(recipe: &'a Recipe, store: &mut Store<Guest>) -> wasmtime::Result<Exports<'a>> {
     on_the_clock(begin_at_once(recipe, store)).await
 }
 
-async fn begin_at_once(recipe: &Recipe, store: &mut Store<Guest>) -> wasmtime::Result<Exports> {
+async fn begin_at_once<'a>(
+    recipe: &'a Recipe,
+    store: &mut Store<Guest>,
+) -> wasmtime::Result<Exports<'a>> {
     let _running = Running::begin();
     store.data_mut().limits.clock.begin();
     store.set_epoch_deadline(1);
-    let instance = recipe.module.pre.instantiate_async(&mut *store).await?;
-    let memory = instance.get_memory(&mut *store, "memory");
-    let memory = memory.ok_or_else(|| wasmtime::format_err!("it has no memory"))?;
-    store.data_mut().memory = Some(memory);
+    let (pre, places) = (&recipe.module.pre, &recipe.module.places);
+    let is_frozen = matches!(recipe.start, Start::Frozen(_));
+    // None of a frozen module's code runs here.
+    let instance = match is_frozen && places.is_synchronous {
+        true => pre.instantiate(&mut *store)?,
+        false => pre.instantiate_async(&mut *store).await?,
+    };
+    let exports = Exports::of(instance, places, store)?;
+    store.data_mut().memory = Some(exports.memory);
+    if is_frozen {
+        return Ok(exports);
+    }
     let abi = instance.get_typed_func::<(), u32>(&mut *store, "valor_abi")?;
     let found = abi.call_async(&mut *store, ()).await?;
     if found != valor_abi_guest::GUEST_ABI {
@@ -225,25 +259,12 @@ async fn begin_at_once(recipe: &Recipe, store: &mut Store<Guest>) -> wasmtime::R
     if let Ok(initialize) = instance.get_typed_func::<(), ()>(&mut *store, "_initialize") {
         initialize.call_async(&mut *store, ()).await?;
     }
-    let mut imports = recipe.module.pre.module().imports();
-    Ok(Exports {
-        memory,
-        is_synchronous: !imports.any(|import| import.name() == imports::RANDOM),
-        alloc: instance.get_typed_func(&mut *store, "valor_alloc")?,
-        init: instance.get_typed_func(&mut *store, "valor_init")?,
-        request: instance.get_typed_func(&mut *store, "valor_request")?,
-        body: instance.get_typed_func(&mut *store, "valor_body")?,
-        fetch_response: instance.get_typed_func(&mut *store, "valor_fetch_response")?,
-        writable: instance.get_typed_func(&mut *store, "valor_writable")?,
-        timer: instance.get_typed_func(&mut *store, "valor_timer")?,
-        cancel: instance.get_typed_func(&mut *store, "valor_cancel")?,
-        poll: instance.get_typed_func(&mut *store, "valor_poll")?,
-    })
+    Ok(exports)
 }
 
 /// A guest that has begun.
 struct Driven<'a> {
-    exports: Exports,
+    exports: Exports<'a>,
     store: &'a mut Store<Guest>,
     shared: &'a Shared,
     /// Whether those who wait have heard that the vlugin is created.
@@ -261,6 +282,39 @@ impl Driven<'_> {
         said
     }
 
+    /// Lets the guest go on until it has nothing to do.
+    async fn come_to_rest(&mut self, ops: &mut FuturesUnordered<Op>) -> wasmtime::Result<()> {
+        loop {
+            if clock::is_poll_over() {
+                let _calling = self.shared.call();
+                futures_lite::future::yield_now().await;
+            }
+            ops.extend(self.store.data_mut().started.drain(..));
+            let is_woken = self.store.data().is_woken;
+            let next = next(self.store.data_mut(), ops);
+            let event = match is_woken {
+                true => Some(next.await),
+                false => futures_lite::future::poll_once(next).await,
+            };
+            match event {
+                Some(event) => self.handle(event).await?,
+                None => break,
+            }
+        }
+        match self.store.data().unfinished() {
+            None => Ok(()),
+            Some(what) => Err(Failed(Fault::error(
+                502,
+                format!(
+                    "it left {what} when it was created, and nothing that runs is kept for the requests, which find it \
+                     as it was then (`\"instance\": \"request\"`): end that in `on_create`, begin it with a request, \
+                     or write `\"instance\": \"shared\"`"
+                ),
+            ))
+            .into()),
+        }
+    }
+
     /// Lets the guest allocate `len` bytes, and writes to them.
     async fn hand_in(
         &mut self,
@@ -272,7 +326,7 @@ impl Driven<'_> {
         if size == 0 {
             return Ok((0, 0));
         }
-        let ptr = match self.exports.is_synchronous {
+        let ptr = match self.exports.is_synchronous() {
             true => self.alloc(size)?,
             false => call!(self, alloc, size)?,
         };
@@ -290,7 +344,8 @@ impl Driven<'_> {
         let _running = Running::begin();
         self.store.data_mut().limits.clock.begin_synchronous();
         self.store.set_epoch_deadline(1);
-        self.exports.alloc.call(&mut *self.store, size)
+        let alloc = self.exports.alloc(self.store)?;
+        alloc.call(&mut *self.store, size)
     }
 
     async fn handle(&mut self, event: Event) -> wasmtime::Result<()> {

@@ -3,7 +3,12 @@
 //! `guest` (`valor_runtime/fuzz`) calls [`check`] and watches the memory of the process meanwhile; a test runs it on
 //! the corpus.
 
-use super::{Pool, driver::Recipe, instance::Instance, module};
+use super::{
+    Pool,
+    driver::{Recipe, Start},
+    instance::Instance,
+    module,
+};
 use crate::{
     Body, BoxFuture, Bytes, Chunk, Fault, Limits, Request, Response, Vlugin, account::Account,
 };
@@ -50,15 +55,14 @@ pub fn check(module: &[u8], program: &[u8]) {
         name: "guest".into(),
         module: module.clone(),
         host: Arc::new(World::new(*world)),
-        init: b"{}".to_vec(),
+        start: Start::Create(b"{}".to_vec()),
         memory: 16 << 20,
         cpu: Duration::from_secs(10),
         account: account.clone(),
     });
     let pool = Arc::new(Pool {
         most: 1,
-        reuse: true,
-        instances: Mutex::new(vec![Instance::new(&recipe)]),
+        instances: Some(Mutex::new(vec![Instance::new(&recipe)])),
         recipe,
     });
     let holds = || {

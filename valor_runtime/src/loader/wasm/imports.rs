@@ -108,7 +108,7 @@ pub(super) struct Guest {
     /// What it said about its creation.
     pub ready: Option<Result<(), Fault>>,
     pub limits: Limits,
-    begun: Instant,
+    pub begun: Instant,
 }
 
 /// What an instance may use, and whether it asked for more.
@@ -149,6 +149,7 @@ impl Guest {
         host: Arc<dyn Host>,
         memory: usize,
         cpu: Duration,
+        begun: Instant,
     ) -> Store<Self> {
         let mut store = Store::new(
             engine,
@@ -167,7 +168,7 @@ impl Guest {
                     clock: Clock::new(cpu),
                     out_of_memory: false,
                 },
-                begun: Instant::now(),
+                begun,
             },
         );
         store.limiter(|guest| &mut guest.limits);
@@ -238,6 +239,19 @@ impl Guest {
         };
         self.fetches.insert(id, fetch);
         Ok(())
+    }
+
+    /// Something that runs for it or waits for it.
+    pub fn unfinished(&self) -> Option<&'static str> {
+        if !self.timers.is_empty() {
+            Some("a timer")
+        } else if !self.fetches.is_empty() {
+            Some("a request to a server or to another vlugin")
+        } else if !self.feeds.is_empty() || !self.started.is_empty() {
+            Some("a body that it reads")
+        } else {
+            None
+        }
     }
 
     /// Forgets everything about this number.

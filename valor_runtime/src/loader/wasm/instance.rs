@@ -4,10 +4,11 @@
 //! body) poll its driver when they are polled themselves. So a request is answered on the thread that it came in on,
 //! without a detour. The driver is behind a lock that is tried, never waited for: if it is taken, its holder handles
 //! the event. When the driver waits for something (a fetch, a timer, its next turn), it wakes one of those who wait.
-//! If a request is dropped and nobody else waits, a task is spawned to finish the rest.
+//! If a request is dropped and nobody else waits, a task is spawned to finish the rest. An instance that answers one
+//! request ends with it; only a call that has begun is finished.
 
 use super::{
-    driver::{Recipe, drive},
+    driver::{Recipe, Start, drive},
     shared::{CREATION, Refused, Shared},
 };
 use crate::{
@@ -32,17 +33,23 @@ pub(super) struct Instance {
     driver: Mutex<Option<BoxFuture<'static, ()>>>,
     /// What the driver is polled with.
     waker: Waker,
+    /// Whether it answers one request, and ends.
+    is_single: bool,
 }
 
 impl Instance {
     /// An instance that begins when it is first polled.
     pub fn new(recipe: &Arc<Recipe>) -> Arc<Self> {
         let shared = Arc::new(Shared::new(recipe.account.instance()));
-        shared.await_creation();
+        let is_single = matches!(recipe.start, Start::Frozen(_));
+        if !is_single {
+            shared.await_creation();
+        }
         Arc::new(Self {
             driver: Mutex::new(Some(Box::pin(drive(recipe.clone(), shared.clone())))),
             waker: Waker::from(shared.clone()),
             shared,
+            is_single,
         })
     }
 
@@ -92,6 +99,9 @@ impl Instance {
         }
         smol::spawn(std::future::poll_fn(move |cx| {
             self.drive();
+            if self.is_single && !self.shared.is_calling() {
+                return Poll::Ready(());
+            }
             self.shared.poll_background(cx)
         }))
         .detach();
@@ -203,7 +213,8 @@ impl Stream for Waiting {
 
 impl Drop for Waiting {
     fn drop(&mut self) {
-        if !self.over && self.instance.shared.leave(self.id) {
+        // With the last who waits for it, an instance ends that answers nobody else.
+        if !self.over && !self.instance.is_single && self.instance.shared.leave(self.id) {
             self.instance.clone().hand_over();
         }
     }

@@ -5,7 +5,8 @@
 //!
 //! - Before any code runs, `module` judges a file, with what `loader/engine` has for every guest.
 //! - `pool` has the instances of a vlugin, `instance` runs one, and `driver` calls it. `imports` is what a guest can
-//!   ask for, and `shared` is what an instance shares with those who wait for it.
+//!   ask for, `exports` what the host calls, and `shared` is what an instance shares with those who wait for it.
+//! - `snapshot` freezes an instance, so that others begin as it was then.
 //! - `copies` takes things out of a guest's memory, and `text` bounds its texts. `pieces` are the bodies that a guest
 //!   writes, `outgoing` the body of a fetch, and `timers` its timers.
 //!
@@ -16,6 +17,7 @@
 
 mod copies;
 mod driver;
+mod exports;
 #[cfg(test)]
 mod frozen;
 #[cfg(any(test, feature = "fuzzing"))]
@@ -27,6 +29,7 @@ mod outgoing;
 mod pieces;
 mod pool;
 mod shared;
+mod snapshot;
 mod text;
 mod timers;
 
@@ -37,27 +40,32 @@ pub use fuzzing::{BOUND, check};
 
 use super::{
     Examined, Interfaces, LoadError, Loaded, Loader, Settings, Wanted,
-    engine::{Stage, patience::in_time},
+    engine::{
+        Stage,
+        patience::{in_time, in_time_again},
+    },
     search::{Search, of_crate},
     unpack,
 };
 use crate::{
     BoxFuture, Definition, Limits,
     account::Account,
+    definition::Instance as InstanceOf,
     hex::hex,
     package::{TrustedKeys, WASM_TARGET},
     timer::Timer,
 };
-use driver::Recipe;
+use driver::{Recipe, Start};
 use futures_lite::future;
 use instance::Instance;
 use pool::Pool;
+use snapshot::Original;
 use std::{
     path::{Path, PathBuf},
     sync::{Arc, Mutex},
     time::Duration,
 };
-use valor_abi_wire::Host;
+use valor_abi_wire::{Host, lock::locked};
 
 /// What the bytes of a module reveal. It is judged by the limits that a vlugin has by default.
 ///
@@ -82,12 +90,63 @@ pub(super) fn examine(file: &Path, bytes: &[u8]) -> Result<Examined, LoadError> 
     })
 }
 
+/// A file that was found, and its module.
+struct Found {
+    file: PathBuf,
+    sha256: String,
+    module: module::Checked,
+    /// If the vlugin is to be frozen once it is created.
+    original: Option<Original>,
+}
+
+fn late(file: &Path, limit: Duration) -> LoadError {
+    LoadError::Guest {
+        file: file.to_owned(),
+        error: GuestError::CompileTimedOut(limit),
+    }
+}
+
+/// The recipe of instances that begin as the one of this recipe has become.
+async fn freeze(
+    definition: &Definition,
+    file: &Path,
+    recipe: Arc<Recipe>,
+) -> Result<Arc<Recipe>, LoadError> {
+    let (of, limits, path) = (recipe.clone(), definition.limits.clone(), file.to_owned());
+    let compiling = in_time_again(
+        definition,
+        |limit| late(file, limit),
+        move |stage| {
+            let Start::Freeze(_, original, state) = &of.start else {
+                unreachable!("the caller has looked")
+            };
+            // Its creation is over, which it is with its state.
+            let state = locked(state).take();
+            let state = state.ok_or_else(|| GuestError::Start("it has no state".into()));
+            let frozen = state.and_then(|state| {
+                let module = module::freeze(original, &state, &limits, stage)?;
+                Ok((module, state.begun))
+            });
+            frozen.map_err(|error| LoadError::Guest { file: path, error })
+        },
+    );
+    let (module, begun) = compiling.await?;
+    Ok(Arc::new(Recipe {
+        name: recipe.name.clone(),
+        module,
+        host: recipe.host.clone(),
+        start: Start::Frozen(begun),
+        memory: recipe.memory,
+        cpu: recipe.cpu,
+        account: recipe.account.clone(),
+    }))
+}
+
 /// Loads WebAssembly vlugins.
 #[derive(Debug, Clone)]
 pub struct WasmLoader {
     search: Search,
     create_timeout: Duration,
-    reuse: bool,
 }
 
 impl Loader for WasmLoader {
@@ -117,7 +176,6 @@ impl WasmLoader {
         Self {
             search: Search::of(settings),
             create_timeout: settings.create_timeout,
-            reuse: true,
         }
     }
 
@@ -126,7 +184,6 @@ impl WasmLoader {
         Self {
             search: Search::new(base),
             create_timeout: Duration::from_secs(30),
-            reuse: true,
         }
     }
 
@@ -148,14 +205,6 @@ impl WasmLoader {
     #[must_use]
     pub fn create_timeout(mut self, limit: Duration) -> Self {
         self.create_timeout = limit;
-        self
-    }
-
-    /// Answers every request with a new instance. Only for the bench, which shows what the pool saves.
-    #[doc(hidden)]
-    #[must_use]
-    pub fn instance_per_request(mut self) -> Self {
-        self.reuse = false;
         self
     }
 
@@ -208,39 +257,51 @@ impl WasmLoader {
         let compiling = in_time(
             definition,
             |limit| match self.locate(definition, restricted) {
-                Ok(file) => LoadError::Guest {
-                    file,
-                    error: GuestError::CompileTimedOut(limit),
-                },
+                Ok(file) => late(&file, limit),
                 Err(error) => error,
             },
             move |stage| loader.compile(&of, restricted, stage),
         );
-        let (file, sha256, module) = compiling.await?;
+        let Found {
+            file,
+            sha256,
+            module,
+            original,
+        } = compiling.await?;
         let metadata = module.metadata.clone();
         let init = serde_json::json!({
             "name": definition.name,
             "config": definition.config,
             "level": host.max_level() as u8,
         });
+        let init = init.to_string().into_bytes();
         let limits = &definition.limits;
         let recipe = Arc::new(Recipe {
             name: definition.name.clone(),
             module,
             host,
-            init: init.to_string().into_bytes(),
+            start: match original {
+                None => Start::Create(init),
+                Some(original) => Start::Freeze(init, original, Mutex::default()),
+            },
             memory: usize::try_from(limits.memory()).unwrap_or(usize::MAX),
             cpu: limits.cpu(),
             account: account.clone(),
         });
         let first = Instance::new(&recipe);
         self.create(&definition.name, &first).await?;
+        let (recipe, instances) = match recipe.start {
+            Start::Freeze(..) => {
+                drop(first);
+                (freeze(definition, &file, recipe).await?, None)
+            }
+            _ => (recipe, Some(Mutex::new(vec![first]))),
+        };
         Ok(Loaded {
             vlugin: Arc::new(Pool {
                 recipe,
                 most: limits.instances() as usize,
-                reuse: self.reuse,
-                instances: Mutex::new(vec![first]),
+                instances,
             }),
             file,
             metadata,
@@ -254,15 +315,30 @@ impl WasmLoader {
         definition: &Definition,
         restricted: bool,
         stage: &(dyn Fn(Stage) + Sync),
-    ) -> Result<(PathBuf, String, module::Checked), LoadError> {
+    ) -> Result<Found, LoadError> {
         let (file, bytes, sha256) = self.pick(definition, restricted)?;
         let chosen = unpack::choose(&file, &bytes, WASM_TARGET)?;
-        let checked = module::check_start(&file, chosen.bytes)
-            .and_then(|()| module::check(chosen.bytes, &definition.limits, stage));
+        let limits = &definition.limits;
+        let checked = module::check_start(&file, chosen.bytes).and_then(|()| {
+            Ok(match definition.instance {
+                Some(InstanceOf::Request) => {
+                    let checked = module::check_to_freeze(chosen.bytes, limits, stage)?;
+                    (checked.0, Some(checked.1))
+                }
+                Some(InstanceOf::Shared) | None => {
+                    (module::check(chosen.bytes, limits, stage)?, None)
+                }
+            })
+        });
         match checked {
-            Ok(module) => {
+            Ok((module, original)) => {
                 chosen.agrees(&file, module.metadata.as_ref())?;
-                Ok((file, sha256, module))
+                Ok(Found {
+                    file,
+                    sha256,
+                    module,
+                    original,
+                })
             }
             Err(error) => Err(LoadError::Guest { file, error }),
         }

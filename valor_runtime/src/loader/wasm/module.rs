@@ -1,11 +1,15 @@
 //! A module, checked to be a guest before any of its code runs.
 
-use super::imports;
+use super::{
+    exports::Places,
+    imports,
+    snapshot::{Original, State},
+};
 use crate::{
     Limits,
     loader::{
         GuestError,
-        engine::{Compilations, Compiled, Stage, engine, judged, size, sound},
+        engine::{Compilations, Compiled, Stage, engine, judged, past_the_cache, size, sound},
     },
 };
 use crate::{
@@ -14,7 +18,7 @@ use crate::{
 };
 use std::{path::Path, sync::Arc};
 use valor_abi_wire::metadata::Metadata;
-use wasmtime::{ExternType, FuncType, InstancePre, Module, ValType};
+use wasmtime::{Engine, ExternType, FuncType, InstancePre, Module, ValType};
 
 /// The functions that every guest exports, with their parameters; `true` for those that return a number.
 pub(super) const EXPORTS: [(&str, usize, bool); 11] = [
@@ -57,6 +61,7 @@ const PAGE: u64 = 65536;
 #[derive(Clone)]
 pub(super) struct Checked {
     pub pre: InstancePre<imports::Guest>,
+    pub places: Arc<Places>,
     pub metadata: Option<Metadata>,
     /// Keeps it in `COMPILED`, for others with the same bytes.
     _compiled: Arc<Compiled<Module>>,
@@ -71,23 +76,67 @@ pub(super) fn check(
     limits: &Limits,
     stage: &(dyn Fn(Stage) + Sync),
 ) -> Result<Checked, GuestError> {
-    let engine = engine().map_err(GuestError::Engine)?;
+    judge(bytes, limits)?;
+    compiled(bytes, limits, stage, through_the_cache)
+}
+
+/// The same for a module whose vlugin is to be frozen once it is created, with what that takes.
+pub(super) fn check_to_freeze(
+    bytes: &[u8],
+    limits: &Limits,
+    stage: &(dyn Fn(Stage) + Sync),
+) -> Result<(Checked, Original), GuestError> {
+    judge(bytes, limits)?;
+    let (original, prepared) = Original::prepare(bytes)?;
+    let checked = compiled(&prepared, limits, stage, through_the_cache)?;
+    Ok((checked, original))
+}
+
+/// Compiles the module that an instance of [`check_to_freeze`]'s has become.
+pub(super) fn freeze(
+    original: &Original,
+    state: &State,
+    limits: &Limits,
+    stage: &(dyn Fn(Stage) + Sync),
+) -> Result<Checked, GuestError> {
+    // Its code is what was judged, and its memory is no larger than the limit.
+    let frozen = original.frozen(state)?;
+    compiled(&frozen, limits, stage, past_the_cache)
+}
+
+/// Whether a module is sound and small enough to be compiled.
+fn judge(bytes: &[u8], limits: &Limits) -> Result<(), GuestError> {
     check_format(bytes)?;
     judged::once(bytes, limits.compile(), || {
         size::check(bytes, limits.compile())
-    })?;
+    })
+}
+
+fn through_the_cache(engine: &Engine, bytes: &[u8]) -> wasmtime::Result<Module> {
+    Module::new(engine, bytes)
+}
+
+fn compiled(
+    bytes: &[u8],
+    limits: &Limits,
+    stage: &(dyn Fn(Stage) + Sync),
+    compile: fn(&Engine, &[u8]) -> wasmtime::Result<Module>,
+) -> Result<Checked, GuestError> {
+    let engine = engine().map_err(GuestError::Engine)?;
     let (module, compiled) = COMPILED
-        .compile(bytes, stage, || Module::new(engine, bytes))
+        .compile(bytes, stage, || compile(engine, bytes))
         // The module is sound and uses only what guests may use, so it must be too large.
         .map_err(GuestError::TooMuch)?;
     check_exports(&module, limits.memory())?;
     check_imports(&module)?;
+    let places = Places::of(&module).ok_or(GuestError::NoExport("memory"))?;
     let linker = imports::linker(engine).map_err(|e| GuestError::Engine(format!("{e:#}")))?;
     let pre = linker
         .instantiate_pre(&module)
         .map_err(|error| GuestError::Start(one_line(&format!("{error:#}"))))?;
     Ok(Checked {
         pre,
+        places: Arc::new(places),
         metadata: metadata(bytes),
         _compiled: compiled,
     })

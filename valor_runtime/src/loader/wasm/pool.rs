@@ -1,5 +1,5 @@
 //! [`Pool`]: a module as a vlugin. It chooses the instance that answers a request, makes another one if all are busy,
-//! and replaces those that have ended. [`WasmLoader`](super::WasmLoader) fills it.
+//! and replaces those that have ended; or it makes one for each request. [`WasmLoader`](super::WasmLoader) fills it.
 
 use super::{
     driver::Recipe,
@@ -14,18 +14,17 @@ pub(super) struct Pool {
     pub(super) recipe: Arc<Recipe>,
     /// How many there may be.
     pub(super) most: usize,
-    /// Whether an instance answers more than one request.
-    pub(super) reuse: bool,
-    pub(super) instances: Mutex<Vec<Arc<Instance>>>,
+    /// Those that there are; `None` if each request gets one, which ends with it.
+    pub(super) instances: Option<Mutex<Vec<Arc<Instance>>>>,
 }
 
 impl Pool {
     /// The instance for the next request.
     fn pick(&self) -> Arc<Instance> {
-        if !self.reuse {
+        let Some(instances) = &self.instances else {
             return Instance::new(&self.recipe);
-        }
-        let mut instances = locked(&self.instances);
+        };
+        let mut instances = locked(instances);
         instances.retain(|instance| !instance.shared.has_ended());
         let busy = |instance: &Arc<Instance>| instance.is_running() || instance.is_full();
         if instances.len() < self.most && instances.iter().all(busy) {

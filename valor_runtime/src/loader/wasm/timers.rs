@@ -44,6 +44,11 @@ impl Timers {
         Ok(())
     }
 
+    /// Whether none is set.
+    pub fn is_empty(&self) -> bool {
+        self.set.is_empty()
+    }
+
     /// The next timer whose time is over.
     pub fn poll(&mut self, host: &dyn Host, cx: &mut Context<'_>) -> Poll<u32> {
         while let Some(&(at, id)) = self.by_time.first() {

@@ -1,0 +1,43 @@
+(module
+  (import "valor1" "ready" (func $ready (param i32 i32)))
+  (import "valor1" "respond" (func $respond (param i32 i32 i32)))
+  (memory (export "memory") 2 20)
+  ;; The first bytes of the last request.
+  (global $kept (mut i64) (i64.const 0))
+  (global $requests (mut i32) (i32.const 0))
+  ;; 16 bytes: the head is 12 bytes long, and the body's length is known.
+  (data (i32.const 0) "\0c\00\00\00\02\00\00\00")
+  ;; The head: a response, HTTP/1.1, 200, no headers.
+  (data (i32.const 16) "\02\0b\c8\00\00\00\00\00\00\00\00\00")
+  (func (export "valor_abi") (result i32) i32.const 1)
+  ;; A request is at most as long as this.
+  (func (export "valor_alloc") (param i32) (result i32) i32.const 4096)
+  (func (export "valor_free") (param i32 i32))
+  ;; The creation leaves what it was given, and takes another page.
+  (func (export "valor_init") (param $ptr i32) (param $len i32)
+    (memory.copy (i32.const 70000) (local.get $ptr) (local.get $len))
+    (drop (memory.grow (i32.const 1)))
+    (i32.store (i32.const 196600) (i32.const 77))
+    (call $ready (i32.const 0) (i32.const 0)))
+  (func (export "valor_request") (param $id i32) (param $ptr i32) (param $len i32)
+    (local $at i32) (local $end i32)
+    (local.set $end (i32.mul (memory.size) (i32.const 65536)))
+    (i64.store (i32.const 32) (global.get $kept))
+    (i32.store (i32.const 40) (global.get $requests))
+    (i64.store (i32.const 8) (i64.extend_i32_u (i32.sub (local.get $end) (i32.const 28))))
+    (call $respond (local.get $id) (i32.const 0) (local.get $end))
+    (global.set $kept (i64.load offset=16 (local.get $ptr)))
+    (global.set $requests (i32.add (global.get $requests) (i32.const 1)))
+    (drop (memory.grow (i32.const 2)))
+    (local.set $end (i32.sub (i32.mul (memory.size) (i32.const 65536)) (local.get $len)))
+    (local.set $at (i32.const 8192))
+    (loop $more
+      (memory.copy (local.get $at) (local.get $ptr) (local.get $len))
+      (local.set $at (i32.add (local.get $at) (i32.const 5000)))
+      (br_if $more (i32.lt_u (local.get $at) (local.get $end)))))
+  (func (export "valor_body") (param i32 i32 i32 i32))
+  (func (export "valor_fetch_response") (param i32 i32 i32))
+  (func (export "valor_writable") (param i32 i32))
+  (func (export "valor_timer") (param i32))
+  (func (export "valor_cancel") (param i32))
+  (func (export "valor_poll")))
