@@ -5,6 +5,7 @@
 //! waits for the answer. So does everything that it starts: the program named for Deno may be a script that calls one.
 //! It uses no folder that could be left behind.
 
+use super::command::spawn;
 use crate::{fifo::waited_for, keeper::Group, private_dir::PrivateDir, timer::Timer};
 use futures_lite::{AsyncReadExt, future};
 use smol::{
@@ -78,9 +79,7 @@ pub(super) async fn answer(mut command: std::process::Command) -> Result<Answer,
                 .stdout(Stdio::piped())
                 .stderr(Stdio::piped())
                 .kill_on_drop(true);
-            let mut child = command.spawn()?;
-            #[cfg(windows)]
-            super::job::hold(child.id())?;
+            let mut child = spawn(&mut command)?;
             let waits = waits_for_a_fifo(child.id());
             let over = async {
                 let _ = gone.recv().await;

@@ -1,10 +1,12 @@
 //! [`command`]: the command line of a Deno, which does most of the confinement of scripts.
 //!
-//! `process` starts the result. The platform-specific parts are here as well: process groups, and what Windows needs.
+//! `process` starts the result with [`spawn`], as `asked` does with a Deno that only answers. The platform-specific
+//! parts are here as well: process groups, and what Windows needs.
 
 use super::link::{Control, Transport};
-use smol::process::Command;
+use smol::process::{Child, Command};
 use std::{
+    io,
     path::{Path, PathBuf},
     process::Stdio,
 };
@@ -93,6 +95,17 @@ pub(super) fn command(
     command
 }
 
+/// Starts a Deno. On Windows, it ends with this process, and Ctrl-C in a console does not reach it.
+///
+/// # Errors
+/// The system's error.
+pub(super) fn spawn(command: &mut Command) -> io::Result<Child> {
+    #[cfg(windows)]
+    return super::job::spawn(command);
+    #[cfg(not(windows))]
+    command.spawn()
+}
+
 /// Whether packages are imported. Nothing is fetched from npm either way. With them, a script can read any JavaScript
 /// and JSON in any folder called node_modules, so only scripts that need packages get them.
 pub(super) fn packages(are_imported: bool) -> &'static str {
@@ -142,19 +155,12 @@ fn disinherit(command: &mut std::process::Command) {
 
 /// A program that Ctrl-C in a terminal does not reach, as it would a whole group: running requests finish first.
 fn apart(program: &Path) -> std::process::Command {
+    #[cfg_attr(not(unix), expect(unused_mut, reason = "the flags are `job`'s"))]
     let mut command = std::process::Command::new(program);
     #[cfg(unix)]
     {
         std::os::unix::process::CommandExt::process_group(&mut command, 0);
         disinherit(&mut command);
-    }
-    // Ctrl-Break reaches everything on a console, so it gets a separate one, without a window.
-    #[cfg(windows)]
-    {
-        const CREATE_NEW_PROCESS_GROUP: u32 = 0x0000_0200;
-        const CREATE_NO_WINDOW: u32 = 0x0800_0000;
-        let flags = CREATE_NEW_PROCESS_GROUP | CREATE_NO_WINDOW;
-        std::os::windows::process::CommandExt::creation_flags(&mut command, flags);
     }
     command
 }

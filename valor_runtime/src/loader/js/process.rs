@@ -7,7 +7,7 @@
 #[cfg(target_os = "linux")]
 use super::loops;
 use super::{
-    command::{Launch, command},
+    command::{Launch, command, spawn},
     gate::Gates,
     link::{Control, Link, Transport, random},
     output,
@@ -107,9 +107,7 @@ impl Process {
             .filter_map(|slot| control.socket(&dir, slot))
             .collect();
         let key = Key::random()?;
-        let mut child = command(launch, &dir, &control, &sockets).spawn()?;
-        #[cfg(windows)]
-        super::job::hold(child.id())?;
+        let mut child = spawn(&mut command(launch, &dir, &control, &sockets))?;
         let stdin = child.stdin.take();
         let roster = Arc::new(Roster::default());
         let outputs = output::log(&launch.name, child.stdout.take(), child.stderr.take());
