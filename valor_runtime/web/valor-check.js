@@ -91,6 +91,12 @@ function definition(value, key, fault, taken) {
   if (kindOf(value) !== "an object") return fault(key, `expected an object such as ${EXAMPLE}, found ${kindOf(value)}`);
   const { name, type } = value;
   const isNamed = typeof name === "string" && !ofName(name);
+  if (type === "wasm" && value.instance === "request")
+    fault(
+      join(key, "instance"),
+      'a page does not begin a module anew with each request (`"instance": "request"`): write `"instance": "shared"`, ' +
+        "or leave the vlugin to a server",
+    );
   for (const [row, given, at] of rows(value, DEFINITION, key, fault, KINDS.find((it) => it === type), LATER)) {
     if (!taken || !isNamed) continue;
     if (row.name === "name") {

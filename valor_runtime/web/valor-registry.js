@@ -83,15 +83,9 @@ export async function load() {
 }
 
 /** Refuses a definition that cannot be mounted in a page. */
-export function fit({ type, name, prefix = `/${name}`, callees, instance }) {
+export function fit({ type, name, prefix = `/${name}`, callees }) {
   if (!NAME.test(name ?? "")) refuse(422, `\`${name}\` is not a name for a vlugin`);
   if (!kinds[type]) refuse(422, `a ${type} vlugin does not run in this page`);
-  if (type === "wasm" && instance === "request")
-    refuse(
-      422,
-      'instance: a page does not begin a module anew with each request (`"instance": "request"`): write ' +
-        '`"instance": "shared"`, or leave the vlugin to a server',
-    );
   const isPlain = /^(?!\/_)(\/|(\/[!$-.0->@-[\]-~]+)+)$/.test(prefix) && !/%(2f|5c|(?![\da-f]{2}))/i.test(prefix);
   if (!isPlain || resolve(prefix) !== prefix)
     refuse(422, `\`${prefix}\` is not a prefix for a vlugin`);

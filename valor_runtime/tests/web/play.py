@@ -221,6 +221,9 @@ async def refused(page):
     twice = "config.a: this key is there already; take one of them out"
     same(await define("POST", "/_plugins", '{"type": "wasm", "name": "b", "config": {"a": 1, "a": 2}}'), [422, twice])
     same(await define("PATCH", "/_plugins/a", '{"config": {"a": 1, "a": 2}}'), [422, twice])
+    anew = await define("POST", "/_plugins", {**good, "name": "b", "instance": "request"})
+    same((anew[0], anew[1].split(" (")[0]), (
+        422, "instance: a page does not begin a module anew with each request"))
     same((await define("POST", "/_plugins", {**good, "name": "b"}))[0], 201)
     same((await define("POST", "/_plugins", {"type": "native", "name": "c"})), [
         422, "a native vlugin does not run in this page"])
