@@ -57,6 +57,7 @@
 #![cfg_attr(not(test), warn(missing_docs))]
 #![forbid(unsafe_code)]
 
+pub mod http;
 #[cfg(feature = "http1")]
 pub mod http1;
 #[cfg(feature = "surf")]
@@ -88,7 +89,6 @@ pub use host::{now, random, sleep};
 pub use log;
 pub use serde_json;
 pub use upgrade::{offers_upgrade, upgrade};
-pub use valor_abi_http::http;
 pub use valor_abi_macros::vlugin;
 
 /// For the code that `#[vlugin]` writes; not for people.

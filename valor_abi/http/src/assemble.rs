@@ -61,8 +61,8 @@ fn behind_scheme(scheme: &'static str, rest: &str) -> Option<Url> {
     }
 }
 
-/// Whether [`of`] makes a URL of it: all that it may refuse is the host. No URL is made for that, so that a module whose
-/// vlugin asks for none has no code for it.
+/// Whether [`of`] makes a URL of it: all that it may refuse is the host. No URL is made for that, so that a module
+/// whose vlugin asks for none has no code for it.
 ///
 /// # Errors
 /// Those of [`of`].

@@ -1,4 +1,4 @@
-//! Converts what crosses the boundaries to the types of `valor::http`, and back. [`http`] is `http_types` with a
+//! Converts what crosses the boundaries to the types of `valor::http`, and back: those of `http_types`, with a
 //! [`Request`] and a [`Response`] that are made on demand.
 //!
 //! The glue around a handler written in Rust calls these, on whichever side of a boundary the handler lives. So does a
@@ -12,7 +12,6 @@ mod assemble;
 mod body;
 mod error;
 mod headers;
-pub mod http;
 mod message;
 mod parts;
 mod request;

@@ -146,8 +146,8 @@ pub enum GuestError {
     CompileTimedOut(std::time::Duration),
     /// Its state cannot be frozen.
     #[error(
-        "cannot begin anew with each request: {0}, and its state could not be kept; write `\"instance\": \"shared\"`, or \
-         build it for wasm32-unknown-unknown with its default features"
+        "cannot begin anew with each request: {0}, and its state could not be kept; write `\"instance\": \"shared\"`, \
+         or build it for wasm32-unknown-unknown with its default features"
     )]
     Frozen(String),
     /// This program was built without WebAssembly, or the system does not let it run.

@@ -2,7 +2,7 @@
 //!
 //! Most handlers look at a path or at one header, and `http_types` would first parse, copy and allocate all of a
 //! message. So a message stays the block that crossed the boundary, and what is asked for most is answered from it.
-//! Everything else is a method of `http_types`' own type, to which both dereference: the first such call makes it, once.
+//! Everything else is a method of `http_types`' own type, to which both dereference: the first such call makes it.
 //! Whether it can be made is checked before a handler has the message.
 
 mod asked;

@@ -26,16 +26,16 @@ use crate::assemble as url;
 #[cfg(not(target_family = "wasm"))]
 use crate::url;
 
-/// A request: [`http_types::Request`](theirs::Request) with all of its methods, made on demand.
+/// A request: the one of [`http_types`](https://docs.rs/http-types/2) with all of its methods, made on demand.
 ///
 /// Method, URL, query, headers asked for by their name, and a body that is there as a whole are taken from what was
 /// received. Any other method comes from `http_types`, and the first such call makes the rest of the request, which
 /// costs about as much as everything else on the way to a small handler.
 ///
 /// ```
-/// use valor_abi_http::http;
+/// use valor_abi_http::Request;
 ///
-/// let mut req = http::Request::post("http://localhost/notes?page=2");
+/// let mut req = Request::post("http://localhost/notes?page=2");
 /// req.insert_header("x-by", "Zoe");
 /// req.set_body("hello");
 /// assert_eq!(req.url().path(), "/notes");
@@ -43,7 +43,7 @@ use crate::url;
 ///
 /// // A function that takes http_types' own type, and back.
 /// let theirs: http_types::Request = req.into();
-/// let req = http::Request::from(theirs);
+/// let req = Request::from(theirs);
 /// assert_eq!(req.len(), Some(5));
 /// ```
 pub struct Request {

@@ -20,15 +20,15 @@ use theirs::{
 };
 use valor_abi_wire::{self as wire, Bytes, Fault, ResponseHead, lock::locked};
 
-/// A response: [`http_types::Response`](theirs::Response) with all of its methods, made on demand.
+/// A response: the one of [`http_types`](https://docs.rs/http-types/2) with all of its methods, made on demand.
 ///
 /// One that is made of a text, of bytes, of JSON or of a status goes to the client without a response of `http_types`
 /// in between, and so does one that another server or vlugin has sent. Any method but the few that are here makes one.
 ///
 /// ```
-/// use valor_abi_http::http;
+/// use valor_abi_http::Response;
 ///
-/// let mut res = http::Response::from("hello");
+/// let mut res = Response::from("hello");
 /// assert_eq!(res.status(), 200);
 /// assert_eq!(res["content-type"], "text/plain;charset=utf-8");
 ///
@@ -37,7 +37,7 @@ use valor_abi_wire::{self as wire, Bytes, Fault, ResponseHead, lock::locked};
 /// assert_eq!(theirs["x-by"], "Zoe");
 /// ```
 ///
-/// A type of your own that converts to a [`Body`] does so first: `http::Body::from(page).into()`.
+/// A type of your own that converts to a `Body` does so first: `http::Body::from(page).into()`.
 pub struct Response {
     /// What goes to the wire. `None` once it may differ from what was made of it.
     came: Option<Came>,
