@@ -12,7 +12,7 @@ use super::{
 use crate::{
     Body, BoxFuture, Bytes, Chunk, Fault, Limits, Request, Response, Vlugin, account::Account,
 };
-use futures_lite::{StreamExt, stream};
+use futures_lite::{StreamExt, future::block_on, stream};
 use std::{
     sync::{
         Arc, Mutex, OnceLock,
@@ -20,9 +20,9 @@ use std::{
     },
     task::{Context, Poll, Waker},
     thread,
-    time::{Duration, SystemTime},
+    time::{Duration, Instant, SystemTime},
 };
-use valor_abi_wire::{Host, LogRecord};
+use valor_abi_wire::{Host, LogRecord, lock::locked};
 
 /// How much the host may hold for the guest.
 const LIMIT: u64 = 1 << 20;
@@ -35,34 +35,70 @@ pub const BOUND: usize = 6 << 20;
 /// How often each future is polled before the next one has its turn.
 const POLLS: usize = 40;
 
-/// Plays this program in the guest of `valor_runtime/fuzz/guest.wat`, which is `module`. The first byte says how the
-/// world around it behaves.
+/// Plays this program in the guest of `valor_runtime/fuzz/guest.wat`, which is `module`: with an instance for all
+/// requests, and with one for each. The first byte says how the world around it behaves.
 ///
 /// # Panics
 /// If a promise is broken.
 pub fn check(module: &[u8], program: &[u8]) {
-    static MODULE: OnceLock<module::Checked> = OnceLock::new();
-    let module =
-        MODULE.get_or_init(|| module::check(module, &Limits::default(), &|_| {}).expect("a guest"));
+    static SHARED: OnceLock<module::Checked> = OnceLock::new();
+    static FROZEN: OnceLock<(module::Checked, Instant)> = OnceLock::new();
+    let shared =
+        SHARED.get_or_init(|| module::check(module, &Limits::default(), &|_| {}).expect("a guest"));
+    let (frozen, begun) = FROZEN.get_or_init(|| frozen(module));
     let (world, program) = program.split_first().unwrap_or((&0, &[]));
+    play(
+        recipe(shared, Start::Create(b"{}".to_vec()), *world),
+        *world,
+        program,
+    );
+    play(
+        recipe(frozen, Start::Frozen(*begun), *world),
+        *world,
+        program,
+    );
+}
+
+fn recipe(module: &module::Checked, start: Start, world: u8) -> Arc<Recipe> {
     let limits = Limits {
         host_memory: Some(LIMIT),
         timers: Some(100),
         ..Limits::default()
     };
-    let account = Account::new(&limits);
-    let recipe = Arc::new(Recipe {
+    Arc::new(Recipe {
         name: "guest".into(),
         module: module.clone(),
-        host: Arc::new(World::new(*world)),
-        start: Start::Create(b"{}".to_vec()),
+        host: Arc::new(World::new(world)),
+        start,
         memory: 16 << 20,
         cpu: Duration::from_secs(10),
-        account: account.clone(),
-    });
+        account: Account::new(&limits),
+    })
+}
+
+/// The guest as its creation leaves it.
+fn frozen(module: &[u8]) -> (module::Checked, Instant) {
+    let limits = Limits::default();
+    let (module, original) = module::check_to_freeze(module, &limits, &|_| {}).expect("a guest");
+    let start = Start::Freeze(b"{}".to_vec(), original, Mutex::default());
+    let recipe = recipe(&module, start, 0);
+    block_on(Instance::new(&recipe).created()).expect("created");
+    let Start::Freeze(_, original, state) = &recipe.start else {
+        unreachable!("it is a line above");
+    };
+    let state = locked(state).take().expect("it was created");
+    let frozen = module::freeze(original, &state, &limits, &|_| {}).expect("a guest");
+    (frozen, state.begun)
+}
+
+fn play(recipe: Arc<Recipe>, world: u8, program: &[u8]) {
+    let account = recipe.account.clone();
     let pool = Arc::new(Pool {
         most: 1,
-        instances: Some(Mutex::new(vec![Instance::new(&recipe)])),
+        instances: match recipe.start {
+            Start::Frozen(_) => None,
+            _ => Some(Mutex::new(vec![Instance::new(&recipe)])),
+        },
         recipe,
     });
     let holds = || {
