@@ -41,8 +41,8 @@
 //!
 //! - [`macro@vlugin`] makes a vlugin; [`Vlugin`] is its typed form. [`Entry`] is the result.
 //! - [`Context`] has a vlugin's configuration and state, and asks other servers and other vlugins.
-//! - [`http`](https://docs.rs/http-types/2) has requests and responses, made on demand. [`IntoResponse`] says what a handler may
-//!   return; [`Json`] and [`streaming()`] help with that. [`ResponseError`] gives an error its own status.
+//! - [`http`] has requests and responses, made on demand. [`IntoResponse`] says what a handler may return; [`Json`] and
+//!   [`streaming()`] help with that. [`ResponseError`] gives an error its own status.
 //! - [`sleep`], [`now`] and [`random`] ask the host, and so do the macros of [`log`](https://docs.rs/log).
 //! - [`offers_upgrade`] and [`upgrade()`]: WebSocket and other protocols.
 //! - `surf`: the HTTP client, with the feature of that name. `http1`: the types of the crate http, version 1. With the

@@ -94,8 +94,8 @@ function definition(value, key, fault, taken) {
   if (type === "wasm" && value.instance === "request")
     fault(
       join(key, "instance"),
-      'a page does not begin a module anew with each request (`"instance": "request"`): write `"instance": "shared"`, ' +
-        "or leave the vlugin to a server",
+      'a page does not begin a module anew with each request (`"instance": "request"`): write ' +
+        '`"instance": "shared"`, or leave the vlugin to a server',
     );
   for (const [row, given, at] of rows(value, DEFINITION, key, fault, KINDS.find((it) => it === type), LATER)) {
     if (!taken || !isNamed) continue;

@@ -1,4 +1,4 @@
-//! The command line of `build`.
+//! The command line of `build`, and the options of other commands that build first.
 
 use super::LogArgs;
 use crate::{
@@ -24,6 +24,39 @@ the list of what was built to standard output.
 Environment: CARGO names the cargo to run, RUSTC the compiler, WASM_OPT the wasm-opt.
 
 Exit codes: 0 everything was built, 1 faults (each one line), 2 wrong command line.";
+
+/// What other commands build before they go on.
+#[derive(Clone, Debug, Args)]
+pub struct BuildArgs {
+    /// Build the crates that the definitions name as `source` with cargo, and use the result
+    #[arg(long)]
+    pub build: bool,
+
+    /// Build them with optimisations (cargo's release profile), which implies --build; with `=false`, --build
+    /// builds them without (its dev profile)
+    ///
+    /// Otherwise they are built as valor_cli itself was: every program that is published has optimisations. With
+    /// --watch, which builds after each edit, they have none.
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub release: Option<bool>,
+}
+
+impl BuildArgs {
+    /// Whether to build at all.
+    pub fn is_wanted(&self) -> bool {
+        self.build || self.release == Some(true)
+    }
+
+    /// Whether to build with optimisations.
+    pub fn is_release(&self) -> bool {
+        self.release.unwrap_or(cfg!(not(debug_assertions)))
+    }
+
+    /// Chooses the build that is ready soonest, unless somebody has chosen.
+    pub fn soonest(&mut self) {
+        self.release.get_or_insert(false);
+    }
+}
 
 #[derive(Debug, Args)]
 pub struct BuildCommandArgs {

@@ -15,7 +15,7 @@ mod values;
 #[cfg(feature = "wasm")]
 mod web;
 
-pub use build::{BuildCommandArgs, WhenOpt};
+pub use build::{BuildArgs, BuildCommandArgs, WhenOpt};
 pub use dev::{Dev, DevArgs};
 pub use doctor::DoctorArgs;
 pub use hints::hinted;
@@ -334,37 +334,6 @@ pub struct InspectArgs {
     /// Print JSON, even about a file that is not a vlugin
     #[arg(long)]
     pub json: bool,
-}
-
-#[derive(Clone, Debug, Args)]
-pub struct BuildArgs {
-    /// Build the crates that the definitions name as `source` with cargo, and use the result
-    #[arg(long)]
-    pub build: bool,
-
-    /// Build them with optimisations (cargo's release profile) or without (false: its dev profile); implies --build
-    ///
-    /// Without this option they are built as valor_cli itself was, which is with optimisations in every program that
-    /// is published; with --watch, which builds after each edit, without.
-    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
-    pub release: Option<bool>,
-}
-
-impl BuildArgs {
-    /// Whether to build at all.
-    pub fn is_wanted(&self) -> bool {
-        self.build || self.release == Some(true)
-    }
-
-    /// Whether to build with optimisations.
-    pub fn is_release(&self) -> bool {
-        self.release.unwrap_or(cfg!(not(debug_assertions)))
-    }
-
-    /// Chooses the build that is ready soonest, unless somebody has chosen.
-    pub fn soonest(&mut self) {
-        self.release.get_or_insert(false);
-    }
 }
 
 /// Where files and programs are found.

@@ -148,7 +148,7 @@ fn its_keys_and_limits_are_those_of_its_row() {
         native.contains("only those of types `native`, `wasm`, `wasi`, `js` and `probe` have it"),
         "{native}"
     );
-    // And a slip is told of it.
+    // And a slip gets a hint.
     let slip = kinds
         .definition(r#"{ "type": "prob", "name": "a" }"#)
         .unwrap_err();

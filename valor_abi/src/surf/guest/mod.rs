@@ -1,9 +1,9 @@
 //! surf's client for a WebAssembly module: the names and signatures of surf 2.3, over the [`HttpClient`] that it is
 //! created with, which is the guest's fetch.
 //!
-//! It knows nothing of Valor except the messages and the URLs of `valor_abi_http`, so that the tests can compile it on any target and
-//! compare it with the real surf. It is written for size: the path of a request is compiled once, and what a vlugin
-//! does not call is not in its module.
+//! It knows nothing of Valor except the messages and the URLs of `valor_abi_http`, so that the tests can compile it on
+//! any target and compare it with the real surf. It is written for size: the path of a request is compiled once, and
+//! what a vlugin does not call is not in its module.
 
 #[macro_use]
 mod message;

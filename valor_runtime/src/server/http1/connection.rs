@@ -6,9 +6,10 @@ use super::{
     buffer::{self, Input, Output, READ, Wire},
     closing::{Closing, dead},
     codec::{self, Payload, Plan, RequestFacts},
-    exchange::{Exchange, Outcome},
+    exchange::Exchange,
     forwarded,
     guard::{Guard, Step},
+    outcome::Outcome,
     refusal::Refusal,
     upgrade::{Patience, Tunnel},
 };

@@ -10,9 +10,10 @@ use super::{
     buffer::{self, Input, Wire},
     closing::{Closing, dead},
     codec::{self, Payload, Plan, RequestFacts, Sending},
+    outcome::Outcome,
     refusal::Refusal,
     substitute::{about_server, name_of, of_broken, of_fault},
-    upgrade::{Offer, Tunnel},
+    upgrade::Offer,
     upload::{Progress, Upload},
 };
 use crate::{
@@ -35,19 +36,6 @@ use valor_abi_wire::{Body, BoxFuture, Chunk, Fault, Request, Response, ResponseH
 const AHEAD: usize = 64 * 1024;
 /// After this many steps, the other connections of the thread have their turn.
 const TURN: usize = 32;
-
-/// How an exchange ended.
-#[derive(Debug)]
-pub(super) enum Outcome {
-    /// The response is in the output; the next request may come.
-    Next,
-    /// The output has to be written and the connection closed.
-    Close(Closing),
-    /// This has to be answered and the connection closed.
-    Refuse(Refusal),
-    /// The head of the response is in the output; the connection goes on in another protocol.
-    Switch(Box<Tunnel>),
-}
 
 enum Answer {
     Working(BoxFuture<'static, Result<Response, Fault>>),

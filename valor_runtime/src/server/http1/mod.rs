@@ -4,7 +4,8 @@
 //!
 //! # Layout
 //!
-//! - `connection`: the loop of one connection; `exchange`: one request and its response on it; `upload`: that
+//! - `connection`: the loop of one connection; `exchange`: one request and its response on it; `outcome`: how that
+//!   ends; `upload`: that
 //!   request's body; `upgrade`: what follows a switch to another protocol; `closing`: how a connection ends;
 //!   `substitute`: responses in place of a vlugin's.
 //! - `guard`: judges heads; `target`: what they ask for; `fields`: where their bodies end; `admitted` and `refusal`:
@@ -28,6 +29,7 @@ mod fields;
 mod forwarded;
 mod framing;
 mod guard;
+mod outcome;
 mod refusal;
 mod substitute;
 mod target;
