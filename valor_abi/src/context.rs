@@ -139,7 +139,7 @@ impl Context {
     /// has no prefix here.
     ///
     /// The response is what a client of that vlugin would get: 404 if no vlugin has that name, 500 if it failed, 503 if
-    /// it is busy, 504 if it took too long.
+    /// it is busy, 504 if it took too long, 508 if ten calls are within each other already.
     ///
     /// # Errors
     /// If the request or the response contains something that cannot be carried, or the host is shutting down.

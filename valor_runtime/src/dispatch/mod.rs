@@ -4,6 +4,7 @@
 //! faults of a vlugin end here, as a status and a line in the log with the vlugin's name.
 
 mod body;
+mod depth;
 mod fault_log;
 mod in_flight;
 mod pace;
@@ -108,7 +109,11 @@ impl Dispatch {
 
     /// Answers a request of one vlugin to another or to what the host offers, by name. The target is the path that the
     /// callee sees.
-    pub async fn call(&self, name: &str, mut request: Request) -> Response {
+    pub async fn call(&self, name: &str, request: Request) -> Response {
+        depth::counted(self.call_once(name, request)).await
+    }
+
+    async fn call_once(&self, name: &str, mut request: Request) -> Response {
         // Only the owner of the connection can offer another protocol on it.
         request.head.remove("upgrade");
         let head = &mut request.head;
@@ -124,6 +129,13 @@ impl Dispatch {
         let Some(mount) = callee else {
             return refuse(in_flight, 404, &format!("no vlugin is named `{name}`"));
         };
+        if depth::now() > depth::MOST {
+            let most = depth::MOST;
+            let detail = format!(
+                "`{name}` is called within {most} calls: do vlugins call each other, or one itself, without an end?"
+            );
+            return refuse(in_flight, 508, &detail);
+        }
         let CallTimeouts { send, take } = self.call_timeouts;
         let cut = Cut::of(&request.body);
         request.body = pace::sent(request.body, send, cut.as_ref());
@@ -439,5 +451,36 @@ impl Vlugin for ByName {
                 .map_err(|error| Fault::refused(400, error.to_string()))?;
             Ok(dispatch.call(&name, request).await)
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Limits, Place, from_fn};
+
+    #[test]
+    fn a_vlugin_that_calls_itself_without_an_end_is_refused() {
+        let dispatch = Arc::new(Dispatch::default());
+        let ring = {
+            let dispatch = Arc::downgrade(&dispatch);
+            from_fn(move |request| {
+                let dispatch = dispatch.upgrade();
+                async move {
+                    let dispatch = dispatch.ok_or_else(|| Fault::error(500, "it has ended"))?;
+                    Ok(dispatch.call("ring", request).await)
+                }
+            })
+        };
+        let mount = Place::new("ring").mount(ring, Default::default(), &Limits::default());
+        dispatch.registry.insert(vec![mount]).unwrap();
+        let ask = || {
+            let request = Request::new("GET", "/ring").unwrap();
+            futures_lite::future::block_on(dispatch.answer(request))
+        };
+        assert_eq!(ask().head.status(), 508);
+        // Nothing is left of it.
+        assert_eq!(depth::now(), 0);
+        assert_eq!(ask().head.status(), 508);
     }
 }
