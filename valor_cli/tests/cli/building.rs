@@ -15,11 +15,7 @@ crate-type = [\"cdylib\"]
 fn the_examples_are_built_and_served() {
     let file = workspace().join("examples/plugins.json");
     let server = Server::start(&["--build", "-p", file.to_str().unwrap()]);
-    assert!(
-        server.err().contains("valor::build: built 8 of 8 crates"),
-        "{}",
-        server.err()
-    );
+    server.wait_for_err("valor::build: built 8 of 8 crates");
     let hello = server.get("/hello_plugin");
     assert_eq!(
         (hello.status, &*hello.body),

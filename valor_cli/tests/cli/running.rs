@@ -334,11 +334,7 @@ fn the_token_of_the_registry() {
     assert_eq!(server.get("/_plugins").status, 401);
     let bearer = [("authorization", "Bearer 0123456789abcdef")];
     assert_eq!(server.send("GET", "/_plugins", &bearer, "").status, 200);
-    assert!(
-        server.err().contains("without --plugin-dir"),
-        "{}",
-        server.err()
-    );
+    server.wait_for_err("without --plugin-dir");
 
     for (file, part) in [("short", "at least 16"), ("none", "cannot be read")] {
         let file = folder.file(file);

@@ -266,9 +266,11 @@ fn a_key_that_everybody_may_read_is_warned_of() {
     let files = Files::new();
     let warned = |mode| {
         files.allow(mode);
-        files
-            .serve()
-            .err()
+        let server = files.serve();
+        server.signal("TERM");
+        server
+            .end()
+            .err
             .contains("every user of this machine may read the private key")
     };
     assert!(!warned(0o640));
