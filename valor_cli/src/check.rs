@@ -1,4 +1,4 @@
-//! `valor_cli check`: everything that `run` does except serving.
+//! `valor_cli check`: everything that `run` does except serving. `compile` begins as it does.
 
 use crate::{
     args::CheckArgs,
@@ -9,8 +9,9 @@ use crate::{
     plugins_file::{NAME_IT, PluginsFile},
     programs::Stop,
     rows::show,
-    sign,
+    sign::trusted,
 };
+use std::sync::Arc;
 use valor_runtime::Runtime;
 
 /// Loads all vlugins of a plugins.json and lists every fault.
@@ -18,6 +19,18 @@ use valor_runtime::Runtime;
 /// # Errors
 /// The faults.
 pub fn check(args: &CheckArgs, log: &LogWriter) -> Result<(), Failure> {
+    let (mut vlugins, runtime) = built(args, log)?;
+    smol::block_on(vlugins.load(&runtime));
+    vlugins.faults()?;
+    show(&vlugins.rows(&runtime), &args.log, log);
+    Ok(())
+}
+
+/// The vlugins of a plugins.json, built if that is wanted, and a runtime for them.
+///
+/// # Errors
+/// What keeps any of them from being loaded.
+pub fn built(args: &CheckArgs, log: &LogWriter) -> Result<(Vlugins, Arc<Runtime>), Failure> {
     if let Some(line) = no_folder(&args.find.plugin_dir) {
         return Err(Failure::fault(line));
     }
@@ -26,15 +39,10 @@ pub fn check(args: &CheckArgs, log: &LogWriter) -> Result<(), Failure> {
         args.build.is_wanted(),
     );
     vlugins.build(&args.build, &args.log, log, &Stop::default());
-    let mut builder = args.find.tell(Runtime::builder().base_dir(vlugins.base()));
-    if let Some(keys) = sign::trusted(&args.trust.trust)? {
-        builder = builder.trust(keys);
-    }
-    let runtime = builder
+    let builder = args.find.tell(Runtime::builder().base_dir(vlugins.base()));
+    let runtime = trusted(&args.trust)?
+        .tell(builder)
         .build()
         .map_err(|error| Failure::new(FAULTS, [error.to_string()]))?;
-    smol::block_on(vlugins.load(&runtime));
-    vlugins.faults()?;
-    show(&vlugins.rows(&runtime), &args.log, log);
-    Ok(())
+    Ok((vlugins, runtime))
 }

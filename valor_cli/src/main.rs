@@ -6,7 +6,7 @@
 //! - `new`: writes a new vlugin from a template.
 //! - `dev`: `run` for whoever writes a vlugin.
 //! - `doctor`: which tools are there.
-//! - `run`, `build`, `check`, `inspect`: one command each. `plugins_file`, `load`, `faults`: what they share.
+//! - `run`, `build`, `check`, `compile`, `inspect`: one command each. `plugins_file`, `load`, `faults`: what they share.
 //! - `package`: packages a vlugin's libraries in one file. `sign`: keys and signatures.
 //! - `plugins`: the client of a running server's registry.
 //! - `web`: writes a folder for a static server, with a page that runs the vlugins.
@@ -26,6 +26,8 @@ mod build_sources;
 mod building;
 mod bundle;
 mod check;
+#[cfg(feature = "wasm")]
+mod compile;
 mod dev;
 mod doctor;
 mod exit;
@@ -105,6 +107,8 @@ fn command(command: Command) -> ExitCode {
         }
         Command::Build(args) => logged(&args.log, |log| build::build(&args, log)),
         Command::Check(args) => logged(&args.log, |log| check::check(&args, log)),
+        #[cfg(feature = "wasm")]
+        Command::Compile(args) => logged(&args.log, |log| compile::compile(&args, log)),
         Command::Inspect(args) => {
             let shown = inspect::inspect(&args);
             let code = shown.unwrap_or_else(|failure| failure.tell(false));

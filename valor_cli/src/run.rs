@@ -49,7 +49,7 @@ pub fn run(args: &RunArgs, log: &LogWriter) -> Result<(), Failure> {
     }
     let access = access(args)?;
     let tls = tls(&args.tls)?;
-    let trust = sign::trusted(&args.trust.trust)?;
+    let trust = sign::trusted(&args.trust)?;
     let file = match &args.plugins {
         // Vlugins are registered later then.
         None if args.with_registry && PluginsFile::is_absent() => None,
@@ -85,12 +85,9 @@ pub fn run(args: &RunArgs, log: &LogWriter) -> Result<(), Failure> {
             take: args.server.write_timeout,
         })
         .registry(access);
-    let mut builder = args.find.tell(builder);
+    let mut builder = trust.tell(args.find.tell(builder));
     for dir in library_path::set_by_user() {
         builder = builder.library_dir(dir);
-    }
-    if let Some(keys) = trust {
-        builder = builder.trust(keys);
     }
     let welcome = args.welcome.then(Welcome::default);
     if let Some(welcome) = &welcome {

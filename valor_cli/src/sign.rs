@@ -4,7 +4,7 @@
 //! because `--trust` needs it too. Both formats are minisign's: each program reads what the other writes.
 
 use crate::{
-    args::{KeygenArgs, VerifyArgs},
+    args::{KeygenArgs, TrustArgs, VerifyArgs},
     exit::{FAULTS, Failure, USAGE},
     faults::{of_command_line, unread},
     output::{print_line, print_warning},
@@ -19,7 +19,7 @@ use std::{
     path::{Path, PathBuf},
 };
 use valor_runtime::{
-    PackageInspection,
+    Builder, PackageInspection,
     file::{Readers, SECRET, read_given_text, strange_readers},
     loader::{LoadError, read},
     package::{SignatureError, TrustedKeys, is_package, signature_of},
@@ -185,14 +185,40 @@ pub fn verify(args: &VerifyArgs) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The keys that `--trust` names, if it is given.
+/// Whose files a runtime takes, as the command line says.
+pub struct Trust {
+    keys: Option<TrustedKeys>,
+    #[cfg(feature = "wasm")]
+    compile_all: bool,
+}
+
+/// Reads the keys that `--trust` names.
 ///
 /// # Errors
 /// If one of them is not a key.
-pub fn trusted(files: &[PathBuf]) -> Result<Option<TrustedKeys>, Failure> {
-    match files {
-        [] => Ok(None),
-        files => TrustedKeys::read(files).map(Some).map_err(untrusted),
+pub fn trusted(args: &TrustArgs) -> Result<Trust, Failure> {
+    let keys = match &*args.trust {
+        [] => None,
+        files => Some(TrustedKeys::read(files).map_err(untrusted)?),
+    };
+    Ok(Trust {
+        keys,
+        #[cfg(feature = "wasm")]
+        compile_all: args.compile_all,
+    })
+}
+
+impl Trust {
+    /// Tells a runtime's builder.
+    pub fn tell(self, mut builder: Builder) -> Builder {
+        if let Some(keys) = self.keys {
+            builder = builder.trust(keys);
+        }
+        #[cfg(feature = "wasm")]
+        if self.compile_all {
+            builder = builder.compile_all();
+        }
+        builder
     }
 }
 

@@ -31,3 +31,9 @@ pub fn least_deno() -> String {
     let (major, minor) = LEAST_DENO;
     format!("{major}.{minor}")
 }
+
+/// The target triple that this host was built for, as a package names it: `x86_64-unknown-linux-gnu`.
+#[must_use]
+pub fn this_target() -> &'static str {
+    valor_abi_wire::metadata::Metadata::this_target()
+}

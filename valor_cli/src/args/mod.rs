@@ -87,6 +87,15 @@ Examples:
 
 Exit codes: 0 no faults, 1 faults (each one line, FILE:LINE:COLUMN first), 2 wrong command line.";
 
+#[cfg(feature = "wasm")]
+const COMPILE_EXAMPLES: &str = "\
+Examples:
+  valor_cli compile -p plugins.json
+  In a Containerfile, so that no start compiles anything:
+      RUN XDG_CACHE_HOME=/var/cache valor_cli compile -p /etc/valor/plugins.json
+
+Exit codes: 0 everything is compiled and kept, 1 faults, or no code can be kept, 2 wrong command line.";
+
 const INSPECT_EXAMPLES: &str = "\
 Examples:
   valor_cli inspect target/release/libhello_plugin.so
@@ -155,6 +164,14 @@ pub enum Command {
     /// Each fault comes with its line and column, and with what to do.
     #[command(after_long_help = CHECK_EXAMPLES, after_help = MORE)]
     Check(CheckArgs),
+
+    /// Compiles the WebAssembly modules and components of plugins.json, so that the next start need not
+    ///
+    /// It finds and checks each file, and runs nothing of it. The compiled code goes to the cache, where
+    /// `run` of the same user finds it: below XDG_CACHE_HOME, or ~/.cache.
+    #[cfg(feature = "wasm")]
+    #[command(after_long_help = COMPILE_EXAMPLES, after_help = MORE)]
+    Compile(CheckArgs),
 
     /// Shows what a vlugin's file says about itself, without running its code
     ///
@@ -308,7 +325,7 @@ pub struct RunArgs {
 
 #[derive(Debug, Args)]
 pub struct CheckArgs {
-    /// The plugins.json to check; `-` is standard input [default: plugins.json]
+    /// The plugins.json to read; `-` is standard input [default: plugins.json]
     #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub plugins: Option<PathBuf>,
 

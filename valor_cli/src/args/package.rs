@@ -11,13 +11,15 @@ Examples:
       target/x86_64-unknown-linux-gnu/release/libgreet.so target/x86_64-pc-windows-gnu/release/greet.dll \\
       target/wasm32-unknown-unknown/release/greet.wasm
   valor_cli package --source hello target/wasm32-wasip2/release/hello.wasm
+  valor_cli package --precompile --sign alice.key target/wasm32-unknown-unknown/release/greet.wasm
+  valor_cli package --precompile --sign alice.key -o both.vlugin greet.vlugin
 
 Exit codes: 0 the package is written, 1 faults, 2 wrong command line.";
 
 #[derive(Debug, Args)]
 pub struct PackageArgs {
     /// The libraries of one vlugin, one per target, a WebAssembly module and a component among them; or a script,
-    /// which is packaged with everything that it imports
+    /// which is packaged with everything that it imports; or with --precompile, a package
     #[arg(value_name = "LIBRARY|SCRIPT", required = true, value_hint = ValueHint::FilePath)]
     pub libraries: Vec<PathBuf>,
 
@@ -37,6 +39,17 @@ pub struct PackageArgs {
     /// The licence, as an SPDX expression such as `MIT OR Apache-2.0`
     #[arg(long, value_name = "SPDX")]
     pub license: Option<String>,
+
+    /// Compile the module and the component for hosts of these targets, by default of this machine's
+    ///
+    /// The package has the compiled code beside them. A host with the same wasmtime that was started with
+    /// --trust, and finds the package signed, runs it without compiling anything. Every other host
+    /// compiles the module, as without it. The code is for any processor of the target's architecture,
+    /// which has to be this machine's: for another one, give the package that this made to the same
+    /// command on a machine of that kind.
+    #[cfg(feature = "wasm")]
+    #[arg(long, value_name = "TARGET", num_args = 0.., require_equals = true, value_delimiter = ',')]
+    pub precompile: Option<Vec<String>>,
 
     /// Sign the package with this secret key of minisign
     ///
@@ -90,6 +103,14 @@ pub struct TrustArgs {
     ///
     /// The signature of a package or a library is next to it, with `.minisig` after its name. A file
     /// that has none, or was altered, is refused, also when it is registered through /_plugins.
+    ///
+    /// Whoever has such a key can run code in this program: libraries, and the compiled code that a
+    /// package may have beside a module or a component.
     #[arg(long, value_name = "KEYFILE", value_hint = ValueHint::FilePath, conflicts_with = "build")]
     pub trust: Vec<PathBuf>,
+
+    /// Compile every module and component here, even if a signed package has code for this machine
+    #[cfg(feature = "wasm")]
+    #[arg(long, requires = "trust")]
+    pub compile_all: bool,
 }

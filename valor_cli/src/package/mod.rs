@@ -6,6 +6,8 @@
 //! written completely or not at all.
 
 mod declared;
+#[cfg(feature = "wasm")]
+mod precompile;
 mod script;
 
 use crate::{
@@ -33,24 +35,12 @@ use valor_runtime::{
 pub fn package(args: &PackageArgs) -> Result<(), Failure> {
     // Before the work: a wrong key is reported at once.
     let key = args.sign.as_deref().map(secret_key).transpose()?;
-    let (manifest, contents) = match args.libraries.iter().any(|file| code::is_script(file)) {
-        true => {
-            let (mut manifest, module) = script::read(args)?;
-            let schema = args.config_schema.as_deref();
-            manifest.config_schema = schema.map(declared::schema).transpose()?;
-            (manifest, vec![(SCRIPT_TARGET.to_owned(), module)])
-        }
-        false => {
-            let libraries = args.libraries.iter().map(|file| Library::read(file));
-            let libraries: Vec<_> = libraries.collect::<Result<_, _>>()?;
-            let manifest = described(args, &libraries)?;
-            let libraries = libraries.into_iter();
-            (
-                manifest,
-                libraries.map(|it| (it.target, it.bytes)).collect(),
-            )
-        }
-    };
+    let Parts {
+        manifest,
+        contents,
+        #[cfg(feature = "wasm")]
+        compiled,
+    } = Parts::of(args)?;
     let file = args
         .output
         .clone()
@@ -63,7 +53,11 @@ pub fn package(args: &PackageArgs) -> Result<(), Failure> {
     }
     let contents = contents.iter();
     let contents = contents.map(|(target, bytes)| (&**target, &**bytes));
-    let bytes = Package::write(manifest, contents.collect()).map_err(failed)?;
+    #[cfg(feature = "wasm")]
+    let compiled = compiled.iter().map(precompile::Piece::as_code).collect();
+    #[cfg(not(feature = "wasm"))]
+    let compiled = Vec::new();
+    let bytes = Package::write_compiled(manifest, contents.collect(), compiled).map_err(failed)?;
     let inspection = PackageInspection::of(&file, &bytes).map_err(failed)?;
     inspection.agrees().map_err(failed)?;
     if let Some(key) = &key {
@@ -80,6 +74,58 @@ pub fn package(args: &PackageArgs) -> Result<(), Failure> {
     write(&file, &bytes)?;
     print(&format!("{inspection}\n"));
     Ok(())
+}
+
+/// What goes into a package.
+struct Parts {
+    manifest: Manifest,
+    /// The bytes of each library or script, with its target.
+    contents: Vec<(String, Vec<u8>)>,
+    #[cfg(feature = "wasm")]
+    compiled: Vec<precompile::Piece>,
+}
+
+impl Parts {
+    fn of(args: &PackageArgs) -> Result<Self, Failure> {
+        #[cfg(feature = "wasm")]
+        {
+            let mut parts = match precompile::package_among(args)? {
+                Some(file) => precompile::opened(file)?,
+                None => Self::made(args)?,
+            };
+            if let Some(targets) = &args.precompile {
+                precompile::add(&mut parts, targets)?;
+            }
+            Ok(parts)
+        }
+        #[cfg(not(feature = "wasm"))]
+        Self::made(args)
+    }
+
+    fn made(args: &PackageArgs) -> Result<Self, Failure> {
+        let (manifest, contents) = match args.libraries.iter().any(|file| code::is_script(file)) {
+            true => {
+                let (mut manifest, module) = script::read(args)?;
+                let schema = args.config_schema.as_deref();
+                manifest.config_schema = schema.map(declared::schema).transpose()?;
+                (manifest, vec![(SCRIPT_TARGET.to_owned(), module)])
+            }
+            false => {
+                let libraries = args.libraries.iter().map(|file| Library::read(file));
+                let libraries: Vec<_> = libraries.collect::<Result<_, _>>()?;
+                let manifest = described(args, &libraries)?;
+                let libraries = libraries.into_iter();
+                let contents = libraries.map(|it| (it.target, it.bytes));
+                (manifest, contents.collect())
+            }
+        };
+        Ok(Self {
+            manifest,
+            contents,
+            #[cfg(feature = "wasm")]
+            compiled: Vec::new(),
+        })
+    }
 }
 
 /// A library for a package.
@@ -103,7 +149,8 @@ impl Library {
     fn read(file: &Path) -> Result<Self, Failure> {
         if is_package(file) {
             return Err(failed(format!(
-                "{} is a package: give the libraries that go into one, or a script",
+                "{} is a package: give the libraries that go into one, or a script; with `--precompile`, give it \
+                 alone",
                 file.display()
             )));
         }

@@ -225,6 +225,15 @@ impl fmt::Display for PackageInspection {
                 }
             }
         }
+        for code in &manifest.compiled {
+            line(
+                "compiled",
+                &format_args!(
+                    "for {}, {} bytes, from {}, by {}",
+                    code.target, code.size, code.of, code.compiler
+                ),
+            )?;
+        }
         let here = Some(Metadata::this_target());
         match &self.verdict {
             Ok(()) if self.kinds.iter().all(|it| it.target() == here) => {

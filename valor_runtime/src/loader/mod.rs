@@ -37,6 +37,8 @@ pub mod wasi;
 pub mod wasm;
 
 pub use component_error::ComponentError;
+#[cfg(feature = "wasm")]
+pub use engine::{PrecompileError, compiler, keeps_code, precompile};
 pub use error::LoadError;
 pub use files_error::FilesError;
 pub use guest_error::GuestError;
@@ -80,6 +82,15 @@ pub trait Loader: Send + Sync {
     /// # Errors
     /// Any [`LoadError`]; nothing of the vlugin runs on then.
     fn load<'a>(&'a self, wanted: Wanted<'a>) -> BoxFuture<'a, Result<Loaded, LoadError>>;
+
+    /// Compiles what a definition names ahead of a start, for the cache. Nothing of it runs. `false` if vlugins of this
+    /// kind are not compiled.
+    ///
+    /// # Errors
+    /// Those of [`Loader::load`] up to that point.
+    fn compile<'a>(&'a self, _definition: &'a Definition) -> BoxFuture<'a, Result<bool, LoadError>> {
+        Box::pin(future::ready(Ok(false)))
+    }
 
     /// The files that a vlugin of this kind imports, itself among them, as they were when it was last started.
     fn imports(&self, _vlugin: &Arc<dyn Vlugin>) -> Vec<PathBuf> {

@@ -4,6 +4,8 @@
 //! Nothing here looks into the bytes. What is promised is that one regular file is read once,
 //! whole and with a bound, and in restricted mode from inside a plugin directory alone.
 
+#[cfg(feature = "wasm")]
+use super::unpack::Code;
 use super::{
     LoadError, Settings,
     first_bytes::FIRST,
@@ -35,6 +37,9 @@ pub(super) struct Search {
     granted: Vec<PathBuf>,
     /// The keys that every file has to be signed with; `None` where files need no signature.
     trust: Option<TrustedKeys>,
+    /// Whether the compiled code in a trusted package is not used either.
+    #[cfg(feature = "wasm")]
+    compiles_all: bool,
 }
 
 impl Search {
@@ -44,6 +49,8 @@ impl Search {
             plugin_dirs: Vec::new(),
             granted: Vec::new(),
             trust: None,
+            #[cfg(feature = "wasm")]
+            compiles_all: false,
         }
     }
 
@@ -52,6 +59,10 @@ impl Search {
         let mut search = Self::new(&settings.base_dir);
         search.plugin_dirs(&settings.plugin_dirs);
         search.trust.clone_from(&settings.trust);
+        #[cfg(feature = "wasm")]
+        {
+            search.compiles_all = settings.compiles_all;
+        }
         search
     }
 
@@ -81,6 +92,16 @@ impl Search {
     /// Whether files need signatures.
     pub(super) fn needs_signatures(&self) -> bool {
         self.trust.is_some()
+    }
+
+    /// Whether the compiled code in a package may be used.
+    #[cfg(feature = "wasm")]
+    pub(super) fn code(&self) -> Code {
+        match (&self.trust, self.compiles_all) {
+            (_, true) => Code::Unwanted,
+            (None, false) => Code::Untrusted,
+            (Some(_), false) => Code::Trusted,
+        }
     }
 
     /// The folder of plugins.json, absolute.

@@ -10,8 +10,8 @@ use crate::escape::one_line;
 use std::io::{Cursor, Write};
 use tar::{Archive, Builder, EntryType, Header};
 
-/// The most members of an archive: a manifest and as many libraries as it may name.
-const MAX_MEMBERS: usize = 1 + super::manifest::MAX_LIBRARIES;
+/// The most members of an archive: a manifest, and as many libraries and pieces of code as it may name.
+const MAX_MEMBERS: usize = 1 + super::manifest::MAX_LIBRARIES + super::manifest::MAX_COMPILED;
 
 /// Headers and contents are padded to this size.
 const BLOCK: usize = 512;

@@ -13,6 +13,9 @@ pub const FORMAT: u32 = 1;
 /// The version of the package format for a script. Hosts that do not know it refuse the package by this number.
 pub const SCRIPT_FORMAT: u32 = 2;
 
+/// The version of the package format for libraries with code that was compiled from a module or a component among them.
+pub const COMPILED_FORMAT: u32 = 3;
+
 /// The target that WebAssembly modules are built for. Every host has it, in addition to its native one.
 pub const WASM_TARGET: &str = "wasm32-unknown-unknown";
 
@@ -28,6 +31,9 @@ pub(super) const MEMBER: &str = "manifest.json";
 /// The most libraries in one package.
 pub(super) const MAX_LIBRARIES: usize = 64;
 
+/// The most pieces of compiled code in one package.
+pub(super) const MAX_COMPILED: usize = 64;
+
 /// The most bytes of the text. Most of it is the schema of a config.
 const MAX_TEXT: usize = 1 << 20;
 
@@ -36,7 +42,7 @@ const MAX_TEXT: usize = 1 << 20;
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Manifest {
-    /// The version of the package format: [`FORMAT`], or [`SCRIPT_FORMAT`].
+    /// The version of the package format: [`FORMAT`], [`SCRIPT_FORMAT`] or [`COMPILED_FORMAT`].
     pub format: u32,
     /// The vlugin's name, which is its crate's name.
     pub name: String,
@@ -53,6 +59,9 @@ pub struct Manifest {
     pub config_schema: Option<Value>,
     /// The libraries, by target.
     pub libraries: Vec<Library>,
+    /// The code that was compiled from the module or the component among them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub compiled: Vec<CompiledCode>,
 }
 
 /// One library of a package.
@@ -62,6 +71,25 @@ pub struct Manifest {
 pub struct Library {
     /// The target triple that it was built for.
     pub target: String,
+    /// The name of its member.
+    pub file: String,
+    /// Its size in bytes.
+    pub size: u64,
+    /// Its SHA-256, 64 lower-case hexadecimal digits.
+    pub sha256: String,
+}
+
+/// Machine code that was compiled from a module or a component of a package.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct CompiledCode {
+    /// The `target` of the library that it was compiled from: [`WASM_TARGET`] or [`WASI_TARGET`].
+    pub of: String,
+    /// The target triple of the hosts that it is for.
+    pub target: String,
+    /// What compiled it, with its version, such as `wasmtime-48.0.2`. No other version runs it.
+    pub compiler: String,
     /// The name of its member.
     pub file: String,
     /// Its size in bytes.
@@ -85,6 +113,7 @@ impl Manifest {
             license: None,
             config_schema: None,
             libraries: Vec::new(),
+            compiled: Vec::new(),
         }
     }
 
@@ -119,9 +148,9 @@ impl Manifest {
             format!("`{MEMBER}` cannot be read ({})", shown(&error.to_string()))
         };
         let Format { format } = serde_json::from_slice(text).map_err(faulty)?;
-        if ![FORMAT, SCRIPT_FORMAT].contains(&format) {
+        if ![FORMAT, SCRIPT_FORMAT, COMPILED_FORMAT].contains(&format) {
             return Err(format!(
-                "it is of package format {format}, and this host reads {FORMAT} and {SCRIPT_FORMAT}"
+                "it is of package format {format}, and this host reads {FORMAT}, {SCRIPT_FORMAT} and {COMPILED_FORMAT}"
             ));
         }
         let manifest: Self = serde_json::from_slice(text).map_err(faulty)?;
@@ -181,8 +210,14 @@ impl Manifest {
         let (scripts, all) = (scripts.count(), self.libraries.len());
         if self.is_script() && (scripts, all) != (1, 1) || !self.is_script() && scripts > 0 {
             return Err(format!(
-                "it is of package format {}: one of format {SCRIPT_FORMAT} holds one script and nothing else, one of \
-                 {FORMAT} none",
+                "it is of package format {}: one of format {SCRIPT_FORMAT} holds one script and nothing else, the \
+                 others none",
+                self.format
+            ));
+        }
+        if (self.format == COMPILED_FORMAT) == self.compiled.is_empty() {
+            return Err(format!(
+                "it is of package format {}: one of format {COMPILED_FORMAT} has compiled code, the others none",
                 self.format
             ));
         }
@@ -200,16 +235,69 @@ impl Manifest {
                     shown(&library.file)
                 ));
             }
-            let is_hex = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
-            if library.sha256.len() != 64 || !library.sha256.bytes().all(is_hex) {
+            if !is_sha256(&library.sha256) {
                 return Err(format!(
                     "the SHA-256 of its library for {} is not 64 lower-case hexadecimal digits",
                     library.target
                 ));
             }
         }
+        self.check_compiled(word)
+    }
+
+    fn check_compiled(
+        &self,
+        word: impl Fn(&str, &str) -> Result<(), String>,
+    ) -> Result<(), String> {
+        if self.compiled.len() > MAX_COMPILED {
+            return Err(format!(
+                "it has code for {} targets, and at most {MAX_COMPILED} are possible",
+                self.compiled.len()
+            ));
+        }
+        for (at, code) in self.compiled.iter().enumerate() {
+            word("target", &code.target)?;
+            word("compiler", &code.compiler)?;
+            let is_guest = [WASM_TARGET, WASI_TARGET].contains(&&*code.of);
+            if !is_guest || self.libraries.iter().all(|it| it.target != code.of) {
+                return Err(format!(
+                    "its code for {} was compiled from its library for `{}`, and it has no module or component for \
+                     that",
+                    code.target,
+                    shown(&code.of)
+                ));
+            }
+            let before = &self.compiled[..at];
+            let is_twin = |it: &CompiledCode| (&it.of, &it.target) == (&code.of, &code.target);
+            if before.iter().any(is_twin) {
+                return Err(format!("it has code for {} twice", code.target));
+            }
+            let file = compiled_member(&code.of, &code.target);
+            if code.file != file {
+                return Err(format!(
+                    "its code for {} is `{}` and not `{file}`",
+                    code.target,
+                    shown(&code.file)
+                ));
+            }
+            if !is_sha256(&code.sha256) {
+                return Err(format!(
+                    "the SHA-256 of its code for {} is not 64 lower-case hexadecimal digits",
+                    code.target
+                ));
+            }
+        }
         Ok(())
     }
+}
+
+fn is_sha256(text: &str) -> bool {
+    text.len() == 64 && text.bytes().all(|it| matches!(it, b'0'..=b'9' | b'a'..=b'f'))
+}
+
+/// The name of the member with the code for a target.
+pub(super) fn compiled_member(of: &str, target: &str) -> String {
+    format!("compiled/{target}/{of}.cwasm")
 }
 
 /// A manifest's text inside an error: one line of limited length.

@@ -1,6 +1,7 @@
 //! Packages: one `.vlugin` file with a vlugin's libraries for several targets, and a manifest. The loaders and
 //! `inspect` read packages, `valor_cli package` writes them. A WebAssembly module is the library for a target like
-//! any other, and so is a component. A script is packaged alone, bundled with its imports.
+//! any other, and so is a component. Code that was compiled from these may lie beside them. A script is packaged alone,
+//! bundled with its imports.
 //!
 //! Nothing is believed and nothing is unpacked. A [`Package`] borrows from the bytes that it was read from. Every
 //! name in it is plain, the manifest names every member, and every library has the SHA-256 in the manifest. The
@@ -20,7 +21,7 @@ mod signature;
 
 pub use error::PackageError;
 pub use manifest::{
-    FORMAT, Library, Manifest, SCRIPT_FORMAT, SCRIPT_TARGET, WASI_TARGET, WASM_TARGET,
+    COMPILED_FORMAT, CompiledCode, FORMAT, Library, Manifest, SCRIPT_FORMAT, SCRIPT_TARGET, WASI_TARGET, WASM_TARGET,
 };
 pub use signature::{SignatureError, Signed, TrustedKeys, signature_of};
 
@@ -46,6 +47,21 @@ pub struct Package<'a> {
     manifest: Manifest,
     /// The bytes of the manifest's libraries, in its order.
     libraries: Vec<&'a [u8]>,
+    /// Those of the code that was compiled from them, in its order.
+    compiled: Vec<&'a [u8]>,
+}
+
+/// Machine code for a package.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Code<'a> {
+    /// The target of the library that it was compiled from: [`WASM_TARGET`] or [`WASI_TARGET`].
+    pub of: &'a str,
+    /// The target triple of the hosts that it is for.
+    pub target: &'a str,
+    /// What compiled it, with its version, such as `wasmtime-48.0.2`.
+    pub compiler: &'a str,
+    /// The code.
+    pub bytes: &'a [u8],
 }
 
 impl<'a> Package<'a> {
@@ -87,32 +103,31 @@ impl<'a> Package<'a> {
             _ => return Err(format!("`{}` is not its first member", manifest::MEMBER)),
         };
         let mut members: Vec<_> = members.collect();
-        let mut libraries = Vec::new();
-        for library in &manifest.libraries {
-            let Some(at) = members.iter().position(|it| it.name == library.file) else {
-                return Err(format!(
-                    "its manifest names `{}`, which is not in it",
-                    library.file
-                ));
+        let mut take = |name: &str, size: u64, said: &str| {
+            let Some(at) = members.iter().position(|it| it.name == name) else {
+                return Err(format!("its manifest names `{name}`, which is not in it"));
             };
             let bytes = members.swap_remove(at).bytes;
-            if bytes.len() as u64 != library.size {
+            if bytes.len() as u64 != size {
                 return Err(format!(
-                    "`{}` has {} bytes, but its manifest says {}",
-                    library.file,
-                    bytes.len(),
-                    library.size
+                    "`{name}` has {} bytes, but its manifest says {size}",
+                    bytes.len()
                 ));
             }
             let sha256 = format!("{:x}", Sha256::digest(bytes));
-            if sha256 != library.sha256 {
+            if sha256 != said {
                 return Err(format!(
-                    "`{}` has the SHA-256 {sha256}, but its manifest says {}",
-                    library.file, library.sha256
+                    "`{name}` has the SHA-256 {sha256}, but its manifest says {said}"
                 ));
             }
-            libraries.push(bytes);
-        }
+            Ok(bytes)
+        };
+        let all = manifest.libraries.iter();
+        let libraries = all.map(|it| take(&it.file, it.size, &it.sha256));
+        let libraries = libraries.collect::<Result<_, _>>()?;
+        let all = manifest.compiled.iter();
+        let compiled = all.map(|it| take(&it.file, it.size, &it.sha256));
+        let compiled = compiled.collect::<Result<_, _>>()?;
         match members.first() {
             Some(member) => Err(format!(
                 "it holds `{}`, which its manifest does not name",
@@ -121,6 +136,7 @@ impl<'a> Package<'a> {
             None => Ok(Self {
                 manifest,
                 libraries,
+                compiled,
             }),
         }
     }
@@ -134,6 +150,12 @@ impl<'a> Package<'a> {
     pub fn libraries(&self) -> impl ExactSizeIterator<Item = (&Library, &'a [u8])> {
         let bytes = self.libraries.iter().copied();
         self.manifest.libraries.iter().zip(bytes)
+    }
+
+    /// The code that was compiled from them, with its bytes, in the manifest's order.
+    pub fn compiled(&self) -> impl ExactSizeIterator<Item = (&CompiledCode, &'a [u8])> {
+        let bytes = self.compiled.iter().copied();
+        self.manifest.compiled.iter().zip(bytes)
     }
 
     /// The library for a target.
@@ -176,24 +198,53 @@ impl<'a> Package<'a> {
     /// # Errors
     /// [`PackageError::Unwritable`] if [`read`](Self::read) would not accept the result.
     pub fn write(
+        manifest: Manifest,
+        libraries: Vec<(&str, &[u8])>,
+    ) -> Result<Vec<u8>, PackageError> {
+        Self::write_compiled(manifest, libraries, Vec::new())
+    }
+
+    /// The same with code that was compiled from them.
+    ///
+    /// # Errors
+    /// [`PackageError::Unwritable`].
+    pub fn write_compiled(
         mut manifest: Manifest,
         mut libraries: Vec<(&str, &[u8])>,
+        mut compiled: Vec<Code<'_>>,
     ) -> Result<Vec<u8>, PackageError> {
+        let sha256 = |bytes: &[u8]| format!("{:x}", Sha256::digest(bytes));
         libraries.sort_by_key(|(target, _)| target.to_owned());
-        manifest.libraries = libraries
-            .iter()
-            .map(|(target, bytes)| Library {
-                target: (*target).to_owned(),
-                file: manifest::member_of(target, &manifest.name),
-                size: bytes.len() as u64,
-                sha256: format!("{:x}", Sha256::digest(bytes)),
-            })
-            .collect();
+        compiled.sort();
+        let all = libraries.iter().map(|(target, bytes)| Library {
+            target: (*target).to_owned(),
+            file: manifest::member_of(target, &manifest.name),
+            size: bytes.len() as u64,
+            sha256: sha256(bytes),
+        });
+        manifest.libraries = all.collect();
+        let all = compiled.iter().map(|code| CompiledCode {
+            of: code.of.to_owned(),
+            target: code.target.to_owned(),
+            compiler: code.compiler.to_owned(),
+            file: manifest::compiled_member(code.of, code.target),
+            size: code.bytes.len() as u64,
+            sha256: sha256(code.bytes),
+        });
+        manifest.compiled = all.collect();
+        if !manifest.is_script() {
+            manifest.format = match compiled.is_empty() {
+                true => FORMAT,
+                false => COMPILED_FORMAT,
+            };
+        }
         let unwritable = |reason| PackageError::Unwritable { reason };
         let text = manifest.to_text().map_err(unwritable)?;
         let mut members = vec![(manifest::MEMBER, text.as_bytes())];
         let names = manifest.libraries.iter().map(|library| &*library.file);
         members.extend(names.zip(libraries.iter().map(|(_, bytes)| *bytes)));
+        let names = manifest.compiled.iter().map(|code| &*code.file);
+        members.extend(names.zip(compiled.iter().map(|code| code.bytes)));
         archive::write(&members).map_err(unwritable)
     }
 }

@@ -173,6 +173,23 @@ impl Runtime {
         }
     }
 
+    /// Compiles vlugins ahead of a start, several at once, and runs nothing of them. Their code is found in the cache
+    /// when they are loaded ([`loader::keeps_code`](crate::loader::keeps_code)). The result has an entry for each
+    /// definition, in the same order: `false` if vlugins of its kind are not compiled.
+    pub async fn compile_all(
+        &self,
+        definitions: &[Definition],
+    ) -> Vec<Result<bool, RuntimeError>> {
+        let compiling = definitions.iter().map(async |definition| {
+            let (loader, limited) = self.limited(definition)?;
+            Ok(loader.compile(&limited).await?)
+        });
+        stream::iter(compiling)
+            .buffered(LOADS_AT_ONCE)
+            .collect()
+            .await
+    }
+
     /// Loads a vlugin and replaces the one of the same name. Running requests finish on the old one.
     ///
     /// # Errors
@@ -345,17 +362,7 @@ impl Runtime {
         definition: &Definition,
         restricted: bool,
     ) -> Result<Mount, RuntimeError> {
-        let checked = self.kinds.check(definition);
-        checked.map_err(|faults| RuntimeError::Definition {
-            name: definition.name.clone(),
-            faults,
-        })?;
-        let loader = self.loaders.of(definition.kind);
-        let loader = loader.expect("there is a loader of each kind that a definition may name");
-        let limited = Definition {
-            limits: loader.limits(&definition.limits, &self.limits),
-            ..definition.clone()
-        };
+        let (loader, limited) = self.limited(definition)?;
         let account = Account::new(&limited.limits);
         let allow = match (&definition.allow, definition.kind.reaches_every_host()) {
             (Some(patterns), _) => allowed(&definition.name, patterns)?,
@@ -380,6 +387,22 @@ impl Runtime {
             unavailable: None,
         };
         Ok(Place::from(definition).mount(loaded.vlugin, origin, &self.limits))
+    }
+
+    /// The loader of a definition that keeps all rules, and the definition with its limits.
+    fn limited(&self, definition: &Definition) -> Result<(&dyn Loader, Definition), RuntimeError> {
+        let checked = self.kinds.check(definition);
+        checked.map_err(|faults| RuntimeError::Definition {
+            name: definition.name.clone(),
+            faults,
+        })?;
+        let loader = self.loaders.of(definition.kind);
+        let loader = loader.expect("there is a loader of each kind that a definition may name");
+        let limited = Definition {
+            limits: loader.limits(&definition.limits, &self.limits),
+            ..definition.clone()
+        };
+        Ok((loader, limited))
     }
 
     /// What the vlugin of this name may call.

@@ -43,6 +43,32 @@ impl<T: Clone + Send> Compilations<T> {
         stage: &(dyn Fn(Stage) + Sync),
         compile: impl FnOnce() -> wasmtime::Result<T> + Send,
     ) -> Result<(T, Arc<Compiled<T>>), String> {
+        stage(Stage::Waits);
+        self.once(bytes, || {
+            in_the_background(|| {
+                stage(Stage::Compiles);
+                compile()
+            })
+        })
+    }
+
+    /// Takes the same code once, however often it is mounted. This takes no time worth a place behind others.
+    ///
+    /// # Errors
+    /// Why the engine refuses the code, in one line.
+    pub(super) fn take(
+        &self,
+        code: &[u8],
+        take: impl FnOnce() -> wasmtime::Result<T>,
+    ) -> Result<(T, Arc<Compiled<T>>), String> {
+        self.once(code, take)
+    }
+
+    fn once(
+        &self,
+        bytes: &[u8],
+        make: impl FnOnce() -> wasmtime::Result<T>,
+    ) -> Result<(T, Arc<Compiled<T>>), String> {
         let hash: [u8; 32] = Sha256::digest(bytes).into();
         let compiled = {
             let mut all = locked(&self.0);
@@ -54,14 +80,8 @@ impl<T: Clone + Send> Compilations<T> {
                 compiled
             })
         };
-        stage(Stage::Waits);
-        let made = compiled.get_or_init(|| {
-            let made = in_the_background(|| {
-                stage(Stage::Compiles);
-                compile()
-            });
-            made.map_err(|error| one_line(&format!("{error:#}")))
-        });
+        let made =
+            compiled.get_or_init(|| make().map_err(|error| one_line(&format!("{error:#}"))));
         Ok((made.clone()?, compiled))
     }
 }

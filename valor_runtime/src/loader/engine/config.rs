@@ -26,11 +26,19 @@ pub(in crate::loader) fn no_instance() -> String {
     )
 }
 
+static KEEPS_CODE: OnceLock<bool> = OnceLock::new();
+
+/// Whether compiled code is kept for the next start. If not, the log says why.
+pub fn keeps_code() -> bool {
+    engine().is_ok() && KEEPS_CODE.get().copied().unwrap_or_default()
+}
+
 /// The engine, or why there can be none.
 pub(in crate::loader) fn engine() -> Result<&'static Engine, String> {
     static ENGINE: OnceLock<Result<Engine, String>> = OnceLock::new();
     let engine = ENGINE.get_or_init(|| {
         let cache = cache::open();
+        let _ = KEEPS_CODE.set(cache.is_some());
         let engine = pooled(cache.clone()).or_else(|error| {
             log::warn!(
                 target: "valor::wasm",
@@ -46,6 +54,14 @@ pub(in crate::loader) fn engine() -> Result<&'static Engine, String> {
         Ok(engine)
     });
     engine.as_ref().map_err(Clone::clone)
+}
+
+/// An engine that compiles for hosts of another target, with the settings that [`engine`] has there. It uses nothing
+/// that only this machine's processor has.
+pub(super) fn for_target(target: &str) -> wasmtime::Result<Engine> {
+    let mut config = config(None);
+    config.target(target)?;
+    Engine::new(&config)
 }
 
 fn pooled(cache: Option<Cache>) -> wasmtime::Result<Engine> {

@@ -10,7 +10,7 @@ use crate::{
     escape::one_line,
     loader::{
         ComponentError,
-        engine::{Compilations, Compiled, Stage, engine},
+        engine::{Compilations, Compiled, Precompiled, Stage, engine},
         first_bytes::{self, First},
     },
 };
@@ -78,18 +78,24 @@ pub(super) fn check_start(file: &Path, bytes: &[u8]) -> Result<(), ComponentErro
     }
 }
 
-/// Checks a component and compiles it. A large one takes longer. `stage` hears how far it is.
+/// Checks a component and compiles it. A large one takes longer. `stage` hears how far it is. If there is code for it
+/// that runs here, that is used.
 pub(super) fn check(
     bytes: &[u8],
+    code: Option<Precompiled<'_>>,
     limits: &Limits,
     stage: &(dyn Fn(Stage) + Sync),
 ) -> Result<Checked, ComponentError> {
-    let world = world::read_again(bytes, limits)?;
     let engine = engine().map_err(ComponentError::Engine)?;
+    let (world, (component, compiled)) = match code.and_then(|it| it.component(&COMPILED)) {
+        Some(taken) => (world::read_compiled(bytes, limits)?, taken),
+        None => {
+            let world = world::read_again(bytes, limits)?;
+            let compiled = COMPILED.compile(bytes, stage, || Component::new(engine, bytes));
+            (world, compiled.map_err(ComponentError::TooMuch)?)
+        }
+    };
     let linker = imports::linker(engine).map_err(ComponentError::Engine)?;
-    let (component, compiled) = COMPILED
-        .compile(bytes, stage, || Component::new(engine, bytes))
-        .map_err(ComponentError::TooMuch)?;
     let start = |error: wasmtime::Error| ComponentError::Start(one_line(&format!("{error:#}")));
     let pre = linker.instantiate_pre(&component).map_err(start)?;
     log::debug!(

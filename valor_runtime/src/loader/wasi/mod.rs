@@ -140,6 +140,13 @@ impl Loader for WasiLoader {
     fn load<'a>(&'a self, wanted: Wanted<'a>) -> BoxFuture<'a, Result<Loaded, LoadError>> {
         Box::pin(self.load(wanted))
     }
+
+    fn compile<'a>(&'a self, definition: &'a Definition) -> BoxFuture<'a, Result<bool, LoadError>> {
+        Box::pin(async move {
+            self.found(definition, false).await?;
+            Ok(true)
+        })
+    }
 }
 
 impl WasiLoader {
@@ -195,16 +202,7 @@ impl WasiLoader {
             restricted,
             host,
         } = wanted;
-        let (loader, of) = (self.clone(), definition.clone());
-        let compiling = in_time(
-            definition,
-            |limit| match self.locate(definition, restricted) {
-                Ok(file) => failed(&file, ComponentError::CompileTimedOut(limit)),
-                Err(error) => error,
-            },
-            move |stage| loader.compile(&of, restricted, stage),
-        );
-        let (file, sha256, component) = compiling.await?;
+        let (file, sha256, component) = self.found(definition, restricted).await?;
         let account = host.account().clone();
         let bounds = folders::Bounds {
             file: &file,
@@ -231,7 +229,25 @@ impl WasiLoader {
         Ok(loaded)
     }
 
-    fn compile(
+    /// Finds the component of a definition, and compiles it within the time that this may take.
+    async fn found(
+        &self,
+        definition: &Definition,
+        restricted: bool,
+    ) -> Result<(PathBuf, String, component::Checked), LoadError> {
+        let (loader, of) = (self.clone(), definition.clone());
+        let compiling = in_time(
+            definition,
+            |limit| match self.locate(definition, restricted) {
+                Ok(file) => failed(&file, ComponentError::CompileTimedOut(limit)),
+                Err(error) => error,
+            },
+            move |stage| loader.compiled(&of, restricted, stage),
+        );
+        compiling.await
+    }
+
+    fn compiled(
         &self,
         definition: &Definition,
         restricted: bool,
@@ -240,7 +256,10 @@ impl WasiLoader {
         let (file, bytes, sha256) = self.pick(definition, restricted)?;
         let chosen = unpack::choose(&file, &bytes, WASI_TARGET)?;
         let checked = component::check_start(&file, chosen.bytes)
-            .and_then(|()| component::check(chosen.bytes, &definition.limits, stage))
+            .and_then(|()| {
+                let code = chosen.compiled(&file, self.search.code());
+                component::check(chosen.bytes, code, &definition.limits, stage)
+            })
             .map_err(|error| failed(&file, error))?;
         Ok((file, hex(&sha256), checked))
     }

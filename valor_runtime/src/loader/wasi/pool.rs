@@ -110,7 +110,7 @@ mod tests {
 
     fn pool(handler: &str, is_single: bool) -> Pool {
         let bytes = wat::parse_str(sample::small(handler)).unwrap();
-        let checked = component::check(&bytes, &Limits::default(), &|_| {}).unwrap();
+        let checked = component::check(&bytes, None, &Limits::default(), &|_| {}).unwrap();
         let definition = Definition::new(Kind::Wasi, "it");
         let account = Account::new(&definition.limits);
         let nobody = crate::from_fn(|_| async { Ok(Response::new(404)) });

@@ -44,7 +44,7 @@ pub fn check(module: &[u8], program: &[u8]) {
     static SHARED: OnceLock<module::Checked> = OnceLock::new();
     static FROZEN: OnceLock<(module::Checked, Instant)> = OnceLock::new();
     let shared =
-        SHARED.get_or_init(|| module::check(module, &Limits::default(), &|_| {}).expect("a guest"));
+        SHARED.get_or_init(|| module::check(module, None, &Limits::default(), &|_| {}).expect("a guest"));
     let (frozen, begun) = FROZEN.get_or_init(|| frozen(module));
     let (world, program) = program.split_first().unwrap_or((&0, &[]));
     play(

@@ -84,7 +84,7 @@ pub(super) fn examine(file: &Path, bytes: &[u8]) -> Result<Examined, LoadError> 
         metadata: module::metadata(bytes),
         target: None,
         interfaces: Interfaces::default(),
-        verdict: module::check(bytes, &Limits::default(), &|_| {})
+        verdict: module::check(bytes, None, &Limits::default(), &|_| {})
             .map(drop)
             .map_err(failed),
     })
@@ -167,6 +167,13 @@ impl Loader for WasmLoader {
                 host,
             } = wanted;
             self.load(definition, restricted, host, &account).await
+        })
+    }
+
+    fn compile<'a>(&'a self, definition: &'a Definition) -> BoxFuture<'a, Result<bool, LoadError>> {
+        Box::pin(async move {
+            self.found(definition, false).await?;
+            Ok(true)
         })
     }
 }
@@ -253,21 +260,12 @@ impl WasmLoader {
         host: Arc<dyn Host>,
         account: &Account,
     ) -> Result<Loaded, LoadError> {
-        let (loader, of) = (self.clone(), definition.clone());
-        let compiling = in_time(
-            definition,
-            |limit| match self.locate(definition, restricted) {
-                Ok(file) => late(&file, limit),
-                Err(error) => error,
-            },
-            move |stage| loader.compile(&of, restricted, stage),
-        );
         let Found {
             file,
             sha256,
             module,
             original,
-        } = compiling.await?;
+        } = self.found(definition, restricted).await?;
         let metadata = module.metadata.clone();
         let init = serde_json::json!({
             "name": definition.name,
@@ -310,7 +308,21 @@ impl WasmLoader {
         })
     }
 
-    fn compile(
+    /// Finds the module of a definition, and compiles it within the time that this may take.
+    async fn found(&self, definition: &Definition, restricted: bool) -> Result<Found, LoadError> {
+        let (loader, of) = (self.clone(), definition.clone());
+        let compiling = in_time(
+            definition,
+            |limit| match self.locate(definition, restricted) {
+                Ok(file) => late(&file, limit),
+                Err(error) => error,
+            },
+            move |stage| loader.compiled(&of, restricted, stage),
+        );
+        compiling.await
+    }
+
+    fn compiled(
         &self,
         definition: &Definition,
         restricted: bool,
@@ -326,7 +338,8 @@ impl WasmLoader {
                     (checked.0, Some(checked.1))
                 }
                 Some(InstanceOf::Shared) | None => {
-                    (module::check(chosen.bytes, limits, stage)?, None)
+                    let code = chosen.compiled(&file, self.search.code());
+                    (module::check(chosen.bytes, code, limits, stage)?, None)
                 }
             })
         });

@@ -9,7 +9,9 @@ use crate::{
     Limits,
     loader::{
         GuestError,
-        engine::{Compilations, Compiled, Stage, engine, judged, past_the_cache, size, sound},
+        engine::{
+            Compilations, Compiled, Precompiled, Stage, engine, judged, past_the_cache, size, sound,
+        },
     },
 };
 use crate::{
@@ -70,12 +72,18 @@ pub(super) struct Checked {
 /// What is compiled, or being compiled.
 static COMPILED: Compilations<Module> = Compilations::new();
 
-/// Compiles a module and checks it against the boundary. A large module takes longer. `stage` hears how far it is.
+/// Compiles a module and checks it against the boundary. A large module takes longer. `stage` hears how far it is. If
+/// there is code for it that runs here, that is used.
 pub(super) fn check(
     bytes: &[u8],
+    code: Option<Precompiled<'_>>,
     limits: &Limits,
     stage: &(dyn Fn(Stage) + Sync),
 ) -> Result<Checked, GuestError> {
+    if let Some((module, taken)) = code.and_then(|it| it.module(&COMPILED)) {
+        check_format(bytes)?;
+        return linked(bytes, &module, taken, limits);
+    }
     judge(bytes, limits)?;
     compiled(bytes, limits, stage, through_the_cache)
 }
@@ -127,12 +135,23 @@ fn compiled(
         .compile(bytes, stage, || compile(engine, bytes))
         // The module is sound and uses only what guests may use, so it must be too large.
         .map_err(GuestError::TooMuch)?;
-    check_exports(&module, limits.memory())?;
-    check_imports(&module)?;
-    let places = Places::of(&module).ok_or(GuestError::NoExport("memory"))?;
-    let linker = imports::linker(engine).map_err(|e| GuestError::Engine(format!("{e:#}")))?;
+    linked(bytes, &module, compiled, limits)
+}
+
+/// A compiled module of these bytes, checked against the boundary.
+fn linked(
+    bytes: &[u8],
+    module: &Module,
+    compiled: Arc<Compiled<Module>>,
+    limits: &Limits,
+) -> Result<Checked, GuestError> {
+    check_exports(module, limits.memory())?;
+    check_imports(module)?;
+    let places = Places::of(module).ok_or(GuestError::NoExport("memory"))?;
+    let linker = imports::linker(module.engine());
+    let linker = linker.map_err(|e| GuestError::Engine(format!("{e:#}")))?;
     let pre = linker
-        .instantiate_pre(&module)
+        .instantiate_pre(module)
         .map_err(|error| GuestError::Start(one_line(&format!("{error:#}"))))?;
     Ok(Checked {
         pre,
