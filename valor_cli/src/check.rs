@@ -39,9 +39,11 @@ pub fn built(args: &CheckArgs, log: &LogWriter) -> Result<(Vlugins, Arc<Runtime>
         args.build.is_wanted(),
     );
     vlugins.build(&args.build, &args.log, log, &Stop::default());
-    let builder = args.find.tell(Runtime::builder().base_dir(vlugins.base()));
-    let runtime = trusted(&args.trust)?
-        .tell(builder)
+    let mut builder = args.find.tell(Runtime::builder().base_dir(vlugins.base()));
+    if let Some(keys) = trusted(&args.trust)? {
+        builder = builder.trust(keys);
+    }
+    let runtime = builder
         .build()
         .map_err(|error| Failure::new(FAULTS, [error.to_string()]))?;
     Ok((vlugins, runtime))

@@ -85,9 +85,12 @@ pub fn run(args: &RunArgs, log: &LogWriter) -> Result<(), Failure> {
             take: args.server.write_timeout,
         })
         .registry(access);
-    let mut builder = trust.tell(args.find.tell(builder));
+    let mut builder = args.find.tell(builder);
     for dir in library_path::set_by_user() {
         builder = builder.library_dir(dir);
+    }
+    if let Some(keys) = trust {
+        builder = builder.trust(keys);
     }
     let welcome = args.welcome.then(Welcome::default);
     if let Some(welcome) = &welcome {

@@ -19,7 +19,7 @@ use std::{
     path::{Path, PathBuf},
 };
 use valor_runtime::{
-    Builder, PackageInspection,
+    PackageInspection,
     file::{Readers, SECRET, read_given_text, strange_readers},
     loader::{LoadError, read},
     package::{SignatureError, TrustedKeys, is_package, signature_of},
@@ -185,41 +185,20 @@ pub fn verify(args: &VerifyArgs) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Whose files a runtime takes, as the command line says.
-pub struct Trust {
-    keys: Option<TrustedKeys>,
-    #[cfg(feature = "wasm")]
-    compile_all: bool,
-}
-
-/// Reads the keys that `--trust` names.
+/// The keys that `--trust` names, if it is given.
 ///
 /// # Errors
 /// If one of them is not a key.
-pub fn trusted(args: &TrustArgs) -> Result<Trust, Failure> {
-    let keys = match &*args.trust {
-        [] => None,
-        files => Some(TrustedKeys::read(files).map_err(untrusted)?),
-    };
-    Ok(Trust {
-        keys,
-        #[cfg(feature = "wasm")]
-        compile_all: args.compile_all,
-    })
-}
-
-impl Trust {
-    /// Tells a runtime's builder.
-    pub fn tell(self, mut builder: Builder) -> Builder {
-        if let Some(keys) = self.keys {
-            builder = builder.trust(keys);
-        }
-        #[cfg(feature = "wasm")]
-        if self.compile_all {
-            builder = builder.compile_all();
-        }
-        builder
+pub fn trusted(args: &TrustArgs) -> Result<Option<TrustedKeys>, Failure> {
+    if args.trust.is_empty() {
+        return Ok(None);
     }
+    let keys = TrustedKeys::read(&args.trust).map_err(untrusted)?;
+    #[cfg(feature = "wasm")]
+    if args.compile_all {
+        return Ok(Some(keys.compile_all()));
+    }
+    Ok(Some(keys))
 }
 
 fn untrusted(error: SignatureError) -> Failure {

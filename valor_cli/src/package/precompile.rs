@@ -108,7 +108,10 @@ pub fn add(parts: &mut Parts, targets: &[String]) -> Result<(), Failure> {
             });
         }
     }
-    let is_new = |old: &Piece| made.iter().any(|it| (&it.of, &it.target) == (&old.of, &old.target));
+    let is_new = |old: &Piece| {
+        made.iter()
+            .any(|it| (&it.of, &it.target) == (&old.of, &old.target))
+    };
     parts.compiled.retain(|old| !is_new(old));
     parts.compiled.extend(made);
     Ok(())

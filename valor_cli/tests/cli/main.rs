@@ -32,6 +32,8 @@ mod packaging_scripts;
 mod pipes;
 mod plugins;
 mod plugins_file;
+#[cfg(feature = "wasm")]
+mod precompiling;
 mod recovering;
 mod reloading;
 mod running;

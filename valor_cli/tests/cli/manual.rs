@@ -13,6 +13,8 @@ fn the_help_is_the_manual() {
         "run",
         "build",
         "check",
+        #[cfg(feature = "wasm")]
+        "compile",
         "inspect",
         "doctor",
         "plugins",

@@ -37,8 +37,6 @@ pub mod wasi;
 pub mod wasm;
 
 pub use component_error::ComponentError;
-#[cfg(feature = "wasm")]
-pub use engine::{PrecompileError, compiler, keeps_code, precompile};
 pub use error::LoadError;
 pub use files_error::FilesError;
 pub use guest_error::GuestError;
@@ -88,7 +86,10 @@ pub trait Loader: Send + Sync {
     ///
     /// # Errors
     /// Those of [`Loader::load`] up to that point.
-    fn compile<'a>(&'a self, _definition: &'a Definition) -> BoxFuture<'a, Result<bool, LoadError>> {
+    fn compile<'a>(
+        &'a self,
+        _definition: &'a Definition,
+    ) -> BoxFuture<'a, Result<bool, LoadError>> {
         Box::pin(future::ready(Ok(false)))
     }
 

@@ -4,8 +4,6 @@
 //! Nothing here looks into the bytes. What is promised is that one regular file is read once,
 //! whole and with a bound, and in restricted mode from inside a plugin directory alone.
 
-#[cfg(feature = "wasm")]
-use super::unpack::Code;
 use super::{
     LoadError, Settings,
     first_bytes::FIRST,
@@ -36,10 +34,7 @@ pub(super) struct Search {
     /// The folders that bare names are looked for in last, also in restricted mode.
     granted: Vec<PathBuf>,
     /// The keys that every file has to be signed with; `None` where files need no signature.
-    trust: Option<TrustedKeys>,
-    /// Whether the compiled code in a trusted package is not used either.
-    #[cfg(feature = "wasm")]
-    compiles_all: bool,
+    pub(super) trust: Option<TrustedKeys>,
 }
 
 impl Search {
@@ -49,8 +44,6 @@ impl Search {
             plugin_dirs: Vec::new(),
             granted: Vec::new(),
             trust: None,
-            #[cfg(feature = "wasm")]
-            compiles_all: false,
         }
     }
 
@@ -59,10 +52,6 @@ impl Search {
         let mut search = Self::new(&settings.base_dir);
         search.plugin_dirs(&settings.plugin_dirs);
         search.trust.clone_from(&settings.trust);
-        #[cfg(feature = "wasm")]
-        {
-            search.compiles_all = settings.compiles_all;
-        }
         search
     }
 
@@ -92,16 +81,6 @@ impl Search {
     /// Whether files need signatures.
     pub(super) fn needs_signatures(&self) -> bool {
         self.trust.is_some()
-    }
-
-    /// Whether the compiled code in a package may be used.
-    #[cfg(feature = "wasm")]
-    pub(super) fn code(&self) -> Code {
-        match (&self.trust, self.compiles_all) {
-            (_, true) => Code::Unwanted,
-            (None, false) => Code::Untrusted,
-            (Some(_), false) => Code::Trusted,
-        }
     }
 
     /// The folder of plugins.json, absolute.

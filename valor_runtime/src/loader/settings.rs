@@ -13,9 +13,6 @@ pub(crate) struct Settings {
     pub(crate) library_dirs: Vec<PathBuf>,
     /// The keys that files have to be signed with.
     pub(crate) trust: Option<TrustedKeys>,
-    /// Whether compiled code in trusted packages is not used.
-    #[cfg_attr(not(feature = "wasm"), expect(dead_code, reason = "nothing is compiled"))]
-    pub(crate) compiles_all: bool,
     /// How long the creation of a vlugin may take.
     pub(crate) create_timeout: Duration,
     /// The Deno to run.

@@ -20,6 +20,8 @@ use std::path::PathBuf;
 use std::{fmt, path::Path, sync::Arc};
 use valor_abi_wire::metadata::Metadata;
 
+#[cfg(feature = "wasm")]
+pub use super::engine::{PrecompileError, compiler, keeps_code, precompile};
 #[cfg(feature = "wasi")]
 pub use super::wasi::WasiLoader;
 #[cfg(feature = "wasm")]

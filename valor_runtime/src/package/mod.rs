@@ -21,7 +21,8 @@ mod signature;
 
 pub use error::PackageError;
 pub use manifest::{
-    COMPILED_FORMAT, CompiledCode, FORMAT, Library, Manifest, SCRIPT_FORMAT, SCRIPT_TARGET, WASI_TARGET, WASM_TARGET,
+    COMPILED_FORMAT, CompiledCode, FORMAT, Library, Manifest, SCRIPT_FORMAT, SCRIPT_TARGET,
+    WASI_TARGET, WASM_TARGET,
 };
 pub use signature::{SignatureError, Signed, TrustedKeys, signature_of};
 

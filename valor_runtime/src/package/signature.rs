@@ -18,12 +18,16 @@ use std::{
 
 /// The public keys of the people whose files are loaded.
 #[derive(Clone)]
-pub struct TrustedKeys(Vec<(PathBuf, PublicKey)>);
+pub struct TrustedKeys {
+    keys: Vec<(PathBuf, PublicKey)>,
+    /// Whether the compiled code in their packages is not run.
+    compile_all: bool,
+}
 
 impl std::fmt::Debug for TrustedKeys {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_list()
-            .entries(self.0.iter().map(|(file, _)| file))
+            .entries(self.keys.iter().map(|(file, _)| file))
             .finish()
     }
 }
@@ -132,11 +136,24 @@ impl TrustedKeys {
                 },
             }
         };
-        files
-            .into_iter()
-            .map(key)
-            .collect::<Result<_, _>>()
-            .map(Self)
+        let keys = files.into_iter().map(key);
+        Ok(Self {
+            keys: keys.collect::<Result<_, _>>()?,
+            compile_all: false,
+        })
+    }
+
+    /// Runs no machine code that a package has beside a module or a component: everything is compiled here. So the
+    /// holders of the keys cannot leave the sandbox, unless a definition names a library of theirs.
+    #[must_use]
+    pub fn compile_all(mut self) -> Self {
+        self.compile_all = true;
+        self
+    }
+
+    /// Whether [`compile_all`](Self::compile_all) was called.
+    pub fn compiles_all(&self) -> bool {
+        self.compile_all
     }
 
     /// Verifies that one of the keys signed these bytes. They come from `file`: the signature is expected beside it,
@@ -162,7 +179,7 @@ impl TrustedKeys {
         };
         let read =
             Signature::decode(&text).map_err(|_| unreadable("it is not one of minisign's"))?;
-        for (key, public) in &self.0 {
+        for (key, public) in &self.keys {
             match public.verify(bytes, &read, false) {
                 Ok(()) => {
                     return Ok(Signed {

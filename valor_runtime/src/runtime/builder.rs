@@ -44,7 +44,6 @@ pub struct Builder {
     access: RegistryAccess,
     welcome: Option<Welcome>,
     trust: Option<TrustedKeys>,
-    compiles_all: bool,
     deno: Option<PathBuf>,
     script_idle: Option<Duration>,
     create_timeout: Option<Duration>,
@@ -82,16 +81,9 @@ impl Builder {
     /// called, files need no signature.
     ///
     /// Their holders may run machine code in this process: as a library, or as the compiled code that a package can
-    /// have beside a module or a component ([`Builder::compile_all`]).
+    /// have beside a module or a component ([`TrustedKeys::compile_all`]).
     pub fn trust(mut self, keys: TrustedKeys) -> Self {
         self.trust = Some(keys);
-        self
-    }
-
-    /// Compiles every module and component here, even if a trusted package has code that was compiled from it. So
-    /// nothing but this process's own compiler decides what a module may do.
-    pub fn compile_all(mut self) -> Self {
-        self.compiles_all = true;
         self
     }
 
@@ -213,7 +205,6 @@ impl Builder {
             plugin_dirs: self.plugin_dirs,
             library_dirs: self.library_dirs,
             trust: self.trust,
-            compiles_all: self.compiles_all,
             create_timeout: self.create_timeout.unwrap_or(CREATE_TIMEOUT),
             deno: self.deno,
             script_idle: self.script_idle,

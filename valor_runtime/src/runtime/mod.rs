@@ -176,10 +176,7 @@ impl Runtime {
     /// Compiles vlugins ahead of a start, several at once, and runs nothing of them. Their code is found in the cache
     /// when they are loaded ([`loader::keeps_code`](crate::loader::keeps_code)). The result has an entry for each
     /// definition, in the same order: `false` if vlugins of its kind are not compiled.
-    pub async fn compile_all(
-        &self,
-        definitions: &[Definition],
-    ) -> Vec<Result<bool, RuntimeError>> {
+    pub async fn compile_all(&self, definitions: &[Definition]) -> Vec<Result<bool, RuntimeError>> {
         let compiling = definitions.iter().map(async |definition| {
             let (loader, limited) = self.limited(definition)?;
             Ok(loader.compile(&limited).await?)

@@ -87,6 +87,7 @@ pub trait Host {
 
 /// A runtime behind a server.
 pub struct Served {
+    name: &'static str,
     kind: Kind,
     serving: Serving,
 }
@@ -94,6 +95,22 @@ pub struct Served {
 impl Served {
     /// Loads the definitions and serves them. `plugins` is the folder with the vlugin's files.
     pub fn start(kind: Kind, definitions: &[Definition], plugins: &Path) -> Self {
+        let name = match kind.as_str() {
+            "wasm" => "wasm (server)",
+            "js" => "js (Deno)",
+            "wasi" => "wasi (server)",
+            _ => "native",
+        };
+        Self::named(name, kind, definitions, plugins)
+    }
+
+    /// The same as another column.
+    pub fn named(
+        name: &'static str,
+        kind: Kind,
+        definitions: &[Definition],
+        plugins: &Path,
+    ) -> Self {
         let builder = Runtime::builder().plugin_dir(plugins);
         let builder = builder.deno(crate::fixture::js_tool("deno"));
         let builder = builder.registry(RegistryAccess::Loopback);
@@ -111,6 +128,7 @@ impl Served {
         }
         runtime.set_ready(true);
         Self {
+            name,
             kind,
             serving: serve(runtime),
         }
@@ -129,12 +147,7 @@ impl Served {
 
 impl Host for Served {
     fn name(&self) -> &'static str {
-        match self.kind.as_str() {
-            "wasm" => "wasm (server)",
-            "js" => "js (Deno)",
-            "wasi" => "wasi (server)",
-            _ => "native",
-        }
+        self.name
     }
 
     fn kind(&self) -> &'static str {

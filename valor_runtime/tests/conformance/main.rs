@@ -29,7 +29,7 @@ use std::{
     path::Path,
 };
 use suite::Conversation;
-use valor_runtime::{Definition, Kind, hex::hex};
+use valor_runtime::{Definition, Kind, definition::Instance, hex::hex};
 
 #[test]
 fn every_host_answers_alike() {
@@ -61,6 +61,13 @@ fn every_host_answers_alike() {
     let native = Served::start(Kind::Native, &parsed(&native), plugins.path());
     let wasm = definitions("wasm", &names);
     let wasmtime = Served::start(Kind::Wasm, &parsed(&wasm), plugins.path());
+    let mut frozen = parsed(&wasm);
+    for definition in &mut frozen {
+        if definition.kind == Kind::Wasm {
+            definition.instance = Some(Instance::Request);
+        }
+    }
+    let frozen = Served::named("wasm (each request)", Kind::Wasm, &frozen, plugins.path());
     let js = definitions("js", &names);
     let deno = Served::start(Kind::Js, &parsed(&js), plugins.path());
     let wasi = definitions("wasi", &names);
@@ -76,9 +83,10 @@ fn every_host_answers_alike() {
     ];
 
     let topics = suite::topics();
-    let hosts: [&dyn Host; 7] = [
+    let hosts: [&dyn Host; 8] = [
         &native,
         &wasmtime,
+        &frozen,
         &pages[0],
         &deno,
         &pages[1],

@@ -182,7 +182,10 @@ fn members_are_those_of_the_manifest() {
     }
     let names: Vec<_> = (0..1000).map(|number| format!("m{number}")).collect();
     let many: Vec<_> = names.iter().map(|name| (&**name, b'0', &b""[..])).collect();
-    assert_eq!(refusal(&tar(&many)), unsound("it holds more than 65 files"));
+    assert_eq!(
+        refusal(&tar(&many)),
+        unsound("it holds more than 129 files")
+    );
 }
 
 #[test]
@@ -249,21 +252,21 @@ fn manifests_that_lie_are_refused() {
             "its `config_schema` is not a JSON Schema".into(),
         ),
         (
-            |it| *it = json!({ "format": 3, "anything": true }),
-            "it is of package format 3, and this host reads 1 and 2".into(),
+            |it| *it = json!({ "format": 4, "anything": true }),
+            "it is of package format 4, and this host reads 1, 2 and 3".into(),
         ),
         (
             |it| it["format"] = json!(2),
-            "it is of package format 2: one of format 2 holds one script and nothing else, one of 1 none".into(),
+            "it is of package format 2: one of format 2 holds one script and nothing else, the others none".into(),
         ),
         (
             |it| it["libraries"][0]["target"] = json!("javascript"),
-            "it is of package format 1: one of format 2 holds one script and nothing else, one of 1 none".into(),
+            "it is of package format 1: one of format 2 holds one script and nothing else, the others none".into(),
         ),
         (
             |it| it["extra\n"] = json!(1),
             "`manifest.json` cannot be read (unknown field `extra\\n`, expected one of `format`, `name`, \
-             `version`, `abi`, `license`, `config_schema`, `libraries` at line 1 column 22)"
+             `version`, `abi`, `license`, `config_schema`, `libraries`, `compiled` at line 1 column 22)"
                 .into(),
         ),
     ];
@@ -276,6 +279,96 @@ fn manifests_that_lie_are_refused() {
     assert_eq!(
         refusal(&tar(&[("manifest.json", b'0', &large), LIBRARY])),
         unsound("`manifest.json` has more than 1048576 bytes")
+    );
+}
+
+/// A manifest of one module with the content `a`, and of code with the content `b`, after `change`.
+fn compiled_with(change: impl Fn(&mut Value)) -> Vec<u8> {
+    manifest_with(|it| {
+        let library = &mut it["libraries"][0];
+        library["target"] = json!("wasm32-unknown-unknown");
+        library["file"] = json!("wasm32-unknown-unknown/a.wasm");
+        it["format"] = json!(3);
+        it["compiled"] = json!([{
+            "of": "wasm32-unknown-unknown", "target": "t", "compiler": "wasmtime-1.0.0",
+            "file": "compiled/t/wasm32-unknown-unknown.cwasm", "size": 1,
+            "sha256": "3e23e8160039594a33894f6564e1b1348bbd7a0088d42c4acb73eeaed59c009d",
+        }]);
+        change(it);
+    })
+}
+
+#[test]
+fn compiled_code_belongs_to_a_module_of_the_package() {
+    let module: Part<'_> = ("wasm32-unknown-unknown/a.wasm", b'0', b"a");
+    let code: Part<'_> = ("compiled/t/wasm32-unknown-unknown.cwasm", b'0', b"b");
+    let with = |change: fn(&mut Value)| {
+        tar(&[
+            ("manifest.json", b'0', &compiled_with(change)),
+            module,
+            code,
+        ])
+    };
+    let bytes = with(|_| ());
+    let package = Package::read(Path::new("x.vlugin"), &bytes).unwrap();
+    let [(told, b"b")] = package.compiled().collect::<Vec<_>>()[..] else {
+        panic!("{:?}", package.manifest());
+    };
+    assert_eq!((&*told.target, &*told.compiler), ("t", "wasmtime-1.0.0"));
+
+    type Change = fn(&mut Value);
+    let cases: [(Change, &str); 10] = [
+        (
+            |it| it["format"] = json!(1),
+            "it is of package format 1: one of format 3 has compiled code, the others none",
+        ),
+        (
+            |it| it["compiled"] = json!([]),
+            "it is of package format 3: one of format 3 has compiled code, the others none",
+        ),
+        (
+            |it| it["compiled"][0]["of"] = json!("wasm32-wasip2"),
+            "its code for t was compiled from its library for `wasm32-wasip2`, and it has no module or component for \
+             that",
+        ),
+        (
+            |it| it["compiled"][0]["of"] = json!("t"),
+            "its code for t was compiled from its library for `t`, and it has no module or component for that",
+        ),
+        (
+            |it| it["compiled"] = json!([it["compiled"][0], it["compiled"][0]]),
+            "it has code for t twice",
+        ),
+        (
+            |it| it["compiled"][0]["file"] = json!("../t"),
+            "its code for t is `../t` and not `compiled/t/wasm32-unknown-unknown.cwasm`",
+        ),
+        (
+            |it| it["compiled"][0]["sha256"] = json!("xyz"),
+            "the SHA-256 of its code for t is not 64 lower-case hexadecimal digits",
+        ),
+        (
+            |it| it["compiled"][0]["size"] = json!(2),
+            "`compiled/t/wasm32-unknown-unknown.cwasm` has 1 bytes, but its manifest says 2",
+        ),
+        (
+            |it| it["compiled"][0]["compiler"] = json!("a\u{1b}b"),
+            "its `compiler` is `a\\u{1b}b`, which is not 1 to 64 letters, digits, `_`, `.`, `+` and `-`",
+        ),
+        (
+            |it| it["compiled"] = vec![it["compiled"][0].clone(); 65].into(),
+            "it has code for 65 targets, and at most 64 are possible",
+        ),
+    ];
+    for (change, reason) in cases {
+        assert_eq!(refusal(&with(change)), unsound(reason));
+    }
+    let manifest = compiled_with(|_| ());
+    let without = tar(&[("manifest.json", b'0', &manifest), module]);
+    let name = code.0;
+    assert_eq!(
+        refusal(&without),
+        unsound(&format!("its manifest names `{name}`, which is not in it"))
     );
 }
 

@@ -80,8 +80,7 @@ impl<T: Clone + Send> Compilations<T> {
                 compiled
             })
         };
-        let made =
-            compiled.get_or_init(|| make().map_err(|error| one_line(&format!("{error:#}"))));
+        let made = compiled.get_or_init(|| make().map_err(|error| one_line(&format!("{error:#}"))));
         Ok((made.clone()?, compiled))
     }
 }

@@ -1,20 +1,22 @@
 //! Code that was compiled before: made for a package, and taken out of one.
 //!
 //! `valor_cli package` calls [`precompile`]. The loaders of modules and of components ask a [`Precompiled`] before they
-//! compile. It is machine code, which leaves the sandbox if it wants to: so `unpack` gives it to them only out of a
-//! package that somebody signed whom the operator trusts. Code that this engine cannot run is no fault. The log says
+//! compile. It is machine code, which leaves the sandbox if it wants to: so it comes only out of a package that somebody
+//! signed whom the operator trusts. Code that this engine cannot run is no fault. The log says
 //! why, and the package's module is compiled.
 
 use super::compile::{Compilations, Compiled};
 use super::config::{engine, for_target};
 use crate::{
     escape::one_line,
-    package::{WASI_TARGET, WASM_TARGET},
+    loader::unpack::Chosen,
+    package::{TrustedKeys, WASI_TARGET, WASM_TARGET},
 };
 use std::{path::Path, sync::Arc};
-use wasmtime::{Engine, Module};
+use valor_abi_wire::metadata::Metadata;
 #[cfg(feature = "wasi")]
 use wasmtime::component::Component;
+use wasmtime::{Engine, Module};
 
 /// Why no code can be made for a target.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -24,7 +26,8 @@ pub enum PrecompileError {
     #[error(
         "no code can be compiled for {target} here ({reason}): this program compiles for {}; take another for a triple \
          such as {}, or add the code with `--precompile` on a machine like that",
-        std::env::consts::ARCH, valor_abi_wire::metadata::Metadata::this_target()
+        std::env::consts::ARCH,
+        Metadata::this_target()
     )]
     Target {
         /// What was asked for.
@@ -76,7 +79,41 @@ pub(in crate::loader) struct Precompiled<'a> {
     pub(in crate::loader) code: &'a [u8],
 }
 
-impl Precompiled<'_> {
+impl<'a> Precompiled<'a> {
+    /// The code that the package of a module or a component has for this host, if it may run. If there is some that may
+    /// not, the log says why. `trust` has the keys one of which has signed the package, if files need signatures.
+    pub(in crate::loader) fn of(
+        file: &'a Path,
+        chosen: &'a Chosen<'_>,
+        trust: Option<&TrustedKeys>,
+    ) -> Option<Self> {
+        let (package, library) = chosen.told.as_ref()?;
+        let all = package.compiled();
+        let all: Vec<_> = all.filter(|(it, _)| it.of == library.target).collect();
+        let here = Metadata::this_target();
+        let fits = all.iter().find(|(it, _)| is_as(&it.target, here));
+        let why = match (trust, fits) {
+            _ if all.is_empty() => return None,
+            (Some(keys), _) if keys.compiles_all() => return None,
+            (Some(_), Some((told, code))) => {
+                return Some(Self {
+                    file,
+                    by: &told.compiler,
+                    code,
+                });
+            }
+            (None, _) => "only a trusted signature (`--trust`) lets it run".to_owned(),
+            (Some(_), None) => {
+                let targets: Vec<_> = all.iter().map(|(it, _)| &*it.target).collect();
+                format!("it is for {}, and this host is {here}", targets.join(", "))
+            }
+        };
+        log::info!(
+            target: "valor::wasm",
+            "{}: the compiled code in it is not used: {why}", file.display()
+        );
+        None
+    }
     /// The module, if this engine can run it; the log says why not.
     #[allow(unsafe_code)] // The block states the invariant it leans on.
     pub(in crate::loader) fn module(
@@ -125,4 +162,14 @@ impl Precompiled<'_> {
         };
         taken.inspect_err(why).ok()
     }
+}
+
+/// Whether code for hosts of one target runs on those of another: it has the same architecture and system. The vendor
+/// and the C library make no difference to it.
+fn is_as(one: &str, other: &str) -> bool {
+    let parts = |triple: &str| {
+        let mut parts = triple.split('-').map(str::to_owned);
+        (parts.next(), parts.nth(1))
+    };
+    parts(one) == parts(other)
 }

@@ -56,7 +56,7 @@ pub use fuzzing::check;
 
 use super::{
     ComponentError, Examined, LoadError, Loaded, Loader, Settings, Wanted,
-    engine::patience::in_time,
+    engine::{Precompiled, patience::in_time},
     search::{Search, of_crate},
     unpack,
 };
@@ -257,7 +257,7 @@ impl WasiLoader {
         let chosen = unpack::choose(&file, &bytes, WASI_TARGET)?;
         let checked = component::check_start(&file, chosen.bytes)
             .and_then(|()| {
-                let code = chosen.compiled(&file, self.search.code());
+                let code = Precompiled::of(&file, &chosen, self.search.trust.as_ref());
                 component::check(chosen.bytes, code, &definition.limits, stage)
             })
             .map_err(|error| failed(&file, error))?;

@@ -43,8 +43,8 @@ const POLLS: usize = 40;
 pub fn check(module: &[u8], program: &[u8]) {
     static SHARED: OnceLock<module::Checked> = OnceLock::new();
     static FROZEN: OnceLock<(module::Checked, Instant)> = OnceLock::new();
-    let shared =
-        SHARED.get_or_init(|| module::check(module, None, &Limits::default(), &|_| {}).expect("a guest"));
+    let shared = SHARED
+        .get_or_init(|| module::check(module, None, &Limits::default(), &|_| {}).expect("a guest"));
     let (frozen, begun) = FROZEN.get_or_init(|| frozen(module));
     let (world, program) = program.split_first().unwrap_or((&0, &[]));
     play(

@@ -41,7 +41,7 @@ pub use fuzzing::{BOUND, check};
 use super::{
     Examined, Interfaces, LoadError, Loaded, Loader, Settings, Wanted,
     engine::{
-        Stage,
+        Precompiled, Stage,
         patience::{in_time, in_time_again},
     },
     search::{Search, of_crate},
@@ -338,7 +338,7 @@ impl WasmLoader {
                     (checked.0, Some(checked.1))
                 }
                 Some(InstanceOf::Shared) | None => {
-                    let code = chosen.compiled(&file, self.search.code());
+                    let code = Precompiled::of(&file, &chosen, self.search.trust.as_ref());
                     (module::check(chosen.bytes, code, limits, stage)?, None)
                 }
             })
