@@ -62,8 +62,9 @@ fn every_host_answers_alike() {
     let wasm = definitions("wasm", &names);
     let wasmtime = Served::start(Kind::Wasm, &parsed(&wasm), plugins.path());
     let mut frozen = parsed(&wasm);
+    // Each of them is compiled with its state, which takes seconds. The others only show other keys of a definition.
     for definition in &mut frozen {
-        if definition.kind == Kind::Wasm {
+        if ["conf", "hurried", "fragile"].contains(&&*definition.name) {
             definition.instance = Some(Instance::Request);
         }
     }
