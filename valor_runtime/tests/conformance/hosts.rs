@@ -74,6 +74,12 @@ pub trait Host {
         }
     }
 
+    /// Whether its requests share the vlugin's state.
+    #[allow(dead_code, reason = "the other suites have no such conversation")]
+    fn shares(&self) -> bool {
+        self.name() != EACH
+    }
+
     /// Its host and port, as a vlugin sees them.
     #[allow(dead_code, reason = "tests/programs asks for it")]
     fn addr(&self) -> &str;
@@ -84,6 +90,9 @@ pub trait Host {
     /// The lines of its log so far: level and text.
     fn log(&self) -> Vec<(String, String)>;
 }
+
+/// The column of modules with a new instance for each request.
+pub const EACH: &str = "wasm (each request)";
 
 /// A runtime behind a server.
 pub struct Served {

@@ -17,6 +17,9 @@ pub struct Topic {
 #[serde(deny_unknown_fields)]
 pub struct Conversation {
     pub name: String,
+    /// Whether its requests meet in the vlugin's state: one waits for what another does.
+    #[serde(default)]
+    pub shared: bool,
     /// The steps as they are in the file. `{names}` in them are filled in when each is played.
     pub steps: Vec<Value>,
 }
