@@ -10,6 +10,7 @@
 mod calls;
 mod footprint;
 mod load;
+mod machine;
 mod neighbours;
 mod peers;
 mod process;
@@ -64,6 +65,7 @@ fn run(args: Args) -> Result<(), Box<dyn Error>> {
         return serve(server, threads);
     }
     valor::build()?;
+    println!("{}", machine::describe());
     let is_wanted = |title: &str| title.contains(&args.only);
     for table in throughput::TABLES {
         if is_wanted(table.title) {
