@@ -2,9 +2,10 @@
 //! calls, instructions, and the time until it serves.
 
 use crate::{
+    copies,
     load::{self, Clients, Load},
     process,
-    subject::{Running, Server},
+    subject::{CLIENTS_CPU, Running, Server},
 };
 use std::{
     io::{self, Read, Write},
@@ -29,7 +30,9 @@ pub const ALL: &[Measure] = &[
     ("100 vlugins", readiness),
     ("100 WebAssembly vlugins", readiness_of_modules),
     ("100 components", readiness_of_components),
-    ("routes", routes),
+    ("routes", crate::many::routes),
+    ("mounted vlugins", crate::many::mounted),
+    ("memory of a mounted vlugin", crate::many::memory),
     ("neighbours", crate::neighbours::measure),
 ];
 
@@ -119,13 +122,7 @@ fn echo(server: &Running, length: u64) -> io::Result<u64> {
 fn readiness() -> io::Result<()> {
     const VLUGINS: usize = 100;
     let folder = TempDir::new()?;
-    let library = crate::valor::library_dir()?.join("libhello_plugin.so");
-    let mut bytes = std::fs::read(library)?;
-    for number in 0..VLUGINS {
-        // Other bytes make another image. Behind the last section they mean nothing.
-        bytes.extend_from_slice(&[0; 8]);
-        std::fs::write(folder.path().join(format!("libhello_{number}.so")), &bytes)?;
-    }
+    copies::libraries(folder.path(), VLUGINS)?;
     let mut times = Vec::new();
     for _ in 0..5 {
         let start = Instant::now();
@@ -161,13 +158,7 @@ fn readiness_of_components() -> io::Result<()> {
 fn readiness_of_guests(title: &str, server: Server, file: &Path) -> io::Result<()> {
     const VLUGINS: usize = 100;
     let (folder, cache) = (TempDir::new()?, TempDir::new()?);
-    let bytes = std::fs::read(file)?;
-    for number in 0..VLUGINS as u8 {
-        // A custom section called `n` that holds one byte: every cache takes this for another file.
-        let section = [0, 3, 1, b'n', number];
-        let path = folder.path().join(format!("hello_{number}.wasm"));
-        std::fs::write(path, [&*bytes, &section].concat())?;
-    }
+    copies::modules(folder.path(), file, VLUGINS)?;
     let start = || -> io::Result<f64> {
         let start = Instant::now();
         let mut command = Command::new(std::env::current_exe()?);
@@ -291,37 +282,12 @@ fn total(file: &Path) -> io::Result<u64> {
     total.ok_or_else(|| io::Error::other("callgrind counted nothing"))
 }
 
-/// The same requests, with few routes and with many.
-fn routes() -> io::Result<()> {
-    println!("\n### routes\n");
-    println!("| routes | CPU µs per request | ratio |\n|---:|---:|---:|");
-    let start = |routes: &str| {
-        let mut command = crate::subject::pinned(&std::env::current_exe()?, Some(0));
-        command.env("VALOR_BENCH_ROUTES", routes);
-        Running::spawn(Server::ValorNative, 1, command)
-    };
-    let (few, many) = (start("10")?, start("10000")?);
-    let hello = |server| load::play(Load::Hello { headers: 1 }, clients(32, 2), server);
-    let (mut of_few, mut ratios) = (Vec::new(), Vec::new());
-    for _ in 0..5 {
-        let cpu = hello(&few)?.cpu;
-        of_few.push(cpu);
-        ratios.push(hello(&many)?.cpu / cpu);
-    }
-    let cpu = crate::throughput::median(of_few.into_iter());
-    let ratio = crate::throughput::median(ratios.into_iter());
-    println!(
-        "| 10 | {cpu:.2} | 1.00 |\n| 10000 | {:.2} | {ratio:.2} |",
-        cpu * ratio
-    );
-    Ok(())
-}
-
-fn clients(connections: usize, seconds: u64) -> Clients {
+/// Clients on the processor that the server has not.
+pub fn clients(connections: usize, seconds: u64) -> Clients {
     Clients {
         connections,
         threads: 1,
-        cpu: Some(1),
+        cpu: Some(CLIENTS_CPU),
         time: Duration::from_secs(seconds),
     }
 }

@@ -21,6 +21,11 @@ pub enum Load {
     Download,
     /// `POST /echo` of 1 MiB.
     Echo,
+    /// `GET /a0/`, `GET /a1/` and so on, as many, and again.
+    InTurn {
+        /// How many paths.
+        paths: usize,
+    },
 }
 
 /// How clients send it.
@@ -82,6 +87,20 @@ done = function(summary, latency)
 end
 "#;
 
+/// The requests are made once, so that the client does the same for one path as for many.
+const IN_TURN: &str = r#"
+local all, at = {}, 0
+init = function()
+  for path = 1, paths do
+    all[path] = wrk.format("GET", "/a" .. (path - 1) .. "/")
+  end
+end
+request = function()
+  at = at % paths + 1
+  return all[at]
+end
+"#;
+
 impl Load {
     fn path(self) -> &'static str {
         match self {
@@ -89,6 +108,7 @@ impl Load {
             Self::Reads => "/reads/notes?page=2",
             Self::Download => "/blob",
             Self::Echo => "/echo",
+            Self::InTurn { .. } => "/a0/",
         }
     }
 
@@ -97,6 +117,7 @@ impl Load {
             Self::Echo => {
                 format!("wrk.method = \"POST\"\nwrk.body = string.rep(\"v\", 1048576)\n{SCRIPT}")
             }
+            Self::InTurn { paths } => format!("local paths = {paths}\n{IN_TURN}{SCRIPT}"),
             _ => SCRIPT.to_owned(),
         }
     }

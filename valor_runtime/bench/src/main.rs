@@ -8,9 +8,11 @@
 //! everything else on the machine disturbs all of them alike.
 
 mod calls;
+mod copies;
 mod footprint;
 mod load;
 mod machine;
+mod many;
 mod neighbours;
 mod peers;
 mod process;
@@ -69,7 +71,7 @@ fn run(args: Args) -> Result<(), Box<dyn Error>> {
     let is_wanted = |title: &str| title.contains(&args.only);
     for table in throughput::TABLES {
         if is_wanted(table.title) {
-            throughput::measure(table, args.rounds, args.seconds)?;
+            print!("{}", throughput::measure(table, args.rounds, args.seconds)?);
         }
     }
     for (title, measure) in footprint::ALL {

@@ -2,6 +2,7 @@
 //! runs one of them until it is killed.
 
 use crate::subject::{BLOB, HELLO, Server};
+use async_io::Async;
 use axum::{
     Json, Router,
     extract::Query,
@@ -14,7 +15,12 @@ use hyper::{Request, Response, body::Incoming, header, service::service_fn};
 use hyper_util::rt::TokioIo;
 use serde::{Deserialize, Serialize};
 use smol_hyper::rt::{FuturesIo, SmolTimer};
-use std::{convert::Infallible, io, net::TcpListener, thread};
+use std::{
+    convert::Infallible,
+    io,
+    net::{TcpListener, TcpStream},
+    thread,
+};
 
 type Body = Either<Full<Bytes>, Incoming>;
 
@@ -23,7 +29,8 @@ pub fn serve(server: Server, listener: TcpListener, threads: usize) -> io::Resul
     listener.set_nonblocking(true)?;
     match server {
         Server::HyperTokio => tokio(threads, hyper_on_tokio(listener)),
-        Server::HyperSmol => hyper_on_smol(listener, threads),
+        Server::HyperSmol => on_smol(listener, threads, hyper_on_smol),
+        Server::AsyncH1 => on_smol(listener, threads, async_h1),
         Server::Axum => tokio(threads, axum(listener)),
         _ => unreachable!("served elsewhere"),
     }
@@ -68,25 +75,43 @@ async fn hyper_on_tokio(listener: TcpListener) -> io::Result<()> {
     .map_err(io::Error::other)?
 }
 
-fn hyper_on_smol(listener: TcpListener, threads: usize) -> io::Result<()> {
+/// Serves each connection with a task of one executor, which all threads run.
+fn on_smol<F>(
+    listener: TcpListener,
+    threads: usize,
+    connection: fn(Async<TcpStream>) -> F,
+) -> io::Result<()>
+where
+    F: Future<Output = ()> + Send + 'static,
+{
     let executor: &'static smol::Executor<'static> = Box::leak(Box::new(smol::Executor::new()));
     for _ in 1..threads {
         thread::spawn(|| smol::block_on(executor.run(futures_lite::future::pending::<()>())));
     }
-    let listener = async_io::Async::new(listener)?;
+    let listener = Async::new(listener)?;
     smol::block_on(executor.run(async {
         loop {
             let (stream, _) = listener.accept().await?;
             stream.get_ref().set_nodelay(true)?;
-            let serve = async move {
-                let mut http = hyper::server::conn::http1::Builder::new();
-                http.timer(SmolTimer::new()).header_read_timeout(None);
-                let io = FuturesIo::new(stream);
-                let _ = http.serve_connection(io, service_fn(answer)).await;
-            };
-            executor.spawn(serve).detach();
+            executor.spawn(connection(stream)).detach();
         }
     }))
+}
+
+async fn hyper_on_smol(stream: Async<TcpStream>) {
+    let mut http = hyper::server::conn::http1::Builder::new();
+    http.timer(SmolTimer::new()).header_read_timeout(None);
+    let io = FuturesIo::new(stream);
+    let _ = http.serve_connection(io, service_fn(answer)).await;
+}
+
+async fn async_h1(stream: Async<TcpStream>) {
+    let hello = |_| async {
+        let mut response = http_types::Response::new(200);
+        response.set_body(HELLO);
+        Ok(response)
+    };
+    let _ = async_h1::accept(smol::net::TcpStream::from(stream), hello).await;
 }
 
 #[derive(Deserialize)]

@@ -42,6 +42,35 @@ pub fn resident(pid: u32) -> io::Result<u64> {
     Ok(all)
 }
 
+/// The memory of a process and its children, in bytes.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Memory {
+    /// The pages that are in memory, for each process.
+    pub resident: u64,
+    /// The same, but a page that several processes have is divided among them.
+    pub proportional: u64,
+}
+
+/// The memory of a process and its children.
+///
+/// # Errors
+/// If the process has gone, or if the system has no `/proc`.
+pub fn memory(pid: u32) -> io::Result<Memory> {
+    let mut all = Memory::default();
+    for pid in tree(pid)? {
+        let text = fs::read_to_string(format!("/proc/{pid}/smaps_rollup"))?;
+        let bytes = |name: &str| {
+            let line = text.lines().find_map(|line| line.strip_prefix(name));
+            let kib: Option<u64> =
+                line.and_then(|line| line.split_whitespace().next()?.parse().ok());
+            kib.unwrap_or(0) * 1024
+        };
+        all.resident += bytes("Rss:");
+        all.proportional += bytes("Pss:");
+    }
+    Ok(all)
+}
+
 /// A process and all its descendants.
 ///
 /// # Errors

@@ -25,8 +25,16 @@ pub enum Server {
     HyperSmol,
     /// axum, which is hyper on tokio with a router
     Axum,
+    /// async-h1 on smol
+    AsyncH1,
     /// nginx, as Debian builds it
     Nginx,
+    /// The same, with a hello in Lua
+    NginxLua,
+    /// The same, in front of another server
+    NginxProxy,
+    /// Caddy with `respond`
+    Caddy,
     /// `wasmtime serve` with a WASI component
     WasmtimeServe,
     /// `deno serve` with the same file that Valor serves as a vlugin
@@ -41,6 +49,8 @@ pub enum Server {
     ValorWasm,
     /// The same, with an instance for each request
     ValorWasmFresh,
+    /// Valor with a vlugin in a library that passes requests on to another server
+    ValorProxy,
     /// Valor with components of WASI 0.2, whose instances answer one request each
     ValorWasi2,
     /// Valor with components of WASI 0.3, whose instance answers all requests
@@ -62,7 +72,11 @@ impl Server {
             Self::HyperTokio => "hyper on tokio",
             Self::HyperSmol => "hyper on smol",
             Self::Axum => "axum",
+            Self::AsyncH1 => "async-h1 on smol",
             Self::Nginx => "nginx",
+            Self::NginxLua => "nginx with Lua",
+            Self::NginxProxy => "nginx, proxy_pass",
+            Self::Caddy => "Caddy, respond",
             Self::WasmtimeServe => "wasmtime serve",
             Self::DenoServe => "deno serve",
             Self::Workerd => "workerd",
@@ -70,6 +84,7 @@ impl Server {
             Self::ValorNative => "Valor, native",
             Self::ValorWasm => "Valor, WebAssembly",
             Self::ValorWasmFresh => "Valor, WebAssembly, each a new instance",
+            Self::ValorProxy => "Valor, native proxy",
             Self::ValorWasi2 => "Valor, WASI 0.2, each a new instance",
             Self::ValorWasi3 => "Valor, WASI 0.3",
             Self::ValorJs => "Valor, JavaScript",
@@ -77,6 +92,11 @@ impl Server {
             Self::ValorCompiled => "Valor, compiled in",
             Self::ValorBare => "Valor, server alone",
         }
+    }
+
+    /// Whether requests go on to another server behind it.
+    fn is_proxy(self) -> bool {
+        matches!(self, Self::NginxProxy | Self::ValorProxy)
     }
 
     /// Whether this server is Valor.
@@ -97,7 +117,15 @@ pub struct Running {
     pub addr: SocketAddr,
     // The files of a program.
     _folder: Option<TempDir>,
+    // What a proxy passes requests on to. It is not in the proxy's figures.
+    _upstream: Option<Box<Running>>,
 }
+
+/// The variable that tells Valor as a proxy what it passes requests on to.
+pub const UPSTREAM: &str = "VALOR_BENCH_UPSTREAM";
+
+/// The processor of the clients and of what is behind a proxy, if the server has its own.
+pub const CLIENTS_CPU: usize = 1;
 
 impl Running {
     /// Starts a server, on a single processor if `cpu` names one.
@@ -105,22 +133,66 @@ impl Running {
     /// # Errors
     /// If it does not come up.
     pub fn start(server: Server, threads: usize, cpu: Option<usize>) -> io::Result<Self> {
+        if let Some(lacking) = programs::lacking(server) {
+            return Err(io::Error::other(lacking));
+        }
         let program = match programs::name(server) {
-            Some(name) if !server.is_valor() => programs::find(name).ok_or_else(|| {
-                io::Error::other(format!("{} is not on the PATH", server.title()))
-            })?,
-            _ => std::env::current_exe()?,
+            Some(name) if !server.is_valor() => programs::find(name),
+            _ => Some(std::env::current_exe()?),
         };
-        Self::spawn(server, threads, pinned(&program, cpu))
+        let program = program.ok_or(io::ErrorKind::NotFound)?;
+        if server == Server::ValorJs {
+            let script = Self::spawn(server, threads, Command::new(program))?;
+            return script.moved(cpu);
+        }
+        let command = pinned(&program, cpu);
+        if !server.is_proxy() {
+            return Self::spawn(server, threads, command);
+        }
+        let upstream = Self::start(Server::HyperTokio, 1, cpu.map(|_| CLIENTS_CPU))?;
+        let mut proxy = Self::before(Some(upstream.addr), server, threads, command)?;
+        proxy._upstream = Some(Box::new(upstream));
+        Ok(proxy)
+    }
+
+    /// Moves a server and its children to a single processor. Deno has to start on all of them: Valor gives it memory for
+    /// as many processors as it has itself.
+    fn moved(self, cpu: Option<usize>) -> io::Result<Self> {
+        if let Some(cpu) = cpu {
+            for pid in process::tree(self.pid())? {
+                let (cpu, pid) = (cpu.to_string(), pid.to_string());
+                let moved = Command::new("taskset")
+                    .args(["-a", "-c", "-p", &cpu, &pid])
+                    .stdout(Stdio::null())
+                    .status()?;
+                if !moved.success() {
+                    return Err(io::Error::other("taskset failed"));
+                }
+            }
+        }
+        Ok(self)
     }
 
     /// Starts a server under another command, such as a tracer.
     ///
     /// # Errors
     /// If it does not come up.
-    pub fn spawn(server: Server, threads: usize, mut command: Command) -> io::Result<Self> {
+    pub fn spawn(server: Server, threads: usize, command: Command) -> io::Result<Self> {
+        Self::before(None, server, threads, command)
+    }
+
+    /// A server that knows what is behind it, if it is a proxy.
+    fn before(
+        upstream: Option<SocketAddr>,
+        server: Server,
+        threads: usize,
+        mut command: Command,
+    ) -> io::Result<Self> {
         if programs::name(server).is_some() && !server.is_valor() {
-            return Self::program(server, threads, command);
+            return Self::program(upstream, server, threads, command);
+        }
+        if let Some(upstream) = upstream {
+            command.env(UPSTREAM, upstream.to_string());
         }
         command
             .args(["serve", &server.name(), "--threads", &threads.to_string()])
@@ -137,15 +209,27 @@ impl Running {
             child,
             addr,
             _folder: None,
+            _upstream: None,
         })
     }
 
-    fn program(server: Server, threads: usize, mut command: Command) -> io::Result<Self> {
+    fn program(
+        upstream: Option<SocketAddr>,
+        server: Server,
+        threads: usize,
+        mut command: Command,
+    ) -> io::Result<Self> {
         let folder = TempDir::new()?;
         let port = std::net::TcpListener::bind("127.0.0.1:0")?
             .local_addr()?
             .port();
-        programs::arm(&mut command, server, threads, port, folder.path())?;
+        let place = programs::Place {
+            threads,
+            port,
+            folder: folder.path(),
+            upstream,
+        };
+        programs::arm(&mut command, server, place)?;
         let child = command.stdout(Stdio::null()).spawn()?;
         let addr = SocketAddr::from(([127, 0, 0, 1], port));
         process::wait_for(addr)?;
@@ -153,6 +237,7 @@ impl Running {
             child,
             addr,
             _folder: Some(folder),
+            _upstream: None,
         })
     }
 

@@ -3,7 +3,7 @@
 use crate::{
     load::{self, Clients, Figures, Load},
     programs,
-    subject::{Running, Server},
+    subject::{CLIENTS_CPU, Running, Server},
 };
 use std::{io, time::Duration};
 
@@ -23,6 +23,7 @@ const ALL: &[Server] = &[
     Server::HyperTokio,
     Server::HyperSmol,
     Server::Axum,
+    Server::AsyncH1,
     Server::Nginx,
     Server::ValorBare,
     Server::ValorCompiled,
@@ -32,8 +33,20 @@ const OF_KINDS: &[Server] = &[
     Server::ValorNative,
     Server::ValorWasm,
     Server::ValorWasmFresh,
-    Server::WasmtimeServe,
 ];
+const WITH_NEW_INSTANCES: &[Server] = &[
+    Server::WasmtimeServe,
+    Server::ValorWasmFresh,
+    Server::ValorWasi2,
+];
+const OF_PROGRAMS: &[Server] = &[
+    Server::ValorNative,
+    Server::ValorWasm,
+    Server::ValorJs,
+    Server::NginxLua,
+    Server::Caddy,
+];
+const PROXIES: &[Server] = &[Server::NginxProxy, Server::ValorProxy];
 const OF_COMPONENTS: &[Server] = &[
     Server::ValorNative,
     Server::ValorWasi3,
@@ -105,6 +118,27 @@ pub const TABLES: &[Table] = &[
         servers: OF_COMPONENTS,
     },
     Table {
+        title: "each request a new instance: hello, 1 header, 1 thread",
+        load: Load::Hello { headers: 1 },
+        threads: 1,
+        connections: 32,
+        servers: WITH_NEW_INSTANCES,
+    },
+    Table {
+        title: "a hello that a program answers, 1 header, 1 core",
+        load: Load::Hello { headers: 1 },
+        threads: 1,
+        connections: 32,
+        servers: OF_PROGRAMS,
+    },
+    Table {
+        title: "proxied: hello, 1 header, 1 thread",
+        load: Load::Hello { headers: 1 },
+        threads: 1,
+        connections: 32,
+        servers: PROXIES,
+    },
+    Table {
         title: "JavaScript: hello, 1 header",
         load: Load::Hello { headers: 1 },
         threads: 2,
@@ -127,14 +161,14 @@ pub const TABLES: &[Table] = &[
     },
 ];
 
-/// Measures a table and prints it.
+/// Measures a table, and returns it as Markdown.
 ///
 /// # Errors
 /// If a server or wrk does not run, or if a request fails.
-pub fn measure(table: &Table, rounds: usize, seconds: u64) -> io::Result<()> {
+pub fn measure(table: &Table, rounds: usize, seconds: u64) -> io::Result<String> {
     // The server's one thread has one processor, and the clients have the other.
     let (server_cpu, clients_cpu) = match table.threads {
-        1 => (Some(0), Some(1)),
+        1 => (Some(0), Some(CLIENTS_CPU)),
         _ => (None, None),
     };
     let clients = Clients {
@@ -143,14 +177,7 @@ pub fn measure(table: &Table, rounds: usize, seconds: u64) -> io::Result<()> {
         cpu: clients_cpu,
         time: Duration::from_secs(seconds),
     };
-    let is_there = |server: &&Server| match programs::name(**server) {
-        Some(name) if programs::find(name).is_none() => {
-            eprintln!("{} is left out: no `{name}` on the PATH", server.title());
-            false
-        }
-        _ => true,
-    };
-    let servers: Vec<Server> = table.servers.iter().filter(is_there).copied().collect();
+    let servers = there(table.servers);
     let start = |server: &Server| Running::start(*server, table.threads, server_cpu);
     let running = servers.iter().map(start).collect::<io::Result<Vec<_>>>()?;
     let warm = Clients {
@@ -166,26 +193,38 @@ pub fn measure(table: &Table, rounds: usize, seconds: u64) -> io::Result<()> {
             figures.push(load::play(table.load, clients, server)?);
         }
     }
-    println!("\n### {}\n", table.title);
-    println!(
-        "| server | CPU µs per request | ratio | requests per second | ratio | p99 µs | ratio |"
+    let mut text = format!(
+        "\n### {}\n\n| server | CPU µs per request | ratio | requests per second | ratio | p99 µs | ratio |\n\
+         |---|---:|---:|---:|---:|---:|---:|\n",
+        table.title
     );
-    println!("|---|---:|---:|---:|---:|---:|---:|");
     for (server, rounds) in servers.iter().zip(&figures) {
         let cell = |of: fn(&Figures) -> f64, places: usize| {
             let value = median(rounds.iter().map(of));
             let ratio = median(rounds.iter().zip(&figures[0]).map(|(a, b)| of(a) / of(b)));
             format!("{value:.places$} | {ratio:.2}")
         };
-        println!(
-            "| {} | {} | {} | {} |",
+        text += &format!(
+            "| {} | {} | {} | {} |\n",
             server.title(),
             cell(|f| f.cpu, 2),
             cell(|f| f.rate, 0),
             cell(|f| f.p99, 0)
         );
     }
-    Ok(())
+    Ok(text)
+}
+
+/// Those that run on this machine. The others are said to be left out, and what they need.
+pub fn there(servers: &[Server]) -> Vec<Server> {
+    let is_there = |server: &&Server| match programs::lacking(**server) {
+        Some(lacking) => {
+            eprintln!("left out: {lacking}");
+            false
+        }
+        None => true,
+    };
+    servers.iter().filter(is_there).copied().collect()
 }
 
 /// The median.

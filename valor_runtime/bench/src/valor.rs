@@ -1,9 +1,10 @@
-//! Valor as it is measured: the same vlugins in libraries, in WebAssembly modules or components, or linked into the program, or
-//! none at all.
+//! Valor as it is measured: the same vlugins in libraries, in WebAssembly modules or components, in scripts, or linked
+//! into the program, or none at all.
 
 use crate::{
+    many::MOUNTS,
     neighbours, programs,
-    subject::{BLOB, HELLO, Server as Subject},
+    subject::{BLOB, HELLO, Server as Subject, UPSTREAM},
 };
 use std::{
     error::Error,
@@ -52,6 +53,7 @@ pub async fn vlugin(subject: Subject) -> Result<Arc<dyn Vlugin>, Box<dyn Error>>
         Subject::ValorWasi2 => components(&component()?).await,
         Subject::ValorWasi3 => components(&component_v3()?).await,
         Subject::ValorJs => script().await,
+        Subject::ValorProxy => proxy().await,
         Subject::ValorNeighbours => neighbours::vlugin().await,
         _ => compiled().await,
     }
@@ -89,11 +91,7 @@ async fn runtime() -> Result<Arc<Runtime>, Box<dyn Error>> {
         Ok(response)
     });
     runtime.add("blob", blob)?;
-    let routes: usize = match std::env::var("VALOR_BENCH_ROUTES") {
-        Ok(routes) => routes.parse()?,
-        Err(_) => 0,
-    };
-    for route in 0..routes {
+    for route in 0..number("VALOR_BENCH_ROUTES")? {
         runtime.add(format!("route_{route}").as_str(), alone())?;
     }
     Ok(runtime)
@@ -119,7 +117,7 @@ async fn native() -> Result<Arc<dyn Vlugin>, Box<dyn Error>> {
         definition("native", "echo", Path::new("echo"))?,
         definition("native", "reads", Path::new("reads"))?,
     ];
-    definitions.extend(many("native")?);
+    definitions.extend(many("native", Path::new("hello_plugin"))?);
     for loaded in runtime.load_all(&definitions).await {
         loaded?;
     }
@@ -132,7 +130,7 @@ async fn guests() -> Result<Arc<dyn Vlugin>, Box<dyn Error>> {
         definition("wasm", "hello", &module("hello_plugin")?)?,
         definition("wasm", "reads", &module("reads")?)?,
     ];
-    definitions.extend(many("wasm")?);
+    definitions.extend(many("wasm", &module("hello_plugin")?)?);
     for loaded in runtime.load_all(&definitions).await {
         loaded?;
     }
@@ -149,7 +147,7 @@ async fn components(file: &Path) -> Result<Arc<dyn Vlugin>, Box<dyn Error>> {
         definition.strip = false;
         definitions.push(definition);
     }
-    definitions.extend(many("wasi")?);
+    definitions.extend(many("wasi", file)?);
     for loaded in runtime.load_all(&definitions).await {
         loaded?;
     }
@@ -160,8 +158,24 @@ async fn components(file: &Path) -> Result<Arc<dyn Vlugin>, Box<dyn Error>> {
 async fn script() -> Result<Arc<dyn Vlugin>, Box<dyn Error>> {
     let deno = programs::find("deno").ok_or("there is no Deno")?;
     let runtime = Runtime::builder().deno(deno).build()?;
-    let hello = definition("js", "hello", &programs::script())?;
-    runtime.load(&hello).await?;
+    let mut definitions = vec![definition("js", "hello", &programs::script())?];
+    definitions.extend(many("js", &programs::script())?);
+    for loaded in runtime.load_all(&definitions).await {
+        loaded?;
+    }
+    Ok(runtime)
+}
+
+/// A library that passes requests on to the server that the bench names.
+async fn proxy() -> Result<Arc<dyn Vlugin>, Box<dyn Error>> {
+    let runtime = runtime().await?;
+    let upstream = std::env::var(UPSTREAM)?;
+    let mut proxy = definition("native", "hello", Path::new("proxy"))?;
+    // What is behind it sees the same path as the other servers.
+    proxy.strip = false;
+    proxy.config = serde_json::json!({ "upstream": format!("http://{upstream}") });
+    proxy.allow = Some(vec![upstream]);
+    runtime.load(&proxy).await?;
     Ok(runtime)
 }
 
@@ -174,15 +188,26 @@ async fn fresh() -> Result<Arc<dyn Vlugin>, Box<dyn Error>> {
     Ok(runtime)
 }
 
-/// The files in the folder that the bench names.
-fn many(kind: &str) -> Result<Vec<Definition>, Box<dyn Error>> {
-    let Some(folder) = std::env::var_os("VALOR_BENCH_FILES") else {
-        return Ok(Vec::new());
+/// As many as the bench asks for: each of a file in the folder that it names, or all of one file.
+fn many(kind: &str, file: &Path) -> Result<Vec<Definition>, Box<dyn Error>> {
+    let files: Vec<PathBuf> = match std::env::var_os("VALOR_BENCH_FILES") {
+        Some(folder) => std::fs::read_dir(folder)?
+            .map(|entry| Ok(entry?.path()))
+            .collect::<io::Result<_>>()?,
+        None => vec![file.to_owned(); number(MOUNTS)?],
     };
-    let files = std::fs::read_dir(folder)?.enumerate();
+    let files = files.iter().enumerate();
     files
-        .map(|(number, file)| definition(kind, &format!("a{number}"), &file?.path()))
+        .map(|(number, file)| definition(kind, &format!("a{number}"), file))
         .collect()
+}
+
+/// The number in a variable, or 0.
+fn number(variable: &str) -> Result<usize, Box<dyn Error>> {
+    match std::env::var(variable) {
+        Ok(number) => Ok(number.parse()?),
+        Err(_) => Ok(0),
+    }
 }
 
 fn definition(kind: &str, name: &str, path: &Path) -> Result<Definition, Box<dyn Error>> {
@@ -268,7 +293,9 @@ fn target_dir() -> io::Result<PathBuf> {
 /// If cargo fails.
 pub fn build() -> io::Result<()> {
     cargo_build(&["-p", "hello_plugin", "-p", "echo", "-p", "reads"])?;
-    cargo_build(&["-p", "hello_plugin", "-p", "reads", "--target", WASM])
+    cargo_build(&["-p", "hello_plugin", "-p", "reads", "--target", WASM])?;
+    // On its own: the client that it needs would be in every other library too.
+    cargo_build(&["-p", "proxy"])
 }
 
 fn cargo_build(what: &[&str]) -> io::Result<()> {
