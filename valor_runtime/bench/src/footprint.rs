@@ -33,6 +33,7 @@ pub const ALL: &[Measure] = &[
     ("routes", crate::many::routes),
     ("mounted vlugins", crate::many::mounted),
     ("memory of a mounted vlugin", crate::many::memory),
+    ("percentiles", crate::percentiles::measure),
     ("neighbours", crate::neighbours::measure),
 ];
 

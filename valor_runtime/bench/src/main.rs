@@ -15,6 +15,7 @@ mod machine;
 mod many;
 mod neighbours;
 mod peers;
+mod percentiles;
 mod process;
 mod programs;
 mod subject;
