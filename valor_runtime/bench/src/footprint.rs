@@ -30,6 +30,7 @@ pub const ALL: &[Measure] = &[
     ("100 vlugins", readiness),
     ("100 WebAssembly vlugins", readiness_of_modules),
     ("100 components", readiness_of_components),
+    ("100 modules in signed packages", crate::packaged::measure),
     ("routes", crate::many::routes),
     ("mounted vlugins", crate::many::mounted),
     ("memory of a mounted vlugin", crate::many::memory),
@@ -62,7 +63,11 @@ fn idle() -> io::Result<()> {
     Ok(())
 }
 
-fn used_once(server: &Running) -> io::Result<TcpStream> {
+/// A connection to a server, after one answer.
+///
+/// # Errors
+/// If there is no answer.
+pub fn used_once(server: &Running) -> io::Result<TcpStream> {
     let mut stream = TcpStream::connect(server.addr)?;
     stream.write_all(b"GET /hello HTTP/1.1\r\nhost: a\r\n\r\n")?;
     let mut answer = [0; 1024];

@@ -14,6 +14,7 @@ mod load;
 mod machine;
 mod many;
 mod neighbours;
+mod packaged;
 mod peers;
 mod percentiles;
 mod process;

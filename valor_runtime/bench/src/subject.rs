@@ -49,6 +49,8 @@ pub enum Server {
     ValorWasm,
     /// The same, with an instance for each request
     ValorWasmFresh,
+    /// Valor with modules in signed packages, which carry their compiled code
+    ValorPackages,
     /// Valor with a vlugin in a library that passes requests on to another server
     ValorProxy,
     /// Valor with components of WASI 0.2, whose instances answer one request each
@@ -84,6 +86,7 @@ impl Server {
             Self::ValorNative => "Valor, native",
             Self::ValorWasm => "Valor, WebAssembly",
             Self::ValorWasmFresh => "Valor, WebAssembly, each a new instance",
+            Self::ValorPackages => "Valor, signed packages",
             Self::ValorProxy => "Valor, native proxy",
             Self::ValorWasi2 => "Valor, WASI 0.2, each a new instance",
             Self::ValorWasi3 => "Valor, WASI 0.3",

@@ -3,7 +3,9 @@
 
 use crate::{
     many::MOUNTS,
-    neighbours, programs,
+    neighbours,
+    packaged::TRUST,
+    programs,
     subject::{BLOB, HELLO, Server as Subject, UPSTREAM},
 };
 use std::{
@@ -18,6 +20,7 @@ use valor_runtime::{
     Body, Definition, Response, Runtime, Vlugin,
     definition::Instance,
     from_fn,
+    package::{TrustedKeys, is_package},
     server::{Server, ServerConfig},
 };
 
@@ -50,6 +53,7 @@ pub async fn vlugin(subject: Subject) -> Result<Arc<dyn Vlugin>, Box<dyn Error>>
         Subject::ValorNative => native().await,
         Subject::ValorWasm => guests().await,
         Subject::ValorWasmFresh => fresh().await,
+        Subject::ValorPackages => packages().await,
         Subject::ValorWasi2 => components(&component()?).await,
         Subject::ValorWasi3 => components(&component_v3()?).await,
         Subject::ValorJs => script().await,
@@ -185,6 +189,21 @@ async fn fresh() -> Result<Arc<dyn Vlugin>, Box<dyn Error>> {
     let mut hello = definition("wasm", "hello", &module("hello_plugin")?)?;
     hello.instance = Some(Instance::Request);
     runtime.load(&hello).await?;
+    Ok(runtime)
+}
+
+/// Modules in packages, whose signatures are asked for. The first of them is the hello.
+async fn packages() -> Result<Arc<dyn Vlugin>, Box<dyn Error>> {
+    let keys = TrustedKeys::read(std::env::var_os(TRUST))?;
+    let runtime = Runtime::builder().trust(keys).build()?;
+    let mut definitions = many("wasm", Path::new(""))?;
+    definitions.retain(|it| it.path.as_deref().is_some_and(is_package));
+    if let Some(first) = definitions.first_mut() {
+        first.name = "hello".to_owned();
+    }
+    for loaded in runtime.load_all(&definitions).await {
+        loaded?;
+    }
     Ok(runtime)
 }
 
