@@ -45,7 +45,7 @@ const NOT_RUN: &[(&str, &str)] = &[
     ("twine upload release/*.whl", "it publishes"),
     (
         "cargo run --profile measure -p valor_bench",
-        "it takes a quarter of an hour and two idle cores",
+        "it takes half an hour and two idle cores",
     ),
     (
         ".ci/develop valor_cli",

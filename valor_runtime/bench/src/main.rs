@@ -17,6 +17,7 @@ mod neighbours;
 mod packaged;
 mod peers;
 mod percentiles;
+mod plot;
 mod process;
 mod programs;
 mod subject;
@@ -24,7 +25,7 @@ mod throughput;
 mod valor;
 
 use clap::{Parser, Subcommand};
-use std::{error::Error, net::TcpListener, process::ExitCode};
+use std::{error::Error, fs, net::TcpListener, path::PathBuf, process::ExitCode};
 use subject::Server;
 
 #[derive(Parser)]
@@ -41,6 +42,12 @@ struct Args {
     /// Measure only what has this in its name, for example `hello` or `idle connections`
     #[arg(long, default_value = "")]
     only: String,
+    /// Draw the tables that compare the CPU time of requests into this folder, one SVG each
+    #[arg(long, value_name = "FOLDER")]
+    plot: Option<PathBuf>,
+    /// Measure nothing, and draw the tables of this page
+    #[arg(long, value_name = "PAGE", requires = "plot")]
+    from: Option<PathBuf>,
 }
 
 #[derive(Subcommand)]
@@ -68,18 +75,34 @@ fn run(args: Args) -> Result<(), Box<dyn Error>> {
     if let Some(What::Serve { server, threads }) = args.command {
         return serve(server, threads);
     }
+    if let Some(page) = &args.from {
+        return draw(&args, &fs::read_to_string(page)?);
+    }
     valor::build()?;
     println!("{}", machine::describe());
     let is_wanted = |title: &str| title.contains(&args.only);
+    let mut page = String::new();
     for table in throughput::TABLES {
         if is_wanted(table.title) {
-            print!("{}", throughput::measure(table, args.rounds, args.seconds)?);
+            let table = throughput::measure(table, args.rounds, args.seconds)?;
+            print!("{table}");
+            page.push_str(&table);
         }
     }
     for (title, measure) in footprint::ALL {
         if is_wanted(title) {
             measure()?;
         }
+    }
+    draw(&args, &page)
+}
+
+/// Draws the tables of a page, if that is wanted.
+fn draw(args: &Args, page: &str) -> Result<(), Box<dyn Error>> {
+    if let Some(folder) = &args.plot {
+        let mut tables = plot::tables(page);
+        tables.retain(|table| table.title.contains(&args.only));
+        plot::write(folder, &tables)?;
     }
     Ok(())
 }
