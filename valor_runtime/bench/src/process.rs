@@ -4,6 +4,7 @@ use std::{
     fs, io,
     net::{SocketAddr, TcpStream},
     path::Path,
+    process::Command,
     thread,
     time::{Duration, Instant},
 };
@@ -98,6 +99,24 @@ fn children(pid: u32) -> io::Result<Vec<u32>> {
         .split_whitespace()
         .filter_map(|pid| pid.parse().ok())
         .collect())
+}
+
+/// Ends what traces a process, and waits until the process is on its own. callgrind is controlled by tracing it.
+///
+/// # Errors
+/// If the process has gone, or is still traced after ten seconds.
+pub fn untrace(pid: u32) -> io::Result<()> {
+    let start = Instant::now();
+    while start.elapsed() < Duration::from_secs(10) {
+        let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
+        let mut lines = status.lines();
+        match lines.find_map(|line| line.strip_prefix("TracerPid:")) {
+            None | Some("\t0") => return Ok(()),
+            Some(tracer) => Command::new("kill").arg(tracer.trim()).status()?,
+        };
+        thread::sleep(Duration::from_millis(50));
+    }
+    Err(io::Error::other("the tracer does not end"))
 }
 
 /// Waits until somebody listens.

@@ -158,8 +158,8 @@ impl Running {
         Ok(proxy)
     }
 
-    /// Moves a server and its children to a single processor. Deno has to start on all of them: Valor gives it memory for
-    /// as many processors as it has itself.
+    /// Moves a server and its children to a single processor. Deno has to start on all of them: Valor gives it memory
+    /// for as many processors as it has itself.
     fn moved(self, cpu: Option<usize>) -> io::Result<Self> {
         if let Some(cpu) = cpu {
             for pid in process::tree(self.pid())? {
