@@ -433,3 +433,17 @@ fn a_deno_that_is_asked_what_a_script_imports_does_not_outlive_the_program() {
         assert!(left.is_empty(), "{left:?}");
     }
 }
+
+/// As in a container that may use one processor of several.
+#[test]
+fn one_processor_is_enough_for_a_script() {
+    let folder = folder("");
+    let mut pinned = Command::new("taskset");
+    pinned
+        .args(["--cpu-list", "0", env!("CARGO_BIN_EXE_valor_cli"), "check"])
+        .args(["-p", &folder.file("plugins.json")])
+        .arg("--deno")
+        .arg(deno());
+    let checked = finish(pinned);
+    assert_eq!(checked.code, Some(0), "{checked:?}");
+}

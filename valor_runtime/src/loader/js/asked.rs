@@ -23,6 +23,10 @@ use std::{
 pub(super) const LONGEST: Duration = Duration::from_secs(20);
 /// The memory that it may use. For a large project it needs less than a tenth of that.
 pub(super) const MOST_MEMORY: u64 = 512 << 20;
+/// What V8 reserves before it does anything, which counts too. Without it, a Deno on one processor has too little to
+/// begin.
+#[cfg(target_os = "linux")]
+const RESERVED: u64 = 256 << 20;
 /// Each thread has a stack, which counts, and Deno has several threads per core.
 #[cfg(target_os = "linux")]
 const FOR_A_CORE: u64 = 16 << 20;
@@ -171,7 +175,7 @@ fn hold(command: &mut std::process::Command) {
     };
     use std::os::unix::process::CommandExt;
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let most = MOST_MEMORY + FOR_A_CORE * cores as u64;
+    let most = MOST_MEMORY + RESERVED + FOR_A_CORE * cores as u64;
     let parent = getpid();
     let hold = move || {
         set_parent_process_death_signal(Some(Signal::KILL))?;
