@@ -60,7 +60,7 @@ def same(release, triple, program, folder):
     (file := folder / target.program).write_bytes(program)
     sections = subprocess.run(["objdump", "--section-headers", file], check=True, text=True, capture_output=True).stdout
     assert ".debug_info" not in sections and ".symtab" not in sections, "it is not stripped"
-    for place in ("/root/", "/home/", str(release.parent)):
+    for place in ("/root/", "/home/", f"{release.parent}/"):
         assert place.encode() not in program, f"it contains the path of a file of this machine: {place}"
     with zipfile.ZipFile(release / f"valor_cli-{VERSION}-py3-none-{target.wheel}.whl") as wheel:
         assert wheel.read(f"valor_cli-{VERSION}.data/scripts/{target.program}") == program, "the wheel differs"
