@@ -6,7 +6,8 @@
 //! - `new`: writes a new vlugin from a template.
 //! - `dev`: `run` for whoever writes a vlugin.
 //! - `doctor`: which tools are there.
-//! - `run`, `build`, `check`, `compile`, `inspect`: one command each. `plugins_file`, `load`, `faults`: what they share.
+//! - `run`, `build`, `check`, `compile`, `inspect`: one command each. `plugins_file`, `load`, `faults`: what they
+//!   share.
 //! - `package`: packages a vlugin's libraries in one file. `sign`: keys and signatures.
 //! - `plugins`: the client of a running server's registry.
 //! - `web`: writes a folder for a static server, with a page that runs the vlugins.

@@ -275,7 +275,8 @@ fn what_makes_no_package() {
         ),
         (
             vec!["a.vlugin"],
-            "a.vlugin is a package: give the libraries that go into one, or a script; with `--precompile`, give it alone\n"
+            "a.vlugin is a package: give the libraries that go into one, or a script; with `--precompile`, give it \
+             alone\n"
                 .into(),
         ),
         (

@@ -1,9 +1,9 @@
 //! Code that was compiled before: made for a package, and taken out of one.
 //!
 //! `valor_cli package` calls [`precompile`]. The loaders of modules and of components ask a [`Precompiled`] before they
-//! compile. It is machine code, which leaves the sandbox if it wants to: so it comes only out of a package that somebody
-//! signed whom the operator trusts. Code that this engine cannot run is no fault. The log says
-//! why, and the package's module is compiled.
+//! compile. It is machine code, which leaves the sandbox if it wants to: so it comes only out of a package that has
+//! the signature of somebody whom the operator trusts. Code that this engine cannot run is no fault. The log says why,
+//! and the package's module is compiled.
 
 use super::compile::{Compilations, Compiled};
 use super::config::{engine, for_target};
