@@ -1,11 +1,11 @@
 //! `valor_cli compile`: compiles what is WebAssembly in a plugins.json ahead of a start, for the cache.
 
 use crate::{
-    args::CheckArgs,
+    args::{CheckArgs, LogArgs, LogFormat},
     check,
     exit::{FAULTS, Failure},
     log_writer::LogWriter,
-    output::print,
+    output::{note, print},
     table::{Row, RowState, table},
 };
 use valor_runtime::loader::keeps_code;
@@ -47,9 +47,27 @@ pub fn compile(args: &CheckArgs, log: &LogWriter) -> Result<(), Failure> {
                     XDG_CACHE_HOME to a folder of your own";
         return Err(Failure::new(FAULTS, [line.to_owned()]));
     }
-    if !args.log.quiet {
-        log.flush();
-        print(&table(&HEADS, &rows));
-    }
+    show(&rows, &args.log, log);
     Ok(())
+}
+
+/// Lists what is compiled: a table on standard output, or records if the log is JSON.
+fn show(rows: &[Row], args: &LogArgs, log: &LogWriter) {
+    if args.log_format == LogFormat::Text {
+        if !args.quiet {
+            log.flush();
+            print(&table(&HEADS, rows));
+        }
+        return;
+    }
+    for Row { cells, state } in rows {
+        let RowState::Good(state) = state else {
+            continue;
+        };
+        log::info!(
+            target: "valor", name = cells[0].as_str(), kind = cells[1].as_str(), state = state.as_str();
+            "compiled ahead"
+        );
+    }
+    note(log.written());
 }

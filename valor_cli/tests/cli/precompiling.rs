@@ -269,6 +269,17 @@ fn compile_fills_the_cache_and_runs_nothing() {
     }
     let all = kept(&folder);
     assert!(all >= 3, "{all}");
+    let json = ["compile", "-p", &file, "--log-format", "json"];
+    let compiled = with_cache(&folder, &json);
+    assert_eq!(
+        (compiled.code, &*compiled.out),
+        (Some(0), ""),
+        "{compiled:?}"
+    );
+    let records = compiled.err.lines();
+    let records = records.map(|it| serde_json::from_str::<serde_json::Value>(it).expect(it));
+    let mut records = records.filter(|it| it["message"] == "compiled ahead");
+    assert!(records.any(|it| it["name"] == "site" && it["state"] == "nothing to compile"));
     let checked = with_cache(&folder, &["check", "-p", &file]);
     for (ran, is_created) in [(&compiled, false), (&checked, true)] {
         assert_eq!(ran.err.contains("does not fit"), is_created, "{ran:?}");
