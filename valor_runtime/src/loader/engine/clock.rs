@@ -5,7 +5,9 @@
 //! wall clock, which costs little, and most calls end in it. Later turns are measured by the thread's processor time.
 //! So a busy machine costs a guest little: its first turn is charged at most half of the limit.
 
-use super::ticks::{Running, ticks};
+#[cfg(feature = "wasi")]
+use super::ticks::Running;
+use super::ticks::ticks;
 use std::{
     cell::Cell,
     pin::pin,

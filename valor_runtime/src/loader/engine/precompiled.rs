@@ -10,7 +10,7 @@ use super::config::{engine, for_target};
 use crate::{
     escape::one_line,
     loader::unpack::Chosen,
-    package::{self, TrustedKeys, WASM_TARGET},
+    package::{TrustedKeys, WASM_TARGET},
 };
 use std::{path::Path, sync::Arc};
 use valor_abi_wire::metadata::Metadata;
@@ -43,7 +43,7 @@ pub enum PrecompileError {
     Kind(String),
 }
 
-/// Compiles a module or a component (`of` is [`WASM_TARGET`] or [`WASI_TARGET`](package::WASI_TARGET)) for hosts of a target triple. The code
+/// Compiles a module or a component (`of` is [`WASM_TARGET`] or [`WASI_TARGET`](crate::package::WASI_TARGET)) for hosts of a target triple. The code
 /// runs on every processor of the target's architecture, and only in a Valor with the same [`compiler`].
 ///
 /// # Errors
@@ -57,7 +57,7 @@ pub fn precompile(of: &str, bytes: &[u8], target: &str) -> Result<Vec<u8>, Preco
     let code = match of {
         WASM_TARGET => engine.precompile_module(bytes),
         #[cfg(feature = "wasi")]
-        package::WASI_TARGET => engine.precompile_component(bytes),
+        crate::package::WASI_TARGET => engine.precompile_component(bytes),
         _ => return Err(PrecompileError::Kind(one_line(of))),
     };
     code.map_err(|error| PrecompileError::Code(line(error)))
